@@ -1,0 +1,102 @@
+# One door for people and for CI. `make help` lists what there is.
+# Needs only make and a Python 3.11 or newer with its venv module; PYTHON= names another one.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+
+# What the doors run. Each may be given on the command line: make run RUN='simulate --help'
+RUN   ?= simulate
+PROOF ?= prove
+SOAK  ?= soak
+BENCH ?= benchmarks/run.py
+DOCS  ?= docs --out docs/reference
+
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NEEDS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint types imports unit format proof soak bench docs constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.installed ## the main job: simulated calls, transferred
+	$(BIN)/hookflash $(RUN)
+
+test: lint types imports unit ## every check there is (CI runs this and nothing else)
+
+lint: $(VENV)/.installed-dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## pyright, strict
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+imports: $(VENV)/.installed-dev ## the contract: imports point one way, the core does no I/O
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.installed-dev ## pytest with branch coverage
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
+
+format: $(VENV)/.installed-dev ## lay the code out as the checks want it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proof: $(VENV)/.installed ## every order of events that the machine can meet
+	$(BIN)/hookflash $(PROOF)
+
+soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
+	$(BIN)/hookflash $(SOAK)
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
+	$(VENV)-bench/bin/python $(BENCH)
+
+docs: $(VENV)/.installed ## write docs/reference anew, from the tables
+	$(BIN)/hookflash $(DOCS)
+
+constraints: ## pin anew what a fresh installation gets today
+	$(PYTHON) -m venv --clear $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip --disable-pip-version-check --quiet install -e '.[dev]'
+	{ sed -n '/^#/p' constraints.txt; \
+	  $(VENV)-pins/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip --disable-pip-version-check --quiet install -e '.[bench]'
+	{ sed -n '/^#/p' benchmarks/constraints.txt; \
+	  $(VENV)-pins/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new benchmarks/constraints.txt
+	rm -rf $(VENV)-pins
+
+clean: ## forget everything that make and the tools made
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-pins build dist htmlcov .coverage .coverage.* \
+	  .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	find hookflash tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp a venv: installed again only when what it needs has changed.
+
+define make-venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "hookflash needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || { rm -rf $(@D); \
+	  echo "$(PYTHON) can't make a venv (on Debian: apt install python3-venv)" >&2; exit 1; }
+endef
+
+$(VENV)/.installed: $(NEEDS)
+	$(make-venv)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(NEEDS)
+	$(make-venv)
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(VENV)-bench/.installed: pyproject.toml benchmarks/constraints.txt
+	$(make-venv)
+	$(VENV)-bench/bin/python -m pip --disable-pip-version-check --quiet \
+	  install -c benchmarks/constraints.txt -e '.[bench]'
+	@touch $@

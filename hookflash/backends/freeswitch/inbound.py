@@ -1,0 +1,343 @@
+"""What the switch says, in our words: frames in, facts out.
+
+FreeSWITCH tells everything, with 141 headers on average; a transfer needs a dozen kinds of fact
+with one or two headers each. So nothing is parsed that nobody reads: of a JSON event, msgspec
+decodes the headers named in `_Told` and skips the others; of a plain one, the few that its kind of
+event needs are searched for, and only those are unquoted. (After splitting, never before: two
+events in three hold an SDP, and with it `%0A`.)
+
+What is kept here is what the rules in `hookflash.events` ask for, and no more: the *fate* of a leg,
+which is either "answered" or "gone".
+
+* **A leg's last fact is `LegHungUp`, and it comes once.** The switch says it up to four times: in
+  CHANNEL_HANGUP, CHANNEL_HANGUP_COMPLETE, CHANNEL_DESTROY (the only one, if the leg never got as
+  far as a phone) and the failed `originate` job. The first one counts. Whatever is told of the leg
+  afterwards (its sound stops, its bridge is undone) is nothing new, and dropped. A CHANNEL_CREATE
+  begins a new life under the same name.
+* **A failed `originate` of a leg that has answered is no failure.** When the switch completes a
+  transfer by itself (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
+  while the leg is talking.
+
+Replies (`command/reply`, `api/response`) belong to whoever sent the command: they give no fact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote
+
+import msgspec
+
+from hookflash.events import (
+    CallEvent,
+    DigitPressed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegFact,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    LegsSeparated,
+    PairFact,
+    SoundStarted,
+    SoundStopped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hookflash.backends.freeswitch.wire import Frame
+
+DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
+"""The channel variable that says whose leg it is."""
+
+DEFAULT_MAX_FATES: Final = 16_384
+"""How many legs' fates are remembered, some 3 MB. Needed are those of the last second (a job's end
+follows its leg's answer or end by milliseconds); this is 16 s at FreeSWITCH's 1000 calls/s."""
+
+UNKNOWN_CAUSE: Final = "NORMAL_UNSPECIFIED"
+"""Q.850 cause 31, for a leg that ended without a cause (an originate over a missing profile)."""
+
+_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "CHANNEL_CREATE": ("leg", "direction", "caller", "called"),
+    "CHANNEL_PROGRESS": ("leg",),
+    "CHANNEL_PROGRESS_MEDIA": ("leg",),
+    "CHANNEL_ANSWER": ("leg",),
+    "CHANNEL_PARK": ("leg",),
+    "CHANNEL_BRIDGE": ("first", "second"),
+    "CHANNEL_UNBRIDGE": ("first", "second"),
+    "PLAYBACK_START": ("leg", "sound"),
+    "PLAYBACK_STOP": ("leg", "sound"),
+    "DTMF": ("leg", "digit", "serial"),
+    "CHANNEL_HANGUP": ("leg", "cause"),
+    "CHANNEL_HANGUP_COMPLETE": ("leg", "cause"),
+    "CHANNEL_DESTROY": ("leg", "cause"),
+    "BACKGROUND_JOB": ("job", "argument"),
+}
+"""Of each kind of event, the headers (by their names in `_Told`) that are looked up."""
+
+EVENT_NAMES: Final = tuple(_NEEDS)
+"""What to subscribe to: `event json` and these. Nothing else is read."""
+
+_KEYS: Final = frozenset("0123456789ABCD*#")
+_MAX_SERIAL_DIGITS: Final = 18
+_ORIGINATION_UUID: Final = re.compile(r"[{<\[,]origination_uuid='?([^,'}>\]]+)")
+_FAILED: Final = re.compile(r"-ERR\s+([A-Z][A-Z0-9_]*)\s*\Z")
+_NOTHING: Final[tuple[CallEvent, ...]] = ()
+
+
+class _Told(msgspec.Struct, frozen=True, gc=False):
+    """The headers that anybody reads. An absent one is empty."""
+
+    name: str = msgspec.field(default="", name="Event-Name")
+    leg: str = msgspec.field(default="", name="Unique-ID")
+    direction: str = msgspec.field(default="", name="Call-Direction")
+    caller: str = msgspec.field(default="", name="Caller-Caller-ID-Number")
+    called: str = msgspec.field(default="", name="Caller-Destination-Number")
+    first: str = msgspec.field(default="", name="Bridge-A-Unique-ID")
+    second: str = msgspec.field(default="", name="Bridge-B-Unique-ID")
+    sound: str = msgspec.field(default="", name="Playback-File-Path")
+    digit: str = msgspec.field(default="", name="DTMF-Digit")
+    serial: str = msgspec.field(default="", name="Event-Sequence")
+    cause: str = msgspec.field(default="", name="Hangup-Cause")
+    job: str = msgspec.field(default="", name="Job-Command")
+    argument: str = msgspec.field(default="", name="Job-Command-Arg")
+    result: str = msgspec.field(default="", name="_body")
+    account: object = ""  # a channel variable, and such may be lists; named by each `Inbound`
+
+
+_HEADERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(_Told)}
+_NEEDLES: Final = {
+    name: tuple((field, f"\n{_HEADERS[field]}: ".encode()) for field in fields)
+    for name, fields in _NEEDS.items()
+}
+
+
+class _Fate(Enum):
+    ANSWERED = "answered"
+    GONE = "gone"
+
+
+class _UnusableEventError(Exception):
+    """The event lacks what its kind must have."""
+
+
+class Inbound:
+    """Turns the frames of one connection into facts."""
+
+    __slots__ = ("_account_needle", "_decode", "_fates", "_max_fates", "_readers", "skipped")
+
+    skipped: int
+    """Events that could not be used: not JSON, or without a header that their kind must have."""
+
+    def __init__(
+        self,
+        *,
+        account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+        max_fates: int = DEFAULT_MAX_FATES,
+    ) -> None:
+        """Begin with nothing known: legs that are older than the connection are taken as they come.
+
+        Args:
+            account_variable: the channel variable that holds a leg's account.
+            max_fates: of how many legs to remember that they answered or ended; the oldest are
+                forgotten first.
+        """
+        self.skipped = 0
+        account_header = f"variable_{account_variable}"
+        self._account_needle = f"\n{account_header}: ".encode()
+        self._decode = _decoder(account_header).decode
+        self._fates: OrderedDict[LegId, _Fate] = OrderedDict()
+        self._max_fates = max_fates
+        self._readers: dict[str, Callable[[_Told], tuple[CallEvent, ...]]] = {
+            "CHANNEL_CREATE": self._created,
+            "CHANNEL_PROGRESS": self._rang,
+            "CHANNEL_PROGRESS_MEDIA": self._played_early_media,
+            "CHANNEL_ANSWER": self._answered,
+            "CHANNEL_PARK": self._parked,
+            "CHANNEL_BRIDGE": self._joined,
+            "CHANNEL_UNBRIDGE": self._separated,
+            "PLAYBACK_START": self._sound_started,
+            "PLAYBACK_STOP": self._sound_stopped,
+            "DTMF": self._digit_pressed,
+            "CHANNEL_HANGUP": self._hung_up,
+            "CHANNEL_HANGUP_COMPLETE": self._hung_up,
+            "CHANNEL_DESTROY": self._hung_up,
+            "BACKGROUND_JOB": self._job_ended,
+        }
+
+    def receive(self, frame: Frame) -> tuple[CallEvent, ...]:
+        """Say what a frame means.
+
+        Args:
+            frame: any frame; only events mean anything here.
+
+        Returns:
+            The facts, in order; mostly one or none. An event that can't be used gives none, and is
+            counted in `skipped`.
+        """
+        try:
+            if frame.content_type == "text/event-json":
+                told = self._decode(frame.body)
+            elif frame.content_type == "text/event-plain":
+                told = self._read_plain(frame.body)
+            else:
+                return _NOTHING
+            reader = self._readers.get(told.name)
+            if reader is not None:
+                return reader(told)
+            if not told.name:
+                self.skipped += 1
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnusableEventError):
+            self.skipped += 1
+        return _NOTHING
+
+    def _read_plain(self, body: bytes) -> _Told:
+        """Look up the headers that this kind of event needs, as `_Told` would have them."""
+        name = _plain_name(body)
+        # What has a body of its own (few have) shows it behind an empty line. Most end with one.
+        end = len(body) if body.endswith(b"\n\n") else body.find(b"\n\n")
+        values = {
+            field: _plain_value(body, needle, end) for field, needle in _NEEDLES.get(name, ())
+        }
+        if name == "CHANNEL_CREATE":
+            values["account"] = _plain_value(body, self._account_needle, end)
+        elif name == "BACKGROUND_JOB" and end >= 0:
+            values["result"] = body[end + 2 :].decode("utf-8", "replace")
+        return _Told(name, **values)
+
+    # --- one reader for each kind of event ---
+
+    def _created(self, told: _Told) -> tuple[CallEvent, ...]:
+        leg = _needed(told.leg)
+        direction = _direction(told.direction)
+        self._fates.pop(leg, None)  # a name may be used again, for a new leg
+        number = told.caller if direction is Direction.INBOUND else told.called
+        account = told.account if isinstance(told.account, str) else ""
+        return (LegCreated(leg=leg, number=number, direction=direction, account=account),)
+
+    def _rang(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news(LegProgressed(leg=told.leg))
+
+    def _played_early_media(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news(LegProgressed(leg=told.leg, early_media=True))
+
+    def _answered(self, told: _Told) -> tuple[CallEvent, ...]:
+        news = self._news(LegAnswered(leg=told.leg))
+        if news:
+            self._remember(told.leg, _Fate.ANSWERED)
+        return news
+
+    def _parked(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news(LegParked(leg=told.leg))
+
+    def _joined(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news_of_pair(LegsJoined(first=told.first, second=told.second))
+
+    def _separated(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news_of_pair(LegsSeparated(first=told.first, second=told.second))
+
+    def _sound_started(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news(SoundStarted(leg=told.leg, sound=_needed(told.sound)))
+
+    def _sound_stopped(self, told: _Told) -> tuple[CallEvent, ...]:
+        return self._news(SoundStopped(leg=told.leg, sound=_needed(told.sound)))
+
+    def _digit_pressed(self, told: _Told) -> tuple[CallEvent, ...]:
+        digit = told.digit.upper()
+        if digit not in _KEYS:
+            raise _UnusableEventError
+        return self._news(DigitPressed(leg=told.leg, digit=digit, serial=_serial(told.serial)))
+
+    def _hung_up(self, told: _Told) -> tuple[CallEvent, ...]:
+        news = self._news(LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
+        # Anew for each of the up to three events, so that the last of them counts for its age.
+        self._remember(told.leg, _Fate.GONE)
+        return news
+
+    def _job_ended(self, told: _Told) -> tuple[CallEvent, ...]:
+        if _needed(told.job) != "originate" or not told.result.startswith("-"):
+            return _NOTHING
+        asked = _ORIGINATION_UUID.search(told.argument)
+        if asked is None or asked[1] in self._fates:
+            return _NOTHING  # not ours to name; or it lives, or its end has been told
+        failed = _FAILED.match(told.result)
+        self._remember(asked[1], _Fate.GONE)
+        return (LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
+
+    # --- fates ---
+
+    def _news(self, fact: LegFact) -> tuple[CallEvent, ...]:
+        """Drop what is told of a leg that is gone."""
+        gone = self._fates.get(_needed(fact.leg)) is _Fate.GONE
+        return _NOTHING if gone else (fact,)
+
+    def _news_of_pair(self, fact: PairFact) -> tuple[CallEvent, ...]:
+        """Drop what is told of a pair of which one is gone: that it is gone says it all."""
+        fates = self._fates
+        one_gone = (
+            fates.get(_needed(fact.first)) is _Fate.GONE
+            or fates.get(_needed(fact.second)) is _Fate.GONE
+        )
+        return _NOTHING if one_gone else (fact,)
+
+    def _remember(self, leg: LegId, fate: _Fate) -> None:
+        self._fates[leg] = fate
+        self._fates.move_to_end(leg)
+        if len(self._fates) > self._max_fates:
+            self._fates.popitem(last=False)
+
+
+@lru_cache(maxsize=8)
+def _decoder(account_header: str) -> msgspec.json.Decoder[_Told]:
+    """Make a decoder of events in which this header is the account."""
+    told = msgspec.defstruct(
+        "_ToldWithAccount",
+        [("account", object, msgspec.field(default="", name=account_header))],
+        bases=(_Told,),
+        frozen=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(cast("type[_Told]", told))
+
+
+def _plain_name(body: bytes) -> str:
+    """Read the event's name, which is its first header (CUSTOM's is behind its subclass)."""
+    if body.startswith(b"Event-Name: "):
+        return body[12 : body.find(b"\n", 12)].decode("utf-8", "replace")
+    return _plain_value(body, b"\nEvent-Name: ", len(body))
+
+
+def _plain_value(body: bytes, needle: bytes, end: int) -> str:
+    """Read the first header of a plain event that matches; empty if there is none before `end`."""
+    place = body.find(needle, 0, end)
+    if place < 0:
+        return ""
+    start = place + len(needle)
+    return unquote(body[start : body.find(b"\n", start)].decode("utf-8", "replace"))
+
+
+def _needed(value: str) -> str:
+    if not value:
+        raise _UnusableEventError
+    return value
+
+
+def _direction(value: str) -> Direction:
+    try:
+        return Direction(value)
+    except ValueError:
+        raise _UnusableEventError from None
+
+
+def _serial(value: str) -> int:
+    """Read `Event-Sequence`; 0 where it is no number."""
+    usable = value.isascii() and value.isdigit() and len(value) <= _MAX_SERIAL_DIGITS
+    return int(value) if usable else 0

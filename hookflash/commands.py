@@ -1,0 +1,156 @@
+"""What to do: frozen orders, in the imperative.
+
+A command is an intention. That a switch took it proves nothing: its effect comes
+back as an event (see `hookflash.events`), and a command whose effect never comes is
+caught by a timer, which is a command too.
+
+Backends execute all of these but `SetTimer` and `CancelTimer`, which are the
+engine's. Don't subclass them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import attrs
+
+
+class Afterwards(StrEnum):
+    """What becomes of a leg when the one that it is joined with leaves."""
+
+    PARK = "park"
+    """It is parked, and ours to look after: the transfer goes on."""
+    END = "end"
+    """It is hung up too, as in any ordinary call."""
+
+
+@attrs.frozen(kw_only=True)
+class Split:
+    """Part the two, and park each. Proof: `LegParked` of both, `LegsSeparated` of the pair."""
+
+    first: str
+    second: str
+
+
+@attrs.frozen(kw_only=True)
+class HoldWithMusic:
+    """Play music to a parked leg until it is joined or ends. Proof: `SoundStarted`."""
+
+    leg: str
+    music: str
+
+
+@attrs.frozen(kw_only=True)
+class PlayRingback:
+    """Let a parked leg hear that a phone rings, until it is joined or ends.
+
+    Proof: `SoundStarted`.
+    """
+
+    leg: str
+    ringback: str
+
+
+@attrs.frozen(kw_only=True)
+class PlayTone:
+    """Play a tone once to a parked leg. Proof: `SoundStarted`."""
+
+    leg: str
+    tone: str
+
+
+@attrs.frozen(kw_only=True)
+class Dial:
+    """Call the target, and park it when it answers.
+
+    Proof: `LegCreated`, `LegProgressed`, then `LegAnswered` and `LegParked`, or `LegHungUp`.
+    """
+
+    leg: str
+    """The id that the new leg gets: ours to choose, so that no event can come unknown."""
+    target: str
+    """The number, as dialled."""
+    on_behalf_of: str
+    """The leg of the transferor, whose rights and caller ID the call has."""
+    ring_timeout_s: float
+    """After so long without an answer the switch gives up, with NO_ANSWER."""
+    rescue: str | None = None
+    """When the target answers, the switch itself joins it with this leg (see `Arm`)."""
+
+
+@attrs.frozen(kw_only=True)
+class Join:
+    """Let two legs hear each other. Both have answered. Proof: `LegsJoined`.
+
+    Works on parked legs, and on a leg that is joined with a third, which it takes away.
+    """
+
+    first: str
+    second: str
+    afterwards: Afterwards
+    """What becomes of the one when the other leaves."""
+    rescue: str | None = None
+    """With `afterwards` PARK: when `first` leaves, the switch itself joins `second` with this
+    leg, whether or not anybody is there to tell it so (the failsafe)."""
+    disarm: str | None = None
+    """A leg that carries a failsafe from an earlier join, which must be gone *before* this join:
+    else the switch would take the transferee away in the very moment of a takeback. One command,
+    so that the one can't be lost without the other."""
+
+
+@attrs.frozen(kw_only=True)
+class Arm:
+    """Tell the switch to join a ringing leg with `rescue` by itself when it answers.
+
+    No proof: it is a net under the controller's own `Join`, and shows only when it catches.
+    """
+
+    leg: str
+    rescue: str
+
+
+@attrs.frozen(kw_only=True)
+class Release:
+    """Make a joined pair an ordinary call again: disarmed, and when one leaves, so does the other.
+
+    Proof: `LegsReleased`. Setting a channel's variables takes effect before the switch answers,
+    so that here, and only here, the reply *is* the fact.
+    """
+
+    first: str
+    second: str
+
+
+@attrs.frozen(kw_only=True)
+class HangUp:
+    """End a leg, in whatever state it is. Proof: `LegHungUp`."""
+
+    leg: str
+    cause: str = "NORMAL_CLEARING"
+
+
+@attrs.frozen(kw_only=True)
+class SetTimer:
+    """Report `TimerFired` with this name after so long. Each name is used once."""
+
+    timer: str
+    after_s: float
+
+
+@attrs.frozen(kw_only=True)
+class CancelTimer:
+    """Forget a timer. It may have fired already: whoever set it must not mind."""
+
+    timer: str
+
+
+SwitchCommand: TypeAlias = (
+    Split | HoldWithMusic | PlayRingback | PlayTone | Dial | Join | Arm | Release | HangUp
+)
+"""What a backend executes."""
+
+TimerCommand: TypeAlias = SetTimer | CancelTimer
+"""What the engine executes itself."""
+
+Command: TypeAlias = SwitchCommand | TimerCommand

@@ -1,0 +1,244 @@
+"""What happened: frozen facts, in the past tense.
+
+Everything that moves a transfer is one of these. There are three kinds, and
+they knock at the same door (the engine's one queue):
+
+* **facts** that a switch reports about legs (`LegAnswered`, `LegsJoined`, …);
+* **requests** that people make, by digits or by a program (`TransferRequested`, …);
+* **consequences** of our own commands (`CommandFailed`, `TimerFired`).
+
+Rules that every backend keeps:
+
+1. Within one leg, facts come in the order in which they happened. Between legs
+   any order may occur.
+2. A fact may come twice (a repeat follows the original before anything newer of
+   that leg). Facts about legs are idempotent; a `DigitPressed` is not, so it
+   carries the switch's own serial number.
+3. A leg's last fact is `LegHungUp`. It also answers a `HangUp` of a leg that does
+   not exist (any more), and a `Dial` that came to nothing: in each case the truth
+   is that there is no such leg.
+
+Don't subclass these.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import attrs
+
+from hookflash.commands import Command
+
+LegId: TypeAlias = str
+"""One party's channel, in the switch's own naming (a FreeSWITCH channel UUID)."""
+
+
+class Direction(StrEnum):
+    """Who began a leg, seen from the switch."""
+
+    INBOUND = "inbound"
+    """The party called the switch."""
+    OUTBOUND = "outbound"
+    """The switch called the party."""
+
+
+class Kind(StrEnum):
+    """What a person asks the engine to do with a call."""
+
+    ATTENDED = "attended"
+    """Talk with the target before the transferee is handed over (RFC 5589, section 7)."""
+    BLIND = "blind"
+    """Leave at once (RFC 5589, section 6: basic transfer)."""
+    HOLD = "hold"
+    """Put the other party on hold until asked to resume."""
+
+
+# --------------------------------------------------------------------- facts
+
+
+@attrs.frozen(kw_only=True)
+class LegCreated:
+    """A leg came into being; it has not answered yet."""
+
+    leg: LegId
+    number: str
+    """The party at its end: who called, for an inbound leg; who is called, for an outbound one."""
+    direction: Direction = Direction.INBOUND
+    account: str = ""
+    """Whose leg it is; empty where the switch does not say."""
+
+
+@attrs.frozen(kw_only=True)
+class LegProgressed:
+    """The party's phone rings, or plays early media."""
+
+    leg: LegId
+    early_media: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class LegAnswered:
+    """The party has picked up. Only from now on may the leg be joined with another."""
+
+    leg: LegId
+
+
+@attrs.frozen(kw_only=True)
+class LegParked:
+    """The leg stands alone in the switch's keeping, and takes commands."""
+
+    leg: LegId
+
+
+@attrs.frozen(kw_only=True)
+class LegsJoined:
+    """Two legs hear each other."""
+
+    first: LegId
+    second: LegId
+
+
+@attrs.frozen(kw_only=True)
+class LegsSeparated:
+    """Two legs no longer hear each other. Where each of them went is told by facts of their own."""
+
+    first: LegId
+    second: LegId
+
+
+@attrs.frozen(kw_only=True)
+class LegsReleased:
+    """A joined pair is an ordinary call again: when one leaves, so does the other."""
+
+    first: LegId
+    second: LegId
+
+
+@attrs.frozen(kw_only=True)
+class SoundStarted:
+    """The leg's party hears a sound that we asked for (music, ringback or a tone)."""
+
+    leg: LegId
+    sound: str
+
+
+@attrs.frozen(kw_only=True)
+class SoundStopped:
+    """The sound ended: played out, or cut off by a join or a hang-up."""
+
+    leg: LegId
+    sound: str
+
+
+@attrs.frozen(kw_only=True)
+class DigitPressed:
+    """The party pressed one key of 0-9, A-D, `*` and `#` (RFC 4733)."""
+
+    leg: LegId
+    digit: str
+    serial: int = 0
+    """The switch's number of this event, by which a repeat is known; 0 if it has none."""
+
+
+@attrs.frozen(kw_only=True)
+class LegHungUp:
+    """The leg is gone, for good."""
+
+    leg: LegId
+    cause: str = "NORMAL_CLEARING"
+    """The reason in the words of Q.850 as FreeSWITCH spells them (USER_BUSY, NO_ANSWER, …)."""
+
+
+# ------------------------------------------------------------------ requests
+
+
+@attrs.frozen(kw_only=True)
+class TransferRequested:
+    """The party on `leg` wants to transfer (or hold) the party that it talks with."""
+
+    leg: LegId
+    transfer: str
+    """The new transfer's id, chosen by whoever asks."""
+    target: str = ""
+    """The number to call; empty for a hold."""
+    kind: Kind = Kind.ATTENDED
+    by: str = "digits"
+    """Who asked: `digits`, or the name of a program's key."""
+    music: str | None = None
+    """What the held party hears, where the engine's default won't do."""
+    ringback: str | None = None
+    """What the waiting party hears, where the engine's default won't do."""
+    takeback_digits: str | None = None
+    """What the transferor dials to have the transferee back, where the default won't do."""
+    ring_timeout_s: float | None = None
+    """How long the target may ring, where the engine's default won't do."""
+
+
+@attrs.frozen(kw_only=True)
+class TakebackRequested:
+    """The transferor wants the transferee back."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
+class CompleteRequested:
+    """The transferor hands the transferee over now, without hanging up first."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
+class HangUpRequested:
+    """Somebody wants a leg ended."""
+
+    leg: LegId
+    by: str = "digits"
+
+
+# -------------------------------------------------------------- consequences
+
+
+@attrs.frozen(kw_only=True)
+class CommandFailed:
+    """The switch refused a command, or the backend could not deliver it.
+
+    That a command was *taken* is never reported: its effect is a fact of its own.
+    """
+
+    command: Command
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class TimerFired:
+    """A timer that was set has run out. It may have crossed its own cancellation."""
+
+    timer: str
+
+
+LegFact: TypeAlias = (
+    LegCreated
+    | LegProgressed
+    | LegAnswered
+    | LegParked
+    | SoundStarted
+    | SoundStopped
+    | DigitPressed
+    | LegHungUp
+)
+"""Facts about one leg, named by `leg`."""
+
+PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
+"""Facts about two legs, named by `first` and `second`."""
+
+Request: TypeAlias = TransferRequested | TakebackRequested | CompleteRequested | HangUpRequested
+
+CallEvent: TypeAlias = LegFact | PairFact | CommandFailed
+"""What a backend yields."""
+
+Event: TypeAlias = CallEvent | Request | TimerFired
+"""Everything that the engine's queue carries."""

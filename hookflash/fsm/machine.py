@@ -1,0 +1,497 @@
+"""The step: a transfer and an event give a new transfer and commands.
+
+Three things happen, in this order, and none of them touches the record that was given:
+
+1. **Observe.** The event is written into a working copy as what it says about the parties, and
+   named as an input of the table (`Input`). Here, and nowhere else, repeats, late news of legs
+   that are gone, and overtaken timers are told from what is new.
+2. **Decide.** The `transitions` machine of the spec runs the one row that answers. It is one
+   shared rulebook for all transfers: it holds no transfer, and is never told of one for longer
+   than a step.
+3. **Return.** On success the working copy becomes the new record. When anything fails, it is
+   dropped, and the old record stands untouched, with both people still on the line.
+
+An input that the table ignores, or that is no news, gives the record back with what was learned
+and no commands. A person's request that the table refuses raises `RequestRefused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import attrs
+from transitions import EventData, Machine
+
+from hookflash.commands import (
+    CancelTimer,
+    Command,
+    Dial,
+    Join,
+    SetTimer,
+    Split,
+)
+from hookflash.errors import InternalError, RequestRefused
+from hookflash.events import (
+    CommandFailed,
+    CompleteRequested,
+    DigitPressed,
+    Event,
+    HangUpRequested,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    LegsReleased,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+    TakebackRequested,
+    TimerFired,
+    TransferRequested,
+)
+from hookflash.fsm.spec import Input, Row, Spec
+from hookflash.fsm.transfer import Party, Place, Role, State, Transfer
+
+_FIELDS = tuple(a.name for a in attrs.fields(Transfer))
+_force = object.__setattr__
+
+
+class NoTransition(InternalError):
+    """The table has no answer for a pair. A spec that was built can't have such a pair."""
+
+    def __init__(self, state: State, on: Input) -> None:
+        self.state = state
+        self.on = on
+        super().__init__(f"no row for {on.value} in {state.value}")
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """What one event did to one transfer."""
+
+    before: Transfer
+    after: Transfer
+    on: Input | None
+    """What the event meant; `None` where it was no news."""
+    row: Row | None
+    """The row that answered; `None` where nothing was to do."""
+    why: str
+    """The sentence that explains it."""
+    commands: tuple[Command, ...]
+
+
+class Work:
+    """The working copy of one step: what guards look at, and actions write to.
+
+    The copy is nobody's value yet, so that writing to it breaks no promise: it is handed out, as
+    a frozen `Transfer`, only when the step has succeeded.
+    """
+
+    __slots__ = ("commands", "event", "row", "state", "transfer")
+
+    def __init__(self, transfer: Transfer, event: Event) -> None:
+        copy = object.__new__(Transfer)
+        for name in _FIELDS:
+            _force(copy, name, getattr(transfer, name))
+        self.transfer = copy
+        self.event = event
+        self.state = transfer.state  # where the `transitions` machine keeps its mark
+        self.commands: list[Command] = []
+        self.row: Row | None = None
+
+    def order(self, command: Command) -> None:
+        """Add a command to what the step returns."""
+        self.commands.append(command)
+
+    def note(self, **changes: object) -> None:
+        """Write to the working copy."""
+        for name, value in changes.items():
+            _force(self.transfer, name, value)
+
+    def place(self, party: Party, place: Place, *, peer: LegId | None = None) -> None:
+        """Write where a party is now. A leg that moves no longer hears what it was given."""
+        keeps = place is Place.PARKED
+        self._put(
+            party,
+            Party(
+                party.leg,
+                party.number,
+                place,
+                party.answered,
+                peer,
+                party.sound if keeps else None,
+                party.hears and keeps,
+            ),
+        )
+
+    def rewrite(self, party: Party, **changes: Any) -> None:
+        """Write other facts of a party."""
+        self._put(party, attrs.evolve(party, **changes))
+
+    def _put(self, old: Party, new: Party) -> None:
+        t = self.transfer
+        if old is t.transferor:
+            _force(t, "transferor", new)
+        elif old is t.transferee:
+            _force(t, "transferee", new)
+        elif old is t.target:
+            _force(t, "target", new)
+        else:  # an action has kept a party from before another change
+            raise InternalError("a stale copy of a party was written back")
+
+    def party_of(self, leg: LegId) -> Party | None:
+        """The party to which a leg belongs."""
+        t = self.transfer
+        if leg == t.transferor.leg:
+            return t.transferor
+        if leg == t.transferee.leg:
+            return t.transferee
+        if leg == t.target.leg:
+            return t.target
+        return None
+
+    def role_of(self, leg: LegId) -> Role | None:
+        """The part that a leg's party plays."""
+        t = self.transfer
+        if leg == t.transferor.leg:
+            return Role.TRANSFEROR
+        if leg == t.transferee.leg:
+            return Role.TRANSFEREE
+        if leg == t.target.leg:
+            return Role.TARGET
+        return None
+
+    def set_deadline(self, after_s: float) -> None:
+        """Let the wait in this state end after so long, in place of what was set before."""
+        self.cancel_deadline()
+        self.note(deadline=self._timer(after_s))
+
+    def cancel_deadline(self) -> None:
+        """Forget the deadline."""
+        if self.transfer.deadline is not None:
+            self.order(CancelTimer(timer=self.transfer.deadline))
+            self.note(deadline=None)
+
+    def set_sound_timer(self) -> None:
+        """Look after a while whether what was to be heard is heard."""
+        self.cancel_sound_timer()
+        self.note(sound_timer=self._timer(self.transfer.policy.sound_timeout_s))
+
+    def cancel_sound_timer(self) -> None:
+        """Forget to look."""
+        if self.transfer.sound_timer is not None:
+            self.order(CancelTimer(timer=self.transfer.sound_timer))
+            self.note(sound_timer=None)
+
+    def _timer(self, after_s: float) -> str:
+        number = self.transfer.timers_set + 1
+        self.note(timers_set=number)
+        timer = f"{self.transfer.id}#{number}"
+        self.order(SetTimer(timer=timer, after_s=after_s))
+        return timer
+
+
+# ------------------------------------------------------------------- observe
+#
+# One function for each type of event. It writes what the event says into the working copy, and
+# returns the input that it amounts to, or a sentence that says why it is no news.
+
+News: TypeAlias = Input | str
+
+REPEAT = "a repetition of what was known"
+LATE = "late news of a leg that is gone"
+OVERTAKEN = "a timer that was overtaken by events"
+STRANGER = "about legs of another call"
+
+_PARKED = {
+    Role.TRANSFEROR: Input.TRANSFEROR_PARKED,
+    Role.TRANSFEREE: Input.TRANSFEREE_PARKED,
+    Role.TARGET: Input.TARGET_PARKED,
+}
+_HUNG_UP = {
+    Role.TRANSFEROR: Input.TRANSFEROR_HUNG_UP,
+    Role.TRANSFEREE: Input.TRANSFEREE_HUNG_UP,
+    Role.TARGET: Input.TARGET_HUNG_UP,
+}
+_JOINED = {
+    frozenset((Role.TRANSFEROR, Role.TRANSFEREE)): Input.REUNITED,
+    frozenset((Role.TRANSFEROR, Role.TARGET)): Input.CONSULTED,
+    frozenset((Role.TRANSFEREE, Role.TARGET)): Input.HANDED_OVER,
+}
+
+
+def _created(work: Work, event: LegCreated) -> News:
+    party = work.party_of(event.leg)
+    if party is None:
+        return STRANGER
+    if party is not work.transfer.target or party.place is Place.GONE:
+        return LATE
+    return Input.TARGET_CREATED
+
+
+def _rang(work: Work, event: LegProgressed) -> News:
+    target = work.transfer.target
+    if event.leg != target.leg or target.place is not Place.RINGING:
+        return REPEAT
+    return Input.TARGET_RANG
+
+
+def _answered(work: Work, event: LegAnswered) -> News:
+    target = work.transfer.target
+    if event.leg != target.leg or target.answered or not target.lives:
+        return REPEAT
+    work.rewrite(target, answered=True, place=Place.MOVING)
+    return Input.TARGET_ANSWERED
+
+
+def _parked(work: Work, event: LegParked) -> News:
+    party = work.party_of(event.leg)
+    role = work.role_of(event.leg)
+    if party is None or role is None:
+        return STRANGER
+    if not party.lives:
+        return LATE
+    if party.place is Place.PARKED:
+        return REPEAT
+    work.place(party, Place.PARKED)
+    _leave_behind(work, (party.leg,))
+    return _PARKED[role]
+
+
+def _joined(work: Work, event: LegsJoined) -> News:
+    first, second = work.party_of(event.first), work.party_of(event.second)
+    if first is None or second is None:
+        return _taken_away(work, event)
+    if not (first.lives and second.lives):
+        return LATE
+    if first.peer == second.leg and second.peer == first.leg:
+        return REPEAT
+    roles = frozenset((work.role_of(event.first), work.role_of(event.second)))
+    _leave_behind(work, (event.first, event.second))
+    for leg, peer in ((event.first, event.second), (event.second, event.first)):
+        party = work.party_of(leg)
+        if party is not None:
+            work.place(party, Place.JOINED, peer=peer)
+    return _JOINED[cast("frozenset[Role]", roles)]
+
+
+def _taken_away(work: Work, event: LegsJoined) -> News:
+    """Somebody else has joined one of ours with a stranger: it has left the transfer, alive.
+
+    To hang it up would be to cut off a conversation, so that it counts as gone from here on.
+    """
+    leg = event.first if work.party_of(event.first) is not None else event.second
+    party, role = work.party_of(leg), work.role_of(leg)
+    if party is None or role is None:
+        return STRANGER
+    if not party.lives:
+        return LATE
+    return _gone(work, party, role, "TAKEN_AWAY")
+
+
+def _leave_behind(work: Work, legs: tuple[LegId, ...]) -> None:
+    """Whoever was joined with one of these is on its way to somewhere: parked, or gone."""
+    for party in work.transfer.parties:
+        if party.peer in legs and party.leg not in legs:
+            work.place(party, Place.MOVING)
+
+
+def _separated(work: Work, event: LegsSeparated) -> News:
+    news = False
+    for leg, peer in ((event.first, event.second), (event.second, event.first)):
+        party = work.party_of(leg)
+        if party is not None and party.peer == peer:
+            work.place(party, Place.MOVING)
+            news = True
+    return Input.SEPARATED if news else REPEAT
+
+
+def _released(work: Work, event: LegsReleased) -> News:
+    legs = {work.transfer.transferor.leg, work.transfer.target.leg}
+    return Input.RELEASED if {event.first, event.second} == legs else REPEAT
+
+
+def _sound_started(work: Work, event: SoundStarted) -> News:
+    party = work.party_of(event.leg)
+    if party is None or party.sound is None or party.hears:
+        return REPEAT
+    work.rewrite(party, hears=True)
+    return Input.SOUND_STARTED
+
+
+def _sound_stopped(work: Work, event: SoundStopped) -> News:
+    party = work.party_of(event.leg)
+    if party is None or not party.hears or party.sound is None:
+        return REPEAT
+    if event.sound != party.sound:
+        return REPEAT  # the one that our newer sound has replaced
+    work.rewrite(party, hears=False)
+    return Input.SOUND_STOPPED
+
+
+def _hung_up(work: Work, event: LegHungUp) -> News:
+    party, role = work.party_of(event.leg), work.role_of(event.leg)
+    if party is None or role is None:
+        return STRANGER
+    if not party.lives:
+        return LATE
+    return _gone(work, party, role, event.cause)
+
+
+def _gone(work: Work, party: Party, role: Role, cause: str) -> News:
+    work.place(party, Place.GONE)
+    _leave_behind(work, (party.leg,))
+    if role is Role.TARGET and work.transfer.cause is None:
+        work.note(cause=cause)
+    return _HUNG_UP[role]
+
+
+def _failed(work: Work, event: CommandFailed) -> News:
+    match event.command:
+        case Split():
+            return Input.SPLIT_FAILED
+        case Dial():
+            return Input.DIAL_FAILED
+        case Join(first=first, second=second):
+            if {first, second} != work.transfer.joining:
+                return "the failure of a join that another has replaced"
+            return Input.JOIN_FAILED
+        case _:
+            return Input.OTHER_FAILED
+
+
+def _fired(work: Work, event: TimerFired) -> News:
+    if event.timer == work.transfer.deadline:
+        work.note(deadline=None)
+        return Input.DEADLINE_PASSED
+    if event.timer == work.transfer.sound_timer:
+        work.note(sound_timer=None)
+        return Input.SOUND_DUE
+    return OVERTAKEN
+
+
+_OBSERVERS: dict[type, Callable[[Work, Any], News]] = {
+    LegCreated: _created,
+    LegProgressed: _rang,
+    LegAnswered: _answered,
+    LegParked: _parked,
+    LegsJoined: _joined,
+    LegsSeparated: _separated,
+    LegsReleased: _released,
+    SoundStarted: _sound_started,
+    SoundStopped: _sound_stopped,
+    LegHungUp: _hung_up,
+    CommandFailed: _failed,
+    TimerFired: _fired,
+    TransferRequested: lambda _work, _event: Input.REQUESTED,
+    TakebackRequested: lambda _work, _event: Input.TAKEBACK_ASKED,
+    CompleteRequested: lambda _work, _event: Input.COMPLETE_ASKED,
+    DigitPressed: lambda _work, _event: "a digit: feature codes are heard before the machine",
+    HangUpRequested: lambda _work, _event: "an order to the switch: its effect will be a fact",
+}
+
+
+# -------------------------------------------------------------------- decide
+
+
+class Rulebook:
+    """One spec's `transitions` machine, shared by all transfers that run by it."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        # No model is ever added (that would cost 22 attributes each, and slow down with their
+        # number), no `to_<state>` triggers exist, and callbacks get the event data.
+        self._machine = Machine(
+            model=None,
+            states=list(spec.states),
+            initial=spec.initial,
+            auto_transitions=False,
+            send_event=True,
+        )
+        for row in spec.rows:
+            self._add(row)
+        self._triggers: Mapping[Input, Callable[[Work], bool]] = {
+            on: self._machine.events[on.value].trigger
+            for on in {row.on for row in spec.rows}
+        }
+
+    def _add(self, row: Row) -> None:
+        def guard(data: EventData) -> bool:
+            return row.given is None or row.given(cast("Work", data.model))
+
+        def run(data: EventData) -> None:
+            work = cast("Work", data.model)
+            work.row = row
+            if not row.stays:
+                _leave_and_enter(work, self.spec, row)
+            for action in row.then:
+                action(work)
+
+        self._machine.add_transition(
+            row.on.value,
+            row.state,
+            None if row.stays else row.to,
+            conditions=[guard] if row.given is not None else None,
+            before=[run],
+        )
+
+    def step(self, transfer: Transfer, event: Event) -> Step:
+        """Apply one event to one transfer.
+
+        Args:
+            transfer: the record; never changed.
+            event: what happened. One that isn't about this transfer is no news.
+
+        Returns:
+            The new record, the commands that follow, and the row that said so.
+
+        Raises:
+            RequestRefused: the event is a person's request that can't be met now; it says why.
+            NoTransition: the table has a hole, which building the spec should have found.
+        """
+        work = Work(transfer, event)
+        news = _OBSERVERS[type(event)](work, event)
+        if isinstance(news, str):
+            return Step(before=transfer, after=transfer, on=None, row=None, why=news, commands=())
+        pair = (transfer.state, news)
+        for refusal in self.spec.refused_by_pair.get(pair, ()):
+            if refusal.given is None or refusal.given(work):
+                raise RequestRefused(refusal.why)
+        if pair in self.spec.rows_by_pair and self._triggers[news](work) and work.row is not None:
+            return self._done(transfer, work, news, work.row)
+        if pair not in self.spec.ignored_by_pair:
+            raise NoTransition(transfer.state, news)
+        why = self.spec.ignored_by_pair[pair].why
+        return Step(
+            before=transfer, after=work.transfer, on=news, row=None, why=why, commands=()
+        )
+
+    @staticmethod
+    def _done(transfer: Transfer, work: Work, on: Input, row: Row) -> Step:
+        _force(work.transfer, "state", work.state)
+        return Step(
+            before=transfer,
+            after=work.transfer,
+            on=on,
+            row=row,
+            why=row.why,
+            commands=tuple(work.commands),
+        )
+
+
+def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:
+    """What every change of state brings with it: the next deadline, and fresh attempts."""
+    policy = work.transfer.policy
+    deadline = spec.phase_by_state[row.to].deadline
+    if deadline is None:
+        work.cancel_deadline()
+        work.cancel_sound_timer()
+    else:
+        work.set_deadline(deadline(work.transfer))
+    work.note(joins_left=policy.join_attempts)
+
+

@@ -1,0 +1,270 @@
+"""The record of one transfer: who is who, where everybody is, and what was decided.
+
+A `Transfer` is a value: frozen, and small, for there may be ten thousand. It holds two kinds of
+knowledge, and never mixes them:
+
+* **facts** about the parties (`Party`), changed by nothing but events;
+* **intentions**: the state, the running timers, how many attempts are left, the outcome.
+
+One subtlety is worth a paragraph. Between the order to move a leg and the proof that it has
+moved, nobody knows where it is. The record says so: its place is `MOVING`. Whatever needs a leg
+to stand somewhere waits for the next fact, and the state's deadline catches the fact that never
+comes. That rule alone settles most of the races in which a command and an event cross.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+import attrs
+
+from hookflash.events import Kind, LegId
+
+
+class State(Enum):
+    """Where a transfer stands. The tables in `hookflash.specs` say what each one means."""
+
+    IDLE = "idle"
+    HOLDING = "holding"
+    HELD = "held"
+    DIALING = "dialing"
+    CONSULTING = "consulting"
+    COMPLETING = "completing"
+    PARTIAL = "partial"
+    TAKEBACK = "takeback"
+    FAILED_RECONNECT = "failed_reconnect"
+    ABANDONED = "abandoned"
+    ENDING = "ending"
+
+
+class Outcome(StrEnum):
+    """How a transfer ended. Each has exactly one."""
+
+    TRANSFERRED = "transferred"
+    """Transferee and target talk."""
+    TAKEN_BACK = "taken_back"
+    """The transferor asked for the transferee, and has it."""
+    RECONNECTED = "reconnected"
+    """It failed (the cause says how), and transferor and transferee talk again."""
+    ABANDONED = "abandoned"
+    """The transferee left before it was settled."""
+    FAILED = "failed"
+    """It failed (the cause says how), and nobody was left to give the transferee back to."""
+
+
+class Place(Enum):
+    """Where a party's leg is, as far as facts tell."""
+
+    UNBORN = "unborn"
+    """It has not been called yet."""
+    RINGING = "ringing"
+    """It is called, and has not answered."""
+    MOVING = "moving"
+    """On its way: ordered, or made by a partner's end, to be somewhere else. No proof yet."""
+    PARKED = "parked"
+    """Alone in the switch's keeping."""
+    JOINED = "joined"
+    """In a conversation with `peer`."""
+    GONE = "gone"
+    """Hung up, or taken out of our hands by somebody else."""
+
+
+class Role(StrEnum):
+    """The parts in a transfer (RFC 5589, section 2)."""
+
+    TRANSFEROR = "transferor"
+    TRANSFEREE = "transferee"
+    TARGET = "target"
+
+
+class Choice(StrEnum):
+    """What to do where operators differ."""
+
+    CARRY_ON = "carry_on"
+    """Those who are left go on as they were."""
+    END = "end"
+    """The transfer ends, and with it the legs that have no partner."""
+
+
+class PartialSound(StrEnum):
+    """What the transferee hears once the transferor has left and the target still rings."""
+
+    RINGBACK = "ringback"
+    MUSIC = "music"
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """What an operator may choose. One record serves all the transfers of an account.
+
+    All times are in seconds, and none is inherited from another leg or call.
+    """
+
+    ring_timeout_s: float = 20.0
+    """How long a target may ring: Kazoo's default, and about five rings in most countries."""
+    dial_grace_s: float = 5.0
+    """How much longer we wait for the switch to say that the target did not answer."""
+    split_timeout_s: float = 5.0
+    """How long parking two legs may take. A switch needs 20 ms; a busy one, a second."""
+    join_timeout_s: float = 5.0
+    """How long joining two legs may take. A switch needs 40 ms; a busy one, a second."""
+    join_attempts: int = 5
+    """How often a join is ordered before it is given up. Two people who could talk are not dropped
+    for one lost order; a switch that loses five is not joining anybody."""
+    hangup_timeout_s: float = 5.0
+    """How long a hang-up may take before it is ordered again."""
+    hold_limit_s: float = 1800.0
+    """How long a transferee may be held. After half an hour nobody is still being advised."""
+    sound_timeout_s: float = 1.0
+    """How long music or ringback may take to start. A switch needs 0.2 s."""
+    sound_attempts: int = 3
+    """How often a sound that does not start is tried, from the second time on with the fallback."""
+    tone_s: float = 3.0
+    """How long somebody who is left alone hears the failure tone before the call ends."""
+    music: str = "local_stream://moh"
+    """What a held party hears: FreeSWITCH's stock hold music."""
+    ringback: str = "tone_stream://%(2000,4000,440,480);loops=-1"
+    """What a waiting party hears: the North American ringback tone (ITU-T E.180)."""
+    fallback_sound: str = "tone_stream://%(200,4800,440);loops=-1"
+    """What is played where the chosen sound does not start: a beep every five seconds."""
+    hold_tone: str = "tone_stream://%(100,9900,425);loops=-1"
+    """What the party hears that has put another on hold: a reminder every ten seconds."""
+    failure_tone: str = "tone_stream://%(250,250,480,620);loops=8"
+    """What somebody hears who is left alone: the North American reorder tone (ITU-T E.180)."""
+    partial_sound: PartialSound = PartialSound.RINGBACK
+    """What the transferee hears in a partial transfer."""
+    transferor_leaves_ringing: Choice = Choice.CARRY_ON
+    """The transferor leaves while the target rings: a partial transfer, or the end of it."""
+    transferee_leaves_ringing: Choice = Choice.CARRY_ON
+    """The transferee leaves while the target rings: the transferor goes on calling, or not."""
+    transferee_leaves_consulting: Choice = Choice.CARRY_ON
+    """The transferee leaves during the consultation: the two talk on, or not."""
+    hop_limit: int = 5
+    """How often one call may be transferred: it stops loops."""
+
+
+@attrs.frozen
+class Party:
+    """One party of a transfer: its leg, and where that leg is."""
+
+    leg: LegId
+    number: str
+    place: Place
+    answered: bool
+    peer: LegId | None = None
+    """With whom it talks, when its place is JOINED."""
+    sound: str | None = None
+    """What it has been given to hear."""
+    hears: bool = False
+    """Whether the switch has said that the sound plays."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether the leg exists and is ours."""
+        return self.place is not Place.GONE and self.place is not Place.UNBORN
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has answered and stands somewhere, so that it can be joined."""
+        return self.answered and (self.place is Place.PARKED or self.place is Place.JOINED)
+
+
+@attrs.frozen(kw_only=True)
+class Transfer:
+    """One attempt to transfer a call, from the request to exactly one outcome."""
+
+    id: str
+    kind: Kind
+    policy: Policy
+    transferor: Party
+    transferee: Party
+    target: Party
+    state: State = State.IDLE
+    by: str = "digits"
+    """Who asked for it."""
+    music: str = ""
+    ringback: str = ""
+    ring_timeout_s: float = 0.0
+    hops: int = 0
+    """How many times this call has been transferred before."""
+    deadline: str | None = None
+    """The timer that ends the wait in this state."""
+    sound_timer: str | None = None
+    """The timer after which a sound that was ordered must have started."""
+    timers_set: int = 0
+    """How many timers this transfer has set: it numbers the next."""
+    joins_left: int = 0
+    """How many more times a join may be ordered in this state."""
+    sounds_left: int = 0
+    """How many more times a sound that does not start may be tried."""
+    joining: frozenset[LegId] = frozenset()
+    """The two legs of the join that was ordered last."""
+    armed: bool = False
+    """Whether the target carries a failsafe of the switch."""
+    dismissed: bool = False
+    """Whether the target's end has been ordered."""
+    transferor_released: bool = False
+    """Whether the transferor's end has been ordered, because it asked to be let go."""
+    goodbye: bool = False
+    """Whether those who are left alone hear the failure tone before they are hung up."""
+    outcome: Outcome | None = None
+    cause: str | None = None
+    """Why it ended as it did, where that is not plain: a hang-up cause, or a word of ours."""
+
+    @property
+    def parties(self) -> tuple[Party, Party, Party]:
+        """Transferor, transferee and target."""
+        return (self.transferor, self.transferee, self.target)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its end: the call is an ordinary one again, or gone."""
+        return self.state is State.IDLE and self.outcome is not None
+
+
+def new_transfer(
+    *,
+    transfer: str,
+    kind: Kind,
+    policy: Policy,
+    transferor: tuple[LegId, str],
+    transferee: tuple[LegId, str],
+    target: tuple[LegId, str],
+    by: str = "digits",
+    music: str | None = None,
+    ringback: str | None = None,
+    ring_timeout_s: float | None = None,
+    hops: int = 0,
+) -> Transfer:
+    """Give out the roles in a call of two that talk.
+
+    Args:
+        transfer: its id.
+        kind: attended, blind, or a mere hold.
+        policy: the operator's choices.
+        transferor: leg and number of the party that asks.
+        transferee: leg and number of the party that it talks with.
+        target: the id that the target's leg will have, and the number to call.
+        by: who asked.
+        music: what the transferee hears on hold; the policy's by default.
+        ringback: what is heard while the target rings; the policy's by default.
+        ring_timeout_s: how long the target may ring; the policy's by default.
+        hops: how often this call has been transferred before.
+
+    Returns:
+        A transfer in its first state, in which nothing has been asked for yet.
+    """
+    (leg_a, number_a), (leg_b, number_b), (leg_c, number_c) = transferor, transferee, target
+    return Transfer(
+        id=transfer,
+        kind=kind,
+        policy=policy,
+        transferor=Party(leg_a, number_a, Place.JOINED, answered=True, peer=leg_b),
+        transferee=Party(leg_b, number_b, Place.JOINED, answered=True, peer=leg_a),
+        target=Party(leg_c, number_c, Place.UNBORN, answered=False),
+        by=by,
+        music=policy.music if music is None else music,
+        ringback=policy.ringback if ringback is None else ringback,
+        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
+        hops=hops,
+    )

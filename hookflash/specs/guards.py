@@ -1,0 +1,182 @@
+"""The questions that the tables ask of a transfer. Each looks at the record *after* the event."""
+
+from __future__ import annotations
+
+from hookflash.fsm.machine import Work
+from hookflash.fsm.transfer import Choice, Party, Place
+
+
+def both_parked(work: Work) -> bool:
+    """Transferor and transferee stand alone, each."""
+    t = work.transfer
+    return t.transferor.place is Place.PARKED and t.transferee.place is Place.PARKED
+
+
+def transferor_gone(work: Work) -> bool:
+    """The transferor has left."""
+    return not work.transfer.transferor.lives
+
+
+def transferee_gone(work: Work) -> bool:
+    """The transferee has left."""
+    return not work.transfer.transferee.lives
+
+
+def transferee_parked(work: Work) -> bool:
+    """The transferee stands alone."""
+    return work.transfer.transferee.place is Place.PARKED
+
+
+def transferor_parked(work: Work) -> bool:
+    """The transferor stands alone."""
+    return work.transfer.transferor.place is Place.PARKED
+
+
+def partial_unwanted(work: Work) -> bool:
+    """The operator wants no partial transfers."""
+    return work.transfer.policy.transferor_leaves_ringing is Choice.END
+
+
+def call_unwanted(work: Work) -> bool:
+    """The operator does not want a ringing call to go on without the transferee."""
+    return work.transfer.policy.transferee_leaves_ringing is Choice.END
+
+
+def talk_unwanted(work: Work) -> bool:
+    """The operator does not want a consultation to go on without the transferee."""
+    return work.transfer.policy.transferee_leaves_consulting is Choice.END
+
+
+def transferor_gone_and_partial_unwanted(work: Work) -> bool:
+    """The transferor has left, and the operator wants no partial transfers."""
+    return transferor_gone(work) and partial_unwanted(work)
+
+
+def transferee_parked_and_partial_unwanted(work: Work) -> bool:
+    """The transferee stands alone, and the operator wants no partial transfers."""
+    return transferee_parked(work) and partial_unwanted(work)
+
+
+def transferee_gone_and_call_unwanted(work: Work) -> bool:
+    """The transferee has left, and the operator does not want the call to go on without it."""
+    return transferee_gone(work) and call_unwanted(work)
+
+
+def transferor_parked_and_call_unwanted(work: Work) -> bool:
+    """The transferor stands alone, and the operator does not want it to call on alone."""
+    return transferor_parked(work) and call_unwanted(work)
+
+
+def both_present(work: Work) -> bool:
+    """Transferor and transferee are both there."""
+    t = work.transfer
+    return t.transferor.lives and t.transferee.lives
+
+
+def everyone_gone(work: Work) -> bool:
+    """No leg of this transfer lives."""
+    return not any(party.lives for party in work.transfer.parties)
+
+
+def _joined(one: Party, other: Party) -> bool:
+    return one.peer == other.leg and other.peer == one.leg
+
+
+def _can_be_joined(one: Party, other: Party) -> bool:
+    return one.settled and other.settled and not _joined(one, other)
+
+
+def reunited(work: Work) -> bool:
+    """Transferor and transferee hear each other."""
+    return _joined(work.transfer.transferor, work.transfer.transferee)
+
+
+def consulted(work: Work) -> bool:
+    """Transferor and target hear each other."""
+    return _joined(work.transfer.transferor, work.transfer.target)
+
+
+def handed_over(work: Work) -> bool:
+    """Transferee and target hear each other."""
+    return _joined(work.transfer.transferee, work.transfer.target)
+
+
+def target_gone(work: Work) -> bool:
+    """The target was never called, or has left."""
+    return not work.transfer.target.lives
+
+
+def reunited_and_target_gone(work: Work) -> bool:
+    """Transferor and transferee hear each other, and the target is gone."""
+    return reunited(work) and target_gone(work)
+
+
+def target_can_take_over(work: Work) -> bool:
+    """The target has answered, lives, and nobody has sent it away."""
+    t = work.transfer
+    return t.target.lives and t.target.answered and not t.dismissed
+
+
+def decided(work: Work) -> bool:
+    """How it ends has been decided: what remains is to see it done."""
+    return work.transfer.outcome is not None
+
+
+def transferor_waits(work: Work) -> bool:
+    """The transferor is there, has not been let go, and nothing is decided yet."""
+    t = work.transfer
+    return t.transferor.lives and not t.transferor_released and t.outcome is None
+
+
+def consulted_under_failsafe(work: Work) -> bool:
+    """Transferor and target were joined while the transferee could still be rescued."""
+    return work.transfer.armed
+
+
+def goodbye_due(work: Work) -> bool:
+    """Those who are left alone are to hear the failure tone."""
+    return work.transfer.goodbye
+
+
+def reunion_due(work: Work) -> bool:
+    """Transferor and transferee both stand somewhere, but not together."""
+    t = work.transfer
+    return t.joins_left > 0 and _can_be_joined(t.transferor, t.transferee)
+
+
+def consultation_due(work: Work) -> bool:
+    """Transferor and target both stand somewhere, but not together."""
+    t = work.transfer
+    return t.joins_left > 0 and _can_be_joined(t.transferor, t.target)
+
+
+def handover_due(work: Work) -> bool:
+    """Transferee and target both stand somewhere, but not together."""
+    t = work.transfer
+    return t.joins_left > 0 and _can_be_joined(t.transferee, t.target)
+
+
+def joins_left(work: Work) -> bool:
+    """A join may be tried once more."""
+    return work.transfer.joins_left > 0
+
+
+def target_answered_and_joins_left(work: Work) -> bool:
+    """The target has answered, and a join may be tried once more."""
+    return work.transfer.target.answered and joins_left(work)
+
+
+def target_is_a_party(work: Work) -> bool:
+    """The number to call is the transferor's or the transferee's own."""
+    t = work.transfer
+    return t.target.number in (t.transferor.number, t.transferee.number)
+
+
+def hops_used_up(work: Work) -> bool:
+    """The call has been transferred as often as the operator allows."""
+    return work.transfer.hops >= work.transfer.policy.hop_limit
+
+
+def target_missing(work: Work) -> bool:
+    """No number to call was given."""
+    return not work.transfer.target.number

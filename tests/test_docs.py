@@ -1,0 +1,301 @@
+"""What the documentation shows is what happens.
+
+Every fenced block of README.md, CONTRIBUTING.md and docs/ that can run does run, page by page and
+from top to bottom, in a copy of the repository that the page's blocks share:
+
+* a ``console`` block is a session of one shell. After each ``$ command`` comes all that it prints;
+  a line ``...`` stands for any lines, ``...`` within a line for anything in it. A command that
+  fails must say so: its next one is ``$ echo $?``.
+* a ``python`` block is a program of its own, and must end well. Warnings are errors.
+
+``<!-- not run: reason -->`` on the line before a fence, or before a ``$`` within it, takes out that
+block, or that command; it counts as a skipped test, and the reason is not optional.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("CONTRIBUTING.md"), *ROOT.glob("docs/**/*.md")])
+PATIENCE_S = 120  # for one block: a reader would not wait longer
+
+FENCE = re.compile(r"^(?P<indent> *)```+(?P<language>[\w-]*)[^`]*$")
+NOT_RUN = re.compile(r"^\s*<!-- not run(?::\s*(?P<reason>.*?))?\s*-->\s*$")
+HEREDOC = re.compile(r"<<-?\s*(['\"]?)(?P<end>\w+)\1")
+LINK = re.compile(r"\]\((?P<target>[^)\s#]+)(?:#[^)\s]*)?\)")
+
+
+class Example(NamedTuple):
+    """A block, or a marked command in one."""
+
+    page: str
+    line: int
+    language: str
+    lines: tuple[str, ...]
+    reason: str | None
+    """Why it is not run; None if it is."""
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+class Command(NamedTuple):
+    """A command, and what the page says that it prints."""
+
+    words: str
+    output: tuple[str, ...]
+    reason: str | None
+
+
+def reason_of(line: str, where: str) -> str | None:
+    """Read a line that may be a `not run` mark."""
+    mark = NOT_RUN.match(line)
+    if mark is None:
+        return None
+    reason = mark["reason"]
+    if not reason:
+        raise AssertionError(f"{where}: say why: <!-- not run: reason -->")
+    return reason
+
+
+def blocks(page: str, text: str) -> Iterator[Example]:
+    """Find the fenced blocks of a page."""
+    lines = text.splitlines()
+    at = 0
+    while at < len(lines):
+        fence = FENCE.match(lines[at])
+        if fence is None:
+            at += 1
+            continue
+        begin, indent = at + 1, len(fence["indent"])
+        at = begin
+        while at < len(lines) and lines[at].strip() != "```":
+            at += 1
+        if at == len(lines):
+            raise AssertionError(f"{page}:{begin}: this block never ends")
+        body = tuple(line[indent:] for line in lines[begin:at])
+        reason = reason_of(lines[begin - 2], f"{page}:{begin - 1}") if begin > 1 else None
+        yield Example(page, begin, fence["language"], body, reason)
+        at += 1
+
+
+def commands(block: Example) -> Iterator[Command]:
+    """Part a console block into its commands."""
+    rest = list(block.lines)
+    reason: str | None = None
+    while rest:
+        line = rest.pop(0)
+        if (mark := reason_of(line, str(block))) is not None:
+            reason = mark
+            continue
+        if not line.startswith("$ "):
+            raise AssertionError(f"{block}: expected '$ command', not {line!r}")
+        words = [line[2:]]
+        heredoc = HEREDOC.search(line)
+        while rest and (words[-1].endswith("\\") or (heredoc and words[-1] != heredoc["end"])):
+            words.append(rest.pop(0).removeprefix("> "))
+        output: list[str] = []
+        while rest and not rest[0].startswith("$ ") and NOT_RUN.match(rest[0]) is None:
+            output.append(rest.pop(0).rstrip())
+        yield Command("\n".join(words), tuple(output), reason)
+        reason = None
+
+
+def examples() -> Iterator[Example]:
+    """All that runs, and what is marked as not run, in the order of the pages."""
+    for path in PAGES:
+        page = path.relative_to(ROOT).as_posix()
+        for block in blocks(page, path.read_text(encoding="utf-8")):
+            if block.language not in {"console", "python"}:
+                continue
+            yield block
+            if block.language == "console" and block.reason is None:
+                for command in commands(block):
+                    if command.reason is not None:
+                        yield block._replace(lines=(command.words,), reason=command.reason)
+
+
+def as_pattern(expected: tuple[str, ...]) -> re.Pattern[str]:
+    """Turn what a page shows into the pattern of what may be printed."""
+    parts = [
+        r"(?:.*\n)*?"
+        if line.strip() == "..."
+        else ".*?".join(re.escape(piece) for piece in line.split("...")) + r"[ \t]*\n"
+        for line in expected
+    ]
+    return re.compile("".join(parts))
+
+
+def shell(script: str, home: Path) -> tuple[int, str]:
+    """Run a program text in a shell of its own, and end whatever it leaves behind."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    with subprocess.Popen(
+        ["/usr/bin/env", "bash", "-c", script],
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, _ = process.communicate()
+            raise AssertionError(f"not done after {PATIENCE_S} s:\n{printed}") from None
+    return process.returncode, printed
+
+
+def run_console(block: Example, home: Path) -> None:
+    """Run a block's commands in one shell, and compare command by command."""
+    session = [command for command in commands(block) if command.reason is None]
+    for command in session:
+        if re.match(r"(make|pip|git|apt|docker)\b", command.words):
+            raise AssertionError(f"{block}: mark it as not run: $ {command.words}")
+    cut = "\x1e"  # ASCII's record separator: no command prints it
+    script = "\n".join(
+        f"{command.words}\n(status=$?; printf '{cut}%s{cut}' $status; exit $status)"
+        for command in session
+    )
+    _, printed = shell(f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{script}", home)
+    pieces = printed.split(cut)
+    for at, command in enumerate(session):
+        output, status = (*pieces[2 * at : 2 * at + 2], "none: the shell ended")[:2]
+        story = f"{block}: $ {command.words}\nprinted (status {status}):\n{output}"
+        if output and not output.endswith("\n"):
+            output += "\n"
+        shown = "\n".join(command.output)
+        assert as_pattern(command.output).fullmatch(output), f"{story}\nthe page shows:\n{shown}"
+        told = at + 1 < len(session) and session[at + 1].words == "echo $?"
+        assert status == "0" or told, f"{story}\na failure that the page does not tell"
+
+
+def run_python(block: Example, home: Path) -> None:
+    """Run a block as a program."""
+    program = home / f"example_{block.line}.py"
+    program.write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+    status, printed = shell(f"python -W error {program.name}", home)
+    assert status == 0, f"{block}:\n{printed}"
+
+
+@pytest.fixture(scope="module")
+def home_of_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The copies of the repository, one a page: what a page writes, its next block can read."""
+    copies: dict[str, Path] = {}
+    yield copies
+    for copy in copies.values():
+        shutil.rmtree(copy.parent)
+
+
+CASES = [
+    pytest.param(example, id=str(example), marks=pytest.mark.xdist_group(f"docs-{example.page}"))
+    for example in examples()
+]
+
+
+@pytest.mark.parametrize("example", CASES)
+def test_what_the_page_shows_happens(
+    example: Example, home_of_page: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if example.reason is not None:
+        pytest.skip(f"{example}: {example.reason}")
+    if example.page not in home_of_page:
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "htmlcov")
+        copy = tmp_path_factory.mktemp("page") / "hookflash"
+        home_of_page[example.page] = shutil.copytree(ROOT, copy, ignore=ignored)
+    run = {"console": run_console, "python": run_python}[example.language]
+    run(example, home_of_page[example.page])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = [link["target"] for link in LINK.finditer(path.read_text(encoding="utf-8"))]
+    lost = [
+        target
+        for target in targets
+        if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists()
+    ]
+    assert not lost
+
+
+# The reader of the pages must be able to fail, too.
+
+
+def block_of(*lines: str, language: str = "console") -> Example:
+    text = "\n".join([f"```{language}", *lines, "```"])
+    return next(blocks("page.md", text))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["$ echo one; echo two", "one", "two"],
+        ["$ seq 9", "1", "...", "9"],
+        ["$ seq 9", "...", "4", "5", "..."],
+        ["$ seq 9", "..."],
+        ["$ echo took 0.37 s", "took ... s"],
+        ["$ HERE=there", "$ echo $HERE", "there"],
+        ["$ echo a \\", "> b", "a b"],
+        ["$ cat <<'END'", "x $y", "END", "x $y"],
+        ["$ false", "$ echo $?", "1"],
+        ["$ printf unended", "unended"],
+        ["<!-- not run: it would fail -->", "$ false", "and more", "$ echo yes", "yes"],
+    ],
+)
+def test_a_true_page_passes(lines: list[str], tmp_path: Path) -> None:
+    run_console(block_of(*lines), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (["$ echo one", "two"], "the page shows"),
+        (["$ echo one"], "the page shows"),
+        (["$ seq 9", "1", "...", "8"], "the page shows"),
+        (["$ seq 9", "2", "1", "..."], "the page shows"),
+        (["$ false"], "a failure that the page does not tell"),
+        (["$ exit 3"], "the shell ended"),
+        (["$ make test"], "mark it as not run"),
+        (["no prompt"], r"expected '\$ command'"),
+        (["<!-- not run -->", "$ false"], "say why"),
+    ],
+)
+def test_a_false_page_fails(lines: list[str], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        run_console(block_of(*lines), tmp_path)
+
+
+def test_a_python_block_must_end_well(tmp_path: Path) -> None:
+    run_python(block_of("print('well')", language="python"), tmp_path)
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        run_python(block_of("1 / 0", language="python"), tmp_path)
+
+
+def test_a_mark_takes_out_the_block_below_it() -> None:
+    text = "<!-- not run: needs a switch -->\n```console\n$ true\n```\n"
+    assert next(blocks("page.md", text)).reason == "needs a switch"
+
+
+def test_a_block_must_end() -> None:
+    with pytest.raises(AssertionError, match="never ends"):
+        list(blocks("page.md", "```python\n1\n"))

@@ -1,0 +1,67 @@
+"""What the package promises to those who import it, and what it ships."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import hookflash
+
+HOME = Path(hookflash.__file__).parent
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(HOME)], prefix="hookflash.")
+    if not module.name.endswith("__main__")
+)
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What a module says that it exports; nothing, if it does not say."""
+    return list(getattr(module, "__all__", ()))
+
+
+@pytest.mark.parametrize("name", ["hookflash", *MODULES])
+def test_a_module_imports_by_itself_and_tells_its_story(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    names = public_names(module)
+    assert len(names) == len(set(names))
+    assert not [export for export in names if not hasattr(module, export)]
+
+
+@pytest.mark.parametrize("name", public_names(hookflash))
+def test_whatever_is_exported_says_what_it_is(name: str) -> None:
+    thing = getattr(hookflash, name)
+    if callable(thing):
+        assert thing.__doc__, f"hookflash.{name} has no docstring"
+
+
+def test_the_public_surface_is_decided_in_one_place() -> None:
+    """Whoever adds or removes a public name writes it here too, and into the changelog."""
+    assert set(public_names(hookflash)) == PUBLIC
+
+
+PUBLIC: set[str] = set()  # hookflash.__all__
+
+
+def test_the_command_is_installed() -> None:
+    (command,) = entry_points(group="console_scripts", name="hookflash")
+    assert command.value == "hookflash.cli:main"
+    assert callable(command.load())
+
+
+def test_the_version_is_that_of_the_changelog() -> None:
+    changelog = (HOME.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{version('hookflash')}]" in changelog or "## [Unreleased]" in changelog
+
+
+def test_nothing_strange_is_shipped() -> None:
+    known = {".py", ".json", ".toml", ".typed"}
+    files = [path for path in HOME.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert not [path for path in files if path.suffix not in known]
+    assert (HOME / "py.typed").is_file()
