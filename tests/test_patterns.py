@@ -19,7 +19,6 @@ from hookflash.fsm.patterns import (
     Pattern,
     compare,
     compile_pattern,
-    escape,
     shortest,
 )
 
@@ -67,7 +66,7 @@ def all_strings(longest: int, keys: str = FEW) -> Iterable[str]:
 
 
 @given(PATTERNS, STRINGS)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @example("(1*)*", "1")
 @example("(|1)*", "11")
 @example("(|1){0,3}", "11")
@@ -89,7 +88,6 @@ def test_matches_and_captures_as_re_does(text: str, digits: str) -> None:
 
 
 @given(PATTERNS, st.text(FEW, max_size=3))
-@settings(max_examples=120, deadline=None)
 def test_viable_and_extendable_are_what_trying_all_strings_says(text: str, digits: str) -> None:
     matcher = compiled(text).run(digits)
     expression = re.compile(text)
@@ -107,7 +105,6 @@ def test_viable_and_extendable_are_what_trying_all_strings_says(text: str, digit
 
 
 @given(PATTERNS)
-@settings(max_examples=100, deadline=None)
 def test_a_dead_matcher_stays_dead_and_costs_nothing(text: str) -> None:
     matcher = compiled(text).run("*#1" * 20)
     if not matcher.viable:
@@ -169,11 +166,15 @@ def test_a_wrong_key_is_refused() -> None:
 
 
 @given(st.text(ALPHABET, max_size=8))
-def test_escape_makes_a_pattern_of_just_these_keys(digits: str) -> None:
-    pattern = compile_pattern(escape(digits))
+def test_keys_that_come_before_mean_themselves(digits: str) -> None:
+    pattern = compile_pattern("", before=digits)
     assert pattern.run(digits).matches
     assert not pattern.run(digits).extendable
     assert shortest(pattern) == digits
+    assert compile_pattern("^(1)|2$", before=digits).run(f"{digits}1").captures == ("1",)
+    assert compile_pattern("1", before=digits) != compile_pattern("1", before=f"{digits}1")
+    with pytest.raises(InputError, match="is not a key"):
+        compile_pattern("1", before=f"{digits}x")
 
 
 # ---------------------------------------------------------------------------- bounded
@@ -197,7 +198,6 @@ def test_steep_patterns_cost_no_more_than_their_size(text: str) -> None:
 
 
 @given(PATTERNS, STRINGS)
-@settings(max_examples=150, deadline=None)
 def test_a_key_costs_at_most_a_visit_for_each_loop_around(text: str, digits: str) -> None:
     pattern = compiled(text)
     deepest = text.count("(") + 1
@@ -217,7 +217,6 @@ def test_a_program_that_would_be_too_large_is_refused_before_it_is_made(text: st
 
 
 @given(PATTERNS)
-@settings(max_examples=150, deadline=None)
 def test_the_size_foretold_is_never_too_small(text: str) -> None:
     parsed = patterns._Parser(text, "").parse()  # pyright: ignore[reportPrivateUsage]
     foretold = patterns._size(parsed)  # pyright: ignore[reportPrivateUsage]
@@ -287,7 +286,6 @@ def test_a_pattern_of_endless_text_is_refused() -> None:
 
 
 @given(st.text("12()[]{}|*+?.^$-,\\d#A:", max_size=12))
-@settings(max_examples=400)
 def test_any_text_is_a_pattern_or_an_input_error(text: str) -> None:
     try:
         pattern = compile_pattern(text)
@@ -306,7 +304,6 @@ def _language(text: str, longest: int = 4) -> set[str]:
 
 
 @given(PATTERNS, PATTERNS)
-@settings(max_examples=150, deadline=None)
 def test_compare_tells_what_the_languages_tell(one: str, other: str) -> None:
     first, second = compiled(one), compiled(other)
     comparison = compare(first, second)
@@ -377,7 +374,6 @@ def test_shortest_may_ask_for_captures() -> None:
 
 
 @given(PATTERNS.filter(lambda text: "(" in text.replace("(?:", "")))
-@settings(max_examples=150, deadline=None)
 def test_an_empty_capture_is_found_if_there_is_one(text: str) -> None:
     pattern = compiled(text)
     found = shortest(pattern, lambda matcher: not matcher.captures[0])

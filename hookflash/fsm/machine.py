@@ -91,7 +91,17 @@ class Work:
     a frozen `Transfer`, only when the step has succeeded.
     """
 
-    __slots__ = ("commands", "event", "row", "state", "transfer")
+    __slots__ = (
+        "_deadline_changed",
+        "_deadline_s",
+        "_sound_changed",
+        "_sound_s",
+        "commands",
+        "event",
+        "row",
+        "state",
+        "transfer",
+    )
 
     def __init__(self, transfer: Transfer, event: Event) -> None:
         copy = object.__new__(Transfer)
@@ -102,6 +112,10 @@ class Work:
         self.state = transfer.state  # where the `transitions` machine keeps its mark
         self.commands: list[Command] = []
         self.row: Row | None = None
+        self._deadline_s: float | None = None
+        self._deadline_changed = False
+        self._sound_s: float | None = None
+        self._sound_changed = False
 
     def order(self, command: Command) -> None:
         """Add a command to what the step returns."""
@@ -165,33 +179,36 @@ class Work:
             return Role.TARGET
         return None
 
-    def set_deadline(self, after_s: float) -> None:
-        """Let the wait in this state end after so long, in place of what was set before."""
-        self.cancel_deadline()
-        self.note(deadline=self._timer(after_s))
+    def set_deadline(self, after_s: float | None) -> None:
+        """Let the wait in this state end after so long; `None`: it does not end by itself."""
+        self._deadline_s = after_s
+        self._deadline_changed = True
 
-    def cancel_deadline(self) -> None:
-        """Forget the deadline."""
-        if self.transfer.deadline is not None:
-            self.order(CancelTimer(timer=self.transfer.deadline))
-            self.note(deadline=None)
+    def set_sound_timer(self, after_s: float | None) -> None:
+        """Look after a while whether what was to be heard is heard; `None`: don't."""
+        self._sound_s = after_s
+        self._sound_changed = True
 
-    def set_sound_timer(self) -> None:
-        """Look after a while whether what was to be heard is heard."""
-        self.cancel_sound_timer()
-        self.note(sound_timer=self._timer(self.transfer.policy.sound_timeout_s))
+    def finish(self) -> Transfer:
+        """Set and cancel the timers, each at most once, and hand out the record."""
+        t = self.transfer
+        if self._deadline_changed:
+            _force(t, "deadline", self._exchange(t.deadline, self._deadline_s))
+        if self._sound_changed:
+            _force(t, "sound_timer", self._exchange(t.sound_timer, self._sound_s))
+        _force(t, "state", self.state)
+        return t
 
-    def cancel_sound_timer(self) -> None:
-        """Forget to look."""
-        if self.transfer.sound_timer is not None:
-            self.order(CancelTimer(timer=self.transfer.sound_timer))
-            self.note(sound_timer=None)
-
-    def _timer(self, after_s: float) -> str:
-        number = self.transfer.timers_set + 1
-        self.note(timers_set=number)
-        timer = f"{self.transfer.id}#{number}"
-        self.order(SetTimer(timer=timer, after_s=after_s))
+    def _exchange(self, running: str | None, after_s: float | None) -> str | None:
+        if running is not None:
+            self.commands.append(CancelTimer(timer=running))
+        if after_s is None:
+            return None
+        t = self.transfer
+        number = t.timers_set + 1
+        _force(t, "timers_set", number)
+        timer = f"{t.id}#{number}"
+        self.commands.append(SetTimer(timer=timer, after_s=after_s))
         return timer
 
 
@@ -458,24 +475,25 @@ class Rulebook:
         if isinstance(news, str):
             return Step(before=transfer, after=transfer, on=None, row=None, why=news, commands=())
         pair = (transfer.state, news)
-        for refusal in self.spec.refused_by_pair.get(pair, ()):
-            if refusal.given is None or refusal.given(work):
+        refusals = self.spec.refused_by_pair.get(pair, ())
+        for refusal in refusals:
+            if refusal.given is not None and refusal.given(work):
                 raise RequestRefused(refusal.why)
         if pair in self.spec.rows_by_pair and self._triggers[news](work) and work.row is not None:
             return self._done(transfer, work, news, work.row)
+        if refusals:
+            raise RequestRefused(refusals[-1].why)
         if pair not in self.spec.ignored_by_pair:
             raise NoTransition(transfer.state, news)
         why = self.spec.ignored_by_pair[pair].why
-        return Step(
-            before=transfer, after=work.transfer, on=news, row=None, why=why, commands=()
-        )
+        return Step(before=transfer, after=work.transfer, on=news, row=None, why=why, commands=())
 
     @staticmethod
     def _done(transfer: Transfer, work: Work, on: Input, row: Row) -> Step:
-        _force(work.transfer, "state", work.state)
+        after = work.finish()
         return Step(
             before=transfer,
-            after=work.transfer,
+            after=after,
             on=on,
             row=row,
             why=row.why,
@@ -485,13 +503,10 @@ class Rulebook:
 
 def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:
     """What every change of state brings with it: the next deadline, and fresh attempts."""
-    policy = work.transfer.policy
     deadline = spec.phase_by_state[row.to].deadline
     if deadline is None:
-        work.cancel_deadline()
-        work.cancel_sound_timer()
+        work.set_deadline(None)
+        work.set_sound_timer(None)
     else:
         work.set_deadline(deadline(work.transfer))
-    work.note(joins_left=policy.join_attempts)
-
-
+    work.note(joins_left=work.transfer.policy.join_attempts)

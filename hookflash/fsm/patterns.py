@@ -430,10 +430,12 @@ def _fork(into: int, past: int, *, greedy: bool) -> _Fork:
 
 @attrs.frozen
 class Pattern:
-    """A compiled pattern. Two are equal when their texts are."""
+    """A compiled pattern. Two are equal when they were written alike."""
 
     text: str
     """As written."""
+    before: str
+    """Keys that come before it, literally."""
     groups: int = attrs.field(eq=False)
     """How many groups capture."""
     program: tuple[_Instruction, ...] = attrs.field(eq=False, repr=False)
@@ -461,21 +463,23 @@ class Pattern:
         return matcher
 
 
-def compile_pattern(text: str, *, where: str = "") -> Pattern:
+def compile_pattern(text: str, *, before: str = "", where: str = "") -> Pattern:
     """Compile a pattern in the language of this module.
 
     Args:
         text: the pattern.
+        before: keys that must come before it, each meaning itself (a `*` too).
         where: the place that errors name.
 
     Raises:
         InputError: it can't be read, or needs more than `MAX_PROGRAM` instructions.
     """
+    keys = [_Keys(frozenset(check_key(key, where=where))) for key in before]
     if len(text) > MAX_TEXT:
         what = f"the pattern has {len(text)} characters"
         raise InputError(what, where=where, mend=f"at most {MAX_TEXT}")
     parser = _Parser(text, where)
-    node = parser.parse()
+    node = _Sequence((*keys, parser.parse()))
     size = _size(node) + 1
     if size > MAX_PROGRAM:
         what = f"the pattern {text!r} is too large: it needs {size} instructions"
@@ -484,16 +488,7 @@ def compile_pattern(text: str, *, where: str = "") -> Pattern:
     program: list[_Instruction] = []
     _emit(node, program, 0)
     program.append(_Accept())
-    return Pattern(text, parser.groups, tuple(program))
-
-
-def escape(digits: str) -> str:
-    """Return the pattern that matches just these keys.
-
-    Raises:
-        InputError: one of them is not a key.
-    """
-    return "".join("\\*" if check_key(digit) == "*" else digit for digit in digits)
+    return Pattern(text, before, parser.groups, tuple(program))
 
 
 # ---------------------------------------------------------------------- matching

@@ -36,7 +36,7 @@ def split(work: Work) -> None:
 def _give(work: Work, party: Party, sound: str) -> None:
     work.rewrite(party, sound=sound, hears=False)
     work.note(sounds_left=work.transfer.policy.sound_attempts - 1)
-    work.set_sound_timer()
+    work.set_sound_timer(work.transfer.policy.sound_timeout_s)
 
 
 def hold_transferee(work: Work) -> None:
@@ -72,7 +72,7 @@ def remind_transferor(work: Work) -> None:
 
 def look_after_sounds(work: Work) -> None:
     """A sound broke off: look soon whether its party still needs one."""
-    work.set_sound_timer()
+    work.set_sound_timer(work.transfer.policy.sound_timeout_s)
 
 
 def repeat_missing_sounds(work: Work) -> None:
@@ -89,7 +89,7 @@ def repeat_missing_sounds(work: Work) -> None:
         sound = t.policy.fallback_sound
         work.order(HoldWithMusic(leg=party.leg, music=sound))
         work.rewrite(party, sound=sound)
-    work.set_sound_timer()
+    work.set_sound_timer(work.transfer.policy.sound_timeout_s)
 
 
 # ------------------------------------------------------------- calling, joining
@@ -256,7 +256,7 @@ def end_everyone(work: Work) -> None:
     for party in work.transfer.parties:
         _hang_up(work, party, "NORMAL_CLEARING" if party.answered else "ORIGINATOR_CANCEL")
     work.note(goodbye=False, dismissed=True)
-    work.cancel_sound_timer()
+    work.set_sound_timer(None)
     work.set_deadline(work.transfer.policy.hangup_timeout_s)
 
 
@@ -264,7 +264,7 @@ def say_goodbye(work: Work) -> None:
     """Whoever is left alone hears the failure tone, then is hung up; the target just ends."""
     dismiss_target(work)
     work.note(goodbye=True)
-    work.cancel_sound_timer()
+    work.set_sound_timer(None)
     play_goodbye(work)
     work.set_deadline(work.transfer.policy.tone_s)
 

@@ -197,6 +197,7 @@ HOLDING = (
     Row(
         state=S.HOLDING,
         on=Input.TAKEBACK_ASKED,
+        given=given.both_present,
         to=S.TAKEBACK,
         then=(do.reunite_if_due,),
         why="The transferor thinks better of it while the two are being parted.",
@@ -332,13 +333,6 @@ DIALING = (
         to=S.TAKEBACK,
         then=(do.dismiss_ringing_target, do.reunite_if_due),
         why="The transferor wants the transferee back: cancel the target, join the two.",
-    ),
-    Row(
-        state=S.DIALING,
-        on=Input.CONSULTED,
-        to=S.CONSULTING,
-        then=(do.wait_for_people,),
-        why="Somebody else has joined transferor and target: they talk.",
     ),
     *end.sound_rows([S.DIALING]),
 )
@@ -606,14 +600,6 @@ ELSEWHERE = tuple(
         why="Somebody else has joined transferor and transferee: the target is sent away.",
     )
     for state in (S.DIALING, S.CONSULTING, S.COMPLETING)
-) + (
-    Row(
-        state=S.DIALING,
-        on=Input.HANDED_OVER,
-        to=S.COMPLETING,
-        then=(do.decide_transferred, do.let_transferor_go),
-        why="Somebody else has joined transferee and target: the transferor is let go.",
-    ),
 )
 
 IGNORED = (
@@ -629,6 +615,11 @@ IGNORED = (
         [S.DIALING],
         [*end.PARKED, Input.SEPARATED, Input.RELEASED],
         "Everybody stands where they should; the target's answer is what counts.",
+    ),
+    *ignore(
+        [S.DIALING],
+        [Input.CONSULTED, Input.HANDED_OVER],
+        "A target that has not answered is joined with nobody.",
     ),
     *ignore(
         [S.DIALING],
@@ -682,6 +673,7 @@ REFUSED = (
         [S.IDLE], Input.TAKEBACK_ASKED, "there is no transfer from which to take anybody back"
     ),
     *refuse([S.IDLE], Input.COMPLETE_ASKED, "there is no transfer to complete"),
+    *refuse([S.HOLDING], Input.TAKEBACK_ASKED, "the other party has left"),
     *refuse([S.HOLDING], Input.COMPLETE_ASKED, "the target is not being called yet"),
     *refuse([S.COMPLETING], Input.TAKEBACK_ASKED, "the transfer is already being completed"),
     *refuse([S.PARTIAL], Input.TAKEBACK_ASKED, "the transferor has left the transfer"),
@@ -712,7 +704,7 @@ ATTENDED = Spec(
         *end.reunion_rows(S.FAILED_RECONNECT, do.decide_reconnected, with_target=True),
         *ABANDONED,
         *ELSEWHERE,
-        *end.ENDING_ROWS,
+        *end.ending_rows(with_target=True),
     ),
     ignored=IGNORED,
     refused=REFUSED,

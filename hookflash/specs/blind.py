@@ -143,7 +143,7 @@ BLIND = Spec(
         *end.COMPLETING_ROWS,
         *end.completing_without_transferor(),
         *end.reunion_rows(S.FAILED_RECONNECT, do.decide_reconnected, with_target=False),
-        *end.ENDING_ROWS,
+        *end.ending_rows(with_target=True),
     ),
     ignored=(
         *end.idle_ignored(),

@@ -281,21 +281,6 @@ PARTIAL_ROWS = (
     ),
     Row(
         state=State.PARTIAL,
-        on=Input.HANDED_OVER,
-        given=given.transferor_gone,
-        to=State.IDLE,
-        then=(do.decide_transferred,),
-        why="The switch itself has joined them when the target answered.",
-    ),
-    Row(
-        state=State.PARTIAL,
-        on=Input.HANDED_OVER,
-        to=State.COMPLETING,
-        then=(do.decide_transferred, do.let_transferor_go),
-        why="The switch itself has joined them, before the transferor is seen to be gone.",
-    ),
-    Row(
-        state=State.PARTIAL,
         on=Input.DIAL_FAILED,
         to=State.ENDING,
         then=(do.blame_dial, do.decide_failed, do.say_goodbye),
@@ -331,6 +316,11 @@ PARTIAL_IGNORED = (
         [State.PARTIAL],
         [Input.REUNITED, Input.CONSULTED],
         "The transferor has been let go: nobody is joined with it any more.",
+    ),
+    *ignore(
+        [State.PARTIAL],
+        [Input.HANDED_OVER],
+        "A target that has not answered is joined with nobody.",
     ),
     *ignore(
         [State.PARTIAL],
@@ -372,27 +362,11 @@ def reunion_rows(state: State, decide: Action, *, with_target: bool) -> tuple[Ro
         ),
         Row(
             state=state,
-            on=Input.TRANSFEREE_HUNG_UP,
-            given=given.decided,
-            to=State.ENDING,
-            then=(do.end_everyone,),
-            why="They had each other back, and the transferee has hung up: an ordinary end.",
-        ),
-        Row(
-            state=state,
             on=Input.JOIN_FAILED,
             given=given.joins_left,
             to=state,
             then=(do.reunite,),
             why="The switch would not join them: once more.",
-        ),
-        Row(
-            state=state,
-            on=Input.DEADLINE_PASSED,
-            given=given.reunited_and_target_gone,
-            to=State.IDLE,
-            then=(decide,),
-            why="The two talk, and nobody else is left.",
         ),
     )
     ends = (
@@ -463,14 +437,6 @@ def _reunion_with_target(state: State, decide: Action) -> tuple[Row, ...]:
         ),
         Row(
             state=state,
-            on=Input.TARGET_HUNG_UP,
-            given=given.reunion_due,
-            to=state,
-            then=(do.reunite,),
-            why="The target is gone, and both stand somewhere: join them.",
-        ),
-        Row(
-            state=state,
             on=Input.TRANSFEROR_HUNG_UP,
             given=given.decided,
             to=State.ENDING,
@@ -484,6 +450,14 @@ def _reunion_with_target(state: State, decide: Action) -> tuple[Row, ...]:
             to=State.COMPLETING,
             then=(do.hand_over_if_due,),
             why="It has hung up after all, and the target is still there: it gets the transferee.",
+        ),
+        Row(
+            state=state,
+            on=Input.TRANSFEREE_HUNG_UP,
+            given=given.decided,
+            to=State.ENDING,
+            then=(do.end_everyone,),
+            why="They had each other back, and the transferee has hung up: an ordinary end.",
         ),
         Row(
             state=state,
@@ -531,36 +505,43 @@ def reunion_ignored(state: State, *, with_target: bool) -> tuple[Ignored, ...]:
     )
 
 
-ENDING_ROWS = (
-    *(
+def ending_rows(*, with_target: bool) -> tuple[Row, ...]:
+    """Whoever is left is told, and hung up.
+
+    Args:
+        with_target: whether a target may be there; a hold has none.
+    """
+    return (
+        *(
+            Row(
+                state=State.ENDING,
+                on=on,
+                given=given.everyone_gone,
+                to=State.IDLE,
+                why="The last of them is gone.",
+            )
+            for on in (HUNG_UP if with_target else HUNG_UP[:2])
+        ),
+        *(
+            Row(
+                state=State.ENDING,
+                on=on,
+                given=given.goodbye_due,
+                to=State.ENDING,
+                then=(do.play_goodbye,),
+                why="Only now does it stand alone: it hears why.",
+            )
+            for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
+        ),
         Row(
             state=State.ENDING,
-            on=on,
-            given=given.everyone_gone,
-            to=State.IDLE,
-            why="The last of them is gone.",
-        )
-        for on in HUNG_UP
-    ),
-    *(
-        Row(
-            state=State.ENDING,
-            on=on,
-            given=given.goodbye_due,
+            on=Input.DEADLINE_PASSED,
             to=State.ENDING,
-            then=(do.play_goodbye,),
-            why="Only now does it stand alone: it hears why.",
-        )
-        for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
-    ),
-    Row(
-        state=State.ENDING,
-        on=Input.DEADLINE_PASSED,
-        to=State.ENDING,
-        then=(do.end_everyone,),
-        why="Hang up whoever is left, and again, until they are gone.",
-    ),
-)
+            then=(do.end_everyone,),
+            why="Hang up whoever is left, and again, until they are gone.",
+        ),
+    )
+
 
 ENDING_IGNORED = (
     *ignore([State.ENDING], HUNG_UP, "Others are still to be ended."),

@@ -106,11 +106,6 @@ def target_gone(work: Work) -> bool:
     return not work.transfer.target.lives
 
 
-def reunited_and_target_gone(work: Work) -> bool:
-    """Transferor and transferee hear each other, and the target is gone."""
-    return reunited(work) and target_gone(work)
-
-
 def target_can_take_over(work: Work) -> bool:
     """The target has answered, lives, and nobody has sent it away."""
     t = work.transfer

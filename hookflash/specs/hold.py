@@ -91,6 +91,7 @@ HOLDING = (
     Row(
         state=S.HOLDING,
         on=Input.TAKEBACK_ASKED,
+        given=given.both_present,
         to=S.TAKEBACK,
         then=(do.reunite_if_due,),
         why="Resumed while the two are being parted.",
@@ -180,7 +181,7 @@ HOLD = Spec(
         *HELD,
         *end.reunion_rows(S.TAKEBACK, do.decide_taken_back, with_target=False),
         *end.reunion_rows(S.FAILED_RECONNECT, do.decide_reconnected, with_target=False),
-        *end.ENDING_ROWS,
+        *end.ending_rows(with_target=False),
     ),
     ignored=(
         *end.idle_ignored(),
@@ -218,6 +219,7 @@ HOLD = Spec(
         ),
         *refuse(RUNNING, Input.REQUESTED, "a hold or transfer of this call is already running"),
         *refuse([S.IDLE], Input.TAKEBACK_ASKED, "nobody is on hold"),
+        *refuse([S.HOLDING], Input.TAKEBACK_ASKED, "the other party has left"),
         *refuse([S.ENDING], Input.TAKEBACK_ASKED, "the call is at its end"),
         *refuse(
             [S.IDLE, *RUNNING],

@@ -188,7 +188,7 @@ class Wire:
             if end < 0:
                 self._searched = max(0, size)
                 return False
-            head = bytes(buffer[:end])
+            head = bytes(buffer[:end]).lstrip(b"\n")
             if head:
                 self._read_head(head)
             self._drop(end + 2)

@@ -1,0 +1,228 @@
+"""Exhaust what is small: every record that a table can reach, under every event there is.
+
+The explorer is an adversary. It lets anything happen at any moment, whether or not a switch
+could do it: a leg parks that was never parted, a deadline passes at once, everybody hangs up.
+What holds here holds on any switch, however odd; and a row that is not reached here can never be
+reached, and should not stand in the table.
+
+Records are compared without the names of their timers, so that there are finitely many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from hookflash.commands import Afterwards, Command, Dial, Join, PlayTone, SetTimer, Split
+from hookflash.errors import RequestRefused
+from hookflash.events import (
+    CommandFailed,
+    CompleteRequested,
+    Event,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    LegsReleased,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+    TakebackRequested,
+    TimerFired,
+    TransferRequested,
+)
+from hookflash.fsm.machine import Rulebook, Step
+from hookflash.fsm.transfer import Place, State, Transfer
+
+
+@attrs.frozen(kw_only=True)
+class Exploration:
+    """What a search found."""
+
+    records: int
+    """How many different records were reached."""
+    steps: int
+    """How many steps were tried."""
+    rows: Counter[str]
+    """How often each row answered, by its key."""
+    pairs: frozenset[tuple[str, str]]
+    """Rows that can follow one another."""
+    violations: tuple[str, ...]
+    """Promises that were broken, with the shortest way to each."""
+
+
+Check = Callable[[Step], str | None]
+"""A promise: the sentence that says how a step breaks it, or `None`."""
+
+
+def explore(
+    spec_rules: Rulebook,
+    start: Transfer,
+    *,
+    sounds: bool = False,
+    max_records: int = 200_000,
+    check: Check | None = None,
+) -> Exploration:
+    """Walk, breadth first, through every record that can be reached.
+
+    Args:
+        spec_rules: the table to explore.
+        start: the first record, in the initial state.
+        sounds: whether sounds start and stop, too; they multiply the records.
+        max_records: where to stop if there are more.
+        check: what must hold of every step; `promises_of_a_step` by default.
+    """
+    judge = check or broken_promise
+    first = nameless(start)
+    ways: dict[Transfer, tuple[str, ...]] = {first: ()}
+    rows: Counter[str] = Counter()
+    last_rows: dict[Transfer, set[str]] = {first: set()}
+    pairs: set[tuple[str, str]] = set()
+    violations: list[str] = []
+    todo = deque([first])
+    steps = 0
+    while todo and len(ways) <= max_records:
+        record = todo.popleft()
+        for event in everything_that_could_happen(record, sounds=sounds):
+            steps += 1
+            try:
+                step = spec_rules.step(record, event)
+            except RequestRefused:
+                continue
+            broken = judge(step)
+            way = (*ways[record], type(event).__name__)
+            if broken is not None:
+                violations.append(f"{broken}, after {' → '.join(way)} in {record}")
+                continue
+            after = nameless(step.after)
+            came_by = last_rows[record]
+            if step.row is not None:
+                rows[step.row.key] += 1
+                pairs.update((row, step.row.key) for row in came_by)
+                came_by = {step.row.key}
+            if after not in ways:
+                ways[after] = way
+                last_rows[after] = set()
+                todo.append(after)
+            if after.state is not State.IDLE and not came_by <= last_rows[after]:
+                last_rows[after] |= came_by
+                todo.append(after)  # once more, so that pairs of rows spread
+    return Exploration(
+        records=len(ways),
+        steps=steps,
+        rows=rows,
+        pairs=frozenset(pairs),
+        violations=tuple(violations),
+    )
+
+
+def nameless(transfer: Transfer) -> Transfer:
+    """The record without its timers' names."""
+    return attrs.evolve(
+        transfer,
+        deadline="deadline" if transfer.deadline else None,
+        sound_timer="sound" if transfer.sound_timer else None,
+        timers_set=0,
+        cause=None,
+    )
+
+
+def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[Event]:
+    """Every event that could be about this record."""
+    yield from _requests(record)
+    if record.state is State.IDLE:
+        return
+    yield from _facts(record)
+    yield from _failures(record)
+    for timer in (record.deadline, record.sound_timer if sounds else None):
+        if timer:
+            yield TimerFired(timer=timer)
+    if sounds:
+        for party in record.parties:
+            if party.sound:
+                yield SoundStarted(leg=party.leg, sound=party.sound)
+                yield SoundStopped(leg=party.leg, sound=party.sound)
+
+
+def _requests(record: Transfer) -> Iterator[Event]:
+    if not record.over:
+        yield TransferRequested(
+            leg=record.transferor.leg, transfer=record.id, target=record.target.number
+        )
+    yield TakebackRequested(transfer=record.id)
+    yield CompleteRequested(transfer=record.id)
+
+
+def _facts(record: Transfer) -> Iterator[Event]:
+    a, b, c = (party.leg for party in record.parties)
+    for party in record.parties:
+        if party.lives:
+            yield LegParked(leg=party.leg)
+            yield LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
+            yield LegsJoined(first=party.leg, second="a-stranger")
+    if record.target.lives:
+        yield LegCreated(leg=c, number=record.target.number)
+        yield LegProgressed(leg=c)
+        yield LegAnswered(leg=c)
+    for first, second in ((a, b), (a, c), (b, c)):
+        yield LegsSeparated(first=first, second=second)
+        if second == c and not record.target.answered:
+            continue  # rule 3 of the trade: what has not answered is not joined
+        yield LegsJoined(first=first, second=second)
+    yield LegsReleased(first=a, second=c)
+
+
+def _failures(record: Transfer) -> Iterator[Event]:
+    a, b, c = (party.leg for party in record.parties)
+    yield CommandFailed(command=Split(first=a, second=b), reason="-ERR")
+    yield CommandFailed(
+        command=Dial(leg=c, target="", on_behalf_of=a, ring_timeout_s=1.0), reason="-ERR"
+    )
+    yield CommandFailed(command=PlayTone(leg=a, tone=""), reason="-ERR")
+    if record.joining:
+        one, other = sorted(record.joining)
+        join = Join(first=one, second=other, afterwards=Afterwards.END)
+        yield CommandFailed(command=join, reason="-ERR")
+
+
+def broken_promise(step: Step) -> str | None:
+    """The promises that one step can be held to, whatever the switch does."""
+    t = step.after
+    if t.state is State.IDLE:
+        if t.outcome is None and step.before.state is not State.IDLE:
+            return "a transfer ended without an outcome"
+        if t.deadline or t.sound_timer:
+            return "a transfer that is over has a timer"
+        return None
+    if t.deadline is None:
+        return f"nobody would ever wake {t.state.value}"
+    if not any(party.lives for party in t.parties):
+        return f"{t.state.value} goes on with nobody in it"
+    if step.before.outcome is not None and t.outcome is None:
+        return "a decided outcome was forgotten"
+    return next((broken for c in step.commands if (broken := _broken_by(step, c))), None)
+
+
+def _broken_by(step: Step, command: Command) -> str | None:
+    if isinstance(command, Join):
+        return _broken_by_join(step, command)
+    if isinstance(command, SetTimer) and command.after_s <= 0:
+        return "a timer without time"
+    return None
+
+
+def _broken_by_join(step: Step, join: Join) -> str | None:
+    """Promise 5: no stranger on the line, and nobody who has not answered."""
+    parties = {party.leg: party for party in step.after.parties}
+    if not {join.first, join.second} <= parties.keys():
+        return "a join with a leg of another call"
+    for leg in (join.first, join.second):
+        if not parties[leg].answered:
+            return "a join with a leg that has not answered"
+        if parties[leg].place is not Place.MOVING:
+            return "a join of a leg that is not there"
+    return None

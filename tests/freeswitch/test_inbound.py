@@ -1,0 +1,481 @@
+"""What the switch says, in our words: the recordings first, then each kind of event by itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookflash.backends.freeswitch.inbound import EVENT_NAMES, Inbound
+from hookflash.backends.freeswitch.recording import Way, read_recording
+from hookflash.backends.freeswitch.wire import Frame, Wire
+from hookflash.events import (
+    CallEvent,
+    DigitPressed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECORDINGS = Path(__file__).parent / "recordings"
+STORIES = sorted(path.name.removesuffix(".json.jsonl.gz") for path in RECORDINGS.glob("*.json.*"))
+WIRETAPS = [f"{story}.{form}" for story in STORIES for form in ("json", "plain")]
+MUSIC = "tone_stream://%(500,500,300);loops=-1"
+RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
+
+MakeFrame: TypeAlias = "Callable[[dict[str, str]], Frame]"
+
+
+def received(wiretap: str) -> bytes:
+    """All that the switch sent in a recording."""
+    entries = read_recording(RECORDINGS / f"{wiretap}.jsonl.gz")
+    return b"".join(entry.raw() for entry in entries if entry.direction is Way.RECV)
+
+
+def told(chunks: list[bytes], inbound: Inbound | None = None) -> list[CallEvent]:
+    wire, inbound = Wire(), inbound or Inbound()
+    facts: list[CallEvent] = []
+    for chunk in chunks:
+        wire.receive(chunk)
+        for frame in wire.frames():
+            facts += inbound.receive(frame)
+    return facts
+
+
+def legs_of(fact: CallEvent) -> tuple[str, ...]:
+    if isinstance(fact, LegsJoined | LegsSeparated):
+        return fact.first, fact.second
+    assert not hasattr(fact, "command")
+    return (fact.leg,)
+
+
+def as_story(facts: list[CallEvent]) -> dict[str, list[str]]:
+    """What happened to each leg, by its number; the switch's names of legs differ each time."""
+    numbers = {fact.leg: fact.number for fact in facts if isinstance(fact, LegCreated)}
+    story: defaultdict[str, list[str]] = defaultdict(list)
+    for fact in facts:
+        for leg in legs_of(fact):
+            story[numbers.get(leg, leg)].append(type(fact).__name__)
+    return story
+
+
+def frame_of_json(headers: dict[str, object]) -> Frame:
+    body = json.dumps(headers).encode()
+    return Frame(content_type="text/event-json", head=b"", body=body)
+
+
+def frame_of_plain(headers: dict[str, str]) -> Frame:
+    lines = [f"{name}: {quote(value)}" for name, value in headers.items() if name != "_body"]
+    body = "\n".join(lines) + "\n\n" + headers.get("_body", "")
+    return Frame(content_type="text/event-plain", head=b"", body=body.encode())
+
+
+@pytest.fixture(params=[frame_of_json, frame_of_plain], ids=["json", "plain"])
+def frame(request: pytest.FixtureRequest) -> MakeFrame:
+    """Make an event's frame of its headers, in either form."""
+    return request.param
+
+
+# ----------------------------------------------------------------------------- recordings
+
+
+@pytest.mark.parametrize("wiretap", WIRETAPS)
+def test_a_recording_gives_the_same_facts_whatever_the_cut(wiretap: str) -> None:
+    stream = received(wiretap)
+    inbound = Inbound()
+    whole = told([stream], inbound)
+    assert whole
+    assert inbound.skipped == 0
+    for size in (1, 7, 1448):
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+        assert told(chunks) == whole
+
+
+@given(wiretap=st.sampled_from(WIRETAPS), data=st.data())
+def test_random_cuts(wiretap: str, data: st.DataObject) -> None:
+    stream = received(wiretap)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=40))
+    edges = [0, *sorted(places), len(stream)]
+    chunks = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    assert told(chunks) == told([stream])
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_json_and_plain_tell_the_same_story(story: str) -> None:
+    """The order between legs is a matter of luck, so a fact about two counts without order."""
+    by_json = as_story(told([received(f"{story}.json")]))
+    by_plain = as_story(told([received(f"{story}.plain")]))
+    assert by_json.keys() == by_plain.keys()
+    for number in by_json:
+        assert Counter(by_json[number]) == Counter(by_plain[number])
+        pairs = ("LegsJoined", "LegsSeparated")
+        assert [name for name in by_json[number] if name not in pairs] == [
+            name for name in by_plain[number] if name not in pairs
+        ]
+
+
+@pytest.mark.parametrize("wiretap", WIRETAPS)
+def test_a_leg_is_created_first_and_hangs_up_last_and_once(wiretap: str) -> None:
+    for number, names in as_story(told([received(wiretap)])).items():
+        assert names[-1] == "LegHungUp", number
+        assert names.count("LegHungUp") == 1
+        if number != "e1":  # refused before it had a channel
+            assert names[0] == "LegCreated"
+            assert names.count("LegCreated") == 1
+
+
+@pytest.mark.parametrize("wiretap", [name for name in WIRETAPS if "errors" not in name])
+def test_who_is_who(wiretap: str) -> None:
+    created = [fact for fact in told([received(wiretap)]) if isinstance(fact, LegCreated)]
+    alice, bob, carol = created
+    assert (alice.number, alice.direction) == ("1001", Direction.INBOUND)
+    assert (bob.number, bob.direction) == ("1002", Direction.OUTBOUND)
+    dialled = {
+        "noanswer": "2601",
+        "takeback": "2601",
+        "busy": "2602",
+        "bridge-race": "2605",
+        "target-drops": "2605",
+    }
+    story = wiretap.partition(".")[0]
+    assert (carol.leg, carol.number) == (f"carol-{story}", dialled.get(story, "2600"))
+    assert carol.direction is Direction.OUTBOUND
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_a_whole_transfer(form: str) -> None:
+    facts = told([received(f"complete.{form}")])
+    alice, bob = (fact.leg for fact in facts[:2] if isinstance(fact, LegCreated))
+    carol = "carol-complete"
+    digits = [fact for fact in facts if isinstance(fact, DigitPressed)]
+    assert "".join(fact.digit for fact in digits) == "*22600"
+    assert {fact.leg for fact in digits} == {alice}
+    serials = [fact.serial for fact in digits]
+    assert serials == sorted(set(serials))
+    assert serials[0] > 0
+    pairs = [fact for fact in facts if isinstance(fact, LegsJoined | LegsSeparated)]
+    assert pairs[:3] == [
+        LegsJoined(first=alice, second=bob),
+        LegsSeparated(first=alice, second=bob),
+        LegsJoined(first=alice, second=carol),
+    ]
+    assert pairs[-1] == LegsJoined(first=bob, second=carol)
+    for fact in (
+        SoundStarted(leg=bob, sound=MUSIC),
+        SoundStarted(leg=alice, sound=RINGBACK),
+        SoundStopped(leg=alice, sound=RINGBACK),
+        LegProgressed(leg=alice, early_media=True),
+        LegProgressed(leg=carol),
+        LegAnswered(leg=carol),
+    ):
+        assert facts.count(fact) == 1
+    assert facts.index(LegAnswered(leg=carol)) < facts.index(LegParked(leg=carol))
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+@pytest.mark.parametrize(
+    ("story", "cause"),
+    [("busy", "USER_BUSY"), ("noanswer", "NO_ANSWER"), ("takeback", "ORIGINATOR_CANCEL")],
+)
+def test_why_carol_is_gone(story: str, cause: str, form: str) -> None:
+    facts = told([received(f"{story}.{form}")])
+    assert LegHungUp(leg=f"carol-{story}", cause=cause) in facts
+
+
+def test_one_life_after_another_under_the_same_name() -> None:
+    """The two recordings of a story use the same name for Carol's leg."""
+    inbound = Inbound()
+    by_json = told([received("busy.json")], inbound)
+    by_plain = told([received("busy.plain")], inbound)
+    assert by_json.count(LegHungUp(leg="carol-busy", cause="USER_BUSY")) == 1
+    assert by_plain.count(LegHungUp(leg="carol-busy", cause="USER_BUSY")) == 1
+
+
+# -------------------------------------------------------------------------------- one event
+
+
+CREATED = {
+    "Event-Name": "CHANNEL_CREATE",
+    "Unique-ID": "a",
+    "Call-Direction": "inbound",
+    "Caller-Caller-ID-Number": "+49 30\n1",
+    "Caller-Destination-Number": "1002",
+    "variable_hookflash_account": "acme & söhne",
+    "variable_owner": "smith",
+}
+ANSWERED = {"Event-Name": "CHANNEL_ANSWER", "Unique-ID": "c"}
+HUNG_UP = {"Event-Name": "CHANNEL_HANGUP", "Unique-ID": "c", "Hangup-Cause": "USER_BUSY"}
+JOB = {
+    "Event-Name": "BACKGROUND_JOB",
+    "Job-Command": "originate",
+    "Job-Command-Arg": "{x=1,origination_uuid=c,y='2'}sofia/internal/2600@h &park()",
+    "_body": "-ERR ORIGINATOR_CANCEL\n",
+}
+
+
+def test_whose_leg_it_is(frame: MakeFrame) -> None:
+    (fact,) = Inbound().receive(frame(CREATED))
+    assert fact == LegCreated(leg="a", number="+49 30\n1", account="acme & söhne")
+    (fact,) = Inbound(account_variable="owner").receive(frame(CREATED))
+    assert fact == LegCreated(leg="a", number="+49 30\n1", account="smith")
+    (fact,) = Inbound(account_variable="none").receive(frame(CREATED))
+    assert fact == LegCreated(leg="a", number="+49 30\n1", account="")
+
+
+def test_who_is_called(frame: MakeFrame) -> None:
+    (fact,) = Inbound().receive(frame(CREATED | {"Call-Direction": "outbound"}))
+    assert isinstance(fact, LegCreated)
+    assert (fact.number, fact.direction) == ("1002", Direction.OUTBOUND)
+
+
+def test_an_anonymous_caller(frame: MakeFrame) -> None:
+    headers = {name: value for name, value in CREATED.items() if "Number" not in name}
+    (fact,) = Inbound().receive(frame(headers))
+    assert isinstance(fact, LegCreated)
+    assert fact.number == ""
+
+
+def test_variables_may_be_lists_and_headers_may_come_twice() -> None:
+    headers = {**CREATED, "variable_hookflash_account": ["x", "y"], "variable_DP_MATCH": ["1", 2]}
+    (fact,) = Inbound().receive(frame_of_json(headers))
+    assert isinstance(fact, LegCreated)
+    assert fact.account == ""
+    body = b'{"Event-Name":"CHANNEL_DESTROY","Unique-ID":"a","Hangup-Cause":"X","Hangup-Cause":"X"}'
+    twice = Frame(content_type="text/event-json", head=b"", body=body)
+    assert Inbound().receive(twice) == (LegHungUp(leg="a", cause="X"),)
+
+
+@pytest.mark.parametrize(
+    ("serial", "expected"),
+    [("7438", 7438), ("", 0), ("-1", 0), ("x", 0), ("²", 0), ("9" * 5000, 0)],
+)
+def test_a_digit_and_its_serial(serial: str, expected: int, frame: MakeFrame) -> None:
+    headers = {"Event-Name": "DTMF", "Unique-ID": "a", "Event-Sequence": serial, "DTMF-Digit": "#"}
+    assert Inbound().receive(frame(headers)) == (DigitPressed(leg="a", digit="#", serial=expected),)
+    (fact,) = Inbound().receive(frame(headers | {"DTMF-Digit": "d"}))
+    assert isinstance(fact, DigitPressed)
+    assert fact.digit == "D"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Event-Name": "DTMF", "Unique-ID": "a", "DTMF-Digit": "F"},
+        {"Event-Name": "DTMF", "Unique-ID": "a", "DTMF-Digit": "12"},
+        {"Event-Name": "DTMF", "Unique-ID": "a"},
+        {"Event-Name": "DTMF", "DTMF-Digit": "1"},
+        {"Event-Name": "CHANNEL_CREATE", "Call-Direction": "inbound"},
+        {"Event-Name": "CHANNEL_CREATE", "Unique-ID": "a"},
+        {"Event-Name": "CHANNEL_CREATE", "Unique-ID": "a", "Call-Direction": "sideways"},
+        {"Event-Name": "CHANNEL_BRIDGE", "Unique-ID": "a", "Bridge-A-Unique-ID": "a"},
+        {"Event-Name": "CHANNEL_UNBRIDGE", "Unique-ID": "a", "Bridge-B-Unique-ID": "a"},
+        {"Event-Name": "PLAYBACK_START", "Unique-ID": "a"},
+        {"Event-Name": "PLAYBACK_STOP", "Unique-ID": "a"},
+        {"Event-Name": "CHANNEL_PROGRESS"},
+        {"Event-Name": "CHANNEL_PROGRESS_MEDIA"},
+        {"Event-Name": "CHANNEL_ANSWER"},
+        {"Event-Name": "CHANNEL_PARK"},
+        {"Event-Name": "CHANNEL_HANGUP"},
+        {"Event-Name": "BACKGROUND_JOB", "_body": "-ERR"},
+        {"Unique-ID": "a"},
+        {"Event-Name": ""},
+    ],
+)
+def test_an_event_that_lacks_something_is_skipped_and_counted(
+    headers: dict[str, str], frame: MakeFrame
+) -> None:
+    inbound = Inbound()
+    assert inbound.receive(frame(headers)) == ()
+    assert inbound.skipped == 1
+    assert inbound.receive(frame(ANSWERED)) == (LegAnswered(leg="c"),)
+    assert inbound.skipped == 1
+
+
+@pytest.mark.parametrize("name", [*EVENT_NAMES, "CUSTOM", "HEARTBEAT"])
+@pytest.mark.parametrize("kind", ["text/event-json", "text/event-plain"])
+def test_an_event_cut_short_anywhere_is_no_traceback(name: str, kind: str) -> None:
+    headers = {**CREATED, **HUNG_UP, **JOB, "Event-Name": name}
+    make = frame_of_json if kind.endswith("json") else frame_of_plain
+    body = make(headers).body  # type: ignore[arg-type]
+    for end in range(len(body)):
+        Inbound().receive(Frame(content_type=kind, head=b"", body=body[:end]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"{",
+        b"[" * 200_000,
+        b'{"x":' + b"[" * 200_000,
+        b'{"Event-Name":1}',
+        b'{"Event-Name":"CHANNEL_PARK","Unique-ID":["a"]}',
+        b'{"Event-Name":"CHANNEL_PARK","Unique-ID":"\xff"}',
+        b'{"Event-Name":"CHANNEL_PARK","Unique-ID":"\\ud800"}',
+    ],
+)
+def test_what_is_no_json_event_is_skipped_and_counted(body: bytes) -> None:
+    inbound = Inbound()
+    event = Frame(content_type="text/event-json", head=b"", body=body)
+    assert inbound.receive(event) == ()
+    assert inbound.skipped == 1
+
+
+@given(st.binary(max_size=300), st.sampled_from(["json", "plain", "xml"]))
+def test_garbage_is_no_traceback(body: bytes, form: str) -> None:
+    event = Frame(content_type=f"text/event-{form}", head=b"", body=b"Event-Name: DTMF\n" + body)
+    Inbound().receive(event)
+    Inbound().receive(Frame(content_type=f"text/event-{form}", head=b"", body=body))
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    body = b"Event-Name: CHANNEL_PARK\nUnique-ID: \xff%FE\x00\n\n"
+    event = Frame(content_type="text/event-plain", head=b"", body=body)
+    assert Inbound().receive(event) == (LegParked(leg="\ufffd\ufffd\x00"),)
+
+
+def test_headers_do_not_stand_in_values_or_bodies() -> None:
+    """What a caller chose (a number, a SIP header) can't forge a header of the event."""
+    forged = "x\nUnique-ID: b\n\nUnique-ID: c"
+    headers = {"Event-Name": "CHANNEL_PARK", "variable_x": forged, "Unique-ID": "a"}
+    assert Inbound().receive(frame_of_plain(headers)) == (LegParked(leg="a"),)
+    inbound = Inbound()
+    headers = {"Event-Name": "CHANNEL_PARK", "_body": "\nUnique-ID: b\n"}
+    assert inbound.receive(frame_of_plain(headers)) == ()
+    assert inbound.skipped == 1
+
+
+@pytest.mark.parametrize("name", ["CUSTOM", "HEARTBEAT", "CHANNEL_UNPARK"])
+def test_what_nobody_needs_is_nothing(name: str, frame: MakeFrame) -> None:
+    inbound = Inbound()
+    assert inbound.receive(frame({"Event-Subclass": "a::b", "Event-Name": name})) == ()
+    assert inbound.skipped == 0
+
+
+@pytest.mark.parametrize("kind", ["command/reply", "api/response", "log/data", "text/event-xml"])
+def test_replies_are_the_callers(kind: str) -> None:
+    inbound = Inbound()
+    assert inbound.receive(Frame(content_type=kind, head=b"", body=b"-ERR\n")) == ()
+    assert inbound.skipped == 0
+
+
+# ------------------------------------------------------------------------------------ fates
+
+
+@pytest.mark.parametrize("first", ["CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"])
+def test_whichever_comes_first_ends_the_leg(first: str, frame: MakeFrame) -> None:
+    inbound = Inbound()
+    assert inbound.receive(frame(HUNG_UP | {"Event-Name": first})) == (
+        LegHungUp(leg="c", cause="USER_BUSY"),
+    )
+    for name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"):
+        assert inbound.receive(frame(HUNG_UP | {"Event-Name": name})) == ()
+    assert inbound.receive(frame(JOB)) == ()
+    assert inbound.skipped == 0
+
+
+def test_an_end_without_a_cause(frame: MakeFrame) -> None:
+    (fact,) = Inbound().receive(frame({"Event-Name": "CHANNEL_DESTROY", "Unique-ID": "e"}))
+    assert fact == LegHungUp(leg="e", cause="NORMAL_UNSPECIFIED")
+
+
+def test_nothing_follows_the_end(frame: MakeFrame) -> None:
+    inbound = Inbound()
+    inbound.receive(frame(HUNG_UP))
+    more = {
+        "Unique-ID": "c",
+        "Bridge-A-Unique-ID": "a",
+        "Bridge-B-Unique-ID": "c",
+        "Playback-File-Path": "x",
+        "DTMF-Digit": "1",
+    }
+    for name in EVENT_NAMES[1:10]:
+        assert inbound.receive(frame({"Event-Name": name, **more})) == (), name
+        other_way_round = {"Bridge-A-Unique-ID": "c", "Bridge-B-Unique-ID": "a"}
+        assert inbound.receive(frame({"Event-Name": name, **more, **other_way_round})) == ()
+    assert inbound.skipped == 0
+    again = CREATED | {"Unique-ID": "c"}
+    assert len(inbound.receive(frame(again))) == 1
+    assert inbound.receive(frame(ANSWERED)) == (LegAnswered(leg="c"),)
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        ("-ERR USER_BUSY\n", "USER_BUSY"),
+        ("-ERR  NO_ANSWER", "NO_ANSWER"),
+        ("-ERR originate Command not found!\n", "NORMAL_UNSPECIFIED"),
+        ("-USAGE: <call url> <exten>|&<application_name>", "NORMAL_UNSPECIFIED"),
+        ("-ERR\n", "NORMAL_UNSPECIFIED"),
+    ],
+)
+def test_a_dial_that_came_to_nothing(result: str, cause: str, frame: MakeFrame) -> None:
+    inbound = Inbound()
+    assert inbound.receive(frame(JOB | {"_body": result})) == (LegHungUp(leg="c", cause=cause),)
+    assert inbound.receive(frame(JOB | {"_body": result})) == ()
+    assert inbound.receive(frame(HUNG_UP | {"Event-Name": "CHANNEL_DESTROY"})) == ()
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "{origination_uuid=c}sofia/x/1 &park()",
+        "[a=b,origination_uuid='c']sofia/x/1 &park()",
+        "<origination_uuid=c>sofia/x/1 &park()",
+    ],
+)
+def test_the_leg_that_was_dialled(argument: str, frame: MakeFrame) -> None:
+    (fact,) = Inbound().receive(frame(JOB | {"Job-Command-Arg": argument}))
+    assert fact == LegHungUp(leg="c", cause="ORIGINATOR_CANCEL")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"_body": "+OK c\n"},
+        {"_body": ""},
+        {"Job-Command": "uuid_kill"},
+        {"Job-Command-Arg": "sofia/internal/2600@h &park()"},
+        {"Job-Command-Arg": "{not_origination_uuid=c}sofia/x/1 &park()"},
+    ],
+)
+def test_jobs_that_say_nothing_about_a_leg(changed: dict[str, str], frame: MakeFrame) -> None:
+    inbound = Inbound()
+    assert inbound.receive(frame(JOB | changed)) == ()
+    assert inbound.skipped == 0
+
+
+def test_a_failed_job_does_not_end_a_leg_that_talks(frame: MakeFrame) -> None:
+    inbound = Inbound()
+    inbound.receive(frame(ANSWERED))
+    assert inbound.receive(frame(JOB)) == ()
+    assert inbound.receive(frame(HUNG_UP)) == (LegHungUp(leg="c", cause="USER_BUSY"),)
+    assert inbound.receive(frame(JOB)) == ()
+
+
+def test_fates_are_bounded(frame: MakeFrame) -> None:
+    """Of three legs two are remembered: of the oldest, the end is told anew."""
+    inbound = Inbound(max_fates=2)
+    ends = [HUNG_UP | {"Unique-ID": name} for name in ("a", "b", "c")]
+    assert all(inbound.receive(frame(end)) for end in ends)
+    assert [len(inbound.receive(frame(end))) for end in reversed(ends)] == [0, 0, 1]
