@@ -74,7 +74,7 @@ constraints: ## pin anew what a fresh installation gets today
 clean: ## forget everything that make and the tools made
 	rm -rf $(VENV) $(VENV)-bench $(VENV)-pins build dist htmlcov .coverage .coverage.* \
 	  .hypothesis .import_linter_cache .pytest_cache .ruff_cache
-	find hookflash tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp a venv: installed again only when what it needs has changed.
 

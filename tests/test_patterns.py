@@ -15,6 +15,7 @@ from hookflash.fsm import patterns
 from hookflash.fsm.patterns import (
     ALPHABET,
     MAX_PROGRAM,
+    Found,
     Matcher,
     Pattern,
     compare,
@@ -96,7 +97,7 @@ def test_viable_and_extendable_are_what_trying_all_strings_says(text: str, digit
     if any(map(expression.fullmatch, longer)):
         assert matcher.extendable
     if matcher.extendable:
-        example_of_it = shortest(matcher.pattern, after=digits)
+        example_of_it = shortest(matcher.pattern, after=digits).digits
         assert example_of_it is not None
         assert len(example_of_it) > len(digits)
         assert example_of_it.startswith(digits)
@@ -170,7 +171,7 @@ def test_keys_that_come_before_mean_themselves(digits: str) -> None:
     pattern = compile_pattern("", before=digits)
     assert pattern.run(digits).matches
     assert not pattern.run(digits).extendable
-    assert shortest(pattern) == digits
+    assert shortest(pattern).digits == digits
     assert compile_pattern("^(1)|2$", before=digits).run(f"{digits}1").captures == ("1",)
     assert compile_pattern("1", before=digits) != compile_pattern("1", before=f"{digits}1")
     with pytest.raises(InputError, match="is not a key"):
@@ -293,7 +294,7 @@ def test_any_text_is_a_pattern_or_an_input_error(text: str) -> None:
         pass
     else:
         assert pattern.start().viable
-        assert shortest(pattern) is not None
+        assert shortest(pattern).digits is not None
 
 
 # ---------------------------------------------------------------------------- searches
@@ -301,6 +302,10 @@ def test_any_text_is_a_pattern_or_an_input_error(text: str) -> None:
 
 def _language(text: str, longest: int = 4) -> set[str]:
     return {digits for digits in all_strings(longest) if re.fullmatch(text, digits)}
+
+
+def _beginnings(digits: str) -> set[str]:
+    return {digits[:length] for length in range(len(digits))}
 
 
 @given(PATTERNS, PATTERNS)
@@ -314,19 +319,19 @@ def test_compare_tells_what_the_languages_tell(one: str, other: str) -> None:
     else:
         assert first.run(comparison.both).matches
         assert second.run(comparison.both).matches
-    begins = [
-        short for short in ones for long in others if long != short and long.startswith(short)
-    ]
-    assert comparison.first_begins is not None or not begins
-    if comparison.first_begins is not None:
-        assert re.fullmatch(one, comparison.first_begins)
-        longer = shortest(second, after=comparison.first_begins)
+    begins = {short for short in ones for long in others if short in _beginnings(long)}
+    own = {short for short in begins if first.run(short).extendable}
+    assert comparison.first_waits is not None or begins == own
+    if comparison.first_waits is not None:
+        assert re.fullmatch(one, comparison.first_waits)
+        assert shortest(first, after=comparison.first_waits).digits is None
+        longer = shortest(second, after=comparison.first_waits).digits
         assert longer is not None
         assert re.fullmatch(other, longer)
     if comparison.covered:
         assert others <= ones
     turned = compare(second, first)
-    assert turned.first_begins == comparison.second_begins
+    assert turned.first_waits == comparison.second_waits
     if comparison.covered and turned.covered:
         assert ones == others
 
@@ -356,27 +361,29 @@ def test_a_search_gives_up_in_bounded_time_and_says_so() -> None:
     assert not given_up.complete
     assert not given_up.covered
     assert given_up.steps == 500
-    assert shortest(other, lambda matcher: bool(matcher.captures), steps=50) is None
+    searched = shortest(other, lambda matcher: bool(matcher.captures), steps=50)
+    assert searched == Found(digits=None, complete=False, steps=50)
 
 
 def test_shortest_may_ask_for_captures() -> None:
     def first_is_empty(matcher: Matcher) -> bool:
         return not matcher.captures[0]
 
-    assert shortest(compile_pattern(r"2(\d*)"), first_is_empty) == "2"
-    assert shortest(compile_pattern(r"2(\d+)"), first_is_empty) is None
-    assert shortest(compile_pattern(r"2(?:(\d)|#)"), first_is_empty) == "2#"
+    assert shortest(compile_pattern(r"2(\d*)"), first_is_empty).digits == "2"
+    never = shortest(compile_pattern(r"2(\d+)"), first_is_empty)
+    assert (never.digits, never.complete) == (None, True)
+    assert shortest(compile_pattern(r"2(?:(\d)|#)"), first_is_empty).digits == "2#"
     # the group may be empty in its last round, though it held something before
-    assert shortest(compile_pattern(r"2(?:1(\d?)){2}"), first_is_empty) == "211"
+    assert shortest(compile_pattern(r"2(?:1(\d?)){2}"), first_is_empty).digits == "211"
     # by priority the greedy group takes the digit, so it is never empty
-    assert shortest(compile_pattern(r"2(\d?)\d?[12]"), first_is_empty) == "21"
-    assert shortest(compile_pattern(r"(1|)1|(1)11"), first_is_empty) == "1"
+    assert shortest(compile_pattern(r"2(\d?)\d?[12]"), first_is_empty).digits == "21"
+    assert shortest(compile_pattern(r"(1|)1|(1)11"), first_is_empty).digits == "1"
 
 
 @given(PATTERNS.filter(lambda text: "(" in text.replace("(?:", "")))
 def test_an_empty_capture_is_found_if_there_is_one(text: str) -> None:
     pattern = compiled(text)
-    found = shortest(pattern, lambda matcher: not matcher.captures[0])
+    found = shortest(pattern, lambda matcher: not matcher.captures[0]).digits
     matches = [re.fullmatch(text, digits) for digits in all_strings(4)]
     empty = [match for match in matches if match and not match[1]]
     if found is None:

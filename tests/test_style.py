@@ -24,7 +24,7 @@ SOURCES = [path for path in FILES if path.is_relative_to(ROOT / "hookflash")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 A_SPAN = re.compile(r"timeout|delay|duration|interval|elapsed|patience|deadline")
-A_NUMBER = re.compile(r"\b(float|int)\b")
+A_NUMBER = re.compile(r"(?!.*Callable).*\b(float|int)\b")
 UNIT = re.compile(r"_(s|ms|us|ns|min|h)$")
 SOMEBODYS_MACHINE = re.compile(r"(?<![\w.$}])/(?:home|root|Users)/\w+")
 
@@ -54,7 +54,7 @@ def spans_without_unit(source: str) -> list[str]:
                 pass
             case _:
                 continue
-        if A_SPAN.search(name) and A_NUMBER.search(ast.unparse(kind)) and not UNIT.search(name):
+        if A_SPAN.search(name) and A_NUMBER.match(ast.unparse(kind)) and not UNIT.search(name):
             found.append(f"{node.lineno}: {name}")
     return found
 

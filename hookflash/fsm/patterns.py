@@ -74,6 +74,11 @@ def check_key(key: str, *, where: str = "") -> str:
     return key
 
 
+def _shown(text: str) -> str:
+    """Repeat what somebody wrote: as it is, for characters are counted in it, but not endlessly."""
+    return (text if text.isprintable() else repr(text))[:60] + "…" * (len(text) > 60)
+
+
 # --------------------------------------------------------- what the parser makes
 
 
@@ -136,7 +141,7 @@ class _Parser:
 
     def _fault(self, what: str, mend: str, *, at: int | None = None) -> NoReturn:
         position = (self.at if at is None else at) + 1
-        what = f"in the pattern {self.text!r}, at character {position}: {what}"
+        what = f"in the pattern {_shown(self.text)}, at character {position}: {what}"
         raise InputError(what, where=self.where, mend=mend)
 
     def _peek(self) -> str:
@@ -482,7 +487,7 @@ def compile_pattern(text: str, *, before: str = "", where: str = "") -> Pattern:
     node = _Sequence((*keys, parser.parse()))
     size = _size(node) + 1
     if size > MAX_PROGRAM:
-        what = f"the pattern {text!r} is too large: it needs {size} instructions"
+        what = f"the pattern {_shown(text)} is too large: it needs {size} instructions"
         mend = f"at most {MAX_PROGRAM}; use smaller counts, or split it"
         raise InputError(what, where=where, mend=mend)
     program: list[_Instruction] = []
@@ -666,13 +671,24 @@ def _shape(matchers: tuple[Matcher, ...]) -> object:
     )
 
 
+@attrs.frozen(kw_only=True)
+class Found:
+    """What a search for digits came to."""
+
+    digits: str | None
+    complete: bool
+    """Whether all was searched; if not, and `digits` is None, there may yet be some."""
+    steps: int
+    """Instructions visited, at most."""
+
+
 def shortest(
     pattern: Pattern,
     wanted: Callable[[Matcher], bool] | None = None,
     *,
     after: str | None = None,
     steps: int = SEARCH_STEPS,
-) -> str | None:
+) -> Found:
     """Find a shortest match of a pattern.
 
     Args:
@@ -681,19 +697,18 @@ def shortest(
             but not which digits they hold.
         after: only matches that begin so, and are longer; None: any.
         steps: instructions that may be visited.
-
-    Returns:
-        The digits; None if there are none, or none were found within `steps`.
     """
-    start = pattern.run(after or "")
+    key = _shape if wanted else _places
+    spent = 0
     try:
-        for (matcher,) in _explore((start,), _shape, steps):
+        for (matcher,) in _explore((pattern.run(after or ""),), key, steps):
+            spent += matcher.steps + 1
             fits = matcher.matches and matcher.digits != after
             if fits and (wanted is None or wanted(matcher)):
-                return matcher.digits
+                return Found(digits=matcher.digits, complete=True, steps=spent)
     except _TooIntricate:
-        return None
-    return None
+        return Found(digits=None, complete=False, steps=steps)
+    return Found(digits=None, complete=True, steps=spent)
 
 
 @attrs.frozen(kw_only=True)
@@ -702,9 +717,10 @@ class Comparison:
 
     both: str | None = None
     """Digits that both match."""
-    first_begins: str | None = None
-    """Digits that the first matches, and that begin something longer that the second matches."""
-    second_begins: str | None = None
+    first_waits: str | None = None
+    """Digits that the first matches, and that could be no longer match of its own, but begin a
+    longer match of the second: whoever asks for the first must wait whether more keys come."""
+    second_waits: str | None = None
     """The same, the other way round."""
     covered: bool = False
     """Whether the first matches everything that the second does."""
@@ -722,7 +738,7 @@ def compare(first: Pattern, second: Pattern, *, steps: int = SEARCH_STEPS) -> Co
         second: the other one.
         steps: instructions that may be visited.
     """
-    both = first_begins = second_begins = None
+    both = first_waits = second_waits = None
     covered, complete, spent = True, True, 0
     try:
         for one, other in _explore((first.start(), second.start()), _places, steps):
@@ -731,17 +747,21 @@ def compare(first: Pattern, second: Pattern, *, steps: int = SEARCH_STEPS) -> Co
             covered = covered and (one.matches or not other.matches)
             if both is None and one.matches and other.matches:
                 both = one.digits
-            if first_begins is None and one.matches and other.extendable:
-                first_begins = one.digits
-            if second_begins is None and other.matches and one.extendable:
-                second_begins = one.digits
+            if first_waits is None and _waits(one, other):
+                first_waits = one.digits
+            if second_waits is None and _waits(other, one):
+                second_waits = one.digits
     except _TooIntricate:
         complete, spent = False, steps
     return Comparison(
         both=both,
-        first_begins=first_begins,
-        second_begins=second_begins,
+        first_waits=first_waits,
+        second_waits=second_waits,
         covered=covered and complete,
         complete=complete,
         steps=spent,
     )
+
+
+def _waits(one: Matcher, other: Matcher) -> bool:
+    return one.matches and not one.extendable and other.extendable

@@ -70,7 +70,8 @@ class Frame:
         Returns:
             The value without surrounding space; empty if there is no such header.
         """
-        raw = _find_header(self.head, b"\n" + self.head.lower(), name.lower().encode())
+        needle = b"\n" + name.lower().encode() + b":"
+        raw = _find_header(self.head, b"\n" + self.head.lower(), needle)
         return "" if raw is None else raw.decode("utf-8", "replace")
 
     def text(self) -> str:
@@ -198,14 +199,14 @@ class Wire:
 
     def _read_head(self, head: bytes) -> None:
         folded = b"\n" + head.lower()
-        kind = _find_header(head, folded, b"content-type")
+        kind = _find_header(head, folded, b"\ncontent-type:")
         if not kind:
             raise self._fault(
                 "a frame has no Content-Type",
                 "is this the event socket of a FreeSWITCH? Its port is 8021, by default",
             )
         self._content_type = kind.partition(b";")[0].strip().lower().decode("utf-8", "replace")
-        length = _find_header(head, folded, b"content-length")
+        length = _find_header(head, folded, b"\ncontent-length:")
         self._body_bytes = 0 if length is None else self._read_length(length)
 
     def _read_length(self, length: bytes) -> int:
@@ -228,11 +229,17 @@ class Wire:
         return WireError(what, where=f"event socket, byte {self._passed}", mend=mend)
 
 
-def _find_header(head: bytes, folded: bytes, name: bytes) -> bytes | None:
-    """Find the first header of a lower-case name; `folded` is a newline and `head.lower()`."""
-    place = folded.find(b"\n" + name + b":")
+def _find_header(head: bytes, folded: bytes, needle: bytes) -> bytes | None:
+    """Find the first header of a name.
+
+    Args:
+        head: the headers.
+        folded: a newline and the headers, in lower case.
+        needle: a newline, the name in lower case, and its colon.
+    """
+    place = folded.find(needle)
     if place < 0:
         return None
-    start = place + len(name) + 1  # in `head`, which lacks the newline that `folded` begins with
+    start = place + len(needle) - 1  # `head` lacks the newline that `folded` begins with
     end = head.find(b"\n", start)
     return head[start : end if end >= 0 else len(head)].strip()

@@ -1,0 +1,1 @@
+"""hookflash: attended transfer for any phone."""

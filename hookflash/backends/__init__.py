@@ -1,0 +1,1 @@
+"""Ways to a switch: each yields events, executes commands, and decides nothing."""

@@ -1,0 +1,1 @@
+"""Calls and transfers in flight: where backend, feature codes and machine meet."""

@@ -1,0 +1,406 @@
+"""The engine: a switchboard with hands, on trio.
+
+One queue, one order. Whatever happens (the switch's events, people's requests, timers that ran
+out) waits its turn in it, and each step runs to its end before the next begins. So there is one
+history, and no lock anywhere.
+
+    async with open_simulator() as backend, open_engine(backend) as engine:
+        transfer = await engine.transfer("leg-1", "2600")
+        print(await transfer.outcome())
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+
+import attrs
+import trio
+
+from hookflash.backends.base import Backend
+from hookflash.commands import CancelTimer, Command, SetTimer
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Account, Line, Switchboard, numbered_ids
+from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
+from hookflash.events import (
+    CommandFailed,
+    CompleteRequested,
+    Event,
+    HangUpRequested,
+    Kind,
+    LegId,
+    TakebackRequested,
+    TimerFired,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, Transfer
+
+FOLLOWER_BUFFER = 4096
+"""Records that a follower may fall behind: a hundred transfers' worth. Then it is told so."""
+
+
+class FellBehind(RequestRefused):
+    """A follower read so slowly that records would have been lost on it."""
+
+    http_status = 429
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """How a transfer ended."""
+
+    outcome: Outcome
+    cause: str | None = None
+
+
+@attrs.define(eq=False)
+class _Ask:
+    """An event in the queue, and somebody who waits for what comes of it."""
+
+    event: Event
+    done: trio.Event = attrs.field(factory=trio.Event)
+    record: Record | None = None
+
+
+class TransferHandle:
+    """One transfer that was asked for: follow it, steer it, await its end."""
+
+    def __init__(self, engine: Engine, transfer: str) -> None:
+        self._engine = engine
+        self._ended = trio.Event()
+        self._result: Result | None = None
+        self.id = transfer
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """Its record while it is in flight."""
+        return self._engine.switchboard.transfer(self.id)
+
+    async def outcome(self) -> Result:
+        """Wait for its end."""
+        await self._ended.wait()
+        if self._result is None:
+            raise InternalError("a transfer ended without a result")
+        return self._result
+
+    async def take_back(self) -> None:
+        """Have the transferee back.
+
+        Raises:
+            RequestRefused: too late, or nobody to take back; it says which.
+        """
+        await self._engine.ask(TakebackRequested(transfer=self.id, by="program"))
+
+    async def complete(self) -> None:
+        """Hand over now.
+
+        Raises:
+            RequestRefused: the target is not being called yet, or it is too late.
+        """
+        await self._engine.ask(CompleteRequested(transfer=self.id, by="program"))
+
+    def end(self, result: Result) -> None:
+        """Tell whoever waits. For the engine."""
+        self._result = result
+        self._ended.set()
+
+
+class Follower:
+    """A reader of records, from the moment at which it was opened."""
+
+    def __init__(self, transfer: str | None) -> None:
+        self._transfer = transfer
+        self._send, self._receive = trio.open_memory_channel[Record](FOLLOWER_BUFFER)
+        self._fell_behind = False
+
+    def offer(self, record: Record) -> None:
+        """Hand it a record, without ever waiting for it. For the engine."""
+        if self._transfer is not None and record.transfer != self._transfer:
+            return
+        try:
+            self._send.send_nowait(record)
+        except trio.WouldBlock:
+            self._fell_behind = True
+            self._send.close()
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            pass  # it was closed, or has fallen behind already
+
+    def close(self) -> None:
+        """No more records."""
+        self._send.close()
+
+    def __aiter__(self) -> Follower:
+        return self
+
+    async def __anext__(self) -> Record:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._fell_behind:
+                raise FellBehind("too many records were left unread: follow anew") from None
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Follower:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Engine:
+    """Calls and transfers in flight on one backend. Open it with `open_engine`."""
+
+    def __init__(self, backend: Backend, switchboard: Switchboard) -> None:
+        self.switchboard = switchboard
+        self._backend = backend
+        self._new_id = numbered_ids("request")
+        self._send, self._receive = trio.open_memory_channel[_Ask | Event](math.inf)
+        self._handles: dict[str, TransferHandle] = {}
+        self._followers: list[Follower] = []
+        self._timers: list[tuple[float, int, str]] = []
+        self._cancelled: set[str] = set()
+        self._pending: set[str] = set()
+        self._timer_count = 0
+        self._rearmed = trio.Event()
+        self.failure: BackendClosed | None = None
+
+    # ------------------------------------------------------------ what people do
+
+    async def transfer(
+        self,
+        leg: LegId,
+        target: str,
+        *,
+        kind: Kind = Kind.ATTENDED,
+        transfer: str | None = None,
+        music: str | None = None,
+        ringback: str | None = None,
+        takeback_digits: str | None = None,
+        ring_timeout_s: float | None = None,
+        by: str = "program",
+    ) -> TransferHandle:
+        """Transfer the party that the party on `leg` talks with.
+
+        Args:
+            leg: the transferor's.
+            target: the number to call.
+            kind: attended, blind, or a hold (then `target` is empty).
+            transfer: an id of the caller's choosing; a repeat of one in flight is refused.
+            music: what the held party hears.
+            ringback: what is heard while the target rings.
+            takeback_digits: what the transferor dials to have the transferee back.
+            ring_timeout_s: how long the target may ring.
+            by: who asks.
+
+        Returns:
+            A handle, once the engine has taken the request.
+
+        Raises:
+            NotFound: there is no such leg.
+            RequestRefused: it can't be done now; it says why.
+        """
+        if self.switchboard.line(leg) is None:
+            raise NotFound("there is no such call")
+        request = TransferRequested(
+            leg=leg,
+            transfer=transfer or self._new_id(),
+            target=target,
+            kind=kind,
+            by=by,
+            music=music,
+            ringback=ringback,
+            takeback_digits=takeback_digits,
+            ring_timeout_s=ring_timeout_s,
+        )
+        handle = self._handles.setdefault(
+            request.transfer, TransferHandle(self, request.transfer)
+        )
+        try:
+            await self.ask(request)
+        except RequestRefused:
+            if self.switchboard.transfer(request.transfer) is None:
+                self._handles.pop(request.transfer, None)
+            raise
+        return handle
+
+    async def hang_up(self, leg: LegId, *, by: str = "program") -> None:
+        """End a leg.
+
+        Raises:
+            RequestRefused: there is no such leg.
+        """
+        await self.ask(HangUpRequested(leg=leg, by=by))
+
+    def lines(self) -> tuple[Line, ...]:
+        """Every leg that the engine knows."""
+        return tuple(self.switchboard.lines.values())
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every transfer in flight."""
+        return tuple(running.transfer for running in self.switchboard.running.values())
+
+    def follow(self, transfer: str | None = None) -> Follower:
+        """Read the records from now on: of one transfer, or of all that happens.
+
+        A follower that falls too far behind gets `FellBehind`; it never slows the engine.
+        """
+        follower = Follower(transfer)
+        self._followers.append(follower)
+        return follower
+
+    async def ask(self, request: Event) -> Record:
+        """Put a request into the queue, and wait for its turn.
+
+        Raises:
+            RequestRefused: it can't be met; nothing has changed.
+            BackendClosed: the way to the switch is gone.
+        """
+        if self.failure is not None:
+            raise self.failure
+        ask = _Ask(request)
+        await self._send.send(ask)
+        await ask.done.wait()
+        if ask.record is None:
+            raise self.failure or BackendClosed("the engine is closed")
+        if ask.record.refused:
+            raise RequestRefused(ask.record.why)
+        return ask.record
+
+    # ------------------------------------------------------------- what it does
+
+    async def run(self) -> None:
+        """Do the work until the backend ends. For `open_engine`."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_timers)
+                nursery.start_soon(self._work)
+                await self._listen()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._give_up()
+
+    async def _listen(self) -> None:
+        try:
+            async for event in self._backend.events():
+                await self._send.send(event)
+        except BackendClosed as closed:
+            self.failure = closed
+
+    def _give_up(self) -> None:
+        """Leave nobody waiting for an answer that can't come any more."""
+        self.failure = self.failure or BackendClosed("the backend has closed")
+        while True:
+            try:
+                entry = self._receive.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+            if isinstance(entry, _Ask):
+                entry.done.set()
+        for follower in self._followers:
+            follower.close()
+
+    async def _work(self) -> None:
+        async for entry in self._receive:
+            ask = entry if isinstance(entry, _Ask) else None
+            event: Event = entry.event if isinstance(entry, _Ask) else entry
+            if isinstance(event, TimerFired) and not self._is_due(event.timer):
+                continue
+            records = self.switchboard.handle(event, trio.current_time())
+            for record in records:
+                self._publish(record)
+            if ask is not None:
+                ask.record = records[0]
+                ask.done.set()
+            for record in records:
+                for command in record.commands:
+                    await self._carry_out(command)
+
+    def _publish(self, record: Record) -> None:
+        for follower in self._followers:
+            follower.offer(record)
+        if record.outcome is not None and record.transfer is not None:
+            handle = self._handles.pop(record.transfer, None)
+            if handle is not None:
+                handle.end(Result(outcome=record.outcome, cause=record.cause))
+
+    async def _carry_out(self, command: Command) -> None:
+        match command:
+            case SetTimer():
+                self._set_timer(command)
+            case CancelTimer():
+                self._pending.discard(command.timer)
+            case _:
+                try:
+                    await self._backend.perform(command)
+                except BackendClosed as closed:
+                    failed = CommandFailed(command=command, reason=str(closed))
+                    self._send.send_nowait(failed)
+
+    # -------------------------------------------------------------------- timers
+
+    def _set_timer(self, command: SetTimer) -> None:
+        self._timer_count += 1
+        due = trio.current_time() + command.after_s
+        heapq.heappush(self._timers, (due, self._timer_count, command.timer))
+        self._pending.add(command.timer)
+        if self._timers[0][2] == command.timer:
+            self._rearmed.set()
+
+    def _is_due(self, timer: str) -> bool:
+        """Whether a timer that ran out was not cancelled while it waited its turn."""
+        if timer not in self._pending:
+            return False
+        self._pending.discard(timer)
+        return True
+
+    async def _watch_timers(self) -> None:
+        while True:
+            self._rearmed = trio.Event()
+            while self._timers and self._timers[0][2] not in self._pending:
+                heapq.heappop(self._timers)
+            due = self._timers[0][0] if self._timers else math.inf
+            with trio.move_on_at(due):
+                await self._rearmed.wait()
+                continue
+            _, _, timer = heapq.heappop(self._timers)
+            await self._send.send(TimerFired(timer=timer))
+
+
+@asynccontextmanager
+async def open_engine(
+    backend: Backend,
+    *,
+    account: Account | None = None,
+    accounts: Mapping[str, Account] | None = None,
+    new_id: Callable[[], str] | None = None,
+    target_leg: Callable[[str], LegId] | None = None,
+) -> AsyncIterator[Engine]:
+    """Run an engine on an open backend.
+
+    Args:
+        backend: the way to a switch.
+        account: feature codes and policy, for legs whose account is not in `accounts`.
+        accounts: feature codes and policy of each account, by name.
+        new_id: makes transfers' ids; numbers by default.
+        target_leg: makes the id of the target's leg from the transfer's id.
+
+    Yields:
+        The engine, at work until the block is left. Leaving it ends no call: what the engine
+        was about to do is the switch's own safety net to finish.
+    """
+    switchboard = Switchboard(
+        account=account, accounts=accounts, new_id=new_id, target_leg=target_leg
+    )
+    engine = Engine(backend, switchboard)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(engine.run)
+        yield engine
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,505 @@
+"""The engine's mind, without its hands: calls, feature codes and transfers as one pure object.
+
+A `Switchboard` is told every event, in the order of history, and answers each with records that
+hold the commands to carry out. It does no I/O and knows no clock, so that the trio engine, the
+simulator, the replay of a recording and a search through all orders of a race run the very same
+code.
+
+It keeps a `Line` for every leg (who, whether answered, with whom joined, what it has dialled),
+and a `Transfer` for every one in flight. A leg is in one transfer at most: whoever asks for a
+second is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from hookflash.commands import CancelTimer, Command, Dial, HangUp, SetTimer
+from hookflash.engine.record import Record
+from hookflash.errors import RequestRefused
+from hookflash.events import (
+    CommandFailed,
+    CompleteRequested,
+    DigitPressed,
+    Direction,
+    Event,
+    HangUpRequested,
+    Kind,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegsJoined,
+    LegsSeparated,
+    TakebackRequested,
+    TimerFired,
+    TransferRequested,
+)
+from hookflash.fsm.digits import (
+    UNARMED,
+    CodeTable,
+    Collector,
+    FeatureAction,
+    Matched,
+    Module,
+    Press,
+    digit_timeout,
+    press,
+    takeback_code,
+)
+from hookflash.fsm.machine import Rulebook
+from hookflash.fsm.transfer import Outcome, Policy, State, Transfer, new_transfer
+from hookflash.specs.catalog import SPEC_FOR
+from hookflash.specs.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows
+
+ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_.@-]{1,64}")
+"""What a number to call may be made of. Whatever else a person sends never comes near a switch."""
+
+_RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
+
+
+@attrs.define(kw_only=True)
+class Line:
+    """One leg, as far as the switchboard knows it."""
+
+    leg: LegId
+    number: str
+    direction: Direction
+    account: str
+    answered: bool = False
+    peer: LegId | None = None
+    hops: int = 0
+    """How often the call that it is in has been transferred."""
+    collector: Collector = UNARMED
+    digit_timer: str | None = None
+    last_serial: int = 0
+
+
+@attrs.define(kw_only=True)
+class Running:
+    """A transfer in flight, and the codes that its transferor may dial in it."""
+
+    transfer: Transfer
+    codes: CodeTable
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """What one account has chosen."""
+
+    metaflows: Metaflows = DEFAULT_METAFLOWS
+    policy: Policy = attrs.field(factory=Policy)
+
+
+def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
+    """Ids that are the same in every run: `transfer-1`, `transfer-2`, …"""
+    count = 0
+
+    def next_id() -> str:
+        nonlocal count
+        count += 1
+        return f"{prefix}-{count}"
+
+    return next_id
+
+
+class Switchboard:
+    """Every call and every transfer of one engine."""
+
+    def __init__(
+        self,
+        *,
+        account: Account | None = None,
+        accounts: Mapping[str, Account] | None = None,
+        new_id: Callable[[], str] | None = None,
+        target_leg: Callable[[str], LegId] | None = None,
+    ) -> None:
+        """Begin with no calls.
+
+        Args:
+            account: what holds for legs whose account is not in `accounts`.
+            accounts: what each account has chosen, by its name.
+            new_id: makes the ids of transfers that are begun by digits.
+            target_leg: makes the id of the target's leg from the transfer's id.
+        """
+        self._default = account or Account()
+        self._accounts = dict(accounts or {})
+        self._new_id = new_id or numbered_ids()
+        self._target_leg = target_leg or (lambda transfer: f"{transfer}-target")
+        self.lines: dict[LegId, Line] = {}
+        self.running: dict[str, Running] = {}
+        self._transfer_of: dict[LegId, str] = {}
+        self._digit_timers: dict[str, LegId] = {}
+        self._tables: dict[tuple[int, str], CodeTable] = {}
+        self._records = 0
+        self._timers = 0
+
+    # ------------------------------------------------------------- the one door
+
+    def handle(self, event: Event, at_s: float = 0.0) -> list[Record]:
+        """Take one event.
+
+        Args:
+            event: what happened, or what somebody wants.
+            at_s: when, by the engine's clock; it is only written down.
+
+        Returns:
+            What it did: one record, and one more where digits turned out to be a request. Their
+            commands are to be carried out in this order.
+        """
+        match event:
+            case DigitPressed():
+                return self._digit(event, at_s)
+            case TimerFired() if event.timer in self._digit_timers:
+                return self._digits_over(event, at_s)
+            case TransferRequested():
+                return [self._request_transfer(event, at_s)]
+            case TakebackRequested() | CompleteRequested():
+                return [self._request(event, at_s)]
+            case HangUpRequested():
+                return [self._request_hang_up(event, at_s)]
+            case _:
+                return self._fact(event, at_s)
+
+    def line(self, leg: LegId) -> Line | None:
+        """What is known of a leg."""
+        return self.lines.get(leg)
+
+    def transfer(self, transfer: str) -> Transfer | None:
+        """The record of a transfer in flight."""
+        running = self.running.get(transfer)
+        return running.transfer if running else None
+
+    def transfer_of(self, leg: LegId) -> Transfer | None:
+        """The transfer in flight that a leg is in."""
+        transfer = self._transfer_of.get(leg)
+        return self.running[transfer].transfer if transfer else None
+
+    # -------------------------------------------------------------------- facts
+
+    def _fact(self, event: Event, at_s: float) -> list[Record]:
+        self._learn(event)
+        records = [
+            self._step(transfer, event, at_s) for transfer in self._about(event)
+        ]
+        if isinstance(event, LegHungUp):
+            self._forget(event.leg)
+        return records or [self._record(event, at_s, why="an ordinary call")]
+
+    def _about(self, event: Event) -> list[str]:
+        """The transfers in flight that an event is about: at most one, as a rule."""
+        if isinstance(event, TimerFired):
+            transfer = event.timer.rpartition("#")[0]
+            return [transfer] if transfer in self.running else []
+        found: list[str] = []
+        for leg in _legs_of(event):
+            transfer = self._transfer_of.get(leg)
+            if transfer is not None and transfer not in found:
+                found.append(transfer)
+        return found
+
+    def _learn(self, event: Event) -> None:
+        match event:
+            case LegCreated():
+                self._new_line(event)
+            case LegAnswered(leg=leg) if leg in self.lines:
+                self.lines[leg].answered = True
+            case LegsJoined(first=first, second=second):
+                self._part(first)
+                self._part(second)
+                self._join(first, second)
+                self._join(second, first)
+            case LegsSeparated(first=first, second=second):
+                if first in self.lines and self.lines[first].peer == second:
+                    self._part(first)
+                elif second in self.lines and self.lines[second].peer == first:
+                    self._part(second)
+            case LegParked(leg=leg) | LegHungUp(leg=leg):
+                self._part(leg)
+            case _:
+                pass
+
+    def _new_line(self, event: LegCreated) -> None:
+        if event.leg in self.lines:
+            return  # a repeat
+        transfer = self.transfer_of(event.leg)
+        self.lines[event.leg] = Line(
+            leg=event.leg,
+            number=event.number,
+            direction=event.direction,
+            account=event.account,
+            hops=transfer.hops if transfer else 0,
+        )
+
+    def _join(self, leg: LegId, peer: LegId) -> None:
+        if leg in self.lines:
+            self.lines[leg].peer = peer
+            self.lines[leg].answered = True
+
+    def _part(self, leg: LegId) -> None:
+        line = self.lines.get(leg)
+        if line is None or line.peer is None:
+            return
+        partner = self.lines.get(line.peer)
+        if partner is not None and partner.peer == leg:
+            partner.peer = None
+        line.peer = None
+
+    def _forget(self, leg: LegId) -> None:
+        line = self.lines.pop(leg, None)
+        if line is not None and line.digit_timer is not None:
+            self._digit_timers.pop(line.digit_timer, None)
+
+    # -------------------------------------------------------------------- steps
+
+    def _step(self, transfer: str, event: Event, at_s: float) -> Record:
+        running = self.running[transfer]
+        before = running.transfer
+        try:
+            step = _RULEBOOKS[before.kind].step(before, event)
+        except RequestRefused as refusal:
+            return self._record(
+                event,
+                at_s,
+                transfer=transfer,
+                before=before.state,
+                after=before.state,
+                why=refusal.why,
+                refused=True,
+            )
+        running.transfer = after = step.after
+        if after.over:
+            self._finish(after)
+        return self._record(
+            event,
+            at_s,
+            transfer=transfer,
+            before=before.state,
+            after=after.state,
+            row=step.row.key if step.row else None,
+            why=step.why,
+            commands=step.commands,
+            outcome=after.outcome if after.over else None,
+            cause=after.cause if after.over else None,
+        )
+
+    def _finish(self, transfer: Transfer) -> None:
+        del self.running[transfer.id]
+        hops = transfer.hops + 1
+        for party in transfer.parties:
+            self._transfer_of.pop(party.leg, None)
+            if party.leg in self.lines and transfer.outcome in _MOVED:
+                self.lines[party.leg].hops = hops
+
+    def _record(self, event: Event, at_s: float, **what: Any) -> Record:
+        self._records += 1
+        return Record(number=self._records, at_s=at_s, event=event, **what)
+
+    # ----------------------------------------------------------------- requests
+
+    def _refuse(self, event: Event, at_s: float, why: str) -> Record:
+        return self._record(event, at_s, why=why, refused=True)
+
+    def _request_transfer(self, event: TransferRequested, at_s: float) -> Record:
+        if event.transfer in self.running:
+            return self._refuse(event, at_s, "there is already a transfer with this id")
+        if event.leg in self._transfer_of:
+            return self._step(self._transfer_of[event.leg], event, at_s)
+        line = self.lines.get(event.leg)
+        if line is None:
+            return self._refuse(event, at_s, "there is no such call")
+        peer = self.lines.get(line.peer) if line.peer else None
+        if peer is None:
+            return self._refuse(event, at_s, "the call is not bridged: nobody is there to transfer")
+        if event.target and not ALLOWED_TARGET.fullmatch(event.target):
+            return self._refuse(
+                event, at_s, "the target may have only digits, letters and + * # _ . @ -"
+            )
+        return self._begin(event, line, peer, at_s)
+
+    def _begin(self, event: TransferRequested, line: Line, peer: Line, at_s: float) -> Record:
+        account = self._account(line)
+        transfer = new_transfer(
+            transfer=event.transfer,
+            kind=event.kind,
+            policy=account.policy,
+            transferor=(line.leg, line.number),
+            transferee=(peer.leg, peer.number),
+            target=(self._target_leg(event.transfer), event.target),
+            by=event.by,
+            music=event.music,
+            ringback=event.ringback,
+            ring_timeout_s=event.ring_timeout_s,
+            hops=max(line.hops, peer.hops),
+        )
+        takeback = "*1" if event.takeback_digits is None else event.takeback_digits
+        codes = self._codes_within(account.metaflows, takeback)
+        self.running[transfer.id] = Running(transfer=transfer, codes=codes)
+        record = self._step(transfer.id, event, at_s)
+        if record.refused:
+            del self.running[transfer.id]
+        else:
+            for party in transfer.parties:
+                self._transfer_of[party.leg] = transfer.id
+        return record
+
+    def _request(self, event: TakebackRequested | CompleteRequested, at_s: float) -> Record:
+        if event.transfer not in self.running:
+            return self._refuse(event, at_s, "there is no such transfer in flight")
+        return self._step(event.transfer, event, at_s)
+
+    def _request_hang_up(self, event: HangUpRequested, at_s: float) -> Record:
+        if event.leg not in self.lines:
+            return self._refuse(event, at_s, "there is no such call")
+        command = HangUp(leg=event.leg)
+        return self._record(event, at_s, why="The leg is ended, as asked.", commands=(command,))
+
+    # ------------------------------------------------------------------- digits
+
+    def _account(self, line: Line) -> Account:
+        return self._accounts.get(line.account, self._default)
+
+    def _listened(self, line: Line) -> Metaflows | None:
+        """The feature codes under which a leg is heard: its own account's, or its partner's."""
+        own = self._account(line).metaflows
+        if own.listen_on is not ListenOn.PEER:
+            return own
+        peer = self.lines.get(line.peer) if line.peer else None
+        theirs = self._account(peer).metaflows if peer else None
+        if theirs is not None and theirs.listen_on is not ListenOn.SELF:
+            return theirs
+        return None
+
+    def _codes_within(self, metaflows: Metaflows, takeback: str) -> CodeTable:
+        """The codes in a transfer: those of the account, and before them the takeback's."""
+        key = (id(metaflows), takeback)
+        if key not in self._tables:
+            codes = metaflows.table.codes
+            own = (takeback_code(takeback),) if takeback else ()
+            self._tables[key] = CodeTable(codes=(*own, *codes))
+        return self._tables[key]
+
+    def _digit(self, event: DigitPressed, at_s: float) -> list[Record]:
+        line = self.lines.get(event.leg)
+        if line is None:
+            return [self._record(event, at_s, why="a digit on an unknown leg")]
+        if event.serial and event.serial == line.last_serial:
+            return [self._record(event, at_s, why="the same key press, told twice")]
+        line.last_serial = event.serial
+        heard = self._codes_for(line)
+        if heard is None:
+            return [self._record(event, at_s, why="nobody listens to this leg's digits")]
+        table, timeout_s = heard
+        return self._collected(event, line, press(table, line.collector, event.digit), timeout_s, at_s)
+
+    def _codes_for(self, line: Line) -> tuple[CodeTable, float] | None:
+        transfer = self._transfer_of.get(line.leg)
+        if transfer is not None:
+            running = self.running[transfer]
+            if running.transfer.transferor.leg != line.leg:
+                return None
+            return running.codes, self._account(line).metaflows.digit_timeout_s
+        metaflows = self._listened(line)
+        if metaflows is None or line.peer is None:
+            return None
+        return metaflows.table, metaflows.digit_timeout_s
+
+    def _digits_over(self, event: TimerFired, at_s: float) -> list[Record]:
+        line = self.lines[self._digit_timers[event.timer]]
+        if line.digit_timer != event.timer:
+            return [self._record(event, at_s, why="a timer that was overtaken by events")]
+        heard = self._codes_for(line)
+        pressed = (
+            digit_timeout(heard[0], line.collector) if heard else Press(collector=UNARMED)
+        )
+        del self._digit_timers[event.timer]
+        line.digit_timer = None
+        return self._collected(event, line, pressed, 0.0, at_s)
+
+    def _collected(
+        self, event: Event, line: Line, pressed: Press, timeout_s: float, at_s: float
+    ) -> list[Record]:
+        line.collector = pressed.collector
+        timers = self._retime(line, timeout_s if pressed.restart_timer else None)
+        outcome = pressed.outcome
+        if outcome is None:
+            why = "A feature code is being dialled." if line.collector.armed else "No feature code."
+            return [self._record(event, at_s, why=why, commands=timers)]
+        if not isinstance(outcome, Matched):
+            why = f"{outcome.digits} is no feature code of this leg."
+            return [self._record(event, at_s, why=why, commands=timers)]
+        why = f"{outcome.digits} is dialled: {outcome.action.module.value}."
+        first = self._record(event, at_s, why=why, commands=timers)
+        return [first, *self._feature(line, outcome, at_s)]
+
+    def _retime(self, line: Line, after_s: float | None) -> tuple[Command, ...]:
+        commands: list[Command] = []
+        if line.digit_timer is not None:
+            commands.append(CancelTimer(timer=line.digit_timer))
+            del self._digit_timers[line.digit_timer]
+            line.digit_timer = None
+        if after_s is not None:
+            self._timers += 1
+            line.digit_timer = f"digits~{self._timers}"
+            self._digit_timers[line.digit_timer] = line.leg
+            commands.append(SetTimer(timer=line.digit_timer, after_s=after_s))
+        return tuple(commands)
+
+    def _feature(self, line: Line, matched: Matched, at_s: float) -> list[Record]:
+        """Turn dialled digits into the request that they are."""
+        action = matched.action
+        match action.module:
+            case Module.TRANSFER | Module.HOLD:
+                request: Event = _transfer_request(line.leg, self._new_id(), action, matched)
+            case Module.RESUME:
+                request = TakebackRequested(transfer=self._transfer_of.get(line.leg, ""))
+            case Module.HANGUP:
+                request = HangUpRequested(leg=line.leg)
+        return self.handle(request, at_s)
+
+
+_MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
+"""Outcomes after which the call is another one than before."""
+
+
+def _transfer_request(
+    leg: LegId, transfer: str, action: FeatureAction, matched: Matched
+) -> TransferRequested:
+    hold = action.module is Module.HOLD
+    return TransferRequested(
+        leg=leg,
+        transfer=transfer,
+        target="" if hold else (matched.target or ""),
+        kind=Kind.HOLD if hold else action.kind,
+        music=action.music,
+        ringback=action.ringback,
+        takeback_digits=action.takeback_digits,
+        ring_timeout_s=action.ring_timeout_s,
+    )
+
+
+def _legs_of(event: Event | Command) -> Iterator[LegId]:
+    """The legs that an event or a command names."""
+    if isinstance(event, CommandFailed):
+        yield from _legs_of(event.command)
+        return
+    for name in ("leg", "first", "second"):
+        leg = getattr(event, name, None)
+        if leg is not None:
+            yield leg
+
+
+def states_of(records: list[Record]) -> list[State]:
+    """The states that a transfer went through, in order, each change once."""
+    states: list[State] = []
+    for record in records:
+        if record.before is not None and not states:
+            states.append(record.before)
+        if record.after is not None and record.after is not record.before:
+            states.append(record.after)
+    return states

@@ -1,0 +1,217 @@
+"""Replay: a recorded event-socket session, through the very code that a live one goes through.
+
+The bytes from the switch pass the wire, the normalization, the feature codes and the machine; the
+clock is the recording's. The commands that come out go nowhere: the recording's own controller
+sent its own, and what came of those is what the machine gets to see. So a field failure can be
+looked at step by step, on a desk, as often as one likes.
+
+Two things can't be known from the switch's bytes, and are taken from the rest of the recording:
+
+* what the target's leg is called (a live engine chooses it): the id in the recorded `originate`;
+* that a transfer was asked for, where nobody dialled a code for it: the note that says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+
+from hookflash.backends.freeswitch.inbound import Inbound
+from hookflash.backends.freeswitch.recording import Entry, Way, read_recording
+from hookflash.backends.freeswitch.wire import Wire, WireError
+from hookflash.commands import CancelTimer, SetTimer
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Account, Switchboard, states_of
+from hookflash.errors import InputError
+from hookflash.events import Event, LegId, TimerFired, TransferRequested
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.specs.metaflows import DEFAULT_METAFLOWS
+
+DIGIT_TIMEOUT_S = 1.0
+"""How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""
+
+_ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
+_ORIGINATE = re.compile(
+    r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)"
+)
+_SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) -both park")
+_OPTION = re.compile(r"(?:^|,)(?P<name>\w+)=(?P<value>[^,]*)")
+
+
+@attrs.frozen(kw_only=True)
+class Replay:
+    """What a replay showed."""
+
+    records: tuple[Record, ...]
+    transfer: str | None
+    """The transfer that was asked for, if one was."""
+    outcome: Outcome | None
+    cause: str | None
+    states: tuple[State, ...]
+    """In the order in which they were entered, `idle` first."""
+    skipped: int
+    """Frames that could not be used."""
+
+
+@attrs.frozen(kw_only=True)
+class _Dial:
+    """A call to a target, as the recording's controller made it."""
+
+    at_s: float
+    leg: LegId
+    number: str
+    ring_timeout_s: float | None
+
+
+def replay_recording(
+    path: str | os.PathLike[str], *, account: Account | None = None
+) -> Replay:
+    """Replay one recording.
+
+    Args:
+        path: the recording, JSON lines, gzipped or not.
+        account: the feature codes and the policy; those of the recordings by default.
+
+    Raises:
+        InputError: the recording can't be read; the message names the line.
+    """
+    account = account or Account(
+        metaflows=attrs.evolve(DEFAULT_METAFLOWS, digit_timeout_s=DIGIT_TIMEOUT_S)
+    )
+    by_digits = _Session(path, account).run(heed_notes=False)
+    if by_digits.transfer is not None:
+        return by_digits
+    return _Session(path, account).run(heed_notes=True)
+
+
+class _Session:
+    """One pass through a recording."""
+
+    def __init__(self, path: str | os.PathLike[str], account: Account) -> None:
+        self._path = os.fspath(path)
+        self._entries = list(read_recording(path))
+        self._dials = list(_dials(self._entries))
+        self._wire = Wire()
+        self._inbound = Inbound()
+        self._now_s = 0.0
+        self._timers: list[tuple[float, int, str]] = []
+        self._pending: dict[str, int] = {}
+        self._count = 0
+        self._records: list[Record] = []
+        self._switchboard = Switchboard(account=account, target_leg=self._target_leg)
+
+    def run(self, *, heed_notes: bool) -> Replay:
+        asked = False
+        for index, entry in enumerate(self._entries):
+            self._let_time_pass(entry.at_s)
+            if entry.direction is Way.RECV:
+                self._receive(entry)
+            elif heed_notes and entry.direction is Way.NOTE and not asked:
+                request = self._request(entry, self._entries[index:])
+                asked = request is not None
+                if request is not None:
+                    self._handle(request)
+        return self._result()
+
+    def _result(self) -> Replay:
+        about = [record for record in self._records if record.transfer is not None]
+        transfer = about[0].transfer if about else None
+        about = [record for record in about if record.transfer == transfer]
+        last = about[-1] if about else None
+        ended = next((record for record in about if record.outcome is not None), last)
+        return Replay(
+            records=tuple(self._records),
+            transfer=transfer,
+            outcome=ended.outcome if ended else None,
+            cause=ended.cause if ended else None,
+            states=tuple(states_of(about)) or (State.IDLE,),
+            skipped=self._inbound.skipped,
+        )
+
+    def _receive(self, entry: Entry) -> None:
+        try:
+            self._wire.receive(entry.raw())
+            for frame in self._wire.frames():
+                for event in self._inbound.receive(frame):
+                    self._handle(event)
+        except WireError as error:
+            raise InputError(
+                error.what, where=f"{self._path}:{entry.line}", mend=error.mend
+            ) from error
+
+    def _handle(self, event: Event) -> None:
+        records = self._switchboard.handle(event, self._now_s)
+        self._records += records
+        for record in records:
+            for command in record.commands:
+                if isinstance(command, SetTimer):
+                    self._count += 1
+                    self._pending[command.timer] = self._count
+                    due = (self._now_s + command.after_s, self._count, command.timer)
+                    heapq.heappush(self._timers, due)
+                elif isinstance(command, CancelTimer):
+                    self._pending.pop(command.timer, None)
+
+    def _let_time_pass(self, until_s: float) -> None:
+        while self._timers and self._timers[0][0] <= until_s:
+            self._now_s, _, timer = heapq.heappop(self._timers)
+            if self._pending.pop(timer, None) is not None:
+                self._handle(TimerFired(timer=timer))
+        self._now_s = until_s
+
+    def _target_leg(self, transfer: str) -> LegId:
+        dial = self._next_dial()
+        return dial.leg if dial else f"{transfer}-target"
+
+    def _next_dial(self) -> _Dial | None:
+        return next((dial for dial in self._dials if dial.at_s >= self._now_s), None)
+
+    def _request(self, note: Entry, following: list[Entry]) -> TransferRequested | None:
+        """The transfer that a note tells of: who asked is whose call was then parted."""
+        asked = _ASKED.match(note.data)
+        if asked is None:
+            return None
+        splits = (_SPLIT.search(entry.data) for entry in following if entry.direction is Way.SEND)
+        split = next(filter(None, splits), None)
+        dial = self._next_dial()
+        if split is None or dial is None:
+            return None
+        return TransferRequested(
+            leg=split["leg"],
+            transfer="transfer-1",
+            target=asked["target"] or dial.number,
+            by="note",
+            ring_timeout_s=dial.ring_timeout_s,
+        )
+
+
+def _dials(entries: Iterable[Entry]) -> Iterator[_Dial]:
+    for entry in entries:
+        found = _ORIGINATE.search(entry.data) if entry.direction is Way.SEND else None
+        if found is None:
+            continue
+        options = {m["name"]: m["value"] for m in _OPTION.finditer(found["options"])}
+        leg = options.get("origination_uuid")
+        timeout = options.get("originate_timeout", "")
+        if leg:
+            yield _Dial(
+                at_s=entry.at_s,
+                leg=leg,
+                number=found["number"],
+                ring_timeout_s=float(timeout) if timeout.isdigit() else None,
+            )
+
+
+def names_in(records: Iterable[Record], name: Callable[[int], str] | None = None) -> dict[str, str]:
+    """Names for the legs of a replay, by the part that each plays: alice, bob and carol."""
+    cast = name or (lambda place: ("alice", "bob", "carol", "dave", "erin")[min(place, 4)])
+    names: dict[str, str] = {}
+    for record in records:
+        leg = getattr(record.event, "leg", None)
+        if leg is not None and leg not in names and type(record.event).__name__ == "LegCreated":
+            names[leg] = cast(len(names))
+    return names
