@@ -31,7 +31,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,10 +136,9 @@ def commands_of(peer: socket.socket) -> Iterator[bytes]:
             return
         if not data:
             return
-        pending += data
-        while b"\n\n" in pending:
-            command, _, pending = pending.partition(b"\n\n")
-            yield command
+        parts: list[bytes] = (pending + data).split(b"\n\n")
+        pending = parts.pop()
+        yield from parts
 
 
 # ---------------------------------------------------------------------------- the clients
@@ -244,27 +243,6 @@ RECEIVE: Final = {
 # -------------------------------------------------------------------------------- measuring
 
 
-def measure(client: Client, rounds: int = 3) -> Cost:
-    """Measure one client.
-
-    Args:
-        client: who receives, and how much.
-        rounds: how often; the best one counts.
-
-    Returns:
-        What an event costs it.
-    """
-    events = len(recorded_events(client.form)) * client.replays
-    results = [_round(client, events) for _ in range(rounds)]
-    return Cost(
-        client=client.name,
-        form=client.form,
-        events=events,
-        cpu_us=min(result["cpu_us"] for result in results),
-        wall_us=min(result["wall_us"] for result in results),
-    )
-
-
 def _round(client: Client, events: int) -> dict[str, float]:
     me = [sys.executable, __file__]
     root = str(Path(__file__).resolve().parent.parent)
@@ -298,16 +276,33 @@ def installed(client: Client) -> bool:
     return importlib.util.find_spec(client.name) is not None
 
 
-def measure_all(rounds: int = 3) -> list[Cost]:
-    """Measure ours, and every peer that is installed, one after the other.
+def measure(clients: Iterable[Client] | None = None, rounds: int = 3) -> list[Cost]:
+    """Measure clients in turn, so that a busy spell of the machine hits all of them alike.
 
     Args:
+        clients: whom; by default ours, and every peer that is installed.
         rounds: how often each; the best one counts.
 
     Returns:
-        The costs; ours first.
+        What an event costs each of them, in the same order.
     """
-    return [measure(client, rounds) for client in (*OURS, *filter(installed, PEERS))]
+    who = list(clients) if clients is not None else [*OURS, *filter(installed, PEERS)]
+    sizes = {form: len(recorded_events(form)) for form in ("json", "plain")}
+    events = {client: sizes[client.form] * client.replays for client in who}
+    results: dict[Client, list[dict[str, float]]] = {client: [] for client in who}
+    for _ in range(rounds):
+        for client in who:
+            results[client].append(_round(client, events[client]))
+    return [
+        Cost(
+            client=client.name,
+            form=client.form,
+            events=events[client],
+            cpu_us=min(result["cpu_us"] for result in results[client]),
+            wall_us=min(result["wall_us"] for result in results[client]),
+        )
+        for client in who
+    ]
 
 
 def main() -> int:
@@ -326,7 +321,7 @@ def main() -> int:
         name, port, form, events = asked.client
         RECEIVE[name](int(port), form, int(events))
         return 0
-    return 0 if report(measure_all(asked.rounds)) else 1
+    return 0 if report(measure(rounds=asked.rounds)) else 1
 
 
 def report(costs: list[Cost]) -> bool:

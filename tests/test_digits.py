@@ -205,7 +205,7 @@ def test_a_code_that_cannot_be_is_refused_where_it_stands() -> None:
         with pytest.raises(InputError) as caught:
             literal_code(digits, RESUME, where="$.takeback")
         assert caught.value.where == "$.takeback"
-    with pytest.raises(InputError, match=r"^\$.p: in the pattern '2\(', at character 2: "):
+    with pytest.raises(InputError, match=r"^\$.p: in the pattern 2\(, at character 2: "):
         code("*", "2(", TRANSFER, where="$.p")
     for binding_digit in ("", "**", "x"):
         with pytest.raises(InputError, match="is not a key"):

@@ -378,6 +378,9 @@ def test_shortest_may_ask_for_captures() -> None:
     # by priority the greedy group takes the digit, so it is never empty
     assert shortest(compile_pattern(r"2(\d?)\d?[12]"), first_is_empty).digits == "21"
     assert shortest(compile_pattern(r"(1|)1|(1)11"), first_is_empty).digits == "1"
+    # after 2 and after 12 the threads wait alike, but the group holds something else
+    again = shortest(compile_pattern("(?:(1?)2)+3"), lambda matcher: bool(matcher.captures[0]))
+    assert again.digits == "123"
 
 
 @given(PATTERNS.filter(lambda text: "(" in text.replace("(?:", "")))

@@ -127,7 +127,7 @@ class Switchboard:
             new_id: makes the ids of transfers that are begun by digits.
             target_leg: makes the id of the target's leg from the transfer's id.
         """
-        self._default = account or Account()
+        self.default = account or Account()
         self._accounts = dict(accounts or {})
         self._new_id = new_id or numbered_ids()
         self._target_leg = target_leg or (lambda transfer: f"{transfer}-target")
@@ -362,7 +362,7 @@ class Switchboard:
     # ------------------------------------------------------------------- digits
 
     def _account(self, line: Line) -> Account:
-        return self._accounts.get(line.account, self._default)
+        return self._accounts.get(line.account, self.default)
 
     def _listened(self, line: Line) -> Metaflows | None:
         """The feature codes under which a leg is heard: its own account's, or its partner's."""

@@ -76,7 +76,12 @@ def check_key(key: str, *, where: str = "") -> str:
 
 def _shown(text: str) -> str:
     """Repeat what somebody wrote: as it is, for characters are counted in it, but not endlessly."""
-    return (text if text.isprintable() else repr(text))[:60] + "…" * (len(text) > 60)
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+_SHOWN = 60
+"""Characters of a wrong pattern that an error repeats."""
 
 
 # --------------------------------------------------------- what the parser makes

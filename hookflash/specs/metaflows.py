@@ -28,7 +28,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from importlib import resources
-from typing import TypeAlias, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import attrs
 from jsonschema import Draft202012Validator
@@ -54,6 +54,8 @@ SCHEMA: Mapping[str, object] = json.loads(
     resources.files("hookflash.specs").joinpath("metaflows.schema.json").read_text(encoding="utf-8")
 )
 """The JSON Schema (draft 2020-12) of a metaflows document."""
+
+_VALIDATOR: Any = Draft202012Validator(SCHEMA)  # its types know JSON only; ours comes unchecked
 
 DEFAULT_BINDING_DIGIT = "*"
 DEFAULT_DIGIT_TIMEOUT_MS = 2_000
@@ -140,13 +142,17 @@ def _written(action: FeatureAction) -> dict[str, object]:
 # ----------------------------------------------------------------------- reading
 
 
+_Seconds: TypeAlias = float
+_Milliseconds: TypeAlias = int
+
+
 class _Data(TypedDict, total=False):
     target: str
     transfer_type: str
     takeback_dtmf: str
     moh: str
     ringback: str
-    timeout: float
+    timeout: _Seconds
 
 
 class _Entry(TypedDict, total=False):
@@ -156,7 +162,7 @@ class _Entry(TypedDict, total=False):
 
 class _Document(TypedDict, total=False):
     binding_digit: str
-    digit_timeout: int
+    digit_timeout: _Milliseconds
     listen_on: str
     numbers: dict[str, _Entry]
     patterns: dict[str, _Entry]
@@ -258,8 +264,7 @@ def _faults_of_keys(
 
 def _faults_of_shape(document: object, where: str) -> Iterator[InputError]:
     """Find what the schema forbids."""
-    validator = Draft202012Validator(SCHEMA)
-    errors = cast("Iterable[ValidationError]", validator.iter_errors(document))
+    errors: Iterable[ValidationError] = _VALIDATOR.iter_errors(document)
     for error in itertools.islice(errors, MAX_FAULTS):
         yield from _told(error, where)
 
@@ -356,7 +361,7 @@ def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "a list"
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
+        return json.dumps(value[:_SHOWN]) + "…" * (len(value) > _SHOWN)
     return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value)[:_SHOWN])
 
 
@@ -432,6 +437,7 @@ class _Lint:
         self.where = where
         self.steps = LINT_STEPS
         self.unfinished: list[str] = []
+        self.too_long: list[_Row] = []
         begin = metaflows.binding_digit
         sources = [("numbers", digits) for digits, _ in metaflows.numbers]
         sources += [("patterns", pattern) for pattern, _ in metaflows.patterns]
@@ -446,7 +452,8 @@ class _Lint:
         for row in self.rows:
             yield from self._of_digits(row)
             yield from self._of_target(row)
-        for first, second in itertools.combinations(self.rows, 2):
+        dialled = [row for row in self.rows if row not in self.too_long]
+        for first, second in itertools.combinations(dialled, 2):
             yield from self._of_pair(first, second)
         for digits, path in self._takebacks().items():
             yield from _of_takeback_keys(digits, path)
@@ -469,7 +476,7 @@ class _Lint:
                 sentence=f"whoever presses {key} in a menu at the far end begins a feature code",
                 mend=mend,
             )
-        if key == "#":
+        elif key == "#":
             yield Advice(
                 path=path,
                 sentence="# also ends what was dialled, here and in menus at the far end, so that "
@@ -507,6 +514,7 @@ class _Lint:
                 mend="let at least one key follow the binding digit",
             )
         if least is not None and len(least) > MAX_DIGITS:
+            self.too_long.append(row)
             yield Advice(
                 path=row.path,
                 sentence=f"nobody can dial it: it needs {len(least)} keys at least",
@@ -562,7 +570,7 @@ class _Lint:
         """All takebacks, each with the place where it stands first."""
         places: dict[str, str] = {}
         for row in self.rows:
-            if row.action.takeback_digits:
+            if row.action.takeback_digits and row.action.kind is not Kind.BLIND:
                 path = _path(row.path, ["data", "takeback_dtmf"])
                 places.setdefault(row.action.takeback_digits, path)
         return places
@@ -590,7 +598,7 @@ class _Lint:
 
     def _compare(self, first: Pattern, second: Pattern, one: str, other: str) -> Comparison:
         found = compare(first, second, steps=min(SEARCH_STEPS, self.steps))
-        self.steps -= found.steps
+        self.steps = max(0, self.steps - found.steps)
         if not found.complete:
             self.unfinished.append(f"{one} and {other}")
         return found
@@ -599,7 +607,7 @@ class _Lint:
         self, pattern: Pattern, wanted: Callable[[Matcher], bool] | None, question: str
     ) -> str | None:
         found = shortest(pattern, wanted, steps=min(SEARCH_STEPS, self.steps))
-        self.steps -= found.steps
+        self.steps = max(0, self.steps - found.steps)
         if not found.complete:
             self.unfinished.append(question)
         return found.digits

@@ -15,7 +15,7 @@ from hookflash.errors import InputError
 
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.jsonl.gz"))
 RECORDING_IDS = [path.name.removesuffix(".jsonl.gz") for path in RECORDINGS]
-CHUNK_BYTES = (1, 2, 3, 5, 8, 13, 89, 1448, 4096, 65536)
+CHUNK_BYTES = (1, 5, 89, 1448, 4096, 65536)
 
 AUTH_REQUEST = b"Content-Type: auth/request\n\n"
 REPLY = b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n"
@@ -170,11 +170,11 @@ def test_garbage_ends_the_same_way_whatever_the_cut(garbage: bytes, chunk_bytes:
 
 
 def test_a_large_frame_byte_by_byte_takes_linear_time() -> None:
-    """With a search or a copy anew for each byte, this would take hours."""
-    head = b"Content-Type: api/response\nContent-Length: 1000000\nX: " + b"x" * 300_000
-    wire = Wire(max_header_bytes=400_000)
-    (frame,) = framed(cut_every(head + b"\n\n" + b"y" * 1_000_000, 1), wire)
-    assert (len(frame.head), len(frame.body)) == (len(head), 1_000_000)
+    """With a search or a copy anew for each byte, this would take minutes."""
+    head = b"Content-Type: api/response\nContent-Length: 400000\nX: " + b"x" * 100_000
+    wire = Wire(max_header_bytes=200_000)
+    (frame,) = framed(cut_every(head + b"\n\n" + b"y" * 400_000, 1), wire)
+    assert (len(frame.head), len(frame.body)) == (len(head), 400_000)
 
 
 # -------------------------------------------------------------------------------- faults

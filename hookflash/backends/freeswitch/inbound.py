@@ -202,14 +202,15 @@ class Inbound:
     def _read_plain(self, body: bytes) -> _Told:
         """Look up the headers that this kind of event needs, as `_Told` would have them."""
         name = _plain_name(body)
-        # What has a body of its own (few have) shows it behind an empty line. Most end with one.
-        end = len(body) if body.endswith(b"\n\n") else body.find(b"\n\n")
+        # A job has its result behind the empty line. The others end there: no search is needed.
+        is_job = name == "BACKGROUND_JOB"
+        end = body.find(b"\n\n") if is_job or not body.endswith(b"\n\n") else len(body)
         values = {
             field: _plain_value(body, needle, end) for field, needle in _NEEDLES.get(name, ())
         }
         if name == "CHANNEL_CREATE":
             values["account"] = _plain_value(body, self._account_needle, end)
-        elif name == "BACKGROUND_JOB" and end >= 0:
+        elif is_job and end >= 0:
             values["result"] = body[end + 2 :].decode("utf-8", "replace")
         return _Told(name, **values)
 

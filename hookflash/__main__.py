@@ -1,0 +1,7 @@
+"""`python -m hookflash`."""
+
+import sys
+
+from hookflash.cli import main
+
+sys.exit(main())

@@ -1,0 +1,343 @@
+"""One command, `hookflash`: simulate, replay, show the tables, check what people wrote.
+
+Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from hookflash.backends.simulator.faults import Faults
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Account
+from hookflash.errors import HookflashError, InputError
+from hookflash.fsm.render import render
+from hookflash.replay import Replay, names_in, replay_recording
+from hookflash.scenarios.check import failures
+from hookflash.scenarios.format import Scenario, load_scenario
+from hookflash.scenarios.run import Run, run_scenario
+from hookflash.specs.catalog import SPECS
+from hookflash.specs.metaflows import Metaflows, lint_metaflows, metaflows_faults, parse_metaflows
+from hookflash.story import (
+    sequence,
+    sequence_mermaid,
+    sequence_svg,
+    sequence_text,
+    steps_table,
+)
+
+USAGE = 2
+"""The exit status for input that can't be used."""
+
+MAX_CONFIG_BYTES = 1_000_000
+"""No config that a person wrote is longer."""
+
+app = App(name="hookflash", help="Attended transfer for any phone: simulate, replay, look inside.")
+spec = App(name="spec", help="The transfer tables.")
+app.command(spec)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
+Diagram = Annotated[
+    Path | None,
+    Parameter(help="Write a sequence diagram to this file: .svg, .mmd (Mermaid) or .txt."),
+]
+
+
+def _console() -> Console:
+    """Where people read: coloured where a terminal is, never cut short where none is."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+# ------------------------------------------------------------------- simulate
+
+
+@app.command
+def simulate(
+    files: Annotated[list[Path], Parameter(help="Scenario files, or folders of them.")],
+    /,
+    *,
+    seed: Annotated[int | None, Parameter(help="In place of each scenario's own seed.")] = None,
+    faults: Annotated[
+        str | None,
+        Parameter(help='What goes wrong on the way, such as "lose_command=0.1,duplicate=0.2".'),
+    ] = None,
+    trace: Annotated[bool, Parameter(negative="", help="Show every step.")] = False,
+    story: Annotated[bool, Parameter(negative="", help="Show who did what.")] = False,
+    diagram: Diagram = None,
+    json_output: Json = False,
+) -> int:
+    """Run scenario files in the simulator, and check what comes of them."""
+    chosen = Faults.parse(faults) if faults is not None else None
+    scenarios = [load_scenario(file) for file in _files(files)]
+    runs = [
+        run_scenario(order, seed=seed, faults=chosen)
+        for scenario in scenarios
+        for order in scenario.orders()
+    ]
+    if diagram is not None:
+        _write_diagram(diagram, runs[0].records, runs[0].names)
+    if json_output:
+        documents = [run_document(run) for run in runs]
+        print(json.dumps(documents[0] if len(documents) == 1 else _together(documents)))
+    else:
+        _show_runs(runs, trace=trace, story=story)
+    return 0 if not any(failures(run) for run in runs) else 1
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for file in given:
+        inside = sorted(file.rglob("*.toml")) if file.is_dir() else [file]
+        if not inside:
+            raise InputError("no scenario is in it", where=str(file), mend="name a folder of *.toml")
+        found += inside
+    return found
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as JSON's types."""
+    failed = failures(run)
+    return {
+        "scenario": run.scenario.name,
+        "title": run.scenario.title,
+        "seed": run.seed,
+        "ok": not failed,
+        "failures": list(failed),
+        "outcome": run.outcomes[0].value if run.outcomes else None,
+        "outcomes": [outcome.value for outcome in run.outcomes],
+        "cause": run.cause,
+        "states": [state.value for state in run.states],
+        "talk": sorted(sorted(pair) for pair in run.talk),
+        "heard": {who: list(sounds) for who, sounds in run.heard.items()},
+        "refused": list(run.refused),
+        "took_s": round(run.took_s, 6),
+    }
+
+
+def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several runs as one object, whose own keys speak of all of them."""
+    first = documents[0]
+    return {
+        "seed": first["seed"],
+        "ok": all(document["ok"] for document in documents),
+        "failures": [
+            f"{document['scenario']}: {failure}"
+            for document in documents
+            for failure in document["failures"]
+        ],
+        "outcome": first["outcome"],
+        "states": first["states"],
+        "runs": documents,
+    }
+
+
+def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
+    console = _console()
+    for run in runs:
+        if trace:
+            console.print(steps_table(run.records, run.names))
+        if story:
+            console.print(f"[bold]{run.scenario.title}[/bold]")
+            console.print(_plain(sequence_text(sequence(run.records, run.names))))
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "scenario", "outcome", "states"):
+        table.add_column(column, overflow="fold")
+    for run in runs:
+        failed = failures(run)
+        mark = "[red]FAILED[/red]" if failed else "[green]ok[/green]"
+        outcome = ", ".join(outcome.value for outcome in run.outcomes) or "none"
+        table.add_row(mark, run.scenario.name, outcome, " → ".join(s.value for s in run.states))
+    console.print(table)
+    for run in runs:
+        for failure in failures(run):
+            console.print(f"[red]{run.scenario.name}[/red] (seed {run.seed}): {failure}")
+    wrong = sum(bool(failures(run)) for run in runs)
+    console.print(f"{len(runs)} runs, {len(runs) - wrong} ok, {wrong} failed")
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is markup."""
+    return text.replace("[", r"\[")
+
+
+def _write_diagram(
+    file: Path, records: Sequence[Record], names: dict[str, str]
+) -> None:
+    drawn = sequence(records, names)
+    match file.suffix:
+        case ".svg":
+            text = sequence_svg(drawn)
+        case ".mmd" | ".md":
+            text = sequence_mermaid(drawn)
+        case ".txt":
+            text = sequence_text(drawn)
+        case other:
+            raise InputError(
+                f"a diagram can't be written as {other!r}", where=str(file), mend=".svg, .mmd, .txt"
+            )
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"can't be written: {error.strerror}", where=str(file), mend="name another file"
+        ) from error
+
+
+# --------------------------------------------------------------------- replay
+
+
+@app.command
+def replay(
+    recording: Annotated[Path, Parameter(help="A recorded event-socket session, .jsonl or .gz.")],
+    /,
+    *,
+    config: Annotated[
+        Path | None, Parameter(help="The feature codes that held, as in check-config.")
+    ] = None,
+    diagram: Diagram = None,
+    json_output: Json = False,
+) -> int:
+    """Feed a recorded event-socket session through wire, machine and feature codes."""
+    account = None if config is None else Account(metaflows=_config(config))
+    played = replay_recording(recording, account=account)
+    names = names_in(played.records)
+    if diagram is not None:
+        _write_diagram(diagram, played.records, names)
+    if json_output:
+        print(json.dumps(replay_document(played)))
+        return 0
+    console = _console()
+    console.print(steps_table(played.records, names))
+    outcome = played.outcome.value if played.outcome else "no outcome"
+    cause = f" ({played.cause})" if played.cause else ""
+    console.print(" → ".join(state.value for state in played.states))
+    console.print(f"[bold]{outcome}[/bold]{cause}")
+    if played.skipped:
+        console.print(f"{played.skipped} frames could not be used")
+    return 0
+
+
+def replay_document(played: Replay) -> dict[str, Any]:
+    """A replay as JSON's types."""
+    return {
+        "outcome": played.outcome.value if played.outcome else None,
+        "cause": played.cause,
+        "states": [state.value for state in played.states],
+        "transfer": played.transfer,
+        "skipped": played.skipped,
+        "steps": [record.to_document() for record in played.records],
+    }
+
+
+# ----------------------------------------------------------------------- spec
+
+
+@spec.command
+def show(
+    name: Annotated[Literal["attended", "blind", "hold"], Parameter(help="Which table.")],
+    /,
+    *,
+    format: Annotated[  # noqa: A002 - the option's name is --format, as people expect it
+        Literal["table", "mermaid", "dot", "json"], Parameter(help="As what.")
+    ] = "table",
+) -> int:
+    """Print a transfer table."""
+    print(render(SPECS[name], format), end="")
+    return 0
+
+
+# --------------------------------------------------------------- check-config
+
+
+@app.command(name="check-config")
+def check_config(
+    file: Annotated[Path, Parameter(help="Feature codes: JSON in Kazoo's shape, or TOML.")],
+    /,
+    *,
+    json_output: Json = False,
+) -> int:
+    """Check an account's feature codes, and warn of those that will annoy people."""
+    document = _document(file)
+    faults = metaflows_faults(document, f"{file}: $")
+    advice = () if faults else lint_metaflows(parse_metaflows(document), f"{file}: $")
+    if json_output:
+        print(
+            json.dumps(
+                {
+                    "ok": not faults,
+                    "faults": [str(fault) for fault in faults],
+                    "advice": [str(one) for one in advice],
+                }
+            )
+        )
+        return USAGE if faults else 0
+    console = _console()
+    for fault in faults:
+        console.print(f"[red]wrong[/red]  {_plain(str(fault))}")
+    for one in advice:
+        console.print(f"[yellow]advice[/yellow] {_plain(str(one))}")
+    if not faults and not advice:
+        console.print(f"{_plain(str(file))}: all is well")
+    return USAGE if faults else 0
+
+
+def _document(file: Path) -> object:
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"can't be read: {error.strerror}", where=str(file), mend="name a config file"
+        ) from error
+    if len(text) > MAX_CONFIG_BYTES:
+        raise InputError("is too large", where=str(file), mend=f"at most {MAX_CONFIG_BYTES} bytes")
+    try:
+        if file.suffix == ".toml":
+            return tomllib.loads(text.decode("utf-8"))
+        return cast("object", json.loads(text))
+    except (ValueError, RecursionError) as error:
+        kind = "TOML" if file.suffix == ".toml" else "JSON"
+        raise InputError(f"is no {kind}: {error}", where=str(file), mend=f"write {kind}") from error
+
+
+def _config(file: Path) -> Metaflows:
+    return parse_metaflows(_document(file), f"{file}: $")
+
+
+# ----------------------------------------------------------------------- main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+
+    Returns:
+        The exit status.
+    """
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        status: Any = app(
+            sys.argv[1:] if arguments is None else list(arguments),
+            exit_on_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError:
+        return USAGE  # it has said what is wrong
+    except HookflashError as error:
+        errors.print(f"[red]hookflash:[/red] {_plain(str(error))}")
+        return error.exit_status
+    except BrokenPipeError:
+        return 1  # whoever read us has gone
+    return status if isinstance(status, int) else 0

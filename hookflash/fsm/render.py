@@ -1,0 +1,274 @@
+"""A transfer table, printed: for people, for diagrams and for programs.
+
+Nothing is said here that the table does not say. States, rows, refusals and silences come from
+the `Spec`; what a guard asks and what an action does is the first line of its docstring. The
+same table gives the same text, to the letter, so that the documentation can be compared with the
+code by comparing two files.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from hookflash.errors import InputError
+from hookflash.fsm.spec import MEANING, Input, Phase, Row, Spec, words
+from hookflash.fsm.transfer import State
+
+Form: TypeAlias = Literal["table", "mermaid", "dot", "json"]
+"""Markdown tables, a Mermaid or Graphviz state diagram, or the whole table as data."""
+
+Named: TypeAlias = Callable[..., Any]
+"""A guard, an action or a deadline: a function whose name and docstring are printed."""
+
+
+def render(spec: Spec, form: Form) -> str:
+    """Print a table.
+
+    Args:
+        spec: the table.
+        form: how.
+
+    Returns:
+        The text. It ends with one newline, and is the same in every run.
+
+    Raises:
+        InputError: there is no such form.
+    """
+    make = _FORMS.get(form)
+    if make is None:
+        raise InputError(f"{form!r} is no form of a table", mend="one of " + ", ".join(_FORMS))
+    return "\n".join(make(spec)) + "\n"
+
+
+def _explained(function: Named) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def _deadline_words(phase: Phase) -> str:
+    """The name of a phase's deadline, without the unit that every one of them has."""
+    if phase.deadline is None:
+        return ""
+    return phase.deadline.__name__.removesuffix("_s").replace("_", " ")
+
+
+def _spoken(value: Input) -> str:
+    return value.value.replace("_", " ")
+
+
+def _guards(spec: Spec) -> dict[str, str]:
+    """What each guard asks, in the order in which the table asks it."""
+    entries = (*spec.refused, *spec.rows)
+    return {words(e.given): _explained(e.given) for e in entries if e.given is not None}
+
+
+def _actions(spec: Spec) -> dict[str, str]:
+    """What each action does, in the order in which the table does it."""
+    return {words(action): _explained(action) for row in spec.rows for action in row.then}
+
+
+# ------------------------------------------------------------------ Markdown
+
+
+def _markdown(spec: Spec) -> Iterator[str]:
+    yield f"# {spec.title}"
+    yield ""
+    yield from _grid(
+        ("state", "transferor", "transferee", "target", "deadline"),
+        (
+            (_code(p.state), p.transferor, p.transferee, p.target, _markdown_deadline(p))
+            for p in spec.phases
+        ),
+    )
+    for state in spec.states:
+        yield from ("", f"## {state.value}")
+        yield from _markdown_state(spec, state)
+    yield from _glossary("Inputs", "input", ((_spoken(on), MEANING[on]) for on in Input))
+    yield from _glossary("Guards", "if", _guards(spec).items())
+    yield from _glossary("Actions", "do", _actions(spec).items())
+
+
+def _markdown_deadline(phase: Phase) -> str:
+    if phase.deadline is None:
+        return "none"
+    return f"{_deadline_words(phase)}: {_explained(phase.deadline)}"
+
+
+def _markdown_state(spec: Spec, state: State) -> Iterator[str]:
+    """What is done in a state, then what is refused, then what is ignored."""
+    yield ""
+    yield from _grid(
+        ("on", "if", "then go", "do", "why"),
+        (
+            (
+                _spoken(row.on),
+                row.guard_name,
+                "stay" if row.stays else _code(row.to),
+                ", ".join(map(words, row.then)),
+                row.why,
+            )
+            for row in spec.rows
+            if row.state is state
+        ),
+    )
+    refused = [r for r in spec.refused if r.state is state]
+    if refused:
+        yield from ("", "Refused:", "")
+        yield from _grid(
+            ("on", "if", "why"), ((_spoken(r.on), words(r.given), r.why) for r in refused)
+        )
+    ignored: dict[str, list[str]] = {}
+    for entry in spec.ignored:
+        if entry.state is state:
+            ignored.setdefault(entry.why, []).append(_spoken(entry.on))
+    if ignored:
+        yield from ("", "Ignored:", "")
+        yield from _grid(("on", "why"), ((", ".join(on), why) for why, on in ignored.items()))
+
+
+def _glossary(title: str, head: str, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
+    rows = list(entries)
+    if rows:
+        yield from ("", f"## {title}", "")
+        yield from _grid((head, "meaning"), rows)
+
+
+def _grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(map(_cell, row)) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _code(state: State) -> str:
+    return f"`{state.value}`"
+
+
+# ------------------------------------------------------------------- diagrams
+
+Edge: TypeAlias = tuple[State, State]
+
+
+def _edges(spec: Spec) -> Iterator[tuple[State, State, list[str]]]:
+    """The changes of state: for each pair of states, one line for each guard and its inputs.
+
+    Rows that stay are left out: what they do is in the tables, and twenty loops hide the path.
+    """
+    edges: dict[Edge, dict[str, list[str]]] = {}
+    for row in spec.rows:
+        if not row.stays:
+            inputs = edges.setdefault((row.state, row.to), {}).setdefault(row.guard_name, [])
+            inputs.append(_spoken(row.on))
+    for (state, to), by_guard in edges.items():
+        yield (
+            state,
+            to,
+            [", ".join(on) + (f" [{guard}]" if guard else "") for guard, on in by_guard.items()],
+        )
+
+
+_NOT_FOR_MERMAID = re.compile(r"[^\w ,.\[\]'-]")
+"""A label ends at `:` and `;`, `%%` begins a comment, `#` an entity, and `<` a tag."""
+
+
+def _mermaid(spec: Spec) -> Iterator[str]:
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {spec.initial.value}"
+    for state, to, lines in _edges(spec):
+        label = "<br/>".join(_NOT_FOR_MERMAID.sub(" ", line) for line in lines)
+        yield f"    {state.value} --> {to.value} : {label}"
+
+
+def _dot(spec: Spec) -> Iterator[str]:
+    yield f"digraph {_quoted(spec.name)} {{"
+    yield f"    graph [label={_quoted(spec.title)}, labelloc=t, fontname={_quoted(_FONT)}];"
+    yield f"    node [shape=box, style=rounded, fontname={_quoted(_FONT)}];"
+    yield f"    edge [fontname={_quoted(_FONT)}, fontsize=10];"
+    yield '    "[*]" [shape=point, label=""];'
+    yield f'    "[*]" -> {_quoted(spec.initial.value)};'
+    for state, to, lines in _edges(spec):
+        pair = f"{_quoted(state.value)} -> {_quoted(to.value)}"
+        yield f"    {pair} [label={_quoted(*lines)}];"
+    yield "}"
+
+
+_FONT = "sans-serif"
+
+
+def _quoted(*lines: str) -> str:
+    """A string of Graphviz, of one or more lines."""
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return '"' + "\\n".join(escaped) + '"'
+
+
+# ----------------------------------------------------------------------- JSON
+
+
+def _json(spec: Spec) -> Iterator[str]:
+    yield json.dumps(_document(spec), indent=2, ensure_ascii=False)
+
+
+def _document(spec: Spec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "initial": spec.initial.value,
+        "states": [state.value for state in spec.states],
+        "inputs": {on.value: MEANING[on] for on in Input},
+        "guards": _guards(spec),
+        "actions": _actions(spec),
+        "phases": [_phase_document(phase) for phase in spec.phases],
+        "rows": [_row_document(row) for row in spec.rows],
+        "refused": [
+            {"state": r.state.value, "on": r.on.value, **_given_document(r.given), "why": r.why}
+            for r in spec.refused
+        ],
+        "ignored": [{"state": i.state.value, "on": i.on.value, "why": i.why} for i in spec.ignored],
+    }
+
+
+def _phase_document(phase: Phase) -> dict[str, str | None]:
+    return {
+        "state": phase.state.value,
+        "transferor": phase.transferor,
+        "transferee": phase.transferee,
+        "target": phase.target,
+        "deadline": _deadline_words(phase) or None,
+        "deadline_doc": _explained(phase.deadline) if phase.deadline else None,
+    }
+
+
+def _row_document(row: Row) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "state": row.state.value,
+        "on": row.on.value,
+        **_given_document(row.given),
+        "to": row.to.value,
+        "then": [words(action) for action in row.then],
+        "why": row.why,
+    }
+
+
+def _given_document(given: Named | None) -> dict[str, str | None]:
+    return {
+        "given": words(given) or None,
+        "given_doc": _explained(given) if given is not None else None,
+    }
+
+
+_FORMS: Mapping[str, Callable[[Spec], Iterator[str]]] = {
+    "table": _markdown,
+    "mermaid": _mermaid,
+    "dot": _dot,
+    "json": _json,
+}

@@ -1,0 +1,53 @@
+"""Was what came of a run what the scenario expects? Each failure is one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hookflash.scenarios.run import Run
+
+
+def failures(run: Run) -> tuple[str, ...]:
+    """Everything that is not as it should be: expectations not met, and promises broken."""
+    return (*_unmet(run), *run.broken)
+
+
+def _unmet(run: Run) -> Iterator[str]:
+    expect = run.scenario.expect
+    got = tuple(outcome.value for outcome in run.outcomes)
+    first = got[0] if got else "none"
+    if expect.outcome is not None and first not in expect.outcome:
+        yield f"the outcome is {first}, expected {' or '.join(expect.outcome)}"
+    if expect.outcomes is not None and got != expect.outcomes:
+        yield f"the outcomes are {_told(got)}, expected {_told(expect.outcomes)}"
+    if expect.cause is not None and run.cause != expect.cause:
+        yield f"the cause is {run.cause}, expected {expect.cause}"
+    states = tuple(state.value for state in run.states)
+    if expect.states is not None and states != expect.states:
+        yield f"the states are {_told(states)}, expected {_told(expect.states)}"
+    if expect.talk is not None and run.talk != expect.talk:
+        yield f"at the end {_pairs(run.talk)}, expected: {_pairs(expect.talk)}"
+    for who in sorted(expect.gone & run.living):
+        yield f"{who} still has a leg at the end"
+    for who, sounds in expect.heard.items():
+        if not _in_order(sounds, run.heard.get(who, ())):
+            yield f"{who} heard {_told(run.heard.get(who, ()))}, expected {_told(sounds)}"
+    if expect.refused is not None and not any(expect.refused in why for why in run.refused):
+        yield f"refused were {_told(run.refused)}, expected {expect.refused!r}"
+    if run.took_s > expect.within_s:
+        yield f"it took {run.took_s:.1f} s, expected at most {expect.within_s:.1f} s"
+
+
+def _in_order(wanted: tuple[str, ...], got: tuple[str, ...]) -> bool:
+    """Whether all that is wanted was got, in this order, whatever came between."""
+    rest = iter(got)
+    return all(sound in rest for sound in wanted)
+
+
+def _told(items: tuple[str, ...]) -> str:
+    return ", ".join(items) or "none"
+
+
+def _pairs(pairs: frozenset[frozenset[str]]) -> str:
+    told = sorted(" and ".join(sorted(pair)) for pair in pairs)
+    return "; ".join(f"{pair} talk" for pair in told) or "nobody talks"

@@ -1,0 +1,332 @@
+"""The scenario file: TOML, read into values, with every fault named by its place.
+
+    title = "Carol is busy: Alice has Bob back"
+
+    [parties]
+    alice = {number = "1001"}
+    bob   = {number = "1002"}
+    carol = {number = "2602", phone = "busy"}
+
+    [[do]]
+    who = "alice"
+    at_s = 1
+    dials = "*22602"
+
+    [expect]
+    outcome = "reconnected"
+    talk = [["alice", "bob"]]
+
+Every key, its unit and its default stand in `hookflash/specs/scenario.schema.json`, from which
+the reference in docs/ is made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cattrs import BaseValidationError, Converter, transform_error
+
+from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.people import (
+    Answers,
+    AnswersAndLeaves,
+    Behaviour,
+    Busy,
+    EarlyMedia,
+    Manual,
+    NeverAnswers,
+    Refuses,
+    Unreachable,
+)
+from hookflash.engine.switchboard import Account
+from hookflash.errors import InputError
+from hookflash.events import Kind
+from hookflash.fsm.transfer import Outcome, Policy
+from hookflash.specs.document import faults_of, load_schema, path
+from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
+
+CLOCK = "clock"
+"""The one who lets deadlines pass."""
+
+MAX_FILE_BYTES = 1_000_000
+"""No scenario that a person wrote is longer."""
+
+
+@attrs.frozen(kw_only=True)
+class PartyPlan:
+    """A person, and a phone."""
+
+    name: str
+    number: str
+    behaviour: Behaviour
+    account: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Deed:
+    """One thing that somebody does, and when."""
+
+    who: str
+    at_s: float | None = None
+    when: str | None = None
+    after_s: float = 0.0
+    dials: str | None = None
+    every_s: float = 0.3
+    does: str | None = None
+    asks: str | None = None
+    target: str = ""
+    kind: Kind = Kind.ATTENDED
+
+    def __str__(self) -> str:
+        if self.dials is not None:
+            return f"{self.who} dials {self.dials}"
+        if self.asks is not None:
+            return f"{self.who} asks for {self.asks} {self.target}".rstrip()
+        return f"{self.who} {self.does}"
+
+
+@attrs.frozen(kw_only=True)
+class Race:
+    """Deeds of one instant, in every order."""
+
+    deeds: tuple[Deed, ...]
+    at_s: float | None = None
+    when: str | None = None
+    after_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Expectation:
+    """What must come of it. `None` where a scenario does not care."""
+
+    outcome: tuple[str, ...] | None = None
+    outcomes: tuple[str, ...] | None = None
+    cause: str | None = None
+    states: tuple[str, ...] | None = None
+    talk: frozenset[frozenset[str]] | None = None
+    gone: frozenset[str] = frozenset()
+    heard: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    refused: str | None = None
+    within_s: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """A call, what its people do, and what must come of it."""
+
+    name: str
+    title: str
+    parties: tuple[PartyPlan, ...]
+    calls: tuple[tuple[str, str], ...]
+    deeds: tuple[Deed, ...] = ()
+    race: Race | None = None
+    expect: Expectation = attrs.field(factory=Expectation)
+    about: str = ""
+    seed: int = 0
+    account: Account = attrs.field(factory=Account)
+    faults: Faults = attrs.field(factory=Faults)
+
+    def orders(self) -> Iterator[Scenario]:
+        """The scenario once for every order of its race, with the race among the deeds."""
+        if self.race is None:
+            yield self
+            return
+        race = self.race
+        for order in itertools.permutations(race.deeds):
+            first = attrs.evolve(order[0], at_s=race.at_s, when=race.when, after_s=race.after_s)
+            told = ", ".join(str(deed) for deed in order)
+            yield attrs.evolve(
+                self,
+                name=f"{self.name} ({told})",
+                deeds=(*self.deeds, first, *order[1:]),
+                race=None,
+            )
+
+
+def load_scenario(file: Path) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        InputError: it can't be read, or is wrong; the message names file and place, and says what
+            is allowed.
+    """
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"can't be read: {error.strerror}", where=str(file), mend="name a scenario file"
+        ) from error
+    if len(text) > MAX_FILE_BYTES:
+        raise InputError(
+            "is too large for a scenario", where=str(file), mend=f"at most {MAX_FILE_BYTES} bytes"
+        )
+    return parse_scenario(text, where=str(file), name=file.stem)
+
+
+def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
+    """Read a scenario's text.
+
+    Args:
+        text: TOML, in UTF-8.
+        where: what errors call it.
+        name: what the scenario is called.
+
+    Raises:
+        InputError: as for `load_scenario`.
+    """
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(
+            f"is no TOML: {error}", where=where, mend="see docs/reference/scenario.md"
+        ) from error
+    except RecursionError as error:
+        raise InputError("is nested too deeply", where=where, mend="write it flat") from error
+    for fault in faults_of(document, load_schema("scenario.schema.json"), f"{where}: $"):
+        raise fault
+    return _Reader(document, where).scenario(name)
+
+
+_CONVERTER = Converter(forbid_extra_keys=True)
+
+
+class _Reader:
+    """Turns a document whose shape is right into a scenario, and finds what a schema can't."""
+
+    def __init__(self, document: dict[str, Any], where: str) -> None:
+        self._document = document
+        self._where = f"{where}: $"
+        self._names = frozenset(document["parties"])
+
+    def scenario(self, name: str) -> Scenario:
+        document = self._document
+        parties = tuple(self._party(who, plan) for who, plan in document["parties"].items())
+        calls = document.get("calls") or [{"from": parties[0].name, "to": parties[1].name}]
+        return Scenario(
+            name=name,
+            title=document["title"],
+            about=document.get("about", ""),
+            seed=document.get("seed", 0),
+            parties=parties,
+            calls=tuple(
+                (self._known(call["from"], "calls", i, "from"), self._known(call["to"], "calls", i, "to"))
+                for i, call in enumerate(calls)
+            ),
+            deeds=tuple(self._deed(d, "do", i) for i, d in enumerate(document.get("do", ()))),
+            race=self._race(),
+            expect=self._expectation(),
+            account=self._account(),
+            faults=self._faults(),
+        )
+
+    def _known(self, who: str, *place: object) -> str:
+        if who not in self._names:
+            raise InputError(
+                f"there is no party {who!r}",
+                where=path(self._where, place),
+                mend="parties are " + ", ".join(sorted(self._names)),
+            )
+        return who
+
+    def _party(self, name: str, plan: dict[str, Any]) -> PartyPlan:
+        phone = plan.get("phone", "answers")
+        after = {} if "after_s" not in plan else {"after_s": plan["after_s"]}
+        match phone:
+            case "answers":
+                behaviour: Behaviour = Answers(**after)
+            case "busy":
+                behaviour = Busy(**after)
+            case "refuses":
+                behaviour = Refuses(**after)
+            case "never_answers":
+                behaviour = NeverAnswers()
+            case "unreachable":
+                behaviour = Unreachable(cause=plan.get("cause", "NO_ROUTE_DESTINATION"))
+            case "early_media":
+                behaviour = EarlyMedia(**after)
+            case "leaves":
+                behaviour = AnswersAndLeaves(**after, talk_s=plan.get("talk_s", 2.5))
+            case _:
+                behaviour = Manual()
+        return PartyPlan(
+            name=name, number=plan["number"], behaviour=behaviour, account=plan.get("account", "")
+        )
+
+    def _deed(self, deed: dict[str, Any], *place: object) -> Deed:
+        who: str = deed["who"]
+        if who == CLOCK:
+            if deed.get("does") != "lets the deadline pass":
+                raise InputError(
+                    "the clock can only let the deadline pass",
+                    where=path(self._where, place),
+                    mend='does = "lets the deadline pass"',
+                )
+        else:
+            self._known(who, *place, "who")
+        if deed.get("asks") == "transfer" and not deed.get("target"):
+            raise InputError(
+                "a transfer needs a target", where=path(self._where, place), mend='target = "2600"'
+            )
+        kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
+        return Deed(**{**deed, "kind": kind})
+
+    def _race(self) -> Race | None:
+        race = self._document.get("race")
+        if race is None:
+            return None
+        deeds = tuple(self._deed(d, "race", "deeds", i) for i, d in enumerate(race["deeds"]))
+        return Race(**{**race, "deeds": deeds})
+
+    def _account(self) -> Account:
+        metaflows = self._document.get("metaflows")
+        return Account(
+            metaflows=DEFAULT_METAFLOWS
+            if metaflows is None
+            else parse_metaflows(metaflows, path(self._where, ["metaflows"])),
+            policy=self._policy(),
+        )
+
+    def _policy(self) -> Policy:
+        where = path(self._where, ["policy"])
+        policy = self._document.get("policy", {})
+        try:
+            return _CONVERTER.structure(policy, Policy)
+        except BaseValidationError as error:
+            known = ", ".join(a.name for a in attrs.fields(Policy))
+            what = "; ".join(transform_error(error, path=where))
+            raise InputError(what, where=where, mend=f"allowed are {known}") from error
+
+    def _faults(self) -> Faults:
+        return Faults.parse(self._document.get("faults", ""))
+
+    def _expectation(self) -> Expectation:
+        expect = dict(self._document["expect"])
+        outcome = expect.get("outcome")
+        if outcome is not None:
+            expect["outcome"] = (outcome,) if isinstance(outcome, str) else tuple(outcome)
+        for key in ("outcomes", "states"):
+            if key in expect:
+                expect[key] = tuple(expect[key])
+        if "talk" in expect:
+            for i, pair in enumerate(expect["talk"]):
+                for who in pair:
+                    self._known(who, "expect", "talk", i)
+            expect["talk"] = frozenset(frozenset(pair) for pair in expect["talk"])
+        expect["gone"] = frozenset(
+            self._known(who, "expect", "gone", i) for i, who in enumerate(expect.get("gone", ()))
+        )
+        heard = expect.get("heard", {})
+        for who in heard:
+            self._known(who, "expect", "heard", who)
+        expect["heard"] = {who: tuple(sounds) for who, sounds in heard.items()}
+        return Expectation(**expect)
+
+
+OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+"""What a transfer may come to."""

@@ -1,0 +1,163 @@
+"""The seven promises, watched over in every moment of a run, and at its end.
+
+The watch sees the switch's facts when they become true, and the switchboard's records when they
+are written. It knows nothing of the table: it would catch a wrong row as well as a wrong engine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
+from hookflash.engine.record import Record
+from hookflash.events import (
+    CallEvent,
+    CompleteRequested,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegsJoined,
+    SoundStarted,
+    SoundStopped,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, Policy, State
+
+if TYPE_CHECKING:
+    from hookflash.scenarios.run import Simulation
+
+
+class Watch:
+    """Whoever keeps an eye on a run."""
+
+    def __init__(self, simulation: Simulation, *, silence_limit_s: float) -> None:
+        self._simulation = simulation
+        self._heard: dict[str, list[str]] = {}
+        self._broken: list[str] = []
+        self._outcomes: Counter[str] = Counter()
+        self._begun: dict[str, float] = {}
+        self._kinds: dict[str, str] = {}
+        self._quiet_since: dict[LegId, float] = {}
+        self._silence_limit_s = silence_limit_s
+
+    # --------------------------------------------------------------- as it goes
+
+    def fact(self, fact: CallEvent) -> None:
+        """Something has just become true on the switch."""
+        match fact:
+            case LegsJoined(first=first, second=second):
+                self._sounding(first)
+                self._sounding(second)
+                self._joined(first, second)
+            case SoundStarted(leg=leg, sound=sound):
+                self._sounding(leg)
+                self._note(leg, self._kinds.get(sound, sound))
+            case LegParked(leg=leg) | SoundStopped(leg=leg):
+                self._quiet(leg)
+            case LegHungUp(leg=leg):
+                self._sounding(leg)
+            case _:
+                pass
+
+    def record(self, record: Record) -> None:
+        """The switchboard has just written this."""
+        for command in record.commands:
+            self._learn_sounds(command)
+        if record.transfer is None:
+            return
+        if isinstance(record.event, TransferRequested) and record.row is not None:
+            self._begun[record.transfer] = record.at_s
+        if record.outcome is not None:
+            self._outcomes[record.transfer] += 1
+
+    def _joined(self, first: LegId, second: LegId) -> None:
+        """Promise 5: no stranger on the line."""
+        names = self._simulation.names
+        self._note(first, names.get(second, second))
+        self._note(second, names.get(first, first))
+        transfer = self._simulation.switchboard.transfer_of(first)
+        other = self._simulation.switchboard.transfer_of(second)
+        if transfer is not other:
+            self._broken.append(f"promise 5: {first} and {second} of different calls were joined")
+
+    def _note(self, leg: LegId, what: str) -> None:
+        name = self._simulation.names.get(leg, leg)
+        self._heard.setdefault(name, []).append(what)
+
+    def _learn_sounds(self, command: Command) -> None:
+        """What a sound is, is known from the order to play it."""
+        policy: Policy = self._simulation.switchboard.default.policy
+        match command:
+            case HoldWithMusic(music=sound) if sound != policy.fallback_sound:
+                self._kinds[sound] = "music"
+            case HoldWithMusic(music=sound):
+                self._kinds[sound] = "fallback"
+            case PlayRingback(ringback=sound):
+                self._kinds[sound] = "reminder" if sound == policy.hold_tone else "ringback"
+            case PlayTone(tone=sound):
+                self._kinds[sound] = "tone"
+            case _:
+                pass
+
+    # ----------------------------------------------------------------- silence
+
+    def _quiet(self, leg: LegId) -> None:
+        self._quiet_since.setdefault(leg, self._simulation.world.now_s)
+
+    def _sounding(self, leg: LegId) -> None:
+        """Promise 2: nobody waits in silence."""
+        since = self._quiet_since.pop(leg, None)
+        if since is None:
+            return
+        silence_s = self._simulation.world.now_s - since
+        if silence_s > self._silence_limit_s:
+            name = self._simulation.names.get(leg, leg)
+            self._broken.append(f"promise 2: {name} waited in silence for {silence_s:.1f} s")
+
+    def heard(self, name: str) -> list[str]:
+        """What a party heard, in order: kinds of sound, and the names of those it talked with."""
+        return self._heard.get(name, [])
+
+    # ---------------------------------------------------------------- at the end
+
+    def verdict(self) -> Iterator[str]:
+        """Every promise that was broken."""
+        yield from self._broken
+        yield from self._forgotten()
+        yield from self._undecided()
+        yield from self._kept_apart()
+
+    def _forgotten(self) -> Iterator[str]:
+        """Promise 1: when nothing moves any more, everybody is in a conversation."""
+        for leg in self._simulation.world.snapshot():
+            if leg.peer is None:
+                name = self._simulation.names.get(leg.leg, leg.leg)
+                yield f"promise 1: {name} is forgotten"
+
+    def _undecided(self) -> Iterator[str]:
+        """Promise 3: one transfer, one outcome."""
+        for transfer in self._begun:
+            if self._outcomes[transfer] != 1:
+                yield f"promise 3: {transfer} has {self._outcomes[transfer]} outcomes"
+        for transfer in self._simulation.switchboard.running:
+            yield f"promise 3: {transfer} never ended"
+
+    def _kept_apart(self) -> Iterator[str]:
+        """Promise 4: if transferor and transferee both live, a takeback or failure joins them."""
+        records = self._simulation.records
+        for record in records:
+            if record.outcome is not Outcome.FAILED or record.before is not State.ENDING:
+                continue
+            mine = [r for r in records if r.transfer == record.transfer]
+            if any(isinstance(r.event, CompleteRequested) and r.row for r in mine):
+                continue  # it asked to leave
+            request = next(r.event for r in mine if isinstance(r.event, TransferRequested))
+            left = next(
+                (r for r in mine if isinstance(r.event, LegHungUp) and r.event.leg == request.leg),
+                None,
+            )
+            decided = next((r for r in mine if r.after is State.ENDING), record)
+            if request.kind.value != "blind" and (left is None or left.number > decided.number):
+                yield f"promise 4: {record.transfer} failed while transferor and transferee lived"
