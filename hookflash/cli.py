@@ -23,7 +23,7 @@ from hookflash.errors import HookflashError, InputError
 from hookflash.fsm.render import render
 from hookflash.replay import Replay, names_in, replay_recording
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import Scenario, load_scenario
+from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import Run, run_scenario
 from hookflash.specs.catalog import SPECS
 from hookflash.specs.metaflows import Metaflows, lint_metaflows, metaflows_faults, parse_metaflows
@@ -99,7 +99,9 @@ def _files(given: Sequence[Path]) -> list[Path]:
     for file in given:
         inside = sorted(file.rglob("*.toml")) if file.is_dir() else [file]
         if not inside:
-            raise InputError("no scenario is in it", where=str(file), mend="name a folder of *.toml")
+            raise InputError(
+                "no scenario is in it", where=str(file), mend="name a folder of *.toml"
+            )
         found += inside
     return found
 
@@ -170,9 +172,7 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _write_diagram(
-    file: Path, records: Sequence[Record], names: dict[str, str]
-) -> None:
+def _write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) -> None:
     drawn = sequence(records, names)
     match file.suffix:
         case ".svg":

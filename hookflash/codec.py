@@ -66,5 +66,4 @@ def _read(document: Mapping[str, Any], union: Any, where: str) -> Any:
     try:
         return _CONVERTER.structure(document, union)
     except (BaseValidationError, ValueError, TypeError, KeyError) as error:
-        faults = transform_error(error, path=where) if isinstance(error, Exception) else []
-        raise InputError("; ".join(faults) or str(error), where=where) from error
+        raise InputError("; ".join(transform_error(error, path=where)), where=where) from error

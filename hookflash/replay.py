@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -27,7 +27,7 @@ from hookflash.commands import CancelTimer, SetTimer
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account, Switchboard, states_of
 from hookflash.errors import InputError
-from hookflash.events import Event, LegId, TimerFired, TransferRequested
+from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS
 
@@ -35,9 +35,7 @@ DIGIT_TIMEOUT_S = 1.0
 """How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""
 
 _ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
-_ORIGINATE = re.compile(
-    r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)"
-)
+_ORIGINATE = re.compile(r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)")
 _SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) -both park")
 _OPTION = re.compile(r"(?:^|,)(?P<name>\w+)=(?P<value>[^,]*)")
 
@@ -67,9 +65,7 @@ class _Dial:
     ring_timeout_s: float | None
 
 
-def replay_recording(
-    path: str | os.PathLike[str], *, account: Account | None = None
-) -> Replay:
+def replay_recording(path: str | os.PathLike[str], *, account: Account | None = None) -> Replay:
     """Replay one recording.
 
     Args:
@@ -206,12 +202,10 @@ def _dials(entries: Iterable[Entry]) -> Iterator[_Dial]:
             )
 
 
-def names_in(records: Iterable[Record], name: Callable[[int], str] | None = None) -> dict[str, str]:
-    """Names for the legs of a replay, by the part that each plays: alice, bob and carol."""
-    cast = name or (lambda place: ("alice", "bob", "carol", "dave", "erin")[min(place, 4)])
-    names: dict[str, str] = {}
-    for record in records:
-        leg = getattr(record.event, "leg", None)
-        if leg is not None and leg not in names and type(record.event).__name__ == "LegCreated":
-            names[leg] = cast(len(names))
-    return names
+_CAST = ("alice", "bob", "carol", "dave", "erin")
+
+
+def names_in(records: Iterable[Record]) -> dict[LegId, str]:
+    """Name the legs of a replay, in the order in which they came: alice, bob, carol, …"""
+    legs = dict.fromkeys(r.event.leg for r in records if isinstance(r.event, LegCreated))
+    return dict(zip(legs, _CAST, strict=False))

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import Self
 
 import attrs
 import trio
@@ -143,7 +144,7 @@ class Follower:
                 raise FellBehind("too many records were left unread: follow anew") from None
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Follower:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -220,9 +221,7 @@ class Engine:
             takeback_digits=takeback_digits,
             ring_timeout_s=ring_timeout_s,
         )
-        handle = self._handles.setdefault(
-            request.transfer, TransferHandle(self, request.transfer)
-        )
+        handle = self._handles.setdefault(request.transfer, TransferHandle(self, request.transfer))
         try:
             await self.ask(request)
         except RequestRefused:
@@ -382,7 +381,7 @@ async def open_engine(
     accounts: Mapping[str, Account] | None = None,
     new_id: Callable[[], str] | None = None,
     target_leg: Callable[[str], LegId] | None = None,
-) -> AsyncIterator[Engine]:
+) -> AsyncGenerator[Engine]:
     """Run an engine on an open backend.
 
     Args:

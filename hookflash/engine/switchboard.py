@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from hookflash.commands import CancelTimer, Command, Dial, HangUp, SetTimer
+from hookflash.commands import CancelTimer, Command, HangUp, SetTimer
 from hookflash.engine.record import Record
 from hookflash.errors import RequestRefused
 from hookflash.events import (
@@ -97,7 +97,7 @@ class Account:
 
 
 def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
-    """Ids that are the same in every run: `transfer-1`, `transfer-2`, …"""
+    """Make ids that are the same in every run: `transfer-1`, `transfer-2` and so on."""
     count = 0
 
     def next_id() -> str:
@@ -106,6 +106,10 @@ def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
         return f"{prefix}-{count}"
 
     return next_id
+
+
+def _target_leg(transfer: str) -> LegId:
+    return f"{transfer}-target"
 
 
 class Switchboard:
@@ -130,7 +134,7 @@ class Switchboard:
         self.default = account or Account()
         self._accounts = dict(accounts or {})
         self._new_id = new_id or numbered_ids()
-        self._target_leg = target_leg or (lambda transfer: f"{transfer}-target")
+        self._target_leg = target_leg or _target_leg
         self.lines: dict[LegId, Line] = {}
         self.running: dict[str, Running] = {}
         self._transfer_of: dict[LegId, str] = {}
@@ -184,9 +188,7 @@ class Switchboard:
 
     def _fact(self, event: Event, at_s: float) -> list[Record]:
         self._learn(event)
-        records = [
-            self._step(transfer, event, at_s) for transfer in self._about(event)
-        ]
+        records = [self._step(transfer, event, at_s) for transfer in self._about(event)]
         if isinstance(event, LegHungUp):
             self._forget(event.leg)
         return records or [self._record(event, at_s, why="an ordinary call")]
@@ -395,7 +397,9 @@ class Switchboard:
         if heard is None:
             return [self._record(event, at_s, why="nobody listens to this leg's digits")]
         table, timeout_s = heard
-        return self._collected(event, line, press(table, line.collector, event.digit), timeout_s, at_s)
+        return self._collected(
+            event, line, press(table, line.collector, event.digit), timeout_s, at_s
+        )
 
     def _codes_for(self, line: Line) -> tuple[CodeTable, float] | None:
         transfer = self._transfer_of.get(line.leg)
@@ -414,9 +418,7 @@ class Switchboard:
         if line.digit_timer != event.timer:
             return [self._record(event, at_s, why="a timer that was overtaken by events")]
         heard = self._codes_for(line)
-        pressed = (
-            digit_timeout(heard[0], line.collector) if heard else Press(collector=UNARMED)
-        )
+        pressed = digit_timeout(heard[0], line.collector) if heard else Press(collector=UNARMED)
         del self._digit_timers[event.timer]
         line.digit_timer = None
         return self._collected(event, line, pressed, 0.0, at_s)

@@ -193,11 +193,7 @@ def broken_promise(step: Step) -> str | None:
     """The promises that one step can be held to, whatever the switch does."""
     t = step.after
     if t.state is State.IDLE:
-        if t.outcome is None and step.before.state is not State.IDLE:
-            return "a transfer ended without an outcome"
-        if t.deadline or t.sound_timer:
-            return "a transfer that is over has a timer"
-        return None
+        return _broken_at_the_end(step)
     if t.deadline is None:
         return f"nobody would ever wake {t.state.value}"
     if not any(party.lives for party in t.parties):
@@ -205,6 +201,15 @@ def broken_promise(step: Step) -> str | None:
     if step.before.outcome is not None and t.outcome is None:
         return "a decided outcome was forgotten"
     return next((broken for c in step.commands if (broken := _broken_by(step, c))), None)
+
+
+def _broken_at_the_end(step: Step) -> str | None:
+    t = step.after
+    if t.outcome is None and step.before.state is not State.IDLE:
+        return "a transfer ended without an outcome"
+    if t.deadline or t.sound_timer:
+        return "a transfer that is over has a timer"
+    return None
 
 
 def _broken_by(step: Step, command: Command) -> str | None:

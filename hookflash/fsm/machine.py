@@ -234,7 +234,7 @@ _HUNG_UP = {
     Role.TRANSFEREE: Input.TRANSFEREE_HUNG_UP,
     Role.TARGET: Input.TARGET_HUNG_UP,
 }
-_JOINED = {
+_JOINED: dict[frozenset[Role | None], Input] = {
     frozenset((Role.TRANSFEROR, Role.TRANSFEREE)): Input.REUNITED,
     frozenset((Role.TRANSFEROR, Role.TARGET)): Input.CONSULTED,
     frozenset((Role.TRANSFEREE, Role.TARGET)): Input.HANDED_OVER,
@@ -293,7 +293,7 @@ def _joined(work: Work, event: LegsJoined) -> News:
         party = work.party_of(leg)
         if party is not None:
             work.place(party, Place.JOINED, peer=peer)
-    return _JOINED[cast("frozenset[Role]", roles)]
+    return _JOINED[roles]
 
 
 def _taken_away(work: Work, event: LegsJoined) -> News:
@@ -374,7 +374,7 @@ def _failed(work: Work, event: CommandFailed) -> News:
         case Dial():
             return Input.DIAL_FAILED
         case Join(first=first, second=second):
-            if {first, second} != work.transfer.joining:
+            if frozenset((first, second)) != work.transfer.joining:
                 return "the failure of a join that another has replaced"
             return Input.JOIN_FAILED
         case _:
@@ -432,8 +432,7 @@ class Rulebook:
         for row in spec.rows:
             self._add(row)
         self._triggers: Mapping[Input, Callable[[Work], bool]] = {
-            on: self._machine.events[on.value].trigger
-            for on in {row.on for row in spec.rows}
+            on: self._machine.events[on.value].trigger for on in {row.on for row in spec.rows}
         }
 
     def _add(self, row: Row) -> None:

@@ -201,7 +201,7 @@ def _dot(spec: Spec) -> Iterator[str]:
     yield "}"
 
 
-_FONT = "sans-serif"
+_FONT = "Helvetica"  # Graphviz knows its widths without asking the machine
 
 
 def _quoted(*lines: str) -> str:

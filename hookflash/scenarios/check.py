@@ -13,6 +13,11 @@ def failures(run: Run) -> tuple[str, ...]:
 
 
 def _unmet(run: Run) -> Iterator[str]:
+    yield from _unmet_by_the_transfer(run)
+    yield from _unmet_by_the_people(run)
+
+
+def _unmet_by_the_transfer(run: Run) -> Iterator[str]:
     expect = run.scenario.expect
     got = tuple(outcome.value for outcome in run.outcomes)
     first = got[0] if got else "none"
@@ -25,6 +30,12 @@ def _unmet(run: Run) -> Iterator[str]:
     states = tuple(state.value for state in run.states)
     if expect.states is not None and states != expect.states:
         yield f"the states are {_told(states)}, expected {_told(expect.states)}"
+    if run.took_s > expect.within_s:
+        yield f"it took {run.took_s:.1f} s, expected at most {expect.within_s:.1f} s"
+
+
+def _unmet_by_the_people(run: Run) -> Iterator[str]:
+    expect = run.scenario.expect
     if expect.talk is not None and run.talk != expect.talk:
         yield f"at the end {_pairs(run.talk)}, expected: {_pairs(expect.talk)}"
     for who in sorted(expect.gone & run.living):
@@ -34,8 +45,6 @@ def _unmet(run: Run) -> Iterator[str]:
             yield f"{who} heard {_told(run.heard.get(who, ()))}, expected {_told(sounds)}"
     if expect.refused is not None and not any(expect.refused in why for why in run.refused):
         yield f"refused were {_told(run.refused)}, expected {expect.refused!r}"
-    if run.took_s > expect.within_s:
-        yield f"it took {run.took_s:.1f} s, expected at most {expect.within_s:.1f} s"
 
 
 def _in_order(wanted: tuple[str, ...], got: tuple[str, ...]) -> bool:

@@ -215,7 +215,10 @@ class _Reader:
             seed=document.get("seed", 0),
             parties=parties,
             calls=tuple(
-                (self._known(call["from"], "calls", i, "from"), self._known(call["to"], "calls", i, "to"))
+                (
+                    self._known(call["from"], "calls", i, "from"),
+                    self._known(call["to"], "calls", i, "to"),
+                )
                 for i, call in enumerate(calls)
             ),
             deeds=tuple(self._deed(d, "do", i) for i, d in enumerate(document.get("do", ()))),

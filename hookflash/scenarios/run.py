@@ -37,6 +37,15 @@ from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import CLOCK, Deed, Scenario
 from hookflash.scenarios.promises import Watch
 
+_VERBS: dict[type, str] = {
+    LegProgressed: "rings",
+    LegAnswered: "answers",
+    LegParked: "is parked",
+    LegHungUp: "hangs up",
+    SoundStarted: "hears a sound",
+}
+"""What a fact is called in a scenario's `when`."""
+
 LIMIT_S = 24 * 3600.0
 """No run goes on for longer than a day of its own time."""
 
@@ -156,7 +165,9 @@ class _Play:
 
     def set_up(self) -> None:
         for party in self.scenario.parties:
-            self.world.add_phone(party.number, party.behaviour, name=party.name, account=party.account)
+            self.world.add_phone(
+                party.number, party.behaviour, name=party.name, account=party.account
+            )
         number = {party.name: party.number for party in self.scenario.parties}
         for caller, called in self.scenario.calls:
             leg_a, leg_b = self.world.call(number[caller], number[called])
@@ -255,25 +266,14 @@ class _Play:
                 del self.legs[name]
 
     def _words(self, fact: CallEvent) -> tuple[str, ...]:
+        """The happening in the words of a scenario's `when`."""
         name = self.simulation.names.get
-        match fact:
-            case LegProgressed(leg=leg):
-                return (f"{name(leg)} rings",)
-            case LegAnswered(leg=leg):
-                return (f"{name(leg)} answers",)
-            case LegParked(leg=leg):
-                return (f"{name(leg)} is parked",)
-            case LegHungUp(leg=leg):
-                return (f"{name(leg)} hangs up",)
-            case LegsJoined(first=first, second=second):
-                return (
-                    f"{name(first)} and {name(second)} talk",
-                    f"{name(second)} and {name(first)} talk",
-                )
-            case SoundStarted(leg=leg):
-                return (f"{name(leg)} hears a sound",)
-            case _:
-                return ()
+        if isinstance(fact, LegsJoined):
+            one, other = name(fact.first), name(fact.second)
+            return (f"{one} and {other} talk", f"{other} and {one} talk")
+        verb = _VERBS.get(type(fact))
+        leg = getattr(fact, "leg", None)
+        return (f"{name(leg)} {verb}",) if verb and leg else ()
 
     def _cue(self, happening: str) -> None:
         if self.waiting is None or self.waiting[0] != happening:

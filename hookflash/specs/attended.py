@@ -638,9 +638,7 @@ IGNORED = (
         ],
         "Old news from the phase before, or a command whose lack a timer mends.",
     ),
-    *ignore(
-        [S.CONSULTING], [Input.JOIN_FAILED], "The attempts are used up: the deadline decides."
-    ),
+    *ignore([S.CONSULTING], [Input.JOIN_FAILED], "The attempts are used up: the deadline decides."),
     *end.hearing_ignored([S.DIALING, S.CONSULTING, S.ABANDONED]),
     *end.COMPLETING_IGNORED,
     *end.PARTIAL_IGNORED,
@@ -669,9 +667,7 @@ RUNNING = tuple(phase.state for phase in PHASES if phase.state is not S.IDLE)
 REFUSED = (
     *NOT_LIKE_THAT,
     *refuse(RUNNING, Input.REQUESTED, "a transfer of this call is already running"),
-    *refuse(
-        [S.IDLE], Input.TAKEBACK_ASKED, "there is no transfer from which to take anybody back"
-    ),
+    *refuse([S.IDLE], Input.TAKEBACK_ASKED, "there is no transfer from which to take anybody back"),
     *refuse([S.IDLE], Input.COMPLETE_ASKED, "there is no transfer to complete"),
     *refuse([S.HOLDING], Input.TAKEBACK_ASKED, "the other party has left"),
     *refuse([S.HOLDING], Input.COMPLETE_ASKED, "the target is not being called yet"),

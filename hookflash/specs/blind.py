@@ -176,9 +176,7 @@ BLIND = Spec(
             [S.IDLE], Input.TAKEBACK_ASKED, "there is no transfer from which to take anybody back"
         ),
         *refuse([S.IDLE], Input.COMPLETE_ASKED, "there is no transfer to complete"),
-        *refuse(
-            [S.HOLDING, S.PARTIAL, S.COMPLETING, S.ENDING], Input.TAKEBACK_ASKED, TOO_LATE
-        ),
+        *refuse([S.HOLDING, S.PARTIAL, S.COMPLETING, S.ENDING], Input.TAKEBACK_ASKED, TOO_LATE),
         *refuse(
             [S.FAILED_RECONNECT, S.ENDING],
             Input.COMPLETE_ASKED,

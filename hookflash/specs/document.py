@@ -25,11 +25,10 @@ def load_schema(name: str) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", json.loads(text))
 
 
-def faults_of(
-    document: object, schema: Mapping[str, Any], where: str
-) -> Iterator[InputError]:
+def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterator[InputError]:
     """Find what the schema forbids, each fault with its place and what would be allowed."""
-    errors = cast("Iterable[ValidationError]", Draft202012Validator(schema).iter_errors(document))
+    validator = cast("Any", Draft202012Validator(schema))
+    errors = cast("Iterable[ValidationError]", validator.iter_errors(document))
     for error in itertools.islice(errors, MAX_FAULTS):
         yield from _told(error, where)
 
@@ -85,7 +84,9 @@ def _strange_keys(
         if key not in known:
             close = difflib.get_close_matches(str(key).lower(), known, n=1)
             meant = f"did you mean {close[0]}? " if close else ""
-            yield InputError("this key is not known", where=path(place, [key]), mend=meant + allowed)
+            yield InputError(
+                "this key is not known", where=path(place, [key]), mend=meant + allowed
+            )
 
 
 def _shown(value: object) -> str:

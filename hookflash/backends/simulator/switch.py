@@ -270,9 +270,7 @@ class Switch:
 
     # ---- calls come in
 
-    def create_call(
-        self, caller: str, callee: str, *, account: str = ""
-    ) -> tuple[LegId, LegId]:
+    def create_call(self, caller: str, callee: str, *, account: str = "") -> tuple[LegId, LegId]:
         """Take a call and pass it on, as a dialplan's `bridge` does.
 
         Args:
@@ -592,7 +590,9 @@ class Switch:
         for leg, hangs_up in join.left:
             self._leave_behind(leg, hangs_up=hangs_up)
         if first.peer is second:
-            self._part_to_join_again(first, second)
+            was_first, was_second = (first, second) if first.is_first else (second, first)
+            first.peer = second.peer = None
+            self._tell_parted(was_first, was_second)
         for leg in (first, second):
             if leg.peer is not None and not leg.cause:
                 self._part(leg, leg.peer)
@@ -607,12 +607,6 @@ class Switch:
             leg.place = Place.MOVING
             self._hear(leg)
         self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
-
-    def _part_to_join_again(self, first: Channel, second: Channel) -> None:
-        was_first, was_second = (first, second) if first.is_first else (second, first)
-        first.peer = second.peer = None
-        if not first.cause and not second.cause:
-            self._report(LegsSeparated(first=was_first.id, second=was_second.id))
 
     def _finish(self, join: _Join) -> None:
         first, second = join.first, join.second
@@ -661,22 +655,36 @@ class Switch:
     def _part(self, leaver: Channel, stayer: Channel) -> None:
         """End a bridge that `leaver` has left, hung up or fetched away."""
         leaver.peer = stayer.peer = None
-        both_live = not leaver.cause and not stayer.cause
-        fate = None
-        if not stayer.cause and stayer.errand is None:
-            fate = self._fate(stayer)
-        # The second leg's thread parks it before the first's tells that the bridge is over.
-        park_first = fate is _Fate.PARK and not stayer.is_first
-        if park_first:
-            self._park(stayer)
-        if both_live:
-            first, second = (leaver, stayer) if leaver.is_first else (stayer, leaver)
-            self._report(LegsSeparated(first=first.id, second=second.id))
-        if fate is None:
-            self._hear(stayer)
-        elif not park_first:
-            self._meet_fate(stayer, fate, leaver.cause)
+        # Each leg has a thread of its own: the second's is quicker to deal with itself than the
+        # first's is to tell that the bridge is over.
+        if stayer.is_first:
+            self._tell_parted(stayer, leaver)
+            self._go_on_alone(stayer, leaver.cause)
+        else:
+            self._go_on_alone(stayer, leaver.cause)
+            self._tell_parted(leaver, stayer)
         self._hear(leaver)
+
+    def _tell_parted(self, first: Channel, second: Channel) -> None:
+        if not first.cause and not second.cause:
+            self._report(LegsSeparated(first=first.id, second=second.id))
+
+    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+        """Do what the leg's variables say, unless it has an errand, which goes before."""
+        if stayer.cause:
+            return
+        stayer.place = Place.MOVING
+        fate = self._fate(stayer) if stayer.errand is None else None
+        if fate is _Fate.PARK:
+            self._park(stayer)
+            return
+        self._hear(stayer)
+        if fate is None:
+            return
+        rescue = stayer.variables.get("exec_after_bridge_arg", "")
+        if fate is _Fate.RESCUE and self._intercept(stayer, rescue):
+            return
+        self._end(stayer, (stayer.is_first and leavers_cause) or "NORMAL_CLEARING")
 
     def _fate(self, stayer: Channel) -> _Fate:
         variables = stayer.variables
@@ -690,17 +698,6 @@ class Switch:
         if armed:
             return _Fate.RESCUE
         return _Fate.PARK if parks else _Fate.END
-
-    def _meet_fate(self, stayer: Channel, fate: _Fate, leavers_cause: str) -> None:
-        if fate is _Fate.PARK:
-            self._park(stayer)
-            return
-        stayer.place = Place.MOVING
-        self._hear(stayer)
-        rescue = stayer.variables.get("exec_after_bridge_arg", "")
-        if fate is _Fate.RESCUE and self._intercept(stayer, rescue):
-            return
-        self._end(stayer, (stayer.is_first and leavers_cause) or "NORMAL_CLEARING")
 
     def _intercept(self, leg: Channel, rescue: LegId) -> bool:
         """Take a leg, from whomever it is with: that one is hung up. False if there is none."""
@@ -782,10 +779,10 @@ class Switch:
     def _silence(self, channel: Channel) -> None:
         """Cut off what plays, what waits, and what was ordered."""
         channel.media += 1
+        channel.sounds.clear()
         sound = channel.playing
         if sound is not None:
             channel.playing = None
-            channel.sounds.clear()
             self._report(SoundStopped(leg=channel.id, sound=sound.name))
 
     def _hear(self, channel: Channel) -> None:

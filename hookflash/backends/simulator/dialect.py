@@ -1,0 +1,166 @@
+"""How our commands are said to a switch: what a FreeSWITCH backend would send, in that order.
+
+Each command is a short sequence of the switch's primitives. The first of them that is refused
+ends the sequence, and the command comes back as `CommandFailed`; with two exceptions, since a
+leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is answered by
+its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
+
+What a sequence does beyond the obvious:
+
+* A sound that plays, or waits to, is broken off before the next one: behind an endless one it
+  would never begin. `break_all` does no harm where nothing plays.
+* A join sets the variables of both legs before it bridges them, for the switch reads them when the
+  bridge ends, and that may be at once. With a rescue, the second leg doesn't park: it is armed.
+* What disarms a leg comes before the join, in the same command.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, cast
+
+from hookflash.backends.simulator.switch import Sense, Switch
+from hookflash.commands import (
+    Afterwards,
+    Arm,
+    Dial,
+    HangUp,
+    HoldWithMusic,
+    Join,
+    PlayRingback,
+    PlayTone,
+    Release,
+    Split,
+    SwitchCommand,
+)
+from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased
+
+TONE_S: Final = 0.4
+"""How long a tone plays (measured for one of 300 ms and a pause of 100: 402 ms)."""
+
+GONE: Final = "INVALID_CALL_REFERENCE"
+"""Q.850 cause 81: the switch knows of no such call."""
+
+_TERMINATORS: Final = {"playback_terminators": "none"}
+_PARKS: Final = {
+    "park_after_bridge": "true",
+    "hangup_after_bridge": "false",
+    "uuid_bridge_park_on_cancel": "true",
+    "exec_after_bridge_app": "",
+    "exec_after_bridge_arg": "",
+}
+_ENDS: Final = {**_PARKS, "park_after_bridge": "false", "hangup_after_bridge": "true"}
+_DISARMED: Final = {
+    "exec_after_bridge_app": "",
+    "exec_after_bridge_arg": "",
+    "execute_on_answer": "",
+}
+_RELEASED: Final = {**_DISARMED, "park_after_bridge": "false", "hangup_after_bridge": "true"}
+_DIALLED: Final = {
+    "ignore_early_media": "true",
+    "park_after_bridge": "true",
+    "hangup_after_bridge": "false",
+}
+
+
+class Dialect:
+    """Says our commands to one switch."""
+
+    def __init__(self, switch: Switch, report: Callable[[CallEvent], None]) -> None:
+        """Stand between.
+
+        Args:
+            switch: where the commands go.
+            report: is told what the switch itself does not say.
+        """
+        self._switch = switch
+        self._report = report
+        # Looked up by type: a chain of comparisons would cost more than most commands do.
+        self._sayings: dict[type[SwitchCommand], Callable[..., str]] = {
+            Split: self._split,
+            HoldWithMusic: self._hold_with_music,
+            PlayRingback: self._play_ringback,
+            PlayTone: self._play_tone,
+            Dial: self._dial,
+            Join: self._join,
+            Arm: self._arm,
+            Release: self._release,
+            HangUp: self._hang_up,
+        }
+
+    def perform(self, command: SwitchCommand) -> None:
+        """Say a command. Whatever comes of it is reported."""
+        say = cast("Callable[[SwitchCommand], str]", self._sayings[type(command)])
+        reply = say(command)
+        if reply.startswith("-ERR"):
+            self._report(CommandFailed(command=command, reason=reply))
+
+    def _split(self, command: Split) -> str:
+        for leg in (command.first, command.second):
+            reply = self._switch.setvar_multi(leg, _TERMINATORS)
+            if reply.startswith("-ERR"):
+                return reply
+        return self._switch.park_both(command.first)
+
+    def _hold_with_music(self, command: HoldWithMusic) -> str:
+        self._switch.break_all(command.leg)
+        return self._switch.broadcast(command.leg, command.music, sense=Sense.MUSIC)
+
+    def _play_ringback(self, command: PlayRingback) -> str:
+        self._switch.break_all(command.leg)
+        return self._switch.broadcast(command.leg, command.ringback, sense=Sense.RINGBACK)
+
+    def _play_tone(self, command: PlayTone) -> str:
+        self._switch.break_all(command.leg)
+        return self._switch.broadcast(command.leg, command.tone, sense=Sense.TONE, lasts_s=TONE_S)
+
+    def _dial(self, command: Dial) -> str:
+        asking = self._switch.find(command.on_behalf_of)
+        limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
+        return self._switch.originate(
+            command.leg,
+            command.target,
+            {**_DIALLED, "originate_timeout": str(limit_s)},
+            account="" if asking is None else asking.account,
+        )
+
+    def _join(self, command: Join) -> str:
+        if command.disarm is not None:
+            self._switch.setvar_multi(command.disarm, _DISARMED)  # it may be gone: just as well
+        first = _PARKS if command.afterwards is Afterwards.PARK else _ENDS
+        second = first if command.rescue is None else _armed(first, command.rescue)
+        reply = self._switch.setvar_multi(command.first, first)
+        if not reply.startswith("-ERR"):
+            reply = self._switch.setvar_multi(command.second, second)
+        if not reply.startswith("-ERR"):
+            reply = self._switch.bridge(command.first, command.second)
+        return reply
+
+    def _arm(self, command: Arm) -> str:
+        return self._switch.setvar_multi(
+            command.leg, {"execute_on_answer": f"intercept {command.rescue}"}
+        )
+
+    def _release(self, command: Release) -> str:
+        for leg in (command.first, command.second):
+            reply = self._switch.setvar_multi(leg, _RELEASED)
+            if reply.startswith("-ERR"):
+                return reply
+        self._report(LegsReleased(first=command.first, second=command.second))
+        return "+OK"
+
+    def _hang_up(self, command: HangUp) -> str:
+        if self._switch.kill(command.leg, command.cause).startswith("-ERR"):
+            self._report(LegHungUp(leg=command.leg, cause=GONE))
+        return "+OK"
+
+
+def _armed(variables: dict[str, str], rescue: LegId) -> dict[str, str]:
+    """Add the failsafe: when its bridge ends, the leg takes `rescue` by itself."""
+    return {
+        **variables,
+        "park_after_bridge": "false",
+        "exec_after_bridge_app": "intercept",
+        "exec_after_bridge_arg": rescue,
+    }

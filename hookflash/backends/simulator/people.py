@@ -1,0 +1,159 @@
+"""The people at the phones: how each reacts to being called, and what each hears.
+
+A behaviour is a value; `react` sets it going on the world's clock. The numbers are those of the
+phones behind the recordings: 1xxx answers at once, 2600 rings 1.5 s, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
+
+import attrs
+
+from hookflash.backends.simulator.switch import SILENCE, Hears, Sense, Switch, Thunk
+from hookflash.events import LegId
+
+RING_S: Final = 0.020
+"""From the call to the phone's "ringing" (complete: 18.1 ms, busy: 22 ms)."""
+
+
+@attrs.frozen(kw_only=True)
+class Answers:
+    """Rings, then answers."""
+
+    after_s: float = 1.5
+
+
+@attrs.frozen(kw_only=True)
+class Busy:
+    """Is in another call: USER_BUSY, without ringing."""
+
+    after_s: float = 0.3
+
+
+@attrs.frozen(kw_only=True)
+class Refuses:
+    """Rings, then declines: CALL_REJECTED."""
+
+    after_s: float = 0.8
+
+
+@attrs.frozen(kw_only=True)
+class NeverAnswers:
+    """Rings for ever."""
+
+
+@attrs.frozen(kw_only=True)
+class Unreachable:
+    """Can't be called: the network says why, without ringing."""
+
+    cause: str = "USER_NOT_REGISTERED"
+    after_s: float = 0.020
+
+
+@attrs.frozen(kw_only=True)
+class EarlyMedia:
+    """Plays something before it answers (an announcement), then answers."""
+
+    after_s: float = 4.0
+
+
+@attrs.frozen(kw_only=True)
+class AnswersAndLeaves:
+    """Answers, and hangs up after a while."""
+
+    after_s: float = 0.020
+    talk_s: float = 2.5
+
+
+@attrs.frozen(kw_only=True)
+class Manual:
+    """Rings until it is told what to do."""
+
+
+Behaviour: TypeAlias = (
+    Answers | Busy | Refuses | NeverAnswers | Unreachable | EarlyMedia | AnswersAndLeaves | Manual
+)
+
+
+def react(
+    behaviour: Behaviour, leg: LegId, switch: Switch, after: Callable[[float, Thunk], None]
+) -> None:
+    """Have a phone do what its owner does when it is called.
+
+    Args:
+        behaviour: what that is.
+        leg: the leg by which the phone is called.
+        switch: the switch that calls.
+        after: the world's clock.
+    """
+    match behaviour:
+        case Busy(after_s=after_s):
+            after(after_s, partial(switch.refuse, leg, "USER_BUSY"))
+        case Unreachable(cause=cause, after_s=after_s):
+            after(after_s, partial(switch.refuse, leg, cause))
+        case Refuses(after_s=after_s):
+            after(RING_S, partial(switch.ring, leg))
+            after(after_s, partial(switch.refuse, leg, "CALL_REJECTED"))
+        case EarlyMedia(after_s=after_s):
+            after(RING_S, partial(switch.ring, leg, early_media=True))
+            after(after_s, partial(switch.answer, leg))
+        case NeverAnswers() | Manual():
+            after(RING_S, partial(switch.ring, leg))
+        case Answers(after_s=after_s):
+            _ring_and_answer(after_s, leg, switch, after)
+        case AnswersAndLeaves(after_s=after_s, talk_s=talk_s):
+            _ring_and_answer(after_s, leg, switch, after)
+            after(after_s + talk_s, partial(switch.hang_up, leg))
+
+
+def _ring_and_answer(
+    after_s: float, leg: LegId, switch: Switch, after: Callable[[float, Thunk], None]
+) -> None:
+    """Ring, unless the phone is picked up before it could."""
+    if after_s > RING_S:
+        after(RING_S, partial(switch.ring, leg))
+    after(after_s, partial(switch.answer, leg))
+
+
+class Heard(NamedTuple):
+    """From when on a party heard what."""
+
+    at_s: float
+    sense: Sense
+    what: str = ""
+    """The sound's name, the other party's name, or the digit."""
+
+
+@attrs.define(eq=False)
+class Party:
+    """Somebody with a phone. What they hear is written down for as long as they have a leg."""
+
+    number: str
+    name: str
+    behaviour: Behaviour = attrs.field(factory=Manual)
+    leg: LegId | None = None
+    """The leg of their latest call; None before the first."""
+    heard: list[Heard] = attrs.field(factory=list[Heard])
+
+    def listen(self, at_s: float, hears: Hears) -> None:
+        """Write down what the party hears from now on (or hears once: a digit)."""
+        self.heard.append(Heard(at_s, hears.sense, hears.what))
+
+    @property
+    def hears(self) -> Hears:
+        """What the party hears now."""
+        return self.heard_at(float("inf"))
+
+    def heard_at(self, at_s: float) -> Hears:
+        """What the party heard at that time; digits pass and don't count."""
+        for heard in reversed(self.heard):
+            if heard.at_s <= at_s and heard.sense is not Sense.DIGIT:
+                return Hears(heard.sense, heard.what)
+        return SILENCE
+
+    def digits_heard(self) -> str:
+        """The other party's keys that this one heard, in order."""
+        return "".join(heard.what for heard in self.heard if heard.sense is Sense.DIGIT)

@@ -1,0 +1,303 @@
+"""A world of phones around one switch, with a clock that goes as fast as it can.
+
+Everything that happens is a thunk in a heap, ordered by its time and then by its place in line;
+there is no thread, no scheduler and no clock but `now_s`. The dice are seeded: the same seed and
+the same calls give the same run, to the byte.
+
+Whoever controls the calls stands at two doors: `on_event` is called with every fact, one at a time
+and never from within the switch; `perform` takes commands, at any moment.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import partial
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.simulator.dialect import Dialect
+from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
+from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
+from hookflash.backends.simulator.switch import Hears, Place, Sense, Switch, Thunk
+from hookflash.commands import SwitchCommand
+from hookflash.errors import InputError
+from hookflash.events import CallEvent, LegId
+
+DIGIT_GAP_S: Final = 0.640
+"""Between two keys, for a phone that plays tones of 250 ms (complete: 643 ms)."""
+
+DEFAULT_MAX_STEPS: Final = 1_000_000
+"""A run that is longer than this turns in a circle: a whole transfer takes some 60 steps."""
+
+
+class What(StrEnum):
+    """Of what kind a line of the trace is."""
+
+    EVENT = "event"
+    """Delivered to the controller."""
+    COMMAND = "command"
+    """Given by the controller."""
+    PERSON = "person"
+    """Done by somebody at a phone."""
+
+
+class Traced(NamedTuple):
+    """One line of the trace."""
+
+    at_s: float
+    what: What
+    detail: object
+    """The event, the command, or a sentence."""
+
+
+def _nobody_minds(_event: CallEvent) -> None:
+    return
+
+
+class World:
+    """One switch, its people, and the two lines to its controller."""
+
+    on_event: Callable[[CallEvent], None]
+    """The controller's door."""
+    trace: list[Traced] | None
+    """What happened, if it is written down."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        faults: Faults | None = None,
+        *,
+        trace: bool = False,
+        missing_sounds: Iterable[str] = (),
+    ) -> None:
+        """Begin at time 0, with a silent switch and nobody about.
+
+        Args:
+            seed: of the dice that draw the switch's times and orders.
+            faults: what goes wrong between switch and controller; None: nothing.
+            trace: whether to write down what happens.
+            missing_sounds: sounds of which the switch has no file.
+        """
+        self.seed = seed
+        self.faults = faults or Faults()
+        self.on_event = _nobody_minds
+        self.trace = [] if trace else None
+        self.parties: dict[str, Party] = {}
+        self._now_s = 0.0
+        self._heap: list[tuple[float, int, Thunk]] = []
+        self._in_line = 0
+        self._undelivered: deque[CallEvent] = deque()
+        self._parties_by_leg: dict[LegId, Party] = {}
+        report = self._undelivered.append
+        if self.faults.bend_events:
+            report = EventLine(
+                self.faults, now=self._now, at=self.at, deliver=self._undelivered.append
+            ).send
+        self.switch = Switch(
+            self.after,
+            report,
+            ring_phone=self._ring_phone,
+            listen=self._listen,
+            dice=random.Random(seed),
+            missing=frozenset(missing_sounds),
+        )
+        self._execute = Dialect(self.switch, report).perform
+        if self.faults.bend_commands:
+            self._execute = CommandLine(
+                self.faults, now=self._now, at=self.at, perform=self._execute, report=report
+            ).send
+
+    # ---- time
+
+    @property
+    def now_s(self) -> float:
+        """The time, since the world began."""
+        return self._now_s
+
+    def _now(self) -> float:
+        return self._now_s
+
+    def after(self, delay_s: float, thunk: Thunk) -> None:
+        """Have a thunk called after so many seconds."""
+        self._in_line += 1
+        heappush(self._heap, (self._now_s + delay_s, self._in_line, thunk))
+
+    def at(self, time_s: float, thunk: Thunk) -> None:
+        """Have a thunk called at a time; behind those that were given the same one before."""
+        self._in_line += 1
+        heappush(self._heap, (max(time_s, self._now_s), self._in_line, thunk))
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next thing happens; None: never."""
+        if self._undelivered:
+            return self._now_s
+        return self._heap[0][0] if self._heap else None
+
+    def step(self) -> bool:
+        """Let one thing happen: an event is delivered, or the next thunk is called.
+
+        Returns:
+            False if there was nothing left to happen.
+        """
+        if self._undelivered:
+            event = self._undelivered.popleft()
+            if self.trace is not None:
+                self.trace.append(Traced(self._now_s, What.EVENT, event))
+            self.on_event(event)
+            return True
+        if not self._heap:
+            return False
+        self._now_s, _, thunk = heappop(self._heap)
+        thunk()
+        return True
+
+    def run(self, until_s: float | None = None, *, max_steps: int = DEFAULT_MAX_STEPS) -> bool:
+        """Let things happen until a time, or until nothing is left to happen.
+
+        Args:
+            until_s: the time; whatever is due then happens too. The clock stands there afterwards.
+            max_steps: after so many the run is cut short.
+
+        Returns:
+            False if it was cut short.
+        """
+        horizon_s = float("inf") if until_s is None else until_s
+        for _ in range(max_steps):
+            if not self._undelivered and (not self._heap or self._heap[0][0] > horizon_s):
+                break
+            self.step()
+        else:
+            return False
+        if until_s is not None:
+            self._now_s = max(self._now_s, until_s)
+        return True
+
+    # ---- the controller
+
+    def perform(self, command: SwitchCommand) -> None:
+        """Take a command from the controller. What comes of it comes back by `on_event`."""
+        if self.trace is not None:
+            self.trace.append(Traced(self._now_s, What.COMMAND, command))
+        self._execute(command)
+
+    def snapshot(self) -> tuple[LegSnapshot, ...]:
+        """List the legs that live on the switch, oldest first."""
+        return tuple(
+            LegSnapshot(
+                leg=channel.id,
+                number=channel.number,
+                direction=channel.direction,
+                account=channel.account,
+                answered=channel.answered,
+                parked=channel.place is Place.PARKED,
+                peer=None if channel.peer is None or channel.peer.cause else channel.peer.id,
+                hears=None if channel.playing is None else channel.playing.name,
+            )
+            for channel in self.switch.channels()
+        )
+
+    # ---- the people
+
+    def add_phone(self, number: str, behaviour: Behaviour | None = None, name: str = "") -> Party:
+        """Put a phone somewhere.
+
+        Args:
+            number: what is dialled for it.
+            behaviour: what its owner does when it rings; None: waits to be told.
+            name: its owner's; by default the number.
+
+        Raises:
+            InputError: there is such a phone already.
+        """
+        if number in self.parties:
+            raise InputError(f"the number {number} is given twice", mend="give it to one phone")
+        party = Party(number, name or number, behaviour or Manual())
+        self.parties[number] = party
+        return party
+
+    def call(self, caller: str, callee: str, *, account: str = "") -> tuple[LegId, LegId]:
+        """Have one number call another. It takes some time: `run` until they talk.
+
+        Numbers that have no phone yet get one; the callee's answers at once.
+
+        Returns:
+            The caller's leg and the callee's.
+        """
+        if caller not in self.parties:
+            self.add_phone(caller)
+        if callee not in self.parties:
+            self.add_phone(callee, Answers(after_s=0.0))
+        self._person(f"{self.parties[caller].name} calls {self.parties[callee].name}")
+        first, second = self.switch.create_call(caller, callee, account=account)
+        self._has_leg(self.parties[caller], first)
+        return first, second
+
+    def party_on(self, leg: LegId) -> Party | None:
+        """Say who is, or was, at the end of a leg."""
+        return self._parties_by_leg.get(leg)
+
+    def answer(self, leg: LegId) -> None:
+        """Have whoever is called by this leg pick up."""
+        self._person(f"{self._name(leg)} answers")
+        self.switch.answer(leg)
+
+    def refuse(self, leg: LegId, cause: str = "CALL_REJECTED") -> None:
+        """Have whoever is called by this leg decline."""
+        self._person(f"{self._name(leg)} declines")
+        self.switch.refuse(leg, cause)
+
+    def hang_up(self, leg: LegId) -> None:
+        """Have the party on this leg hang up."""
+        self._person(f"{self._name(leg)} hangs up")
+        self.switch.hang_up(leg)
+
+    def press(self, leg: LegId, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
+        """Have the party on this leg press keys, the first of them now.
+
+        Args:
+            leg: whose.
+            digits: which, one after the other.
+            gap_s: how long from one to the next.
+        """
+        for place, digit in enumerate(digits):
+            if place == 0:
+                self._press(leg, digit)
+            else:
+                self.after(place * gap_s, partial(self._press, leg, digit))
+
+    def _press(self, leg: LegId, digit: str) -> None:
+        self._person(f"{self._name(leg)} presses {digit}")
+        self.switch.press(leg, digit)
+
+    def _name(self, leg: LegId) -> str:
+        party = self._parties_by_leg.get(leg)
+        return leg if party is None else party.name
+
+    def _person(self, sentence: str) -> None:
+        if self.trace is not None:
+            self.trace.append(Traced(self._now_s, What.PERSON, sentence))
+
+    def _ring_phone(self, leg: LegId, number: str) -> bool:
+        party = self.parties.get(number)
+        if party is None:
+            return False
+        self._has_leg(party, leg)
+        react(party.behaviour, leg, self.switch, self.after)
+        return True
+
+    def _has_leg(self, party: Party, leg: LegId) -> None:
+        party.leg = leg
+        self._parties_by_leg[leg] = party
+
+    def _listen(self, leg: LegId, hears: Hears) -> None:
+        party = self._parties_by_leg.get(leg)
+        if party is None:
+            return
+        if hears.sense is Sense.VOICE:
+            hears = Hears(Sense.VOICE, self._name(hears.what))
+        party.listen(self._now_s, hears)
