@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.faults import parse_faults
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.errors import HookflashError, InputError
@@ -77,7 +77,7 @@ def simulate(
     json_output: Json = False,
 ) -> int:
     """Run scenario files in the simulator, and check what comes of them."""
-    chosen = Faults.parse(faults) if faults is not None else None
+    chosen = parse_faults(faults) if faults is not None else None
     scenarios = [load_scenario(file) for file in _files(files)]
     runs = [
         run_scenario(order, seed=seed, faults=chosen)

@@ -2,8 +2,8 @@
 
 The records of a run are walked once, in order, by a `_Scene` that remembers what a listener would:
 who talks with whom, who asked for which transfer, who was told to hang up. It puts every event and
-every command into words, each in one place, and marks what is worth telling. The three views (lines,
-a table of steps, a sequence diagram) take it from there and decide nothing but the layout.
+every command into words, each in one place, and marks what is worth telling. The three views
+(lines, a table of steps, a sequence diagram) take it from there and decide only the layout.
 
 Names and reasons come from outside. Whatever they hold, they are made one short line of printable
 text first, and each format escapes what it must.
@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import attrs
@@ -70,20 +71,26 @@ LONGEST = 60
 """Names, numbers and reasons are cut after so many columns: a diagram is no place for an essay."""
 
 
-def _plain(text: str) -> str:
+_SENTENCE = 200
+"""… and whole sentences after so many."""
+
+
+def _plain(text: str, columns: int = LONGEST) -> str:
     """One short line of printable text, whatever was given."""
-    kept = "".join(c for c in " ".join(text.split()) if not _unprintable(c))
-    return _clip(kept, LONGEST)
+    kept = "".join(char for char in " ".join(text.split()) if not _unprintable(char))
+    return _clip(kept.strip(), columns)
+
+
+_TURNS = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
 def _unprintable(char: str) -> bool:
     """Controls, halves of characters, and marks that turn the direction of what follows."""
-    if unicodedata.category(char) in {"Cc", "Cs", "Cn", "Co"}:
-        return True
-    return unicodedata.bidirectional(char) in {
-        *("LRE", "RLE", "LRO", "RLO", "PDF"),
-        *("LRI", "RLI", "FSI", "PDI"),
-    }
+    return (
+        unicodedata.category(char) in {"Cc", "Cs"}
+        or unicodedata.bidirectional(char) in _TURNS
+        or ord(char) & 0xFFFE == 0xFFFE  # noqa: PLR2004 - Unicode's own: never a character
+    )
 
 
 def _clip(text: str, columns: int) -> str:
@@ -101,15 +108,21 @@ class _Said:
 
     who: str
     does: str
+    passive: bool = False
+    """Whether the switch did it to the party."""
 
     @property
     def sentence(self) -> str:
+        """The words as a sentence."""
         return self.who + self.does
 
     @property
     def label(self) -> str:
         """What stands on an arrow, where the lane says who."""
-        return self.does.removeprefix("'s").strip().removeprefix("asks to ")
+        return _AUXILIARY.sub("", self.does)
+
+
+_AUXILIARY = re.compile(r"^('s | is | asks to | )")
 
 
 @attrs.frozen
@@ -129,9 +142,12 @@ class _Told:
     said: _Said
     orders: tuple[_Order, ...]
     """Those that somebody notices: all but the timers."""
-    timers: tuple[_Order, ...]
+    waits: tuple[_Order, ...]
+    """The timers that were set."""
     matters: bool
     """Whether it is worth telling: not a repeat, and not what only the engine cares for."""
+    about: str
+    """Which transfer it is about, where there is more than one."""
 
     @property
     def change(self) -> str:
@@ -139,7 +155,7 @@ class _Told:
         before, after = self.record.before, self.record.after
         if before is None or after is None or before is after:
             return ""
-        return f"{before.value} → {after.value}"
+        return f"{self.about}{before.value} → {after.value}"
 
     @property
     def outcome(self) -> str:
@@ -147,11 +163,12 @@ class _Told:
         if self.record.outcome is None:
             return ""
         cause = f" ({_plain(self.record.cause)})" if self.record.cause else ""
-        return self.record.outcome.value.replace("_", " ") + cause
+        return self.about + self.record.outcome.value.replace("_", " ") + cause
 
     @property
     def refusal(self) -> str:
-        return f"refused: {self.record.why}" if self.record.refused else ""
+        """Why somebody's request was not met; empty where nothing was refused."""
+        return f"refused: {_plain(self.record.why, _SENTENCE)}" if self.record.refused else ""
 
 
 @attrs.define
@@ -159,6 +176,8 @@ class _Scene:
     """What has been heard so far, as far as later sentences need it."""
 
     names: Mapping[LegId, str]
+    several: bool
+    """Whether there is more than one transfer to tell of."""
     peers: dict[LegId, LegId] = attrs.field(factory=dict[LegId, LegId])
     inbound: set[LegId] = attrs.field(factory=set[LegId])
     sent_away: set[LegId] = attrs.field(factory=set[LegId])
@@ -189,23 +208,26 @@ class _Scene:
 
     def tell(self, record: Record) -> _Told:
         """Put a record into words, then remember it."""
-        said = _EVENTS[type(record.event)](self, record.event)
-        orders = [(c, _COMMANDS[type(c)](self, c)) for c in record.commands]
+        orders = [(command, self.order(command)) for command in record.commands]
         told = _Told(
             record=record,
-            said=said,
-            orders=tuple(order for command, order in orders if not isinstance(command, _Timer)),
-            timers=tuple(order for command, order in orders if isinstance(command, _Timer)),
-            matters=True,
+            said=_EVENTS[type(record.event)](self, record.event),
+            orders=tuple(o for c, o in orders if not isinstance(c, SetTimer | CancelTimer)),
+            waits=tuple(o for c, o in orders if isinstance(c, SetTimer)),
+            matters=self._news(record.event),
+            about=f"{_plain(record.transfer)}: " if self.several and record.transfer else "",
         )
-        moves = told.orders or told.change or told.outcome or told.refusal
-        told = attrs.evolve(told, matters=bool(moves) or self._news(record.event))
         self._learn(record.event)
         if isinstance(record.event, TransferRequested) and not record.refused:
             self._ask(record.event)
         for command, order in orders:
             self._await(command, order)
-        return told
+        moves = told.orders or told.change or told.outcome or told.refusal
+        return attrs.evolve(told, matters=True) if moves else told
+
+    def order(self, command: Command) -> _Order:
+        """Put a command into words."""
+        return _COMMANDS[type(command)](self, command)
 
     def _news(self, event: Event) -> bool:
         """Whether a fact that moves nothing is worth a line."""
@@ -264,7 +286,6 @@ class _Scene:
                 pass
 
 
-_Timer = SetTimer | CancelTimer
 _QUIET = (LegParked, SoundStopped, TimerFired)
 """What is told only where something comes of it."""
 
@@ -307,18 +328,22 @@ def _wish(scene: _Scene, event: TransferRequested) -> _Said:
 def _change_of_mind(scene: _Scene, event: Any, wish: str) -> _Said:
     other = scene.who(scene.transferred.get(event.transfer))
     asker = scene.asked.get(event.transfer)
-    return _Said(
-        scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event)
-    )
+    return _Said(scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event))
 
 
 def _gone(scene: _Scene, event: LegHungUp) -> _Said:
-    does = _CAUSES.get(event.cause, f" is gone ({_plain(event.cause)})")
+    who = scene.who(event.leg)
     if event.leg in scene.sent_away:
-        does = " is hung up"
-    elif event.leg in scene.bereft:
-        does = "'s call ends"
-    return _Said(scene.who(event.leg), does)
+        return _Said(who, " is hung up", passive=True)
+    if event.leg in scene.bereft:
+        return _Said(who, "'s call ends", passive=True)
+    return _Said(who, _CAUSES.get(event.cause, f" is gone ({_plain(event.cause)})"))
+
+
+def _answer(scene: _Scene, event: LegAnswered) -> _Said:
+    who = scene.who(event.leg)
+    called = event.leg not in scene.inbound
+    return _Said(who, " answers") if called else _Said(who, " is answered", passive=True)
 
 
 def _time_is_up(scene: _Scene, event: TimerFired) -> _Said:
@@ -328,8 +353,8 @@ def _time_is_up(scene: _Scene, event: TimerFired) -> _Said:
 
 
 def _failure(scene: _Scene, event: CommandFailed) -> _Said:
-    order = _COMMANDS[type(event.command)](scene, event.command)
-    return _Said("the switch", f" refuses to {order.text} ({_plain(event.reason)})")
+    order = scene.order(event.command).text
+    return _Said("the switch", f" refuses to {order} ({_plain(event.reason)})")
 
 
 def _sound(scene: _Scene, event: SoundStarted | SoundStopped) -> str:
@@ -339,9 +364,7 @@ def _sound(scene: _Scene, event: SoundStarted | SoundStopped) -> str:
 _EVENTS: Mapping[type, Callable[[_Scene, Any], _Said]] = {
     LegCreated: lambda s, e: _Said(s.who(e.leg), _CREATED[e.direction]),
     LegProgressed: lambda s, e: _Said(s.who(e.leg), "'s phone rings"),
-    LegAnswered: lambda s, e: _Said(
-        s.who(e.leg), " is answered" if e.leg in s.inbound else " answers"
-    ),
+    LegAnswered: _answer,
     LegParked: lambda s, e: _Said(s.who(e.leg), " is parked"),
     LegsJoined: lambda s, e: _Said(s.both(e), " talk"),
     LegsSeparated: lambda s, e: _Said(s.both(e), " are parted"),
@@ -388,8 +411,13 @@ _COMMANDS: Mapping[type, Callable[[_Scene, Any], _Order]] = {
 }
 
 
-def _tell(records: Iterable[Record], names: Mapping[LegId, str]) -> Iterator[_Told]:
-    scene = _Scene(names)
+def _scene(records: Sequence[Record], names: Mapping[LegId, str]) -> _Scene:
+    transfers = {record.transfer for record in records if record.transfer is not None}
+    return _Scene(names, several=len(transfers) > 1)
+
+
+def _tell(records: Sequence[Record], names: Mapping[LegId, str]) -> Iterator[_Told]:
+    scene = _scene(records, names)
     return (scene.tell(record) for record in records)
 
 
@@ -435,7 +463,7 @@ def steps_table(records: Sequence[Record], names: Mapping[LegId, str]) -> Table:
             f"{told.record.at_s:.3f} s",
             Text(_state(told)),
             Text(told.said.sentence),
-            Text("\n".join(order.text for order in (*told.orders, *told.timers))),
+            _orders(told),
             _why(told),
             style="" if told.matters else "dim",
         )
@@ -447,10 +475,16 @@ def _state(told: _Told) -> str:
     return told.change or (after.value if after else "")
 
 
+def _orders(told: _Told) -> Text:
+    lines = [(order.text, "") for order in told.orders]
+    lines += [(order.text, "dim") for order in told.waits]
+    return Text("\n").join(Text(text, style=style) for text, style in lines)
+
+
 def _why(told: _Told) -> Text:
     if told.refusal:
         return Text(told.refusal, style="red")
-    why = Text(told.record.why)
+    why = Text(_plain(told.record.why, _SENTENCE))
     if told.outcome:
         why.append(f"\n{told.outcome}", style="bold")
     return why
@@ -466,6 +500,8 @@ class NoteKind(StrEnum):
     """Something that is no one person's doing: a timer, a refusal of the switch."""
     TALK = "talk"
     """Who hears whom."""
+    PARTED = "parted"
+    """Who no longer does."""
     STATE = "state"
     REFUSED = "refused"
     OUTCOME = "outcome"
@@ -523,7 +559,7 @@ def sequence(records: Sequence[Record], names: Mapping[LegId, str]) -> SequenceD
     Returns:
         The diagram, to be drawn by `sequence_text`, `sequence_mermaid` or `sequence_svg`.
     """
-    scene = _Scene(names)
+    scene = _scene(records, names)
     steps: list[SequenceStep] = []
     dialling = False
     for record in records:
@@ -577,16 +613,23 @@ def _happening(scene: _Scene, told: _Told) -> Iterator[SequenceStep]:
     at_s, event, said = told.record.at_s, told.record.event, told.said
     match event:
         case LegsJoined() | LegsSeparated() | LegsReleased():
+            kind = NoteKind.PARTED if isinstance(event, LegsSeparated) else NoteKind.TALK
             over = (scene.who(event.first), scene.who(event.second))
-            yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.TALK, over=over)
+            yield Note(at_s=at_s, text=said.sentence, kind=kind, over=over)
         case CommandFailed() | TimerFired():
             yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
         case LegCreated(direction=Direction.OUTBOUND) | LegParked():
             pass  # the effect of an order that has an arrow of its own
         case SoundStarted() | SoundStopped():
             pass  # the same
+        case LegHungUp(leg=leg) if leg in scene.sent_away:
+            pass  # the same
+        case TakebackRequested() | CompleteRequested() if event.transfer not in scene.asked:
+            yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
         case DigitPressed():
             yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=_plain(event.digit))
+        case _ if said.passive:
+            yield Arrow(at_s=at_s, tail=ENGINE, head=said.who, text=said.label)
         case _:
             yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=said.label)
 
@@ -594,7 +637,7 @@ def _happening(scene: _Scene, told: _Told) -> Iterator[SequenceStep]:
 def _gaps(diagram: SequenceDiagram, size: Callable[[str], int], *, pad: int) -> list[int]:
     """How far the lanes must stand from each other, so that names and labels fit between them."""
     names = diagram.participants
-    gaps = [(size(a) + size(b)) // 2 + pad for a, b in zip(names, names[1:], strict=False)]
+    gaps = [(size(a) + size(b)) // 2 + pad for a, b in pairwise(names)]
     wants = [(diagram.lanes(step), size(step.text) + pad) for step in diagram.steps]
     for (first, last), want in sorted(wants, key=lambda w: w[0][1] - w[0][0]):
         lack = want - sum(gaps[first:last])
@@ -609,7 +652,12 @@ _BESIDE = 5
 """Columns that an arrow needs beside its label: a blank on each side, two dashes, the head."""
 _NARROWEST = 8
 """Lanes never stand closer than this: a diagram for too many people becomes wider instead."""
-_RULES = {NoteKind.TALK: "╞═╡", NoteKind.STATE: "╌╌╌", NoteKind.OUTCOME: "━━━"}
+_RULES = {
+    NoteKind.TALK: "╞═╡",
+    NoteKind.PARTED: "╞ ╡",
+    NoteKind.STATE: "╌╌╌",
+    NoteKind.OUTCOME: "━━━",
+}
 """How a note is ruled, from its first lane to its last. One without a rule stands in brackets."""
 
 
@@ -676,9 +724,7 @@ def _canvas(diagram: SequenceDiagram, left: int, width: int) -> _Canvas:
     while gaps and first + sum(gaps) + last > width and max(gaps) > _NARROWEST:
         gaps[gaps.index(max(gaps))] -= 1
     lanes = tuple(accumulate(gaps, initial=first))
-    return _Canvas(
-        lanes=lanes, gaps=tuple(gaps), left=left, width=max(width, lanes[-1] + last)
-    )
+    return _Canvas(lanes=lanes, gaps=tuple(gaps), left=left, width=max(width, lanes[-1] + last))
 
 
 def _put(cells: list[str], start: int, text: str) -> None:
@@ -692,16 +738,16 @@ def _put(cells: list[str], start: int, text: str) -> None:
         column += size
 
 
-def _drawn(
-    canvas: _Canvas, diagram: SequenceDiagram, step: SequenceStep
-) -> Iterator[list[str]]:
+def _drawn(canvas: _Canvas, diagram: SequenceDiagram, step: SequenceStep) -> Iterator[list[str]]:
     """The line or two of one step."""
     low, high = (canvas.lanes[number] for number in diagram.lanes(step))
     cells = canvas.blank()
     if isinstance(step, Note):
         rule = _RULES.get(step.kind)
         if rule:
-            cells[low : high + 1] = [rule[0], *rule[1] * (high - low - 1), rule[2]][: high + 1 - low]
+            cells[low : high + 1] = [rule[0], *rule[1] * (high - low - 1), rule[2]][
+                : high + 1 - low
+            ]
         text = f" {step.text} " if rule else f"[ {step.text} ]"
         canvas.write(cells, (low + high) // 2, text)
         yield cells
@@ -760,40 +806,33 @@ def _for_mermaid(text: str) -> str:
 
 # ---------------------------------------------------------------------- … as SVG
 
-_STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #1f2328; text-anchor: middle; }
-.time { font-size: 11px; fill: #636c76; text-anchor: end; }
-.paper { fill: #ffffff; }
-.lane { stroke: #c4ccd4; }
-.line { stroke: #1f2328; fill: none; }
-.tip { fill: #1f2328; }
-.box { fill: #eef1f4; stroke: #8c959f; }
-.talk { fill: #dcf5e3; stroke: #2da44e; }
-.state { fill: #eef1f4; stroke: #c4ccd4; }
-.event { fill: #fff4d4; stroke: #bf8700; }
-.refused { fill: #ffe9e7; stroke: #cf222e; }
-.outcome { fill: #ddeaff; stroke: #0969da; }
-text.outcome { fill: #1f2328; stroke: none; font-weight: bold; }
-@media (prefers-color-scheme: dark) {
-text, text.outcome { fill: #e6edf3; }
-.time { fill: #9198a1; }
-.paper { fill: #0d1117; }
-.lane { stroke: #3d444d; }
-.line { stroke: #e6edf3; }
-.tip { fill: #e6edf3; }
-.box { fill: #1c2128; stroke: #768390; }
-.talk { fill: #12311d; stroke: #3fb950; }
-.state { fill: #1c2128; stroke: #3d444d; }
-.event { fill: #2f2508; stroke: #d29922; }
-.refused { fill: #3a1512; stroke: #f85149; }
-.outcome { fill: #10233f; stroke: #58a6ff; }
+_STYLE = {
+    "text": "font: 13px system-ui, sans-serif; text-anchor: middle",
+    ".time": "font-size: 11px; text-anchor: end",
+    ".strong": "font-weight: bold",
+    ".parted": "stroke-dasharray: 4",
 }
-"""
+_COLOURS = {
+    "text": ("fill: #1f2328", "fill: #e6edf3"),
+    ".time": ("fill: #59636e", "fill: #9198a1"),
+    ".paper": ("fill: #ffffff", "fill: #0d1117"),
+    ".lane": ("stroke: #c4ccd4", "stroke: #3d444d"),
+    ".line": ("stroke: #1f2328", "stroke: #e6edf3"),
+    ".tip": ("fill: #1f2328", "fill: #e6edf3"),
+    ".name": ("fill: #eef1f4; stroke: #8c959f", "fill: #1c2128; stroke: #768390"),
+    ".talk": ("fill: #dcf5e3; stroke: #2da44e", "fill: #12311d; stroke: #3fb950"),
+    ".parted": ("fill: #ffffff; stroke: #2da44e", "fill: #0d1117; stroke: #3fb950"),
+    ".state": ("fill: #f6f8fa; stroke: #c4ccd4", "fill: #161b22; stroke: #3d444d"),
+    ".event": ("fill: #fff4d4; stroke: #bf8700", "fill: #2f2508; stroke: #d29922"),
+    ".refused": ("fill: #ffe9e7; stroke: #cf222e", "fill: #3a1512; stroke: #f85149"),
+    ".outcome": ("fill: #ddeaff; stroke: #0969da", "fill: #10233f; stroke: #58a6ff"),
+}
+"""For light paper, and for dark. Notes have the class of their kind."""
+# All in pixels.
 _MARGIN = 16
 _ROW = 36
-"""How far steps stand from each other, in pixels."""
 _BOX = 26
-"""How high a box is, in pixels."""
+_PAD = 12
 
 
 def sequence_svg(diagram: SequenceDiagram) -> str:
@@ -803,19 +842,120 @@ def sequence_svg(diagram: SequenceDiagram) -> str:
         diagram: what to draw.
 
     Returns:
-        An SVG document in one root element, for a file or for the middle of a page. It follows the
-        reader's light or dark colours, and is as large as its content.
+        An SVG element, for a file or for the middle of a page, which ends with a newline. It
+        follows the reader's light or dark colours, and is as large as its content.
     """
     sheet = _sheet(diagram)
-    body: list[str] = []
+    size = f'width="{sheet.width}" height="{sheet.height}"'
+    people = ", ".join(diagram.participants)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="hookflash" role="img" {size}'
+        + f' viewBox="0 0 {sheet.width} {sheet.height}">',
+        f"<title>{html.escape(f'Sequence diagram: {people}')}</title>",
+        *_style(),
+        f'<rect class="paper" {size}/>',
+    ]
+    top = _MARGIN + _BOX
     for lane, name in zip(sheet.lanes, diagram.participants, strict=True):
-        body.append(f'<path class="lane" d="M{lane} {_MARGIN + _BOX}V{sheet.height - _MARGIN}"/>')
-        body += _boxed("box", lane, _MARGIN + _BOX // 2, _pixels(name) + 24, name)
-    time = ""
-    for row, step in enumerate(diagram.steps):
-        y = _MARGIN + _BOX + _ROW * row + _ROW
-        if time != (time := f"{step.at_s:.3f} s"):
-            body.append(f'<text class="time" x="{sheet.left}" y="{y + 4}">{time}</text>')
-        draw = _svg_arrow if isinstance(step, Arrow) else _svg_note
-        body += draw(sheet, diagram, step)(y)
-    return ""
+        lines.append(f'<path class="lane" d="M{lane} {top}V{sheet.height - _MARGIN}"/>')
+        lines += _svg_box("name", lane, top - _BOX // 2, _pixels(name) + 2 * _PAD, name)
+    shown = ""
+    for number, step in enumerate(diagram.steps, 1):
+        y = top + _ROW * number
+        time = f"{step.at_s:.3f} s"
+        if time != shown:
+            lines.append(f'<text class="time" x="{sheet.times}" y="{y + 4}">{time}</text>')
+        shown = time
+        lines += _svg_step(sheet, diagram, step, y)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _style() -> Iterator[str]:
+    """The rules, all below one class, so that they style nothing else on a page."""
+    yield "<style>"
+    yield from (f".hookflash {what} {{ {how} }}" for what, how in _STYLE.items())
+    yield from (f".hookflash {what} {{ {light} }}" for what, (light, _) in _COLOURS.items())
+    yield "@media (prefers-color-scheme: dark) {"
+    yield from (f".hookflash {what} {{ {dark} }}" for what, (_, dark) in _COLOURS.items())
+    yield "}"
+    yield "</style>"
+
+
+@attrs.frozen(kw_only=True)
+class _Sheet:
+    """Where the lanes stand in a picture, and how large it is."""
+
+    lanes: tuple[int, ...]
+    times: int
+    """Where the times end."""
+    width: int
+    height: int
+
+
+def _sheet(diagram: SequenceDiagram) -> _Sheet:
+    lanes = tuple(accumulate(_gaps(diagram, _pixels, pad=4 * _PAD), initial=0))
+    boxes = [
+        (lane, _pixels(name) + 2 * _PAD)
+        for lane, name in zip(lanes, diagram.participants, strict=True)
+    ]
+    for step in diagram.steps:
+        if isinstance(step, Note):
+            first, last = diagram.lanes(step)
+            boxes.append(_note_box(step, lanes[first], lanes[last]))
+    left = min(middle - width // 2 for middle, width in boxes)
+    right = max(middle + width // 2 for middle, width in boxes)
+    times = _MARGIN + max((_pixels(f"{step.at_s:.3f} s") for step in diagram.steps), default=0)
+    start = times + _PAD - left
+    return _Sheet(
+        lanes=tuple(lane + start for lane in lanes),
+        times=times,
+        width=start + right + _MARGIN,
+        height=2 * _MARGIN + _BOX + _ROW * (len(diagram.steps) + 1),
+    )
+
+
+def _note_box(note: Note, low: int, high: int) -> tuple[int, int]:
+    """The middle of a note's box, and its width."""
+    return (low + high) // 2, max(_pixels(note.text), high - low) + 2 * _PAD
+
+
+def _svg_step(sheet: _Sheet, diagram: SequenceDiagram, step: SequenceStep, y: int) -> Iterator[str]:
+    if isinstance(step, Note):
+        low, high = (sheet.lanes[number] for number in diagram.lanes(step))
+        middle, width = _note_box(step, low, high)
+        yield from _svg_box(step.kind.value, middle, y, width, step.text)
+        return
+    tail, head = (sheet.lanes[diagram.participants.index(n)] for n in (step.tail, step.head))
+    middle, width = (tail + head) // 2, _pixels(step.text)
+    x = middle - width // 2
+    back = -8 if head > tail else 8
+    yield f'<path class="line" d="M{tail} {y}H{head + back // 2}"/>'
+    yield f'<path class="tip" d="M{head} {y}l{back} -4v8z"/>'
+    yield f'<rect class="paper" x="{x}" y="{y - 19}" width="{width}" height="16"/>'
+    yield f'<text x="{middle}" y="{y - 7}">{html.escape(step.text)}</text>'
+
+
+def _svg_box(kind: str, middle: int, y: int, width: int, text: str) -> Iterator[str]:
+    x, top = middle - width // 2, y - _BOX // 2
+    yield f'<rect class="{kind}" x="{x}" y="{top}" width="{width}" height="{_BOX}" rx="5"/>'
+    strong = ' class="strong"' if kind in _STRONG else ""
+    yield f'<text{strong} x="{middle}" y="{y + 4}">{html.escape(text)}</text>'
+
+
+_STRONG = frozenset(("name", NoteKind.OUTCOME.value))
+_NARROW = frozenset("iIjlt.,:;'|!()[]/ ")
+_BROAD = frozenset("mwMW@%→…—")
+
+
+def _pixels(text: str) -> int:
+    """How wide a text is at most, about: fonts differ, and we have none to ask."""
+    return sum(map(_pixels_of, text))
+
+
+def _pixels_of(char: str) -> int:
+    cells = cell_len(char)
+    if cells != 1:
+        return 14 * cells // 2  # none for an accent
+    if char in _NARROW:
+        return 5
+    return 13 if char in _BROAD else 8 + char.isupper()

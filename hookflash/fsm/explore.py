@@ -184,7 +184,7 @@ def _failures(record: Transfer) -> Iterator[Event]:
     )
     yield CommandFailed(command=PlayTone(leg=a, tone=""), reason="-ERR")
     if record.joining:
-        one, other = sorted(record.joining)
+        one, other = record.joining
         join = Join(first=one, second=other, afterwards=Afterwards.END)
         yield CommandFailed(command=join, reason="-ERR")
 

@@ -287,6 +287,8 @@ def _joined(work: Work, event: LegsJoined) -> News:
         return LATE
     if first.peer == second.leg and second.peer == first.leg:
         return REPEAT
+    if work.transfer.joining in ((event.first, event.second), (event.second, event.first)):
+        work.note(joining=None)
     roles = frozenset((work.role_of(event.first), work.role_of(event.second)))
     _leave_behind(work, (event.first, event.second))
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
@@ -362,6 +364,10 @@ def _hung_up(work: Work, event: LegHungUp) -> News:
 def _gone(work: Work, party: Party, role: Role, cause: str) -> News:
     work.place(party, Place.GONE)
     _leave_behind(work, (party.leg,))
+    joining = work.transfer.joining
+    if joining is not None and party.leg in joining:
+        straggler = joining[1] if party.leg == joining[0] else None
+        work.note(joining=None, straggler=straggler)
     if role is Role.TARGET and work.transfer.cause is None:
         work.note(cause=cause)
     return _HUNG_UP[role]
@@ -374,8 +380,9 @@ def _failed(work: Work, event: CommandFailed) -> News:
         case Dial():
             return Input.DIAL_FAILED
         case Join(first=first, second=second):
-            if frozenset((first, second)) != work.transfer.joining:
+            if (first, second) != work.transfer.joining:
                 return "the failure of a join that another has replaced"
+            work.note(joining=None)
             return Input.JOIN_FAILED
         case _:
             return Input.OTHER_FAILED

@@ -197,8 +197,10 @@ class Transfer:
     """How many more times a join may be ordered in this state."""
     sounds_left: int = 0
     """How many more times a sound that does not start may be tried."""
-    joining: frozenset[LegId] = frozenset()
-    """The two legs of the join that was ordered last."""
+    joining: tuple[LegId, LegId] | None = None
+    """The two legs of the join that was ordered last, until it is proven or refused."""
+    straggler: LegId | None = None
+    """The second leg of a join whose first died in it: nobody tells it what to do next."""
     armed: bool = False
     """Whether the target carries a failsafe of the switch."""
     dismissed: bool = False

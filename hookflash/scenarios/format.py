@@ -31,7 +31,7 @@ from typing import Any
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
 
-from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.people import (
     Answers,
     AnswersAndLeaves,
@@ -130,6 +130,8 @@ class Scenario:
     seed: int = 0
     account: Account = attrs.field(factory=Account)
     faults: Faults = attrs.field(factory=Faults)
+    missing_sounds: frozenset[str] = frozenset()
+    """Sounds of which the switch has no file."""
 
     def orders(self) -> Iterator[Scenario]:
         """The scenario once for every order of its race, with the race among the deeds."""
@@ -226,6 +228,7 @@ class _Reader:
             expect=self._expectation(),
             account=self._account(),
             faults=self._faults(),
+            missing_sounds=frozenset(document.get("missing_sounds", ())),
         )
 
     def _known(self, who: str, *place: object) -> str:
@@ -306,7 +309,12 @@ class _Reader:
             raise InputError(what, where=where, mend=f"allowed are {known}") from error
 
     def _faults(self) -> Faults:
-        return Faults.parse(self._document.get("faults", ""))
+        text = self._document.get("faults", "")
+        try:
+            return parse_faults(text)
+        except InputError as error:
+            where = path(self._where, ["faults"])
+            raise InputError(error.what, where=where, mend=error.mend) from error
 
     def _expectation(self) -> Expectation:
         expect = dict(self._document["expect"])

@@ -6,7 +6,7 @@ chance its one generator of random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -45,6 +45,9 @@ _VERBS: dict[type, str] = {
     SoundStarted: "hears a sound",
 }
 """What a fact is called in a scenario's `when`."""
+
+CALL_UP_S = 5.0
+"""By then every call of a scenario is up: the called party answers after 1.5 s unless told."""
 
 LIMIT_S = 24 * 3600.0
 """No run goes on for longer than a day of its own time."""
@@ -92,7 +95,12 @@ class Simulation:
     """A world, and a switchboard that controls it: people act on the one, programs on the other."""
 
     def __init__(
-        self, *, seed: int = 0, faults: Faults | None = None, account: Account | None = None
+        self,
+        *,
+        seed: int = 0,
+        faults: Faults | None = None,
+        account: Account | None = None,
+        missing_sounds: Iterable[str] = (),
     ) -> None:
         """Build an empty world.
 
@@ -100,8 +108,9 @@ class Simulation:
             seed: fixes everything that chance decides.
             faults: what goes wrong between switch and switchboard.
             account: feature codes and policy.
+            missing_sounds: sounds of which the switch has no file.
         """
-        self.world = World(seed=seed, faults=faults or Faults())
+        self.world = World(seed=seed, faults=faults, missing_sounds=missing_sounds)
         self.switchboard = Switchboard(account=account)
         self.records: list[Record] = []
         self.names: dict[LegId, str] = {}
@@ -148,7 +157,12 @@ class _Play:
 
     def __init__(self, scenario: Scenario, seed: int, faults: Faults) -> None:
         self.scenario = scenario
-        self.simulation = Simulation(seed=seed, faults=faults, account=scenario.account)
+        self.simulation = Simulation(
+            seed=seed,
+            faults=faults,
+            account=scenario.account,
+            missing_sounds=scenario.missing_sounds,
+        )
         self.world = self.simulation.world
         self.legs: dict[str, LegId] = {}
         self.waiting: tuple[str, Deed, int] | None = None
@@ -157,23 +171,25 @@ class _Play:
         self.ended_s: float = 0.0
         self.watch = Watch(
             self.simulation,
-            silence_limit_s=SILENCE_LIMIT_S if faults.none else FAULTY_SILENCE_LIMIT_S,
+            silence_limit_s=FAULTY_SILENCE_LIMIT_S if faults.bend_commands or faults.bend_events else SILENCE_LIMIT_S,
         )
+        self._asked_by: dict[str, str] = {}
         self._numbers = {party.number: party.name for party in scenario.parties}
         self.simulation.on_record = self._recorded
         self.world.on_fact = self._happened
 
     def set_up(self) -> None:
         for party in self.scenario.parties:
-            self.world.add_phone(
-                party.number, party.behaviour, name=party.name, account=party.account
-            )
+            self.world.add_phone(party.number, party.behaviour, party.name)
         number = {party.name: party.number for party in self.scenario.parties}
+        account = {party.name: party.account for party in self.scenario.parties}
         for caller, called in self.scenario.calls:
-            leg_a, leg_b = self.world.call(number[caller], number[called])
+            leg_a, leg_b = self.world.call(
+                number[caller], number[called], account=account[caller]
+            )
             self.legs[caller], self.legs[called] = leg_a, leg_b
             self.simulation.names[leg_a], self.simulation.names[leg_b] = caller, called
-        self.world.run(until_s=self.world.now_s + 1.0, max_steps=MAX_STEPS)
+        self.world.run(until_s=self.world.now_s + CALL_UP_S, max_steps=MAX_STEPS)
         self._began_s = self.world.now_s
         self._next(0)
 
@@ -197,13 +213,18 @@ class _Play:
         if deed.dials is not None:
             self._dial(deed.who, deed.dials, deed.every_s, index)
             return
+        following = self.scenario.deeds[index + 1 : index + 2]
+        waits = bool(following) and following[0].when is not None
+        if waits:
+            self._next(index + 1)  # first: its cue may come from this very deed
         if deed.asks is not None:
             self._ask(deed)
         elif deed.who == CLOCK:
             self.simulation.let_the_deadline_pass()
         else:
             self._act(deed)
-        self._next(index + 1)
+        if not waits:
+            self._next(index + 1)
 
     def _dial(self, who: str, digits: str, every_s: float, index: int) -> None:
         if who in self.legs:
@@ -228,8 +249,7 @@ class _Play:
 
     def _ask(self, deed: Deed) -> None:
         leg = self.legs.get(deed.who, "")
-        transfer = self.simulation.switchboard.transfer_of(leg)
-        in_flight = transfer.id if transfer else ""
+        in_flight = self._asked_by.get(deed.who, "")
         match deed.asks:
             case "transfer" | "hold":
                 self.requests += 1
@@ -285,8 +305,11 @@ class _Play:
 
     def _recorded(self, record: Record) -> None:
         self.watch.record(record)
-        if isinstance(record.event, TransferRequested) and self.asked_s is None:
-            self.asked_s = record.at_s
+        if isinstance(record.event, TransferRequested):
+            self.asked_s = record.at_s if self.asked_s is None else self.asked_s
+            if not record.refused:
+                who = self.simulation.names.get(record.event.leg, "")
+                self._asked_by[who] = record.event.transfer
         if record.outcome is not None:
             self.ended_s = record.at_s
         if record.after is not None and record.after is not record.before:

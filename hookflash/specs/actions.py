@@ -13,6 +13,7 @@ from hookflash.commands import (
     HangUp,
     HoldWithMusic,
     Join,
+    Park,
     PlayRingback,
     PlayTone,
     Release,
@@ -154,7 +155,8 @@ def _join(
             work.place(party, Place.MOVING)
     work.note(
         joins_left=t.joins_left - 1,
-        joining=frozenset((first, second)),
+        joining=(first, second),
+        straggler=None,
         armed=rescue is not None,
     )
 
@@ -198,6 +200,18 @@ def hand_over_if_due(work: Work) -> None:
     """Join transferee and target if both stand somewhere; else the next fact will."""
     if guards.handover_due(work):
         hand_over(work)
+
+
+def fetch_straggler(work: Work) -> None:
+    """Park whoever was to be joined with somebody that has died in the join.
+
+    The switch leaves it where it is, neither parked nor joined, and says nothing.
+    """
+    t = work.transfer
+    party = work.party_of(t.straggler) if t.straggler else None
+    if party is not None and party.lives:
+        work.order(Park(leg=party.leg))
+    work.note(straggler=None)
 
 
 def release(work: Work) -> None:
@@ -263,6 +277,7 @@ def end_everyone(work: Work) -> None:
 def say_goodbye(work: Work) -> None:
     """Whoever is left alone hears the failure tone, then is hung up; the target just ends."""
     dismiss_target(work)
+    fetch_straggler(work)
     work.note(goodbye=True)
     work.set_sound_timer(None)
     play_goodbye(work)

@@ -386,7 +386,7 @@ CONSULTING = (
         state=S.CONSULTING,
         on=Input.TRANSFEROR_HUNG_UP,
         to=S.COMPLETING,
-        then=(do.hand_over_if_due,),
+        then=(do.fetch_straggler, do.hand_over_if_due),
         why="The transferor hangs up: the target gets the transferee.",
     ),
     Row(
@@ -481,7 +481,7 @@ COMPLETING = (
         on=Input.TRANSFEREE_HUNG_UP,
         given=given.transferor_waits,
         to=S.ABANDONED,
-        then=(do.decide_abandoned, do.release_or_wait),
+        then=(do.decide_abandoned, do.fetch_straggler, do.release_or_wait),
         why="The transferee left in the last moment: transferor and target have each other.",
     ),
     Row(

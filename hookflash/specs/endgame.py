@@ -448,7 +448,7 @@ def _reunion_with_target(state: State, decide: Action) -> tuple[Row, ...]:
             on=Input.TRANSFEROR_HUNG_UP,
             given=given.target_can_take_over,
             to=State.COMPLETING,
-            then=(do.hand_over_if_due,),
+            then=(do.fetch_straggler, do.hand_over_if_due),
             why="It has hung up after all, and the target is still there: it gets the transferee.",
         ),
         Row(

@@ -17,6 +17,7 @@ What a sequence does beyond the obvious:
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -28,6 +29,7 @@ from hookflash.commands import (
     HangUp,
     HoldWithMusic,
     Join,
+    Park,
     PlayRingback,
     PlayTone,
     Release,
@@ -36,8 +38,11 @@ from hookflash.commands import (
 )
 from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased
 
-TONE_S: Final = 0.4
-"""How long a tone plays (measured for one of 300 ms and a pause of 100: 402 ms)."""
+_TONE: Final = re.compile(r"%\((?P<on_ms>\d+),(?P<off_ms>\d+)[^)]*\)")
+_LOOPS: Final = re.compile(r"loops=(?P<loops>-?\d+)")
+
+_FILE_S: Final = 2.0
+"""How long a recorded sound plays, for want of its file."""
 
 GONE: Final = "INVALID_CALL_REFERENCE"
 """Q.850 cause 81: the switch knows of no such call."""
@@ -79,6 +84,7 @@ class Dialect:
         # Looked up by type: a chain of comparisons would cost more than most commands do.
         self._sayings: dict[type[SwitchCommand], Callable[..., str]] = {
             Split: self._split,
+            Park: self._park,
             HoldWithMusic: self._hold_with_music,
             PlayRingback: self._play_ringback,
             PlayTone: self._play_tone,
@@ -103,6 +109,9 @@ class Dialect:
                 return reply
         return self._switch.park_both(command.first)
 
+    def _park(self, command: Park) -> str:
+        return self._switch.park_both(command.leg)
+
     def _hold_with_music(self, command: HoldWithMusic) -> str:
         self._switch.break_all(command.leg)
         return self._switch.broadcast(command.leg, command.music, sense=Sense.MUSIC)
@@ -113,15 +122,19 @@ class Dialect:
 
     def _play_tone(self, command: PlayTone) -> str:
         self._switch.break_all(command.leg)
-        return self._switch.broadcast(command.leg, command.tone, sense=Sense.TONE, lasts_s=TONE_S)
+        lasts_s = tone_length_s(command.tone)
+        return self._switch.broadcast(command.leg, command.tone, sense=Sense.TONE, lasts_s=lasts_s)
 
     def _dial(self, command: Dial) -> str:
         asking = self._switch.find(command.on_behalf_of)
         limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
+        variables = {**_DIALLED, "originate_timeout": str(limit_s)}
+        if command.rescue is not None:
+            variables["execute_on_answer"] = f"intercept {command.rescue}"
         return self._switch.originate(
             command.leg,
             command.target,
-            {**_DIALLED, "originate_timeout": str(limit_s)},
+            variables,
             account="" if asking is None else asking.account,
         )
 
@@ -154,6 +167,19 @@ class Dialect:
         if self._switch.kill(command.leg, command.cause).startswith("-ERR"):
             self._report(LegHungUp(leg=command.leg, cause=GONE))
         return "+OK"
+
+
+def tone_length_s(tone: str) -> float | None:
+    """How long a tone stream plays: its bursts and pauses, as often as it says; None: for ever.
+
+    Measured for one of 300 ms and a pause of 100 ms: 402 ms.
+    """
+    parts = [int(m["on_ms"]) + int(m["off_ms"]) for m in _TONE.finditer(tone)]
+    loops = _LOOPS.search(tone)
+    times = int(loops["loops"]) if loops else 1
+    if times < 0:
+        return None
+    return sum(parts) / 1000 * times if parts else _FILE_S
 
 
 def _armed(variables: dict[str, str], rescue: LegId) -> dict[str, str]:

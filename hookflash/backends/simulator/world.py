@@ -63,6 +63,8 @@ class World:
 
     on_event: Callable[[CallEvent], None]
     """The controller's door."""
+    on_fact: Callable[[CallEvent], None]
+    """Called with every fact in the moment in which it becomes one: for whoever watches."""
     trace: list[Traced] | None
     """What happened, if it is written down."""
 
@@ -85,6 +87,7 @@ class World:
         self.seed = seed
         self.faults = faults or Faults()
         self.on_event = _nobody_minds
+        self.on_fact = _nobody_minds
         self.trace = [] if trace else None
         self.parties: dict[str, Party] = {}
         self._now_s = 0.0
@@ -97,9 +100,10 @@ class World:
             report = EventLine(
                 self.faults, now=self._now, at=self.at, deliver=self._undelivered.append
             ).send
+        self._tell = report
         self.switch = Switch(
             self.after,
-            report,
+            self._fact,
             ring_phone=self._ring_phone,
             listen=self._listen,
             dice=random.Random(seed),
@@ -110,6 +114,10 @@ class World:
             self._execute = CommandLine(
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
             ).send
+
+    def _fact(self, event: CallEvent) -> None:
+        self.on_fact(event)
+        self._tell(event)
 
     # ---- time
 
