@@ -33,6 +33,7 @@ from hookflash.commands import (
     HangUp,
     HoldWithMusic,
     Join,
+    Park,
     PlayRingback,
     PlayTone,
     Release,
@@ -122,7 +123,7 @@ class _Said:
         return _AUXILIARY.sub("", self.does)
 
 
-_AUXILIARY = re.compile(r"^('s | is | asks to | )")
+_AUXILIARY = re.compile(r"^('s | is | hears | asks to | )")
 
 
 @attrs.frozen
@@ -233,8 +234,9 @@ class _Scene:
         """Whether a fact that moves nothing is worth a line."""
         if isinstance(event, _QUIET):
             return False
-        if isinstance(event, LegsSeparated):
-            return self.peers.get(event.first) == event.second
+        if isinstance(event, LegsJoined | LegsSeparated):
+            talk = self.peers.get(event.first) == event.second
+            return talk is isinstance(event, LegsSeparated)
         legs = _legs(event)
         if not legs or (isinstance(event, DigitPressed) and not event.serial):
             return True
@@ -340,6 +342,13 @@ def _gone(scene: _Scene, event: LegHungUp) -> _Said:
     return _Said(who, _CAUSES.get(event.cause, f" is gone ({_plain(event.cause)})"))
 
 
+def _progress(scene: _Scene, event: LegProgressed) -> _Said:
+    """Whoever is called has a phone that rings; whoever calls hears that it does."""
+    who = scene.who(event.leg)
+    called = event.leg not in scene.inbound
+    return _Said(who, "'s phone rings") if called else _Said(who, " hears ringing", passive=True)
+
+
 def _answer(scene: _Scene, event: LegAnswered) -> _Said:
     who = scene.who(event.leg)
     called = event.leg not in scene.inbound
@@ -363,7 +372,7 @@ def _sound(scene: _Scene, event: SoundStarted | SoundStopped) -> str:
 
 _EVENTS: Mapping[type, Callable[[_Scene, Any], _Said]] = {
     LegCreated: lambda s, e: _Said(s.who(e.leg), _CREATED[e.direction]),
-    LegProgressed: lambda s, e: _Said(s.who(e.leg), "'s phone rings"),
+    LegProgressed: _progress,
     LegAnswered: _answer,
     LegParked: lambda s, e: _Said(s.who(e.leg), " is parked"),
     LegsJoined: lambda s, e: _Said(s.both(e), " talk"),
@@ -398,6 +407,7 @@ def _arm(scene: _Scene, arm: Arm) -> _Order:
 
 _COMMANDS: Mapping[type, Callable[[_Scene, Any], _Order]] = {
     Split: lambda s, c: _Order(f"part {s.both(c)}"),
+    Park: lambda s, c: _Order(f"park {s.who(c.leg)}", c.leg, "park"),
     HoldWithMusic: lambda s, c: _Order(f"play music to {s.who(c.leg)}", c.leg, "music"),
     PlayRingback: lambda s, c: _Order(f"play ringback to {s.who(c.leg)}", c.leg, "ringback"),
     PlayTone: lambda s, c: _Order(f"play a tone to {s.who(c.leg)}", c.leg, "a tone"),
@@ -627,7 +637,7 @@ def _happening(scene: _Scene, told: _Told) -> Iterator[SequenceStep]:
         case TakebackRequested() | CompleteRequested() if event.transfer not in scene.asked:
             yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
         case DigitPressed():
-            yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=_plain(event.digit))
+            yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=_plain(event.digit) or "?")
         case _ if said.passive:
             yield Arrow(at_s=at_s, tail=ENGINE, head=said.who, text=said.label)
         case _:
@@ -654,11 +664,11 @@ _NARROWEST = 8
 """Lanes never stand closer than this: a diagram for too many people becomes wider instead."""
 _RULES = {
     NoteKind.TALK: "╞═╡",
-    NoteKind.PARTED: "╞ ╡",
+    NoteKind.PARTED: "╞┄╡",
     NoteKind.STATE: "╌╌╌",
     NoteKind.OUTCOME: "━━━",
 }
-"""How a note is ruled, from its first lane to its last. One without a rule stands in brackets."""
+"""How a note is ruled, from its first lane to its last. Without rule, or room, it has brackets."""
 
 
 def sequence_text(diagram: SequenceDiagram, width: int = 100) -> str:
@@ -743,13 +753,12 @@ def _drawn(canvas: _Canvas, diagram: SequenceDiagram, step: SequenceStep) -> Ite
     low, high = (canvas.lanes[number] for number in diagram.lanes(step))
     cells = canvas.blank()
     if isinstance(step, Note):
-        rule = _RULES.get(step.kind)
-        if rule:
-            cells[low : high + 1] = [rule[0], *rule[1] * (high - low - 1), rule[2]][
-                : high + 1 - low
-            ]
-        text = f" {step.text} " if rule else f"[ {step.text} ]"
-        canvas.write(cells, (low + high) // 2, text)
+        rule = _RULES.get(step.kind, "")
+        if rule and cell_len(step.text) + _BESIDE <= high - low:
+            cells[low : high + 1] = [rule[0], *rule[1] * (high - low - 1), rule[2]]
+            canvas.write(cells, (low + high) // 2, f" {step.text} ")
+        else:
+            canvas.write(cells, (low + high) // 2, f"[ {step.text} ]")
         yield cells
         return
     room = high - low - 1
@@ -833,6 +842,7 @@ _MARGIN = 16
 _ROW = 36
 _BOX = 26
 _PAD = 12
+_TOP = _MARGIN + _BOX
 
 
 def sequence_svg(diagram: SequenceDiagram) -> str:
@@ -847,21 +857,18 @@ def sequence_svg(diagram: SequenceDiagram) -> str:
     """
     sheet = _sheet(diagram)
     size = f'width="{sheet.width}" height="{sheet.height}"'
+    view = f'viewBox="0 0 {sheet.width} {sheet.height}"'
     people = ", ".join(diagram.participants)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="hookflash" role="img" {size}'
-        + f' viewBox="0 0 {sheet.width} {sheet.height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="hookflash" role="img" {size} {view}>',
         f"<title>{html.escape(f'Sequence diagram: {people}')}</title>",
         *_style(),
         f'<rect class="paper" {size}/>',
+        *_svg_lanes(sheet, diagram),
     ]
-    top = _MARGIN + _BOX
-    for lane, name in zip(sheet.lanes, diagram.participants, strict=True):
-        lines.append(f'<path class="lane" d="M{lane} {top}V{sheet.height - _MARGIN}"/>')
-        lines += _svg_box("name", lane, top - _BOX // 2, _pixels(name) + 2 * _PAD, name)
     shown = ""
     for number, step in enumerate(diagram.steps, 1):
-        y = top + _ROW * number
+        y = _TOP + _ROW * number
         time = f"{step.at_s:.3f} s"
         if time != shown:
             lines.append(f'<text class="time" x="{sheet.times}" y="{y + 4}">{time}</text>')
@@ -895,8 +902,7 @@ class _Sheet:
 def _sheet(diagram: SequenceDiagram) -> _Sheet:
     lanes = tuple(accumulate(_gaps(diagram, _pixels, pad=4 * _PAD), initial=0))
     boxes = [
-        (lane, _pixels(name) + 2 * _PAD)
-        for lane, name in zip(lanes, diagram.participants, strict=True)
+        (lane, _name_width(name)) for lane, name in zip(lanes, diagram.participants, strict=True)
     ]
     for step in diagram.steps:
         if isinstance(step, Note):
@@ -910,13 +916,24 @@ def _sheet(diagram: SequenceDiagram) -> _Sheet:
         lanes=tuple(lane + start for lane in lanes),
         times=times,
         width=start + right + _MARGIN,
-        height=2 * _MARGIN + _BOX + _ROW * (len(diagram.steps) + 1),
+        height=_TOP + _ROW * (len(diagram.steps) + 1) + _MARGIN,
     )
+
+
+def _name_width(name: str) -> int:
+    """How wide the box of a name is; bold letters are a tenth wider."""
+    return _pixels(name) * 11 // 10 + 2 * _PAD
 
 
 def _note_box(note: Note, low: int, high: int) -> tuple[int, int]:
     """The middle of a note's box, and its width."""
     return (low + high) // 2, max(_pixels(note.text), high - low) + 2 * _PAD
+
+
+def _svg_lanes(sheet: _Sheet, diagram: SequenceDiagram) -> Iterator[str]:
+    for lane, name in zip(sheet.lanes, diagram.participants, strict=True):
+        yield f'<path class="lane" d="M{lane} {_TOP}V{sheet.height - _MARGIN}"/>'
+        yield from _svg_box("name", lane, _TOP - _BOX // 2, _name_width(name), name)
 
 
 def _svg_step(sheet: _Sheet, diagram: SequenceDiagram, step: SequenceStep, y: int) -> Iterator[str]:

@@ -221,6 +221,8 @@ News: TypeAlias = Input | str
 
 REPEAT = "a repetition of what was known"
 LATE = "late news of a leg that is gone"
+CROSSED = "news of a join from before the two were parted"
+PARTED = "they were known to be apart"
 OVERTAKEN = "a timer that was overtaken by events"
 STRANGER = "about legs of another call"
 
@@ -276,6 +278,8 @@ def _parked(work: Work, event: LegParked) -> News:
         return REPEAT
     work.place(party, Place.PARKED)
     _leave_behind(work, (party.leg,))
+    if role is not Role.TARGET:
+        work.note(parted=True)
     return _PARKED[role]
 
 
@@ -287,9 +291,11 @@ def _joined(work: Work, event: LegsJoined) -> News:
         return LATE
     if first.peer == second.leg and second.peer == first.leg:
         return REPEAT
+    roles = frozenset((work.role_of(event.first), work.role_of(event.second)))
+    if _JOINED[roles] is Input.REUNITED and not work.transfer.parted:
+        return CROSSED
     if work.transfer.joining in ((event.first, event.second), (event.second, event.first)):
         work.note(joining=None)
-    roles = frozenset((work.role_of(event.first), work.role_of(event.second)))
     _leave_behind(work, (event.first, event.second))
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
         party = work.party_of(leg)
@@ -321,12 +327,14 @@ def _leave_behind(work: Work, legs: tuple[LegId, ...]) -> None:
 
 def _separated(work: Work, event: LegsSeparated) -> News:
     news = False
+    if {event.first, event.second} == {work.transfer.transferor.leg, work.transfer.transferee.leg}:
+        work.note(parted=True)
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
         party = work.party_of(leg)
         if party is not None and party.peer == peer:
             work.place(party, Place.MOVING)
             news = True
-    return Input.SEPARATED if news else REPEAT
+    return Input.SEPARATED if news else PARTED
 
 
 def _released(work: Work, event: LegsReleased) -> News:
@@ -479,7 +487,8 @@ class Rulebook:
         work = Work(transfer, event)
         news = _OBSERVERS[type(event)](work, event)
         if isinstance(news, str):
-            return Step(before=transfer, after=transfer, on=None, row=None, why=news, commands=())
+            learned = work.transfer if news is PARTED else transfer
+            return Step(before=transfer, after=learned, on=None, row=None, why=news, commands=())
         pair = (transfer.state, news)
         refusals = self.spec.refused_by_pair.get(pair, ())
         for refusal in refusals:

@@ -197,6 +197,9 @@ class Transfer:
     """How many more times a join may be ordered in this state."""
     sounds_left: int = 0
     """How many more times a sound that does not start may be tried."""
+    parted: bool = False
+    """Whether transferor and transferee are known to have been parted. Until then, news that they
+    are joined is from before: it has crossed our order to part them."""
     joining: tuple[LegId, LegId] | None = None
     """The two legs of the join that was ordered last, until it is proven or refused."""
     straggler: LegId | None = None

@@ -280,14 +280,16 @@ class _Reader:
                 "a transfer needs a target", where=path(self._where, place), mend='target = "2600"'
             )
         kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
-        return Deed(**{**deed, "kind": kind})
+        fields: dict[str, Any] = {**deed, "kind": kind}
+        return Deed(**fields)
 
     def _race(self) -> Race | None:
         race = self._document.get("race")
         if race is None:
             return None
         deeds = tuple(self._deed(d, "race", "deeds", i) for i, d in enumerate(race["deeds"]))
-        return Race(**{**race, "deeds": deeds})
+        fields: dict[str, Any] = {**race, "deeds": deeds}
+        return Race(**fields)
 
     def _account(self) -> Account:
         metaflows = self._document.get("metaflows")

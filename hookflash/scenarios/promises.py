@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.events import (
     CallEvent,
     CompleteRequested,
+    Kind,
     LegHungUp,
     LegId,
     LegParked,
@@ -24,9 +24,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
-
-if TYPE_CHECKING:
-    from hookflash.scenarios.run import Simulation
+from hookflash.scenarios.simulation import Simulation
 
 
 class Watch:
@@ -37,7 +35,10 @@ class Watch:
         self._heard: dict[str, list[str]] = {}
         self._broken: list[str] = []
         self._outcomes: Counter[str] = Counter()
-        self._begun: dict[str, float] = {}
+        self._begun: list[str] = []
+        self._pairs: dict[str, set[LegId]] = {}
+        self._given_up: dict[str, int] = {}
+        self._failed: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
         self._quiet_since: dict[LegId, float] = {}
         self._silence_limit_s = silence_limit_s
@@ -68,9 +69,22 @@ class Watch:
         if record.transfer is None:
             return
         if isinstance(record.event, TransferRequested) and record.row is not None:
-            self._begun[record.transfer] = record.at_s
+            self._begin(record.transfer, record.event)
+        if record.after is State.ENDING and record.before is not State.ENDING:
+            self._given_up[record.transfer] = record.number
         if record.outcome is not None:
             self._outcomes[record.transfer] += 1
+        if record.outcome is Outcome.FAILED:
+            self._failed[record.transfer] = self._given_up.get(record.transfer, record.number)
+
+    def _begin(self, transfer: str, request: TransferRequested) -> None:
+        record = self._simulation.switchboard.transfer(transfer)
+        self._begun.append(transfer)
+        self._pairs[transfer] = (
+            {record.transferor.leg, record.transferee.leg}
+            if record is not None and request.kind is not Kind.BLIND
+            else set()  # a blind transferor asked to leave
+        )
 
     def _joined(self, first: LegId, second: LegId) -> None:
         """Promise 5: no stranger on the line."""
@@ -146,18 +160,22 @@ class Watch:
 
     def _kept_apart(self) -> Iterator[str]:
         """Promise 4: if transferor and transferee both live, a takeback or failure joins them."""
-        records = self._simulation.records
-        for record in records:
-            if record.outcome is not Outcome.FAILED or record.before is not State.ENDING:
-                continue
-            mine = [r for r in records if r.transfer == record.transfer]
-            if any(isinstance(r.event, CompleteRequested) and r.row for r in mine):
-                continue  # it asked to leave
-            request = next(r.event for r in mine if isinstance(r.event, TransferRequested))
-            left = next(
-                (r for r in mine if isinstance(r.event, LegHungUp) and r.event.leg == request.leg),
-                None,
-            )
-            decided = next((r for r in mine if r.after is State.ENDING), record)
-            if request.kind.value != "blind" and (left is None or left.number > decided.number):
-                yield f"promise 4: {record.transfer} failed while transferor and transferee lived"
+        for transfer, failed_at in self._failed.items():
+            pair = self._pairs[transfer]
+            if pair and pair.isdisjoint(self._gone_before(transfer, failed_at)):
+                yield f"promise 4: {transfer} failed while transferor and transferee lived"
+
+    def _gone_before(self, transfer: str, number: int) -> set[LegId]:
+        """The legs that had left, or had asked to, when the transfer was given up."""
+        gone: set[LegId] = set()
+        for record in self._simulation.records:
+            if record.number > number:
+                break
+            match record.event:
+                case LegHungUp(leg=leg):
+                    gone.add(leg)
+                case CompleteRequested() if record.transfer == transfer and record.row:
+                    gone |= self._pairs[transfer]
+                case _:
+                    pass
+        return gone

@@ -122,9 +122,17 @@ HOLDING = (
     Row(
         state=S.HOLDING,
         on=Input.DEADLINE_PASSED,
+        given=given.transferee_gone,
+        to=S.ENDING,
+        then=(do.blame_transferee_left, do.decide_abandoned, do.end_everyone),
+        why="The transferee left, and of the transferor nothing is known: a clear end.",
+    ),
+    Row(
+        state=S.HOLDING,
+        on=Input.DEADLINE_PASSED,
         to=S.ENDING,
         then=(do.blame_split, do.decide_failed, do.end_everyone),
-        why="One of them left, and of the other nothing is known: a clear end.",
+        why="The transferor left, and of the transferee nothing is known: a clear end.",
     ),
 )
 

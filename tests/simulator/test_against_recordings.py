@@ -81,7 +81,7 @@ def say(switch: Switch, sent: str, names: dict[str, str]) -> None:
             reply = switch.setvar_multi(words[0], {words[1]: words[2]})
         case "uuid_setvar_multi":
             pairs = (pair.split("=", 1) for pair in words[1].split(";"))
-            reply = switch.setvar_multi(words[0], {name: value for name, value in pairs})
+            reply = switch.setvar_multi(words[0], dict(pairs))
         case "uuid_transfer":
             reply = switch.park_both(words[0])
         case "uuid_broadcast":
@@ -108,7 +108,7 @@ def simulate(told: Told, seed: int, until_s: float) -> list[CallEvent]:
     for number, behaviour in PHONES.items():
         world.add_phone(number, behaviour)
     names = told.names()
-    world.at(told.facts[0][0], partial(world.call, "1001", "1002"))
+    world.at(told.facts[0][0], lambda: world.call("1001", "1002") and None)
     for at_s, sent in told.sent:
         if "uuid_" in sent or "originate" in sent:
             world.at(at_s, partial(say, world.switch, sent, names))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from hookflash.backends.simulator.people import (
@@ -56,31 +57,25 @@ MUSIC = "local_stream://moh"
 every_seed = pytest.mark.parametrize("seed", range(8))
 
 
+SAID: dict[type[CallEvent], str] = {
+    LegCreated: "{leg} created {number}",
+    LegProgressed: "{leg} rings",
+    LegAnswered: "{leg} answered",
+    LegParked: "{leg} parked",
+    LegsJoined: "{first} joined {second}",
+    LegsSeparated: "{first} parted {second}",
+    SoundStarted: "{leg} plays {sound}",
+    SoundStopped: "{leg} stops {sound}",
+    DigitPressed: "{leg} presses {digit}",
+    LegHungUp: "{leg} hung up {cause}",
+}
+
+
 def short(event: CallEvent) -> str:
     """Write a fact in three words."""
-    match event:
-        case LegCreated(leg=leg, number=number):
-            return f"{leg} created {number}"
-        case LegProgressed(leg=leg, early_media=early):
-            return f"{leg} {'early' if early else 'rings'}"
-        case LegAnswered(leg=leg):
-            return f"{leg} answered"
-        case LegParked(leg=leg):
-            return f"{leg} parked"
-        case LegsJoined(first=first, second=second):
-            return f"{first} joined {second}"
-        case LegsSeparated(first=first, second=second):
-            return f"{first} parted {second}"
-        case SoundStarted(leg=leg, sound=sound):
-            return f"{leg} plays {sound}"
-        case SoundStopped(leg=leg, sound=sound):
-            return f"{leg} stops {sound}"
-        case DigitPressed(leg=leg, digit=digit):
-            return f"{leg} presses {digit}"
-        case LegHungUp(leg=leg, cause=cause):
-            return f"{leg} hung up {cause}"
-        case _:
-            pytest.fail(f"the switch does not say {event}")
+    if isinstance(event, LegProgressed) and event.early_media:
+        return f"{event.leg} early"
+    return SAID[type(event)].format(**attrs.asdict(event))
 
 
 class Lab:
@@ -568,16 +563,8 @@ def test_a_join_that_overtakes_another_measured(
     places: dict[str, Place | None],
 ) -> None:
     lab = three(seed)
-    finish = 0.0415  # so late that the first join has not been finished
-    for _ in range(20):
-        lab.ask("bridge", "A", "C")
-        if after_s < 0.02 or lab.switch.find("leg-1") is None:
-            break
-        lab.wait(after_s)
-        if "A joined C" not in lab.told:
-            break
-        pytest.fail(f"no join takes less than 40 ms, let alone {finish}")
-    lab.wait(0.0005)
+    lab.ask("bridge", "A", "C")
+    lab.wait(after_s)
     lab.ask("bridge", *second)
     assert lab.news() == told
     assert {leg: lab.place(leg) for leg in places} == places
@@ -742,7 +729,7 @@ def test_both_may_leave_at_once_measured() -> None:
 
 @every_seed
 def test_an_armed_second_leg_takes_the_rescue_as_recorded(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     lab.world.hang_up("leg-1")
     assert lab.news() == ["A hung up NORMAL_CLEARING", f"B stops {MUSIC}", "C joined B"]
     lab.world.hang_up("leg-2")
@@ -750,7 +737,7 @@ def test_an_armed_second_leg_takes_the_rescue_as_recorded(seed: int) -> None:
 
 
 def test_the_rescue_takes_some_forty_milliseconds_as_recorded() -> None:
-    lab = consultation(0, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(0, **ARMED)
     lab.world.hang_up("leg-1")
     assert "C joined B" not in lab.news(0.040)
     assert "C joined B" in lab.news(0.050)
@@ -758,7 +745,7 @@ def test_the_rescue_takes_some_forty_milliseconds_as_recorded() -> None:
 
 @every_seed
 def test_an_armed_second_leg_ends_if_there_is_nobody_to_rescue_measured(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     lab.world.hang_up("leg-2")
     lab.wait(0.3)
     lab.news()
@@ -768,7 +755,7 @@ def test_an_armed_second_leg_ends_if_there_is_nobody_to_rescue_measured(seed: in
 
 @every_seed
 def test_when_an_armed_second_leg_leaves_the_first_is_parked_measured(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     lab.world.hang_up("C")
     assert lab.news() == ["C hung up NORMAL_CLEARING", "A parked"]
 
@@ -793,27 +780,27 @@ def test_an_armed_first_leg_rescues_only_if_it_would_neither_park_nor_hang_up_me
 
 @every_seed
 def test_of_a_second_leg_the_arms_go_before_the_park_measured(seed: int) -> None:
-    lab = consultation(seed, **{**ARMED, **PARK}, exec_after_bridge_arg="leg-2")
+    lab = consultation(seed, **{**ARMED, **PARK})
     lab.world.hang_up("leg-1")
     assert lab.news()[-1] == "C joined B"
 
 
 @every_seed
 def test_the_trap_an_armed_leg_undoes_a_takeback_measured(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     assert lab.join("A", "B") == ["A hung up PICKED_OFF", f"B stops {MUSIC}", "C joined B"]
 
 
 @every_seed
 def test_disarmed_it_does_not_measured(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     lab.set("C", {**DISARM, "park_after_bridge": "true"})
     assert lab.join("A", "B") == ["C parked", "A parted C", f"B stops {MUSIC}", "A joined B"]
 
 
 @every_seed
 def test_an_armed_second_leg_that_is_fetched_itself_is_joined_measured(seed: int) -> None:
-    lab = consultation(seed, **ARMED, **{"exec_after_bridge_arg": "leg-2"})
+    lab = consultation(seed, **ARMED)
     assert lab.join("B", "C") == ["A parted C", "A parked", f"B stops {MUSIC}", "B joined C"]
 
 
@@ -846,10 +833,12 @@ def test_armed_so_it_hangs_up_whom_the_rescue_talks_with_measured(seed: int) -> 
     lab.set("C", {"execute_on_answer": "intercept leg-2"})
     lab.world.answer("C")
     assert lab.news() == ["C answered", "A hung up PICKED_OFF", "C joined B"]
+    voices = [(heard.sense, heard.what) for heard in lab.world.parties["1002"].heard]
+    assert voices == [(Sense.VOICE, "Alice"), (Sense.SILENCE, ""), (Sense.VOICE, "Carol")]
 
 
 def test_no_leg_rescues_itself() -> None:
-    lab = consultation(0, **ARMED, **{"exec_after_bridge_arg": "C"})
+    lab = consultation(0, **{**ARMED, "exec_after_bridge_arg": "C"})
     lab.world.hang_up("leg-1")
     assert lab.news() == ["A hung up NORMAL_CLEARING", "C hung up NORMAL_CLEARING"]
 
@@ -907,7 +896,9 @@ def test_a_sound_behind_a_short_one_waits_for_it_measured() -> None:
     for sound in ("one", "two", "three"):
         lab.switch.broadcast("leg-2", sound, lasts_s=0.4)
         lab.wait(0.11)
-    assert sorted(lab.news(3.0)) == [f"B {v} {s}" for v in ("plays", "stops") for s in ("one", "three", "two")]
+    assert sorted(lab.news(3.0)) == [
+        f"B {v} {s}" for v in ("plays", "stops") for s in ("one", "three", "two")
+    ]
 
 
 @every_seed
@@ -977,19 +968,24 @@ def test_a_ringing_phone_presses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terminators", "digits", "stops"),
-    [(None, "*", True), (None, "1", False), ("none", "*", False), ("0#", "#", True)],
+    ("terminators", "digit", "stops"),
+    [
+        (None, "*", [f"B stops {MUSIC}"]),
+        (None, "1", []),
+        ("none", "*", []),
+        ("0#", "#", [f"B stops {MUSIC}"]),
+    ],
 )
 def test_a_terminator_stops_the_sound_measured(
-    terminators: str | None, digits: str, stops: bool
+    terminators: str | None, digit: str, stops: list[str]
 ) -> None:
     lab = Lab()
     if terminators is not None:
         lab.set("B", {"playback_terminators": terminators})
     lab.ask("broadcast", "B", MUSIC)
     lab.news()
-    lab.world.press("leg-2", digits)
-    assert lab.news() == [f"B presses {digits}", *([f"B stops {MUSIC}"] * stops)]
+    lab.world.press("leg-2", digit)
+    assert lab.news() == [f"B presses {digit}", *stops]
 
 
 def test_variables_die_with_their_leg() -> None:

@@ -130,7 +130,7 @@ class Dialect:
         limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
         variables = {**_DIALLED, "originate_timeout": str(limit_s)}
         if command.rescue is not None:
-            variables["execute_on_answer"] = f"intercept {command.rescue}"
+            variables |= _answering_with(command.rescue)
         return self._switch.originate(
             command.leg,
             command.target,
@@ -151,9 +151,7 @@ class Dialect:
         return reply
 
     def _arm(self, command: Arm) -> str:
-        return self._switch.setvar_multi(
-            command.leg, {"execute_on_answer": f"intercept {command.rescue}"}
-        )
+        return self._switch.setvar_multi(command.leg, _answering_with(command.rescue))
 
     def _release(self, command: Release) -> str:
         for leg in (command.first, command.second):
@@ -180,6 +178,18 @@ def tone_length_s(tone: str) -> float | None:
     if times < 0:
         return None
     return sum(parts) / 1000 * times if parts else _FILE_S
+
+
+def _answering_with(rescue: LegId) -> dict[str, str]:
+    """Add the failsafe: when it answers, the leg takes `rescue` by itself, as an ordinary call.
+
+    Without the last two the target would be parked, and forgotten, when the rescued one leaves.
+    """
+    return {
+        "execute_on_answer": f"intercept {rescue}",
+        "park_after_bridge": "false",
+        "hangup_after_bridge": "true",
+    }
 
 
 def _armed(variables: dict[str, str], rescue: LegId) -> dict[str, str]:

@@ -207,7 +207,7 @@ class EventLine:
         self._dice = random.Random(f"events {faults.seed}")
         self._socket_s = 0.0
         """Until when the socket is taken by what was sent before."""
-        self._legs_s: dict[LegId, float] = {}
+        self.legs_s: dict[LegId, float] = {}
         """Until when each leg's facts are."""
 
     def send(self, event: CallEvent) -> None:
@@ -219,16 +219,16 @@ class EventLine:
         if faults.reorder and dice.random() < faults.reorder:
             arrives_s += dice.uniform(0.0, HOLD_BACK_S)
         for leg in legs:
-            arrives_s = max(arrives_s, self._legs_s.get(leg, 0.0))
+            arrives_s = max(arrives_s, self.legs_s.get(leg, 0.0))
         self._at(arrives_s, lambda: self._deliver(event))
         if faults.duplicate and dice.random() < faults.duplicate:
             arrives_s += dice.uniform(0.0, REPEAT_S)
             self._at(arrives_s, lambda: self._deliver(event))
         for leg in legs:
-            self._legs_s[leg] = arrives_s
-        if len(self._legs_s) > _MANY_LEGS:
+            self.legs_s[leg] = arrives_s
+        if len(self.legs_s) > _MANY_LEGS:
             now_s = self._now()
-            self._legs_s = {leg: at_s for leg, at_s in self._legs_s.items() if at_s > now_s}
+            self.legs_s = {leg: at_s for leg, at_s in self.legs_s.items() if at_s > now_s}
 
 
 def legs_of(event: CallEvent) -> tuple[LegId, ...]:

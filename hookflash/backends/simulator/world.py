@@ -175,10 +175,11 @@ class World:
             False if it was cut short.
         """
         horizon_s = float("inf") if until_s is None else until_s
+        heap, undelivered, step = self._heap, self._undelivered, self.step
         for _ in range(max_steps):
-            if not self._undelivered and (not self._heap or self._heap[0][0] > horizon_s):
+            if not undelivered and (not heap or heap[0][0] > horizon_s):
                 break
-            self.step()
+            step()
         else:
             return False
         if until_s is not None:

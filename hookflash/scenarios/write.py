@@ -1,0 +1,80 @@
+"""A scenario as the file that replays it: what a failed search leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import tomli_w
+
+from hookflash.backends.simulator.people import (
+    Answers,
+    AnswersAndLeaves,
+    Behaviour,
+    Busy,
+    EarlyMedia,
+    Manual,
+    NeverAnswers,
+    Refuses,
+    Unreachable,
+)
+from hookflash.events import Kind
+from hookflash.fsm.transfer import Policy
+from hookflash.scenarios.format import Deed, PartyPlan, Scenario
+
+_PHONES: dict[type[Behaviour], str] = {
+    Answers: "answers",
+    Busy: "busy",
+    Refuses: "refuses",
+    NeverAnswers: "never_answers",
+    Unreachable: "unreachable",
+    EarlyMedia: "early_media",
+    AnswersAndLeaves: "leaves",
+    Manual: "manual",
+}
+
+
+def scenario_text(scenario: Scenario) -> str:
+    """Write a scenario as TOML: its deeds, policy and faults, with nothing expected but promises.
+
+    Reading it again gives the same run.
+    """
+    document: dict[str, Any] = {
+        "title": scenario.title,
+        "seed": scenario.seed,
+        "faults": str(scenario.faults),
+        "parties": {party.name: _party(party) for party in scenario.parties},
+        "calls": [{"from": caller, "to": called} for caller, called in scenario.calls],
+        "policy": _policy(scenario.account.policy),
+        "metaflows": scenario.account.metaflows.to_document(),
+        "do": [_deed(deed) for deed in scenario.deeds],
+        "expect": {"within_s": scenario.expect.within_s},
+    }
+    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
+
+
+def _party(party: PartyPlan) -> dict[str, Any]:
+    plan = attrs.asdict(party.behaviour)
+    phone = _PHONES[type(party.behaviour)]
+    account = {"account": party.account} if party.account else {}
+    return {"number": party.number, "phone": phone, **plan, **account}
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    """What differs from the defaults."""
+    return {
+        field.name: getattr(policy, field.name)
+        for field in attrs.fields(Policy)
+        if getattr(policy, field.name) != field.default
+    }
+
+
+def _deed(deed: Deed) -> dict[str, Any]:
+    written: dict[str, Any] = {"who": deed.who}
+    for field in attrs.fields(Deed)[1:]:
+        value = getattr(deed, field.name)
+        if value != field.default:
+            written[field.name] = value.value if isinstance(value, Kind) else value
+    if deed.asks == "transfer":
+        written["kind"] = deed.kind.value
+    return written
