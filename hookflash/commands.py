@@ -99,6 +99,9 @@ class Join:
 
     first: str
     second: str
+    attempt: int = 1
+    """Which join of its transfer this is: so that the failure of an old one is known from the
+    failure of the one that counts."""
     afterwards: Afterwards
     """What becomes of the one when the other leaves."""
     rescue: str | None = None

@@ -127,6 +127,7 @@ def nameless(transfer: Transfer) -> Transfer:
         deadline="deadline" if transfer.deadline else None,
         sound_timer="sound" if transfer.sound_timer else None,
         timers_set=0,
+        joins_ordered=0,
         cause=None,
     )
 
@@ -185,7 +186,9 @@ def _failures(record: Transfer) -> Iterator[Event]:
     yield CommandFailed(command=PlayTone(leg=a, tone=""), reason="-ERR")
     if record.joining:
         one, other = record.joining
-        join = Join(first=one, second=other, afterwards=Afterwards.END)
+        join = Join(
+            first=one, second=other, attempt=record.joins_ordered, afterwards=Afterwards.END
+        )
         yield CommandFailed(command=join, reason="-ERR")
 
 

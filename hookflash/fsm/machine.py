@@ -280,6 +280,8 @@ def _parked(work: Work, event: LegParked) -> News:
     _leave_behind(work, (party.leg,))
     if role is not Role.TARGET:
         work.note(parted=True)
+    if event.leg == work.transfer.straggler:
+        work.note(straggler=None)
     return _PARKED[role]
 
 
@@ -296,6 +298,10 @@ def _joined(work: Work, event: LegsJoined) -> News:
         return CROSSED
     if work.transfer.joining in ((event.first, event.second), (event.second, event.first)):
         work.note(joining=None)
+    if work.transfer.straggler in (event.first, event.second):
+        work.note(straggler=None)
+    if _JOINED[roles] is not Input.CONSULTED:
+        work.note(armed=False)
     _leave_behind(work, (event.first, event.second))
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
         party = work.party_of(leg)
@@ -387,8 +393,8 @@ def _failed(work: Work, event: CommandFailed) -> News:
             return Input.SPLIT_FAILED
         case Dial():
             return Input.DIAL_FAILED
-        case Join(first=first, second=second):
-            if (first, second) != work.transfer.joining:
+        case Join(attempt=attempt):
+            if work.transfer.joining is None or attempt != work.transfer.joins_ordered:
                 return "the failure of a join that another has replaced"
             work.note(joining=None)
             return Input.JOIN_FAILED

@@ -111,6 +111,8 @@ class Policy:
     join_attempts: int = 5
     """How often a join is ordered before it is given up. Two people who could talk are not dropped
     for one lost order; a switch that loses five is not joining anybody."""
+    rescue_timeout_s: float = 1.0
+    """How long the switch's own failsafe may take. A switch needs 42 ms."""
     hangup_timeout_s: float = 5.0
     """How long a hang-up may take before it is ordered again."""
     hold_limit_s: float = 1800.0
@@ -202,6 +204,8 @@ class Transfer:
     are joined is from before: it has crossed our order to part them."""
     joining: tuple[LegId, LegId] | None = None
     """The two legs of the join that was ordered last, until it is proven or refused."""
+    joins_ordered: int = 0
+    """How many joins this transfer has ordered."""
     straggler: LegId | None = None
     """The second leg of a join whose first died in it: nobody tells it what to do next."""
     armed: bool = False

@@ -145,6 +145,7 @@ def _join(
         Join(
             first=first,
             second=second,
+            attempt=t.joins_ordered + 1,
             afterwards=afterwards,
             rescue=rescue,
             disarm=t.target.leg if t.armed and t.target.lives else None,
@@ -156,8 +157,9 @@ def _join(
     work.note(
         joins_left=t.joins_left - 1,
         joining=(first, second),
+        joins_ordered=t.joins_ordered + 1,
         straggler=None,
-        armed=rescue is not None,
+        armed=t.armed or rescue is not None,  # disarmed when that is proven, and not before
     )
 
 
@@ -205,20 +207,34 @@ def hand_over_if_due(work: Work) -> None:
 def fetch_straggler(work: Work) -> None:
     """Park whoever was to be joined with somebody that has died in the join.
 
-    The switch leaves it where it is, neither parked nor joined, and says nothing.
+    The switch leaves it where it is, neither parked nor joined, and says nothing. But an armed
+    target may be taking the transferee at this very moment: then wait a little, for to park it now
+    would part the two.
     """
     t = work.transfer
     party = work.party_of(t.straggler) if t.straggler else None
-    if party is not None and party.lives:
+    if party is t.transferee and t.armed and t.target.lives:
+        work.set_deadline(t.policy.rescue_timeout_s)
+    elif party is not None and party.lives:
         work.order(Park(leg=party.leg))
-    work.note(straggler=None)
+        work.note(straggler=None)
+
+
+def expect_join_soon(work: Work) -> None:
+    """A leg is parked while it is to be joined.
+
+    As a rule it was on its way into the park when the join was ordered, and will be joined next;
+    now and then the join fell through. A second join on the heels of the first would kill the
+    second leg (measured: 20 to 40 ms after it), so wait a little, then try again.
+    """
+    if work.transfer.joining is not None:
+        work.set_deadline(work.transfer.policy.rescue_timeout_s)
 
 
 def release(work: Work) -> None:
     """Make transferor and target, who talk, an ordinary call."""
     t = work.transfer
     work.order(Release(first=t.transferor.leg, second=t.target.leg))
-    work.note(armed=False)
     wait_for_join(work)
 
 

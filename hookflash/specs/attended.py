@@ -522,6 +522,16 @@ ABANDONED = (
         )
         for on in (Input.TARGET_PARKED, Input.TRANSFEROR_PARKED)
     ),
+    *(
+        Row(
+            state=S.ABANDONED,
+            on=on,
+            to=S.ABANDONED,
+            then=(do.expect_join_soon,),
+            why="It stands alone, and the other doesn't yet; or the join is under way.",
+        )
+        for on in (Input.TARGET_PARKED, Input.TRANSFEROR_PARKED)
+    ),
     Row(
         state=S.ABANDONED,
         on=Input.CONSULTED,
@@ -654,7 +664,13 @@ IGNORED = (
     *end.reunion_ignored(S.FAILED_RECONNECT, with_target=True),
     *ignore(
         [S.ABANDONED],
-        [Input.TARGET_CREATED, Input.TARGET_RANG, *end.PARKED, Input.SEPARATED, Input.RELEASED],
+        [
+            Input.TARGET_CREATED,
+            Input.TARGET_RANG,
+            Input.TRANSFEREE_PARKED,
+            Input.SEPARATED,
+            Input.RELEASED,
+        ],
         "The target is being called, or joined.",
     ),
     *ignore(

@@ -178,6 +178,16 @@ COMPLETING_ROWS = (
         )
         for on in (Input.TARGET_PARKED, Input.TRANSFEREE_PARKED, Input.CONSULTED)
     ),
+    *(
+        Row(
+            state=State.COMPLETING,
+            on=on,
+            to=State.COMPLETING,
+            then=(do.expect_join_soon,),
+            why="It stands alone, and the other doesn't yet; or the join is under way.",
+        )
+        for on in (Input.TARGET_PARKED, Input.TRANSFEREE_PARKED)
+    ),
     Row(
         state=State.COMPLETING,
         on=Input.JOIN_FAILED,
@@ -235,7 +245,7 @@ def completing_without_transferor() -> tuple[Row, ...]:
 COMPLETING_IGNORED = (
     *ignore(
         [State.COMPLETING],
-        [*PARKED, Input.CONSULTED],
+        [Input.TRANSFEROR_PARKED, Input.CONSULTED],
         "Not both of those who are to be joined stand somewhere yet.",
     ),
     *ignore(
@@ -332,13 +342,16 @@ PARTIAL_IGNORED = (
 )
 
 
-def reunion_rows(state: State, decide: Action, *, with_target: bool) -> tuple[Row, ...]:
+def reunion_rows(
+    state: State, decide: Action, *, with_target: bool, early: bool = True
+) -> tuple[Row, ...]:
     """Transferor and transferee are to be joined again, and the target's leg is to end.
 
     Args:
         state: `takeback` or `failed_reconnect`.
         decide: what it means when they are.
         with_target: whether a target may be there; a hold has none.
+        early: whether it may begin before both stand somewhere, so that no join is ordered yet.
     """
     pair = (
         *(
@@ -349,6 +362,17 @@ def reunion_rows(state: State, decide: Action, *, with_target: bool) -> tuple[Ro
                 to=state,
                 then=(do.reunite,),
                 why="Both stand somewhere now: join them.",
+            )
+            for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
+            if early
+        ),
+        *(
+            Row(
+                state=state,
+                on=on,
+                to=state,
+                then=(do.expect_join_soon,),
+                why="It stands alone, and the other doesn't yet; or the join is under way.",
             )
             for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
         ),
@@ -484,7 +508,7 @@ def reunion_ignored(state: State, *, with_target: bool) -> tuple[Ignored, ...]:
     return (
         *ignore(
             [state],
-            [*PARKED, *((Input.CONSULTED, Input.TARGET_HUNG_UP) if with_target else ())],
+            [Input.TARGET_PARKED, *((Input.CONSULTED, Input.TARGET_HUNG_UP) if with_target else ())],
             "Not both of those who are to be joined stand somewhere yet.",
         ),
         *ignore([state], absent, "There is no target here."),

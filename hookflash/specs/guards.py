@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hookflash.fsm.machine import Work
-from hookflash.fsm.transfer import Choice, Party, Place
+from hookflash.fsm.transfer import Choice, Party, Place, Transfer
 
 
 def both_parked(work: Work) -> bool:
@@ -86,6 +86,11 @@ def _can_be_joined(one: Party, other: Party) -> bool:
     return one.settled and other.settled and not _joined(one, other)
 
 
+def _may_join(transfer: Transfer) -> bool:
+    """Whether a join may be ordered: there are attempts left, and none is under way."""
+    return transfer.joins_left > 0 and transfer.joining is None
+
+
 def reunited(work: Work) -> bool:
     """Transferor and transferee hear each other."""
     return _joined(work.transfer.transferor, work.transfer.transferee)
@@ -136,19 +141,19 @@ def goodbye_due(work: Work) -> bool:
 def reunion_due(work: Work) -> bool:
     """Transferor and transferee both stand somewhere, but not together."""
     t = work.transfer
-    return t.joins_left > 0 and _can_be_joined(t.transferor, t.transferee)
+    return _may_join(t) and _can_be_joined(t.transferor, t.transferee)
 
 
 def consultation_due(work: Work) -> bool:
     """Transferor and target both stand somewhere, but not together."""
     t = work.transfer
-    return t.joins_left > 0 and _can_be_joined(t.transferor, t.target)
+    return _may_join(t) and _can_be_joined(t.transferor, t.target)
 
 
 def handover_due(work: Work) -> bool:
     """Transferee and target both stand somewhere, but not together."""
     t = work.transfer
-    return t.joins_left > 0 and _can_be_joined(t.transferee, t.target)
+    return _may_join(t) and _can_be_joined(t.transferee, t.target)
 
 
 def joins_left(work: Work) -> bool:
