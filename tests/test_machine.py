@@ -38,7 +38,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm.machine import LATE, OVERTAKEN, REPEAT, STRANGER, NoTransition, Rulebook, Work
+from hookflash.fsm.machine import LATE, OVERTAKEN, PARTED, REPEAT, STRANGER, NoTransition, Rulebook, Work
 from hookflash.fsm.spec import Input, Spec
 from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
 from hookflash.specs.attended import ATTENDED
@@ -173,7 +173,7 @@ def test_a_sound_that_breaks_off_is_looked_after() -> None:
     ("events", "event", "why"),
     [
         (DIALING, LegParked(leg="a"), REPEAT),
-        (DIALING, LegsSeparated(first="a", second="b"), REPEAT),
+        (DIALING, LegsSeparated(first="a", second="b"), PARTED),
         (DIALING, LegProgressed(leg="a"), REPEAT),
         (CONSULTING, LegAnswered(leg="c"), REPEAT),
         (CONSULTING, LegsJoined(first="a", second="c"), REPEAT),

@@ -1,0 +1,223 @@
+"""The engine on a simulated switch, under trio's mock clock: no test waits for real time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
+from hookflash.backends.simulator.world import World
+from hookflash.commands import SwitchCommand
+from hookflash.engine import engine as engine_module
+from hookflash.engine.engine import Engine, FellBehind, open_engine
+from hookflash.errors import BackendClosed, NotFound, RequestRefused
+from hookflash.events import CallEvent, Kind, LegId, LegsJoined
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.testing import check_backend
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+@asynccontextmanager
+async def calls(**phones: object) -> AsyncIterator[tuple[SimulatedBackend, Engine]]:
+    world = World(seed=1)
+    world.add_phone("2600", Answers(), "carol")
+    world.add_phone("2602", Busy(), "busy")
+    world.add_phone("2601", NeverAnswers(), "never")
+    async with open_simulator(world=world) as backend, open_engine(backend) as engine:
+        yield backend, engine
+
+
+async def test_a_transfer_from_request_to_outcome(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, bob = await backend.call("1001", "1002")
+        follower = engine.follow()
+        transfer = await engine.transfer(alice, "2600")
+        assert transfer.transfer is not None
+        states: list[State] = []
+        async for record in follower:
+            if record.after is not None and record.after not in states[-1:]:
+                states.append(record.after)
+            if isinstance(record.event, LegsJoined) and record.after is State.CONSULTING:
+                backend.world.hang_up(alice)
+                backend.nudge()
+            if record.outcome is not None:
+                break
+        result = await transfer.outcome()
+        assert result.outcome is Outcome.TRANSFERRED
+        assert states == [
+            State.HOLDING,
+            State.DIALING,
+            State.CONSULTING,
+            State.COMPLETING,
+            State.IDLE,
+        ]
+        assert transfer.transfer is None
+        assert engine.transfers() == ()
+        assert {line.leg for line in engine.lines()} == {bob, f"{transfer.id}-target"}
+
+
+async def test_by_digits(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        async with engine.follow() as follower:
+            backend.world.press(alice, "*22602", gap_s=0.3)
+            backend.nudge()
+            async for record in follower:
+                if record.outcome is not None:
+                    break
+        assert record.outcome is Outcome.RECONNECTED
+        assert record.cause == "USER_BUSY"
+
+
+async def test_take_back_and_complete(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, bob = await backend.call("1001", "1002")
+        first = await engine.transfer(alice, "2601")
+        await trio.sleep(1)
+        await first.take_back()
+        assert (await first.outcome()).outcome is Outcome.TAKEN_BACK
+        second = await engine.transfer(bob, "2600", kind=Kind.ATTENDED)
+        with pytest.raises(RequestRefused, match="not being called yet"):
+            await second.complete()
+        await trio.sleep(5)
+        await second.complete()
+        assert (await second.outcome()).outcome is Outcome.TRANSFERRED
+
+
+async def test_refusals(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        with pytest.raises(NotFound):
+            await engine.transfer("nobody", "2600")
+        with pytest.raises(RequestRefused, match="already in this call"):
+            await engine.transfer(alice, "1002")
+        with pytest.raises(RequestRefused, match="the target may have only"):
+            await engine.transfer(alice, "26\n00")
+        assert engine.transfers() == ()
+        transfer = await engine.transfer(alice, "2601", transfer="mine")
+        with pytest.raises(RequestRefused, match="already a transfer with this id"):
+            await engine.transfer(alice, "2600", transfer="mine")
+        with pytest.raises(RequestRefused, match="already running"):
+            await engine.transfer(alice, "2600")
+        assert transfer.transfer is not None
+        with pytest.raises(RequestRefused, match="no such call"):
+            await engine.hang_up("nobody")
+        await engine.hang_up(alice)
+
+
+async def test_followers(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "FOLLOWER_BUFFER", 3)
+    async with calls() as (backend, engine):
+        slow = engine.follow()
+        closed = engine.follow()
+        closed.close()
+        only = engine.follow("mine")
+        alice, _bob = await backend.call("1001", "1002")
+        transfer = await engine.transfer(alice, "2602", transfer="mine")
+        first = await only.__anext__()
+        assert first.transfer == "mine"
+        await transfer.outcome()
+        with pytest.raises(FellBehind):
+            async for _record in slow:
+                pass
+        assert [record async for record in closed] == []
+
+
+async def test_a_backend_that_ends_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        follower = engine.follow()
+        backend.close()
+        assert [record async for record in follower] == []
+        with pytest.raises(BackendClosed):
+            await engine.transfer(alice, "2600")
+
+
+@attrs.define
+class Broken:
+    """A backend whose line to the switch is lost for good."""
+
+    reason: str = "the line is dead"
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        await trio.sleep(1)
+        raise BackendClosed(self.reason)
+        yield
+
+    async def perform(self, command: SwitchCommand) -> None:
+        raise BackendClosed(self.reason)
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        raise BackendClosed(self.reason)
+
+
+async def test_a_line_that_is_lost_is_told_to_whoever_asks(autojump_clock: MockClock) -> None:
+    async with open_engine(Broken()) as engine:
+        await trio.sleep(2)
+        with pytest.raises(BackendClosed, match="the line is dead"):
+            await engine.hang_up("anybody")
+
+
+class _Lab:
+    """The simulator, as the conformance check wants it."""
+
+    answering, busy, never, music = "2600", "2602", "2601", "local_stream://moh"
+
+    def __init__(self, backend: SimulatedBackend) -> None:
+        self.backend = backend
+
+    async def call(self) -> tuple[LegId, LegId]:
+        return await self.backend.call("1001", "1002")
+
+    async def hang_up(self, leg: LegId) -> None:
+        self.backend.world.hang_up(leg)
+        self.backend.nudge()
+
+    async def press(self, leg: LegId, digit: str) -> None:
+        self.backend.world.press(leg, digit)
+        self.backend.nudge()
+
+
+@asynccontextmanager
+async def _open_lab() -> AsyncIterator[_Lab]:
+    world = World(seed=1)
+    world.add_phone("2600", Answers(), "carol")
+    world.add_phone("2602", Busy(), "busy")
+    world.add_phone("2601", NeverAnswers(), "never")
+    async with open_simulator(world=world) as backend:
+        yield _Lab(backend)
+
+
+async def test_the_simulator_keeps_every_promise_of_a_backend(autojump_clock: MockClock) -> None:
+    await check_backend(_open_lab)
+
+
+class _Deaf(_Lab):
+    """A backend that forgets to tell of keys."""
+
+    async def press(self, leg: LegId, digit: str) -> None:
+        pass
+
+
+@asynccontextmanager
+async def _open_deaf_lab() -> AsyncIterator[_Lab]:
+    async with _open_lab() as lab:
+        yield _Deaf(lab.backend)
+
+
+async def test_a_broken_promise_is_named(autojump_clock: MockClock) -> None:
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(AssertionError, match="keys are told on their leg"), flatten_subgroups=True
+    ):
+        await check_backend(_open_deaf_lab)
