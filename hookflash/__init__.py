@@ -1,1 +1,126 @@
-"""hookflash: attended transfer for any phone."""
+"""hookflash: attended transfer for any phone.
+
+What stands here is what is promised: whatever you import from `hookflash` itself keeps its meaning
+until the changelog says otherwise. Three modules are part of the promise as they are:
+`hookflash.events` and `hookflash.commands` (the words of a backend), and `hookflash.testing` (the
+check that a backend keeps its promises).
+
+A name is fetched from its module when it is first used, so that ``import hookflash`` costs nothing,
+and the pure core can be imported without trio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hookflash.backends.base import Backend, LegSnapshot
+    from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+    from hookflash.backends.simulator.faults import Faults, parse_faults
+    from hookflash.engine.engine import (
+        Engine,
+        FellBehind,
+        Follower,
+        Result,
+        TransferHandle,
+        open_engine,
+    )
+    from hookflash.engine.record import Record
+    from hookflash.engine.switchboard import Account, Line
+    from hookflash.errors import (
+        BackendClosed,
+        BackendError,
+        HookflashError,
+        InputError,
+        InternalError,
+        NotFound,
+        RequestRefused,
+        SpecError,
+    )
+    from hookflash.events import Kind
+    from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State, Transfer
+    from hookflash.specs.metaflows import Metaflows, parse_metaflows
+
+    __version__: str
+
+__all__ = [
+    "Account",
+    "Backend",
+    "BackendClosed",
+    "BackendError",
+    "Choice",
+    "Engine",
+    "Faults",
+    "FellBehind",
+    "Follower",
+    "HookflashError",
+    "InputError",
+    "InternalError",
+    "Kind",
+    "LegSnapshot",
+    "Line",
+    "Metaflows",
+    "NotFound",
+    "Outcome",
+    "PartialSound",
+    "Policy",
+    "Record",
+    "RequestRefused",
+    "Result",
+    "SimulatedBackend",
+    "SpecError",
+    "State",
+    "Transfer",
+    "TransferHandle",
+    "__version__",
+    "open_engine",
+    "open_simulator",
+    "parse_faults",
+    "parse_metaflows",
+]
+
+_NAMES_OF: Mapping[str, str] = {
+    "backends.base": "Backend LegSnapshot",
+    "backends.simulator.backend": "SimulatedBackend open_simulator",
+    "backends.simulator.faults": "Faults parse_faults",
+    "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
+    "engine.record": "Record",
+    "engine.switchboard": "Account Line",
+    "errors": "BackendClosed BackendError HookflashError InputError InternalError NotFound "
+    "RequestRefused SpecError",
+    "events": "Kind",
+    "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
+    "specs.metaflows": "Metaflows parse_metaflows",
+}
+"""The same as the imports above, for those who run the program instead of reading it."""
+
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # else a type checker would believe in any name at all
+
+    def __getattr__(name: str) -> object:
+        """Fetch a public name from its module, once."""
+        if name == "__version__":
+            value: object = _version()
+        elif name in _MODULE_OF:
+            value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - it is slow
+
+    try:
+        return version(__name__)
+    except PackageNotFoundError:
+        return "0+unknown"  # a copy of the sources that was never installed

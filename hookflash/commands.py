@@ -105,12 +105,12 @@ class Join:
     afterwards: Afterwards
     """What becomes of the one when the other leaves."""
     rescue: str | None = None
-    """With `afterwards` PARK: when `first` leaves, the switch itself joins `second` with this
-    leg, whether or not anybody is there to tell it so (the failsafe)."""
-    disarm: str | None = None
-    """A leg that carries a failsafe from an earlier join, which must be gone *before* this join:
-    else the switch would take the transferee away in the very moment of a takeback. One command,
-    so that the one can't be lost without the other."""
+    """With `afterwards` PARK: when either of the two leaves, the switch itself joins the other with
+    this leg, whether or not anybody is there to tell it so (the failsafe)."""
+    disarm: tuple[str, ...] = ()
+    """Legs that carry a failsafe from an earlier join, which must be gone *before* this join: else
+    the switch would take the transferee away in the very moment of a takeback. One command, so
+    that the one can't be lost without the other."""
 
 
 @attrs.frozen(kw_only=True)

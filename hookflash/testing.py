@@ -259,7 +259,7 @@ async def _taking_out_of_a_bridge(observer: _Observer) -> None:
     await observer.joined(first, target, "Join joins")
     await trio.sleep(0.5)
     await observer.perform(
-        Join(first=first, second=second, attempt=2, afterwards=Afterwards.END, disarm=target)
+        Join(first=first, second=second, attempt=2, afterwards=Afterwards.END, disarm=(first, target))
     )
     await observer.joined(first, second, "Join takes a leg out of a bridge, failsafe and all")
     await observer.perform(HangUp(leg=target))

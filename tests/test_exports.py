@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
-from importlib.metadata import entry_points, version
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
 
@@ -46,7 +49,85 @@ def test_the_public_surface_is_decided_in_one_place() -> None:
     assert set(public_names(hookflash)) == PUBLIC
 
 
-PUBLIC: set[str] = set()  # hookflash.__all__
+PUBLIC = {
+    "Account",
+    "Backend",
+    "BackendClosed",
+    "BackendError",
+    "Choice",
+    "Engine",
+    "Faults",
+    "FellBehind",
+    "Follower",
+    "HookflashError",
+    "InputError",
+    "InternalError",
+    "Kind",
+    "LegSnapshot",
+    "Line",
+    "Metaflows",
+    "NotFound",
+    "Outcome",
+    "PartialSound",
+    "Policy",
+    "Record",
+    "RequestRefused",
+    "Result",
+    "SimulatedBackend",
+    "SpecError",
+    "State",
+    "Transfer",
+    "TransferHandle",
+    "__version__",
+    "open_engine",
+    "open_simulator",
+    "parse_faults",
+    "parse_metaflows",
+}
+
+
+def test_the_type_checker_sees_what_the_program_gets() -> None:
+    """The imports that only a type checker reads name the modules that a name comes from."""
+    tree = ast.parse((HOME / "__init__.py").read_text(encoding="utf-8"))
+    imported = {
+        alias.name: (node.module or "").removeprefix("hookflash.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hookflash.")
+        for alias in node.names
+    }
+    assert imported == vars(hookflash)["_MODULE_OF"]
+    assert set(imported) | {"__version__"} == PUBLIC
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    name = "Nonsense"
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        getattr(hookflash, name)
+    assert set(dir(hookflash)) >= PUBLIC
+
+
+def test_a_copy_that_was_never_installed_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_found(_name: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("importlib.metadata.version", not_found)
+    assert vars(hookflash)["_version"]() == "0+unknown"
+
+
+def test_importing_hookflash_costs_nothing() -> None:
+    """Neither the package nor its pure core starts up trio, jsonschema or the simulator."""
+    program = (
+        "import sys, hookflash, hookflash.events, hookflash.fsm.transfer;"
+        "print(*{m.partition('.')[0] for m in sys.modules} & {'trio', 'jsonschema', 'rich'})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=HOME.parent,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout.split() == []
 
 
 def test_the_command_is_installed() -> None:

@@ -38,7 +38,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm.machine import LATE, OVERTAKEN, PARTED, REPEAT, STRANGER, NoTransition, Rulebook, Work
+from hookflash.fsm.machine import APART, LATE, OVERTAKEN, REPEAT, STRANGER, NoTransition, Rulebook, Work
 from hookflash.fsm.spec import Input, Spec
 from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
 from hookflash.specs.attended import ATTENDED
@@ -95,7 +95,7 @@ def test_a_whole_transfer() -> None:
     t = after(*CONSULTING, LegHungUp(leg="a"))
     assert t.state is State.COMPLETING
     assert ordered(t, LegParked(leg="c")) == [
-        Join(first="b", second="c", attempt=2, afterwards=Afterwards.END, disarm="c")
+        Join(first="b", second="c", attempt=2, afterwards=Afterwards.END, disarm=("c",))
     ]
     t = after(LegParked(leg="c"), LegsJoined(first="b", second="c"), begin=t)
     assert (t.state, t.outcome, t.over) == (State.IDLE, Outcome.TRANSFERRED, True)
@@ -123,7 +123,7 @@ def test_who_leaves_early_leaves_a_failsafe() -> None:
 def test_a_takeback_disarms_in_the_same_breath_and_dismisses_only_when_it_is_done() -> None:
     t = after(*CONSULTING)
     assert ordered(t, TakebackRequested(transfer="t1")) == [
-        Join(first="a", second="b", attempt=2, afterwards=Afterwards.END, disarm="c")
+        Join(first="a", second="b", attempt=2, afterwards=Afterwards.END, disarm=("a", "c"))
     ]
     t = after(TakebackRequested(transfer="t1"), begin=t)
     assert ordered(t, LegsJoined(first="a", second="b")) == [
@@ -173,7 +173,7 @@ def test_a_sound_that_breaks_off_is_looked_after() -> None:
     ("events", "event", "why"),
     [
         (DIALING, LegParked(leg="a"), REPEAT),
-        (DIALING, LegsSeparated(first="a", second="b"), PARTED),
+        (DIALING, LegsSeparated(first="a", second="b"), APART),
         (DIALING, LegProgressed(leg="a"), REPEAT),
         (CONSULTING, LegAnswered(leg="c"), REPEAT),
         (CONSULTING, LegsJoined(first="a", second="c"), REPEAT),

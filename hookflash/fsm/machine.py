@@ -222,7 +222,7 @@ News: TypeAlias = Input | str
 REPEAT = "a repetition of what was known"
 LATE = "late news of a leg that is gone"
 CROSSED = "news of a join from before the two were parted"
-PARTED = "they were known to be apart"
+APART = "they were known to be apart"
 OVERTAKEN = "a timer that was overtaken by events"
 STRANGER = "about legs of another call"
 
@@ -340,7 +340,7 @@ def _separated(work: Work, event: LegsSeparated) -> News:
         if party is not None and party.peer == peer:
             work.place(party, Place.MOVING)
             news = True
-    return Input.SEPARATED if news else PARTED
+    return Input.SEPARATED if news else APART
 
 
 def _released(work: Work, event: LegsReleased) -> News:
@@ -493,7 +493,7 @@ class Rulebook:
         work = Work(transfer, event)
         news = _OBSERVERS[type(event)](work, event)
         if isinstance(news, str):
-            learned = work.transfer if news is PARTED else transfer
+            learned = work.transfer if news is APART else transfer
             return Step(before=transfer, after=learned, on=None, row=None, why=news, commands=())
         pair = (transfer.state, news)
         refusals = self.spec.refused_by_pair.get(pair, ())

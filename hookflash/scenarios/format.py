@@ -47,7 +47,7 @@ from hookflash.engine.switchboard import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Outcome, Policy
-from hookflash.specs.document import faults_of, load_schema, path
+from hookflash.specs.document import faults_of, load_schema, place_in
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
 CLOCK = "clock"
@@ -235,7 +235,7 @@ class _Reader:
         if who not in self._names:
             raise InputError(
                 f"there is no party {who!r}",
-                where=path(self._where, place),
+                where=place_in(self._where, place),
                 mend="parties are " + ", ".join(sorted(self._names)),
             )
         return who
@@ -270,14 +270,16 @@ class _Reader:
             if deed.get("does") != "lets the deadline pass":
                 raise InputError(
                     "the clock can only let the deadline pass",
-                    where=path(self._where, place),
+                    where=place_in(self._where, place),
                     mend='does = "lets the deadline pass"',
                 )
         else:
             self._known(who, *place, "who")
         if deed.get("asks") == "transfer" and not deed.get("target"):
             raise InputError(
-                "a transfer needs a target", where=path(self._where, place), mend='target = "2600"'
+                "a transfer needs a target",
+                where=place_in(self._where, place),
+                mend='target = "2600"',
             )
         kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
         fields: dict[str, Any] = {**deed, "kind": kind}
@@ -296,12 +298,12 @@ class _Reader:
         return Account(
             metaflows=DEFAULT_METAFLOWS
             if metaflows is None
-            else parse_metaflows(metaflows, path(self._where, ["metaflows"])),
+            else parse_metaflows(metaflows, place_in(self._where, ["metaflows"])),
             policy=self._policy(),
         )
 
     def _policy(self) -> Policy:
-        where = path(self._where, ["policy"])
+        where = place_in(self._where, ["policy"])
         policy = self._document.get("policy", {})
         try:
             return _CONVERTER.structure(policy, Policy)
@@ -315,7 +317,7 @@ class _Reader:
         try:
             return parse_faults(text)
         except InputError as error:
-            where = path(self._where, ["faults"])
+            where = place_in(self._where, ["faults"])
             raise InputError(error.what, where=where, mend=error.mend) from error
 
     def _expectation(self) -> Expectation:

@@ -148,7 +148,7 @@ def _join(
             attempt=t.joins_ordered + 1,
             afterwards=afterwards,
             rescue=rescue,
-            disarm=t.target.leg if t.armed and t.target.lives else None,
+            disarm=tuple(p.leg for p in (t.transferor, t.target) if t.armed and p.lives),
         )
     )
     for party in t.parties:

@@ -16,7 +16,17 @@ from hookflash.errors import InputError
 MAX_FAULTS = 100
 """Faults that are told at once."""
 
-_KINDS = {"integer": "a whole number", "string": "a text", "object": "a table", "array": "a list"}
+_KINDS = {
+    "integer": "a whole number",
+    "string": "a text",
+    "object": "an object",
+    "array": "a list",
+    "boolean": "true or false",
+}
+"""The types of a schema, in the words of people who write JSON or TOML."""
+
+_SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
 
 
 def load_schema(name: str) -> Mapping[str, Any]:
@@ -33,7 +43,7 @@ def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterat
         yield from _told(error, where)
 
 
-def path(where: str, parts: Iterable[object]) -> str:
+def place_in(where: str, parts: Iterable[object]) -> str:
     r"""Spell a place within a document: ``$.patterns."2(\\d+)".data``."""
     for part in parts:
         if isinstance(part, int):
@@ -46,32 +56,41 @@ def path(where: str, parts: Iterable[object]) -> str:
 
 
 def _told(error: ValidationError, where: str) -> Iterator[InputError]:
+    """Say what a schema's error means to a person, and what is allowed."""
     schema = cast("dict[str, Any]", error.schema)
-    place = path(where, error.absolute_path)
-    mend = str(schema.get("description", ""))
+    place = place_in(where, error.absolute_path)
+    mend = _mend(schema)
+    shown = _shown(error.instance)
     match error.validator:
         case "additionalProperties":
             yield from _strange_keys(error, schema, place)
             return
         case "required":
             missing = [key for key in schema["required"] if key not in cast("Any", error.instance)]
-            what = f"there is no {' and no '.join(repr(key) for key in missing)}"
+            what = f"there is no {' and no '.join(json.dumps(key) for key in missing)}"
+            mend = _mend(schema.get("properties", {}).get(missing[0], {})) or mend
         case "type":
             kind = str(schema["type"])
-            what = f"{_shown(error.instance)} is not {_KINDS.get(kind, f'a {kind}')}"
+            what = f"{shown} is not {_KINDS.get(kind, f'a {kind}')}"
         case "oneOf":
             choices = [str(one["required"][0]) for one in schema["oneOf"]]
             what = f"exactly one of {', '.join(choices)} is wanted"
-        case "minimum" | "maximum" | "minItems" | "maxItems" | "minProperties" | "maxProperties":
-            what = f"{_shown(error.instance)} is out of range"
-        case "enum":
-            what = f"{_shown(error.instance)} is not allowed"
-            mend = "one of " + ", ".join(str(choice) for choice in schema["enum"])
-        case _:
-            what = f"{_shown(error.instance)} is not allowed"
+        case "minimum" | "maximum":
+            what = f"{shown} is too {'small' if error.validator == 'minimum' else 'large'}"
+        case "minItems" | "minProperties" | "maxItems" | "maxProperties":
+            what = f"there are too {'few' if str(error.validator).startswith('min') else 'many'}"
+        case _:  # enum, pattern and the like
+            what = f"{shown} is not allowed"
             if "propertyNames" in error.absolute_schema_path:
-                place = path(place, [error.instance])
+                place = place_in(place, [error.instance])
     yield InputError(what, where=place, mend=mend)
+
+
+def _mend(schema: Mapping[str, Any]) -> str:
+    """What a schema allows, in words."""
+    if "enum" in schema:
+        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    return str(schema.get("description", ""))
 
 
 def _strange_keys(
@@ -85,11 +104,16 @@ def _strange_keys(
             close = difflib.get_close_matches(str(key).lower(), known, n=1)
             meant = f"did you mean {close[0]}? " if close else ""
             yield InputError(
-                "this key is not known", where=path(place, [key]), mend=meant + allowed
+                "this key is not known", where=place_in(place, [key]), mend=meant + allowed
             )
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    limit = 60
-    return text if len(text) <= limit else text[:limit] + "…"
+    """Repeat a wrong value, if it is short enough to be read."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, str):
+        return json.dumps(value[:_SHOWN], ensure_ascii=False) + "…" * (len(value) > _SHOWN)
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), str(value)[:_SHOWN])

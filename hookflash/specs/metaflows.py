@@ -21,18 +21,13 @@ there a line end begins a new command, `${…}` runs a program, and so does `app
 
 from __future__ import annotations
 
-import difflib
 import itertools
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from importlib import resources
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import TypeAlias, TypedDict, cast
 
 import attrs
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from hookflash.errors import InputError
 from hookflash.events import Kind
@@ -49,13 +44,10 @@ from hookflash.fsm.digits import (
     takeback_code,
 )
 from hookflash.fsm.patterns import SEARCH_STEPS, Comparison, Matcher, Pattern, compare, shortest
+from hookflash.specs.document import MAX_FAULTS, faults_of, load_schema, place_in
 
-SCHEMA: Mapping[str, object] = json.loads(
-    resources.files("hookflash.specs").joinpath("metaflows.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA: Mapping[str, object] = load_schema("metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
-
-_VALIDATOR: Any = Draft202012Validator(SCHEMA)  # its types know JSON only; ours comes unchecked
 
 DEFAULT_BINDING_DIGIT = "*"
 DEFAULT_DIGIT_TIMEOUT_MS = 2_000
@@ -63,9 +55,6 @@ DEFAULT_DIGIT_TIMEOUT_MS = 2_000
 paper needs longer, and `#` ends the wait."""
 DEFAULT_TAKEBACK_DIGITS = "*1"
 """Kazoo's and Asterisk's (`atxferabort`)."""
-
-MAX_FAULTS = 100
-"""Faults that are told at once."""
 
 MS = 1_000
 """Milliseconds in a second."""
@@ -253,7 +242,7 @@ def _faults_of_keys(
         yield InputError(f"there are {len(inside)} keys", where=where, mend=f"at most {MAX_CODES}")
         return
     for key, value in inside.items():
-        place = _path(where, [str(key)])
+        place = place_in(where, [str(key)])
         if not isinstance(key, str):
             yield InputError("this key is not a text", where=place, mend="put it in quotes")
         elif isinstance(value, float) and not math.isfinite(value):
@@ -264,9 +253,7 @@ def _faults_of_keys(
 
 def _faults_of_shape(document: object, where: str) -> Iterator[InputError]:
     """Find what the schema forbids."""
-    errors: Iterable[ValidationError] = _VALIDATOR.iter_errors(document)
-    for error in itertools.islice(errors, MAX_FAULTS):
-        yield from _told(error, where)
+    yield from faults_of(document, SCHEMA, where)
 
 
 _NOTHING = FeatureAction(module=Module.RESUME)
@@ -282,7 +269,7 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
     ]
     for pattern in written.get("patterns", {}):
         try:
-            place = _path(where, ["patterns", pattern])
+            place = place_in(where, ["patterns", pattern])
             codes.append(code(begin, pattern, _NOTHING, where=place))
         except InputError as fault:
             yield fault
@@ -290,79 +277,6 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
         CodeTable(codes=tuple(codes))
     except InputError as fault:
         yield InputError(fault.what, where=where, mend=fault.mend)
-
-
-def _path(where: str, parts: Iterable[object]) -> str:
-    r"""Spell a place within a document: ``$.patterns."2(\\d+)".data``."""
-    for part in parts:
-        plain = isinstance(part, str) and part.isidentifier() and part.isascii()
-        where += f".{part}" if plain else f".{json.dumps(part)}"
-    return where
-
-
-# ------------------------------------------------------- a schema's fault, in human words
-
-
-def _told(error: ValidationError, where: str) -> Iterator[InputError]:
-    """Say what a schema's error means to a person, and what is allowed."""
-    schema = cast("dict[str, object]", error.schema)
-    place = _path(where, error.absolute_path)
-    mend = str(schema.get("description", ""))
-    match error.validator:
-        case "additionalProperties":
-            yield from _strange_keys(error, schema, place)
-            return
-        case "required":
-            what = 'there is no "module"'
-            mend = "one of transfer, resume, hangup, hold"
-        case "type":
-            what = f"{_shown(error.instance)} is not {_article(str(schema['type']))}"
-        case "minimum" | "maximum":
-            what = f"{_shown(error.instance)} is too {_TOO[str(error.validator)]}"
-        case _:  # enum and pattern
-            what = f"{_shown(error.instance)} is not allowed"
-            if "propertyNames" in error.absolute_schema_path:
-                place = _path(place, [error.instance])
-    yield InputError(what, where=place, mend=mend)
-
-
-_TOO = {"minimum": "small", "maximum": "large"}
-
-
-def _strange_keys(
-    error: ValidationError, schema: dict[str, object], place: str
-) -> Iterator[InputError]:
-    """Name each key that is not known here, and the one that was meant."""
-    known = list(cast("dict[str, object]", schema["properties"]))
-    allowed = f"allowed are {', '.join(known)}" if known else "nothing is allowed here"
-    for key in cast("dict[str, object]", error.instance):
-        if key not in known:
-            close = difflib.get_close_matches(key.lower(), known, n=1)
-            meant = f"did you mean {close[0]}? " if close else ""
-            yield InputError(
-                "this key is not known", where=_path(place, [key]), mend=meant + allowed
-            )
-
-
-def _article(kind: str) -> str:
-    return {"integer": "a whole number", "string": "a text", "object": "an object"}.get(
-        kind, f"a {kind}"
-    )
-
-
-_SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
-
-
-def _shown(value: object) -> str:
-    """Repeat a wrong value, if it is short enough to be read."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if isinstance(value, str):
-        return json.dumps(value[:_SHOWN]) + "…" * (len(value) > _SHOWN)
-    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value)[:_SHOWN])
 
 
 DEFAULT_METAFLOWS = parse_metaflows(
@@ -442,7 +356,7 @@ class _Lint:
         sources = [("numbers", digits) for digits, _ in metaflows.numbers]
         sources += [("patterns", pattern) for pattern, _ in metaflows.patterns]
         self.rows = [
-            _Row(_path(where, source), begin + source[1], code)
+            _Row(place_in(where, source), begin + source[1], code)
             for source, code in zip(sources, metaflows.table.codes, strict=True)
         ]
 
@@ -468,7 +382,7 @@ class _Lint:
 
     def _of_binding_digit(self) -> Iterator[Advice]:
         key = self.metaflows.binding_digit
-        path = _path(self.where, ["binding_digit"])
+        path = place_in(self.where, ["binding_digit"])
         mend = "use *, which menus at the far end use least"
         if key in "0123456789":
             yield Advice(
@@ -486,7 +400,7 @@ class _Lint:
 
     def _of_digit_timeout(self) -> Iterator[Advice]:
         pause_s = self.metaflows.digit_timeout_s
-        path = _path(self.where, ["digit_timeout"])
+        path = place_in(self.where, ["digit_timeout"])
         mend = f"about {DEFAULT_DIGIT_TIMEOUT_MS} milliseconds do"
         if pause_s < FASTEST_FINGERS_S:
             sentence = f"few fingers follow a key with the next one within {pause_s:g} seconds"
@@ -571,7 +485,7 @@ class _Lint:
         places: dict[str, str] = {}
         for row in self.rows:
             if row.action.takeback_digits and row.action.kind is not Kind.BLIND:
-                path = _path(row.path, ["data", "takeback_dtmf"])
+                path = place_in(row.path, ["data", "takeback_dtmf"])
                 places.setdefault(row.action.takeback_digits, path)
         return places
 

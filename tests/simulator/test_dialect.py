@@ -208,7 +208,11 @@ def test_a_join_with_a_rescue() -> None:
 def test_a_join_with_a_rescue_when_the_armed_one_leaves() -> None:
     controller = consulting()
     controller.world.hang_up(C)
-    assert controller.say() == [LegHungUp(leg=C), LegParked(leg=A)]
+    assert controller.say() == [
+        LegHungUp(leg=C),
+        SoundStopped(leg=B, sound="moh"),
+        LegsJoined(first=A, second=B),
+    ]
 
 
 def test_a_join_without_a_rescue_when_the_first_leaves() -> None:
@@ -225,7 +229,7 @@ def test_a_takeback_that_does_not_disarm_is_undone() -> None:
 
 def test_a_takeback_that_disarms() -> None:
     controller = consulting()
-    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=C))
+    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=(A, C)))
     assert told[-1] == LegsJoined(first=A, second=B)
     assert LegHungUp(leg=C) in told
 
@@ -240,7 +244,7 @@ def test_a_join_forgets_the_arms_of_both() -> None:
 
 def test_to_disarm_who_is_gone_is_no_failure() -> None:
     controller = Controller()
-    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm="gone"))
+    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=("gone",)))
     assert told[-1] == LegsJoined(first=A, second=B)
 
 
@@ -248,7 +252,7 @@ def test_arm_and_disarm() -> None:
     controller = Controller(Manual())
     controller.say(Split(first=A, second=B), DIAL)
     assert controller.say(Arm(leg=C, rescue=B)) == []
-    controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=C))
+    controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=(A, C)))
     controller.world.answer(C)
     assert controller.say() == [LegAnswered(leg=C), LegParked(leg=C)]
 

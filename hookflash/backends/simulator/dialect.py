@@ -139,10 +139,12 @@ class Dialect:
         )
 
     def _join(self, command: Join) -> str:
-        if command.disarm is not None:
-            self._switch.setvar_multi(command.disarm, _DISARMED)  # it may be gone: just as well
+        for leg in command.disarm:
+            self._switch.setvar_multi(leg, _DISARMED)  # it may be gone: just as well
         first = _PARKS if command.afterwards is Afterwards.PARK else _ENDS
-        second = first if command.rescue is None else _armed(first, command.rescue)
+        if command.rescue is not None:
+            first = _armed(first, command.rescue)
+        second = first
         reply = self._switch.setvar_multi(command.first, first)
         if not reply.startswith("-ERR"):
             reply = self._switch.setvar_multi(command.second, second)
@@ -193,10 +195,15 @@ def _answering_with(rescue: LegId) -> dict[str, str]:
 
 
 def _armed(variables: dict[str, str], rescue: LegId) -> dict[str, str]:
-    """Add the failsafe: when its bridge ends, the leg takes `rescue` by itself."""
+    """Add the failsafe: when its bridge ends, the leg takes `rescue` by itself.
+
+    On both legs: whichever hangs up, the other takes the rescued one. The first leg of a bridge
+    does so only if it neither parks nor ends afterwards (measured on 1.10.12).
+    """
     return {
         **variables,
         "park_after_bridge": "false",
+        "hangup_after_bridge": "false",
         "exec_after_bridge_app": "intercept",
         "exec_after_bridge_arg": rescue,
     }

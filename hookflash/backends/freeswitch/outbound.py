@@ -1,0 +1,319 @@
+"""Our commands in FreeSWITCH's words, and what its answers mean.
+
+A command becomes a *script*: a few lines of the `api` command, to be sent in this order, each
+after the answer to the one before. The first that is answered `-ERR` ends the script. What an
+answer proves is little: only that variables were set (their effect comes before the answer), and
+that a leg is not there. So only `Release` and `HangUp` take their facts from answers; everything
+else is proven by events.
+
+Whatever comes from a person passes an allow-list here, the last gate before the switch: a newline
+would begin another command, `${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | &
+^^` mean something in a dial string. What does not pass is refused, never repaired.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Final
+
+import attrs
+
+from hookflash.commands import (
+    Afterwards,
+    Arm,
+    Dial,
+    HangUp,
+    HoldWithMusic,
+    Join,
+    Park,
+    PlayRingback,
+    PlayTone,
+    Release,
+    Split,
+    SwitchCommand,
+)
+from hookflash.errors import InputError
+from hookflash.events import LegId
+
+ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
+"""What a channel's id may be made of."""
+
+ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
+"""What a number to call may be made of. No `@`: the host is the operator's to choose, not the
+caller's."""
+
+ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,64}")
+"""What a caller's name may be made of. Other letters are replaced, for a display is no promise."""
+
+ALLOWED_SOUND: Final = re.compile(
+    r"(?:(?:tone_stream|local_stream|file_string|silence_stream)://)?"
+    r"(?:[0-9A-Za-z_./-]|%\([0-9.,]{1,80}\)){1,200}"
+    r"(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}"
+)
+"""What a sound may be: a file, a stream, or a tone. No other scheme: `shell_stream://` runs a
+program, and `app::data` an application."""
+
+ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
+"""What a hang-up cause may be made of."""
+
+TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}")
+"""A bare tone, as Kazoo's metaflows have it: `%(2000,4000,440,480)`."""
+
+NO_CHANNEL: Final = "-ERR No such channel"
+"""How FreeSWITCH says that a leg is not there."""
+
+
+@attrs.frozen(kw_only=True)
+class Dialling:
+    """How targets are called. The defaults work on FreeSWITCH as it is installed.
+
+    Raises:
+        InputError: a template that can't be used.
+    """
+
+    template: str = "loopback/{number}/{context}"
+    """The dial string. `{number}` is what the person dialled, `{context}` the field below. Through
+    the dialplan by default, so that a target may be an extension, a queue, or an outside number;
+    `user/{number}` or `sofia/gateway/mygw/{number}` work too."""
+    context: str = "default"
+    """The dialplan context in which targets are looked up."""
+    variables: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Channel variables for every target's leg."""
+
+    def __attrs_post_init__(self) -> None:
+        fields = {name for _, name, _, _ in Formatter().parse(self.template) if name is not None}
+        if fields - {"number", "context"} or "number" not in fields:
+            raise InputError(
+                f"{self.template!r} is no dial string",
+                mend="write {number} where the number goes, and {context} where the context goes",
+            )
+
+    def dial_string(self, number: str) -> str:
+        """The dial string for a number, which has passed the allow-list."""
+        return self.template.format(number=number, context=self.context)
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Whom a target sees calling."""
+
+    number: str = ""
+    name: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Script:
+    """What to send for one command."""
+
+    lines: tuple[str, ...]
+    """`api` commands, without the word `api`; or one `originate`, if `job` is set."""
+    job: bool = False
+    """Whether it takes long, so that it goes by `bgapi`."""
+    optional: int = 0
+    """So many lines at the beginning may fail: what they do may be done already."""
+
+
+def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
+    """Let a text pass, or refuse it.
+
+    Raises:
+        InputError: it has something in it that the switch could understand as more than a name.
+    """
+    if not pattern.fullmatch(text):
+        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"only {pattern.pattern}")
+    return text
+
+
+def sound_for(sound: str) -> str:
+    """A sound as FreeSWITCH plays it: a bare tone becomes an endless tone stream."""
+    if TONE.fullmatch(sound):
+        loops = "" if "loops=" in sound else ";loops=-1"
+        return f"tone_stream://{sound}{loops}"
+    return checked(ALLOWED_SOUND, sound, "the sound")
+
+
+class Outbound:
+    """Says our commands to one FreeSWITCH."""
+
+    def __init__(
+        self,
+        *,
+        dialling: Dialling | None = None,
+        park_limit_s: float = 1860.0,
+        caller_of: Callable[[LegId], Caller] | None = None,
+    ) -> None:
+        """Choose how.
+
+        Args:
+            dialling: how targets are called.
+            park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
+                net for the case that no controller ever comes back. Longer than any hold limit.
+            caller_of: whom the target is to see, for the leg on whose behalf it is called.
+        """
+        self._dialling = dialling or Dialling()
+        self._park_limit = str(max(1, math.ceil(park_limit_s)))
+        self._caller_of = caller_of or (lambda _leg: Caller())
+        self._sayings: dict[type, Callable[..., Script]] = {
+            Split: self._split,
+            Park: self._park,
+            HoldWithMusic: lambda c: self._play(c.leg, c.music),
+            PlayRingback: lambda c: self._play(c.leg, c.ringback),
+            PlayTone: lambda c: self._play(c.leg, c.tone),
+            Dial: self._dial,
+            Join: self._join,
+            Arm: self._arm,
+            Release: self._release,
+            HangUp: self._hang_up,
+        }
+
+    def script(self, command: SwitchCommand) -> Script:
+        """What to send.
+
+        Raises:
+            InputError: something in it did not pass the allow-list; nothing may be sent.
+        """
+        return self._sayings[type(command)](command)
+
+    # ---------------------------------------------------------------- variables
+
+    def _parks(self) -> dict[str, str]:
+        return {
+            "park_after_bridge": "true",
+            "hangup_after_bridge": "false",
+            "uuid_bridge_park_on_cancel": "true",
+            "park_timeout": self._park_limit,
+            **_DISARMED,
+        }
+
+    def _set(self, leg: LegId, variables: Mapping[str, str]) -> str:
+        told = ";".join(f"{name}={value}" for name, value in variables.items())
+        return f"uuid_setvar_multi {_leg(leg)} {told}"
+
+    # ----------------------------------------------------------------- commands
+
+    def _split(self, command: Split) -> Script:
+        variables = {"playback_terminators": "none", "park_timeout": self._park_limit}
+        return Script(
+            lines=(
+                self._set(command.first, variables),
+                self._set(command.second, variables),
+                f"uuid_transfer {_leg(command.first)} -both park inline",
+            )
+        )
+
+    def _park(self, command: Park) -> Script:
+        variables = {"park_timeout": self._park_limit}
+        return Script(
+            lines=(
+                self._set(command.leg, variables),
+                f"uuid_transfer {_leg(command.leg)} park inline",
+            )
+        )
+
+    def _play(self, leg: LegId, sound: str) -> Script:
+        # behind an endless sound the next would never begin; breaking what does not play harms not
+        return Script(
+            lines=(
+                f"uuid_break {_leg(leg)} all",
+                f"uuid_broadcast {_leg(leg)} {sound_for(sound)} aleg",
+            ),
+            optional=1,
+        )
+
+    def _dial(self, command: Dial) -> Script:
+        caller = self._caller_of(command.on_behalf_of)
+        number = checked(ALLOWED_NUMBER, command.target, "the number")
+        variables = {
+            "origination_uuid": _leg(command.leg),
+            "origination_caller_id_number": checked(ALLOWED_NUMBER, caller.number or "0", "caller"),
+            "origination_caller_id_name": f"'{_shown(caller.name or caller.number)}'",
+            # FreeSWITCH counts whole seconds, and up to one too few
+            "originate_timeout": str(max(1, math.ceil(command.ring_timeout_s))),
+            "ignore_early_media": "true",
+            "playback_terminators": "none",
+            # a loopback leg that bows out would be replaced by one that nobody knows
+            "loopback_bowout": "false",
+            "loopback_bowout_on_execute": "false",
+            "park_timeout": self._park_limit,
+            "park_after_bridge": "true",
+            "hangup_after_bridge": "false",
+            **self._dialling.variables,
+        }
+        if command.rescue is not None:
+            variables |= _answering_with(command.rescue, quote="'")
+        told = ",".join(f"{name}={value}" for name, value in variables.items())
+        dial_string = self._dialling.dial_string(number)
+        return Script(lines=(f"originate {{{told}}}{dial_string} &park()",), job=True)
+
+    def _join(self, command: Join) -> Script:
+        variables = self._parks()
+        if command.afterwards is Afterwards.END:
+            variables |= {"park_after_bridge": "false", "hangup_after_bridge": "true"}
+            del variables["park_timeout"]
+        if command.rescue is not None:
+            # Whichever of the two leaves, the other takes the rescued one. The first leg of a
+            # bridge does so only if it neither parks nor ends afterwards (measured on 1.10.12).
+            variables |= {
+                "park_after_bridge": "false",
+                "hangup_after_bridge": "false",
+                "exec_after_bridge_app": "intercept",
+                "exec_after_bridge_arg": _leg(command.rescue),
+            }
+        disarming = tuple(self._set(leg, _DISARMED) for leg in command.disarm)
+        return Script(
+            lines=(
+                *disarming,
+                self._set(command.first, variables),
+                self._set(command.second, variables),
+                f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
+            ),
+            optional=len(disarming),  # who is to be disarmed may be gone: just as well
+        )
+
+    def _arm(self, command: Arm) -> Script:
+        return Script(lines=(self._set(command.leg, _answering_with(command.rescue)),))
+
+    def _release(self, command: Release) -> Script:
+        variables = {
+            **_DISARMED,
+            "park_after_bridge": "false",
+            "hangup_after_bridge": "true",
+        }
+        return Script(
+            lines=(self._set(command.first, variables), self._set(command.second, variables))
+        )
+
+    def _hang_up(self, command: HangUp) -> Script:
+        cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
+        return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
+
+
+_DISARMED: Final = {
+    "exec_after_bridge_app": "",
+    "exec_after_bridge_arg": "",
+    "execute_on_answer": "",
+}
+
+
+def _answering_with(rescue: LegId, *, quote: str = "") -> dict[str, str]:
+    """The failsafe of a ringing leg: when it answers, it takes `rescue`, as an ordinary call.
+
+    Without the last two it would be parked, and forgotten, when the rescued one leaves.
+    """
+    return {
+        "execute_on_answer": f"{quote}intercept {_leg(rescue)}{quote}",
+        "park_after_bridge": "false",
+        "hangup_after_bridge": "true",
+    }
+
+
+def _leg(leg: LegId) -> str:
+    return checked(ALLOWED_LEG, leg, "the leg")
+
+
+def _shown(name: str) -> str:
+    """A caller's name as a display may have it: what is not allowed becomes a question mark."""
+    return "".join(c if ALLOWED_NAME.fullmatch(c) else "?" for c in name[:64])
