@@ -150,6 +150,21 @@ class LegHungUp:
     """The reason in the words of Q.850 as FreeSWITCH spells them (USER_BUSY, NO_ANSWER, …)."""
 
 
+@attrs.frozen(kw_only=True)
+class SwitchLost:
+    """The line to a switch is down. Calls go on without us; nothing is known of them for now."""
+
+    switch: str = ""
+    reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class SwitchFound:
+    """The line is up again, and every fact about the legs that live has been told anew."""
+
+    switch: str = ""
+
+
 # ------------------------------------------------------------------ requests
 
 
@@ -237,7 +252,7 @@ PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 
 Request: TypeAlias = TransferRequested | TakebackRequested | CompleteRequested | HangUpRequested
 
-CallEvent: TypeAlias = LegFact | PairFact | CommandFailed
+CallEvent: TypeAlias = LegFact | PairFact | CommandFailed | SwitchLost | SwitchFound
 """What a backend yields."""
 
 Event: TypeAlias = CallEvent | Request | TimerFired

@@ -49,6 +49,8 @@ from hookflash.events import (
     LegsSeparated,
     SoundStarted,
     SoundStopped,
+    SwitchFound,
+    SwitchLost,
     TakebackRequested,
     TimerFired,
     TransferRequested,
@@ -428,6 +430,8 @@ _OBSERVERS: dict[type, Callable[[Work, Any], News]] = {
     TransferRequested: lambda _work, _event: Input.REQUESTED,
     TakebackRequested: lambda _work, _event: Input.TAKEBACK_ASKED,
     CompleteRequested: lambda _work, _event: Input.COMPLETE_ASKED,
+    SwitchLost: lambda _work, _event: "the line is down: what is known stays as it is",
+    SwitchFound: lambda _work, _event: "the line is up: the facts come by themselves",
     DigitPressed: lambda _work, _event: "a digit: feature codes are heard before the machine",
     HangUpRequested: lambda _work, _event: "an order to the switch: its effect will be a fact",
 }

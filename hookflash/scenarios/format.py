@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from cattrs import BaseValidationError, Converter, transform_error
+from cattrs import Converter
 
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.people import (
@@ -46,12 +46,15 @@ from hookflash.backends.simulator.people import (
 from hookflash.engine.switchboard import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.fsm.transfer import Outcome, Policy
-from hookflash.specs.document import faults_of, load_schema, place_in
+from hookflash.fsm.transfer import Policy, State
+from hookflash.specs.document import faults_of, faults_of_numbers, load_schema, meant, place_in
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
 CLOCK = "clock"
 """The one who lets deadlines pass."""
+
+VERBS = ("rings", "answers", "is parked", "hangs up", "hears a sound")
+"""What a party's leg may do in a `when`."""
 
 MAX_FILE_BYTES = 1_000_000
 """No scenario that a person wrote is longer."""
@@ -183,19 +186,22 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
         InputError: as for `load_scenario`.
     """
     try:
-        document = tomllib.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(text.decode("utf-8-sig"))
+    except ValueError as error:  # no UTF-8, no TOML, or a number of more digits than Python reads
         raise InputError(
             f"is no TOML: {error}", where=where, mend="see docs/reference/scenario.md"
         ) from error
     except RecursionError as error:
         raise InputError("is nested too deeply", where=where, mend="write it flat") from error
-    for fault in faults_of(document, load_schema("scenario.schema.json"), f"{where}: $"):
+    place = f"{where}: $"
+    schema = load_schema("scenario.schema.json")
+    for fault in (*faults_of_numbers(document, place), *faults_of(document, schema, place)):
         raise fault
     return _Reader(document, where).scenario(name)
 
 
-_CONVERTER = Converter(forbid_extra_keys=True)
+_CONVERTER = Converter()
+"""Makes values of what the schema has let pass."""
 
 
 class _Reader:
@@ -208,7 +214,7 @@ class _Reader:
 
     def scenario(self, name: str) -> Scenario:
         document = self._document
-        parties = tuple(self._party(who, plan) for who, plan in document["parties"].items())
+        parties = self._parties()
         calls = document.get("calls") or [{"from": parties[0].name, "to": parties[1].name}]
         return Scenario(
             name=name,
@@ -216,13 +222,7 @@ class _Reader:
             about=document.get("about", ""),
             seed=document.get("seed", 0),
             parties=parties,
-            calls=tuple(
-                (
-                    self._known(call["from"], "calls", i, "from"),
-                    self._known(call["to"], "calls", i, "to"),
-                )
-                for i, call in enumerate(calls)
-            ),
+            calls=tuple(self._call(call, "calls", i) for i, call in enumerate(calls)),
             deeds=tuple(self._deed(d, "do", i) for i, d in enumerate(document.get("do", ()))),
             race=self._race(),
             expect=self._expectation(),
@@ -239,6 +239,50 @@ class _Reader:
                 mend="parties are " + ", ".join(sorted(self._names)),
             )
         return who
+
+    def _parties(self) -> tuple[PartyPlan, ...]:
+        taken: dict[str, str] = {}
+        for name, plan in self._document["parties"].items():
+            number: str = plan["number"]
+            if name == CLOCK:
+                raise InputError(
+                    f"{CLOCK} is the one who lets deadlines pass",
+                    where=place_in(self._where, ["parties", name]),
+                    mend="give the party another name",
+                )
+            if number in taken:
+                raise InputError(
+                    f"{taken[number]} has the number {number} already",
+                    where=place_in(self._where, ["parties", name, "number"]),
+                    mend="give each phone a number of its own",
+                )
+            taken[number] = name
+        return tuple(self._party(who, plan) for who, plan in self._document["parties"].items())
+
+    def _call(self, call: dict[str, str], *place: object) -> tuple[str, str]:
+        caller = self._known(call["from"], *place, "from")
+        called = self._known(call["to"], *place, "to")
+        if caller == called:
+            raise InputError(
+                "nobody calls themselves",
+                where=place_in(self._where, place),
+                mend="name two parties",
+            )
+        return caller, called
+
+    def _happening(self, told: str, *place: object) -> None:
+        """A `when` that never comes would leave the rest of the scenario undone, without a word."""
+        names = sorted(self._names)
+        possible = {f"{name} {verb}" for name in names for verb in VERBS}
+        possible |= {f"{one} and {other} talk" for one, other in itertools.permutations(names, 2)}
+        possible |= {f"the transfer is {state.value}" for state in State}
+        if told not in possible:
+            raise InputError(
+                f"{told!r} never happens",
+                where=place_in(self._where, place),
+                mend=meant(told, sorted(possible))
+                + f"NAME {', NAME '.join(VERBS)}, NAME and NAME talk, or the transfer is STATE",
+            )
 
     def _party(self, name: str, plan: dict[str, Any]) -> PartyPlan:
         phone = plan.get("phone", "answers")
@@ -281,14 +325,26 @@ class _Reader:
                 where=place_in(self._where, place),
                 mend='target = "2600"',
             )
+        self._moment(deed, *place)
         kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
         fields: dict[str, Any] = {**deed, "kind": kind}
         return Deed(**fields)
+
+    def _moment(self, deed: dict[str, Any], *place: object) -> None:
+        if "at_s" in deed and "when" in deed:
+            raise InputError(
+                "at_s and when are two moments",
+                where=place_in(self._where, place),
+                mend="give one of them",
+            )
+        if "when" in deed:
+            self._happening(deed["when"], *place, "when")
 
     def _race(self) -> Race | None:
         race = self._document.get("race")
         if race is None:
             return None
+        self._moment(race, "race")
         deeds = tuple(self._deed(d, "race", "deeds", i) for i, d in enumerate(race["deeds"]))
         fields: dict[str, Any] = {**race, "deeds": deeds}
         return Race(**fields)
@@ -303,14 +359,7 @@ class _Reader:
         )
 
     def _policy(self) -> Policy:
-        where = place_in(self._where, ["policy"])
-        policy = self._document.get("policy", {})
-        try:
-            return _CONVERTER.structure(policy, Policy)
-        except BaseValidationError as error:
-            known = ", ".join(a.name for a in attrs.fields(Policy))
-            what = "; ".join(transform_error(error, path=where))
-            raise InputError(what, where=where, mend=f"allowed are {known}") from error
+        return _CONVERTER.structure(self._document.get("policy", {}), Policy)
 
     def _faults(self) -> Faults:
         text = self._document.get("faults", "")
@@ -341,7 +390,3 @@ class _Reader:
             self._known(who, "expect", "heard", who)
         expect["heard"] = {who: tuple(sounds) for who, sounds in heard.items()}
         return Expectation(**expect)
-
-
-OUTCOMES = frozenset(outcome.value for outcome in Outcome)
-"""What a transfer may come to."""

@@ -28,17 +28,13 @@ from hookflash.events import (
     TakebackRequested,
     TransferRequested,
 )
-from hookflash.scenarios.format import CLOCK, Deed, PartyPlan
+from hookflash.scenarios.format import CLOCK, VERBS, Deed, PartyPlan
 from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.simulation import Simulation
 
-_VERBS: Mapping[type, str] = {
-    LegProgressed: "rings",
-    LegAnswered: "answers",
-    LegParked: "is parked",
-    LegHungUp: "hangs up",
-    SoundStarted: "hears a sound",
-}
+_VERBS: Mapping[type, str] = dict(
+    zip((LegProgressed, LegAnswered, LegParked, LegHungUp, SoundStarted), VERBS, strict=True)
+)
 """What a fact is called in a scenario's `when`."""
 
 CALL_UP_S = 5.0

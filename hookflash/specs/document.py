@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any, cast
@@ -37,10 +38,26 @@ def load_schema(name: str) -> Mapping[str, Any]:
 
 def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterator[InputError]:
     """Find what the schema forbids, each fault with its place and what would be allowed."""
+    # The validator's types know JSON only; what people write comes unchecked.
     validator = cast("Any", Draft202012Validator(schema))
     errors = cast("Iterable[ValidationError]", validator.iter_errors(document))
     for error in itertools.islice(errors, MAX_FAULTS):
         yield from _told(error, where)
+
+
+def faults_of_numbers(document: object, where: str) -> Iterator[InputError]:
+    """Find what TOML and some JSON have, and no schema can forbid: NaN, and numbers without end."""
+    todo: list[tuple[str, object]] = [(where, document)]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            yield InputError(f"{value} is not a number", where=place, mend="a finite number")
+        elif isinstance(value, dict):
+            inside = cast("dict[object, object]", value)
+            todo += [(place_in(place, [key]), one) for key, one in inside.items()]
+        elif isinstance(value, list):
+            items = cast("list[object]", value)
+            todo += [(place_in(place, [i]), one) for i, one in enumerate(items)]
 
 
 def place_in(where: str, parts: Iterable[object]) -> str:
@@ -101,11 +118,17 @@ def _strange_keys(
     allowed = f"allowed are {', '.join(known)}" if known else "nothing is allowed here"
     for key in cast("dict[str, object]", error.instance):
         if key not in known:
-            close = difflib.get_close_matches(str(key).lower(), known, n=1)
-            meant = f"did you mean {close[0]}? " if close else ""
             yield InputError(
-                "this key is not known", where=place_in(place, [key]), mend=meant + allowed
+                "this key is not known",
+                where=place_in(place, [key]),
+                mend=meant(key, known) + allowed,
             )
+
+
+def meant(written: str, known: Iterable[str]) -> str:
+    """The question whether somebody meant a known word; empty where none is close."""
+    close = difflib.get_close_matches(str(written).lower(), known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,566 @@
+# ruff: noqa: INP001 - a script, not a package
+"""Write docs/reference and docs/pictures from the code: `make docs`.
+
+Nothing in those folders is written by hand. A page is made of what the code says of itself: the
+transfer tables, the JSON schemas of what people write, docstrings, the help of the command line.
+The same code gives the same pages, to the letter, whatever the terminal, the clock or the order
+of a hash; `tests/test_reference.py` makes them anew and fails where one is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import attrs
+
+import hookflash
+from hookflash import cli, errors
+from hookflash.events import Kind
+from hookflash.fsm.render import render
+from hookflash.fsm.transfer import State
+from hookflash.scenarios.format import load_scenario, parse_scenario
+from hookflash.scenarios.run import run_scenario
+from hookflash.specs.catalog import SPEC_FOR
+from hookflash.specs.document import load_schema
+from hookflash.story import sequence, sequence_svg
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "hookflash"
+PICTURES = ("complete", "partial", "takeback-consult")
+"""The scenarios of which the pages show a picture."""
+
+
+def files() -> dict[str, str]:
+    """Every file that is made, by its place in docs/."""
+    return {
+        **{f"reference/{kind.value}.md": table_page(kind) for kind in Kind},
+        "reference/scenario.md": scenario_page(),
+        "reference/metaflows.md": metaflows_page(),
+        "reference/policy.md": policy_page(),
+        "reference/events-and-commands.md": vocabulary_page(),
+        "reference/errors.md": errors_page(),
+        "reference/library.md": library_page(),
+        "reference/cli.md": cli_page(),
+        **{f"pictures/{name}.svg": picture(name) for name in PICTURES},
+    }
+
+
+def main() -> None:
+    """Write what is made, and remove what is made no more."""
+    made = files()
+    for folder in ("reference", "pictures"):
+        (HERE / folder).mkdir(exist_ok=True)
+        for old in (HERE / folder).iterdir():
+            if f"{folder}/{old.name}" not in made:
+                old.unlink()
+    for name, text in made.items():
+        (HERE / name).write_text(text, encoding="utf-8")
+
+
+def page(title: str, *parts: str | Iterable[str]) -> str:
+    """Put a page together."""
+    lines = [f"# {title}", "", "<!-- Made by `make docs`: change the code, not this page. -->"]
+    for part in parts:
+        lines += ["", *([part] if isinstance(part, str) else part)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lay out a table."""
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in row) + " |"
+
+
+def picture(name: str) -> str:
+    """Draw a scenario, as `hookflash simulate … --diagram` does."""
+    run = run_scenario(load_scenario(PACKAGE / "specs" / "scenarios" / f"{name}.toml"))
+    return sequence_svg(sequence(run.records, run.names))
+
+
+# ---------------------------------------------------------------- transfer tables
+
+
+def table_page(kind: Kind) -> str:
+    """A transfer table, and its diagram."""
+    spec = SPEC_FOR[kind]
+    table = render(spec, "table")
+    show = f"`hookflash spec show {spec.name}` prints this table"
+    return page(
+        spec.title,
+        f"{show}, `--format mermaid` the diagram. The table *is* the program: what is not in it "
+        "does not happen. [The design](../explanation/design.md) says how to read it, and why it "
+        "is as it is.",
+        "```mermaid\n" + render(spec, "mermaid") + "```",
+        table.partition("\n\n")[2],
+    )
+
+
+# --------------------------------------------------------------- what people write
+
+
+def allowed(schema: Mapping[str, Any]) -> str:
+    """What a JSON Schema lets pass, in a few words."""
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if "$ref" in schema:
+        return f"see [{schema['$ref'].rpartition('/')[2]}](#{schema['$ref'].rpartition('/')[2]})"
+    if "anyOf" in schema:
+        return " or ".join(allowed(one) for one in schema["anyOf"])
+    kind = schema.get("type", "")
+    if kind == "array":
+        return f"list of {allowed(schema.get('items', {})) or 'anything'}"
+    if kind == "object":
+        inside = cast("Mapping[str, Any]", schema.get("additionalProperties") or {})
+        return f"table of {allowed(inside)}" if inside else "table"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    span = {(True, True): f" {low} to {high}", (True, False): f" from {low} on"}
+    word = {"string": "text", "integer": "whole number"}.get(kind, kind)
+    return word + span.get((low is not None, high is not None), "")
+
+
+_DEFAULT = re.compile(r"[;,] (?P<default>[^;,]+) unless told")
+
+
+def default_of(schema: Mapping[str, Any]) -> tuple[str, str]:
+    """The meaning of a key, and its default, which the schema tells in its description."""
+    text = str(schema.get("description", ""))
+    found = _DEFAULT.search(text)
+    if "default" in schema and found is None:
+        return text, f"`{schema['default']}`"
+    if found is None:
+        return text, ""
+    return text[: found.start()] + text[found.end() :], found["default"]
+
+
+def keys(schema: Mapping[str, Any], units: Mapping[str, str]) -> Iterator[str]:
+    """The keys of a table, each with its unit and its default."""
+    needed = schema.get("required", ())
+
+    def row(key: str, value: Mapping[str, Any]) -> tuple[str, ...]:
+        text, default = default_of(value)
+        unit = units.get(key, "seconds" if key.endswith("_s") else "")
+        default = "*must be there*" if key in needed else default
+        return (f"`{key}`", allowed(value), unit, default, text)
+
+    properties = cast("Mapping[str, Mapping[str, Any]]", schema["properties"])
+    head = ("key", "value", "unit", "default", "meaning")
+    yield from grid(head, (row(key, value) for key, value in properties.items()))
+
+
+def section(title: str, schema: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
+    """A heading, and the keys below it."""
+    text = str(schema.get("description", "")).capitalize()
+    return "\n".join([f"## {title}", "", f"{text}.", "", *keys(schema, units or {})])
+
+
+def scenario_page() -> str:
+    """The scenario format."""
+    schema = load_schema("scenario.schema.json")
+    parts: Mapping[str, Any] = schema["$defs"]
+    return page(
+        "The scenario file",
+        "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
+        "it. `hookflash simulate FILE` plays it. [Write a scenario](../how-to/write-a-scenario.md) "
+        "shows how; here is every key. A key that is not known, or a value that is not allowed, is "
+        "refused with its place and what would be right.",
+        section("The file", schema),
+        section("party", parts["party"]),
+        phones(),
+        section("call", parts["call"]),
+        section("deed", parts["deed"]),
+        happenings(),
+        section("race", parts["race"]),
+        section("expect", parts["expect"]),
+        "What nobody expects is not checked, with one exception: the seven promises are watched "
+        "over in every run (see [the design](../explanation/design.md#the-seven-promises)).",
+        "## policy\n\nAny of the operator's choices, by the names of [policy](policy.md): "
+        "`policy = {ring_timeout_s = 10, hop_limit = 1}`.",
+        "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "
+        "Unless told, `*2` and a number transfers, and `*1` takes back.",
+        faults(),
+    )
+
+
+def phones() -> str:
+    """What a party's `phone` may be, as the simulator's behaviours say of themselves."""
+    choices = load_schema("scenario.schema.json")["$defs"]["party"]["properties"]["phone"]["enum"]
+
+    def row(phone: str) -> tuple[str, ...]:
+        text = 'title = ""\nexpect = {}\n[parties]\na = {number = "1"}\n' + (
+            f'b = {{number = "2", phone = "{phone}"}}\n'
+        )
+        scenario = parse_scenario(text.replace('""', '"-"').encode(), where="docs", name="-")
+        behaviour = scenario.parties[1].behaviour
+        own = {
+            field.name: field.default
+            for field in attrs.fields(type(behaviour))
+            if field.name != "after_s" or phone not in _DEAF
+        }
+        own |= {"cause": cast("Any", behaviour).cause} if "cause" in own else {}
+        told = ", ".join(f"`{key}` {value}" for key, value in own.items())
+        return (f"`{phone}`", inspect.getdoc(type(behaviour)) or "", told)
+
+    table = grid(("phone", "what it does", "its keys, and their defaults"), map(row, choices))
+    return "\n".join(["### phone", "", *table])
+
+
+_DEAF = frozenset(("unreachable",))
+"""Phones that don't listen to `after_s`."""
+
+
+def happenings() -> str:
+    """What `when` may wait for: the verbs stand in one table of the stage."""
+    tree = ast.parse((PACKAGE / "scenarios" / "stage.py").read_text(encoding="utf-8"))
+    verbs = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_VERBS"
+    )
+    words = [ast.literal_eval(value) for value in cast("ast.Dict", verbs).values]
+    states = ", ".join(f"`{state.value}`" for state in State)
+    lines = [
+        "### when",
+        "",
+        "A deed waits for its time (`at_s`), for a happening (`when`), or for nothing but the deed "
+        "before it (`after_s`). Happenings are:",
+        "",
+        *(f"- `NAME {verb}`" for verb in words),
+        "- `NAME and NAME talk`",
+        f"- `the transfer is STATE`, where STATE is one of {states}",
+        "",
+        "A deed that waits for a happening begins to wait when the deed before it is done; what "
+        "happened earlier does not count. Time stops for nobody: a happening that never comes is "
+        "a deed that is never done.",
+    ]
+    return "\n".join(lines)
+
+
+def faults() -> str:
+    """What `faults` may hold."""
+    found = fields_of(class_of("backends/simulator/faults.py", "Faults"))
+
+    def row(field: Field) -> tuple[str, ...]:
+        unit = "seconds, as `0.2` or `0.05..0.2`" if field.name.endswith("_s") else ""
+        share = "from 0 to 1" if field.type == "float" else unit
+        return (f"`{field.name.removesuffix('_s')}`", share, field.text)
+
+    return "\n".join(
+        [
+            "## faults",
+            "",
+            'Pairs with commas between them, as in `faults = "lose_command=0.1,latency=0.05..0.2"`;'
+            " `--faults` on the command line takes the same. `latency` sets both latencies. "
+            "Nothing goes wrong unless told.",
+            "",
+            *grid(("name", "value", "meaning"), map(row, found)),
+        ]
+    )
+
+
+def metaflows_page() -> str:
+    """The feature codes' format."""
+    schema = load_schema("metaflows.schema.json")
+    parts: Mapping[str, Any] = schema["$defs"]
+    units = {"digit_timeout": "milliseconds", "timeout": "seconds"}
+    language = (inspect.getdoc(__import__("hookflash.fsm.patterns", fromlist=["_"])) or "").split(
+        "\n\n"
+    )
+    return page(
+        "Feature codes (metaflows)",
+        "An account's feature codes are a JSON or TOML file in Kazoo's shape. `hookflash "
+        "check-config FILE` checks one, and warns of codes that will annoy people. [Choose feature "
+        "codes](../how-to/choose-feature-codes.md) shows how; here is every key.",
+        section("The file", schema, units),
+        section("action", parts["action"]),
+        section("data of a transfer", parts["transfer"], units),
+        section("data of a hold", parts["hold"], units),
+        f"### takeback\n\n{parts['takeback']['description'].capitalize()}.",
+        f"### sound\n\n{parts['sound']['description'].capitalize()}.",
+        "## Patterns",
+        next(part for part in language if part.startswith("**Language.**")),
+        next(part for part in language if part.startswith("**Captures**")),
+    )
+
+
+# ------------------------------------------------------------------ docstrings
+
+
+class Field(NamedTuple):
+    """A field of a value, or a member of an enumeration."""
+
+    name: str
+    type: str
+    default: str
+    text: str
+
+
+def module_of(path: str) -> ast.Module:
+    """Read a module of the package."""
+    return ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+
+
+def class_of(path: str, name: str) -> ast.ClassDef:
+    """Find a class in a module."""
+    return next(
+        node for node in module_of(path).body if isinstance(node, ast.ClassDef) and node.name == name
+    )
+
+
+def fields_of(node: ast.ClassDef) -> list[Field]:
+    """The fields or members of a class, each with the docstring that follows it."""
+    found: list[Field] = []
+    for at, statement in enumerate(node.body):
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+                kind = ast.unparse(annotation)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                kind = ""
+            case _:
+                continue
+        default = "" if value is None else ast.unparse(value)
+        if name.startswith("_") or "init=False" in default or kind.startswith("ClassVar"):
+            continue
+        following = node.body[at + 1] if at + 1 < len(node.body) else None
+        found.append(Field(name, kind, _plain_default(default), _docstring(following)))
+    return found
+
+
+def _plain_default(source: str) -> str:
+    """A default as a reader wants it: without the machinery of attrs."""
+    wrapped = re.search(r"default=(\(.*?\)|[^,)]+)", source)
+    if source.startswith("attrs.field"):
+        made = re.search(r"factory=(\w+)", source)
+        return wrapped[1] if wrapped else f"{made[1]}()" if made else ""
+    return source
+
+
+def _docstring(node: ast.stmt | None) -> str:
+    """The text of a string that stands alone."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return inspect.cleandoc(str(node.value.value))
+    return ""
+
+
+def values(path: str, names: Iterable[str] | None = None, *, level: int = 3) -> Iterator[str]:
+    """Describe the values and enumerations of a module."""
+    chosen = None if names is None else set(names)
+    for node in module_of(path).body:
+        if not isinstance(node, ast.ClassDef) or (chosen is not None and node.name not in chosen):
+            continue
+        yield from (f"{'#' * level} {node.name}", "", *prose(ast.get_docstring(node) or ""), "")
+        fields = fields_of(node)
+        if fields:
+            yield from (*described(fields), "")
+
+
+def described(fields: list[Field]) -> Iterator[str]:
+    """Lay out fields, leaving out the columns that are empty."""
+    if not any(field.type for field in fields):
+        yield from grid(
+            ("member", "value", "meaning"),
+            ((f"`{f.name}`", f"`{f.default}`", f.text) for f in fields),
+        )
+        return
+    yield from grid(
+        ("field", "type", "default", "meaning"),
+        ((f"`{f.name}`", f"`{f.type}`", f"`{f.default}`" * bool(f.default), f.text) for f in fields),
+    )
+
+
+_SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
+
+
+def prose(docstring: str) -> Iterator[str]:
+    """A docstring as Markdown: sections become lists."""
+    inside = False
+    for line in docstring.splitlines():
+        if line in _SECTIONS:
+            inside = True
+            yield from (f"*{line.removesuffix(':')}*", "")
+        elif inside and re.match(r" {4}\S", line):
+            yield "- " + re.sub(r"^(\w+):", r"`\1`:", line.strip())
+        elif inside and line.startswith("        "):
+            yield "  " + line.strip()
+        else:
+            inside = inside and not line
+            yield line
+
+
+def vocabulary_page() -> str:
+    """Events and commands."""
+    from hookflash import commands, events  # noqa: PLC0415 - modules, not names
+
+    return page(
+        "Events and commands",
+        "These are the words between a backend and the engine. "
+        "[Write a backend](../how-to/write-a-backend.md) shows them at work.",
+        "## Events (`hookflash.events`)",
+        inspect.getdoc(events) or "",
+        "\n".join(values("events.py")),
+        "## Commands (`hookflash.commands`)",
+        inspect.getdoc(commands) or "",
+        "\n".join(values("commands.py")),
+    )
+
+
+def policy_page() -> str:
+    """What an operator may choose."""
+    fields = fields_of(class_of("fsm/transfer.py", "Policy"))
+
+    def row(field: Field) -> tuple[str, ...]:
+        unit = "seconds" if field.name.endswith("_s") else field.type.replace("str", "sound")
+        value = re.sub(r"^\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
+        return (f"`{field.name}`", unit, f"`{value}`", field.text)
+
+    return page(
+        "Policy",
+        "What an operator may choose, for each account: `open_engine(backend, "
+        "account=Account(policy=Policy(ring_timeout_s=30)))`, or the table `[policy]` of a "
+        "scenario. All times are in seconds, and none is inherited from another leg or call.",
+        grid(("choice", "unit or type", "default", "meaning"), map(row, fields)),
+        "## What the choices mean",
+        "\n".join(values("fsm/transfer.py", ("Choice", "PartialSound"))),
+    )
+
+
+def errors_page() -> str:
+    """The tree of errors."""
+    nodes = [node for node in module_of("errors.py").body if isinstance(node, ast.ClassDef)]
+
+    def row(node: ast.ClassDef) -> tuple[str, ...]:
+        kind = cast("type[errors.HookflashError]", getattr(errors, node.name))
+        base = ast.unparse(node.bases[0])
+        doc = (ast.get_docstring(node) or "").replace("\n", " ")
+        return (f"`{node.name}`", f"`{base}`", str(kind.http_status), str(kind.exit_status), doc)
+
+    engine = class_of("engine/engine.py", "FellBehind")
+    behind = ("`FellBehind`", "`RequestRefused`", "429", "1", ast.get_docstring(engine) or "")
+    head = ("error", "is a", "HTTP status", "exit status", "meaning")
+    return page(
+        "Errors",
+        inspect.getdoc(errors) or "",
+        "`InputError` has `what`, `where` and `mend`: what is wrong, in which place, and what to do "
+        "about it. `RequestRefused` has `why`, a sentence that can be shown to whoever asked. The "
+        "HTTP status is `http_status`, for a program of yours that answers by HTTP.",
+        grid(head, [*map(row, nodes), behind]),
+    )
+
+
+# ------------------------------------------------------------------ the library
+
+
+def library_page() -> str:
+    """What can be imported from `hookflash`."""
+    names: Mapping[str, str] = vars(hookflash)["_MODULE_OF"]
+    home: dict[str, list[str]] = {}
+    for name in sorted(names):
+        home.setdefault(names[name], []).append(name)
+    order = sorted(home, key=lambda module: (_FIRST.get(module, 9), module))
+    parts = [
+        part
+        for module in order
+        if module != "errors"
+        for name in home[module]
+        for part in member(module.replace(".", "/") + ".py", name)
+    ]
+    return page(
+        "The library",
+        "All of these are imported from `hookflash` itself. [Embed it](../how-to/embed.md) shows "
+        "them at work; [errors](errors.md) have a page of their own, and so have the "
+        "[events and commands](events-and-commands.md). `hookflash.testing` holds `check_backend`.",
+        "\n".join(parts),
+    )
+
+
+_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.switchboard": 2, "events": 3}
+
+
+def member(path: str, name: str) -> Iterator[str]:
+    """Describe a class or a function of a module."""
+    node = next(
+        node
+        for node in module_of(path).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name == name
+    )
+    if isinstance(node, ast.ClassDef):
+        yield from values(path, [name], level=2)
+        for inner in node.body:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and _is_for_all(inner):
+                yield from function(inner, level=3, of=f"{name}.")
+        return
+    yield from function(node, level=2)
+
+
+def _is_for_all(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a method is there for everybody, and not for another part of hookflash."""
+    text = ast.get_docstring(node) or ""
+    return not node.name.startswith("_") and not re.search(r"For (the engine|`open_)", text)
+
+
+def function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, *, level: int, of: str = ""
+) -> Iterator[str]:
+    """Describe a function."""
+    yield from (f"{'#' * level} {of}{node.name}", "", "```text", *signature(node), "```", "")
+    yield from (*prose(ast.get_docstring(node) or ""), "")
+
+
+def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """How a function is called: on one line if there is room."""
+    given = node.args
+    plain = [argument for argument in given.args if argument.arg != "self"]
+    missing = len(plain) - len(given.defaults)
+    words = [
+        _argument(argument, given.defaults[at - missing] if at >= missing else None)
+        for at, argument in enumerate(plain)
+    ]
+    if given.kwonlyargs:
+        words.append("*")
+        words += map(_argument, given.kwonlyargs, given.kw_defaults)
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    before = "async with " if "asynccontextmanager" in decorators else ""
+    if isinstance(node, ast.AsyncFunctionDef) and not before:
+        before = "await "
+    back = ast.unparse(node.returns) if node.returns else "None"
+    if "property" in decorators:
+        yield f"{node.name}: {back}"
+        return
+    after = f") -> {back}"
+    line = f"{before}{node.name}({', '.join(words)}{after}"
+    room = 90
+    if len(line) <= room:
+        yield line
+        return
+    yield from (f"{before}{node.name}(", *(f"    {word}," for word in words), after)
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    kind = f": {ast.unparse(argument.annotation)}" if argument.annotation else ""
+    return argument.arg + kind + (f" = {ast.unparse(default)}" if default else "")
+
+
+# ------------------------------------------------------------- the command line
+
+
+def cli_page() -> str:
+    """The help of each command."""
+    text = cli.app.generate_docs(output_format="markdown")
+    body = text[text.index("**Commands**") :].replace("```console", "```text")
+    status = (inspect.getdoc(cli) or "").partition("Exit status:")[2]
+    return page(
+        "The command line",
+        body.rstrip("\n"),
+        f"## Exit status\n\n{' '.join(status.split())}",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,555 @@
+"""One FreeSWITCH over its event socket, on trio.
+
+What it promises besides `Backend`:
+
+* **The socket is always drained.** A switch whose client doesn't read suffers itself. So the
+  reader never waits for anybody: when whoever consumes the events falls too far behind, they are
+  dropped, loudly, and everything that lives is told anew when there is room again.
+* **A dead line fails at once.** Whoever waits for an answer gets an error of its own
+  (`LineLost`); an end of file ends the reader; an answer that never comes is a dead line too.
+* **It comes back.** With back-off and jitter, for ever; then it subscribes anew, asks what lives
+  (`show channels`, and each channel's partner), and tells it as facts, between `SwitchLost` and
+  `SwitchFound`. What happened meanwhile is so learned: answers, hang-ups, joins by the switch.
+* **Short commands go by `api`, one after the other; what takes long by `bgapi`** under a job id of
+  ours. (`api` answers in 0.1 ms; `bgapi` in 1.3 ms, for it waits for a thread of the switch.)
+
+A command whose line dies under it is neither repeated nor reported: nobody knows whether it was
+carried out. The facts that are told anew, and the deadline of whoever gave it, decide.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import msgspec
+import stamina
+import structlog
+import trio
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.freeswitch.inbound import EVENT_NAMES, Inbound
+from hookflash.backends.freeswitch.outbound import (
+    ALLOWED_LEG,
+    NO_CHANNEL,
+    Caller,
+    Dialling,
+    Outbound,
+    Script,
+)
+from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
+from hookflash.commands import Dial, HangUp, Release, SwitchCommand
+from hookflash.errors import BackendClosed, BackendError, InputError
+from hookflash.events import (
+    CallEvent,
+    CommandFailed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegsJoined,
+    LegsReleased,
+    SwitchFound,
+    SwitchLost,
+)
+
+log = structlog.get_logger("hookflash.freeswitch")
+
+STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefore nobody's
+"""The password with which FreeSWITCH is installed."""
+
+RECEIVE_BYTES: Final = 262_144
+"""How much is read at once: some forty events."""
+
+LOST_TRACK: Final = "LOST_TRACK"
+"""The cause of a leg's end that happened while the line was down."""
+
+
+class LineLost(BackendError):
+    """The line died before the answer came."""
+
+
+class Rejected(BackendError):
+    """The switch does not let us in: a wrong password, or its access list. Trying again is vain."""
+
+
+@attrs.frozen(kw_only=True)
+class FreeSwitch:
+    """Where a FreeSWITCH is, and how it is used.
+
+    Raises:
+        InputError: the stock password for a host that is not this machine.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8021
+    password: str = attrs.field(default=STOCK_PASSWORD, repr=False)
+    name: str = ""
+    """What events call it; for programs that have several."""
+    tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    """For a switch behind a TLS proxy: a context that checks its certificate and host name."""
+    dialling: Dialling = attrs.field(factory=Dialling)
+    account_variable: str = "hookflash_account"
+    """The channel variable that says whose leg it is."""
+    park_limit_s: float = 1860.0
+    """After so long the switch itself ends a parked leg that nobody fetches; longer than any
+    hold limit."""
+    reply_timeout_s: float = 10.0
+    """An answer that takes longer means a dead line. A loaded switch answers within a second."""
+    connect_timeout_s: float = 10.0
+    reconnect_first_s: float = 0.1
+    """How long before the first try to come back; then twice as long each time, with jitter, …"""
+    reconnect_longest_s: float = 15.0
+    """… up to this: several tries a second have sunk a switch before."""
+    event_buffer: int = 20_000
+    """How many events may wait for the engine: 100 MB at most, and some seconds of a busy switch."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.password == STOCK_PASSWORD and not _is_loopback(self.host):
+            raise InputError(
+                "the stock password is refused for a switch that is not on this machine",
+                where=f"{self.host}:{self.port}",
+                mend="set another in event_socket.conf.xml, and here",
+            )
+        if any(ord(char) < ord(" ") for char in self.password):
+            raise InputError("the password has a control character in it", mend="set another")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------- one line
+
+
+class _Line:
+    """One connection, from the greeting to its end."""
+
+    def __init__(self, stream: trio.abc.Stream, timeout_s: float) -> None:
+        self._stream = stream
+        self._timeout_s = timeout_s
+        self._wire = Wire()
+        self._waiting: deque[_Answer] = deque()
+        self._sending = trio.StrictFIFOLock()
+        self.dead: LineLost | None = None
+
+    async def read(self, take: Callable[[Frame], None]) -> None:
+        """Read until the line ends; events go to `take`, answers to whoever asked.
+
+        Raises:
+            LineLost: always, in the end.
+        """
+        try:
+            while True:
+                data = await self._stream.receive_some(RECEIVE_BYTES)
+                if not data:
+                    raise LineLost("the switch has closed the connection")
+                self._wire.receive(data)
+                for frame in self._wire.frames():
+                    self._sort(frame, take)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self._die(f"the connection broke: {error or type(error).__name__}") from error
+        except WireError as error:
+            raise self._die(f"what the switch sends can't be read: {error}") from error
+        except LineLost as lost:
+            raise self._die(str(lost)) from None
+
+    def _sort(self, frame: Frame, take: Callable[[Frame], None]) -> None:
+        match frame.content_type:
+            case "api/response" | "command/reply":
+                if self._waiting:
+                    self._waiting.popleft().give(frame)
+            case "text/disconnect-notice" | "text/rude-rejection":
+                raise LineLost(frame.text().strip().partition("\n")[0] or "rejected")
+            case _:
+                take(frame)
+
+    def _die(self, why: str) -> LineLost:
+        self.dead = lost = LineLost(why)
+        while self._waiting:
+            self._waiting.popleft().fail(lost)
+        return lost
+
+    async def ask(self, line: str) -> Frame:
+        """Send one command, and wait for its answer.
+
+        Raises:
+            LineLost: there will be none.
+        """
+        answer = _Answer()
+        async with self._sending:
+            if self.dead is not None:
+                raise self.dead
+            self._waiting.append(answer)
+            try:
+                await self._stream.send_all(line.encode() + b"\n\n")
+            except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+                raise self._die(f"the connection broke: {error}") from error
+        with trio.move_on_after(self._timeout_s):
+            return await answer.frame()
+        # the order of answers is all that tells them apart: after a gap none can be trusted
+        lost = self._die(f"no answer within {self._timeout_s:g} s")
+        await trio.aclose_forcefully(self._stream)
+        raise lost
+
+    async def api(self, command: str) -> str:
+        """Run one API command; its answer as text."""
+        return (await self.ask(f"api {command}")).text()
+
+
+class _Answer:
+    """One answer that is waited for."""
+
+    __slots__ = ("_come", "_frame", "_lost")
+
+    def __init__(self) -> None:
+        self._come = trio.Event()
+        self._frame: Frame | None = None
+        self._lost: LineLost | None = None
+
+    def give(self, frame: Frame) -> None:
+        self._frame = frame
+        self._come.set()
+
+    def fail(self, lost: LineLost) -> None:
+        self._lost = lost
+        self._come.set()
+
+    async def frame(self) -> Frame:
+        await self._come.wait()
+        if self._frame is None:
+            raise self._lost or LineLost("the line is closed")
+        return self._frame
+
+
+# ------------------------------------------------------------------ the backend
+
+
+class FreeSwitchBackend:
+    """A `Backend` on one FreeSWITCH. Open it with `open_freeswitch`."""
+
+    def __init__(self, settings: FreeSwitch) -> None:
+        self.settings = settings
+        self.dropped = 0
+        """Events that were dropped because nobody took them in time."""
+        self.reconnects = 0
+        self._numbers: dict[LegId, str] = {}
+        self._outbound = Outbound(
+            dialling=settings.dialling,
+            park_limit_s=settings.park_limit_s,
+            caller_of=lambda leg: Caller(number=self._numbers.get(leg, "")),
+        )
+        self._events, self._taken = trio.open_memory_channel[CallEvent](settings.event_buffer)
+        self._orders, self._to_say = trio.open_memory_channel[SwitchCommand](math.inf)
+        self._line: _Line | None = None
+        self._inbound = self._new_inbound()
+        self._living: set[LegId] = set()
+        self._overflowed = False
+        self._jobs = 0
+        self._closed = False
+
+    def _new_inbound(self) -> Inbound:
+        return Inbound(account_variable=self.settings.account_variable)
+
+    # ------------------------------------------------------------------ Backend
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        """What happens on the switch."""
+        async for event in self._taken:
+            yield event
+
+    async def perform(self, command: SwitchCommand) -> None:
+        """Send a command on its way. While the line is down it is dropped: see the module."""
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise BackendClosed("the backend is closed")
+        if self._line is not None:
+            self._orders.send_nowait(command)
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        """List every leg that lives on the switch."""
+        line = self._line
+        if self._closed or line is None:
+            raise BackendClosed("the switch is away")
+        try:
+            return await self._look(line)
+        except LineLost as lost:
+            raise BackendClosed(str(lost)) from lost
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a line to the switch now."""
+        return self._line is not None
+
+    # -------------------------------------------------------------- life of lines
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a line to the switch, until cancelled.
+
+        Raises:
+            Rejected: the switch doesn't let us in.
+        """
+        try:
+            while True:
+                stream = await self._connect()
+                await self._serve(stream, task_status)
+                task_status = trio.TASK_STATUS_IGNORED
+                self.reconnects += 1
+        finally:
+            self._closed = True
+            self._events.close()
+
+    async def _connect(self) -> trio.abc.Stream:
+        settings = self.settings
+        async for attempt in stamina.retry_context(
+            on=(OSError, LineLost, trio.TooSlowError),
+            attempts=None,
+            timeout=None,
+            wait_initial=settings.reconnect_first_s,
+            wait_max=settings.reconnect_longest_s,
+            wait_jitter=settings.reconnect_first_s,
+        ):
+            with attempt, trio.fail_after(settings.connect_timeout_s):
+                stream: trio.abc.Stream = await trio.open_tcp_stream(settings.host, settings.port)
+                if settings.tls is not None:
+                    stream = trio.SSLStream(
+                        stream, settings.tls, server_hostname=settings.host, https_compatible=True
+                    )
+                    await stream.do_handshake()
+                return stream
+        raise AssertionError("a retry without a limit has ended")
+
+    async def _serve(
+        self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Use one line until it dies."""
+        line = _Line(stream, self.settings.reply_timeout_s)
+        self._inbound = self._new_inbound()
+        why = "the line is closed"
+        try:
+            async with stream, trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, line, nursery.cancel_scope)
+                await self._greet(line)
+                await self._tell_all(line)
+                self._line = line
+                task_status.started()
+                log.info("line is up", host=self.settings.host, port=self.settings.port)
+                await self._say(line)
+        except* LineLost as lost:
+            why = str(lost.exceptions[0])
+        finally:
+            self._line = None
+            self._drop_orders()
+        if line.dead is not None:
+            why = str(line.dead)
+        log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
+        await self._events.send(SwitchLost(switch=self.settings.name, reason=why))
+
+    async def _read(self, line: _Line, scope: trio.CancelScope) -> None:
+        try:
+            await line.read(self._take)
+        except LineLost:
+            scope.cancel()
+
+    def _drop_orders(self) -> None:
+        """Orders for a line that is dead: nobody knows which were carried out. They are dropped."""
+        while True:
+            try:
+                self._to_say.receive_nowait()
+            except trio.WouldBlock:
+                return
+
+    async def _greet(self, line: _Line) -> None:
+        reply = (await line.ask(f"auth {self.settings.password}")).header("reply-text")
+        if not reply.startswith("+OK"):
+            raise Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {reply}")
+        await line.ask("event json " + " ".join(EVENT_NAMES))
+
+    # ------------------------------------------------------------------- hearing
+
+    def _take(self, frame: Frame) -> None:
+        for event in self._inbound.receive(frame):
+            self._remember(event)
+            self._yield(event)
+
+    def _remember(self, event: CallEvent) -> None:
+        if isinstance(event, LegCreated):
+            self._numbers[event.leg] = event.number
+            self._living.add(event.leg)
+        elif isinstance(event, LegHungUp):
+            self._numbers.pop(event.leg, None)
+            self._living.discard(event.leg)
+
+    def _yield(self, event: CallEvent) -> None:
+        """Hand an event over, without ever waiting: the socket must be drained."""
+        if self._overflowed:
+            self.dropped += 1
+            return
+        try:
+            self._events.send_nowait(event)
+        except trio.WouldBlock:
+            self._overflowed = True
+            self.dropped += 1
+            log.error("events are dropped: nobody takes them", buffer=self.settings.event_buffer)
+
+    async def _tell_all(self, line: _Line) -> None:
+        """Tell every fact about what lives, and the end of what was known and lives no more."""
+        living = await self._look(line)
+        present = {leg.leg for leg in living}
+        for leg in sorted(self._living - present):
+            await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
+        for leg in living:
+            await self._tell(
+                LegCreated(
+                    leg=leg.leg, number=leg.number, direction=leg.direction, account=leg.account
+                )
+            )
+            if leg.answered:
+                await self._tell(LegAnswered(leg=leg.leg))
+            if leg.parked:
+                await self._tell(LegParked(leg=leg.leg))
+            elif leg.peer is not None and leg.peer in present and leg.leg < leg.peer:
+                await self._tell(LegsJoined(first=leg.leg, second=leg.peer))
+        await self._tell(SwitchFound(switch=self.settings.name))
+
+    async def _tell(self, event: CallEvent) -> None:
+        self._remember(event)
+        await self._events.send(event)
+
+    async def _look(self, line: _Line) -> tuple[LegSnapshot, ...]:
+        shown = msgspec.json.decode(await line.api("show channels as json"), type=_Channels)
+        return tuple(
+            [await self._look_at(line, row) for row in shown.rows if row.state not in _ENDED]
+        )
+
+    async def _look_at(self, line: _Line, channel: _Channel) -> LegSnapshot:
+        peer = await self._variable(line, channel.uuid, "signal_bond")
+        account = await self._variable(line, channel.uuid, self.settings.account_variable)
+        inbound = channel.direction == "inbound"
+        return LegSnapshot(
+            leg=channel.uuid,
+            number=channel.initial_cid_num if inbound else channel.initial_dest,
+            direction=Direction(channel.direction),
+            account=account or "",
+            answered=channel.callstate in _ANSWERED,
+            parked=channel.application == "park" and peer is None,
+            peer=peer,
+        )
+
+    @staticmethod
+    async def _variable(line: _Line, leg: LegId, name: str) -> str | None:
+        if not ALLOWED_LEG.fullmatch(leg):
+            return None
+        value = (await line.api(f"uuid_getvar {leg} {name}")).strip()
+        return None if not value or value == "_undef_" or value.startswith("-ERR") else value
+
+    # ------------------------------------------------------------------- speaking
+
+    async def _say(self, line: _Line) -> None:
+        """Carry out commands in their order, and catch up after an overflow."""
+        while line.dead is None:
+            with trio.move_on_after(1.0 if self._overflowed else math.inf):
+                command = await self._to_say.receive()
+                await self._carry_out(line, command)
+            if self._overflowed and self._events.statistics().current_buffer_used == 0:
+                self._overflowed = False
+                log.warning("events flow again; everything is told anew", dropped=self.dropped)
+                await self._tell_all(line)
+
+    async def _carry_out(self, line: _Line, command: SwitchCommand) -> None:
+        try:
+            script = self._outbound.script(command)
+        except InputError as refused:
+            log.warning("a command was refused before it was sent", why=str(refused))
+            self._refused(command, str(refused))
+            return
+        if script.job:
+            await self._begin_job(line, script, command)
+            return
+        for place, text in enumerate(script.lines):
+            reply = (await line.api(text)).strip()
+            if reply.startswith("-") and place >= script.optional:
+                self._refused(command, reply)
+                return
+        if isinstance(command, Release):
+            self._yield(LegsReleased(first=command.first, second=command.second))
+
+    async def _begin_job(self, line: _Line, script: Script, command: SwitchCommand) -> None:
+        self._jobs += 1
+        job = f"hookflash-{self._jobs}"
+        frame = await line.ask(f"bgapi {script.lines[0]}\nJob-UUID: {job}")
+        if not frame.header("reply-text").startswith("+OK"):
+            self._refused(command, frame.header("reply-text"))
+
+    def _refused(self, command: SwitchCommand, reason: str) -> None:
+        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        if isinstance(command, HangUp) and reason.startswith(NO_CHANNEL):
+            self._yield(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, Dial):
+            self._yield(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        else:
+            self._yield(CommandFailed(command=command, reason=reason))
+
+
+class _Channel(msgspec.Struct):
+    """A row of `show channels as json`."""
+
+    uuid: str
+    direction: str = "inbound"
+    state: str = ""
+    callstate: str = ""
+    application: str = ""
+    initial_cid_num: str = ""
+    initial_dest: str = ""
+
+
+class _Channels(msgspec.Struct):
+    """`show channels as json`: without rows when there are none."""
+
+    row_count: int = 0
+    rows: list[_Channel] = []
+
+
+_ENDED: Final = frozenset({"CS_HANGUP", "CS_REPORTING", "CS_DESTROY", "CS_NONE"})
+"""States of channels that have hung up, and are still listed for a moment."""
+
+_ANSWERED: Final = frozenset({"ACTIVE", "HELD", "UNHELD"})
+
+
+@asynccontextmanager
+async def open_freeswitch(settings: FreeSwitch) -> AsyncGenerator[FreeSwitchBackend]:
+    """Open a way to a FreeSWITCH, and keep it open.
+
+    Args:
+        settings: where it is, and how it is used.
+
+    Yields:
+        The backend, once the line is up for the first time.
+
+    Raises:
+        Rejected: the switch doesn't let us in.
+    """
+    backend = FreeSwitchBackend(settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_run, backend)
+        yield backend
+        nursery.cancel_scope.cancel()
+
+
+async def _run(
+    backend: FreeSwitchBackend, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    await backend.run(task_status=task_status)
