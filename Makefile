@@ -6,11 +6,11 @@ VENV   ?= .venv
 JOBS   ?= 2
 
 # What the doors run. Each may be given on the command line: make run RUN='simulate --help'
-RUN   ?= simulate
+RUN   ?= simulate hookflash/specs/scenarios/complete.toml --story
 PROOF ?= prove
 SOAK  ?= soak
 BENCH ?= benchmarks/run.py
-DOCS  ?= docs --out docs/reference
+DOCS  ?= docs/make_reference.py
 
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -55,8 +55,8 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)
 
-docs: $(VENV)/.installed ## write docs/reference anew, from the tables
-	$(BIN)/hookflash $(DOCS)
+docs: $(VENV)/.installed ## write docs/reference and docs/pictures anew, from the code
+	$(BIN)/python $(DOCS)
 
 constraints: ## pin anew what a fresh installation gets today
 	$(PYTHON) -m venv --clear $(VENV)-pins

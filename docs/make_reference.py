@@ -21,9 +21,10 @@ import attrs
 import hookflash
 from hookflash import cli, errors
 from hookflash.events import Kind
+from hookflash.fsm import patterns
 from hookflash.fsm.render import render
-from hookflash.fsm.transfer import State
-from hookflash.scenarios.format import load_scenario, parse_scenario
+from hookflash.fsm.transfer import Policy, State
+from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.document import load_schema
@@ -62,20 +63,26 @@ def main() -> None:
         (HERE / name).write_text(text, encoding="utf-8")
 
 
-def page(title: str, *parts: str | Iterable[str]) -> str:
+def page(title: str, *parts: str) -> str:
     """Put a page together."""
-    lines = [f"# {title}", "", "<!-- Made by `make docs`: change the code, not this page. -->"]
-    for part in parts:
-        lines += ["", *([part] if isinstance(part, str) else part)]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    mark = "<!-- Made by `make docs`: change the code, not this page. -->"
+    return paragraphs(f"# {title}", mark, *parts).rstrip("\n") + "\n"
 
 
-def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def paragraphs(*parts: str) -> str:
+    """Put an empty line between."""
+    return "\n\n".join(parts)
+
+
+def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Lay out a table."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in row) + " |"
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 def picture(name: str) -> str:
@@ -105,83 +112,120 @@ def table_page(kind: Kind) -> str:
 # --------------------------------------------------------------- what people write
 
 
-def allowed(schema: Mapping[str, Any]) -> str:
-    """What a JSON Schema lets pass, in a few words."""
-    if "enum" in schema:
-        return ", ".join(f"`{choice}`" for choice in schema["enum"])
-    if "$ref" in schema:
-        return f"see [{schema['$ref'].rpartition('/')[2]}](#{schema['$ref'].rpartition('/')[2]})"
-    if "anyOf" in schema:
-        return " or ".join(allowed(one) for one in schema["anyOf"])
-    kind = schema.get("type", "")
-    if kind == "array":
-        return f"list of {allowed(schema.get('items', {})) or 'anything'}"
-    if kind == "object":
-        inside = cast("Mapping[str, Any]", schema.get("additionalProperties") or {})
-        return f"table of {allowed(inside)}" if inside else "table"
+class Schema:
+    """A JSON Schema, as a reader wants it told."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        units: Mapping[str, str] | None = None,
+        defaults: Mapping[str, str] | None = None,
+    ) -> None:
+        """Read one of those that ship.
+
+        Args:
+            name: the file's.
+            units: of keys whose name does not tell it.
+            defaults: of keys whose description does not tell it.
+        """
+        self.top = load_schema(name)
+        self.parts: Mapping[str, Mapping[str, Any]] = self.top["$defs"]
+        self.units = units or {}
+        self.defaults = defaults or {}
+
+    def section(self, title: str, part: str = "", *, level: int = 2) -> str:
+        """A heading, and the keys below it."""
+        schema = self.parts[part] if part else self.top
+        text = sentence(str(schema.get("description", "")))
+        return paragraphs(f"{'#' * level} {title}", text, self._keys(schema))
+
+    def _keys(self, schema: Mapping[str, Any]) -> str:
+        """The keys of a table, each with its unit and its default."""
+        needed = schema.get("required", ())
+
+        def row(key: str, value: Mapping[str, Any]) -> tuple[str, ...]:
+            text, default = self._default(value)
+            unit = self.units.get(key, "seconds" if key.endswith("_s") else "")
+            default = "*must be there*" if key in needed else default or self.defaults.get(key, "")
+            return (f"`{key}`", self._allowed(value), unit, default, text)
+
+        properties = cast("Mapping[str, Mapping[str, Any]]", schema["properties"])
+        head = ("key", "value", "unit", "default", "meaning")
+        return grid(head, (row(key, value) for key, value in properties.items()))
+
+    def _default(self, schema: Mapping[str, Any]) -> tuple[str, str]:
+        """The meaning of a key, and its default, which the schema tells in its description."""
+        text = str(self._whole(schema).get("description", ""))
+        found = re.search(r"[;,] (?P<default>[^;,]+) unless told", text)
+        if found is None:
+            return text, f"`{schema['default']}`" if "default" in schema else ""
+        return text[: found.start()] + text[found.end() :], f"`{found['default']}`"
+
+    def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A schema, with what it refers to."""
+        if "$ref" not in schema:
+            return schema
+        return {**self.parts[schema["$ref"].rpartition("/")[2]], **schema}
+
+    def _allowed(self, schema: Mapping[str, Any]) -> str:
+        """What it lets pass, in a few words."""
+        whole = self._whole(schema)
+        if "enum" in whole:
+            return ", ".join(f"`{choice}`" for choice in whole["enum"])
+        if "anyOf" in whole:
+            return " or ".join(map(self._allowed, whole["anyOf"]))
+        if "properties" in whole and "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return f"[{name}](#{name})"
+        match whole.get("type"):
+            case "array":
+                return f"list of {self._allowed(whole.get('items', {})) or 'anything'}"
+            case "object":
+                inside = cast("Mapping[str, Any]", whole.get("additionalProperties") or {})
+                return f"table of {self._allowed(inside)}" if inside else "table"
+            case kind:
+                word = {"string": "text", "integer": "whole number"}.get(str(kind), str(kind or ""))
+                return word + _span(whole)
+
+
+def _span(schema: Mapping[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
-    span = {(True, True): f" {low} to {high}", (True, False): f" from {low} on"}
-    word = {"string": "text", "integer": "whole number"}.get(kind, kind)
-    return word + span.get((low is not None, high is not None), "")
+    if low is None or high is None:
+        return "" if low is None else f", {low} or more"
+    return f", {low} to {high}"
 
 
-_DEFAULT = re.compile(r"[;,] (?P<default>[^;,]+) unless told")
-
-
-def default_of(schema: Mapping[str, Any]) -> tuple[str, str]:
-    """The meaning of a key, and its default, which the schema tells in its description."""
-    text = str(schema.get("description", ""))
-    found = _DEFAULT.search(text)
-    if "default" in schema and found is None:
-        return text, f"`{schema['default']}`"
-    if found is None:
-        return text, ""
-    return text[: found.start()] + text[found.end() :], found["default"]
-
-
-def keys(schema: Mapping[str, Any], units: Mapping[str, str]) -> Iterator[str]:
-    """The keys of a table, each with its unit and its default."""
-    needed = schema.get("required", ())
-
-    def row(key: str, value: Mapping[str, Any]) -> tuple[str, ...]:
-        text, default = default_of(value)
-        unit = units.get(key, "seconds" if key.endswith("_s") else "")
-        default = "*must be there*" if key in needed else default
-        return (f"`{key}`", allowed(value), unit, default, text)
-
-    properties = cast("Mapping[str, Mapping[str, Any]]", schema["properties"])
-    head = ("key", "value", "unit", "default", "meaning")
-    yield from grid(head, (row(key, value) for key, value in properties.items()))
-
-
-def section(title: str, schema: Mapping[str, Any], units: Mapping[str, str] | None = None) -> str:
-    """A heading, and the keys below it."""
-    text = str(schema.get("description", "")).capitalize()
-    return "\n".join([f"## {title}", "", f"{text}.", "", *keys(schema, units or {})])
+def sentence(text: str) -> str:
+    """Begin with a capital letter, and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def scenario_page() -> str:
     """The scenario format."""
-    schema = load_schema("scenario.schema.json")
-    parts: Mapping[str, Any] = schema["$defs"]
+    sounds = {field.name: f"`{field.default}`" for field in attrs.fields(Policy)}
+    schema = Schema("scenario.schema.json", defaults=sounds)
     return page(
         "The scenario file",
         "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
         "it. `hookflash simulate FILE` plays it. [Write a scenario](../how-to/write-a-scenario.md) "
         "shows how; here is every key. A key that is not known, or a value that is not allowed, is "
         "refused with its place and what would be right.",
-        section("The file", schema),
-        section("party", parts["party"]),
+        schema.section("The file"),
+        schema.section("party", "party"),
         phones(),
-        section("call", parts["call"]),
-        section("deed", parts["deed"]),
+        schema.section("call", "call"),
+        schema.section("deed", "deed"),
         happenings(),
-        section("race", parts["race"]),
-        section("expect", parts["expect"]),
+        schema.section("race", "race"),
+        schema.section("expect", "expect"),
+        "`heard` need not be complete: what is told must have been heard in this order, whatever "
+        "came between. Besides those words there are `fallback` (played where a sound did not "
+        "start) and `reminder` (played to whoever has put another on hold).",
         "What nobody expects is not checked, with one exception: the seven promises are watched "
         "over in every run (see [the design](../explanation/design.md#the-seven-promises)).",
-        "## policy\n\nAny of the operator's choices, by the names of [policy](policy.md): "
-        "`policy = {ring_timeout_s = 10, hop_limit = 1}`.",
+        schema.section("policy", "policy"),
+        "[Policy](policy.md) tells the reason behind each default.",
         "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "
         "Unless told, `*2` and a number transfers, and `*1` takes back.",
         faults(),
@@ -193,10 +237,12 @@ def phones() -> str:
     choices = load_schema("scenario.schema.json")["$defs"]["party"]["properties"]["phone"]["enum"]
 
     def row(phone: str) -> tuple[str, ...]:
-        text = 'title = ""\nexpect = {}\n[parties]\na = {number = "1"}\n' + (
-            f'b = {{number = "2", phone = "{phone}"}}\n'
-        )
-        scenario = parse_scenario(text.replace('""', '"-"').encode(), where="docs", name="-")
+        text = f"""
+            title = "-"
+            expect = {{}}
+            parties = {{a = {{number = "1"}}, b = {{number = "2", phone = "{phone}"}}}}
+        """
+        scenario = parse_scenario(text.encode(), where="docs", name="-")
         behaviour = scenario.parties[1].behaviour
         own = {
             field.name: field.default
@@ -208,7 +254,7 @@ def phones() -> str:
         return (f"`{phone}`", inspect.getdoc(type(behaviour)) or "", told)
 
     table = grid(("phone", "what it does", "its keys, and their defaults"), map(row, choices))
-    return "\n".join(["### phone", "", *table])
+    return paragraphs("### phone", table)
 
 
 _DEAF = frozenset(("unreachable",))
@@ -216,30 +262,23 @@ _DEAF = frozenset(("unreachable",))
 
 
 def happenings() -> str:
-    """What `when` may wait for: the verbs stand in one table of the stage."""
-    tree = ast.parse((PACKAGE / "scenarios" / "stage.py").read_text(encoding="utf-8"))
-    verbs = next(
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_VERBS"
-    )
-    words = [ast.literal_eval(value) for value in cast("ast.Dict", verbs).values]
+    """What `when` may wait for."""
     states = ", ".join(f"`{state.value}`" for state in State)
-    lines = [
+    return paragraphs(
         "### when",
-        "",
         "A deed waits for its time (`at_s`), for a happening (`when`), or for nothing but the deed "
         "before it (`after_s`). Happenings are:",
-        "",
-        *(f"- `NAME {verb}`" for verb in words),
-        "- `NAME and NAME talk`",
-        f"- `the transfer is STATE`, where STATE is one of {states}",
-        "",
+        "\n".join(
+            [
+                *(f"- `NAME {verb}`" for verb in VERBS),
+                "- `NAME and NAME talk`",
+                f"- `the transfer is STATE`, where STATE is one of {states}",
+            ]
+        ),
         "A deed that waits for a happening begins to wait when the deed before it is done; what "
-        "happened earlier does not count. Time stops for nobody: a happening that never comes is "
-        "a deed that is never done.",
-    ]
-    return "\n".join(lines)
+        "happened earlier does not count. Time stops for nobody: a deed whose happening never "
+        "comes is never done.",
+    )
 
 
 def faults() -> str:
@@ -251,41 +290,32 @@ def faults() -> str:
         share = "from 0 to 1" if field.type == "float" else unit
         return (f"`{field.name.removesuffix('_s')}`", share, field.text)
 
-    return "\n".join(
-        [
-            "## faults",
-            "",
-            'Pairs with commas between them, as in `faults = "lose_command=0.1,latency=0.05..0.2"`;'
-            " `--faults` on the command line takes the same. `latency` sets both latencies. "
-            "Nothing goes wrong unless told.",
-            "",
-            *grid(("name", "value", "meaning"), map(row, found)),
-        ]
+    return paragraphs(
+        "## faults",
+        'Pairs with commas between them: `faults = "lose_command=0.1,latency=0.05..0.2"`. '
+        "`--faults` on the command line takes the same. `latency` sets both latencies. Nothing "
+        "goes wrong unless told.",
+        grid(("name", "value", "meaning"), map(row, found)),
     )
 
 
 def metaflows_page() -> str:
     """The feature codes' format."""
-    schema = load_schema("metaflows.schema.json")
-    parts: Mapping[str, Any] = schema["$defs"]
     units = {"digit_timeout": "milliseconds", "timeout": "seconds"}
-    language = (inspect.getdoc(__import__("hookflash.fsm.patterns", fromlist=["_"])) or "").split(
-        "\n\n"
-    )
+    schema = Schema("metaflows.schema.json", units=units)
+    theory = (inspect.getdoc(patterns) or "").split("\n\n")
     return page(
         "Feature codes (metaflows)",
         "An account's feature codes are a JSON or TOML file in Kazoo's shape. `hookflash "
         "check-config FILE` checks one, and warns of codes that will annoy people. [Choose feature "
         "codes](../how-to/choose-feature-codes.md) shows how; here is every key.",
-        section("The file", schema, units),
-        section("action", parts["action"]),
-        section("data of a transfer", parts["transfer"], units),
-        section("data of a hold", parts["hold"], units),
-        f"### takeback\n\n{parts['takeback']['description'].capitalize()}.",
-        f"### sound\n\n{parts['sound']['description'].capitalize()}.",
+        schema.section("The file"),
+        schema.section("action", "action"),
+        schema.section("data of a transfer", "transfer", level=3),
+        schema.section("data of a hold", "hold", level=3),
+        "`resume` and `hangup` take no data.",
         "## Patterns",
-        next(part for part in language if part.startswith("**Language.**")),
-        next(part for part in language if part.startswith("**Captures**")),
+        next(part for part in theory if part.startswith("**Language.**")),
     )
 
 
@@ -309,7 +339,9 @@ def module_of(path: str) -> ast.Module:
 def class_of(path: str, name: str) -> ast.ClassDef:
     """Find a class in a module."""
     return next(
-        node for node in module_of(path).body if isinstance(node, ast.ClassDef) and node.name == name
+        node
+        for node in module_of(path).body
+        if isinstance(node, ast.ClassDef) and node.name == name
     )
 
 
@@ -355,41 +387,39 @@ def values(path: str, names: Iterable[str] | None = None, *, level: int = 3) -> 
         if not isinstance(node, ast.ClassDef) or (chosen is not None and node.name not in chosen):
             continue
         yield from (f"{'#' * level} {node.name}", "", *prose(ast.get_docstring(node) or ""), "")
-        fields = fields_of(node)
-        if fields:
-            yield from (*described(fields), "")
+        if node.decorator_list or any("Enum" in ast.unparse(base) for base in node.bases):
+            yield from (described(fields_of(node)), "")
 
 
-def described(fields: list[Field]) -> Iterator[str]:
+def described(fields: list[Field]) -> str:
     """Lay out fields, leaving out the columns that are empty."""
     if not any(field.type for field in fields):
-        yield from grid(
+        return grid(
             ("member", "value", "meaning"),
             ((f"`{f.name}`", f"`{f.default}`", f.text) for f in fields),
         )
-        return
-    yield from grid(
+    return grid(
         ("field", "type", "default", "meaning"),
-        ((f"`{f.name}`", f"`{f.type}`", f"`{f.default}`" * bool(f.default), f.text) for f in fields),
+        (
+            (f"`{f.name}`", f"`{f.type}`", f"`{f.default}`" * bool(f.default), f.text)
+            for f in fields
+        ),
     )
 
 
-_SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:")
-
-
 def prose(docstring: str) -> Iterator[str]:
-    """A docstring as Markdown: sections become lists."""
-    inside = False
+    """A docstring as Markdown: its sections become lists, or paragraphs."""
+    section = ""
     for line in docstring.splitlines():
-        if line in _SECTIONS:
-            inside = True
+        if line in {"Args:", "Returns:", "Raises:", "Yields:"}:
+            section = line
             yield from (f"*{line.removesuffix(':')}*", "")
-        elif inside and re.match(r" {4}\S", line):
-            yield "- " + re.sub(r"^(\w+):", r"`\1`:", line.strip())
-        elif inside and line.startswith("        "):
-            yield "  " + line.strip()
+        elif section and line.startswith("    "):
+            item = section in {"Args:", "Raises:"} and not line.startswith("     ")
+            text = re.sub(r"^(\w+):", r"`\1`:", line.strip()) if item else line.strip()
+            yield ("- " if item else "  " if section in {"Args:", "Raises:"} else "") + text
         else:
-            inside = inside and not line
+            section = "" if line else section
             yield line
 
 
@@ -416,7 +446,7 @@ def policy_page() -> str:
 
     def row(field: Field) -> tuple[str, ...]:
         unit = "seconds" if field.name.endswith("_s") else field.type.replace("str", "sound")
-        value = re.sub(r"^\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
+        value = re.sub(r"^[A-Z]\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
         return (f"`{field.name}`", unit, f"`{value}`", field.text)
 
     return page(
@@ -446,9 +476,9 @@ def errors_page() -> str:
     return page(
         "Errors",
         inspect.getdoc(errors) or "",
-        "`InputError` has `what`, `where` and `mend`: what is wrong, in which place, and what to do "
-        "about it. `RequestRefused` has `why`, a sentence that can be shown to whoever asked. The "
-        "HTTP status is `http_status`, for a program of yours that answers by HTTP.",
+        "`InputError` has `what`, `where` and `mend`: what is wrong, in which place, and what "
+        "to do about it. `RequestRefused` has `why`, a sentence for whoever asked. `http_status` "
+        "is for a program of yours that answers by HTTP.",
         grid(head, [*map(row, nodes), behind]),
     )
 
@@ -466,19 +496,22 @@ def library_page() -> str:
     parts = [
         part
         for module in order
-        if module != "errors"
         for name in home[module]
+        if name not in _ELSEWHERE
         for part in member(module.replace(".", "/") + ".py", name)
     ]
     return page(
         "The library",
         "All of these are imported from `hookflash` itself. [Embed it](../how-to/embed.md) shows "
-        "them at work; [errors](errors.md) have a page of their own, and so have the "
-        "[events and commands](events-and-commands.md). `hookflash.testing` holds `check_backend`.",
+        "them at work. On pages of their own are `Policy` and its [choices](policy.md), the "
+        "[errors](errors.md), and the [events and commands](events-and-commands.md). "
+        "`hookflash.testing` holds [`check_backend`](../how-to/write-a-backend.md).",
         "\n".join(parts),
     )
 
 
+_ELSEWHERE = frozenset(errors.__dict__) | {"Choice", "FellBehind", "PartialSound", "Policy"}
+"""Names that have a page of their own."""
 _FIRST = {"engine.engine": 0, "engine.record": 1, "engine.switchboard": 2, "events": 3}
 
 

@@ -5,7 +5,9 @@ Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hookflash.backends.simulator.faults import parse_faults
@@ -37,6 +40,12 @@ from hookflash.story import (
 
 USAGE = 2
 """The exit status for input that can't be used."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+SCENARIOS = Path(__file__).parent / "specs" / "scenarios"
+"""The scenarios that ship."""
 
 MAX_CONFIG_BYTES = 1_000_000
 """No config that a person wrote is longer."""
@@ -63,7 +72,10 @@ def _console() -> Console:
 
 @app.command
 def simulate(
-    files: Annotated[list[Path], Parameter(help="Scenario files, or folders of them.")],
+    files: Annotated[
+        list[Path] | None,
+        Parameter(help="Scenario files, or folders of them; those that ship unless told."),
+    ] = None,
     /,
     *,
     seed: Annotated[int | None, Parameter(help="In place of each scenario's own seed.")] = None,
@@ -78,7 +90,7 @@ def simulate(
 ) -> int:
     """Run scenario files in the simulator, and check what comes of them."""
     chosen = parse_faults(faults) if faults is not None else None
-    scenarios = [load_scenario(file) for file in _files(files)]
+    scenarios = [load_scenario(file) for file in _files(files or [SCENARIOS])]
     runs = [
         run_scenario(order, seed=seed, faults=chosen)
         for scenario in scenarios
@@ -149,7 +161,7 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
         if trace:
             console.print(steps_table(run.records, run.names))
         if story:
-            console.print(f"[bold]{run.scenario.title}[/bold]")
+            console.print(f"[bold]{_plain(run.scenario.title)}[/bold]")
             console.print(_plain(sequence_text(sequence(run.records, run.names))))
     table = Table(box=None, pad_edge=False)
     for column in ("", "scenario", "outcome", "states"):
@@ -158,18 +170,21 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
         failed = failures(run)
         mark = "[red]FAILED[/red]" if failed else "[green]ok[/green]"
         outcome = ", ".join(outcome.value for outcome in run.outcomes) or "none"
-        table.add_row(mark, run.scenario.name, outcome, " → ".join(s.value for s in run.states))
+        table.add_row(
+            mark, _plain(run.scenario.name), outcome, " → ".join(s.value for s in run.states)
+        )
     console.print(table)
     for run in runs:
         for failure in failures(run):
-            console.print(f"[red]{run.scenario.name}[/red] (seed {run.seed}): {failure}")
+            name = f"[red]{_plain(run.scenario.name)}[/red]"
+            console.print(f"{name} (seed {run.seed}): {_plain(failure)}")
     wrong = sum(bool(failures(run)) for run in runs)
     console.print(f"{len(runs)} runs, {len(runs) - wrong} ok, {wrong} failed")
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is markup."""
-    return text.replace("[", r"\[")
+    """Text in which nothing is markup, and nothing steers a terminal."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
 
 def _write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) -> None:
@@ -219,7 +234,7 @@ def replay(
     console = _console()
     console.print(steps_table(played.records, names))
     outcome = played.outcome.value if played.outcome else "no outcome"
-    cause = f" ({played.cause})" if played.cause else ""
+    cause = f" ({_plain(played.cause)})" if played.cause else ""
     console.print(" → ".join(state.value for state in played.states))
     console.print(f"[bold]{outcome}[/bold]{cause}")
     if played.skipped:
@@ -303,11 +318,23 @@ def _document(file: Path) -> object:
         raise InputError("is too large", where=str(file), mend=f"at most {MAX_CONFIG_BYTES} bytes")
     try:
         if file.suffix == ".toml":
-            return tomllib.loads(text.decode("utf-8"))
-        return cast("object", json.loads(text))
+            return tomllib.loads(text.decode("utf-8-sig"))
+        return cast("object", json.loads(text, object_pairs_hook=_no_key_twice))
+    except InputError as error:
+        raise InputError(error.what, where=str(file), mend=error.mend) from error
     except (ValueError, RecursionError) as error:
         kind = "TOML" if file.suffix == ".toml" else "JSON"
         raise InputError(f"is no {kind}: {error}", where=str(file), mend=f"write {kind}") from error
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse what a JSON parser lets pass: the first of two would be lost without a word."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"the key {key!r} is given twice", mend="give it once")
+        found[key] = value
+    return found
 
 
 def _config(file: Path) -> Metaflows:
@@ -326,18 +353,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without arrows gets a question mark
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         status: Any = app(
             sys.argv[1:] if arguments is None else list(arguments),
             exit_on_error=False,
+            print_error=False,
             result_action="return_value",
         )
-    except CycloptsError:
-        return USAGE  # it has said what is wrong
+        sys.stdout.flush()
+    except CycloptsError as error:
+        errors.print(f"[red]hookflash:[/red] {_plain(str(error))} (see hookflash --help)")
+        return USAGE
     except HookflashError as error:
         errors.print(f"[red]hookflash:[/red] {_plain(str(error))}")
         return error.exit_status
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         return 1  # whoever read us has gone
+    except OSError as error:
+        errors.print(f"[red]hookflash:[/red] can't write: {_plain(error.strerror or str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return status if isinstance(status, int) else 0

@@ -34,6 +34,16 @@ from hookflash.specs.metaflows import DEFAULT_METAFLOWS
 DIGIT_TIMEOUT_S = 1.0
 """How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""
 
+MAX_CHARACTERS = 256_000_000
+"""Of what crossed the socket: some 40,000 events. Whoever has more looks for one call in it."""
+
+LINE_CHARACTERS = 64
+"""What an empty line counts as: it takes memory, too."""
+
+MAX_SPAN_S = 7 * 24 * 3600.0
+"""From the first line to the last: a deadline that is set again every five seconds fires all that
+time."""
+
 _ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
 _ORIGINATE = re.compile(r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)")
 _SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) -both park")
@@ -89,7 +99,7 @@ class _Session:
 
     def __init__(self, path: str | os.PathLike[str], account: Account) -> None:
         self._path = os.fspath(path)
-        self._entries = list(read_recording(path))
+        self._entries = list(_measured(path))
         self._dials = list(_dials(self._entries))
         self._wire = Wire()
         self._inbound = Inbound()
@@ -154,8 +164,9 @@ class _Session:
 
     def _let_time_pass(self, until_s: float) -> None:
         while self._timers and self._timers[0][0] <= until_s:
-            self._now_s, _, timer = heapq.heappop(self._timers)
-            if self._pending.pop(timer, None) is not None:
+            self._now_s, number, timer = heapq.heappop(self._timers)
+            if self._pending.get(timer) == number:
+                del self._pending[timer]
                 self._handle(TimerFired(timer=timer))
         self._now_s = until_s
 
@@ -185,6 +196,23 @@ class _Session:
         )
 
 
+def _measured(path: str | os.PathLike[str]) -> Iterator[Entry]:
+    """Read a recording, as far as anybody can look through it."""
+    characters = 0
+    began_s: float | None = None
+    for entry in read_recording(path):
+        began_s = entry.at_s if began_s is None else began_s
+        characters += len(entry.data) + LINE_CHARACTERS
+        where = f"{os.fspath(path)}:{entry.line}"
+        if characters > MAX_CHARACTERS:
+            what, mend = "the recording is too long", f"at most {MAX_CHARACTERS} characters"
+            raise InputError(what, where=where, mend=f"{mend}: cut out the calls that matter")
+        if entry.at_s - began_s > MAX_SPAN_S:
+            what, mend = "the recording lasts too long", f"at most {MAX_SPAN_S:.0f} seconds"
+            raise InputError(what, where=where, mend=f"{mend}: cut out the calls that matter")
+        yield entry
+
+
 def _dials(entries: Iterable[Entry]) -> Iterator[_Dial]:
     for entry in entries:
         found = _ORIGINATE.search(entry.data) if entry.direction is Way.SEND else None
@@ -206,6 +234,6 @@ _CAST = ("alice", "bob", "carol", "dave", "erin")
 
 
 def names_in(records: Iterable[Record]) -> dict[LegId, str]:
-    """Name the legs of a replay, in the order in which they came: alice, bob, carol, …"""
+    """Name the legs of a replay, in the order in which they came: alice, bob, carol and so on."""
     legs = dict.fromkeys(r.event.leg for r in records if isinstance(r.event, LegCreated))
     return dict(zip(legs, _CAST, strict=False))

@@ -72,7 +72,7 @@ class TransferHandle:
     def __init__(self, engine: Engine, transfer: str) -> None:
         self._engine = engine
         self._ended = trio.Event()
-        self._result: Result | None = None
+        self._result: Result | BackendClosed | None = None
         self.id = transfer
 
     @property
@@ -81,11 +81,15 @@ class TransferHandle:
         return self._engine.switchboard.transfer(self.id)
 
     async def outcome(self) -> Result:
-        """Wait for its end."""
+        """Wait for its end.
+
+        Raises:
+            BackendClosed: the way to the switch is gone, so that nobody here will ever know.
+        """
         await self._ended.wait()
-        if self._result is None:
-            raise InternalError("a transfer ended without a result")
-        return self._result
+        if isinstance(self._result, Result):
+            return self._result
+        raise self._result or InternalError("a transfer ended without a result")
 
     async def take_back(self) -> None:
         """Have the transferee back.
@@ -103,7 +107,7 @@ class TransferHandle:
         """
         await self._engine.ask(CompleteRequested(transfer=self.id, by="program"))
 
-    def end(self, result: Result) -> None:
+    def end(self, result: Result | BackendClosed) -> None:
         """Tell whoever waits. For the engine."""
         self._result = result
         self._ended.set()
@@ -112,8 +116,9 @@ class TransferHandle:
 class Follower:
     """A reader of records, from the moment at which it was opened."""
 
-    def __init__(self, transfer: str | None) -> None:
+    def __init__(self, transfer: str | None, forget: Callable[[Follower], None]) -> None:
         self._transfer = transfer
+        self._forget = forget
         self._send, self._receive = trio.open_memory_channel[Record](FOLLOWER_BUFFER)
         self._fell_behind = False
 
@@ -125,12 +130,11 @@ class Follower:
             self._send.send_nowait(record)
         except trio.WouldBlock:
             self._fell_behind = True
-            self._send.close()
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            pass  # it was closed, or has fallen behind already
+            self.close()
 
     def close(self) -> None:
         """No more records."""
+        self._forget(self)
         self._send.close()
 
     def __aiter__(self) -> Follower:
@@ -165,10 +169,9 @@ class Engine:
         self._new_id = numbered_ids("request")
         self._send, self._receive = trio.open_memory_channel[_Ask | Event](math.inf)
         self._handles: dict[str, TransferHandle] = {}
-        self._followers: list[Follower] = []
+        self._followers: dict[Follower, None] = {}
         self._timers: list[tuple[float, int, str]] = []
-        self._cancelled: set[str] = set()
-        self._pending: set[str] = set()
+        self._pending: dict[str, int] = {}
         self._timer_count = 0
         self._rearmed = trio.Event()
         self.failure: BackendClosed | None = None
@@ -251,8 +254,8 @@ class Engine:
 
         A follower that falls too far behind gets `FellBehind`; it never slows the engine.
         """
-        follower = Follower(transfer)
-        self._followers.append(follower)
+        follower = Follower(transfer, lambda one: self._followers.pop(one, None))
+        self._followers[follower] = None
         return follower
 
     async def ask(self, request: Event) -> Record:
@@ -303,7 +306,9 @@ class Engine:
                 break
             if isinstance(entry, _Ask):
                 entry.done.set()
-        for follower in self._followers:
+        for handle in self._handles.values():
+            handle.end(self.failure)
+        for follower in tuple(self._followers):
             follower.close()
 
     async def _work(self) -> None:
@@ -323,7 +328,7 @@ class Engine:
                     await self._carry_out(command)
 
     def _publish(self, record: Record) -> None:
-        for follower in self._followers:
+        for follower in tuple(self._followers):
             follower.offer(record)
         if record.outcome is not None and record.transfer is not None:
             handle = self._handles.pop(record.transfer, None)
@@ -335,7 +340,7 @@ class Engine:
             case SetTimer():
                 self._set_timer(command)
             case CancelTimer():
-                self._pending.discard(command.timer)
+                self._pending.pop(command.timer, None)
             case _:
                 try:
                     await self._backend.perform(command)
@@ -349,22 +354,19 @@ class Engine:
         self._timer_count += 1
         due = trio.current_time() + command.after_s
         heapq.heappush(self._timers, (due, self._timer_count, command.timer))
-        self._pending.add(command.timer)
+        self._pending[command.timer] = self._timer_count
         if self._timers[0][2] == command.timer:
             self._rearmed.set()
 
     def _is_due(self, timer: str) -> bool:
         """Whether a timer that ran out was not cancelled while it waited its turn."""
-        if timer not in self._pending:
-            return False
-        self._pending.discard(timer)
-        return True
+        return self._pending.pop(timer, None) is not None
 
     async def _watch_timers(self) -> None:
         while True:
             self._rearmed = trio.Event()
-            while self._timers and self._timers[0][2] not in self._pending:
-                heapq.heappop(self._timers)
+            while self._timers and self._pending.get(self._timers[0][2]) != self._timers[0][1]:
+                heapq.heappop(self._timers)  # cancelled; by number, as an id may come again
             due = self._timers[0][0] if self._timers else math.inf
             with trio.move_on_at(due):
                 await self._rearmed.wait()

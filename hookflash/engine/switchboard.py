@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
 
 from hookflash.commands import CancelTimer, Command, HangUp, SetTimer
 from hookflash.engine.record import Record
-from hookflash.errors import RequestRefused
+from hookflash.errors import InputError, RequestRefused
 from hookflash.events import (
     CommandFailed,
     CompleteRequested,
@@ -55,10 +56,22 @@ from hookflash.fsm.digits import (
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import Outcome, Policy, State, Transfer, new_transfer
 from hookflash.specs.catalog import SPEC_FOR
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows
+from hookflash.specs.metaflows import (
+    ALLOWED_SOUND,
+    DEFAULT_METAFLOWS,
+    DEFAULT_TAKEBACK_DIGITS,
+    ListenOn,
+    Metaflows,
+)
 
 ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_.@-]{1,64}")
 """What a number to call may be made of. Whatever else a person sends never comes near a switch."""
+
+ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
+"""What a transfer's id may be made of: it becomes part of the names of timers and legs."""
+
+LONGEST_RING_S = 24 * 3600.0
+"""Whoever lets a phone ring for longer than a day means something else."""
 
 _RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
 
@@ -139,7 +152,6 @@ class Switchboard:
         self.running: dict[str, Running] = {}
         self._transfer_of: dict[LegId, str] = {}
         self._digit_timers: dict[str, LegId] = {}
-        self._tables: dict[tuple[int, str], CodeTable] = {}
         self._records = 0
         self._timers = 0
 
@@ -184,14 +196,25 @@ class Switchboard:
         transfer = self._transfer_of.get(leg)
         return self.running[transfer].transfer if transfer else None
 
+    def load(self) -> dict[str, int]:
+        """How much there is to keep in mind, by kind: nothing when everybody has hung up."""
+        return {
+            "legs": len(self.lines),
+            "transfers": len(self.running),
+            "legs in transfers": len(self._transfer_of),
+            "digit timers": len(self._digit_timers),
+        }
+
     # -------------------------------------------------------------------- facts
 
     def _fact(self, event: Event, at_s: float) -> list[Record]:
         self._learn(event)
         records = [self._step(transfer, event, at_s) for transfer in self._about(event)]
+        records = records or [self._record(event, at_s, why=_NEWS.get(type(event), ORDINARY))]
         if isinstance(event, LegHungUp):
-            self._forget(event.leg)
-        return records or [self._record(event, at_s, why="an ordinary call")]
+            timers = self._forget(event.leg)
+            records[0] = attrs.evolve(records[0], commands=(*timers, *records[0].commands))
+        return records
 
     def _about(self, event: Event) -> list[str]:
         """The transfers in flight that an event is about: at most one, as a rule."""
@@ -252,10 +275,9 @@ class Switchboard:
             partner.peer = None
         line.peer = None
 
-    def _forget(self, leg: LegId) -> None:
+    def _forget(self, leg: LegId) -> tuple[Command, ...]:
         line = self.lines.pop(leg, None)
-        if line is not None and line.digit_timer is not None:
-            self._digit_timers.pop(line.digit_timer, None)
+        return () if line is None else self._retime(line, None)
 
     # -------------------------------------------------------------------- steps
 
@@ -308,23 +330,35 @@ class Switchboard:
         return self._record(event, at_s, why=why, refused=True)
 
     def _request_transfer(self, event: TransferRequested, at_s: float) -> Record:
-        if event.transfer in self.running:
-            return self._refuse(event, at_s, "there is already a transfer with this id")
-        if event.leg in self._transfer_of:
+        if event.leg in self._transfer_of and event.transfer not in self.running:
             return self._step(self._transfer_of[event.leg], event, at_s)
+        try:
+            line, peer = self._call_of(event)
+            _check(event)
+            codes = self._codes_within(self._account(line).metaflows, event)
+        except (RequestRefused, InputError) as refusal:
+            return self._refuse(event, at_s, str(refusal))
+        return self._begin(event, line, peer, codes, at_s)
+
+    def _call_of(self, event: TransferRequested) -> tuple[Line, Line]:
+        """The line of whoever asks for a transfer, and of the one who is to be transferred."""
+        if event.transfer in self.running:
+            raise RequestRefused("there is already a transfer with this id")
+        if self._target_leg(event.transfer) in self.lines:
+            raise RequestRefused("a leg from an earlier transfer with this id still lives")
         line = self.lines.get(event.leg)
         if line is None:
-            return self._refuse(event, at_s, "there is no such call")
+            raise RequestRefused("there is no such call")
         peer = self.lines.get(line.peer) if line.peer else None
         if peer is None:
-            return self._refuse(event, at_s, "the call is not bridged: nobody is there to transfer")
-        if event.target and not ALLOWED_TARGET.fullmatch(event.target):
-            return self._refuse(
-                event, at_s, "the target may have only digits, letters and + * # _ . @ -"
-            )
-        return self._begin(event, line, peer, at_s)
+            raise RequestRefused("the call is not bridged: nobody is there to transfer")
+        if peer.leg in self._transfer_of:
+            raise RequestRefused("the other party is in another transfer")
+        return line, peer
 
-    def _begin(self, event: TransferRequested, line: Line, peer: Line, at_s: float) -> Record:
+    def _begin(
+        self, event: TransferRequested, line: Line, peer: Line, codes: CodeTable, at_s: float
+    ) -> Record:
         account = self._account(line)
         transfer = new_transfer(
             transfer=event.transfer,
@@ -339,8 +373,6 @@ class Switchboard:
             ring_timeout_s=event.ring_timeout_s,
             hops=max(line.hops, peer.hops),
         )
-        takeback = "*1" if event.takeback_digits is None else event.takeback_digits
-        codes = self._codes_within(account.metaflows, takeback)
         self.running[transfer.id] = Running(transfer=transfer, codes=codes)
         record = self._step(transfer.id, event, at_s)
         if record.refused:
@@ -377,14 +409,12 @@ class Switchboard:
             return theirs
         return None
 
-    def _codes_within(self, metaflows: Metaflows, takeback: str) -> CodeTable:
+    def _codes_within(self, metaflows: Metaflows, event: TransferRequested) -> CodeTable:
         """The codes in a transfer: those of the account, and before them the takeback's."""
-        key = (id(metaflows), takeback)
-        if key not in self._tables:
-            codes = metaflows.table.codes
-            own = (takeback_code(takeback),) if takeback else ()
-            self._tables[key] = CodeTable(codes=(*own, *codes))
-        return self._tables[key]
+        takeback = event.takeback_digits
+        return _codes_with_takeback(
+            metaflows, DEFAULT_TAKEBACK_DIGITS if takeback is None else takeback
+        )
 
     def _digit(self, event: DigitPressed, at_s: float) -> list[Record]:
         line = self.lines.get(event.leg)
@@ -414,13 +444,10 @@ class Switchboard:
         return metaflows.table, metaflows.digit_timeout_s
 
     def _digits_over(self, event: TimerFired, at_s: float) -> list[Record]:
-        line = self.lines[self._digit_timers[event.timer]]
-        if line.digit_timer != event.timer:
-            return [self._record(event, at_s, why="a timer that was overtaken by events")]
+        line = self.lines[self._digit_timers.pop(event.timer)]
+        line.digit_timer = None
         heard = self._codes_for(line)
         pressed = digit_timeout(heard[0], line.collector) if heard else Press(collector=UNARMED)
-        del self._digit_timers[event.timer]
-        line.digit_timer = None
         return self._collected(event, line, pressed, 0.0, at_s)
 
     def _collected(
@@ -464,6 +491,32 @@ class Switchboard:
                 request = HangUpRequested(leg=line.leg)
         return self.handle(request, at_s)
 
+
+def _check(event: TransferRequested) -> None:
+    """Hold what a person or a program asks for against the allow-lists."""
+    if not ALLOWED_ID.fullmatch(event.transfer):
+        raise InputError("the id may have only letters, digits and _ . : -, 1 to 64 of them")
+    if event.kind is not Kind.HOLD and not event.target:
+        raise InputError("a transfer needs a target")
+    if event.target and not ALLOWED_TARGET.fullmatch(event.target):
+        raise InputError("the target may have only digits, letters and + * # _ . @ -, at most 64")
+    for sound in (event.music, event.ringback):
+        if sound is not None and not ALLOWED_SOUND.fullmatch(sound):
+            raise InputError("music and ringback may be a file, a tone or a stream, and no more")
+    ring_s = event.ring_timeout_s
+    if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
+        raise InputError("the target may ring for more than 0 s, and at most a day")
+
+
+@lru_cache(maxsize=1024)
+def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
+    own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
+    return CodeTable(codes=(*own, *metaflows.table.codes))
+
+
+ORDINARY = "an ordinary call"
+_NEWS: Mapping[type, str] = {TimerFired: "a timer that was overtaken by events"}
+"""What there is to say of an event that is about no transfer."""
 
 _MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
 """Outcomes after which the call is another one than before."""

@@ -43,6 +43,11 @@ class Simulation:
         self.on_record: Callable[[Record], None] | None = None
         self.world.on_event = self._arrived
 
+    @property
+    def timers(self) -> frozenset[str]:
+        """The timers that run."""
+        return frozenset(self._timers)
+
     def _arrived(self, event: CallEvent) -> None:
         self.handle(event)
 

@@ -28,14 +28,18 @@ from hookflash.events import (
     TakebackRequested,
     TransferRequested,
 )
-from hookflash.scenarios.format import CLOCK, VERBS, Deed, PartyPlan
+from hookflash.scenarios.format import CLOCK, Deed, PartyPlan
 from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.simulation import Simulation
 
-_VERBS: Mapping[type, str] = dict(
-    zip((LegProgressed, LegAnswered, LegParked, LegHungUp, SoundStarted), VERBS, strict=True)
-)
-"""What a fact is called in a scenario's `when`."""
+VERB_FOR: Mapping[type, str] = {
+    LegProgressed: "rings",
+    LegAnswered: "answers",
+    LegParked: "is parked",
+    LegHungUp: "hangs up",
+    SoundStarted: "hears a sound",
+}
+"""What a fact is called in a scenario's `when`: the `VERBS` of the format."""
 
 CALL_UP_S = 5.0
 """By then every call of a scenario is up: the called party answers after 1.5 s unless told."""
@@ -165,7 +169,7 @@ class Stage:
         if isinstance(fact, LegsJoined):
             one, other = name(fact.first), name(fact.second)
             return (f"{one} and {other} talk", f"{other} and {one} talk")
-        verb = _VERBS.get(type(fact))
+        verb = VERB_FOR.get(type(fact))
         leg = getattr(fact, "leg", None)
         return (f"{name(leg)} {verb}",) if verb and leg else ()
 

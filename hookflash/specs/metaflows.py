@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import TypeAlias, TypedDict, cast
@@ -49,12 +50,18 @@ from hookflash.specs.document import MAX_FAULTS, faults_of, load_schema, place_i
 SCHEMA: Mapping[str, object] = load_schema("metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
 
+ALLOWED_SOUND = re.compile(load_schema("metaflows.schema.json")["$defs"]["sound"]["pattern"])
+"""What music and ringback may be, whoever asks for them."""
+
 DEFAULT_BINDING_DIGIT = "*"
 DEFAULT_DIGIT_TIMEOUT_MS = 2_000
 """Kazoo has 800, FreeSWITCH 1500 ms (bind_digit_action). A person who reads a number off a slip of
 paper needs longer, and `#` ends the wait."""
 DEFAULT_TAKEBACK_DIGITS = "*1"
 """Kazoo's and Asterisk's (`atxferabort`)."""
+
+MAX_TAKEBACK_DIGITS = 8
+"""As in the schema."""
 
 MS = 1_000
 """Milliseconds in a second."""
@@ -273,10 +280,22 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
             codes.append(code(begin, pattern, _NOTHING, where=place))
         except InputError as fault:
             yield fault
+    yield from _faults_of_size(codes, where)
+
+
+def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:
+    """Find tables that are too large, by themselves or with the takeback of a transfer."""
+    longest = takeback_code("*" * MAX_TAKEBACK_DIGITS)
     try:
         CodeTable(codes=tuple(codes))
     except InputError as fault:
         yield InputError(fault.what, where=where, mend=fault.mend)
+        return
+    try:
+        CodeTable(codes=(longest, *codes))
+    except InputError as fault:
+        what = "no room is left for the takeback, which is one code more while a transfer runs"
+        yield InputError(what, where=where, mend=f"{fault.mend}, the takeback included")
 
 
 DEFAULT_METAFLOWS = parse_metaflows(

@@ -257,12 +257,16 @@ def test_arm_and_disarm() -> None:
     assert controller.say() == [LegAnswered(leg=C), LegParked(leg=C)]
 
 
-def test_an_armed_target_takes_the_rescue_when_it_answers() -> None:
+def test_an_armed_target_takes_the_rescue_when_nobody_fetches_it() -> None:
     controller = Controller(Manual())
     controller.say(Split(first=A, second=B), DIAL)
     controller.say(Arm(leg=C, rescue=B), HangUp(leg=A))
     controller.world.answer(C)
-    assert controller.say() == [LegAnswered(leg=C), LegsJoined(first=C, second=B)]
+    assert controller.say() == [
+        LegAnswered(leg=C),
+        LegParked(leg=C),
+        LegsJoined(first=C, second=B),
+    ]
 
 
 def test_a_target_that_is_dialled_with_a_rescue_takes_it_when_it_answers() -> None:

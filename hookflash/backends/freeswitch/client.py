@@ -25,7 +25,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -430,31 +430,33 @@ class FreeSwitchBackend:
         await self._events.send(event)
 
     async def _look(self, line: _Line) -> tuple[LegSnapshot, ...]:
+        """Ask which channels there are, and each of them how it is: the list lags behind."""
         shown = msgspec.json.decode(await line.api("show channels as json"), type=_Channels)
-        return tuple(
-            [await self._look_at(line, row) for row in shown.rows if row.state not in _ENDED]
-        )
+        seen = [await self._look_at(line, row.uuid) for row in shown.rows]
+        return tuple(leg for leg in seen if leg is not None)
 
-    async def _look_at(self, line: _Line, channel: _Channel) -> LegSnapshot:
-        peer = await self._variable(line, channel.uuid, "signal_bond")
-        account = await self._variable(line, channel.uuid, self.settings.account_variable)
-        inbound = channel.direction == "inbound"
-        return LegSnapshot(
-            leg=channel.uuid,
-            number=channel.initial_cid_num if inbound else channel.initial_dest,
-            direction=Direction(channel.direction),
-            account=account or "",
-            answered=channel.callstate in _ANSWERED,
-            parked=channel.application == "park" and peer is None,
-            peer=peer,
-        )
-
-    @staticmethod
-    async def _variable(line: _Line, leg: LegId, name: str) -> str | None:
+    async def _look_at(self, line: _Line, leg: LegId) -> LegSnapshot | None:
         if not ALLOWED_LEG.fullmatch(leg):
             return None
-        value = (await line.api(f"uuid_getvar {leg} {name}")).strip()
-        return None if not value or value == "_undef_" or value.startswith("-ERR") else value
+        dump = await line.api(f"uuid_dump {leg} json")
+        if dump.startswith("-ERR"):
+            return None  # it has ended since
+        channel = msgspec.json.decode(dump, type=dict[str, Any])
+        if channel.get("Answer-State") == "hangup":
+            return None
+        inbound = channel.get("Call-Direction") == "inbound"
+        peer = channel.get("variable_signal_bond") or None
+        application = channel.get("variable_current_application")
+        number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
+        return LegSnapshot(
+            leg=leg,
+            number=str(channel.get(number, "")),
+            direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
+            account=str(channel.get(f"variable_{self.settings.account_variable}", "")),
+            answered=channel.get("Answer-State") == "answered",
+            parked=peer is None and application == "park",
+            peer=peer,
+        )
 
     # ------------------------------------------------------------------- speaking
 
@@ -508,12 +510,6 @@ class _Channel(msgspec.Struct):
     """A row of `show channels as json`."""
 
     uuid: str
-    direction: str = "inbound"
-    state: str = ""
-    callstate: str = ""
-    application: str = ""
-    initial_cid_num: str = ""
-    initial_dest: str = ""
 
 
 class _Channels(msgspec.Struct):
@@ -521,12 +517,6 @@ class _Channels(msgspec.Struct):
 
     row_count: int = 0
     rows: list[_Channel] = []
-
-
-_ENDED: Final = frozenset({"CS_HANGUP", "CS_REPORTING", "CS_DESTROY", "CS_NONE"})
-"""States of channels that have hung up, and are still listed for a moment."""
-
-_ANSWERED: Final = frozenset({"ACTIVE", "HELD", "UNHELD"})
 
 
 @asynccontextmanager

@@ -47,6 +47,9 @@ _FILE_S: Final = 2.0
 GONE: Final = "INVALID_CALL_REFERENCE"
 """Q.850 cause 81: the switch knows of no such call."""
 
+RESCUE_AFTER_S: Final = 1
+"""How long an armed target that has answered waits for its controller: whole seconds."""
+
 _TERMINATORS: Final = {"playback_terminators": "none"}
 _PARKS: Final = {
     "park_after_bridge": "true",
@@ -130,7 +133,8 @@ class Dialect:
         limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
         variables = {**_DIALLED, "originate_timeout": str(limit_s)}
         if command.rescue is not None:
-            variables |= _answering_with(command.rescue)
+            variables["execute_on_answer"] = f"intercept {command.rescue}"
+            variables |= _ENDS
         return self._switch.originate(
             command.leg,
             command.target,
@@ -141,6 +145,7 @@ class Dialect:
     def _join(self, command: Join) -> str:
         for leg in command.disarm:
             self._switch.setvar_multi(leg, _DISARMED)  # it may be gone: just as well
+            self._switch.sched_del(leg)
         first = _PARKS if command.afterwards is Afterwards.PARK else _ENDS
         if command.rescue is not None:
             first = _armed(first, command.rescue)
@@ -183,12 +188,16 @@ def tone_length_s(tone: str) -> float | None:
 
 
 def _answering_with(rescue: LegId) -> dict[str, str]:
-    """Add the failsafe: when it answers, the leg takes `rescue` by itself, as an ordinary call.
+    """Add the failsafe: a while after its answer, the leg takes `rescue` by itself.
+
+    Not at once: a leg that intercepts while its `&park()` begins may kill whom it takes (measured:
+    1 of 6 tries with a loopback leg). By then a living controller has long joined the two, and
+    taken this back.
 
     Without the last two the target would be parked, and forgotten, when the rescued one leaves.
     """
     return {
-        "execute_on_answer": f"intercept {rescue}",
+        "execute_on_answer": f"sched_transfer +{RESCUE_AFTER_S} intercept:{rescue} inline",
         "park_after_bridge": "false",
         "hangup_after_bridge": "true",
     }

@@ -30,7 +30,7 @@ import random
 from collections.abc import Callable, Container, Iterable, Mapping
 from enum import Enum, StrEnum
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hookflash.events import (
     CallEvent,
@@ -222,6 +222,29 @@ class _Transfer:
         self.left: list[Channel] = []
 
 
+class Watcher(Protocol):
+    """Is told what no fact tells: for whoever speaks FreeSWITCH's events, which say more.
+
+    It must not call back into the switch from within.
+    """
+
+    def joining(self, first: Channel, second: Channel) -> None:
+        """A join was ordered, by a command or by a leg's own variables."""
+        ...
+
+    def unparked(self, channel: Channel) -> None:
+        """A living leg left the park."""
+        ...
+
+    def parted(self, first: Channel, second: Channel) -> None:
+        """A bridge ended. A leg of it may have hung up, and then there is no fact of it."""
+        ...
+
+    def over(self, channel: Channel) -> None:
+        """A leg that has hung up has nothing more to do with any other."""
+        ...
+
+
 def _nobody_listens(_leg: LegId, _hears: Hears) -> None:
     return
 
@@ -256,7 +279,12 @@ class Switch:
         self._listen = listen
         self._random = (dice or random.Random(0)).random
         self._missing = missing
+        self.name_leg: Callable[[], LegId] = self._name
+        """Gives the legs of calls that come in their names."""
+        self.watcher: Watcher | None = None
+        """Is told more than facts, if there is one."""
         self._channels: dict[LegId, Channel] = {}
+        self._scheduled: dict[LegId, LegId] = {}
         self._legs_named = 0
         self._digits = 0
 
@@ -281,8 +309,8 @@ class Switch:
         Returns:
             The caller's leg and the callee's. Each dies with the other: `hangup_after_bridge`.
         """
-        first = self._create(self._name(), caller, Direction.INBOUND, account)
-        second = self._create(self._name(), callee, Direction.OUTBOUND, account)
+        first = self._create(self.name_leg(), caller, Direction.INBOUND, account)
+        second = self._create(self.name_leg(), callee, Direction.OUTBOUND, account)
         for leg in (first, second):
             leg.variables["hangup_after_bridge"] = "true"
         first.call = second
@@ -342,8 +370,28 @@ class Switch:
             )
         elif channel.errand is None and channel.place is Place.DIALLING:
             app, _, argument = channel.variables.get("execute_on_answer", "").partition(" ")
+            if app == "sched_transfer":
+                self._schedule(channel, argument)
             if app != "intercept" or not self._intercept(channel, argument):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
+
+    def _schedule(self, channel: Channel, argument: str) -> None:
+        """`sched_transfer +1 intercept:LEG inline`: in so many seconds, take that leg."""
+        delay, _, what = argument.partition(" ")
+        rescue = what.removeprefix("intercept:").partition(" ")[0]
+        self._scheduled[channel.id] = rescue
+        self._after(float(delay), partial(self._fall_due, channel, rescue))
+
+    def _fall_due(self, channel: Channel, rescue: LegId) -> None:
+        if channel.cause or self._scheduled.pop(channel.id, None) != rescue:
+            return
+        if not self._intercept(channel, rescue):
+            self._end(channel, "NORMAL_CLEARING")
+
+    def sched_del(self, leg: LegId) -> str:
+        """Forget what was scheduled for a leg. Nothing being scheduled is no fault."""
+        self._scheduled.pop(leg, None)
+        return _OK
 
     def _park_target(self, channel: Channel) -> None:
         if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:
@@ -446,6 +494,8 @@ class Switch:
         if channel.peer is not None:
             self._hear(channel.peer)
         elif channel.errand is None and channel.call is None:
+            if self.watcher is not None:
+                self.watcher.over(channel)
             return
         self._after(self._span(_TO_UNBRIDGE_S), partial(self._let_go, channel))
 
@@ -460,6 +510,8 @@ class Switch:
             caller_left = gone.direction is Direction.INBOUND
             self._end(gone.call, "ORIGINATOR_CANCEL" if caller_left else gone.cause)
             gone.call = None
+        if self.watcher is not None:
+            self.watcher.over(gone)
 
     # ---- the park
 
@@ -472,7 +524,18 @@ class Switch:
         if channel is None:
             return _NO_SUCH_CHANNEL
         peer = channel.peer
-        transfer = _Transfer(channel) if peer is None else _Transfer(channel, peer)
+        self._send_to_park(_Transfer(channel) if peer is None else _Transfer(channel, peer))
+        return _OK
+
+    def park_one(self, leg: LegId) -> str:
+        """`uuid_transfer LEG park inline`: park a leg, and leave its peer to its own variables."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return _NO_SUCH_CHANNEL
+        self._send_to_park(_Transfer(channel))
+        return _OK
+
+    def _send_to_park(self, transfer: _Transfer) -> None:
         for one in transfer.legs:
             join = one.errand
             if isinstance(join, _Join) and join.live:
@@ -484,7 +547,6 @@ class Switch:
         for other in transfer.left:
             other.errand = None
         self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
-        return _OK
 
     def _transfer(self, transfer: _Transfer) -> None:
         for other in transfer.left:
@@ -504,14 +566,14 @@ class Switch:
         first.peer = second.peer = None
         if second_is_quicker:
             self._park(second)
-        self._report(LegsSeparated(first=first.id, second=second.id))
+        self._tell_parted(first, second)
         self._park(first)
         if not second_is_quicker:
             self._park(second)
 
     def _park(self, channel: Channel) -> None:
         self._silence(channel)
-        channel.place = Place.PARKED
+        self._move(channel, Place.PARKED)
         channel.errand = None
         channel.parkings += 1
         self._report(LegParked(leg=channel.id))
@@ -552,6 +614,8 @@ class Switch:
             if isinstance(earlier, _Join) and earlier.live:
                 self._overtake(earlier, join)
         first.errand = second.errand = join
+        if self.watcher is not None:
+            self.watcher.joining(first, second)
         self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
 
     def _overtake(self, earlier: _Join, join: _Join) -> None:
@@ -604,7 +668,7 @@ class Switch:
         join.begun = True
         for leg in (first, second):
             self._silence(leg)
-            leg.place = Place.MOVING
+            self._move(leg, Place.MOVING)
             self._hear(leg)
         self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
 
@@ -647,8 +711,14 @@ class Switch:
     def _set_adrift(self, channel: Channel) -> None:
         self._silence(channel)
         channel.errand = None
-        channel.place = Place.ADRIFT
+        self._move(channel, Place.ADRIFT)
         self._hear(channel)
+
+    def _move(self, channel: Channel, place: Place) -> None:
+        """Put a leg somewhere else; into the park anew, if it was parked."""
+        if channel.place is Place.PARKED and self.watcher is not None:
+            self.watcher.unparked(channel)
+        channel.place = place
 
     # ---- how a bridge ends
 
@@ -666,6 +736,8 @@ class Switch:
         self._hear(leaver)
 
     def _tell_parted(self, first: Channel, second: Channel) -> None:
+        if self.watcher is not None:
+            self.watcher.parted(first, second)
         if not first.cause and not second.cause:
             self._report(LegsSeparated(first=first.id, second=second.id))
 
@@ -715,6 +787,10 @@ class Switch:
             if wanted.peer is partner:
                 wanted.peer = partner.peer = None
                 self._hear(wanted)
+                self._end(partner, "PICKED_OFF")
+                first, second = (wanted, partner) if wanted.is_first else (partner, wanted)
+                self._tell_parted(first, second)
+                return True
             self._end(partner, "PICKED_OFF")
         return True
 

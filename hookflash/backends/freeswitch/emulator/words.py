@@ -1,0 +1,234 @@
+"""How FreeSWITCH reads what it is told: words and quotes, dial strings, causes.
+
+Nothing here knows a call. Each function reads text as FreeSWITCH 1.10.12 does, as far as a test of
+a program needs it; what is not read says so by `DialError` with the cause that FreeSWITCH gives.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+CAUSES: Final = {
+    "UNALLOCATED_NUMBER": 1,
+    "NO_ROUTE_TRANSIT_NET": 2,
+    "NO_ROUTE_DESTINATION": 3,
+    "CHANNEL_UNACCEPTABLE": 6,
+    "CALL_AWARDED_DELIVERED": 7,
+    "NORMAL_CLEARING": 16,
+    "USER_BUSY": 17,
+    "NO_USER_RESPONSE": 18,
+    "NO_ANSWER": 19,
+    "SUBSCRIBER_ABSENT": 20,
+    "CALL_REJECTED": 21,
+    "NUMBER_CHANGED": 22,
+    "REDIRECTION_TO_NEW_DESTINATION": 23,
+    "EXCHANGE_ROUTING_ERROR": 25,
+    "DESTINATION_OUT_OF_ORDER": 27,
+    "INVALID_NUMBER_FORMAT": 28,
+    "FACILITY_REJECTED": 29,
+    "RESPONSE_TO_STATUS_ENQUIRY": 30,
+    "NORMAL_UNSPECIFIED": 31,
+    "NORMAL_CIRCUIT_CONGESTION": 34,
+    "NETWORK_OUT_OF_ORDER": 38,
+    "NORMAL_TEMPORARY_FAILURE": 41,
+    "SWITCH_CONGESTION": 42,
+    "ACCESS_INFO_DISCARDED": 43,
+    "REQUESTED_CHAN_UNAVAIL": 44,
+    "PRE_EMPTED": 45,
+    "FACILITY_NOT_SUBSCRIBED": 50,
+    "OUTGOING_CALL_BARRED": 52,
+    "INCOMING_CALL_BARRED": 54,
+    "BEARERCAPABILITY_NOTAUTH": 57,
+    "BEARERCAPABILITY_NOTAVAIL": 58,
+    "SERVICE_UNAVAILABLE": 63,
+    "BEARERCAPABILITY_NOTIMPL": 65,
+    "CHAN_NOT_IMPLEMENTED": 66,
+    "FACILITY_NOT_IMPLEMENTED": 69,
+    "SERVICE_NOT_IMPLEMENTED": 79,
+    "INVALID_CALL_REFERENCE": 81,
+    "INCOMPATIBLE_DESTINATION": 88,
+    "INVALID_MSG_UNSPECIFIED": 95,
+    "MANDATORY_IE_MISSING": 96,
+    "MESSAGE_TYPE_NONEXIST": 97,
+    "WRONG_MESSAGE": 98,
+    "IE_NONEXIST": 99,
+    "INVALID_IE_CONTENTS": 100,
+    "WRONG_CALL_STATE": 101,
+    "RECOVERY_ON_TIMER_EXPIRE": 102,
+    "MANDATORY_IE_LENGTH_ERROR": 103,
+    "PROTOCOL_ERROR": 111,
+    "INTERWORKING": 127,
+    "ORIGINATOR_CANCEL": 487,
+    "CRASH": 500,
+    "SYSTEM_SHUTDOWN": 501,
+    "LOSE_RACE": 502,
+    "MANAGER_REQUEST": 503,
+    "BLIND_TRANSFER": 600,
+    "ATTENDED_TRANSFER": 601,
+    "ALLOTTED_TIMEOUT": 602,
+    "USER_CHALLENGE": 603,
+    "MEDIA_TIMEOUT": 604,
+    "PICKED_OFF": 605,
+    "USER_NOT_REGISTERED": 606,
+    "PROGRESS_TIMEOUT": 607,
+    "INVALID_GATEWAY": 608,
+    "GATEWAY_DOWN": 609,
+    "INVALID_URL": 610,
+    "INVALID_PROFILE": 611,
+    "NO_PICKUP": 612,
+}
+"""Hang-up causes and their numbers: Q.850 up to 127, FreeSWITCH's own above."""
+
+_BY_NUMBER: Final = {number: cause for cause, number in CAUSES.items()}
+
+
+def read_cause(text: str, otherwise: str = "NORMAL_CLEARING") -> str:
+    """Read a cause: its name in any case, or its number. A strange one is taken for `otherwise`."""
+    if text[:1].isascii() and text[:1].isdigit():
+        digits = re.match(r"[0-9]{1,4}", text)
+        return _BY_NUMBER.get(int(digits[0]) if digits else 0, otherwise)
+    cause = text.upper()
+    return cause if cause in CAUSES else otherwise
+
+
+def words(text: str, most: int) -> list[str]:
+    """Split at blanks, as the arguments of most commands are.
+
+    Between two single quotes a blank is like any letter; a backslash takes the next one's meaning.
+
+    Args:
+        text: what was said.
+        most: how many words there may be; the last takes all the rest.
+    """
+    return [_without_quotes(word) for word in _split(text.strip(" "), " ", most) if word]
+
+
+def split(text: str, delimiter: str) -> list[str]:
+    """Split a list, except between quotes. `^^:` at its beginning makes `:` the delimiter."""
+    if text.startswith("^^") and len(text) > len("^^:"):
+        delimiter, text = text[2], text[3:]
+    return [_without_quotes(part) for part in _split(text, delimiter, len(text) + 1)]
+
+
+def _split(text: str, delimiter: str, most: int) -> list[str]:
+    parts: list[str] = []
+    begin = place = 0
+    quoted = False
+    while place < len(text) and len(parts) < most - 1:
+        char = text[place]
+        if char == "\\":
+            place += 1
+        elif char == "'":
+            quoted = not quoted
+        elif char == delimiter and not quoted:
+            parts.append(text[begin:place])
+            begin = place + 1
+            while delimiter == " " and text[begin : begin + 1] == " ":
+                begin += 1
+            place = begin - 1
+        place += 1
+    return [*parts, text[begin:]]
+
+
+def _without_quotes(word: str) -> str:
+    read: list[str] = []
+    place = 0
+    while place < len(word):
+        char = word[place]
+        following = word[place + 1 : place + 2]
+        if char == "\\" and following in {"'", '"', "\\", ","}:
+            read.append(following)
+            place += 1
+        elif char != "'":
+            read.append(char)
+        place += 1
+    return "".join(read).strip(" ")
+
+
+# ---- dial strings
+
+
+class DialError(Exception):
+    """A dial string that leads nowhere."""
+
+    def __init__(self, cause: str) -> None:
+        """Keep why, in FreeSWITCH's words."""
+        self.cause = cause
+        super().__init__(cause)
+
+
+@attrs.frozen(kw_only=True)
+class Dialled:
+    """Whom a dial string calls, and how."""
+
+    number: str
+    endpoint: str
+    """`sofia`, `user` or `loopback`."""
+    channel_name: str
+    variables: dict[str, str]
+
+
+_PROFILES: Final = frozenset({"internal", "external"})
+_BRACKETS: Final = {"{": "}", "[": "]", "<": ">"}
+
+
+def read_dial_string(text: str) -> Dialled:
+    """Read a dial string with one destination.
+
+    `{name=value,…}` before it sets variables, as `[…]` and `<…>` do. Known are
+    `sofia/PROFILE/NUMBER[@HOST]`, `sofia/gateway/GATEWAY/NUMBER`, `user/NUMBER[@DOMAIN]`,
+    `loopback/NUMBER[/CONTEXT]` and `error/CAUSE`. Several destinations (`a|b`, `a,b`) are not.
+
+    Raises:
+        DialError: it is none of these.
+    """
+    variables: dict[str, str] = {}
+    while text[:1] in _BRACKETS:
+        end = _closing(text)
+        for part in split(text[1:end], ","):
+            name, _, value = part.partition("=")
+            if name.strip():
+                variables[name.strip()] = value
+        text = text[end + 1 :]
+    if not text:
+        raise DialError("DESTINATION_OUT_OF_ORDER")
+    if "|" in text or "," in text or ":_:" in text:
+        raise DialError("FACILITY_NOT_IMPLEMENTED")
+    endpoint, _, rest = text.partition("/")
+    return _destination(endpoint, rest.split("/"), variables)
+
+
+def _closing(text: str) -> int:
+    """Find the bracket that ends the variables."""
+    quoted = False
+    for place, char in enumerate(text):
+        if char == "'":
+            quoted = not quoted
+        elif char == _BRACKETS[text[0]] and not quoted:
+            return place
+    raise DialError("DESTINATION_OUT_OF_ORDER")
+
+
+def _destination(endpoint: str, parts: list[str], variables: dict[str, str]) -> Dialled:
+    match endpoint, parts:
+        case "sofia", ["gateway", _, whom]:
+            name = f"sofia/external/{whom}"
+        case "sofia", [profile, whom] if profile in _PROFILES:
+            name = f"sofia/{profile}/{whom}"
+        case "sofia", _:
+            raise DialError("INVALID_PROFILE")
+        case "user", [whom]:
+            name = f"sofia/internal/{whom}"
+        case "loopback", [whom, *_]:
+            name = f"loopback/{whom}-a"
+        case "error", [cause]:
+            raise DialError(read_cause(cause))
+        case _:
+            raise DialError("CHAN_NOT_IMPLEMENTED")
+    number = whom.partition("@")[0]
+    if not number:
+        raise DialError("INVALID_NUMBER_FORMAT")
+    return Dialled(number=number, endpoint=endpoint, channel_name=name, variables=variables)
