@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hookflash.backends.base import Backend, LegSnapshot
+    from hookflash.backends.freeswitch.client import (
+        FreeSwitch,
+        FreeSwitchBackend,
+        open_freeswitch,
+    )
+    from hookflash.backends.freeswitch.outbound import Dialling
     from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
     from hookflash.backends.simulator.faults import Faults, parse_faults
     from hookflash.engine.engine import (
@@ -51,10 +57,13 @@ __all__ = [
     "BackendClosed",
     "BackendError",
     "Choice",
+    "Dialling",
     "Engine",
     "Faults",
     "FellBehind",
     "Follower",
+    "FreeSwitch",
+    "FreeSwitchBackend",
     "HookflashError",
     "InputError",
     "InternalError",
@@ -76,6 +85,7 @@ __all__ = [
     "TransferHandle",
     "__version__",
     "open_engine",
+    "open_freeswitch",
     "open_simulator",
     "parse_faults",
     "parse_metaflows",
@@ -83,6 +93,8 @@ __all__ = [
 
 _NAMES_OF: Mapping[str, str] = {
     "backends.base": "Backend LegSnapshot",
+    "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
+    "backends.freeswitch.outbound": "Dialling",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
     "backends.simulator.faults": "Faults parse_faults",
     "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",

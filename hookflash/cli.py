@@ -8,9 +8,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import sys
+import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -19,16 +21,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hookflash.backends.simulator.faults import parse_faults
+from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.errors import HookflashError, InputError
+from hookflash.events import Kind
 from hookflash.fsm.render import render
 from hookflash.replay import Replay, names_in, replay_recording
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, search_tables
 from hookflash.scenarios.run import Run, run_scenario
-from hookflash.specs.catalog import SPECS
+from hookflash.specs.catalog import SPEC_FOR, SPECS
 from hookflash.specs.metaflows import Metaflows, lint_metaflows, metaflows_faults, parse_metaflows
 from hookflash.story import (
     sequence,
@@ -43,6 +47,9 @@ USAGE = 2
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+MOST_TOLD = 50
+"""Failures that are told one by one."""
 
 SCENARIOS = Path(__file__).parent / "specs" / "scenarios"
 """The scenarios that ship."""
@@ -339,6 +346,111 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _config(file: Path) -> Metaflows:
     return parse_metaflows(_document(file), f"{file}: $")
+
+
+# ------------------------------------------------------------- prove and soak
+
+
+@app.command
+def prove(
+    *,
+    seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 200,
+    join_attempts: Annotated[int, Parameter(help="How often a join is ordered.")] = 3,
+    max_records: Annotated[
+        int, Parameter(help="How many records of a table are searched.")
+    ] = 1_000_000,
+) -> int:
+    """Exhaust the tables, and run all scenarios under many seeds, without faults and with them."""
+    console = _console()
+    search, wrong = _search(console, join_attempts=join_attempts, max_records=max_records)
+    seen = Rows()
+    for hardships in (NO_HARDSHIPS, HARDSHIPS):
+        wrong += _run_many(console, range(1, seeds + 1), hardships, seen)
+    table = _table(
+        "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
+    )
+    for kind in Kind:
+        unforeseen = seen.unforeseen(kind, search)
+        wrong += [
+            f"{kind.value}: never in the search: {' then '.join(pair)}" for pair in unforeseen
+        ]
+        wrong += [f"{kind.value}: never reached: {row}" for row in search.untouched(kind)]
+        counted = (
+            len(SPEC_FOR[kind].rows),
+            len(search.rows[kind]),
+            len(seen.rows.get(kind, ())),
+            len(search.pairs[kind]),
+            len(seen.pairs.get(kind, ())),
+            len(unforeseen),
+        )
+        table.add_row(kind.value, *(f"{count:,}" for count in counted))
+    console.print(table)
+    return _judge(console, wrong)
+
+
+@app.command
+def soak(
+    *,
+    seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 100,
+    seed: Annotated[
+        int | None, Parameter(help="The first of them; a fresh one unless told.")
+    ] = None,
+) -> int:
+    """Run all scenarios under seeds that nobody has tried before, with faults and without."""
+    console = _console()
+    first = secrets.randbelow(2**32) if seed is None else seed
+    console.print(f"seeds from {first}")
+    wrong: list[str] = []
+    for hardships in (NO_HARDSHIPS, HARDSHIPS):
+        wrong += _run_many(console, range(first, first + seeds), hardships, Rows())
+    return _judge(console, wrong)
+
+
+def _search(console: Console, *, join_attempts: int, max_records: int) -> tuple[Rows, list[str]]:
+    """Exhaust the tables: the rows that were reached, and what is wrong."""
+    reached, wrong = Rows(), list[str]()
+    table = _table("table", "policy", "records", "steps", "rows", "pairs", "broken promises", "s")
+    found = search_tables(join_attempts=join_attempts, sounds=True, max_records=max_records)
+    for one in found:
+        reached.note_search(one.kind, one.found)
+        wrong += [f"{one.kind.value}, {one.policy}: {broken}" for broken in one.found.violations]
+        if not one.complete:
+            wrong.append(f"{one.kind.value}, {one.policy}: cut short, give it more --max-records")
+        counts = (one.found.records, one.found.steps, len(one.found.rows), len(one.found.pairs))
+        broken, took = str(len(one.found.violations)), f"{one.took_s:.0f}"
+        table.add_row(one.kind.value, one.policy, *(f"{n:,}" for n in counts), broken, took)
+    console.print(table)
+    return reached, wrong
+
+
+def _run_many(
+    console: Console, seeds: Sequence[int], hardships: Mapping[str, Faults], seen: Rows
+) -> list[str]:
+    scenarios = [load_scenario(file) for file in _files([SCENARIOS])]
+    began = time.perf_counter()
+    tally = run_many(scenarios, seeds, hardships=hardships, rows=seen)
+    took_s = time.perf_counter() - began
+    came = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(tally.outcomes.items()))
+    console.print(
+        f"{tally.runs:,} runs {'with' if hardships else 'without'} faults, {tally.steps:,} steps, "
+        f"{took_s:.0f} s: {came}; {len(tally.failures)} failures",
+        soft_wrap=True,
+    )
+    return tally.failures
+
+
+def _judge(console: Console, wrong: Sequence[str]) -> int:
+    for line in wrong[:MOST_TOLD]:
+        console.print(f"[red]wrong[/red] {_plain(line)}", soft_wrap=True)
+    console.print(f"{len(wrong)} faults" if wrong else "every promise is kept")
+    return 1 if wrong else 0
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
 
 
 # ----------------------------------------------------------------------- main

@@ -30,7 +30,13 @@ class Split:
     """Part the two, and park each. Proof: `LegParked` of both, `LegsSeparated` of the pair."""
 
     first: str
+    """The transferor's."""
     second: str
+    """The transferee's."""
+    transfer: str = ""
+    """The transfer that both legs are marked with, so that a restarted controller finds them."""
+    kind: str = ""
+    """What kind of transfer it is; a mark, too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +92,8 @@ class Dial:
     """The leg of the transferor, whose rights and caller ID the call has."""
     ring_timeout_s: float
     """After so long without an answer the switch gives up, with NO_ANSWER."""
+    transfer: str = ""
+    """The transfer that the leg is marked with."""
     rescue: str | None = None
     """When the target answers, the switch itself joins it with this leg (see `Arm`)."""
 
@@ -137,6 +145,16 @@ class Release:
 
 
 @attrs.frozen(kw_only=True)
+class Forget:
+    """Take the marks off: the transfer is over, and these legs are nobody's but their parties'.
+
+    No proof. A mark that stays costs nothing but a look, should a controller restart.
+    """
+
+    legs: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class HangUp:
     """End a leg, in whatever state it is. Proof: `LegHungUp`."""
 
@@ -160,7 +178,7 @@ class CancelTimer:
 
 
 SwitchCommand: TypeAlias = (
-    Split | Park | HoldWithMusic | PlayRingback | PlayTone | Dial | Join | Arm | Release | HangUp
+    Split | Park | HoldWithMusic | PlayRingback | PlayTone | Dial | Join | Arm | Release | HangUp | Forget
 )
 """What a backend executes."""
 

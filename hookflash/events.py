@@ -218,6 +218,13 @@ class HangUpRequested:
 
 
 @attrs.frozen(kw_only=True)
+class TransferFound:
+    """A controller that has just started finds, by the marks on the legs, a transfer in flight."""
+
+    transfer: str
+
+
+@attrs.frozen(kw_only=True)
 class CommandFailed:
     """The switch refused a command, or the backend could not deliver it.
 
@@ -255,5 +262,5 @@ Request: TypeAlias = TransferRequested | TakebackRequested | CompleteRequested |
 CallEvent: TypeAlias = LegFact | PairFact | CommandFailed | SwitchLost | SwitchFound
 """What a backend yields."""
 
-Event: TypeAlias = CallEvent | Request | TimerFired
+Event: TypeAlias = CallEvent | Request | TimerFired | TransferFound
 """Everything that the engine's queue carries."""

@@ -47,6 +47,7 @@ time."""
 _ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
 _ORIGINATE = re.compile(r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)")
 _SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) -both park")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _OPTION = re.compile(r"(?:^|,)(?P<name>\w+)=(?P<value>[^,]*)")
 
 
@@ -226,7 +227,7 @@ def _dials(entries: Iterable[Entry]) -> Iterator[_Dial]:
                 at_s=entry.at_s,
                 leg=leg,
                 number=found["number"],
-                ring_timeout_s=float(timeout) if timeout.isdigit() else None,
+                ring_timeout_s=float(timeout) if _WHOLE.fullmatch(timeout) else None,
             )
 
 

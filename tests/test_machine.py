@@ -81,11 +81,13 @@ def ordered(transfer: Transfer, event: Event) -> list[object]:
 
 def test_a_whole_transfer() -> None:
     t = start()
-    assert ordered(t, ASKED) == [Split(first="a", second="b")]
+    assert ordered(t, ASKED) == [
+        Split(first="a", second="b", transfer="t1", kind="attended")
+    ]
     t = after(ASKED, LegParked(leg="a"))
     assert ordered(t, LegParked(leg="b")) == [
         HoldWithMusic(leg="b", music=POLICY.music),
-        Dial(leg="c", target="2600", on_behalf_of="a", ring_timeout_s=20.0),
+        Dial(leg="c", target="2600", on_behalf_of="a", ring_timeout_s=20.0, transfer="t1"),
     ]
     t = after(*DIALING, LegAnswered(leg="c"))
     assert t.state is State.CONSULTING

@@ -6,6 +6,9 @@ afternoon's work; `hookflash.testing.check_backend` tells when it is right.
 The promises that it makes stand in the docstrings below and in `hookflash.events`. In short:
 
 * events of one leg come in the order in which they happened, from `LegCreated` to `LegHungUp`;
+* first come the facts about what lives already, then `SwitchFound`; the same again after every
+  `SwitchLost`;
+* the marks that `Split` and `Dial` put on legs stand in `snapshot` until `Forget` takes them off;
 * `perform` returns as soon as the command is on its way. It reports nothing: what comes of a
   command comes back as an event, and one that the switch refuses as `CommandFailed`;
 * commands reach the switch in the order in which they were given;
@@ -15,13 +18,21 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Protocol
 
 import attrs
 
 from hookflash.commands import SwitchCommand
-from hookflash.events import CallEvent, Direction, LegId
+from hookflash.events import (
+    CallEvent,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegId,
+    LegParked,
+    LegsJoined,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +49,28 @@ class LegSnapshot:
     """With whom it is joined."""
     hears: str | None = None
     """The sound that is played to it."""
+    transfer: str = ""
+    """The transfer whose mark it carries."""
+    role: str = ""
+    """Its part in that transfer: `transferor`, `transferee` or `target`."""
+    kind: str = ""
+    """What kind of transfer that is: `attended`, `blind` or `hold`."""
+
+
+def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
+    """Every fact about the legs that live, as events: what a backend tells when it is found."""
+    legs = {leg.leg: leg for leg in living}
+    for leg in legs.values():
+        yield LegCreated(
+            leg=leg.leg, number=leg.number, direction=leg.direction, account=leg.account
+        )
+        if leg.answered:
+            yield LegAnswered(leg=leg.leg)
+    for leg in legs.values():
+        if leg.peer in legs and leg.leg < (leg.peer or ""):
+            yield LegsJoined(first=leg.leg, second=leg.peer or "")
+        elif leg.parked:
+            yield LegParked(leg=leg.leg)
 
 
 class Backend(Protocol):

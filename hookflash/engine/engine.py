@@ -33,6 +33,8 @@ from hookflash.events import (
     HangUpRequested,
     Kind,
     LegId,
+    SwitchFound,
+    SwitchLost,
     TakebackRequested,
     TimerFired,
     TransferRequested,
@@ -175,6 +177,7 @@ class Engine:
         self._timer_count = 0
         self._rearmed = trio.Event()
         self.failure: BackendClosed | None = None
+        self._away: str | None = None
 
     # ------------------------------------------------------------ what people do
 
@@ -267,6 +270,8 @@ class Engine:
         """
         if self.failure is not None:
             raise self.failure
+        if self._away is not None:
+            raise BackendClosed(f"the switch is away: {self._away}")
         ask = _Ask(request)
         await self._send.send(ask)
         await ask.done.wait()
@@ -318,6 +323,10 @@ class Engine:
             if isinstance(event, TimerFired) and not self._is_due(event.timer):
                 continue
             records = self.switchboard.handle(event, trio.current_time())
+            if isinstance(event, SwitchLost):
+                self._away = event.reason or "the switch is away"
+            elif isinstance(event, SwitchFound):
+                records += await self._found()
             for record in records:
                 self._publish(record)
             if ask is not None:
@@ -326,6 +335,16 @@ class Engine:
             for record in records:
                 for command in record.commands:
                     await self._carry_out(command)
+
+    async def _found(self) -> list[Record]:
+        """The switch is there: go on with what was in flight, and let deadlines pass again."""
+        self._away = None
+        self._rearmed.set()
+        try:
+            living = await self._backend.snapshot()
+        except BackendClosed:
+            return []  # lost again: it will be found again
+        return self.switchboard.adopt(living, trio.current_time())
 
     def _publish(self, record: Record) -> None:
         for follower in tuple(self._followers):
@@ -367,7 +386,10 @@ class Engine:
             self._rearmed = trio.Event()
             while self._timers and self._pending.get(self._timers[0][2]) != self._timers[0][1]:
                 heapq.heappop(self._timers)  # cancelled; by number, as an id may come again
-            due = self._timers[0][0] if self._timers else math.inf
+            # while the switch is away nothing can be done about a deadline: it waits, and passes
+            # when the switch is found and its facts are known
+            waits = self._away is not None or not self._timers
+            due = math.inf if waits else self._timers[0][0]
             with trio.move_on_at(due):
                 await self._rearmed.wait()
                 continue

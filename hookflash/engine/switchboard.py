@@ -13,12 +13,13 @@ second is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import attrs
 
+from hookflash.backends.base import LegSnapshot
 from hookflash.commands import CancelTimer, Command, HangUp, SetTimer
 from hookflash.engine.record import Record
 from hookflash.errors import InputError, RequestRefused
@@ -39,6 +40,7 @@ from hookflash.events import (
     LegsSeparated,
     TakebackRequested,
     TimerFired,
+    TransferFound,
     TransferRequested,
 )
 from hookflash.fsm.digits import (
@@ -54,7 +56,16 @@ from hookflash.fsm.digits import (
     takeback_code,
 )
 from hookflash.fsm.machine import Rulebook
-from hookflash.fsm.transfer import Outcome, Policy, State, Transfer, new_transfer
+from hookflash.fsm.transfer import (
+    Outcome,
+    Party,
+    Place,
+    Policy,
+    State,
+    Transfer,
+    found_transfer,
+    new_transfer,
+)
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.metaflows import (
     ALLOWED_SOUND,
@@ -393,6 +404,47 @@ class Switchboard:
         command = HangUp(leg=event.leg)
         return self._record(event, at_s, why="The leg is ended, as asked.", commands=(command,))
 
+    # -------------------------------------------------------------------- found
+
+    def adopt(self, living: Iterable[LegSnapshot], at_s: float = 0.0) -> list[Record]:
+        """Go on with the transfers whose marks stand on the legs of a switch.
+
+        Args:
+            living: every leg of the switch. Their facts have been handled already.
+            at_s: when.
+
+        Returns:
+            One record for each transfer that was found and not known.
+        """
+        marked: dict[str, dict[str, LegSnapshot]] = {}
+        for leg in living:
+            if leg.transfer and leg.role and leg.transfer not in self.running:
+                marked.setdefault(leg.transfer, {})[leg.role] = leg
+        return [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
+
+    def _adopt(self, transfer: str, roles: Mapping[str, LegSnapshot], at_s: float) -> Record:
+        legs = {role: leg.leg for role, leg in roles.items()}
+        kinds = {leg.kind for leg in roles.values()} & {kind.value for kind in Kind}
+        owner = roles.get("transferor") or roles.get("transferee")
+        account = self._accounts.get(owner.account, self.default) if owner else self.default
+        parties = [
+            _found_party(roles.get(role), f"{transfer}-{role}", legs.values())
+            for role in ("transferor", "transferee", "target")
+        ]
+        found = found_transfer(
+            transfer=transfer,
+            kind=Kind(next(iter(kinds))) if kinds else Kind.ATTENDED,
+            policy=account.policy,
+            transferor=parties[0],
+            transferee=parties[1],
+            target=parties[2],
+        )
+        codes = _codes_with_takeback(account.metaflows, DEFAULT_TAKEBACK_DIGITS)
+        self.running[transfer] = Running(transfer=found, codes=codes)
+        for leg in legs.values():
+            self._transfer_of[leg] = transfer
+        return self._step(transfer, TransferFound(transfer=transfer), at_s)
+
     # ------------------------------------------------------------------- digits
 
     def _account(self, line: Line) -> Account:
@@ -517,6 +569,22 @@ def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
 ORDINARY = "an ordinary call"
 _NEWS: Mapping[type, str] = {TimerFired: "a timer that was overtaken by events"}
 """What there is to say of an event that is about no transfer."""
+
+def _found_party(found: LegSnapshot | None, leg: LegId, ours: Iterable[LegId]) -> Party:
+    """A party as the switch shows it; one that it does not show is gone."""
+    if found is None:
+        return Party(leg, "", Place.GONE, answered=False)
+    if found.peer in set(ours):
+        place = Place.JOINED
+    elif found.peer is not None:
+        place = Place.GONE  # it talks with somebody else: no more of ours
+    elif found.parked:
+        place = Place.PARKED
+    else:
+        place = Place.MOVING if found.answered else Place.RINGING
+    peer = found.peer if place is Place.JOINED else None
+    return Party(found.leg, found.number, place, found.answered, peer)
+
 
 _MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
 """Outcomes after which the call is another one than before."""

@@ -33,6 +33,7 @@ from hookflash.events import (
     SoundStopped,
     TakebackRequested,
     TimerFired,
+    TransferFound,
     TransferRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
@@ -150,6 +151,9 @@ def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[
 
 
 def _requests(record: Transfer) -> Iterator[Event]:
+    if record.by == "found" and record.state is State.IDLE and not record.over:
+        yield TransferFound(transfer=record.id)
+        return
     if not record.over:
         yield TransferRequested(
             leg=record.transferor.leg, transfer=record.id, target=record.target.number

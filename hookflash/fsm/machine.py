@@ -27,6 +27,7 @@ from hookflash.commands import (
     CancelTimer,
     Command,
     Dial,
+    Forget,
     Join,
     SetTimer,
     Split,
@@ -53,6 +54,7 @@ from hookflash.events import (
     SwitchLost,
     TakebackRequested,
     TimerFired,
+    TransferFound,
     TransferRequested,
 )
 from hookflash.fsm.spec import Input, Row, Spec
@@ -427,6 +429,7 @@ _OBSERVERS: dict[type, Callable[[Work, Any], News]] = {
     LegHungUp: _hung_up,
     CommandFailed: _failed,
     TimerFired: _fired,
+    TransferFound: lambda _work, _event: Input.FOUND,
     TransferRequested: lambda _work, _event: Input.REQUESTED,
     TakebackRequested: lambda _work, _event: Input.TAKEBACK_ASKED,
     CompleteRequested: lambda _work, _event: Input.COMPLETE_ASKED,
@@ -532,6 +535,9 @@ def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:
     if deadline is None:
         work.set_deadline(None)
         work.set_sound_timer(None)
+        legs = tuple(party.leg for party in work.transfer.parties if party.lives)
+        if legs:
+            work.order(Forget(legs=legs))
     else:
         work.set_deadline(deadline(work.transfer))
     work.note(joins_left=work.transfer.policy.join_attempts)

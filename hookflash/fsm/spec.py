@@ -35,6 +35,7 @@ class Input(Enum):
     """What a table's rows answer to: an event, seen from one transfer."""
 
     REQUESTED = "requested"
+    FOUND = "found"
     TAKEBACK_ASKED = "takeback_asked"
     COMPLETE_ASKED = "complete_asked"
     TRANSFEROR_PARKED = "transferor_parked"
@@ -63,6 +64,7 @@ class Input(Enum):
 
 MEANING: Mapping[Input, str] = {
     Input.REQUESTED: "somebody asks for a transfer of this call",
+    Input.FOUND: "a controller that has just started finds this transfer in flight",
     Input.TAKEBACK_ASKED: "the transferor wants the transferee back",
     Input.COMPLETE_ASKED: "the transferor hands over without hanging up first",
     Input.TRANSFEROR_PARKED: "the transferor's leg stands alone in the switch's keeping",

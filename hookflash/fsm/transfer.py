@@ -231,6 +231,35 @@ class Transfer:
         return self.state is State.IDLE and self.outcome is not None
 
 
+def found_transfer(
+    *,
+    transfer: str,
+    kind: Kind,
+    policy: Policy,
+    transferor: Party,
+    transferee: Party,
+    target: Party,
+) -> Transfer:
+    """Go on with a transfer that was found on the switch, from the facts alone.
+
+    A target that has answered may carry a failsafe: it is taken for armed.
+    """
+    return Transfer(
+        id=transfer,
+        kind=kind,
+        policy=policy,
+        transferor=transferor,
+        transferee=transferee,
+        target=target,
+        by="found",
+        music=policy.music,
+        ringback=policy.ringback,
+        ring_timeout_s=policy.ring_timeout_s,
+        parted=True,
+        armed=target.answered,
+    )
+
+
 def new_transfer(
     *,
     transfer: str,

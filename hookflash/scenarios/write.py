@@ -47,6 +47,7 @@ def scenario_text(scenario: Scenario) -> str:
         "calls": [{"from": caller, "to": called} for caller, called in scenario.calls],
         "policy": _policy(scenario.account.policy),
         "metaflows": scenario.account.metaflows.to_document(),
+        "missing_sounds": sorted(scenario.missing_sounds),
         "do": [_deed(deed) for deed in scenario.deeds],
         "expect": {"within_s": scenario.expect.within_s},
     }

@@ -10,6 +10,7 @@ from hookflash.commands import (
     Afterwards,
     Arm,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Join,
@@ -29,7 +30,14 @@ from hookflash.specs import guards
 def split(work: Work) -> None:
     """Part the two, and park each."""
     t = work.transfer
-    work.order(Split(first=t.transferor.leg, second=t.transferee.leg))
+    work.order(
+        Split(
+            first=t.transferor.leg,
+            second=t.transferee.leg,
+            transfer=t.id,
+            kind=t.kind.value,
+        )
+    )
     work.place(t.transferor, Place.MOVING)
     work.place(t.transferee, Place.MOVING)
 
@@ -107,6 +115,7 @@ def dial_target(work: Work) -> None:
             target=t.target.number,
             on_behalf_of=t.transferor.leg,
             ring_timeout_s=t.ring_timeout_s,
+            transfer=t.id,
             rescue=rescue,
         )
     )
@@ -281,6 +290,12 @@ def let_transferor_go(work: Work) -> None:
     work.note(transferor_released=True)
 
 
+def finish(work: Work) -> None:
+    """Take the marks off: it was over when it was found."""
+    legs = tuple(party.leg for party in work.transfer.parties if party.lives)
+    work.order(Forget(legs=legs))
+
+
 def end_everyone(work: Work) -> None:
     """Hang up every leg that still lives."""
     for party in work.transfer.parties:
@@ -368,6 +383,11 @@ def blame_no_answer(work: Work) -> None:
 def blame_dial(work: Work) -> None:
     """The switch refused to call the target."""
     work.note(cause="DIAL_FAILED")
+
+
+def blame_restart(work: Work) -> None:
+    """The controller died in the middle of it."""
+    work.note(cause="CONTROLLER_RESTARTED")
 
 
 def blame_transferor_left(work: Work) -> None:

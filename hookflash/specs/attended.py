@@ -620,6 +620,67 @@ ELSEWHERE = tuple(
     for state in (S.DIALING, S.CONSULTING, S.COMPLETING)
 )
 
+FOUND = (
+    *end.FOUND_HANDED_OVER,
+    *end.found_reunited(with_target=True),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.consulted_without_transferee,
+        to=S.ABANDONED,
+        then=(do.decide_abandoned, do.release),
+        why="Transferor and target talk, and the transferee is gone: an ordinary call.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.consulted,
+        to=S.CONSULTING,
+        then=(do.wait_for_people,),
+        why="Transferor and target talk: the consultation goes on.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.both_wait_and_target_rings,
+        to=S.DIALING,
+        why="The target is still being called.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.both_wait_and_target_answered,
+        to=S.CONSULTING,
+        then=(do.consult_if_due,),
+        why="The target has answered, and nobody was there to join it with the transferor.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.transferee_waits_and_target_rings,
+        to=S.PARTIAL,
+        then=(do.arm_target,),
+        why="The transferor has left, and the target is still being called.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.transferee_waits_and_target_answered,
+        to=S.COMPLETING,
+        then=(do.hand_over_if_due,),
+        why="The transferor has left, and the target has answered: it gets the transferee.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.transferor_waits_and_target_there,
+        to=S.ABANDONED,
+        then=(do.decide_abandoned, do.release_or_wait),
+        why="The transferee has left: transferor and target have each other.",
+    ),
+    *end.FOUND_ENDS,
+)
+
 IGNORED = (
     *end.idle_ignored(),
     *HOLDING_IGNORED,
@@ -715,6 +776,7 @@ ATTENDED = Spec(
     phases=PHASES,
     rows=(
         *REQUESTED,
+        *FOUND,
         *HOLDING,
         *DIALING,
         *CONSULTING,
@@ -726,6 +788,6 @@ ATTENDED = Spec(
         *ELSEWHERE,
         *end.ending_rows(with_target=True),
     ),
-    ignored=IGNORED,
+    ignored=(*IGNORED, *end.found_ignored(RUNNING)),
     refused=REFUSED,
 )

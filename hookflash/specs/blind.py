@@ -136,6 +136,35 @@ HOLDING = (
     ),
 )
 
+FOUND = (
+    *end.FOUND_HANDED_OVER,
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.reunited,
+        to=S.IDLE,
+        then=(do.blame_restart, do.decide_reconnected, do.dismiss_target, do.finish),
+        why="Transferor and transferee talk: the switch has brought them together by itself.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.transferee_waits_and_target_rings,
+        to=S.PARTIAL,
+        then=(do.let_transferor_go, do.arm_target),
+        why="The target is still being called.",
+    ),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.transferee_waits_and_target_answered,
+        to=S.COMPLETING,
+        then=(do.let_transferor_go, do.hand_over_if_due),
+        why="The target has answered: it gets the transferee.",
+    ),
+    *end.FOUND_ENDS,
+)
+
 RUNNING = tuple(phase.state for phase in PHASES if phase.state is not S.IDLE)
 TOO_LATE = "a blind transfer can't be taken back: its transferor has left"
 
@@ -146,6 +175,7 @@ BLIND = Spec(
     phases=PHASES,
     rows=(
         *attended.REQUESTED,
+        *FOUND,
         *HOLDING,
         *end.PARTIAL_ROWS,
         *end.COMPLETING_ROWS,
@@ -155,6 +185,7 @@ BLIND = Spec(
     ),
     ignored=(
         *end.idle_ignored(),
+        *end.found_ignored(RUNNING),
         *attended.HOLDING_IGNORED,
         *ignore(
             [S.HOLDING],

@@ -577,6 +577,75 @@ ENDING_IGNORED = (
 )
 
 
+FOUND_HANDED_OVER = (
+    Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        given=given.handed_over_and_transferor_gone,
+        to=State.IDLE,
+        then=(do.decide_transferred, do.finish),
+        why="Transferee and target talk: the switch has finished the transfer by itself.",
+    ),
+    Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        given=given.handed_over,
+        to=State.COMPLETING,
+        then=(do.decide_transferred, do.let_transferor_go),
+        why="Transferee and target talk; the transferor is let go.",
+    ),
+)
+
+
+def found_reunited(*, with_target: bool) -> tuple[Row, ...]:
+    """A restarted controller finds the two together again.
+
+    Args:
+        with_target: whether a target may be there; a hold has none.
+    """
+    done = Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        given=given.reunited_and_target_gone if with_target else given.reunited,
+        to=State.IDLE,
+        then=(do.blame_restart, do.decide_reconnected, do.finish),
+        why="Transferor and transferee talk: the switch has brought them together by itself.",
+    )
+    target_left = Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        given=given.reunited,
+        to=State.FAILED_RECONNECT,
+        then=(do.blame_restart, do.decide_reconnected, do.dismiss_target),
+        why="Transferor and transferee talk; the target is sent away.",
+    )
+    return (done, target_left) if with_target else (done,)
+
+
+FOUND_ENDS = (
+    Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        given=given.both_present,
+        to=State.FAILED_RECONNECT,
+        then=(do.blame_restart, do.reunite_if_due),
+        why="The two are apart, and nobody else is there: bring them together.",
+    ),
+    Row(
+        state=State.IDLE,
+        on=Input.FOUND,
+        to=State.ENDING,
+        then=(do.blame_restart, do.decide_failed, do.say_goodbye),
+        why="Somebody is left alone: a tone, then a clear end.",
+    ),
+)
+
+
+def found_ignored(states: Iterable[State]) -> tuple[Ignored, ...]:
+    """Whoever knows a transfer need not find it."""
+    return ignore(states, [Input.FOUND], "It is known already.")
+
+
 def idle_ignored() -> tuple[Ignored, ...]:
     """An ordinary call is nobody's business but its parties'."""
     return ignore(

@@ -106,6 +106,51 @@ def handed_over(work: Work) -> bool:
     return _joined(work.transfer.transferee, work.transfer.target)
 
 
+def handed_over_and_transferor_gone(work: Work) -> bool:
+    """Transferee and target hear each other, and the transferor has left."""
+    return handed_over(work) and transferor_gone(work)
+
+
+def reunited_and_target_gone(work: Work) -> bool:
+    """Transferor and transferee hear each other, and the target is gone."""
+    return reunited(work) and target_gone(work)
+
+
+def consulted_without_transferee(work: Work) -> bool:
+    """Transferor and target hear each other, and the transferee has left."""
+    return consulted(work) and transferee_gone(work)
+
+
+def target_rings(work: Work) -> bool:
+    """The target is being called."""
+    return work.transfer.target.place is Place.RINGING
+
+
+def both_wait_and_target_rings(work: Work) -> bool:
+    """Everybody is there, and the target is being called."""
+    return both_present(work) and target_rings(work)
+
+
+def both_wait_and_target_answered(work: Work) -> bool:
+    """Everybody is there, and the target has answered."""
+    return both_present(work) and target_can_take_over(work)
+
+
+def transferee_waits_and_target_rings(work: Work) -> bool:
+    """The transferee is there, and the target is being called."""
+    return not transferee_gone(work) and target_rings(work)
+
+
+def transferee_waits_and_target_answered(work: Work) -> bool:
+    """The transferee is there, and the target has answered."""
+    return not transferee_gone(work) and target_can_take_over(work)
+
+
+def transferor_waits_and_target_there(work: Work) -> bool:
+    """The transferor is there, and so is the target, in whatever state."""
+    return not transferor_gone(work) and not target_gone(work)
+
+
 def target_gone(work: Work) -> bool:
     """The target was never called, or has left."""
     return not work.transfer.target.lives

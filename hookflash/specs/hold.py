@@ -175,6 +175,18 @@ HELD = (
     *end.sound_rows([S.HELD]),
 )
 
+FOUND = (
+    *end.found_reunited(with_target=False),
+    Row(
+        state=S.IDLE,
+        on=Input.FOUND,
+        given=given.both_parked,
+        to=S.HELD,
+        why="The hold goes on.",
+    ),
+    *end.FOUND_ENDS,
+)
+
 RUNNING = tuple(phase.state for phase in PHASES if phase.state is not S.IDLE)
 NOTHING_TO_COMPLETE = "a hold hands nobody over: there is nothing to complete"
 
@@ -185,6 +197,7 @@ HOLD = Spec(
     phases=PHASES,
     rows=(
         *attended.REQUESTED,
+        *FOUND,
         *HOLDING,
         *HELD,
         *end.reunion_rows(S.TAKEBACK, do.decide_taken_back, with_target=False),
@@ -193,6 +206,7 @@ HOLD = Spec(
     ),
     ignored=(
         *end.idle_ignored(),
+        *end.found_ignored(RUNNING),
         *attended.HOLDING_IGNORED,
         *ignore(
             [S.HOLDING],

@@ -262,7 +262,7 @@ def test_an_armed_target_takes_the_rescue_when_nobody_fetches_it() -> None:
     controller.say(Split(first=A, second=B), DIAL)
     controller.say(Arm(leg=C, rescue=B), HangUp(leg=A))
     controller.world.answer(C)
-    assert controller.say() == [
+    assert controller.say(for_s=2.0) == [
         LegAnswered(leg=C),
         LegParked(leg=C),
         LegsJoined(first=C, second=B),

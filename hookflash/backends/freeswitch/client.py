@@ -33,7 +33,7 @@ import stamina
 import structlog
 import trio
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import LegSnapshot, tell
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES, Inbound
 from hookflash.backends.freeswitch.outbound import (
     ALLOWED_LEG,
@@ -50,12 +50,9 @@ from hookflash.events import (
     CallEvent,
     CommandFailed,
     Direction,
-    LegAnswered,
     LegCreated,
     LegHungUp,
     LegId,
-    LegParked,
-    LegsJoined,
     LegsReleased,
     SwitchFound,
     SwitchLost,
@@ -411,18 +408,8 @@ class FreeSwitchBackend:
         present = {leg.leg for leg in living}
         for leg in sorted(self._living - present):
             await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
-        for leg in living:
-            await self._tell(
-                LegCreated(
-                    leg=leg.leg, number=leg.number, direction=leg.direction, account=leg.account
-                )
-            )
-            if leg.answered:
-                await self._tell(LegAnswered(leg=leg.leg))
-            if leg.parked:
-                await self._tell(LegParked(leg=leg.leg))
-            elif leg.peer is not None and leg.peer in present and leg.leg < leg.peer:
-                await self._tell(LegsJoined(first=leg.leg, second=leg.peer))
+        for event in tell(living):
+            await self._tell(event)
         await self._tell(SwitchFound(switch=self.settings.name))
 
     async def _tell(self, event: CallEvent) -> None:
@@ -447,6 +434,9 @@ class FreeSwitchBackend:
         inbound = channel.get("Call-Direction") == "inbound"
         peer = channel.get("variable_signal_bond") or None
         application = channel.get("variable_current_application")
+        role, _, only = str(channel.get("variable_hookflash_role", "")).partition(":")
+        if only not in ("", leg):
+            role = ""  # the far side of a loopback leg has inherited the mark
         number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
         return LegSnapshot(
             leg=leg,
@@ -456,6 +446,9 @@ class FreeSwitchBackend:
             answered=channel.get("Answer-State") == "answered",
             parked=peer is None and application == "park",
             peer=peer,
+            transfer=str(channel.get("variable_hookflash_transfer", "")) if role else "",
+            role=role,
+            kind=str(channel.get("variable_hookflash_kind", "")),
         )
 
     # ------------------------------------------------------------------- speaking

@@ -25,6 +25,7 @@ from hookflash.commands import (
     Afterwards,
     Arm,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Join,
@@ -170,6 +171,7 @@ class Outbound:
             Arm: self._arm,
             Release: self._release,
             HangUp: self._hang_up,
+            Forget: self._forget,
         }
 
     def script(self, command: SwitchCommand) -> Script:
@@ -199,10 +201,12 @@ class Outbound:
 
     def _split(self, command: Split) -> Script:
         variables = {"playback_terminators": "none", "park_timeout": self._park_limit}
+        first = _marks(command.transfer, "transferor", command.kind)
+        second = _marks(command.transfer, "transferee", command.kind)
         return Script(
             lines=(
-                self._set(command.first, variables),
-                self._set(command.second, variables),
+                self._set(command.first, variables | first),
+                self._set(command.second, variables | second),
                 f"uuid_transfer {_leg(command.first)} -both park inline",
             )
         )
@@ -236,6 +240,8 @@ class Outbound:
             # FreeSWITCH counts whole seconds, and up to one too few
             "originate_timeout": str(max(1, math.ceil(command.ring_timeout_s))),
             "ignore_early_media": "true",
+            # the far side of a loopback leg inherits marks: only the leg of this name means them
+            **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
             # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and be
             # parked when its phone hangs up. A join sets all that, on the leg that it means.
             # A loopback leg that bows out would be replaced by one that nobody knows
@@ -310,6 +316,10 @@ class Outbound:
             optional=1,
         )
 
+    def _forget(self, command: Forget) -> Script:
+        lines = tuple(self._set(leg, _marks("", "", "")) for leg in command.legs)
+        return Script(lines=lines, optional=len(lines))
+
     def _hang_up(self, command: HangUp) -> Script:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
@@ -320,6 +330,12 @@ _DISARMED: Final = {
     "exec_after_bridge_arg": "",
     "execute_on_answer": "",
 }
+
+
+def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
+    """By what a restarted controller finds a transfer again. Empty ones take the mark off."""
+    name = checked(ALLOWED_LEG, transfer, "the transfer") if transfer else ""
+    return {"hookflash_transfer": name, "hookflash_role": role, "hookflash_kind": kind}
 
 
 def _leg(leg: LegId) -> str:

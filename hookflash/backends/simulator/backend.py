@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import LegSnapshot, tell
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
-from hookflash.events import CallEvent, LegId
+from hookflash.events import CallEvent, LegId, SwitchFound
 
 
 _ROUNDING_S = 1e-6
@@ -38,6 +38,9 @@ class SimulatedBackend:
         self._send, self._receive = trio.open_memory_channel[CallEvent](math.inf)
         self._nudged = trio.Event()
         self._closed = False
+        for event in tell(world.snapshot()):
+            self._send.send_nowait(event)
+        self._send.send_nowait(SwitchFound())
         world.on_event = self._send.send_nowait
 
     async def events(self) -> AsyncIterator[CallEvent]:

@@ -26,6 +26,7 @@ from hookflash.commands import (
     Afterwards,
     Arm,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Join,
@@ -96,6 +97,7 @@ class Dialect:
             Arm: self._arm,
             Release: self._release,
             HangUp: self._hang_up,
+            Forget: self._forget,
         }
 
     def perform(self, command: SwitchCommand) -> None:
@@ -106,8 +108,9 @@ class Dialect:
             self._report(CommandFailed(command=command, reason=reply))
 
     def _split(self, command: Split) -> str:
-        for leg in (command.first, command.second):
-            reply = self._switch.setvar_multi(leg, _TERMINATORS)
+        for leg, role in ((command.first, "transferor"), (command.second, "transferee")):
+            marks = _marks(command.transfer, role, command.kind)
+            reply = self._switch.setvar_multi(leg, {**_TERMINATORS, **marks})
             if reply.startswith("-ERR"):
                 return reply
         return self._switch.park_both(command.first)
@@ -131,7 +134,8 @@ class Dialect:
     def _dial(self, command: Dial) -> str:
         asking = self._switch.find(command.on_behalf_of)
         limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
-        variables = {**_DIALLED, "originate_timeout": str(limit_s)}
+        marks = _marks(command.transfer, "target", "")
+        variables = {**_DIALLED, **marks, "originate_timeout": str(limit_s)}
         if command.rescue is not None:
             variables["execute_on_answer"] = f"intercept {command.rescue}"
             variables |= _ENDS
@@ -168,6 +172,11 @@ class Dialect:
         self._report(LegsReleased(first=command.first, second=command.second))
         return "+OK"
 
+    def _forget(self, command: Forget) -> str:
+        for leg in command.legs:
+            self._switch.setvar_multi(leg, _marks("", "", ""))  # it may be gone: just as well
+        return "+OK"
+
     def _hang_up(self, command: HangUp) -> str:
         if self._switch.kill(command.leg, command.cause).startswith("-ERR"):
             self._report(LegHungUp(leg=command.leg, cause=GONE))
@@ -185,6 +194,11 @@ def tone_length_s(tone: str) -> float | None:
     if times < 0:
         return None
     return sum(parts) / 1000 * times if parts else _FILE_S
+
+
+def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
+    """By what a restarted controller finds a transfer again. Empty ones take the mark off."""
+    return {"hookflash_transfer": transfer, "hookflash_role": role, "hookflash_kind": kind}
 
 
 def _answering_with(rescue: LegId) -> dict[str, str]:

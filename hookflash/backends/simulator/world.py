@@ -206,6 +206,9 @@ class World:
                 parked=channel.place is Place.PARKED,
                 peer=None if channel.peer is None or channel.peer.cause else channel.peer.id,
                 hears=None if channel.playing is None else channel.playing.name,
+                transfer=channel.variables.get("hookflash_transfer", ""),
+                role=channel.variables.get("hookflash_role", ""),
+                kind=channel.variables.get("hookflash_kind", ""),
             )
             for channel in self.switch.channels()
         )

@@ -11,6 +11,8 @@ from typing import Final
 
 import attrs
 
+from hookflash.backends.simulator.dialect import tone_length_s
+
 CAUSES: Final = {
     "UNALLOCATED_NUMBER": 1,
     "NO_ROUTE_TRANSIT_NET": 2,
@@ -146,6 +148,16 @@ def _without_quotes(word: str) -> str:
             read.append(char)
         place += 1
     return "".join(read).strip(" ")
+
+
+def sound_length_s(sound: str) -> float | None:
+    """Say how long a sound plays; None: for ever."""
+    if sound.startswith("local_stream://"):
+        return None
+    if sound.startswith("silence_stream://"):
+        ms = sound.removeprefix("silence_stream://").partition(",")[0]
+        return None if ms in {"-1", "0"} else int(ms) / 1000 if ms.isdecimal() else 0.0
+    return tone_length_s(sound)
 
 
 # ---- dial strings

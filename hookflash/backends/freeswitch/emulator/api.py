@@ -1,0 +1,563 @@
+"""The API commands: what `api` and `bgapi` answer.
+
+Every answer is FreeSWITCH's, to the letter, its inconsistencies included (`-ERR No such channel!`,
+`-ERR Invalid uuid`, `-ERR invalid uuid`, `-ERR Cannot locate session!`, `-ERROR` all mean the
+same). A command that is not emulated is answered as one that does not exist. An answer is text, or
+comes `Later`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from json import dumps
+from typing import TYPE_CHECKING, Final
+
+from hookflash.backends.freeswitch.emulator.apps import (
+    DEFAULT_RING_S,
+    Reply,
+    read_application,
+)
+from hookflash.backends.freeswitch.emulator.legs import Leg
+from hookflash.backends.freeswitch.emulator.variables import stamp
+from hookflash.backends.freeswitch.emulator.words import read_cause, split, words
+from hookflash.events import LegId
+
+if TYPE_CHECKING:
+    from hookflash.backends.freeswitch.emulator.emulator import Emulator
+
+OK: Final = "+OK\n"
+NO_CHANNEL: Final = "-ERR No such channel!\n"
+NO_REPLY: Final = "-ERR no reply\n"
+"""What `api` says for a command that says nothing. (`bgapi` says nothing then.)"""
+
+VERSION: Final = "1.10.12-release"
+HOSTNAME: Final = "emulator"
+_KEYS: Final = frozenset("0123456789*#ABCDabcd")
+_PAUSES: Final = frozenset("wWF")
+_DIGIT_GAP_S: Final = 0.020
+_MOST_SESSIONS: Final = 5000
+
+_USAGE: Final = {
+    "uuid_transfer": "<uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]",
+    "uuid_bridge": "<uuid> <other_uuid>",
+    "uuid_broadcast": "<uuid> <path> [aleg|bleg|holdb|both]",
+    "uuid_break": "<uuid> [all]",
+    "uuid_setvar": "<uuid> <var> [value]",
+    "uuid_setvar_multi": "<uuid> <var>=<value>;<var>=<value>...",
+    "uuid_getvar": "<uuid> <var>",
+    "uuid_dump": "<uuid> [format]",
+    "uuid_kill": "<uuid> [cause]",
+    "uuid_hold": "[off|toggle] <uuid> [<display>]",
+    "uuid_send_dtmf": "<uuid> <dtmf_data>",
+    "uuid_recv_dtmf": "<uuid> <dtmf_data>",
+    "uptime": "[us|ms|s|m|h|d|microseconds|milliseconds|seconds|minutes|hours|days]",
+    "originate": "<call url> <exten>|&<application_name>(<app_args>) [<dialplan>] [<context>]"
+    " [<cid_name>] [<cid_num>] [<timeout_sec>]",
+    "show": "codec|endpoint|application|api|dialplan|file|timer|calls [count]|channels [count|like"
+    " <match string>]|calls|detailed_calls|bridged_calls|detailed_bridged_calls|aliases|complete|"
+    "chat|management|modules|nat_map|say|interfaces|interface_types|tasks|limits|status",
+}
+
+_UNITS_US: Final = {
+    "": 1_000_000,
+    **dict.fromkeys(("us", "microseconds"), 1),
+    **dict.fromkeys(("ms", "milliseconds"), 1000),
+    **dict.fromkeys(("s", "seconds"), 1_000_000),
+    **dict.fromkeys(("m", "minutes"), 60_000_000),
+    **dict.fromkeys(("h", "hours"), 3_600_000_000),
+    **dict.fromkeys(("d", "days"), 86_400_000_000),
+}
+
+
+def _usage(command: str) -> str:
+    return f"-USAGE: {_USAGE[command]}\n"
+
+
+class Api:
+    """The commands of one emulator."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        """Stand before an emulator."""
+        self._emulator = emulator
+        self._commands: dict[str, Callable[[str], Reply]] = {
+            "create_uuid": self._create_uuid,
+            "echo": lambda argument: argument,
+            "global_getvar": self._global_getvar,
+            "hostname": lambda _: self._globals()["hostname"],
+            "hupall": self._hupall,
+            "module_exists": lambda name: "true" if name in _MODULES else "false",
+            "originate": self._originate,
+            "reloadxml": lambda _: "+OK [Success]\n",
+            "show": self._show,
+            "sofia_contact": lambda _: "error/user_not_registered",
+            "status": self._status,
+            "strftime": lambda _: stamp(self._emulator.now_us()),
+            "switchname": lambda _: self._globals()["hostname"],
+            "uptime": self._uptime,
+            "uuid_answer": self._answer,
+            "uuid_break": self._break,
+            "uuid_bridge": self._bridge,
+            "uuid_broadcast": self._broadcast,
+            "uuid_dump": self._dump,
+            "uuid_exists": self._exists,
+            "uuid_getvar": self._getvar,
+            "uuid_hold": self._hold,
+            "uuid_kill": self._kill,
+            "uuid_park": self._park,
+            "uuid_recv_dtmf": self._recv_dtmf,
+            "uuid_send_dtmf": self._send_dtmf,
+            "uuid_setvar": self._setvar,
+            "uuid_setvar_multi": self._setvar_multi,
+            "uuid_transfer": self._transfer,
+            "version": self._version,
+        }
+
+    def execute(self, command: str, argument: str) -> Reply:
+        """Execute a command.
+
+        Args:
+            command: its name.
+            argument: all the rest of the line.
+        """
+        run = self._commands.get(command)
+        if run is None:
+            return f"-ERR {command} Command not found!\n"
+        return run(argument.strip(" "))
+
+    def _leg(self, leg: LegId) -> Leg | None:
+        """Find a living leg."""
+        if self._emulator.world.switch.find(leg) is None:
+            return None
+        return self._emulator.teller.legs.get(leg)
+
+    # ---- trivia that clients ask when they connect
+
+    def _globals(self) -> dict[str, str]:
+        return {
+            "hostname": HOSTNAME,
+            "local_ip_v4": "127.0.0.1",
+            "local_mask_v4": "255.0.0.0",
+            "local_ip_v6": "::1",
+            "core_uuid": self._emulator.core_uuid,
+            "switchname": HOSTNAME,
+        }
+
+    def _global_getvar(self, name: str) -> str:
+        if name:
+            return self._globals().get(name, "")
+        return "".join(f"{key}={value}\n" for key, value in self._globals().items())
+
+    def _create_uuid(self, _argument: str) -> str:
+        return self._emulator.make_id()
+
+    def _version(self, argument: str) -> str:
+        if argument == "short":
+            return f"{VERSION}\n"
+        return f"FreeSWITCH Version {VERSION}~64bit ( 64bit)\n"
+
+    def _uptime(self, unit: str) -> str:
+        scale = _UNITS_US.get(unit.lower())
+        if scale is None:
+            return _usage("uptime")
+        return f"{round(self._emulator.world.now_s * 1_000_000) // scale}\n"
+
+    def _status(self, _argument: str) -> str:
+        us = round(self._emulator.world.now_s * 1_000_000)
+        legs = len(self._emulator.teller.legs)
+        peak = self._emulator.teller.peak
+        return (
+            f"UP {_duration(us)}\n"
+            f"FreeSWITCH (Version {VERSION}  64bit) is ready\n"
+            f"{self._emulator.teller.sessions} session(s) since startup\n"
+            f"{legs} session(s) - peak {peak}, last 5min {peak} \n"
+            f"0 session(s) per Sec out of max 1000, peak {peak}, last 5min {peak} \n"
+            f"{_MOST_SESSIONS} session(s) max\n"
+            "min idle cpu 0.00/100.00\n"
+            "Current Stack Size/Max 240K/8192K\n"
+        )
+
+    # ---- legs begin and end
+
+    def _originate(self, argument: str) -> Reply:
+        given = words(argument, 10)
+        if not 2 <= len(given) <= 7:  # noqa: PLR2004 - as its usage says
+            return _usage("originate")
+        given = ["" if word.lower() == "undef" else word for word in given]
+        dial_string, extension, dialplan, _, name, number, ring_s = given + [""] * (7 - len(given))
+        apps = self._emulator.apps
+        script = read_application(extension) or apps.find_script(extension, dialplan)
+        return apps.originate(
+            dial_string,
+            script,
+            ring_s=ring_s or str(DEFAULT_RING_S),
+            caller_name=name,
+            caller_number=number,
+        )
+
+    def _kill(self, argument: str) -> str:
+        if not argument:
+            return _usage("uuid_kill")
+        leg, _, cause = argument.partition(" ")
+        return OK if self._end(leg, read_cause(cause)) else NO_CHANNEL
+
+    def _end(self, leg: LegId, cause: str) -> bool:
+        teller = self._emulator.teller
+        teller.killing = True
+        reply = self._emulator.world.switch.kill(leg, cause)
+        teller.killing = False
+        return reply.startswith("+OK")
+
+    def _hupall(self, argument: str) -> str:
+        given = words(argument, 11)
+        cause = read_cause(given[0] if given else "", "MANAGER_REQUEST")
+        if not given:
+            cause = "MANAGER_REQUEST"
+        wanted = dict(zip(given[1::2], given[2::2], strict=False))
+        for channel in list(self._emulator.world.switch.channels()):
+            leg = self._emulator.teller.legs[channel.id]
+            if all(leg.variable(name) == value for name, value in wanted.items()):
+                self._end(leg.id, cause)
+        if not wanted:
+            return f"+OK hangup all channels with cause {cause}\n"
+        name, value = next(iter(wanted.items()))
+        more = "..." if len(wanted) > 1 else ""
+        return f"+OK hangup all channels matching [{name}]=[{value}]{more} with cause: {cause}\n"
+
+    def _exists(self, argument: str) -> str:
+        return "false" if self._leg(argument) is None else "true"
+
+    def _answer(self, argument: str) -> str:
+        leg = self._leg(argument)
+        return "-ERROR\n" if leg is None else OK
+
+    # ---- legs move
+
+    def _transfer(self, argument: str) -> str:
+        given = words(argument, 5)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_transfer")
+        leg = self._leg(given[0])
+        if leg is None:
+            return NO_CHANNEL
+        flag = given.pop(1)[1:].lower() if given[1].startswith("-") else ""
+        extension, dialplan, context = [*given[1:4], "", "", ""][:3]
+        dialplan = dialplan or "XML"
+        peer = self._peer(leg)
+        legs = [leg]
+        if peer is not None and flag in {"both", "bleg"}:
+            legs = [leg, peer] if flag == "both" else [peer]
+        script = self._emulator.apps.find_script(extension, dialplan)
+        where = f"{extension}/{context or 'default'}/{dialplan}"
+        self._emulator.apps.send(legs, script, where)
+        return OK
+
+    def _peer(self, leg: Leg) -> Leg | None:
+        peer = leg.channel.peer
+        return None if peer is None else self._leg(peer.id)
+
+    def _park(self, argument: str) -> str:
+        leg = self._leg(argument)
+        if leg is None:
+            return NO_CHANNEL
+        self._emulator.apps.send([leg], [("park", "")], "park/default/inline")
+        return OK
+
+    def _bridge(self, argument: str) -> str:
+        given = words(argument, 4)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_bridge")
+        first = given[0]
+        for second in given[1:3]:
+            if first != second:
+                reply = self._emulator.world.switch.bridge(first, second)
+                if reply.startswith("+OK"):
+                    return f"+OK {second}\n"
+        return "-ERR Invalid uuid\n"
+
+    def _hold(self, argument: str) -> str:
+        given = words(argument, 4)
+        if not given:
+            return f"{_usage('uuid_hold')}-ERR Operation failed\n"
+        mode = given.pop(0).lower() if given[0].lower() in {"off", "toggle"} else "on"
+        leg = self._leg(given[0]) if given else None
+        if leg is not None:
+            held = leg.call_state == "HELD"
+            holds = not held if mode == "toggle" else mode == "on"
+            if holds != held:
+                leg.call_state = "HELD" if holds else "UNHELD"
+                self._emulator.teller.tell("CHANNEL_HOLD" if holds else "CHANNEL_UNHOLD", leg)
+        return "+OK Success\n"
+
+    # ---- sounds and digits
+
+    def _broadcast(self, argument: str) -> str:
+        given = words(argument, 4)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_broadcast")
+        leg = self._leg(given[0])
+        if leg is None:
+            return "-ERR invalid uuid\n"
+        to = given[2].lower() if len(given) > 2 else "aleg"  # noqa: PLR2004 - the third word
+        peer = self._peer(leg)
+        hearers = [leg] if "aleg" in to or "both" in to else []
+        if peer is not None and ("bleg" in to or "both" in to):
+            hearers.append(peer)
+        for hearer in hearers:
+            self._emulator.apps.play(hearer.id, given[1])
+        return "+OK Message sent\n"
+
+    def _break(self, argument: str) -> str:
+        if not argument:
+            return _usage("uuid_break")
+        name, _, flag = argument.partition(" ")
+        leg = self._leg(name)
+        if leg is None:
+            return NO_CHANNEL
+        peer = self._peer(leg) if "both" in flag else None
+        for one in (leg, peer):
+            if one is not None:
+                self._emulator.world.switch.break_all(one.id)
+        return OK
+
+    def _send_dtmf(self, argument: str) -> str:
+        given = words(argument, 2)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_send_dtmf")
+        leg = self._leg(given[0])
+        if leg is None:
+            return "-ERR Cannot locate session!\n"
+        self._emulator.hear_digits(leg.id, _digits(given[1]))
+        return f"+OK {leg.id} sent DTMF {given[1]}.\n"
+
+    def _recv_dtmf(self, argument: str) -> str:
+        given = words(argument, 2)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_recv_dtmf")
+        leg = self._leg(given[0])
+        if leg is None:
+            return "-ERR Cannot locate session!\n"
+        digits = _digits(given[1])
+        if not digits:
+            return _usage("uuid_recv_dtmf")
+        for place, digit in enumerate(digits):
+            self._emulator.world.after(place * _DIGIT_GAP_S, self._digit(leg.id, digit))
+        return f"+OK {leg.id} received DTMF {given[1]}.\n"
+
+    def _digit(self, leg: LegId, digit: str) -> Callable[[], None]:
+        return lambda: self._emulator.receive_digit(leg, digit)
+
+    # ---- variables
+
+    def _setvar(self, argument: str) -> str:
+        given = words(argument, 3)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_setvar")
+        return self._set(given[0], {given[1]: given[2] if len(given) > 2 else ""})  # noqa: PLR2004
+
+    def _setvar_multi(self, argument: str) -> str:
+        leg, space, rest = argument.partition(" ")
+        if not argument:
+            return _usage("uuid_setvar_multi")
+        if not space:
+            return ""
+        pairs = (part.partition("=") for part in split(rest, ";"))
+        told = {name: value for name, _, value in pairs if name}
+        reply = self._set(leg, told)
+        return reply if reply == OK else reply + _usage("uuid_setvar_multi")
+
+    def _set(self, leg_id: LegId, variables: dict[str, str]) -> str:
+        leg = self._leg(leg_id)
+        if leg is None:
+            return NO_CHANNEL
+        for name, value in variables.items():
+            if not value:
+                leg.variables.pop(name, None)
+        self._emulator.world.switch.setvar_multi(leg_id, variables)
+        return OK
+
+    def _getvar(self, argument: str) -> str:
+        given = words(argument, 4)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_getvar")
+        leg = self._leg(given[0])
+        if leg is None:
+            return NO_CHANNEL
+        value = leg.variable(given[1])
+        return "_undef_" if value is None else value
+
+    def _dump(self, argument: str) -> str:
+        given = words(argument, 2)
+        if not given:
+            return _usage("uuid_dump")
+        leg = self._leg(given[0])
+        if leg is None:
+            return NO_CHANNEL
+        headers = [*leg.headers(), *leg.variable_headers()]
+        event = self._emulator.event("CHANNEL_DATA", headers)
+        form = given[1].lower() if len(given) > 1 else "txt"
+        if form == "json":
+            return event.json().decode()
+        return event.plain(encoded=form != "plain").decode()
+
+    # ---- lists
+
+    def _show(self, argument: str) -> str:
+        given = words(argument, 6)
+        what = given[0].lower() if given else ""
+        if what == "status":
+            return self._status("")
+        rows = self._rows(what, given)
+        if rows is None:
+            return _usage("show")
+        form = next((given[i + 1] for i, word in enumerate(given[:-1]) if word == "as"), "delim")
+        if len(given) > 1 and given[1].lower() == "count":
+            if form == "json":
+                return f'{{"row_count":{len(rows)},"rows":[]}}'
+            return f"\n{len(rows)} total.\n"
+        if form == "json":
+            if not rows:
+                return '{"row_count": 0}\n'
+            document = {"row_count": len(rows), "rows": rows}
+            return dumps(document, ensure_ascii=False, separators=(",", ":"))
+        if form in {"delim", "csv"}:
+            return _table(rows)
+        return f"-ERR Cannot find format {form}\n"
+
+    def _rows(self, what: str, given: list[str]) -> list[dict[str, str]] | None:
+        living = [leg for leg in self._emulator.teller.legs.values() if not leg.cause]
+        match what:
+            case "channels":
+                rows = [self._channel_row(leg) for leg in living]
+                if len(given) > 2 and given[1].lower() == "like":  # noqa: PLR2004 - the third word
+                    rows = [row for row in rows if _is_like(row, given[2])]
+                return rows
+            case "calls":
+                return [self._call_row(leg) for leg in living if not _is_second(leg)]
+            case "bridged_calls":
+                return [
+                    self._call_row(leg)
+                    for leg in living
+                    if leg.channel.peer is not None and not _is_second(leg)
+                ]
+            case "registrations" | "aliases" | "tasks" | "limits" | "nat_map":
+                return []
+            case _:
+                return None
+
+    def _channel_row(self, leg: Leg) -> dict[str, str]:
+        codec = ("PCMU", "8000", "64000") if leg.has_media else ("", "", "")
+        reading = dict(zip(("read_codec", "read_rate", "read_bit_rate"), codec, strict=True))
+        writing = dict(zip(("write_codec", "write_rate", "write_bit_rate"), codec, strict=True))
+        basic = _basic(leg)
+        return {
+            **{name: basic[name] for name in _FIRST},
+            "application": leg.variable("current_application") or "",
+            "application_data": leg.variable("current_application_data") or "",
+            "dialplan": leg.dialplan,
+            "context": "default",
+            **reading,
+            **writing,
+            "secure": "",
+            "hostname": self._globals()["hostname"],
+            **{name: basic[name] for name in _SECOND},
+            "initial_cid_name": leg.original_name,
+            "initial_cid_num": leg.original_number,
+            "initial_ip_addr": "127.0.0.1",
+            "initial_dest": leg.destination,
+            "initial_dialplan": "XML" if leg.inbound else "",
+            "initial_context": "default",
+        }
+
+    def _call_row(self, leg: Leg) -> dict[str, str]:
+        peer = self._peer(leg)
+        other = dict.fromkeys(_OF_CALL, "") if peer is None else _basic(peer)
+        own = _basic(leg)
+        began_us = leg.bridged_us if peer is not None else 0
+        return {
+            **{name: own[name] for name in _OF_CALL if not name.startswith("sent_")},
+            "call_uuid": own["call_uuid"],
+            "hostname": self._globals()["hostname"],
+            **{name: own[name] for name in _OF_CALL if name.startswith("sent_")},
+            **{f"b_{name}": other[name] for name in _OF_CALL},
+            "call_created_epoch": str(began_us // 1_000_000) if began_us else "",
+        }
+
+
+_MODULES: Final = frozenset(
+    "mod_commands mod_dptools mod_event_socket mod_sofia mod_loopback mod_tone_stream".split()
+)
+_FIRST: Final = (
+    "uuid direction created created_epoch name state cid_name cid_num ip_addr dest".split()
+)
+_SECOND: Final = (
+    "presence_id presence_data accountcode callstate callee_name callee_num callee_direction"
+    " call_uuid sent_callee_name sent_callee_num"
+).split()
+_OF_CALL: Final = [*_FIRST, *(name for name in _SECOND if name != "call_uuid")]
+
+
+def _basic(leg: Leg) -> dict[str, str]:
+    """What the lists of channels and of calls both tell."""
+    return {
+        "uuid": leg.id,
+        "direction": "inbound" if leg.inbound else "outbound",
+        "created": stamp(leg.created_us),
+        "created_epoch": str(leg.created_us // 1_000_000),
+        "name": leg.name,
+        "state": leg.state,
+        "cid_name": leg.caller_name,
+        "cid_num": leg.caller_number,
+        "ip_addr": "127.0.0.1",
+        "dest": leg.destination,
+        "presence_id": "",
+        "presence_data": "",
+        "accountcode": leg.variable("accountcode") or "",
+        "callstate": leg.call_state,
+        "callee_name": leg.callee_name,
+        "callee_num": leg.callee_number,
+        "callee_direction": "SEND" if leg.answered_us else "",
+        "call_uuid": leg.call_uuid if not leg.inbound or leg.bridged_us else "",
+        "sent_callee_name": leg.variable("last_sent_callee_id_name") or "",
+        "sent_callee_num": leg.variable("last_sent_callee_id_number") or "",
+    }
+
+
+def _is_second(leg: Leg) -> bool:
+    return leg.channel.peer is not None and not leg.channel.is_first
+
+
+def _is_like(row: dict[str, str], pattern: str) -> bool:
+    """Whether a row is found by `like`, without regard to case, as SQL does."""
+    wanted = pattern.strip("%").lower()
+    columns = ("uuid", "name", "cid_name", "cid_num", "presence_data", "accountcode")
+    return any(wanted in row[column].lower() for column in columns)
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    lines: Iterable[Iterable[str]] = (rows[0], *(row.values() for row in rows)) if rows else ()
+    text = "".join(",".join(line) + "\n" for line in lines)
+    return f"{text}\n{len(rows)} total.\n"
+
+
+def _digits(text: str) -> str:
+    """The keys of a DTMF string: without its pauses, and without a duration behind `@`."""
+    keys = "".join(key for key in text.partition("@")[0] if key not in _PAUSES)
+    return keys.upper() if keys and set(keys) <= _KEYS else ""
+
+
+def _duration(us: int) -> str:
+    seconds, us = divmod(us, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    year, day = divmod(days, 365)
+    spans = {
+        "year": year,
+        "day": day,
+        "hour": hour,
+        "minute": minute,
+        "second": second,
+        "millisecond": us // 1000,
+        "microsecond": us % 1000,
+    }
+    return ", ".join(f"{n} {unit}{'' if n == 1 else 's'}" for unit, n in spans.items())

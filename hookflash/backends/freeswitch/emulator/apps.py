@@ -1,0 +1,390 @@
+"""What a leg does by itself: the applications of a dialplan, one after the other.
+
+A *script* is what a leg has yet to do. It gets one by `originate … &app(…)`, by `uuid_transfer`,
+and runs it as soon as the simulator has it in its park (of which nobody is told: to the outside it
+is in its application). When the script is over, the leg hangs up, as in FreeSWITCH; `park` ends it
+without that. A program that sends `sendmsg` with `execute` has one application run beside what the
+leg does.
+
+Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo and hangup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+import attrs
+
+from hookflash.backends.freeswitch.emulator.legs import Leg, caller_of
+from hookflash.backends.freeswitch.emulator.teller import Outgoing, Teller
+from hookflash.backends.freeswitch.emulator.words import (
+    Dialled,
+    DialError,
+    read_cause,
+    read_dial_string,
+    sound_length_s,
+    split,
+)
+from hookflash.backends.simulator.switch import Sense, Switch, Thunk
+from hookflash.events import LegId
+
+Script: TypeAlias = list[tuple[str, str]]
+"""Applications and their arguments."""
+
+APPLICATIONS: Final = frozenset(
+    "answer park playback bridge set unset export sleep echo hangup".split()
+)
+"""What a leg can be told to do."""
+
+DEFAULT_RING_S: Final = 60
+"""How long `originate` rings, if nothing else is said."""
+
+
+class Later:
+    """An answer that is not known yet."""
+
+    __slots__ = ("_then", "text")
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self._then: Callable[[str], None] | None = None
+
+    def then(self, take: Callable[[str], None]) -> None:
+        """Have somebody told, once it is known."""
+        self._then = take
+        if self.text is not None:
+            take(self.text)
+
+    def settle(self, text: str) -> None:
+        """Say it. Only the first time counts."""
+        if self.text is None:
+            self.text = text
+            if self._then is not None:
+                self._then(text)
+
+
+Reply: TypeAlias = str | Later
+
+
+@attrs.define(eq=False, kw_only=True)
+class _Doing:
+    """What a leg is about, besides what the simulator knows."""
+
+    script: Script = attrs.field(factory=list[tuple[str, str]])
+    scripted: bool = False
+    """A script has the leg: after its applications come others, or the end."""
+    job: Later | None = None
+    """Whoever called the leg waits to hear what comes of it."""
+    calls: LegId | None = None
+    """The leg that its `bridge` calls."""
+    called_for: LegId | None = None
+    """The leg whose `bridge` called this one."""
+    runs: dict[str, str] = attrs.field(factory=dict[str, str])
+    """The ids of runs that were asked for, by the sound that they play."""
+
+
+class Applications:
+    """Runs them, on the legs of one switch."""
+
+    def __init__(
+        self,
+        switch: Switch,
+        teller: Teller,
+        *,
+        after: Callable[[float, Thunk], None],
+        make_id: Callable[[], str],
+        add_phone: Callable[[str], None],
+        has_phone: Callable[[str], bool],
+    ) -> None:
+        """Stand beside a switch.
+
+        Args:
+            switch: whose legs they are.
+            teller: tells of what they do.
+            after: has a thunk called after so many seconds.
+            make_id: makes a UUID.
+            add_phone: puts a phone behind a number, if there is none yet.
+            has_phone: says whether there is one behind a number.
+        """
+        self._switch = switch
+        self._teller = teller
+        self._after = after
+        self._make_id = make_id
+        self._add_phone = add_phone
+        self._has_phone = has_phone
+        self._doings: dict[LegId, _Doing] = {}
+        teller.on_end = self._ended
+
+    def _doing(self, leg: LegId) -> _Doing:
+        return self._doings.setdefault(leg, _Doing())
+
+    # ---- legs are called
+
+    def originate(
+        self,
+        dial_string: str,
+        script: Script,
+        *,
+        ring_s: str = str(DEFAULT_RING_S),
+        caller_name: str = "",
+        caller_number: str = "",
+        originator: Leg | None = None,
+    ) -> Reply:
+        """Call somebody, and have the leg do something when it has answered.
+
+        Returns:
+            `+OK` and its id, or `-ERR` and a cause: mostly later.
+        """
+        try:
+            dialled = read_dial_string(dial_string)
+        except DialError as error:
+            if error.cause == "INVALID_PROFILE":
+                self._teller.stillborn(_asked_id(dial_string) or self._make_id())
+            return f"-ERR {error.cause}\n"
+        leg = dialled.variables.get("origination_uuid") or self._make_id()
+        if leg in self._teller.legs:
+            return "-ERR DESTINATION_OUT_OF_ORDER\n"
+        name, number = caller_of(dialled.variables, originator)
+        self._teller.outgoing = Outgoing(
+            dialled=dialled,
+            caller_name=caller_name or name,
+            caller_number=caller_number or number,
+            originator=originator,
+        )
+        job = Later()
+        self._doings[leg] = _Doing(
+            script=list(script),
+            job=job,
+            called_for=None if originator is None else originator.id,
+        )
+        self._call(leg, dialled, ring_s)
+        return job
+
+    def _call(self, leg: LegId, dialled: Dialled, ring_s: str) -> None:
+        self._add_phone(dialled.number)
+        variables = dialled.variables
+        timed = {"originate_timeout": ring_s, **variables}
+        account = variables.get("hookflash_account", "")
+        self._switch.originate(leg, dialled.number, timed, account=account)
+        if "originate_timeout" not in variables:
+            self._switch.setvar_multi(leg, {"originate_timeout": ""})
+
+    # ---- legs are sent
+
+    def send(self, legs: list[Leg], script: Script, where: str) -> None:
+        """Have legs do something else (`uuid_transfer`): all of one bridge, or one."""
+        for leg in legs:
+            self._teller.transferred(leg, where)
+            doing = self._doing(leg.id)
+            doing.script = list(script)
+            doing.scripted = False
+        if len(legs) > 1:
+            self._switch.park_both(legs[0].id)
+        else:
+            self._switch.park_one(legs[0].id)
+
+    def execute(self, leg: Leg, app: str, argument: str, run: str) -> bool:
+        """Have a leg run one application now (`sendmsg`); false if it is not emulated."""
+        if app not in APPLICATIONS:
+            return False
+        if run:
+            self._doing(leg.id).runs[argument if app == "playback" else app] = run
+        self._do(leg, app, argument)
+        return True
+
+    # ---- what happens to legs
+
+    def parked(self, leg: Leg) -> None:
+        """The simulator has a leg in its park: there it begins its script, if it has one."""
+        doing = self._doings.get(leg.id)
+        if doing is not None and doing.job is not None:
+            doing.job.settle(f"+OK {leg.id}\n")
+        if doing is not None and doing.called_for is not None:
+            self._meet(leg, doing)
+        elif doing is not None and doing.script:
+            doing.scripted = True
+            leg.is_in_dialplan()
+            if doing.script[0][0] == "park":  # nothing but told, and so at once
+                self._next(leg)
+            else:
+                self._after(0.0, partial(self._next, leg))
+        elif not leg.in_park:
+            self._teller.parked(leg, by_bridge=True)
+
+    def _meet(self, called: Leg, doing: _Doing) -> None:
+        """Whom a `bridge` called has answered: to the bridge, then."""
+        caller, doing.called_for = doing.called_for, None
+        if caller is not None:
+            self._after(0.0, partial(self._switch.bridge, caller, called.id))
+
+    def heard_early(self, leg: Leg) -> None:
+        """A phone plays something before it answers: for `originate` that is an answer, …"""
+        doing = self._doings.get(leg.id)
+        if doing is None or doing.job is None or doing.called_for is not None:
+            return
+        if leg.channel.variables.get("ignore_early_media") != "true":  # … unless it isn't
+            doing.job.settle(f"+OK {leg.id}\n")
+            if doing.script[:1] == [("park", "")]:
+                doing.script.clear()
+                self._teller.parked(leg)
+
+    def joined(self, *legs: Leg) -> None:
+        """Legs hear each other: whatever they were about is over."""
+        for leg in legs:
+            doing = self._doings.get(leg.id)
+            if doing is not None:
+                doing.script.clear()
+                doing.scripted = False
+                doing.calls = doing.called_for = None
+                if doing.job is not None:  # it was intercepted before it came to its script
+                    doing.job.settle("-ERR ORIGINATOR_CANCEL\n")
+
+    def run_of(self, leg: Leg, sound: str) -> str:
+        """Say the id that somebody gave to the playing of this sound; empty if nobody did."""
+        doing = self._doings.get(leg.id)
+        return "" if doing is None else doing.runs.pop(sound, "")
+
+    def sound_over(self, leg: Leg) -> None:
+        """A sound is over; if it was of a script, its next application begins."""
+        doing = self._doings.get(leg.id)
+        if doing is not None and doing.scripted:
+            self._after(0.0, partial(self._next, leg))
+
+    def _ended(self, leg: Leg) -> None:
+        doing = self._doings.pop(leg.id, None)
+        if doing is None:
+            return
+        if doing.job is not None:
+            good = f"+OK {leg.id}\n" if leg.answered_us else f"-ERR {leg.cause}\n"
+            doing.job.settle(good)
+        if doing.calls is not None:
+            self._switch.kill(doing.calls, "ORIGINATOR_CANCEL")
+        if doing.called_for is not None:
+            self._kill(doing.called_for, leg.cause)
+
+    # ---- applications
+
+    def _next(self, leg: Leg) -> None:
+        doing = self._doing(leg.id)
+        while doing.scripted and not leg.cause:
+            if not doing.script:
+                self._kill(leg.id, "NORMAL_CLEARING")
+                return
+            app, argument = doing.script.pop(0)
+            if self._do(leg, app, argument):
+                return
+
+    def _do(self, leg: Leg, app: str, argument: str) -> bool:
+        """Run an application; true if it goes on for a while."""
+        match app:
+            case "park":
+                self._park(leg)
+                return True
+            case "playback":
+                self.play(leg.id, argument)
+                return True
+            case "bridge":
+                self._teller.executes(leg, app, argument, self.run_of(leg, app))
+                return self._bridge(leg, argument)
+            case "sleep" | "echo":
+                return self._wait(leg, app, argument)
+            case _:
+                self._teller.executes(leg, app, argument, self.run_of(leg, app))
+                self._do_at_once(leg, app, argument)
+                if not leg.cause:
+                    self._teller.executed(leg, app)
+                return False
+
+    def _do_at_once(self, leg: Leg, app: str, argument: str) -> None:
+        match app:
+            case "set" | "export":
+                name, _, value = argument.partition("=")
+                self._switch.setvar_multi(leg.id, {name: value})
+            case "unset":
+                self._switch.setvar_multi(leg.id, {argument: ""})
+            case "hangup":
+                self._kill(leg.id, read_cause(argument))
+            case "answer":
+                pass  # whoever runs an application here has answered
+            case _:
+                self._kill(leg.id, "DESTINATION_OUT_OF_ORDER")
+
+    def _park(self, leg: Leg) -> None:
+        doing = self._doing(leg.id)
+        if doing.scripted:
+            doing.scripted = False
+            self._teller.parked(leg)
+        else:
+            doing.script = [("park", "")]
+            self._switch.park_one(leg.id)
+
+    def play(self, leg: LegId, sound: str) -> str:
+        """Play a sound to a leg (`uuid_broadcast`, `playback`)."""
+        lasts_s = sound_length_s(sound)
+        sense = Sense.MUSIC if lasts_s is None else Sense.TONE
+        return self._switch.broadcast(leg, sound, sense=sense, lasts_s=lasts_s)
+
+    def _bridge(self, leg: Leg, dial_string: str) -> bool:
+        reply = self.originate(dial_string, [], originator=leg)
+        if isinstance(reply, str):
+            self._kill(leg.id, reply.removeprefix("-ERR ").strip())
+            return True
+        called = max(self._teller.legs.values(), key=lambda other: other.session)
+        self._doing(leg.id).calls = called.id
+        return True
+
+    def _wait(self, leg: Leg, app: str, argument: str) -> bool:
+        self._teller.executes(leg, app, argument, self.run_of(leg, app))
+        if app == "sleep":
+            ms = int(argument) if argument.isdecimal() else 0
+            self._after(ms / 1000, partial(self._waited, leg))
+        return True
+
+    def _waited(self, leg: Leg) -> None:
+        if not leg.cause:
+            self._teller.executed(leg, "sleep")
+            if self._doing(leg.id).scripted:
+                self._next(leg)
+
+    def _kill(self, leg: LegId, cause: str) -> None:
+        self._teller.killing = True
+        self._switch.kill(leg, cause)
+        self._teller.killing = False
+
+    # ---- the dialplan
+
+    def find_script(self, extension: str, dialplan: str) -> Script:
+        """Look an extension up.
+
+        `inline` means applications (`set:a=b,park`). Otherwise it is that of the lab: `park`
+        answers and parks, 9486 is busy, and any other number is called.
+        """
+        if dialplan.lower() == "inline":
+            parts = (part.partition(":") for part in split(extension, ","))
+            return [(app, argument) for app, _, argument in parts]
+        if extension == "park":
+            return [("answer", ""), ("park", "")]
+        if extension == "9486":
+            return [("hangup", "USER_BUSY")]
+        if not self._has_phone(extension):
+            return [("hangup", "NO_ROUTE_DESTINATION")]
+        return [
+            ("set", "hangup_after_bridge=true"),
+            ("bridge", f"sofia/internal/{extension}@127.0.0.1:5090"),
+        ]
+
+
+def read_application(text: str) -> Script | None:
+    """Read `&app(argument)`; None if it is none."""
+    if not text.startswith("&") or len(text) == 1:
+        return None
+    app, _, argument = text[1:].partition("(")
+    return [(app.partition(")")[0], argument.partition(")")[0])]
+
+
+def _asked_id(dial_string: str) -> str:
+    """The id that a dial string asks for, where it can't be read as a whole."""
+    _, found, rest = dial_string.partition("origination_uuid=")
+    return rest.partition("}")[0].partition(",")[0] if found else ""

@@ -1,0 +1,355 @@
+"""What FreeSWITCH tells of a channel: its states, its caller profile, its other leg, its variables.
+
+A `Leg` is the telling side of a simulated channel. It holds what the simulator has no use for and
+what every event repeats: names, times, `CS_` states. Its methods say what happened to it; `headers`
+says all of it, in FreeSWITCH's order. The variables that a program set are the simulator's own
+(`Channel.variables`); those that the switch itself keeps are here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from hookflash.backends.freeswitch.emulator.events import Header, Value
+from hookflash.backends.freeswitch.emulator.variables import (
+    answered_variables,
+    closing_variables,
+    inbound_variables,
+    media_variables,
+    outbound_variables,
+    remote_variables,
+)
+from hookflash.backends.simulator.switch import Channel
+from hookflash.events import LegId
+
+STATE_NUMBERS: Final = {
+    "CS_NONE": 0,
+    "CS_INIT": 1,
+    "CS_ROUTING": 2,
+    "CS_SOFT_EXECUTE": 3,
+    "CS_EXECUTE": 4,
+    "CS_EXCHANGE_MEDIA": 5,
+    "CS_PARK": 6,
+    "CS_CONSUME_MEDIA": 7,
+    "CS_HIBERNATE": 8,
+    "CS_HANGUP": 10,
+    "CS_REPORTING": 11,
+}
+_COMING: Final = {
+    "CHANNEL_CREATE": 2,
+    "CHANNEL_HANGUP": 10,
+    "CHANNEL_DESTROY": 12,
+}
+"""Events whose `Channel-State-Number` is that of the state which the channel is about to enter."""
+
+_NOBODY: Final = "0000000000"
+"""The caller's number of a call that nobody placed."""
+
+_NAMELESS: Final = "Outbound Call"
+
+
+@attrs.define(eq=False, kw_only=True)
+class Leg:
+    """One channel, as events tell of it."""
+
+    id: LegId
+    channel: Channel
+    session: int
+    """The number of its session, from 1."""
+    inbound: bool
+    name: str
+    """`sofia/internal/1002@127.0.0.1:5090`."""
+    destination: str
+    caller_name: str
+    caller_number: str
+    created_us: int
+    endpoint: str = "sofia"
+    originator: Leg | None = None
+    """Whose call it is part of, if it was called for another leg."""
+
+    call_uuid: str = attrs.field(init=False)
+    original_name: str = attrs.field(init=False)
+    original_number: str = attrs.field(init=False)
+    callee_name: str = ""
+    callee_number: str = ""
+    dialplan: str = ""
+    transfer_source: str = ""
+    profile_index: int = 1
+    profile_us: int = attrs.field(init=False)
+    progress_us: int = 0
+    media_us: int = 0
+    answered_us: int = 0
+    bridged_us: int = 0
+    hangup_us: int = 0
+
+    state: str = "CS_INIT"
+    call_state: str = "DOWN"
+    answer_state: str = "ringing"
+    hit_dialplan: bool = attrs.field(init=False)
+    has_media: bool = False
+    cause: str = ""
+    digits: str = ""
+    other: Leg | None = None
+    is_originator_of_other: bool = False
+    variables: dict[str, Value] = attrs.field(factory=dict[str, Value])
+    in_park: bool = False
+    """It was told that it is parked, and not that it left."""
+    plays: str = ""
+    """The sound of which the start was told, and not the end."""
+    played_from_us: int = 0
+    runs: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]])
+    """The applications that it is in: each one's id, which its events carry, and its argument."""
+
+    def __attrs_post_init__(self) -> None:
+        self.profile_us = self.created_us
+        self.hit_dialplan = self.inbound
+        self.original_name = self.caller_name
+        self.original_number = self.caller_number
+        self.other = self.originator
+        self.call_uuid = self.id if self.originator is None else self.originator.id
+        if self.inbound:
+            self.dialplan = "XML"
+            self.variables = inbound_variables(self)
+        else:
+            self.dialplan = "" if self.originator is None else "XML"
+            self.callee_name = _NAMELESS
+            self.callee_number = self.destination
+            self.variables = outbound_variables(self)
+
+    # ---- what happens to it
+
+    def routed(self) -> None:
+        """It found its way into the dialplan."""
+        self.state = "CS_EXECUTE"
+        self.call_state = "RINGING"
+
+    def called(self) -> None:
+        """Its phone was called."""
+        self.state = "CS_CONSUME_MEDIA"
+
+    def reached(self) -> None:
+        """Its phone has said something for the first time."""
+        if not self.inbound and "sip_call_id" not in self.variables:
+            self.callee_name = self.destination
+            self.variables |= remote_variables(self)
+
+    def gets_media(self) -> None:
+        """From now on there is sound in both directions."""
+        if not self.has_media:
+            self.has_media = True
+            self.variables |= media_variables(self)
+
+    def gets_answered(self, now_us: int) -> None:
+        """It answers."""
+        self.answer_state = "answered"
+        self.answered_us = now_us
+        self.variables |= answered_variables(self)
+
+    def joins(self, other: Leg, *, first: bool, now_us: int, source_id: str) -> None:
+        """It is on its way to another leg, by `uuid_bridge` or `intercept`."""
+        self.other = other
+        self.is_originator_of_other = first
+        self._new_profile(f"{now_us // 1_000_000}:{source_id}:uuid_br:{other.id}", now_us)
+        bond = {"bridge_channel": other.name, "bridge_uuid": other.id, "signal_bond": other.id}
+        self.variables |= bond | {
+            "original_destination_number": self.destination,
+            "original_caller_id_name": self.caller_name,
+            "original_caller_id_number": self.caller_number,
+        }
+        if first:
+            self.variables["uuid_bridge"] = other.id
+
+    def goes_elsewhere(self, where: str, *, now_us: int, source_id: str) -> None:
+        """It is transferred."""
+        self.other = None
+        self.dialplan = where.rpartition("/")[2]
+        self.variables.pop("signal_bond", None)
+        self._new_profile(f"{now_us // 1_000_000}:{source_id}:bl_xfer:{where}", now_us)
+
+    def _new_profile(self, source: str, now_us: int) -> None:
+        self.profile_index += 1
+        self.profile_us = now_us
+        self.bridged_us = 0
+        self.transfer_source = source
+        history = self.variables.get("transfer_history")
+        if history is None:
+            self.variables["transfer_history"] = source
+        else:
+            earlier = (history,) if isinstance(history, str) else history
+            self.variables["transfer_history"] = (*earlier, source)
+        self.variables["transfer_source"] = source
+
+    def is_joined(self, other: Leg, *, first: bool, now_us: int) -> None:
+        """It hears the other."""
+        self.other = other
+        self.is_originator_of_other = first
+        self.bridged_us = now_us
+        if not first:
+            self.state = "CS_EXCHANGE_MEDIA"
+            self.call_uuid = other.id
+        else:
+            self.state = "CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE"
+            self.hit_dialplan = True
+            self.call_uuid = self.id
+        self.variables.pop("uuid_bridge", None)
+        self.variables |= {
+            "bridge_channel": other.name,
+            "bridge_uuid": other.id,
+            "signal_bond": other.id,
+            "last_bridge_to": other.id,
+            "last_sent_callee_id_name": other.caller_name,
+            "last_sent_callee_id_number": other.caller_number,
+            "call_uuid": self.call_uuid,
+        }
+
+    def leaves_bridge(self, *, first: bool, cause: str) -> None:
+        """Its bridge is over."""
+        self.bridged_us = 0 if not self.cause else self.bridged_us
+        self.variables["last_bridge_role"] = "originator" if first else "originatee"
+        if cause:
+            self.variables |= {
+                "last_bridge_hangup_cause": cause,
+                "bridge_hangup_cause": cause,
+            }
+
+    def is_parked(self, *, by_bridge: bool) -> None:
+        """It is in the park; out of a bridge by its own variables, or sent there."""
+        if by_bridge:
+            self.state = "CS_PARK"
+        else:
+            self.is_in_dialplan()
+
+    def is_in_dialplan(self) -> None:
+        """It runs applications."""
+        self.state = "CS_EXECUTE"
+        self.hit_dialplan = True
+        self.call_uuid = self.id
+        self.variables["call_uuid"] = self.id
+        if not self.inbound and "channel_cid_flipped" not in self.variables:
+            self._flip()
+
+    def _flip(self) -> None:
+        """From the switch's side, the party at the end of an outbound leg is now the caller."""
+        self.variables |= {
+            "pre_transfer_caller_id_name": self.caller_name,
+            "pre_transfer_caller_id_number": self.caller_number,
+            "channel_cid_flipped": "yes",
+        }
+        self.caller_name, self.callee_name = self.callee_name, self.caller_name
+        self.caller_number, self.callee_number = self.callee_number, self.caller_number
+
+    def hangs_up(self, cause: str, *, by_switch: bool) -> None:
+        """It ends, with the switch's doing or without."""
+        self.cause = cause
+        self.answer_state = "hangup"
+        self.variables |= closing_variables(self, by_switch=by_switch)
+
+    # ---- what is told of it
+
+    def headers(self, event: str = "") -> list[Header]:
+        """Tell everything but the variables."""
+        number = _COMING.get(event, STATE_NUMBERS[self.state])
+        return [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", self.call_state),
+            ("Channel-State-Number", str(number)),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.id),
+            ("Call-Direction", self._direction),
+            ("Presence-Call-Direction", self._direction),
+            ("Channel-HIT-Dialplan", "true" if self.hit_dialplan else "false"),
+            ("Channel-Call-UUID", self.call_uuid),
+            ("Answer-State", self.answer_state),
+            *([("Hangup-Cause", self.cause)] if self.cause else []),
+            *(_CODECS if self.has_media else ()),
+            *self._profile("Caller"),
+            *(self._others() if self.other is not None else ()),
+        ]
+
+    @property
+    def _direction(self) -> str:
+        return "inbound" if self.inbound else "outbound"
+
+    def _others(self) -> list[Header]:
+        if self.other is None:
+            return []
+        kind = "originatee" if self.is_originator_of_other else "originator"
+        return [("Other-Type", kind), *self.other._profile("Other-Leg")]
+
+    def _profile(self, prefix: str) -> list[Header]:
+        """Tell the caller profile; of the other leg it is told in the same words."""
+        own = prefix == "Caller"
+        placed = self.inbound or self.originator is not None
+        told: list[tuple[str, str] | None] = [
+            ("Direction", self._direction),
+            ("Logical-Direction", self._direction),
+            ("Username", self.original_number) if placed else None,
+            ("Dialplan", self.dialplan) if self.dialplan else None,
+            ("Caller-ID-Name", self.caller_name) if self.caller_name else None,
+            ("Caller-ID-Number", self.caller_number),
+            ("Orig-Caller-ID-Name", self.original_name) if self.original_name else None,
+            ("Orig-Caller-ID-Number", self.original_number),
+            ("Callee-ID-Name", self.callee_name) if self.callee_name else None,
+            ("Callee-ID-Number", self.callee_number) if self.callee_number else None,
+            ("Network-Addr", "127.0.0.1") if placed or self.answered_us else None,
+            ("ANI", self.original_number),
+            ("Destination-Number", self.destination),
+            ("Unique-ID", self.id),
+            ("Source", "mod_sofia" if placed else "src/switch_ivr_originate.c"),
+            ("Transfer-Source", self.transfer_source) if own and self.transfer_source else None,
+            ("Context", "default"),
+            ("Channel-Name", self.name),
+            ("Profile-Index", str(self.profile_index)) if own else None,
+            ("Profile-Created-Time", str(self.profile_us)),
+            ("Channel-Created-Time", str(self.created_us)),
+            ("Channel-Answered-Time", str(self.answered_us)),
+            ("Channel-Progress-Time", str(self.progress_us)),
+            ("Channel-Progress-Media-Time", str(self.media_us)),
+            ("Channel-Hangup-Time", str(self.hangup_us)),
+            ("Channel-Transfer-Time", "0"),
+            ("Channel-Resurrect-Time", "0"),
+            ("Channel-Bridged-Time", str(self.bridged_us)),
+            ("Channel-Last-Hold", "0"),
+            ("Channel-Hold-Accum", "0"),
+            ("Screen-Bit", "true"),
+            ("Privacy-Hide-Name", "false"),
+            ("Privacy-Hide-Number", "false"),
+        ]
+        return [(f"{prefix}-{one[0]}", one[1]) for one in told if one is not None]
+
+    def variable(self, name: str) -> str | None:
+        """Look a variable up; None if there is none."""
+        value = self.channel.variables.get(name) or self.variables.get(name)
+        if isinstance(value, tuple):
+            return "ARRAY::" + "|:".join(value)
+        return value
+
+    def variable_headers(self) -> list[Header]:
+        """Tell the variables, the switch's first."""
+        own = self.channel.variables
+        return [
+            *((f"variable_{k}", v) for k, v in self.variables.items() if k not in own),
+            *((f"variable_{k}", v) for k, v in own.items()),
+        ]
+
+
+_CODECS: Final[tuple[Header, ...]] = (
+    ("Channel-Read-Codec-Name", "PCMU"),
+    ("Channel-Read-Codec-Rate", "8000"),
+    ("Channel-Read-Codec-Bit-Rate", "64000"),
+    ("Channel-Write-Codec-Name", "PCMU"),
+    ("Channel-Write-Codec-Rate", "8000"),
+    ("Channel-Write-Codec-Bit-Rate", "64000"),
+)
+
+
+def caller_of(variables: dict[str, str], originator: Leg | None) -> tuple[str, str]:
+    """Say whose name and number a call out shows."""
+    name = "" if originator is None else originator.caller_name
+    number = _NOBODY if originator is None else originator.caller_number
+    return (
+        variables.get("origination_caller_id_name", name),
+        variables.get("origination_caller_id_number", number),
+    )

@@ -1,0 +1,198 @@
+"""Every scenario that ships, in every order of its race, under several seeds and hardships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from hookflash.backends.simulator.faults import Faults
+from hookflash.events import Kind, LegHungUp
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.scenarios.check import failures
+from hookflash.scenarios.format import Expectation, Scenario, load_scenario, parse_scenario
+from hookflash.scenarios.prove import (
+    HARDSHIPS,
+    NO_HARDSHIPS,
+    POLICIES,
+    Rows,
+    run_many,
+    search_tables,
+)
+from hookflash.scenarios.run import run_scenario
+from hookflash.scenarios.write import scenario_text
+from hookflash.specs.catalog import SPEC_FOR
+
+FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
+FILES = sorted(FOLDER.glob("*.toml"))
+SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
+SEEDS = range(1, 6)
+"""One for each hardship."""
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_comes_to_what_it_expects(name: str) -> None:
+    scenario = SCENARIOS[name]
+    for order in scenario.orders():
+        run = run_scenario(order)
+        assert failures(run) == (), order.name
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_under_other_seeds_the_promises_are_kept(name: str) -> None:
+    tally = run_many([SCENARIOS[name]], SEEDS, hardships=NO_HARDSHIPS, rows=Rows())
+    assert tally.failures == []
+    assert tally.runs == len(SEEDS) * len([*SCENARIOS[name].orders()])
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(name: str) -> None:
+    tally = run_many([SCENARIOS[name]], SEEDS, hardships=HARDSHIPS, rows=Rows())
+    assert tally.failures == []
+
+
+def test_there_are_many_and_each_says_what_it_shows() -> None:
+    assert len(FILES) >= 40
+    titles = [scenario.title for scenario in SCENARIOS.values()]
+    assert not [title for title in titles if title.endswith(".")]
+    assert not [title for title in titles if title != title.strip()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_outcome_every_state_and_every_kind_is_somewhere_expected() -> None:
+    """Not only run through: somebody has written down that it must come to that."""
+    expected = [scenario.expect for scenario in SCENARIOS.values()]
+    outcomes = {outcome for one in expected for outcome in (one.outcome or one.outcomes or ())}
+    assert outcomes >= {outcome.value for outcome in Outcome}
+    states = {state for one in expected for state in (one.states or ())}
+    assert states >= {state.value for state in State}
+    kinds = {deed.kind for scenario in SCENARIOS.values() for deed in scenario.deeds if deed.asks}
+    assert kinds >= {Kind.ATTENDED, Kind.BLIND}
+
+
+def test_a_scenario_that_is_written_and_read_again_runs_alike() -> None:
+    for scenario in SCENARIOS.values():
+        for order in list(scenario.orders())[:2]:
+            written = scenario_text(attrs.evolve(order, expect=Expectation()))
+            again = load_again(written)
+            assert run_scenario(again).records == run_scenario(order).records, order.name
+
+
+def load_again(text: str) -> Scenario:
+    return parse_scenario(text.encode(), where="again", name="again")
+
+
+# ------------------------------------------------------------- rows, counted
+
+
+@pytest.fixture(scope="module")
+def seen() -> Rows:
+    """The rows of some runs, with faults and without."""
+    rows = Rows()
+    run_many([*SCENARIOS.values()], [1], hardships=NO_HARDSHIPS, rows=rows)
+    run_many([*SCENARIOS.values()], SEEDS, hardships=HARDSHIPS, rows=rows)
+    return rows
+
+
+@pytest.mark.xdist_group("rows")
+def test_rows_and_rows_after_rows(
+    seen: Rows, record_property: Callable[[str, object], None]
+) -> None:
+    """What the runs have been through: counted for the summary, and each a row of its table."""
+    for kind in Kind:
+        keys = {row.key for row in SPEC_FOR[kind].rows}
+        assert set(seen.rows[kind]) <= keys
+        assert len(seen.rows[kind]) >= len(keys) // 3, f"{kind.value}: too few rows are run through"
+        record_property(
+            f"{kind.value} in runs", (len(keys), len(seen.rows[kind]), len(seen.pairs[kind]))
+        )
+
+
+@pytest.mark.xdist_group("rows")
+def test_whatever_follows_in_a_run_could_follow_in_the_search(seen: Rows) -> None:
+    """The adversary of the search is at least as bad as the simulator; told of the small table."""
+    searched = Rows()
+    for search in search_tables(join_attempts=3, sounds=True, max_records=400, kinds=[Kind.HOLD]):
+        assert search.complete
+        assert search.found.violations == ()
+        searched.note_search(search.kind, search.found)
+    assert seen.unforeseen(Kind.HOLD, searched) == []
+    assert searched.untouched(Kind.HOLD) == []
+    assert searched.untouched(Kind.BLIND) == sorted(row.key for row in SPEC_FOR[Kind.BLIND].rows)
+
+
+def test_a_row_that_could_not_follow_is_named() -> None:
+    rows = Rows()
+    run_many([SCENARIOS["complete"]], [1], hardships=NO_HARDSHIPS, rows=rows)
+    followed = [after for _before, after in rows.unforeseen(Kind.ATTENDED, Rows())]
+    assert "consulting · transferor_hung_up → completing" in followed
+    assert rows.unforeseen(Kind.BLIND, Rows()) == []
+
+
+# ------------------------------------------------------------ it can also fail
+
+
+def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> None:
+    nothing_arrives = Faults(lose_command=1.0)
+    tally = run_many([SCENARIOS["complete"]], [7], hardships={"deaf": nothing_arrives}, rows=Rows())
+    assert tally.failures
+    assert "promise" in tally.failures[0]
+    assert "complete, deaf" in tally.failures[0]
+    assert '--seed 7 --faults "seed=7,lose_command=1.0"' in tally.failures[0]
+
+
+def test_an_expectation_that_fails_is_told() -> None:
+    scenario = SCENARIOS["busy"]
+    wrong = Expectation(
+        outcome=("transferred", "failed"),
+        outcomes=("transferred",),
+        cause="NO_ANSWER",
+        states=("idle",),
+        talk=frozenset({frozenset({"alice", "carol"})}),
+        gone=frozenset({"alice"}),
+        heard={"bob": ("music", "carol"), "alice": ("tone",)},
+        refused="too late",
+        within_s=0.1,
+    )
+    told = failures(run_scenario(attrs.evolve(scenario, expect=wrong)))
+    assert [line.split(" ")[0] for line in told] == [
+        "the",
+        "the",
+        "the",
+        "the",
+        "it",
+        "at",
+        "alice",
+        "bob",
+        "alice",
+        "refused",
+    ]
+    assert told[0] == "the outcome is reconnected, expected transferred or failed"
+    assert told[5] == "at the end alice and bob talk, expected: alice and carol talk"
+    nobody = attrs.evolve(scenario, expect=Expectation(talk=frozenset(), refused=""))
+    assert failures(run_scenario(nobody))[0].endswith("expected: nobody talks")
+
+
+def test_orders_of_a_race() -> None:
+    race = SCENARIOS["race-held"]
+    orders = [*race.orders()]
+    assert len(orders) == 24
+    assert len({order.name for order in orders}) == 24
+    assert orders[0].race is None
+    assert {deed.when for order in orders for deed in order.deeds[-4:-3]} == {
+        "the transfer is held"
+    }
+    plain = SCENARIOS["complete"]
+    assert [*plain.orders()] == [plain]
+
+
+def test_everybody_s_end_is_in_the_records() -> None:
+    run = run_scenario(SCENARIOS["hangup-code"])
+    ends = {r.event.leg for r in run.records if isinstance(r.event, LegHungUp)}
+    assert ends == set(run.names)
+
+
+def test_the_policies_of_the_search_differ() -> None:
+    assert len({*POLICIES.values()}) == len(POLICIES)
