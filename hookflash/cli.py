@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -57,7 +57,11 @@ SCENARIOS = Path(__file__).parent / "specs" / "scenarios"
 MAX_CONFIG_BYTES = 1_000_000
 """No config that a person wrote is longer."""
 
-app = App(name="hookflash", help="Attended transfer for any phone: simulate, replay, look inside.")
+app = App(
+    name="hookflash",
+    help="Attended transfer for any phone: simulate, replay, look inside.",
+    suppress_keyboard_interrupt=False,
+)
 spec = App(name="spec", help="The transfer tables.")
 app.command(spec)
 
@@ -184,7 +188,7 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
     for run in runs:
         for failure in failures(run):
             name = f"[red]{_plain(run.scenario.name)}[/red]"
-            console.print(f"{name} (seed {run.seed}): {_plain(failure)}")
+            console.print(f"{name} (seed {run.seed}): {_plain(failure)}", soft_wrap=True)
     wrong = sum(bool(failures(run)) for run in runs)
     console.print(f"{len(runs)} runs, {len(runs) - wrong} ok, {wrong} failed")
 
@@ -305,11 +309,11 @@ def check_config(
         return USAGE if faults else 0
     console = _console()
     for fault in faults:
-        console.print(f"[red]wrong[/red]  {_plain(str(fault))}")
+        console.print(f"[red]wrong[/red]  {_plain(str(fault))}", soft_wrap=True)
     for one in advice:
-        console.print(f"[yellow]advice[/yellow] {_plain(str(one))}")
+        console.print(f"[yellow]advice[/yellow] {_plain(str(one))}", soft_wrap=True)
     if not faults and not advice:
-        console.print(f"{_plain(str(file))}: all is well")
+        console.print(f"{_plain(str(file))}: all is well", soft_wrap=True)
     return USAGE if faults else 0
 
 
@@ -355,7 +359,9 @@ def _config(file: Path) -> Metaflows:
 def prove(
     *,
     seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 200,
-    join_attempts: Annotated[int, Parameter(help="How often a join is ordered.")] = 3,
+    join_attempts: Annotated[
+        int, Parameter(help="How often a join is ordered.", validator=validators.Number(gte=1))
+    ] = 3,
     max_records: Annotated[
         int, Parameter(help="How many records of a table are searched.")
     ] = 1_000_000,
@@ -366,25 +372,7 @@ def prove(
     seen = Rows()
     for hardships in (NO_HARDSHIPS, HARDSHIPS):
         wrong += _run_many(console, range(1, seeds + 1), hardships, seen)
-    table = _table(
-        "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
-    )
-    for kind in Kind:
-        unforeseen = seen.unforeseen(kind, search)
-        wrong += [
-            f"{kind.value}: never in the search: {' then '.join(pair)}" for pair in unforeseen
-        ]
-        wrong += [f"{kind.value}: never reached: {row}" for row in search.untouched(kind)]
-        counted = (
-            len(SPEC_FOR[kind].rows),
-            len(search.rows[kind]),
-            len(seen.rows.get(kind, ())),
-            len(search.pairs[kind]),
-            len(seen.pairs.get(kind, ())),
-            len(unforeseen),
-        )
-        table.add_row(kind.value, *(f"{count:,}" for count in counted))
-    console.print(table)
+    wrong += _compare(console, search, seen)
     return _judge(console, wrong)
 
 
@@ -409,16 +397,20 @@ def soak(
 def _search(console: Console, *, join_attempts: int, max_records: int) -> tuple[Rows, list[str]]:
     """Exhaust the tables: the rows that were reached, and what is wrong."""
     reached, wrong = Rows(), list[str]()
-    table = _table("table", "policy", "records", "steps", "rows", "pairs", "broken promises", "s")
+    table = _table(
+        "table", "beginning", "records", "steps", "rows", "pairs", "broken promises", "s"
+    )
     found = search_tables(join_attempts=join_attempts, sounds=True, max_records=max_records)
     for one in found:
         reached.note_search(one.kind, one.found)
-        wrong += [f"{one.kind.value}, {one.policy}: {broken}" for broken in one.found.violations]
+        wrong += [f"{one.kind.value}, {one.beginning}: {broken}" for broken in one.found.violations]
         if not one.complete:
-            wrong.append(f"{one.kind.value}, {one.policy}: cut short, give it more --max-records")
+            wrong.append(
+                f"{one.kind.value}, {one.beginning}: cut short, give it more --max-records"
+            )
         counts = (one.found.records, one.found.steps, len(one.found.rows), len(one.found.pairs))
         broken, took = str(len(one.found.violations)), f"{one.took_s:.0f}"
-        table.add_row(one.kind.value, one.policy, *(f"{n:,}" for n in counts), broken, took)
+        table.add_row(one.kind.value, one.beginning, *(f"{n:,}" for n in counts), broken, took)
     console.print(table)
     return reached, wrong
 
@@ -437,6 +429,27 @@ def _run_many(
         soft_wrap=True,
     )
     return tally.failures
+
+
+def _compare(console: Console, search: Rows, seen: Rows) -> list[str]:
+    """Hold the rows of the search and those of the runs against each other, and say what is off."""
+    wrong: list[str] = []
+    table = _table(
+        "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
+    )
+    for kind in Kind:
+        unforeseen = seen.unforeseen(kind, search)
+        wrong += [f"{kind.value}: never reached: {row}" for row in search.untouched(kind)]
+        wrong += [f"{kind.value}: never in the search: {' then '.join(p)}" for p in unforeseen]
+        counts = (
+            len(SPEC_FOR[kind].rows),
+            *(len(one.get(kind, ())) for one in (search.rows, seen.rows)),
+            *(len(one.get(kind, ())) for one in (search.pairs, seen.pairs)),
+            len(unforeseen),
+        )
+        table.add_row(kind.value, *(f"{count:,}" for count in counts))
+    console.print(table)
+    return wrong
 
 
 def _judge(console: Console, wrong: Sequence[str]) -> int:

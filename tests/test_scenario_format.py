@@ -220,7 +220,7 @@ def party(**changes: object) -> dict[str, Any]:
     return document(parties={**PARTIES, "carol": {"number": "2600", **changes}})
 
 
-FAULTS = [
+FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (document(titel="x"), "$.titel", "not known", "did you mean title?"),
     (document(title=""), "$.title", '"" is not allowed', "in one sentence"),
     (document(title=7), "$.title", "7 is not a text", "in one sentence"),

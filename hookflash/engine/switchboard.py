@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from hookflash.backends.base import LegSnapshot
-from hookflash.commands import CancelTimer, Command, HangUp, SetTimer
+from hookflash.commands import CancelTimer, Command, Forget, HangUp, SetTimer
 from hookflash.engine.record import Record
 from hookflash.errors import InputError, RequestRefused
 from hookflash.events import (
@@ -439,11 +439,16 @@ class Switchboard:
             transferee=parties[1],
             target=parties[2],
         )
+        event = TransferFound(transfer=transfer)
+        if not any(party.lives for party in parties):
+            why = "Whoever was in it talks with somebody else by now: it is over."
+            forget = Forget(legs=tuple(legs.values()))
+            return self._record(event, at_s, why=why, commands=(forget,))
         codes = _codes_with_takeback(account.metaflows, DEFAULT_TAKEBACK_DIGITS)
         self.running[transfer] = Running(transfer=found, codes=codes)
         for leg in legs.values():
             self._transfer_of[leg] = transfer
-        return self._step(transfer, TransferFound(transfer=transfer), at_s)
+        return self._step(transfer, event, at_s)
 
     # ------------------------------------------------------------------- digits
 

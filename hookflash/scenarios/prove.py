@@ -23,7 +23,15 @@ from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferRequested
 from hookflash.fsm.explore import Exploration, explore
 from hookflash.fsm.machine import Rulebook
-from hookflash.fsm.transfer import Choice, Policy, new_transfer
+from hookflash.fsm.transfer import (
+    Choice,
+    Party,
+    Place,
+    Policy,
+    Transfer,
+    found_transfer,
+    new_transfer,
+)
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import Scenario
 from hookflash.scenarios.run import run_scenario
@@ -103,20 +111,25 @@ class Rows:
 
 @attrs.frozen(kw_only=True)
 class Search:
-    """One table, exhausted under one policy."""
+    """One table, searched from one beginning or several."""
 
     kind: Kind
-    policy: str
+    beginning: str
     found: Exploration
     complete: bool
-    """Whether no record was left over."""
+    """Whether no record was left over that should have been searched."""
     took_s: float
+
+
+A_LOOK_AROUND = 500
+"""How many records are searched from each place where a restarted controller may find itself: all
+lead into the same table, which is exhausted from its initial state."""
 
 
 def search_tables(
     *, join_attempts: int, sounds: bool, max_records: int, kinds: Iterable[Kind] = Kind
 ) -> Iterator[Search]:
-    """Exhaust tables, each under every policy.
+    """Exhaust tables, each under every policy, and look around from where a restart may begin.
 
     Args:
         join_attempts: how often a join is ordered; more multiply the records.
@@ -124,21 +137,97 @@ def search_tables(
         max_records: where to stop if there are more.
         kinds: whose tables; all of them by default.
     """
-    for kind, (name, policy) in itertools.product(kinds, POLICIES.items()):
-        start = new_transfer(
-            transfer="t1",
-            kind=kind,
-            policy=attrs.evolve(policy, join_attempts=join_attempts, sound_attempts=2),
-            transferor=("a", "1001"),
-            transferee=("b", "1002"),
-            target=("c", "2600"),
-        )
-        began = time.perf_counter()
+    for kind in kinds:
         rules = Rulebook(SPEC_FOR[kind])
-        found = explore(rules, start, sounds=sounds, max_records=max_records)
-        took_s = time.perf_counter() - began
-        complete = found.records <= max_records
-        yield Search(kind=kind, policy=name, found=found, complete=complete, took_s=took_s)
+        for name, policy in POLICIES.items():
+            began = time.perf_counter()
+            choices = attrs.evolve(policy, join_attempts=join_attempts, sound_attempts=2)
+            start = asked_for(kind, choices)
+            found = explore(rules, start, sounds=sounds, max_records=max_records)
+            yield Search(
+                kind=kind,
+                beginning=name,
+                found=found,
+                complete=found.records <= max_records,
+                took_s=time.perf_counter() - began,
+            )
+        began = time.perf_counter()
+        starts = found_on_the_switch(kind, Policy(join_attempts=2, sound_attempts=2))
+        looks = [explore(rules, start, max_records=A_LOOK_AROUND) for start in starts]
+        yield Search(
+            kind=kind,
+            beginning="after a restart",
+            found=_merged(looks),
+            complete=True,
+            took_s=time.perf_counter() - began,
+        )
+
+
+def _merged(looks: Sequence[Exploration]) -> Exploration:
+    return Exploration(
+        records=sum(look.records for look in looks),
+        steps=sum(look.steps for look in looks),
+        rows=sum((look.rows for look in looks), Counter[str]()),
+        pairs=frozenset(pair for look in looks for pair in look.pairs),
+        violations=tuple(violation for look in looks for violation in look.violations),
+    )
+
+
+_A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")
+
+
+def asked_for(kind: Kind, policy: Policy) -> Transfer:
+    """The record with which a search begins: two talk, and nothing has been asked for yet."""
+    return new_transfer(
+        transfer="t1", kind=kind, policy=policy, transferor=_A, transferee=_B, target=_C
+    )
+
+
+def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
+    """What a restarted controller may find: everybody somewhere, in every combination."""
+    return [
+        found_transfer(
+            transfer="t1", kind=kind, policy=policy, transferor=a, transferee=b, target=c
+        )
+        for a, b, c in (*_apart(), *_talking(kind))
+        if (a.lives or b.lives or c.lives) and (kind is not Kind.HOLD or c.place is Place.GONE)
+    ]
+
+
+def _apart() -> Iterator[tuple[Party, Party, Party]]:
+    """Nobody talks with anybody."""
+    gone, parked, moving = Place.GONE, Place.PARKED, Place.MOVING
+    for a, b in itertools.product((gone, parked, moving), (gone, parked)):
+        for c in (gone, Place.RINGING, parked, moving):
+            answered = c in (parked, moving)
+            yield (
+                Party(*_A, a, answered=True),
+                Party(*_B, b, answered=True),
+                Party(*_C, c, answered=answered),
+            )
+
+
+def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:
+    """Two of them talk; the third is somewhere."""
+    joined, alone = Place.JOINED, (Place.GONE, Place.PARKED)
+    for c in (Place.GONE, Place.RINGING):
+        yield (
+            Party(*_A, joined, answered=True, peer="b"),
+            Party(*_B, joined, answered=True, peer="a"),
+            Party(*_C, c, answered=False),
+        )
+    for a in alone:
+        yield (
+            Party(*_A, a, answered=True),
+            Party(*_B, joined, answered=True, peer="c"),
+            Party(*_C, joined, answered=True, peer="b"),
+        )
+    for b in alone if kind is Kind.ATTENDED else ():
+        yield (
+            Party(*_A, joined, answered=True, peer="c"),
+            Party(*_B, b, answered=True),
+            Party(*_C, joined, answered=True, peer="a"),
+        )
 
 
 # ------------------------------------------------------------------- scenarios

@@ -321,6 +321,9 @@ class Advice:
     mend: str
     """What to do about it."""
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.sentence} ({self.mend})"
+
 
 FASTEST_FINGERS_S = 0.5
 """Who dials without haste needs about so long from key to key."""

@@ -141,6 +141,7 @@ class _Line:
         self._wire = Wire()
         self._waiting: deque[_Answer] = deque()
         self._sending = trio.StrictFIFOLock()
+        self._scope = trio.CancelScope()
         self.dead: LineLost | None = None
 
     async def read(self, take: Callable[[Frame], None]) -> None:
@@ -150,13 +151,15 @@ class _Line:
             LineLost: always, in the end.
         """
         try:
-            while True:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
-                if not data:
-                    raise LineLost("the switch has closed the connection")
-                self._wire.receive(data)
-                for frame in self._wire.frames():
-                    self._sort(frame, take)
+            with self._scope:
+                while True:
+                    data = await self._stream.receive_some(RECEIVE_BYTES)
+                    if not data:
+                        raise LineLost("the switch has closed the connection")
+                    self._wire.receive(data)
+                    for frame in self._wire.frames():
+                        self._sort(frame, take)
+            raise LineLost("the line was cut")
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             raise self._die(f"the connection broke: {error or type(error).__name__}") from error
         except WireError as error:
@@ -201,6 +204,10 @@ class _Line:
         lost = self._die(f"no answer within {self._timeout_s:g} s")
         await trio.aclose_forcefully(self._stream)
         raise lost
+
+    def cut(self) -> None:
+        """Break it, from this side."""
+        self._scope.cancel()
 
     async def api(self, command: str) -> str:
         """Run one API command; its answer as text."""
@@ -290,6 +297,11 @@ class FreeSwitchBackend:
     def is_up(self) -> bool:
         """Whether there is a line to the switch now."""
         return self._line is not None
+
+    def break_line(self) -> None:
+        """Cut the line, as a network would: for whoever wants to see what happens then."""
+        if self._line is not None:
+            self._line.cut()
 
     # -------------------------------------------------------------- life of lines
 
@@ -444,7 +456,7 @@ class FreeSwitchBackend:
             direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
             account=str(channel.get(f"variable_{self.settings.account_variable}", "")),
             answered=channel.get("Answer-State") == "answered",
-            parked=peer is None and application == "park",
+            parked=peer is None and application in _PARKED,
             peer=peer,
             transfer=str(channel.get("variable_hookflash_transfer", "")) if role else "",
             role=role,
@@ -497,6 +509,10 @@ class FreeSwitchBackend:
             self._yield(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
             self._yield(CommandFailed(command=command, reason=reason))
+
+
+_PARKED: Final = frozenset({"park", "playback"})
+"""What a parked leg executes: the park, or in it a sound."""
 
 
 class _Channel(msgspec.Struct):

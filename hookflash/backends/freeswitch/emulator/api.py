@@ -269,7 +269,7 @@ class Api:
         first = given[0]
         for second in given[1:3]:
             if first != second:
-                reply = self._emulator.world.switch.bridge(first, second)
+                reply = self._emulator.apps.join(first, second)
                 if reply.startswith("+OK"):
                     return f"+OK {second}\n"
         return "-ERR Invalid uuid\n"
@@ -284,7 +284,7 @@ class Api:
             held = leg.call_state == "HELD"
             holds = not held if mode == "toggle" else mode == "on"
             if holds != held:
-                leg.call_state = "HELD" if holds else "UNHELD"
+                leg.goes("HELD" if holds else "UNHELD")
                 self._emulator.teller.tell("CHANNEL_HOLD" if holds else "CHANNEL_UNHOLD", leg)
         return "+OK Success\n"
 
@@ -451,8 +451,8 @@ class Api:
         basic = _basic(leg)
         return {
             **{name: basic[name] for name in _FIRST},
-            "application": leg.variable("current_application") or "",
-            "application_data": leg.variable("current_application_data") or "",
+            "application": leg.application[0],
+            "application_data": leg.application[1],
             "dialplan": leg.dialplan,
             "context": "default",
             **reading,

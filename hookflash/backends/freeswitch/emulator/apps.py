@@ -217,14 +217,23 @@ class Applications:
         """Whom a `bridge` called has answered: to the bridge, then."""
         caller, doing.called_for = doing.called_for, None
         if caller is not None:
-            self._after(0.0, partial(self._switch.bridge, caller, called.id))
+            self._after(0.0, partial(self.join, caller, called.id))
 
-    def heard_early(self, leg: Leg) -> None:
-        """A phone plays something before it answers: for `originate` that is an answer, …"""
+    def join(self, first: LegId, second: LegId) -> str:
+        """Join two legs (`uuid_bridge`)."""
+        self._teller.bridging = True
+        reply = self._switch.bridge(first, second)
+        self._teller.bridging = False
+        return reply
+
+    def progressed(self, leg: Leg, *, early_media: bool) -> None:
+        """A phone rings, or plays something: to `originate` that may be as good as an answer."""
         doing = self._doings.get(leg.id)
         if doing is None or doing.job is None or doing.called_for is not None:
             return
-        if leg.channel.variables.get("ignore_early_media") != "true":  # … unless it isn't
+        wanted = leg.channel.variables.get
+        ignored = early_media and wanted("ignore_early_media") == "true"
+        if wanted("return_ring_ready") == "true" or (early_media and not ignored):
             doing.job.settle(f"+OK {leg.id}\n")
             if doing.script[:1] == [("park", "")]:
                 doing.script.clear()

@@ -199,12 +199,15 @@ class Emulator:
         self.add_phone(number)
         return number not in self._nowhere
 
-    def call(self, caller: str, callee: str, *, account: str = "") -> tuple[LegId, LegId]:
+    def call(
+        self, caller: str, callee: str, *, name: str = "", account: str = ""
+    ) -> tuple[LegId, LegId]:
         """Have one number call another. It takes some time until they talk.
 
         Args:
             caller: who calls.
             callee: whom.
+            name: what the call shows; by default the party's name, if they have one.
             account: whose call it is (the variable `hookflash_account` of both legs).
 
         Returns:
@@ -214,7 +217,8 @@ class Emulator:
         for number in (caller, callee):
             self.add_phone(number)
         party = self.world.parties.get(caller)
-        name = "" if party is None or party.name == caller else party.name
+        if not name and party is not None and party.name != caller:
+            name = party.name
         self.teller.incoming = Incoming(callee=callee, caller_name=name)
         legs = self.world.call(caller, callee, account=account)
         self.afterwards()
@@ -293,8 +297,7 @@ class Emulator:
         match fact:
             case LegProgressed():
                 self.teller.progressed(leg, early_media=fact.early_media)
-                if fact.early_media:
-                    self.apps.heard_early(leg)
+                self.apps.progressed(leg, early_media=fact.early_media)
             case LegAnswered():
                 self.teller.answered(leg)
             case LegParked():

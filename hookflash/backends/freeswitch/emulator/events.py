@@ -40,13 +40,13 @@ EVENT_NAMES: Final = frozenset(
 
 TOLD: Final = frozenset(
     """
-    CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_BRIDGE
-    CHANNEL_UNBRIDGE CHANNEL_PARK CHANNEL_UNPARK CHANNEL_HOLD CHANNEL_UNHOLD CHANNEL_EXECUTE
-    CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY DTMF
-    PLAYBACK_START PLAYBACK_STOP BACKGROUND_JOB CUSTOM
+    CHANNEL_CREATE CHANNEL_STATE CHANNEL_CALLSTATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA
+    CHANNEL_ANSWER CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_PARK CHANNEL_UNPARK CHANNEL_HOLD
+    CHANNEL_UNHOLD CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP
+    CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY DTMF PLAYBACK_START PLAYBACK_STOP BACKGROUND_JOB
     """.split()
 )
-"""Those that the emulator tells. (Others come only from a client's own `sendevent`.)"""
+"""Those that the emulator tells by itself; others come from a client's own `sendevent`."""
 
 _LONGEST_PREFIX: Final = len("SWITCH_EVENT_")
 _SAFE: Final = "!$'()*,/"
@@ -95,8 +95,10 @@ ORIGINS: Final = {
     ),
     "CHANNEL_EXECUTE": Origin("switch_core_session.c", "switch_core_session_exec", "2944"),
     "CHANNEL_EXECUTE_COMPLETE": Origin("switch_core_session.c", "switch_core_session_exec", "2967"),
-    "CHANNEL_HOLD": Origin("switch_channel.c", "switch_channel_set_hold_state", "875"),
-    "CHANNEL_UNHOLD": Origin("switch_channel.c", "switch_channel_set_hold_state", "875"),
+    "CHANNEL_STATE": Origin("switch_channel.c", "switch_channel_perform_set_running_state", "2408"),
+    "CHANNEL_CALLSTATE": Origin("switch_channel.c", "switch_channel_perform_set_callstate", "301"),
+    "CHANNEL_HOLD": Origin("switch_ivr.c", "switch_ivr_hold", "1558"),
+    "CHANNEL_UNHOLD": Origin("switch_ivr.c", "switch_ivr_unhold", "1613"),
     "CHANNEL_DATA": Origin("mod_commands.c", "uuid_dump_function", "6468"),
     "DTMF": Origin("switch_channel.c", "switch_channel_dequeue_dtmf", "677"),
     "PLAYBACK_START": Origin("switch_ivr_play_say.c", "switch_ivr_play_file", "1646"),

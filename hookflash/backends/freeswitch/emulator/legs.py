@@ -8,6 +8,7 @@ says all of it, in FreeSWITCH's order. The variables that a program set are the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -17,8 +18,10 @@ from hookflash.backends.freeswitch.emulator.variables import (
     answered_variables,
     closing_variables,
     inbound_variables,
+    left_variables,
     media_variables,
     outbound_variables,
+    record_variables,
     remote_variables,
 )
 from hookflash.backends.simulator.switch import Channel
@@ -34,20 +37,39 @@ STATE_NUMBERS: Final = {
     "CS_PARK": 6,
     "CS_CONSUME_MEDIA": 7,
     "CS_HIBERNATE": 8,
+    "CS_RESET": 9,
     "CS_HANGUP": 10,
     "CS_REPORTING": 11,
+    "CS_DESTROY": 12,
 }
-_COMING: Final = {
-    "CHANNEL_CREATE": 2,
-    "CHANNEL_HANGUP": 10,
-    "CHANNEL_DESTROY": 12,
+CALL_STATE_NUMBERS: Final = {
+    "DOWN": 0,
+    "RINGING": 2,
+    "EARLY": 3,
+    "ACTIVE": 4,
+    "HELD": 5,
+    "HANGUP": 7,
+    "UNHELD": 8,
 }
-"""Events whose `Channel-State-Number` is that of the state which the channel is about to enter."""
+_ROUTING: Final = 2
+_HIBERNATE: Final = 8
+_HANGUP: Final = 10
+_DESTROY: Final = 12
+_COMING: Final = {"CHANNEL_CREATE": _ROUTING, "CHANNEL_DESTROY": _DESTROY}
+"""Events whose `Channel-State-Number` is always that of the state that comes next."""
 
 _NOBODY: Final = "0000000000"
 """The caller's number of a call that nobody placed."""
 
 _NAMELESS: Final = "Outbound Call"
+
+
+def _nobody_minds(_leg: Leg) -> None:
+    return
+
+
+def _nobody_minds_either(_leg: Leg, _before: str) -> None:
+    return
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -72,6 +94,8 @@ class Leg:
     call_uuid: str = attrs.field(init=False)
     original_name: str = attrs.field(init=False)
     original_number: str = attrs.field(init=False)
+    known_as: tuple[str, str] | None = None
+    """The name and number by which its partner knows it, where its own profile shows others."""
     callee_name: str = ""
     callee_number: str = ""
     dialplan: str = ""
@@ -84,12 +108,22 @@ class Leg:
     bridged_us: int = 0
     hangup_us: int = 0
 
+    on_state: Callable[[Leg], None] = attrs.field(default=_nobody_minds)
+    """Called when it enters a state."""
+    on_call_state: Callable[[Leg, str], None] = attrs.field(default=_nobody_minds_either)
+    """Called when its call state has changed, with the one before."""
     state: str = "CS_INIT"
+    coming: int = 0
+    """The number of the state that it was told to enter, until it does."""
+    application: tuple[str, str] = ("", "")
+    """What it runs, or ran last, as `show channels` has it."""
     call_state: str = "DOWN"
     answer_state: str = "ringing"
+    logical_direction: str = attrs.field(init=False)
     hit_dialplan: bool = attrs.field(init=False)
     has_media: bool = False
     cause: str = ""
+    ended_by_switch: bool = False
     digits: str = ""
     other: Leg | None = None
     is_originator_of_other: bool = False
@@ -105,6 +139,7 @@ class Leg:
     def __attrs_post_init__(self) -> None:
         self.profile_us = self.created_us
         self.hit_dialplan = self.inbound
+        self.logical_direction = self._direction
         self.original_name = self.caller_name
         self.original_number = self.caller_number
         self.other = self.originator
@@ -120,20 +155,35 @@ class Leg:
 
     # ---- what happens to it
 
+    def enters(self, *states: str) -> None:
+        """It goes from state to state."""
+        for state in states:
+            self.coming = 0
+            self.state = state
+            self.on_state(self)
+
+    def goes(self, call_state: str) -> None:
+        """Its call changes its state."""
+        before, self.call_state = self.call_state, call_state
+        if before != call_state:
+            self.on_call_state(self, before)
+
     def routed(self) -> None:
         """It found its way into the dialplan."""
-        self.state = "CS_EXECUTE"
-        self.call_state = "RINGING"
+        self.enters("CS_ROUTING")
+        self.goes("RINGING")
+        self.enters("CS_EXECUTE")
 
     def called(self) -> None:
         """Its phone was called."""
-        self.state = "CS_CONSUME_MEDIA"
+        self.enters("CS_ROUTING", "CS_CONSUME_MEDIA")
 
     def reached(self) -> None:
-        """Its phone has said something for the first time."""
-        if not self.inbound and "sip_call_id" not in self.variables:
-            self.callee_name = self.destination
-            self.variables |= remote_variables(self)
+        """The phone that is called has said something: its own, or that of its other leg."""
+        if self.callee_name in {"", _NAMELESS}:
+            self.callee_name = self.callee_number = self.destination
+            if not self.inbound:
+                self.variables |= remote_variables(self)
 
     def gets_media(self) -> None:
         """From now on there is sound in both directions."""
@@ -145,12 +195,15 @@ class Leg:
         """It answers."""
         self.answer_state = "answered"
         self.answered_us = now_us
-        self.variables |= answered_variables(self)
+        if self.inbound:
+            self.variables |= answered_variables(self)
 
     def joins(self, other: Leg, *, first: bool, now_us: int, source_id: str) -> None:
         """It is on its way to another leg, by `uuid_bridge` or `intercept`."""
         self.other = other
         self.is_originator_of_other = first
+        self.coming = _HIBERNATE
+        self.logical_direction = "inbound"
         self._new_profile(f"{now_us // 1_000_000}:{source_id}:uuid_br:{other.id}", now_us)
         bond = {"bridge_channel": other.name, "bridge_uuid": other.id, "signal_bond": other.id}
         self.variables |= bond | {
@@ -160,12 +213,20 @@ class Leg:
         }
         if first:
             self.variables["uuid_bridge"] = other.id
+        else:
+            self.hit_dialplan = False
+            self.known_as = (self.caller_name, self.caller_number)
+            self.caller_name, self.caller_number = other.caller_name, other.caller_number
 
     def goes_elsewhere(self, where: str, *, now_us: int, source_id: str) -> None:
         """It is transferred."""
         self.other = None
+        self.coming = _ROUTING
         self.dialplan = where.rpartition("/")[2]
         self.variables.pop("signal_bond", None)
+        forwards = self.variables.get("max_forwards")
+        if isinstance(forwards, str):
+            self.variables["max_forwards"] = str(int(forwards) - 1)
         self._new_profile(f"{now_us // 1_000_000}:{source_id}:bl_xfer:{where}", now_us)
 
     def _new_profile(self, source: str, now_us: int) -> None:
@@ -186,13 +247,14 @@ class Leg:
         self.other = other
         self.is_originator_of_other = first
         self.bridged_us = now_us
-        if not first:
-            self.state = "CS_EXCHANGE_MEDIA"
-            self.call_uuid = other.id
-        else:
-            self.state = "CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE"
+        if self.coming == _HIBERNATE:
+            self.enters("CS_HIBERNATE", "CS_RESET")
+        if first:
+            self.enters("CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE")
             self.hit_dialplan = True
             self.call_uuid = self.id
+        else:
+            self.call_uuid = other.id
         self.variables.pop("uuid_bridge", None)
         self.variables |= {
             "bridge_channel": other.name,
@@ -204,26 +266,29 @@ class Leg:
             "call_uuid": self.call_uuid,
         }
 
-    def leaves_bridge(self, *, first: bool, cause: str) -> None:
-        """Its bridge is over."""
-        self.bridged_us = 0 if not self.cause else self.bridged_us
-        self.variables["last_bridge_role"] = "originator" if first else "originatee"
-        if cause:
-            self.variables |= {
-                "last_bridge_hangup_cause": cause,
-                "bridge_hangup_cause": cause,
-            }
+    def leaves_bridge(self, leaver: Leg | None) -> None:
+        """Its bridge is over, because one of the two hung up; or neither, and both live on."""
+        if self.cause:
+            self.variables.pop("bridge_to", None)
+        else:
+            self.bridged_us = 0
+        if leaver is not None:
+            self.variables |= left_variables(leaver)
 
     def is_parked(self, *, by_bridge: bool) -> None:
         """It is in the park; out of a bridge by its own variables, or sent there."""
+        self.variables.pop("uuid_bridge", None)
         if by_bridge:
-            self.state = "CS_PARK"
+            self.enters("CS_PARK")
         else:
             self.is_in_dialplan()
 
     def is_in_dialplan(self) -> None:
         """It runs applications."""
-        self.state = "CS_EXECUTE"
+        if self.coming == _ROUTING:
+            self.enters("CS_ROUTING", "CS_EXECUTE")
+        elif self.state != "CS_EXECUTE":
+            self.enters("CS_EXECUTE")
         self.hit_dialplan = True
         self.call_uuid = self.id
         self.variables["call_uuid"] = self.id
@@ -243,14 +308,29 @@ class Leg:
     def hangs_up(self, cause: str, *, by_switch: bool) -> None:
         """It ends, with the switch's doing or without."""
         self.cause = cause
+        self.coming = _HANGUP
         self.answer_state = "hangup"
-        self.variables |= closing_variables(self, by_switch=by_switch)
+        self.ended_by_switch = by_switch
+        peer = self.channel.peer
+        if peer is not None:
+            role = "originator" if self.channel.is_first else "originatee"
+            self.variables |= {"bridge_to": peer.id, "last_bridge_role": role}
+        self.variables |= closing_variables(self)
+
+    def reports(self, now_us: int) -> None:
+        """It has ended: the call's record is written."""
+        self.hangup_us = now_us
+        self.enters("CS_HANGUP")
+        self.goes("HANGUP")
+        self.enters("CS_REPORTING")
+        self.variables.pop("bridge_to", None)
+        self.variables |= record_variables(self)
 
     # ---- what is told of it
 
     def headers(self, event: str = "") -> list[Header]:
         """Tell everything but the variables."""
-        number = _COMING.get(event, STATE_NUMBERS[self.state])
+        number = _COMING.get(event) or self.coming or STATE_NUMBERS[self.state]
         return [
             ("Channel-State", self.state),
             ("Channel-Call-State", self.call_state),
@@ -281,19 +361,23 @@ class Leg:
     def _profile(self, prefix: str) -> list[Header]:
         """Tell the caller profile; of the other leg it is told in the same words."""
         own = prefix == "Caller"
+        caller_name, caller_number = self.caller_name, self.caller_number
+        if not own and self.known_as is not None:
+            caller_name, caller_number = self.known_as
         placed = self.inbound or self.originator is not None
+        reached = "sip_call_id" in self.variables
         told: list[tuple[str, str] | None] = [
             ("Direction", self._direction),
-            ("Logical-Direction", self._direction),
+            ("Logical-Direction", self.logical_direction),
             ("Username", self.original_number) if placed else None,
             ("Dialplan", self.dialplan) if self.dialplan else None,
-            ("Caller-ID-Name", self.caller_name) if self.caller_name else None,
-            ("Caller-ID-Number", self.caller_number),
+            ("Caller-ID-Name", caller_name) if caller_name else None,
+            ("Caller-ID-Number", caller_number),
             ("Orig-Caller-ID-Name", self.original_name) if self.original_name else None,
             ("Orig-Caller-ID-Number", self.original_number),
             ("Callee-ID-Name", self.callee_name) if self.callee_name else None,
             ("Callee-ID-Number", self.callee_number) if self.callee_number else None,
-            ("Network-Addr", "127.0.0.1") if placed or self.answered_us else None,
+            ("Network-Addr", "127.0.0.1") if placed or reached else None,
             ("ANI", self.original_number),
             ("Destination-Number", self.destination),
             ("Unique-ID", self.id),

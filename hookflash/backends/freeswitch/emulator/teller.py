@@ -23,8 +23,12 @@ from typing import Final, Protocol
 import attrs
 
 from hookflash.backends.freeswitch.emulator.events import Header
-from hookflash.backends.freeswitch.emulator.legs import Leg, caller_of
-from hookflash.backends.freeswitch.emulator.variables import dialplan_variables, record_variables
+from hookflash.backends.freeswitch.emulator.legs import CALL_STATE_NUMBERS, Leg, caller_of
+from hookflash.backends.freeswitch.emulator.variables import (
+    bridged_variables,
+    dialplan_variables,
+    disposition,
+)
 from hookflash.backends.freeswitch.emulator.words import Dialled, sound_length_s
 from hookflash.backends.simulator.switch import Channel, Thunk
 from hookflash.events import DigitPressed, Direction, LegCreated, LegHungUp, LegId
@@ -103,6 +107,8 @@ class Teller:
         self.outgoing: Outgoing | None = None
         self.killing = False
         """The switch itself is about to end a leg, because a program asked for it."""
+        self.bridging = False
+        """Two legs are about to be joined because a program asked for it."""
         self.dtmf_source = "RTP"
         self.on_end: Callable[[Leg], None] = lambda _leg: None
         """Is called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
@@ -130,13 +136,23 @@ class Teller:
             ],
         )
 
+    def _state(self, leg: Leg) -> None:
+        self.tell("CHANNEL_STATE", leg, variables=False)
+
+    def _call_state(self, leg: Leg, before: str) -> None:
+        number = str(CALL_STATE_NUMBERS[leg.call_state])
+        first = [("Original-Channel-Call-State", before), ("Channel-Call-State-Number", number)]
+        self.tell("CHANNEL_CALLSTATE", leg, first, variables=False)
+
     def executes(self, leg: Leg, app: str, data: str, run: str = "") -> None:
         """Tell that an application begins."""
         leg.runs[app] = (run or self._make_id(), data)
-        leg.variables["current_application"] = app
-        leg.variables.pop("current_application_data", None)
-        if data:
-            leg.variables["current_application_data"] = data
+        leg.application = (app, data)
+        if app != "uuid_bridge":
+            leg.variables["current_application"] = app
+            leg.variables.pop("current_application_data", None)
+            if data:
+                leg.variables["current_application_data"] = data
         self.tell("CHANNEL_EXECUTE", leg, last=_application(app, leg.runs[app]))
 
     def executed(self, leg: Leg, app: str, response: str = "_none_") -> None:
@@ -183,6 +199,9 @@ class Teller:
             leg.variables[_ACCOUNT_VARIABLE] = fact.account
         self.legs[fact.leg] = leg
         self.peak = max(self.peak, len(self.legs))
+        leg.on_state = self._state
+        leg.on_call_state = self._call_state
+        leg.enters("CS_INIT")
         self.tell("CHANNEL_CREATE", leg)
         if leg.inbound:
             leg.routed()
@@ -252,11 +271,11 @@ class Teller:
             leg.answer_state = "early"
             leg.media_us = self._now_us()
             self.tell("CHANNEL_PROGRESS_MEDIA", leg)
-            leg.call_state = "EARLY"
+            leg.goes("EARLY")
         else:
             leg.progress_us = self._now_us()
             self.tell("CHANNEL_PROGRESS", leg)
-            leg.call_state = "RINGING"
+            leg.goes("RINGING")
 
     def answered(self, leg: Leg) -> None:
         """A party picked up."""
@@ -264,7 +283,7 @@ class Teller:
         leg.gets_media()
         leg.gets_answered(self._now_us())
         self.tell("CHANNEL_ANSWER", leg)
-        leg.call_state = "ACTIVE"
+        leg.goes("ACTIVE")
         leg.variables["endpoint_disposition"] = "ANSWER"
 
     # ---- the park and the bridges
@@ -276,6 +295,8 @@ class Teller:
     def parked(self, leg: Leg, *, by_bridge: bool = False) -> None:
         """A leg is in the park."""
         leg.is_parked(by_bridge=by_bridge)
+        if by_bridge and leg.other is not None and leg.other.cause:
+            leg.leaves_bridge(leg.other)
         if not by_bridge:
             self.executes(leg, "park", "")
         leg.in_park = True
@@ -293,6 +314,9 @@ class Teller:
     def joining(self, first: Channel, second: Channel) -> None:
         """Two legs are on their way to each other."""
         one, other = self.legs[first.id], self.legs[second.id]
+        if not self.bridging:
+            self.executes(one, "intercept", other.id)
+            self.executed(one, "intercept")
         now_us = self._now_us()
         one.joins(other, first=True, now_us=now_us, source_id=self._make_id())
         other.joins(one, first=False, now_us=now_us, source_id=self._make_id())
@@ -314,13 +338,16 @@ class Teller:
                 "originate_causes": f"{second.id};NONE",
             }
         self.tell("CHANNEL_BRIDGE", first, _pair(first, second))
+        second.enters("CS_EXCHANGE_MEDIA")
+        if first.inbound:
+            first.variables |= bridged_variables(first)
 
     def parted(self, first: Channel, second: Channel) -> None:
         """A bridge ended."""
         one, other = self.legs[first.id], self.legs[second.id]
-        cause = one.cause or other.cause
-        one.leaves_bridge(first=True, cause=cause)
-        other.leaves_bridge(first=False, cause=cause)
+        leaver = one if one.cause else other if other.cause else None
+        one.leaves_bridge(leaver)
+        other.leaves_bridge(leaver)
         self.tell("CHANNEL_UNBRIDGE", one, _pair(one, other))
         self.executed(one, "bridge")
 
@@ -370,6 +397,8 @@ class Teller:
         """A leg ends. What belongs to its end is told when it has noticed: `over`."""
         leg.hangs_up(fact.cause, by_switch=self._is_ours(leg, fact.cause))
         self.tell("CHANNEL_HANGUP", leg)
+        if leg.inbound and leg.answered_us:
+            leg.variables["sip_hangup_disposition"] = disposition(leg)
 
     def _is_ours(self, leg: Leg, cause: str) -> bool:
         """Whether the switch ends the leg, and not its party."""
@@ -386,13 +415,11 @@ class Teller:
         if leg.plays:
             self.sound_stopped(leg)
         self.unparked(leg.channel)
-        leg.hangup_us = self._now_us()
-        leg.state = "CS_REPORTING"
-        leg.call_state = "HANGUP"
-        leg.variables |= record_variables(leg)
+        leg.reports(self._now_us())
         self.tell("CHANNEL_HANGUP_COMPLETE", leg, [("Hangup-Cause", leg.cause)])
         self.on_end(leg)
         self.tell("CHANNEL_DESTROY", leg)
+        leg.enters("CS_DESTROY")
         del self.legs[leg.id]
 
 

@@ -151,7 +151,7 @@ def outbound_variables(leg: Leg) -> dict[str, Value]:
         "session_id": str(leg.session),
         "sip_local_network_addr": "127.0.0.1",
         "sip_profile_name": "internal",
-        "video_media_flow": "disabled",
+        "video_media_flow": "disabled" if originator is None else "sendrecv",
         "text_media_flow": "disabled",
         "channel_name": leg.name,
         "sip_destination_url": f"sip:{leg.destination}@127.0.0.1:5090",
@@ -210,8 +210,7 @@ def media_variables(leg: Leg) -> dict[str, Value]:
     return {
         "switch_r_sdp": _sdp(remote),
         "ep_codec_string": _CODEC,
-        "video_media_flow": "inactive",
-        "text_media_flow": "inactive",
+        **({"video_media_flow": "inactive", "text_media_flow": "inactive"} if leg.inbound else {}),
         "remote_video_media_flow": "inactive",
         "remote_text_media_flow": "inactive",
         "remote_audio_media_flow": "sendrecv",
@@ -239,19 +238,42 @@ def media_variables(leg: Leg) -> dict[str, Value]:
         "rtp_2833_recv_payload": "101",
         "remote_media_ip": "127.0.0.1",
         "remote_media_port": str(remote),
-        "rtp_local_sdp_str": _sdp(local, "a=sendrecv\r\n"),
         **({"endpoint_disposition": "EARLY MEDIA"} if leg.inbound else {}),
     }
 
 
 def answered_variables(leg: Leg) -> dict[str, Value]:
-    """What an answer adds. (Of a leg that was called, it is told from its park on.)"""
-    if not leg.inbound:
-        return {}
+    """What a caller's leg has once it is answered."""
+    return {"rtp_local_sdp_str": _sdp(_ports(leg)[0], "a=sendrecv\r\n")}
+
+
+def disposition(leg: Leg) -> str:
+    """Who said goodbye."""
+    return "send_bye" if leg.ended_by_switch else "recv_bye"
+
+
+def bridged_variables(leg: Leg) -> dict[str, Value]:
+    """What a caller's leg has once it is in its first bridge."""
     return {
         "sip_to_tag": f"r{leg.session:012d}",
         "sip_cseq": str(123_145_160 + leg.session),
     }
+
+
+def left_variables(leaver: Leg) -> dict[str, Value]:
+    """What the end of a bridge leaves on both its legs, when one of them has hung up."""
+    return {
+        "sip_reason": _reason(leaver.cause),
+        "sip_hangup_phrase": "OK",
+        "last_bridge_hangup_cause": leaver.cause,
+        "last_bridge_proto_specific_hangup_cause": "sip:200",
+        "bridge_hangup_cause": leaver.cause,
+    }
+
+
+def _reason(cause: str) -> str:
+    """SIP's `Reason` (RFC 3326)."""
+    return f'Q.850;cause={CAUSES.get(cause, 0)};text="{cause}"'
 
 
 _STATUS: Final = {
@@ -264,20 +286,18 @@ _STATUS: Final = {
 """SIP's words for the causes with which phones refuse (RFC 4497, section 8.4.4)."""
 
 
-def closing_variables(leg: Leg, *, by_switch: bool) -> dict[str, Value]:
-    """What a hang-up leaves, seen by whoever hung up."""
+def closing_variables(leg: Leg) -> dict[str, Value]:
+    """What a hang-up leaves, according to whoever hung up."""
     if leg.answered_us:
-        reason = f'Q.850;cause={CAUSES.get(leg.cause, 0)};text="{leg.cause}"'
-        if by_switch:
-            return {"sip_reason": reason, "sip_hangup_phrase": "OK"}
+        if leg.ended_by_switch or not leg.inbound:
+            return {}
         return {
-            "sip_reason": reason,
+            "sip_reason": _reason(leg.cause),
             "sip_term_status": "200",
             "proto_specific_hangup_cause": "sip:200",
             "sip_term_cause": str(CAUSES.get(leg.cause, 0)),
-            "sip_hangup_disposition": "recv_bye",
         }
-    if by_switch:
+    if leg.ended_by_switch:
         return {
             "sip_hangup_disposition": "send_cancel",
             "sip_invite_failure_status": "487",
@@ -306,8 +326,8 @@ def record_variables(leg: Leg) -> dict[str, Value]:
         "hangup_cause_q850": str(CAUSES.get(leg.cause, 0)),
         "digits_dialed": leg.digits or "none",
     }
-    if leg.answered_us and "sip_hangup_disposition" not in leg.variables:
-        told["sip_hangup_disposition"] = "send_bye"
+    if leg.answered_us:
+        told["sip_hangup_disposition"] = disposition(leg)
     moments = {
         "start": leg.created_us,
         "profile_start": leg.profile_us,

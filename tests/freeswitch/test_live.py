@@ -1,0 +1,293 @@
+"""The recorded stories, live: real SIP, real RTP, real digits. See `live` for what it takes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import trio
+from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
+
+from hookflash.backends.freeswitch.client import FreeSwitch
+from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.engine.engine import open_engine
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import states_of
+from hookflash.events import LegHungUp, LegId, LegProgressed, LegsJoined
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.testing import check_backend
+
+pytestmark = needs_freeswitch
+
+HOST, _, PORT = SWITCH.partition(":")
+DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
+S = State
+HDC = [S.IDLE, S.HOLDING, S.DIALING, S.CONSULTING]
+
+STORIES: dict[str, tuple[str, tuple[State, type, str] | None, Outcome, list[State]]] = {
+    "complete": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*HDC, S.COMPLETING, S.IDLE],
+    ),
+    "partial": (
+        "2600",
+        (S.DIALING, LegProgressed, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*HDC[:3], S.PARTIAL, S.COMPLETING, S.IDLE],
+    ),
+    "busy": ("2602", None, Outcome.RECONNECTED, [*HDC[:3], S.FAILED_RECONNECT, S.IDLE]),
+    "refused": ("2603", None, Outcome.RECONNECTED, [*HDC[:3], S.FAILED_RECONNECT, S.IDLE]),
+    "takeback": (
+        "2601",
+        (S.DIALING, LegProgressed, "takeback"),
+        Outcome.TAKEN_BACK,
+        [*HDC[:3], S.TAKEBACK, S.IDLE],
+    ),
+    "takeback-consult": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "takeback"),
+        Outcome.TAKEN_BACK,
+        [*HDC, S.TAKEBACK, S.IDLE],
+    ),
+    "target-drops": ("2605", None, Outcome.RECONNECTED, [*HDC, S.FAILED_RECONNECT, S.IDLE]),
+    "transferee-leaves": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "transferee leaves"),
+        Outcome.ABANDONED,
+        [*HDC, S.ABANDONED, S.IDLE],
+    ),
+    "early-media": (
+        "2604",
+        (S.CONSULTING, LegsJoined, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*HDC, S.COMPLETING, S.IDLE],
+    ),
+}
+
+
+@pytest.mark.parametrize("dialling", [Dialling(), DIRECT], ids=["dialplan", "direct"])
+async def test_the_real_switch_keeps_every_promise_of_a_backend(dialling: Dialling) -> None:
+    settings = FreeSwitch(host=HOST, port=int(PORT), dialling=dialling)
+    await check_backend(partial(open_live_lab, settings))
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("by", ["digits", "request"])
+@pytest.mark.parametrize("side", ["caller", "called"])
+async def test_a_recorded_story(story: str, by: str, side: str) -> None:
+    number, cue, outcome, states = STORIES[story]
+    async with open_live_lab() as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transferor, transferee = legs if side == "caller" else legs[::-1]
+        follower = engine.follow()
+        if by == "digits":
+            await lab.press(transferor, f"*2{number}")
+        else:
+            await engine.transfer(transferor, number)
+        told: list[Record] = []
+        with trio.fail_after(45):
+            async for record in follower:
+                if record.transfer is not None:
+                    told.append(record)
+                if cue is not None and (record.after, type(record.event)) == cue[:2]:
+                    await _act(lab, cue[2], transferor, transferee)
+                    cue = None
+                if record.outcome is not None:
+                    break
+        assert told[-1].outcome is outcome
+        assert states_of(told) == states
+        await _everybody_talks(lab)
+
+
+async def _act(lab: LiveLab, what: str, transferor: LegId, transferee: LegId) -> None:
+    await trio.sleep(0.3)  # people are slower than switches
+    match what:
+        case "transferor leaves":
+            await lab.hang_up(transferor)
+        case "transferee leaves":
+            await lab.hang_up(transferee)
+        case _:
+            await lab.press(transferor, "*1")
+
+
+async def _everybody_talks(lab: LiveLab) -> None:
+    """Promise 1: nobody is left behind."""
+    with trio.fail_after(5):
+        while any(leg.peer is None for leg in await lab.backend.snapshot()):
+            await trio.sleep(0.1)
+
+
+CONTROLLER = f"""
+import sys, trio
+from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.engine.engine import open_engine
+
+async def main():
+    settings = FreeSwitch(host={HOST!r}, port={PORT or 0})
+    async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+        follower = engine.follow()
+        if len(sys.argv) > 1:
+            while not any(line.leg == sys.argv[1] and line.peer for line in engine.lines()):
+                await trio.sleep(0.02)
+            await engine.transfer(sys.argv[1], sys.argv[2], transfer="killed")
+        async for record in follower:
+            if record.transfer:
+                print(record.after.value, type(record.event).__name__, record.outcome, flush=True)
+
+trio.run(main)
+"""
+
+KILLED: dict[str, tuple[str, str, str, str, str]] = {
+    # what is done · number · killed when it says · meanwhile · what the next controller says
+    "the transferor leaves the consultation": (
+        "2600",
+        "consulting LegsJoined",
+        "transferor",
+        "alone: transferee and target",
+        "idle TransferFound transferred",
+    ),
+    "the target leaves the consultation": (
+        "2600",
+        "consulting LegsJoined",
+        "target",
+        "alone: transferor and transferee",
+        "idle TransferFound reconnected",
+    ),
+    "nothing happens in the consultation": (
+        "2600",
+        "consulting LegsJoined",
+        "",
+        "",
+        "consulting TransferFound None",
+    ),
+    "the target answers a partial transfer": (
+        "2600",
+        "partial LegHungUp",
+        "",
+        "alone: transferee and target",
+        "idle TransferFound transferred",
+    ),
+    "the target answers": (
+        "2600",
+        "dialing LegProgressed",
+        "",
+        "",
+        "consulting TransferFound None",
+    ),
+    "the target rings on": (
+        "2601",
+        "dialing LegProgressed",
+        "",
+        "",
+        "dialing TransferFound None",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", KILLED)
+async def test_the_controller_is_killed(what: str) -> None:
+    number, when, leaver, _meanwhile, found = KILLED[what]
+    async with open_live_lab() as lab:
+        transferor, transferee = await lab.call()
+        await _run_and_kill(lab, transferor, number, when)
+        if leaver:
+            leg = transferor if leaver == "transferor" else "killed-target"
+            await lab.hang_up(leg)
+        await trio.sleep(3.0)
+        living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
+        assert transferee in living, "the transferee was lost"
+        if _meanwhile == "alone: transferee and target":
+            assert living[transferee] == "killed-target"
+        elif _meanwhile:
+            assert living[transferee] == transferor
+        assert await _first_word_of_the_next(lab) == found
+        if not found.startswith(("dialing", "consulting")):
+            await _everybody_talks(lab)
+
+
+async def _run_and_kill(lab: LiveLab, leg: LegId, number: str, when: str) -> None:
+    """Let a controller begin a transfer, and kill it at a certain word."""
+    controller = await _start(leg, number)
+    said = b""
+    gone = False
+    with trio.fail_after(30):
+        while not any(line.startswith(when) for line in said.decode().splitlines()):
+            assert controller.stdout is not None
+            said += await controller.stdout.receive_some()
+            if "partial" in when and b"dialing LegProgressed" in said and not gone:
+                gone = True
+                await lab.hang_up(leg)
+    await trio.sleep(0.25)  # its last orders are out
+    controller.send_signal(signal.SIGKILL)
+    await controller.wait()
+
+
+async def _start(*arguments: str) -> trio.Process:
+    command = [sys.executable, "-c", CONTROLLER, *arguments]
+    return await trio.lowlevel.open_process(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+
+async def _first_word_of_the_next(lab: LiveLab) -> str:
+    controller = await _start()
+    assert controller.stdout is not None
+    said = b""
+    with trio.fail_after(20):
+        while b"\n" not in said:
+            said += await controller.stdout.receive_some()
+    await trio.sleep(1.0)
+    controller.kill()
+    await controller.wait()
+    return said.decode().splitlines()[0]
+
+
+async def test_nobody_is_held_for_ever_when_no_controller_comes_back() -> None:
+    settings = FreeSwitch(host=HOST, port=int(PORT), park_limit_s=3.0)
+    async with open_live_lab(settings) as lab:
+        async with open_engine(lab.backend) as engine:
+            legs = await lab.call()
+            await both_known(engine, legs)
+            await engine.transfer(legs[0], "2601")
+            await trio.sleep(0.5)
+        with trio.fail_after(15):
+            while {leg.leg for leg in await lab.backend.snapshot()} & set(legs):
+                await trio.sleep(0.2)
+
+
+async def test_the_line_breaks_in_the_middle_and_everything_is_learned() -> None:
+    async with open_live_lab() as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        follower = engine.follow()
+        transfer = await engine.transfer(legs[0], "2600")
+        async for record in follower:
+            if record.after is S.CONSULTING and isinstance(record.event, LegsJoined):
+                break
+        lab.backend.break_line()
+        await lab.hang_up(legs[0])  # while nobody listens
+        with trio.fail_after(20):
+            result = await transfer.outcome()
+        assert result.outcome is Outcome.TRANSFERRED
+        assert lab.backend.reconnects == 1
+        await _everybody_talks(lab)
+
+
+async def test_a_second_hang_up_is_not_told() -> None:
+    async with open_live_lab() as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        follower = engine.follow()
+        await engine.hang_up(legs[0])
+        gone: list[str] = []
+        with trio.move_on_after(2):
+            async for record in follower:
+                if isinstance(record.event, LegHungUp):
+                    gone.append(record.event.leg)
+        assert sorted(gone) == sorted(legs)
