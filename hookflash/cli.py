@@ -173,7 +173,8 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
             console.print(steps_table(run.records, run.names))
         if story:
             console.print(f"[bold]{_plain(run.scenario.title)}[/bold]")
-            console.print(_plain(sequence_text(sequence(run.records, run.names))))
+            drawn = sequence_text(sequence(run.records, run.names), width=console.width - 1)
+            console.print(_plain(drawn))
     table = Table(box=None, pad_edge=False)
     for column in ("", "scenario", "outcome", "states"):
         table.add_column(column, overflow="fold")
@@ -190,7 +191,8 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
             name = f"[red]{_plain(run.scenario.name)}[/red]"
             console.print(f"{name} (seed {run.seed}): {_plain(failure)}", soft_wrap=True)
     wrong = sum(bool(failures(run)) for run in runs)
-    console.print(f"{len(runs)} runs, {len(runs) - wrong} ok, {wrong} failed")
+    runs_told = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    console.print(f"{runs_told}, {len(runs) - wrong} ok, {wrong} failed")
 
 
 def _plain(text: str) -> str:

@@ -178,7 +178,17 @@ class CancelTimer:
 
 
 SwitchCommand: TypeAlias = (
-    Split | Park | HoldWithMusic | PlayRingback | PlayTone | Dial | Join | Arm | Release | HangUp | Forget
+    Split
+    | Park
+    | HoldWithMusic
+    | PlayRingback
+    | PlayTone
+    | Dial
+    | Join
+    | Arm
+    | Release
+    | HangUp
+    | Forget
 )
 """What a backend executes."""
 

@@ -30,6 +30,7 @@ from hookflash.commands import (
     CancelTimer,
     Command,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Join,
@@ -60,10 +61,16 @@ from hookflash.events import (
     LegsSeparated,
     SoundStarted,
     SoundStopped,
+    SwitchFound,
+    SwitchLost,
     TakebackRequested,
     TimerFired,
+    TransferFound,
     TransferRequested,
 )
+
+_HOUSEKEEPING = (SetTimer, CancelTimer, Forget)
+"""Orders that no story tells."""
 
 ENGINE = "hookflash"
 """The participant that stands for the engine and its switch."""
@@ -213,7 +220,9 @@ class _Scene:
         told = _Told(
             record=record,
             said=_EVENTS[type(record.event)](self, record.event),
-            orders=tuple(o for c, o in orders if not isinstance(c, SetTimer | CancelTimer)),
+            orders=tuple(
+                o for c, o in orders if not isinstance(c, SetTimer | CancelTimer | Forget)
+            ),
             waits=tuple(o for c, o in orders if isinstance(c, SetTimer)),
             matters=self._news(record.event),
             about=f"{_plain(record.transfer)}: " if self.several and record.transfer else "",
@@ -387,6 +396,9 @@ _EVENTS: Mapping[type, Callable[[_Scene, Any], _Said]] = {
     CompleteRequested: lambda s, e: _change_of_mind(s, e, " hands {other} over"),
     HangUpRequested: lambda s, e: _Said(s.who(e.leg), " asks to hang up" + _by(e)),
     CommandFailed: _failure,
+    SwitchLost: lambda _s, e: _Said("the switch", f" is away ({_plain(e.reason)})"),
+    SwitchFound: lambda _s, _e: _Said("the switch", " is there"),
+    TransferFound: lambda _s, _e: _Said("a transfer", " is found in flight"),
     TimerFired: _time_is_up,
 }
 
@@ -415,6 +427,7 @@ _COMMANDS: Mapping[type, Callable[[_Scene, Any], _Order]] = {
     Join: lambda s, c: _Order(f"join {s.both(c)}"),
     Arm: _arm,
     Release: lambda s, c: _Order(f"let {s.both(c)} be an ordinary call"),
+    Forget: lambda _s, _c: _Order("take the marks off"),
     HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),
     SetTimer: lambda _s, c: _Order(f"wait at most {c.after_s:g} s"),
     CancelTimer: lambda _s, _c: _Order("stop waiting"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -16,7 +16,8 @@ from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.engine import engine as engine_module
-from hookflash.engine.engine import Engine, FellBehind, open_engine
+from hookflash.engine.engine import Engine, FellBehind, Follower, open_engine
+from hookflash.engine.record import Record
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
 from hookflash.events import CallEvent, Kind, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
@@ -29,13 +30,20 @@ def autojump_clock() -> MockClock:
 
 
 @asynccontextmanager
-async def calls(**phones: object) -> AsyncIterator[tuple[SimulatedBackend, Engine]]:
+async def calls(**phones: object) -> AsyncGenerator[tuple[SimulatedBackend, Engine]]:
     world = World(seed=1)
     world.add_phone("2600", Answers(), "carol")
     world.add_phone("2602", Busy(), "busy")
     world.add_phone("2601", NeverAnswers(), "never")
     async with open_simulator(world=world) as backend, open_engine(backend) as engine:
         yield backend, engine
+
+
+async def _until_an_outcome(follower: Follower) -> AsyncIterator[Record]:
+    async for record in follower:
+        yield record
+        if record.outcome is not None:
+            return
 
 
 async def test_a_transfer_from_request_to_outcome(autojump_clock: MockClock) -> None:
@@ -73,11 +81,9 @@ async def test_by_digits(autojump_clock: MockClock) -> None:
         async with engine.follow() as follower:
             backend.world.press(alice, "*22602", gap_s=0.3)
             backend.nudge()
-            async for record in follower:
-                if record.outcome is not None:
-                    break
-        assert record.outcome is Outcome.RECONNECTED
-        assert record.cause == "USER_BUSY"
+            ended = [record async for record in _until_an_outcome(follower)][-1]
+        assert ended.outcome is Outcome.RECONNECTED
+        assert ended.cause == "USER_BUSY"
 
 
 async def test_take_back_and_complete(autojump_clock: MockClock) -> None:
@@ -190,7 +196,7 @@ class _Lab:
 
 
 @asynccontextmanager
-async def _open_lab() -> AsyncIterator[_Lab]:
+async def _open_lab() -> AsyncGenerator[_Lab]:
     world = World(seed=1)
     world.add_phone("2600", Answers(), "carol")
     world.add_phone("2602", Busy(), "busy")
@@ -211,7 +217,7 @@ class _Deaf(_Lab):
 
 
 @asynccontextmanager
-async def _open_deaf_lab() -> AsyncIterator[_Lab]:
+async def _open_deaf_lab() -> AsyncGenerator[_Lab]:
     async with _open_lab() as lab:
         yield _Deaf(lab.backend)
 

@@ -109,17 +109,13 @@ def test_a_broken_promise_is_told_with_the_way_to_it() -> None:
         dialled = any(type(command).__name__ == "Dial" for command in step.commands)
         return "somebody dialled" if dialled else None
 
-    found = explore(
-        Rulebook(SPEC_FOR[Kind.ATTENDED]), _start(Kind.ATTENDED), check=nobody_may_dial
-    )
+    found = explore(Rulebook(SPEC_FOR[Kind.ATTENDED]), _start(Kind.ATTENDED), check=nobody_may_dial)
     assert found.violations
     assert found.violations[0].startswith("somebody dialled, after TransferRequested → ")
 
 
 def test_the_search_is_bounded() -> None:
-    found = explore(
-        Rulebook(SPEC_FOR[Kind.ATTENDED]), _start(Kind.ATTENDED), max_records=50
-    )
+    found = explore(Rulebook(SPEC_FOR[Kind.ATTENDED]), _start(Kind.ATTENDED), max_records=50)
     assert found.records < 200
 
 

@@ -38,7 +38,16 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm.machine import APART, LATE, OVERTAKEN, REPEAT, STRANGER, NoTransition, Rulebook, Work
+from hookflash.fsm.machine import (
+    APART,
+    LATE,
+    OVERTAKEN,
+    REPEAT,
+    STRANGER,
+    NoTransition,
+    Rulebook,
+    Work,
+)
 from hookflash.fsm.spec import Input, Spec
 from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
 from hookflash.specs.attended import ATTENDED
@@ -81,9 +90,7 @@ def ordered(transfer: Transfer, event: Event) -> list[object]:
 
 def test_a_whole_transfer() -> None:
     t = start()
-    assert ordered(t, ASKED) == [
-        Split(first="a", second="b", transfer="t1", kind="attended")
-    ]
+    assert ordered(t, ASKED) == [Split(first="a", second="b", transfer="t1", kind="attended")]
     t = after(ASKED, LegParked(leg="a"))
     assert ordered(t, LegParked(leg="b")) == [
         HoldWithMusic(leg="b", music=POLICY.music),

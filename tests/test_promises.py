@@ -65,6 +65,7 @@ POLICIES = st.builds(
     transferee_leaves_ringing=st.sampled_from(Choice),
     transferee_leaves_consulting=st.sampled_from(Choice),
 )
+PEOPLE = st.sampled_from(["alice", "bob"])
 # instants and the odd moments between them: a switch thinks in ticks of 20 ms
 DELAYS = st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.02, 0.021, 0.03, 0.045, 0.1, 0.5, 2.0, 6.0])
 
@@ -111,11 +112,11 @@ class Calls(RuleBasedStateMachine):
     def time_passes(self, delay_s: float) -> None:
         self.stage.world.run(until_s=self.stage.world.now_s + delay_s, max_steps=MAX_STEPS)
 
-    @rule(who=st.sampled_from(["alice", "bob"]), kind=st.sampled_from([Kind.ATTENDED] * 3 + [Kind.BLIND]))
+    @rule(who=PEOPLE, kind=st.sampled_from([Kind.ATTENDED] * 3 + [Kind.BLIND]))
     def ask_for_a_transfer(self, who: str, kind: Kind) -> None:
         self.do(Deed(who=who, asks="transfer", target="2600", kind=kind))
 
-    @rule(who=st.sampled_from(["alice", "bob"]), what=st.sampled_from(["takeback", "complete", "hold"]))
+    @rule(who=PEOPLE, what=st.sampled_from(["takeback", "complete", "hold"]))
     def ask(self, who: str, what: str) -> None:
         self.do(Deed(who=who, asks=what))
 

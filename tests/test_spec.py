@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from hookflash.errors import SpecError
+from hookflash.fsm.machine import Work
 from hookflash.fsm.spec import Input, Phase, Refused, Row, Spec, ignore
 from hookflash.fsm.transfer import State, Transfer
 from hookflash.specs.attended import ATTENDED
@@ -13,6 +14,11 @@ from hookflash.specs.catalog import SPECS
 def _a_second(_transfer: Transfer) -> float:
     """Long enough."""
     return 1.0
+
+
+def _always(_work: Work) -> bool:
+    """A guard that always holds."""
+    return True
 
 
 def _ring(**changes: object) -> Spec:
@@ -68,17 +74,14 @@ def test_a_missing_answer_is_named() -> None:
     with pytest.raises(SpecError, match="holding · target_rang has no row and no reason"):
         _ring(
             ignored=tuple(
-                i
-                for i in _ring().ignored
-                if (i.state, i.on) != (State.HOLDING, Input.TARGET_RANG)
+                i for i in _ring().ignored if (i.state, i.on) != (State.HOLDING, Input.TARGET_RANG)
             )
         )
 
 
 def test_a_guard_alone_is_no_answer() -> None:
     rows = tuple(
-        attrs.evolve(row, given=lambda _work: True) if row.state is State.IDLE else row
-        for row in _ring().rows
+        attrs.evolve(row, given=_always) if row.state is State.IDLE else row for row in _ring().rows
     )
     with pytest.raises(SpecError, match="idle · requested has no row and no reason"):
         _ring(rows=rows)
@@ -96,7 +99,7 @@ def test_a_row_twice_is_refused() -> None:
 
 
 def test_an_unguarded_row_stands_last() -> None:
-    guarded = attrs.evolve(_ring().rows[0], given=lambda _work: True)
+    guarded = attrs.evolve(_ring().rows[0], given=_always)
     with pytest.raises(SpecError, match="an unguarded row before guarded ones"):
         _ring(rows=(*_ring().rows, guarded))
 

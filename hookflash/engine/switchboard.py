@@ -575,6 +575,7 @@ ORDINARY = "an ordinary call"
 _NEWS: Mapping[type, str] = {TimerFired: "a timer that was overtaken by events"}
 """What there is to say of an event that is about no transfer."""
 
+
 def _found_party(found: LegSnapshot | None, leg: LegId, ours: Iterable[LegId]) -> Party:
     """A party as the switch shows it; one that it does not show is gone."""
     if found is None:

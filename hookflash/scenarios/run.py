@@ -154,7 +154,10 @@ def run_scenario(
         faults: in place of the scenario's own.
     """
     chosen = scenario.seed if seed is None else seed
-    play = _Play(scenario, chosen, scenario.faults if faults is None else faults)
+    bent = scenario.faults if faults is None else faults
+    if seed is not None and bent.seed == 0:
+        bent = attrs.evolve(bent, seed=seed)
+    play = _Play(scenario, chosen, bent)
     play.begin()
     play.world.run(until_s=play.world.now_s + LIMIT_S, max_steps=MAX_STEPS)
     return _result(play, chosen)

@@ -180,7 +180,9 @@ BLIND = Spec(
         *end.PARTIAL_ROWS,
         *end.COMPLETING_ROWS,
         *end.completing_without_transferor(),
-        *end.reunion_rows(S.FAILED_RECONNECT, do.decide_reconnected, with_target=False, early=False),
+        *end.reunion_rows(
+            S.FAILED_RECONNECT, do.decide_reconnected, with_target=False, early=False
+        ),
         *end.ending_rows(with_target=True),
     ),
     ignored=(

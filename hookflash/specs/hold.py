@@ -201,7 +201,9 @@ HOLD = Spec(
         *HOLDING,
         *HELD,
         *end.reunion_rows(S.TAKEBACK, do.decide_taken_back, with_target=False),
-        *end.reunion_rows(S.FAILED_RECONNECT, do.decide_reconnected, with_target=False, early=False),
+        *end.reunion_rows(
+            S.FAILED_RECONNECT, do.decide_reconnected, with_target=False, early=False
+        ),
         *end.ending_rows(with_target=False),
     ),
     ignored=(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -117,7 +117,7 @@ class LiveLab:
 
 
 @asynccontextmanager
-async def open_live_lab(settings: FreeSwitch | None = None) -> AsyncIterator[LiveLab]:
+async def open_live_lab(settings: FreeSwitch | None = None) -> AsyncGenerator[LiveLab]:
     """A backend on the real switch, with nobody on it before and after."""
     host, _, port = SWITCH.partition(":")
     switch, phones = await Socket.open(SWITCH), await Socket.open(PHONES)

@@ -288,6 +288,5 @@ async def test_a_second_hang_up_is_not_told() -> None:
         gone: list[str] = []
         with trio.move_on_after(2):
             async for record in follower:
-                if isinstance(record.event, LegHungUp):
-                    gone.append(record.event.leg)
+                gone += [record.event.leg] if isinstance(record.event, LegHungUp) else []
         assert sorted(gone) == sorted(legs)

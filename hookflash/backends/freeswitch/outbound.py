@@ -139,6 +139,10 @@ def sound_for(sound: str) -> str:
     return checked(ALLOWED_SOUND, sound, "the sound")
 
 
+def _nobody(_leg: LegId) -> Caller:
+    return Caller()
+
+
 class Outbound:
     """Says our commands to one FreeSWITCH."""
 
@@ -159,13 +163,13 @@ class Outbound:
         """
         self._dialling = dialling or Dialling()
         self._park_limit = str(max(1, math.ceil(park_limit_s)))
-        self._caller_of = caller_of or (lambda _leg: Caller())
+        self._caller_of = caller_of or _nobody
         self._sayings: dict[type, Callable[..., Script]] = {
             Split: self._split,
             Park: self._park,
-            HoldWithMusic: lambda c: self._play(c.leg, c.music),
-            PlayRingback: lambda c: self._play(c.leg, c.ringback),
-            PlayTone: lambda c: self._play(c.leg, c.tone),
+            HoldWithMusic: self._hold_with_music,
+            PlayRingback: self._play_ringback,
+            PlayTone: self._play_tone,
             Dial: self._dial,
             Join: self._join,
             Arm: self._arm,
@@ -220,6 +224,15 @@ class Outbound:
             )
         )
 
+    def _hold_with_music(self, command: HoldWithMusic) -> Script:
+        return self._play(command.leg, command.music)
+
+    def _play_ringback(self, command: PlayRingback) -> Script:
+        return self._play(command.leg, command.ringback)
+
+    def _play_tone(self, command: PlayTone) -> Script:
+        return self._play(command.leg, command.tone)
+
     def _play(self, leg: LegId, sound: str) -> Script:
         # behind an endless sound the next would never begin; breaking what does not play harms not
         return Script(
@@ -242,8 +255,8 @@ class Outbound:
             "ignore_early_media": "true",
             # the far side of a loopback leg inherits marks: only the leg of this name means them
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
-            # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and be
-            # parked when its phone hangs up. A join sets all that, on the leg that it means.
+            # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and
+            # be parked when its phone hangs up. A join sets all that, on the leg that it means.
             # A loopback leg that bows out would be replaced by one that nobody knows
             "loopback_bowout": "false",
             "loopback_bowout_on_execute": "false",

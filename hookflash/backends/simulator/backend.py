@@ -19,7 +19,6 @@ from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 from hookflash.events import CallEvent, LegId, SwitchFound
 
-
 _ROUNDING_S = 1e-6
 """By how much two clocks that count in floats may disagree."""
 
@@ -69,9 +68,12 @@ class SimulatedBackend:
         self._catch_up()
         legs = self.world.call(caller, callee)
         self.nudge()
-        while not any(leg.leg == legs[0] and leg.peer == legs[1] for leg in self.world.snapshot()):
+        while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
             await trio.sleep(0.02)
         return legs
+
+    def _talk(self, one: LegId, other: LegId) -> bool:
+        return any(leg.leg == one and leg.peer == other for leg in self.world.snapshot())
 
     def nudge(self) -> None:
         """Look again: something new may be due."""

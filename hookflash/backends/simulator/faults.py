@@ -30,6 +30,8 @@ from hookflash.events import (
     LegsJoined,
     LegsReleased,
     LegsSeparated,
+    SwitchFound,
+    SwitchLost,
 )
 
 HOLD_BACK_S: Final = 0.050
@@ -235,7 +237,7 @@ def legs_of(event: CallEvent) -> tuple[LegId, ...]:
     """Name the legs whose order an event belongs to."""
     if isinstance(event, LegsJoined | LegsSeparated | LegsReleased):
         return (event.first, event.second)
-    if isinstance(event, CommandFailed):
+    if isinstance(event, CommandFailed | SwitchLost | SwitchFound):
         return ()
     return (event.leg,)
 

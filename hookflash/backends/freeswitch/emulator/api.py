@@ -410,18 +410,14 @@ class Api:
         if rows is None:
             return _usage("show")
         form = next((given[i + 1] for i, word in enumerate(given[:-1]) if word == "as"), "delim")
-        if len(given) > 1 and given[1].lower() == "count":
-            if form == "json":
-                return f'{{"row_count":{len(rows)},"rows":[]}}'
-            return f"\n{len(rows)} total.\n"
-        if form == "json":
-            if not rows:
-                return '{"row_count": 0}\n'
-            document = {"row_count": len(rows), "rows": rows}
-            return dumps(document, ensure_ascii=False, separators=(",", ":"))
-        if form in {"delim", "csv"}:
-            return _table(rows)
-        return f"-ERR Cannot find format {form}\n"
+        counts = len(given) > 1 and given[1].lower() == "count"
+        match form:
+            case "json":
+                return _as_json(rows, counts=counts)
+            case "delim" | "csv":
+                return _as_table([] if counts else rows, len(rows))
+            case _:
+                return f"-ERR Cannot find format {form}\n"
 
     def _rows(self, what: str, given: list[str]) -> list[dict[str, str]] | None:
         living = [leg for leg in self._emulator.teller.legs.values() if not leg.cause]
@@ -484,15 +480,39 @@ class Api:
 
 
 _MODULES: Final = frozenset(
-    "mod_commands mod_dptools mod_event_socket mod_sofia mod_loopback mod_tone_stream".split()
+    {
+        "mod_commands",
+        "mod_dptools",
+        "mod_event_socket",
+        "mod_loopback",
+        "mod_sofia",
+        "mod_tone_stream",
+    }
 )
 _FIRST: Final = (
-    "uuid direction created created_epoch name state cid_name cid_num ip_addr dest".split()
+    "uuid",
+    "direction",
+    "created",
+    "created_epoch",
+    "name",
+    "state",
+    "cid_name",
+    "cid_num",
+    "ip_addr",
+    "dest",
 )
 _SECOND: Final = (
-    "presence_id presence_data accountcode callstate callee_name callee_num callee_direction"
-    " call_uuid sent_callee_name sent_callee_num"
-).split()
+    "presence_id",
+    "presence_data",
+    "accountcode",
+    "callstate",
+    "callee_name",
+    "callee_num",
+    "callee_direction",
+    "call_uuid",
+    "sent_callee_name",
+    "sent_callee_num",
+)
 _OF_CALL: Final = [*_FIRST, *(name for name in _SECOND if name != "call_uuid")]
 
 
@@ -533,10 +553,19 @@ def _is_like(row: dict[str, str], pattern: str) -> bool:
     return any(wanted in row[column].lower() for column in columns)
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def _as_json(rows: list[dict[str, str]], *, counts: bool) -> str:
+    if counts:
+        return f'{{"row_count":{len(rows)},"rows":[]}}'
+    if not rows:
+        return '{"row_count": 0}\n'
+    document = {"row_count": len(rows), "rows": rows}
+    return dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _as_table(rows: list[dict[str, str]], total: int) -> str:
     lines: Iterable[Iterable[str]] = (rows[0], *(row.values() for row in rows)) if rows else ()
     text = "".join(",".join(line) + "\n" for line in lines)
-    return f"{text}\n{len(rows)} total.\n"
+    return f"{text}\n{total} total.\n"
 
 
 def _digits(text: str) -> str:

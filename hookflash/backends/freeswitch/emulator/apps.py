@@ -20,8 +20,8 @@ import attrs
 from hookflash.backends.freeswitch.emulator.legs import Leg, caller_of
 from hookflash.backends.freeswitch.emulator.teller import Outgoing, Teller
 from hookflash.backends.freeswitch.emulator.words import (
-    Dialled,
     DialError,
+    Dialled,
     read_cause,
     read_dial_string,
     sound_length_s,
@@ -34,7 +34,18 @@ Script: TypeAlias = list[tuple[str, str]]
 """Applications and their arguments."""
 
 APPLICATIONS: Final = frozenset(
-    "answer park playback bridge set unset export sleep echo hangup".split()
+    {
+        "answer",
+        "bridge",
+        "echo",
+        "export",
+        "hangup",
+        "park",
+        "playback",
+        "set",
+        "sleep",
+        "unset",
+    }
 )
 """What a leg can be told to do."""
 
@@ -217,7 +228,7 @@ class Applications:
         """Whom a `bridge` called has answered: to the bridge, then."""
         caller, doing.called_for = doing.called_for, None
         if caller is not None:
-            self._after(0.0, partial(self.join, caller, called.id))
+            self._after(0.0, lambda: self.join(caller, called.id) and None)
 
     def join(self, first: LegId, second: LegId) -> str:
         """Join two legs (`uuid_bridge`)."""

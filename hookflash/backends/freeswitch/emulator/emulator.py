@@ -92,10 +92,14 @@ class Emulator:
         """Called before anybody does anything: the world's clock may have to catch up."""
         self.afterwards: Callable[[], None] = _nothing
         """Called after anybody has done anything: something new may be due."""
+        self.on_listener: Callable[[], None] = _nothing
+        """Called when a program asks for events."""
+        self.on_fact: Callable[[CallEvent], None] = _nobody_minds
+        """Called with every fact, after it was told."""
         self._phones = phones
         self._nowhere: set[str] = set()
         self._epoch_us = round(epoch_s * 1_000_000)
-        self._dice = Random(seed ^ _DICE_SALT)
+        self._dice = Random(seed ^ _DICE_SALT)  # noqa: S311 - repeatable, not secret
         self._sequence = 0
         self.core_uuid = self.make_id()
         switch = self.world.switch
@@ -292,6 +296,7 @@ class Emulator:
                 self._fact_of(self.teller.legs[fact.leg], fact)
             case _:
                 pass  # that a pair is parted is told by the watcher; the rest is not the switch's
+        self.on_fact(fact)
 
     def _fact_of(self, leg: Leg, fact: CallEvent) -> None:
         match fact:
@@ -322,4 +327,8 @@ class Emulator:
 
 
 def _nothing() -> None:
+    return
+
+
+def _nobody_minds(_fact: CallEvent) -> None:
     return

@@ -250,7 +250,9 @@ class Leg:
         if self.coming == _HIBERNATE:
             self.enters("CS_HIBERNATE", "CS_RESET")
         if first:
-            self.enters("CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE")
+            state = "CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE"
+            if self.state != state:
+                self.enters(state)
             self.hit_dialplan = True
             self.call_uuid = self.id
         else:
@@ -344,7 +346,7 @@ class Leg:
             ("Answer-State", self.answer_state),
             *([("Hangup-Cause", self.cause)] if self.cause else []),
             *(_CODECS if self.has_media else ()),
-            *self._profile("Caller"),
+            *self.profile("Caller"),
             *(self._others() if self.other is not None else ()),
         ]
 
@@ -356,9 +358,9 @@ class Leg:
         if self.other is None:
             return []
         kind = "originatee" if self.is_originator_of_other else "originator"
-        return [("Other-Type", kind), *self.other._profile("Other-Leg")]
+        return [("Other-Type", kind), *self.other.profile("Other-Leg")]
 
-    def _profile(self, prefix: str) -> list[Header]:
+    def profile(self, prefix: str) -> list[Header]:
         """Tell the caller profile; of the other leg it is told in the same words."""
         own = prefix == "Caller"
         caller_name, caller_number = self.caller_name, self.caller_number

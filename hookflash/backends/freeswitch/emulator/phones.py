@@ -14,7 +14,6 @@ from hookflash.backends.simulator.people import (
     Manual,
     NeverAnswers,
     Refuses,
-    Unreachable,
 )
 
 _SPECIAL: Final[dict[str, Behaviour]] = {

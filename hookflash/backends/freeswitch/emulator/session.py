@@ -63,7 +63,7 @@ _MY_EVENTS: Final = frozenset(
     CHANNEL_ORIGINATE CHANNEL_UUID CHANNEL_OUTGOING CHANNEL_PARK CHANNEL_PROGRESS
     CHANNEL_PROGRESS_MEDIA CHANNEL_STATE CHANNEL_UNBRIDGE CHANNEL_UNPARK DETECTED_SPEECH DTMF
     NOTALK TALK
-    """.split()
+    """.split()  # noqa: SIM905 - so many quoted strings read worse
 )
 _MOST_LENGTH_DIGITS: Final = 18
 
@@ -214,16 +214,14 @@ class Session:
         self.close()
 
     def _disconnect(self, *, why: str = _GOODBYE) -> None:
-        self._send(
-            f"Content-Type: text/disconnect-notice\nContent-Length: {len(why)}\n\n{why}"
-        )
+        self._send(f"Content-Type: text/disconnect-notice\nContent-Length: {len(why)}\n\n{why}")
         self.close()
         self.on_output()
 
     # ---- events
 
     def wants(self, name: str) -> bool:
-        """Whether events of this name may be sent. (Filters are asked when there is one.)"""
+        """Whether events of this name may be sent; `offer` asks the filters, too."""
         return self._listening and not self.is_over and name in self._names
 
     def offer(self, event: Event) -> None:
@@ -336,7 +334,7 @@ class Session:
         for event in held:
             self._send_event(event)
 
-    def _api(self, packet: Packet, rest: str) -> None:
+    def _api(self, _packet: Packet, rest: str) -> None:
         command, _, argument = rest.partition(" ")
         reply = self._emulator.api.execute(command, argument)
         if isinstance(reply, str):
@@ -392,6 +390,7 @@ class Session:
         self._names |= EVENT_NAMES if "ALL" in known else known
         self._subclasses |= subclasses
         self._listening = True
+        self._emulator.on_listener()
         return f"+OK event listener enabled {self._format}"
 
     def _nixevent(self, _packet: Packet, rest: str) -> str:

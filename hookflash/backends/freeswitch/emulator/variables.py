@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from hookflash.backends.freeswitch.emulator.legs import Leg
 
 _AGENT: Final = "FreeSWITCH-mod_sofia/1.10.12-release~64bit"
-_ALLOW: Final = (
-    "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
-)
+_ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
 _CODEC: Final = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b"
 _PROFILE: Final = {
     "sofia_profile_name": "internal",
