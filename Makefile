@@ -9,6 +9,7 @@ JOBS   ?= 2
 RUN   ?= simulate hookflash/specs/scenarios/complete.toml --story
 PROOF ?= prove
 SOAK  ?= soak
+EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
 DOCS  ?= docs/make_reference.py
 
@@ -50,7 +51,8 @@ proof: $(VENV)/.installed ## every order of events that the machine can meet
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)

@@ -8,6 +8,7 @@ docs/how-to/freeswitch.md, and hookflash-freeswitch.service beside this file.
 import os
 import sys
 import uuid
+from typing import cast
 
 import structlog
 import trio
@@ -45,10 +46,11 @@ def tell(record: Record) -> None:
     """Log a step of a transfer, and whatever was refused."""
     if record.transfer is None and not record.refused:
         return
-    step = f"{record.before} → {record.after}" if record.before else "no transfer"
+    states = [state.value for state in (record.before, record.after) if state]
+    step = " → ".join(states) or "no transfer"
     facts = {
         "transfer": record.transfer,
-        "event": type(record.event).__name__,
+        "on": type(record.event).__name__,
         "outcome": record.outcome,
         "cause": record.cause,
         "why": record.why,
@@ -67,11 +69,11 @@ async def main() -> None:
             tell(record)
 
 
-def reasons(error: BaseException) -> list[str]:
+def reason(error: BaseException) -> str:
     """Find what was wrong: each nursery that an error leaves wraps it in a group."""
-    if isinstance(error, BaseExceptionGroup):
-        return [reason for inner in error.exceptions for reason in reasons(inner)]
-    return [str(error)]
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return str(error)
 
 
 def run() -> str | None:
@@ -84,7 +86,7 @@ def run() -> str | None:
     try:
         trio.run(main)
     except* (BackendError, InputError) as errors:
-        wrong = "; ".join(reasons(errors))
+        wrong = reason(errors)
     except* KeyboardInterrupt:
         pass
     return wrong

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: a loaded machine is slow, not wrong. No database: each run starts from the same.
@@ -21,3 +22,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much of the tables was run through: rows, and pairs of rows that follow each other.
+
+    The figures come from test_explore.py and test_scenarios.py, in whatever process they ran.
+    """
+    reports: list[pytest.TestReport] = terminalreporter.stats.get("passed", [])
+    lines = sorted(
+        f"{name}: {told}"
+        for report in reports
+        for name, told in report.user_properties
+        if name.endswith((" in runs", " in the search"))
+    )
+    if lines:
+        terminalreporter.section("rows of the transfer tables")
+        terminalreporter.write_line("\n".join(lines))

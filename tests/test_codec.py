@@ -21,7 +21,7 @@ def _is_itself(value: Any) -> bool:
 @pytest.mark.parametrize("kind", get_args(Event))
 @given(data=st.data())
 def test_events_survive(kind: type[Any], data: st.DataObject) -> None:
-    event: Any = data.draw(st.from_type(kind))
+    event: Any = data.draw(st.from_type(kind).filter(_is_itself))
     assert event_from(json.loads(json.dumps(to_document(event)))) == event
 
 

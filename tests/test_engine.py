@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import pytest
@@ -148,6 +149,56 @@ async def test_a_backend_that_ends_leaves_nobody_waiting(autojump_clock: MockClo
         assert [record async for record in follower] == []
         with pytest.raises(BackendClosed):
             await engine.transfer(alice, "2600")
+
+
+async def test_whoever_waits_for_an_outcome_learns_that_none_will_come(
+    autojump_clock: MockClock,
+) -> None:
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        transfer = await engine.transfer(alice, "2601")
+        backend.close()
+        with trio.fail_after(60), pytest.raises(BackendClosed):
+            await transfer.outcome()
+
+
+async def test_followers_that_have_left_are_forgotten(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        for _ in range(3):
+            async with engine.follow() as follower:
+                await backend.call("1001", "1002")
+                assert (await follower.__anext__()).number > 0
+        assert engine.followed_by == 0
+
+
+async def test_what_is_asked_wrongly_harms_nobody(autojump_clock: MockClock) -> None:
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        wishes: list[dict[str, Any]] = [
+            {"takeback_digits": "one"},
+            {"ring_timeout_s": -1.0},
+            {"music": "a\nb"},
+        ]
+        for wrong in wishes:
+            with pytest.raises(RequestRefused):
+                await engine.transfer(alice, "2601", **wrong)
+        transfer = await engine.transfer(alice, "2602")
+        assert (await transfer.outcome()).outcome is Outcome.RECONNECTED
+
+
+async def test_an_id_that_comes_again_has_timers_of_its_own(autojump_clock: MockClock) -> None:
+    """The first transfer's deadline is cancelled, and must not end the second one's early."""
+    async with calls() as (backend, engine):
+        alice, _bob = await backend.call("1001", "1002")
+        for _ in range(2):
+            transfer = await engine.transfer(alice, "2601", transfer="mine", ring_timeout_s=30.0)
+            began_s = trio.current_time()
+            await trio.sleep(20)
+            assert transfer.transfer is not None
+            assert transfer.transfer.state is State.DIALING
+            await transfer.take_back()
+            assert (await transfer.outcome()).outcome is Outcome.TAKEN_BACK
+            assert trio.current_time() - began_s < 22
 
 
 @attrs.define

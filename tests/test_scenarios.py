@@ -105,9 +105,8 @@ def test_rows_and_rows_after_rows(
         keys = {row.key for row in SPEC_FOR[kind].rows}
         assert set(seen.rows[kind]) <= keys
         assert len(seen.rows[kind]) >= len(keys) // 3, f"{kind.value}: too few rows are run through"
-        record_property(
-            f"{kind.value} in runs", (len(keys), len(seen.rows[kind]), len(seen.pairs[kind]))
-        )
+        rows, pairs = len(seen.rows[kind]), len(seen.pairs[kind])
+        record_property(f"{kind.value} in runs", f"{rows} rows, {pairs} pairs")
 
 
 @pytest.mark.xdist_group("rows")

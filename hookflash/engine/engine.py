@@ -261,6 +261,11 @@ class Engine:
         self._followers[follower] = None
         return follower
 
+    @property
+    def followed_by(self) -> int:
+        """How many followers read the records."""
+        return len(self._followers)
+
     async def ask(self, request: Event) -> Record:
         """Put a request into the queue, and wait for its turn.
 

@@ -504,7 +504,6 @@ def _reunion_with_target(state: State, decide: Action) -> tuple[Row, ...]:
 
 def reunion_ignored(state: State, *, with_target: bool) -> tuple[Ignored, ...]:
     """What is normal while two are being joined again."""
-    present = (Input.CONSULTED, Input.TARGET_HUNG_UP)
     absent = () if with_target else (Input.CONSULTED, Input.HANDED_OVER, Input.TARGET_HUNG_UP)
     return (
         *ignore(

@@ -95,11 +95,16 @@ class LiveLab:
     async def _phone(self, leg: LegId) -> str:
         """The phone's side of a leg; for a leg through the dialplan, the phone that was reached."""
         call = await self.switch.api(f"uuid_getvar {leg} sip_call_id")
-        rows = await self.phones.channels()
-        for row in rows:
-            if await self.phones.api(f"uuid_getvar {row['uuid']} sip_call_id") == call:
-                return row["uuid"]
-        return next(row["uuid"] for row in rows if row["dest"].startswith("26"))
+        with trio.fail_after(5):
+            while True:  # the list of channels lags behind a little
+                rows = await self.phones.channels()
+                for row in rows:
+                    if await self.phones.api(f"uuid_getvar {row['uuid']} sip_call_id") == call:
+                        return row["uuid"]
+                reached = [row["uuid"] for row in rows if row["dest"].startswith("26")]
+                if call.startswith(("_undef_", "-ERR")) and reached:
+                    return reached[0]
+                await trio.sleep(0.1)
 
     async def hang_up(self, leg: LegId) -> None:
         await self.phones.api(f"uuid_kill {await self._phone(leg)}")

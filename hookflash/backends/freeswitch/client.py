@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import random
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -66,8 +67,14 @@ STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefo
 RECEIVE_BYTES: Final = 262_144
 """How much is read at once: some forty events."""
 
+CATCH_UP_S: Final = 1.0
+"""How often it is looked, after an overflow, whether there is room again."""
+
 LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a leg's end that happened while the line was down."""
+
+
+_JITTER: Final = random.SystemRandom()
 
 
 class LineLost(BackendError):
@@ -143,6 +150,7 @@ class _Line:
         self._sending = trio.StrictFIFOLock()
         self._scope = trio.CancelScope()
         self.dead: LineLost | None = None
+        self.rejected = False
 
     async def read(self, take: Callable[[Frame], None]) -> None:
         """Read until the line ends; events go to `take`, answers to whoever asked.
@@ -161,27 +169,32 @@ class _Line:
                         self._sort(frame, take)
             raise LineLost("the line was cut")  # noqa: TRY301 - one way out for every end
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-            raise self._die(f"the connection broke: {error or type(error).__name__}") from error
+            why = f"the connection broke: {str(error) or type(error).__name__}"
+            raise self.die(why) from error
         except WireError as error:
-            raise self._die(f"what the switch sends can't be read: {error}") from error
+            raise self.die(f"what the switch sends can't be read: {error}") from error
         except LineLost as lost:
-            raise self._die(str(lost)) from None
+            raise self.die(str(lost)) from None
 
     def _sort(self, frame: Frame, take: Callable[[Frame], None]) -> None:
         match frame.content_type:
             case "api/response" | "command/reply":
                 if self._waiting:
                     self._waiting.popleft().give(frame)
-            case "text/disconnect-notice" | "text/rude-rejection":
+            case "text/disconnect-notice" | "text/rude-rejection" as kind:
+                self.rejected = kind == "text/rude-rejection"
                 raise LineLost(frame.text().strip().partition("\n")[0] or "rejected")
             case _:
                 take(frame)
 
-    def _die(self, why: str) -> LineLost:
-        self.dead = lost = LineLost(why)
+    def die(self, why: str) -> LineLost:
+        """Fail whoever waits for an answer, and end the reader. The first reason counts."""
+        if self.dead is None:
+            self.dead = LineLost(why)
+            self.cut()
         while self._waiting:
-            self._waiting.popleft().fail(lost)
-        return lost
+            self._waiting.popleft().fail(self.dead)
+        return self.dead
 
     async def ask(self, line: str) -> Frame:
         """Send one command, and wait for its answer.
@@ -190,20 +203,25 @@ class _Line:
             LineLost: there will be none.
         """
         answer = _Answer()
-        async with self._sending:
-            if self.dead is not None:
-                raise self.dead
-            self._waiting.append(answer)
-            try:
-                await self._stream.send_all(line.encode() + b"\n\n")
-            except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-                raise self._die(f"the connection broke: {error}") from error
         with trio.move_on_after(self._timeout_s):
+            async with self._sending:
+                await self._send(line, answer)
             return await answer.frame()
         # the order of answers is all that tells them apart: after a gap none can be trusted
-        lost = self._die(f"no answer within {self._timeout_s:g} s")
-        await trio.aclose_forcefully(self._stream)
-        raise lost
+        raise self.die(f"no answer within {self._timeout_s:g} s")
+
+    async def _send(self, line: str, answer: _Answer) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()  # else an answer is awaited to nothing
+        if self.dead is not None:
+            raise self.dead
+        self._waiting.append(answer)
+        try:
+            await self._stream.send_all(line.encode() + b"\n\n")
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            raise self.die(f"the connection broke: {str(error) or type(error).__name__}") from error
+        except trio.Cancelled:
+            self.die("a command was cut off while it was sent")
+            raise
 
     def cut(self) -> None:
         """Break it, from this side."""
@@ -261,7 +279,11 @@ class FreeSwitchBackend:
         self._line: _Line | None = None
         self._inbound = self._new_inbound()
         self._living: set[LegId] = set()
+        self._held: list[CallEvent] | None = None
+        """What happens while it is looked at what lives: told after it, for it is newer."""
         self._overflowed = False
+        self._overflow = trio.Event()
+        self._started = False
         self._jobs = 0
         self._closed = False
 
@@ -311,12 +333,18 @@ class FreeSwitchBackend:
         Raises:
             Rejected: the switch doesn't let us in.
         """
+        pause_s = self.settings.reconnect_first_s
         try:
             while True:
                 stream = await self._connect()
+                began = trio.current_time()
                 await self._serve(stream, task_status)
-                task_status = trio.TASK_STATUS_IGNORED
                 self.reconnects += 1
+                # a line that is taken and dies young is no better than one that is not taken
+                if trio.current_time() - began > self.settings.reconnect_longest_s:
+                    pause_s = self.settings.reconnect_first_s
+                await trio.sleep(pause_s + _JITTER.uniform(0, self.settings.reconnect_first_s))
+                pause_s = min(2 * pause_s, self.settings.reconnect_longest_s)
         finally:
             self._closed = True
             self._events.close()
@@ -324,7 +352,7 @@ class FreeSwitchBackend:
     async def _connect(self) -> trio.abc.Stream:
         settings = self.settings
         async for attempt in stamina.retry_context(
-            on=(OSError, LineLost, trio.TooSlowError),
+            on=(OSError, trio.BrokenResourceError, trio.TooSlowError),
             attempts=None,
             timeout=None,
             wait_initial=settings.reconnect_first_s,
@@ -332,38 +360,67 @@ class FreeSwitchBackend:
             wait_jitter=settings.reconnect_first_s,
         ):
             with attempt, trio.fail_after(settings.connect_timeout_s):
-                stream: trio.abc.Stream = await trio.open_tcp_stream(settings.host, settings.port)
-                if settings.tls is not None:
-                    stream = trio.SSLStream(
-                        stream, settings.tls, server_hostname=settings.host, https_compatible=True
-                    )
-                    await stream.do_handshake()
-                return stream
-        raise AssertionError("a retry without a limit has ended")
+                stream = await trio.open_tcp_stream(settings.host, settings.port)
+                return stream if settings.tls is None else await self._secure(stream, settings.tls)
+        raise AssertionError("a retry without a limit has ended")  # pragma: no cover
+
+    async def _secure(self, bare: trio.abc.Stream, tls: ssl.SSLContext) -> trio.abc.Stream:
+        """Put TLS on a connection.
+
+        Raises:
+            Rejected: the other side's certificate is not one that the context trusts.
+        """
+        host = self.settings.host
+        stream = trio.SSLStream(bare, tls, server_hostname=host, https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except BaseException as error:
+            await trio.aclose_forcefully(stream)
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                why = error.__cause__.verify_message
+                raise Rejected(f"{host}:{self.settings.port} is not trusted: {why}") from error
+            raise
+        return stream
 
     async def _serve(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
-        """Use one line until it dies."""
+        """Use one line until it dies.
+
+        Raises:
+            Rejected: the switch doesn't let us in.
+        """
         line = _Line(stream, self.settings.reply_timeout_s)
         self._inbound = self._new_inbound()
-        why = "the line is closed"
+        self._hold()
+        rejected: Rejected | None = None
+        was_up = False
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(self._read, line, nursery.cancel_scope)
                 await self._greet(line)
-                await self._tell_all(line)
-                self._line = line
-                task_status.started()
+                living = await self._look(line)
+                self._line, was_up = line, True
+                if not self._started:
+                    self._started = True
+                    task_status.started()
                 log.info("line is up", host=self.settings.host, port=self.settings.port)
+                await self._tell_all(living)
+                nursery.start_soon(self._catch_up, line)
                 await self._say(line)
         except* LineLost as lost:
-            why = str(lost.exceptions[0])
+            line.die(str(lost.exceptions[0]))
+        except* Rejected as refusal:
+            rejected = Rejected(str(refusal.exceptions[0]))
         finally:
-            self._line = None
+            self._line = self._held = None
             self._drop_orders()
-        if line.dead is not None:
-            why = str(line.dead)
+            why = str(line.die("the line is closed"))
+        if line.rejected and not rejected:
+            rejected = Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {why}")
+        if rejected is not None:
+            raise rejected
         log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
-        await self._events.send(SwitchLost(switch=self.settings.name, reason=why))
+        if was_up:
+            await self._events.send(SwitchLost(switch=self.settings.name, reason=why))
 
     async def _read(self, line: _Line, scope: trio.CancelScope) -> None:
         try:
@@ -383,16 +440,18 @@ class FreeSwitchBackend:
         reply = (await line.ask(f"auth {self.settings.password}")).header("reply-text")
         if not reply.startswith("+OK"):
             raise Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {reply}")
-        await line.ask("event json " + " ".join(EVENT_NAMES))
+        reply = (await line.ask("event json " + " ".join(EVENT_NAMES))).header("reply-text")
+        if not reply.startswith("+OK"):
+            raise LineLost(f"the switch tells us nothing: {reply}")
 
     # ------------------------------------------------------------------- hearing
 
     def _take(self, frame: Frame) -> None:
         for event in self._inbound.receive(frame):
-            self._remember(event)
             self._yield(event)
 
     def _remember(self, event: CallEvent) -> None:
+        """Keep in mind what has been told, and only that: what was dropped is not known."""
         if isinstance(event, LegCreated):
             self._numbers[event.leg] = event.number
             self._living.add(event.leg)
@@ -404,24 +463,53 @@ class FreeSwitchBackend:
         """Hand an event over, without ever waiting: the socket must be drained."""
         if self._overflowed:
             self.dropped += 1
-            return
+        elif not self._found_room(event):
+            self._overflowed = True
+            self._overflow.set()
+            self.dropped += 1
+            log.error("events are dropped: nobody takes them", buffer=self.settings.event_buffer)
+
+    def _found_room(self, event: CallEvent) -> bool:
+        if self._held is not None:
+            has_room = len(self._held) < self.settings.event_buffer
+            if has_room:
+                self._held.append(event)
+            return has_room
         try:
             self._events.send_nowait(event)
         except trio.WouldBlock:
-            self._overflowed = True
-            self.dropped += 1
-            buffer = self.settings.event_buffer
-            log.error("events are dropped: nobody takes them", buffer=buffer)  # noqa: TRY400 - no trace is of use
+            return False
+        self._remember(event)
+        return True
 
-    async def _tell_all(self, line: _Line) -> None:
+    def _hold(self) -> None:
+        """Begin to look at what lives: what happens from now on is told after that."""
+        self._held = []
+        self._overflowed = False
+        self._overflow = trio.Event()
+
+    async def _catch_up(self, line: _Line) -> None:
+        """After an overflow, when there is room again, tell everything anew."""
+        while True:
+            await self._overflow.wait()
+            # a channel does not tell when it is empty
+            while self._events.statistics().current_buffer_used:  # noqa: ASYNC110
+                await trio.sleep(CATCH_UP_S)
+            self._hold()
+            log.warning("events flow again; everything is told anew", dropped=self.dropped)
+            await self._tell_all(await self._look(line))
+
+    async def _tell_all(self, living: tuple[LegSnapshot, ...]) -> None:
         """Tell every fact about what lives, and the end of what was known and lives no more."""
-        living = await self._look(line)
         present = {leg.leg for leg in living}
         for leg in sorted(self._living - present):
             await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
         for event in tell(living):
             await self._tell(event)
         await self._tell(SwitchFound(switch=self.settings.name))
+        held, self._held = self._held or [], None
+        for event in held:
+            self._yield(event)
 
     async def _tell(self, event: CallEvent) -> None:
         self._remember(event)
@@ -429,7 +517,7 @@ class FreeSwitchBackend:
 
     async def _look(self, line: _Line) -> tuple[LegSnapshot, ...]:
         """Ask which channels there are, and each of them how it is: the list lags behind."""
-        shown = msgspec.json.decode(await line.api("show channels as json"), type=_Channels)
+        shown = _read(await line.api("show channels as json"), _Channels)
         seen = [await self._look_at(line, row.uuid) for row in shown.rows]
         return tuple(leg for leg in seen if leg is not None)
 
@@ -439,41 +527,37 @@ class FreeSwitchBackend:
         dump = await line.api(f"uuid_dump {leg} json")
         if dump.startswith("-ERR"):
             return None  # it has ended since
-        channel = msgspec.json.decode(dump, type=dict[str, Any])
+        said = _read(dump, dict[str, Any])
+        # a variable may be a list, too: none that is looked at here
+        channel = {name: value for name, value in said.items() if isinstance(value, str)}
         if channel.get("Answer-State") == "hangup":
             return None
         inbound = channel.get("Call-Direction") == "inbound"
         peer = channel.get("variable_signal_bond") or None
         application = channel.get("variable_current_application")
-        role, _, only = str(channel.get("variable_hookflash_role", "")).partition(":")
+        role, _, only = channel.get("variable_hookflash_role", "").partition(":")
         if only not in ("", leg):
             role = ""  # the far side of a loopback leg has inherited the mark
         number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
         return LegSnapshot(
             leg=leg,
-            number=str(channel.get(number, "")),
+            number=channel.get(number, ""),
             direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
-            account=str(channel.get(f"variable_{self.settings.account_variable}", "")),
+            account=channel.get(f"variable_{self.settings.account_variable}", ""),
             answered=channel.get("Answer-State") == "answered",
             parked=peer is None and application in _PARKED,
             peer=peer,
-            transfer=str(channel.get("variable_hookflash_transfer", "")) if role else "",
+            transfer=channel.get("variable_hookflash_transfer", "") if role else "",
             role=role,
-            kind=str(channel.get("variable_hookflash_kind", "")),
+            kind=channel.get("variable_hookflash_kind", ""),
         )
 
     # ------------------------------------------------------------------- speaking
 
     async def _say(self, line: _Line) -> None:
-        """Carry out commands in their order, and catch up after an overflow."""
-        while line.dead is None:
-            with trio.move_on_after(1.0 if self._overflowed else math.inf):
-                command = await self._to_say.receive()
-                await self._carry_out(line, command)
-            if self._overflowed and self._events.statistics().current_buffer_used == 0:
-                self._overflowed = False
-                log.warning("events flow again; everything is told anew", dropped=self.dropped)
-                await self._tell_all(line)
+        """Carry out commands in their order."""
+        while True:
+            await self._carry_out(line, await self._to_say.receive())
 
     async def _carry_out(self, line: _Line, command: SwitchCommand) -> None:
         try:
@@ -527,6 +611,21 @@ class _Channels(msgspec.Struct):
     rows: list[_Channel] = []
 
 
+_Answered = TypeVar("_Answered")
+
+
+def _read(text: str, kind: type[_Answered]) -> _Answered:
+    """Read an answer in JSON.
+
+    Raises:
+        LineLost: it is none; who knows what else is not as it should be.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise LineLost(f"an answer of the switch can't be read: {error}") from error
+
+
 @asynccontextmanager
 async def open_freeswitch(settings: FreeSwitch) -> AsyncGenerator[FreeSwitchBackend]:
     """Open a way to a FreeSWITCH, and keep it open.
@@ -541,10 +640,16 @@ async def open_freeswitch(settings: FreeSwitch) -> AsyncGenerator[FreeSwitchBack
         Rejected: the switch doesn't let us in.
     """
     backend = FreeSwitchBackend(settings)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_run, backend)
-        yield backend
-        nursery.cancel_scope.cancel()
+    rejected: Rejected | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_run, backend)
+            yield backend
+            nursery.cancel_scope.cancel()
+    except* Rejected as refusal:
+        rejected = Rejected(str(refusal.exceptions[0]))
+    if rejected is not None:
+        raise rejected
 
 
 async def _run(

@@ -60,11 +60,16 @@ program, and `app::data` an application."""
 ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
 """What a hang-up cause may be made of."""
 
+ALLOWED_KIND: Final = re.compile(r"[a-z_]{1,32}")
+"""What a transfer's kind may be made of."""
+
 TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}")
 """A bare tone, as Kazoo's metaflows have it: `%(2000,4000,440,480)`."""
 
 RESCUE_AFTER_S: Final = 1
 """How long an armed target that has answered waits for its controller: whole seconds."""
+
+_LONGEST_S: Final = 2**31 - 1
 
 NO_CHANNEL: Final = "-ERR No such channel"
 """How FreeSWITCH says that a leg is not there."""
@@ -88,12 +93,22 @@ class Dialling:
     """Channel variables for every target's leg."""
 
     def __attrs_post_init__(self) -> None:
-        fields = {name for _, name, _, _ in Formatter().parse(self.template) if name is not None}
-        if fields - {"number", "context"} or "number" not in fields:
+        try:
+            fields = {
+                name for _, name, _, _ in Formatter().parse(self.template) if name is not None
+            }
+            usable = "number" in fields and fields <= {"number", "context"}
+            self.dial_string("1")
+        except (ValueError, LookupError, AttributeError):  # a brace alone, a field that is none
+            usable = False
+        if not usable:
             raise InputError(
                 f"{self.template!r} is no dial string",
                 mend="write {number} where the number goes, and {context} where the context goes",
             )
+        said = (self.template, self.context, *self.variables, *self.variables.values())
+        if any(char in text for text in said for char in "\r\n\0"):
+            raise InputError("the dialling has a line break in it", mend="one line each")
 
     def dial_string(self, number: str) -> str:
         """The dial string for a number, which has passed the allow-list."""
@@ -162,7 +177,7 @@ class Outbound:
             caller_of: whom the target is to see, for the leg on whose behalf it is called.
         """
         self._dialling = dialling or Dialling()
-        self._park_limit = str(max(1, math.ceil(park_limit_s)))
+        self._park_limit = _seconds(park_limit_s)
         self._caller_of = caller_of or _nobody
         self._sayings: dict[type, Callable[..., Script]] = {
             Split: self._split,
@@ -193,9 +208,17 @@ class Outbound:
             "park_after_bridge": "true",
             "hangup_after_bridge": "false",
             "uuid_bridge_park_on_cancel": "true",
-            "park_timeout": self._park_limit,
+            **self._limits(),
             **_DISARMED,
         }
+
+    def _limits(self) -> dict[str, str]:
+        """The net for a controller that never comes back: a parked leg is hung up in the end.
+
+        The park looks at its clock only between sounds, so that an endless one must end, too
+        (measured: with `park_timeout` alone, a leg with endless music is held for ever).
+        """
+        return {"park_timeout": self._park_limit, "playback_timeout_sec": self._park_limit}
 
     def _set(self, leg: LegId, variables: Mapping[str, str]) -> str:
         told = ";".join(f"{name}={value}" for name, value in variables.items())
@@ -204,7 +227,7 @@ class Outbound:
     # ----------------------------------------------------------------- commands
 
     def _split(self, command: Split) -> Script:
-        variables = {"playback_terminators": "none", "park_timeout": self._park_limit}
+        variables = {"playback_terminators": "none", **self._limits()}
         first = _marks(command.transfer, "transferor", command.kind)
         second = _marks(command.transfer, "transferee", command.kind)
         return Script(
@@ -216,7 +239,7 @@ class Outbound:
         )
 
     def _park(self, command: Park) -> Script:
-        variables = {"park_timeout": self._park_limit}
+        variables = self._limits()
         return Script(
             lines=(
                 self._set(command.leg, variables),
@@ -251,7 +274,7 @@ class Outbound:
             "origination_caller_id_number": checked(ALLOWED_NUMBER, caller.number or "0", "caller"),
             "origination_caller_id_name": f"'{_shown(caller.name or caller.number)}'",
             # FreeSWITCH counts whole seconds, and up to one too few
-            "originate_timeout": str(max(1, math.ceil(command.ring_timeout_s))),
+            "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",
             # the far side of a loopback leg inherits marks: only the leg of this name means them
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
@@ -275,8 +298,7 @@ class Outbound:
     def _join(self, command: Join) -> Script:
         variables = self._parks()
         if command.afterwards is Afterwards.END:
-            variables |= {"park_after_bridge": "false", "hangup_after_bridge": "true"}
-            del variables["park_timeout"]
+            variables |= _ORDINARY
         if command.rescue is not None:
             # Whichever of the two leaves, the other takes the rescued one. The first leg of a
             # bridge does so only if it neither parks nor ends afterwards (measured on 1.10.12).
@@ -315,11 +337,7 @@ class Outbound:
         )
 
     def _release(self, command: Release) -> Script:
-        variables = {
-            **_DISARMED,
-            "park_after_bridge": "false",
-            "hangup_after_bridge": "true",
-        }
+        variables = {**_DISARMED, **_ORDINARY}
         return Script(
             lines=(
                 f"sched_del {_leg(command.second)}",
@@ -338,6 +356,14 @@ class Outbound:
         return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
 
 
+_ORDINARY: Final = {
+    "park_after_bridge": "false",
+    "hangup_after_bridge": "true",
+    "park_timeout": "",
+    "playback_timeout_sec": "",
+}
+"""A leg of an ordinary call: when its partner leaves, so does it, and nothing limits it."""
+
 _DISARMED: Final = {
     "exec_after_bridge_app": "",
     "exec_after_bridge_arg": "",
@@ -348,7 +374,16 @@ _DISARMED: Final = {
 def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
     """By what a restarted controller finds a transfer again. Empty ones take the mark off."""
     name = checked(ALLOWED_LEG, transfer, "the transfer") if transfer else ""
+    if kind:
+        checked(ALLOWED_KIND, kind, "the kind")
     return {"hookflash_transfer": name, "hookflash_role": role, "hookflash_kind": kind}
+
+
+def _seconds(duration_s: float) -> str:
+    """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
+    if not duration_s <= _LONGEST_S:
+        raise InputError(f"{duration_s} s is no usable duration", mend=f"at most {_LONGEST_S} s")
+    return str(math.ceil(max(duration_s, 1)))
 
 
 def _leg(leg: LegId) -> str:

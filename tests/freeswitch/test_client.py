@@ -1,0 +1,954 @@
+"""One FreeSWITCH over its event socket: what becomes of a line, in every way that it can end.
+
+The switch is a script of this file, its network is memory, and the clock is virtual: it jumps as
+soon as everybody waits.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trustme
+from structlog.testing import capture_logs
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.freeswitch.client import (
+    LOST_TRACK,
+    STOCK_PASSWORD,
+    FreeSwitch,
+    FreeSwitchBackend,
+    Rejected,
+    open_freeswitch,
+)
+from hookflash.backends.freeswitch.inbound import EVENT_NAMES
+from hookflash.commands import (
+    Afterwards,
+    Dial,
+    Forget,
+    HangUp,
+    Join,
+    Park,
+    PlayTone,
+    Release,
+)
+from hookflash.errors import BackendClosed, InputError
+from hookflash.events import (
+    CallEvent,
+    CommandFailed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegParked,
+    LegsJoined,
+    LegsReleased,
+    SwitchFound,
+    SwitchLost,
+)
+
+SECRET = "s3cret-0f-the-switch"  # noqa: S105 - of a switch in this file
+DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20)
+
+
+@pytest.fixture(autouse=True)
+def clock(autojump_clock: MockClock) -> MockClock:
+    return autojump_clock
+
+
+def alice(**more: object) -> dict[str, Any]:
+    return {
+        "Answer-State": "answered",
+        "Call-Direction": "inbound",
+        "Caller-Caller-ID-Number": "1001",
+        "Caller-Destination-Number": "1002",
+        "variable_hookflash_account": "acme",
+        **more,
+    }
+
+
+def bob(**more: object) -> dict[str, Any]:
+    return alice(**{"Call-Direction": "outbound", **more})
+
+
+# --------------------------------------------------------------- a fake switch
+
+
+class FakeSwitch:
+    """Does what it is told, and says what a FreeSWITCH would say."""
+
+    def __init__(self) -> None:
+        self.password = STOCK_PASSWORD
+        self.legs: dict[str, dict[str, Any]] = {}
+        self.replies: dict[str, str | None] = {}
+        """Answers to commands that begin so; `None`: no answer at all."""
+        self.happens: dict[str, bytes] = {}
+        """What is sent after the answer to a command that begins so."""
+        self.said: list[str] = []
+        self.tried_s: list[float] = []
+        self.refusals = 0
+        self.closes_at: str | None = None
+        self.greeting = b"Content-Type: auth/request\n\n"
+        self.tls: ssl.SSLContext | None = None
+        self.lockstep = False
+        self.nursery: trio.Nursery | None = None
+        self.stream: trio.abc.Stream | None = None
+
+    async def connect(self) -> trio.abc.Stream:
+        self.tried_s.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("connection refused")
+        near, far = lockstep_stream_pair() if self.lockstep else memory_stream_pair()
+        assert self.nursery is not None
+        self.nursery.start_soon(self._serve, far)
+        return near
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        if self.tls is not None:
+            stream = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
+        self.stream = stream
+        try:
+            async with stream:
+                await stream.send_all(self.greeting)
+                await self._answer_all(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the other side has gone
+
+    async def _answer_all(self, stream: trio.abc.Stream) -> None:
+        buffer = ""
+        while data := await stream.receive_some(65_536):
+            buffer += data.decode()
+            while "\n\n" in buffer:
+                command, _, buffer = buffer.partition("\n\n")
+                self.said.append(command)
+                if self.closes_at is not None and command.startswith(self.closes_at):
+                    return
+                if answer := self._answer(command):
+                    await stream.send_all(answer)
+                for begin, what in list(self.happens.items()):
+                    if command.startswith(begin):
+                        del self.happens[begin]
+                        await stream.send_all(what)
+
+    def _answer(self, command: str) -> bytes | None:
+        for begin, reply in self.replies.items():
+            if command.startswith(begin):
+                return None if reply is None else self._frame(command, reply)
+        word, _, rest = command.partition(" ")
+        if word == "auth":
+            return self._frame(command, "+OK" if rest == self.password else "-ERR invalid")
+        if rest == "show channels as json":
+            rows = [{"uuid": leg} for leg in self.legs]
+            return self._frame(
+                command, json.dumps({"row_count": len(rows), **({"rows": rows} if rows else {})})
+            )
+        if rest.startswith("uuid_dump "):
+            leg = self.legs.get(rest.split()[1])
+            return self._frame(command, json.dumps(leg) if leg else "-ERR No such channel!\n")
+        return self._frame(command, "+OK\n")
+
+    @staticmethod
+    def _frame(command: str, reply: str) -> bytes:
+        if not command.startswith("api"):
+            return f"Content-Type: command/reply\nReply-Text: {reply}\n\n".encode()
+        body = reply.encode()
+        return b"Content-Type: api/response\nContent-Length: %d\n\n%s" % (len(body), body)
+
+    async def send(self, data: bytes) -> None:
+        assert self.stream is not None
+        await self.stream.send_all(data)
+        await wait_all_tasks_blocked()
+
+    async def tell(self, *events: bytes) -> None:
+        await self.send(b"".join(events))
+
+    async def close(self) -> None:
+        assert self.stream is not None
+        await self.stream.aclose()
+        await wait_all_tasks_blocked()
+
+    @property
+    def scripts(self) -> list[str]:
+        """What it was told to do: not what it was asked."""
+        asked = ("auth", "event", "api show", "api uuid_dump")
+        return [line for line in self.said if not line.startswith(asked)]
+
+
+def event(name: str, leg: str = "", **headers: str) -> bytes:
+    told = {"Event-Name": name, "Unique-ID": leg}
+    told |= {header.replace("_", "-"): value for header, value in headers.items()}
+    body = json.dumps(told).encode()
+    return b"Content-Type: text/event-json\nContent-Length: %d\n\n%s" % (len(body), body)
+
+
+def created(leg: str, number: str = "1001") -> bytes:
+    headers = {"Call_Direction": "inbound", "Caller_Caller_ID_Number": number}
+    return event("CHANNEL_CREATE", leg, **headers)
+
+
+def hung_up(leg: str) -> bytes:
+    return event("CHANNEL_HANGUP", leg, Hangup_Cause="NORMAL_CLEARING")
+
+
+class Network:
+    """Where the switches are."""
+
+    def __init__(self) -> None:
+        self.switches: dict[str, FakeSwitch] = {}
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        assert port == 8021
+        return await self.switches[host].connect()
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    network = Network()
+    monkeypatch.setattr(trio, "open_tcp_stream", network.connect)
+    return network
+
+
+@pytest.fixture
+def switch(network: Network, nursery: trio.Nursery) -> Iterator[FakeSwitch]:
+    yield (switch := add_switch(network, nursery, "127.0.0.1"))
+    nursery.cancel_scope.cancel()
+    assert all("\n" not in line or line.startswith("bgapi ") for line in switch.said)
+
+
+def add_switch(network: Network, nursery: trio.Nursery, host: str) -> FakeSwitch:
+    network.switches[host] = switch = FakeSwitch()
+    switch.nursery = nursery
+    return switch
+
+
+@attrs.define
+class Client:
+    backend: FreeSwitchBackend
+    seen: list[CallEvent]
+
+    def news(self) -> list[CallEvent]:
+        """What has come since the last time."""
+        news, self.seen[:] = self.seen.copy(), []
+        return news
+
+    async def perform(self, *commands: Any) -> list[CallEvent]:
+        for command in commands:
+            await self.backend.perform(command)
+        await wait_all_tasks_blocked()
+        return self.news()
+
+
+@asynccontextmanager
+async def opened(settings: FreeSwitch | None = None) -> AsyncGenerator[Client]:
+    """A backend, and somebody who takes its events."""
+    async with open_freeswitch(settings or FreeSwitch()) as backend, trio.open_nursery() as taking:
+        client = Client(backend, [])
+        taking.start_soon(take, client)
+        await wait_all_tasks_blocked()
+        yield client
+        taking.cancel_scope.cancel()
+
+
+async def take(client: Client) -> None:
+    async for happened in client.backend.events():
+        client.seen.append(happened)
+
+
+FOUND = SwitchFound()
+
+
+# ------------------------------------------------------------ being let in
+
+
+async def test_it_says_the_password_subscribes_and_asks_what_lives(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        assert client.news() == [FOUND]
+        assert client.backend.is_up
+    assert switch.said == [
+        f"auth {STOCK_PASSWORD}",
+        "event json " + " ".join(EVENT_NAMES),
+        "api show channels as json",
+    ]
+    assert not client.backend.is_up
+
+
+async def test_a_wrong_password_is_told_at_once_and_never_shown(switch: FakeSwitch) -> None:
+    with capture_logs() as logs, pytest.raises(Rejected, match="-ERR invalid") as rejected:
+        async with opened(FreeSwitch(password=SECRET)):
+            raise AssertionError("let in")
+    assert SECRET not in str(rejected.value)
+    assert SECRET not in str(logs)
+    assert len(switch.tried_s) == 1  # trying again is vain
+
+
+async def test_the_access_list_rejects(switch: FakeSwitch) -> None:
+    switch.greeting = (
+        b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
+    )
+    with pytest.raises(Rejected, match="Access Denied, go away"):
+        async with opened():
+            raise AssertionError("let in")
+    assert len(switch.tried_s) == 1
+
+
+async def test_a_password_that_is_changed_ends_it_at_the_next_line(switch: FakeSwitch) -> None:
+    with pytest.raises(Rejected, match="refuses us"):
+        async with opened():
+            switch.password = "another"  # noqa: S105 - of a switch in this file
+            await switch.close()
+            await trio.sleep(60)
+
+
+async def test_a_switch_that_tells_nothing_is_tried_again(switch: FakeSwitch) -> None:
+    switch.replies["event json"] = "-ERR no keywords supplied"
+    with trio.move_on_after(5) as patience:
+        async with opened():
+            raise AssertionError("let in")
+    assert patience.cancelled_caught
+    assert len(switch.tried_s) > 2
+
+
+async def test_the_password_is_never_shown(switch: FakeSwitch) -> None:
+    switch.password = SECRET
+    settings = FreeSwitch(password=SECRET)
+    with capture_logs() as logs:
+        async with opened(settings) as client:
+            await switch.close()
+            await trio.sleep(5)
+            assert client.backend.is_up
+    assert [entry["event"] for entry in logs if "line" in entry["event"]] == [
+        "line is up",
+        "line is down",
+        "line is up",
+    ]
+    for shown in (logs, settings, str(settings), client.backend, client.seen):
+        assert SECRET not in repr(shown)
+    assert f"auth {SECRET}" in switch.said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_the_stock_password_is_good_for_this_machine(host: str) -> None:
+    assert FreeSwitch(host=host).password == STOCK_PASSWORD
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "pbx.example", "localhost.example", "0.0.0.0", ""])
+def test_the_stock_password_is_refused_for_another(host: str) -> None:
+    with pytest.raises(InputError, match="stock password"):
+        FreeSwitch(host=host)
+    assert FreeSwitch(host=host, password=SECRET).host == host
+
+
+@pytest.mark.parametrize("password", ["a\n\napi system ls", "a\r", "\0", "a\tb"])
+def test_a_password_with_a_control_character_is_refused(password: str) -> None:
+    with pytest.raises(InputError, match="control character") as refused:
+        FreeSwitch(password=password)
+    assert password not in str(refused.value)
+
+
+# ---------------------------------------------------------------- commands
+
+
+async def test_commands_go_in_order_each_after_the_answer_to_the_one_before(
+    switch: FakeSwitch,
+) -> None:
+    async with opened() as client:
+        client.news()
+        news = await client.perform(
+            Park(leg="a"), HangUp(leg="b"), PlayTone(leg="a", tone="beep.wav")
+        )
+    assert news == []  # that they were taken is never reported
+    assert switch.scripts == [
+        "api uuid_setvar_multi a park_timeout=1860;playback_timeout_sec=1860",
+        "api uuid_transfer a park inline",
+        "api uuid_kill b NORMAL_CLEARING",
+        "api uuid_break a all",
+        "api uuid_broadcast a beep.wav aleg",
+    ]
+
+
+async def test_the_first_refusal_ends_the_script(switch: FakeSwitch) -> None:
+    switch.replies["api uuid_setvar_multi b"] = "-ERR No such channel!\n"
+    join = Join(first="a", second="b", afterwards=Afterwards.PARK)
+    async with opened() as client:
+        client.news()
+        news = await client.perform(join)
+    assert news == [CommandFailed(command=join, reason="-ERR No such channel!")]
+    assert [line.split()[1] for line in switch.scripts] == ["uuid_setvar_multi"] * 2
+
+
+async def test_a_misuse_is_a_refusal_too(switch: FakeSwitch) -> None:
+    switch.replies["api uuid_transfer"] = "-USAGE: <uuid> …\n"
+    async with opened() as client:
+        client.news()
+        news = await client.perform(Park(leg="a"))
+    assert news == [CommandFailed(command=Park(leg="a"), reason="-USAGE: <uuid> …")]
+
+
+async def test_optional_lines_may_fail(switch: FakeSwitch) -> None:
+    switch.replies = {"api uuid_break": "-ERR\n", "api uuid_setvar_multi": "-ERR gone\n"}
+    async with opened() as client:
+        client.news()
+        tone = PlayTone(leg="a", tone="beep.wav")
+        assert await client.perform(tone, Forget(legs=("a", "b"))) == []
+    assert len(switch.scripts) == 4
+
+
+async def test_a_hang_up_of_nobody_is_a_hang_up(switch: FakeSwitch) -> None:
+    switch.replies["api uuid_kill"] = "-ERR No such channel!\n"
+    async with opened() as client:
+        client.news()
+        news = await client.perform(HangUp(leg="ghost"))
+    assert news == [LegHungUp(leg="ghost", cause="INVALID_CALL_REFERENCE")]
+
+
+async def test_a_release_is_told_by_its_answer(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        client.news()
+        news = await client.perform(Release(first="a", second="b"))
+        assert news == [LegsReleased(first="a", second="b")]
+        switch.replies["api uuid_setvar_multi b"] = "-ERR No such channel!\n"
+        release = Release(first="a", second="b")
+        news = await client.perform(release)
+    assert news == [CommandFailed(command=release, reason="-ERR No such channel!")]
+
+
+async def test_a_dial_goes_as_a_job_with_the_callers_number(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        await switch.tell(created("a", "1001"))
+        client.news()
+        assert await client.perform(DIAL, attrs.evolve(DIAL, leg="u")) == []
+        await switch.tell(hung_up("a"))
+        await client.perform(attrs.evolve(DIAL, leg="v"))
+    jobs = [line.partition("\nJob-UUID: ")[::2] for line in switch.scripts]
+    assert [job for _, job in jobs] == ["hookflash-1", "hookflash-2", "hookflash-3"]
+    assert jobs[0][0].startswith("bgapi originate {origination_uuid=t,")
+    shown = ["origination_caller_id_number=1001," in line for line, _ in jobs]
+    assert shown == [True, True, False]  # who has left is forgotten
+
+
+async def test_a_dial_that_is_refused_is_a_leg_that_ended(switch: FakeSwitch) -> None:
+    switch.replies["bgapi"] = "-ERR no threads"
+    async with opened() as client:
+        client.news()
+        news = await client.perform(DIAL)
+        assert news == [LegHungUp(leg="t", cause="INVALID_NUMBER_FORMAT")]
+        said = len(switch.said)
+        news = await client.perform(attrs.evolve(DIAL, target="1,2"))
+    assert news == [LegHungUp(leg="t", cause="INVALID_NUMBER_FORMAT")]
+    assert len(switch.said) == said
+
+
+@pytest.mark.parametrize("leg", ["a\n\napi system ls", "${system(ls)}", "a b", ""])
+async def test_what_is_not_allowed_is_never_sent(switch: FakeSwitch, leg: str) -> None:
+    async with opened() as client:
+        client.news()
+        with capture_logs() as logs:
+            (failed,) = await client.perform(Park(leg=leg))
+    assert isinstance(failed, CommandFailed)
+    assert "is not allowed" in failed.reason
+    assert switch.scripts == []
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+
+
+# ------------------------------------------------------------- what lives
+
+
+async def test_the_snapshot_says_what_lives(switch: FakeSwitch) -> None:
+    switch.legs = {
+        "a": alice(variable_signal_bond="b"),
+        "b": bob(
+            variable_signal_bond="a",
+            variable_hookflash_transfer="x1",
+            variable_hookflash_role="transferee",
+            variable_hookflash_kind="attended",
+        ),
+        "c": alice(variable_current_application="park", variable_hookflash_account=["a", "b"]),
+        "d": alice(**{"Answer-State": "ringing"}),
+        "gone": alice(**{"Answer-State": "hangup"}),
+        "no leg; of ours": alice(),
+        "e": bob(variable_current_application="playback"),
+    }
+    switch.replies["api uuid_dump e"] = "-ERR No such channel!\n"
+    async with opened() as client:
+        a, b, c, d = await client.backend.snapshot()
+    inbound, outbound = Direction.INBOUND, Direction.OUTBOUND
+    assert a == LegSnapshot(
+        leg="a", number="1001", direction=inbound, account="acme", answered=True, peer="b"
+    )
+    assert b == LegSnapshot(
+        leg="b",
+        number="1002",
+        direction=outbound,
+        account="acme",
+        answered=True,
+        peer="a",
+        transfer="x1",
+        role="transferee",
+        kind="attended",
+    )
+    assert c == LegSnapshot(
+        leg="c", number="1001", direction=inbound, answered=True, parked=True
+    )
+    assert d == LegSnapshot(leg="d", number="1001", direction=inbound, account="acme")
+    assert "of ours" not in str(switch.said)
+    assert client.news() == [
+        LegCreated(leg="a", number="1001", account="acme"),
+        LegAnswered(leg="a"),
+        LegCreated(leg="b", number="1002", direction=outbound, account="acme"),
+        LegAnswered(leg="b"),
+        LegCreated(leg="c", number="1001"),
+        LegAnswered(leg="c"),
+        LegCreated(leg="d", number="1001", account="acme"),
+        LegsJoined(first="a", second="b"),
+        LegParked(leg="c"),
+        FOUND,
+    ]
+
+
+async def test_a_mark_counts_only_on_the_leg_that_it_names(switch: FakeSwitch) -> None:
+    mark = {"variable_hookflash_transfer": "x1", "variable_hookflash_role": "target:t"}
+    switch.legs = {"t": bob(**mark), "far-side": alice(**mark)}
+    async with opened() as client:
+        target, far_side = await client.backend.snapshot()
+    assert (target.role, target.transfer) == ("target", "x1")
+    assert (far_side.role, far_side.transfer) == ("", "")
+
+
+async def test_what_happens_during_the_look_is_told_after_it(switch: FakeSwitch) -> None:
+    """A leg that ends after it was seen, and before all were: its end stays its last fact."""
+    switch.legs = {"a": alice(), "b": alice()}
+    switch.happens["api uuid_dump a"] = hung_up("a") + created("c")
+    async with opened() as client:
+        news = client.news()
+    assert [one for one in news if getattr(one, "leg", "") == "a"] == [
+        LegCreated(leg="a", number="1001", account="acme"),
+        LegAnswered(leg="a"),
+        LegHungUp(leg="a"),
+    ]
+    assert news[-3:] == [FOUND, LegHungUp(leg="a"), LegCreated(leg="c", number="1001")]
+
+
+@pytest.mark.parametrize("answer", ["", "-ERR\n", "[]", '{"rows": [{}]}', "{", "\x00"])
+async def test_a_snapshot_that_cannot_be_read(switch: FakeSwitch, answer: str) -> None:
+    async with opened() as client:
+        switch.replies["api show"] = answer
+        with pytest.raises(BackendClosed, match="can't be read"):
+            await client.backend.snapshot()
+        assert client.backend.is_up
+
+
+async def test_a_switch_of_which_nothing_can_be_learned_is_tried_again(
+    switch: FakeSwitch,
+) -> None:
+    switch.replies["api show"] = "-ERR\n"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mend_after, switch, 30)
+        async with opened() as client:
+            assert client.news() == [FOUND]
+    assert 4 < len(switch.tried_s) < 12
+
+
+async def mend_after(switch: FakeSwitch, delay_s: float) -> None:
+    await trio.sleep(delay_s)
+    switch.replies.clear()
+    switch.closes_at = None
+
+
+# ------------------------------------------------------------- losing the line
+
+
+async def test_a_line_that_is_lost_comes_back(switch: FakeSwitch) -> None:
+    switch.legs = {"a": alice(), "b": alice()}
+    async with opened() as client:
+        client.news()
+        await switch.close()
+        assert not client.backend.is_up
+        assert client.news() == [SwitchLost(reason="the switch has closed the connection")]
+        del switch.legs["a"]
+        await trio.sleep(1)
+        assert client.backend.is_up
+        assert client.news() == [
+            LegHungUp(leg="a", cause=LOST_TRACK),
+            LegCreated(leg="b", number="1001", account="acme"),
+            LegAnswered(leg="b"),
+            FOUND,
+        ]
+        assert client.backend.reconnects == 1
+
+
+async def test_it_comes_back_with_back_off_and_for_ever(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        switch.refusals = 40
+        await switch.close()
+        await trio.sleep(3600)
+        assert client.backend.is_up
+    waits = [later - sooner for sooner, later in pairwise(switch.tried_s)]
+    assert len(waits) == 41
+    assert all(0.1 <= wait <= 15.2 for wait in waits)
+    assert 0.4 <= waits[3] <= 0.6  # after the second refusal, and a little jitter
+    assert min(waits[-20:]) == pytest.approx(15.0, abs=0.2)
+    assert len(set(waits[:6])) == 6
+
+
+@pytest.mark.parametrize("where", ["auth", "event", "api show"])
+async def test_a_line_that_dies_young_is_not_tried_at_once(
+    switch: FakeSwitch, where: str
+) -> None:
+    switch.closes_at = where
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mend_after, switch, 100)
+        async with opened() as client:
+            assert trio.current_time() >= 100
+            assert client.news() == [FOUND]  # nothing was found before: nothing was lost
+    assert 8 < len(switch.tried_s) < 18
+
+
+async def test_a_line_that_lived_long_is_tried_soon(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        for _ in range(10):
+            await trio.sleep(60)
+            await switch.close()
+            await trio.sleep(0.5)
+            assert client.backend.is_up
+        assert client.backend.reconnects == 10
+
+
+async def test_the_switch_says_goodbye(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        client.news()
+        body = b"Disconnected, goodbye.\nSee you at ClueCon!\n"
+        await switch.send(
+            b"Content-Type: text/disconnect-notice\nContent-Length: %d\n\n%s" % (len(body), body)
+        )
+        assert client.news() == [SwitchLost(reason="Disconnected, goodbye.")]
+        await trio.sleep(1)
+        assert client.news() == [FOUND]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"HTTP/1.1 400 Bad Request\n\n",
+        b"Content-Type: a\nContent-Length: many\n\n",
+        b"Content-Type: a\nContent-Length: 99999999999\n\n",
+        b"\xff" * 70_000,
+    ],
+)
+async def test_garbage_ends_the_line(switch: FakeSwitch, garbage: bytes) -> None:
+    async with opened() as client:
+        client.news()
+        await switch.send(garbage)
+        (lost,) = client.news()
+        assert isinstance(lost, SwitchLost)
+        assert "can't be read" in lost.reason
+        await trio.sleep(1)
+        assert client.news() == [FOUND]
+
+
+async def test_what_means_nothing_does_not_matter(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        client.news()
+        await switch.send(b"Content-Type: api/response\nContent-Length: 2\n\nhi")  # nobody asked
+        await switch.send(b"Content-Type: text/event-json\nContent-Length: 2\n\n{]")
+        await switch.send(b"Content-Type: log/data\n\n")
+        await switch.tell(created("a"))
+        assert client.news() == [LegCreated(leg="a", number="1001")]
+        assert await client.backend.snapshot() == ()
+
+
+async def test_an_answer_that_never_comes_ends_the_line(switch: FakeSwitch) -> None:
+    switch.replies["api uuid_kill"] = None
+    async with opened(FreeSwitch(reply_timeout_s=7)) as client:
+        assert await client.perform(HangUp(leg="a"), HangUp(leg="b")) == [FOUND]
+        await trio.sleep(6.9)
+        assert client.news() == []
+        await trio.sleep(0.05 + 0.1)
+        assert client.news() == [SwitchLost(reason="no answer within 7 s")]
+        await trio.sleep(1)
+        assert client.news() == [FOUND]  # the commands are neither repeated nor reported
+    assert switch.scripts == ["api uuid_kill a NORMAL_CLEARING"]
+
+
+async def test_a_switch_that_never_greets_is_tried_again(switch: FakeSwitch) -> None:
+    switch.replies["auth"] = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mend_after, switch, 15)
+        async with opened() as client:
+            assert client.news() == [FOUND]
+    assert len(switch.tried_s) == 3
+
+
+async def test_a_connection_that_is_never_made_is_given_up(
+    switch: FakeSwitch, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(host: str, port: int) -> trio.abc.Stream:
+        monkeypatch.setattr(trio, "open_tcp_stream", network.connect)
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(trio, "open_tcp_stream", hang)
+    async with opened(FreeSwitch(connect_timeout_s=4)) as client:
+        assert client.news() == [FOUND]
+        assert 4 < trio.current_time() < 5
+
+
+async def test_whoever_waits_for_an_answer_is_told_that_the_line_died(
+    switch: FakeSwitch,
+) -> None:
+    async with opened() as client, trio.open_nursery() as nursery:
+        switch.replies["api show"] = None
+        why: list[str] = []
+        for _ in range(3):
+            nursery.start_soon(ask, client.backend, why)
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        await switch.close()
+        assert why == ["the switch has closed the connection"] * 3
+        assert trio.current_time() == began
+
+
+async def test_whoever_waits_for_an_answer_is_told_that_the_backend_closes(
+    switch: FakeSwitch,
+) -> None:
+    why: list[str] = []
+    async with trio.open_nursery() as nursery:
+        async with opened() as client:
+            switch.replies["api show"] = None
+            nursery.start_soon(ask, client.backend, why)
+            await wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
+        assert why == ["the line is closed"]
+
+
+async def ask(backend: FreeSwitchBackend, why: list[str]) -> None:
+    try:
+        await backend.snapshot()
+    except BackendClosed as closed:
+        why.append(str(closed))
+
+
+async def test_who_stops_waiting_does_not_mix_up_the_answers(switch: FakeSwitch) -> None:
+    switch.legs = {"a": alice()}
+    async with opened() as client:
+        with trio.CancelScope() as impatient:
+            impatient.cancel()
+            await client.backend.snapshot()
+        switch.replies["api show"] = None
+        with trio.move_on_after(1):
+            await client.backend.snapshot()
+        switch.replies.clear()
+        late = b'{"row_count":0}'
+        await switch.send(
+            b"Content-Type: api/response\nContent-Length: %d\n\n%s" % (len(late), late)
+        )
+        assert [leg.leg for leg in await client.backend.snapshot()] == ["a"]
+
+
+async def test_who_stops_in_the_midst_of_a_command_ends_the_line(switch: FakeSwitch) -> None:
+    """Half a command on the line would be the beginning of the next."""
+    switch.lockstep = True
+    async with opened() as client:
+        client.news()
+        switch.happens["api uuid_kill"] = b"\n" * 9  # sent, and waited for, before it reads again
+        client.backend._outbound.script(HangUp(leg="a"))
+        assert switch.stream is not None
+        line = client.backend._line
+        assert line is not None
+        async with line._sending:
+            pass
+        near = line._stream
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(near.send_all, b"\n")  # keeps the switch busy
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+
+
+async def test_commands_are_dropped_while_the_line_is_down(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        switch.refusals = 3
+        await switch.close()
+        client.news()
+        assert await client.perform(HangUp(leg="a"), DIAL) == []
+        with pytest.raises(BackendClosed, match="away"):
+            await client.backend.snapshot()
+        client.backend.break_line()  # there is none
+        await trio.sleep(10)
+        assert client.news() == [FOUND]
+        await client.perform(HangUp(leg="b"))
+    assert switch.scripts == ["api uuid_kill b NORMAL_CLEARING"]
+
+
+async def test_the_line_can_be_broken_from_here(switch: FakeSwitch) -> None:
+    async with opened(FreeSwitch(name="east")) as client:
+        assert client.news() == [SwitchFound(switch="east")]
+        client.backend.break_line()
+        await wait_all_tasks_blocked()
+        lost = SwitchLost(switch="east", reason="the line was cut")
+        assert client.news() == [lost]
+        await trio.sleep(1)
+        assert client.news() == [SwitchFound(switch="east")]
+
+
+async def test_after_the_end_there_is_nothing(switch: FakeSwitch) -> None:
+    async with opened() as client:
+        pass
+    with pytest.raises(BackendClosed, match="closed"):
+        await client.backend.perform(HangUp(leg="a"))
+    with pytest.raises(BackendClosed, match="away"):
+        await client.backend.snapshot()
+    assert [happened async for happened in client.backend.events()] == []
+
+
+# ------------------------------------------------------------------ overflow
+
+
+async def test_when_nobody_takes_events_they_are_dropped_and_told_anew(
+    switch: FakeSwitch,
+) -> None:
+    switch.legs = {"a": alice()}
+    async with open_freeswitch(FreeSwitch(event_buffer=5)) as backend:
+        await wait_all_tasks_blocked()
+        with capture_logs() as logs:
+            for number in range(10):
+                await switch.tell(created(f"new-{number}"))
+            await switch.tell(hung_up("a"))
+        assert backend.dropped == 9  # three facts were in it already
+        assert [entry["log_level"] for entry in logs] == ["error"]
+        assert switch.said[-1] == "api uuid_dump a json"
+        switch.legs = {"new-1": alice(), "new-9": alice()}
+        await backend.perform(HangUp(leg="new-9"))  # commands go on meanwhile
+        await trio.sleep(10)
+        assert switch.scripts == ["api uuid_kill new-9 NORMAL_CLEARING"]
+        client = Client(backend, [])
+        async with trio.open_nursery() as taking:
+            taking.start_soon(take, client)
+            await wait_all_tasks_blocked()
+            assert client.news()[-1] == LegCreated(leg="new-1", number="1001")
+            await trio.sleep(1)
+            assert client.news() == [
+                LegHungUp(leg="a", cause=LOST_TRACK),
+                LegHungUp(leg="new-0", cause=LOST_TRACK),
+                LegCreated(leg="new-1", number="1001", account="acme"),
+                LegAnswered(leg="new-1"),
+                LegCreated(leg="new-9", number="1001", account="acme"),
+                LegAnswered(leg="new-9"),
+                FOUND,
+            ]
+            await switch.tell(hung_up("new-9"))
+            assert client.news() == [LegHungUp(leg="new-9")]
+            taking.cancel_scope.cancel()
+
+
+async def test_more_legs_than_the_buffer_holds(switch: FakeSwitch) -> None:
+    """Who opens a backend can't take its events before it is open."""
+    switch.legs = {f"leg-{number}": alice() for number in range(10)}
+    switch.happens["api uuid_dump leg-9"] = b"".join(created(f"new-{n}") for n in range(5))
+    async with opened(FreeSwitch(event_buffer=3)) as client:
+        assert sum(isinstance(one, LegAnswered) for one in client.news()) == 10
+        assert client.backend.dropped == 5 - 3 + 3  # and with the first, those that were held
+        await trio.sleep(2)
+        assert client.news()[-1] == FOUND
+
+
+# ------------------------------------------------------------- several, and TLS
+
+
+async def test_several_at_once(network: Network, nursery: trio.Nursery) -> None:
+    hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    switches = [add_switch(network, nursery, host) for host in hosts]
+    settings = [FreeSwitch(host=host, name=host[-1]) for host in hosts]
+    async with opened(settings[0]) as one, opened(settings[1]) as two, opened(settings[2]) as three:
+        for client in (one, two, three):
+            client.news()
+        await switches[1].close()
+        await switches[2].tell(created("a"))
+        await one.perform(HangUp(leg="b"))
+        assert one.news() == []
+        (lost,) = two.news()
+        assert isinstance(lost, SwitchLost)
+        assert lost.switch == "2"
+        assert three.news() == [LegCreated(leg="a", number="1001")]
+        assert [client.backend.is_up for client in (one, two, three)] == [True, False, True]
+    assert [len(switch.scripts) for switch in switches] == [1, 0, 0]
+    nursery.cancel_scope.cancel()
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def showing(authority: trustme.CA, host: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def far_away(tls: ssl.SSLContext) -> FreeSwitch:
+    return FreeSwitch(host="pbx.example", password=SECRET, tls=tls)
+
+
+@pytest.fixture
+def remote(network: Network, nursery: trio.Nursery) -> Iterator[FakeSwitch]:
+    switch = add_switch(network, nursery, "pbx.example")
+    switch.password = SECRET
+    yield switch
+    nursery.cancel_scope.cancel()
+
+
+async def test_over_tls(remote: FakeSwitch, authority: trustme.CA) -> None:
+    remote.tls = showing(authority, "pbx.example")
+    async with opened(far_away(trusting(authority))) as client:
+        await remote.tell(created("a"))
+        assert client.news() == [FOUND, LegCreated(leg="a", number="1001")]
+        await remote.close()
+        await trio.sleep(1)
+        assert client.backend.is_up
+
+
+@pytest.mark.parametrize(
+    ("host", "ours", "why"),
+    [("pbx.example", False, "unable to get local issuer"), ("other.example", True, "mismatch")],
+)
+async def test_a_certificate_that_is_not_trusted(
+    remote: FakeSwitch, authority: trustme.CA, host: str, ours: bool, why: str
+) -> None:
+    remote.tls = showing(authority if ours else trustme.CA(), host)
+    with pytest.raises(Rejected, match=f"is not trusted: .*{why}"):
+        async with opened(far_away(trusting(authority))):
+            raise AssertionError("let in")
+    assert remote.said == []  # and the password was not said
+    assert len(remote.tried_s) == 1
+
+
+async def test_a_switch_that_does_not_speak_tls_is_tried_again(
+    remote: FakeSwitch, authority: trustme.CA
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(secure_after, remote, showing(authority, "pbx.example"), 3)
+        async with opened(far_away(trusting(authority))) as client:
+            assert client.news() == [FOUND]
+    assert len(remote.tried_s) > 2
+
+
+async def secure_after(switch: FakeSwitch, tls: ssl.SSLContext, delay_s: float) -> None:
+    await trio.sleep(delay_s)
+    assert not any(SECRET in line for line in switch.said)
+    switch.tls = tls
