@@ -67,13 +67,16 @@ def emulate(
     """
     host, port = read_address(listen)
     emulator, people = prepare(scenario, password=password, seed=seed)
+    ended: BaseException | None = None
     try:
         trio.run(_serve, emulator, people, host, port)
     except* OSError as errors:
         why = errors.exceptions[0]
-        raise InputError(f"can't listen: {why}", where=listen, mend="name another") from why
+        ended = InputError(f"can't listen: {why}", where=listen, mend="name another address")
     except* KeyboardInterrupt:
-        raise KeyboardInterrupt from None
+        ended = KeyboardInterrupt()
+    if ended is not None:
+        raise ended
     return 0
 
 

@@ -78,7 +78,7 @@ def test_simulate_one_file(say: Say) -> None:
     told = say("simulate", COMPLETE)
     assert told.status == 0
     assert "ok  complete  transferred  idle → holding → dialing → consulting" in told.out
-    assert told.out.endswith("1 runs, 1 ok, 0 failed\n")
+    assert told.out.endswith("1 run, 1 ok, 0 failed\n")
     assert told.err == ""
 
 
@@ -130,7 +130,7 @@ def test_an_expectation_that_fails_is_status_1(say: Say, tmp_path: Path) -> None
     assert told.status == 1
     assert "FAILED  too-much" in told.out
     assert "too-much (seed 0): the outcome is reconnected, expected taken_back\n" in told.out
-    assert told.out.endswith("1 runs, 0 ok, 1 failed\n")
+    assert told.out.endswith("1 run, 0 ok, 1 failed\n")
     document = say("simulate", tmp_path, BUSY, "--json", "--seed", "9").document
     assert document["ok"] is False
     assert document["seed"] == 9

@@ -21,6 +21,7 @@ from hookflash.commands import (
     CancelTimer,
     Command,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Join,
@@ -267,6 +268,7 @@ def test_several_transfers_are_told_apart() -> None:
 
 
 COMMANDS: tuple[tuple[Command, str], ...] = (
+    (Forget(legs=("a",)), "take the marks off"),
     (Split(first="a", second="b"), "part alice and bob"),
     (Park(leg="b"), "park bob"),
     (HoldWithMusic(leg="b", music="m"), "play music to bob"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -24,7 +25,7 @@ import trio
 from hookflash.backends.base import Backend
 from hookflash.commands import CancelTimer, Command, SetTimer
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Line, Switchboard, numbered_ids
+from hookflash.engine.switchboard import Account, Line, Switchboard
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
     CommandFailed,
@@ -165,10 +166,12 @@ class Follower:
 class Engine:
     """Calls and transfers in flight on one backend. Open it with `open_engine`."""
 
-    def __init__(self, backend: Backend, switchboard: Switchboard) -> None:
+    def __init__(
+        self, backend: Backend, switchboard: Switchboard, new_id: Callable[[], str]
+    ) -> None:
         self.switchboard = switchboard
         self._backend = backend
-        self._new_id = numbered_ids("request")
+        self._new_id = new_id
         self._send, self._receive = trio.open_memory_channel[_Ask | Event](math.inf)
         self._handles: dict[str, TransferHandle] = {}
         self._followers: dict[Follower, None] = {}
@@ -402,6 +405,10 @@ class Engine:
             await self._send.send(TimerFired(timer=timer))
 
 
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
 @asynccontextmanager
 async def open_engine(
     backend: Backend,
@@ -417,17 +424,19 @@ async def open_engine(
         backend: the way to a switch.
         account: feature codes and policy, for legs whose account is not in `accounts`.
         accounts: feature codes and policy of each account, by name.
-        new_id: makes transfers' ids; numbers by default.
+        new_id: makes transfers' ids; random by default, so that those of a controller that has
+            died are not used again.
         target_leg: makes the id of the target's leg from the transfer's id.
 
     Yields:
         The engine, at work until the block is left. Leaving it ends no call: what the engine
         was about to do is the switch's own safety net to finish.
     """
+    new_id = new_id or _new_id
     switchboard = Switchboard(
         account=account, accounts=accounts, new_id=new_id, target_leg=target_leg
     )
-    engine = Engine(backend, switchboard)
+    engine = Engine(backend, switchboard, new_id)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(engine.run)
         yield engine

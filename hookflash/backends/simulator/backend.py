@@ -1,7 +1,6 @@
 """The simulator as a backend: a world that keeps time with trio's clock.
 
-The world itself knows no trio. Here a task lets it catch up with the clock, and sleeps until the
-next thing in it is due; under trio's `MockClock` with autojump that takes no time at all.
+`clock` keeps its time; here its two doors are made into those of a `Backend`.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from contextlib import asynccontextmanager
 import trio
 
 from hookflash.backends.base import LegSnapshot, tell
+from hookflash.backends.simulator.clock import WorldClock
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 from hookflash.events import CallEvent, LegId, SwitchFound
-
-_ROUNDING_S = 1e-6
-"""By how much two clocks that count in floats may disagree."""
 
 
 class SimulatedBackend:
@@ -33,9 +30,8 @@ class SimulatedBackend:
     def __init__(self, world: World) -> None:
         """Take over a world: its events come out of `events` from now on."""
         self.world = world
-        self._began_s = trio.current_time() - world.now_s
+        self._clock = WorldClock(world)
         self._send, self._receive = trio.open_memory_channel[CallEvent](math.inf)
-        self._nudged = trio.Event()
         self._closed = False
         for event in tell(world.snapshot()):
             self._send.send_nowait(event)
@@ -52,7 +48,7 @@ class SimulatedBackend:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the simulator is closed")
-        self._catch_up()
+        self._clock.catch_up()
         self.world.perform(command)
         self.nudge()
 
@@ -65,7 +61,7 @@ class SimulatedBackend:
 
     async def call(self, caller: str, callee: str) -> tuple[LegId, LegId]:
         """Have one number call another, and wait until they talk."""
-        self._catch_up()
+        self._clock.catch_up()
         legs = self.world.call(caller, callee)
         self.nudge()
         while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
@@ -77,30 +73,17 @@ class SimulatedBackend:
 
     def nudge(self) -> None:
         """Look again: something new may be due."""
-        self._nudged.set()
+        self._clock.nudge()
 
     def close(self) -> None:
         """End the world. Its events end, and commands raise `BackendClosed`."""
         self._closed = True
         self._send.close()
-        self.nudge()
+        self._clock.stop()
 
     async def run(self) -> None:
         """Keep the world up with the clock, until it is closed. For `open_simulator`."""
-        while not self._closed:
-            self._nudged = trio.Event()
-            self._catch_up()
-            due_s = self.world.next_s
-            wakes = math.inf if due_s is None else self._began_s + due_s
-            with trio.move_on_at(wakes):
-                await self._nudged.wait()
-
-    def _catch_up(self) -> None:
-        now_s = max(self.world.now_s, trio.current_time() - self._began_s)
-        due_s = self.world.next_s
-        if due_s is not None and 0 < due_s - now_s < _ROUNDING_S:
-            now_s = due_s  # we were woken for it: sums of floats fall a little short
-        self.world.run(until_s=now_s)
+        await self._clock.run()
 
 
 @asynccontextmanager

@@ -134,7 +134,7 @@ class Dialect:
     def _dial(self, command: Dial) -> str:
         asking = self._switch.find(command.on_behalf_of)
         limit_s = max(1, math.ceil(command.ring_timeout_s))  # FreeSWITCH counts whole seconds
-        marks = _marks(command.transfer, "target", "")
+        marks = _marks(command.transfer, "target" if command.transfer else "", "")
         variables = {**_DIALLED, **marks, "originate_timeout": str(limit_s)}
         if command.rescue is not None:
             variables["execute_on_answer"] = f"intercept {command.rescue}"

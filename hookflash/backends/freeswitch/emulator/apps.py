@@ -228,7 +228,10 @@ class Applications:
         """Whom a `bridge` called has answered: to the bridge, then."""
         caller, doing.called_for = doing.called_for, None
         if caller is not None:
-            self._after(0.0, lambda: self.join(caller, called.id) and None)
+            self._after(0.0, partial(self._join_both, caller, called.id))
+
+    def _join_both(self, caller: LegId, called: LegId) -> None:
+        self.join(caller, called)
 
     def join(self, first: LegId, second: LegId) -> str:
         """Join two legs (`uuid_bridge`)."""
