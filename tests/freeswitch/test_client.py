@@ -59,11 +59,6 @@ SECRET = "s3cret-0f-the-switch"  # noqa: S105 - of a switch in this file
 DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20)
 
 
-@pytest.fixture(autouse=True)
-def clock(autojump_clock: MockClock) -> MockClock:
-    return autojump_clock
-
-
 def alice(**more: object) -> dict[str, Any]:
     return {
         "Answer-State": "answered",
@@ -270,7 +265,9 @@ FOUND = SwitchFound()
 # ------------------------------------------------------------ being let in
 
 
-async def test_it_says_the_password_subscribes_and_asks_what_lives(switch: FakeSwitch) -> None:
+async def test_it_says_the_password_subscribes_and_asks_what_lives(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         assert client.news() == [FOUND]
         assert client.backend.is_up
@@ -282,7 +279,9 @@ async def test_it_says_the_password_subscribes_and_asks_what_lives(switch: FakeS
     assert not client.backend.is_up
 
 
-async def test_a_wrong_password_is_told_at_once_and_never_shown(switch: FakeSwitch) -> None:
+async def test_a_wrong_password_is_told_at_once_and_never_shown(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     with capture_logs() as logs, pytest.raises(Rejected, match="-ERR invalid") as rejected:
         async with opened(FreeSwitch(password=SECRET)):
             raise AssertionError("let in")
@@ -291,7 +290,7 @@ async def test_a_wrong_password_is_told_at_once_and_never_shown(switch: FakeSwit
     assert len(switch.tried_s) == 1  # trying again is vain
 
 
-async def test_the_access_list_rejects(switch: FakeSwitch) -> None:
+async def test_the_access_list_rejects(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.greeting = (
         b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
     )
@@ -301,7 +300,9 @@ async def test_the_access_list_rejects(switch: FakeSwitch) -> None:
     assert len(switch.tried_s) == 1
 
 
-async def test_a_password_that_is_changed_ends_it_at_the_next_line(switch: FakeSwitch) -> None:
+async def test_a_password_that_is_changed_ends_it_at_the_next_line(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     with pytest.raises(Rejected, match="refuses us"):
         async with opened():
             switch.password = "another"  # noqa: S105 - of a switch in this file
@@ -309,7 +310,9 @@ async def test_a_password_that_is_changed_ends_it_at_the_next_line(switch: FakeS
             await trio.sleep(60)
 
 
-async def test_a_switch_that_tells_nothing_is_tried_again(switch: FakeSwitch) -> None:
+async def test_a_switch_that_tells_nothing_is_tried_again(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["event json"] = "-ERR no keywords supplied"
     with trio.move_on_after(5) as patience:
         async with opened():
@@ -318,7 +321,7 @@ async def test_a_switch_that_tells_nothing_is_tried_again(switch: FakeSwitch) ->
     assert len(switch.tried_s) > 2
 
 
-async def test_the_password_is_never_shown(switch: FakeSwitch) -> None:
+async def test_the_password_is_never_shown(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.password = SECRET
     settings = FreeSwitch(password=SECRET)
     with capture_logs() as logs:
@@ -359,6 +362,7 @@ def test_a_password_with_a_control_character_is_refused(password: str) -> None:
 
 
 async def test_commands_go_in_order_each_after_the_answer_to_the_one_before(
+    autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
     async with opened() as client:
@@ -376,7 +380,9 @@ async def test_commands_go_in_order_each_after_the_answer_to_the_one_before(
     ]
 
 
-async def test_the_first_refusal_ends_the_script(switch: FakeSwitch) -> None:
+async def test_the_first_refusal_ends_the_script(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["api uuid_setvar_multi b"] = "-ERR No such channel!\n"
     join = Join(first="a", second="b", afterwards=Afterwards.PARK)
     async with opened() as client:
@@ -386,7 +392,7 @@ async def test_the_first_refusal_ends_the_script(switch: FakeSwitch) -> None:
     assert [line.split()[1] for line in switch.scripts] == ["uuid_setvar_multi"] * 2
 
 
-async def test_a_misuse_is_a_refusal_too(switch: FakeSwitch) -> None:
+async def test_a_misuse_is_a_refusal_too(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.replies["api uuid_transfer"] = "-USAGE: <uuid> …\n"
     async with opened() as client:
         client.news()
@@ -394,7 +400,7 @@ async def test_a_misuse_is_a_refusal_too(switch: FakeSwitch) -> None:
     assert news == [CommandFailed(command=Park(leg="a"), reason="-USAGE: <uuid> …")]
 
 
-async def test_optional_lines_may_fail(switch: FakeSwitch) -> None:
+async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.replies = {"api uuid_break": "-ERR\n", "api uuid_setvar_multi": "-ERR gone\n"}
     async with opened() as client:
         client.news()
@@ -403,7 +409,9 @@ async def test_optional_lines_may_fail(switch: FakeSwitch) -> None:
     assert len(switch.scripts) == 4
 
 
-async def test_a_hang_up_of_nobody_is_a_hang_up(switch: FakeSwitch) -> None:
+async def test_a_hang_up_of_nobody_is_a_hang_up(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["api uuid_kill"] = "-ERR No such channel!\n"
     async with opened() as client:
         client.news()
@@ -411,7 +419,9 @@ async def test_a_hang_up_of_nobody_is_a_hang_up(switch: FakeSwitch) -> None:
     assert news == [LegHungUp(leg="ghost", cause="INVALID_CALL_REFERENCE")]
 
 
-async def test_a_release_is_told_by_its_answer(switch: FakeSwitch) -> None:
+async def test_a_release_is_told_by_its_answer(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         client.news()
         news = await client.perform(Release(first="a", second="b"))
@@ -422,7 +432,9 @@ async def test_a_release_is_told_by_its_answer(switch: FakeSwitch) -> None:
     assert news == [CommandFailed(command=release, reason="-ERR No such channel!")]
 
 
-async def test_a_dial_goes_as_a_job_with_the_callers_number(switch: FakeSwitch) -> None:
+async def test_a_dial_goes_as_a_job_with_the_callers_number(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         await switch.tell(created("a", "1001"))
         client.news()
@@ -436,7 +448,9 @@ async def test_a_dial_goes_as_a_job_with_the_callers_number(switch: FakeSwitch) 
     assert shown == [True, True, False]  # who has left is forgotten
 
 
-async def test_a_dial_that_is_refused_is_a_leg_that_ended(switch: FakeSwitch) -> None:
+async def test_a_dial_that_is_refused_is_a_leg_that_ended(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["bgapi"] = "-ERR no threads"
     async with opened() as client:
         client.news()
@@ -449,7 +463,9 @@ async def test_a_dial_that_is_refused_is_a_leg_that_ended(switch: FakeSwitch) ->
 
 
 @pytest.mark.parametrize("leg", ["a\n\napi system ls", "${system(ls)}", "a b", ""])
-async def test_what_is_not_allowed_is_never_sent(switch: FakeSwitch, leg: str) -> None:
+async def test_what_is_not_allowed_is_never_sent(
+    autojump_clock: MockClock, switch: FakeSwitch, leg: str
+) -> None:
     async with opened() as client:
         client.news()
         with capture_logs() as logs:
@@ -463,7 +479,7 @@ async def test_what_is_not_allowed_is_never_sent(switch: FakeSwitch, leg: str) -
 # ------------------------------------------------------------- what lives
 
 
-async def test_the_snapshot_says_what_lives(switch: FakeSwitch) -> None:
+async def test_the_snapshot_says_what_lives(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.legs = {
         "a": alice(variable_signal_bond="b"),
         "b": bob(
@@ -496,9 +512,7 @@ async def test_the_snapshot_says_what_lives(switch: FakeSwitch) -> None:
         role="transferee",
         kind="attended",
     )
-    assert c == LegSnapshot(
-        leg="c", number="1001", direction=inbound, answered=True, parked=True
-    )
+    assert c == LegSnapshot(leg="c", number="1001", direction=inbound, answered=True, parked=True)
     assert d == LegSnapshot(leg="d", number="1001", direction=inbound, account="acme")
     assert "of ours" not in str(switch.said)
     assert client.news() == [
@@ -515,7 +529,9 @@ async def test_the_snapshot_says_what_lives(switch: FakeSwitch) -> None:
     ]
 
 
-async def test_a_mark_counts_only_on_the_leg_that_it_names(switch: FakeSwitch) -> None:
+async def test_a_mark_counts_only_on_the_leg_that_it_names(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     mark = {"variable_hookflash_transfer": "x1", "variable_hookflash_role": "target:t"}
     switch.legs = {"t": bob(**mark), "far-side": alice(**mark)}
     async with opened() as client:
@@ -524,7 +540,9 @@ async def test_a_mark_counts_only_on_the_leg_that_it_names(switch: FakeSwitch) -
     assert (far_side.role, far_side.transfer) == ("", "")
 
 
-async def test_what_happens_during_the_look_is_told_after_it(switch: FakeSwitch) -> None:
+async def test_what_happens_during_the_look_is_told_after_it(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     """A leg that ends after it was seen, and before all were: its end stays its last fact."""
     switch.legs = {"a": alice(), "b": alice()}
     switch.happens["api uuid_dump a"] = hung_up("a") + created("c")
@@ -539,7 +557,9 @@ async def test_what_happens_during_the_look_is_told_after_it(switch: FakeSwitch)
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR\n", "[]", '{"rows": [{}]}', "{", "\x00"])
-async def test_a_snapshot_that_cannot_be_read(switch: FakeSwitch, answer: str) -> None:
+async def test_a_snapshot_that_cannot_be_read(
+    autojump_clock: MockClock, switch: FakeSwitch, answer: str
+) -> None:
     async with opened() as client:
         switch.replies["api show"] = answer
         with pytest.raises(BackendClosed, match="can't be read"):
@@ -548,6 +568,7 @@ async def test_a_snapshot_that_cannot_be_read(switch: FakeSwitch, answer: str) -
 
 
 async def test_a_switch_of_which_nothing_can_be_learned_is_tried_again(
+    autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
     switch.replies["api show"] = "-ERR\n"
@@ -567,7 +588,9 @@ async def mend_after(switch: FakeSwitch, delay_s: float) -> None:
 # ------------------------------------------------------------- losing the line
 
 
-async def test_a_line_that_is_lost_comes_back(switch: FakeSwitch) -> None:
+async def test_a_line_that_is_lost_comes_back(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.legs = {"a": alice(), "b": alice()}
     async with opened() as client:
         client.news()
@@ -586,7 +609,9 @@ async def test_a_line_that_is_lost_comes_back(switch: FakeSwitch) -> None:
         assert client.backend.reconnects == 1
 
 
-async def test_it_comes_back_with_back_off_and_for_ever(switch: FakeSwitch) -> None:
+async def test_it_comes_back_with_back_off_and_for_ever(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         switch.refusals = 40
         await switch.close()
@@ -602,7 +627,7 @@ async def test_it_comes_back_with_back_off_and_for_ever(switch: FakeSwitch) -> N
 
 @pytest.mark.parametrize("where", ["auth", "event", "api show"])
 async def test_a_line_that_dies_young_is_not_tried_at_once(
-    switch: FakeSwitch, where: str
+    autojump_clock: MockClock, switch: FakeSwitch, where: str
 ) -> None:
     switch.closes_at = where
     async with trio.open_nursery() as nursery:
@@ -613,7 +638,9 @@ async def test_a_line_that_dies_young_is_not_tried_at_once(
     assert 8 < len(switch.tried_s) < 18
 
 
-async def test_a_line_that_lived_long_is_tried_soon(switch: FakeSwitch) -> None:
+async def test_a_line_that_lived_long_is_tried_soon(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         for _ in range(10):
             await trio.sleep(60)
@@ -623,7 +650,7 @@ async def test_a_line_that_lived_long_is_tried_soon(switch: FakeSwitch) -> None:
         assert client.backend.reconnects == 10
 
 
-async def test_the_switch_says_goodbye(switch: FakeSwitch) -> None:
+async def test_the_switch_says_goodbye(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     async with opened() as client:
         client.news()
         body = b"Disconnected, goodbye.\nSee you at ClueCon!\n"
@@ -644,7 +671,9 @@ async def test_the_switch_says_goodbye(switch: FakeSwitch) -> None:
         b"\xff" * 70_000,
     ],
 )
-async def test_garbage_ends_the_line(switch: FakeSwitch, garbage: bytes) -> None:
+async def test_garbage_ends_the_line(
+    autojump_clock: MockClock, switch: FakeSwitch, garbage: bytes
+) -> None:
     async with opened() as client:
         client.news()
         await switch.send(garbage)
@@ -655,7 +684,9 @@ async def test_garbage_ends_the_line(switch: FakeSwitch, garbage: bytes) -> None
         assert client.news() == [FOUND]
 
 
-async def test_what_means_nothing_does_not_matter(switch: FakeSwitch) -> None:
+async def test_what_means_nothing_does_not_matter(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         client.news()
         await switch.send(b"Content-Type: api/response\nContent-Length: 2\n\nhi")  # nobody asked
@@ -666,7 +697,9 @@ async def test_what_means_nothing_does_not_matter(switch: FakeSwitch) -> None:
         assert await client.backend.snapshot() == ()
 
 
-async def test_an_answer_that_never_comes_ends_the_line(switch: FakeSwitch) -> None:
+async def test_an_answer_that_never_comes_ends_the_line(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["api uuid_kill"] = None
     async with opened(FreeSwitch(reply_timeout_s=7)) as client:
         assert await client.perform(HangUp(leg="a"), HangUp(leg="b")) == [FOUND]
@@ -679,7 +712,9 @@ async def test_an_answer_that_never_comes_ends_the_line(switch: FakeSwitch) -> N
     assert switch.scripts == ["api uuid_kill a NORMAL_CLEARING"]
 
 
-async def test_a_switch_that_never_greets_is_tried_again(switch: FakeSwitch) -> None:
+async def test_a_switch_that_never_greets_is_tried_again(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.replies["auth"] = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mend_after, switch, 15)
@@ -689,7 +724,7 @@ async def test_a_switch_that_never_greets_is_tried_again(switch: FakeSwitch) -> 
 
 
 async def test_a_connection_that_is_never_made_is_given_up(
-    switch: FakeSwitch, network: Network, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, switch: FakeSwitch, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(host: str, port: int) -> trio.abc.Stream:
         monkeypatch.setattr(trio, "open_tcp_stream", network.connect)
@@ -703,6 +738,7 @@ async def test_a_connection_that_is_never_made_is_given_up(
 
 
 async def test_whoever_waits_for_an_answer_is_told_that_the_line_died(
+    autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
     async with opened() as client, trio.open_nursery() as nursery:
@@ -718,6 +754,7 @@ async def test_whoever_waits_for_an_answer_is_told_that_the_line_died(
 
 
 async def test_whoever_waits_for_an_answer_is_told_that_the_backend_closes(
+    autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
     why: list[str] = []
@@ -737,7 +774,9 @@ async def ask(backend: FreeSwitchBackend, why: list[str]) -> None:
         why.append(str(closed))
 
 
-async def test_who_stops_waiting_does_not_mix_up_the_answers(switch: FakeSwitch) -> None:
+async def test_who_stops_waiting_does_not_mix_up_the_answers(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     switch.legs = {"a": alice()}
     async with opened() as client:
         with trio.CancelScope() as impatient:
@@ -754,7 +793,9 @@ async def test_who_stops_waiting_does_not_mix_up_the_answers(switch: FakeSwitch)
         assert [leg.leg for leg in await client.backend.snapshot()] == ["a"]
 
 
-async def test_who_stops_in_the_midst_of_a_command_ends_the_line(switch: FakeSwitch) -> None:
+async def test_who_stops_in_the_midst_of_a_command_ends_the_line(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     """Half a command on the line would be the beginning of the next."""
     switch.lockstep = True
     async with opened() as client:
@@ -774,7 +815,9 @@ async def test_who_stops_in_the_midst_of_a_command_ends_the_line(switch: FakeSwi
                 nursery.cancel_scope.cancel()
 
 
-async def test_commands_are_dropped_while_the_line_is_down(switch: FakeSwitch) -> None:
+async def test_commands_are_dropped_while_the_line_is_down(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         switch.refusals = 3
         await switch.close()
@@ -789,7 +832,9 @@ async def test_commands_are_dropped_while_the_line_is_down(switch: FakeSwitch) -
     assert switch.scripts == ["api uuid_kill b NORMAL_CLEARING"]
 
 
-async def test_the_line_can_be_broken_from_here(switch: FakeSwitch) -> None:
+async def test_the_line_can_be_broken_from_here(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened(FreeSwitch(name="east")) as client:
         assert client.news() == [SwitchFound(switch="east")]
         client.backend.break_line()
@@ -800,7 +845,9 @@ async def test_the_line_can_be_broken_from_here(switch: FakeSwitch) -> None:
         assert client.news() == [SwitchFound(switch="east")]
 
 
-async def test_after_the_end_there_is_nothing(switch: FakeSwitch) -> None:
+async def test_after_the_end_there_is_nothing(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     async with opened() as client:
         pass
     with pytest.raises(BackendClosed, match="closed"):
@@ -814,6 +861,7 @@ async def test_after_the_end_there_is_nothing(switch: FakeSwitch) -> None:
 
 
 async def test_when_nobody_takes_events_they_are_dropped_and_told_anew(
+    autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
     switch.legs = {"a": alice()}
@@ -850,7 +898,9 @@ async def test_when_nobody_takes_events_they_are_dropped_and_told_anew(
             taking.cancel_scope.cancel()
 
 
-async def test_more_legs_than_the_buffer_holds(switch: FakeSwitch) -> None:
+async def test_more_legs_than_the_buffer_holds(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
     """Who opens a backend can't take its events before it is open."""
     switch.legs = {f"leg-{number}": alice() for number in range(10)}
     switch.happens["api uuid_dump leg-9"] = b"".join(created(f"new-{n}") for n in range(5))
@@ -864,7 +914,9 @@ async def test_more_legs_than_the_buffer_holds(switch: FakeSwitch) -> None:
 # ------------------------------------------------------------- several, and TLS
 
 
-async def test_several_at_once(network: Network, nursery: trio.Nursery) -> None:
+async def test_several_at_once(
+    autojump_clock: MockClock, network: Network, nursery: trio.Nursery
+) -> None:
     hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
     switches = [add_switch(network, nursery, host) for host in hosts]
     settings = [FreeSwitch(host=host, name=host[-1]) for host in hosts]
@@ -913,7 +965,9 @@ def remote(network: Network, nursery: trio.Nursery) -> Iterator[FakeSwitch]:
     nursery.cancel_scope.cancel()
 
 
-async def test_over_tls(remote: FakeSwitch, authority: trustme.CA) -> None:
+async def test_over_tls(
+    autojump_clock: MockClock, remote: FakeSwitch, authority: trustme.CA
+) -> None:
     remote.tls = showing(authority, "pbx.example")
     async with opened(far_away(trusting(authority))) as client:
         await remote.tell(created("a"))
@@ -928,7 +982,12 @@ async def test_over_tls(remote: FakeSwitch, authority: trustme.CA) -> None:
     [("pbx.example", False, "unable to get local issuer"), ("other.example", True, "mismatch")],
 )
 async def test_a_certificate_that_is_not_trusted(
-    remote: FakeSwitch, authority: trustme.CA, host: str, ours: bool, why: str
+    autojump_clock: MockClock,
+    remote: FakeSwitch,
+    authority: trustme.CA,
+    host: str,
+    ours: bool,
+    why: str,
 ) -> None:
     remote.tls = showing(authority if ours else trustme.CA(), host)
     with pytest.raises(Rejected, match=f"is not trusted: .*{why}"):
@@ -939,7 +998,7 @@ async def test_a_certificate_that_is_not_trusted(
 
 
 async def test_a_switch_that_does_not_speak_tls_is_tried_again(
-    remote: FakeSwitch, authority: trustme.CA
+    autojump_clock: MockClock, remote: FakeSwitch, authority: trustme.CA
 ) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(secure_after, remote, showing(authority, "pbx.example"), 3)

@@ -172,5 +172,6 @@ class _Connection:
                 await self._stream.send_all(data)
             elif session.is_over:
                 self._scope.cancel()
+                return
             else:
                 await self._output.wait()
