@@ -140,7 +140,7 @@ async def main():
     async with Inbound("127.0.0.1", int(sys.argv[1]), "ClueCon") as client:
         one = await Channel.create(client, "user/2600")
         await one.wait(ChannelState.EXECUTE, timeout=10)
-        other = await Channel.create(client, "user/1003")
+        other = await Channel.create(client, "user/2610")
         await other.wait(ChannelState.EXECUTE, timeout=10)
         answers.append((await one.bridge(other)).body.strip())
         await one.wait("CHANNEL_BRIDGE", timeout=10)
@@ -173,6 +173,7 @@ async def run(python: str, script: str) -> dict[str, Any]:
     """Let a client do its transfer, with people who leave when their part is over."""
     world = World()
     world.add_phone("2600", Answers(after_s=0.2), "carol")
+    world.add_phone("2610", Answers(after_s=0.2), "dora")
     emulator = Emulator(world=world)
     calls: list[str] = []
 

@@ -32,6 +32,8 @@ from hookflash.events import (
     PairFact,
     SoundStarted,
     SoundStopped,
+    SwitchFound,
+    SwitchLost,
 )
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -62,7 +64,7 @@ def told(chunks: list[bytes], inbound: Inbound | None = None) -> list[CallEvent]
 def legs_of(fact: CallEvent) -> tuple[str, ...]:
     if isinstance(fact, PairFact):
         return fact.first, fact.second
-    assert not isinstance(fact, CommandFailed)
+    assert not isinstance(fact, CommandFailed | SwitchLost | SwitchFound)
     return (fact.leg,)
 
 

@@ -60,12 +60,16 @@ def test_split_marks_both_and_parks_both() -> None:
     script = Outbound().script(Split(first="a", second="b", transfer="x1", kind="attended"))
     assert script == Script(
         lines=(
-            ("uuid_setvar_multi a playback_terminators=none;park_timeout=1860;"
-            "playback_timeout_sec=1860;"
-            "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended"),
-            ("uuid_setvar_multi b playback_terminators=none;park_timeout=1860;"
-            "playback_timeout_sec=1860;"
-            "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"),
+            (
+                "uuid_setvar_multi a playback_terminators=none;park_timeout=1860;"
+                "playback_timeout_sec=1860;"
+                "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended"
+            ),
+            (
+                "uuid_setvar_multi b playback_terminators=none;park_timeout=1860;"
+                "playback_timeout_sec=1860;"
+                "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"
+            ),
             "uuid_transfer a -both park inline",
         )
     )
@@ -96,12 +100,14 @@ def test_dial_goes_as_a_job_and_parks_the_target() -> None:
     script = Outbound().script(DIAL)
     assert script.job
     assert script.lines == (
-        ("originate {origination_uuid=t,origination_caller_id_number=0,"
-        "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
-        "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
-        "loopback_bowout=false,loopback_bowout_on_execute=false,"
-        "media_mix_inbound_outbound_codecs=true,"
-        "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"),
+        (
+            "originate {origination_uuid=t,origination_caller_id_number=0,"
+            "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
+            "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
+            "loopback_bowout=false,loopback_bowout_on_execute=false,"
+            "media_mix_inbound_outbound_codecs=true,"
+            "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
+        ),
     )
 
 
@@ -327,7 +333,8 @@ LEGS: dict[str, Place] = {
     "forget.legs": lambda text: Forget(legs=("a", text)),
     "hang_up.leg": lambda text: HangUp(leg=text),
 }
-PLACES: dict[str, Place] = LEGS | {
+PLACES: dict[str, Place] = {
+    **LEGS,
     "split.kind": lambda text: Split(first="a", second="b", kind=text),
     "dial.target": lambda text: attrs.evolve(DIAL, target=text),
     "hang_up.cause": lambda text: HangUp(leg="a", cause=text),
