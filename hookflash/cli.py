@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hookflash.backends.simulator.faults import Faults, parse_faults
+from hookflash.cli_emulate import emulate
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.errors import HookflashError, InputError
@@ -64,6 +65,7 @@ app = App(
 )
 spec = App(name="spec", help="The transfer tables.")
 app.command(spec)
+app.command(emulate)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 Diagram = Annotated[

@@ -164,8 +164,9 @@ class Script:
 @asynccontextmanager
 async def open_script(address: str) -> AsyncGenerator[Script]:
     host, _, port = address.rpartition(":")
-    async with trio.open_nursery() as nursery:
-        script = Script(await trio.open_tcp_stream(host, int(port)))
+    stream = await trio.open_tcp_stream(host, int(port))
+    async with stream, trio.open_nursery() as nursery:
+        script = Script(stream)
         nursery.start_soon(script.read)
         assert await script.ask("auth ClueCon") == "+OK accepted"
         await script.ask(f"event plain {EVENTS}")
@@ -205,12 +206,13 @@ async def play(script: Script, story: tuple[str, ...], legs: tuple[str, str]) ->
 async def test_the_emulator_does_as_the_real_one(story: str) -> None:
     async with open_script(SWITCH) as real:
         phones = await Socket.open(PHONES)
-        await phones.api(
-            "originate {origination_caller_id_number=1370,origination_uuid=phone-1370}"
-            "sofia/internal/1371@127.0.0.1:5060 &park()"
-        )
-        expected = await play(real, STORIES[story], await real.legs("1370"))
-        await phones.api("uuid_kill phone-1370")
+        async with phones.stream:
+            await phones.api(
+                "originate {origination_caller_id_number=1370,origination_uuid=phone-1370}"
+                "sofia/internal/1371@127.0.0.1:5060 &park()"
+            )
+            expected = await play(real, STORIES[story], await real.legs("1370"))
+            await phones.api("uuid_kill phone-1370")
     async with open_emulator() as listening, open_script(f"127.0.0.1:{listening.port}") as own:
         legs = listening.emulator.call("1370", "1371")
         await own.legs("1370")

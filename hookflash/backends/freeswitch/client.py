@@ -292,10 +292,9 @@ class FreeSwitchBackend:
 
     # ------------------------------------------------------------------ Backend
 
-    async def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[CallEvent]:
         """What happens on the switch."""
-        async for event in self._taken:
-            yield event
+        return self._taken
 
     async def perform(self, command: SwitchCommand) -> None:
         """Send a command on its way. While the line is down it is dropped: see the module."""

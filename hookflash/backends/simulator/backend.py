@@ -38,10 +38,9 @@ class SimulatedBackend:
         self._send.send_nowait(SwitchFound())
         world.on_event = self._send.send_nowait
 
-    async def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[CallEvent]:
         """What happens in the world."""
-        async for event in self._receive:
-            yield event
+        return self._receive
 
     async def perform(self, command: SwitchCommand) -> None:
         """Send a command on its way."""

@@ -1,0 +1,198 @@
+"""The whole backend over TCP, without a switch: our client on our emulator, on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.emulator.emulator import Emulator
+from hookflash.backends.freeswitch.emulator.server import open_emulator
+from hookflash.engine.engine import open_engine
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import states_of
+from hookflash.events import LegId, LegProgressed, LegsJoined, TransferFound
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.testing import check_backend
+
+S = State
+DIALLED = [S.IDLE, S.HOLDING, S.DIALING]
+CONSULTED = [*DIALLED, S.CONSULTING]
+
+
+class Lab:
+    """A call on the emulated switch, and the people at its phones."""
+
+    answering, busy, never = "2600", "2602", "2601"
+    music = "tone_stream://%(500,500,300);loops=-1"
+
+    def __init__(self, backend: FreeSwitchBackend, emulator: Emulator) -> None:
+        self.backend = backend
+        self.emulator = emulator
+
+    async def call(self) -> tuple[LegId, LegId]:
+        legs = self.emulator.call("1001", "1002")
+        with trio.fail_after(10):
+            while not all(leg.peer for leg in await self.backend.snapshot()) or not any(
+                leg.leg == legs[0] for leg in await self.backend.snapshot()
+            ):
+                await trio.sleep(0.05)
+        return legs
+
+    async def hang_up(self, leg: LegId) -> None:
+        self.emulator.hang_up(leg)
+
+    async def press(self, leg: LegId, digit: str) -> None:
+        self.emulator.press(leg, digit)
+
+
+@asynccontextmanager
+async def open_lab() -> AsyncGenerator[Lab]:
+    async with open_emulator() as listening:
+        settings = FreeSwitch(host=listening.host, port=listening.port)
+        async with open_freeswitch(settings) as backend:
+            yield Lab(backend, listening.emulator)
+
+
+async def test_our_backend_on_our_emulator_keeps_every_promise(autojump_clock: MockClock) -> None:
+    await check_backend(open_lab)
+
+
+STORIES: dict[str, tuple[str, tuple[State, type, str] | None, Outcome, list[State]]] = {
+    "complete": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*CONSULTED, S.COMPLETING, S.IDLE],
+    ),
+    "partial": (
+        "2600",
+        (S.DIALING, LegProgressed, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*DIALLED, S.PARTIAL, S.COMPLETING, S.IDLE],
+    ),
+    "busy": ("2602", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
+    "refused": ("2603", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
+    "no answer": ("2601", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
+    "takeback": (
+        "2601",
+        (S.DIALING, LegProgressed, "takeback"),
+        Outcome.TAKEN_BACK,
+        [*DIALLED, S.TAKEBACK, S.IDLE],
+    ),
+    "takeback in the consultation": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "takeback"),
+        Outcome.TAKEN_BACK,
+        [*CONSULTED, S.TAKEBACK, S.IDLE],
+    ),
+    "target drops": ("2605", None, Outcome.RECONNECTED, [*CONSULTED, S.FAILED_RECONNECT, S.IDLE]),
+    "transferee leaves": (
+        "2600",
+        (S.CONSULTING, LegsJoined, "transferee leaves"),
+        Outcome.ABANDONED,
+        [*CONSULTED, S.ABANDONED, S.IDLE],
+    ),
+    "early media": (
+        "2604",
+        (S.CONSULTING, LegsJoined, "transferor leaves"),
+        Outcome.TRANSFERRED,
+        [*CONSULTED, S.COMPLETING, S.IDLE],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("by", ["digits", "request"])
+@pytest.mark.parametrize("side", ["caller", "called"])
+async def test_a_story(story: str, by: str, side: str, autojump_clock: MockClock) -> None:
+    number, cue, outcome, states = STORIES[story]
+    async with open_lab() as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        transferor, transferee = legs if side == "caller" else legs[::-1]
+        follower = engine.follow()
+        if by == "digits":
+            lab.emulator.press(transferor, f"*2{number}")
+        else:
+            await engine.transfer(transferor, number)
+        told: list[Record] = []
+        async for record in follower:
+            told += [record] if record.transfer is not None else []
+            if cue is not None and (record.after, type(record.event)) == cue[:2]:
+                await trio.sleep(0.3)
+                _act(lab, cue[2], transferor, transferee)
+                cue = None
+            if record.outcome is not None:
+                break
+        assert told[-1].outcome is outcome
+        assert states_of(told) == states
+        await trio.sleep(1)
+        assert all(leg.peer for leg in await lab.backend.snapshot()), "somebody is forgotten"
+
+
+def _act(lab: Lab, what: str, transferor: LegId, transferee: LegId) -> None:
+    match what:
+        case "transferor leaves":
+            lab.emulator.hang_up(transferor)
+        case "transferee leaves":
+            lab.emulator.hang_up(transferee)
+        case _:
+            lab.emulator.press(transferor, "*1")
+
+
+@pytest.mark.parametrize(
+    ("leaver", "found"),
+    [(0, Outcome.TRANSFERRED), (1, Outcome.ABANDONED), (None, None)],
+    ids=["the transferor", "the transferee", "nobody"],
+)
+async def test_a_controller_dies_in_the_consultation_and_another_comes(
+    leaver: int | None, found: Outcome | None, autojump_clock: MockClock
+) -> None:
+    async with open_emulator() as listening:
+        settings = FreeSwitch(host=listening.host, port=listening.port)
+        async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+            lab = Lab(backend, listening.emulator)
+            legs = await lab.call()
+            follower = engine.follow()
+            transfer = await engine.transfer(legs[0], "2600")
+            async for record in follower:
+                if record.after is S.CONSULTING and isinstance(record.event, LegsJoined):
+                    break
+        # nobody is there now
+        if leaver is not None:
+            listening.emulator.hang_up(legs[leaver])
+        await trio.sleep(5)
+        async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+            async for record in engine.follow():
+                if isinstance(record.event, TransferFound):
+                    break
+            assert record.transfer == transfer.id
+            if found is None:
+                assert record.after is S.CONSULTING
+            elif record.outcome is None:
+                async for record in engine.follow(transfer.id):
+                    if record.outcome is not None:
+                        break
+            assert record.outcome is found
+            await trio.sleep(1)
+            alone = [leg for leg in await backend.snapshot() if leg.peer is None]
+            assert [leg.role for leg in alone] == (["transferee"] if found is None else [])
+
+
+async def test_a_line_that_breaks_loses_nothing(autojump_clock: MockClock) -> None:
+    async with open_lab() as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        follower = engine.follow()
+        transfer = await engine.transfer(legs[0], "2600")
+        async for record in follower:
+            if record.after is S.CONSULTING and isinstance(record.event, LegsJoined):
+                break
+        lab.backend.break_line()
+        lab.emulator.hang_up(legs[0])  # while nobody listens
+        result = await transfer.outcome()
+        assert result.outcome is Outcome.TRANSFERRED
+        assert lab.backend.reconnects == 1
