@@ -90,6 +90,8 @@ class Dial:
     """The number, as dialled."""
     on_behalf_of: str
     """The leg of the transferor, whose rights and caller ID the call has."""
+    caller: str = ""
+    """The number that the target sees calling: the transferor's, who may be gone by then."""
     ring_timeout_s: float
     """After so long without an answer the switch gives up, with NO_ANSWER."""
     transfer: str = ""

@@ -94,7 +94,14 @@ def test_a_whole_transfer() -> None:
     t = after(ASKED, LegParked(leg="a"))
     assert ordered(t, LegParked(leg="b")) == [
         HoldWithMusic(leg="b", music=POLICY.music),
-        Dial(leg="c", target="2600", on_behalf_of="a", ring_timeout_s=20.0, transfer="t1"),
+        Dial(
+            leg="c",
+            target="2600",
+            on_behalf_of="a",
+            caller="1001",
+            ring_timeout_s=20.0,
+            transfer="t1",
+        ),
     ]
     t = after(*DIALING, LegAnswered(leg="c"))
     assert t.state is State.CONSULTING

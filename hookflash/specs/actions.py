@@ -114,6 +114,7 @@ def dial_target(work: Work) -> None:
             leg=t.target.leg,
             target=t.target.number,
             on_behalf_of=t.transferor.leg,
+            caller=t.transferor.number,
             ring_timeout_s=t.ring_timeout_s,
             transfer=t.id,
             rescue=rescue,

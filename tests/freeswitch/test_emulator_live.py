@@ -92,7 +92,7 @@ STORIES = {
         f"api uuid_setvar_multi A {PARKS}",
         "api uuid_bridge A l-carol",
         "api uuid_bridge A B",
-        "api uuid_bridge A A",
+        "api uuid_bridge A nobody",
         "api uuid_kill l-carol",
         "api uuid_kill A",
     ),

@@ -268,11 +268,12 @@ class Outbound:
 
     def _dial(self, command: Dial) -> Script:
         caller = self._caller_of(command.on_behalf_of)
+        shown = command.caller or caller.number
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         variables = {
             "origination_uuid": _leg(command.leg),
-            "origination_caller_id_number": checked(ALLOWED_NUMBER, caller.number or "0", "caller"),
-            "origination_caller_id_name": f"'{_shown(caller.name or caller.number)}'",
+            "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
+            "origination_caller_id_name": f"'{_shown(caller.name or shown)}'",
             # FreeSWITCH counts whole seconds, and up to one too few
             "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",

@@ -256,11 +256,8 @@ class Api:
         return None if peer is None else self._leg(peer.id)
 
     def _park(self, argument: str) -> str:
-        leg = self._leg(argument)
-        if leg is None:
-            return NO_CHANNEL
-        self._emulator.apps.send([leg], [("park", "")], "park/default/inline")
-        return OK
+        reply = self._emulator.world.switch.park_one(argument)
+        return OK if reply.startswith("+OK") else NO_CHANNEL
 
     def _bridge(self, argument: str) -> str:
         given = words(argument, 4)
@@ -286,6 +283,8 @@ class Api:
             if holds != held:
                 leg.goes("HELD" if holds else "UNHELD")
                 self._emulator.teller.tell("CHANNEL_HOLD" if holds else "CHANNEL_UNHOLD", leg)
+                if not holds:
+                    leg.goes("ACTIVE")
         return "+OK Success\n"
 
     # ---- sounds and digits

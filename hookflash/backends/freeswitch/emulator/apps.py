@@ -165,18 +165,21 @@ class Applications:
             originator=originator,
         )
         job = Later()
+        rescue = script[0][1] if script and script[0][0] == "intercept" else ""
         self._doings[leg] = _Doing(
-            script=list(script),
+            script=[("park", "")] if rescue else list(script),
             job=job,
             called_for=None if originator is None else originator.id,
         )
-        self._call(leg, dialled, ring_s)
+        self._call(leg, dialled, ring_s, rescue)
         return job
 
-    def _call(self, leg: LegId, dialled: Dialled, ring_s: str) -> None:
+    def _call(self, leg: LegId, dialled: Dialled, ring_s: str, rescue: LegId) -> None:
         self._add_phone(dialled.number)
         variables = dialled.variables
         timed = {"originate_timeout": ring_s, **variables}
+        if rescue:  # `&intercept(LEG)`: the first thing that it does on its answer, then it ends
+            timed |= {"execute_on_answer": f"intercept {rescue}", "hangup_after_bridge": "true"}
         account = variables.get("hookflash_account", "")
         self._switch.originate(leg, dialled.number, timed, account=account)
         if "originate_timeout" not in variables:
@@ -316,8 +319,7 @@ class Applications:
             case _:
                 self._teller.executes(leg, app, argument, self.run_of(leg, app))
                 self._do_at_once(leg, app, argument)
-                if not leg.cause:
-                    self._teller.executed(leg, app)
+                self._teller.executed(leg, app)
                 return False
 
     def _do_at_once(self, leg: Leg, app: str, argument: str) -> None:

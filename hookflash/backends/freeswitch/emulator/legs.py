@@ -170,9 +170,14 @@ class Leg:
 
     def routed(self) -> None:
         """It found its way into the dialplan."""
-        self.enters("CS_ROUTING")
-        self.goes("RINGING")
+        self._enters_calling("CS_ROUTING", "RINGING")
         self.enters("CS_EXECUTE")
+
+    def _enters_calling(self, state: str, call_state: str) -> None:
+        """Enter a state, and tell of the call's state first, as a caller's leg does."""
+        self.state = state
+        self.goes(call_state)
+        self.enters(state)
 
     def called(self) -> None:
         """Its phone was called."""
@@ -242,21 +247,18 @@ class Leg:
             self.variables["transfer_history"] = (*earlier, source)
         self.variables["transfer_source"] = source
 
-    def is_joined(self, other: Leg, *, first: bool, now_us: int) -> None:
-        """It hears the other."""
+    def is_joined(self, other: Leg, *, first: bool, ordered: bool, now_us: int) -> None:
+        """It hears the other; in a bridge that was ordered, or in that of a dialplan."""
         self.other = other
         self.is_originator_of_other = first
         self.bridged_us = now_us
-        if self.coming == _HIBERNATE:
-            self.enters("CS_HIBERNATE", "CS_RESET")
-        if first:
-            state = "CS_EXECUTE" if "bridge" in self.runs else "CS_SOFT_EXECUTE"
-            if self.state != state:
-                self.enters(state)
-            self.hit_dialplan = True
-            self.call_uuid = self.id
-        else:
-            self.call_uuid = other.id
+        if ordered:
+            # out of one such bridge into the next, a leg does not hibernate
+            states = ("CS_HIBERNATE", "CS_RESET", "CS_SOFT_EXECUTE")
+            self.enters(*(states[1:] if self.state == states[-1] else states))
+        self.coming = 0
+        self.hit_dialplan = self.hit_dialplan or first
+        self.call_uuid = self.id if first else other.id
         self.variables.pop("uuid_bridge", None)
         self.variables |= {
             "bridge_channel": other.name,
@@ -287,7 +289,10 @@ class Leg:
 
     def is_in_dialplan(self) -> None:
         """It runs applications."""
-        if self.coming == _ROUTING:
+        if self.coming == _ROUTING and self.inbound:
+            self._enters_calling("CS_ROUTING", "RINGING")
+            self._enters_calling("CS_EXECUTE", "ACTIVE")
+        elif self.coming == _ROUTING:
             self.enters("CS_ROUTING", "CS_EXECUTE")
         elif self.state != "CS_EXECUTE":
             self.enters("CS_EXECUTE")

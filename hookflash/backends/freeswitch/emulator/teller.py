@@ -324,8 +324,9 @@ class Teller:
     def joined(self, first: Leg, second: Leg) -> None:
         """Two legs hear each other."""
         ordered = "uuid_bridge" in first.variables and "bridge" not in first.runs
-        first.is_joined(second, first=True, now_us=self._now_us())
-        second.is_joined(first, first=False, now_us=self._now_us())
+        now_us = self._now_us()
+        first.is_joined(second, first=True, ordered=ordered, now_us=now_us)
+        second.is_joined(first, first=False, ordered=ordered, now_us=now_us)
         if ordered:
             for leg, other in ((first, second), (second, first)):
                 self.executes(leg, "uuid_bridge", other.id)

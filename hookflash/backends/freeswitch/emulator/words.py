@@ -157,7 +157,7 @@ def sound_length_s(sound: str) -> float | None:
     if sound.startswith("silence_stream://"):
         ms = sound.removeprefix("silence_stream://").partition(",")[0]
         return None if ms in {"-1", "0"} else int(ms) / 1000 if ms.isdecimal() else 0.0
-    return tone_length_s(sound)
+    return tone_length_s(sound if ")" in sound else f"{sound})")  # `&playback(…)` cuts it off
 
 
 # ---- dial strings
