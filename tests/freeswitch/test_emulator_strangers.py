@@ -223,7 +223,9 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("package", "script"), [("greenswitch", GREENSWITCH), ("genesis", GENESIS)])
+@pytest.mark.parametrize(
+    ("package", "script"), [("greenswitch", GREENSWITCH), ("genesis", GENESIS)]
+)
 async def test_a_stranger_transfers_a_call(package: str, script: str) -> None:
     told = await run(python_with(package), script)
     assert told["answers"][: len(ANSWERS)] == ANSWERS

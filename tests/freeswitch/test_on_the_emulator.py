@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import open_emulator
-from hookflash.engine.engine import open_engine
+from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, LegProgressed, LegsJoined, TransferFound
@@ -167,20 +167,24 @@ async def test_a_controller_dies_in_the_consultation_and_another_comes(
             listening.emulator.hang_up(legs[leaver])
         await trio.sleep(5)
         async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
-            async for record in engine.follow():
-                if isinstance(record.event, TransferFound):
-                    break
-            assert record.transfer == transfer.id
+            told = [r async for r in _until(engine.follow(), TransferFound)][-1]
+            assert told.transfer == transfer.id
             if found is None:
-                assert record.after is S.CONSULTING
-            elif record.outcome is None:
-                async for record in engine.follow(transfer.id):
-                    if record.outcome is not None:
-                        break
-            assert record.outcome is found
+                assert told.after is S.CONSULTING
+            elif told.outcome is None:
+                told = [r async for r in _until(engine.follow(transfer.id), None)][-1]
+            assert told.outcome is found
             await trio.sleep(1)
             alone = [leg for leg in await backend.snapshot() if leg.peer is None]
             assert [leg.role for leg in alone] == (["transferee"] if found is None else [])
+
+
+async def _until(records: Follower, kind: type | None) -> AsyncGenerator[Record]:
+    """Everything up to an event of a kind, or up to an outcome."""
+    async for record in records:
+        yield record
+        if record.outcome is not None if kind is None else isinstance(record.event, kind):
+            return
 
 
 async def test_a_line_that_breaks_loses_nothing(autojump_clock: MockClock) -> None:
