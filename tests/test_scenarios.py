@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 from hookflash.backends.simulator.faults import Faults
-from hookflash.events import Kind, LegHungUp
-from hookflash.fsm.transfer import Outcome, State
+from hookflash.commands import Split
+from hookflash.engine.switchboard import Account
+from hookflash.events import Kind, LegHungUp, LegsJoined
+from hookflash.fsm.transfer import Outcome, Policy, State
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import Expectation, Scenario, load_scenario, parse_scenario
+from hookflash.scenarios.format import Deed, Expectation, Scenario, load_scenario, parse_scenario
 from hookflash.scenarios.prove import (
     HARDSHIPS,
     NO_HARDSHIPS,
@@ -22,6 +25,7 @@ from hookflash.scenarios.prove import (
     search_tables,
 )
 from hookflash.scenarios.run import run_scenario
+from hookflash.scenarios.stage import CALL_UP_S, Stage
 from hookflash.scenarios.write import scenario_text
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -140,6 +144,53 @@ def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> 
     assert "promise" in tally.failures[0]
     assert "complete, deaf" in tally.failures[0]
     assert '--seed 7 --faults "seed=7,lose_command=1.0"' in tally.failures[0]
+
+
+def broken(scenario: Scenario, **changes: Any) -> set[str]:
+    """The numbers of the promises that a changed scenario breaks."""
+    run = run_scenario(attrs.evolve(scenario, **changes))
+    return {told.split(":")[0] for told in run.broken}
+
+
+def with_policy(**choices: object) -> Account:
+    return Account(policy=attrs.evolve(Policy(), **choices))
+
+
+def test_every_promise_can_be_broken() -> None:
+    """A watch that never barks is no watch: an engine is crippled, and each promise noticed."""
+    hold, busy = SCENARIOS["hold-and-resume"], SCENARIOS["busy"]
+    sounds = {Policy().music, Policy().hold_tone, Policy().fallback_sound}
+    assert "promise 2" in broken(hold, missing_sounds=frozenset(sounds))
+    assert "promise 4" in broken(busy, account=with_policy(join_attempts=0))
+    deaf = Faults(lose_command=1.0)
+    assert {"promise 3"} <= broken(busy, faults=deaf)
+
+
+def stage_with_two_calls() -> Stage:
+    scenario = SCENARIOS["two-calls-at-once"]
+    stage = Stage(scenario.parties, seed=1)
+    for caller, called in scenario.calls:
+        stage.call(caller, called)
+    stage.world.run(until_s=CALL_UP_S)
+    return stage
+
+
+def test_a_stranger_on_the_line_is_noticed() -> None:
+    stage = stage_with_two_calls()
+    stage.perform(Deed(who="alice", asks="transfer", target="2600"))
+    stage.watch.fact(LegsJoined(first=stage.legs["bob"], second=stage.legs["bert"]))
+    assert [told.split(":")[0] for told in stage.watch.verdict()][0] == "promise 5"
+
+
+def test_whoever_is_forgotten_is_noticed() -> None:
+    stage = stage_with_two_calls()
+    assert list(stage.watch.verdict()) == []
+    stage.world.perform(Split(first=stage.legs["alice"], second=stage.legs["bob"]))
+    stage.world.run(until_s=10.0)
+    assert list(stage.watch.verdict()) == [
+        "promise 1: alice is forgotten",
+        "promise 1: bob is forgotten",
+    ]
 
 
 def test_an_expectation_that_fails_is_told() -> None:

@@ -15,6 +15,7 @@ from hookflash.backends.simulator.people import Answers, AnswersAndLeaves, Behav
 from hookflash.commands import CancelTimer, Dial, HangUp, SetTimer, Split
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account, Switchboard, numbered_ids
+from hookflash.errors import InputError
 from hookflash.events import (
     CommandFailed,
     CompleteRequested,
@@ -471,6 +472,9 @@ def test_the_largest_table_leaves_room_for_a_takeback() -> None:
     desk = Desk(account=Account(metaflows=parse_metaflows({"numbers": many})))
     desk.call()
     assert not desk.ask().refused
+    with pytest.raises(InputError, match="no room is left for the takeback") as caught:
+        parse_metaflows({"numbers": {**many, "99": {"module": "hold"}}})
+    assert caught.value.mend == "at most 64, the takeback included"
 
 
 def test_requests_by_number_are_the_default_names() -> None:

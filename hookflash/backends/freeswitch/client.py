@@ -20,6 +20,7 @@ carried out. The facts that are told anew, and the deadline of whoever gave it, 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import random
 import ssl
@@ -59,7 +60,8 @@ from hookflash.events import (
     SwitchLost,
 )
 
-log = structlog.get_logger("hookflash.freeswitch")
+# Into the standard library's logging: a program that configures nothing is not talked into.
+log = structlog.wrap_logger(logging.getLogger("hookflash.freeswitch"))
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefore nobody's
 """The password with which FreeSWITCH is installed."""
