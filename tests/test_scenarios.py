@@ -179,7 +179,7 @@ def test_a_stranger_on_the_line_is_noticed() -> None:
     stage = stage_with_two_calls()
     stage.perform(Deed(who="alice", asks="transfer", target="2600"))
     stage.watch.fact(LegsJoined(first=stage.legs["bob"], second=stage.legs["bert"]))
-    assert [told.split(":")[0] for told in stage.watch.verdict()][0] == "promise 5"
+    assert next(told.split(":")[0] for told in stage.watch.verdict()) == "promise 5"
 
 
 def test_whoever_is_forgotten_is_noticed() -> None:

@@ -61,8 +61,10 @@ STORIES = {
         "bgapi originate {origination_uuid=l-3}sofia/internal/7777@HOST &park()",
         "bgapi originate {origination_uuid=l-4}sofia/nosuch/1@HOST &park()",
         "bgapi originate {origination_uuid=l-5}nosuch/1 &park()",
-        "bgapi originate {origination_uuid=l-6,originate_timeout=1}sofia/internal/2601@HOST"
-        " &park()\n1.6",
+        (
+            "bgapi originate {origination_uuid=l-6,originate_timeout=1}sofia/internal/2601@HOST"
+            " &park()\n1.6"
+        ),
     ),
     "the park": (
         "api uuid_transfer A park inline",
@@ -73,8 +75,10 @@ STORIES = {
         "api uuid_send_dtmf A 3",
         "api uuid_hold A",
         "api uuid_hold off A",
-        "sendmsg A\ncall-command: execute\nexecute-app-name: playback\n"
-        "execute-app-arg: tone_stream://%(200,0,300)",
+        (
+            "sendmsg A\ncall-command: execute\nexecute-app-name: playback\n"
+            "execute-app-arg: tone_stream://%(200,0,300)"
+        ),
         "sendmsg A\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: foo=bar",
         "api uuid_getvar A foo",
         "sendmsg A\ncall-command: hangup\nhangup-cause: 17",
@@ -87,8 +91,10 @@ STORIES = {
     ),
     "out of a bridge": (
         "api uuid_transfer A -both park inline",
-        "bgapi originate {origination_uuid=l-carol,park_after_bridge=true}sofia/internal/1372@HOST"
-        " &park()",
+        (
+            "bgapi originate {origination_uuid=l-carol,park_after_bridge=true}sofia/internal/1372@HOST"
+            " &park()"
+        ),
         f"api uuid_setvar_multi A {PARKS}",
         "api uuid_bridge A l-carol",
         "api uuid_bridge A B",
@@ -99,22 +105,28 @@ STORIES = {
     "the failsafe": (
         "api uuid_transfer A -both park inline",
         "bgapi originate {origination_uuid=l-carol}sofia/internal/1372@HOST &park()",
-        "api uuid_setvar_multi l-carol"
-        " exec_after_bridge_app=intercept;exec_after_bridge_arg=B;park_after_bridge=false",
+        (
+            "api uuid_setvar_multi l-carol"
+            " exec_after_bridge_app=intercept;exec_after_bridge_arg=B;park_after_bridge=false"
+        ),
         "api uuid_setvar_multi A park_after_bridge=true",
         "api uuid_bridge A l-carol",
         "api uuid_kill A",
         "api uuid_kill B",
     ),
     "a leg that calls": (
-        "bgapi originate {origination_uuid=l-1}sofia/internal/1372@HOST"
-        " &bridge({origination_uuid=l-2}sofia/internal/1373@HOST)\n0.8",
+        (
+            "bgapi originate {origination_uuid=l-1}sofia/internal/1372@HOST"
+            " &bridge({origination_uuid=l-2}sofia/internal/1373@HOST)\n0.8"
+        ),
         "api uuid_kill l-1",
         "bgapi originate {origination_uuid=l-3}sofia/internal/1372@HOST &hangup(USER_BUSY)",
         "bgapi originate {origination_uuid=l-4}sofia/internal/2604@HOST &park()",
         "api uuid_kill l-4",
-        "bgapi originate {origination_uuid=l-5}sofia/internal/1372@HOST"
-        " &playback(tone_stream://%(200,0,300\n1.0",
+        (
+            "bgapi originate {origination_uuid=l-5}sofia/internal/1372@HOST"
+            " &playback(tone_stream://%(200,0,300\n1.0"
+        ),
     ),
 }
 """Commands; a number on a line of its own behind one is how long to wait after it."""
@@ -155,9 +167,9 @@ class Script:
         with trio.fail_after(10):
             while True:
                 for event in self.events:
-                    if event["Event-Name"] == "CHANNEL_BRIDGE":
-                        if event["Caller-Orig-Caller-ID-Number"] == caller:
-                            return event["Bridge-A-Unique-ID"], event["Bridge-B-Unique-ID"]
+                    joined = event["Event-Name"] == "CHANNEL_BRIDGE"
+                    if joined and event["Caller-Orig-Caller-ID-Number"] == caller:
+                        return event["Bridge-A-Unique-ID"], event["Bridge-B-Unique-ID"]
                 await trio.sleep(0.05)
 
 

@@ -159,7 +159,7 @@ def python_with(package: str) -> str:
     homes = [ROOT / f"{venv}/bin/python" for venv in (".venv-bench", "venv-bench")]
     probe = f"import {package}, importlib.metadata as m; print(m.version('{package}'))"
     for python in [named] if named else [*homes, sys.executable]:
-        if python is None or not Path(python).exists():
+        if not Path(python).exists():
             continue
         found = subprocess.run(
             [str(python), "-c", probe], capture_output=True, text=True, timeout=60, check=False

@@ -115,6 +115,8 @@ class Leg:
     state: str = "CS_INIT"
     coming: int = 0
     """The number of the state that it was told to enter, until it does."""
+    elsewhere: str = ""
+    """Where it was told to go, until it is there."""
     application: tuple[str, str] = ("", "")
     """What it runs, or ran last, as `show channels` has it."""
     call_state: str = "DOWN"
@@ -208,6 +210,7 @@ class Leg:
         self.other = other
         self.is_originator_of_other = first
         self.coming = _HIBERNATE
+        self.elsewhere = ""
         self.logical_direction = "inbound"
         self._new_profile(f"{now_us // 1_000_000}:{source_id}:uuid_br:{other.id}", now_us)
         bond = {"bridge_channel": other.name, "bridge_uuid": other.id, "signal_bond": other.id}
@@ -227,7 +230,8 @@ class Leg:
         """It is transferred."""
         self.other = None
         self.coming = _ROUTING
-        self.dialplan = where.rpartition("/")[2]
+        self.elsewhere, _, rest = where.partition("/")
+        self.dialplan = rest.rpartition("/")[2]
         self.variables.pop("signal_bond", None)
         forwards = self.variables.get("max_forwards")
         if isinstance(forwards, str):
@@ -289,6 +293,7 @@ class Leg:
 
     def is_in_dialplan(self) -> None:
         """It runs applications."""
+        self.elsewhere = ""
         if self.coming == _ROUTING and self.inbound:
             self._enters_calling("CS_ROUTING", "RINGING")
             self._enters_calling("CS_EXECUTE", "ACTIVE")
@@ -386,7 +391,8 @@ class Leg:
             ("Callee-ID-Number", self.callee_number) if self.callee_number else None,
             ("Network-Addr", "127.0.0.1") if placed or reached else None,
             ("ANI", self.original_number),
-            ("Destination-Number", self.destination),
+            ("RDNIS", self.destination) if own and self.elsewhere else None,
+            ("Destination-Number", (own and self.elsewhere) or self.destination),
             ("Unique-ID", self.id),
             ("Source", "mod_sofia" if placed else "src/switch_ivr_originate.c"),
             ("Transfer-Source", self.transfer_source) if own and self.transfer_source else None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _AGENT: Final = "FreeSWITCH-mod_sofia/1.10.12-release~64bit"
 _ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
 _CODEC: Final = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b"
+_LAST_OF_Q850: Final = 127
 _PROFILE: Final = {
     "sofia_profile_name": "internal",
     "sofia_profile_url": "sip:mod_sofia@127.0.0.1:5060",
@@ -321,7 +322,7 @@ def record_variables(leg: Leg) -> dict[str, Value]:
     """The call's record: when what happened to a leg that has ended, and how long it took."""
     told: dict[str, Value] = {
         "hangup_cause": leg.cause,
-        "hangup_cause_q850": str(CAUSES.get(leg.cause, 0)),
+        "hangup_cause_q850": str(_q850(leg.cause)),
         "digits_dialed": leg.digits or "none",
     }
     if leg.answered_us:
@@ -344,6 +345,12 @@ def record_variables(leg: Leg) -> dict[str, Value]:
     caller = f'"{leg.caller_name}" <{leg.caller_number}>' if leg.caller_name else leg.caller_number
     told["caller_id"] = caller
     return told | _durations(leg) | _last_application(leg)
+
+
+def _q850(cause: str) -> int:
+    """The number of a cause; those that are FreeSWITCH's own pass for normal clearing."""
+    number = CAUSES.get(cause, CAUSES["NORMAL_CLEARING"])
+    return number if number <= _LAST_OF_Q850 else CAUSES["NORMAL_CLEARING"]
 
 
 def _durations(leg: Leg) -> dict[str, Value]:
