@@ -83,13 +83,14 @@ def emulate(
 async def _serve(emulator: Emulator, people: People | None, host: str, port: int) -> None:
     if people is not None:
         people.come()
-    await serve_emulator(emulator, host=host, port=port, task_status=_Announcement())
+    await serve_emulator(emulator, host=host, port=port, task_status=Announcement())
 
 
-class _Announcement(trio.TaskStatus[Listening]):
+class Announcement(trio.TaskStatus[Listening]):
     """Says where the emulator listens."""
 
     def started(self, value: Listening | None = None) -> None:
+        """Say it."""
         if value is not None:
             where = f"[{value.host}]" if ":" in value.host else value.host
             sys.stdout.write(f"a FreeSWITCH event socket listens on {where}:{value.port}\n")

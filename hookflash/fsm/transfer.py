@@ -210,6 +210,8 @@ class Transfer:
     """The second leg of a join whose first died in it: nobody tells it what to do next."""
     armed: bool = False
     """Whether the target carries a failsafe of the switch."""
+    rescue_on_answer: bool = False
+    """Whether the switch takes the transferee by itself as soon as the target answers."""
     dismissed: bool = False
     """Whether the target's end has been ordered."""
     transferor_released: bool = False

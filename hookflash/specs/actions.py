@@ -120,7 +120,7 @@ def dial_target(work: Work) -> None:
             rescue=rescue,
         )
     )
-    work.note(armed=rescue is not None)
+    work.note(armed=rescue is not None, rescue_on_answer=rescue is not None)
     work.place(t.target, Place.RINGING)
     wait_for_answer(work)
 
@@ -206,6 +206,17 @@ def hand_over(work: Work) -> None:
     t = work.transfer
     _join(work, t.transferee.leg, t.target.leg, Afterwards.END)
     wait_for_join(work)
+
+
+def expect_rescue(work: Work) -> None:
+    """The switch takes the transferee by itself, where told to: nobody knows where it is.
+
+    Should the target die in that very moment, the transferee is a straggler.
+    """
+    t = work.transfer
+    if t.rescue_on_answer and t.transferee.place is Place.PARKED:
+        work.place(t.transferee, Place.MOVING)
+        work.note(straggler=t.transferee.leg)
 
 
 def hand_over_if_due(work: Work) -> None:

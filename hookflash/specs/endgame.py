@@ -272,7 +272,7 @@ PARTIAL_ROWS = (
         state=State.PARTIAL,
         on=Input.TARGET_ANSWERED,
         to=State.COMPLETING,
-        then=(do.hand_over_if_due,),
+        then=(do.expect_rescue, do.hand_over_if_due),
         why="The target answers, and gets the transferee.",
     ),
     Row(

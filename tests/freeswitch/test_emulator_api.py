@@ -347,7 +347,6 @@ def test_a_script_that_is_cut_short(lab: Lab) -> None:
     lab.api("uuid_kill A")
     lab.run(10.0)
     assert lab.api("uuid_exists A") == "false"
-    lab.api("uuid_transfer B park inline")
 
 
 def test_park_is_the_extension_of_the_lab(lab: Lab) -> None:
@@ -390,7 +389,7 @@ def test_who_hears_a_broadcast(lab: Lab, to: str, hearers: set[str]) -> None:
     assert lab.events().keys() == hearers
     assert lab.api("uuid_break A all both") == "+OK\n"
     lab.run()
-    assert set(lab.events()) == hearers - ({"B"} - {"B"})
+    assert lab.events().keys() == hearers
 
 
 def test_a_leg_without_a_partner_has_no_other_hearer(lab: Lab) -> None:

@@ -92,8 +92,8 @@ STORIES = {
     "out of a bridge": (
         "api uuid_transfer A -both park inline",
         (
-            "bgapi originate {origination_uuid=l-carol,park_after_bridge=true}sofia/internal/1372@HOST"
-            " &park()"
+            "bgapi originate {origination_uuid=l-carol,park_after_bridge=true}"
+            "sofia/internal/1372@HOST &park()"
         ),
         f"api uuid_setvar_multi A {PARKS}",
         "api uuid_bridge A l-carol",

@@ -156,7 +156,7 @@ asyncio.run(main())
 def python_with(package: str) -> str:
     """Find an interpreter that has a client, in the version of the extra `bench`."""
     named = os.environ.get("HOOKFLASH_BENCH_PYTHON")
-    homes = [ROOT / f"{venv}/bin/python" for venv in (".venv-bench", "venv-bench")]
+    homes = [ROOT / ".venv-bench/bin/python"]
     probe = f"import {package}, importlib.metadata as m; print(m.version('{package}'))"
     for python in [named] if named else [*homes, sys.executable]:
         if not Path(python).exists():
