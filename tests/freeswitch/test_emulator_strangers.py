@@ -223,11 +223,16 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("package", "script"), [("greenswitch", GREENSWITCH), ("genesis", GENESIS)]
-)
-async def test_a_stranger_transfers_a_call(package: str, script: str) -> None:
-    told = await run(python_with(package), script)
+@pytest.fixture(params=["greenswitch", "genesis"])
+def stranger(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A client's name, and an interpreter that has it."""
+    name: str = request.param
+    return name, python_with(name)
+
+
+async def test_a_stranger_transfers_a_call(stranger: tuple[str, str]) -> None:
+    package, python = stranger
+    told = await run(python, GENESIS if package == "genesis" else GREENSWITCH)
     assert told["answers"][: len(ANSWERS)] == ANSWERS
     ends = [leg for name, leg in told["events"] if name == "CHANNEL_DESTROY"]
     assert sorted(ends) == ["alice", "bob", "carol"]
