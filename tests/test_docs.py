@@ -198,9 +198,12 @@ def run_python(block: Example, home: Path) -> None:
     assert status == 0, f"{block}:\n{printed}"
 
 
-@pytest.fixture(scope="module")
-def home_of_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """The copies of the repository, one a page: what a page writes, its next block can read."""
+@pytest.fixture(scope="session")
+def home_of_page() -> Iterator[dict[str, Path]]:
+    """The copies of the repository, one a page: what a page writes, its next block can read.
+
+    For the session: a worker may be given other tests between two blocks of one page.
+    """
     copies: dict[str, Path] = {}
     yield copies
     for copy in copies.values():
