@@ -198,36 +198,21 @@ def run_python(block: Example, home: Path) -> None:
     assert status == 0, f"{block}:\n{printed}"
 
 
-@pytest.fixture(scope="session")
-def home_of_page() -> Iterator[dict[str, Path]]:
-    """The copies of the repository, one a page: what a page writes, its next block can read.
-
-    For the session: a worker may be given other tests between two blocks of one page.
-    """
-    copies: dict[str, Path] = {}
-    yield copies
-    for copy in copies.values():
-        shutil.rmtree(copy.parent)
+EXAMPLES = list(examples())
 
 
-CASES = [
-    pytest.param(example, id=str(example), marks=pytest.mark.xdist_group(f"docs-{example.page}"))
-    for example in examples()
-]
-
-
-@pytest.mark.parametrize("example", CASES)
-def test_what_the_page_shows_happens(
-    example: Example, home_of_page: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    if example.reason is not None:
-        pytest.skip(f"{example}: {example.reason}")
-    if example.page not in home_of_page:
-        ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "htmlcov")
-        copy = tmp_path_factory.mktemp("page") / "hookflash"
-        home_of_page[example.page] = shutil.copytree(ROOT, copy, ignore=ignored)
-    run = {"console": run_console, "python": run_python}[example.language]
-    run(example, home_of_page[example.page])
+@pytest.mark.parametrize("page", list(dict.fromkeys(example.page for example in EXAMPLES)))
+def test_what_the_page_shows_happens(page: str, tmp_path: Path) -> None:
+    """A page is one test: its blocks share a copy of the repository, and come in their order."""
+    shown = [example for example in EXAMPLES if example.page == page]
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "htmlcov")
+    home = shutil.copytree(ROOT, tmp_path / "hookflash", ignore=ignored)
+    for example in shown:
+        if example.reason is None:
+            run = {"console": run_console, "python": run_python}[example.language]
+            run(example, home)
+    if all(example.reason is not None for example in shown):
+        pytest.skip("; ".join(f"{example}: {example.reason}" for example in shown))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
