@@ -94,7 +94,6 @@ class _Observer:
         self.lab = lab
         self.seen: list[CallEvent] = []
         self._more = trio.Event()
-        self._taken = 0
 
     async def listen(self) -> None:
         async for event in self.lab.backend.events():
@@ -117,10 +116,8 @@ class _Observer:
         with trio.move_on_after(PATIENCE_S):
             while True:
                 for index, event in enumerate(self.seen):
-                    if (
-                        index >= self._taken
-                        and isinstance(event, kind)
-                        and all(getattr(event, name) == value for name, value in fields.items())
+                    if isinstance(event, kind) and all(
+                        getattr(event, name) == value for name, value in fields.items()
                     ):
                         self.seen[index] = _spent(event)
                         return event

@@ -136,6 +136,41 @@ def sounds_ignored(states: Iterable[State]) -> tuple[Ignored, ...]:
     return ignore(states, SOUNDS, "Nobody is to wait here: whoever heard something is on the move.")
 
 
+UNPARTED_ROWS = (
+    Row(
+        state=State.HOLDING,
+        on=Input.SPLIT_FAILED,
+        given=given.both_present,
+        to=State.FAILED_RECONNECT,
+        then=(do.blame_split, do.reunite),
+        why="The switch refused to part them. A join proves that they have each other.",
+    ),
+    Row(
+        state=State.HOLDING,
+        on=Input.DEADLINE_PASSED,
+        given=given.both_present,
+        to=State.FAILED_RECONNECT,
+        then=(do.blame_split, do.reunite),
+        why="No proof that they were parted: bring them together, wherever they are.",
+    ),
+    Row(
+        state=State.HOLDING,
+        on=Input.DEADLINE_PASSED,
+        given=given.transferee_gone,
+        to=State.ENDING,
+        then=(do.blame_transferee_left, do.decide_abandoned, do.end_everyone),
+        why="The transferee left, and of the transferor nothing is known: a clear end.",
+    ),
+    Row(
+        state=State.HOLDING,
+        on=Input.DEADLINE_PASSED,
+        to=State.ENDING,
+        then=(do.blame_split, do.decide_failed, do.end_everyone),
+        why="The transferor left, and of the transferee nothing is known: a clear end.",
+    ),
+)
+"""The two are not parted, or not seen to be: the same whatever was asked for."""
+
 COMPLETING_ROWS = (
     Row(
         state=State.COMPLETING,

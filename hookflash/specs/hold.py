@@ -103,37 +103,7 @@ HOLDING = (
         then=(do.decide_taken_back,),
         why="Somebody else has joined the two again.",
     ),
-    Row(
-        state=S.HOLDING,
-        on=Input.SPLIT_FAILED,
-        given=given.both_present,
-        to=S.FAILED_RECONNECT,
-        then=(do.blame_split, do.reunite),
-        why="The switch refused to part them. A join proves that they have each other.",
-    ),
-    Row(
-        state=S.HOLDING,
-        on=Input.DEADLINE_PASSED,
-        given=given.both_present,
-        to=S.FAILED_RECONNECT,
-        then=(do.blame_split, do.reunite),
-        why="No proof that they were parted: bring them together, wherever they are.",
-    ),
-    Row(
-        state=S.HOLDING,
-        on=Input.DEADLINE_PASSED,
-        given=given.transferee_gone,
-        to=S.ENDING,
-        then=(do.blame_transferee_left, do.decide_abandoned, do.end_everyone),
-        why="The transferee left, and of the transferor nothing is known: a clear end.",
-    ),
-    Row(
-        state=S.HOLDING,
-        on=Input.DEADLINE_PASSED,
-        to=S.ENDING,
-        then=(do.blame_split, do.decide_failed, do.end_everyone),
-        why="The transferor left, and of the transferee nothing is known: a clear end.",
-    ),
+    *end.UNPARTED_ROWS,
 )
 
 HELD = (
