@@ -10,13 +10,14 @@ from functools import partial
 import pytest
 import trio
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
+from stories import STORIES
 
 from hookflash.backends.freeswitch.client import FreeSwitch
 from hookflash.backends.freeswitch.outbound import Dialling
 from hookflash.engine.engine import open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
-from hookflash.events import LegHungUp, LegId, LegProgressed, LegsJoined
+from hookflash.events import LegHungUp, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend
 
@@ -25,49 +26,6 @@ pytestmark = needs_freeswitch
 HOST, _, PORT = SWITCH.partition(":")
 DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
 S = State
-HDC = [S.IDLE, S.HOLDING, S.DIALING, S.CONSULTING]
-
-STORIES: dict[str, tuple[str, tuple[State, type, str] | None, Outcome, list[State]]] = {
-    "complete": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*HDC, S.COMPLETING, S.IDLE],
-    ),
-    "partial": (
-        "2600",
-        (S.DIALING, LegProgressed, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*HDC[:3], S.PARTIAL, S.COMPLETING, S.IDLE],
-    ),
-    "busy": ("2602", None, Outcome.RECONNECTED, [*HDC[:3], S.FAILED_RECONNECT, S.IDLE]),
-    "refused": ("2603", None, Outcome.RECONNECTED, [*HDC[:3], S.FAILED_RECONNECT, S.IDLE]),
-    "takeback": (
-        "2601",
-        (S.DIALING, LegProgressed, "takeback"),
-        Outcome.TAKEN_BACK,
-        [*HDC[:3], S.TAKEBACK, S.IDLE],
-    ),
-    "takeback-consult": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "takeback"),
-        Outcome.TAKEN_BACK,
-        [*HDC, S.TAKEBACK, S.IDLE],
-    ),
-    "target-drops": ("2605", None, Outcome.RECONNECTED, [*HDC, S.FAILED_RECONNECT, S.IDLE]),
-    "transferee-leaves": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "transferee leaves"),
-        Outcome.ABANDONED,
-        [*HDC, S.ABANDONED, S.IDLE],
-    ),
-    "early-media": (
-        "2604",
-        (S.CONSULTING, LegsJoined, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*HDC, S.COMPLETING, S.IDLE],
-    ),
-}
 
 
 @pytest.mark.parametrize("dialling", [Dialling(), DIRECT], ids=["dialplan", "direct"])

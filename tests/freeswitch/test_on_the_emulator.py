@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from stories import STORIES
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
@@ -15,13 +16,11 @@ from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
-from hookflash.events import LegId, LegProgressed, LegsJoined, TransferFound
+from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend
 
 S = State
-DIALLED = [S.IDLE, S.HOLDING, S.DIALING]
-CONSULTED = [*DIALLED, S.CONSULTING]
 
 
 class Lab:
@@ -60,50 +59,6 @@ async def open_lab() -> AsyncGenerator[Lab]:
 
 async def test_our_backend_on_our_emulator_keeps_every_promise(autojump_clock: MockClock) -> None:
     await check_backend(open_lab)
-
-
-STORIES: dict[str, tuple[str, tuple[State, type, str] | None, Outcome, list[State]]] = {
-    "complete": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*CONSULTED, S.COMPLETING, S.IDLE],
-    ),
-    "partial": (
-        "2600",
-        (S.DIALING, LegProgressed, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*DIALLED, S.PARTIAL, S.COMPLETING, S.IDLE],
-    ),
-    "busy": ("2602", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
-    "refused": ("2603", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
-    "no answer": ("2601", None, Outcome.RECONNECTED, [*DIALLED, S.FAILED_RECONNECT, S.IDLE]),
-    "takeback": (
-        "2601",
-        (S.DIALING, LegProgressed, "takeback"),
-        Outcome.TAKEN_BACK,
-        [*DIALLED, S.TAKEBACK, S.IDLE],
-    ),
-    "takeback in the consultation": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "takeback"),
-        Outcome.TAKEN_BACK,
-        [*CONSULTED, S.TAKEBACK, S.IDLE],
-    ),
-    "target drops": ("2605", None, Outcome.RECONNECTED, [*CONSULTED, S.FAILED_RECONNECT, S.IDLE]),
-    "transferee leaves": (
-        "2600",
-        (S.CONSULTING, LegsJoined, "transferee leaves"),
-        Outcome.ABANDONED,
-        [*CONSULTED, S.ABANDONED, S.IDLE],
-    ),
-    "early media": (
-        "2604",
-        (S.CONSULTING, LegsJoined, "transferor leaves"),
-        Outcome.TRANSFERRED,
-        [*CONSULTED, S.COMPLETING, S.IDLE],
-    ),
-}
 
 
 @pytest.mark.parametrize("story", STORIES)
