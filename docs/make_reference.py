@@ -462,7 +462,9 @@ def policy_page() -> str:
 
 def errors_page() -> str:
     """The tree of errors."""
-    nodes = [node for node in module_of("errors.py").body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in module_of("errors.py").body if isinstance(node, ast.ClassDef)]
+    nodes = [node for node in classes if node.name != "Refusal"]
+    refusals = next(node for node in classes if node.name == "Refusal")
 
     def row(node: ast.ClassDef) -> tuple[str, ...]:
         kind = cast("type[errors.HookflashError]", getattr(errors, node.name))
@@ -477,9 +479,21 @@ def errors_page() -> str:
         "Errors",
         inspect.getdoc(errors) or "",
         "`InputError` has `what`, `where` and `mend`: what is wrong, in which place, and what "
-        "to do about it. `RequestRefused` has `why`, a sentence for whoever asked. `http_status` "
-        "is for a program of yours that answers by HTTP.",
+        "to do about it. `RequestRefused` has `why`, a sentence for whoever asked, and `refusal`, "
+        "a word for a program. `http_status` is for a program of yours that answers by HTTP.",
         grid(head, [*map(row, nodes), behind]),
+        "## Why a request is refused",
+        grid(
+            ("refusal", "HTTP status", "meaning"),
+            (
+                (
+                    f"`{field.default}`".replace("'", ""),
+                    str(errors.RequestRefused("", errors.Refusal[field.name]).http_status),
+                    field.text,
+                )
+                for field in fields_of(refusals)
+            ),
+        ),
     )
 
 

@@ -9,13 +9,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import ClassVar
 
 
 class HookflashError(Exception):
     """Everything that hookflash raises on purpose."""
 
-    http_status: ClassVar[int] = 500
+    http_status: int = 500
     """How a server answers it."""
     exit_status: ClassVar[int] = 1
     """How a command line ends on it."""
@@ -46,14 +48,47 @@ class InputError(HookflashError):
         return f"{place}{self.what}{mend}"
 
 
+class Refusal(StrEnum):
+    """Why a request is not met: the word that programs look at."""
+
+    NOT_NOW = "not_now"
+    """The call, or the transfer, is not in a state for it: the other party is in a transfer,
+    nobody is there to be transferred, it is too late."""
+    NO_SUCH_CALL = "no_such_call"
+    """There is no such call, leg or transfer."""
+    MALFORMED = "malformed"
+    """Something in it can't be used as it is."""
+    NOT_ENTITLED = "not_entitled"
+    """Whoever asks may not do so."""
+    TARGET_REFUSED = "target_refused"
+    """The account may not call this target, or this call may not be transferred once more."""
+    TOO_MANY = "too_many"
+    """The account has as many transfers as it may, at once or a minute."""
+    CLOSING = "closing"
+    """The service is about to stop, and takes nothing new."""
+
+
+_STATUS_OF: Mapping[Refusal, int] = {
+    Refusal.NOT_NOW: 409,
+    Refusal.NO_SUCH_CALL: 404,
+    Refusal.MALFORMED: 400,
+    Refusal.NOT_ENTITLED: 403,
+    Refusal.TARGET_REFUSED: 422,
+    Refusal.TOO_MANY: 429,
+    Refusal.CLOSING: 503,
+}
+
+
 class RequestRefused(HookflashError):
     """A person's request that can't be met now. Nothing has changed."""
 
     http_status = 409
 
-    def __init__(self, why: str) -> None:
-        """Say why, in a sentence that can be shown to whoever asked."""
+    def __init__(self, why: str, refusal: Refusal = Refusal.NOT_NOW) -> None:
+        """Say why, in a sentence that can be shown to whoever asked, and in a word."""
         self.why = why
+        self.refusal = refusal
+        self.http_status = _STATUS_OF[refusal]
         super().__init__(why)
 
 
@@ -61,6 +96,10 @@ class NotFound(RequestRefused):
     """There is no such call, leg or transfer."""
 
     http_status = 404
+
+    def __init__(self, why: str) -> None:
+        """Say what there is not."""
+        super().__init__(why, Refusal.NO_SUCH_CALL)
 
 
 class BackendError(HookflashError):

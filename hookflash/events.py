@@ -67,6 +67,10 @@ class LegCreated:
     direction: Direction = Direction.INBOUND
     account: str = ""
     """Whose leg it is; empty where the switch does not say."""
+    outside: bool = False
+    """Whether the party is known to be outside: it called in, or is called, over a trunk."""
+    may_transfer: bool | None = None
+    """What the operator says of this very party's right to transfer by digits; `None`: nothing."""
 
 
 @attrs.frozen(kw_only=True)

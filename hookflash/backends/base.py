@@ -43,6 +43,8 @@ class LegSnapshot:
     number: str
     direction: Direction
     account: str = ""
+    outside: bool = False
+    may_transfer: bool | None = None
     answered: bool = False
     parked: bool = False
     peer: LegId | None = None
@@ -62,7 +64,12 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
     legs = {leg.leg: leg for leg in living}
     for leg in legs.values():
         yield LegCreated(
-            leg=leg.leg, number=leg.number, direction=leg.direction, account=leg.account
+            leg=leg.leg,
+            number=leg.number,
+            direction=leg.direction,
+            account=leg.account,
+            outside=leg.outside,
+            may_transfer=leg.may_transfer,
         )
         if leg.answered:
             yield LegAnswered(leg=leg.leg)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -25,7 +25,7 @@ import trio
 from hookflash.backends.base import Backend
 from hookflash.commands import CancelTimer, Command, SetTimer
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Line, Switchboard
+from hookflash.engine.switchboard import Account, Line, Switchboard, Unfinished
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
     CommandFailed,
@@ -69,6 +69,17 @@ class _Ask:
     record: Record | None = None
 
 
+@attrs.frozen
+class Timing:
+    """How long one event took, in seconds of the engine's clock."""
+
+    event: Event
+    waited_s: float
+    """From its coming into the queue to its turn."""
+    took_s: float
+    """From its turn until the last of its commands was on its way."""
+
+
 class TransferHandle:
     """One transfer that was asked for: follow it, steer it, await its end."""
 
@@ -77,6 +88,8 @@ class TransferHandle:
         self._ended = trio.Event()
         self._result: Result | BackendClosed | None = None
         self.id = transfer
+        self.asked: Record | None = None
+        """The record of the request."""
 
     @property
     def transfer(self) -> Transfer | None:
@@ -100,7 +113,7 @@ class TransferHandle:
         Raises:
             RequestRefused: too late, or nobody to take back; it says which.
         """
-        await self._engine.ask(TakebackRequested(transfer=self.id, by="program"))
+        await self._engine.take_back(self.id)
 
     async def complete(self) -> None:
         """Hand over now.
@@ -108,7 +121,7 @@ class TransferHandle:
         Raises:
             RequestRefused: the target is not being called yet, or it is too late.
         """
-        await self._engine.ask(CompleteRequested(transfer=self.id, by="program"))
+        await self._engine.complete(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
         """Tell whoever waits. For the engine."""
@@ -172,9 +185,12 @@ class Engine:
         self.switchboard = switchboard
         self._backend = backend
         self._new_id = new_id
-        self._send, self._receive = trio.open_memory_channel[_Ask | Event](math.inf)
+        self._send, self._receive = trio.open_memory_channel[tuple[float, _Ask | Event]](math.inf)
         self._handles: dict[str, TransferHandle] = {}
         self._followers: dict[Follower, None] = {}
+        self._taps: list[Callable[[Record], None]] = []
+        self.on_timing: Callable[[Timing], None] | None = None
+        """Told how long each event took; for whoever measures."""
         self._timers: list[tuple[float, int, str]] = []
         self._pending: dict[str, int] = {}
         self._timer_count = 0
@@ -232,20 +248,36 @@ class Engine:
         )
         handle = self._handles.setdefault(request.transfer, TransferHandle(self, request.transfer))
         try:
-            await self.ask(request)
+            handle.asked = await self.ask(request)
         except RequestRefused:
             if self.switchboard.transfer(request.transfer) is None:
                 self._handles.pop(request.transfer, None)
             raise
         return handle
 
-    async def hang_up(self, leg: LegId, *, by: str = "program") -> None:
+    async def take_back(self, transfer: str, *, by: str = "program") -> Record:
+        """Have the transferee back.
+
+        Raises:
+            RequestRefused: too late, or nobody to take back; it says which.
+        """
+        return await self.ask(TakebackRequested(transfer=transfer, by=by))
+
+    async def complete(self, transfer: str, *, by: str = "program") -> Record:
+        """Hand over now.
+
+        Raises:
+            RequestRefused: the target is not being called yet, or it is too late.
+        """
+        return await self.ask(CompleteRequested(transfer=transfer, by=by))
+
+    async def hang_up(self, leg: LegId, *, by: str = "program") -> Record:
         """End a leg.
 
         Raises:
             RequestRefused: there is no such leg.
         """
-        await self.ask(HangUpRequested(leg=leg, by=by))
+        return await self.ask(HangUpRequested(leg=leg, by=by))
 
     def lines(self) -> tuple[Line, ...]:
         """Every leg that the engine knows."""
@@ -269,6 +301,24 @@ class Engine:
         """How many followers read the records."""
         return len(self._followers)
 
+    def tap(self, tell: Callable[[Record], None]) -> None:
+        """Have every record told to somebody at once, before anybody else hears of it.
+
+        Args:
+            tell: must be quick, and must not raise: the engine waits for it.
+        """
+        self._taps.append(tell)
+
+    @property
+    def queued(self) -> int:
+        """How many events wait for their turn."""
+        return self._send.statistics().current_buffer_used
+
+    @property
+    def away(self) -> str | None:
+        """Why the switch can't be reached; `None`: it can."""
+        return str(self.failure) if self.failure is not None else self._away
+
     async def ask(self, request: Event) -> Record:
         """Put a request into the queue, and wait for its turn.
 
@@ -281,12 +331,12 @@ class Engine:
         if self._away is not None:
             raise BackendClosed(f"the switch is away: {self._away}")
         ask = _Ask(request)
-        await self._send.send(ask)
+        await self._put(ask)
         await ask.done.wait()
         if ask.record is None:
             raise self.failure or BackendClosed("the engine is closed")
-        if ask.record.refused:
-            raise RequestRefused(ask.record.why)
+        if ask.record.refusal is not None:
+            raise RequestRefused(ask.record.why, ask.record.refusal)
         return ask.record
 
     # ------------------------------------------------------------- what it does
@@ -305,16 +355,20 @@ class Engine:
     async def _listen(self) -> None:
         try:
             async for event in self._backend.events():
-                await self._send.send(event)
+                await self._put(event)
         except BackendClosed as closed:
             self.failure = closed
+
+    async def _put(self, entry: _Ask | Event) -> None:
+        """Through the one door."""
+        await self._send.send((trio.current_time(), entry))
 
     def _give_up(self) -> None:
         """Leave nobody waiting for an answer that can't come any more."""
         self.failure = self.failure or BackendClosed("the backend has closed")
         while True:
             try:
-                entry = self._receive.receive_nowait()
+                _, entry = self._receive.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
                 break
             if isinstance(entry, _Ask):
@@ -325,36 +379,45 @@ class Engine:
             follower.close()
 
     async def _work(self) -> None:
-        async for entry in self._receive:
+        async for came_s, entry in self._receive:
             ask = entry if isinstance(entry, _Ask) else None
             event: Event = entry.event if isinstance(entry, _Ask) else entry
             if isinstance(event, TimerFired) and not self._is_due(event.timer):
                 continue
-            records = self.switchboard.handle(event, trio.current_time())
+            began_s = trio.current_time()
             if isinstance(event, SwitchLost):
                 self._away = event.reason or "the switch is away"
-            elif isinstance(event, SwitchFound):
-                records += await self._found()
-            for record in records:
-                self._publish(record)
-            if ask is not None:
-                ask.record = records[0]
-                ask.done.set()
-            for record in records:
-                for command in record.commands:
-                    await self._carry_out(command)
+            await self._act_on(self.switchboard.handle(event, began_s), ask)
+            if isinstance(event, SwitchFound):
+                await self._found()
+            if self.on_timing is not None:
+                took_s = trio.current_time() - began_s
+                self.on_timing(Timing(event, began_s - came_s, took_s))
 
-    async def _found(self) -> list[Record]:
+    async def _act_on(self, records: list[Record], ask: _Ask | None = None) -> None:
+        """Tell what was decided, and do it."""
+        for record in records:
+            self._publish(record)
+        if ask is not None:
+            ask.record = records[0]
+            ask.done.set()
+        for record in records:
+            for command in record.commands:
+                await self._carry_out(command)
+
+    async def _found(self) -> None:
         """The switch is there: go on with what was in flight, and let deadlines pass again."""
         self._away = None
         self._rearmed.set()
         try:
             living = await self._backend.snapshot()
         except BackendClosed:
-            return []  # lost again: it will be found again
-        return self.switchboard.adopt(living, trio.current_time())
+            return  # lost again: it will be found again
+        await self._act_on(self.switchboard.adopt(living, trio.current_time()))
 
     def _publish(self, record: Record) -> None:
+        for tell in self._taps:
+            tell(record)
         for follower in tuple(self._followers):
             follower.offer(record)
         if record.outcome is not None and record.transfer is not None:
@@ -373,7 +436,7 @@ class Engine:
                     await self._backend.perform(command)
                 except BackendClosed as closed:
                     failed = CommandFailed(command=command, reason=str(closed))
-                    self._send.send_nowait(failed)
+                    self._send.send_nowait((trio.current_time(), failed))
 
     # -------------------------------------------------------------------- timers
 
@@ -402,7 +465,7 @@ class Engine:
                 await self._rearmed.wait()
                 continue
             _, _, timer = heapq.heappop(self._timers)
-            await self._send.send(TimerFired(timer=timer))
+            await self._put(TimerFired(timer=timer))
 
 
 def _new_id() -> str:
@@ -417,6 +480,9 @@ async def open_engine(
     accounts: Mapping[str, Account] | None = None,
     new_id: Callable[[], str] | None = None,
     target_leg: Callable[[str], LegId] | None = None,
+    next_number: Callable[[], int] | None = None,
+    unfinished: Mapping[str, Unfinished] | None = None,
+    taps: Sequence[Callable[[Record], None]] = (),
 ) -> AsyncGenerator[Engine]:
     """Run an engine on an open backend.
 
@@ -427,6 +493,10 @@ async def open_engine(
         new_id: makes transfers' ids; random by default, so that those of a controller that has
             died are not used again.
         target_leg: makes the id of the target's leg from the transfer's id.
+        next_number: numbers the records; from 1 by default.
+        unfinished: transfers that a controller before this one has left in flight, by id: what is
+            known of them beyond the marks on their legs.
+        taps: told every record at once (see `Engine.tap`), from the very first.
 
     Yields:
         The engine, at work until the block is left. Leaving it ends no call: what the engine
@@ -434,9 +504,16 @@ async def open_engine(
     """
     new_id = new_id or _new_id
     switchboard = Switchboard(
-        account=account, accounts=accounts, new_id=new_id, target_leg=target_leg
+        account=account,
+        accounts=accounts,
+        new_id=new_id,
+        target_leg=target_leg,
+        next_number=next_number,
+        unfinished=unfinished,
     )
     engine = Engine(backend, switchboard, new_id)
+    for tell in taps:
+        engine.tap(tell)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(engine.run)
         yield engine

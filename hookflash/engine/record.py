@@ -8,6 +8,7 @@ import attrs
 
 from hookflash.codec import to_document
 from hookflash.commands import Command
+from hookflash.errors import Refusal
 from hookflash.events import Event
 from hookflash.fsm.transfer import Outcome, State
 
@@ -28,12 +29,20 @@ class Record:
     """The row of the table that answered."""
     why: str = ""
     """The sentence that explains it."""
-    refused: bool = False
-    """A person asked for something that could not be; `why` says why."""
+    refusal: Refusal | None = None
+    """A person asked for something that could not be: why, in a word. `why` says it in a sentence.
+    """
     commands: tuple[Command, ...] = ()
     outcome: Outcome | None = None
     """Set in the one record that ends the transfer."""
     cause: str | None = None
+    accounts: tuple[str, ...] = ()
+    """The accounts that it concerns: those of the legs that it names, and the transfer's."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a person asked for something that could not be."""
+        return self.refusal is not None
 
     def to_document(self) -> dict[str, Any]:
         """The record as JSON's types."""
@@ -46,8 +55,9 @@ class Record:
             "after": self.after.value if self.after else None,
             "row": self.row,
             "why": self.why,
-            "refused": self.refused,
+            "refusal": self.refusal.value if self.refusal else None,
             "commands": [to_document(command) for command in self.commands],
             "outcome": self.outcome.value if self.outcome else None,
             "cause": self.cause,
+            "accounts": list(self.accounts),
         }

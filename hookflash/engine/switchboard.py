@@ -12,6 +12,7 @@ second is refused.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -22,7 +23,8 @@ import attrs
 from hookflash.backends.base import LegSnapshot
 from hookflash.commands import CancelTimer, Command, Forget, HangUp, SetTimer
 from hookflash.engine.record import Record
-from hookflash.errors import InputError, RequestRefused
+from hookflash.engine.rules import Asker, Meter, Rules, check_rights
+from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import (
     CommandFailed,
     CompleteRequested,
@@ -81,6 +83,9 @@ ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_.@-]{1,64}")
 ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 """What a transfer's id may be made of: it becomes part of the names of timers and legs."""
 
+LOST_TRACK = "LOST_TRACK"
+"""The cause of an outcome that nobody saw."""
+
 LONGEST_RING_S = 24 * 3600.0
 """Whoever lets a phone ring for longer than a day means something else."""
 
@@ -95,6 +100,13 @@ class Line:
     number: str
     direction: Direction
     account: str
+    """Whose leg it is, by the switch; empty for a party that is nobody's."""
+    owner: str
+    """The account that looks after it: its own, or that of the first party it talked with."""
+    choices: Account
+    """What held for that account when the leg came: a later change is for later calls."""
+    outside: bool = False
+    may_transfer: bool | None = None
     answered: bool = False
     peer: LegId | None = None
     hops: int = 0
@@ -110,6 +122,8 @@ class Running:
 
     transfer: Transfer
     codes: CodeTable
+    account: str
+    """The transferor's: it is this account's transfer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +132,21 @@ class Account:
 
     metaflows: Metaflows = DEFAULT_METAFLOWS
     policy: Policy = attrs.field(factory=Policy)
+    rules: Rules = attrs.field(factory=Rules)
+    takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
+    """What a transferor dials to have the transferee back, where no code and no request says
+    otherwise."""
+
+
+@attrs.frozen(kw_only=True)
+class Unfinished:
+    """A transfer that was in flight when the controller before this one died."""
+
+    request: TransferRequested
+    """As it was asked for."""
+    transferee: LegId
+    target: LegId
+    account: str = ""
 
 
 def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
@@ -146,6 +175,8 @@ class Switchboard:
         accounts: Mapping[str, Account] | None = None,
         new_id: Callable[[], str] | None = None,
         target_leg: Callable[[str], LegId] | None = None,
+        next_number: Callable[[], int] | None = None,
+        unfinished: Mapping[str, Unfinished] | None = None,
     ) -> None:
         """Begin with no calls.
 
@@ -154,16 +185,23 @@ class Switchboard:
             accounts: what each account has chosen, by its name.
             new_id: makes the ids of transfers that are begun by digits.
             target_leg: makes the id of the target's leg from the transfer's id.
+            next_number: numbers the records; from 1 by default. Several switchboards that share one
+                history share one.
+            unfinished: transfers that a controller before this one has left in flight, by id.
         """
         self.default = account or Account()
         self._accounts = dict(accounts or {})
+        self._meters: dict[str, Meter] = {}
+        self._next_number = next_number or itertools.count(1).__next__
+        self._unfinished = dict(unfinished or {})
+        self.closing: str | None = None
+        """Why no new transfer is taken; `None`: they are."""
         self._new_id = new_id or numbered_ids()
         self._target_leg = target_leg or _target_leg
         self.lines: dict[LegId, Line] = {}
         self.running: dict[str, Running] = {}
         self._transfer_of: dict[LegId, str] = {}
         self._digit_timers: dict[str, LegId] = {}
-        self._records = 0
         self._timers = 0
 
     # ------------------------------------------------------------- the one door
@@ -206,6 +244,36 @@ class Switchboard:
         """The transfer in flight that a leg is in."""
         transfer = self._transfer_of.get(leg)
         return self.running[transfer].transfer if transfer else None
+
+    def owner(self, transfer: str) -> str | None:
+        """The account whose transfer in flight it is."""
+        running = self.running.get(transfer)
+        return running.account if running else None
+
+    def choices_of(self, account: str) -> Account:
+        """What holds for an account's calls that begin now."""
+        return self._accounts.get(account, self.default)
+
+    def choose(
+        self,
+        accounts: Mapping[str, Account],
+        *,
+        default: Account | None = None,
+        for_calls_that_are_up: bool = False,
+    ) -> None:
+        """Let other choices hold from now on.
+
+        Args:
+            accounts: what each account has chosen, by its name; the others have the default.
+            default: what holds for legs whose account is not among them; as before, if not given.
+            for_calls_that_are_up: whether it holds for them as well. A transfer in flight goes on
+                as it began, in any case.
+        """
+        self._accounts = dict(accounts)
+        self.default = default or self.default
+        if for_calls_that_are_up:
+            for line in self.lines.values():
+                line.choices = self.choices_of(line.owner)
 
     def load(self) -> dict[str, int]:
         """How much there is to keep in mind, by kind: nothing when everybody has hung up."""
@@ -263,19 +331,31 @@ class Switchboard:
     def _new_line(self, event: LegCreated) -> None:
         if event.leg in self.lines:
             return  # a repeat
-        transfer = self.transfer_of(event.leg)
+        transfer = self._transfer_of.get(event.leg)
+        running = self.running[transfer] if transfer else None
+        owner = event.account or (running.account if running else "")
         self.lines[event.leg] = Line(
             leg=event.leg,
             number=event.number,
             direction=event.direction,
             account=event.account,
-            hops=transfer.hops if transfer else 0,
+            owner=owner,
+            choices=self.choices_of(owner),
+            outside=event.outside,
+            may_transfer=event.may_transfer,
+            hops=running.transfer.hops if running else 0,
         )
 
     def _join(self, leg: LegId, peer: LegId) -> None:
-        if leg in self.lines:
-            self.lines[leg].peer = peer
-            self.lines[leg].answered = True
+        line = self.lines.get(leg)
+        if line is None:
+            return
+        line.peer = peer
+        line.answered = True
+        partner = self.lines.get(peer)
+        if not line.owner and partner is not None and partner.owner:
+            line.owner = partner.owner
+            line.choices = partner.choices
 
     def _part(self, leg: LegId) -> None:
         line = self.lines.get(leg)
@@ -305,12 +385,10 @@ class Switchboard:
                 before=before.state,
                 after=before.state,
                 why=refusal.why,
-                refused=True,
+                refusal=refusal.refusal,
             )
         running.transfer = after = step.after
-        if after.over:
-            self._finish(after)
-        return self._record(
+        record = self._record(
             event,
             at_s,
             transfer=transfer,
@@ -322,9 +400,16 @@ class Switchboard:
             outcome=after.outcome if after.over else None,
             cause=after.cause if after.over else None,
         )
+        if after.over:
+            self._finish(after)
+        return record
 
     def _finish(self, transfer: Transfer) -> None:
-        del self.running[transfer.id]
+        account = self.running.pop(transfer.id).account
+        meter = self._meters[account]
+        meter.end()
+        if meter.idle:
+            del self._meters[account]
         hops = transfer.hops + 1
         for party in transfer.parties:
             self._transfer_of.pop(party.leg, None)
@@ -332,13 +417,29 @@ class Switchboard:
                 self.lines[party.leg].hops = hops
 
     def _record(self, event: Event, at_s: float, **what: Any) -> Record:
-        self._records += 1
-        return Record(number=self._records, at_s=at_s, event=event, **what)
+        return Record(
+            number=self._next_number(),
+            at_s=at_s,
+            event=event,
+            accounts=self._concerned(event, what.get("transfer")),
+            **what,
+        )
+
+    def _concerned(self, event: Event, transfer: str | None) -> tuple[str, ...]:
+        """The accounts that an event concerns; most often there is one, and one leg."""
+        owners = {self.running[transfer].account} if transfer in self.running else set[str]()
+        for leg in _legs_of(event):
+            line = self.lines.get(leg)
+            if line is not None:
+                owners.add(line.owner)
+        return tuple(sorted(owners))
 
     # ----------------------------------------------------------------- requests
 
-    def _refuse(self, event: Event, at_s: float, why: str) -> Record:
-        return self._record(event, at_s, why=why, refused=True)
+    def _refuse(
+        self, event: Event, at_s: float, why: str, refusal: Refusal = Refusal.NO_SUCH_CALL
+    ) -> Record:
+        return self._record(event, at_s, why=why, refusal=refusal)
 
     def _request_transfer(self, event: TransferRequested, at_s: float) -> Record:
         if event.leg in self._transfer_of and event.transfer not in self.running:
@@ -346,10 +447,27 @@ class Switchboard:
         try:
             line, peer = self._call_of(event)
             _check(event)
-            codes = self._codes_within(self._account(line).metaflows, event)
-        except (RequestRefused, InputError) as refusal:
-            return self._refuse(event, at_s, str(refusal))
+            codes = _codes_within(line.choices, event.takeback_digits)
+            self._check_rules(event, line, peer, at_s)
+        except InputError as fault:
+            return self._refuse(event, at_s, str(fault), Refusal.MALFORMED)
+        except RequestRefused as refused:
+            return self._refuse(event, at_s, refused.why, refused.refusal)
         return self._begin(event, line, peer, codes, at_s)
+
+    def _check_rules(self, event: TransferRequested, line: Line, peer: Line, at_s: float) -> None:
+        """Hold what is asked for against the rules of the account.
+
+        A party without an account that talks with one that has an account is an outside party.
+        """
+        if self.closing is not None:
+            raise RequestRefused(self.closing, Refusal.CLOSING)
+        rules = line.choices.rules
+        is_user = not line.outside and bool(line.account or not peer.account)
+        check_rights(rules, Asker(is_user=is_user, may_transfer=line.may_transfer), event)
+        meter = self._meters.get(line.owner)
+        if meter is not None and event.kind is not Kind.HOLD:
+            meter.check(rules, at_s)
 
     def _call_of(self, event: TransferRequested) -> tuple[Line, Line]:
         """The line of whoever asks for a transfer, and of the one who is to be transferred."""
@@ -359,7 +477,7 @@ class Switchboard:
             raise RequestRefused("a leg from an earlier transfer with this id still lives")
         line = self.lines.get(event.leg)
         if line is None:
-            raise RequestRefused("there is no such call")
+            raise NotFound("there is no such call")
         peer = self.lines.get(line.peer) if line.peer else None
         if peer is None:
             raise RequestRefused("the call is not bridged: nobody is there to transfer")
@@ -370,11 +488,10 @@ class Switchboard:
     def _begin(
         self, event: TransferRequested, line: Line, peer: Line, codes: CodeTable, at_s: float
     ) -> Record:
-        account = self._account(line)
         transfer = new_transfer(
             transfer=event.transfer,
             kind=event.kind,
-            policy=account.policy,
+            policy=line.choices.policy,
             transferor=(line.leg, line.number),
             transferee=(peer.leg, peer.number),
             target=(self._target_leg(event.transfer), event.target),
@@ -384,13 +501,14 @@ class Switchboard:
             ring_timeout_s=event.ring_timeout_s,
             hops=max(line.hops, peer.hops),
         )
-        self.running[transfer.id] = Running(transfer=transfer, codes=codes)
+        self.running[transfer.id] = Running(transfer=transfer, codes=codes, account=line.owner)
         record = self._step(transfer.id, event, at_s)
         if record.refused:
             del self.running[transfer.id]
-        else:
-            for party in transfer.parties:
-                self._transfer_of[party.leg] = transfer.id
+            return record
+        for party in transfer.parties:
+            self._transfer_of[party.leg] = transfer.id
+        self._meters.setdefault(line.owner, Meter()).begin(line.choices.rules, at_s)
         return record
 
     def _request(self, event: TakebackRequested | CompleteRequested, at_s: float) -> Record:
@@ -409,69 +527,113 @@ class Switchboard:
     def adopt(self, living: Iterable[LegSnapshot], at_s: float = 0.0) -> list[Record]:
         """Go on with the transfers whose marks stand on the legs of a switch.
 
+        Those that a controller before this one has left, and that the switch shows no mark of, are
+        brought to an end: what they came to is read from who talks with whom.
+
         Args:
             living: every leg of the switch. Their facts have been handled already.
             at_s: when.
 
         Returns:
-            One record for each transfer that was found and not known.
+            One record for each transfer that was found and not known, or not found.
         """
+        legs = tuple(living)
         marked: dict[str, dict[str, LegSnapshot]] = {}
-        for leg in living:
+        for leg in legs:
             if leg.transfer and leg.role and leg.transfer not in self.running:
                 marked.setdefault(leg.transfer, {})[leg.role] = leg
-        return [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
+        found = [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
+        left, self._unfinished = self._unfinished, {}
+        missed = [
+            self._close(transfer, unfinished, legs, at_s)
+            for transfer, unfinished in left.items()
+            if transfer not in marked and transfer not in self.running
+        ]
+        return found + missed
 
     def _adopt(self, transfer: str, roles: Mapping[str, LegSnapshot], at_s: float) -> Record:
         legs = {role: leg.leg for role, leg in roles.items()}
+        known = self._unfinished.get(transfer)
+        request = known.request if known else None
         kinds = {leg.kind for leg in roles.values()} & {kind.value for kind in Kind}
-        owner = roles.get("transferor") or roles.get("transferee")
-        account = self._accounts.get(owner.account, self.default) if owner else self.default
+        shown = Kind(next(iter(kinds))) if kinds else Kind.ATTENDED
+        owner = self._owner_of_found(roles, known)
+        choices = self.choices_of(owner)
         parties = [
             _found_party(roles.get(role), f"{transfer}-{role}", legs.values())
             for role in ("transferor", "transferee", "target")
         ]
         found = found_transfer(
             transfer=transfer,
-            kind=Kind(next(iter(kinds))) if kinds else Kind.ATTENDED,
-            policy=account.policy,
+            kind=request.kind if request else shown,
+            policy=choices.policy,
             transferor=parties[0],
             transferee=parties[1],
             target=parties[2],
+            request=request,
         )
         event = TransferFound(transfer=transfer)
         if not any(party.lives for party in parties):
-            why = "Whoever was in it talks with somebody else by now: it is over."
             forget = Forget(legs=tuple(legs.values()))
-            return self._record(event, at_s, why=why, commands=(forget,))
-        codes = _codes_with_takeback(account.metaflows, DEFAULT_TAKEBACK_DIGITS)
-        self.running[transfer] = Running(transfer=found, codes=codes)
+            record = self._record(
+                event,
+                at_s,
+                transfer=transfer,
+                why="Whoever was in it talks with somebody else by now: it is over.",
+                commands=(forget,),
+                outcome=Outcome.FAILED if known else None,
+                cause=LOST_TRACK if known else None,
+            )
+            return attrs.evolve(record, accounts=(owner,))
+        codes = _codes_within(choices, request.takeback_digits if request else None)
+        self.running[transfer] = Running(transfer=found, codes=codes, account=owner)
         for leg in legs.values():
             self._transfer_of[leg] = transfer
+        self._meters.setdefault(owner, Meter()).begin(choices.rules, at_s)
         return self._step(transfer, event, at_s)
+
+    def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
+        if known is not None:
+            return known.account
+        shown = (roles.get("transferor"), roles.get("transferee"))
+        return next((leg.account for leg in shown if leg is not None and leg.account), "")
+
+    def _close(
+        self, transfer: str, left: Unfinished, legs: Iterable[LegSnapshot], at_s: float
+    ) -> Record:
+        """Say what became of a transfer of which the switch shows no mark any more."""
+        pairs = {frozenset((leg.leg, leg.peer)) for leg in legs if leg.peer is not None}
+        transferor, transferee, target = left.request.leg, left.transferee, left.target
+        if frozenset((transferee, target)) in pairs:
+            outcome, cause, why = Outcome.TRANSFERRED, None, "Transferee and target talk."
+        elif frozenset((transferor, transferee)) in pairs:
+            outcome, cause, why = Outcome.RECONNECTED, LOST_TRACK, "The two talk as before."
+        elif frozenset((transferor, target)) in pairs:
+            outcome, cause, why = Outcome.ABANDONED, None, "Transferor and target talk."
+        else:
+            outcome, cause, why = Outcome.FAILED, LOST_TRACK, "Nobody of it is there any more."
+        record = self._record(
+            TransferFound(transfer=transfer),
+            at_s,
+            transfer=transfer,
+            why=why,
+            outcome=outcome,
+            cause=cause,
+        )
+        return attrs.evolve(record, accounts=(left.account,))
 
     # ------------------------------------------------------------------- digits
 
-    def _account(self, line: Line) -> Account:
-        return self._accounts.get(line.account, self.default)
-
     def _listened(self, line: Line) -> Metaflows | None:
         """The feature codes under which a leg is heard: its own account's, or its partner's."""
-        own = self._account(line).metaflows
+        own = line.choices.metaflows
         if own.listen_on is not ListenOn.PEER:
             return own
         peer = self.lines.get(line.peer) if line.peer else None
-        theirs = self._account(peer).metaflows if peer else None
+        theirs = peer.choices.metaflows if peer else None
         if theirs is not None and theirs.listen_on is not ListenOn.SELF:
             return theirs
         return None
-
-    def _codes_within(self, metaflows: Metaflows, event: TransferRequested) -> CodeTable:
-        """The codes in a transfer: those of the account, and before them the takeback's."""
-        takeback = event.takeback_digits
-        return _codes_with_takeback(
-            metaflows, DEFAULT_TAKEBACK_DIGITS if takeback is None else takeback
-        )
 
     def _digit(self, event: DigitPressed, at_s: float) -> list[Record]:
         line = self.lines.get(event.leg)
@@ -494,7 +656,7 @@ class Switchboard:
             running = self.running[transfer]
             if running.transfer.transferor.leg != line.leg:
                 return None
-            return running.codes, self._account(line).metaflows.digit_timeout_s
+            return running.codes, line.choices.metaflows.digit_timeout_s
         metaflows = self._listened(line)
         if metaflows is None or line.peer is None:
             return None
@@ -563,6 +725,12 @@ def _check(event: TransferRequested) -> None:
     ring_s = event.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the target may ring for more than 0 s, and at most a day")
+
+
+def _codes_within(choices: Account, takeback_digits: str | None) -> CodeTable:
+    """The codes in a transfer: those of the account, and before them the takeback's."""
+    takeback = choices.takeback_digits if takeback_digits is None else takeback_digits
+    return _codes_with_takeback(choices.metaflows, takeback)
 
 
 @lru_cache(maxsize=1024)

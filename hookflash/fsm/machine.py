@@ -506,11 +506,11 @@ class Rulebook:
         refusals = self.spec.refused_by_pair.get(pair, ())
         for refusal in refusals:
             if refusal.given is not None and refusal.given(work):
-                raise RequestRefused(refusal.why)
+                raise RequestRefused(refusal.why, refusal.refusal)
         if pair in self.spec.rows_by_pair and self._triggers[news](work) and work.row is not None:
             return self._done(transfer, work, news, work.row)
         if refusals:
-            raise RequestRefused(refusals[-1].why)
+            raise RequestRefused(refusals[-1].why, refusals[-1].refusal)
         if pair not in self.spec.ignored_by_pair:
             raise NoTransition(transfer.state, news)
         why = self.spec.ignored_by_pair[pair].why

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import attrs
 
-from hookflash.errors import SpecError
+from hookflash.errors import Refusal, SpecError
 from hookflash.fsm.transfer import State, Transfer
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ class Refused:
     on: Input
     why: str
     given: Guard | None = None
+    refusal: Refusal = Refusal.NOT_NOW
+    """The same in a word, for programs."""
 
 
 def words(guard_or_action: Guard | Action | None) -> str:

@@ -18,7 +18,7 @@ from enum import Enum, StrEnum
 
 import attrs
 
-from hookflash.events import Kind, LegId
+from hookflash.events import Kind, LegId, TransferRequested
 
 
 class State(Enum):
@@ -241,11 +241,24 @@ def found_transfer(
     transferor: Party,
     transferee: Party,
     target: Party,
+    request: TransferRequested | None = None,
 ) -> Transfer:
-    """Go on with a transfer that was found on the switch, from the facts alone.
+    """Go on with a transfer that was found on the switch.
 
-    A target that has answered may carry a failsafe: it is taken for armed.
+    Where it stands is told by the facts alone. A target that has answered may carry a failsafe: it
+    is taken for armed.
+
+    Args:
+        transfer: its id.
+        kind: attended, blind, or a mere hold.
+        policy: the operator's choices.
+        transferor: as it was found.
+        transferee: as it was found.
+        target: as it was found.
+        request: as it was asked for, if somebody remembers.
     """
+    wishes = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
+    ring_timeout_s = wishes.ring_timeout_s
     return Transfer(
         id=transfer,
         kind=kind,
@@ -253,10 +266,10 @@ def found_transfer(
         transferor=transferor,
         transferee=transferee,
         target=target,
-        by="found",
-        music=policy.music,
-        ringback=policy.ringback,
-        ring_timeout_s=policy.ring_timeout_s,
+        by=wishes.by,
+        music=policy.music if wishes.music is None else wishes.music,
+        ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
+        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
         parted=True,
         armed=target.answered,
     )

@@ -6,6 +6,7 @@ sentence: *consulting · target hung up → failed_reconnect: "Carol has left: �
 
 from __future__ import annotations
 
+from hookflash.errors import Refusal
 from hookflash.fsm.spec import Input, Phase, Refused, Row, Spec, ignore, refuse
 from hookflash.fsm.transfer import State
 from hookflash.specs import actions as do
@@ -61,18 +62,21 @@ NOT_LIKE_THAT = (
         on=Input.REQUESTED,
         given=given.target_missing,
         why="no number to transfer to was given",
+        refusal=Refusal.MALFORMED,
     ),
     Refused(
         state=S.IDLE,
         on=Input.REQUESTED,
         given=given.target_is_a_party,
         why="the target is already in this call",
+        refusal=Refusal.TARGET_REFUSED,
     ),
     Refused(
         state=S.IDLE,
         on=Input.REQUESTED,
         given=given.hops_used_up,
         why="this call has been transferred as often as is allowed",
+        refusal=Refusal.TARGET_REFUSED,
     ),
 )
 

@@ -6,6 +6,7 @@ the transferee back from a transfer that never called anybody.
 
 from __future__ import annotations
 
+from hookflash.errors import Refusal
 from hookflash.fsm.spec import Input, Phase, Refused, Row, Spec, ignore, refuse
 from hookflash.fsm.transfer import State
 from hookflash.specs import actions as do
@@ -210,6 +211,7 @@ HOLD = Spec(
             on=Input.REQUESTED,
             given=given.hops_used_up,
             why="this call has been transferred as often as is allowed",
+            refusal=Refusal.TARGET_REFUSED,
         ),
         *refuse(RUNNING, Input.REQUESTED, "a hold or transfer of this call is already running"),
         *refuse([S.IDLE], Input.TAKEBACK_ASKED, "nobody is on hold"),
