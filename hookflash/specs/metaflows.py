@@ -164,12 +164,15 @@ class _Document(TypedDict, total=False):
     patterns: dict[str, _Entry]
 
 
-def parse_metaflows(document: object, where: str = "$") -> Metaflows:
+def parse_metaflows(
+    document: object, where: str = "$", *, takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
+) -> Metaflows:
     r"""Read a metaflows document.
 
     Args:
         document: what a JSON (or YAML) parser made of it.
         where: the document's own place, with which the paths in errors begin.
+        takeback_digits: what takes back from a transfer whose entry does not say.
 
     Raises:
         InputError: the first fault that `metaflows_faults` finds; its `where` is a path such as
@@ -182,23 +185,23 @@ def parse_metaflows(document: object, where: str = "$") -> Metaflows:
         binding_digit=written.get("binding_digit", DEFAULT_BINDING_DIGIT),
         digit_timeout_s=int(written.get("digit_timeout", DEFAULT_DIGIT_TIMEOUT_MS)) / MS,
         listen_on=ListenOn(written.get("listen_on", ListenOn.BOTH)),
-        numbers=_entries(written.get("numbers", {})),
-        patterns=_entries(written.get("patterns", {})),
+        numbers=_entries(written.get("numbers", {}), takeback_digits),
+        patterns=_entries(written.get("patterns", {}), takeback_digits),
     )
 
 
-def _entries(written: dict[str, _Entry]) -> Entries:
-    return tuple((dialled, _action(entry)) for dialled, entry in written.items())
+def _entries(written: dict[str, _Entry], takeback_digits: str) -> Entries:
+    return tuple((dialled, _action(entry, takeback_digits)) for dialled, entry in written.items())
 
 
-def _action(entry: _Entry) -> FeatureAction:
+def _action(entry: _Entry, default_takeback_digits: str) -> FeatureAction:
     """Read a sound entry."""
     module = Module(entry.get("module"))
     data = entry.get("data", _Data())
     kind, takeback_digits = Kind.ATTENDED, data.get("takeback_dtmf")
     if module is Module.TRANSFER:
         kind = Kind(data.get("transfer_type", Kind.ATTENDED))
-        takeback_digits = takeback_digits or DEFAULT_TAKEBACK_DIGITS
+        takeback_digits = takeback_digits or default_takeback_digits
     elif module is Module.HOLD:
         kind = Kind.HOLD
     return FeatureAction(

@@ -36,7 +36,14 @@ import structlog
 import trio
 
 from hookflash.backends.base import LegSnapshot, tell
-from hookflash.backends.freeswitch.inbound import EVENT_NAMES, Inbound
+from hookflash.backends.freeswitch.inbound import (
+    DEFAULT_OUTSIDE_CONTEXTS,
+    EVENT_NAMES,
+    MAY_TRANSFER_VARIABLE,
+    Inbound,
+    is_outside,
+    may_transfer,
+)
 from hookflash.backends.freeswitch.outbound import (
     ALLOWED_LEG,
     NO_CHANNEL,
@@ -105,6 +112,9 @@ class FreeSwitch:
     dialling: Dialling = attrs.field(factory=Dialling)
     account_variable: str = "hookflash_account"
     """The channel variable that says whose leg it is."""
+    outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
+    """The dialplan contexts in which outside parties call in; they may not transfer, unless their
+    account's rules say so."""
     park_limit_s: float = 1860.0
     """After so long the switch itself ends a parked leg that nobody fetches; longer than any
     hold limit."""
@@ -290,7 +300,10 @@ class FreeSwitchBackend:
         self._closed = False
 
     def _new_inbound(self) -> Inbound:
-        return Inbound(account_variable=self.settings.account_variable)
+        return Inbound(
+            account_variable=self.settings.account_variable,
+            outside_contexts=self.settings.outside_contexts,
+        )
 
     # ------------------------------------------------------------------ Backend
 
@@ -540,11 +553,19 @@ class FreeSwitchBackend:
         if only not in ("", leg):
             role = ""  # the far side of a loopback leg has inherited the mark
         number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
+        direction = Direction.INBOUND if inbound else Direction.OUTBOUND
         return LegSnapshot(
             leg=leg,
             number=channel.get(number, ""),
-            direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
+            direction=direction,
             account=channel.get(f"variable_{self.settings.account_variable}", ""),
+            outside=is_outside(
+                direction,
+                channel.get("Caller-Context", ""),
+                channel.get("variable_sip_gateway_name", ""),
+                outside_contexts=self.settings.outside_contexts,
+            ),
+            may_transfer=may_transfer(channel.get(f"variable_{MAY_TRANSFER_VARIABLE}")),
             answered=channel.get("Answer-State") == "answered",
             parked=peer is None and application in _PARKED,
             peer=peer,

@@ -51,12 +51,18 @@ from hookflash.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from hookflash.backends.freeswitch.wire import Frame
 
 DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
 """The channel variable that says whose leg it is."""
+
+MAY_TRANSFER_VARIABLE: Final = "hookflash_may_transfer"
+"""The channel variable by which an operator says of one leg whether it may transfer."""
+
+DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset({"public"})
+"""The dialplan contexts in which FreeSWITCH as it is installed takes calls from outside."""
 
 DEFAULT_MAX_FATES: Final = 16_384
 """How many legs' fates are remembered, some 3 MB. Needed are those of the last second (a job's end
@@ -66,7 +72,15 @@ UNKNOWN_CAUSE: Final = "NORMAL_UNSPECIFIED"
 """Q.850 cause 31, for a leg that ended without a cause (an originate over a missing profile)."""
 
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
-    "CHANNEL_CREATE": ("leg", "direction", "caller", "called"),
+    "CHANNEL_CREATE": (
+        "leg",
+        "direction",
+        "caller",
+        "called",
+        "context",
+        "gateway",
+        "may_transfer",
+    ),
     "CHANNEL_PROGRESS": ("leg",),
     "CHANNEL_PROGRESS_MEDIA": ("leg",),
     "CHANNEL_ANSWER": ("leg",),
@@ -101,6 +115,9 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     direction: str = msgspec.field(default="", name="Call-Direction")
     caller: str = msgspec.field(default="", name="Caller-Caller-ID-Number")
     called: str = msgspec.field(default="", name="Caller-Destination-Number")
+    context: str = msgspec.field(default="", name="Caller-Context")
+    gateway: object = msgspec.field(default="", name="variable_sip_gateway_name")
+    may_transfer: object = msgspec.field(default="", name=f"variable_{MAY_TRANSFER_VARIABLE}")
     first: str = msgspec.field(default="", name="Bridge-A-Unique-ID")
     second: str = msgspec.field(default="", name="Bridge-B-Unique-ID")
     sound: str = msgspec.field(default="", name="Playback-File-Path")
@@ -132,7 +149,15 @@ class _UnusableEventError(Exception):
 class Inbound:
     """Turns the frames of one connection into facts."""
 
-    __slots__ = ("_account_needle", "_decode", "_fates", "_max_fates", "_readers", "skipped")
+    __slots__ = (
+        "_account_needle",
+        "_decode",
+        "_fates",
+        "_max_fates",
+        "_outside_contexts",
+        "_readers",
+        "skipped",
+    )
 
     skipped: int
     """Events that could not be used: not JSON, or without a header that their kind must have."""
@@ -141,12 +166,14 @@ class Inbound:
         self,
         *,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+        outside_contexts: Collection[str] = DEFAULT_OUTSIDE_CONTEXTS,
         max_fates: int = DEFAULT_MAX_FATES,
     ) -> None:
         """Begin with nothing known: legs that are older than the connection are taken as they come.
 
         Args:
             account_variable: the channel variable that holds a leg's account.
+            outside_contexts: the dialplan contexts in which outside parties call in.
             max_fates: of how many legs to remember that they answered or ended; the oldest are
                 forgotten first.
         """
@@ -154,6 +181,7 @@ class Inbound:
         account_header = f"variable_{account_variable}"
         self._account_needle = f"\n{account_header}: ".encode()
         self._decode = _decoder(account_header).decode
+        self._outside_contexts = outside_contexts
         self._fates: OrderedDict[LegId, _Fate] = OrderedDict()
         self._max_fates = max_fates
         self._readers: dict[str, Callable[[_Told], tuple[CallEvent, ...]]] = {
@@ -222,7 +250,17 @@ class Inbound:
         self._fates.pop(leg, None)  # a name may be used again, for a new leg
         number = told.caller if direction is Direction.INBOUND else told.called
         account = told.account if isinstance(told.account, str) else ""
-        return (LegCreated(leg=leg, number=number, direction=direction, account=account),)
+        created = LegCreated(
+            leg=leg,
+            number=number,
+            direction=direction,
+            account=account,
+            outside=is_outside(
+                direction, told.context, told.gateway, outside_contexts=self._outside_contexts
+            ),
+            may_transfer=may_transfer(told.may_transfer),
+        )
+        return (created,)
 
     def _rang(self, told: _Told) -> tuple[CallEvent, ...]:
         return self._news(LegProgressed(leg=told.leg))
@@ -294,6 +332,23 @@ class Inbound:
         self._fates.move_to_end(leg)
         if len(self._fates) > self._max_fates:
             self._fates.popitem(last=False)
+
+
+def is_outside(
+    direction: Direction, context: str, gateway: object, *, outside_contexts: Collection[str]
+) -> bool:
+    """Whether a party is outside: it called in a context for such calls, or is called by a gateway.
+
+    (A leg that the switch makes has the context of whoever called; it says nothing of the callee.)
+    """
+    if direction is Direction.INBOUND:
+        return context in outside_contexts
+    return bool(gateway)
+
+
+def may_transfer(variable: object) -> bool | None:
+    """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
+    return {"true": True, "false": False}.get(variable) if isinstance(variable, str) else None
 
 
 @lru_cache(maxsize=8)

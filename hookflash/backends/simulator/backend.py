@@ -58,10 +58,12 @@ class SimulatedBackend:
             raise BackendClosed("the simulator is closed")
         return self.world.snapshot()
 
-    async def call(self, caller: str, callee: str) -> tuple[LegId, LegId]:
-        """Have one number call another, and wait until they talk."""
+    async def call(
+        self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
+    ) -> tuple[LegId, LegId]:
+        """Have one number call another, and wait until they talk (see `World.call`)."""
         self._clock.catch_up()
-        legs = self.world.call(caller, callee)
+        legs = self.world.call(caller, callee, account=account, callee_account=callee_account)
         self.nudge()
         while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
             await trio.sleep(0.02)

@@ -298,19 +298,23 @@ class Switch:
 
     # ---- calls come in
 
-    def create_call(self, caller: str, callee: str, *, account: str = "") -> tuple[LegId, LegId]:
+    def create_call(
+        self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
+    ) -> tuple[LegId, LegId]:
         """Take a call and pass it on, as a dialplan's `bridge` does.
 
         Args:
             caller: the number that calls.
             callee: the number that is called.
             account: whose call it is.
+            callee_account: whose leg the callee's is: the same, unless told.
 
         Returns:
             The caller's leg and the callee's. Each dies with the other: `hangup_after_bridge`.
         """
         first = self._create(self.name_leg(), caller, Direction.INBOUND, account)
-        second = self._create(self.name_leg(), callee, Direction.OUTBOUND, account)
+        theirs = account if callee_account is None else callee_account
+        second = self._create(self.name_leg(), callee, Direction.OUTBOUND, theirs)
         for leg in (first, second):
             leg.variables["hangup_after_bridge"] = "true"
         first.call = second

@@ -232,10 +232,19 @@ class World:
         self.parties[number] = party
         return party
 
-    def call(self, caller: str, callee: str, *, account: str = "") -> tuple[LegId, LegId]:
+    def call(
+        self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
+    ) -> tuple[LegId, LegId]:
         """Have one number call another. It takes some time: `run` until they talk.
 
         Numbers that have no phone yet get one; the callee's answers at once.
+
+        Args:
+            caller: the number that calls.
+            callee: the number that is called.
+            account: whose call it is.
+            callee_account: whose leg the callee's is: the same, unless told; empty for an outside
+                party.
 
         Returns:
             The caller's leg and the callee's.
@@ -245,7 +254,9 @@ class World:
         if callee not in self.parties:
             self.add_phone(callee, Answers(after_s=0.0))
         self._person(f"{self.parties[caller].name} calls {self.parties[callee].name}")
-        first, second = self.switch.create_call(caller, callee, account=account)
+        first, second = self.switch.create_call(
+            caller, callee, account=account, callee_account=callee_account
+        )
         self._has_leg(self.parties[caller], first)
         return first, second
 
