@@ -15,8 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hookflash import cli
-from hookflash.cli import main
+from hookflash.cli import calls, main, proofs
 from hookflash.events import Kind
 from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
@@ -418,7 +417,7 @@ def test_soak_says_what_it_has_tried(
     say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "hold.toml").write_text((SCENARIOS / "hold-and-resume.toml").read_text())
-    monkeypatch.setattr(cli, "SCENARIOS", tmp_path)
+    monkeypatch.setattr(proofs, "SCENARIOS", tmp_path)
     told = say("soak", "--seeds", "2", "--seed", "40")
     assert told.status == 0
     assert told.out.startswith("seeds from 40\n2 runs without faults")
@@ -438,9 +437,9 @@ def of_holds(*, join_attempts: int, max_records: int, sounds: bool) -> Iterator[
 @pytest.fixture
 def only_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "hold.toml").write_text((SCENARIOS / "race-held.toml").read_text())
-    monkeypatch.setattr(cli, "SCENARIOS", tmp_path)
-    monkeypatch.setattr(cli, "Kind", [Kind.HOLD])
-    monkeypatch.setattr(cli, "search_tables", of_holds)
+    monkeypatch.setattr(proofs, "SCENARIOS", tmp_path)
+    monkeypatch.setattr(proofs, "Kind", [Kind.HOLD])
+    monkeypatch.setattr(proofs, "search_tables", of_holds)
 
 
 def test_prove_is_content_where_everything_is(say: Say, only_holds: None) -> None:
@@ -463,8 +462,8 @@ def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
     def nothing(**_options: object) -> list[Search]:
         return []
 
-    monkeypatch.setattr(cli, "search_tables", nothing)
-    monkeypatch.setattr(cli, "MOST_TOLD", 1000)
+    monkeypatch.setattr(proofs, "search_tables", nothing)
+    monkeypatch.setattr(proofs, "MOST_TOLD", 1000)
     told = say("prove", "--seeds", "1")
     assert told.status == 1
     assert "wrong hold: never reached: idle · requested → holding" in told.out
@@ -492,7 +491,7 @@ def test_whoever_interrupts_is_obeyed(say: Say, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*_arguments: object, **_options: object) -> Run:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_scenario", interrupted)
+    monkeypatch.setattr(calls, "run_scenario", interrupted)
     told = say("simulate", COMPLETE)
     assert (told.status, told.err) == (130, "")
 

@@ -13,18 +13,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-import hookflash.cli_emulate
+import hookflash.cli.emulator
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.backends.freeswitch.emulator.session import Session
-from hookflash.cli_emulate import emulate, prepare, read_address
+from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.engine.engine import open_engine
 from hookflash.engine.switchboard import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.scenarios.format import CLOCK, load_scenario
 
-SCENARIOS = Path(hookflash.cli_emulate.__file__).parent / "specs" / "scenarios"
+SCENARIOS = Path(hookflash.__file__).parent / "specs" / "scenarios"
 
 SCENARIO = """
 title = "Everything that people do"
@@ -209,7 +209,7 @@ def test_what_is_no_address(text: str) -> None:
 
 # ----------------------------------------------------------------- the command
 
-COMMAND = "from hookflash.cli_emulate import emulate; emulate(listen='{listen}', scenario={file})"
+COMMAND = "from hookflash.cli.emulator import emulate; emulate(listen='{listen}', scenario={file})"
 
 
 @contextmanager
@@ -250,26 +250,26 @@ def test_the_command_in_this_process(
     """All of it but the waiting."""
 
     async def serve(*_args: object, task_status: object, **_options: object) -> None:
-        assert isinstance(task_status, hookflash.cli_emulate.Announcement)
+        assert isinstance(task_status, hookflash.cli.emulator.Announcement)
         task_status.started(None)
         task_status.started(
-            hookflash.cli_emulate.Listening(emulator=prepare(None)[0], host="::1", port=7)
+            hookflash.cli.emulator.Listening(emulator=prepare(None)[0], host="::1", port=7)
         )
 
-    monkeypatch.setattr(hookflash.cli_emulate, "serve_emulator", serve)
+    monkeypatch.setattr(hookflash.cli.emulator, "serve_emulator", serve)
     assert emulate(listen="[::1]:0", scenario=SCENARIOS / "busy.toml") == 0
     assert capsys.readouterr().out == "a FreeSWITCH event socket listens on [::1]:7\n"
 
     async def interrupted(*_args: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hookflash.cli_emulate, "serve_emulator", interrupted)
+    monkeypatch.setattr(hookflash.cli.emulator, "serve_emulator", interrupted)
     with pytest.raises(KeyboardInterrupt):
         emulate()
 
     async def taken(*_args: object, **_options: object) -> None:
         raise OSError(98, "Address already in use")
 
-    monkeypatch.setattr(hookflash.cli_emulate, "serve_emulator", taken)
+    monkeypatch.setattr(hookflash.cli.emulator, "serve_emulator", taken)
     with pytest.raises(InputError, match="can't listen"):
         emulate()

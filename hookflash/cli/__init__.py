@@ -1,0 +1,93 @@
+"""One command, `hookflash`: simulate, replay, show the tables, check what people wrote.
+
+Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from hookflash.cli.calls import replay, simulate
+from hookflash.cli.config import USAGE, check_config
+from hookflash.cli.emulator import emulate
+from hookflash.cli.proofs import prove, soak
+from hookflash.cli.terminal import plain
+from hookflash.errors import HookflashError
+from hookflash.fsm.render import render
+from hookflash.specs.catalog import SPECS
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+app = App(
+    name="hookflash",
+    help="Attended transfer for any phone: simulate, replay, look inside.",
+    suppress_keyboard_interrupt=False,
+)
+spec = App(name="spec", help="The transfer tables.")
+app.command(spec)
+app.command(simulate)
+app.command(replay)
+app.command(emulate)
+app.command(check_config, name="check-config")
+app.command(prove)
+app.command(soak)
+
+
+@spec.command
+def show(
+    name: Annotated[Literal["attended", "blind", "hold"], Parameter(help="Which table.")],
+    /,
+    *,
+    format: Annotated[  # noqa: A002 - the option's name is --format, as people expect it
+        Literal["table", "mermaid", "dot", "json"], Parameter(help="As what.")
+    ] = "table",
+) -> int:
+    """Print a transfer table."""
+    print(render(SPECS[name], format), end="")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+
+    Returns:
+        The exit status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without arrows gets a question mark
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        status: Any = app(
+            sys.argv[1:] if arguments is None else list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        errors.print(f"[red]hookflash:[/red] {plain(str(error))} (see hookflash --help)")
+        return USAGE
+    except HookflashError as error:
+        errors.print(f"[red]hookflash:[/red] {plain(str(error))}")
+        return error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        return 1  # whoever read us has gone
+    except OSError as error:
+        errors.print(f"[red]hookflash:[/red] can't write: {plain(error.strerror or str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
