@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from hookflash.codec import to_document
+from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
-from hookflash.errors import Refusal
-from hookflash.events import Event
-from hookflash.fsm.transfer import Outcome, State
+from hookflash.errors import InputError, Refusal
+from hookflash.events import Event, LegId
+from hookflash.fsm.transfer import Outcome, State, Transfer
+
+
+@attrs.frozen
+class Named:
+    """A party of a transfer, as somebody outside may look for it."""
+
+    leg: LegId
+    number: str
+
+
+@attrs.frozen(kw_only=True)
+class Parties:
+    """Who is who in a transfer."""
+
+    transferor: Named
+    transferee: Named
+    target: Named
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> Parties:
+        """Name the parties of a transfer."""
+        one, other, third = (Named(party.leg, party.number) for party in transfer.parties)
+        return cls(transferor=one, transferee=other, target=third)
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +47,8 @@ class Record:
     event: Event
     transfer: str | None = None
     """The transfer that it was about; `None` where it was about none."""
+    parties: Parties | None = None
+    """Who is who in that transfer."""
     before: State | None = None
     after: State | None = None
     row: str | None = None
@@ -50,6 +76,7 @@ class Record:
             "number": self.number,
             "at_s": round(self.at_s, 6),
             "transfer": self.transfer,
+            "parties": attrs.asdict(self.parties) if self.parties else None,
             "event": to_document(self.event),
             "before": self.before.value if self.before else None,
             "after": self.after.value if self.after else None,
@@ -61,3 +88,38 @@ class Record:
             "cause": self.cause,
             "accounts": list(self.accounts),
         }
+
+
+def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
+    """Read a record that `Record.to_document` has written.
+
+    Raises:
+        InputError: it is none; the message names the place.
+    """
+    try:
+        before, after, outcome = (document[name] for name in ("before", "after", "outcome"))
+        refusal, parties = document["refusal"], document["parties"]
+        return Record(
+            number=document["number"],
+            at_s=document["at_s"],
+            event=event_from(document["event"], where=f"{where}.event"),
+            transfer=document["transfer"],
+            parties=_parties_from(parties) if parties else None,
+            before=State(before) if before else None,
+            after=State(after) if after else None,
+            row=document["row"],
+            why=document["why"],
+            refusal=Refusal(refusal) if refusal else None,
+            commands=tuple(
+                command_from(command, where=f"{where}.commands") for command in document["commands"]
+            ),
+            outcome=Outcome(outcome) if outcome else None,
+            cause=document["cause"],
+            accounts=tuple(document["accounts"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is no record: {error!r}", where=where) from error
+
+
+def _parties_from(document: Mapping[str, Mapping[str, str]]) -> Parties:
+    return Parties(**{role: Named(**named) for role, named in document.items()})

@@ -22,7 +22,7 @@ import attrs
 
 from hookflash.backends.base import LegSnapshot
 from hookflash.commands import CancelTimer, Command, Forget, HangUp, SetTimer
-from hookflash.engine.record import Record
+from hookflash.engine.record import Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import (
@@ -124,6 +124,7 @@ class Running:
     codes: CodeTable
     account: str
     """The transferor's: it is this account's transfer."""
+    parties: Parties
 
 
 @attrs.frozen(kw_only=True)
@@ -144,8 +145,7 @@ class Unfinished:
 
     request: TransferRequested
     """As it was asked for."""
-    transferee: LegId
-    target: LegId
+    parties: Parties
     account: str = ""
 
 
@@ -382,6 +382,7 @@ class Switchboard:
                 event,
                 at_s,
                 transfer=transfer,
+                parties=running.parties,
                 before=before.state,
                 after=before.state,
                 why=refusal.why,
@@ -392,6 +393,7 @@ class Switchboard:
             event,
             at_s,
             transfer=transfer,
+            parties=running.parties,
             before=before.state,
             after=after.state,
             row=step.row.key if step.row else None,
@@ -501,7 +503,9 @@ class Switchboard:
             ring_timeout_s=event.ring_timeout_s,
             hops=max(line.hops, peer.hops),
         )
-        self.running[transfer.id] = Running(transfer=transfer, codes=codes, account=line.owner)
+        self.running[transfer.id] = Running(
+            transfer=transfer, codes=codes, account=line.owner, parties=Parties.of(transfer)
+        )
         record = self._step(transfer.id, event, at_s)
         if record.refused:
             del self.running[transfer.id]
@@ -579,6 +583,7 @@ class Switchboard:
                 event,
                 at_s,
                 transfer=transfer,
+                parties=known.parties if known else None,
                 why="Whoever was in it talks with somebody else by now: it is over.",
                 commands=(forget,),
                 outcome=Outcome.FAILED if known else None,
@@ -586,7 +591,9 @@ class Switchboard:
             )
             return attrs.evolve(record, accounts=(owner,))
         codes = _codes_within(choices, request.takeback_digits if request else None)
-        self.running[transfer] = Running(transfer=found, codes=codes, account=owner)
+        self.running[transfer] = Running(
+            transfer=found, codes=codes, account=owner, parties=Parties.of(found)
+        )
         for leg in legs.values():
             self._transfer_of[leg] = transfer
         self._meters.setdefault(owner, Meter()).begin(choices.rules, at_s)
@@ -603,7 +610,10 @@ class Switchboard:
     ) -> Record:
         """Say what became of a transfer of which the switch shows no mark any more."""
         pairs = {frozenset((leg.leg, leg.peer)) for leg in legs if leg.peer is not None}
-        transferor, transferee, target = left.request.leg, left.transferee, left.target
+        transferor, transferee, target = (
+            named.leg
+            for named in (left.parties.transferor, left.parties.transferee, left.parties.target)
+        )
         if frozenset((transferee, target)) in pairs:
             outcome, cause, why = Outcome.TRANSFERRED, None, "Transferee and target talk."
         elif frozenset((transferor, transferee)) in pairs:
@@ -616,6 +626,7 @@ class Switchboard:
             TransferFound(transfer=transfer),
             at_s,
             transfer=transfer,
+            parties=left.parties,
             why=why,
             outcome=outcome,
             cause=cause,
