@@ -102,6 +102,22 @@ class NotFound(RequestRefused):
         super().__init__(why, Refusal.NO_SUCH_CALL)
 
 
+class Unauthorized(HookflashError):
+    """A program that did not say who it is, or can't be who it says."""
+
+    http_status = 401
+
+
+class Forbidden(RequestRefused):
+    """A program that asks for what is another account's."""
+
+    http_status = 403
+
+    def __init__(self, why: str = "this key is for another account") -> None:
+        """Say why not."""
+        super().__init__(why, Refusal.NOT_ENTITLED)
+
+
 class BackendError(HookflashError):
     """The switch, or the way to it, failed."""
 

@@ -62,8 +62,10 @@ class Record:
     outcome: Outcome | None = None
     """Set in the one record that ends the transfer."""
     cause: str | None = None
+    account: str = ""
+    """Whose it is: the transfer's account, or else that of the leg that it is about."""
     accounts: tuple[str, ...] = ()
-    """The accounts that it concerns: those of the legs that it names, and the transfer's."""
+    """Every account that it concerns: those of all the legs that it names, and the transfer's."""
 
     @property
     def refused(self) -> bool:
@@ -86,6 +88,7 @@ class Record:
             "commands": [to_document(command) for command in self.commands],
             "outcome": self.outcome.value if self.outcome else None,
             "cause": self.cause,
+            "account": self.account,
             "accounts": list(self.accounts),
         }
 
@@ -115,6 +118,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
             ),
             outcome=Outcome(outcome) if outcome else None,
             cause=document["cause"],
+            account=document["account"],
             accounts=tuple(document["accounts"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -418,23 +418,30 @@ class Switchboard:
             if party.leg in self.lines and transfer.outcome in _MOVED:
                 self.lines[party.leg].hops = hops
 
-    def _record(self, event: Event, at_s: float, **what: Any) -> Record:
+    def _record(
+        self, event: Event, at_s: float, *, owner: str | None = None, **what: Any
+    ) -> Record:
+        """Write down what came of an event.
+
+        Args:
+            event: what happened.
+            at_s: when.
+            owner: whose transfer it is about; found out where it is not given.
+            what: the other fields.
+        """
+        transfer = self.running.get(what.get("transfer", ""))
+        if owner is None and transfer is not None:
+            owner = transfer.account
+        lines = [self.lines[leg] for leg in _legs_of(event) if leg in self.lines]
+        owners = [line.owner for line in lines] if owner is None else [owner]
         return Record(
             number=self._next_number(),
             at_s=at_s,
             event=event,
-            accounts=self._concerned(event, what.get("transfer")),
+            account=owners[0] if owners else "",
+            accounts=tuple(sorted({*owners, *(line.owner for line in lines)})),
             **what,
         )
-
-    def _concerned(self, event: Event, transfer: str | None) -> tuple[str, ...]:
-        """The accounts that an event concerns; most often there is one, and one leg."""
-        owners = {self.running[transfer].account} if transfer in self.running else set[str]()
-        for leg in _legs_of(event):
-            line = self.lines.get(leg)
-            if line is not None:
-                owners.add(line.owner)
-        return tuple(sorted(owners))
 
     # ----------------------------------------------------------------- requests
 
@@ -579,9 +586,10 @@ class Switchboard:
         event = TransferFound(transfer=transfer)
         if not any(party.lives for party in parties):
             forget = Forget(legs=tuple(legs.values()))
-            record = self._record(
+            return self._record(
                 event,
                 at_s,
+                owner=owner,
                 transfer=transfer,
                 parties=known.parties if known else None,
                 why="Whoever was in it talks with somebody else by now: it is over.",
@@ -589,7 +597,6 @@ class Switchboard:
                 outcome=Outcome.FAILED if known else None,
                 cause=LOST_TRACK if known else None,
             )
-            return attrs.evolve(record, accounts=(owner,))
         codes = _codes_within(choices, request.takeback_digits if request else None)
         self.running[transfer] = Running(
             transfer=found, codes=codes, account=owner, parties=Parties.of(found)
@@ -622,16 +629,16 @@ class Switchboard:
             outcome, cause, why = Outcome.ABANDONED, None, "Transferor and target talk."
         else:
             outcome, cause, why = Outcome.FAILED, LOST_TRACK, "Nobody of it is there any more."
-        record = self._record(
+        return self._record(
             TransferFound(transfer=transfer),
             at_s,
+            owner=left.account,
             transfer=transfer,
             parties=left.parties,
             why=why,
             outcome=outcome,
             cause=cause,
         )
-        return attrs.evolve(record, accounts=(left.account,))
 
     # ------------------------------------------------------------------- digits
 

@@ -1,0 +1,212 @@
+"""One SQLite file: opened, and brought up to date.
+
+Each migration is run once, in a transaction together with the number that says so (SQLite's
+`user_version`): a program that dies in the middle has changed nothing. A file of a newer hookflash
+is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Final
+
+from hookflash.errors import HookflashError, InputError
+
+
+class JournalError(HookflashError):
+    """The journal can't be read or written now: a full disk, a file that is no journal."""
+
+    http_status = 503
+
+
+class Sync(StrEnum):
+    """When a step that was written is safe."""
+
+    FULL = "full"
+    """When the disk says so: from a power cut, too."""
+    NORMAL = "normal"
+    """When the operating system has it: from the end of our process, however violent."""
+
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE steps (
+        number INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        switch TEXT NOT NULL,
+        accounts TEXT NOT NULL,  -- |acme|other|
+        kind TEXT NOT NULL,
+        call TEXT,
+        other_call TEXT,
+        transfer TEXT,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX steps_of_transfer ON steps (transfer, number) WHERE transfer IS NOT NULL;
+    CREATE TABLE transfers (
+        id TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        switch TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        asked_by TEXT NOT NULL,
+        target TEXT NOT NULL,
+        transferor_call TEXT NOT NULL,
+        transferor_number TEXT NOT NULL,
+        transferee_call TEXT NOT NULL,
+        transferee_number TEXT NOT NULL,
+        target_call TEXT NOT NULL,
+        request TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        begun REAL NOT NULL,
+        first_step INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        ended REAL,
+        last_step INTEGER NOT NULL,
+        outcome TEXT,
+        cause TEXT
+    ) STRICT;
+    CREATE INDEX transfers_of_account ON transfers (account, begun);
+    CREATE INDEX transfers_in_flight ON transfers (switch) WHERE outcome IS NULL;
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        account TEXT,  -- NULL: all accounts
+        label TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        made REAL NOT NULL,
+        revoked REAL
+    ) STRICT;
+    CREATE TABLE tokens (
+        hash TEXT PRIMARY KEY,
+        key TEXT NOT NULL REFERENCES keys (id),
+        expires REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE metaflows (
+        account TEXT PRIMARY KEY,
+        document TEXT NOT NULL,
+        changed REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE answers (
+        caller TEXT NOT NULL,
+        key TEXT NOT NULL,
+        request TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (caller, key)
+    ) STRICT;
+    """,
+)
+"""What makes a file of one version into one of the next. Only ever add to it."""
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long to wait for another process that writes: `hookflash keys`, say."""
+
+
+def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
+    """Open a journal's file, make it if there is none, and bring it up to date.
+
+    Args:
+        path: the file.
+        sync: when a step that was written is safe.
+
+    Raises:
+        InputError: the file is of a newer hookflash, or no journal.
+        JournalError: it can't be opened or written.
+    """
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {sync.value}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _migrate(connection, path)
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise InputError(
+            f"is no journal: {error}", where=str(path), mend="name a journal's file, or a new one"
+        ) from error
+    return connection
+
+
+def claim(path: Path) -> IO[bytes]:
+    """Claim a journal for this process: two that number one history would spoil it.
+
+    Returns:
+        What holds the claim, until it is closed or the process ends, however it ends.
+
+    Raises:
+        InputError: another process has it.
+        JournalError: the file beside the journal that holds the claim can't be written.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        held = lock.open("ab")
+    except OSError as error:
+        raise JournalError(f"{lock}: {error.strerror}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise InputError(
+            "another hookflash writes this journal",
+            where=str(path),
+            mend="stop it, or name another file",
+        ) from error
+    return held
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a journal's file to look at it, whoever writes to it meanwhile.
+
+    Raises:
+        InputError: there is none, or it is no journal.
+        JournalError: it can't be opened.
+    """
+    if not path.is_file():
+        raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA query_only = ON")
+        version = _version(connection)
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
+        raise InputError(f"is no journal: {error}", where=str(path)) from error
+    if version != len(MIGRATIONS):
+        connection.close()
+        raise InputError(
+            f"is a journal of version {version}; this hookflash reads {len(MIGRATIONS)}",
+            where=str(path),
+            mend="let hookflash serve bring it up to date, or take a newer hookflash",
+        )
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # it is used from worker threads, one at a time: whoever owns it sees to that
+    return sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise InputError(
+            f"is a journal of version {version}; this hookflash knows up to {len(MIGRATIONS)}",
+            where=str(path),
+            mend="take a newer hookflash, or another file",
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT"
+        )

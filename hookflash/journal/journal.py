@@ -1,0 +1,257 @@
+"""The journal at work: written beside the engine, and never in its way.
+
+The engine hands an entry over and goes on; a task of its own writes what has come meanwhile, all in
+one transaction, in a worker thread. The busier the engine, the larger the transactions: there is no
+rate at which it falls behind for good.
+
+Whoever wants to be sure waits until a number is `settled`; whoever follows the history is told of a
+step after it was written, so that what was seen is never unseen by a crash.
+
+**When the disk fails, calls go on.** What can't be written waits, up to a limit, and is tried again
+once a second; meanwhile steps are told as they come, nobody who asks for a transfer waits, and
+`fault` says what is wrong. Beyond the limit the oldest are given up, and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import attrs
+import structlog
+import trio
+
+from hookflash.engine.exchange import Entry
+from hookflash.journal import history
+from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
+from hookflash.journal.history import Step, step_of
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
+
+MOST_AT_ONCE: Final = 2_000
+"""Steps in one transaction: some 20 ms of work."""
+
+MOST_WAITING: Final = 100_000
+"""Steps that wait for a disk that fails: some 100 MB, and half an hour of a busy service."""
+
+RETRY_S: Final = 1.0
+"""How long until a disk that failed is tried again."""
+
+PRUNE_EVERY_S: Final = 3600.0
+DAY_S: Final = 86_400.0
+
+Found = TypeVar("Found")
+
+
+class InThread(Protocol):
+    """How work that waits for a disk is done: in a thread, or, in a test, at once."""
+
+    def __call__(self, work: Callable[[], Found], /) -> Awaitable[Found]:
+        """Do it, and return what it returns."""
+        ...
+
+
+async def in_thread(work: Callable[[], Found], /) -> Found:
+    """Do work in a worker thread of trio's."""
+    return await trio.to_thread.run_sync(work)
+
+
+@attrs.frozen(kw_only=True)
+class JournalSettings:
+    """Where the journal is, and how it is kept."""
+
+    file: Path
+    sync: Sync = Sync.FULL
+    keep_days: float = 0.0
+    """After so many days a step, and a transfer that has ended, is forgotten; 0: never."""
+    masks_digits: bool = True
+    """Whether which keys people press is hidden."""
+
+
+class Journal:
+    """One journal. Open it with `open_journal`."""
+
+    def __init__(
+        self, settings: JournalSettings, *, now: Callable[[], float], run: InThread = in_thread
+    ) -> None:
+        self.settings = settings
+        self.now = now
+        """Tells the time of day, in seconds since 1970."""
+        self._run = run
+        self._claim = claim(settings.file)
+        self._writer = open_database(settings.file, sync=settings.sync)
+        self._reader = open_for_reading(settings.file)
+        self._writing = trio.Lock()
+        self._reading = trio.Lock()
+        self._waiting: deque[tuple[Entry, Step]] = deque()
+        self._come = trio.Event()
+        self._settled = trio.Event()
+        self._told: list[Callable[[tuple[Step, ...]], None]] = []
+        self.fault: str | None = None
+        """Why nothing can be written now; `None`: it can."""
+        self.lost = 0
+        """Steps that were given up, because a disk failed for too long."""
+        self.written = history.last_number(self._writer)
+        """The number of the last step that is safe."""
+        self.told = self.written
+        """The number of the last step that followers were told."""
+
+    # ------------------------------------------------------------------ the engine's side
+
+    def take(self, entry: Entry) -> None:
+        """Take an entry. Returns at once, whatever the disk does."""
+        self._waiting.append((entry, step_of(entry, masks_digits=self.settings.masks_digits)))
+        self._come.set()
+
+    def tell(self, told: Callable[[tuple[Step, ...]], None]) -> None:
+        """Have somebody told every step, in order, as soon as it is safe."""
+        self._told.append(told)
+
+    async def settled(self, number: int) -> None:
+        """Wait until a step is safe, or until it is known that nothing can be made safe now."""
+        while self.told < number:
+            await self._settled.wait()
+
+    @property
+    def waiting(self) -> int:
+        """How many steps wait to be written."""
+        return len(self._waiting)
+
+    # ------------------------------------------------------------------ other people's side
+
+    async def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Look something up.
+
+        Raises:
+            JournalError: it can't be read.
+        """
+        async with self._reading:
+            try:
+                return await self._run(lambda: look(self._reader))
+            except sqlite3.Error as error:
+                raise JournalError(f"the journal can't be read: {error}") from error
+
+    async def change(self, change: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Change something beside the history: keys, tokens, feature codes, answers.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        async with self._writing:
+            try:
+                return await self._run(lambda: change(self._writer))
+            except sqlite3.Error as error:
+                raise JournalError(f"the journal can't be written: {error}") from error
+
+    # ------------------------------------------------------------------ its own work
+
+    async def run(self) -> None:
+        """Write what comes, until cancelled."""
+        while True:
+            await self._come.wait()
+            self._come = trio.Event()
+            while self._waiting and await self._write_some():
+                pass
+            if self._waiting:
+                await self._wait_for_the_disk()
+
+    async def _wait_for_the_disk(self) -> None:
+        """Tell what comes, written or not, until it is time to try again."""
+        with trio.move_on_after(RETRY_S):
+            while True:
+                self._tell_unwritten()
+                await self._come.wait()
+                self._come = trio.Event()
+        self._come.set()
+
+    async def _write_some(self) -> bool:
+        """Write what waits, or some of it; whether it could be written."""
+        batch = [self._waiting[i] for i in range(min(len(self._waiting), MOST_AT_ONCE))]
+        try:
+            await self.change(partial(history.write, entries=batch))
+        except JournalError as error:
+            if self.fault is None:
+                log.exception("nothing can be written; calls go on")
+            self.fault = str(error)
+            self._give_up_the_oldest()
+            return False
+        if self.fault is not None:
+            log.warning("the journal is written again", lost=self.lost)
+            self.fault = None
+        for _ in batch:
+            self._waiting.popleft()
+        steps = tuple(step for _, step in batch if step.number > self.told)
+        self.written = batch[-1][1].number
+        self._tell(steps)
+        return True
+
+    def _give_up_the_oldest(self) -> None:
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft()
+            self.lost += 1
+
+    def _tell_unwritten(self) -> None:
+        self._give_up_the_oldest()
+        self._tell(tuple(step for _, step in self._waiting if step.number > self.told))
+
+    def _tell(self, steps: tuple[Step, ...]) -> None:
+        if not steps:
+            return
+        self.told = steps[-1].number
+        for told in self._told:
+            told(steps)
+        self._settled.set()
+        self._settled = trio.Event()
+
+    async def prune(self) -> None:
+        """Forget what is older than it is to be kept, from time to time, until cancelled."""
+        if not self.settings.keep_days:
+            await trio.sleep_forever()
+        while True:
+            before = self.now() - self.settings.keep_days * DAY_S
+            try:
+                await self.change(partial(history.prune, before=before))
+            except JournalError as error:
+                log.warning("old steps can't be forgotten", why=str(error))
+            await trio.sleep(PRUNE_EVERY_S)
+
+    async def finish(self) -> None:
+        """Write what still waits, once, and close the file."""
+        while self._waiting and await self._write_some():
+            pass
+        for connection in (self._reader, self._writer):
+            connection.close()
+        self._claim.close()
+
+
+@asynccontextmanager
+async def open_journal(
+    settings: JournalSettings, *, now: Callable[[], float], run: InThread = in_thread
+) -> AsyncGenerator[Journal]:
+    """Open a journal, and write what it is given until the block is left.
+
+    Args:
+        settings: where it is, and how it is kept.
+        now: tells the time of day, in seconds since 1970.
+        run: how work that waits for a disk is done.
+
+    Raises:
+        InputError: the file is no journal, or a newer one.
+        JournalError: it can't be opened or written.
+    """
+    journal = Journal(settings, now=now, run=run)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run)
+        nursery.start_soon(journal.prune)
+        try:
+            yield journal
+        finally:
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await journal.finish()

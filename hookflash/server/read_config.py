@@ -1,0 +1,344 @@
+"""Reading a `hookflash.toml`: as a whole, or not at all.
+
+What can't be used is refused with one message that names the place and the mend; nothing of a
+config that is refused takes effect.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, cast, get_args
+
+import msgspec
+from msgspec import Struct
+
+from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
+from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.errors import InputError
+from hookflash.server.config import (
+    AccountKeys,
+    Config,
+    FreeSwitchKeys,
+    Listen,
+    Simulator,
+    given,
+)
+from hookflash.specs.document import faults_of_numbers, meant, place_in
+from hookflash.specs.metaflows import ALLOWED_SOUND, parse_metaflows
+
+MAX_CONFIG_BYTES: Final = 1_000_000
+"""No config that a person wrote is longer."""
+
+ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+"""What an account or a switch may be called: it stands in URLs, logs and metrics."""
+
+ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
+HIGHEST_PORT: Final = 65_535
+
+
+def read_config(file: Path) -> Config:
+    """Read a config.
+
+    Raises:
+        InputError: it can't be used; the message names the place and the mend.
+    """
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"can't be read: {error.strerror}", where=str(file), mend="name a config file"
+        ) from error
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InputError("is too large", where=str(file), mend=f"at most {MAX_CONFIG_BYTES} bytes")
+    try:
+        document = tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no TOML: {error}", where=str(file), mend="write TOML") from error
+    return parse_config(document, where=f"{file}: $", beside=file.parent)
+
+
+def parse_config(
+    document: Mapping[str, Any], *, where: str = "$", beside: Path | None = None
+) -> Config:
+    """Read what a TOML parser made of a config.
+
+    Args:
+        document: what it made of it.
+        where: the document's own place, with which the places in errors begin.
+        beside: the folder in which files are looked for that are named without a slash in front.
+
+    Raises:
+        InputError: it can't be used.
+    """
+    for fault in faults_of_numbers(document, where):
+        raise fault
+    accounts = {
+        name: _account(table, place) for name, table, place in _entries(document, "accounts", where)
+    }
+    switches = {
+        name: _switch(table, name, place, beside)
+        for name, table, place in _entries(document, "switches", where)
+    }
+    rest = {key: value for key, value in document.items() if key not in ("accounts", "switches")}
+    config = cast("Config", _convert(rest, Config, where))
+    config = msgspec.structs.replace(config, accounts=accounts, switches=switches)
+    _check_listen(config.listen, f"{where}.listen", beside)
+    _check_account(config.defaults, f"{where}.defaults")
+    return config
+
+
+def _entries(
+    document: Mapping[str, Any], key: str, where: str
+) -> Iterator[tuple[str, object, str]]:
+    """Each entry of a table of tables: its name, itself, and its place."""
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise InputError("is not a table", where=f"{where}.{key}", mend=f"[{key}.NAME]")
+    for name, entry in cast("dict[str, object]", table).items():
+        place = place_in(where, [key, name])
+        if not ALLOWED_NAME.fullmatch(name):
+            raise InputError(
+                "this can't be a name", where=place, mend="letters, digits and _ . -, at most 64"
+            )
+        yield name, entry, place
+
+
+# ------------------------------------------------------------ one table, read
+
+
+_AT: Final = re.compile(r"(?P<what>.*) - at `\$(?P<path>[^`]*)`", re.DOTALL)
+_TYPE: Final = re.compile(r"`(str|int|float|bool|array|object|null)`")
+_IN_WORDS: Final = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+"""The types of TOML, in the words of people who write it."""
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
+
+
+def _convert(table: object, kind: type[Struct], where: str) -> Struct:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise _told(str(error), kind, where) from error
+
+
+def _told(message: str, kind: type[Struct], where: str) -> InputError:
+    """What msgspec says, as a person who writes a config wants to hear it."""
+    found = _AT.fullmatch(message)
+    what, path = (found["what"], found["path"]) if found else (message, "")
+    unknown = _UNKNOWN.fullmatch(what)
+    if unknown is None:
+        what = _TYPE.sub(lambda one: _IN_WORDS.get(one[1], one[1]), what)
+        return InputError(
+            what[:1].lower() + what[1:], where=where + path, mend=_choices(kind, path)
+        )
+    known = [field.encode_name for field in msgspec.structs.fields(_type_at(kind, path))]
+    return InputError(
+        "this key is not known",
+        where=place_in(where + path, [unknown["key"]]),
+        mend=meant(unknown["key"], known) + f"allowed are {', '.join(known)}",
+    )
+
+
+def _type_at(kind: type[Any], path: str) -> type[Any]:
+    """What is wanted at a place within a table."""
+    for part in filter(None, path.partition("[")[0].split(".")):
+        kind = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == part)
+        choices = [one for one in get_args(kind) if one not in (msgspec.UnsetType, NoneType)]
+        kind = choices[0] if choices and isinstance(choices[0], type) else kind
+    return kind
+
+
+def _choices(kind: type[Any], path: str) -> str:
+    """The words that are allowed at a place, where they can be counted."""
+    wanted = _type_at(kind, path)
+    if isinstance(wanted, type) and issubclass(wanted, StrEnum):
+        return "one of " + ", ".join(choice.value for choice in wanted)
+    return ""
+
+
+# --------------------------------------------------------------------- accounts
+
+
+def _account(table: object, where: str) -> AccountKeys:
+    keys = cast("AccountKeys", _convert(table, AccountKeys, where))
+    _check_account(keys, where)
+    return keys
+
+
+def _check_account(keys: AccountKeys, where: str) -> None:
+    if keys.takeback_digits is not None and not ALLOWED_TAKEBACK.fullmatch(keys.takeback_digits):
+        raise InputError(
+            f"{keys.takeback_digits[:20]!r} can't be dialled",
+            where=f"{where}.takeback_digits",
+            mend="1 to 8 of 0-9, A-D, * and #",
+        )
+    for key, value in given(keys.policy).items():
+        _check_choice(value, f"{where}.policy.{key}")
+    for key, value in given(keys.rules).items():
+        if isinstance(value, int) and value < 0:
+            raise InputError(
+                f"{value} is too small", where=f"{where}.rules.{key}", mend="0 or more"
+            )
+    if keys.metaflows is not None:
+        parse_metaflows(keys.metaflows, f"{where}.metaflows")
+
+
+def _check_choice(value: object, where: str) -> None:
+    if isinstance(value, (int, float)) and value <= 0:
+        raise InputError(f"{value} is too small", where=where, mend="more than 0")
+    is_sound = isinstance(value, str) and not isinstance(value, StrEnum)
+    if is_sound and not ALLOWED_SOUND.fullmatch(str(value)):
+        raise InputError("this is no sound", where=where, mend="a file, a tone or a stream")
+
+
+# --------------------------------------------------------------------- switches
+
+
+def _switch(
+    table: object, name: str, where: str, beside: Path | None
+) -> Simulator | FreeSwitchKeys:
+    kinds: dict[object, type[Simulator | FreeSwitchKeys]] = {
+        "simulator": Simulator,
+        "freeswitch": FreeSwitchKeys,
+    }
+    inside = cast("dict[str, object]", table) if isinstance(table, dict) else {}
+    said = inside.get("kind")
+    if said not in kinds:
+        raise InputError(
+            f"{said!r} is no kind of switch",
+            where=f"{where}.kind",
+            mend="freeswitch, or simulator",
+        )
+    keys = cast("Simulator | FreeSwitchKeys", _convert(inside, kinds[said], where))
+    if isinstance(keys, FreeSwitchKeys):
+        freeswitch_settings(keys, name, where=where, beside=beside)
+    return keys
+
+
+def freeswitch_settings(
+    keys: FreeSwitchKeys, name: str, *, where: str = "$", beside: Path | None = None
+) -> FreeSwitch:
+    """Where a FreeSWITCH is, and how it is used.
+
+    Raises:
+        InputError: it can't be used like that.
+    """
+    password = keys.password
+    if keys.password_file:
+        if password:
+            raise InputError("is given twice", where=f"{where}.password", mend="or a password_file")
+        password = _secret(in_folder(keys.password_file, beside), f"{where}.password_file")
+    tls = _client_tls(keys, where, beside) if keys.tls else None
+    try:
+        dialling = Dialling(template=keys.template, context=keys.context, variables=keys.variables)
+        settings = FreeSwitch(
+            host=keys.host,
+            port=keys.port,
+            password=password or STOCK_PASSWORD,
+            name=name,
+            account_variable=keys.account_variable,
+            outside_contexts=frozenset(keys.outside_contexts),
+            park_limit_s=keys.park_limit_s,
+            tls=tls,
+            dialling=dialling,
+        )
+    except InputError as fault:
+        raise InputError(fault.what, where=where, mend=fault.mend) from fault
+    return settings
+
+
+def _secret(file: Path, where: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't be read: {error}", where=where, mend="name a file") from error
+
+
+def _client_tls(keys: FreeSwitchKeys, where: str, beside: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(
+            cafile=in_folder(keys.tls_ca, beside) if keys.tls_ca else None
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"can't be used: {error}", where=f"{where}.tls_ca", mend="name a PEM file"
+        ) from error
+
+
+# -------------------------------------------------------------------- addresses
+
+
+def _check_listen(listen: Listen, where: str, beside: Path | None) -> None:
+    read_address(listen.http, where=f"{where}.http")
+    read_address(listen.websocket, where=f"{where}.websocket")
+    if bool(listen.tls_certificate) != bool(listen.tls_key):
+        raise InputError(
+            "a certificate wants its key, and a key its certificate",
+            where=where,
+            mend="give both tls_certificate and tls_key, or neither",
+        )
+    if listen.tls_certificate:
+        server_tls(listen, where=where, beside=beside)
+
+
+def read_address(text: str, *, where: str) -> tuple[str, int]:
+    """Read HOST:PORT.
+
+    Raises:
+        InputError: it is none.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+        raise InputError(f"{text!r} is no address", where=where, mend="127.0.0.1:8080, say")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine reach it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def in_folder(name: str, beside: Path | None) -> Path:
+    """The file of this name: beside the config, unless it begins with a slash."""
+    return Path(name) if beside is None else beside / name
+
+
+def server_tls(listen: Listen, *, where: str, beside: Path | None) -> ssl.SSLContext:
+    """What speaks TLS with whoever connects.
+
+    Raises:
+        InputError: the certificate or its key can't be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(
+            in_folder(listen.tls_certificate, beside), in_folder(listen.tls_key, beside)
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"can't be used: {error.strerror or error}",
+            where=f"{where}.tls_certificate",
+            mend="name PEM files of a certificate and its key",
+        ) from error
+    return context
