@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, cast
 
 
 class HookflashError(Exception):
@@ -130,6 +130,14 @@ class BackendClosed(BackendError):
 
 class SpecError(HookflashError):
     """A transfer table that is not sound. Found when it is built, never in a call."""
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group of groups: what several tasks at once make of one fault."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
+    return found
 
 
 class InternalError(HookflashError):

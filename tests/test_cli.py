@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hookflash.cli import calls, main, proofs
+from hookflash.cli import main, proofs, recorded
 from hookflash.events import Kind
 from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
@@ -491,7 +491,7 @@ def test_whoever_interrupts_is_obeyed(say: Say, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*_arguments: object, **_options: object) -> Run:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calls, "run_scenario", interrupted)
+    monkeypatch.setattr(recorded, "run_scenario", interrupted)
     told = say("simulate", COMPLETE)
     assert (told.status, told.err) == (130, "")
 

@@ -14,10 +14,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from hookflash.cli.calls import replay, simulate
+from hookflash.cli import keys
 from hookflash.cli.config import USAGE, check_config
 from hookflash.cli.emulator import emulate
 from hookflash.cli.proofs import prove, soak
+from hookflash.cli.recorded import replay, simulate
+from hookflash.cli.remote import calls, complete, takeback, transfer, watch
+from hookflash.cli.service import serve
 from hookflash.cli.terminal import plain
 from hookflash.errors import HookflashError
 from hookflash.fsm.render import render
@@ -32,6 +35,13 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 spec = App(name="spec", help="The transfer tables.")
+app.command(serve)
+app.command(keys.app)
+app.command(watch)
+app.command(transfer)
+app.command(calls)
+app.command(complete)
+app.command(takeback)
 app.command(spec)
 app.command(simulate)
 app.command(replay)

@@ -11,7 +11,7 @@ from cyclopts import Parameter, validators
 from rich.console import Console
 
 from hookflash.backends.simulator.faults import Faults
-from hookflash.cli.calls import SCENARIOS, scenario_files
+from hookflash.cli.recorded import SCENARIOS, scenario_files
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
 from hookflash.scenarios.format import load_scenario

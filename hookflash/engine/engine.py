@@ -196,7 +196,7 @@ class Engine:
         self._timer_count = 0
         self._rearmed = trio.Event()
         self.failure: BackendClosed | None = None
-        self._away: str | None = None
+        self._away: str | None = "it has not been found yet"
 
     # ------------------------------------------------------------ what people do
 

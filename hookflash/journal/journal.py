@@ -118,6 +118,10 @@ class Journal:
         while self.told < number:
             await self._settled.wait()
 
+    def unwritten(self) -> tuple[Step, ...]:
+        """The steps that were told and can't be written: what the file does not have."""
+        return tuple(step for _, step in self._waiting if step.number <= self.told)
+
     @property
     def waiting(self) -> int:
         """How many steps wait to be written."""

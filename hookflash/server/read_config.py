@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -166,9 +166,9 @@ def _type_at(kind: type[Any], path: str) -> type[Any]:
 def _choices(kind: type[Any], path: str) -> str:
     """The words that are allowed at a place, where they can be counted."""
     wanted = _type_at(kind, path)
-    if isinstance(wanted, type) and issubclass(wanted, StrEnum):
-        return "one of " + ", ".join(choice.value for choice in wanted)
-    return ""
+    if not issubclass(get_origin(wanted) or wanted, StrEnum):
+        return ""
+    return "one of " + ", ".join(choice.value for choice in cast("type[StrEnum]", wanted))
 
 
 # --------------------------------------------------------------------- accounts

@@ -1,0 +1,162 @@
+"""`hookflash serve`: the service, from its first line to its last."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import structlog
+import trio
+from cyclopts import Parameter
+
+from hookflash.backends.simulator.backend import SimulatedBackend
+from hookflash.errors import HookflashError, InputError, first_of
+from hookflash.journal import registry
+from hookflash.server.config import Config, JournalKeys, Listen, Simulator
+from hookflash.server.read_config import read_config
+from hookflash.server.service import Addresses, Service, open_service, serve_doors
+
+LogFormat = Literal["text", "json"]
+
+DEMO_CALL: Final = ("1001", "1002")
+
+
+def serve(
+    *,
+    config: Annotated[
+        Path | None,
+        Parameter(help="hookflash.toml; without one, a simulated switch with a call to play with."),
+    ] = None,
+    log_format: Annotated[LogFormat, Parameter(help="How the log is written.")] = "text",
+) -> int:
+    """Be a service that other programs steer, by HTTP and by WebSocket.
+
+    SIGTERM (or Ctrl-C) stops it when the transfers in flight have ended; SIGHUP reads the config
+    again.
+    """
+    log_to_stderr(log_format)
+    failed: BaseException | None = None
+    try:
+        if config is None:
+            with tempfile.TemporaryDirectory(prefix="hookflash-") as folder:
+                trio.run(_serve, demo_config(), None, Path(folder))
+        else:
+            trio.run(_serve, read_config(config), config, config.parent)
+    except* HookflashError as errors:
+        failed = first_of(errors)
+    except* OSError as errors:
+        failed = InputError(f"can't listen: {first_of(errors)}", mend="name other addresses")
+    if failed is not None:
+        raise failed
+    return 0
+
+
+def log_to_stderr(log_format: LogFormat) -> None:
+    """Write the log: a line an event, for people or for machines. Passwords are in none."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_logger_name,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ]
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("hookflash").setLevel(logging.INFO)
+
+
+def demo_config() -> Config:
+    """A simulated switch, and two people who talk."""
+    return Config(
+        listen=Listen(http="127.0.0.1:8080", websocket="127.0.0.1:8081"),
+        journal=JournalKeys(file="demo.sqlite"),
+        switches={"simulated": Simulator(calls=(DEMO_CALL,))},
+    )
+
+
+async def _serve(config: Config, file: Path | None, beside: Path) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with open_service(config, beside=beside) as service, trio.open_nursery() as nursery:
+            addresses: Addresses = await nursery.start(_open_doors, service, beside)
+            _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
+            if file is None:
+                await _show_the_demo(service, addresses)
+            await _obey(signals, service, file)
+            left = await service.drain()
+            _say(
+                "stopped; nobody was in a transfer"
+                if left == 0
+                else f"stopped; {left} transfers are left to the switches' own safety net"
+            )
+            nursery.cancel_scope.cancel()
+
+
+async def _open_doors(
+    service: Service,
+    beside: Path,
+    *,
+    task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await serve_doors(service, beside=beside, task_status=task_status)
+
+
+async def _obey(signals: AsyncIterator[int], service: Service, file: Path | None) -> None:
+    """Do as the signals say, until one says to stop."""
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return
+        if file is None:
+            _say("there is no config to read again")
+            continue
+        try:
+            service.reload(read_config(file))
+        except HookflashError as error:
+            _say(f"the config before goes on to hold: {error}")
+        else:
+            _say("the config was read again, and holds for calls that begin from now on")
+
+
+async def _show_the_demo(service: Service, addresses: Addresses) -> None:
+    """A key, and a command to paste, for the call that is up."""
+    journal = service.journal
+    make = partial(registry.make_key, account="default", label="demo", now=journal.now())
+    _, key = await journal.change(make)
+    _, token = await service.doors.access.sign_in(key, "demo")
+    backend = service.backends["simulated"]
+    assert isinstance(backend, SimulatedBackend)  # noqa: S101 - demo_config says so
+    while not service.exchange.engines["simulated"].lines():  # noqa: ASYNC110 - a call has no event for onlookers
+        await trio.sleep(0.05)
+    alice = service.exchange.engines["simulated"].lines()[0].leg
+    act = '{"data": {"action": "transfer", "target": "2600"}}'
+    _say(
+        "",
+        f"{DEMO_CALL[0]} talks with {DEMO_CALL[1]}. Transfer the call, from another terminal:",
+        "",
+        f"  curl {addresses.http}/v2/accounts/default/channels/{alice} \\",
+        f"    -H 'X-Auth-Token: {token}' -d '{act}'",
+        "",
+        "or, and hear what comes of it:",
+        "",
+        f"  export HOOKFLASH_URL={addresses.websocket} \\",
+        f"    HOOKFLASH_KEY={key}",
+        f"  hookflash transfer {alice} 2600",
+        "",
+        "2600 answers, 2601 never does, 2602 is busy, 2603 refuses. Ctrl-C stops.",
+    )
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

@@ -1,0 +1,177 @@
+"""The promises of the design, watched over in production.
+
+The searches and the simulations show that no order of events breaks one. This is for what they
+can't show: a switch that does what no switch should, and a fault of ours that they have missed. The
+counts must stay at nought; an operator has an alarm on them.
+
+It reads the records, and looks at the switchboard from time to time. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from hookflash.commands import Join
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Switchboard
+from hookflash.events import (
+    CompleteRequested,
+    Kind,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegsJoined,
+    SoundStarted,
+    TransferFound,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, State
+
+GRACE_S: Final = 15.0
+"""How long after its transfer's end somebody may stand alone: until a hang-up is done, and the
+tone before it."""
+
+SILENCE_S: Final = 10.0
+"""How long somebody who is held may hear nothing: three attempts at a sound, and a slow switch."""
+
+
+@attrs.define
+class _Open:
+    """A transfer that has no outcome yet."""
+
+    pair: frozenset[LegId]
+    """Transferor and transferee; empty once the transferor asked to be let go."""
+    given_up_whole: bool = False
+    """Whether it was given up while both of the pair were there."""
+
+
+class PromiseWatch:
+    """Whoever keeps an eye on one switchboard."""
+
+    def __init__(
+        self, switchboard: Switchboard, on_broken: Callable[[int, str], None] | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            switchboard: whose.
+            on_broken: told the number of each promise that is broken, and how.
+        """
+        self.broken: Counter[int] = Counter()
+        self._board = switchboard
+        self._on_broken = on_broken
+        self._open: dict[str, _Open] = {}
+        self._left: dict[LegId, float] = {}
+        """Legs of transfers that are over, and when that was."""
+        self._quiet: dict[LegId, float] = {}
+        """Parked legs that hear nothing, and since when."""
+
+    def tell(self, record: Record) -> None:
+        """Hear of a record."""
+        self._hear(record)
+        if record.transfer is None or record.refused:
+            return
+        self._ordered(record)
+        match record.event:
+            case TransferRequested(kind=kind, leg=leg):
+                line = self._board.line(leg)
+                whole = kind is not Kind.BLIND and line is not None and line.peer is not None
+                pair = frozenset((leg, line.peer or "")) if whole and line else frozenset[LegId]()
+                self._open[record.transfer] = _Open(pair)
+            case TransferFound():
+                self._open[record.transfer] = _Open(frozenset())
+            case CompleteRequested() if record.transfer in self._open:
+                self._open[record.transfer].pair = frozenset()
+            case _:
+                pass
+        if record.after is State.ENDING and record.before is not State.ENDING:
+            self._given_up(record.transfer)
+        if record.outcome is not None:
+            self._ended(record)
+
+    def _hear(self, record: Record) -> None:
+        match record.event:
+            case LegParked(leg=leg):
+                self._quiet.setdefault(leg, record.at_s)
+            case SoundStarted(leg=leg):
+                self._quiet.pop(leg, None)
+            case LegsJoined(first=first, second=second):
+                for leg in (first, second):
+                    self._quiet.pop(leg, None)
+                    self._left.pop(leg, None)
+            case LegHungUp(leg=leg):
+                self._quiet.pop(leg, None)
+                self._left.pop(leg, None)
+            case _:
+                pass
+
+    def _ordered(self, record: Record) -> None:
+        """Promise 5: no stranger on the line."""
+        parties = record.parties
+        ours = (
+            {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
+            if parties is not None
+            else set[LegId]()
+        )
+        for command in record.commands:
+            if isinstance(command, Join) and not {command.first, command.second} <= ours:
+                self._break(5, f"{record.transfer} joins a leg that is not its own")
+
+    def _given_up(self, transfer: str) -> None:
+        opened = self._open.get(transfer)
+        if opened is not None and opened.pair and opened.pair <= self._board.lines.keys():
+            opened.given_up_whole = True
+
+    def _ended(self, record: Record) -> None:
+        opened = self._open.pop(record.transfer or "", None)
+        if opened is None:
+            self._break(3, f"{record.transfer} has a second outcome: {record.outcome}")
+        elif opened.given_up_whole and record.outcome is Outcome.FAILED:
+            self._break(4, f"{record.transfer} failed while both of the two were there")
+        if record.parties is not None:
+            for party in (
+                record.parties.transferor,
+                record.parties.transferee,
+                record.parties.target,
+            ):
+                if party.leg in self._board.lines:
+                    self._left[party.leg] = record.at_s
+
+    def look(self, now_s: float) -> None:
+        """Look whether anybody is forgotten, or waits in silence.
+
+        Args:
+            now_s: by the engine's clock.
+        """
+        for leg, since_s in tuple(self._left.items()):
+            if now_s - since_s > GRACE_S:
+                del self._left[leg]
+                line = self._board.line(leg)
+                if line is not None and line.peer is None and self._board.transfer_of(leg) is None:
+                    self._break(1, f"{leg} stands alone, and in no transfer")
+        for leg, since_s in tuple(self._quiet.items()):
+            if now_s - since_s > SILENCE_S:
+                del self._quiet[leg]
+                if self._is_held(leg):
+                    self._break(2, f"{leg} waits in silence")
+        for running in self._board.running.values():
+            transfer = running.transfer
+            if transfer.deadline is None and transfer.state is not State.IDLE:
+                self._break(1, f"{transfer.id} waits without a deadline in {transfer.state.value}")
+
+    def _is_held(self, leg: LegId) -> bool:
+        """Whether a leg is parked in a transfer in which somebody has to be waited for."""
+        transfer = self._board.transfer_of(leg)
+        return transfer is not None and transfer.state in _WAITING
+
+    def _break(self, promise: int, how: str) -> None:
+        self.broken[promise] += 1
+        if self._on_broken is not None:
+            self._on_broken(promise, how)
+
+
+_WAITING: Final = frozenset({State.DIALING, State.CONSULTING, State.PARTIAL, State.HELD})

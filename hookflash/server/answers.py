@@ -1,0 +1,116 @@
+"""The same request twice is one: answers are kept by their idempotency key, and given again.
+
+A program that did not hear the answer (its line broke, it died) asks again under the same key, and
+hears what it would have heard. A key that comes with another request is a mistake, and refused. A
+key is a program's own: two of them may use the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+import trio
+
+from hookflash.errors import HookflashError, Refusal, RequestRefused
+from hookflash.journal import registry
+from hookflash.journal.journal import Journal
+from hookflash.journal.registry import Answer, fingerprint
+from hookflash.server.desk import Caller
+
+Data = TypeVar("Data")
+
+WORTH_KEEPING: Final = 500
+"""An answer with this status or a higher one is our fault, and may be another next time."""
+
+
+class Answers:
+    """Answers that were given."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._busy: dict[tuple[str, str], trio.Event] = {}
+
+    async def once(
+        self,
+        caller: Caller,
+        key: str | None,
+        request: object,
+        kind: type[Data],
+        act: Callable[[], Awaitable[tuple[int, Data]]],
+    ) -> tuple[int, Data]:
+        """Do something once, however often it is asked for.
+
+        Args:
+            caller: who asks.
+            key: under which key; `None`: each time anew.
+            request: what is asked for, in full.
+            kind: what comes of it.
+            act: does it.
+
+        Returns:
+            The status, and the data; those of the first time.
+
+        Raises:
+            RequestRefused: the key came with another request, or the error of the first time.
+        """
+        if key is None:
+            return await act()
+        place = (caller.key, key)
+        while place in self._busy:  # the same request is on its way: wait for what comes of it
+            await self._busy[place].wait()
+        self._busy[place] = trio.Event()
+        try:
+            asked = fingerprint(msgspec.json.encode(request))
+            given = await self._journal.read(
+                partial(registry.given_answer, caller=caller.key, key=key)
+            )
+            if given is not None:
+                return _again(given, asked, kind)
+            return await self._act(caller, key, asked, act)
+        finally:
+            self._busy.pop(place).set()
+
+    async def _act(
+        self,
+        caller: Caller,
+        key: str,
+        asked: str,
+        act: Callable[[], Awaitable[tuple[int, Data]]],
+    ) -> tuple[int, Data]:
+        try:
+            status, data = await act()
+        except RequestRefused as refused:
+            if refused.http_status < WORTH_KEEPING:
+                told = {"why": refused.why, "refusal": refused.refusal.value}
+                await self._keep(caller, key, asked, refused.http_status, told)
+            raise
+        await self._keep(caller, key, asked, status, data)
+        return status, data
+
+    async def _keep(self, caller: Caller, key: str, asked: str, status: int, data: object) -> None:
+        answer = Answer(request=asked, status=status, body=msgspec.json.encode(data))
+        keep = partial(
+            registry.keep_answer,
+            caller=caller.key,
+            key=key,
+            answer=answer,
+            now=self._journal.now(),
+        )
+        try:
+            await self._journal.change(keep)
+        except HookflashError:
+            return  # what was done is done; it can't be remembered, and that is told elsewhere
+
+
+def _again(given: Answer, asked: str, kind: type[Data]) -> tuple[int, Data]:
+    if given.request != asked:
+        raise RequestRefused(
+            "this idempotency key came with another request before", Refusal.TARGET_REFUSED
+        )
+    if given.status >= 400:  # noqa: PLR2004 - where HTTP's refusals begin
+        told: dict[str, Any] = msgspec.json.decode(given.body)
+        raise RequestRefused(told["why"], Refusal(told["refusal"]))
+    return given.status, msgspec.json.decode(given.body, type=kind)

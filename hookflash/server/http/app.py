@@ -1,0 +1,144 @@
+"""The application: all handlers, one error tree, and a name for every request."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final, cast
+
+import trio
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from hookflash import __version__
+from hookflash.errors import HookflashError
+from hookflash.server.http.channels import act_on_channel, get_channel, list_channels
+from hookflash.server.http.envelope import on_bug, on_http_error, on_refusal
+from hookflash.server.http.health import (
+    get_metrics,
+    is_alive,
+    is_ready,
+    openapi_document,
+    openapi_page,
+)
+from hookflash.server.http.metaflows import (
+    delete_metaflows,
+    get_metaflows,
+    patch_metaflows,
+    set_metaflows,
+)
+from hookflash.server.http.sign_in import caller_of, sign_in
+from hookflash.server.http.transfers import (
+    complete_transfer,
+    get_transfer,
+    list_transfers,
+    take_back,
+)
+from hookflash.server.metrics import Metrics
+from hookflash.server.websocket.session import Doors
+
+ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
+
+DESCRIPTION: Final = (
+    "Transfer calls from any program. Get a token for a key (PUT /v2/api_auth), look which calls "
+    "there are, and say what is to be done with one. What happens then is told by WebSocket, and "
+    "can be looked up here."
+)
+
+
+def build_app(doors: Doors, metrics: Metrics) -> Litestar:
+    """Put the application together.
+
+    Args:
+        doors: where what is asked is done.
+        metrics: where it is counted.
+    """
+    return Litestar(
+        [
+            sign_in,
+            list_channels,
+            get_channel,
+            act_on_channel,
+            list_transfers,
+            get_transfer,
+            take_back,
+            complete_transfer,
+            get_metaflows,
+            set_metaflows,
+            patch_metaflows,
+            delete_metaflows,
+            is_alive,
+            is_ready,
+            get_metrics,
+            openapi_document,
+            openapi_page,
+        ],
+        dependencies={"caller": Provide(caller_of)},
+        exception_handlers={
+            HookflashError: on_refusal,
+            HTTPException: on_http_error,
+            Exception: on_bug,
+        },
+        middleware=[_named],
+        openapi_config=openapi_config(),
+        request_max_body_size=doors.limits.request_bytes,
+        state=State({"doors": doors, "metrics": metrics, "stopping": False}),
+        logging_config=None,  # a library's framework does not talk into the program's logs
+    )
+
+
+def openapi_config() -> OpenAPIConfig:
+    """What the OpenAPI document says beside the handlers."""
+    return OpenAPIConfig(
+        title="hookflash",
+        version=__version__,
+        description=DESCRIPTION,
+        path="/_openapi",  # the framework's own pages would fetch scripts from elsewhere
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        components=Components(
+            security_schemes={
+                "token": SecurityScheme(
+                    type="apiKey", name="X-Auth-Token", security_scheme_in="header"
+                ),
+                "bearer": SecurityScheme(type="http", scheme="bearer"),
+            }
+        ),
+        security=[{"token": []}, {"bearer": []}],
+    )
+
+
+def _named(app: ASGIApp) -> ASGIApp:
+    """Give every request a name, which its answer and the logs carry; and take its time."""
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        name = given if ALLOWED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["state"]["request_id"] = name
+        began_s = trio.current_time()
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+                message["headers"] = headers
+                _count(scope, message["status"], trio.current_time() - began_s)
+            await send(message)
+
+        await app(scope, receive, send_named)
+
+    return named
+
+
+def _count(scope: Scope, status: int, took_s: float) -> None:
+    known = cast("dict[str, object]", scope)
+    operation = str(getattr(known.get("route_handler"), "handler_name", "none"))
+    metrics: Metrics = scope["litestar_app"].state.metrics
+    metrics.time_request(operation, status, took_s)

@@ -1,0 +1,186 @@
+"""Who follows the history: subscriptions, from any number on, without a gap or a repeat.
+
+A subscription first reads what is written already, page by page, as fast as its reader reads. When
+it has come to the end, it goes *live*: from then on it is handed each step as soon as that is safe.
+The change from the one to the other happens between two steps, with nothing in between, so that
+none is missed and none comes twice.
+
+A live reader that falls too far behind is cut off (it can come back to where it was): nobody waits
+for it, and nothing piles up for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import attrs
+import msgspec
+
+from hookflash.errors import RequestRefused
+from hookflash.journal import history
+from hookflash.journal.history import Step, Wanted
+from hookflash.journal.journal import Journal
+from hookflash.server.wire import happening_of
+
+PAGE: Final = 500
+"""Steps that are read at once from the journal."""
+
+
+class Gone(RequestRefused):
+    """Steps that are not kept any more."""
+
+    def __init__(self, oldest: int) -> None:
+        """Say from where on there are some."""
+        super().__init__(f"steps before {oldest} are not kept any more: subscribe after them")
+        self.http_status = 410
+        self.oldest = oldest
+
+
+@attrs.define(eq=False)
+class Subscription:
+    """What one reader follows."""
+
+    name: str
+    wanted: Wanted
+    account: str | None
+    """Whose eyes read it; `None`: an administrator's."""
+    buffer: int
+    """How many steps it may fall behind."""
+    wake: Callable[[], None]
+    """Called when there is something to send."""
+    pending: list[bytes] = attrs.field(factory=list[bytes])
+    """Happenings to be sent, as JSON."""
+    sent_up_to: int = 0
+    """Up to which number the reader has been sent all that it wants."""
+    up_to: int = 0
+    """Up to which number everything that it wants is sent or pending."""
+    live: bool = False
+    fell_behind: bool = False
+
+    def offer(self, step: Step, words: Words) -> None:
+        """Hand it a step, if it wants it."""
+        if step.number <= self.up_to:
+            return
+        self.up_to = step.number
+        if not self.wanted.wants(step):
+            return
+        if self.live and len(self.pending) >= self.buffer:
+            self.fell_behind = True
+        elif not self.fell_behind:
+            self.pending.append(words.of(self.account))
+        self.wake()
+
+
+class Words:
+    """One step, put into words once for everybody who is to be told the same."""
+
+    __slots__ = ("_said", "_step")
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._said: dict[str | None, bytes] = {}
+
+    def of(self, account: str | None) -> bytes:
+        """What a program of this account is told, as JSON."""
+        said = self._said.get(account)
+        if said is None:
+            said = self._said[account] = msgspec.json.encode(happening_of(self._step, account))
+        return said
+
+
+class Hub:
+    """All subscriptions."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._live: dict[Subscription, None] = {}
+        self.told = 0
+        """How many steps were handed to how many readers."""
+        journal.tell(self._tell)
+
+    @property
+    def readers(self) -> int:
+        """How many follow live."""
+        return len(self._live)
+
+    def _tell(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            words = Words(step)
+            for subscription in self._live:
+                subscription.offer(step, words)
+        self.told += len(steps) * len(self._live)
+
+    async def begin(self, subscription: Subscription, *, after: int | None) -> int:
+        """Let a subscription begin at a number.
+
+        Args:
+            subscription: whose.
+            after: the last number that its reader has; `None`: only what is new.
+
+        Returns:
+            The number after which it begins.
+
+        Raises:
+            Gone: the history does not reach back so far.
+            RequestRefused: the number is ahead of the history.
+            JournalError: the history can't be read.
+        """
+        if after is None:
+            after = self._journal.told
+        else:
+            await self._check(after)
+        subscription.up_to = subscription.sent_up_to = after
+        return after
+
+    async def follow(
+        self, subscription: Subscription, *, drained: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Bring a subscription that has begun to the end of the history, and let it go live.
+
+        Args:
+            subscription: whose.
+            drained: waits until the reader has read what is pending.
+
+        Raises:
+            JournalError: the history can't be read.
+        """
+        await self._read_on(subscription, drained)
+        subscription.live = True
+        self._live[subscription] = None
+        subscription.wake()
+
+    async def _check(self, after: int) -> None:
+        if after > self._journal.told:
+            raise RequestRefused(
+                f"the history has come to {self._journal.told}, and not to {after}: this is another"
+                " journal, or a newer one is lost"
+            )
+        oldest = await self._journal.read(history.first_number)
+        if oldest > after + 1:
+            raise Gone(oldest)
+
+    async def _read_on(
+        self, subscription: Subscription, drained: Callable[[], Awaitable[None]]
+    ) -> None:
+        while subscription.up_to < self._journal.told:
+            read = partial(
+                history.read_after,
+                after=subscription.up_to,
+                wanted=subscription.wanted,
+                most=PAGE,
+            )
+            steps, seen = await self._journal.read(read)
+            if seen == subscription.up_to:  # the rest could not be written yet
+                steps = list(self._journal.unwritten())
+                seen = steps[-1].number if steps else self._journal.told
+            for step in steps:
+                subscription.offer(step, Words(step))
+            subscription.up_to = max(subscription.up_to, seen)
+            subscription.wake()
+            await drained()
+
+    def drop(self, subscription: Subscription) -> None:
+        """Let it follow no more."""
+        self._live.pop(subscription, None)

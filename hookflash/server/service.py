@@ -1,0 +1,350 @@
+"""The service: switches, journal, desk and doors, put together and taken down in order.
+
+It is up when its doors are open, whether or not every switch can be reached: one that is away is
+looked for, and found, while the others work. It stops in the order in which nobody is hurt: no new
+transfers, those in flight to their end or to the limit, the readers told, the doors shut. What is
+left then is the switch's own safety net to finish.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, cast
+
+import attrs
+import hypercorn.trio
+import structlog
+import trio
+from hypercorn.config import Config as HypercornConfig
+from litestar import Litestar
+from trio_websocket import WebSocketServer
+
+from hookflash import __version__
+from hookflash.backends.base import Backend
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, Rejected
+from hookflash.backends.freeswitch.emulator.phones import lab_phone
+from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+from hookflash.backends.simulator.world import World
+from hookflash.engine.exchange import Entry, Exchange, open_exchange
+from hookflash.engine.watch import PromiseWatch
+from hookflash.errors import InputError
+from hookflash.journal import history, registry
+from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal.journal import (
+    InThread,
+    Journal,
+    JournalSettings,
+    in_thread,
+    open_journal,
+)
+from hookflash.server.access import Access
+from hookflash.server.answers import Answers
+from hookflash.server.config import Config, Digits, FreeSwitchKeys, Simulator
+from hookflash.server.desk import Desk
+from hookflash.server.http.app import build_app
+from hookflash.server.hub import Hub
+from hookflash.server.metrics import Looked, Metrics
+from hookflash.server.read_config import (
+    freeswitch_settings,
+    in_folder,
+    read_address,
+    server_tls,
+)
+from hookflash.server.websocket.listener import Listener
+from hookflash.server.websocket.session import Doors
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
+
+LOOK_EVERY_S: Final = 1.0
+"""How often it is looked whether a promise is broken."""
+
+LAB_NUMBERS: Final = (*range(1000, 1100), *range(2600, 2700))
+"""The phones of a simulated switch."""
+
+STOPPING: Final = "the service is about to stop, and takes no new transfers"
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """Where the doors are."""
+
+    http: str
+    websocket: str
+
+
+class Service:
+    """A service that is up. Open it with `open_service`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        exchange: Exchange,
+        backends: Mapping[str, Backend],
+        doors: Doors,
+        app: Litestar,
+        listener: Listener,
+        watches: Mapping[str, PromiseWatch],
+    ) -> None:
+        self.config = config
+        self.exchange = exchange
+        self.backends = backends
+        self.doors = doors
+        self.app = app
+        self.listener = listener
+        self.watches = watches
+
+    @property
+    def journal(self) -> Journal:
+        """What is written down."""
+        return self.doors.desk.journal
+
+    def reload(self, config: Config) -> None:
+        """Let another config hold, for calls that begin from now on.
+
+        Raises:
+            InputError: it differs in what can't change while the service is up. Nothing has.
+        """
+        for part in ("listen", "journal", "limits", "switches"):
+            if getattr(config, part) != getattr(self.config, part):
+                raise InputError(
+                    "can't change while the service is up",
+                    where=f"$.{part}",
+                    mend="restart the service; until then the config before holds, as a whole",
+                )
+        self.config = config
+        self.doors.desk.choose(config)
+
+    async def drain(self) -> int:
+        """Take no new transfers, and wait for those in flight, up to the limit.
+
+        Returns:
+            How many are left to the switches.
+        """
+        self.app.state.stopping = True
+        self.exchange.close_to_new_transfers(STOPPING)
+        with trio.move_on_after(self.config.limits.drain_s):
+            while any(True for _ in self.exchange.transfers()):  # noqa: ASYNC110 - nothing tells when the last one has ended
+                await trio.sleep(0.05)
+        left = sum(1 for _ in self.exchange.transfers())
+        await self.listener.say_goodbye()
+        return left
+
+
+@asynccontextmanager
+async def open_service(
+    config: Config,
+    *,
+    beside: Path | None = None,
+    backends: Mapping[str, Backend] | None = None,
+    now: Callable[[], float] = time.time,
+    run: InThread = in_thread,
+) -> AsyncGenerator[Service]:
+    """Put everything together, but for the doors (see `serve_doors`).
+
+    Args:
+        config: what the operator has written.
+        beside: the folder of the config: files that it names are looked for there.
+        backends: ways to switches that are open already, in place of those of the config.
+        now: tells the time of day, in seconds since 1970.
+        run: how work that waits for a disk is done.
+
+    Yields:
+        The service, at work until the block is left.
+
+    Raises:
+        InputError: the journal is none, or another process has it.
+        JournalError: the journal can't be opened.
+    """
+    settings = JournalSettings(
+        file=in_folder(config.journal.file, beside),
+        sync=config.journal.sync,
+        keep_days=config.journal.keep_days,
+        masks_digits=config.journal.digits is Digits.MASKED,
+    )
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
+        stored = await journal.read(registry.stored_metaflows)
+        unfinished = await journal.read(history.unfinished)
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        stack.callback(nursery.cancel_scope.cancel)
+        if backends is None:
+            backends = {
+                name: await _open_switch(stack, nursery, name, keys, beside)
+                for name, keys in config.switches.items()
+            }
+        watches: dict[str, PromiseWatch] = {}
+        exchange = await stack.enter_async_context(
+            open_exchange(
+                backends,
+                now=now,
+                taps=(journal.take, metrics.take, partial(_tell_watch, watches)),
+                first_number=journal.written + 1,
+                default=config.account(DEFAULT_ACCOUNT, stored.get(DEFAULT_ACCOUNT)),
+                accounts=config.accounts_chosen(stored),
+                unfinished=unfinished,
+            )
+        )
+        for name, engine in exchange.engines.items():
+            watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
+            engine.on_timing = partial(metrics.time_event, name)
+        doors = Doors(
+            desk=Desk(exchange, journal, config, stored),
+            access=Access(journal, config.limits),
+            answers=Answers(journal),
+            hub=Hub(journal),
+            limits=config.limits,
+            server=f"hookflash {__version__}",
+        )
+        metrics.registry.register(
+            Looked(
+                exchange=exchange,
+                backends=dict(backends),
+                journal=journal,
+                hub=doors.hub,
+                access=doors.access,
+                watches=watches,
+            )
+        )
+        nursery.start_soon(_look, watches, doors.access)
+        yield Service(
+            config=config,
+            exchange=exchange,
+            backends=backends,
+            doors=doors,
+            app=build_app(doors, metrics),
+            listener=Listener(doors, config.listen.origins),
+            watches=watches,
+        )
+
+
+def _tell_watch(watches: Mapping[str, PromiseWatch], entry: Entry) -> None:
+    watch = watches.get(entry.switch)
+    if watch is not None:
+        watch.tell(entry.record)
+
+
+def _broken(switch: str, promise: int, how: str) -> None:
+    log.error("a promise is broken; please report it", switch=switch, promise=promise, how=how)
+
+
+async def _look(watches: Mapping[str, PromiseWatch], access: Access) -> None:
+    while True:
+        await trio.sleep(LOOK_EVERY_S)
+        for watch in watches.values():
+            watch.look(trio.current_time())
+        access.sweep()
+
+
+# --------------------------------------------------------------------- switches
+
+
+async def _open_switch(
+    stack: AsyncExitStack,
+    nursery: trio.Nursery,
+    name: str,
+    keys: Simulator | FreeSwitchKeys,
+    beside: Path | None,
+) -> Backend:
+    if isinstance(keys, Simulator):
+        backend = await stack.enter_async_context(open_simulator(world=simulated_world(keys.seed)))
+        nursery.start_soon(_place_calls, backend, keys)
+        return backend
+    switch = FreeSwitchBackend(freeswitch_settings(keys, name, beside=beside))
+    nursery.start_soon(_keep_up, switch, name)
+    return switch
+
+
+async def _keep_up(switch: FreeSwitchBackend, name: str) -> None:
+    """Keep a line to a switch. One that does not let us in is told, and does not stop the rest."""
+    try:
+        await switch.run()
+    except Rejected as rejected:
+        log.error("the switch does not let us in", switch=name, why=str(rejected))  # noqa: TRY400 - it is told, and is no fault of ours
+
+
+def simulated_world(seed: int) -> World:
+    """A world with the phones of the lab: 1xxx answers at once, 2602 is busy, and so on."""
+    world = World(seed=seed)
+    world.switch.name_leg = lambda: str(uuid.uuid4())
+    for number in map(str, LAB_NUMBERS):
+        behaviour = lab_phone(number)
+        if behaviour is not None:
+            world.add_phone(number, behaviour)
+    return world
+
+
+async def _place_calls(backend: SimulatedBackend, keys: Simulator) -> None:
+    for caller, callee in keys.calls:
+        await backend.call(caller, callee, account=keys.account)
+
+
+# ------------------------------------------------------------------------ doors
+
+
+async def serve_doors(
+    service: Service,
+    *,
+    beside: Path | None = None,
+    task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Open the doors of a service, until cancelled.
+
+    Args:
+        service: whose.
+        beside: the folder of the config.
+        task_status: told where the doors are, once they are open.
+    """
+    listen = service.config.listen
+    tls: ssl.SSLContext | None = None
+    if listen.tls_certificate:
+        tls = server_tls(listen, where="$.listen", beside=beside)
+    host, port = read_address(listen.websocket, where="$.listen.websocket")
+    async with trio.open_nursery() as nursery:
+        server: WebSocketServer = await nursery.start(service.listener.serve, host, port, tls)
+        binds: list[str] = await nursery.start(_serve_http, service, beside)
+        where = f"[{host}]" if ":" in host else host
+        scheme = "wss" if tls else "ws"
+        task_status.started(
+            Addresses(http=binds[0], websocket=f"{scheme}://{where}:{server.port}/v2/events")
+        )
+        await trio.sleep_forever()
+
+
+async def _serve_http(
+    service: Service,
+    beside: Path | None,
+    *,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    # both mean ASGI, each in types of its own
+    serve = cast("Callable[..., Awaitable[None]]", hypercorn.trio.serve)
+    await serve(
+        service.app,
+        hypercorn_config(service.config, beside),
+        shutdown_trigger=trio.sleep_forever,
+        task_status=task_status,
+    )
+
+
+def hypercorn_config(config: Config, beside: Path | None) -> HypercornConfig:
+    """How hypercorn is to serve."""
+    http = HypercornConfig()
+    http.bind = [config.listen.http]
+    http.accesslog = None
+    http.errorlog = logging.getLogger("hookflash.hypercorn")
+    http.include_server_header = False
+    http.graceful_timeout = 1.0
+    http.websocket_max_message_size = 0
+    if config.listen.tls_certificate:
+        http.certfile = str(in_folder(config.listen.tls_certificate, beside))
+        http.keyfile = str(in_folder(config.listen.tls_key, beside))
+    return http
