@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, cast
+from typing import ClassVar
 
 
 class HookflashError(Exception):
@@ -136,7 +136,7 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error in a group of groups: what several tasks at once make of one fault."""
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
-        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
+        found = found.exceptions[0]
     return found
 
 
