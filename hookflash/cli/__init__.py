@@ -1,4 +1,4 @@
-"""One command, `hookflash`: simulate, replay, show the tables, check what people wrote.
+"""One command, `hookflash`: serve, steer a service, simulate, check what people wrote.
 
 Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used.
 """
@@ -14,14 +14,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from hookflash.cli import keys
-from hookflash.cli.config import USAGE, check_config
-from hookflash.cli.emulator import emulate
-from hookflash.cli.proofs import prove, soak
-from hookflash.cli.recorded import replay, simulate
-from hookflash.cli.remote import calls, complete, takeback, transfer, watch
-from hookflash.cli.service import serve
-from hookflash.cli.terminal import plain
+from hookflash.cli.terminal import USAGE, plain
 from hookflash.errors import HookflashError
 from hookflash.fsm.render import render
 from hookflash.specs.catalog import SPECS
@@ -31,24 +24,32 @@ INTERRUPTED = 130
 
 app = App(
     name="hookflash",
-    help="Attended transfer for any phone: simulate, replay, look inside.",
+    help="Attended transfer for any phone: serve, steer, simulate, look inside.",
     suppress_keyboard_interrupt=False,
 )
 spec = App(name="spec", help="The transfer tables.")
-app.command(serve)
-app.command(keys.app)
-app.command(watch)
-app.command(transfer)
-app.command(calls)
-app.command(complete)
-app.command(takeback)
 app.command(spec)
-app.command(simulate)
-app.command(replay)
-app.command(emulate)
-app.command(check_config, name="check-config")
-app.command(prove)
-app.command(soak)
+
+COMMANDS = {
+    "serve": "service:serve",
+    "keys": "keys:app",
+    "journal": "history:app",
+    "watch": "remote:watch",
+    "calls": "remote:calls",
+    "transfer": "remote:transfer",
+    "complete": "remote:complete",
+    "takeback": "remote:takeback",
+    "check-config": "config:check_config",
+    "simulate": "recorded:simulate",
+    "replay": "recorded:replay",
+    "emulate": "emulator:emulate",
+    "prove": "proofs:prove",
+    "soak": "proofs:soak",
+}
+"""Where each command is. It is fetched when it is called: a simulation needs no web server."""
+
+for _name, _place in COMMANDS.items():
+    app.command(f"hookflash.cli.{_place}", name=_name)
 
 
 @spec.command
@@ -77,10 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without arrows gets a question mark
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given or given[0] in app.help_flags:
+        for name in COMMANDS:
+            app[name]  # fetched, so that its help is shown
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         status: Any = app(
-            sys.argv[1:] if arguments is None else list(arguments),
+            given,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",

@@ -9,29 +9,34 @@ from typing import Annotated, cast
 
 from cyclopts import Parameter
 
-from hookflash.cli.terminal import plain, terminal
+from hookflash.cli.terminal import USAGE, plain, terminal
 from hookflash.errors import InputError
-from hookflash.specs.metaflows import Metaflows, lint_metaflows, metaflows_faults, parse_metaflows
-
-USAGE = 2
-"""The exit status for input that can't be used."""
+from hookflash.server.read_config import read_config
+from hookflash.specs.metaflows import (
+    Advice,
+    Metaflows,
+    lint_metaflows,
+    metaflows_faults,
+    parse_metaflows,
+)
 
 MAX_CONFIG_BYTES = 1_000_000
 """No config that a person wrote is longer."""
 
 
 def check_config(
-    file: Annotated[Path, Parameter(help="Feature codes: JSON in Kazoo's shape, or TOML.")],
+    file: Annotated[
+        Path,
+        Parameter(help="hookflash.toml; or feature codes: JSON in Kazoo's shape, or TOML."),
+    ],
     /,
     *,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", help="Print one JSON object.")
     ] = False,
 ) -> int:
-    """Check an account's feature codes, and warn of those that will annoy people."""
-    document = read_document(file)
-    faults = metaflows_faults(document, f"{file}: $")
-    advice = () if faults else lint_metaflows(parse_metaflows(document), f"{file}: $")
+    """Check a service's config, or an account's feature codes; warn of what will annoy people."""
+    faults, advice = _checked(file)
     if json_output:
         print(
             json.dumps(
@@ -51,6 +56,37 @@ def check_config(
     if not faults and not advice:
         console.print(f"{plain(str(file))}: all is well", soft_wrap=True)
     return USAGE if faults else 0
+
+
+SERVICE_TABLES = frozenset({"listen", "journal", "limits", "defaults", "accounts", "switches"})
+"""By these a service's config is known from an account's feature codes."""
+
+
+def _checked(file: Path) -> tuple[list[InputError], list[Advice]]:
+    """What is wrong with a file, and what is unwise."""
+    document = read_document(file)
+    keys = cast("dict[str, object]", document).keys() if isinstance(document, dict) else set[str]()
+    if SERVICE_TABLES & keys:
+        return _service_checked(file)
+    written = cast("object", document)
+    faults = list(metaflows_faults(written, f"{file}: $"))
+    return faults, [] if faults else list(lint_metaflows(parse_metaflows(written), f"{file}: $"))
+
+
+def _service_checked(file: Path) -> tuple[list[InputError], list[Advice]]:
+    try:
+        config = read_config(file)
+    except InputError as fault:
+        return [fault], []
+    places = {"defaults": config.defaults} | {
+        f"accounts.{name}": keys for name, keys in config.accounts.items()
+    }
+    return [], [
+        one
+        for place, keys in places.items()
+        if keys.metaflows is not None
+        for one in lint_metaflows(parse_metaflows(keys.metaflows), f"{file}: $.{place}.metaflows")
+    ]
 
 
 def read_document(file: Path) -> object:

@@ -6,6 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+USAGE = 2
+"""The exit status for input that can't be used."""
+
 
 def terminal() -> Console:
     """Where people read: coloured where a terminal is, never cut short where none is."""

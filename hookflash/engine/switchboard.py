@@ -40,6 +40,8 @@ from hookflash.events import (
     LegParked,
     LegsJoined,
     LegsSeparated,
+    SwitchFound,
+    SwitchLost,
     TakebackRequested,
     TimerFired,
     TransferFound,
@@ -758,7 +760,11 @@ def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
 
 
 ORDINARY = "an ordinary call"
-_NEWS: Mapping[type, str] = {TimerFired: "a timer that was overtaken by events"}
+_NEWS: Mapping[type, str] = {
+    TimerFired: "a timer that was overtaken by events",
+    SwitchLost: "The switch is away: calls go on without us, and deadlines wait.",
+    SwitchFound: "The switch is there.",
+}
 """What there is to say of an event that is about no transfer."""
 
 

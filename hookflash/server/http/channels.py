@@ -34,7 +34,7 @@ SwitchName: TypeAlias = Annotated[
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     HeaderParameter(
-        header="Idempotency-Key",
+        name="Idempotency-Key",
         min_length=1,
         max_length=128,
         description="A repeat under the same key does nothing, and is answered as the first was.",

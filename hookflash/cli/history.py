@@ -1,0 +1,5 @@
+"""`hookflash journal`: what has happened."""
+
+from cyclopts import App
+
+app = App(name="journal", help="What has happened.")

@@ -1,0 +1,231 @@
+"""Several switches, one history; and what a controller that starts again finds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+import trio.testing
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+from hookflash.backends.simulator.people import Answers
+from hookflash.commands import SwitchCommand
+from hookflash.engine.exchange import Entry, Exchange, open_exchange
+from hookflash.engine.record import Named, Parties
+from hookflash.engine.switchboard import LOST_TRACK, Account, Switchboard, Unfinished
+from hookflash.errors import BackendClosed, NotFound, RequestRefused
+from hookflash.events import CallEvent, Direction, SwitchFound, SwitchLost, TransferRequested
+from hookflash.fsm.transfer import Outcome, Policy, State
+
+
+def noon() -> float:
+    return 43_200.0
+
+
+class Absent:
+    """A switch that can't be reached."""
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        yield SwitchLost(reason="nobody answers there")
+        await trio.sleep_forever()
+
+    async def perform(self, command: SwitchCommand) -> None:
+        raise BackendClosed("the switch is away")
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        raise BackendClosed("the switch is away")
+
+
+async def call_on(switch: SimulatedBackend) -> tuple[str, str]:
+    if "2600" not in switch.world.parties:
+        switch.world.add_phone("2600", Answers(after_s=1.5))
+    return await switch.call("1001", "1002")
+
+
+async def test_records_of_all_switches_have_one_count(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    entries: list[Entry] = []
+    async with open_simulator(seed=1) as one, open_simulator(seed=2) as other:
+        other.world.switch.name_leg = iter(["x-1", "x-2"]).__next__
+        switches = {"one": one, "other": other}
+        async with open_exchange(
+            switches, now=noon, taps=[entries.append], first_number=100
+        ) as exchange:
+            alice, _ = await call_on(one)
+            carla, _ = await call_on(other)
+            for leg in (alice, carla):
+                await exchange.engine_with_leg(leg).transfer(leg, "2600")
+            await trio.sleep(10)
+            assert {name for name, _ in exchange.lines()} == {"one", "other"}
+            assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING] * 2
+    numbers = [entry.record.number for entry in entries]
+    assert numbers == list(range(100, 100 + len(numbers)))
+    assert {entry.switch for entry in entries} == {"one", "other"}
+    begun = [entry for entry in entries if entry.policy is not None]
+    assert [entry.switch for entry in begun] == ["one", "other"]
+
+
+async def test_a_switch_that_is_away_stops_nobody_on_another(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_simulator() as present:
+        switches = {"present": present, "absent": Absent()}
+        async with open_exchange(switches, now=noon) as exchange:
+            alice, _ = await call_on(present)
+            await trio.sleep(1)
+            assert exchange.away() == {"absent": "nobody answers there"}
+            transfer = await exchange.engines["present"].transfer(alice, "2600")
+            await trio.sleep(3)
+            await transfer.complete()
+            assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+            with pytest.raises(BackendClosed, match="nobody answers there"):
+                await exchange.engines["absent"].hang_up("a")
+
+
+async def test_the_same_id_on_two_switches_wants_the_switch_named(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with (
+        open_simulator() as one,
+        open_simulator() as other,
+        open_exchange({"one": one, "other": other}, now=noon) as exchange,
+    ):
+        leg, _ = await call_on(one)
+        same, _ = await call_on(other)
+        assert leg == same
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(RequestRefused, match="name the switch"):
+            exchange.engine_with_leg(leg)
+        assert exchange.engine_with_leg(leg, "other") is exchange.engines["other"]
+        with pytest.raises(NotFound):
+            exchange.engine_with_leg("nobody")
+        with pytest.raises(NotFound):
+            exchange.engine_with_transfer("none")
+
+
+async def test_requests_wait_for_nothing_before_the_switch_is_found() -> None:
+    class Silent(Absent):
+        async def events(self) -> AsyncIterator[CallEvent]:
+            await trio.sleep_forever()
+            yield SwitchFound()
+
+    async with open_exchange({"silent": Silent()}, now=noon) as exchange:
+        with pytest.raises(BackendClosed, match="not been found yet"):
+            await exchange.engines["silent"].hang_up("a")
+
+
+async def test_choices_and_closing_reach_every_switch(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with (
+        open_simulator() as one,
+        open_simulator() as other,
+        open_exchange({"one": one, "other": other}, now=noon) as exchange,
+    ):
+        account = Account(policy=Policy(ring_timeout_s=7))
+        exchange.choose({"acme": account}, default=account)
+        exchange.close_to_new_transfers("enough")
+        for engine in exchange.engines.values():
+            assert engine.switchboard.choices_of("acme") is account
+            assert engine.switchboard.choices_of("") is account
+            assert engine.switchboard.closing == "enough"
+
+
+# --------------------------------------------------------- after a controller has died
+
+
+REQUEST = TransferRequested(
+    leg="a",
+    transfer="t",
+    target="2600",
+    by="key 7",
+    music="local_stream://own",
+    takeback_digits="*9",
+    ring_timeout_s=33,
+)
+PARTIES = Parties(
+    transferor=Named("a", "1001"), transferee=Named("b", "1002"), target=Named("t-target", "2600")
+)
+
+
+def leg(
+    name: str, *, peer: str | None = None, marked: str = "", parked: bool = False
+) -> LegSnapshot:
+    return LegSnapshot(
+        leg=name,
+        number=name,
+        direction=Direction.INBOUND,
+        answered=True,
+        peer=peer,
+        parked=parked,
+        transfer="t" if marked else "",
+        role=marked,
+        kind="attended" if marked else "",
+    )
+
+
+def board_with_memory() -> Switchboard:
+    return Switchboard(
+        unfinished={"t": Unfinished(request=REQUEST, parties=PARTIES, account="acme")}
+    )
+
+
+def test_what_was_asked_for_is_remembered() -> None:
+    board = board_with_memory()
+    living = [
+        leg("a", parked=True, marked="transferor"),
+        leg("b", parked=True, marked="transferee"),
+        leg("t-target", parked=True, marked="target"),
+    ]
+    (record,) = board.adopt(living)
+    found = board.transfer("t")
+    assert found is not None
+    assert (found.by, found.music, found.ring_timeout_s) == (
+        "key 7",
+        "local_stream://own",
+        33,
+    )
+    assert record.account == "acme"
+    assert board.owner("t") == "acme"
+
+
+@pytest.mark.parametrize(
+    ("living", "outcome", "cause"),
+    [
+        ([leg("b", peer="t-target"), leg("t-target", peer="b")], Outcome.TRANSFERRED, None),
+        ([leg("a", peer="b"), leg("b", peer="a")], Outcome.RECONNECTED, LOST_TRACK),
+        ([leg("a", peer="t-target"), leg("t-target", peer="a")], Outcome.ABANDONED, None),
+        ([leg("b")], Outcome.FAILED, LOST_TRACK),
+        ([], Outcome.FAILED, LOST_TRACK),
+    ],
+    ids=["handed over", "talk again", "transferee left", "one is left", "nobody is left"],
+)
+def test_what_became_of_a_transfer_without_marks_is_told(
+    living: list[LegSnapshot], outcome: Outcome, cause: str | None
+) -> None:
+    board = board_with_memory()
+    (record,) = board.adopt(living)
+    assert (record.transfer, record.outcome, record.cause) == ("t", outcome, cause)
+    assert record.account == "acme"
+    assert record.parties == PARTIES
+    assert board.adopt(living) == [], "it is told once"
+
+
+async def test_the_exchange_hands_each_switch_what_it_had_in_flight(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    entries: list[Entry] = []
+    left = {"one": {"t": Unfinished(request=REQUEST, parties=PARTIES, account="acme")}}
+    async with open_simulator() as one, open_simulator() as other:
+        switches = {"one": one, "other": other}
+        async with open_exchange(switches, now=noon, taps=[entries.append], unfinished=left):
+            await trio.sleep(1)
+    ended = [entry for entry in entries if entry.record.outcome is not None]
+    assert [(entry.switch, entry.record.transfer) for entry in ended] == [("one", "t")]
+
+
+def test_an_exchange_without_switches_is_empty() -> None:
+    assert list(Exchange({}).lines()) == []
