@@ -381,7 +381,7 @@ def test_scenarios_that_are_wrong_name_file_place_and_mend(say: Say, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense"], ['Unknown command "nonsense"', "simulate, replay", "hookflash --help"]),
+        (["nonsense"], ['Unknown command "nonsense"', "serve, keys", "hookflash --help"]),
         (["simulat", "x"], ['Did you mean "simulate"?']),
         (["--nonsense"], ["--nonsense"]),
         (["simulate", "--nope"], ["Unknown option", "--nope"]),

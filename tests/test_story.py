@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from hookflash import story
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -71,6 +70,7 @@ from hookflash.story import (
     steps_table,
     story_lines,
 )
+from hookflash.story import words as story_words
 
 CAROL = "transfer-1-target"
 NAMES = {"a": "alice", "b": "bob", CAROL: "carol"}
@@ -292,7 +292,7 @@ def test_every_command_has_words(command: Command, words: str) -> None:
 
 
 def test_no_type_is_without_words() -> None:
-    words = vars(story)
+    words = vars(story_words)
     assert set(words["_EVENTS"]) == set(get_args(Event))
     assert set(words["_COMMANDS"]) == set(get_args(Command)) == {type(c) for c, _ in COMMANDS}
 
