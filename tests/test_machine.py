@@ -132,7 +132,8 @@ def test_the_first_that_is_parked_hears_something_at_once() -> None:
 
 def waits(transfer: Transfer) -> tuple[list[float], Transfer]:
     """How long each attempt of a state is waited for, and where it leads in the end."""
-    state, waited = transfer.state, []
+    state = transfer.state
+    waited: list[float] = []
     while transfer.state is state:
         assert transfer.deadline is not None
         step = RULES.step(transfer, TimerFired(timer=transfer.deadline))
