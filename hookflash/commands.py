@@ -37,6 +37,10 @@ class Split:
     """The transfer that both legs are marked with, so that a restarted controller finds them."""
     kind: str = ""
     """What kind of transfer it is; a mark, too."""
+    repeated: bool = False
+    """Whether it was ordered before, and nothing was heard of it: a backend then parts them only if
+    they are together. The first order may just be slow, and whoever is parked twice loses the
+    sound that plays."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +116,12 @@ class Join:
     attempt: int = 1
     """Which join of its transfer this is: so that the failure of an old one is known from the
     failure of the one that counts."""
+    repeated: bool = False
+    """Whether the attempt before this one was for the same two, and nothing was heard of it: a
+    backend then bridges them only if the switch has not taken that order. It may just be slow, and
+    a second bridge on the heels of the first would end a leg."""
+    transfer: str = ""
+    """The transfer whose attempts are counted."""
     afterwards: Afterwards
     """What becomes of the one when the other leaves."""
     rescue: str | None = None

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
+import attrs
 import trio
 import trio.testing
 
@@ -52,6 +53,10 @@ from hookflash.events import (
 
 PATIENCE_S = 20.0
 """How long the check waits for a proof before it says that it did not come."""
+
+
+A_WHILE_S = 1.0
+"""How long the check looks whether something happens that must not: a switch needs 40 ms."""
 
 
 class Lab(Protocol):
@@ -251,6 +256,32 @@ async def _a_consultation(observer: _Observer) -> None:
     await observer.proof(LegHungUp, "afterwards END: the call ends for both", leg=target)
 
 
+async def _repeated_orders(observer: _Observer) -> None:
+    first, second = await _part(observer)
+    await observer.perform(HoldWithMusic(leg=second, music=observer.lab.music))
+    await observer.proof(SoundStarted, "music is told when it plays", leg=second)
+    target = await _target(observer, first)
+    observer.forget()
+    await observer.perform(Split(first=first, second=second, repeated=True))
+    join = Join(first=first, second=target, transfer="check", afterwards=Afterwards.PARK)
+    again = attrs.evolve(join, attempt=2, repeated=True)
+    await observer.perform(join, again)
+    await trio.sleep(A_WHILE_S)
+    disturbed = [e for e in observer.seen if isinstance(e, LegParked | LegHungUp | CommandFailed)]
+    _require(not disturbed, f"a repeated order does no harm, but {disturbed}")
+    await observer.joined(first, target, "a join that is repeated on its heels still joins")
+    lost = Join(
+        first=first,
+        second=second,
+        transfer="check",
+        attempt=4,
+        repeated=True,
+        afterwards=Afterwards.END,
+    )
+    await observer.perform(lost)
+    await observer.joined(first, second, "a repeated join is carried out if the first was lost")
+
+
 async def _taking_out_of_a_bridge(observer: _Observer) -> None:
     first, second = await _part(observer)
     target = await _target(observer, first)
@@ -341,6 +372,7 @@ CHECKS = (
     _the_life_of_a_call,
     _parting_and_sounds,
     _a_consultation,
+    _repeated_orders,
     _taking_out_of_a_bridge,
     _the_failsafe,
     _an_armed_target,

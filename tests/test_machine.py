@@ -106,12 +106,19 @@ def test_a_whole_transfer() -> None:
     t = after(*DIALING, LegAnswered(leg="c"))
     assert t.state is State.CONSULTING
     assert ordered(t, LegParked(leg="c")) == [
-        Join(first="a", second="c", afterwards=Afterwards.PARK, rescue="b")
+        Join(first="a", second="c", transfer="t1", afterwards=Afterwards.PARK, rescue="b")
     ]
     t = after(*CONSULTING, LegHungUp(leg="a"))
     assert t.state is State.COMPLETING
     assert ordered(t, LegParked(leg="c")) == [
-        Join(first="b", second="c", attempt=2, afterwards=Afterwards.END, disarm=("c",))
+        Join(
+            first="b",
+            second="c",
+            attempt=2,
+            transfer="t1",
+            afterwards=Afterwards.END,
+            disarm=("c",),
+        )
     ]
     t = after(LegParked(leg="c"), LegsJoined(first="b", second="c"), begin=t)
     assert (t.state, t.outcome, t.over) == (State.IDLE, Outcome.TRANSFERRED, True)
@@ -121,6 +128,63 @@ def test_the_first_that_is_parked_hears_something_at_once() -> None:
     t = after(ASKED)
     assert ordered(t, LegParked(leg="a")) == [PlayRingback(leg="a", ringback=POLICY.ringback)]
     assert ordered(t, LegParked(leg="b")) == [HoldWithMusic(leg="b", music=POLICY.music)]
+
+
+def waits(transfer: Transfer) -> tuple[list[float], Transfer]:
+    """How long each attempt of a state is waited for, and where it leads in the end."""
+    state = transfer.state
+    waited: list[float] = []
+    while transfer.state is state:
+        assert transfer.deadline is not None
+        step = RULES.step(transfer, TimerFired(timer=transfer.deadline))
+        waited += [c.after_s for c in step.commands if isinstance(c, SetTimer)]
+        transfer = step.after
+    return waited, transfer
+
+
+def test_patience_with_a_join_doubles_and_is_bounded() -> None:
+    joining = after(*DIALING, *ANSWERED)
+    waited, gave_up = waits(joining)
+    assert waited == [4.0, 8.0, 16.0, 32.0, 64.0, 2.0]  # the last is the next state's first
+    assert gave_up.state is State.FAILED_RECONNECT
+    patient = attrs.evolve(POLICY, join_attempts=8)
+    waited, _ = waits(after(*DIALING, *ANSWERED, begin=start(policy=patient)))
+    assert waited[:-1] == [4.0, 8.0, 16.0, 32.0, 64.0, 64.0, 64.0]
+
+
+def test_patience_with_a_split_doubles_and_then_the_two_are_brought_together() -> None:
+    waited, gave_up = waits(after(ASKED))
+    assert waited == [6.0, 12.0, 24.0, 2.0]
+    assert gave_up.state is State.FAILED_RECONNECT
+
+
+def test_whoever_is_parked_by_a_slow_split_stays_so_when_it_is_repeated() -> None:
+    half = after(ASKED, LegParked(leg="a"))
+    assert half.deadline is not None
+    again = TimerFired(timer=half.deadline)
+    assert ordered(half, again) == [
+        Split(first="a", second="b", transfer="t1", kind="attended", repeated=True)
+    ]
+    assert after(again, begin=half).transferor.place is Place.PARKED
+    assert after(again, LegParked(leg="b"), begin=half).state is State.DIALING
+
+
+def test_a_join_is_repeated_only_if_nothing_was_heard_of_it() -> None:
+    joining = after(*DIALING, *ANSWERED)
+    assert joining.deadline is not None
+    silence = TimerFired(timer=joining.deadline)
+    refusal = CommandFailed(command=ordered_join(after(*DIALING, LegAnswered(leg="c"))), reason="-")
+    assert [join.repeated for join in joins(joining, silence)] == [True]
+    assert [join.repeated for join in joins(joining, refusal)] == [False]
+
+
+def joins(transfer: Transfer, event: Event) -> list[Join]:
+    return [c for c in ordered(transfer, event) if isinstance(c, Join)]
+
+
+def ordered_join(transfer: Transfer) -> Join:
+    (join,) = joins(transfer, LegParked(leg="c"))
+    return join
 
 
 def test_nobody_is_joined_before_the_target_is_parked() -> None:
@@ -139,7 +203,14 @@ def test_who_leaves_early_leaves_a_failsafe() -> None:
 def test_a_takeback_disarms_in_the_same_breath_and_dismisses_only_when_it_is_done() -> None:
     t = after(*CONSULTING)
     assert ordered(t, TakebackRequested(transfer="t1")) == [
-        Join(first="a", second="b", attempt=2, afterwards=Afterwards.END, disarm=("a", "c"))
+        Join(
+            first="a",
+            second="b",
+            attempt=2,
+            transfer="t1",
+            afterwards=Afterwards.END,
+            disarm=("a", "c"),
+        )
     ]
     t = after(TakebackRequested(transfer="t1"), begin=t)
     assert ordered(t, LegsJoined(first="a", second="b")) == [

@@ -540,4 +540,4 @@ def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:
             work.order(Forget(legs=legs))
     else:
         work.set_deadline(deadline(work.transfer))
-    work.note(joins_left=work.transfer.policy.join_attempts)
+    work.note(tries_left=work.transfer.policy.join_attempts)

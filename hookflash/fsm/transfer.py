@@ -104,21 +104,29 @@ class Policy:
     """How long a target may ring: Kazoo's default, and about five rings in most countries."""
     dial_grace_s: float = 5.0
     """How much longer we wait for the switch to say that the target did not answer."""
-    split_timeout_s: float = 5.0
-    """How long parking two legs may take. A switch needs 20 ms; a busy one, a second."""
-    join_timeout_s: float = 5.0
-    """How long joining two legs may take. A switch needs 40 ms; a busy one, a second."""
-    join_attempts: int = 5
-    """How often a join is ordered before it is given up. Two people who could talk are not dropped
-    for one lost order; a switch that loses five is not joining anybody."""
+    split_timeout_s: float = 3.0
+    """How long parking two legs may take, at first: a switch needs 20 ms, a busy one a second. Each
+    further attempt is given twice as long as the one before."""
+    split_attempts: int = 4
+    """How often the parting of two legs is ordered before it is given up: after 45 s, as
+    delivered. The two still hear each other, so that whoever asked can ask again."""
+    join_timeout_s: float = 2.0
+    """How long joining two legs may take, at first: a switch needs 40 ms, a busy one a second. Each
+    further attempt is given twice as long as the one before, up to 32 times."""
+    join_attempts: int = 6
+    """How often a join is ordered before it is given up. Two people who could talk are dropped
+    neither for a lost order nor for a slow switch; one that has joined nobody after six orders and
+    two minutes will not do so."""
     rescue_timeout_s: float = 1.0
-    """How long the switch's own failsafe may take. A switch needs 42 ms."""
+    """How long the switch's own failsafe may take, or a leg that is parked while it is to be
+    joined. A switch needs 42 ms. Twice as long at each further attempt of the join."""
     hangup_timeout_s: float = 5.0
     """How long a hang-up may take before it is ordered again."""
     hold_limit_s: float = 1800.0
     """How long a transferee may be held. After half an hour nobody is still being advised."""
     sound_timeout_s: float = 1.0
-    """How long music or ringback may take to start. A switch needs 0.2 s."""
+    """How long music or ringback may take to start, at first: a switch needs 0.2 s. Each further
+    attempt is given twice as long as the one before."""
     sound_attempts: int = 3
     """How often a sound that does not start is tried, from the second time on with the fallback."""
     tone_s: float = 3.0
@@ -195,8 +203,8 @@ class Transfer:
     """The timer after which a sound that was ordered must have started."""
     timers_set: int = 0
     """How many timers this transfer has set: it numbers the next."""
-    joins_left: int = 0
-    """How many more times a join may be ordered in this state."""
+    tries_left: int = 0
+    """How many more times the order of this state may be given: its join, or the split."""
     sounds_left: int = 0
     """How many more times a sound that does not start may be tried."""
     parted: bool = False

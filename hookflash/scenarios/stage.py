@@ -47,8 +47,8 @@ CALL_UP_S = 5.0
 SILENCE_LIMIT_S = 2.0
 """How long anybody may wait without hearing anything: the switch's own delays, and a margin."""
 
-FAULTY_SILENCE_LIMIT_S = 30.0
-"""The same where commands get lost and are tried again at the next deadline."""
+FAULTY_SILENCE_LIMIT_S = 60.0
+"""The same where commands get lost or late, and are tried again at the next deadline."""
 
 
 class Stage:

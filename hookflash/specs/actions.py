@@ -24,11 +24,49 @@ from hookflash.fsm.machine import Work
 from hookflash.fsm.transfer import Outcome, PartialSound, Party, Place
 from hookflash.specs import guards
 
+# ------------------------------------------------------------------- patience
+
+MOST_DOUBLINGS = 5
+"""How often patience doubles, so that no number of attempts makes it endless: 32 times as long."""
+
+
+def _patience(first_s: float, attempt: int) -> float:
+    """How long one attempt is waited for: the first so long, each further one twice as long.
+
+    A switch that has not answered may have lost the order, or be slow; nobody can tell. Whoever
+    then asks again at the same pace makes a slow switch slower still, and ends calls that it was
+    about to join.
+    """
+    return first_s * 2 ** min(max(attempt - 1, 0), MOST_DOUBLINGS)
+
+
+def _joins_tried(work: Work) -> int:
+    """How many joins have been ordered in this state."""
+    t = work.transfer
+    return t.policy.join_attempts - t.tries_left
+
+
 # ------------------------------------------------------------ parting, holding
 
 
 def split(work: Work) -> None:
     """Part the two, and park each."""
+    t = work.transfer
+    work.note(tries_left=t.policy.split_attempts - 1)
+    _order_split(work, repeated=False)
+    work.place(t.transferor, Place.MOVING)
+    work.place(t.transferee, Place.MOVING)
+
+
+def split_again(work: Work) -> None:
+    """Part the two once more, if they are together, and wait longer than the last time."""
+    t = work.transfer
+    work.note(tries_left=t.tries_left - 1)
+    _order_split(work, repeated=True)
+    work.set_deadline(_patience(t.policy.split_timeout_s, t.policy.split_attempts - t.tries_left))
+
+
+def _order_split(work: Work, *, repeated: bool) -> None:
     t = work.transfer
     work.order(
         Split(
@@ -36,10 +74,9 @@ def split(work: Work) -> None:
             second=t.transferee.leg,
             transfer=t.id,
             kind=t.kind.value,
+            repeated=repeated,
         )
     )
-    work.place(t.transferor, Place.MOVING)
-    work.place(t.transferee, Place.MOVING)
 
 
 def _give(work: Work, party: Party, sound: str) -> None:
@@ -93,12 +130,13 @@ def repeat_missing_sounds(work: Work) -> None:
     silent = [p for p in t.parties if p.place is Place.PARKED and p.sound and not p.hears]
     if not silent or t.sounds_left == 0:
         return
+    attempt = t.policy.sound_attempts - t.sounds_left + 1
     work.note(sounds_left=t.sounds_left - 1)
     for party in silent:
         sound = t.policy.fallback_sound
         work.order(HoldWithMusic(leg=party.leg, music=sound))
         work.rewrite(party, sound=sound)
-    work.set_sound_timer(work.transfer.policy.sound_timeout_s)
+    work.set_sound_timer(_patience(t.policy.sound_timeout_s, attempt))
 
 
 # ------------------------------------------------------------- calling, joining
@@ -131,8 +169,8 @@ def wait_for_answer(work: Work) -> None:
 
 
 def wait_for_join(work: Work) -> None:
-    """Wait as long as a join may take."""
-    work.set_deadline(work.transfer.policy.join_timeout_s)
+    """Wait as long as a join may take: twice as long for each attempt that came to nothing."""
+    work.set_deadline(_patience(work.transfer.policy.join_timeout_s, _joins_tried(work)))
 
 
 def wait_for_people(work: Work) -> None:
@@ -156,6 +194,8 @@ def _join(
             first=first,
             second=second,
             attempt=t.joins_ordered + 1,
+            repeated=t.joining == (first, second),
+            transfer=t.id,
             afterwards=afterwards,
             rescue=rescue,
             disarm=tuple(p.leg for p in (t.transferor, t.target) if t.armed and p.lives),
@@ -165,7 +205,7 @@ def _join(
         if party.lives and (party.leg in (first, second) or party.peer in (first, second)):
             work.place(party, Place.MOVING)
     work.note(
-        joins_left=t.joins_left - 1,
+        tries_left=t.tries_left - 1,
         joining=(first, second),
         joins_ordered=t.joins_ordered + 1,
         straggler=None,
@@ -246,10 +286,11 @@ def expect_join_soon(work: Work) -> None:
 
     As a rule it was on its way into the park when the join was ordered, and will be joined next;
     now and then the join fell through. A second join on the heels of the first would kill the
-    second leg (measured: 20 to 40 ms after it), so wait a little, then try again.
+    second leg (measured: 20 to 40 ms after it), so wait a little, then try again; longer each
+    time, for a slow switch tells of parks that are long past.
     """
     if work.transfer.joining is not None:
-        work.set_deadline(work.transfer.policy.rescue_timeout_s)
+        work.set_deadline(_patience(work.transfer.policy.rescue_timeout_s, _joins_tried(work)))
 
 
 def release(work: Work) -> None:

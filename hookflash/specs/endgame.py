@@ -27,7 +27,7 @@ FAILED = (Input.SPLIT_FAILED, Input.DIAL_FAILED, Input.JOIN_FAILED, Input.OTHER_
 
 
 def split_timeout_s(transfer: Transfer) -> float:
-    """Parking two legs takes a switch 20 ms."""
+    """Parking two legs takes a switch 20 ms. Later attempts are given longer."""
     return transfer.policy.split_timeout_s
 
 
@@ -37,7 +37,7 @@ def ring_timeout_s(transfer: Transfer) -> float:
 
 
 def join_timeout_s(transfer: Transfer) -> float:
-    """Joining two legs takes a switch 40 ms."""
+    """Joining two legs takes a switch 40 ms. Later attempts are given longer."""
     return transfer.policy.join_timeout_s
 
 
@@ -144,6 +144,14 @@ UNPARTED_ROWS = (
         to=State.FAILED_RECONNECT,
         then=(do.blame_split, do.reunite),
         why="The switch refused to part them. A join proves that they have each other.",
+    ),
+    Row(
+        state=State.HOLDING,
+        on=Input.DEADLINE_PASSED,
+        given=given.both_present_and_splits_left,
+        to=State.HOLDING,
+        then=(do.split_again,),
+        why="No proof that they were parted: the order is lost, or the switch slow. Once more.",
     ),
     Row(
         state=State.HOLDING,

@@ -73,6 +73,11 @@ def both_present(work: Work) -> bool:
     return t.transferor.lives and t.transferee.lives
 
 
+def both_present_and_splits_left(work: Work) -> bool:
+    """Transferor and transferee are both there, and the split may be tried once more."""
+    return both_present(work) and work.transfer.tries_left > 0
+
+
 def everyone_gone(work: Work) -> bool:
     """No leg of this transfer lives."""
     return not any(party.lives for party in work.transfer.parties)
@@ -88,7 +93,7 @@ def _can_be_joined(one: Party, other: Party) -> bool:
 
 def _may_join(transfer: Transfer) -> bool:
     """Whether a join may be ordered: there are attempts left, and none is under way."""
-    return transfer.joins_left > 0 and transfer.joining is None
+    return transfer.tries_left > 0 and transfer.joining is None
 
 
 def reunited(work: Work) -> bool:
@@ -203,7 +208,7 @@ def handover_due(work: Work) -> bool:
 
 def joins_left(work: Work) -> bool:
     """A join may be tried once more."""
-    return work.transfer.joins_left > 0
+    return work.transfer.tries_left > 0
 
 
 def target_answered_and_joins_left(work: Work) -> bool:

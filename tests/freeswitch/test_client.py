@@ -412,6 +412,33 @@ async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSw
     assert len(switch.scripts) == 4
 
 
+@pytest.mark.parametrize(
+    ("taken", "bond", "deed"),
+    [
+        ("x.1", "b", []),  # joined, or about to be: another order would end a leg
+        ("x.1", "_undef_", ["uuid_bridge"]),  # it fell through
+        ("_undef_", "b", ["uuid_bridge"]),  # together from before: the order was lost
+    ],
+)
+async def test_an_order_that_is_repeated_is_carried_out_once(
+    autojump_clock: MockClock, switch: FakeSwitch, taken: str, bond: str, deed: list[str]
+) -> None:
+    switch.replies["api uuid_getvar a hookflash_join"] = taken
+    switch.replies["api uuid_getvar a signal_bond"] = bond
+    join = Join(
+        first="a",
+        second="b",
+        transfer="x",
+        attempt=2,
+        repeated=True,
+        afterwards=Afterwards.PARK,
+    )
+    async with opened() as client:
+        await client.perform(join)
+    asked = [line.split()[1] for line in switch.scripts]
+    assert asked[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
+
+
 async def test_a_hang_up_of_nobody_is_a_hang_up(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:

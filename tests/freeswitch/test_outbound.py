@@ -18,6 +18,7 @@ from hookflash.backends.freeswitch.outbound import (
     Dialling,
     Outbound,
     Script,
+    Unless,
     sound_for,
 )
 from hookflash.commands import (
@@ -164,6 +165,23 @@ def test_join_and_park_afterwards() -> None:
         f"uuid_setvar_multi t {told}",
         "uuid_bridge a t",
     )
+
+
+def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
+    first = Outbound().script(attrs.evolve(JOIN, transfer="x1", attempt=3))
+    again = Outbound().script(attrs.evolve(JOIN, transfer="x1", attempt=4, repeated=True))
+    assert first.unless == ()
+    assert first.lines[0].endswith(";hookflash_join=x1.3")
+    assert again.lines[0].endswith(";hookflash_join=x1.4")
+    assert again.unless == (
+        Unless(question="uuid_getvar a hookflash_join", answer="x1.3"),
+        Unless(question="uuid_getvar a signal_bond", answer="t"),
+    )
+
+
+def test_a_repeated_split_asks_whether_they_are_parted() -> None:
+    again = Outbound().script(Split(first="a", second="b", repeated=True))
+    assert again.unless == (Unless(question="uuid_getvar a signal_bond", answer="_undef_"),)
 
 
 def test_join_and_end_afterwards() -> None:
@@ -314,6 +332,7 @@ Place = Callable[[str], SwitchCommand]
 LEGS: dict[str, Place] = {
     "split.first": lambda text: Split(first=text, second="b"),
     "split.second": lambda text: Split(first="a", second=text),
+    "join.transfer": lambda text: attrs.evolve(JOIN, transfer=text),
     "split.transfer": lambda text: Split(first="a", second="b", transfer=text),
     "park.leg": lambda text: Park(leg=text),
     "music.leg": lambda text: HoldWithMusic(leg=text, music="m"),
@@ -344,7 +363,7 @@ SOUNDS: dict[str, Place] = {
     "ringback": lambda text: PlayRingback(leg="a", ringback=text),
     "tone": lambda text: PlayTone(leg="a", tone=text),
 }
-MAY_BE_EMPTY = {"split.transfer", "split.kind", "dial.transfer"}
+MAY_BE_EMPTY = {"join.transfer", "split.transfer", "split.kind", "dial.transfer"}
 HARMLESS_IN_A_SOUND = {"1;a=b", "1" * 65}  # a parameter; a long file name
 
 

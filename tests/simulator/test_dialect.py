@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from hookflash.backends.simulator.dialect import tone_length_s
@@ -78,6 +79,32 @@ def consulting(rescue: str | None = B) -> Controller:
 def test_split() -> None:
     told = Controller().say(Split(first=A, second=B))
     assert told == [LegsSeparated(first=A, second=B), LegParked(leg=A), LegParked(leg=B)]
+
+
+def test_a_split_that_is_repeated_disturbs_nobody() -> None:
+    controller = Controller()
+    controller.say(Split(first=A, second=B))
+    controller.say(HoldWithMusic(leg=B, music="moh"))
+    assert controller.say(Split(first=A, second=B, repeated=True)) == []
+
+
+def test_a_join_that_is_repeated_on_the_heels_of_the_first_is_one_join() -> None:
+    controller = Controller()
+    controller.say(Split(first=A, second=B), DIAL)
+    first = Join(first=A, second=C, transfer="x", afterwards=Afterwards.PARK)
+    again = attrs.evolve(first, attempt=2, repeated=True)
+    assert controller.say(first, again, attrs.evolve(again, attempt=3)) == [
+        LegsJoined(first=A, second=C)
+    ]
+
+
+def test_a_join_that_is_repeated_because_the_first_was_lost_is_carried_out() -> None:
+    controller = Controller()
+    controller.say(Split(first=A, second=B), DIAL)
+    again = Join(
+        first=A, second=C, transfer="x", attempt=2, repeated=True, afterwards=Afterwards.PARK
+    )
+    assert controller.say(again) == [LegsJoined(first=A, second=C)]
 
 
 def test_after_a_split_no_digit_ends_a_sound() -> None:

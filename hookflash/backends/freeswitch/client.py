@@ -51,6 +51,7 @@ from hookflash.backends.freeswitch.outbound import (
     Dialling,
     Outbound,
     Script,
+    Unless,
 )
 from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
 from hookflash.commands import Dial, HangUp, Release, SwitchCommand
@@ -591,13 +592,24 @@ class FreeSwitchBackend:
         if script.job:
             await self._begin_job(line, script, command)
             return
-        for place, text in enumerate(script.lines):
+        lines = script.lines
+        if script.unless and await self._are_so(line, script.unless):
+            lines = lines[:-1]
+        for place, text in enumerate(lines):
             reply = (await line.api(text)).strip()
             if reply.startswith("-") and place >= script.optional:
                 self._refused(command, reply)
                 return
         if isinstance(command, Release):
             self._yield(LegsReleased(first=command.first, second=command.second))
+
+    @staticmethod
+    async def _are_so(line: _Line, conditions: tuple[Unless, ...]) -> bool:
+        """Whether the switch is about it already."""
+        for condition in conditions:
+            if (await line.api(condition.question)).strip() != condition.answer:
+                return False
+        return True
 
     async def _begin_job(self, line: _Line, script: Script, command: SwitchCommand) -> None:
         self._jobs += 1

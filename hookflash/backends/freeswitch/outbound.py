@@ -1,7 +1,8 @@
 """Our commands in FreeSWITCH's words, and what its answers mean.
 
 A command becomes a *script*: a few lines of the `api` command, to be sent in this order, each
-after the answer to the one before. The first that is answered `-ERR` ends the script. What an
+after the answer to the one before. The first that is answered `-ERR` ends the script. Of an order
+that is repeated it is asked first whether the switch is about it already (`Unless`). What an
 answer proves is little: only that variables were set (their effect comes before the answer), and
 that a leg is not there. So only `Release` and `HangUp` take their facts from answers; everything
 else is proven by events.
@@ -71,6 +72,9 @@ RESCUE_AFTER_S: Final = 1
 
 _LONGEST_S: Final = 2**31 - 1
 
+ALONE: Final = "_undef_"
+"""How FreeSWITCH says that a channel has no such variable: here, that nobody is with it."""
+
 NO_CHANNEL: Final = "-ERR No such channel"
 """How FreeSWITCH says that a leg is not there."""
 
@@ -124,6 +128,15 @@ class Caller:
 
 
 @attrs.frozen(kw_only=True)
+class Unless:
+    """A question, and the answer to it that makes the last line of a script superfluous."""
+
+    question: str
+    """An `api` command."""
+    answer: str
+
+
+@attrs.frozen(kw_only=True)
 class Script:
     """What to send for one command."""
 
@@ -133,6 +146,8 @@ class Script:
     """Whether it takes long, so that it goes by `bgapi`."""
     optional: int = 0
     """So many lines at the beginning may fail: what they do may be done already."""
+    unless: tuple[Unless, ...] = ()
+    """To be asked at the beginning; the last line is left out if these are the answers."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
@@ -235,7 +250,8 @@ class Outbound:
                 self._set(command.first, variables | first),
                 self._set(command.second, variables | second),
                 f"uuid_transfer {_leg(command.first)} -both park inline",
-            )
+            ),
+            unless=(_is_with(command.first, ALONE),) if command.repeated else (),
         )
 
     def _park(self, command: Park) -> Script:
@@ -297,7 +313,7 @@ class Outbound:
         return Script(lines=(f"originate {{{told}}}{dial_string} {app}",), job=True)
 
     def _join(self, command: Join) -> Script:
-        variables = self._parks()
+        variables = self._parks() | _order(command.transfer, command.attempt)
         if command.afterwards is Afterwards.END:
             variables |= _ORDINARY
         if command.rescue is not None:
@@ -322,6 +338,7 @@ class Outbound:
                 f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
             ),
             optional=len(disarming),  # who is to be disarmed may be gone: just as well
+            unless=_is_taken(command) if command.repeated else (),
         )
 
     def _arm(self, command: Arm) -> Script:
@@ -355,6 +372,32 @@ class Outbound:
     def _hang_up(self, command: HangUp) -> Script:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
+
+
+def _is_with(leg: LegId, partner: str) -> Unless:
+    """Ask with whom a leg is, or is about to be.
+
+    FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
+    carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
+    """
+    return Unless(question=f"uuid_getvar {_leg(leg)} signal_bond", answer=partner)
+
+
+def _is_taken(join: Join) -> tuple[Unless, ...]:
+    """Ask whether the switch has taken the attempt before this one, and is still about it."""
+    leg = _leg(join.first)
+    order = (
+        Unless(question=f"uuid_getvar {leg} {name}", answer=value)
+        for name, value in _order(join.transfer, join.attempt - 1).items()
+    )
+    return (*order, _is_with(leg, _leg(join.second)))
+
+
+def _order(transfer: str, attempt: int) -> dict[str, str]:
+    """By what it is known which join of its transfer a leg was ordered into last."""
+    if not transfer:
+        return {}
+    return {"hookflash_join": f"{checked(ALLOWED_LEG, transfer, 'the transfer')}.{attempt}"}
 
 
 _ORDINARY: Final = {

@@ -12,6 +12,7 @@ What a sequence does beyond the obvious:
 * A join sets the variables of both legs before it bridges them, for the switch reads them when the
   bridge ends, and that may be at once. With a rescue, the second leg doesn't park: it is armed.
 * What disarms a leg comes before the join, in the same command.
+* Of an order that is repeated only the variables are set, if the switch is about it already.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ _DISARMED: Final = {
     "execute_on_answer": "",
 }
 _RELEASED: Final = {**_DISARMED, "park_after_bridge": "false", "hangup_after_bridge": "true"}
+_TAKEN: Final = "hookflash_join"
 _DIALLED: Final = {
     "ignore_early_media": "true",
     "park_after_bridge": "true",
@@ -113,6 +115,8 @@ class Dialect:
             reply = self._switch.setvar_multi(leg, {**_TERMINATORS, **marks})
             if reply.startswith("-ERR"):
                 return reply
+        if command.repeated and self._switch.partner(command.first) is None:
+            return "+OK"  # the order before this one is carried out, or about to be
         return self._switch.park_both(command.first)
 
     def _park(self, command: Park) -> str:
@@ -153,13 +157,23 @@ class Dialect:
         first = _PARKS if command.afterwards is Afterwards.PARK else _ENDS
         if command.rescue is not None:
             first = _armed(first, command.rescue)
+        taken = command.repeated and self._is_taken(command)
+        first = {**first, _TAKEN: f"{command.transfer}.{command.attempt}"}
         second = first
         reply = self._switch.setvar_multi(command.first, first)
         if not reply.startswith("-ERR"):
             reply = self._switch.setvar_multi(command.second, second)
-        if not reply.startswith("-ERR"):
+        if not reply.startswith("-ERR") and not taken:
             reply = self._switch.bridge(command.first, command.second)
         return reply
+
+    def _is_taken(self, command: Join) -> bool:
+        """Whether the switch has taken the attempt before this one, and is still about it."""
+        before = f"{command.transfer}.{command.attempt - 1}"
+        return (
+            self._switch.getvar(command.first, _TAKEN) == before
+            and self._switch.partner(command.first) == command.second
+        )
 
     def _arm(self, command: Arm) -> str:
         return self._switch.setvar_multi(command.leg, _answering_with(command.rescue))

@@ -292,6 +292,21 @@ class Switch:
         """Find a living leg."""
         return self._channels.get(leg)
 
+    def partner(self, leg: LegId) -> LegId | None:
+        """With whom a leg is, or is about to be (`uuid_getvar LEG signal_bond`).
+
+        FreeSWITCH writes it down when it takes the order, and not when it has carried it out.
+        """
+        channel = self._channels.get(leg)
+        if channel is None:
+            return None
+        errand, peer = channel.errand, channel.peer
+        if isinstance(errand, _Join) and errand.live:
+            peer = errand.second if channel is errand.first else errand.first
+        elif errand is not None:
+            peer = None
+        return None if peer is None else peer.id
+
     def channels(self) -> Iterable[Channel]:
         """List the living legs, oldest first (`show channels`)."""
         return self._channels.values()
