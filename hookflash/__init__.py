@@ -3,7 +3,8 @@
 What stands here is what is promised: whatever you import from `hookflash` itself keeps its meaning
 until the changelog says otherwise. Three modules are part of the promise as they are:
 `hookflash.events` and `hookflash.commands` (the words of a backend), and `hookflash.testing` (the
-check that a backend keeps its promises).
+check that a backend keeps its promises). `hookflash.client` is a program's end of a service that
+runs elsewhere; its names stand here, too.
 
 A name is fetched from its module when it is first used, so that ``import hookflash`` costs nothing,
 and the pure core can be imported without trio.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hookflash.backends.freeswitch.outbound import Dialling
     from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
     from hookflash.backends.simulator.faults import Faults, parse_faults
+    from hookflash.client import Client, LineLost, Refused, connect
     from hookflash.engine.engine import (
         Engine,
         FellBehind,
@@ -33,17 +35,22 @@ if TYPE_CHECKING:
         TransferHandle,
         open_engine,
     )
+    from hookflash.engine.exchange import Entry, Exchange, open_exchange
     from hookflash.engine.record import Record
+    from hookflash.engine.rules import Rights, Rules
     from hookflash.engine.switchboard import Account, Line
     from hookflash.errors import (
         BackendClosed,
         BackendError,
+        Forbidden,
         HookflashError,
         InputError,
         InternalError,
         NotFound,
+        Refusal,
         RequestRefused,
         SpecError,
+        Unauthorized,
     )
     from hookflash.events import Kind
     from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State, Transfer
@@ -57,11 +64,15 @@ __all__ = [
     "BackendClosed",
     "BackendError",
     "Choice",
+    "Client",
     "Dialling",
     "Engine",
+    "Entry",
+    "Exchange",
     "Faults",
     "FellBehind",
     "Follower",
+    "Forbidden",
     "FreeSwitch",
     "FreeSwitchBackend",
     "HookflashError",
@@ -70,21 +81,29 @@ __all__ = [
     "Kind",
     "LegSnapshot",
     "Line",
+    "LineLost",
     "Metaflows",
     "NotFound",
     "Outcome",
     "PartialSound",
     "Policy",
     "Record",
+    "Refusal",
+    "Refused",
     "RequestRefused",
     "Result",
+    "Rights",
+    "Rules",
     "SimulatedBackend",
     "SpecError",
     "State",
     "Transfer",
     "TransferHandle",
+    "Unauthorized",
     "__version__",
+    "connect",
     "open_engine",
+    "open_exchange",
     "open_freeswitch",
     "open_simulator",
     "parse_faults",
@@ -97,11 +116,14 @@ _NAMES_OF: Mapping[str, str] = {
     "backends.freeswitch.outbound": "Dialling",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
     "backends.simulator.faults": "Faults parse_faults",
+    "client": "Client LineLost Refused connect",
     "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
+    "engine.exchange": "Entry Exchange open_exchange",
     "engine.record": "Record",
+    "engine.rules": "Rights Rules",
     "engine.switchboard": "Account Line",
-    "errors": "BackendClosed BackendError HookflashError InputError InternalError NotFound "
-    "RequestRefused SpecError",
+    "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
+    "NotFound Refusal RequestRefused SpecError Unauthorized",
     "events": "Kind",
     "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
     "specs.metaflows": "Metaflows parse_metaflows",

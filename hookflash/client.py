@@ -9,6 +9,9 @@ A line that is lost is opened again, with back-off and jitter; whoever follows e
 the last one it has seen, without a gap or a repeat. A command whose line dies before its answer
 came raises `LineLost`: nobody knows whether it was done. (`transfer` is asked again by itself,
 under its idempotency key: the service does it once.)
+
+Events are kept for a reader that is busy, up to a number; what comes beyond that is fetched when it
+has read them. So a reader may take its time, and give commands in between.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from __future__ import annotations
 import random
 import ssl
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, cast
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self, cast
 
 import attrs
 import msgspec
@@ -31,18 +35,37 @@ from trio_websocket import (
     connect_websocket_url,
 )
 
-from hookflash.errors import BackendError, InternalError, RequestRefused, first_of
+from hookflash.errors import (
+    BackendError,
+    HookflashError,
+    InternalError,
+    RequestRefused,
+    first_of,
+)
 
 PROTOCOL: Final = "hookflash.v1"
 
 BUFFER: Final = 10_000
-"""Events that a reader of ours may leave unread before the line is slowed down."""
+"""Events that are kept for a reader of ours that has not read them yet."""
 
 LONGEST_MESSAGE_BYTES: Final = 16_000_000
 """Two hundred events in one message, each as long as they come."""
 
+OPENING_S: Final = 10.0
+"""How long the service may take to open a line."""
+
+HEARTBEAT_S: Final = 20.0
+"""How often we ask whether the service is still there, and how long it may take to say so."""
+
+GOODBYE_S: Final = 1.0
+"""How long we wait for the service's goodbye."""
+
+FIRST_PAUSE_S: Final = 0.1
+"""How long we wait before the first try to come back."""
+
 _DICE: Final = random.SystemRandom()
-_REFUSED_FOR_GOOD: Final = frozenset({400, 401, 403, 404, 410, 422})
+_TOO_MANY: Final = 429
+_THEIR_FAULT: Final = 500
 
 
 class LineLost(BackendError):
@@ -61,20 +84,94 @@ class Refused(RequestRefused):
         self.where: str | None = fault.get("where")
         """The field that is at fault."""
 
+    @property
+    def is_for_now(self) -> bool:
+        """Whether the same may be granted a while later."""
+        return self.http_status == _TOO_MANY or self.http_status >= _THEIR_FAULT
+
 
 @attrs.define(eq=False)
 class _Follower:
     """One stream of events, over however many lines."""
 
     ask: dict[str, Any]
-    send: trio.MemorySendChannel[dict[str, Any]]
-    receive: trio.MemoryReceiveChannel[dict[str, Any]]
     up_to: int | None = None
     """Up to which number everything has come; `None` before the first line."""
     name: str | None = None
     """What the service calls it on this line."""
-    begun: trio.Event = attrs.field(factory=trio.Event)
+    come: deque[dict[str, Any]] = attrs.field(factory=deque[dict[str, Any]])
+    """Events that nobody has read yet."""
+    news: trio.Event = attrs.field(factory=trio.Event)
     fault: Exception | None = None
+    """Why nothing more comes."""
+    left: bool = False
+    """Whether nobody reads it any more."""
+
+    def wake(self) -> None:
+        """Let its reader look again."""
+        self.news.set()
+        self.news = trio.Event()
+
+
+class Happenings(AsyncIterator[dict[str, Any]]):
+    """Events, as they come. Leave it when you like: the service is then told to send no more."""
+
+    def __init__(
+        self, client: Client, what: Mapping[str, Any], after: int | None, transfer: str | None
+    ) -> None:
+        """Begin with nothing asked for: that is done when the first event is."""
+        self._client = client
+        self._follower = _Follower(dict(what), up_to=after)
+        self._transfer = transfer
+        self._looks_back = transfer is not None and after is None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: there are no more: the transfer has ended.
+            Refused: the service does not tell that.
+            LineLost: the client was closed.
+        """
+        follower = self._follower
+        while not follower.come:
+            if follower.left:
+                raise StopAsyncIteration
+            if follower.fault is not None:
+                raise follower.fault
+            if self._looks_back:
+                await self._look_back()
+            elif await self._client.follow(follower):
+                await follower.news.wait()
+        await trio.lowlevel.checkpoint()
+        happening = follower.come.popleft()
+        if self._transfer is not None and happening["kind"] == "transfer.ended":
+            follower.come.clear()
+            self._client.leave(follower)
+        return happening
+
+    async def _look_back(self) -> None:
+        """Begin where the transfer began."""
+        past = await self._client.ask(
+            "get_transfer",
+            transfer_id=self._transfer,
+            account_id=self._follower.ask["account_id"],
+        )
+        timeline = past.get("timeline")
+        self._follower.up_to = timeline[0]["number"] - 1 if timeline else None
+        self._looks_back = False
+
+    async def aclose(self) -> None:
+        """Follow no more."""
+        await trio.lowlevel.checkpoint()
+        self._client.leave(self._follower)
+
+    def __del__(self) -> None:
+        # nobody can be told from here: the line's reader does it, when the next event comes
+        self._follower.left = True
 
 
 class Client:
@@ -94,13 +191,18 @@ class Client:
         self._longest_pause_s = longest_pause_s
         self._line: WebSocketConnection | None = None
         self._up = trio.Event()
+        self._leaving = trio.Event()
         self._waiting: dict[str, _Reply] = {}
         self._followers: dict[_Follower, None] = {}
         self._by_name: dict[str, _Follower] = {}
         self._count = 0
+        self._lines = 0
         self._nursery: trio.Nursery
-        self.reconnects = 0
-        """How often the line has died, and come back."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often a line that was lost has come back."""
+        return max(self._lines - 1, 0)
 
     # ------------------------------------------------------------------ what programs do
 
@@ -209,7 +311,7 @@ class Client:
             "dict[str, Any]", await self.ask("hang_up", call_id=call_id, account_id=account_id)
         )
 
-    async def events(
+    def events(
         self,
         *,
         account_id: str | None = None,
@@ -217,7 +319,7 @@ class Client:
         transfer_id: str | None = None,
         kinds: tuple[str, ...] | None = None,
         after: int | None = None,
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> Happenings:
         """Follow what happens, over every cut of the line, without a gap or a repeat.
 
         Args:
@@ -225,48 +327,84 @@ class Client:
             call_id: of one call only.
             transfer_id: of one transfer only: it ends when the transfer has.
             kinds: of some kinds only (`transfer.*`).
-            after: go on after this number; `None`: only what is new, or, for a transfer, from its
-                beginning.
+            after: go on after this number; `None`: only what is new (from the moment on in which
+                the first event is asked for), or, for a transfer, from its beginning.
 
-        Yields:
-            Happenings, in the order of their numbers.
-
-        Raises:
-            Refused: the service does not tell that.
+        Returns:
+            Happenings, in the order of their numbers, to be read with `async for`. It raises
+            `Refused` if the service does not tell that.
         """
-        if transfer_id is not None and after is None:
-            past = await self.ask("get_transfer", transfer_id=transfer_id, account_id=account_id)
-            after = past["timeline"][0]["number"] - 1 if past.get("timeline") else None
         ask = {
             "account_id": account_id,
             "call_id": call_id,
             "transfer_id": transfer_id,
             "kinds": list(kinds) if kinds is not None else None,
         }
-        send, receive = trio.open_memory_channel[dict[str, Any]](BUFFER)
-        follower = _Follower(ask, send, receive, up_to=after)
+        return Happenings(self, ask, after, transfer_id)
+
+    # ------------------------------------------------------------------ who follows
+
+    async def follow(self, follower: _Follower) -> bool:
+        """See that somebody's events come. For `Happenings`.
+
+        Returns:
+            Whether they did before; if not, something may have come meanwhile.
+        """
+        if follower in self._followers:
+            return True
         await self._up.wait()
-        self._followers[follower] = None
-        await self._follow(follower)
+        self._followers[follower] = None  # from now on, every new line takes it up
         try:
-            async with aclosing(receive):
-                async for happening in receive:
-                    yield happening
-                    if transfer_id is not None and happening["kind"] == "transfer.ended":
-                        return
-                if follower.fault is not None:
-                    raise follower.fault
-        finally:
-            self._followers.pop(follower, None)
-            if follower.name is not None:
-                self._by_name.pop(follower.name, None)
-                self._nursery.start_soon(self._unsubscribe, follower.name)
+            await self._subscribe(follower)
+        except LineLost:
+            return False
+        except BaseException:
+            self._forget(follower)
+            raise
+        return False
+
+    def leave(self, follower: _Follower) -> None:
+        """Follow no more. For `Happenings`."""
+        follower.left = True
+        self._forget(follower)
+
+    def _forget(self, follower: _Follower) -> None:
+        self._followers.pop(follower, None)
+        name, follower.name = follower.name, None
+        if name is not None and self._by_name.pop(name, None) is not None:
+            self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
+        """Have the service send no more under a name of its own."""
+        if self._line is not None and not self._leaving.is_set():
+            self._nursery.start_soon(self._unsubscribe, name)
 
     async def _unsubscribe(self, name: str) -> None:
         try:
             await self._ask("unsubscribe", {"subscription": name})
         except (LineLost, Refused):
             return
+
+    async def _subscribe(self, follower: _Follower) -> None:
+        """Ask for a follower's events: for the first time, or where it left off."""
+        await self._ask("subscribe", {**follower.ask, "after": follower.up_to}, follower)
+
+    async def _go_on(self, follower: _Follower) -> None:
+        """Take a follower up on a new line."""
+        if follower.left:
+            self._forget(follower)
+            return
+        try:
+            await self._subscribe(follower)
+        except Refused as refused:
+            if refused.is_for_now:
+                raise LineLost(f"can't go on now: {refused}") from refused
+            self._end(follower, refused)
+
+    def _end(self, follower: _Follower, fault: Exception) -> None:
+        follower.fault = fault
+        self._followers.pop(follower, None)
+        follower.wake()
 
     # ------------------------------------------------------------------ one line
 
@@ -294,65 +432,93 @@ class Client:
         return reply.message.get("data")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a line, until cancelled. For `connect`."""
-        pause_s = 0.1
-        started = False
-        async with trio.open_nursery() as self._nursery:
-            while True:
-                began_s = trio.current_time()
-                try:
-                    await self._serve_line(task_status if not started else None)
-                except (OSError, HandshakeError, ConnectionClosed, LineLost):
-                    if not started:
-                        raise
-                started = True
-                self.reconnects += 1
-                if trio.current_time() - began_s > self._longest_pause_s:
-                    pause_s = 0.1
-                await trio.sleep(pause_s + _DICE.uniform(0, pause_s))
-                pause_s = min(2 * pause_s, self._longest_pause_s)
+        """Keep a line, until it is closed or cancelled. For `connect`.
 
-    async def _serve_line(self, task_status: trio.TaskStatus[None] | None) -> None:
+        Raises:
+            BackendError: the service can't be reached for the first time.
+            Refused: it does not let us in.
+        """
+        pause_s = FIRST_PAUSE_S
+        try:
+            async with trio.open_nursery() as self._nursery:
+                while not self._leaving.is_set():
+                    began_s, lost = trio.current_time(), None
+                    try:
+                        await self._serve_line(task_status)
+                    except* (OSError, HandshakeError, ConnectionClosed, LineLost) as errors:
+                        lost = first_of(errors)
+                    except* trio.TooSlowError:
+                        lost = LineLost(f"it did not answer within {OPENING_S:g} s")
+                    if lost is not None and not self._lines:
+                        raise BackendError(f"{self._url} can't be reached: {_told(lost)}") from lost
+                    if trio.current_time() - began_s > self._longest_pause_s:
+                        pause_s = FIRST_PAUSE_S
+                    with trio.move_on_after(pause_s + _DICE.uniform(0, pause_s)):
+                        await self._leaving.wait()
+                    pause_s = min(2 * pause_s, self._longest_pause_s)
+        finally:
+            for follower in tuple(self._followers):
+                self._end(follower, LineLost("the client is closed"))
+
+    def close(self) -> bool:
+        """Say goodbye on the line, if there is one; whether there is. For `connect`."""
+        self._leaving.set()
+        return self._up.is_set()
+
+    async def _serve_line(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
-            line = await connect_websocket_url(
-                nursery,
-                self._url,
-                self._tls,
-                subprotocols=[PROTOCOL],
-                max_message_size=LONGEST_MESSAGE_BYTES,
-                message_queue_size=16,
-            )
+            with trio.fail_after(OPENING_S):
+                line = await connect_websocket_url(
+                    nursery,
+                    self._url,
+                    self._tls,
+                    subprotocols=[PROTOCOL],
+                    max_message_size=LONGEST_MESSAGE_BYTES,
+                    message_queue_size=16,
+                )
             self._line = line
             try:
                 nursery.start_soon(self._read, line)
-                await self._ask("authenticate", self._credentials)
-                self._by_name.clear()
+                nursery.start_soon(self._heartbeat, line)
+                await self._sign_in()
                 for follower in tuple(self._followers):
-                    await self._follow(follower)
+                    await self._go_on(follower)
+                self._lines += 1
                 self._up.set()
-                if task_status is not None:
+                if self._lines == 1:
                     task_status.started()
-                await trio.sleep_forever()
-            finally:
-                self._up = trio.Event()
-                self._line = None
-                for reply in self._waiting.values():
-                    reply.come.set()
-                with trio.move_on_after(1) as scope:
-                    scope.shield = True
+                await self._leaving.wait()
+                with trio.move_on_after(GOODBYE_S):
                     await line.aclose()
-                nursery.cancel_scope.cancel()
+            finally:
+                self._lose_line()
+                await _drop(line)
+            nursery.cancel_scope.cancel()
 
-    async def _follow(self, follower: _Follower) -> None:
-        """Subscribe: for the first time, or on a new line."""
+    def _lose_line(self) -> None:
+        self._line = None
+        if self._up.is_set():
+            self._up = trio.Event()
+        self._by_name.clear()
+        for reply in self._waiting.values():
+            reply.come.set()
+
+    async def _sign_in(self) -> None:
         try:
-            await self._ask("subscribe", {**follower.ask, "after": follower.up_to}, follower)
+            await self._ask("authenticate", self._credentials)
         except Refused as refused:
-            if refused.http_status not in _REFUSED_FOR_GOOD and follower.up_to is None:
-                raise
-            follower.fault = refused
-            follower.send.close()
-            self._followers.pop(follower, None)
+            if self._lines and refused.is_for_now:
+                raise LineLost(f"not let in now: {refused}") from refused
+            raise
+
+    async def _heartbeat(self, line: WebSocketConnection) -> None:
+        """See that the service is there: a line that is dead may look like one that is silent."""
+        while True:
+            await trio.sleep(HEARTBEAT_S)
+            with trio.move_on_after(HEARTBEAT_S) as scope:
+                await line.ping()
+            if scope.cancelled_caught:
+                raise LineLost(f"the service did not answer for {HEARTBEAT_S:g} s")
 
     async def _read(self, line: WebSocketConnection) -> None:
         """Sort what comes, until the line is closed."""
@@ -360,36 +526,54 @@ class Client:
             try:
                 message = cast("dict[str, Any]", msgspec.json.decode(await line.get_message()))
             except ConnectionClosed as closed:
+                if self._leaving.is_set():
+                    return
                 raise LineLost(f"the line was closed: {_why(closed)}") from closed
             if message["type"] == "reply":
                 self._take_reply(message)
             elif message["type"] == "events":
-                await self._sort(message)
+                self._sort(message)
 
     def _take_reply(self, message: dict[str, Any]) -> None:
         reply = self._waiting.get(message["id"] or "")
+        data = message.get("data")
         if reply is None:
+            self._give_up_late(data)
             return
         reply.message = message
         reply.come.set()
         follower = reply.follower
-        if follower is not None and "error" not in message:
+        if follower is not None and data is not None:
             # here, and not by whoever asked: its events may be the next message
-            follower.name, follower.up_to = (
-                message["data"]["subscription"],
-                message["data"]["after"],
-            )
-            self._by_name[message["data"]["subscription"]] = follower
+            follower.name, follower.up_to = data["subscription"], data["after"]
+            self._by_name[data["subscription"]] = follower
 
-    async def _sort(self, message: Mapping[str, Any]) -> None:
+    def _give_up_late(self, data: Any) -> None:
+        """Give up what was granted to somebody who has left meanwhile."""
+        if isinstance(data, dict) and "after" in data:
+            self._give_up(cast("dict[str, Any]", data)["subscription"])
+
+    def _sort(self, message: Mapping[str, Any]) -> None:
+        """Hand events to whoever follows them: all of a message or nothing, so that none repeat."""
         follower = self._by_name.get(message["subscription"])
         if follower is None:
             return  # unsubscribed meanwhile
         if message["after"] != follower.up_to:
             raise InternalError(f"events are missing after {follower.up_to}")
-        for happening in message["events"]:
-            await follower.send.send(happening)
+        if follower.left or (follower.come and len(follower.come) >= BUFFER):
+            self._forget(follower)  # whoever comes to read on asks for the rest
+            return
+        follower.come.extend(message["events"])
         follower.up_to = message["up_to"]
+        if message["events"]:
+            follower.wake()
+
+
+async def _drop(line: WebSocketConnection) -> None:
+    """Close a line without a goodbye, unless it is closed already."""
+    with trio.CancelScope(shield=True) as scope:
+        scope.cancel()
+        await line.aclose()
 
 
 @attrs.define
@@ -403,6 +587,14 @@ class _Reply:
 def _why(closed: ConnectionClosed) -> str:
     reason = closed.reason
     return f"{reason.code} {reason.reason or ''}".strip() if reason is not None else "it broke"
+
+
+def _told(lost: BaseException) -> str:
+    """Why there is no line, in words."""
+    if isinstance(lost, ConnectionRejected):
+        said = (lost.body or b"").decode(errors="replace")[:200]
+        return f"HTTP {lost.status_code} {said}".strip()
+    return str(lost) or type(lost).__name__
 
 
 @asynccontextmanager
@@ -437,11 +629,13 @@ async def connect(
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(client.run)
-            yield client
-            nursery.cancel_scope.cancel()
-    except* (OSError, HandshakeError, ConnectionRejected) as errors:
-        failed = BackendError(f"{url} can't be reached: {first_of(errors)}")
-    except* (LineLost, Refused) as errors:
-        failed = first_of(errors)
+            try:
+                yield client
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is raised below as it was
+                failed = error
+            if not client.close():
+                nursery.cancel_scope.cancel()
+    except* HookflashError as errors:
+        failed = first_of(errors) if failed is None else failed
     if failed is not None:
         raise failed

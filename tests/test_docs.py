@@ -7,6 +7,13 @@ from top to bottom, in a copy of the repository that the page's blocks share:
   a line ``...`` stands for any lines, ``...`` within a line for anything in it. A command that
   fails must say so: its next one is ``$ echo $?``.
 * a ``python`` block is a program of its own, and must end well. Warnings are errors.
+* what a block exports, the blocks after it have: the reader sits at one terminal.
+
+``<!-- serves -->`` on the line before a console block says that its last command is a service: it
+goes on, once it has printed what is shown, until the page ends; then SIGTERM must end it well. The
+well-known ports that a page with a service names are free ones where it is run, and the commands
+that would find it at its usual place find it there. A page that shows ``curl`` or ``jq`` is skipped
+where they are not installed.
 
 ``<!-- not run: reason -->`` on the line before a fence, or before a ``$`` within it, takes out that
 block, or that command; it counts as a skipped test, and the reason is not optional.
@@ -18,9 +25,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +42,15 @@ PATIENCE_S = 120  # for one block: a reader would not wait longer
 
 FENCE = re.compile(r"^(?P<indent> *)```+(?P<language>[\w-]*)[^`]*$")
 NOT_RUN = re.compile(r"^\s*<!-- not run(?::\s*(?P<reason>.*?))?\s*-->\s*$")
+SERVES = re.compile(r"^\s*<!-- serves -->\s*$")
 HEREDOC = re.compile(r"<<-?\s*(['\"]?)(?P<end>\w+)\1")
+PORTS = ("8080", "8081", "8021")
+"""Where services of ours, and a switch, are at home."""
+PORT = re.compile(rf"(?<![\w.-])({'|'.join(PORTS)})(?![\w.])")
+USUAL_URL = "ws://127.0.0.1:8081/v2/events"
+"""Where `hookflash watch` and its like look unless told."""
+TOOLS = ("curl", "jq")
+"""What a page may show though it does not come with Python."""
 LINK = re.compile(r"\]\((?P<target>[^)\s#]+)(?:#[^)\s]*)?\)")
 
 
@@ -45,6 +63,8 @@ class Example(NamedTuple):
     lines: tuple[str, ...]
     reason: str | None
     """Why it is not run; None if it is."""
+    serves: bool = False
+    """Whether its last command goes on until the page ends."""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -85,8 +105,10 @@ def blocks(page: str, text: str) -> Iterator[Example]:
         if at == len(lines):
             raise AssertionError(f"{page}:{begin}: this block never ends")
         body = tuple(line[indent:] for line in lines[begin:at])
-        reason = reason_of(lines[begin - 2], f"{page}:{begin - 1}") if begin > 1 else None
-        yield Example(page, begin, fence["language"], body, reason)
+        before = lines[begin - 2] if begin > 1 else ""
+        reason = reason_of(before, f"{page}:{begin - 1}")
+        serves = SERVES.match(before) is not None
+        yield Example(page, begin, fence["language"], body, reason, serves)
         at += 1
 
 
@@ -137,8 +159,12 @@ def as_pattern(expected: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def shell(script: str, home: Path) -> tuple[int, str]:
-    """Run a program text in a shell of its own, and end whatever it leaves behind."""
+EXPORTS = ".exports"
+"""What the blocks so far have exported, as a shell reads it."""
+
+
+def start(script: str, home: Path) -> subprocess.Popen[str]:
+    """Start a program text in a shell of its own, with what the blocks before it have exported."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -146,8 +172,10 @@ def shell(script: str, home: Path) -> tuple[int, str]:
         "NO_COLOR": "1",
         "PYTHONIOENCODING": "utf-8",
     }
-    with subprocess.Popen(
-        ["/usr/bin/env", "bash", "-c", script],
+    exports = home / EXPORTS
+    before = f". {exports}\n" if exports.exists() else ""
+    return subprocess.Popen(
+        ["/usr/bin/env", "bash", "-c", before + script],
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -156,7 +184,12 @@ def shell(script: str, home: Path) -> tuple[int, str]:
         text=True,
         encoding="utf-8",
         start_new_session=True,
-    ) as process:
+    )
+
+
+def shell(script: str, home: Path) -> tuple[int, str]:
+    """Run a program text in a shell of its own, and end whatever it leaves behind."""
+    with start(script, home) as process:
         try:
             printed, _ = process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -177,7 +210,8 @@ def run_console(block: Example, home: Path) -> None:
         f"{command.words}\n(status=$?; printf '{cut}%s{cut}' $status; exit $status)"
         for command in session
     )
-    _, printed = shell(f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{script}", home)
+    at_the_end = f"kill $(jobs -p) 2>/dev/null; export -p > {home / EXPORTS}"
+    _, printed = shell(f"trap '{at_the_end}' EXIT\n{script}", home)
     pieces = printed.split(cut)
     for at, command in enumerate(session):
         output, status = (*pieces[2 * at : 2 * at + 2], "none: the shell ended")[:2]
@@ -198,19 +232,95 @@ def run_python(block: Example, home: Path) -> None:
     assert status == 0, f"{block}:\n{printed}"
 
 
+@contextmanager
+def serving(block: Example, home: Path) -> Generator[None]:
+    """Run a block; its last command goes on until this is left, and must then end well."""
+    *session, service = commands(block)
+    lines = block.lines[: block.lines.index(f"$ {service.words.splitlines()[0]}")]
+    if session:
+        run_console(block._replace(lines=lines), home)
+    process = start(f"exec {service.words}", home)
+    assert process.stdout is not None
+    stuck = threading.Timer(PATIENCE_S, process.kill)
+    stuck.start()
+    rest = threading.Thread(target=process.stdout.read)  # or it would stop when the pipe is full
+    try:
+        printed, expected = "", as_pattern(service.output)
+        while not expected.match(printed):
+            line = process.stdout.readline()
+            shown = "\n".join(service.output)
+            assert line, f"{block}: {service.words}\nprinted:\n{printed}\nthe page shows:\n{shown}"
+            printed += line
+        stuck.cancel()
+        rest.start()
+        yield
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(PATIENCE_S)
+        # a program that has nothing to tidy up just dies of it
+        assert status in {0, -signal.SIGTERM}, f"{block}: {service.words} ended with {status}"
+    finally:
+        stuck.cancel()
+        process.kill()
+        process.wait()
+        if rest.ident is not None:
+            rest.join()
+        process.stdout.close()
+
+
+def free_ports() -> Mapping[str, str]:
+    """For each well-known port, one that nobody uses."""
+    with ExitStack() as held:
+        free: dict[str, str] = {}
+        for port in PORTS:
+            knocked = held.enter_context(socket.socket())
+            knocked.bind(("127.0.0.1", 0))
+            free[port] = str(knocked.getsockname()[1])
+    return free
+
+
+def moved(block: Example, ports: Mapping[str, str]) -> Example:
+    """The same block, with other ports."""
+    lines = tuple(PORT.sub(lambda found: ports[found[0]], line) for line in block.lines)
+    return block._replace(lines=lines)
+
+
 EXAMPLES = list(examples())
+
+
+def require_tools(shown: list[Example]) -> None:
+    """Skip a page that shows what is not installed here."""
+    words = [
+        word
+        for one in shown
+        if one.reason is None
+        for line in one.lines
+        for word in re.findall(r"[\w.-]+", line)
+    ]
+    for tool in TOOLS:
+        if tool in words and shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed here")
 
 
 @pytest.mark.parametrize("page", list(dict.fromkeys(example.page for example in EXAMPLES)))
 def test_what_the_page_shows_happens(page: str, tmp_path: Path) -> None:
     """A page is one test: its blocks share a copy of the repository, and come in their order."""
     shown = [example for example in EXAMPLES if example.page == page]
+    require_tools(shown)
     ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "htmlcov")
     home = shutil.copytree(ROOT, tmp_path / "hookflash", ignore=ignored)
-    for example in shown:
-        if example.reason is None:
-            run = {"console": run_console, "python": run_python}[example.language]
-            run(example, home)
+    if any(example.serves for example in shown):
+        ports = free_ports()
+        shown = [moved(example, ports) for example in shown]
+        url = PORT.sub(lambda found: ports[found[0]], USUAL_URL)
+        (home / EXPORTS).write_text(f"export HOOKFLASH_URL={url}\n", encoding="utf-8")
+    with ExitStack() as services:
+        for example in shown:
+            if example.reason is not None:
+                continue
+            if example.serves:
+                services.enter_context(serving(example, home))
+            else:
+                {"console": run_console, "python": run_python}[example.language](example, home)
     if all(example.reason is not None for example in shown):
         pytest.skip("; ".join(f"{example}: {example.reason}" for example in shown))
 
@@ -287,3 +397,56 @@ def test_a_mark_takes_out_the_block_below_it() -> None:
 def test_a_block_must_end() -> None:
     with pytest.raises(AssertionError, match="never ends"):
         list(blocks("page.md", "```python\n1\n"))
+
+
+def service_of(at_the_end: str) -> Example:
+    """A page's service that prints a word, and does something when it is told to stop."""
+    text = f"""<!-- serves -->
+```console
+$ cat > service.py <<'END'
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: {at_the_end})
+print("ready", flush=True)
+while True:
+    signal.pause()
+END
+$ python service.py
+ready
+```
+"""
+    return next(blocks("page.md", text))
+
+
+def test_a_service_goes_on_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    with serving(service_of("open('log', 'w').close() or sys.exit()"), tmp_path):
+        assert not (tmp_path / "log").exists()
+    assert (tmp_path / "log").exists()
+
+
+def test_a_service_must_print_what_is_shown(tmp_path: Path) -> None:
+    text = "<!-- serves -->\n```console\n$ echo steady\nready\n```\n"
+    with (
+        pytest.raises(AssertionError, match="the page shows"),
+        serving(next(blocks("page.md", text)), tmp_path),
+    ):
+        pass
+
+
+def test_a_service_must_end_well(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="ended with 3"),
+        serving(service_of("sys.exit(3)"), tmp_path),
+    ):
+        pass
+
+
+def test_what_a_block_exports_the_next_one_has(tmp_path: Path) -> None:
+    run_console(block_of("$ export NAME='Alice A.'"), tmp_path)
+    run_console(block_of("$ echo $NAME", "Alice A."), tmp_path)
+    run_python(block_of("import os", "assert os.environ['NAME']", language="python"), tmp_path)
+
+
+def test_ports_are_moved_wherever_a_page_names_them() -> None:
+    ports = {"8080": "1", "8081": "2", "8021": "3"}
+    block = block_of("$ curl http://127.0.0.1:8080/x", "port = 8021", "18080 8080.5")
+    assert moved(block, ports).lines == ("$ curl http://127.0.0.1:1/x", "port = 3", "18080 8080.5")

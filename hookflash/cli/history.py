@@ -1,5 +1,214 @@
-"""`hookflash journal`: what has happened."""
+"""`hookflash journal`: what has happened, to be looked at, taken along, and forgotten."""
 
-from cyclopts import App
+from __future__ import annotations
 
-app = App(name="journal", help="What has happened.")
+import sqlite3
+import sys
+import time
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import attrs
+import msgspec
+from cyclopts import App, Parameter, validators
+
+from hookflash.cli.keys import journal_of
+from hookflash.cli.recorded import Diagram, write_diagram
+from hookflash.cli.terminal import plain, terminal
+from hookflash.engine.record import Parties, Record
+from hookflash.errors import InputError
+from hookflash.events import LegCreated, LegId
+from hookflash.journal import history
+from hookflash.journal.database import JournalError, open_database, open_for_reading
+from hookflash.journal.history import Past, Step, Wanted
+from hookflash.journal.journal import DAY_S
+from hookflash.journal.replay import names_of
+from hookflash.server.wire import iso
+from hookflash.story import sequence, sequence_text, steps_table
+
+app = App(name="journal", help="The history that hookflash serve writes.")
+
+CONFIG: Final = Path("hookflash.toml")
+
+Config = Annotated[
+    Path | None, Parameter(help=f"Which says where the journal is; {CONFIG} unless told.")
+]
+File = Annotated[Path | None, Parameter(help="The journal itself, in place of a config.")]
+TransferId = Annotated[str | None, Parameter(name="--transfer", help="Of this transfer only.")]
+AccountId = Annotated[str | None, Parameter(name="--account", help="What concerns this account.")]
+Count = Annotated[
+    int | None, Parameter(validator=validators.Number(gte=1), help="The last so many steps only.")
+]
+
+
+@app.command
+def show(
+    *,
+    transfer: TransferId = None,
+    account: AccountId = None,
+    story: Annotated[bool, Parameter(negative="", help="Draw who did what.")] = False,
+    diagram: Diagram = None,
+    last: Count = None,
+    config: Config = None,
+    file: File = None,
+) -> int:
+    """Show the history, a line a step; a transfer, with what was ordered, and why."""
+    wanted = Wanted(account=account, transfer=transfer)
+    with _journal(config, file) as connection:
+        steps = list(history.all_steps(connection, wanted, most=last))
+        past = history.find_transfer(connection, transfer) if transfer is not None else None
+    if transfer is not None and not steps:
+        raise InputError(f"no transfer {transfer!r} is in it", mend="hookflash journal show")
+    console = terminal()
+    records = _since_the_first(steps)
+    names = names_of(_parties_of(records)) if transfer is not None else _numbers_in(records)
+    if diagram is not None:
+        write_diagram(diagram, records, names)
+    if past is not None:
+        console.print(plain(_in_short(past)), soft_wrap=True)
+    if story:
+        drawn = sequence_text(sequence(records, names), width=console.width - 1)
+        console.print(plain(drawn))
+    elif transfer is not None:
+        console.print(steps_table(records, names))
+    else:
+        for step, record in zip(steps, records, strict=True):
+            console.print(plain(_line(step, record)), soft_wrap=True)
+    return 0
+
+
+@app.command
+def export(
+    *,
+    transfer: TransferId = None,
+    account: AccountId = None,
+    config: Config = None,
+    file: File = None,
+) -> int:
+    """Write the steps to the standard output: a JSON object a line."""
+    wanted = Wanted(account=account, transfer=transfer)
+    with _journal(config, file) as connection:
+        for step in history.all_steps(connection, wanted):
+            sys.stdout.write(msgspec.json.encode(_document(step)).decode() + "\n")
+    return 0
+
+
+@app.command
+def prune(
+    *,
+    older_than_days: Annotated[
+        float, Parameter(validator=validators.Number(gte=0), help="What is older is forgotten.")
+    ],
+    config: Config = None,
+    file: File = None,
+) -> int:
+    """Forget what is old. Transfers in flight stay; hookflash serve may write meanwhile."""
+    before = time.time() - older_than_days * DAY_S
+    steps = transfers = 0
+    with _to_be_changed(_file(config, file)) as connection:
+        while True:
+            pruned = history.prune(connection, before=before)
+            steps += pruned.steps
+            transfers += pruned.transfers
+            if pruned.is_all:
+                break
+    print(f"forgotten: {steps} steps, {transfers} transfers")
+    return 0
+
+
+# --------------------------------------------------------------------- the file
+
+
+def _file(config: Path | None, file: Path | None) -> Path:
+    if config is not None and file is not None:
+        raise InputError("which journal?", mend="--config, or --file")
+    return file if file is not None else journal_of(config or CONFIG)
+
+
+@contextmanager
+def _journal(config: Path | None, file: Path | None) -> Generator[sqlite3.Connection]:
+    path = _file(config, file)
+    connection = open_for_reading(path)
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
+    if not path.is_file():
+        raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
+    connection = open_database(path)
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+    finally:
+        connection.close()
+
+
+# ------------------------------------------------------------- how it is told
+
+
+def _since_the_first(steps: Sequence[Step]) -> list[Record]:
+    """The records, with their time since the first: a controller's own clock ends with it."""
+    return [
+        attrs.evolve(step.record(), at_s=step.at - steps[0].at if index else 0.0)
+        for index, step in enumerate(steps)
+    ]
+
+
+def _parties_of(records: Iterable[Record]) -> Parties | None:
+    return next((record.parties for record in records if record.parties is not None), None)
+
+
+def _numbers_in(records: Iterable[Record]) -> dict[LegId, str]:
+    """Call each leg by its number, and, where that has been there before, by its id too."""
+    names: dict[LegId, str] = {}
+    for record in records:
+        if isinstance(record.event, LegCreated) and record.event.number:
+            event = record.event
+            taken = event.number in names.values()
+            names.setdefault(event.leg, f"{event.number} ({event.leg})" if taken else event.number)
+    return names
+
+
+def _in_short(past: Past) -> str:
+    parties = past.parties
+    who = f"{parties.transferor.number or '?'} with {parties.transferee.number or '?'}"
+    to = f", to {past.target}" if past.target else ""
+    cause = f" ({past.cause})" if past.cause else ""
+    ended = f"{past.outcome}{cause} at {iso(past.ended)}" if past.ended is not None else past.state
+    return f"{past.kind} of {past.account}, {iso(past.begun)}: {who}{to}, by {past.by}: {ended}"
+
+
+def _line(step: Step, record: Record) -> str:
+    about = step.transfer or step.call or "-"
+    change = (
+        f"{record.before.value} → {record.after.value}"
+        if record.before and record.after and record.before is not record.after
+        else ""
+    )
+    outcome = f"{record.outcome.value} {record.cause or ''}".strip() if record.outcome else ""
+    accounts = ",".join(step.accounts) or "-"
+    head = f"{step.number} {iso(step.at)} {step.switch} {accounts} {step.kind} {about}"
+    return " · ".join(part for part in (head, change, outcome, record.why) if part)
+
+
+def _document(step: Step) -> dict[str, Any]:
+    return {
+        "number": step.number,
+        "at": iso(step.at),
+        "switch": step.switch,
+        "accounts": step.accounts,
+        "kind": step.kind,
+        "call": step.call,
+        "other_call": step.other_call,
+        "transfer": step.transfer,
+        "record": msgspec.Raw(step.body),
+    }

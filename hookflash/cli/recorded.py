@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 from cyclopts import Parameter
 from rich.table import Table
 
@@ -14,8 +16,12 @@ from hookflash.backends.simulator.faults import parse_faults
 from hookflash.cli.config import read_metaflows
 from hookflash.cli.terminal import plain, terminal
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
+from hookflash.engine.switchboard import Account, states_of
 from hookflash.errors import InputError
+from hookflash.fsm.transfer import Outcome
+from hookflash.journal import history
+from hookflash.journal.database import JournalError, open_for_reading
+from hookflash.journal.replay import Rerun, names_of, rerun
 from hookflash.replay import Replay, names_in, replay_recording
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import load_scenario
@@ -187,17 +193,36 @@ def write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) 
 # --------------------------------------------------------------------- replay
 
 
+SQLITE = b"SQLite format 3\0"
+"""By this, a journal is known from a recording."""
+
+
 def replay(
-    recording: Annotated[Path, Parameter(help="A recorded event-socket session, .jsonl or .gz.")],
+    recording: Annotated[
+        Path, Parameter(help="A recorded event-socket session, .jsonl or .gz; or a journal.")
+    ],
     /,
     *,
+    transfer: Annotated[
+        str | None, Parameter(help="Which one of the journal's; all of them unless told.")
+    ] = None,
     config: Annotated[
         Path | None, Parameter(help="The feature codes that held, as in check-config.")
     ] = None,
     diagram: Diagram = None,
     json_output: Json = False,
 ) -> int:
-    """Feed a recorded event-socket session through wire, machine and feature codes."""
+    """Run again what has happened, offline: a recorded session, or the transfers of a journal.
+
+    A recording goes through wire, feature codes and tables. A journal's transfers go through the
+    tables, and what comes out otherwise than it was written is told: exit status 1.
+    """
+    if is_journal(recording):
+        if config is not None:
+            raise InputError("a journal knows what held", where="--config", mend="leave it out")
+        return _replay_journal(recording, transfer, diagram, json_output=json_output)
+    if transfer is not None:
+        raise InputError("is no journal", where=str(recording), mend="leave --transfer out")
     account = None if config is None else Account(metaflows=read_metaflows(config))
     played = replay_recording(recording, account=account)
     names = names_in(played.records)
@@ -208,13 +233,16 @@ def replay(
         return 0
     console = terminal()
     console.print(steps_table(played.records, names))
-    outcome = played.outcome.value if played.outcome else "no outcome"
-    cause = f" ({plain(played.cause)})" if played.cause else ""
     console.print(" → ".join(state.value for state in played.states))
-    console.print(f"[bold]{outcome}[/bold]{cause}")
+    console.print(_ended(played.outcome, played.cause))
     if played.skipped:
         console.print(f"{played.skipped} frames could not be used")
     return 0
+
+
+def _ended(outcome: Outcome | None, cause: str | None) -> str:
+    told = outcome.value if outcome else "no outcome"
+    return f"[bold]{told}[/bold]" + (f" ({plain(cause)})" if cause else "")
 
 
 def replay_document(played: Replay) -> dict[str, Any]:
@@ -226,4 +254,95 @@ def replay_document(played: Replay) -> dict[str, Any]:
         "transfer": played.transfer,
         "skipped": played.skipped,
         "steps": [record.to_document() for record in played.records],
+    }
+
+
+# ----------------------------------------------------------- replay of a journal
+
+
+def is_journal(file: Path) -> bool:
+    """Whether a file is a journal; a recording, if not. One that can't be read is neither."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return False
+
+
+def _replay_journal(
+    file: Path, transfer: str | None, diagram: Path | None, *, json_output: bool
+) -> int:
+    connection = open_for_reading(file)
+    try:
+        if transfer is None:
+            if diagram is not None:
+                raise InputError("a diagram of what?", where="--diagram", mend="--transfer ID")
+            return _replay_all(connection, json_output=json_output)
+        return _replay_one(connection, transfer, diagram, json_output=json_output)
+    except sqlite3.Error as error:
+        raise JournalError(f"{file}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _replay_one(
+    connection: sqlite3.Connection, transfer: str, diagram: Path | None, *, json_output: bool
+) -> int:
+    steps = history.steps_of(connection, transfer)
+    if not steps:
+        raise InputError(f"no transfer {transfer!r} is in it", mend="hookflash journal show")
+    run = rerun(steps)
+    records = [
+        attrs.evolve(record, at_s=step.at - steps[0].at)
+        for record, step in zip(run.records, steps, strict=True)
+    ]
+    names = names_of(next((r.parties for r in records if r.parties is not None), None))
+    if diagram is not None:
+        write_diagram(diagram, records, names)
+    if json_output:
+        told = [record.to_document() for record in run.records]
+        print(json.dumps(rerun_document(transfer, run) | {"steps": told}))
+        return 1 if run.differences else 0
+    console = terminal()
+    console.print(steps_table(records, names))
+    console.print(" → ".join(state.value for state in states_of(list(run.records))))
+    console.print(_ended(run.records[-1].outcome, run.records[-1].cause))
+    for difference in run.differences:
+        console.print(f"[red]otherwise[/red] {plain(str(difference))}", soft_wrap=True)
+    if not run.differences:
+        console.print("all as it was written")
+    return 1 if run.differences else 0
+
+
+def _replay_all(connection: sqlite3.Connection, *, json_output: bool) -> int:
+    runs = {
+        transfer: rerun(history.steps_of(connection, transfer))
+        for transfer in history.transfer_ids(connection)
+    }
+    wrong = {transfer: run for transfer, run in runs.items() if run.differences}
+    if json_output:
+        told = [rerun_document(transfer, run) for transfer, run in runs.items()]
+        print(json.dumps({"ok": not wrong, "transfers": told}))
+        return 1 if wrong else 0
+    console = terminal()
+    for transfer, run in wrong.items():
+        for difference in run.differences:
+            told_of = f"[red]{plain(transfer)}[/red] {plain(str(difference))}"
+            console.print(told_of, soft_wrap=True)
+    count = "1 transfer" if len(runs) == 1 else f"{len(runs)} transfers"
+    console.print(f"{count}, {len(runs) - len(wrong)} as written, {len(wrong)} otherwise")
+    return 1 if wrong else 0
+
+
+def rerun_document(transfer: str, run: Rerun) -> dict[str, Any]:
+    """What came of running a transfer of a journal again, as JSON's types."""
+    last = run.records[-1]
+    return {
+        "transfer": transfer,
+        "ok": not run.differences,
+        "outcome": last.outcome.value if last.outcome else None,
+        "cause": last.cause,
+        "states": [state.value for state in states_of(list(run.records))],
+        "differences": [attrs.asdict(difference) for difference in run.differences],
+        "untried": list(run.untried),
     }

@@ -19,7 +19,7 @@ from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account, Line, Unfinished
 from hookflash.errors import NotFound, RequestRefused
-from hookflash.events import LegId, TransferFound, TransferRequested
+from hookflash.events import LegId
 from hookflash.fsm.transfer import Policy, Transfer
 
 
@@ -31,8 +31,11 @@ class Entry:
     """When, in seconds since 1970 (POSIX)."""
     switch: str
     record: Record
-    policy: Policy | None = None
-    """What held for the transfer, where it begins."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """What holds for the transfer, where it begins."""
+        return None if self.record.begins is None else self.record.begins.policy
 
 
 class Exchange:
@@ -140,7 +143,7 @@ async def open_exchange(
     engines: dict[str, Engine] = {}
 
     def tell(switch: str, record: Record) -> None:
-        entry = Entry(now(), switch, record, _policy_of(engines.get(switch), record))
+        entry = Entry(now(), switch, record)
         for tap in taps:
             tap(entry)
 
@@ -157,10 +160,3 @@ async def open_exchange(
                 )
             )
         yield Exchange(engines)
-
-
-def _policy_of(engine: Engine | None, record: Record) -> Policy | None:
-    if record.transfer is None or not isinstance(record.event, (TransferRequested, TransferFound)):
-        return None
-    transfer = engine.switchboard.transfer(record.transfer) if engine is not None else None
-    return None if transfer is None else transfer.policy

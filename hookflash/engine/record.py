@@ -36,6 +36,17 @@ class Parties:
         one, other, third = (Named(party.leg, party.number) for party in transfer.parties)
         return cls(transferor=one, transferee=other, target=third)
 
+    def to_document(self) -> dict[str, Any]:
+        """The parties as JSON's types."""
+        return {
+            role: {"leg": named.leg, "number": named.number}
+            for role, named in (
+                ("transferor", self.transferor),
+                ("transferee", self.transferee),
+                ("target", self.target),
+            )
+        }
+
 
 @attrs.frozen(kw_only=True)
 class Record:
@@ -66,6 +77,9 @@ class Record:
     """Whose it is: the transfer's account, or else that of the leg that it is about."""
     accounts: tuple[str, ...] = ()
     """Every account that it concerns: those of all the legs that it names, and the transfer's."""
+    begins: Transfer | None = attrs.field(default=None, eq=False, repr=False)
+    """The transfer as it stood before this step, where the step is its first, or the first after a
+    controller's death. Whoever keeps it can run the transfer again. It is in no document."""
 
     @property
     def refused(self) -> bool:
@@ -78,7 +92,7 @@ class Record:
             "number": self.number,
             "at_s": round(self.at_s, 6),
             "transfer": self.transfer,
-            "parties": attrs.asdict(self.parties) if self.parties else None,
+            "parties": self.parties.to_document() if self.parties else None,
             "event": to_document(self.event),
             "before": self.before.value if self.before else None,
             "after": self.after.value if self.after else None,

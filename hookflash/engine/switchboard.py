@@ -22,7 +22,7 @@ import attrs
 
 from hookflash.backends.base import LegSnapshot
 from hookflash.commands import CancelTimer, Command, Forget, HangUp, SetTimer
-from hookflash.engine.record import Parties, Record
+from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import (
@@ -65,6 +65,7 @@ from hookflash.fsm.transfer import (
     Party,
     Place,
     Policy,
+    Role,
     State,
     Transfer,
     found_transfer,
@@ -515,7 +516,7 @@ class Switchboard:
         self.running[transfer.id] = Running(
             transfer=transfer, codes=codes, account=line.owner, parties=Parties.of(transfer)
         )
-        record = self._step(transfer.id, event, at_s)
+        record = attrs.evolve(self._step(transfer.id, event, at_s), begins=transfer)
         if record.refused:
             del self.running[transfer.id]
             return record
@@ -573,8 +574,8 @@ class Switchboard:
         owner = self._owner_of_found(roles, known)
         choices = self.choices_of(owner)
         parties = [
-            _found_party(roles.get(role), f"{transfer}-{role}", legs.values())
-            for role in ("transferor", "transferee", "target")
+            _found_party(roles.get(role), _name_of(transfer, role, known), legs.values())
+            for role in Role
         ]
         found = found_transfer(
             transfer=transfer,
@@ -606,7 +607,7 @@ class Switchboard:
         for leg in legs.values():
             self._transfer_of[leg] = transfer
         self._meters.setdefault(owner, Meter()).begin(choices.rules, at_s)
-        return self._step(transfer, event, at_s)
+        return attrs.evolve(self._step(transfer, event, at_s), begins=found)
 
     def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
         if known is not None:
@@ -768,10 +769,15 @@ _NEWS: Mapping[type, str] = {
 """What there is to say of an event that is about no transfer."""
 
 
-def _found_party(found: LegSnapshot | None, leg: LegId, ours: Iterable[LegId]) -> Party:
+def _name_of(transfer: str, role: Role, known: Unfinished | None) -> Named:
+    """A party as the controller before this one knew it."""
+    return getattr(known.parties, role) if known else Named(f"{transfer}-{role}", "")
+
+
+def _found_party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Party:
     """A party as the switch shows it; one that it does not show is gone."""
     if found is None:
-        return Party(leg, "", Place.GONE, answered=False)
+        return Party(named.leg, named.number, Place.GONE, answered=False)
     if found.peer in set(ours):
         place = Place.JOINED
     elif found.peer is not None:

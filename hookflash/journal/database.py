@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
@@ -97,8 +99,12 @@ MIGRATIONS: Final = (
         PRIMARY KEY (caller, key)
     ) STRICT;
     """,
+    """
+    ALTER TABLE steps ADD COLUMN begins TEXT;
+    """,
 )
-"""What makes a file of one version into one of the next. Only ever add to it."""
+"""What makes a file of one version into one of the next: statements, each of which ends with the
+line that it ends in. Only ever add to them."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long to wait for another process that writes: `hookflash keys`, say."""
@@ -115,19 +121,38 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
         InputError: the file is of a newer hookflash, or no journal.
         JournalError: it can't be opened or written.
     """
-    try:
+    with _told_of(path), ExitStack() as undo:
         connection = _connect(path)
+        undo.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {sync.value}")
         connection.execute("PRAGMA foreign_keys = ON")
+        _check_that_it_is_one(connection, path)
         _migrate(connection, path)
+        undo.pop_all()
+        return connection
+
+
+@contextmanager
+def _told_of(path: Path) -> Generator[None]:
+    """Say of SQLite's errors whose they are: the disk's, or the file's."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         raise JournalError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise InputError(
             f"is no journal: {error}", where=str(path), mend="name a journal's file, or a new one"
         ) from error
-    return connection
+
+
+def _check_that_it_is_one(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave the SQLite files of other programs alone, whatever they are."""
+    tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if tables and "steps" not in tables:
+        raise InputError(
+            "is another program's file", where=str(path), mend="name a journal's file, or a new one"
+        )
 
 
 def claim(path: Path) -> IO[bytes]:
@@ -166,25 +191,20 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
-    connection: sqlite3.Connection | None = None
-    try:
+    with _told_of(path), ExitStack() as undo:
         connection = _connect(path)
+        undo.callback(connection.close)
         connection.execute("PRAGMA query_only = ON")
+        _check_that_it_is_one(connection, path)
         version = _version(connection)
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if connection is not None:
-            connection.close()
-        raise InputError(f"is no journal: {error}", where=str(path)) from error
-    if version != len(MIGRATIONS):
-        connection.close()
-        raise InputError(
-            f"is a journal of version {version}; this hookflash reads {len(MIGRATIONS)}",
-            where=str(path),
-            mend="let hookflash serve bring it up to date, or take a newer hookflash",
-        )
-    return connection
+        if version != len(MIGRATIONS):
+            raise InputError(
+                f"is a journal of version {version}; this hookflash reads {len(MIGRATIONS)}",
+                where=str(path),
+                mend="let hookflash serve bring it up to date, or take a newer hookflash",
+            )
+        undo.pop_all()
+        return connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -199,6 +219,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a file up to date; whoever else wants to, waits, and finds that it is done."""
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise InputError(
@@ -206,7 +227,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             where=str(path),
             mend="take a newer hookflash, or another file",
         )
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT"
-        )
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for number, script in enumerate(MIGRATIONS, 1):
+        if number > _version(connection):
+            for statement in script.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+    connection.execute("COMMIT")

@@ -41,7 +41,7 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.transfer import Policy, Transfer
 
 DEFAULT_ACCOUNT: Final = "default"
 """What the account of legs that are nobody's is called outside: there, a name can't be empty."""
@@ -111,6 +111,8 @@ class Step:
     transfer: str | None
     body: bytes
     """The record, as JSON."""
+    begins: bytes | None = None
+    """The transfer that begins with it, as it stood before, as JSON: what a replay begins with."""
 
     def record(self) -> Record:
         """The record that it was made of (its digits masked, if they were).
@@ -124,6 +126,26 @@ class Step:
         except msgspec.DecodeError as error:
             raise InputError(f"is no JSON: {error}", where=where) from error
         return record_from(document, where=where)
+
+    def transfer_before(self) -> Transfer | None:
+        """The transfer that begins with this step, as it stood before.
+
+        Raises:
+            InputError: what is stored is no transfer.
+        """
+        if self.begins is None:
+            return None
+        where = f"step {self.number}: begins"
+        try:
+            return _VALUES.structure(msgspec.json.decode(self.begins), Transfer)
+        except (
+            cattrs.BaseValidationError,
+            msgspec.DecodeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise InputError(f"is no transfer: {error!r}", where=where) from error
 
 
 def step_of(entry: Entry, *, masks_digits: bool = True) -> Step:
@@ -145,6 +167,7 @@ def step_of(entry: Entry, *, masks_digits: bool = True) -> Step:
         other_call=other,
         transfer=record.transfer,
         body=msgspec.json.encode(record.to_document()),
+        begins=None if record.begins is None else _document_of(record.begins),
     )
 
 
@@ -182,7 +205,9 @@ def write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Step]])
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.executemany(
-            "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            # whoever tries again may find that it was written after all: once is enough
+            f"INSERT INTO steps ({_STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
+            " ON CONFLICT (number) DO NOTHING",
             (_row(step) for _, step in entries),
         )
         for entry, _ in entries:
@@ -193,6 +218,10 @@ def write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Step]])
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+_STEP: Final = "number, at, switch, accounts, kind, call, other_call, transfer, body, begins"
+"""The columns of a step, in their order."""
 
 
 def _row(step: Step) -> tuple[object, ...]:
@@ -206,6 +235,7 @@ def _row(step: Step) -> tuple[object, ...]:
         step.other_call,
         step.transfer,
         step.body.decode(),
+        None if step.begins is None else step.begins.decode(),
     )
 
 
@@ -214,11 +244,12 @@ def _write_transfer(connection: sqlite3.Connection, entry: Entry) -> None:
     if record.parties is not None and record.refusal is None:
         if isinstance(record.event, TransferRequested):
             _insert_transfer(connection, entry, record.event, record.parties)
-        elif isinstance(record.event, TransferFound):
+        elif isinstance(record.event, TransferFound) and record.begins is not None:
             found = TransferRequested(
                 leg=record.parties.transferor.leg,
                 transfer=record.event.transfer,
                 target=record.parties.target.number,
+                kind=record.begins.kind,
                 by="found",
             )
             _insert_transfer(connection, entry, found, record.parties)
@@ -255,7 +286,7 @@ def _insert_transfer(
             parties.transferee.number,
             parties.target.leg,
             msgspec.json.encode(to_document(request)).decode(),
-            msgspec.json.encode(_policy_document(entry.policy)).decode(),
+            _document_of(entry.policy).decode(),
             entry.at,
             record.number,
             record.after.value if record.after else "idle",
@@ -264,40 +295,67 @@ def _insert_transfer(
     )
 
 
-_POLICY: Final = cattrs.Converter(omit_if_default=True)
+_VALUES: Final = cattrs.Converter(omit_if_default=True)
 
 
-def _policy_document(policy: Policy | None) -> dict[str, Any]:
-    """What differs from the default policy."""
-    return {} if policy is None else cast("dict[str, Any]", _POLICY.unstructure(policy))
+def _document_of(value: Policy | Transfer | None) -> bytes:
+    """What differs from the defaults, as JSON."""
+    return b"{}" if value is None else msgspec.json.encode(_VALUES.unstructure(value))
 
 
-def prune(connection: sqlite3.Connection, *, before: float) -> tuple[int, int]:
-    """Forget steps and ended transfers that are older; those of transfers in flight stay.
+@attrs.frozen(kw_only=True)
+class Pruned:
+    """What was forgotten."""
 
+    steps: int = 0
+    transfers: int = 0
+    is_all: bool = True
+    """Whether nothing that is old enough is left."""
+
+
+PRUNED_AT_ONCE: Final = 10_000
+"""Steps forgotten in one transaction: some 100 ms, in which nobody else can write."""
+
+_OLD: Final = """
+    SELECT number FROM steps LEFT JOIN transfers ON transfers.id = steps.transfer
+    WHERE at < :before AND number < (SELECT max(number) FROM steps)
+    AND (transfers.id IS NULL OR ended < :before)
+    ORDER BY number LIMIT :most
+"""
+
+
+def prune(connection: sqlite3.Connection, *, before: float, most: int = PRUNED_AT_ONCE) -> Pruned:
+    """Forget steps, ended transfers and given answers that are older: some of them at a time.
+
+    A transfer is forgotten as a whole, when its end is old enough: one that is in flight, never.
     The last step stays in any case, so that the numbers go on where they were.
 
-    Returns:
-        How many steps, and how many transfers, were forgotten.
+    Args:
+        connection: to the file.
+        before: in seconds since 1970.
+        most: how many steps to forget now.
+
+    Raises:
+        sqlite3.Error: it can't be written; nothing is forgotten.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
         steps = connection.execute(
-            "DELETE FROM steps WHERE at < ? AND number < (SELECT max(number) FROM steps)"
-            " AND (transfer IS NULL OR transfer NOT IN"
-            " (SELECT id FROM transfers WHERE outcome IS NULL))",
-            (before,),
+            f"DELETE FROM steps WHERE number IN ({_OLD})",  # noqa: S608 - our own words; what is asked for goes by parameters
+            {"before": before, "most": most},
         ).rowcount
-        transfers = connection.execute(
-            "DELETE FROM transfers WHERE outcome IS NOT NULL AND ended < ?", (before,)
-        ).rowcount
-        connection.execute("DELETE FROM answers WHERE at < ?", (before,))
+        transfers = 0
+        if steps < most:
+            transfers = connection.execute(
+                "DELETE FROM transfers WHERE outcome IS NOT NULL AND ended < ?", (before,)
+            ).rowcount
+            connection.execute("DELETE FROM answers WHERE at < ?", (before,))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return steps, transfers
+    return Pruned(steps=steps, transfers=transfers, is_all=steps < most)
 
 
 # ---------------------------------------------------------------------- reading
@@ -361,7 +419,8 @@ def read_after(
         that was given, there are no more steps.
     """
     rows = connection.execute(
-        "SELECT * FROM steps WHERE number > ? ORDER BY number LIMIT ?", (after, _SCANNED_AT_ONCE)
+        "SELECT * FROM steps WHERE number > ? ORDER BY number LIMIT ?",
+        (after, _SCANNED_AT_ONCE),
     )
     found: list[Step] = []
     seen = after
@@ -403,7 +462,7 @@ def all_steps(
 
 
 def _step(row: Sequence[Any]) -> Step:
-    number, at, switch, accounts, kind, call, other_call, transfer, body = row
+    number, at, switch, accounts, kind, call, other_call, transfer, body, begins = row
     return Step(
         number=number,
         at=at,
@@ -414,6 +473,7 @@ def _step(row: Sequence[Any]) -> Step:
         other_call=other_call,
         transfer=transfer,
         body=body.encode(),
+        begins=None if begins is None else begins.encode(),
     )
 
 
@@ -531,7 +591,7 @@ def _past(row: Sequence[Any]) -> Past:
             target=Named(told["target_call"], told["target"]),
         ),
         request=_request_from(told["request"], f"transfer {told['id']}"),
-        policy=_POLICY.structure(msgspec.json.decode(told["policy"]), Policy),
+        policy=_VALUES.structure(msgspec.json.decode(told["policy"]), Policy),
         begun=told["begun"],
         state=told["state"],
         ended=told["ended"],
@@ -545,6 +605,12 @@ def _request_from(text: str, where: str) -> TransferRequested:
     if not isinstance(event, TransferRequested):
         raise InputError("is no request for a transfer", where=where)
     return event
+
+
+def transfer_ids(connection: sqlite3.Connection) -> list[str]:
+    """The ids of all transfers, in the order in which they began."""
+    rows = connection.execute("SELECT id FROM transfers ORDER BY first_step")
+    return [str(transfer) for (transfer,) in rows]
 
 
 def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished]]:

@@ -9,16 +9,18 @@ step after it was written, so that what was seen is never unseen by a crash.
 
 **When the disk fails, calls go on.** What can't be written waits, up to a limit, and is tried again
 once a second; meanwhile steps are told as they come, nobody who asks for a transfer waits, and
-`fault` says what is wrong. Beyond the limit the oldest are given up, and counted.
+`fault` says what is wrong. So it is when a disk does not fail but hang. Beyond the limit the oldest
+are given up, and counted.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Reversible, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -42,6 +44,10 @@ MOST_WAITING: Final = 100_000
 
 RETRY_S: Final = 1.0
 """How long until a disk that failed is tried again."""
+
+STALLED_S: Final = 5.0
+"""How long a write may take until the disk is said to hang. A busy one needs half a second; so long
+people on the telephone wait without wondering."""
 
 PRUNE_EVERY_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -84,12 +90,18 @@ class Journal:
         self.now = now
         """Tells the time of day, in seconds since 1970."""
         self._run = run
-        self._claim = claim(settings.file)
-        self._writer = open_database(settings.file, sync=settings.sync)
-        self._reader = open_for_reading(settings.file)
+        with ExitStack() as opened:
+            opened.enter_context(claim(settings.file))
+            self._writer = open_database(settings.file, sync=settings.sync)
+            opened.callback(self._writer.close)
+            self._reader = open_for_reading(settings.file)
+            opened.callback(self._reader.close)
+            self._opened = opened.pop_all()
         self._writing = trio.Lock()
         self._reading = trio.Lock()
         self._waiting: deque[tuple[Entry, Step]] = deque()
+        self._batch: list[tuple[Entry, Step]] = []
+        """What is being written, and waits no more."""
         self._come = trio.Event()
         self._settled = trio.Event()
         self._told: list[Callable[[tuple[Step, ...]], None]] = []
@@ -108,6 +120,9 @@ class Journal:
         """Take an entry. Returns at once, whatever the disk does."""
         self._waiting.append((entry, step_of(entry, masks_digits=self.settings.masks_digits)))
         self._come.set()
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft()
+            self.lost += 1
 
     def tell(self, told: Callable[[tuple[Step, ...]], None]) -> None:
         """Have somebody told every step, in order, as soon as it is safe."""
@@ -120,12 +135,13 @@ class Journal:
 
     def unwritten(self) -> tuple[Step, ...]:
         """The steps that were told and can't be written: what the file does not have."""
-        return tuple(step for _, step in self._waiting if step.number <= self.told)
+        waiting = itertools.chain(self._batch, self._waiting)
+        return tuple(step for _, step in waiting if step.number <= self.told)
 
     @property
     def waiting(self) -> int:
         """How many steps wait to be written."""
-        return len(self._waiting)
+        return len(self._batch) + len(self._waiting)
 
     # ------------------------------------------------------------------ other people's side
 
@@ -168,43 +184,70 @@ class Journal:
     async def _wait_for_the_disk(self) -> None:
         """Tell what comes, written or not, until it is time to try again."""
         with trio.move_on_after(RETRY_S):
-            while True:
-                self._tell_unwritten()
-                await self._come.wait()
-                self._come = trio.Event()
+            await self._tell_what_comes()
         self._come.set()
 
     async def _write_some(self) -> bool:
         """Write what waits, or some of it; whether it could be written."""
-        batch = [self._waiting[i] for i in range(min(len(self._waiting), MOST_AT_ONCE))]
+        self._batch = [
+            self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))
+        ]
+        written = False
         try:
-            await self.change(partial(history.write, entries=batch))
-        except JournalError as error:
-            if self.fault is None:
-                log.exception("nothing can be written; calls go on")
-            self.fault = str(error)
-            self._give_up_the_oldest()
-            return False
+            async with trio.open_nursery() as beside:
+                beside.start_soon(self._watch_the_disk)
+                written = await self._write(self._batch)
+                beside.cancel_scope.cancel()
+        finally:
+            batch, self._batch = self._batch, []
+            if written:
+                self._have_written(batch)
+            else:
+                self._waiting.extendleft(reversed(batch))
+        return written
+
+    def _have_written(self, batch: Sequence[tuple[Entry, Step]]) -> None:
         if self.fault is not None:
             log.warning("the journal is written again", lost=self.lost)
             self.fault = None
-        for _ in batch:
-            self._waiting.popleft()
-        steps = tuple(step for _, step in batch if step.number > self.told)
         self.written = batch[-1][1].number
-        self._tell(steps)
+        self._tell(batch)
+
+    async def _write(self, batch: Sequence[tuple[Entry, Step]]) -> bool:
+        try:
+            await self.change(partial(history.write, entries=batch))
+        except JournalError as error:
+            self._suffer(str(error))
+            return False
         return True
 
-    def _give_up_the_oldest(self) -> None:
-        while len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft()
-            self.lost += 1
+    async def _watch_the_disk(self) -> None:
+        """When a write takes too long, no longer wait for it with what is told."""
+        await trio.sleep(STALLED_S)
+        self._suffer(f"the disk has not answered for {STALLED_S:.0f} s")
+        await self._tell_what_comes()
 
-    def _tell_unwritten(self) -> None:
-        self._give_up_the_oldest()
-        self._tell(tuple(step for _, step in self._waiting if step.number > self.told))
+    def _suffer(self, why: str) -> None:
+        if self.fault is None:
+            log.error("nothing can be written; calls go on", why=why)
+        self.fault = why
 
-    def _tell(self, steps: tuple[Step, ...]) -> None:
+    async def _tell_what_comes(self) -> None:
+        """Tell what can't be written now, as it comes."""
+        while True:
+            self._tell(
+                self._waiting if self._has_told(self._batch) else [*self._batch, *self._waiting]
+            )
+            await self._come.wait()
+            self._come = trio.Event()
+
+    def _has_told(self, entries: Sequence[tuple[Entry, Step]]) -> bool:
+        return not entries or entries[-1][1].number <= self.told
+
+    def _tell(self, entries: Reversible[tuple[Entry, Step]]) -> None:
+        """Tell steps, but for those that have been told."""
+        untold = itertools.takewhile(lambda taken: taken[1].number > self.told, reversed(entries))
+        steps = tuple(step for _, step in untold)[::-1]
         if not steps:
             return
         self.told = steps[-1].number
@@ -220,7 +263,8 @@ class Journal:
         while True:
             before = self.now() - self.settings.keep_days * DAY_S
             try:
-                await self.change(partial(history.prune, before=before))
+                while not (await self.change(partial(history.prune, before=before))).is_all:
+                    pass
             except JournalError as error:
                 log.warning("old steps can't be forgotten", why=str(error))
             await trio.sleep(PRUNE_EVERY_S)
@@ -229,9 +273,7 @@ class Journal:
         """Write what still waits, once, and close the file."""
         while self._waiting and await self._write_some():
             pass
-        for connection in (self._reader, self._writer):
-            connection.close()
-        self._claim.close()
+        self._opened.close()
 
 
 @asynccontextmanager

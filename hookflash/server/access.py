@@ -7,8 +7,10 @@ minute their address is not heard for a while. All of them are counted.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -30,6 +32,8 @@ SLOWEST_S: Final = 4.0
 FIRST_DELAY_S: Final = 0.125
 MINUTE_S: Final = 60.0
 
+Found = TypeVar("Found")
+
 
 @attrs.frozen
 class _Known:
@@ -47,6 +51,7 @@ class Access:
         self._wrong = Allowance(limits.wrong_keys_per_minute, within_s=MINUTE_S)
         self._requests = Allowance(limits.requests_per_second, within_s=1.0)
         self._known: dict[bytes, _Known] = {}
+        self._checking = trio.Lock()
         self.wrong_keys = 0
         """How many wrong keys and tokens have been shown."""
         self.rejected = 0
@@ -66,8 +71,7 @@ class Access:
             Unauthorized: it is no key, or was revoked.
             RequestRefused: too many wrong keys came from there.
         """
-        self._check_patience(address)
-        key = await self._journal.read(partial(registry.check_key, text=api_key))
+        key = await self._checked(partial(registry.check_key, text=api_key), address)
         if key is None:
             raise await self._wrong_one(address, "this is no key, or one that was revoked")
         make = partial(
@@ -112,10 +116,9 @@ class Access:
         self._requests.sweep(now_s)
 
     async def _look_up(self, digest: bytes, token: str, address: str) -> _Known:
-        self._check_patience(address)
         self._known.pop(digest, None)
         now = self._journal.now()
-        found = await self._journal.read(partial(registry.check_token, text=token, now=now))
+        found = await self._checked(partial(registry.check_token, text=token, now=now), address)
         if found is None:
             raise await self._wrong_one(address, "this is no token, or one that has expired")
         if len(self._known) >= MOST_REMEMBERED:
@@ -125,14 +128,27 @@ class Access:
         self._known[digest] = known
         return known
 
+    async def _checked(
+        self, look: Callable[[sqlite3.Connection], Found | None], address: str
+    ) -> Found | None:
+        """Look a key or a token up; one after the other, so that each wrong one counts at once.
+
+        Whoever sends a thousand at the same time is heard no more often than one who waits.
+        """
+        async with self._checking:
+            self._check_patience(address)
+            found = await self._journal.read(look)
+            if found is None:
+                self.wrong_keys += 1
+                self._wrong.use(address, trio.current_time())
+        return found
+
     def _check_patience(self, address: str) -> None:
         if self._wrong.is_used_up(address, trio.current_time()):
             self.rejected += 1
             raise RequestRefused("too many wrong keys: wait a minute", Refusal.TOO_MANY)
 
     async def _wrong_one(self, address: str, why: str) -> Unauthorized:
-        self.wrong_keys += 1
-        now_s = trio.current_time()
-        self._wrong.use(address, now_s)
-        await trio.sleep(min(SLOWEST_S, FIRST_DELAY_S * 2 ** self._wrong.used(address, now_s)))
+        wrong = self._wrong.used(address, trio.current_time())
+        await trio.sleep(min(SLOWEST_S, FIRST_DELAY_S * 2**wrong))
         return Unauthorized(why)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
-from hookflash.errors import HookflashError, Refusal, RequestRefused
+from hookflash.errors import HookflashError, InputError, Refusal, RequestRefused
 from hookflash.journal import registry
 from hookflash.journal.journal import Journal
 from hookflash.journal.registry import Answer, fingerprint
@@ -22,8 +22,22 @@ from hookflash.server.desk import Caller
 
 Data = TypeVar("Data")
 
-WORTH_KEEPING: Final = 500
-"""An answer with this status or a higher one is our fault, and may be another next time."""
+PASSING: Final = frozenset((Refusal.TOO_MANY, Refusal.CLOSING))
+"""Refusals that mean nothing but: ask again, later. Whoever does, shall be heard."""
+
+
+class KeyUsedBefore(InputError):
+    """An idempotency key that came with another request before."""
+
+    http_status = 422
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(
+            "came with another request before",
+            where="Idempotency-Key",
+            mend="a key of its own for each request",
+        )
 
 
 class Answers:
@@ -54,7 +68,8 @@ class Answers:
             The status, and the data; those of the first time.
 
         Raises:
-            RequestRefused: the key came with another request, or the error of the first time.
+            KeyUsedBefore: the key came with another request.
+            RequestRefused: the error of the first time.
         """
         if key is None:
             return await act()
@@ -83,7 +98,7 @@ class Answers:
         try:
             status, data = await act()
         except RequestRefused as refused:
-            if refused.http_status < WORTH_KEEPING:
+            if _is_worth_keeping(refused):
                 told = {"why": refused.why, "refusal": refused.refusal.value}
                 await self._keep(caller, key, asked, refused.http_status, told)
             raise
@@ -105,11 +120,13 @@ class Answers:
             return  # what was done is done; it can't be remembered, and that is told elsewhere
 
 
+def _is_worth_keeping(refused: RequestRefused) -> bool:
+    return refused.refusal not in PASSING
+
+
 def _again(given: Answer, asked: str, kind: type[Data]) -> tuple[int, Data]:
     if given.request != asked:
-        raise RequestRefused(
-            "this idempotency key came with another request before", Refusal.TARGET_REFUSED
-        )
+        raise KeyUsedBefore
     if given.status >= 400:  # noqa: PLR2004 - where HTTP's refusals begin
         told: dict[str, Any] = msgspec.json.decode(given.body)
         raise RequestRefused(told["why"], Refusal(told["refusal"]))

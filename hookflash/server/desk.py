@@ -21,7 +21,7 @@ from hookflash.engine.engine import Engine
 from hookflash.engine.exchange import Exchange
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Line
-from hookflash.errors import Forbidden, NotFound, RequestRefused
+from hookflash.errors import Forbidden, InputError, NotFound, RequestRefused
 from hookflash.events import Kind, LegId
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal import history, registry
@@ -141,12 +141,20 @@ class Desk:
     def _line(
         self, caller: Caller, account: str, call: LegId, switch: str | None
     ) -> tuple[Engine, Line]:
+        """Find a leg among the account's own: another's is as if there were none."""
         caller.check(account)
-        engine = self._exchange.engine_with_leg(call, switch)
-        line = engine.switchboard.line(call)
-        if line is None or (line.owner or DEFAULT_ACCOUNT) != account:
+        found = [
+            (engine, line)
+            for name, engine in self._exchange.engines.items()
+            if switch in (None, name)
+            and (line := engine.switchboard.line(call)) is not None
+            and (line.owner or DEFAULT_ACCOUNT) == account
+        ]
+        if not found:
             raise NotFound(NO_CALL)
-        return engine, line
+        if len(found) > 1:
+            raise RequestRefused("two switches have a call of this id: name the switch, too")
+        return found[0]
 
     def _name_of(self, engine: Engine) -> str:
         return next(name for name, one in self._exchange.engines.items() if one is engine)
@@ -319,6 +327,11 @@ class Desk:
 
         Returns:
             A page of them, and where the next page begins.
+
+        Raises:
+            Forbidden: the account is another's.
+            InputError: no page begins there.
+            JournalError: the history can't be read.
         """
         caller.check(account)
         found = await self.journal.read(
@@ -456,4 +469,6 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
     try:
         return float(begun), transfer
     except ValueError:
-        raise NotFound("there is no such page") from None
+        raise InputError(
+            "there is no such page", where="start_key", mend="the next_start_key of a page"
+        ) from None

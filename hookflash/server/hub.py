@@ -11,6 +11,7 @@ for it, and nothing piles up for it.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -33,7 +34,7 @@ class Gone(RequestRefused):
 
     def __init__(self, oldest: int) -> None:
         """Say from where on there are some."""
-        super().__init__(f"steps before {oldest} are not kept any more: subscribe after them")
+        super().__init__(f"steps before {oldest} are not kept: subscribe after {oldest - 1}")
         self.http_status = 410
         self.oldest = oldest
 
@@ -60,17 +61,16 @@ class Subscription:
     fell_behind: bool = False
 
     def offer(self, step: Step, words: Words) -> None:
-        """Hand it a step, if it wants it."""
-        if step.number <= self.up_to:
+        """Hand it a step, if it wants it. One that fell behind is handed nothing more."""
+        if step.number <= self.up_to or self.fell_behind:
             return
-        self.up_to = step.number
-        if not self.wanted.wants(step):
-            return
-        if self.live and len(self.pending) >= self.buffer:
-            self.fell_behind = True
-        elif not self.fell_behind:
+        if self.wanted.wants(step):
+            if self.live and len(self.pending) >= self.buffer:
+                self.fell_behind = True  # and `up_to` stays: what comes now is not pending
+                return
             self.pending.append(words.of(self.account))
-        self.wake()
+            self.wake()
+        self.up_to = step.number
 
 
 class Words:
@@ -144,6 +144,7 @@ class Hub:
             drained: waits until the reader has read what is pending.
 
         Raises:
+            Gone: what comes next has been forgotten meanwhile.
             JournalError: the history can't be read.
         """
         await self._read_on(subscription, drained)
@@ -157,30 +158,66 @@ class Hub:
                 f"the history has come to {self._journal.told}, and not to {after}: this is another"
                 " journal, or a newer one is lost"
             )
-        oldest = await self._journal.read(history.first_number)
-        if oldest > after + 1:
-            raise Gone(oldest)
+        if after < self._journal.told:
+            await self._journal.read(partial(_check_whole, after=after))
 
     async def _read_on(
         self, subscription: Subscription, drained: Callable[[], Awaitable[None]]
     ) -> None:
         while subscription.up_to < self._journal.told:
-            read = partial(
-                history.read_after,
-                after=subscription.up_to,
-                wanted=subscription.wanted,
-                most=PAGE,
-            )
+            written = self._journal.written
+            read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
             steps, seen = await self._journal.read(read)
-            if seen == subscription.up_to:  # the rest could not be written yet
+            if seen == subscription.up_to:
+                if self._journal.written != written:
+                    continue  # written just now, while we looked
                 steps = list(self._journal.unwritten())
                 seen = steps[-1].number if steps else self._journal.told
             for step in steps:
                 subscription.offer(step, Words(step))
             subscription.up_to = max(subscription.up_to, seen)
-            subscription.wake()
             await drained()
 
     def drop(self, subscription: Subscription) -> None:
         """Let it follow no more."""
         self._live.pop(subscription, None)
+
+
+def _page(connection: sqlite3.Connection, after: int, wanted: Wanted) -> tuple[list[Step], int]:
+    """Read on from a number, and see that nothing is missing on the way.
+
+    Raises:
+        Gone: something is.
+    """
+    steps, seen = history.read_after(connection, after, wanted, most=PAGE)
+    kept = connection.execute(
+        "SELECT count(*) FROM steps WHERE number > ? AND number <= ?", (after, seen)
+    ).fetchone()[0]
+    if kept != seen - after:
+        raise Gone(_oldest_of_the_whole(connection))
+    return steps, seen
+
+
+def _check_whole(connection: sqlite3.Connection, after: int) -> None:
+    """See that every step after a number is kept.
+
+    The oldest that is kept does not tell: of transfers in flight, older ones stay.
+
+    Raises:
+        Gone: some are not.
+    """
+    kept, last = connection.execute(
+        "SELECT count(*), max(number) FROM steps WHERE number > ?", (after,)
+    ).fetchone()
+    if kept and kept != last - after:
+        raise Gone(_oldest_of_the_whole(connection))
+
+
+def _oldest_of_the_whole(connection: sqlite3.Connection) -> int:
+    """The oldest step from which on all are kept."""
+    return int(
+        connection.execute(
+            "SELECT max(number) FROM steps AS step WHERE NOT EXISTS"
+            " (SELECT 1 FROM steps AS before WHERE before.number = step.number - 1)"
+        ).fetchone()[0]
+    )

@@ -24,7 +24,6 @@ import structlog
 import trio
 from hypercorn.config import Config as HypercornConfig
 from litestar import Litestar
-from trio_websocket import WebSocketServer
 
 from hookflash import __version__
 from hookflash.backends.base import Backend
@@ -309,12 +308,12 @@ async def serve_doors(
         tls = server_tls(listen, where="$.listen", beside=beside)
     host, port = read_address(listen.websocket, where="$.listen.websocket")
     async with trio.open_nursery() as nursery:
-        server: WebSocketServer = await nursery.start(service.listener.serve, host, port, tls)
+        port = await nursery.start(service.listener.serve, host, port, tls)
         binds: list[str] = await nursery.start(_serve_http, service, beside)
         where = f"[{host}]" if ":" in host else host
         scheme = "wss" if tls else "ws"
         task_status.started(
-            Addresses(http=binds[0], websocket=f"{scheme}://{where}:{server.port}/v2/events")
+            Addresses(http=binds[0], websocket=f"{scheme}://{where}:{port}/v2/events")
         )
         await trio.sleep_forever()
 

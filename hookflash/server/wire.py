@@ -7,7 +7,7 @@ not known is refused, so that nothing that anybody wrote is dropped without a wo
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,20 +17,31 @@ from hookflash.engine.switchboard import Line
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal.history import DEFAULT_ACCOUNT, Past, Step
+from hookflash.specs.metaflows import ALLOWED_SOUND
+
+NOTHING_FOLLOWS: Final = r"(?![\s\S])"
+"""How an expression ends: in some languages a $ lets a line end pass."""
 
 Target: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9A-Za-z+*#_.@-]{1,64}$", description="the number to call", examples=["2600"]
+        pattern=rf"^[0-9A-Za-z+*#_.@-]{{1,64}}{NOTHING_FOLLOWS}",
+        description="the number to call",
+        examples=["2600"],
     ),
 ]
 Sound: TypeAlias = Annotated[
-    str, Meta(max_length=300, description="a file, a tone or a stream of the switch")
+    str,
+    Meta(
+        pattern=ALLOWED_SOUND.pattern,
+        description="a file, a tone or a stream of the switch",
+        examples=["local_stream://moh"],
+    ),
 ]
 TakebackDigits: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9A-D*#]{0,8}$",
+        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
         description="what the transferor dials to have the transferee back; empty: nothing",
         examples=["*1"],
     ),

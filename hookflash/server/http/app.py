@@ -19,7 +19,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from hookflash import __version__
 from hookflash.errors import HookflashError
 from hookflash.server.http.channels import act_on_channel, get_channel, list_channels
-from hookflash.server.http.envelope import on_bug, on_http_error, on_refusal
+from hookflash.server.http.document import document_of
+from hookflash.server.http.envelope import Asked, on_bug, on_http_error, on_refusal
 from hookflash.server.http.health import (
     get_metrics,
     is_alive,
@@ -33,7 +34,7 @@ from hookflash.server.http.metaflows import (
     patch_metaflows,
     set_metaflows,
 )
-from hookflash.server.http.sign_in import caller_of, sign_in
+from hookflash.server.http.sign_in import caller_of, sign_in, signed_in
 from hookflash.server.http.transfers import (
     complete_transfer,
     get_transfer,
@@ -59,7 +60,7 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
         doors: where what is asked is done.
         metrics: where it is counted.
     """
-    return Litestar(
+    app = Litestar(
         [
             sign_in,
             list_channels,
@@ -79,18 +80,23 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
             openapi_document,
             openapi_page,
         ],
-        dependencies={"caller": Provide(caller_of)},
+        guards=[signed_in],
+        request_class=Asked,
+        dependencies={"caller": Provide(caller_of, sync_to_thread=False)},
         exception_handlers={
             HookflashError: on_refusal,
             HTTPException: on_http_error,
             Exception: on_bug,
         },
-        middleware=[_named],
         openapi_config=openapi_config(),
         request_max_body_size=doors.limits.request_bytes,
         state=State({"doors": doors, "metrics": metrics, "stopping": False}),
         logging_config=None,  # a library's framework does not talk into the program's logs
     )
+    # around the routes, and not within them: what is asked in vain has a name and is counted, too
+    app.asgi_handler = _named(app.asgi_handler)
+    app.state.document = document_of(app)
+    return app
 
 
 def openapi_config() -> OpenAPIConfig:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from litestar import Response, get, post
-from litestar.datastructures import State
+from litestar.datastructures import ResponseHeader, State
+from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from msgspec import Struct, field
 
 from hookflash.errors import InputError
-from hookflash.server.http.envelope import Answer, AnyRequest, answer, failures
+from hookflash.server.http.envelope import Answer, AnyRequest, Asked, answer, failures
 from hookflash.server.http.sign_in import CallerOf
+from hookflash.server.read_config import ALLOWED_NAME
 from hookflash.server.websocket.session import Doors
 from hookflash.server.wire import (
+    NOTHING_FOLLOWS,
     Channel,
     RingTimeout,
     Sound,
@@ -24,7 +27,12 @@ from hookflash.server.wire import (
 )
 
 AccountId: TypeAlias = Annotated[
-    str, PathParameter(max_length=64, description="Whose; `default` where nobody is told apart.")
+    str,
+    PathParameter(
+        pattern=rf"^{ALLOWED_NAME.pattern}{NOTHING_FOLLOWS}",
+        description="Whose; `default` where nobody is told apart.",
+        examples=[Example(value="default")],
+    ),
 ]
 CallId: TypeAlias = Annotated[str, PathParameter(max_length=64, description="One leg of a call.")]
 SwitchName: TypeAlias = Annotated[
@@ -40,6 +48,11 @@ IdempotencyKey: TypeAlias = Annotated[
         description="A repeat under the same key does nothing, and is answered as the first was.",
     ),
 ]
+
+
+TRANSFER_AT: Final = ResponseHeader(
+    name="Location", documentation_only=True, description="Where the transfer can be looked at."
+)
 
 
 class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,10 +153,11 @@ async def get_channel(
     tags=["calls"],
     responses=failures(400, 401, 403, 404, 409, 413, 422, 429, 503),
     operation_id="actOnChannel",
+    response_headers=[TRANSFER_AT],
     summary="Transfer, take back, complete, hold, hang up",
 )
 async def act_on_channel(
-    request: AnyRequest,
+    request: Asked,
     state: State,
     caller: CallerOf,
     account_id: AccountId,
@@ -154,7 +168,7 @@ async def act_on_channel(
 ) -> Response[Answer[Taken]]:
     """Have something done to a call. It is answered when the engine has taken it."""
     doors: Doors = state.doors
-    asked = data.data
+    asked = (await request.strictly(type(data))).data
     _check(asked)
 
     async def act() -> tuple[int, Taken]:

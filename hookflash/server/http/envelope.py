@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
@@ -19,10 +19,39 @@ from hookflash.errors import HookflashError, InputError, RequestRefused, Unautho
 log = structlog.wrap_logger(logging.getLogger("hookflash.http"))
 
 Data = TypeVar("Data")
+Shape = TypeVar("Shape", bound=Struct)
 AnyRequest: TypeAlias = Request[Any, Any, State]
 
 OURS: Final = 500
 """From this status on it is our fault."""
+
+
+class Asked(Request[Any, Any, State]):
+    """A request, whose body is JSON and nothing else."""
+
+    async def json(self) -> Any:
+        """Read the body.
+
+        Raises:
+            InputError: it is no JSON.
+        """
+        try:
+            return await super().json()
+        except (SerializationException, RecursionError) as error:
+            why = str(error) or "it is nested too deeply"
+            raise InputError(f"is no JSON: {why}", where="$", mend="one JSON object") from error
+
+    async def strictly(self, kind: type[Shape]) -> Shape:
+        """Read the body once more, where the framework takes `"5"` for a number.
+
+        Raises:
+            InputError: something in it is of another type.
+        """
+        try:
+            return msgspec.convert(await self.json(), kind)
+        except msgspec.ValidationError as error:
+            what, _, place = str(error).partition(" - at `")
+            raise InputError(what, where=place.rstrip("`"), mend="see openapi.json") from error
 
 
 class Answer(Struct, Generic[Data], frozen=True, kw_only=True):
@@ -72,8 +101,10 @@ _DESCRIBED: Final = {
     405: "Not with this method.",
     409: "Not now: a transfer is running, the call is not bridged, it is too late.",
     413: "The body is too long.",
-    422: "The target is not allowed, or an idempotency key came with another request before.",
+    422: "The target is not allowed, the call was transferred too often, or an idempotency key has "
+    "come with another request before.",
     429: "Too many requests, transfers, or wrong keys.",
+    500: "We are at fault.",
     503: "The switch is away, the journal can't be used, or the service is about to stop.",
 }
 
@@ -82,7 +113,7 @@ def failures(*statuses: int) -> dict[int, ResponseSpec]:
     """What may go wrong, for the OpenAPI document."""
     return {
         status: ResponseSpec(ErrorAnswer, description=_DESCRIBED[status], generate_examples=False)
-        for status in statuses
+        for status in (*statuses, OURS)
     }
 
 
@@ -108,6 +139,8 @@ def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
 
 
 _NAMED: Final = re.compile(r"field `(?P<field>[^`]+)`")
+_SPELLED: Final = {"idempotency_key": "Idempotency-Key"}
+"""What the framework calls by our own names, as programs call it."""
 
 
 def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
@@ -116,9 +149,11 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if isinstance(error, ValidationException):
         found = error.extra if isinstance(error.extra, list) else []
         for one in found:
-            named = _NAMED.search(one.get("message", ""))
+            what = str(one.get("message", ""))
+            named = _NAMED.search(what)
             field = named["field"] if named else str(one.get("key", "data"))
-            data[field] = {"message": one.get("message", "")}
+            what = "is missing: a body of JSON" if what == "'data'" else what
+            data[_SPELLED.get(field, field)] = {"message": what}
     message = "the request can't be used as it is" if data else error.detail
     return _error(request, error.status_code, message, data, dict(error.headers or {}))
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from hookflash.server.http.envelope import AnyRequest
 from hookflash.server.http.page import page_of
+from hookflash.server.http.sign_in import OPEN_TO_ALL
 from hookflash.server.metrics import Metrics
 from hookflash.server.websocket.session import Doors
 
@@ -35,6 +36,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     operation_id="isAlive",
     summary="Whether the service is alive",
     security=[{}],
+    opt=OPEN_TO_ALL,
 )
 async def is_alive() -> Alive:
     """Answer, which is all that there is to it."""
@@ -47,7 +49,8 @@ async def is_alive() -> Alive:
     operation_id="isReady",
     summary="Whether all is as it should be",
     security=[{}],
-    raises=[],
+    opt=OPEN_TO_ALL,
+    responses={503: ResponseSpec(Ready, description="Something is not.", generate_examples=False)},
 )
 async def is_ready(state: State) -> Response[Ready]:
     """Say what is not as it should be; 503 if there is anything. Calls go on in any case."""
@@ -65,6 +68,7 @@ async def is_ready(state: State) -> Response[Ready]:
     operation_id="getMetrics",
     summary="Metrics, for Prometheus",
     security=[{}],
+    opt=OPEN_TO_ALL,
     media_type=MediaType.TEXT,
 )
 async def get_metrics(state: State) -> Response[bytes]:
@@ -73,13 +77,14 @@ async def get_metrics(state: State) -> Response[bytes]:
     return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-@get("/openapi.json", include_in_schema=False)
-async def openapi_document(request: AnyRequest) -> dict[str, Any]:
+@get("/openapi.json", include_in_schema=False, opt=OPEN_TO_ALL)
+async def openapi_document(state: State) -> dict[str, Any]:
     """The OpenAPI document of this API."""
-    return request.app.openapi_schema.to_schema()
+    document: dict[str, Any] = state.document
+    return document
 
 
-@get("/", include_in_schema=False, media_type=MediaType.HTML)
-async def openapi_page(request: AnyRequest) -> str:
+@get("/", include_in_schema=False, opt=OPEN_TO_ALL, media_type=MediaType.HTML)
+async def openapi_page(state: State) -> str:
     """The same, to be read."""
-    return page_of(request.app.openapi_schema.to_schema())
+    return page_of(state.document)

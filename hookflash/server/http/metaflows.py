@@ -30,6 +30,12 @@ class MetaflowsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     data: dict[str, Any]
 
 
+class MetaflowsPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON merge patch (RFC 7396) of feature codes."""
+
+    data: dict[str, Any]
+
+
 @get(
     PATH,
     tags=["feature codes"],
@@ -81,7 +87,7 @@ async def patch_metaflows(
     state: State,
     caller: CallerOf,
     account_id: AccountId,
-    data: JSONBody[MetaflowsBody],
+    data: JSONBody[MetaflowsPatch],
     apply_to: ApplyTo = "new",
 ) -> Answer[dict[str, Any]]:
     """Change some (a JSON merge patch, RFC 7396: null takes a key away)."""

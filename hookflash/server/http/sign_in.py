@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import put
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
@@ -46,24 +48,41 @@ class SignedInAnswer(Struct, frozen=True, kw_only=True):
     status: str = "success"
 
 
-def address_of(request: AnyRequest) -> str:
+AnyConnection: TypeAlias = ASGIConnection[Any, Any, Any, State]
+
+
+def address_of(connection: AnyConnection) -> str:
     """Where a request comes from."""
-    return request.client.host if request.client else ""
+    return connection.client.host if connection.client else ""
 
 
-async def caller_of(request: AnyRequest, state: State) -> Caller:
-    """Whose token a request carries.
+OPEN_TO_ALL: Final = {"open to all": True}
+"""How a handler says that it asks for no token. All others do."""
+
+
+async def signed_in(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Let nobody in without a token that counts; before anything that they have sent is read.
 
     Raises:
-        Unauthorized: none, or one that does not count.
+        Unauthorized: there is none, or one that does not count.
+        RequestRefused: too many wrong ones came from there, or the key asks too often.
     """
-    doors: Doors = state.doors
-    token = request.headers.get("x-auth-token")
+    if handler.opt.get("open to all"):
+        return
+    doors: Doors = connection.app.state.doors
+    token = connection.headers.get("x-auth-token")
     if token is None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("no token: send one as X-Auth-Token, or as Authorization: Bearer")
-    return await doors.access.caller_of(token.strip(), address_of(request))
+    caller = await doors.access.caller_of(token.strip(), address_of(connection))
+    connection.scope["state"]["caller"] = caller
+
+
+def caller_of(request: AnyRequest) -> Caller:
+    """Whose token a request carries, as `signed_in` has found."""
+    caller: Caller = request.scope["state"]["caller"]
+    return caller
 
 
 CallerOf = NamedDependency[Caller]
@@ -77,6 +96,7 @@ CallerOf = NamedDependency[Caller]
     operation_id="signIn",
     summary="Get a token for a key",
     security=[{}],
+    opt=OPEN_TO_ALL,
 )
 async def sign_in(request: AnyRequest, state: State, data: JSONBody[SignIn]) -> SignedInAnswer:
     """Show a key, and get a token that counts for a while."""

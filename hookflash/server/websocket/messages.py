@@ -22,8 +22,9 @@ NOT_SIGNED_IN: Final = 4001
 """Close code: no key or token was shown in time, or one that is none."""
 TOO_SLOW: Final = 4008
 """Close code: the reader fell too far behind. It may come back, and go on where it was."""
-TOO_MANY: Final = 4029
-"""Close code: too many connections are open."""
+NOT_KEPT: Final = 4010
+"""Close code: steps that were to be told were forgotten meanwhile (a reader of old history that is
+overtaken by the end of what is kept)."""
 OUT_OF_ORDER: Final = 1011
 """Close code: the history can't be read, or we are at fault (RFC 6455, section 7.4.1)."""
 GOING_AWAY: Final = 1001
@@ -253,7 +254,8 @@ class Events(Struct, frozen=True, kw_only=True, tag_field="type", tag="events"):
     number has missed something."""
     up_to: int
     events: list[msgspec.Raw]
-    """Happenings: as many as there are, oldest first."""
+    """Happenings: as many as there are, oldest first. None, from time to time, where nothing that
+    is wanted has happened: `up_to` says how far that is true."""
 
 
 ASKED: Final = msgspec.json.Decoder(Asked)

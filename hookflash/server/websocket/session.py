@@ -3,6 +3,9 @@
 Three tasks share it: one reads what the program asks and does it, in order; one writes what there
 is to say; one listens for its heart. What happens is gathered until the writer has time for it, so
 that a busy reader gets a few large messages, and an idle one each event at once.
+
+Nothing piles up for a program that does not read: its events are bounded (see `hub`), its questions
+wait while its replies do, and in the end its heart is not heard.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from hookflash.server.access import Access
 from hookflash.server.answers import Answers
 from hookflash.server.config import Limits
 from hookflash.server.desk import Caller, Desk, Page
-from hookflash.server.hub import Hub, Subscription
+from hookflash.server.hub import Gone, Hub, Subscription
 from hookflash.server.websocket import messages as m
 from hookflash.server.wire import Taken, TransferAsk
 
@@ -40,6 +43,9 @@ EVENTS_AT_ONCE: Final = 200
 
 MOST_SUBSCRIPTIONS: Final = 100
 """Of one connection."""
+
+MOST_REPLIES: Final = 64
+"""Replies that wait to be read before the next question is looked at."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,10 +69,14 @@ class Session:
         self._address = address
         self._caller: Caller | None = None
         self._subscriptions: dict[str, Subscription] = {}
+        self._catching_up: dict[str, trio.CancelScope] = {}
         self._named = 0
         self._replies: deque[m.Hello | m.Reply] = deque()
         self._news = trio.Event()
         self._drained = trio.Event()
+        self._progress_is_due = False
+        self._ending = False
+        self._ended = trio.Event()
         self._running: trio.Nursery
 
     async def run(self) -> None:
@@ -74,67 +84,75 @@ class Session:
         self._say(m.Hello(protocol=m.PROTOCOL, server=self._doors.server))
         try:
             async with trio.open_nursery() as self._running:
-                self._running.start_soon(self._write)
-                self._running.start_soon(self._heartbeat)
-                self._running.start_soon(self._sign_in_soon)
-                await self._read()
+                for task in (self._write, self._heartbeat, self._sign_in_soon):
+                    self._running.start_soon(_while_open, task)
+                await _while_open(self._read)
+                if self._ending:  # by another task, which waits for the other side's goodbye
+                    await self._ended.wait()
                 self._running.cancel_scope.cancel()
-        except* ConnectionClosed:
-            pass
         finally:
             for subscription in self._subscriptions.values():
                 self._doors.hub.drop(subscription)
 
     async def close(self, code: int, why: str) -> None:
-        """End it, with a reason."""
-        with trio.move_on_after(LAST_WORDS_S):
-            await self._socket.aclose(code, why)
-        self._running.cancel_scope.cancel()
+        """End it, with a reason. It has a while to hear that, and what is on its way to it."""
+        if self._ending:
+            return
+        self._ending = True
+        try:
+            with trio.move_on_after(LAST_WORDS_S):
+                await self._socket.aclose(code, why)
+        finally:
+            self._ended.set()
+            self._running.cancel_scope.cancel()
 
     # ------------------------------------------------------------------ reading
 
     async def _read(self) -> None:
-        while True:
-            try:
-                text = await self._socket.get_message()
-            except ConnectionClosed:
-                return
-            ask: m.Asked | None = None
-            try:
-                ask = _read(text)
-                await self._do(ask)
-            except Unauthorized as error:
-                self._reply_error(ask, text, error)
-                await self._after_replies()
-                await self.close(m.NOT_SIGNED_IN, str(error)[:100])
-                return
-            except HookflashError as error:
-                self._reply_error(ask, text, error)
+        while not self._ending:
+            while len(self._replies) >= MOST_REPLIES:
+                await self._drained.wait()
+            await self._answer(await self._socket.get_message())
+
+    async def _answer(self, text: str | bytes) -> None:
+        ask: m.Asked | None = None
+        try:
+            if self._caller is not None:
+                self._doors.access.count(self._caller)
+            ask = _read(text)
+            await self._do(ask)
+        except Unauthorized as error:
+            self._reply_error(ask, text, error)
+            await self._after_replies()
+            await self.close(m.NOT_SIGNED_IN, str(error)[:100])
+        except HookflashError as error:
+            self._reply_error(ask, text, error)
+        except RecursionError:  # by whoever looked into it
+            self._reply_error(ask, text, InputError("is nested too deeply", where="$"))
 
     def _reply_error(self, ask: m.Asked | None, text: str | bytes, error: HookflashError) -> None:
         where = error.where if isinstance(error, InputError) else None
         refusal = error.refusal.value if isinstance(error, RequestRefused) else None
-        message = f"{error.what} ({error.mend})" if isinstance(error, InputError) else str(error)
+        message = str(error)
+        if isinstance(error, InputError):
+            message = f"{error.what} ({error.mend})" if error.mend else error.what
         fault = m.Fault(message=message, where=where or None, refusal=refusal)
         told = _id_in(text) if ask is None else ask.id
         self._say(m.Reply(id=told, status=error.http_status, error=fault))
 
     async def _do(self, ask: m.Asked) -> None:
         if isinstance(ask, m.Authenticate):
+            if self._caller is not None:
+                raise RequestRefused("you have said who you are: open another connection")
             self._caller = await self._who(ask)
             self._reply(ask, 200, {"account_id": self._caller.account})
             return
         if self._caller is None:
             raise Unauthorized("say who you are first: authenticate")
-        self._doors.access.count(self._caller)
         if isinstance(ask, m.Subscribe):
             await self._subscribe(ask, self._caller)
         elif isinstance(ask, m.Unsubscribe):
-            subscription = self._subscriptions.pop(ask.subscription, None)
-            if subscription is None:
-                raise RequestRefused("there is no such subscription")
-            self._doors.hub.drop(subscription)
-            self._reply(ask, 200, {"subscription": ask.subscription})
+            self._unsubscribe(ask)
         else:
             status, data = await _ANSWERED_BY[type(ask)](self._doors, self._caller, ask)
             self._reply(ask, status, data)
@@ -182,14 +200,29 @@ class Session:
             raise
         # the reply first: its reader must know the name before the first event comes
         self._reply(ask, 200, {"subscription": subscription.name, "after": begin})
-        self._running.start_soon(self._follow, subscription)
+        scope = self._catching_up[subscription.name] = trio.CancelScope()
+        self._running.start_soon(self._follow, subscription, scope)
 
-    async def _follow(self, subscription: Subscription) -> None:
+    def _unsubscribe(self, ask: m.Unsubscribe) -> None:
+        subscription = self._subscriptions.pop(ask.subscription, None)
+        if subscription is None:
+            raise RequestRefused("there is no such subscription")
+        if subscription.name in self._catching_up:
+            self._catching_up.pop(subscription.name).cancel()
+        self._doors.hub.drop(subscription)
+        subscription.pending.clear()
+        self._reply(ask, 200, {"subscription": ask.subscription})
+
+    async def _follow(self, subscription: Subscription, scope: trio.CancelScope) -> None:
         drained = partial(self._until_drained, subscription)
-        try:
-            await self._doors.hub.follow(subscription, drained=drained)
-        except JournalError as error:
-            await self.close(m.OUT_OF_ORDER, str(error)[:100])
+        with scope:
+            try:
+                await self._doors.hub.follow(subscription, drained=drained)
+            except JournalError as error:
+                await self.close(m.OUT_OF_ORDER, str(error)[:100])
+            except Gone as gone:
+                await self.close(m.NOT_KEPT, str(gone))
+        self._catching_up.pop(subscription.name, None)
         if subscription.name not in self._subscriptions:  # given up meanwhile
             self._doors.hub.drop(subscription)
 
@@ -217,44 +250,65 @@ class Session:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            while self._replies:
-                await self._socket.send_message(m.said(self._replies[0]))
-                self._replies.popleft()
-            for subscription in tuple(self._subscriptions.values()):
+            while await self._write_some():
+                pass
+
+    async def _write_some(self) -> bool:
+        """Send the replies, and a message for each subscription; whether there was anything.
+
+        So that no subscription, however much there is for it, keeps replies or others waiting.
+        """
+        wrote = bool(self._replies)
+        while self._replies:
+            await self._socket.send_message(m.said(self._replies[0]))
+            self._replies.popleft()
+        progress_is_due, self._progress_is_due = self._progress_is_due, False
+        for subscription in tuple(self._subscriptions.values()):
+            behind = subscription.live and subscription.up_to > subscription.sent_up_to
+            if subscription.pending or (behind and progress_is_due):
+                wrote = True
                 await self._write_events(subscription)
-            self._drained.set()
-            self._drained = trio.Event()
+        self._drained.set()
+        self._drained = trio.Event()
+        return wrote
 
     async def _write_events(self, subscription: Subscription) -> None:
-        while subscription.pending:
-            batch = subscription.pending[:EVENTS_AT_ONCE]
-            del subscription.pending[:EVENTS_AT_ONCE]
-            up_to = subscription.up_to if not subscription.pending else _number_of(batch[-1])
-            events = m.Events(
-                subscription=subscription.name,
-                after=subscription.sent_up_to,
-                up_to=up_to,
-                events=[msgspec.Raw(one) for one in batch],
-            )
-            subscription.sent_up_to = up_to
-            await self._send_in_time(m.said(events), subscription)
-
-    async def _send_in_time(self, text: str, subscription: Subscription) -> None:
-        """Send events; a reader that falls behind meanwhile gets its last words, and no more."""
-        await self._socket.send_message(text)
-        if subscription.fell_behind:
-            where = subscription.sent_up_to
-            await self.close(m.TOO_SLOW, f"you read too slowly: subscribe again after {where}")
+        batch = subscription.pending[:EVENTS_AT_ONCE]
+        del subscription.pending[:EVENTS_AT_ONCE]
+        after = subscription.sent_up_to
+        up_to = _number_of(batch[-1]) if subscription.pending else subscription.up_to
+        subscription.sent_up_to = up_to
+        events = m.Events(
+            subscription=subscription.name,
+            after=after,
+            up_to=up_to,
+            events=[msgspec.Raw(one) for one in batch],
+        )
+        await self._socket.send_message(m.said(events))
+        if subscription.fell_behind:  # while that was on its way: it gets its last words
+            await self.close(m.TOO_SLOW, f"you read too slowly: subscribe again after {up_to}")
 
     async def _heartbeat(self) -> None:
         """See that somebody is there; and that one who is too slow does not stay for ever."""
         every_s = self._doors.limits.heartbeat_s
         while True:
             await trio.sleep(every_s)
+            self._progress_is_due = (
+                True  # so that whoever wants little can resume from near the end
+            )
+            self._wake()
             with trio.move_on_after(every_s) as scope:
                 await self._socket.ping()
             if scope.cancelled_caught:
                 self._running.cancel_scope.cancel()
+
+
+async def _while_open(task: Callable[[], Awaitable[None]]) -> None:
+    """Do a task's work until the connection is closed."""
+    try:
+        await task()
+    except ConnectionClosed:
+        return
 
 
 _NUMBER: Final = re.compile(rb'"number":(\d+)')
@@ -272,20 +326,24 @@ def _check_kind(kind: str) -> None:
 
 
 def _read(text: str | bytes) -> m.Asked:
+    if isinstance(text, bytes):
+        raise InputError("is a binary frame", where="$", mend="one JSON object in a text frame")
     try:
         return m.ASKED.decode(text)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `")
         raise InputError(what, where=place.rstrip("`") or "$", mend="see the protocol") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is no JSON: {error}", where="$", mend="one JSON object") from error
 
 
 def _id_in(text: str | bytes) -> str | None:
     """The id of a message that can't be used otherwise, so that its sender knows which it was."""
+    if isinstance(text, bytes):
+        return None
     try:
         found = msgspec.json.decode(text, type=dict[str, Any]).get("id")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         return None
     return found[:64] if isinstance(found, str) else None
 

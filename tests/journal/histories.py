@@ -1,0 +1,79 @@
+"""Histories to write down: those of the scenarios that ship, and small ones made up."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+import hookflash
+from hookflash.engine.exchange import Entry
+from hookflash.engine.record import Record
+from hookflash.events import LegAnswered, SwitchLost
+from hookflash.journal import history
+from hookflash.journal.history import step_of
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.run import Run, run_scenario
+
+SCENARIOS: Final = Path(hookflash.__file__).parent / "specs" / "scenarios"
+NOON: Final = 1_795_953_600.0
+
+Found = TypeVar("Found")
+
+
+async def inline(work: Callable[[], Found], /) -> Found:
+    """Do work at once: a thread would fool the virtual clock."""
+    await trio.lowlevel.checkpoint()
+    return work()
+
+
+def noon() -> float:
+    return NOON
+
+
+@cache
+def played(name: str) -> tuple[Run, ...]:
+    """A scenario that ships, in all its orders."""
+    scenario = load_scenario(SCENARIOS / f"{name}.toml")
+    return tuple(run_scenario(order) for order in scenario.orders())
+
+
+def scenario_names() -> list[str]:
+    return sorted(file.stem for file in SCENARIOS.glob("*.toml"))
+
+
+def entries_of(
+    records: Iterable[Record], *, switch: str = "sim", begun: float = NOON
+) -> list[Entry]:
+    """What an exchange would have told of a run."""
+    return [Entry(begun + record.at_s, switch, record) for record in records]
+
+
+def write(connection: sqlite3.Connection, entries: Iterable[Entry], *, masks: bool = True) -> None:
+    pairs = [(entry, step_of(entry, masks_digits=masks)) for entry in entries]
+    history.write(connection, pairs)
+
+
+def news(number: int, *, leg: str = "a", accounts: tuple[str, ...] = ("acme",)) -> Entry:
+    """A step that is about no transfer."""
+    record = Record(number=number, at_s=float(number), event=LegAnswered(leg=leg), why="so it was")
+    return Entry(NOON + number, "sim", attrs.evolve(record, accounts=accounts))
+
+
+def switch_lost(number: int) -> Entry:
+    record = Record(number=number, at_s=0.0, event=SwitchLost(reason="a cable"))
+    return Entry(NOON + number, "sim", record)
+
+
+def numbers_in(file: Path) -> list[int]:
+    """The steps that are in a file, whoever writes to it."""
+    connection = sqlite3.connect(file)
+    try:
+        return [n for (n,) in connection.execute("SELECT number FROM steps ORDER BY number")]
+    finally:
+        connection.close()

@@ -1,0 +1,379 @@
+"""Steps and transfers in the file: written as they were, summed up, looked for, forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import msgspec
+import pytest
+from histories import NOON, entries_of, news, played, scenario_names, switch_lost, write
+
+from hookflash.engine.exchange import Entry
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import states_of
+from hookflash.errors import InputError
+from hookflash.events import (
+    CommandFailed,
+    DigitPressed,
+    Kind,
+    TimerFired,
+    TransferFound,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, Policy
+from hookflash.journal import history
+from hookflash.journal.database import open_database
+from hookflash.journal.history import KINDS, MASK, Wanted, kind_of, records_of, step_of
+from hookflash.journal.replay import rerun
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+def connection(file: Path) -> Iterator[sqlite3.Connection]:
+    opened = open_database(file)
+    yield opened
+    opened.close()
+
+
+def unmasked(record: Record) -> Record:
+    """A record but for what is masked in it, and for its time, which is kept to the microsecond."""
+    event = record.event
+    if isinstance(event, DigitPressed):
+        event = attrs.evolve(event, digit=MASK)
+    return attrs.evolve(record, event=event, at_s=round(record.at_s, 6), why="")
+
+
+# ---------------------------------------------------------- over all the scenarios
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_steps_are_read_back_as_the_very_records(
+    name: str, connection: sqlite3.Connection
+) -> None:
+    for index, run in enumerate(played(name)):
+        connection.execute("DELETE FROM steps")
+        write(connection, entries_of(run.records), masks=bool(index))
+        read = records_of(history.all_steps(connection, Wanted()))
+        if index:
+            assert list(map(unmasked, read)) == list(map(unmasked, run.records))
+        else:
+            rounded = [attrs.evolve(r, at_s=round(r.at_s, 6)) for r in run.records]
+            assert read == rounded
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_a_transfer_sums_up_its_steps_and_runs_again_as_it_was_written(
+    name: str, connection: sqlite3.Connection
+) -> None:
+    for run in played(name):
+        connection.execute("DELETE FROM steps")
+        connection.execute("DELETE FROM transfers")
+        write(connection, entries_of(run.records))
+        seen: list[Outcome | None] = []
+        for transfer in history.transfer_ids(connection):
+            about = [r for r in run.records if r.transfer == transfer]
+            begun = next(r for r in about if r.before is not r.after)
+            past = history.find_transfer(connection, transfer)
+            assert past is not None
+            ended = [r for r in about if r.outcome is not None]
+            last = ended[0] if ended else None
+            assert past.outcome == (last.outcome if last else None)
+            assert past.cause == (last.cause if last else None)
+            assert past.state == states_of(about)[-1].value
+            assert past.begun == NOON + begun.at_s
+            assert past.ended == (NOON + last.at_s if last else None)
+            assert past.parties == begun.parties
+            seen.append(last.outcome if last else None)
+            again = rerun(history.steps_of(connection, transfer))
+            assert again.differences == ()
+            assert again.untried == ()
+            assert states_of(list(again.records)) == states_of(about)
+        assert sorted(o for o in seen if o is not None) == sorted(run.outcomes)
+
+
+def test_the_scenarios_leave_no_kind_of_step_of_a_transfer_out() -> None:
+    kinds = {kind_of(r) for name in scenario_names() for run in played(name) for r in run.records}
+    assert {kind for kind in KINDS if kind.startswith(("transfer.", "call."))} - kinds == {
+        "transfer.found",  # no controller dies in a scenario
+        "transfer.refused",  # by the tables: those of the scenarios are refused before
+    } - kinds
+    assert kinds <= set(KINDS)
+
+
+# ------------------------------------------------------------------------- digits
+
+SECRET = "4711"
+
+
+def pressed(number: int, digit: str) -> Entry:
+    event = DigitPressed(leg="a", digit=digit, serial=number)
+    return Entry(NOON, "sim", Record(number=number, at_s=0.0, event=event, why="No feature code."))
+
+
+def pin(first: int) -> list[Entry]:
+    """Somebody presses a PIN within a call, and it is no feature code."""
+    entries = [pressed(first + index, digit) for index, digit in enumerate(SECRET)]
+    why = f"{SECRET} is no feature code of this leg."
+    told = Record(number=first + len(SECRET), at_s=0.0, event=TimerFired(timer="digits~1"), why=why)
+    last = pressed(first + len(SECRET) + 1, "#")
+    also = attrs.evolve(last.record, why=f"{SECRET}# is no feature code of this leg.")
+    return [*entries, Entry(NOON, "sim", told), attrs.evolve(last, record=also)]
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+def test_a_pin_is_never_in_the_file(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    write(connection, pin(100))
+    assert b"What was dialled is no feature code" in everything_in(tmp_path)
+    assert SECRET.encode() not in everything_in(tmp_path)
+    digits = [
+        record.event.digit
+        for record in records_of(history.all_steps(connection, Wanted()))
+        if isinstance(record.event, DigitPressed)
+    ]
+    assert digits == [MASK] * 5
+
+
+def test_an_operator_who_wants_digits_has_them(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    write(connection, pin(100), masks=False)
+    assert SECRET.encode() in everything_in(tmp_path)
+
+
+def test_a_transfer_by_digits_runs_again_without_them(connection: sqlite3.Connection) -> None:
+    run = played("complete")[0]
+    write(connection, entries_of(run.records))
+    (transfer,) = history.transfer_ids(connection)
+    assert not any(
+        isinstance(step.record().event, DigitPressed)
+        for step in history.steps_of(connection, transfer)
+    )
+    assert rerun(history.steps_of(connection, transfer)).records[-1].outcome == run.outcomes[0]
+
+
+# ------------------------------------------------------------------- what is written
+
+
+def test_a_batch_is_written_as_a_whole_or_not_at_all(connection: sqlite3.Connection) -> None:
+    write(connection, [news(1)])
+    bad = attrs.evolve(step_of(news(3)), at=None)  # pyright: ignore[reportArgumentType] - it must fail
+    with pytest.raises(sqlite3.IntegrityError):
+        history.write(connection, [(news(2), step_of(news(2))), (news(3), bad)])
+    assert history.last_number(connection) == 1
+    assert not connection.in_transaction
+
+
+def test_what_was_written_after_all_is_not_written_twice(connection: sqlite3.Connection) -> None:
+    records = entries_of(played("complete")[0].records)
+    write(connection, records[:20])
+    write(connection, records)
+    steps = list(history.all_steps(connection, Wanted()))
+    assert [step.number for step in steps] == [entry.record.number for entry in records]
+    (past,) = history.find_transfers(connection)
+    assert past.outcome == "transferred"
+
+
+def test_a_transfer_has_one_outcome_whatever_comes_later(connection: sqlite3.Connection) -> None:
+    records = list(played("complete")[0].records)
+    ended = next(r for r in records if r.outcome is not None)
+    again = attrs.evolve(ended, number=9000, outcome=Outcome.FAILED, cause="LOST_TRACK")
+    write(connection, entries_of([*records, again]))
+    (past,) = history.find_transfers(connection)
+    assert (past.outcome, past.cause) == ("transferred", None)
+
+
+def test_a_policy_is_kept_as_it_held(connection: sqlite3.Connection) -> None:
+    record = next(r for r in played("complete")[0].records if r.begins is not None)
+    assert record.begins is not None
+    policy = Policy(ring_timeout_s=7.5, music="local_stream://jazz", hop_limit=2)
+    begins = attrs.evolve(record.begins, policy=policy)
+    write(connection, entries_of([attrs.evolve(record, begins=begins)]))
+    (past,) = history.find_transfers(connection)
+    assert past.policy == policy
+    (step,) = history.all_steps(connection, Wanted())
+    assert step.transfer_before() == begins
+
+
+def test_a_transfer_that_nobody_remembers_is_of_the_kind_that_its_marks_tell(
+    connection: sqlite3.Connection,
+) -> None:
+    record = next(r for r in played("complete")[0].records if r.begins is not None)
+    assert record.begins is not None
+    found = attrs.evolve(
+        record,
+        event=TransferFound(transfer=record.transfer or ""),
+        begins=attrs.evolve(record.begins, kind=Kind.BLIND),
+    )
+    write(connection, entries_of([found]))
+    (past,) = history.find_transfers(connection)
+    assert (past.kind, past.by) == ("blind", "found")
+
+
+def test_a_step_is_about_the_call_of_the_command_that_failed() -> None:
+    run = played("complete")[0]
+    command = next(c for r in run.records for c in r.commands if getattr(c, "leg", None))
+    record = Record(number=1, at_s=0.0, event=CommandFailed(command=command, reason="no"))
+    assert step_of(Entry(NOON, "sim", record)).call == getattr(command, "leg", None)
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"number": 1}', b'"x"', b"[]"])
+def test_a_step_that_is_none_is_refused_with_its_number(body: bytes) -> None:
+    with pytest.raises(InputError, match="step 7"):
+        attrs.evolve(step_of(news(7)), body=body).record()
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"id": 1}', b'"x"', b"[]"])
+def test_a_beginning_that_is_none_is_refused_with_its_number(body: bytes) -> None:
+    with pytest.raises(InputError, match="step 7"):
+        attrs.evolve(step_of(news(7)), begins=body).transfer_before()
+
+
+# ---------------------------------------------------------------------- looking for
+
+
+def test_steps_are_looked_for_by_whom_and_what_they_concern(connection: sqlite3.Connection) -> None:
+    write(
+        connection,
+        [news(1), news(2, leg="b", accounts=("globex",)), news(3, accounts=("acme", "globex"))],
+    )
+    write(connection, [news(4, accounts=("",)), switch_lost(5)])
+
+    def numbers(**wanted: object) -> list[int]:
+        wants = Wanted(**wanted)  # pyright: ignore[reportArgumentType] - the test's own words
+        return [step.number for step in history.all_steps(connection, wants)]
+
+    assert numbers() == [1, 2, 3, 4, 5]
+    assert numbers(account="acme") == [1, 3, 5]
+    assert numbers(account="globex") == [2, 3, 5]
+    assert numbers(account="default") == [4, 5]
+    assert numbers(account="acm") == [5]
+    assert numbers(call="b") == [2]
+    assert numbers(kinds=("switch.*",)) == [5]
+    assert numbers(kinds=("call.answered", "switch.lost"), account="acme") == [1, 3, 5]
+    assert numbers(kinds=("call.",)) == []
+
+
+def test_reading_on_passes_over_what_is_not_wanted(connection: sqlite3.Connection) -> None:
+    write(connection, [news(n, leg="b" if n % 10 == 0 else "a") for n in range(1, 101)])
+    found, seen = history.read_after(connection, 0, Wanted(call="b"), most=3)
+    assert ([step.number for step in found], seen) == ([10, 20, 30], 30)
+    found, seen = history.read_after(connection, seen, Wanted(call="b"), most=100)
+    assert ([step.number for step in found], seen) == ([40, 50, 60, 70, 80, 90, 100], 100)
+    assert history.read_after(connection, seen, Wanted()) == ([], 100)
+
+
+def test_the_last_steps_come_in_their_order(connection: sqlite3.Connection) -> None:
+    write(connection, [news(n, leg="b" if n % 2 else "a") for n in range(1, 11)])
+    last = history.all_steps(connection, Wanted(call="b"), most=2)
+    assert [step.number for step in last] == [7, 9]
+
+
+def transfer_at(number: int, begun: float, *, outcome: Outcome | None = None) -> list[Entry]:
+    """A transfer that begins at a time, and may end ten seconds later."""
+    record = next(r for r in played("complete")[0].records if r.begins is not None)
+    name = f"t-{number}"
+    assert isinstance(record.event, TransferRequested)
+    event = attrs.evolve(record.event, transfer=name)
+    first = attrs.evolve(record, number=2 * number, transfer=name, event=event)
+    entries = [Entry(begun, "sim", first)]
+    if outcome is not None:
+        last = attrs.evolve(first, number=2 * number + 1, event=TransferFound(transfer=name))
+        last = attrs.evolve(last, outcome=outcome, begins=None)
+        entries.append(Entry(begun + 10, "sim", last))
+    return entries
+
+
+def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
+    connection: sqlite3.Connection,
+) -> None:
+    for number in range(1, 8):
+        ended = None if number == 7 else Outcome.FAILED if number % 2 else Outcome.TRANSFERRED
+        write(connection, transfer_at(number, NOON + 100 * (number // 2), outcome=ended))
+
+    def found(**wanted: object) -> list[str]:
+        return [t.id for t in history.find_transfers(connection, **wanted)]  # pyright: ignore[reportArgumentType] - the test's own words
+
+    assert found() == ["t-7", "t-6", "t-5", "t-4", "t-3", "t-2", "t-1"]
+    assert found(outcome="failed") == ["t-5", "t-3", "t-1"]
+    assert found(outcome="running") == ["t-7"]
+    assert found(begun_from=NOON + 200, begun_before=NOON + 300) == ["t-5", "t-4"]
+    assert found(account="nobody") == []
+    first = found(most=3)
+    second = found(most=3, older_than=(NOON + 200, first[-1]))  # t-5 and t-4 began together
+    assert (first, second) == (["t-7", "t-6", "t-5"], ["t-4", "t-3", "t-2"])
+
+
+def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Connection) -> None:
+    asked = next(r for r in played("complete")[0].records if r.begins is not None)
+    assert isinstance(asked.event, TransferRequested)
+    event = attrs.evolve(
+        asked.event, music="local_stream://jazz", takeback_digits="*9", ring_timeout_s=7.0
+    )
+    entries = entries_of([attrs.evolve(asked, event=event, account="")], switch="east")
+    write(connection, [*entries, *transfer_at(50, NOON, outcome=Outcome.FAILED)])
+    unfinished = history.unfinished(connection)
+    assert list(unfinished) == ["east"]
+    (left,) = unfinished["east"].values()
+    assert left.request == event
+    assert left.parties == asked.parties
+    assert left.account == ""
+
+
+# ------------------------------------------------------------------------ forgetting
+
+
+def test_what_is_old_is_forgotten_but_not_what_goes_on(connection: sqlite3.Connection) -> None:
+    write(connection, transfer_at(1, NOON, outcome=Outcome.FAILED))  # 2, 3
+    write(connection, transfer_at(2, NOON))  # 4: in flight
+    write(connection, transfer_at(3, NOON + 95, outcome=Outcome.FAILED))  # 6, 7: ends at 105
+    write(connection, [Entry(NOON + 10, "sim", news(8).record)])
+    write(connection, [Entry(NOON + 200, "sim", news(9).record)])
+    pruned = history.prune(connection, before=NOON + 100)
+    assert (pruned.steps, pruned.transfers, pruned.is_all) == (3, 1, True)
+    kept = [step.number for step in history.all_steps(connection, Wanted())]
+    assert kept == [4, 6, 7, 9]  # a transfer is forgotten as a whole
+    assert [t.id for t in history.find_transfers(connection)] == ["t-3", "t-2"]
+
+
+def test_the_last_number_is_never_forgotten(connection: sqlite3.Connection) -> None:
+    write(connection, [news(n) for n in range(1, 4)])
+    assert history.prune(connection, before=NOON + 10_000).steps == 2
+    assert history.last_number(connection) == 3
+    assert history.first_number(connection) == 3
+
+
+def test_much_is_forgotten_in_pieces(connection: sqlite3.Connection) -> None:
+    write(connection, [news(n) for n in range(1, 102)])
+    pieces = []
+    while True:
+        pruned = history.prune(connection, before=NOON + 10_000, most=40)
+        pieces.append(pruned.steps)
+        if pruned.is_all:
+            break
+    assert pieces == [40, 40, 20]
+
+
+def test_who_can_not_forget_has_forgotten_nothing(connection: sqlite3.Connection) -> None:
+    write(connection, [news(n) for n in range(1, 4)])
+    connection.execute("ALTER TABLE answers RENAME TO elsewhere")
+    with pytest.raises(sqlite3.OperationalError):
+        history.prune(connection, before=NOON + 10_000)
+    assert not connection.in_transaction
+    assert history.first_number(connection) == 1
+
+
+def test_a_step_fits_what_programs_read(connection: sqlite3.Connection) -> None:
+    write(connection, entries_of(played("busy")[0].records))
+    for step in history.all_steps(connection, Wanted()):
+        assert msgspec.json.decode(step.body)["number"] == step.number
+        assert step.kind in KINDS
