@@ -6,7 +6,7 @@ VENV   ?= .venv
 JOBS   ?= 2
 
 # What the doors run. Each may be given on the command line: make run RUN='simulate --help'
-RUN   ?= simulate hookflash/specs/scenarios/complete.toml --story
+RUN   ?= serve
 PROOF ?= prove
 SOAK  ?= soak
 EXAMPLES ?= 20000
@@ -24,7 +24,7 @@ NEEDS := pyproject.toml constraints.txt
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-run: $(VENV)/.installed ## the main job: simulated calls, transferred
+run: $(VENV)/.installed ## the service, with a simulated switch and a call to play with
 	$(BIN)/hookflash $(RUN)
 
 test: lint types imports unit ## every check there is (CI runs this and nothing else)

@@ -2,7 +2,8 @@
 """Write docs/reference and docs/pictures from the code: `make docs`.
 
 Nothing in those folders is written by hand. A page is made of what the code says of itself: the
-transfer tables, the JSON schemas of what people write, docstrings, the help of the command line.
+transfer tables, the JSON schemas of what people write, the shapes that programs exchange, docstrings, the
+help of the command line.
 The same code gives the same pages, to the letter, whatever the terminal, the clock or the order
 of a hash; `tests/test_reference.py` makes them anew and fails where one is stale.
 """
@@ -11,12 +12,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast, get_args
 
 import attrs
+import msgspec
+from msgspec import inspect as shapes
 
 import hookflash
 from hookflash import cli, errors
@@ -24,8 +29,23 @@ from hookflash.events import Kind
 from hookflash.fsm import patterns
 from hookflash.fsm.render import render
 from hookflash.fsm.transfer import Policy, State
+from hookflash.journal.history import KINDS
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
+from hookflash.server.config import (
+    AccountKeys,
+    FreeSwitchKeys,
+    JournalKeys,
+    Limits,
+    Listen,
+    Simulator,
+)
+from hookflash.server.http.app import build_app
+from hookflash.server.metrics import Metrics
+from hookflash.server.websocket import messages
+from hookflash.server.websocket.asyncapi import ANSWERS, asyncapi_document
+from hookflash.server.websocket.session import Doors
+from hookflash.server.wire import Channel, Happening, Moment, PartyView, Taken, TransferView
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.document import load_schema
 from hookflash.story import sequence, sequence_svg
@@ -44,6 +64,12 @@ def files() -> dict[str, str]:
         "reference/metaflows.md": metaflows_page(),
         "reference/policy.md": policy_page(),
         "reference/events-and-commands.md": vocabulary_page(),
+        "reference/configuration.md": configuration_page(),
+        "reference/http.md": http_page(),
+        "reference/openapi.json": as_json(openapi_document()),
+        "reference/websocket.md": websocket_page(),
+        "reference/websocket.asyncapi.json": as_json(asyncapi_document()),
+        "reference/metrics.md": metrics_page(),
         "reference/errors.md": errors_page(),
         "reference/library.md": library_page(),
         "reference/cli.md": cli_page(),
@@ -452,8 +478,9 @@ def policy_page() -> str:
     return page(
         "Policy",
         "What an operator may choose, for each account: `open_engine(backend, "
-        "account=Account(policy=Policy(ring_timeout_s=30)))`, or the table `[policy]` of a "
-        "scenario. All times are in seconds, and none is inherited from another leg or call.",
+        "account=Account(policy=Policy(ring_timeout_s=30)))`, the table `[defaults.policy]` or "
+        "`[accounts.NAME.policy]` of [a service's config](configuration.md), or the table `[policy]` "
+        "of a scenario. All times are in seconds, and none is inherited from another leg or call.",
         grid(("choice", "unit or type", "default", "meaning"), map(row, fields)),
         "## What the choices mean",
         "\n".join(values("fsm/transfer.py", ("Choice", "PartialSound"))),
@@ -497,6 +524,329 @@ def errors_page() -> str:
     )
 
 
+# ------------------------------------------------------------------ the service
+
+
+def configuration_page() -> str:
+    """The keys of hookflash.toml."""
+    return page(
+        "hookflash.toml",
+        "The config of `hookflash serve`. An empty file is one; every key may be left out. "
+        "`hookflash check-config FILE` checks it: a key that is not known, or a value that is not "
+        "allowed, is refused with its place and what would be right. `examples/hookflash.toml` has "
+        "comments, and [run the service](../how-to/run-the-service.md) shows how it is used.",
+        "SIGHUP has it read again: `[defaults]` and `[accounts]` hold for calls that begin then. "
+        "The rest can't change while the service is up.",
+        *told("listen", Listen),
+        *told("journal", JournalKeys),
+        *told("limits", Limits),
+        *told("defaults, accounts.NAME", AccountKeys),
+        "`policy` is a table of [choices](policy.md), `metaflows` a table of [feature "
+        "codes](metaflows.md). An account's name is what the switch says of its legs; legs of "
+        "which it says nothing are `default`'s.",
+        "### rules",
+        rules(),
+        "## switches.NAME",
+        "A table for each switch, of one of two kinds. The name stands in URLs, logs and metrics.",
+        *told("freeswitch", FreeSwitchKeys, level=3, before='`kind = "freeswitch"`: '),
+        "[Put it on a FreeSWITCH](../how-to/freeswitch.md) says what it needs.",
+        *told("simulator", Simulator, level=3, before='`kind = "simulator"`: '),
+    )
+
+
+def rules() -> str:
+    """What an account allows, as it is written in TOML."""
+    words = {"int | None": "whole number", "tuple[str, ...]": "list of text"}
+    rights = fields_of(class_of("engine/rules.py", "Rights"))
+    defaults = {"()": "`[]`", "Rights.USERS": '`"users"`'}
+
+    def row(field: Field) -> tuple[str, ...]:
+        text = field.text.replace("`None`", "Left out")
+        default = defaults.get(field.default, "")
+        return (f"`{field.name}`", words.get(field.type, "one of these"), default, text)
+
+    table = grid(
+        ("key", "value", "default", "meaning"),
+        map(row, fields_of(class_of("engine/rules.py", "Rules"))),
+    )
+    listed = (f'- `"{ast.literal_eval(one.default)}"`: {one.text}' for one in rights)
+    return paragraphs(table, "`may_transfer` is one of", "\n".join(listed))
+
+
+def told(
+    title: str, kind: type[msgspec.Struct], *, level: int = 2, before: str = ""
+) -> Iterator[str]:
+    """A shape that people or programs write, or read: a heading, and its keys."""
+    yield f"{'#' * level} {title}"
+    yield before + (inspect.getdoc(kind) or "")
+    yield struct_keys(kind)
+
+
+def struct_keys(kind: type[msgspec.Struct]) -> str:
+    """The keys of a shape: types from what checks them, meanings from the lines below them."""
+    path = str(Path(inspect.getfile(kind)).relative_to(PACKAGE))
+    texts = {field.name: field.text for field in fields_of(class_of(path, kind.__name__))}
+    found = cast("shapes.StructType", shapes.type_info(kind))
+
+    def row(field: shapes.Field) -> tuple[str, ...]:
+        allowed, meant = type_in_words(field.type)
+        name = f"`{field.encode_name}`"
+        return (name, allowed, default_of(field), sentence(texts.get(field.name) or meant or "-"))
+
+    return grid(("key", "value", "default", "meaning"), map(row, found.fields))
+
+
+def default_of(field: shapes.Field) -> str:
+    """What holds where a key is left out."""
+    if field.required:
+        return "*must be there*"
+    value = field.default
+    if value is msgspec.NODEFAULT or value is None or isinstance(value, msgspec.Struct):
+        return ""
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+_WORDS: Mapping[str, str] = {
+    "StrType": "text",
+    "IntType": "whole number",
+    "FloatType": "number",
+    "BoolType": "true or false",
+    "AnyType": "anything",
+    "NoneType": "null",
+    "RawType": "anything",
+}
+
+
+def type_in_words(kind: shapes.Type) -> tuple[str, str]:  # noqa: PLR0911 - a case each
+    """What a type lets pass, and what it means where its name says so."""
+    match kind:
+        case shapes.Metadata():
+            words, meant = type_in_words(kind.type)
+            extra = cast("Mapping[str, str]", kind.extra_json_schema or {})
+            return words, extra.get("description", meant)
+        case shapes.EnumType():
+            return ", ".join(f"`{one.value}`" for one in kind.cls), ""
+        case shapes.LiteralType():
+            return ", ".join(f"`{one}`" for one in kind.values), ""
+        case shapes.UnionType():
+            told = [type_in_words(one) for one in kind.types]
+            meant = next((text for _, text in told if text), "")
+            return " or ".join(dict.fromkeys(words for words, _ in told)), meant
+        case shapes.VarTupleType() | shapes.ListType():
+            return f"list of {type_in_words(kind.item_type)[0]}", ""
+        case shapes.TupleType():
+            return f"[{', '.join(type_in_words(one)[0] for one in kind.item_types)}]", ""
+        case shapes.DictType():
+            return f"table of {type_in_words(kind.value_type)[0]}", ""
+        case shapes.StructType():
+            return struct_in_words(kind), ""
+        case _:
+            return _WORDS[type(kind).__name__] + bounds(kind), ""
+
+
+def struct_in_words(kind: shapes.StructType) -> str:
+    """A shape within another."""
+    name = kind.cls.__name__
+    return "table" if name.endswith("Keys") else f"[{name}](#{name.lower()})"
+
+
+_MORE_THAN_ENOUGH = 100_000_000
+"""A limit from here on is there for machines, and no reader asks for it."""
+
+
+_LONG_TEXT = 500
+"""How long a text of a config may be: a limit of the same sort."""
+
+
+def bounds(kind: shapes.Type) -> str:
+    """Between which numbers, or how long."""
+    low, above = getattr(kind, "ge", None), getattr(kind, "gt", None)
+    high, longest = getattr(kind, "le", None), getattr(kind, "max_length", None)
+    if longest is not None and longest < _LONG_TEXT:
+        return f" of at most {longest} characters"
+    from_on = f", {low} or more" if low is not None else ""
+    from_on = f", more than {above}" if above is not None else from_on
+    if high is None or high >= _MORE_THAN_ENOUGH:
+        return from_on
+    return f", {low} to {high}" if low is not None else f"{from_on}, at most {high}"
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """A document as a file."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def openapi_document() -> dict[str, Any]:
+    """What a running service has at /openapi.json."""
+    # an application that nobody asks anything needs no more than this
+    doors = cast("Doors", SimpleNamespace(limits=Limits()))
+    return cast("dict[str, Any]", build_app(doors, Metrics()).state.document)
+
+
+def http_page() -> str:
+    """The HTTP API."""
+    document = openapi_document()
+    by_tag: dict[str, list[str]] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "responses" in operation:
+                tag = operation["tags"][0]
+                by_tag.setdefault(tag, []).append(http_operation(method, path, operation))
+    schemas = document["components"]["schemas"]
+    return page(
+        "The HTTP API",
+        document["info"]["description"],
+        "[Transfer by HTTP](../how-to/transfer-by-http.md) shows it at work. "
+        "[openapi.json](openapi.json) is the same for programs; a running service has it at "
+        "`/openapi.json`, and as a page at `/`. A field that is not known is refused, so that "
+        "nothing that anybody wrote is dropped without a word.",
+        *(part for tag, told_of in by_tag.items() for part in (f"## {tag.capitalize()}", *told_of)),
+        "## Shapes",
+        *(
+            f"### {name}\n\n{schema_of(schema)}"
+            for name, schema in sorted(schemas.items())
+            if "." not in name and name != "Metaflows"
+        ),
+    )
+
+
+def http_operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    """One thing that can be asked."""
+    parameters = [
+        (f"`{one['name']}`", one["in"], one.get("description", ""))
+        for one in operation.get("parameters", ())
+        if one["name"] not in {"account_id", "call_id", "transfer_id"}
+    ]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    answers = [
+        (status, one.get("description", "")) for status, one in operation["responses"].items()
+    ]
+    return paragraphs(
+        f"### {method.upper()} {path}",
+        f"{operation.get('summary', '')}. {operation.get('description', '')}",
+        *([grid(("parameter", "in", "meaning"), parameters)] if parameters else ()),
+        *([f"The body is {schema_in_words(body['schema'])}."] if body else ()),
+        grid(("status", "meaning"), answers),
+    )
+
+
+def schema_of(schema: Mapping[str, Any]) -> str:
+    """A shape of the OpenAPI document."""
+    text = str(schema.get("description", "")).replace("\n", " ")
+    needed = schema.get("required", ())
+    rows = [
+        (
+            f"`{name}`",
+            schema_in_words(one),
+            "yes" if name in needed else "",
+            str(one.get("description", "")),
+        )
+        for name, one in schema.get("properties", {}).items()
+    ]
+    return paragraphs(text, grid(("field", "value", "always", "meaning"), rows))
+
+
+def schema_in_words(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a case each
+    """What a schema lets pass, in a few words."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return "[feature codes](metaflows.md)" if name == "Metaflows" else named_shape(name)
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return " or ".join(dict.fromkeys(map(schema_in_words, choices)))
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    match schema.get("type"):
+        case "array":
+            return f"list of {schema_in_words(schema.get('items', {}))}"
+        case list():
+            several = cast("list[str]", schema["type"])
+            return " or ".join(schema_in_words({**schema, "type": one}) for one in several)
+        case kind:
+            told_of = {"string": "text", "integer": "whole number", "object": "table"}
+            return told_of.get(str(kind), str(kind or "anything"))
+
+
+def named_shape(name: str) -> str:
+    """A shape that stands elsewhere on its page."""
+    return f"`{name}`" if "." in name else f"[{name}](#{name.lower()})"
+
+
+def websocket_page() -> str:
+    """The WebSocket protocol."""
+    description = str(asyncapi_document()["info"]["description"])
+    asked = cast("tuple[type[messages.Ask], ...]", get_args(messages.Asked))
+    ours = (messages.Hello, messages.Reply, messages.Fault, messages.Events)
+    kinds = ", ".join(f"`{kind}`" for kind in KINDS)
+    return page(
+        "The WebSocket protocol",
+        "[Transfer by WebSocket](../how-to/transfer-by-websocket.md) shows it at work, and has a "
+        "client. [websocket.asyncapi.json](websocket.asyncapi.json) is the same for programs.",
+        description.rstrip("\n"),
+        "## What a program says",
+        *(part for kind in asked for part in websocket_message(kind)),
+        "## What the service says",
+        *(part for kind in ours for part in told(kind.__name__, kind, level=3)),
+        f"Kinds of events are {kinds}.",
+        "## What it tells",
+        *(
+            part
+            for kind in (Happening, Taken, Channel, TransferView, PartyView, Moment)
+            for part in told(kind.__name__, kind, level=3)
+        ),
+    )
+
+
+def websocket_message(kind: type[messages.Ask]) -> Iterator[str]:
+    """One thing that a program may ask."""
+    do = str(kind.__struct_config__.tag)
+    yield from told(do, kind, level=3)
+    yield f"The reply: {ANSWERS[do]}"
+
+
+def metrics_page() -> str:
+    """What is counted."""
+    found = sorted(metrics())
+    return page(
+        "Metrics",
+        "What a service has at `/metrics`, for Prometheus. [Run the "
+        "service](../how-to/run-the-service.md#alarms) says on which to put an alarm. A histogram "
+        "has `_bucket`, `_sum` and `_count` behind its name.",
+        grid(("metric", "kind", "labels", "meaning"), found),
+    )
+
+
+_COUNTED: Mapping[str, str] = {
+    "Counter": "counter",
+    "CounterMetricFamily": "counter",
+    "GaugeMetricFamily": "gauge",
+    "Histogram": "histogram",
+}
+
+
+def metrics() -> Iterator[tuple[str, ...]]:
+    """Every metric, as it is made in the code."""
+    for node in ast.walk(module_of("server/metrics.py")):
+        match node:
+            case ast.Call(
+                func=ast.Name(id=made), args=[ast.Constant(name), ast.Constant(text), *rest]
+            ) if made in _COUNTED:
+                given = [one.value for one in node.keywords if one.arg == "labels"]
+                labels = [*rest, *given][:1] if made.startswith(("Counter", "Hist")) else given
+                names = [
+                    f"`{ast.literal_eval(one)}`"
+                    for group in labels
+                    if isinstance(group, ast.Tuple | ast.List)
+                    for one in group.elts
+                ]
+                total = "_total" if _COUNTED[made] == "counter" else ""
+                yield (f"`{name}{total}`", _COUNTED[made], ", ".join(names), str(text))
+            case _:
+                pass
+
+
 # ------------------------------------------------------------------ the library
 
 
@@ -517,7 +867,9 @@ def library_page() -> str:
     return page(
         "The library",
         "All of these are imported from `hookflash` itself. [Embed it](../how-to/embed.md) shows "
-        "them at work. On pages of their own are `Policy` and its [choices](policy.md), the "
+        "them at work; of `connect` and `Client`, [transfer by "
+        "WebSocket](../how-to/transfer-by-websocket.md). "
+        "On pages of their own are `Policy` and its [choices](policy.md), the "
         "[errors](errors.md), and the [events and commands](events-and-commands.md). "
         "`hookflash.testing` holds [`check_backend`](../how-to/write-a-backend.md).",
         "\n".join(parts),
@@ -549,7 +901,9 @@ def member(path: str, name: str) -> Iterator[str]:
 def _is_for_all(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a method is there for everybody, and not for another part of hookflash."""
     text = ast.get_docstring(node) or ""
-    return not node.name.startswith("_") and not re.search(r"For (the engine|`open_)", text)
+    return not node.name.startswith("_") and not re.search(
+        r"For (the engine|`open_|`connect`|`Happenings`)", text
+    )
 
 
 def function(

@@ -71,7 +71,9 @@ def log_to_stderr(log_format: LogFormat) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             renderer,
-        ]
+        ],
+        # libraries (stamina) get their loggers from here: theirs need a name, too
+        logger_factory=structlog.stdlib.LoggerFactory(),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("hookflash").setLevel(logging.INFO)
@@ -94,12 +96,8 @@ async def _serve(config: Config, file: Path | None, beside: Path) -> None:
             if file is None:
                 await _show_the_demo(service, addresses)
             await _obey(signals, service, file)
-            left = await service.drain()
-            _say(
-                "stopped; nobody was in a transfer"
-                if left == 0
-                else f"stopped; {left} transfers are left to the switches' own safety net"
-            )
+            nursery.start_soon(_hurry, signals, service)
+            _say(_left_behind(await service.drain()))
             nursery.cancel_scope.cancel()
 
 
@@ -126,6 +124,20 @@ async def _obey(signals: AsyncIterator[int], service: Service, file: Path | None
             _say(f"the config before goes on to hold: {error}")
         else:
             _say("the config was read again, and holds for calls that begin from now on")
+
+
+async def _hurry(signals: AsyncIterator[int], service: Service) -> None:
+    """Wait no longer for those in a transfer, once somebody says a second time to stop."""
+    async for number in signals:
+        if number != signal.SIGHUP:
+            service.hurry()
+
+
+def _left_behind(left: int) -> str:
+    if left == 0:
+        return "stopped; nobody is in a transfer"
+    transfers = "1 transfer is" if left == 1 else f"{left} transfers are"
+    return f"stopped; {transfers} left to the switches' own safety net"
 
 
 async def _show_the_demo(service: Service, addresses: Addresses) -> None:

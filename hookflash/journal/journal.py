@@ -292,12 +292,14 @@ async def open_journal(
         JournalError: it can't be opened or written.
     """
     journal = Journal(settings, now=now, run=run)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(journal.run)
-        nursery.start_soon(journal.prune)
-        try:
-            yield journal
-        finally:
-            nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await journal.finish()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.run)
+            nursery.start_soon(journal.prune)
+            try:
+                yield journal
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:  # once its tasks have ended: a write that is under way must not meet another
+        with trio.CancelScope(shield=True):
+            await journal.finish()

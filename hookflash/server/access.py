@@ -1,16 +1,15 @@
 """Who asks: keys, tokens, and patience with those who have neither.
 
 A wrong key costs whoever sent it time, twice as much with each, and after a number of them within a
-minute their address is not heard for a while. All of them are counted.
+minute their address gets no more tokens for a while. All of them are counted. A token that counts
+goes on counting, whatever others send from the same address: many programs may share one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import attrs
 import trio
@@ -28,11 +27,10 @@ REMEMBERED_S: Final = 5.0
 process counts that much longer."""
 
 MOST_REMEMBERED: Final = 10_000
-SLOWEST_S: Final = 4.0
 FIRST_DELAY_S: Final = 0.125
+MOST_DOUBLINGS: Final = 5
+"""The slowest answer takes four seconds."""
 MINUTE_S: Final = 60.0
-
-Found = TypeVar("Found")
 
 
 @attrs.frozen
@@ -52,6 +50,8 @@ class Access:
         self._requests = Allowance(limits.requests_per_second, within_s=1.0)
         self._known: dict[bytes, _Known] = {}
         self._checking = trio.Lock()
+        """One key after the other, so that each wrong one counts before the next is looked at:
+        whoever sends a thousand at once is heard no more often than one who waits."""
         self.wrong_keys = 0
         """How many wrong keys and tokens have been shown."""
         self.rejected = 0
@@ -71,7 +71,11 @@ class Access:
             Unauthorized: it is no key, or was revoked.
             RequestRefused: too many wrong keys came from there.
         """
-        key = await self._checked(partial(registry.check_key, text=api_key), address)
+        async with self._checking:
+            self._check_patience(address)
+            key = await self._journal.read(partial(registry.check_key, text=api_key))
+            if key is None:
+                self._count_wrong(address)
         if key is None:
             raise await self._wrong_one(address, "this is no key, or one that was revoked")
         make = partial(
@@ -87,7 +91,7 @@ class Access:
 
         Raises:
             Unauthorized: it is none, or has expired.
-            RequestRefused: too many wrong ones came from there, or the key asks too often.
+            RequestRefused: it is none, and too many came from there; or the key asks too often.
         """
         digest = hashlib.sha256(token.encode()).digest()
         now, now_s = self._journal.now(), trio.current_time()
@@ -118,8 +122,10 @@ class Access:
     async def _look_up(self, digest: bytes, token: str, address: str) -> _Known:
         self._known.pop(digest, None)
         now = self._journal.now()
-        found = await self._checked(partial(registry.check_token, text=token, now=now), address)
+        found = await self._journal.read(partial(registry.check_token, text=token, now=now))
         if found is None:
+            self._check_patience(address)
+            self._count_wrong(address)
             raise await self._wrong_one(address, "this is no token, or one that has expired")
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
@@ -128,27 +134,16 @@ class Access:
         self._known[digest] = known
         return known
 
-    async def _checked(
-        self, look: Callable[[sqlite3.Connection], Found | None], address: str
-    ) -> Found | None:
-        """Look a key or a token up; one after the other, so that each wrong one counts at once.
-
-        Whoever sends a thousand at the same time is heard no more often than one who waits.
-        """
-        async with self._checking:
-            self._check_patience(address)
-            found = await self._journal.read(look)
-            if found is None:
-                self.wrong_keys += 1
-                self._wrong.use(address, trio.current_time())
-        return found
-
     def _check_patience(self, address: str) -> None:
         if self._wrong.is_used_up(address, trio.current_time()):
             self.rejected += 1
             raise RequestRefused("too many wrong keys: wait a minute", Refusal.TOO_MANY)
 
+    def _count_wrong(self, address: str) -> None:
+        self.wrong_keys += 1
+        self._wrong.use(address, trio.current_time())
+
     async def _wrong_one(self, address: str, why: str) -> Unauthorized:
         wrong = self._wrong.used(address, trio.current_time())
-        await trio.sleep(min(SLOWEST_S, FIRST_DELAY_S * 2**wrong))
+        await trio.sleep(FIRST_DELAY_S * 2 ** min(wrong, MOST_DOUBLINGS))
         return Unauthorized(why)

@@ -88,7 +88,9 @@ class FreeSwitchKeys(
     """A FreeSWITCH, by its event socket."""
 
     host: Text = "127.0.0.1"
+    """Where its event socket listens."""
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8021
+    """At which port."""
     password: Text = ""
     """The event socket's. The stock one is taken on this machine only."""
     password_file: Text = ""
@@ -162,7 +164,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_lifetime_s: Seconds = 3600.0
     """How long a token counts."""
     wrong_keys_per_minute: Count = 10
-    """After so many wrong keys or tokens from one address within a minute, it is not heard."""
+    """After so many wrong keys or tokens from one address within a minute, it gets no token. Those
+    that it has go on counting."""
     request_bytes: Count = 65_536
     """The longest body of a request."""
     requests_per_second: Count = 200

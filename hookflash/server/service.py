@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -99,6 +99,7 @@ class Service:
         self.app = app
         self.listener = listener
         self.watches = watches
+        self._patience = trio.CancelScope()
 
     @property
     def journal(self) -> Journal:
@@ -129,12 +130,17 @@ class Service:
         """
         self.app.state.stopping = True
         self.exchange.close_to_new_transfers(STOPPING)
-        with trio.move_on_after(self.config.limits.drain_s):
+        self._patience.deadline = trio.current_time() + self.config.limits.drain_s
+        with self._patience:
             while any(True for _ in self.exchange.transfers()):  # noqa: ASYNC110 - nothing tells when the last one has ended
                 await trio.sleep(0.05)
         left = sum(1 for _ in self.exchange.transfers())
         await self.listener.say_goodbye()
         return left
+
+    def hurry(self) -> None:
+        """Wait no longer for the transfers in flight: whoever said to stop has said it again."""
+        self._patience.cancel()
 
 
 @asynccontextmanager
@@ -173,6 +179,7 @@ async def open_service(
         journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
         stored = await journal.read(registry.stored_metaflows)
         unfinished = await journal.read(history.unfinished)
+        _miss(unfinished, config.switches if backends is None else backends)
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
         if backends is None:
@@ -223,6 +230,17 @@ async def open_service(
             listener=Listener(doors, config.listen.origins),
             watches=watches,
         )
+
+
+def _miss(unfinished: Mapping[str, Mapping[str, object]], switches: Container[str]) -> None:
+    """Say which transfers can't be looked for, because their switch is no longer in the config."""
+    for name, transfers in unfinished.items():
+        if name not in switches:
+            log.warning(
+                "transfers in flight are on a switch that the config does not name",
+                switch=name,
+                transfers=sorted(transfers),
+            )
 
 
 def _tell_watch(watches: Mapping[str, PromiseWatch], entry: Entry) -> None:

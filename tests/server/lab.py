@@ -50,6 +50,7 @@ class Program:
     """A program that asks by HTTP, with a token or without one."""
 
     client: httpx.AsyncClient
+    service: Service
     account: str = "acme"
     """Under whose path it asks."""
     token: str | None = None
@@ -99,12 +100,15 @@ class Program:
 
     async def until(self, transfer: str, *states: str) -> dict[str, Any]:
         """Wait until a transfer is in one of these states (`idle`: it is over)."""
+        board = self.service.exchange.engines[SWITCH].switchboard
         with trio.fail_after(3600):
             while True:
-                seen = cast("dict[str, Any]", await self.look(f"transfers/{transfer}"))
-                if seen["state"] in states:
-                    return seen
-                await trio.sleep(0.05)
+                running = board.transfer(transfer)
+                if (running.state.value if running else "idle") in states:
+                    break
+                await trio.sleep(0.02)
+        await self.service.journal.settled(self.service.journal.written)
+        return cast("dict[str, Any]", await self.look(f"transfers/{transfer}"))
 
     async def ended(self, transfer: str) -> dict[str, Any]:
         """Wait until a transfer is over."""
@@ -197,7 +201,7 @@ async def open_lab(
             # an error within the application is answered, or else the test fails with it
             transport = httpx.ASGITransport(service.app, raise_app_exceptions=True)
             async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
-                nobody = Program(client)
+                nobody = Program(client, service)
                 lab = Lab(
                     service=service,
                     backend=backend if isinstance(backend, SimulatedBackend) else simulator,
@@ -213,7 +217,7 @@ async def open_lab(
                 }
                 yield attrs.evolve(
                     lab,
-                    acme=Program(client, "acme", tokens["acme"]),
-                    globex=Program(client, "globex", tokens["globex"]),
-                    admin=Program(client, "acme", tokens[None]),
+                    acme=Program(client, service, "acme", tokens["acme"]),
+                    globex=Program(client, service, "globex", tokens["globex"]),
+                    admin=Program(client, service, "acme", tokens[None]),
                 )

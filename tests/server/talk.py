@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import attrs
 import msgspec
+import pytest
 import trio
 from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
@@ -272,3 +273,42 @@ async def open_rig(
             while rig.listener.sessions:
                 await trio.sleep(0.1)
         assert hub.readers == 0
+
+
+class Net:
+    """What lies between a client and a service, and may be cut: over memory."""
+
+    def __init__(self, listener: Listener, nursery: trio.Nursery) -> None:
+        self.welcome: Callable[[trio.abc.Stream], Awaitable[None]] = listener.welcome
+        self.is_down = False
+        self.lines: list[trio.abc.Stream] = []
+        self._nursery = nursery
+
+    async def connect(
+        self, nursery: trio.Nursery, url: str, tls: object = None, **how: Any
+    ) -> WebSocketConnection:
+        """Stands in for the library's function of opening a line."""
+        await trio.lowlevel.checkpoint()
+        if self.is_down:
+            raise OSError("there is nobody")
+        ours, theirs = memory_stream_pair()
+        self.lines.append(ours)
+        self._nursery.start_soon(self.welcome, theirs)
+        return await wrap_client_stream(nursery, ours, "net", "/v2/events", **how)
+
+    async def cut(self) -> None:
+        """Cut the line, without a word."""
+        await trio.aclose_forcefully(self.lines[-1])
+
+
+@asynccontextmanager
+async def open_net(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Net]:
+    """Let clients reach a service over memory."""
+    async with trio.open_nursery() as nursery:
+        net = Net(listener, nursery)
+        with monkeypatch.context() as patch:
+            patch.setattr("hookflash.client.connect_websocket_url", net.connect)
+            yield net
+        while listener.sessions:
+            await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()

@@ -1,56 +1,869 @@
-import trio
-from lab import Lab
-async def test_x(autojump_clock, lab: Lab) -> None:
-    alice, bob = await lab.call()
-    J={"Content-Type":"application/json"}
-    async def p(*a, **k):
-        r = await lab.acme.ask(*a, **k); print("\n",a, k, r.status_code, r.text, dict(r.headers).get("allow"))
-    await p("GET","/nowhere")
-    await p("PUT","channels")
-    await p("HEAD","channels")
-    c=f"channels/{alice}"
-    await p("POST",c,content=b"{",headers=J)
-    await p("POST",c,content=b"",headers=J)
-    await p("POST",c,content=b"[]",headers=J)
-    await p("POST",c,content=b"\xff",headers=J)
-    r=await lab.acme.ask("POST",c,content=b"["*5000,headers=J); print(r.status_code, r.text)
-    await p("POST",c,content=b"{}",headers=J)
-    await p("POST",c,{"action":"transfer"})
-    await p("POST",c,{"action":"transfer","target":5})
-    await p("POST",c,{"action":"fly"})
-    await p("POST",c,{"action":"hold","target":"5"})
-    await p("POST",c,{"action":"transfer","target":"2600","mooh":"x"})
-    await p("POST",c,{"action":"transfer","target":"2600\n"})
-    await p("POST",c,{"action":"transfer","target":"2600","timeout":0})
-    await p("POST",c,{"action":"transfer","target":"2600","timeout":"5"})
-    await p("POST",c,{"action":"transfer","target":"2600","moh":"a\nb"})
-    await p("POST",c,{"action":"transfer","target":"2600","moh":""})
-    await p("POST",c,{"action":"transfer","target":"2600","takeback_dtmf":"x"})
-    await p("GET","transfers",params={"outcome":"what"})
-    await p("GET","transfers",params={"page_size":"0"})
-    await p("GET","transfers",params={"page_size":"x"})
-    await p("GET","transfers",params={"begun_from":"x"})
-    await p("GET","transfers",params={"start_key":"x"})
-    await p("GET","transfers",params={"start_key":"nan~x"})
-    await p("GET","transfers",params={"nope":"x"})
-    await p("GET","transfers/"+"x"*65)
-    await p("POST",c,{"action":"transfer","target":"2601"},headers={"Idempotency-Key":"x"*129})
-    await p("POST",c,{"action":"transfer","target":"2601"},headers={"Idempotency-Key":""})
-    await p("POST",c,content=b'{"data":{"action":"transfer","target":"1001"}}',headers={"Content-Type":"application/x-www-form-urlencoded"})
+"""HTTP, asked as programs ask it: calls and transfers, and every way to be told no."""
 
-    await p("POST","metaflows",{"numbers":{"1":{"module":"x"}}})
-    await p("POST","metaflows",{"binding_digt":"*"})
-    await p("PATCH","metaflows",{"numbers":5})
-    await p("POST","metaflows?apply_to=x",{})
-    await p("PUT","/v2/api_auth",{"api_key":""})
-    await p("PUT","/v2/api_auth",{"api_key":"a","password":1})
-    await p("PUT","/v2/api_auth",{})
-    lab.acme.client
-    r=await lab.nobody.ask("POST",c,content=b"{"); print(r.status_code,r.text)
-    r=await lab.nobody.ask("GET","channels",headers={"Host":"a b"}); print(r.status_code,r.text)
-    r=await lab.nobody.ask("OPTIONS","channels"); print(r.status_code,r.text, r.headers)
-    alice, bob = await lab.call("1003","1004")
-    c=f"channels/{alice}"
-    await p("POST",c,{"action":"transfer","target":"2600","moh":"a\nb"})
-    await p("POST",c,{"action":"transfer","target":"2600","moh":""})
-    await p("GET","/v2/accounts/a%20b/channels")
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from lab import SWITCH, Lab, Program, open_lab, token_of
+from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock
+
+from hookflash.backends.base import LegSnapshot
+from hookflash.backends.simulator.backend import open_simulator
+from hookflash.commands import SwitchCommand
+from hookflash.events import CallEvent, LegCreated, SwitchFound, SwitchLost
+from hookflash.server.service import simulated_world
+from hookflash.specs.attended import ATTENDED
+
+JSON = {"Content-Type": "application/json"}
+
+
+def told(answered: httpx.Response, status: int) -> dict[str, Any]:
+    """See that an error comes in Kazoo's envelope, and nothing else; what its `data` holds."""
+    body = answered.json()
+    assert answered.status_code == status, body
+    assert set(body) == {"data", "error", "message", "request_id", "status"}
+    assert (body["error"], body["status"]) == (str(status), "error")
+    assert body["message"]
+    assert body["request_id"] == answered.headers["X-Request-ID"]
+    assert "Traceback" not in answered.text
+    return body["data"]
+
+
+# ------------------------------------------------------------------------ calls
+
+
+async def test_an_account_sees_its_own_calls(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, bob = await lab.call("1001", "1002")
+    theirs, _ = await lab.call("1003", "1004", account="globex")
+    seen = await lab.acme.look("channels")
+    assert {one["call_id"] for one in seen} == {alice, bob}
+    assert await lab.acme.look(f"channels/{alice}") == {
+        "call_id": alice,
+        "switch": SWITCH,
+        "account_id": "acme",
+        "direction": "inbound",
+        "number": "1001",
+        "answered": True,
+        "bridged": True,
+        "other_leg_call_id": bob,
+        "other_leg_number": "1002",
+        "transfer_id": None,
+        "transfers": 0,
+    }
+    assert theirs in {one["call_id"] for one in await lab.globex.look("channels")}
+
+
+async def test_an_administrator_acts_for_any_account(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    nobodys, _ = await lab.call("1005", "1006", account="")
+    transfer = await lab.admin.transfer(alice, "2600")
+    assert (await lab.acme.until(transfer, "consulting"))["account_id"] == "acme"
+    seen = await lab.admin.look("/v2/accounts/default/channels")
+    assert nobodys in {one["call_id"] for one in seen}
+
+
+async def test_a_transfer_is_taken_and_followed_to_its_end(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, bob = await lab.call()
+    answered = await lab.acme.act(alice, "transfer", target="2600")
+    assert answered.status_code == 202
+    taken = answered.json()["data"]
+    assert answered.headers["Location"] == taken["url"]
+    assert taken["url"] == f"/v2/accounts/acme/transfers/{taken['transfer_id']}"
+    assert (await lab.acme.look(taken["url"]))["state"] == "holding"
+    consulting = await lab.acme.until(taken["transfer_id"], "consulting")
+    assert consulting["outcome"] is None
+    assert (await lab.acme.look(f"channels/{bob}"))["transfer_id"] == taken["transfer_id"]
+    await trio.sleep(1)
+    assert lab.hears(alice) == "2600"
+    lab.hang_up(alice)
+    over = await lab.acme.ended(taken["transfer_id"])
+    assert (over["outcome"], over["cause"]) == ("transferred", None)
+    assert over["begun"] < over["ended"]
+    assert over["transferor"] == {"call_id": alice, "number": "1001"}
+    assert over["transferee"] == {"call_id": bob, "number": "1002"}
+    assert over["target_leg"]["number"] == over["target"] == "2600"
+    assert (await lab.acme.look(f"channels/{bob}"))["transfers"] == 1
+
+
+async def test_a_transfer_shows_its_timeline(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2602")
+    timeline = (await lab.acme.ended(transfer))["timeline"]
+    numbers = [step["number"] for step in timeline]
+    assert numbers == sorted(set(numbers))
+    assert timeline[0]["kind"] == "transfer.requested"
+    assert timeline[-1]["kind"] == "transfer.ended"
+    assert all(step["why"] for step in timeline)
+    states = [state for state, _ in _runs(step["state"] for step in timeline)]
+    assert states == ["holding", "dialing", "failed_reconnect", "idle"]
+
+
+def _runs(states: Any) -> list[tuple[str, int]]:
+    runs: list[tuple[str, int]] = []
+    for state in states:
+        runs = (
+            [*runs[:-1], (state, runs[-1][1] + 1)]
+            if runs and runs[-1][0] == state
+            else [
+                *runs,
+                (state, 1),
+            ]
+        )
+    return runs
+
+
+# -------------------------------------------------------------- every field counts
+
+
+@pytest.mark.parametrize("field", ["transfer_type", "transfer-type"])
+async def test_a_blind_transfer_lets_the_transferor_go_at_once(
+    autojump_clock: MockClock, lab: Lab, field: str
+) -> None:
+    alice, bob = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2600", **{field: "blind"})
+    over = await lab.acme.ended(transfer)
+    assert (over["transfer_type"], over["outcome"]) == ("blind", "transferred")
+    assert alice not in {one["call_id"] for one in await lab.acme.look("channels")}
+    assert (await lab.acme.look(f"channels/{bob}"))["other_leg_number"] == "2600"
+
+
+async def test_music_and_ringback_are_heard(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, bob = await lab.call()
+    await lab.acme.transfer(
+        alice, "2601", moh="local_stream://jazz", ringback="tone_stream://%(1000,4000,425)"
+    )
+    await trio.sleep(2)
+    assert lab.hears(bob) == "local_stream://jazz"
+    assert lab.hears(alice) == "tone_stream://%(1000,4000,425)"
+
+
+async def test_the_timeout_says_how_long_the_target_may_ring(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601", timeout=3.5)
+    began_s = trio.current_time()
+    over = await lab.acme.ended(transfer)
+    assert over["outcome"] == "reconnected"
+    assert over["cause"] == "NO_ANSWER"
+    assert 3.5 <= trio.current_time() - began_s < 5
+
+
+async def test_the_takeback_digits_are_those_that_were_asked_for(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, bob = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601", takeback_dtmf="*77")
+    await trio.sleep(1)
+    lab.press(alice, "*77")
+    assert (await lab.acme.ended(transfer))["outcome"] == "taken_back"
+    assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
+
+
+async def test_with_empty_takeback_digits_the_account_code_still_resumes(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601", takeback_dtmf="")
+    await trio.sleep(1)
+    lab.press(alice, "*77")
+    await trio.sleep(5)
+    assert (await lab.acme.look(f"transfers/{transfer}"))["outcome"] is None
+    lab.press(alice, "*1")
+    assert (await lab.acme.ended(transfer))["outcome"] == "taken_back"
+
+
+@pytest.mark.parametrize("action", ["takeback", "resume"])
+async def test_taking_back_by_the_call(autojump_clock: MockClock, lab: Lab, action: str) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601")
+    await trio.sleep(1)
+    answered = await lab.acme.act(alice, action)
+    assert answered.status_code == 202
+    assert answered.json()["data"]["transfer_id"] == transfer
+    assert (await lab.acme.ended(transfer))["outcome"] == "taken_back"
+
+
+async def test_completing_by_the_call(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2600")
+    await lab.acme.until(transfer, "consulting")
+    assert (await lab.acme.act(alice, "complete")).status_code == 202
+    assert (await lab.acme.ended(transfer))["outcome"] == "transferred"
+
+
+async def test_hold_and_resume(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, bob = await lab.call()
+    held = (await lab.acme.act(alice, "hold", moh="local_stream://rain")).json()["data"]
+    await trio.sleep(2)
+    assert lab.hears(bob) == "local_stream://rain"
+    seen = await lab.acme.look(held["url"])
+    assert (seen["transfer_type"], seen["state"], seen["target"]) == ("hold", "held", "")
+    assert (await lab.acme.act(alice, "resume")).status_code == 202
+    await lab.acme.ended(held["transfer_id"])
+    assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
+
+
+async def test_hanging_up(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    answered = await lab.acme.act(alice, "hangup")
+    assert answered.status_code == 202
+    assert "Location" not in answered.headers
+    taken = answered.json()["data"]
+    assert (taken["transfer_id"], taken["url"]) == (None, None)
+    await trio.sleep(1)
+    assert await lab.acme.look("channels") == []
+
+
+async def test_delete_takes_a_transfer_back(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2600")
+    await lab.acme.until(transfer, "consulting")
+    answered = await lab.acme.ask("DELETE", f"transfers/{transfer}")
+    assert answered.status_code == 202
+    assert (await lab.acme.ended(transfer))["outcome"] == "taken_back"
+    assert "is over" in (await lab.acme.ask("DELETE", f"transfers/{transfer}")).json()["message"]
+
+
+async def test_complete_hands_over(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, bob = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2600")
+    assert told(await lab.acme.ask("POST", f"transfers/{transfer}/complete"), 409) == {
+        "refusal": "not_now"
+    }
+    await lab.acme.until(transfer, "consulting")
+    answered = await lab.acme.ask("POST", f"transfers/{transfer}/complete")
+    assert answered.status_code == 202
+    assert (await lab.acme.ended(transfer))["outcome"] == "transferred"
+    assert (await lab.acme.look(f"channels/{bob}"))["other_leg_number"] == "2600"
+
+
+async def test_hundred_transfers_are_paged_without_gap_or_repeat(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    made: list[str] = []
+    for _ in range(11):
+        made.append(await lab.acme.transfer(alice, "2602"))
+        await lab.acme.ended(made[-1])
+    seen: list[str] = []
+    start: dict[str, str] = {}
+    while True:
+        params = {"page_size": "3", **start}
+        page = (await lab.acme.ask("GET", "transfers", params=params)).json()
+        assert page["page_size"] == len(page["data"]) <= 3
+        seen += [one["id"] for one in page["data"]]
+        if page["next_start_key"] is None:
+            break
+        start = {"start_key": page["next_start_key"]}
+        # what begins meanwhile comes before the first page, and shifts none of the others
+        await lab.acme.ended(await lab.acme.transfer(alice, "2602"))
+    assert seen == made[::-1]
+
+
+async def test_transfers_are_found_by_outcome_and_by_time(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    busy = await lab.acme.transfer(alice, "2602")
+    await lab.acme.ended(busy)
+    await trio.sleep(60)
+    running = await lab.acme.transfer(alice, "2601", timeout=600)
+    await trio.sleep(1)
+
+    async def found(**params: str) -> list[str]:
+        return [one["id"] for one in await lab.acme.look("transfers", **params)]
+
+    assert await found() == [running, busy]
+    assert await found(outcome="running") == [running]
+    assert await found(outcome="reconnected") == [busy]
+    assert await found(outcome="failed") == []
+    begun = (await lab.acme.look(f"transfers/{running}"))["begun"]
+    earlier = "2026-11-29T12:00:30Z"
+    assert begun > earlier
+    assert await found(begun_from=earlier) == [running]
+    assert await found(begun_before=earlier) == [busy]
+    assert await found(begun_before="2026-11-29T13:00:30+01:00") == [busy]
+    assert await found(begun_from="2026-11-29 12:00:30") == [running]
+    states = {one["id"]: one["state"] for one in await lab.acme.look("transfers")}
+    assert states == {running: "dialing", busy: "idle"}
+
+
+# ---------------------------------------------------------------- the same again
+
+
+async def test_a_repeat_under_a_key_does_nothing_and_is_answered_the_same(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    key = {"Idempotency-Key": "one"}
+    first = await lab.acme.act(alice, "transfer", target="2601", headers=key)
+    await trio.sleep(1)
+    again = await lab.acme.act(alice, "transfer", target="2601", headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["data"] == first.json()["data"]
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.json()["request_id"] != first.json()["request_id"]
+    assert len(await lab.acme.look("transfers")) == 1
+    lab.hang_up(alice)
+    await trio.sleep(120)
+    late = await lab.acme.act(alice, "transfer", target="2601", headers=key)
+    assert late.json()["data"] == first.json()["data"]
+
+
+async def test_ten_at_once_under_a_key_are_one(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    answers: list[httpx.Response] = []
+
+    async def ask() -> None:
+        key = {"Idempotency-Key": "one"}
+        answers.append(await lab.acme.act(alice, "transfer", target="2601", headers=key))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(ask)
+    assert {one.status_code for one in answers} == {202}
+    assert len({one.json()["data"]["transfer_id"] for one in answers}) == 1
+
+
+async def test_a_key_with_another_request_is_refused(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    key = {"Idempotency-Key": "one"}
+    await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    for fields in ({"target": "2600"}, {"target": "2602", "moh": "local_stream://jazz"}):
+        other = await lab.acme.act(alice, "transfer", headers=key, **fields)
+        assert "another request" in told(other, 422)["Idempotency-Key"]["message"]
+    theirs, _ = await lab.call("1003", "1004", account="globex")
+    answered = await lab.globex.act(theirs, "transfer", target="2602", headers=key)
+    assert answered.status_code == 202, "a key is a program's own"
+
+
+async def test_a_refusal_is_repeated_under_its_key(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    running = await lab.acme.transfer(alice, "2602")
+    key = {"Idempotency-Key": "one"}
+    first = await lab.acme.act(alice, "transfer", target="2600", headers=key)
+    await lab.acme.ended(running)
+    again = await lab.acme.act(alice, "transfer", target="2600", headers=key)
+    assert told(again, 409) == told(first, 409)
+    assert again.json()["message"] == first.json()["message"]
+    assert len(await lab.acme.look("transfers")) == 1
+
+
+async def test_too_many_means_ask_again_and_whoever_does_is_heard(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    accounts = {"acme": {"rules": {"transfers_at_once": 1}}}
+    async with open_lab(tmp_path, accounts=accounts) as lab:
+        alice, _ = await lab.call()
+        cecil, _ = await lab.call("1003", "1004")
+        first = await lab.acme.transfer(alice, "2602")
+        key = {"Idempotency-Key": "one"}
+        assert told(await lab.acme.act(cecil, "transfer", target="2602", headers=key), 429) == {
+            "refusal": "too_many"
+        }
+        await lab.acme.ended(first)
+        again = await lab.acme.act(cecil, "transfer", target="2602", headers=key)
+        assert again.status_code == 202
+
+
+async def test_taking_back_and_completing_take_a_key_too(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2600")
+    await lab.acme.until(transfer, "consulting")
+    key = {"Idempotency-Key": "one"}
+    path = f"transfers/{transfer}/complete"
+    first = await lab.acme.ask("POST", path, headers=key)
+    await lab.acme.ended(transfer)
+    assert (await lab.acme.ask("POST", path, headers=key)).json()["data"] == first.json()["data"]
+    told(await lab.acme.ask("DELETE", f"transfers/{transfer}", headers=key), 422)
+    told(await lab.acme.ask("DELETE", f"transfers/{transfer}"), 409)
+
+
+# ----------------------------------------------------------------------- 400, 405, 413
+
+WRONG_BODIES: list[tuple[bytes, str]] = [
+    (b"", "data"),
+    (b"{", "data"),
+    (b"\xff\xfe", "data"),
+    (b"[]", "data"),
+    (b"null", "data"),
+    (b"[" * 5_000, "data"),
+    (b"{}", "data"),
+    (b'{"data": []}', "data"),
+    (b'{"data": {}}', "action"),
+    (b'{"data": {"action": "fly"}}', "action"),
+    (b'{"data": {"action": "hangup"}, "verb": "PUT"}', "verb"),
+    (b'{"data": {"action": "transfer"}}', "target"),
+    (b'{"data": {"action": "transfer", "target": 2600}}', "target"),
+    (b'{"data": {"action": "transfer", "target": ""}}', "target"),
+    (b'{"data": {"action": "transfer", "target": "2600\\n"}}', "target"),
+    (b'{"data": {"action": "transfer", "target": "26 00"}}', "target"),
+    (b'{"data": {"action": "transfer", "target": "2600", "tmieout": 5}}', "tmieout"),
+    (b'{"data": {"action": "transfer", "target": "2600", "timeout": 0}}', "timeout"),
+    (b'{"data": {"action": "transfer", "target": "2600", "timeout": "5"}}', "timeout"),
+    (b'{"data": {"action": "transfer", "target": "2600", "timeout": true}}', "timeout"),
+    (b'{"data": {"action": "transfer", "target": "2600", "timeout": 1e9}}', "timeout"),
+    (b'{"data": {"action": "transfer", "target": "2600", "moh": "a b"}}', "moh"),
+    (b'{"data": {"action": "transfer", "target": "2600", "moh": ""}}', "moh"),
+    (b'{"data": {"action": "transfer", "target": "2600", "ringback": "x::y"}}', "ringback"),
+    (b'{"data": {"action": "transfer", "target": "2600", "takeback_dtmf": "x"}}', "takeback_dtmf"),
+    (b'{"data": {"action": "transfer", "target": "2600", "transfer_type": "x"}}', "transfer_type"),
+    (
+        b'{"data": {"action": "transfer", "target": "2600", "transfer_type": "blind",'
+        b' "transfer-type": "attended"}}',
+        "transfer_type",
+    ),
+    (b'{"data": {"action": "hangup", "target": "2600"}}', "target"),
+    (b'{"data": {"action": "complete", "timeout": 5}}', "timeout"),
+    (b'{"data": {"action": "hold", "ringback": "x"}}', "ringback"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), WRONG_BODIES, ids=lambda one: repr(one)[:60])
+async def test_a_body_that_cannot_be_used_is_told_by_its_field(
+    autojump_clock: MockClock, lab: Lab, body: bytes, field: str
+) -> None:
+    alice, bob = await lab.call()
+    answered = await lab.acme.ask("POST", f"channels/{alice}", content=body, headers=JSON)
+    fault = told(answered, 400)
+    assert list(fault) == [field]
+    assert fault[field]["message"]
+    assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"outcome": "won"}, "outcome"),
+        ({"page_size": "0"}, "page_size"),
+        ({"page_size": "201"}, "page_size"),
+        ({"page_size": "many"}, "page_size"),
+        ({"begun_from": "yesterday"}, "begun_from"),
+        ({"begun_before": "2026-13-01"}, "begun_before"),
+        ({"start_key": "somewhere"}, "start_key"),
+        ({"start_key": "9" * 201}, "start_key"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_used_is_told_by_its_name(
+    autojump_clock: MockClock, lab: Lab, params: dict[str, str], field: str
+) -> None:
+    assert list(told(await lab.acme.ask("GET", "transfers", params=params), 400)) == [field]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+async def test_an_idempotency_key_has_one_to_128_characters(
+    autojump_clock: MockClock, lab: Lab, key: str
+) -> None:
+    alice, _ = await lab.call()
+    headers = {"Idempotency-Key": key}
+    answered = await lab.acme.act(alice, "transfer", target="2600", headers=headers)
+    assert list(told(answered, 400)) == ["Idempotency-Key"]
+
+
+async def test_ids_that_are_too_long_or_no_names_are_told(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    assert list(told(await lab.acme.ask("GET", "transfers/" + "x" * 65), 400)) == ["transfer_id"]
+    assert list(told(await lab.acme.ask("GET", "channels/" + "x" * 65), 400)) == ["call_id"]
+    path = "/v2/accounts/a%20b/channels"
+    assert list(told(await lab.acme.ask("GET", path), 400)) == ["account_id"]
+
+
+async def test_a_body_is_json_whatever_its_label_says(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    answered = await lab.acme.ask(
+        "POST",
+        f"channels/{alice}",
+        content=b'{"data": {"action": "hangup"}}',
+        headers={"Content-Type": "application/x-www-form-urlencoded"},  # what curl -d says
+    )
+    assert answered.status_code == 202
+
+
+async def test_a_method_that_is_not_known_there(autojump_clock: MockClock, lab: Lab) -> None:
+    answered = await lab.acme.ask("PUT", "channels")
+    told(answered, 405)
+    assert "GET" in answered.headers["Allow"]
+
+
+async def test_a_body_that_is_too_long(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with open_lab(tmp_path, limits={"request_bytes": 2_000}) as lab:
+        alice, _ = await lab.call()
+        body = b'{"data": {"action": "hangup"}}' + b" " * 2_000
+        told(await lab.acme.ask("POST", f"channels/{alice}", content=body, headers=JSON), 413)
+
+        async def trickle() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 100):
+                yield body[start : start + 100]
+
+        path = f"channels/{alice}"
+        told(await lab.acme.ask("POST", path, content=trickle(), headers=JSON), 413)
+        assert len(await lab.acme.look("channels")) == 2
+
+
+# --------------------------------------------------------------- 401, 403, 404, 409, 422
+
+
+async def _everything(program: Program, call: str, transfer: str) -> list[httpx.Response]:
+    act = {"action": "hangup"}
+    return [
+        await program.ask("GET", "channels"),
+        await program.ask("GET", f"channels/{call}"),
+        await program.ask("POST", f"channels/{call}", act),
+        await program.ask("GET", "transfers"),
+        await program.ask("GET", f"transfers/{transfer}"),
+        await program.ask("DELETE", f"transfers/{transfer}"),
+        await program.ask("POST", f"transfers/{transfer}/complete"),
+        await program.ask("GET", "metaflows"),
+        await program.ask("POST", "metaflows", {"numbers": {}}),
+        await program.ask("PATCH", "metaflows", {"numbers": {}}),
+        await program.ask("DELETE", "metaflows"),
+    ]
+
+
+async def test_nobody_does_anything_without_a_token(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601")
+    for answered in await _everything(lab.nobody, alice, transfer):
+        told(answered, 401)
+        assert answered.headers["WWW-Authenticate"].startswith("Bearer")
+    assert len(await lab.acme.look("channels")) == 3
+    path = f"channels/{alice}"
+    answered = await lab.nobody.ask("POST", path, content=b"{", headers=JSON)
+    told(answered, 401)  # what nobody sends is not even read
+
+
+def _but_for_its_id(answered: httpx.Response) -> dict[str, Any]:
+    body = answered.json()
+    del body["request_id"]
+    return body
+
+
+async def test_of_another_account_nobody_learns_even_that_it_is_there(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601")
+    token = lab.globex.token
+    there = await _everything(Program(lab.client, "acme", token), alice, transfer)
+    not_there = await _everything(Program(lab.client, "none", token), "no-call", "no-transfer")
+    for one, other in zip(there, not_there, strict=True):
+        assert told(one, 403) == {"refusal": "not_entitled"}
+        assert _but_for_its_id(one) == _but_for_its_id(other)
+
+
+async def test_another_accounts_call_is_as_one_that_does_not_exist(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601")
+    over = await lab.acme.transfer((await lab.call("1003", "1004"))[0], "2602")
+    await lab.acme.ended(over)
+    for theirs, nobodys in ((alice, "no-call"),):
+        for action in ("hangup", "hold", "complete", "takeback"):
+            one = await lab.globex.act(theirs, action)
+            other = await lab.globex.act(nobodys, action)
+            assert told(one, 404) == {"refusal": "no_such_call"}
+            assert _but_for_its_id(one) == _but_for_its_id(other)
+        one = await lab.globex.ask("GET", f"channels/{theirs}")
+        assert _but_for_its_id(one) == _but_for_its_id(
+            await lab.globex.ask("GET", f"channels/{nobodys}")
+        )
+    for theirs in (transfer, over):
+        for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/complete")):
+            one = await lab.globex.ask(method, f"transfers/{theirs}{rest}")
+            other = await lab.globex.ask(method, f"transfers/nobodys{rest}")
+            told(one, 404)
+            assert _but_for_its_id(one) == _but_for_its_id(other)
+    assert await lab.globex.look("transfers") == []
+    assert (await lab.acme.look(f"transfers/{transfer}"))["outcome"] is None
+
+
+async def test_two_switches_with_one_call_id_tell_nothing_of_anothers_call(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    world = simulated_world(seed=2)
+    async with (
+        open_simulator(world=world) as second,
+        open_lab(tmp_path, more={"second": second}) as lab,
+    ):
+        lab.backend.world.switch.name_leg = iter(["same", "a", "c", "d"]).__next__
+        world.switch.name_leg = iter(["same", "b"]).__next__
+        await lab.call("1001", "1002")
+        await second.call("1003", "1004", account="acme")
+        await trio.sleep(1)
+        told(await lab.globex.act("same", "hangup"), 404)
+        assert "name the switch" in (await lab.acme.act("same", "hangup")).json()["message"]
+        numbers = {
+            switch: (await lab.acme.look("channels/same", switch=switch))["number"]
+            for switch in (SWITCH, "second")
+        }
+        assert numbers == {SWITCH: "1001", "second": "1003"}
+        told(await lab.acme.ask("GET", "channels/same", params={"switch": "third"}), 404)
+
+
+async def test_what_cannot_be_done_now(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, bob = await lab.call()
+    for action in ("takeback", "resume", "complete"):
+        assert told(await lab.acme.act(alice, action), 409) == {"refusal": "not_now"}
+    await lab.acme.transfer(alice, "2601")
+    for leg in (alice, bob):
+        refused = await lab.acme.act(leg, "transfer", target="2600")
+        assert told(refused, 409) == {"refusal": "not_now"}
+    lonely = lab.backend.world.call("1005", "2601", account="acme")[0]
+    lab.backend.nudge()
+    await trio.sleep(1)
+    refused = await lab.acme.act(lonely, "transfer", target="2600")
+    assert "not bridged" in refused.json()["message"]
+    told(refused, 409)
+
+
+async def test_a_target_that_is_not_allowed(autojump_clock: MockClock, tmp_path: Path) -> None:
+    rules = {"targets_allowed": ["26*", "1*"], "targets_denied": ["2603"]}
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        alice, bob = await lab.call()
+        for target in ("2603", "0900123456"):
+            refused = await lab.acme.act(alice, "transfer", target=target)
+            assert told(refused, 422) == {"refusal": "target_refused"}
+            assert target in refused.json()["message"]
+        told(await lab.acme.act(alice, "transfer", target="1002"), 422)  # Bob himself
+        assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
+        await lab.acme.transfer(alice, "2600")
+
+
+# ------------------------------------------------------------------------ 429, 503, 500
+
+
+async def test_who_asks_too_often_is_told_so_and_others_are_not(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path, limits={"requests_per_second": 5}) as lab:
+        for _ in range(5):
+            await lab.acme.look("channels")
+        told(await lab.acme.ask("GET", "channels"), 429)
+        await lab.globex.look("channels")
+        await trio.sleep(1)
+        await lab.acme.look("channels")
+
+
+class Loses:
+    """A way to a switch that is lost, and found again when somebody says so."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[CallEvent](100)
+        self.tell = self._send.send_nowait
+
+    def events(self) -> AsyncIterator[CallEvent]:
+        return self._receive
+
+    async def perform(self, command: SwitchCommand) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+
+async def test_a_switch_that_is_away(autojump_clock: MockClock, tmp_path: Path) -> None:
+    switch = Loses()
+    async with open_lab(tmp_path, more={"east": switch}) as lab:
+        switch.tell(SwitchFound())
+        created = LegCreated(leg="far", number="1001", direction="inbound", account="acme")
+        switch.tell(created)
+        await trio.sleep(1)
+        assert (await lab.nobody.ask("GET", "/readyz")).json() == {"status": "ok", "trouble": {}}
+        switch.tell(SwitchLost(reason="the line is cut"))
+        await trio.sleep(1)
+        refused = await lab.acme.act("far", "hangup")
+        told(refused, 503)
+        assert "the switch is away: the line is cut" in refused.json()["message"]
+        ready = await lab.nobody.ask("GET", "/readyz")
+        assert ready.status_code == 503
+        assert ready.json() == {"status": "trouble", "trouble": {"switch east": "the line is cut"}}
+        alice, _ = await lab.call()
+        await lab.acme.transfer(alice, "2600")  # the others work
+        switch.tell(SwitchFound())
+        await trio.sleep(1)
+        assert (await lab.nobody.ask("GET", "/readyz")).status_code == 200
+        assert (await lab.acme.act("far", "hangup")).status_code == 202
+
+
+async def test_a_service_that_is_about_to_stop(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    cecil, _ = await lab.call("1003", "1004")
+    transfer = await lab.acme.transfer(alice, "2600")
+    await lab.acme.until(transfer, "consulting")
+    left: list[int] = []
+
+    async def drain() -> None:
+        left.append(await lab.service.drain())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain)
+        await trio.sleep(0.1)
+        refused = await lab.acme.act(cecil, "transfer", target="2600")
+        assert told(refused, 503) == {"refusal": "closing"}
+        ready = await lab.nobody.ask("GET", "/readyz")
+        assert "about to stop" in ready.json()["trouble"]["service"]
+        assert (await lab.nobody.ask("GET", "/healthz")).status_code == 200
+        assert (await lab.acme.ask("POST", f"transfers/{transfer}/complete")).status_code == 202
+    assert left == [0]
+
+
+async def test_a_bug_of_ours_is_told_by_its_id_alone(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret of the house")
+
+    monkeypatch.setattr(lab.service.doors.desk, "channels", broken)
+    answered = await lab.acme.ask("GET", "channels", headers={"X-Request-ID": "mine"})
+    assert told(answered, 500) == {}
+    assert "secret" not in answered.text
+    assert "ZeroDivision" not in answered.text
+    assert "mine" in caplog.text
+    assert "secret of the house" in caplog.text
+
+
+# ------------------------------------------------------------------- names, health, document
+
+
+async def test_a_request_keeps_the_name_that_it_brings(autojump_clock: MockClock, lab: Lab) -> None:
+    for path in ("/healthz", "channels", "/nowhere"):
+        answered = await lab.acme.ask("GET", path, headers={"X-Request-ID": "desk-7:41"})
+        assert answered.headers["X-Request-ID"] == "desk-7:41"
+    names = {(await lab.acme.ask("GET", "/healthz")).headers["X-Request-ID"] for _ in range(3)}
+    assert len(names) == 3
+    for strange in ("a b", "x" * 65, "<script>"):
+        answered = await lab.acme.ask("GET", "channels", headers={"X-Request-ID": strange})
+        assert answered.headers["X-Request-ID"] != strange
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v2", "/v2/accounts/acme", "/_openapi", "/schema"])
+async def test_what_is_not_there_is_told_in_the_envelope(
+    autojump_clock: MockClock, lab: Lab, path: str
+) -> None:
+    told(await lab.nobody.ask("GET", path), 404)
+    told(await lab.acme.ask("GET", path), 404)
+
+
+async def _metrics(lab: Lab) -> dict[tuple[str, ...], float]:
+    text = (await lab.nobody.ask("GET", "/metrics")).text
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_count_what_has_happened(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    await lab.acme.ended(await lab.acme.transfer(alice, "2602"))
+    cecil, _ = await lab.call("1003", "1004")
+    await lab.acme.until(await lab.acme.transfer(cecil, "2600"), "consulting")
+    await lab.acme.act(cecil, "transfer", target="2600")
+    await lab.nobody.ask("GET", "/nowhere")
+    seen = await _metrics(lab)
+    assert seen["hookflash_transfers_begun_total", "attended", SWITCH] == 2
+    assert seen["hookflash_transfers_ended_total", "reconnected", SWITCH] == 1
+    assert seen["hookflash_transfers", "consulting", SWITCH] == 1
+    assert seen["hookflash_transfers", "dialing", SWITCH] == 0
+    assert seen["hookflash_requests_refused_total", "not_now", SWITCH] == 1
+    assert seen["hookflash_state_seconds_count", "dialing"] == 2
+    assert seen["hookflash_switch_up", SWITCH] == 1
+    assert seen["hookflash_legs", SWITCH] == 5
+    assert seen["hookflash_journal_ok",] == 1
+    assert seen["hookflash_http_request_seconds_count", "act_on_channel", "202"] == 2
+    assert seen["hookflash_http_request_seconds_count", "act_on_channel", "409"] == 1
+    assert seen["hookflash_http_request_seconds_count", "none", "404"] == 1
+    broken = {key: value for key, value in seen.items() if "promises_broken" in key[0]}
+    assert len(broken) >= 5
+    assert set(broken.values()) == {0}
+
+
+async def test_the_states_of_the_metrics_are_those_of_the_table(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    states = {key[1] for key in await _metrics(lab) if key[0] == "hookflash_transfers"}
+    assert {row.source.value for row in ATTENDED.rows} - {"idle"} <= states
+
+
+async def test_the_page_and_the_document_need_nobody_else(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    page = await lab.nobody.ask("GET", "/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    for fetched in ("src=", "@import", "url(", "<script", "<link", 'href="http', "//cdn"):
+        assert fetched not in page.text
+    document = (await lab.nobody.ask("GET", "/openapi.json")).json()
+    for path, methods in document["paths"].items():
+        assert path in page.text
+        for operation in methods.values():
+            assert operation["summary"] in page.text
+
+
+async def test_the_document_tells_every_status_that_can_come(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    document = (await lab.nobody.ask("GET", "/openapi.json")).json()
+    for path, methods in document["paths"].items():
+        if not path.startswith("/v2"):
+            continue
+        for method, operation in methods.items():
+            wanted = {"400", "401", "429", "500", "503"}
+            wanted |= {"403"} if "account_id" in path else set()
+            wanted |= {"404"} if path.endswith(("call_id}", "transfer_id}", "complete")) else set()
+            wanted |= {"413"} if "requestBody" in operation else set()
+            assert wanted <= set(operation["responses"]), (method, path)
+
+
+async def test_the_shapes_that_go_in_are_as_strict_as_the_checks(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    document = (await lab.nobody.ask("GET", "/openapi.json")).json()
+    shapes = document["components"]["schemas"]
+    for name in ("Act", "Action", "SignIn", "Credentials", "MetaflowsBody", "Metaflows"):
+        assert shapes[name]["additionalProperties"] is False
+    timeout = shapes["Action"]["properties"]["timeout"]["anyOf"][0]
+    assert timeout["exclusiveMinimum"] == 0
+    assert shapes["MetaflowsBody"]["properties"]["data"]["$ref"].endswith("/Metaflows")
+
+
+async def test_the_journals_fault_is_told(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab.service.journal, "fault", "the disk is full")
+    ready = await lab.nobody.ask("GET", "/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["trouble"] == {"journal": "the disk is full"}
+    assert (await _metrics(lab))["hookflash_journal_ok",] == 0
+    alice, _ = await lab.call()
+    await lab.acme.transfer(alice, "2600")
+
+
+async def test_a_service_that_comes_again_remembers(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path) as lab:
+        alice, _ = await lab.call()
+        over = await lab.acme.transfer(alice, "2602")
+        await lab.acme.ended(over)
+        before = await lab.acme.look(f"transfers/{over}")
+        key = await lab.make_key("acme")
+    async with open_lab(tmp_path) as lab:
+        assert await lab.acme.look(f"transfers/{over}") == before
+        assert (
+            await Program(lab.client, "acme", await token_of(lab.client, key)).look("channels")
+            == []
+        )

@@ -1,0 +1,420 @@
+"""The journal at work: beside the engine, never in its way, and when the disk is at its worst."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from histories import NOON, Found, entries_of, inline, news, noon, numbers_in, played
+from trio.testing import MockClock
+
+from hookflash.errors import InputError
+from hookflash.journal import history
+from hookflash.journal import journal as at_work
+from hookflash.journal.database import JournalError
+from hookflash.journal.history import Step, Wanted
+from hookflash.journal.journal import Journal, JournalSettings, open_journal
+
+
+class Disk:
+    """A disk that can fail, hang, and be well again."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        self.hangs: trio.Event | None = None
+        self.works = 0
+
+    def fail(self, why: str = "database or disk is full") -> None:
+        self.fault = sqlite3.OperationalError(why)
+
+    async def run(self, work: Callable[[], Found], /) -> Found:
+        await trio.lowlevel.checkpoint()
+        if self.hangs is not None:
+            with trio.CancelScope(shield=True):  # nobody calls back a thread that waits for a disk
+                await self.hangs.wait()
+        if self.fault is not None:
+            raise self.fault
+        self.works += 1
+        return work()
+
+
+class Reader:
+    """Somebody who follows the history."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.told: list[int] = []
+        self.safe: list[int] = []
+        """Up to which number the journal was safe when each step was told."""
+        self._journal = journal
+        journal.tell(self.hear)
+
+    def hear(self, steps: tuple[Step, ...]) -> None:
+        self.told += [step.number for step in steps]
+        self.safe += [self._journal.written] * len(steps)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+def settings_of(file: Path) -> JournalSettings:
+    return JournalSettings(file=file)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not condition():
+            await trio.sleep(0.01)
+
+
+# --------------------------------------------------------------- when all is well
+
+
+async def test_what_is_settled_is_in_the_file(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        for number in range(1, 101):
+            journal.take(news(number))
+        await journal.settled(100)
+        assert numbers_in(file) == list(range(1, 101))
+        assert (journal.written, journal.waiting, journal.fault) == (100, 0, None)
+
+
+async def test_settled_waits_for_the_commit(file: Path, autojump_clock: MockClock) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        disk.hangs = trio.Event()
+        journal.take(news(1))
+        with trio.move_on_after(1) as patience:
+            await journal.settled(1)
+        assert patience.cancelled_caught
+        assert numbers_in(file) == []
+        disk.hangs.set()
+        await journal.settled(1)
+        assert numbers_in(file) == [1]
+
+
+async def test_taking_never_waits(file: Path, autojump_clock: MockClock) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        disk.hangs = trio.Event()
+        before_s = trio.current_time()
+        for number in range(1, 1001):
+            journal.take(news(number))  # no await: it can't wait
+        assert trio.current_time() == before_s
+        assert journal.waiting == 1000
+        disk.hangs.set()
+        await journal.settled(1000)
+
+
+async def test_followers_are_told_after_the_write_in_order_and_once(file: Path) -> None:
+    entries = entries_of(played("complete")[0].records)
+    async with open_journal(settings_of(file), now=noon) as journal:
+        one, other = Reader(journal), Reader(journal)
+        for entry in entries:
+            journal.take(entry)
+            await trio.lowlevel.checkpoint()
+        await journal.settled(entries[-1].record.number)
+    numbers = [entry.record.number for entry in entries]
+    assert one.told == other.told == numbers
+    assert all(safe >= number for number, safe in zip(one.told, one.safe, strict=True))
+
+
+async def test_what_comes_together_is_written_together(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        for number in range(1, 501):
+            journal.take(news(number))
+        await journal.settled(500)
+        assert disk.works == 1
+
+
+async def test_a_stop_writes_what_still_waits(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        for number in range(1, 5001):
+            journal.take(news(number))
+    assert numbers_in(file) == list(range(1, 5001))
+
+
+async def test_a_stop_while_the_disk_works_loses_nothing_and_tells_it(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+    async with (
+        trio.open_nursery() as nursery,
+        open_journal(settings_of(file), now=noon, run=disk.run) as journal,
+    ):
+        reader = Reader(journal)
+        disk.hangs = trio.Event()
+        journal.take(news(1))
+        await trio.testing.wait_all_tasks_blocked()
+        journal.take(news(2))
+        nursery.start_soon(_set_after, disk.hangs, 1.0)
+    assert numbers_in(file) == [1, 2]
+    assert reader.told == [1, 2]
+
+
+async def _set_after(event: trio.Event, delay_s: float) -> None:
+    await trio.sleep(delay_s)
+    event.set()
+
+
+async def test_numbers_go_on_where_they_were(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        assert journal.written == 0
+        journal.take(news(41))
+    async with open_journal(settings_of(file), now=noon) as journal:
+        assert (journal.written, journal.told) == (41, 41)
+
+
+async def test_a_journal_that_is_open_is_refused_to_another(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        with pytest.raises(InputError, match="another hookflash writes this journal"):
+            Journal(settings_of(file), now=noon)
+        journal.take(news(1))
+    async with open_journal(settings_of(file), now=noon):
+        pass
+
+
+async def test_a_journal_that_could_not_be_opened_is_not_held(file: Path) -> None:
+    await trio.Path(file).write_text("no journal, " * 100, encoding="utf-8")
+    with pytest.raises(InputError, match="is no journal"):
+        Journal(settings_of(file), now=noon)
+    await trio.Path(file).unlink()
+    async with open_journal(settings_of(file), now=noon):
+        pass
+
+
+async def test_what_is_old_is_forgotten_from_time_to_time(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    settings = JournalSettings(file=file, keep_days=1)
+
+    def now() -> float:
+        return NOON + trio.current_time()
+
+    async with open_journal(settings, now=now, run=inline) as journal:
+        for number in range(1, 4):
+            journal.take(news(number))
+        await journal.settled(3)
+        await trio.sleep(23 * 3600)
+        assert numbers_in(file) == [1, 2, 3]
+        await trio.sleep(3 * 3600)
+        assert numbers_in(file) == [3]
+
+
+async def test_what_can_not_be_forgotten_now_is_forgotten_later(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+
+    def now() -> float:
+        return NOON + trio.current_time()
+
+    settings = JournalSettings(file=file, keep_days=1)
+    async with open_journal(settings, now=now, run=disk.run) as journal:
+        journal.take(news(1))
+        journal.take(news(2))
+        await journal.settled(2)
+        disk.fail()
+        await trio.sleep(30 * 3600)
+        disk.fault = None
+        await trio.sleep(2 * 3600)
+        assert numbers_in(file) == [2]
+
+
+# -------------------------------------------------------------- when the disk fails
+
+
+async def test_when_the_disk_fails_nobody_waits_and_it_is_said(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        reader = Reader(journal)
+        journal.take(news(1))
+        await journal.settled(1)
+        disk.fail("database or disk is full")
+        for number in range(2, 6):
+            journal.take(news(number))
+            with trio.fail_after(0.5):
+                await journal.settled(number)
+        assert journal.fault == "the journal can't be written: database or disk is full"
+        assert reader.told == [1, 2, 3, 4, 5]
+        assert (journal.written, journal.told, journal.waiting) == (1, 5, 4)
+        assert [step.number for step in journal.unwritten()] == [2, 3, 4, 5]
+        assert numbers_in(file) == [1]
+        disk.fault = None
+
+
+async def test_a_disk_that_comes_back_gets_what_waited_in_order_and_once(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        reader = Reader(journal)
+        disk.fail()
+        for number in range(1, 11):
+            journal.take(news(number))
+            await trio.sleep(0.7)
+        disk.fault = None
+        await until(lambda: journal.fault is None)
+        journal.take(news(11))
+        await journal.settled(11)
+        assert numbers_in(file) == list(range(1, 12))
+        assert reader.told == list(range(1, 12))
+        assert (journal.lost, journal.unwritten(), journal.waiting) == (0, (), 0)
+
+
+async def test_a_disk_that_flickers_loses_nothing(file: Path, autojump_clock: MockClock) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        reader = Reader(journal)
+        for number in range(1, 201):
+            if number % 7 == 0:
+                disk.fail()
+            elif number % 7 == 3:
+                disk.fault = None
+            journal.take(news(number))
+            await trio.sleep(0.3)
+        disk.fault = None
+    assert numbers_in(file) == list(range(1, 201))
+    assert reader.told == list(range(1, 201))
+
+
+async def test_a_write_that_was_done_though_it_is_said_to_have_failed_is_not_done_twice(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    class Liar(Disk):
+        async def run(self, work: Callable[[], Found], /) -> Found:
+            done = await super().run(work)
+            self.works += 1
+            if self.works == 2:
+                raise sqlite3.OperationalError("disk I/O error")
+            return done
+
+    async with open_journal(settings_of(file), now=noon, run=Liar().run) as journal:
+        journal.take(news(1))
+        await until(lambda: journal.fault is not None)
+        journal.take(news(2))
+        await until(lambda: journal.fault is None)
+    assert numbers_in(file) == [1, 2]
+
+
+async def test_a_disk_that_hangs_makes_nobody_wait_for_long(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        reader = Reader(journal)
+        disk.hangs = trio.Event()
+        journal.take(news(1))
+        with trio.fail_after(at_work.STALLED_S + 0.1):
+            await journal.settled(1)
+        assert journal.fault == "the disk has not answered for 5 s"
+        journal.take(news(2))
+        with trio.fail_after(0.1):
+            await journal.settled(2)
+        assert [step.number for step in journal.unwritten()] == [1, 2]
+        assert journal.waiting == 2
+        disk.hangs.set()
+        await until(lambda: journal.fault is None)
+    assert numbers_in(file) == [1, 2]
+    assert reader.told == [1, 2]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_memory_is_bounded_and_what_is_given_up_is_counted(
+    file: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr(at_work, "MOST_WAITING", 50)
+    monkeypatch.setattr(at_work, "MOST_AT_ONCE", 10)
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        reader = Reader(journal)
+        disk.hangs = back = trio.Event()
+        if not hangs:
+            back.set()
+            disk.fail()
+        for number in range(1, 201):
+            journal.take(news(number))
+            assert journal.waiting <= 60  # and ten that are being written
+            await trio.sleep(0.1)
+        assert journal.lost >= 140
+        assert reader.told == list(range(1, 201))  # who listens hears of them nevertheless
+        disk.fault = None
+        back.set()
+        await until(lambda: journal.fault is None)
+        lost = journal.lost
+    kept = numbers_in(file)
+    assert kept[-50:] == list(range(151, 201))  # the newest stay
+    assert len(kept) == 200 - lost
+
+
+async def test_a_full_disk_of_sqlites_own(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        reader = Reader(journal)
+        journal.take(news(1))
+        await journal.settled(1)
+        pages = await journal.change(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+        await journal.change(lambda c: c.execute(f"PRAGMA max_page_count = {pages}"))
+        for number in range(2, 502):
+            journal.take(news(number))
+        with trio.fail_after(30):
+            await journal.settled(501)
+        assert journal.fault == "the journal can't be written: database or disk is full"
+        assert reader.told == list(range(1, 502))
+        with pytest.raises(JournalError, match="full"):
+            await journal.change(
+                lambda c: history.write(
+                    c, [(news(900 + n), history.step_of(news(900 + n))) for n in range(200)]
+                )
+            )
+        found = await journal.read(lambda c: list(history.all_steps(c, Wanted(), most=1)))
+        assert found != []  # who looks at what is there still can
+        await journal.change(lambda c: c.execute("PRAGMA max_page_count = 1000000"))
+        await until(lambda: journal.fault is None)
+    assert numbers_in(file) == list(range(1, 502))
+
+
+async def test_a_file_that_may_not_be_written_any_more(file: Path) -> None:
+    async with open_journal(settings_of(file), now=noon) as journal:
+        await journal.change(lambda c: c.execute("PRAGMA query_only = ON"))
+        journal.take(news(1))
+        with trio.fail_after(30):
+            await journal.settled(1)
+        assert journal.fault == "the journal can't be written: attempt to write a readonly database"
+        await journal.change(lambda c: c.execute("PRAGMA query_only = OFF"))
+        await until(lambda: journal.fault is None)
+    assert numbers_in(file) == [1]
+
+
+async def test_another_program_that_writes_for_long_is_waited_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hookflash.journal.database.BUSY_TIMEOUT_S", 0.01)
+    async with open_journal(settings_of(file), now=noon) as journal:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        journal.take(news(1))
+        await journal.settled(1)
+        assert journal.fault == "the journal can't be written: database is locked"
+        other.execute("COMMIT")
+        other.close()
+        await until(lambda: journal.fault is None)
+    assert numbers_in(file) == [1]
+
+
+async def test_what_can_not_be_read_is_said(file: Path, autojump_clock: MockClock) -> None:
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        disk.fail("disk I/O error")
+        with pytest.raises(JournalError, match="can't be read: disk I/O error"):
+            await journal.read(history.last_number)
+        disk.fault = None
+        assert await journal.read(history.last_number) == 0

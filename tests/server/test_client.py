@@ -1,0 +1,612 @@
+"""The Python client: a connection that heals. And the terminal, which is one of its programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lab import Lab
+from talk import PATIENCE_S, Net, Rig, open_net, open_rig
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from hookflash import client as client_module
+from hookflash.client import Client, LineLost, Refused, connect
+from hookflash.errors import BackendError
+from hookflash.journal import history, registry
+from hookflash.journal.history import Wanted
+from hookflash.server.config import Limits
+from hookflash.server.websocket import messages as m
+from hookflash.server.websocket import session as session_module
+from hookflash.server.websocket.session import Doors
+
+URL = "ws://net/v2/events"
+
+
+@asynccontextmanager
+async def client_of(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, account: str | None = "acme"
+) -> AsyncGenerator[tuple[Client, Net]]:
+    async with (
+        open_net(lab.service.listener, monkeypatch) as net,
+        connect(URL, api_key=await lab.make_key(account)) as client,
+    ):
+        yield client, net
+
+
+@asynccontextmanager
+async def client_of_rig(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[tuple[Client, Net]]:
+    async with (
+        open_net(rig.listener, monkeypatch) as net,
+        connect(URL, api_key=await rig.key()) as client,
+    ):
+        yield client, net
+
+
+async def numbers_of(client: Client, count: int, **what: Any) -> list[int]:
+    heard: list[int] = []
+    with trio.fail_after(PATIENCE_S):
+        async for happening in client.events(**what):
+            heard.append(happening["number"])
+            if len(heard) == count:
+                break
+    return heard
+
+
+# ------------------------------------------------------------------ to get in
+
+
+async def test_a_key_or_a_token_lets_in(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
+        key = await rig.key()
+        _, token = await rig.access.sign_in(key, "there")
+        for shown in ({"api_key": key}, {"token": token}):
+            before_s = trio.current_time()
+            async with connect(URL, **shown) as client:
+                assert client.reconnects == 0
+            assert trio.current_time() == before_s  # goodbye is said, and not waited for in vain
+
+
+@pytest.mark.parametrize("shown", [{"api_key": "wrong"}, {"token": "wrong"}, {}])
+async def test_a_wrong_key_is_refused(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: dict[str, str],
+) -> None:
+    async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
+        with pytest.raises(Refused) as refused:
+            async with connect(URL, **shown):
+                raise AssertionError
+        assert refused.value.http_status == 401
+
+
+async def test_a_service_that_can_not_be_reached_is_a_backend_error(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="can't be reached"):
+        async with connect("ws://127.0.0.1:1/v2/events", api_key="x"):
+            raise AssertionError
+
+
+async def test_a_service_that_does_not_let_us_in_says_why(tmp_path: Path) -> None:
+    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, None)
+        with pytest.raises(BackendError, match="HTTP 404 events are at /v2/events"):
+            async with connect(f"ws://127.0.0.1:{port}/elsewhere", api_key="x"):
+                raise AssertionError
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_service_that_never_answers_is_waited_for_so_long_and_no_longer(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def say_nothing(stream: trio.abc.Stream) -> None:
+        await trio.sleep(1_000)
+
+    async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch) as net:
+        net.welcome = say_nothing
+        with pytest.raises(BackendError, match="did not answer within 10 s"):
+            async with connect(URL, api_key="x"):
+                raise AssertionError
+        assert trio.current_time() == pytest.approx(10)
+
+
+async def test_over_tls_and_a_real_socket(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    here, there = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(here)
+    authority.configure_trust(there)
+    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, here)
+        url = f"wss://127.0.0.1:{port}/v2/events"
+        rig.many(3)
+        async with connect(url, api_key=await rig.key(), tls=there) as client:
+            assert await numbers_of(client, 3, after=0) == [1, 2, 3]
+        with pytest.raises(BackendError, match="certificate"):
+            async with connect(url, api_key=await rig.key()):
+                raise AssertionError
+        nursery.cancel_scope.cancel()
+
+
+# ------------------------------------------------------------------ commands
+
+
+async def test_a_transfer_and_its_story_to_the_end(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await lab.call()
+    async with client_of(lab, monkeypatch) as (client, _):
+        assert {call["call_id"] for call in await client.calls()} == {alice, bob}
+        taken = await client.transfer(alice, "2600", moh="tone_stream://x", ring_timeout_s=20)
+        states: list[str] = []
+        with trio.fail_after(PATIENCE_S):
+            async for happening in client.events(transfer_id=taken["transfer_id"]):
+                if happening["kind"] == "transfer.changed":
+                    states.append(happening["state"])
+                if happening.get("state") == "consulting":
+                    lab.hang_up(alice)
+        assert happening["outcome"] == "transferred"
+        assert states[0] == "dialing"
+        again = [one async for one in client.events(transfer_id=taken["transfer_id"])]
+        assert again[0]["kind"] == "transfer.requested"
+        assert again[-1] == happening
+
+
+@pytest.mark.parametrize(
+    ("do", "outcome"), [("take_back", "taken_back"), ("complete", "transferred")]
+)
+async def test_a_transfer_is_taken_back_or_completed(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, do: str, outcome: str
+) -> None:
+    alice, _ = await lab.call()
+    async with client_of(lab, monkeypatch) as (client, _):
+        transfer = (await client.transfer(alice, "2600"))["transfer_id"]
+        await trio.sleep(5)
+        assert (await getattr(client, do)(transfer))["transfer_id"] == transfer
+        last = [one async for one in client.events(transfer_id=transfer)][-1]
+        assert last["outcome"] == outcome
+
+
+async def test_a_refusal_says_which_field_and_why(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = await lab.call()
+    async with client_of(lab, monkeypatch) as (client, _):
+        with pytest.raises(Refused) as refused:
+            await client.transfer(alice, "no number")
+        assert (refused.value.http_status, refused.value.where) == (400, "$.target")
+        with pytest.raises(Refused) as refused:
+            await client.take_back("none")
+        assert (refused.value.http_status, refused.value.word) == (404, "no_such_call")
+        await client.hang_up(alice)
+        with pytest.raises(Refused, match="another account"):
+            await client.calls("globex")
+        with pytest.raises(Refused):
+            await anext(client.events(account_id="globex"))
+        with pytest.raises(Refused):
+            await anext(client.events(transfer_id="none"))
+
+
+async def test_a_command_whose_line_dies_raises_line_lost_and_the_next_one_works(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(lab, monkeypatch) as (client, net):
+
+        async def never(*_: object) -> tuple[int, Any]:
+            await net.cut()
+            await trio.sleep_forever()
+            raise AssertionError
+
+        with monkeypatch.context() as patch:
+            patch.setitem(session_module._ANSWERED_BY, m.ListCalls, never)
+            with pytest.raises(LineLost):
+                await client.calls()
+        assert await client.calls() == []
+        assert client.reconnects == 1
+
+
+async def test_a_transfer_whose_answer_is_lost_is_asked_again_and_done_once(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = await lab.call()
+    async with client_of(lab, monkeypatch) as (client, net):
+        does, asked = session_module._ANSWERED_BY[m.Transfer], 0
+
+        async def lose_the_answer(doors: Doors, *what: Any) -> tuple[int, Any]:
+            nonlocal asked
+            asked += 1
+            answer = await does(doors, *what)
+            if asked == 1:
+                await net.cut()
+                await trio.sleep_forever()
+            return answer
+
+        monkeypatch.setitem(session_module._ANSWERED_BY, m.Transfer, lose_the_answer)
+        with trio.fail_after(PATIENCE_S):
+            taken = await client.transfer(alice, "2601")
+        assert asked == 2
+        found = (await client.ask("list_transfers"))["transfers"]
+        assert [one["id"] for one in found] == [taken["transfer_id"]]
+
+
+# ------------------------------------------------------------------ cuts
+
+
+async def _follow_over_cuts(folder: Path, steps: list[tuple[int, int]]) -> None:
+    """Happenings, and cuts after some moments, while one follower reads all and one a part."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        async with (
+            open_rig(folder, Limits(websocket_buffer=20)) as rig,
+            client_of_rig(rig, monkeypatch) as (client, net),
+            trio.open_nursery() as nursery,
+        ):
+            heard: dict[str, list[int]] = {"all": [], "part": []}
+
+            async def follow(name: str, **what: Any) -> None:
+                async for happening in client.events(after=0, **what):
+                    heard[name].append(happening["number"])
+
+            nursery.start_soon(partial(follow, "all"))
+            nursery.start_soon(partial(follow, "part", call_id="b", kinds=("call.*",)))
+            for many, moments in steps:
+                for _ in range(many):
+                    rig.happen("acme", leg="ab"[rig.count % 2])
+                for _ in range(moments):
+                    await trio.lowlevel.checkpoint()
+                await net.cut()
+                if moments > 40:
+                    await trio.sleep(1)
+            await rig.journal.settled(rig.count)
+            await trio.sleep(100)
+            assert heard["all"] == await rig.history(Wanted())
+            assert heard["part"] == await rig.history(Wanted(call="b"))
+            assert client.reconnects >= 1
+            nursery.cancel_scope.cancel()
+
+
+@given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 60)), min_size=1, max_size=6))
+@settings(max_examples=25)
+def test_whenever_the_line_is_cut_whoever_follows_misses_nothing_and_hears_nothing_twice(
+    steps: list[tuple[int, int]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        trio.run(_follow_over_cuts, Path(folder), steps, clock=MockClock(autojump_threshold=0))
+
+
+async def test_a_line_that_stays_away_for_long_comes_back_with_all_that_was_missed(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, net):
+        events = client.events()
+        with trio.move_on_after(1):
+            await anext(events)
+        net.is_down = True
+        await net.cut()
+        rig.many(5)
+        await trio.sleep(600)
+        net.is_down = False
+        with trio.fail_after(60):
+            assert [(await anext(events))["number"] for _ in range(5)] == [1, 2, 3, 4, 5]
+        assert client.reconnects == 1
+        await events.aclose()
+
+
+async def test_a_service_that_stops_and_comes_back_is_followed_on(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
+        events = client.events(after=0)
+        rig.many(1)
+        await anext(events)
+        await rig.listener.say_goodbye()
+        rig.many(1)
+        await trio.sleep(30)
+        rig.listener._stopping = False
+        assert (await anext(events))["number"] == 2
+        await events.aclose()
+
+
+async def test_a_service_that_is_silently_gone_is_noticed(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, net):
+        (session,) = rig.listener.sessions
+        monkeypatch.setattr(session._socket, "_send", _swallow)
+        with trio.fail_after(60):
+            while not client.reconnects:
+                await trio.sleep(1)
+
+
+async def _swallow(event: object) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def test_a_key_that_is_revoked_meanwhile_ends_the_client_when_it_comes_back(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig:
+        key = await rig.key()
+        with pytest.raises(Refused) as refused:
+            async with client_of_rig(rig, monkeypatch) as (_, net):
+                await rig.journal.change(
+                    partial(registry.revoke_key, key_id=key.split("_")[1], now=0.0)
+                )
+                await net.cut()
+                await trio.sleep(100)
+        assert refused.value.http_status == 401
+
+
+async def test_too_many_requests_while_it_comes_back_only_delay_it(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(requests_per_second=2)
+    async with (
+        open_rig(tmp_path, limits) as rig,
+        client_of_rig(rig, monkeypatch) as (client, net),
+        trio.open_nursery() as nursery,
+    ):
+        heard: list[int] = []
+
+        async def follow() -> None:
+            async for happening in client.events(after=0):
+                heard.append(happening["number"])
+
+        nursery.start_soon(follow)
+        nursery.start_soon(follow)
+        await trio.sleep(5)
+        key = rig.access._requests
+        await net.cut()
+        for _ in range(30):
+            for who in tuple(key._used_s):
+                key.use(who, trio.current_time())
+            await trio.sleep(0.1)
+        rig.many(3)
+        await trio.sleep(100)
+        assert sorted(heard) == [1, 1, 2, 2, 3, 3]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_not_kept_any_more_after_a_cut_is_said_and_not_passed_over(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, net):
+        events = client.events(after=0)
+        rig.many(1)
+        await anext(events)
+        net.is_down = True
+        await net.cut()
+        await rig.journal.settled(rig.many(9))
+        await rig.journal.change(lambda connection: history.prune(connection, before=8.0))
+        net.is_down = False
+        with pytest.raises(Refused) as refused, trio.fail_after(60):
+            await anext(events)
+        assert refused.value.http_status == 410
+
+
+# ------------------------------------------------------------------ leaving
+
+
+async def test_whoever_leaves_the_events_is_sent_no_more(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
+        rig.many(3)
+        async for happening in client.events(after=0):
+            assert happening["number"] == 1
+            break
+        await wait_all_tasks_blocked()
+        rig.many(1)
+        await rig.journal.settled(4)
+        await wait_all_tasks_blocked()
+        assert rig.hub.readers == 0
+        events = client.events(after=3)
+        assert (await anext(events))["number"] == 4
+        await events.aclose()
+        await wait_all_tasks_blocked()
+        assert rig.hub.readers == 0
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+
+
+async def test_whoever_loses_patience_with_the_first_event_can_ask_again(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
+        rig.many(2)
+        for checkpoints in range(12):
+            events = client.events(after=0)
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+
+                    async def cancel(scope: trio.CancelScope, after: int) -> None:
+                        for _ in range(after):
+                            await trio.lowlevel.checkpoint()
+                        scope.cancel()
+
+                    nursery.start_soon(cancel, scope, checkpoints)
+                    await anext(events)
+                    await trio.sleep_forever()
+            with trio.fail_after(60):
+                rest = await anext(events)
+            assert rest["number"] in {1, 2}
+            await events.aclose()
+        await wait_all_tasks_blocked()
+        assert rig.hub.readers == 0
+
+
+async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "BUFFER", 5)
+    monkeypatch.setattr(session_module, "EVENTS_AT_ONCE", 3)
+    for _ in range(10):
+        await lab.call()
+    told = lab.service.journal.told
+    async with client_of(lab, monkeypatch) as (client, _):
+        heard: list[int] = []
+        with trio.fail_after(PATIENCE_S):
+            async for happening in client.events(after=0):
+                heard.append(happening["number"])
+                await client.calls()
+                if happening["number"] == told:
+                    break
+        assert heard == list(range(heard[0], told + 1))
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), OSError("o"), LineLost("l"), trio.TooSlowError()])
+async def test_an_error_in_the_callers_own_block_is_raised_as_it_was(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
+        key = await rig.key()
+        with pytest.raises(type(error)) as raised:
+            async with connect(URL, api_key=key):
+                raise error
+        assert raised.value is error
+
+
+async def test_a_client_that_is_left_while_the_line_is_away_is_left_at_once(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig:
+        async with client_of_rig(rig, monkeypatch) as (_, net):
+            net.is_down = True
+            await net.cut()
+            await trio.sleep(100)
+            before_s = trio.current_time()
+        assert trio.current_time() == before_s
+
+
+async def test_whoever_reads_after_the_client_is_closed_is_told_so(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig:
+        async with client_of_rig(rig, monkeypatch) as (client, _):
+            rig.many(1)
+            events = client.events(after=0)
+            await anext(events)
+        with pytest.raises(LineLost, match="closed"):
+            await anext(events)
+
+
+# ------------------------------------------------------------------ the terminal
+
+
+CONFIG = """
+[listen]
+http = "127.0.0.1:0"
+websocket = "127.0.0.1:0"
+
+[switches.sim]
+kind = "simulator"
+calls = [["1001", "1002"], ["1003", "1004"], ["1005", "1006"]]
+account = "acme"
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A service in a process of its own; how to run a command against it."""
+    folder = tmp_path_factory.mktemp("served")
+    config = folder / "hookflash.toml"
+    config.write_text(CONFIG)
+    key = _hookflash("keys", "make", "--account", "acme", "--config", str(config)).strip()
+    with subprocess.Popen(
+        [sys.executable, "-m", "hookflash", "serve", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline() + process.stdout.readline()
+        found = re.search(r"WebSocket on (\S+)", said)
+        assert found, said
+        env = {"HOOKFLASH_URL": found[1], "HOOKFLASH_KEY": key}
+        yield partial(_hookflash, env=env)
+        process.terminate()
+        assert "stopped" in process.stdout.read()
+    assert process.returncode == 0
+
+
+def _hookflash(*words: str, env: dict[str, str] | None = None, status: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "hookflash", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def _calls(served: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in served("calls").splitlines()]
+
+
+def _transferor(served: Any, number: str) -> str:
+    (found,) = [call["call_id"] for call in _calls(served) if call["number"] == number]
+    return str(found)
+
+
+def test_the_terminal_transfers_and_tells_what_comes_of_it(served: Any) -> None:
+    story = served("transfer", _transferor(served, "1001"), "2602")
+    assert re.match(r"transfer \S+\n", story)
+    assert "transfer.requested" in story
+    assert "reconnected (USER_BUSY)" in story.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "do", "outcome"),
+    [("1003", "takeback", "taken_back"), ("1005", "complete", "transferred")],
+)
+def test_the_terminal_takes_back_and_completes(
+    served: Any, number: str, do: str, outcome: str
+) -> None:
+    target = "2600" if do == "complete" else "2601"
+    told = served("transfer", _transferor(served, number), target, "--no-follow")
+    transfer = told.split()[1]
+    watched = "dialing" if do == "takeback" else "consulting"
+    seen = ""
+    for count in range(1, 40):
+        seen = served("watch", "--transfer", transfer, "--count", str(count), "--json")
+        if json.loads(seen.splitlines()[-1]).get("state") == watched:
+            break
+    served(do, transfer)
+    story = served("watch", "--transfer", transfer, "--json")
+    last = json.loads(story.splitlines()[-1])
+    assert (last["kind"], last["outcome"]) == ("transfer.ended", outcome)
+
+
+def test_the_terminal_watches_from_a_number_on(served: Any) -> None:
+    told = served("watch", "--after", "0", "--count", "3")
+    numbers = [int(line.split()[0]) for line in told.splitlines()]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 3
+
+
+def test_the_terminal_says_what_is_wrong(served: Any) -> None:
+    assert "there is no such call" in served("transfer", "nobody", "2600", status=1)
+    assert "no key" in served("calls", "--key", "wrong", status=1)
+    assert "can't be reached" in served("calls", "--url", "ws://127.0.0.1:1/v2/events", status=1)
+    assert "HOOKFLASH_KEY" in served("calls", "--key", "", status=2)
