@@ -1,8 +1,9 @@
 """Our commands in FreeSWITCH's words, and what its answers mean.
 
-A command becomes a *script*: a few lines of the `api` command, to be sent in this order, each
-after the answer to the one before. The first that is answered `-ERR` ends the script. Of an order
-that is repeated it is asked first whether the switch is about it already (`Unless`). What an
+A command becomes a *script*: a few lines of the `api` command, to be sent in this order, and none
+waits for the answer to the one before. If one is answered `-ERR`, a leg is not there, and the lines
+after it come to nothing by themselves (measured: `uuid_bridge` with a leg that is gone moves nobody).
+Of an order that is repeated it is asked first whether the switch is about it already (`Unless`). What an
 answer proves is little: only that variables were set (their effect comes before the answer), and
 that a leg is not there. So only `Release` and `HangUp` take their facts from answers; everything
 else is proven by events.
