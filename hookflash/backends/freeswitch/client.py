@@ -50,7 +50,7 @@ from hookflash.backends.freeswitch.outbound import (
     Unless,
 )
 from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
-from hookflash.commands import Dial, HangUp, Release, SwitchCommand
+from hookflash.commands import Dial, HangUp, Join, Release, Split, SwitchCommand
 from hookflash.errors import BackendClosed, BackendError, InputError
 from hookflash.events import (
     CallEvent,
@@ -306,7 +306,9 @@ class FreeSwitchBackend:
             caller_of=lambda leg: Caller(number=self._numbers.get(leg, "")),
         )
         self._events, self._taken = trio.open_memory_channel[CallEvent](settings.event_buffer)
-        self._orders, self._to_say = trio.open_memory_channel[SwitchCommand](math.inf)
+        self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
+        self._waiting: dict[SwitchCommand, _Order] = {}
+        """What has been ordered and not yet been sent."""
         self._line: _Line | None = None
         self._inbound = self._new_inbound()
         self._living: set[LegId] = set()
@@ -332,8 +334,19 @@ class FreeSwitchBackend:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the backend is closed")
-        if self._line is not None:
-            self._orders.send_nowait(command)
+        if self._line is not None and not self._is_waiting(command):
+            order = self._waiting[_same(command)] = _Order(command)
+            self._orders.send_nowait(order)
+
+    def _is_waiting(self, command: SwitchCommand) -> bool:
+        """Whether a repeated command waits to be sent: then it is given once, as the newest."""
+        if not (isinstance(command, Join | Split) and command.repeated):
+            return False
+        order = self._waiting.get(_same(command))
+        if order is None or not isinstance(order.command, Join | Split):
+            return False
+        order.command = attrs.evolve(command, repeated=order.command.repeated)
+        return True
 
     async def snapshot(self) -> tuple[LegSnapshot, ...]:
         """List every leg that lives on the switch."""
@@ -460,6 +473,7 @@ class FreeSwitchBackend:
 
     def _drop_orders(self) -> None:
         """Orders for a line that is dead: nobody knows which were carried out. They are dropped."""
+        self._waiting.clear()
         while True:
             try:
                 self._to_say.receive_nowait()
@@ -590,7 +604,7 @@ class FreeSwitchBackend:
         async with trio.open_nursery() as nursery, said:
             nursery.start_soon(self._hear_answers, line, answered)
             while True:
-                command = await self._to_say.receive()
+                command = self._next(await self._to_say.receive())
                 try:
                     script = self._outbound.script(command)
                 except InputError as refused:
@@ -598,6 +612,11 @@ class FreeSwitchBackend:
                     self._refused(command, str(refused))
                     continue
                 await said.send(await self._send(line, command, script))
+
+    def _next(self, order: _Order) -> SwitchCommand:
+        if self._waiting.get(same := _same(order.command)) is order:
+            del self._waiting[same]
+        return order.command
 
     async def _send(self, line: _Line, command: SwitchCommand, script: Script) -> _Said:
         lines = script.lines
@@ -639,6 +658,24 @@ class FreeSwitchBackend:
             self._yield(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
             self._yield(CommandFailed(command=command, reason=reason))
+
+
+@attrs.define(eq=False)
+class _Order:
+    """A command that waits to be sent."""
+
+    command: SwitchCommand
+
+
+def _same(command: SwitchCommand) -> SwitchCommand:
+    """The command without what tells a repetition from the first."""
+    match command:
+        case Join():
+            return attrs.evolve(command, attempt=1, repeated=False)
+        case Split():
+            return attrs.evolve(command, repeated=False)
+        case _:
+            return command
 
 
 @attrs.frozen
