@@ -1,9 +1,9 @@
 """How our commands are said to a switch: what a FreeSWITCH backend would send, in that order.
 
-Each command is a short sequence of the switch's primitives, none of which waits for what comes of the
-one before. If one is refused, the command comes back as `CommandFailed`; with two exceptions, since a
-leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is answered by
-its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
+Each command is a short sequence of the switch's primitives, none of which waits for what comes of
+the one before. If one is refused, the command comes back as `CommandFailed`; with two exceptions,
+since a leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is answered
+by its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
 
 What a sequence does beyond the obvious:
 
