@@ -81,7 +81,8 @@ class Trio:
     transfer: str = ""
     state: State = State.IDLE
     talks: bool = False
-    """Whether transferor and target talk."""
+    """Whether transferor and target have talked."""
+    over: bool = False
     answered_s: float = 0.0
     joined_s: float = 0.0
     result: Result | None = None
@@ -148,6 +149,7 @@ class Crowd:
                 self._tell()
                 continue
             three.state = record.after
+            three.over = three.over or record.outcome is not None
             if isinstance(record.event, LegAnswered):
                 three.answered_s = record.at_s
             elif isinstance(record.event, LegsJoined) and record.after is State.CONSULTING:
@@ -178,10 +180,11 @@ class Crowd:
         three.transfer = f"{self.name}-{three.number}"
         self.by_transfer[three.transfer] = three
         handle = await self.engine.transfer(three.legs[0], "2660", transfer=three.transfer)
-        await self.until(lambda: len(three.phones) > 1 or three.state is State.ENDING)
+        await self.until(lambda: len(three.phones) > 1 or three.over)
         await trio.sleep(RINGING_S)
-        with suppress(RequestRefused):  # the verdict says what it came to instead
-            await self._act(three, handle)
+        if not three.over:
+            with suppress(RequestRefused):  # the verdict says what it came to instead
+                await self._act(three, handle)
         three.result = await handle.outcome()
 
     async def _act(self, three: Trio, handle: TransferHandle) -> None:
@@ -197,7 +200,7 @@ class Crowd:
                 await handle.take_back()
             case _:
                 await self.api(f"uuid_answer {target}")
-                await self.until(lambda: three.talks)
+                await self.until(lambda: three.talks or three.over)
                 await trio.sleep(TALK_S)
                 await self._end_consultation(three, handle, target)
 

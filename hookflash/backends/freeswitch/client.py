@@ -589,7 +589,8 @@ class FreeSwitchBackend:
             direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
             account=channel.get(f"variable_{self.settings.account_variable}", ""),
             answered=channel.get("Answer-State") == "answered",
-            parked=peer is None and application in _PARKED,
+            parked=peer is None
+            and (application in _PARKED or channel.get("Channel-State") == "CS_PARK"),
             peer=peer,
             transfer=channel.get("variable_hookflash_transfer", "") if role else "",
             role=role,
@@ -626,7 +627,7 @@ class FreeSwitchBackend:
         return _Said(command, script.optional, answers)
 
     def _as_sent(self, script: Script, text: str) -> str:
-        if not script.job or text is not script.lines[-1]:
+        if not script.job:
             return f"api {text}"
         self._jobs += 1
         return f"bgapi {text}\nJob-UUID: hookflash-{self._jobs}"

@@ -142,9 +142,9 @@ class Script:
     """What to send for one command."""
 
     lines: tuple[str, ...]
-    """`api` commands, without the word `api`."""
+    """`api` commands, without the word `api`; or one `originate`, if `job` is set."""
     job: bool = False
-    """Whether the last of them takes long, so that it goes by `bgapi`."""
+    """Whether it takes long, so that it goes by `bgapi`."""
     optional: int = 0
     """So many lines at the beginning may fail: what they do may be done already."""
     unless: tuple[Unless, ...] = ()
@@ -243,9 +243,10 @@ class Outbound:
     # ----------------------------------------------------------------- commands
 
     def _split(self, command: Split) -> Script:
-        # The second leg goes first. Should a busy switch be slow to fetch the other one, that is
-        # alone in its bridge, and would hang up, as a dialplan has told it (measured on 1.10.12:
-        # 1 of some 400 splits with two hundred transfers at once).
+        # One is fetched, and the other parks by itself. To have both fetched (`-both`) is a race on
+        # a busy switch: the leg that runs the dialplan's bridge may find itself alone before its
+        # turn comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
+        # `park_after_bridge` is forgotten in the park, so that it outlives no split.
         stays = {"park_after_bridge": "true", "hangup_after_bridge": "false"}
         variables = {"playback_terminators": "none", **stays, **self._limits()}
         first = _marks(command.transfer, "transferor", command.kind)
@@ -254,7 +255,7 @@ class Outbound:
             lines=(
                 self._set(command.first, variables | first),
                 self._set(command.second, variables | second),
-                f"uuid_transfer {_leg(command.first)} -both park inline",
+                f"uuid_transfer {_leg(command.first)} park inline",
             ),
             unless=(_is_with(command.first, ALONE),) if command.repeated else (),
         )
@@ -315,16 +316,7 @@ class Outbound:
         # the failsafe of a target that is called when the transferor has left already: on its
         # answer the switch itself gives it the transferee
         app = "&park()" if command.rescue is None else f"&intercept({_leg(command.rescue)})"
-        rescued = self._rescued(command.rescue)
-        return Script(
-            lines=(*rescued, f"originate {{{told}}}{dial_string} {app}"),
-            job=True,
-            optional=len(rescued),
-        )
-
-    def _rescued(self, leg: LegId | None) -> tuple[str, ...]:
-        """Whoever the switch takes by itself ends with its partner: nobody may be there to ask."""
-        return () if leg is None else (self._set(leg, _ENDS),)
+        return Script(lines=(f"originate {{{told}}}{dial_string} {app}",), job=True)
 
     def _join(self, command: Join) -> Script:
         variables = self._parks() | _order(command.transfer, command.attempt)
@@ -344,17 +336,14 @@ class Outbound:
             for leg in command.disarm
             for line in (self._set(leg, _DISARMED), f"sched_del {_leg(leg)}")
         )
-        rescued = self._rescued(command.rescue)
         return Script(
             lines=(
                 *disarming,
-                *rescued,
                 self._set(command.first, variables),
                 self._set(command.second, variables),
                 f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
             ),
-            # who is to be disarmed or rescued may be gone: just as well
-            optional=len(disarming) + len(rescued),
+            optional=len(disarming),  # who is to be disarmed may be gone: just as well
             unless=_is_taken(command) if command.repeated else (),
         )
 
@@ -365,11 +354,9 @@ class Outbound:
         rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
         return Script(
             lines=(
-                *self._rescued(command.rescue),
                 self._set(command.leg, _ENDS),
                 f"uuid_setvar {_leg(command.leg)} execute_on_answer {rescue}",
-            ),
-            optional=1,
+            )
         )
 
     def _release(self, command: Release) -> Script:
