@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 import attrs
 import trio
@@ -141,14 +140,14 @@ class Crowd:
                     three.phones.append(event.leg)
                     self._tell()
 
-    async def hear_engine(self, records: AsyncGenerator[Record]) -> None:
+    async def hear_engine(self, records: AsyncIterable[Record]) -> None:
         """Learn where each transfer stands."""
         async for record in records:
             three = self.by_transfer.get(record.transfer or "")
             if three is None:
                 self._tell()
                 continue
-            three.state = record.after
+            three.state = record.after or three.state
             three.over = three.over or record.outcome is not None
             if isinstance(record.event, LegAnswered):
                 three.answered_s = record.at_s
@@ -286,7 +285,9 @@ async def run_crowd(size: int, dialling: Dialling = DIRECT) -> Report:
         )
 
 
-async def _each(people: Sequence[Trio], do: Callable[[Trio], object], *, over_s: float) -> None:
+async def _each(
+    people: Sequence[Trio], do: Callable[[Trio], Awaitable[None]], *, over_s: float
+) -> None:
     async with trio.open_nursery() as nursery:
         for three in people:
             nursery.start_soon(do, three)
@@ -298,15 +299,15 @@ async def _everybody_hangs_up(crowd: Crowd, people: Sequence[Trio]) -> tuple[int
     for three in people:
         leaver = three.phones[0] if three.script.talk == "transferee and target" else three.alice
         await crowd.api(f"uuid_kill {leaver}")
-    sockets = [await Socket.open(address) for address in (SWITCH, PHONES)]
+    switch, phones = await Socket.open(SWITCH), await Socket.open(PHONES)
     left = (0, 0)
-    with trio.move_on_after(15):
+    with trio.move_on_after(LIMIT_S):
         while True:
-            left = tuple([len(await socket.channels()) for socket in sockets])
+            left = (len(await switch.channels()), len(await phones.channels()))
             if left == (0, 0):
                 break
             await trio.sleep(0.2)
-    for socket in sockets:
+    for socket in (switch, phones):
         await socket.api("hupall")
         await socket.stream.aclose()
     return left
@@ -318,9 +319,3 @@ def _quantiles(people: Sequence[Trio]) -> tuple[float, float]:
         return (0.0, 0.0)
     cuts = statistics.quantiles(waits, n=100)
     return cuts[49], cuts[98]
-
-
-if __name__ == "__main__":
-    import sys
-
-    print(trio.run(partial(run_crowd, int(sys.argv[1]))))

@@ -2,7 +2,7 @@
 
 Each command is a short sequence of the switch's primitives, none of which waits for what comes of
 the one before. If one is refused, the command comes back as `CommandFailed`; with two exceptions,
-since a leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is answered
+since a leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is told
 by its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
 
 What a sequence does beyond the obvious:
