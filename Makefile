@@ -39,8 +39,8 @@ types: $(VENV)/.installed-dev ## pyright, strict
 imports: $(VENV)/.installed-dev ## the contract: imports point one way, the core does no I/O
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.installed-dev ## pytest with branch coverage
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
+unit: $(VENV)/.installed-dev $(VENV)-bench/.installed ## pytest with branch coverage
+	HOOKFLASH_BENCH_PYTHON=$(VENV)-bench/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term
 
 format: $(VENV)/.installed-dev ## lay the code out as the checks want it
 	$(BIN)/ruff format .

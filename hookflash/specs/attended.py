@@ -583,15 +583,25 @@ ABANDONED = (
     *end.sound_rows([S.ABANDONED]),
 )
 
-ELSEWHERE = tuple(
+ELSEWHERE = (
     Row(
-        state=state,
+        state=S.DIALING,
         on=Input.REUNITED,
         to=S.TAKEBACK,
         then=(do.decide_taken_back, do.dismiss_target),
         why="Somebody else has joined transferor and transferee: the target is sent away.",
-    )
-    for state in (S.DIALING, S.CONSULTING, S.COMPLETING)
+    ),
+    *(
+        Row(
+            state=state,
+            on=Input.REUNITED,
+            to=S.FAILED_RECONNECT,
+            then=(do.decide_reconnected, do.dismiss_target),
+            why="The target has left, and the switch itself has joined the others: that news came "
+            "first.",
+        )
+        for state in (S.CONSULTING, S.COMPLETING)
+    ),
 )
 
 FOUND = (

@@ -364,7 +364,7 @@ def test_a_password_with_a_control_character_is_refused(password: str) -> None:
 # ---------------------------------------------------------------- commands
 
 
-async def test_commands_go_in_order_each_after_the_answer_to_the_one_before(
+async def test_commands_go_in_order(
     autojump_clock: MockClock,
     switch: FakeSwitch,
 ) -> None:
@@ -383,7 +383,7 @@ async def test_commands_go_in_order_each_after_the_answer_to_the_one_before(
     ]
 
 
-async def test_the_first_refusal_ends_the_script(
+async def test_the_first_refusal_is_told_and_the_rest_comes_to_nothing(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
     switch.replies["api uuid_setvar_multi b"] = "-ERR No such channel!\n"
@@ -392,7 +392,21 @@ async def test_the_first_refusal_ends_the_script(
         client.news()
         news = await client.perform(join)
     assert news == [CommandFailed(command=join, reason="-ERR No such channel!")]
-    assert [line.split()[1] for line in switch.scripts] == ["uuid_setvar_multi"] * 2
+    assert switch.scripts[-1] == "api uuid_bridge a b"  # nothing waits; the switch refuses it too
+
+
+async def test_a_repetition_of_what_waits_to_be_sent_is_not_sent(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.lockstep = True  # so that what is ordered has to wait
+    join = Join(first="a", second="b", transfer="x", afterwards=Afterwards.PARK)
+    again = attrs.evolve(join, attempt=2, repeated=True)
+    async with opened() as client:
+        await client.perform(Park(leg="c"), join, again, attrs.evolve(again, attempt=3))
+        await trio.sleep(1)
+    assert switch.scripts.count("api uuid_bridge a b") == 1
+    assert switch.scripts[-3].endswith(";hookflash_join=x.3")
+    assert not any("uuid_getvar" in line for line in switch.scripts)
 
 
 async def test_a_misuse_is_a_refusal_too(autojump_clock: MockClock, switch: FakeSwitch) -> None:
@@ -739,7 +753,7 @@ async def test_an_answer_that_never_comes_ends_the_line(
         assert client.news() == [SwitchLost(reason="no answer within 7 s")]
         await trio.sleep(1)
         assert client.news() == [FOUND]  # the commands are neither repeated nor reported
-    assert switch.scripts == ["api uuid_kill a NORMAL_CLEARING"]
+    assert switch.scripts == [f"api uuid_kill {leg} NORMAL_CLEARING" for leg in "ab"]
 
 
 async def test_a_switch_that_never_greets_is_tried_again(
@@ -748,7 +762,7 @@ async def test_a_switch_that_never_greets_is_tried_again(
     switch.replies["auth"] = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mend_after, switch, 15)
-        async with opened() as client:
+        async with opened(FreeSwitch(reply_timeout_s=10)) as client:
             assert client.news() == [FOUND]
     assert len(switch.tried_s) == 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 
 import pytest
 import trio
+from crowd import run_crowd
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
 from stories import STORIES
 
@@ -26,6 +28,9 @@ pytestmark = needs_freeswitch
 HOST, _, PORT = SWITCH.partition(":")
 DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
 S = State
+
+CROWD = int(os.environ.get("HOOKFLASH_CROWD", "20"))
+"""How many transfers at once. 200 want a machine to themselves."""
 
 
 @pytest.mark.parametrize("dialling", [Dialling(), DIRECT], ids=["dialplan", "direct"])
@@ -235,6 +240,13 @@ async def test_the_line_breaks_in_the_middle_and_everything_is_learned() -> None
         assert result.outcome is Outcome.TRANSFERRED
         assert lab.backend.reconnects == 1
         await _everybody_talks(lab)
+
+
+async def test_a_crowd_is_transferred_at_once_and_everybody_as_scripted() -> None:
+    report = await run_crowd(CROWD)
+    assert report.wrong == ()
+    assert report.in_flight == CROWD
+    assert report.left == (0, 0)
 
 
 async def test_a_second_hang_up_is_not_told() -> None:

@@ -62,16 +62,18 @@ def test_split_marks_both_and_parks_both() -> None:
     assert script == Script(
         lines=(
             (
-                "uuid_setvar_multi a playback_terminators=none;park_timeout=1860;"
+                "uuid_setvar_multi a playback_terminators=none;"
+                "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
                 "playback_timeout_sec=1860;"
                 "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended"
             ),
             (
-                "uuid_setvar_multi b playback_terminators=none;park_timeout=1860;"
+                "uuid_setvar_multi b playback_terminators=none;"
+                "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
                 "playback_timeout_sec=1860;"
                 "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"
             ),
-            "uuid_transfer a -both park inline",
+            "uuid_transfer a park inline",
         )
     )
 

@@ -318,7 +318,6 @@ X = "nobody"
     ("command", "reason"),
     [
         (Split(first=X, second=B), "-ERR No such channel!"),
-        (Split(first=A, second=X), "-ERR No such channel!"),
         (Park(leg=X), "-ERR No such channel!"),
         (HoldWithMusic(leg=X, music="moh"), "-ERR invalid uuid"),
         (PlayRingback(leg=X, ringback="ring"), "-ERR invalid uuid"),
@@ -334,6 +333,17 @@ def test_what_the_switch_refuses_comes_back_as_a_failure(
     command: SwitchCommand, reason: str
 ) -> None:
     assert Controller().say(command) == [CommandFailed(command=command, reason=reason)]
+
+
+def test_a_split_from_somebody_who_is_gone_parks_the_other() -> None:
+    controller = Controller()
+    controller.say(Split(first=A, second=B))
+    controller.say(HangUp(leg=B))
+    split = Split(first=A, second=B)
+    assert controller.say(split) == [
+        CommandFailed(command=split, reason="-ERR No such channel!"),
+        LegParked(leg=A),
+    ]
 
 
 def test_two_ringing_legs_can_not_be_joined() -> None:

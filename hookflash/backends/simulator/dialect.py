@@ -1,9 +1,9 @@
 """How our commands are said to a switch: what a FreeSWITCH backend would send, in that order.
 
-Each command is a short sequence of the switch's primitives. The first of them that is refused
-ends the sequence, and the command comes back as `CommandFailed`; with two exceptions, since a
-leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is answered by
-its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
+Each command is a short sequence of the switch's primitives, none of which waits for what comes of
+the one before. If one is refused, the command comes back as `CommandFailed`; with two exceptions,
+since a leg's end is a truth rather than a failure: a `HangUp` of a leg that is not there is told
+by its `LegHungUp`, and so is a `Dial` that comes to nothing (the switch reports that by itself).
 
 What a sequence does beyond the obvious:
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from hookflash.backends.simulator.switch import Sense, Switch
@@ -110,14 +110,16 @@ class Dialect:
             self._report(CommandFailed(command=command, reason=reply))
 
     def _split(self, command: Split) -> str:
-        for leg, role in ((command.first, "transferor"), (command.second, "transferee")):
-            marks = _marks(command.transfer, role, command.kind)
-            reply = self._switch.setvar_multi(leg, {**_TERMINATORS, **marks})
-            if reply.startswith("-ERR"):
-                return reply
-        if command.repeated and self._switch.partner(command.first) is None:
-            return "+OK"  # the order before this one is carried out, or about to be
-        return self._switch.park_both(command.first)
+        parted = command.repeated and self._switch.partner(command.first) is None
+        replies = [
+            self._switch.setvar_multi(
+                leg, {**_TERMINATORS, **_marks(command.transfer, role, command.kind)}
+            )
+            for leg, role in ((command.first, "transferor"), (command.second, "transferee"))
+        ]
+        if not parted:  # else the order before this one is carried out, or about to be
+            replies.append(self._switch.park_both(command.first))
+        return _first_refusal(replies)
 
     def _park(self, command: Park) -> str:
         return self._switch.park_both(command.leg)
@@ -179,12 +181,11 @@ class Dialect:
         return self._switch.setvar_multi(command.leg, _answering_with(command.rescue))
 
     def _release(self, command: Release) -> str:
-        for leg in (command.first, command.second):
-            reply = self._switch.setvar_multi(leg, _RELEASED)
-            if reply.startswith("-ERR"):
-                return reply
-        self._report(LegsReleased(first=command.first, second=command.second))
-        return "+OK"
+        legs = (command.first, command.second)
+        reply = _first_refusal([self._switch.setvar_multi(leg, _RELEASED) for leg in legs])
+        if not reply.startswith("-ERR"):
+            self._report(LegsReleased(first=command.first, second=command.second))
+        return reply
 
     def _forget(self, command: Forget) -> str:
         for leg in command.legs:
@@ -195,6 +196,10 @@ class Dialect:
         if self._switch.kill(command.leg, command.cause).startswith("-ERR"):
             self._report(LegHungUp(leg=command.leg, cause=GONE))
         return "+OK"
+
+
+def _first_refusal(replies: Sequence[str]) -> str:
+    return next((reply for reply in replies if reply.startswith("-ERR")), "+OK")
 
 
 def tone_length_s(tone: str) -> float | None:

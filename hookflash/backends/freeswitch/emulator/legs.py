@@ -227,7 +227,9 @@ class Leg:
             self.caller_name, self.caller_number = other.caller_name, other.caller_number
 
     def goes_elsewhere(self, where: str, *, now_us: int, source_id: str) -> None:
-        """It is transferred."""
+        """It is transferred, and whoever it was with is with nobody."""
+        if self.other is not None and self.other.other is self:
+            self.other.variables.pop("signal_bond", None)
         self.other = None
         self.coming = _ROUTING
         self.elsewhere, _, rest = where.partition("/")
