@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from hookflash.backends.base import Backend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend
+from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Timing
 from hookflash.engine.exchange import Entry, Exchange
 from hookflash.engine.watch import PromiseWatch
@@ -78,7 +79,7 @@ class Metrics:
         )
         self._commands = Histogram(
             "hookflash_command_seconds",
-            "From a command's turn until the switch has taken it.",
+            "From a command's being sent until the switch has answered that it took it.",
             ("switch", "command"),
             buckets=SHORT_S,
             registry=self.registry,
@@ -117,9 +118,9 @@ class Metrics:
         self._waited.labels(switch).observe(timing.waited_s)
         self._took.labels(switch).observe(timing.took_s)
 
-    def time_command(self, switch: str, command: str, took_s: float) -> None:
-        """Count how long a switch took for a command."""
-        self._commands.labels(switch, command).observe(took_s)
+    def time_command(self, switch: str, command: SwitchCommand, took_s: float) -> None:
+        """Count how long a switch took to answer a command."""
+        self._commands.labels(switch, type(command).__name__).observe(took_s)
 
     def time_request(self, operation: str, status: int, took_s: float) -> None:
         """Count a request."""

@@ -202,6 +202,9 @@ async def open_service(
         for name, engine in exchange.engines.items():
             watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
             engine.on_timing = partial(metrics.time_event, name)
+            backend = backends[name]
+            if isinstance(backend, FreeSwitchBackend):
+                backend.on_answer = partial(metrics.time_command, name)
         doors = Doors(
             desk=Desk(exchange, journal, config, stored),
             access=Access(journal, config.limits),

@@ -309,6 +309,9 @@ class FreeSwitchBackend:
         self.dropped = 0
         """Events that were dropped because nobody took them in time."""
         self.reconnects = 0
+        self.on_answer: Callable[[SwitchCommand, float], None] | None = None
+        """Told how long the switch took to answer each command, in seconds; for whoever measures.
+        """
         self._numbers: dict[LegId, str] = {}
         self._outbound = Outbound(
             dialling=settings.dialling,
@@ -645,7 +648,7 @@ class FreeSwitchBackend:
         if script.unless and await self._are_so(line, script.unless):
             lines = lines[:-1]
         answers = await line.send([self._as_sent(script, text) for text in lines])
-        return _Said(command, script.optional, answers)
+        return _Said(command, script.optional, answers, sent_s=trio.current_time())
 
     def _as_sent(self, script: Script, text: str) -> str:
         if not script.job:
@@ -656,6 +659,8 @@ class FreeSwitchBackend:
     async def _hear_answers(self, line: _Line, answered: trio.MemoryReceiveChannel[_Said]) -> None:
         async for said in answered:
             frames = [await line.answer(answer) for answer in said.answers]
+            if self.on_answer is not None:
+                self.on_answer(said.command, trio.current_time() - said.sent_s)
             replies = [_reply(frame) for frame in frames[said.optional :]]
             refusal = next((reply for reply in replies if reply.startswith("-")), None)
             if refusal is not None:
@@ -707,6 +712,7 @@ class _Said:
     command: SwitchCommand
     optional: int
     answers: list[_Answer]
+    sent_s: float
 
 
 def _reply(frame: Frame) -> str:
