@@ -138,7 +138,7 @@ if not TYPE_CHECKING:  # else a type checker would believe in any name at all
     def __getattr__(name: str) -> object:
         """Fetch a public name from its module, once."""
         if name == "__version__":
-            value: object = _version()
+            value: object = import_module(f"{__name__}.version").version()
         elif name in _MODULE_OF:
             value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
         else:
@@ -149,12 +149,3 @@ if not TYPE_CHECKING:  # else a type checker would believe in any name at all
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - it is slow
-
-    try:
-        return version(__name__)
-    except PackageNotFoundError:
-        return "0+unknown"  # a copy of the sources that was never installed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, cast
 
 
 class HookflashError(Exception):
@@ -134,10 +134,10 @@ class SpecError(HookflashError):
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error in a group of groups: what several tasks at once make of one fault."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    first = group.exceptions[0]
+    if isinstance(first, BaseExceptionGroup):
+        return first_of(cast("BaseExceptionGroup[BaseException]", first))
+    return first
 
 
 class InternalError(HookflashError):

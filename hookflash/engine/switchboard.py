@@ -197,6 +197,10 @@ class Switchboard:
         self._meters: dict[str, Meter] = {}
         self._next_number = next_number or itertools.count(1).__next__
         self._unfinished = dict(unfinished or {})
+        self._owner_of_target = {
+            left.parties.target.leg: left.account for left in self._unfinished.values()
+        }
+        """Of targets that a controller before this one has called: their legs carry no account."""
         self.closing: str | None = None
         """Why no new transfer is taken; `None`: they are."""
         self._new_id = new_id or numbered_ids()
@@ -336,7 +340,8 @@ class Switchboard:
             return  # a repeat
         transfer = self._transfer_of.get(event.leg)
         running = self.running[transfer] if transfer else None
-        owner = event.account or (running.account if running else "")
+        known = running.account if running else self._owner_of_target.get(event.leg, "")
+        owner = event.account or known
         self.lines[event.leg] = Line(
             leg=event.leg,
             number=event.number,
@@ -558,6 +563,7 @@ class Switchboard:
                 marked.setdefault(leg.transfer, {})[leg.role] = leg
         found = [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
         left, self._unfinished = self._unfinished, {}
+        self._owner_of_target = {}
         missed = [
             self._close(transfer, unfinished, legs, at_s)
             for transfer, unfinished in left.items()
@@ -606,6 +612,9 @@ class Switchboard:
         )
         for leg in legs.values():
             self._transfer_of[leg] = transfer
+            line = self.lines.get(leg)
+            if line is not None and not line.owner:
+                line.owner, line.choices = owner, choices
         self._meters.setdefault(owner, Meter()).begin(choices.rules, at_s)
         return attrs.evolve(self._step(transfer, event, at_s), begins=found)
 

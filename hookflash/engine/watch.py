@@ -84,6 +84,9 @@ class PromiseWatch:
                 self._open[record.transfer] = _Open(pair)
             case TransferFound():
                 self._open[record.transfer] = _Open(frozenset())
+                # what the controller before us has let them hear plays on, and nobody tells of it
+                for leg in _legs_of(record):
+                    self._quiet.pop(leg, None)
             case CompleteRequested() if record.transfer in self._open:
                 self._open[record.transfer].pair = frozenset()
             case _:
@@ -111,12 +114,7 @@ class PromiseWatch:
 
     def _ordered(self, record: Record) -> None:
         """Promise 5: no stranger on the line."""
-        parties = record.parties
-        ours = (
-            {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
-            if parties is not None
-            else set[LegId]()
-        )
+        ours = _legs_of(record)
         for command in record.commands:
             if isinstance(command, Join) and not {command.first, command.second} <= ours:
                 self._break(5, f"{record.transfer} joins a leg that is not its own")
@@ -132,14 +130,9 @@ class PromiseWatch:
             self._break(3, f"{record.transfer} has a second outcome: {record.outcome}")
         elif opened.given_up_whole and record.outcome is Outcome.FAILED:
             self._break(4, f"{record.transfer} failed while both of the two were there")
-        if record.parties is not None:
-            for party in (
-                record.parties.transferor,
-                record.parties.transferee,
-                record.parties.target,
-            ):
-                if party.leg in self._board.lines:
-                    self._left[party.leg] = record.at_s
+        for leg in _legs_of(record):
+            if leg in self._board.lines:
+                self._left[leg] = record.at_s
 
     def look(self, now_s: float) -> None:
         """Look whether anybody is forgotten, or waits in silence.
@@ -172,6 +165,14 @@ class PromiseWatch:
         self.broken[promise] += 1
         if self._on_broken is not None:
             self._on_broken(promise, how)
+
+
+def _legs_of(record: Record) -> set[LegId]:
+    """The legs of the transfer that a record is about."""
+    parties = record.parties
+    if parties is None:
+        return set()
+    return {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
 
 
 _WAITING: Final = frozenset({State.DIALING, State.CONSULTING, State.PARTIAL, State.HELD})

@@ -25,7 +25,6 @@ import trio
 from hypercorn.config import Config as HypercornConfig
 from litestar import Litestar
 
-from hookflash import __version__
 from hookflash.backends.base import Backend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend, Rejected
 from hookflash.backends.freeswitch.emulator.phones import lab_phone
@@ -58,6 +57,7 @@ from hookflash.server.read_config import (
 )
 from hookflash.server.websocket.listener import Listener
 from hookflash.server.websocket.session import Doors
+from hookflash.version import version
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
@@ -211,7 +211,7 @@ async def open_service(
             answers=Answers(journal),
             hub=Hub(journal),
             limits=config.limits,
-            server=f"hookflash {__version__}",
+            server=f"hookflash {version()}",
         )
         metrics.registry.register(
             Looked(

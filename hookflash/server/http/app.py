@@ -16,7 +16,6 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from hookflash import __version__
 from hookflash.errors import HookflashError
 from hookflash.server.http.channels import act_on_channel, get_channel, list_channels
 from hookflash.server.http.document import document_of
@@ -43,6 +42,7 @@ from hookflash.server.http.transfers import (
 )
 from hookflash.server.metrics import Metrics
 from hookflash.server.websocket.session import Doors
+from hookflash.version import version
 
 ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 
@@ -103,7 +103,7 @@ def openapi_config() -> OpenAPIConfig:
     """What the OpenAPI document says beside the handlers."""
     return OpenAPIConfig(
         title="hookflash",
-        version=__version__,
+        version=version(),
         description=DESCRIPTION,
         path="/_openapi",  # the framework's own pages would fetch scripts from elsewhere
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],

@@ -120,12 +120,16 @@ def failures(*statuses: int) -> dict[int, ResponseSpec]:
 # ----------------------------------------------------------------------- errors
 
 
+_ENVELOPE: Final = re.compile(r"^\$?\.?(?:data(?=[.\[]|$)\.?)?")
+"""Of a place in a body, what everybody's begins with."""
+
+
 def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
     """Answer with an error of our tree."""
     data: dict[str, Any] = {}
     message = str(error)
     if isinstance(error, InputError):
-        place = error.where.removeprefix("$").removeprefix("data").lstrip(".") or "data"
+        place = _ENVELOPE.sub("", error.where) or "data"
         data[place] = {"message": error.what, "mend": error.mend}
     elif isinstance(error, RequestRefused):
         data["refusal"] = error.refusal.value

@@ -11,7 +11,6 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from hookflash import __version__
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.listener import HANDSHAKE_S
 from hookflash.server.websocket.session import (
@@ -26,6 +25,7 @@ from hookflash.server.wire import (
     Taken,
     TransferView,
 )
+from hookflash.version import version
 
 _PLACE: Final = "#/components/schemas/{name}"
 _OURS: Final = (m.Hello, m.Reply, m.Events)
@@ -83,7 +83,7 @@ def asyncapi_document() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "hookflash: event control by WebSocket",
-            "version": __version__,
+            "version": version(),
             "description": _description(),
             "license": {"name": "Apache-2.0"},
         },
