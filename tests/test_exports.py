@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import hookflash
+from hookflash.version import version as version_of_hookflash
 
 HOME = Path(hookflash.__file__).parent
 MODULES = sorted(
@@ -126,8 +127,8 @@ def test_a_copy_that_was_never_installed_has_a_version_too(monkeypatch: pytest.M
     def not_found(_name: str) -> str:
         raise PackageNotFoundError
 
-    monkeypatch.setattr("importlib.metadata.version", not_found)
-    assert vars(hookflash)["_version"]() == "0+unknown"
+    monkeypatch.setattr("hookflash.version.installed", not_found)
+    assert version_of_hookflash.__wrapped__() == "0+unknown"
 
 
 def test_importing_hookflash_costs_nothing() -> None:
