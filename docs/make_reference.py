@@ -2,10 +2,10 @@
 """Write docs/reference and docs/pictures from the code: `make docs`.
 
 Nothing in those folders is written by hand. A page is made of what the code says of itself: the
-transfer tables, the JSON schemas of what people write, the shapes that programs exchange, docstrings, the
-help of the command line.
-The same code gives the same pages, to the letter, whatever the terminal, the clock or the order
-of a hash; `tests/test_reference.py` makes them anew and fails where one is stale.
+transfer tables, the JSON schemas of what people write, the shapes that programs exchange,
+docstrings, the help of the command line. The same code gives the same pages, to the letter,
+whatever the terminal, the clock or the order of a hash; `tests/test_reference.py` makes them anew
+and fails where one is stale.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from hookflash.fsm.transfer import Policy, State
 from hookflash.journal.history import KINDS
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
+from hookflash.server import wire
 from hookflash.server.config import (
     AccountKeys,
     FreeSwitchKeys,
@@ -40,6 +41,8 @@ from hookflash.server.config import (
     Listen,
     Simulator,
 )
+from hookflash.server.http import channels, envelope, health, sign_in
+from hookflash.server.http import metaflows as http_metaflows
 from hookflash.server.http.app import build_app
 from hookflash.server.metrics import Metrics
 from hookflash.server.websocket import messages
@@ -479,8 +482,9 @@ def policy_page() -> str:
         "Policy",
         "What an operator may choose, for each account: `open_engine(backend, "
         "account=Account(policy=Policy(ring_timeout_s=30)))`, the table `[defaults.policy]` or "
-        "`[accounts.NAME.policy]` of [a service's config](configuration.md), or the table `[policy]` "
-        "of a scenario. All times are in seconds, and none is inherited from another leg or call.",
+        "`[accounts.NAME.policy]` of [a service's config](configuration.md), or the table "
+        "`[policy]` of a scenario. All times are in seconds, and none is inherited from another "
+        "leg or call.",
         grid(("choice", "unit or type", "default", "meaning"), map(row, fields)),
         "## What the choices mean",
         "\n".join(values("fsm/transfer.py", ("Choice", "PartialSound"))),
@@ -591,9 +595,14 @@ def struct_keys(kind: type[msgspec.Struct]) -> str:
     def row(field: shapes.Field) -> tuple[str, ...]:
         allowed, meant = type_in_words(field.type)
         name = f"`{field.encode_name}`"
-        return (name, allowed, default_of(field), sentence(texts.get(field.name) or meant or "-"))
+        return (name, allowed, default_of(field), meaning(texts.get(field.name) or meant))
 
     return grid(("key", "value", "default", "meaning"), map(row, found.fields))
+
+
+def meaning(text: str) -> str:
+    """A meaning as a sentence; some names need none."""
+    return sentence(text) if text else ""
 
 
 def default_of(field: shapes.Field) -> str:
@@ -687,12 +696,20 @@ def http_page() -> str:
     """The HTTP API."""
     document = openapi_document()
     by_tag: dict[str, list[str]] = {}
+    wrong: dict[str, str] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if "responses" in operation:
                 tag = operation["tags"][0]
-                by_tag.setdefault(tag, []).append(http_operation(method, path, operation))
-    schemas = document["components"]["schemas"]
+                by_tag.setdefault(tag, []).append(
+                    http_operation(method, path, operation, document["components"]["schemas"])
+                )
+                wrong |= {
+                    status: one["description"]
+                    for status, one in operation["responses"].items()
+                    if status >= "400" and tag != "health"
+                }
+    names = sorted(document["components"]["schemas"])
     return page(
         "The HTTP API",
         document["info"]["description"],
@@ -700,17 +717,32 @@ def http_page() -> str:
         "[openapi.json](openapi.json) is the same for programs; a running service has it at "
         "`/openapi.json`, and as a page at `/`. A field that is not known is refused, so that "
         "nothing that anybody wrote is dropped without a word.",
-        *(part for tag, told_of in by_tag.items() for part in (f"## {tag.capitalize()}", *told_of)),
+        "Every answer is an object: `data`, a `request_id`, and `status`, which is `success` or "
+        "`error`.",
+        *(part for tag, asked in by_tag.items() for part in (f"## {tag.capitalize()}", *asked)),
+        "## What may go wrong",
+        grid(("status", "meaning"), sorted(wrong.items())),
+        "The answer is an [ErrorAnswer](#erroranswer).",
         "## Shapes",
-        *(
-            f"### {name}\n\n{schema_of(schema)}"
-            for name, schema in sorted(schemas.items())
-            if "." not in name and name != "Metaflows"
-        ),
+        *(part for name in names for part in http_shape(name)),
     )
 
 
-def http_operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
+def http_shape(name: str) -> Iterator[str]:
+    """A shape, if it is one of ours, and not one that the framework puts around it."""
+    for module in _HTTP_SHAPES:
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            yield from told(name, kind, level=3)
+            return
+
+
+_HTTP_SHAPES = (channels, envelope, health, http_metaflows, sign_in, wire)
+
+
+def http_operation(
+    method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> str:
     """One thing that can be asked."""
     parameters = [
         (f"`{one['name']}`", one["in"], one.get("description", ""))
@@ -718,32 +750,27 @@ def http_operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
         if one["name"] not in {"account_id", "call_id", "transfer_id"}
     ]
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    answers = [
-        (status, one.get("description", "")) for status, one in operation["responses"].items()
-    ]
+    responses = sorted(operation["responses"].items())
+    good = [answer_in_words(one, schemas, status) for status, one in responses if status < "400"]
+    bad = ", ".join(status for status, _ in responses if status >= "400")
+    answers = " ".join([*good, *([f"Or {bad}."] if bad else ())])
     return paragraphs(
         f"### {method.upper()} {path}",
-        f"{operation.get('summary', '')}. {operation.get('description', '')}",
+        sentence(str(operation.get("summary", ""))),
         *([grid(("parameter", "in", "meaning"), parameters)] if parameters else ()),
         *([f"The body is {schema_in_words(body['schema'])}."] if body else ()),
-        grid(("status", "meaning"), answers),
+        answers,
     )
 
 
-def schema_of(schema: Mapping[str, Any]) -> str:
-    """A shape of the OpenAPI document."""
-    text = str(schema.get("description", "")).replace("\n", " ")
-    needed = schema.get("required", ())
-    rows = [
-        (
-            f"`{name}`",
-            schema_in_words(one),
-            "yes" if name in needed else "",
-            str(one.get("description", "")),
-        )
-        for name, one in schema.get("properties", {}).items()
-    ]
-    return paragraphs(text, grid(("field", "value", "always", "meaning"), rows))
+def answer_in_words(answer: Mapping[str, Any], schemas: Mapping[str, Any], status: str) -> str:
+    """What comes when all went well."""
+    content = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    whole = schemas.get(str(content.get("$ref", "")).rpartition("/")[2], content)
+    data = whole.get("properties", {}).get("data")
+    if data is not None:
+        return f"Answers {status}; `data` is {schema_in_words(data)}."
+    return f"Answers {status}{', ' + schema_in_words(content) if content else ''}."
 
 
 def schema_in_words(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a case each

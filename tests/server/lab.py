@@ -1,8 +1,8 @@
 """A service on a simulated switch, under the virtual clock, and programs that ask it.
 
 No socket, no thread, no wall clock. `autojump_clock` must be among the test's own parameters: the
-runner does not see the clocks that fixtures ask for. `1xxx` answers at once, `2600` after 1.5 s, `2601` never, `2602` is busy, `2603` refuses,
-`2605` answers and leaves.
+runner does not see the clocks that fixtures ask for. `1xxx` answers at once, `2600` after 1.5 s,
+`2601` never, `2602` is busy, `2603` refuses, `2605` answers and leaves.
 """
 
 from __future__ import annotations
@@ -180,7 +180,10 @@ def config_of(**tables: Any) -> Config:
 
 @asynccontextmanager
 async def open_lab(
-    folder: Path, *, backend: Backend | None = None, more: Mapping[str, Backend] | None = None,
+    folder: Path,
+    *,
+    backend: Backend | None = None,
+    more: Mapping[str, Backend] | None = None,
     **tables: Any,
 ) -> AsyncGenerator[Lab]:
     """Open a service, and give three programs a token.

@@ -1,7 +1,7 @@
 """Hooks of schemathesis: without them it would ask for calls that nobody makes.
 
-A run of it reads this file (`SCHEMATHESIS_HOOKS`). Where a request is meant to be right, it gets the
-id of a call that is up, or of a transfer that there was.
+A run of it reads this file (`SCHEMATHESIS_HOOKS`). Where a request is meant to be right, it gets
+the id of a call that is up, or of a transfer that there was.
 """
 
 from __future__ import annotations

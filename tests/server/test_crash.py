@@ -225,4 +225,4 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
     assert len(steps_in(crash.left)) > crash.promised
     check_history(crash.left)
     for past in transfers_in(crash.left):
-        assert past.outcome in expected
+        assert past.outcome in expected or past.cause == "CONTROLLER_RESTARTED", past
