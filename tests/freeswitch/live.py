@@ -43,21 +43,21 @@ class Socket:
     async def open(cls, address: str) -> Socket:
         host, _, port = address.partition(":")
         socket = cls(await trio.open_tcp_stream(host, int(port)))
-        await socket._frame()
-        await socket._ask("auth ClueCon")
+        await socket.frame()
+        await socket.ask("auth ClueCon")
         return socket
 
-    async def _frame(self) -> Frame:
+    async def frame(self) -> Frame:
         while (frame := self._wire.next_frame()) is None:
             self._wire.receive(await self.stream.receive_some(65536))
         return frame
 
-    async def _ask(self, line: str) -> Frame:
+    async def ask(self, line: str) -> Frame:
         await self.stream.send_all(f"{line}\n\n".encode())
-        return await self._frame()
+        return await self.frame()
 
     async def api(self, command: str) -> str:
-        return (await self._ask(f"api {command}")).text().strip()
+        return (await self.ask(f"api {command}")).text().strip()
 
     async def channels(self) -> list[dict[str, str]]:
         return json.loads(await self.api("show channels as json")).get("rows", [])
