@@ -17,6 +17,9 @@ does at once what it is told, so that nothing but the service is measured.
 * **Memory**: ten thousand transfers whose targets ring, in a service with its journal: what the
   process has more of than before.
 
+Beside what a clock says stands the CPU time of the service's process, which is the same on a busy
+machine.
+
     python benchmarks/bench_service.py
 """
 
@@ -80,6 +83,7 @@ CLIENTS: Final = 100
 LOAD_S: Final = 6
 HTTP_PER_S: Final = 400.0
 HTTP_P99_MS: Final = 500.0
+HTTP_CPU_MS: Final = 2.5
 HTTP_RATIO: Final = 2.5
 """How many times more a call costs than an answer of the framework's."""
 
@@ -88,6 +92,8 @@ DELIVERIES: Final = 200_000
 """Events told, over all subscribers: enough for some seconds."""
 MOST_EVENTS: Final = 12_000
 FANOUT_PER_S: Final = {1: 1_500.0, 100: 40_000.0, 1_000: 60_000.0}
+FANOUT_CPU_US: Final = {1: 700.0, 100: 25.0, 1_000: 20.0}
+"""An event's own way, from the switch to the journal, is shared by all of its subscribers."""
 
 STEPS: Final = 20_000
 STEPS_PER_S: Final = {Sync.FULL: 15_000.0, Sync.NORMAL: 15_000.0}
@@ -195,7 +201,7 @@ def say(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-async def make_calls(service: Service, switch: QuickSwitch, events: int) -> None:
+async def make_calls(_service: Service, switch: QuickSwitch, events: int) -> None:
     """Have people call and hang up, until there were so many events, in a steady stream."""
     assert events % 6 == 0
     for _ in range(events // 6):
@@ -205,7 +211,6 @@ async def make_calls(service: Service, switch: QuickSwitch, events: int) -> None
             LegHungUp(leg=other, cause="NORMAL_CLEARING"),
         )
         await trio.lowlevel.checkpoint()
-    say(last=service.journal.told)
 
 
 async def fly(service: Service, switch: QuickSwitch, transfers: int) -> None:
@@ -240,7 +245,13 @@ async def resident_bytes(service: Service) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-_ANSWERED_BY: Final = {"calls": make_calls, "fly": fly}
+async def count_cpu(_service: Service, _switch: QuickSwitch, _: int) -> None:
+    """Say how much CPU time the service has taken so far."""
+    await trio.lowlevel.checkpoint()
+    say(cpu_s=time.process_time())
+
+
+_ANSWERED_BY: Final = {"calls": make_calls, "fly": fly, "cpu": count_cpu}
 
 
 @contextmanager
@@ -271,6 +282,12 @@ def ask(process: subprocess.Popen[str], what: str) -> None:
     process.stdin.flush()
 
 
+def cpu_s(service: subprocess.Popen[str]) -> float:
+    """How much CPU time a service has taken so far, in seconds."""
+    ask(service, "cpu 0")
+    return float(hear(service)["cpu_s"])
+
+
 @contextmanager
 def a_service() -> Generator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A service in a process of its own, and what it says of itself."""
@@ -285,6 +302,7 @@ def a_service() -> Generator[tuple[subprocess.Popen[str], dict[str, Any]]]:
 class Load:
     """What came of a load."""
 
+    requests: int
     per_s: float
     p99_ms: float
 
@@ -301,12 +319,14 @@ def load_by_wrk(wrk: str, url: str, token: str) -> Load:
         text=True,
     )
     assert "Non-2xx" not in done.stdout, done.stdout
+    count = re.search(r"(\d+) requests in", done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     slow = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout)
+    assert count is not None
     assert rate is not None
     assert slow is not None
     unit_ms = {"us": 0.001, "ms": 1.0, "s": 1000.0}[slow[2]]
-    return Load(float(rate[1]), float(slow[1]) * unit_ms)
+    return Load(int(count[1]), float(rate[1]), float(slow[1]) * unit_ms)
 
 
 def load_by_asyncio(url: str, token: str) -> Load:
@@ -333,7 +353,7 @@ def load_by_asyncio(url: str, token: str) -> Load:
         await asyncio.gather(*(client(until_s) for _ in range(CLIENTS)))
 
     asyncio.run(clients())
-    return Load(len(took) / LOAD_S, statistics.quantiles(took, n=100)[98] * 1000)
+    return Load(len(took), len(took) / LOAD_S, statistics.quantiles(took, n=100)[98] * 1000)
 
 
 def measure_http() -> Iterator[Figure]:
@@ -341,10 +361,12 @@ def measure_http() -> Iterator[Figure]:
     wrk = shutil.which("wrk")
     load: Callable[[str, str], Load] = partial(load_by_wrk, wrk) if wrk else load_by_asyncio
     by = "wrk" if wrk else "asyncio"
-    with a_service() as (_, told):
+    with a_service() as (service, told):
         call = f"{told['http']}/v2/accounts/default/channels/{told['call']}"
         alone = load(f"{told['http']}/healthz", told["token"])
+        before_s = cpu_s(service)
         ours = load(call, told["token"])
+        each_ms = (cpu_s(service) - before_s) / ours.requests * 1000
     yield Figure(
         what=f"HTTP, {CLIENTS} clients ask for a call ({by})",
         value=ours.per_s,
@@ -353,6 +375,9 @@ def measure_http() -> Iterator[Figure]:
         at_least=True,
     )
     yield Figure(what="… p99", value=ours.p99_ms, unit="ms", target=HTTP_P99_MS)
+    yield Figure(
+        what="… the service's work for one", value=each_ms, unit="ms CPU", target=HTTP_CPU_MS
+    )
     yield Figure(
         what=f"… beside the framework alone ({alone.per_s:.0f}/s)",
         value=alone.per_s / ours.per_s,
@@ -444,16 +469,24 @@ def measure_fanout() -> Iterator[Figure]:
             asked = (port, told["token"], str(subscribers), str(events))
             with child("subscribe", *asked) as crowd:
                 assert hear(crowd) == {"subscribed": subscribers}
+                before_s = cpu_s(service)
                 began_s = time.perf_counter()
                 ask(service, f"calls {events}")
                 assert hear(crowd) == {"seen": events * subscribers}
                 took_s = time.perf_counter() - began_s
+                each_us = (cpu_s(service) - before_s) / (events * subscribers) * 1e6
         yield Figure(
             what=f"events × {subscribers:,} subscribers",
             value=events * subscribers / took_s,
             unit="/s",
             target=FANOUT_PER_S[subscribers],
             at_least=True,
+        )
+        yield Figure(
+            what="… the service's work for one",
+            value=each_us,
+            unit="µs CPU",
+            target=FANOUT_CPU_US[subscribers],
         )
 
 

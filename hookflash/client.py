@@ -22,7 +22,8 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeAlias, cast
+from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -32,12 +33,13 @@ from trio_websocket import (
     ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    connect_websocket_url,
+    wrap_client_stream,
 )
 
 from hookflash.errors import (
     BackendError,
     HookflashError,
+    InputError,
     InternalError,
     RequestRefused,
     first_of,
@@ -63,7 +65,10 @@ GOODBYE_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.1
 """How long we wait before the first try to come back."""
 
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
 _DICE: Final = random.SystemRandom()
+_LOST: Final = (OSError, trio.BrokenResourceError, HandshakeError, ConnectionClosed)
 _TOO_MANY: Final = 429
 _THEIR_FAULT: Final = 500
 
@@ -445,7 +450,7 @@ class Client:
                     began_s, lost = trio.current_time(), None
                     try:
                         await self._serve_line(task_status)
-                    except* (OSError, HandshakeError, ConnectionClosed, LineLost) as errors:
+                    except* (*_LOST, LineLost) as errors:
                         lost = first_of(errors)
                     except* trio.TooSlowError:
                         lost = LineLost(f"it did not answer within {OPENING_S:g} s")
@@ -467,33 +472,49 @@ class Client:
 
     async def _serve_line(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
-            with trio.fail_after(OPENING_S):
-                line = await connect_websocket_url(
-                    nursery,
-                    self._url,
-                    self._tls,
-                    subprotocols=[PROTOCOL],
-                    max_message_size=LONGEST_MESSAGE_BYTES,
-                    message_queue_size=16,
-                )
-            self._line = line
+            stream: Stream | None = None
             try:
-                nursery.start_soon(self._read, line)
-                nursery.start_soon(self._heartbeat, line)
-                await self._sign_in()
-                for follower in tuple(self._followers):
-                    await self._go_on(follower)
-                self._lines += 1
-                self._up.set()
-                if self._lines == 1:
-                    task_status.started()
-                await self._leaving.wait()
-                with trio.move_on_after(GOODBYE_S):
-                    await line.aclose()
+                with trio.fail_after(OPENING_S):
+                    stream = await open_stream(self._url, self._tls)
+                    line = await self._shake_hands(nursery, stream)
+                await self._keep_line(nursery, line, task_status)
             finally:
                 self._lose_line()
-                await _drop(line)
+                if stream is not None:
+                    await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
+
+    async def _shake_hands(self, nursery: trio.Nursery, stream: Stream) -> WebSocketConnection:
+        where = urlsplit(self._url)
+        return await wrap_client_stream(
+            nursery,
+            stream,
+            where.netloc.rpartition("@")[2],
+            (where.path or "/") + (f"?{where.query}" if where.query else ""),
+            subprotocols=[PROTOCOL],
+            max_message_size=LONGEST_MESSAGE_BYTES,
+            message_queue_size=16,
+        )
+
+    async def _keep_line(
+        self,
+        nursery: trio.Nursery,
+        line: WebSocketConnection,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        self._line = line
+        nursery.start_soon(self._read, line)
+        nursery.start_soon(self._heartbeat, line)
+        await self._sign_in()
+        for follower in tuple(self._followers):
+            await self._go_on(follower)
+        self._lines += 1
+        self._up.set()
+        if self._lines == 1:
+            task_status.started()
+        await self._leaving.wait()
+        with trio.move_on_after(GOODBYE_S):
+            await line.aclose()
 
     def _lose_line(self) -> None:
         self._line = None
@@ -569,11 +590,39 @@ class Client:
             follower.wake()
 
 
-async def _drop(line: WebSocketConnection) -> None:
-    """Close a line without a goodbye, unless it is closed already."""
-    with trio.CancelScope(shield=True) as scope:
-        scope.cancel()
-        await line.aclose()
+async def open_stream(url: str, tls: ssl.SSLContext | None) -> Stream:
+    """Open the stream that a WebSocket's URL names.
+
+    Raises:
+        OSError: nobody is there.
+        trio.BrokenResourceError: somebody is, and TLS can't be agreed upon.
+    """
+    where = urlsplit(url)
+    assert where.hostname is not None  # noqa: S101 - `connect` has seen to it
+    if where.scheme == "ws":
+        return await trio.open_tcp_stream(where.hostname, where.port or 80)
+    stream = await trio.open_ssl_over_tcp_stream(
+        where.hostname,
+        where.port or 443,
+        ssl_context=tls or ssl.create_default_context(),
+        https_compatible=True,
+    )
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+def _check_url(url: str) -> None:
+    try:
+        where = urlsplit(url)
+        fits = where.scheme in {"ws", "wss"} and where.hostname and where.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InputError(f"{url[:200]!r} is no WebSocket's URL", mend="ws://HOST:PORT/v2/events")
 
 
 @attrs.define
@@ -594,7 +643,7 @@ def _told(lost: BaseException) -> str:
     if isinstance(lost, ConnectionRejected):
         said = (lost.body or b"").decode(errors="replace")[:200]
         return f"HTTP {lost.status_code} {said}".strip()
-    return str(lost) or type(lost).__name__
+    return str(lost) or str(lost.__cause__ or "") or type(lost).__name__
 
 
 @asynccontextmanager
@@ -622,7 +671,9 @@ async def connect(
     Raises:
         Refused: the key or token is none.
         BackendError: the service can't be reached.
+        InputError: the URL is none.
     """
+    _check_url(url)
     credentials = {"api_key": api_key} if api_key is not None else {"token": token or ""}
     client = Client(url, credentials, tls=tls, longest_pause_s=longest_pause_s)
     failed: BaseException | None = None

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hookflash.cli.terminal import plain, terminal
 from hookflash.client import Client, connect
-from hookflash.errors import HookflashError, InputError, first_of
+from hookflash.errors import InputError
 
 Url: TypeAlias = Annotated[
     str, Parameter(env_var="HOOKFLASH_URL", help="Of the service's WebSocket.")
@@ -141,15 +141,13 @@ def _with_client(url: str, key: str, act: Any) -> None:
         async with connect(url, api_key=key) as client:
             await act(client)
 
-    failed: BaseException | None = None
+    interrupted = False
     try:
         trio.run(main)
-    except* HookflashError as errors:
-        failed = first_of(errors)
     except* KeyboardInterrupt:
-        failed = KeyboardInterrupt()
-    if failed is not None:
-        raise failed
+        interrupted = True  # told as one, and not as a group of them
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def _tell(console: Console, happening: Mapping[str, Any], *, json_output: bool) -> None:

@@ -482,9 +482,8 @@ class Switchboard:
         rules = line.choices.rules
         is_user = not line.outside and bool(line.account or not peer.account)
         check_rights(rules, Asker(is_user=is_user, may_transfer=line.may_transfer), event)
-        meter = self._meters.get(line.owner)
-        if meter is not None and event.kind is not Kind.HOLD:
-            meter.check(rules, at_s)
+        if event.kind is not Kind.HOLD:
+            self._meters.get(line.owner, Meter()).check(rules, at_s)
 
     def _call_of(self, event: TransferRequested) -> tuple[Line, Line]:
         """The line of whoever asks for a transfer, and of the one who is to be transferred."""

@@ -19,7 +19,7 @@ import attrs
 from hookflash.commands import CancelTimer
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError, InternalError, RequestRefused
-from hookflash.events import Kind, LegId
+from hookflash.events import Kind, LegId, TransferFound
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import Role, Transfer
 from hookflash.journal.history import Step
@@ -71,7 +71,9 @@ def rerun(steps: Iterable[Step]) -> Rerun:
     transfer: Transfer | None = None
     for step in steps:
         written = step.record()
-        transfer = step.transfer_before() or transfer
+        begun = step.transfer_before()
+        if begun is not None or isinstance(written.event, TransferFound):
+            transfer = begun  # a controller that finds one knows nothing of what was before
         if transfer is None:
             _check_that_it_can_be_told(written)
             untried.append(step.number)

@@ -53,7 +53,7 @@ class Digits(StrEnum):
 class JournalKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written down, and for how long."""
 
-    file: Text = "hookflash.sqlite"
+    file: Annotated[str, Meta(min_length=1, max_length=500)] = "hookflash.sqlite"
     """The journal's file; beside the config, unless it begins with a slash."""
     sync: Sync = Sync.FULL
     """When a step is safe: `full`, when the disk says so; `normal`, when the operating system has

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Any, Final, cast, get_args, get_origin
+from typing import Any, Final, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -40,6 +40,8 @@ ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 """What an account or a switch may be called: it stands in URLs, logs and metrics."""
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
+ALLOWED_VARIABLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
+ALLOWED_HOST: Final = re.compile(r"[0-9A-Za-z_.:%-]{1,255}")
 HIGHEST_PORT: Final = 65_535
 
 
@@ -115,7 +117,7 @@ def _entries(
 
 
 _AT: Final = re.compile(r"(?P<what>.*) - at `\$(?P<path>[^`]*)`", re.DOTALL)
-_TYPE: Final = re.compile(r"`(str|int|float|bool|array|object|null)`")
+_TYPE: Final = re.compile(r"`(?P<types>[a-z]+(?: \| [a-z]+)*)`")
 _IN_WORDS: Final = {
     "str": "a text",
     "int": "a whole number",
@@ -142,7 +144,7 @@ def _told(message: str, kind: type[Struct], where: str) -> InputError:
     what, path = (found["what"], found["path"]) if found else (message, "")
     unknown = _UNKNOWN.fullmatch(what)
     if unknown is None:
-        what = _TYPE.sub(lambda one: _IN_WORDS.get(one[1], one[1]), what)
+        what = _TYPE.sub(_in_words, what)
         return InputError(
             what[:1].lower() + what[1:], where=where + path, mend=_choices(kind, path)
         )
@@ -152,6 +154,11 @@ def _told(message: str, kind: type[Struct], where: str) -> InputError:
         where=place_in(where + path, [unknown["key"]]),
         mend=meant(unknown["key"], known) + f"allowed are {', '.join(known)}",
     )
+
+
+def _in_words(types: re.Match[str]) -> str:
+    told = [_IN_WORDS.get(one, one) for one in types["types"].split(" | ") if one != "null"]
+    return " or ".join(told) or "nothing"
 
 
 def _type_at(kind: type[Any], path: str) -> type[Any]:
@@ -165,10 +172,10 @@ def _type_at(kind: type[Any], path: str) -> type[Any]:
 
 def _choices(kind: type[Any], path: str) -> str:
     """The words that are allowed at a place, where they can be counted."""
-    wanted = _type_at(kind, path)
-    if not issubclass(get_origin(wanted) or wanted, StrEnum):
+    wanted: object = _type_at(kind, path)
+    if not isinstance(wanted, type) or not issubclass(wanted, StrEnum):
         return ""
-    return "one of " + ", ".join(choice.value for choice in cast("type[StrEnum]", wanted))
+    return "one of " + ", ".join(choice.value for choice in wanted)
 
 
 # --------------------------------------------------------------------- accounts
@@ -212,13 +219,13 @@ def _check_choice(value: object, where: str) -> None:
 def _switch(
     table: object, name: str, where: str, beside: Path | None
 ) -> Simulator | FreeSwitchKeys:
-    kinds: dict[object, type[Simulator | FreeSwitchKeys]] = {
+    kinds: dict[str, type[Simulator | FreeSwitchKeys]] = {
         "simulator": Simulator,
         "freeswitch": FreeSwitchKeys,
     }
     inside = cast("dict[str, object]", table) if isinstance(table, dict) else {}
     said = inside.get("kind")
-    if said not in kinds:
+    if not isinstance(said, str) or said not in kinds:
         raise InputError(
             f"{said!r} is no kind of switch",
             where=f"{where}.kind",
@@ -238,6 +245,16 @@ def freeswitch_settings(
     Raises:
         InputError: it can't be used like that.
     """
+    for key, name_of_variable in (
+        ("account_variable", keys.account_variable),
+        *(("variables", variable) for variable in keys.variables),
+    ):
+        if not ALLOWED_VARIABLE.fullmatch(name_of_variable):
+            raise InputError(
+                f"{name_of_variable[:60]!r} is no name of a channel variable",
+                where=f"{where}.{key}",
+                mend="letters, digits and _ . : -, at most 128",
+            )
     password = keys.password
     if keys.password_file:
         if password:
@@ -266,7 +283,8 @@ def _secret(file: Path, where: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't be read: {error}", where=where, mend="name a file") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise InputError(f"can't be read: {why}", where=where, mend="name a file") from error
 
 
 def _client_tls(keys: FreeSwitchKeys, where: str, beside: Path | None) -> ssl.SSLContext:
@@ -276,7 +294,9 @@ def _client_tls(keys: FreeSwitchKeys, where: str, beside: Path | None) -> ssl.SS
         )
     except (OSError, ssl.SSLError) as error:
         raise InputError(
-            f"can't be used: {error}", where=f"{where}.tls_ca", mend="name a PEM file"
+            f"can't be used: {error.strerror or error}",
+            where=f"{where}.tls_ca",
+            mend="name a PEM file",
         ) from error
 
 
@@ -304,7 +324,8 @@ def read_address(text: str, *, where: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+    is_port = port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT
+    if not colon or not ALLOWED_HOST.fullmatch(host) or not is_port:
         raise InputError(f"{text!r} is no address", where=where, mend="127.0.0.1:8080, say")
     return host, int(port)
 

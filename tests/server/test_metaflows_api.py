@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from lab import Lab, open_lab
+from lab import SWITCH, Lab, open_lab
 from trio.testing import MockClock
 
 from hookflash.journal.database import JournalError
@@ -32,7 +32,8 @@ async def begins(lab: Lab, leg: str, digits: str) -> bool:
     """Whether a party that dials this is in a transfer then."""
     lab.press(leg, digits)
     await trio.sleep(5)
-    return (await lab.admin.look(f"channels/{leg}"))["transfer_id"] is not None
+    board = lab.service.exchange.engines[SWITCH].switchboard
+    return board.transfer_of(leg) is not None
 
 
 async def test_an_account_has_the_stock_codes_at_first(autojump_clock: MockClock, lab: Lab) -> None:

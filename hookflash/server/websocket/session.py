@@ -77,6 +77,7 @@ class Session:
         self._progress_is_due = False
         self._ending = False
         self._ended = trio.Event()
+        self._doing = trio.CancelScope()
         self._running: trio.Nursery
 
     async def run(self) -> None:
@@ -85,11 +86,11 @@ class Session:
         try:
             async with trio.open_nursery() as self._running:
                 for task in (self._write, self._heartbeat, self._sign_in_soon):
-                    self._running.start_soon(_while_open, task)
-                await _while_open(self._read)
+                    self._running.start_soon(self._while_open, task)
+                await self._while_open(self._read)
                 if self._ending:  # by another task, which waits for the other side's goodbye
                     await self._ended.wait()
-                self._running.cancel_scope.cancel()
+                self._stop()
         finally:
             for subscription in self._subscriptions.values():
                 self._doors.hub.drop(subscription)
@@ -104,7 +105,20 @@ class Session:
                 await self._socket.aclose(code, why)
         finally:
             self._ended.set()
-            self._running.cancel_scope.cancel()
+            self._stop()
+
+    def _stop(self) -> None:
+        """End all tasks; what is being done for the program has a while to come to its end."""
+        self._doing.deadline = min(self._doing.deadline, trio.current_time() + LAST_WORDS_S)
+        self._running.cancel_scope.cancel()
+
+    async def _while_open(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Do a task's work until the connection is closed."""
+        try:
+            await task()
+        except ConnectionClosed:
+            if not self._ending:
+                self._stop()
 
     # ------------------------------------------------------------------ reading
 
@@ -154,8 +168,10 @@ class Session:
         elif isinstance(ask, m.Unsubscribe):
             self._unsubscribe(ask)
         else:
-            status, data = await _ANSWERED_BY[type(ask)](self._doors, self._caller, ask)
-            self._reply(ask, status, data)
+            # once begun, it is done, and its answer kept: whoever lost the line may ask again
+            with trio.CancelScope(shield=True) as self._doing:
+                status, data = await _ANSWERED_BY[type(ask)](self._doors, self._caller, ask)
+                self._reply(ask, status, data)
 
     async def _who(self, ask: m.Authenticate) -> Caller:
         access = self._doors.access
@@ -300,15 +316,7 @@ class Session:
             with trio.move_on_after(every_s) as scope:
                 await self._socket.ping()
             if scope.cancelled_caught:
-                self._running.cancel_scope.cancel()
-
-
-async def _while_open(task: Callable[[], Awaitable[None]]) -> None:
-    """Do a task's work until the connection is closed."""
-    try:
-        await task()
-    except ConnectionClosed:
-        return
+                self._stop()
 
 
 _NUMBER: Final = re.compile(rb'"number":(\d+)')

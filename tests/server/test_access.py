@@ -1,0 +1,336 @@
+"""Who may ask, and what: keys and tokens, and the rules of the accounts."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+from lab import SWITCH, Lab, Program, open_lab, token_of
+from trio.testing import MockClock
+
+from hookflash.journal import registry
+from hookflash.server.access import REMEMBERED_S
+from hookflash.server.rates import Allowance
+
+WRONG = "hookflash_0123456789ab_" + "x" * 32
+
+
+async def sign_in(client: httpx.AsyncClient, key: str) -> httpx.Response:
+    return await client.put("/v2/api_auth", json={"data": {"api_key": key}})
+
+
+def elsewhere(lab: Lab, address: str) -> httpx.AsyncClient:
+    """A program on another machine."""
+    transport = httpx.ASGITransport(lab.service.app, client=(address, 5060))
+    return httpx.AsyncClient(transport=transport, base_url="http://lab")
+
+
+# ------------------------------------------------------------------------ signing in
+
+
+async def test_a_key_gives_a_token_that_says_whose_it_is(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    answered = await sign_in(lab.client, await lab.make_key("acme"))
+    body = answered.json()
+    assert answered.status_code == 201
+    assert body["data"] == {"account_id": "acme", "expires_in_s": 3600.0}
+    assert (body["status"], body["request_id"]) == ("success", answered.headers["X-Request-ID"])
+    again = await sign_in(lab.client, await lab.make_key("acme"))
+    assert again.json()["auth_token"] != body["auth_token"]
+    admins = await sign_in(lab.client, await lab.make_key(None))
+    assert admins.json()["data"]["account_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("header", "before"),
+    [("X-Auth-Token", ""), ("Authorization", "Bearer "), ("Authorization", "bearer ")],
+)
+async def test_both_headers_carry_a_token(
+    autojump_clock: MockClock, lab: Lab, header: str, before: str
+) -> None:
+    token = await token_of(lab.client, await lab.make_key("acme"))
+    headers = {header: before + token}
+    assert (await lab.nobody.ask("GET", "channels", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer"},
+        {"X-Auth-Token": ""},
+        {"X-Auth-Token": "ü"},
+        {"X-Auth-Token": "x" * 10_000},
+    ],
+)
+async def test_what_is_no_token_is_told_so(
+    autojump_clock: MockClock, lab: Lab, headers: dict[str, str]
+) -> None:
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    answered = await lab.client.get("/v2/accounts/acme/channels", headers=raw)  # pyright: ignore[reportArgumentType] - httpx takes bytes as well
+    assert answered.status_code == 401
+    assert answered.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_a_key_itself_is_no_token(autojump_clock: MockClock, lab: Lab) -> None:
+    program = attrs.evolve(lab.acme, token=await lab.make_key("acme"))
+    assert (await program.ask("GET", "channels")).status_code == 401
+
+
+async def test_a_token_expires(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with open_lab(tmp_path, limits={"token_lifetime_s": 60.0}) as lab:
+        await trio.sleep(59)
+        await lab.acme.look("channels")
+        await trio.sleep(1)  # and what is remembered of it does not outlive it
+        assert (await lab.acme.ask("GET", "channels")).status_code == 401
+
+
+async def test_a_key_that_is_revoked_takes_its_tokens_with_it(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    key = await lab.make_key("acme")
+    program = attrs.evolve(lab.acme, token=await token_of(lab.client, key))
+    await program.look("channels")
+    revoke = partial(registry.revoke_key, key_id=key.split("_")[1], now=lab.service.journal.now())
+    await lab.service.journal.change(revoke)
+    await trio.sleep(REMEMBERED_S)
+    assert (await program.ask("GET", "channels")).status_code == 401
+    assert (await sign_in(lab.client, key)).status_code == 401
+    await lab.acme.look("channels")  # the account's other keys count
+
+
+async def test_keys_and_tokens_outlive_a_restart(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with open_lab(tmp_path) as lab:
+        token, key = lab.acme.token, await lab.make_key("acme")
+    async with open_lab(tmp_path) as lab:
+        await attrs.evolve(lab.acme, token=token).look("channels")
+        assert (await sign_in(lab.client, key)).status_code == 201
+
+
+# --------------------------------------------------------------------------- wrong ones
+
+
+async def test_wrong_keys_are_slowed_down_counted_and_in_the_end_not_heard(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    took_s: list[float] = []
+    for _ in range(10):
+        began_s = trio.current_time()
+        answered = await sign_in(lab.client, WRONG)
+        took_s.append(trio.current_time() - began_s)
+        assert answered.status_code == 401
+    assert took_s == sorted(took_s)
+    assert took_s[0] >= 0.1
+    assert took_s[-1] == 4.0
+    good = await lab.make_key("acme")
+    refused = await sign_in(lab.client, good)
+    assert refused.status_code == 429
+    assert refused.json()["data"] == {"refusal": "too_many"}
+    assert lab.service.doors.access.wrong_keys == 10
+    text = (await lab.nobody.ask("GET", "/metrics")).text
+    assert "hookflash_wrong_keys_total 10.0" in text
+    await trio.sleep(60)
+    assert (await sign_in(lab.client, good)).status_code == 201
+
+
+async def test_whoever_sends_many_at_once_is_heard_no_more_often(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    statuses: list[int] = []
+
+    async def guess() -> None:
+        statuses.append((await sign_in(lab.client, WRONG)).status_code)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(guess)
+    assert sorted(statuses) == [401] * 10 + [429] * 40
+
+
+async def test_guesses_from_one_address_shut_nobody_else_out(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    async with elsewhere(lab, "10.0.0.9") as client:
+        thief = attrs.evolve(lab.nobody, client=client, token=WRONG)
+        for _ in range(10):
+            assert (await thief.ask("GET", "channels")).status_code == 401
+        assert (await thief.ask("GET", "channels")).status_code == 429
+        # not even a program at the same address, which has its token
+        await attrs.evolve(thief, token=lab.acme.token).look("channels")
+    assert (await sign_in(lab.client, await lab.make_key("acme"))).status_code == 201
+
+
+async def test_a_limit_without_measure_slows_down_all_the_same(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path, limits={"wrong_keys_per_minute": 1_000_000}) as lab:
+        access = lab.service.doors.access
+        for _ in range(2_000):
+            access._count_wrong("127.0.0.1")
+        began_s = trio.current_time()
+        assert (await sign_in(lab.client, WRONG)).status_code == 401
+        assert trio.current_time() - began_s == 4.0
+
+
+def test_an_allowance_is_a_sliding_window_for_each() -> None:
+    allowance = Allowance(2, within_s=10)
+    assert [allowance.takes("a", at_s) for at_s in (0, 1, 2, 10, 10.5, 11)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert allowance.takes("b", 11)
+    assert allowance.used("a", 11) == 2
+    allowance.sweep(30)
+    assert allowance.used("a", 30) == 0
+    assert not allowance._used_s
+
+
+# ------------------------------------------------------------------ who may transfer by digits
+
+
+async def _transfers_by_digits(lab: Lab, leg: str) -> bool:
+    lab.press(leg, "*22601")
+    await trio.sleep(5)
+    return lab.service.exchange.engines[SWITCH].switchboard.transfer_of(leg) is not None
+
+
+@pytest.mark.parametrize(
+    ("may_transfer", "user", "outside"),
+    [("users", True, False), ("anybody", True, True), ("nobody", False, False)],
+)
+async def test_who_may_transfer_by_digits_is_the_accounts_choice(
+    autojump_clock: MockClock, tmp_path: Path, may_transfer: str, user: bool, outside: bool
+) -> None:
+    rules = {"may_transfer": may_transfer}
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        _, stranger = await lab.call("1001", "1002", callee_account="")
+        assert await _transfers_by_digits(lab, stranger) is outside
+        alice, _ = await lab.call("1003", "1004", callee_account="")
+        assert await _transfers_by_digits(lab, alice) is user
+
+
+async def test_the_mark_of_a_leg_goes_before_the_accounts_choice(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, stranger = await lab.call("1001", "1002", callee_account="")
+    lines = lab.service.exchange.engines[SWITCH].switchboard.lines
+    lines[alice].may_transfer = False
+    lines[stranger].may_transfer = True
+    assert not await _transfers_by_digits(lab, alice)
+    assert await _transfers_by_digits(lab, stranger)
+
+
+async def test_a_refusal_by_digits_stands_in_the_history_and_the_call_goes_on(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, stranger = await lab.call("1001", "1002", callee_account="")
+    assert not await _transfers_by_digits(lab, stranger)
+    assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == stranger
+    text = (await lab.nobody.ask("GET", "/metrics")).text
+    assert 'hookflash_requests_refused_total{refusal="not_entitled",switch="sim"} 1.0' in text
+
+
+async def test_a_program_of_the_account_may_transfer_for_any_leg_of_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path, accounts={"acme": {"rules": {"may_transfer": "nobody"}}}) as lab:
+        alice, _ = await lab.call()
+        await lab.acme.transfer(alice, "2600")
+
+
+# --------------------------------------------------------------------------- whereto, how often
+
+
+async def _asks(program: Program, call: str, target: str) -> int:
+    return (await program.act(call, "transfer", target=target)).status_code
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed", "refused"),
+    [
+        ({"targets_allowed": ["26??"]}, "2601", "26011"),
+        ({"targets_denied": ["+*", "00*"]}, "2601", "+4412"),
+        ({"targets_allowed": ["*"], "targets_denied": ["260[2-9]"]}, "2601", "2602"),
+        ({"targets_allowed": ["[*]9", "2601"]}, "2601", "19"),
+    ],
+)
+async def test_where_to_is_a_matter_of_patterns(
+    autojump_clock: MockClock, tmp_path: Path, rules: dict[str, Any], allowed: str, refused: str
+) -> None:
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        alice, _ = await lab.call()
+        assert await _asks(lab.acme, alice, refused) == 422
+        lab.press(alice, f"*2{refused.replace('+', '')}")
+        theirs, _ = await lab.call("1003", "1004", account="globex")
+        assert await _asks(lab.globex, theirs, refused) == 202
+        assert await _asks(lab.acme, alice, allowed) == 202
+
+
+async def test_targets_hold_for_digits_too(autojump_clock: MockClock, tmp_path: Path) -> None:
+    rules = {"targets_denied": ["2601"]}
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        alice, bob = await lab.call()
+        assert not await _transfers_by_digits(lab, alice)
+        assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
+
+
+async def test_a_call_is_transferred_so_often_and_no_more(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path, accounts={"acme": {"policy": {"hop_limit": 2}}}) as lab:
+        alice, bob = await lab.call()
+        first = await lab.acme.transfer(alice, "1007", transfer_type="blind")
+        await lab.acme.ended(first)
+        await lab.acme.ended(await lab.acme.transfer(bob, "1008", transfer_type="blind"))
+        (left,) = [one for one in await lab.acme.look("channels") if one["number"] == "1008"]
+        assert left["transfers"] == 2
+        refused = await lab.acme.act(left["call_id"], "transfer", target="2600")
+        assert refused.status_code == 422
+        assert refused.json()["data"] == {"refusal": "target_refused"}
+
+
+async def test_so_many_at_once_and_a_hold_does_not_count(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    rules = {"transfers_at_once": 1}
+    async with open_lab(tmp_path, defaults={"rules": rules}) as lab:
+        calls = [(await lab.call(f"10{n}1", f"10{n}2"))[0] for n in range(3)]
+        theirs, _ = await lab.call("1091", "1092", account="globex")
+        first = await lab.acme.transfer(calls[0], "2601")
+        assert await _asks(lab.acme, calls[1], "2601") == 429
+        assert (await lab.acme.act(calls[2], "hold")).status_code == 202
+        assert await _asks(lab.globex, theirs, "2601") == 202
+        await lab.acme.ask("DELETE", f"transfers/{first}")
+        await lab.acme.ended(first)
+        assert (await lab.acme.act(calls[2], "resume")).status_code == 202
+        await trio.sleep(5)
+        assert await _asks(lab.acme, calls[1], "2601") == 202
+
+
+async def test_so_many_a_minute(autojump_clock: MockClock, tmp_path: Path) -> None:
+    rules = {"transfers_per_minute": 2}
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        alice, _ = await lab.call()
+        for _ in range(2):
+            await lab.acme.ended(await lab.acme.transfer(alice, "2602"))
+        assert await _asks(lab.acme, alice, "2602") == 429
+        await trio.sleep(60)
+        assert await _asks(lab.acme, alice, "2602") == 202
+
+
+async def test_no_transfer_at_all_is_a_limit_too(autojump_clock: MockClock, tmp_path: Path) -> None:
+    rules = {"transfers_at_once": 0}
+    async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
+        alice, _ = await lab.call()
+        assert await _asks(lab.acme, alice, "2600") == 429
