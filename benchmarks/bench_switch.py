@@ -5,9 +5,9 @@ nothing to measure.
 
 * **Answer to join.** Alice talks with Bob, Carol's phone rings, and Carol answers. How long until
   the switch has joined Alice and Carol? It is asked in turn of hookflash, which learns of the
-  answer and orders the join over the event socket, and of `att_xfer`, FreeSWITCH's own application,
-  which does it within the switch. Both times are the switch's: from `CHANNEL_ANSWER` of the target to
-  `CHANNEL_BRIDGE` with the transferor, by its own clock.
+  answer and orders the join over the event socket, and of `att_xfer`, an application of FreeSWITCH,
+  which does it within the switch. Both are the switch's times: from `CHANNEL_ANSWER` of the target
+  to `CHANNEL_BRIDGE` with the transferor, by its own clock.
 * **A crowd.** Transfers by all scripts at once, three runs. Everybody must end as scripted, and no
   channel may be left.
 
