@@ -172,7 +172,7 @@ def _type_at(kind: type[Any], path: str) -> type[Any]:
 
 def _choices(kind: type[Any], path: str) -> str:
     """The words that are allowed at a place, where they can be counted."""
-    wanted: object = _type_at(kind, path)
+    wanted = cast("object", _type_at(kind, path))  # a union is no type
     if not isinstance(wanted, type) or not issubclass(wanted, StrEnum):
         return ""
     return "one of " + ", ".join(choice.value for choice in wanted)

@@ -1011,7 +1011,7 @@ async def test_a_certificate_that_is_not_trusted(  # noqa: PLR0917 - pytest name
     remote: FakeSwitch,
     authority: trustme.CA,
     host: str,
-    ours: bool,  # noqa: FBT001 - a case of a table
+    ours: bool,
     why: str,
 ) -> None:
     remote.tls = showing(authority if ours else trustme.CA(), host)

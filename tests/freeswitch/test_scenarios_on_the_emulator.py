@@ -134,7 +134,7 @@ class Play:
 @pytest.mark.parametrize(("scenario", "race"), list(_plays()))
 async def test_a_scenario(
     scenario: Scenario,
-    race: bool,  # noqa: FBT001 - a case of a table
+    race: bool,
     autojump_clock: MockClock,
 ) -> None:
     world = World(seed=scenario.seed, missing_sounds=scenario.missing_sounds)

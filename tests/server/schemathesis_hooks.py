@@ -24,8 +24,8 @@ def _ids(what: str, key: str) -> list[str]:
     return [one[key] for one in answered.json()["data"]]
 
 
-@schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+@schemathesis.hook  # pyright: ignore[reportUnknownMemberType] - its types are loose
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
     for name, what, key in (

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +17,7 @@ import attrs
 import msgspec
 import pytest
 import trio
+import trustme
 from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
@@ -104,8 +106,12 @@ class Line:
                 try:
                     await self.socket.get_message()
                 except ConnectionClosed as closed:
-                    assert closed.reason is not None
-                    return closed.reason.code, closed.reason.reason or ""
+                    return code_of(closed)
+
+
+def code_of(closed: ConnectionClosed) -> tuple[int, str]:
+    """With which code and reason a connection was closed."""
+    return (closed.reason.code, closed.reason.reason or "") if closed.reason else (0, "")
 
 
 @asynccontextmanager
@@ -125,7 +131,7 @@ async def open_line(
         nursery.start_soon(listener.welcome, theirs)
         socket = await wrap_client_stream(
             nursery,
-            ours,
+            cast("trio.SocketStream", ours),  # any stream will do
             "rig",
             "/v2/events",
             subprotocols=[m.PROTOCOL],
@@ -310,3 +316,13 @@ async def open_net(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Async
         while listener.sessions:
             await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
+
+
+def tls_pair() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a service on 127.0.0.1 shows, and what whoever trusts it trusts."""
+    authority = trustme.CA()
+    here = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("127.0.0.1").configure_cert(here)  # pyright: ignore[reportUnknownMemberType] - it takes pyOpenSSL's contexts as well
+    authority.configure_trust(there)  # pyright: ignore[reportUnknownMemberType] - the same
+    return here, there

@@ -1,27 +1,28 @@
 """The Python client: a connection that heals. And the terminal, which is one of its programs."""
 
+# a test may look inside
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import json
 import os
 import re
-import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import Lab
-from talk import PATIENCE_S, Net, Rig, open_net, open_rig
+from talk import PATIENCE_S, Net, Rig, open_net, open_rig, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookflash import client as client_module
@@ -78,23 +79,28 @@ async def test_a_key_or_a_token_lets_in(
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
         key = await rig.key()
         _, token = await rig.access.sign_in(key, "there")
-        for shown in ({"api_key": key}, {"token": token}):
+        for shown in (partial(connect, api_key=key), partial(connect, token=token)):
             before_s = trio.current_time()
-            async with connect(URL, **shown) as client:
+            async with shown(URL) as client:
                 assert client.reconnects == 0
             assert trio.current_time() == before_s  # goodbye is said, and not waited for in vain
 
 
-@pytest.mark.parametrize("shown", [{"api_key": "wrong"}, {"token": "wrong"}, {}])
+WRONG = "wrong"
+
+
+@pytest.mark.parametrize(
+    "shown", [partial(connect, api_key=WRONG), partial(connect, token=WRONG), connect]
+)
 async def test_a_wrong_key_is_refused(
     autojump_clock: MockClock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    shown: dict[str, str],
+    shown: Callable[[str], AbstractAsyncContextManager[Client]],
 ) -> None:
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
         with pytest.raises(Refused) as refused:
-            async with connect(URL, **shown):
+            async with shown(URL):
                 raise AssertionError
         assert refused.value.http_status == 401
 
@@ -129,13 +135,7 @@ async def test_a_service_that_never_answers_is_waited_for_so_long_and_no_longer(
 
 
 async def test_over_tls_and_a_real_socket(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    here, there = (
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-    )
-    authority.issue_cert("127.0.0.1").configure_cert(here)
-    authority.configure_trust(there)
+    here, there = tls_pair()
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
         port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, here)
         url = f"wss://127.0.0.1:{port}/v2/events"
@@ -159,6 +159,7 @@ async def test_a_transfer_and_its_story_to_the_end(
         assert {call["call_id"] for call in await client.calls()} == {alice, bob}
         taken = await client.transfer(alice, "2600", moh="tone_stream://x", ring_timeout_s=20)
         states: list[str] = []
+        happening: dict[str, Any] = {}
         with trio.fail_after(PATIENCE_S):
             async for happening in client.events(transfer_id=taken["transfer_id"]):
                 if happening["kind"] == "transfer.changed":
@@ -329,7 +330,7 @@ async def test_a_service_that_stops_and_comes_back_is_followed_on(
 async def test_a_service_that_is_silently_gone_is_noticed(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, net):
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
         (session,) = rig.listener.sessions
         monkeypatch.setattr(session._socket, "_send", _swallow)
         with trio.fail_after(60):
@@ -346,7 +347,7 @@ async def test_a_key_that_is_revoked_meanwhile_ends_the_client_when_it_comes_bac
 ) -> None:
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch) as net:
         key = await rig.key()
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refused) as refused:  # noqa: PT012 - all of the block is what must fail
             async with connect(URL, api_key=key):
                 revoke = partial(registry.revoke_key, key_id=key.split("_")[1], now=0.0)
                 await rig.journal.change(revoke)
@@ -375,7 +376,7 @@ async def test_too_many_requests_while_it_comes_back_only_delay_it(
 
         async def follow() -> None:
             async for happening in client.events(after=0):
-                heard.append(happening["number"])
+                heard.append(happening["number"])  # noqa: PERF401 - it does not end by itself
 
         nursery.start_soon(follow)
         nursery.start_soon(follow)
@@ -599,6 +600,7 @@ def test_the_terminal_takes_back_and_completes(
         env={**os.environ, **served.keywords["env"]},
     ) as watching:
         assert watching.stdout is not None
+        happening: dict[str, Any] = {}
         for line in watching.stdout:
             happening = json.loads(line)
             if happening["kind"] == "transfer.changed" and happening["state"] == awaited:

@@ -1,4 +1,4 @@
-"""`hookflash.toml`: what can't be used is told with its place and its mend, and none of it holds."""
+"""`hookflash.toml`: what can't be used is told with place and mend, and none of it holds."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_fault_is_told_with_its_place_and_its_mend(
 
 
 def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no TOML: .*at line 2, column 1"):
+    with pytest.raises(InputError, match="is no TOML: .*at line 2, column 3"):
         read_config(written(tmp_path, "[listen]\n5 5"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
     with pytest.raises(InputError, match="is no TOML"):

@@ -8,11 +8,8 @@ process of its own, killed with SIGKILL.
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,25 +19,34 @@ import httpx
 import pytest
 import trio
 from lab import Lab, config_of, inline, now
+from processes import (
+    JOURNAL,
+    PATIENCE_S,
+    Notes,
+    asking,
+    enters,
+    make_key,
+    serving,
+    steps_in,
+    write_config,
+)
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import Listening, open_emulator
-from hookflash.client import connect
 from hookflash.engine.engine import Engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import LOST_TRACK
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.journal import history, registry
-from hookflash.journal.database import open_database, open_for_reading
-from hookflash.journal.history import Past, Step, Wanted
+from hookflash.journal import history
+from hookflash.journal.database import open_for_reading
+from hookflash.journal.history import Past
 from hookflash.journal.replay import rerun
 from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
 
 SWITCH: Final = "fs"
 JAZZ: Final = "tone_stream://%(1000,1000,350);loops=-1"
-JOURNAL: Final = "hookflash.sqlite"
 
 
 def config_on(listening: Listening, **tables: Any) -> Config:
@@ -83,14 +89,6 @@ def copy_of(folder: Path) -> Path:
     for file in folder.glob(f"{JOURNAL}*"):
         shutil.copy(file, after)
     return after
-
-
-def steps_in(folder: Path, wanted: Wanted | None = None) -> list[Step]:
-    connection = open_for_reading(folder / JOURNAL)
-    try:
-        return list(history.all_steps(connection, wanted or Wanted()))
-    finally:
-        connection.close()
 
 
 def transfers_in(folder: Path) -> list[Past]:
@@ -200,7 +198,7 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
         after = crash.left or copy_of(tmp_path)
         await trio.sleep(0.5)  # nobody controls the calls
         async with open_controller(listening, after) as again:
-            assert not any(board_line.owner == "" for board_line in engine_of(again).lines())
+            assert all(line.owner == "acme" for line in engine_of(again).lines())
             await all_is_settled(again)
             assert not any(watch.broken for watch in again.watches.values())
             living = listening.emulator.world.snapshot()
@@ -220,6 +218,7 @@ async def crashed_while(
     Returns:
         Where the journal is; the transfer; the legs of the two.
     """
+    left: tuple[Path, str, tuple[str, str]] | None = None
     with trio.CancelScope() as scope:
         async with open_controller(listening, folder) as service:
             legs = await begin_call(listening, service)
@@ -228,10 +227,11 @@ async def crashed_while(
                 while transfer.transfer is None or transfer.transfer.state is not state:
                     await trio.sleep(0.01)
             await trio.sleep(0.5)
-            after = copy_of(folder)
+            left = copy_of(folder), transfer.id, legs
             scope.cancel()
             await trio.lowlevel.checkpoint()
-    return after, transfer.id, legs
+    assert left is not None
+    return left
 
 
 async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -291,10 +291,11 @@ async def test_two_crashes_in_one_transfer(tmp_path: Path, autojump_clock: MockC
     async with open_emulator() as listening:
         after, _, legs = await crashed_while(State.DIALING, listening, tmp_path)
         listening.emulator.answer("2650")
+        second = after / "after the crash"
         with trio.CancelScope() as scope:
             async with open_controller(listening, after):
                 await trio.sleep(2)
-                second = copy_of(after)
+                assert copy_of(after) == second
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
         async with open_controller(listening, second) as again:
@@ -346,120 +347,13 @@ async def test_with_a_disk_that_fails_transfers_go_on_and_it_is_said(
 
 # ------------------------------------------------------------------ a process, killed
 
-PATIENCE_S: Final = 120.0
-"""For a machine that has other things to do."""
-
-
-@attrs.define
-class Process:
-    """`hookflash serve`."""
-
-    process: trio.Process
-    lines: trio.MemoryReceiveChannel[str]
-    http: str
-    websocket: str
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-
-
-async def read_lines(stream: trio.abc.ReceiveStream, lines: trio.MemorySendChannel[str]) -> None:
-    rest = b""
-    async with lines:
-        async for chunk in stream:
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                await lines.send(line.decode())
-
-
-@asynccontextmanager
-async def serving(config: Path) -> AsyncGenerator[Process]:
-    """Serve, until the block is left, or the process is killed."""
-    command = [sys.executable, "-m", "hookflash", "serve", "--config", str(config)]
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    send, receive = trio.open_memory_channel[str](1000)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read_lines, process.stdout, send)
-        try:
-            with trio.fail_after(PATIENCE_S):
-                http = (await receive.receive()).removeprefix("HTTP on ")
-                websocket = (await receive.receive()).removeprefix("WebSocket on ")
-                yield Process(process, receive, http, websocket)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-            nursery.cancel_scope.cancel()
-
-
-def write_config(folder: Path, switch: str, **more: str) -> Path:
-    file = folder / "hookflash.toml"
-    listen = 'http = "127.0.0.1:0"\nwebsocket = "127.0.0.1:0"'
-    tables = {"listen": listen, **more, "switches.fs": switch}
-    text = "\n".join(f"[{name}]\n{keys}" for name, keys in tables.items())
-    file.write_text(text, encoding="utf-8")
-    return file
-
-
-def make_key(folder: Path) -> str:
-    connection = open_database(folder / JOURNAL)
-    try:
-        return registry.make_key(connection, account="acme", label="test", now=0.0)[1]
-    finally:
-        connection.close()
-
-
-@asynccontextmanager
-async def asking(process: Process, key: str) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        base_url=f"{process.http}/v2/accounts/acme", trust_env=False, timeout=PATIENCE_S
-    ) as client:
-        url = f"{process.http}/v2/api_auth"
-        signed = await client.put(url, json={"data": {"api_key": key}})
-        client.headers["X-Auth-Token"] = signed.json()["auth_token"]
-        yield client
-
-
-@attrs.define
-class Notes:
-    """What a program was told, by number."""
-
-    told: dict[int, dict[str, Any]] = attrs.field(factory=dict[int, dict[str, Any]])
-    changed: trio.Event = attrs.field(factory=trio.Event)
-
-    async def follow(
-        self, process: Process, key: str, *, task_status: trio.TaskStatus[None]
-    ) -> None:
-        async with (
-            connect(process.websocket, api_key=key) as client,
-            aclosing(client.events(after=0)) as events,
-        ):
-            task_status.started()
-            async for happening in events:
-                assert happening["number"] not in self.told, "told twice"
-                self.told[happening["number"]] = happening
-                self.changed.set()
-                self.changed = trio.Event()
-
-    async def until(self, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait until something was told."""
-        while True:
-            for happening in self.told.values():
-                if what(happening):
-                    return happening
-            await self.changed.wait()
-
-
-def enters(state: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda told: told.get("state") == state and told.get("state_before") != state
-
 
 def joins_for_consultation(told: dict[str, Any]) -> bool:
-    return (
-        told.get("state") == "consulting" and (told.get("event") or {}).get("type") == "LegsJoined"
-    )
+    return told.get("state") == "consulting" and told["event"]["type"] == "LegsJoined"
+
+
+def rings(told: dict[str, Any]) -> bool:
+    return told.get("state") == "dialing" and told["kind"] == "call.progressed"
 
 
 async def play_until(moment: str, notes: Notes, emulator: Emulator, alice: str) -> None:
@@ -469,9 +363,7 @@ async def play_until(moment: str, notes: Notes, emulator: Emulator, alice: str) 
     await notes.until(enters("dialing"))
     if moment == "dialing":
         return
-    await notes.until(
-        lambda told: told["kind"] == "call.progressed" and told.get("state") == "dialing"
-    )
+    await notes.until(rings)
     emulator.answer("2650")
     await notes.until(joins_for_consultation)
     if moment == "consulting":

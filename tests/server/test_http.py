@@ -482,7 +482,9 @@ async def test_a_body_is_json_whatever_its_label_says(autojump_clock: MockClock,
 async def test_a_method_that_is_not_known_there(autojump_clock: MockClock, lab: Lab) -> None:
     answered = await lab.acme.ask("PUT", "channels")
     told(answered, 405)
-    assert "GET" in answered.headers["Allow"]
+    assert answered.headers["Allow"] == "GET, OPTIONS"
+    answered = await lab.acme.ask("PUT", "metaflows")
+    assert answered.headers["Allow"] == "DELETE, GET, OPTIONS, PATCH, POST"
 
 
 class Bits(httpx.AsyncByteStream):
@@ -498,6 +500,14 @@ class Bits(httpx.AsyncByteStream):
         for bit in self._bits:
             return bit
         raise StopAsyncIteration
+
+
+async def test_options_tells_every_method_of_a_path(autojump_clock: MockClock, lab: Lab) -> None:
+    document = (await lab.nobody.ask("GET", "/openapi.json")).json()
+    for path, methods in document["paths"].items():
+        answered = await lab.nobody.ask("OPTIONS", path.replace("{", "").replace("}", ""))
+        allowed = {one.lower() for one in answered.headers["Allow"].split(", ")}
+        assert (answered.status_code, allowed) == (204, {*methods, "options"}), path
 
 
 async def test_a_body_that_is_too_long(autojump_clock: MockClock, tmp_path: Path) -> None:

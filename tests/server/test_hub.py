@@ -1,5 +1,8 @@
 """Following the history from any number on: whatever is cut, and whenever, none is missed."""
 
+# a test may look inside
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import sqlite3

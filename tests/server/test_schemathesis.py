@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ CHECKS = (
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, str]]:
+def serving(folder: Path) -> Generator[tuple[str, str]]:
     """A service in a process of its own: its address, and a token."""
     config = folder / "hookflash.toml"
     config.write_text(CONFIG.format(calls=CALLS), encoding="utf-8")

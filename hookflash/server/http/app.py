@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
 import trio
-from litestar import Litestar
+from litestar import Litestar, Response, route
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -33,7 +35,7 @@ from hookflash.server.http.metaflows import (
     patch_metaflows,
     set_metaflows,
 )
-from hookflash.server.http.sign_in import caller_of, sign_in, signed_in
+from hookflash.server.http.sign_in import OPEN_TO_ALL, caller_of, sign_in, signed_in
 from hookflash.server.http.transfers import (
     complete_transfer,
     get_transfer,
@@ -53,6 +55,27 @@ DESCRIPTION: Final = (
 )
 
 
+HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
+    sign_in,
+    list_channels,
+    get_channel,
+    act_on_channel,
+    list_transfers,
+    get_transfer,
+    take_back,
+    complete_transfer,
+    get_metaflows,
+    set_metaflows,
+    patch_metaflows,
+    delete_metaflows,
+    is_alive,
+    is_ready,
+    get_metrics,
+    openapi_document,
+    openapi_page,
+)
+
+
 def build_app(doors: Doors, metrics: Metrics) -> Litestar:
     """Put the application together.
 
@@ -61,25 +84,7 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
         metrics: where it is counted.
     """
     app = Litestar(
-        [
-            sign_in,
-            list_channels,
-            get_channel,
-            act_on_channel,
-            list_transfers,
-            get_transfer,
-            take_back,
-            complete_transfer,
-            get_metaflows,
-            set_metaflows,
-            patch_metaflows,
-            delete_metaflows,
-            is_alive,
-            is_ready,
-            get_metrics,
-            openapi_document,
-            openapi_page,
-        ],
+        [*_options_of(HANDLERS), *HANDLERS],
         guards=[signed_in],
         request_class=Asked,
         dependencies={"caller": Provide(caller_of, sync_to_thread=False)},
@@ -97,6 +102,24 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
     app.asgi_handler = _named(app.asgi_handler)
     app.state.document = document_of(app)
     return app
+
+
+def _options_of(handlers: Iterable[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:
+    """Answer OPTIONS for each path (the framework's own answer knows one method of each path)."""
+    methods: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(map(str, handler.http_methods))
+    for path, allowed in methods.items():
+        yield _options(path, ", ".join(sorted(allowed)))
+
+
+def _options(path: str, allowed: str) -> HTTPRouteHandler:
+    @route(path, http_method=["OPTIONS"], include_in_schema=False, opt=OPEN_TO_ALL, status_code=204)
+    async def tell_methods() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allowed})
+
+    return tell_methods
 
 
 def openapi_config() -> OpenAPIConfig:
