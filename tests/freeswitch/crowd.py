@@ -27,7 +27,7 @@ from hookflash.engine.engine import Engine, Result, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.errors import RequestRefused
-from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegsJoined
+from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegParked, LegsJoined
 from hookflash.fsm.transfer import Outcome, Policy, State
 
 DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
@@ -133,12 +133,15 @@ class Crowd:
 
     async def hear_phones(self) -> None:
         """Learn which phone rings for whom."""
+        calling: dict[LegId, Trio] = {}
         async for event in self.phones.events():
             if isinstance(event, LegCreated) and event.direction is Direction.INBOUND:
                 three = self.by_number.get(event.number)
                 if three is not None:
-                    three.phones.append(event.leg)
-                    self._tell()
+                    calling[event.leg] = three
+            elif isinstance(event, LegParked) and event.leg in calling:
+                calling.pop(event.leg).phones.append(event.leg)  # from now on it can be answered
+                self._tell()
 
     async def hear_engine(self, records: AsyncIterable[Record]) -> None:
         """Learn where each transfer stands."""
@@ -267,7 +270,7 @@ async def run_crowd(size: int, dialling: Dialling = DIRECT) -> Report:
             for n in range(size)
         ]
         crowd.by_number = {three.number: three for three in people}
-        with trio.fail_after(2 * size / CALLS_PER_S + 10):
+        with trio.fail_after(LIMIT_S):
             await _each(people, crowd.call, over_s=size / CALLS_PER_S)
         began_s = trio.current_time()
         with trio.move_on_after(LIMIT_S):

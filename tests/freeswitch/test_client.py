@@ -39,6 +39,7 @@ from hookflash.commands import (
     Park,
     PlayTone,
     Release,
+    Split,
 )
 from hookflash.errors import BackendClosed, InputError
 from hookflash.events import (
@@ -451,6 +452,15 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
         await client.perform(join)
     asked = [line.split()[1] for line in switch.scripts]
     assert asked[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
+
+
+async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.replies["api uuid_getvar a signal_bond"] = "_undef_"
+    async with opened() as client:
+        await client.perform(Split(first="a", second="b", repeated=True))
+    assert switch.scripts == ["api uuid_getvar a signal_bond"]
 
 
 async def test_a_hang_up_of_nobody_is_a_hang_up(

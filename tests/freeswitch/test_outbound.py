@@ -74,7 +74,8 @@ def test_split_marks_both_and_parks_both() -> None:
                 "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"
             ),
             "uuid_transfer a park inline",
-        )
+        ),
+        spared=3,
     )
 
 
@@ -184,6 +185,7 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
 def test_a_repeated_split_asks_whether_they_are_parted() -> None:
     again = Outbound().script(Split(first="a", second="b", repeated=True))
     assert again.unless == (Unless(question="uuid_getvar a signal_bond", answer="_undef_"),)
+    assert again.spared == len(again.lines)
 
 
 def test_join_and_end_afterwards() -> None:

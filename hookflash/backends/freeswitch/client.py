@@ -646,7 +646,7 @@ class FreeSwitchBackend:
     async def _send(self, line: _Line, command: SwitchCommand, script: Script) -> _Said:
         lines = script.lines
         if script.unless and await self._are_so(line, script.unless):
-            lines = lines[:-1]
+            lines = lines[: -script.spared]
         answers = await line.send([self._as_sent(script, text) for text in lines])
         return _Said(command, script.optional, answers, sent_s=trio.current_time())
 

@@ -130,7 +130,7 @@ class Caller:
 
 @attrs.frozen(kw_only=True)
 class Unless:
-    """A question, and the answer to it that makes the last line of a script superfluous."""
+    """A question, and the answer to it that makes the end of a script superfluous."""
 
     question: str
     """An `api` command."""
@@ -148,7 +148,9 @@ class Script:
     optional: int = 0
     """So many lines at the beginning may fail: what they do may be done already."""
     unless: tuple[Unless, ...] = ()
-    """To be asked at the beginning; the last line is left out if these are the answers."""
+    """To be asked at the beginning; if these are the answers, …"""
+    spared: int = 1
+    """… so many lines at the end are left out."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
@@ -258,6 +260,7 @@ class Outbound:
                 f"uuid_transfer {_leg(command.first)} park inline",
             ),
             unless=(_is_with(command.first, ALONE),) if command.repeated else (),
+            spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
 
     def _park(self, command: Park) -> Script:
