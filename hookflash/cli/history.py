@@ -114,8 +114,12 @@ def prune(
             transfers += pruned.transfers
             if pruned.is_all:
                 break
-    print(f"forgotten: {steps} steps, {transfers} transfers")
+    print(f"forgotten: {_count(steps, 'step')}, {_count(transfers, 'transfer')}")
     return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # --------------------------------------------------------------------- the file

@@ -30,7 +30,7 @@ import structlog
 import trio
 
 from hookflash.engine.exchange import Entry
-from hookflash.journal import history
+from hookflash.journal import history, registry
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
 from hookflash.journal.history import Step, step_of
 
@@ -258,12 +258,13 @@ class Journal:
 
     async def prune(self) -> None:
         """Forget what is older than it is to be kept, from time to time, until cancelled."""
-        if not self.settings.keep_days:
-            await trio.sleep_forever()
+        keep_s = self.settings.keep_days * DAY_S
         while True:
-            before = self.now() - self.settings.keep_days * DAY_S
+            now = self.now()
             try:
-                while not (await self.change(partial(history.prune, before=before))).is_all:
+                await self.change(partial(registry.forget_answers, before=now - DAY_S))
+                prune = partial(history.prune, before=now - keep_s)
+                while keep_s and not (await self.change(prune)).is_all:
                     pass
             except JournalError as error:
                 log.warning("old steps can't be forgotten", why=str(error))

@@ -361,6 +361,7 @@ def hypercorn_config(config: Config, beside: Path | None) -> HypercornConfig:
     http.bind = [config.listen.http]
     http.accesslog = None
     http.errorlog = logging.getLogger("hookflash.hypercorn")
+    http.loglevel = "WARNING"  # where it listens is said by whoever opened the doors
     http.include_server_header = False
     http.graceful_timeout = 1.0
     http.websocket_max_message_size = 0

@@ -482,9 +482,7 @@ async def test_a_body_is_json_whatever_its_label_says(autojump_clock: MockClock,
 async def test_a_method_that_is_not_known_there(autojump_clock: MockClock, lab: Lab) -> None:
     answered = await lab.acme.ask("PUT", "channels")
     told(answered, 405)
-    assert answered.headers["Allow"] == "GET, OPTIONS"
-    answered = await lab.acme.ask("PUT", "metaflows")
-    assert answered.headers["Allow"] == "DELETE, GET, OPTIONS, PATCH, POST"
+    assert set(answered.headers["Allow"].split(", ")) == {"GET", "OPTIONS"}
 
 
 class Bits(httpx.AsyncByteStream):

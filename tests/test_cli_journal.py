@@ -1,0 +1,356 @@
+"""`hookflash journal` and `hookflash replay JOURNAL`: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from hookflash.cli import main
+from hookflash.engine.exchange import Entry
+from hookflash.engine.record import Record, record_from
+from hookflash.events import DigitPressed
+from hookflash.journal import history
+from hookflash.journal.database import open_database
+from hookflash.journal.history import step_of
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.run import run_scenario
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIOS = ROOT / "hookflash" / "specs" / "scenarios"
+NOON = 1_795_953_600.0
+"""2026-11-29, 12:00 UTC."""
+
+
+class Told:
+    """How a command ended, and what it said."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+Say = Callable[..., Told]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    def run(*arguments: str | Path) -> Told:
+        status = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Told(status, out, err)
+
+    return run
+
+
+def journal_with(folder: Path, *scenarios: str) -> Path:
+    """A journal in which scenarios have happened, one after the other."""
+    file = folder / "hookflash.sqlite"
+    connection = open_database(file)
+    for index, name in enumerate(scenarios):
+        run = run_scenario(next(load_scenario(SCENARIOS / f"{name}.toml").orders()))
+        last = history.last_number(connection)
+        written = [
+            Entry(NOON + record.at_s, "sim", renamed(record, f"t-{index + 1}", last))
+            for record in run.records
+        ]
+        history.write(connection, [(entry, step_of(entry)) for entry in written])
+    connection.close()
+    return file
+
+
+def renamed(record: Record, transfer: str, last: int) -> Record:
+    """A record as if its transfer had another id, and others had been there before."""
+    text = json.dumps(record.to_document()).replace("transfer-1", transfer)
+    moved = record_from(json.loads(text) | {"number": last + record.number})
+    begins = record.begins
+    if begins is not None:
+        target = attrs.evolve(begins.target, leg=f"{transfer}-target")
+        begins = attrs.evolve(begins, id=transfer, target=target)
+    return attrs.evolve(moved, begins=begins)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return journal_with(tmp_path, "complete", "busy")
+
+
+def assert_refused(told: Told, *words: str) -> None:
+    """One clear message, and status 2."""
+    assert told.status == 2, told.err
+    assert told.out == ""
+    assert told.err.startswith("hookflash: ")
+    assert told.err.count("\n") == 1, told.err
+    for word in words:
+        assert word in told.err
+
+
+# --------------------------------------------------------------------------- show
+
+
+def test_show_prints_a_line_a_step(say: Say, journal: Path) -> None:
+    told = say("journal", "show", "--file", journal)
+    lines = told.out.splitlines()
+    assert told.status == 0
+    assert [int(line.split()[0]) for line in lines] == list(range(1, len(lines) + 1))
+    assert "2026-11-29T12:00:00.000Z sim" in lines[0]
+    (ended,) = [line for line in lines if "transfer.ended t-2" in line]
+    assert "failed_reconnect → idle · reconnected USER_BUSY" in ended
+
+
+def test_show_prints_the_last_ones(say: Say, journal: Path) -> None:
+    everything = say("journal", "show", "--file", journal).out.splitlines()
+    assert (
+        say("journal", "show", "--file", journal, "--last", "3").out.splitlines()
+        == (everything[-3:])
+    )
+
+
+def test_show_finds_the_journal_by_the_config(say: Say, journal: Path, tmp_path: Path) -> None:
+    config = tmp_path / "hookflash.toml"
+    config.write_text('[journal]\nfile = "hookflash.sqlite"\n', encoding="utf-8")
+    by_config = say("journal", "show", "--config", config)
+    assert by_config.out == say("journal", "show", "--file", journal).out
+    assert_refused(say("journal", "show", "--config", config, "--file", journal), "which journal?")
+
+
+def test_show_tells_a_transfer_with_what_was_ordered_and_why(say: Say, journal: Path) -> None:
+    told = say("journal", "show", "--transfer", "t-1", "--file", journal)
+    assert told.status == 0
+    head, *rest = told.out.splitlines()
+    assert head.startswith("attended of default, 2026-11-29T12:00:09.500Z")
+    assert "1001 with 1002, to 2600, by digits: transferred at" in head
+    text = "\n".join(rest)
+    assert "0.000 s" in text
+    assert "dialing → consulting" in text
+    assert "people decide." in text
+    assert "USER_BUSY" not in text
+
+
+def test_show_draws_a_transfer(say: Say, journal: Path, tmp_path: Path) -> None:
+    told = say("journal", "show", "--transfer", "t-1", "--story", "--file", journal)
+    for word in ("1001", "1002", "2600", "holding → dialing", "transferred"):
+        assert word in told.out
+    svg, text = tmp_path / "t.svg", tmp_path / "t.txt"
+    for drawn in (svg, text):
+        say("journal", "show", "--transfer", "t-1", "--diagram", drawn, "--file", journal)
+    assert svg.read_text("utf-8").startswith("<svg")
+    assert "1002" in text.read_text("utf-8")
+    nothing = say("journal", "show", "--diagram", tmp_path / "t.doc", "--file", journal)
+    assert_refused(nothing, ".svg")
+
+
+def test_show_draws_all_that_there_is(say: Say, journal: Path) -> None:
+    told = say("journal", "show", "--story", "--file", journal)
+    assert told.status == 0
+    assert "1001" in told.out
+
+
+def test_show_keeps_accounts_apart(say: Say, journal: Path) -> None:
+    assert say("journal", "show", "--account", "nobody", "--file", journal).out == ""
+    assert say("journal", "show", "--account", "default", "--file", journal).out != ""
+
+
+def test_what_is_not_there_is_said(say: Say, journal: Path, tmp_path: Path) -> None:
+    assert_refused(
+        say("journal", "show", "--transfer", "none", "--file", journal), "no transfer 'none'"
+    )
+    assert_refused(
+        say("journal", "show", "--file", tmp_path / "none.sqlite"), "there is no such journal"
+    )
+    assert_refused(say("journal", "show", "--file", __file__), "is no journal")
+    assert_refused(say("journal", "show", "--last", "0", "--file", journal), "--last")
+
+
+def test_a_number_that_steers_a_terminal_does_not(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "journal.sqlite"
+    connection = open_database(file)
+    record = run_scenario(load_scenario(SCENARIOS / "complete.toml")).records[0]
+    entry = Entry(NOON, "\x1b[31m[red]", record)
+    history.write(connection, [(entry, step_of(entry))])
+    connection.close()
+    told = say("journal", "show", "--file", file)
+    assert "\x1b" not in told.out
+    assert "[31m[red]" in told.out
+
+
+# ------------------------------------------------------------------------- export
+
+
+def test_export_writes_every_step_as_a_json_object_a_line(say: Say, journal: Path) -> None:
+    told = say("journal", "export", "--file", journal)
+    steps = [json.loads(line) for line in told.out.splitlines()]
+    assert [step["number"] for step in steps] == list(range(1, len(steps) + 1))
+    for step in steps:
+        record = record_from(step["record"])
+        assert record.number == step["number"]
+        assert record.transfer == step["transfer"]
+    assert steps[0]["at"] == "2026-11-29T12:00:00.000Z"
+    pressed = [s["record"]["event"]["digit"] for s in steps if s["kind"] == "call.digit"]
+    assert pressed
+    assert set(pressed) == {"•"}
+
+
+def test_export_of_a_transfer_and_of_an_account(say: Say, journal: Path) -> None:
+    of_one = say("journal", "export", "--transfer", "t-2", "--file", journal).out.splitlines()
+    assert {json.loads(line)["transfer"] for line in of_one} == {"t-2"}
+    assert say("journal", "export", "--account", "nobody", "--file", journal).out == ""
+    of_account = say("journal", "export", "--account", "default", "--file", journal).out
+    assert all("default" in json.loads(line)["accounts"] for line in of_account.splitlines())
+    assert of_account
+
+
+# -------------------------------------------------------------------------- prune
+
+
+def test_prune_forgets_what_is_old(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = journal_with(tmp_path, "complete")
+    monkeypatch.setattr("hookflash.cli.history.time.time", lambda: NOON + 10 * 86_400.0)
+    kept = say("journal", "prune", "--older-than-days", "20", "--file", file)
+    assert kept.out == "forgotten: 0 steps, 0 transfers\n"
+    before = len(say("journal", "export", "--file", file).out.splitlines())
+    told = say("journal", "prune", "--older-than-days", "5", "--file", file)
+    assert told.status == 0
+    assert told.out == f"forgotten: {before - 1} steps, 1 transfer\n"
+    left = say("journal", "export", "--file", file).out.splitlines()
+    assert [json.loads(line)["number"] for line in left] == [before]
+
+
+def test_prune_makes_no_journal_and_wants_a_number(say: Say, tmp_path: Path, journal: Path) -> None:
+    none = tmp_path / "none.sqlite"
+    assert_refused(
+        say("journal", "prune", "--older-than-days", "1", "--file", none), "no such journal"
+    )
+    assert not none.exists()
+    assert_refused(say("journal", "prune", "--file", journal), "--older-than-days")
+    assert_refused(
+        say("journal", "prune", "--older-than-days", "-1", "--file", journal), "older-than-days"
+    )
+
+
+def test_a_journal_that_can_not_be_changed_now_is_said(
+    say: Say, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hookflash.journal.database.BUSY_TIMEOUT_S", 0.01)
+    other = sqlite3.connect(journal, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    told = say("journal", "prune", "--older-than-days", "1", "--file", journal)
+    other.execute("ROLLBACK")
+    other.close()
+    assert told.status != 0
+    assert "database is locked" in told.err
+    assert "Traceback" not in told.err
+
+
+# ------------------------------------------------------------------------- replay
+
+
+def test_replay_runs_a_transfer_again_from_the_journal(
+    say: Say, journal: Path, tmp_path: Path
+) -> None:
+    told = say("replay", journal, "--transfer", "t-1")
+    assert told.status == 0, told.out
+    assert "idle → holding → dialing → consulting → completing → idle" in told.out
+    assert told.out.endswith("transferred\nall as it was written\n")
+    drawn = tmp_path / "t.txt"
+    document = say("replay", journal, "--transfer", "t-2", "--json", "--diagram", drawn).document
+    assert (document["ok"], document["outcome"], document["cause"]) == (
+        True,
+        "reconnected",
+        "USER_BUSY",
+    )
+    assert document["differences"] == document["untried"] == []
+    assert document["states"][:3] == ["idle", "holding", "dialing"]
+    assert document["steps"][0]["event"]["type"] == "TransferRequested"
+    assert "reconnected (USER_BUSY)" in drawn.read_text("utf-8")
+
+
+def test_replay_of_a_whole_journal(say: Say, journal: Path) -> None:
+    assert say("replay", journal).out == "2 transfers, 2 as written, 0 otherwise\n"
+    document = say("replay", journal, "--json").document
+    assert document["ok"]
+    assert [one["transfer"] for one in document["transfers"]] == ["t-1", "t-2"]
+
+
+def change(journal: Path, kind: str, transfer: str, **fields: object) -> int:
+    """Let something be written otherwise than it was; the number of the step."""
+    connection = sqlite3.connect(journal)
+    number, body = connection.execute(
+        "SELECT number, body FROM steps WHERE kind = ? AND transfer = ?", (kind, transfer)
+    ).fetchone()
+    changed = json.dumps(json.loads(body) | fields)
+    connection.execute("UPDATE steps SET body = ? WHERE number = ?", (changed, number))
+    connection.commit()
+    connection.close()
+    return int(number)
+
+
+def test_replay_tells_what_comes_out_otherwise(say: Say, journal: Path) -> None:
+    number = change(journal, "transfer.ended", "t-2", outcome="failed", cause="A_BUG")
+    told = say("replay", journal, "--transfer", "t-2")
+    assert told.status == 1
+    assert f"otherwise step {number}: outcome: written failed, now reconnected" in told.out
+    assert f"otherwise step {number}: cause: written A_BUG, now USER_BUSY" in told.out
+    assert "as it was written" not in told.out
+    document = say("replay", journal, "--json").document
+    assert [one["ok"] for one in document["transfers"]] == [True, False]
+    everything = say("replay", journal)
+    assert everything.status == 1
+    assert everything.out.endswith("2 transfers, 1 as written, 1 otherwise\n")
+    assert say("replay", journal, "--transfer", "t-1").status == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        ("row", {"row": "idle · asked for → nowhere"}),
+        ("state", {"after": "partial"}),
+        ("orders", {"commands": []}),
+        ("refusal", {"refusal": "not_now"}),
+    ],
+)
+def test_replay_finds_every_kind_of_difference(
+    say: Say, journal: Path, what: str, fields: dict[str, object]
+) -> None:
+    number = change(journal, "transfer.requested", "t-1", **fields)
+    document = say("replay", journal, "--transfer", "t-1", "--json").document
+    assert [(d["number"], d["what"]) for d in document["differences"]] == [(number, what)]
+
+
+def test_replay_needs_no_digits(say: Say, journal: Path) -> None:
+    connection = sqlite3.connect(journal)
+    connection.execute("DELETE FROM steps WHERE kind = 'call.digit'")
+    connection.commit()
+    connection.close()
+    assert say("replay", journal).status == 0
+    assert DigitPressed.__name__ not in say("replay", journal, "--transfer", "t-1", "--json").out
+
+
+def test_replay_of_what_is_no_longer_whole_is_refused(say: Say, journal: Path) -> None:
+    connection = sqlite3.connect(journal)
+    connection.execute("UPDATE steps SET begins = NULL WHERE transfer = 't-1'")
+    connection.commit()
+    connection.close()
+    assert_refused(say("replay", journal, "--transfer", "t-1"), "are not kept any more")
+
+
+def test_replay_wants_what_goes_together(say: Say, journal: Path, tmp_path: Path) -> None:
+    recording = ROOT / "tests" / "freeswitch" / "recordings" / "busy.plain.jsonl.gz"
+    assert_refused(say("replay", recording, "--transfer", "t-1"), "is no journal")
+    assert_refused(say("replay", journal, "--transfer", "none"), "no transfer 'none'")
+    assert_refused(say("replay", journal, "--config", "x.toml"), "--config")
+    assert_refused(say("replay", journal, "--diagram", tmp_path / "x.svg"), "--transfer ID")
+    connection = sqlite3.connect(tmp_path / "other.sqlite")
+    connection.execute("CREATE TABLE t (a)")
+    connection.close()
+    assert_refused(say("replay", tmp_path / "other.sqlite"), "another program's file")
