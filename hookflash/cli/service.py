@@ -95,9 +95,9 @@ async def _serve(config: Config, file: Path | None, beside: Path) -> None:
             _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
             if file is None:
                 await _show_the_demo(service, addresses)
-            await _obey(signals, service, file)
-            nursery.start_soon(_hurry, signals, service)
-            _say(_left_behind(await service.drain()))
+            await obey(signals, service, file)
+            nursery.start_soon(hurry, signals, service)
+            _say(left_behind(await service.drain()))
             nursery.cancel_scope.cancel()
 
 
@@ -110,7 +110,7 @@ async def _open_doors(
     await serve_doors(service, beside=beside, task_status=task_status)
 
 
-async def _obey(signals: AsyncIterator[int], service: Service, file: Path | None) -> None:
+async def obey(signals: AsyncIterator[int], service: Service, file: Path | None) -> None:
     """Do as the signals say, until one says to stop."""
     async for number in signals:
         if number != signal.SIGHUP:
@@ -126,14 +126,15 @@ async def _obey(signals: AsyncIterator[int], service: Service, file: Path | None
             _say("the config was read again, and holds for calls that begin from now on")
 
 
-async def _hurry(signals: AsyncIterator[int], service: Service) -> None:
+async def hurry(signals: AsyncIterator[int], service: Service) -> None:
     """Wait no longer for those in a transfer, once somebody says a second time to stop."""
     async for number in signals:
         if number != signal.SIGHUP:
             service.hurry()
 
 
-def _left_behind(left: int) -> str:
+def left_behind(left: int) -> str:
+    """Say how the stop went, and who is left to the switches."""
     if left == 0:
         return "stopped; nobody is in a transfer"
     transfers = "1 transfer is" if left == 1 else f"{left} transfers are"

@@ -33,7 +33,7 @@ from hookflash.journal.history import Wanted
 from hookflash.server.config import Limits
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket import session as session_module
-from hookflash.server.websocket.session import Doors
+from hookflash.server.wire import Taken
 
 URL = "ws://net/v2/events"
 
@@ -226,26 +226,27 @@ async def test_a_command_whose_line_dies_raises_line_lost_and_the_next_one_works
         assert client.reconnects == 1
 
 
+@pytest.mark.parametrize("lost_after_s", [0, 22])
 async def test_a_transfer_whose_answer_is_lost_is_asked_again_and_done_once(
-    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, lost_after_s: float
 ) -> None:
+    """Also where the service sees that the line is dead before the transfer is safe."""
     alice, _ = await lab.call()
     async with client_of(lab, monkeypatch) as (client, net):
-        does, asked = session_module._ANSWERED_BY[m.Transfer], 0
+        desk, asked = lab.service.doors.desk, 0
+        takes = desk._taken
 
-        async def lose_the_answer(doors: Doors, *what: Any) -> tuple[int, Any]:
+        async def lose_the_answer(*what: Any) -> Taken:
             nonlocal asked
             asked += 1
-            answer = await does(doors, *what)
-            if asked == 1:
-                await net.cut()
-                await trio.sleep_forever()
-            return answer
+            await net.cut()
+            await trio.sleep(lost_after_s)
+            return await takes(*what)
 
-        monkeypatch.setitem(session_module._ANSWERED_BY, m.Transfer, lose_the_answer)
+        monkeypatch.setattr(desk, "_taken", lose_the_answer)
         with trio.fail_after(PATIENCE_S):
             taken = await client.transfer(alice, "2601")
-        assert asked == 2
+        assert (asked, client.reconnects) == (1, 1)
         found = (await client.ask("list_transfers"))["transfers"]
         assert [one["id"] for one in found] == [taken["transfer_id"]]
 
@@ -310,6 +311,30 @@ async def test_a_line_that_stays_away_for_long_comes_back_with_all_that_was_miss
             assert [(await anext(events))["number"] for _ in range(5)] == [1, 2, 3, 4, 5]
         assert client.reconnects == 1
         await events.aclose()
+
+
+async def test_whoever_asks_while_the_line_is_away_is_answered_though_it_fails_once_more(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slam(stream: trio.abc.Stream) -> None:
+        await stream.aclose()
+
+    async with (
+        open_rig(tmp_path) as rig,
+        client_of_rig(rig, monkeypatch) as (client, net),
+        trio.open_nursery() as nursery,
+    ):
+        net.is_down = True
+        await net.cut()
+        await trio.sleep(1)
+        nursery.start_soon(client.ask, "subscribe")
+        await trio.sleep(1)
+        net.welcome, welcome, net.is_down = slam, net.welcome, False
+        await trio.sleep(60)
+        net.welcome = welcome
+        with trio.fail_after(120):
+            while not rig.hub.readers:
+                await trio.sleep(1)
 
 
 async def test_a_service_that_stops_and_comes_back_is_followed_on(

@@ -152,6 +152,31 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
         rig.hub.drop(reader)
 
 
+async def test_what_was_read_before_it_was_told_is_not_told_again(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_rig(tmp_path) as rig:
+        await rig.journal.settled(rig.many(3))
+
+        async def late(work: Callable[[], Found], /) -> Found:
+            found = work()  # it is in the file now
+            await trio.sleep(1)
+            return found
+
+        rig.journal._run = late
+        rig.many(3)
+        await wait_all_tasks_blocked()
+        rig.journal._run = inline
+        assert rig.journal.told == 3
+        reader = subscription(rig)
+        reader.up_to = reader.sent_up_to = 2
+        await rig.hub.follow(reader, drained=at_once)
+        assert (len(reader.pending), reader.up_to) == (4, 6)
+        await rig.journal.settled(6)
+        assert (len(reader.pending), reader.up_to) == (4, 6)
+        rig.hub.drop(reader)
+
+
 async def test_a_reader_that_falls_behind_is_not_said_to_have_what_it_has_not(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

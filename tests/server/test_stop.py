@@ -26,6 +26,7 @@ from processes import (
 )
 from trio.testing import MockClock
 
+from hookflash.cli.service import hurry, left_behind, obey
 from hookflash.engine.record import Record
 from hookflash.errors import InputError, Refusal
 from hookflash.journal.history import records_of
@@ -155,6 +156,58 @@ async def test_a_config_that_changes_what_can_not_change_is_refused_as_a_whole(
         lab.service.reload(changed)
     assert part in refused.value.where
     assert await lab.acme.look("metaflows") == before
+
+
+async def signals_of(*numbers: signal.Signals) -> AsyncGenerator[int]:
+    for number in numbers:
+        await trio.sleep(1)
+        yield number
+
+
+async def test_signals_are_obeyed_until_one_says_to_stop(
+    lab: Lab, autojump_clock: MockClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "hookflash.toml"
+    await trio.Path(file).write_text("[limits]\ndrain_s = -1", encoding="utf-8")
+    signals = signals_of(signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
+    await obey(signals, lab.service, file)
+    await signals.aclose()
+    assert capsys.readouterr().out.startswith("the config before goes on to hold: ")
+    await trio.Path(file).write_text('[defaults]\ntakeback_digits = "*9"', encoding="utf-8")
+    signals = signals_of(signal.SIGHUP, signal.SIGINT)
+    await obey(signals, lab.service, file)
+    await signals.aclose()
+    assert capsys.readouterr().out == (
+        "the config was read again, and holds for calls that begin from now on\n"
+    )
+    await obey(signals_of(signal.SIGHUP), lab.service, None)
+    assert capsys.readouterr().out == "there is no config to read again\n"
+
+
+async def test_only_a_signal_that_says_to_stop_hurries_a_stop(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
+    alice, _ = await lab.call()
+    await lab.acme.transfer(alice, "2601")
+    async with trio.open_nursery() as nursery:
+        began_s = trio.current_time()
+        nursery.start_soon(
+            hurry, signals_of(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM), lab.service
+        )
+        assert await lab.service.drain() == 1
+        assert 3.0 <= trio.current_time() - began_s < 4.0
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (0, "stopped; nobody is in a transfer"),
+        (1, "stopped; 1 transfer is left to the switches' own safety net"),
+        (2, "stopped; 2 transfers are left to the switches' own safety net"),
+    ],
+)
+def test_who_is_left_is_said(left: int, told: str) -> None:
+    assert left_behind(left) == told
 
 
 # --------------------------------------------------------------- a process, signalled

@@ -576,14 +576,15 @@ async def test_who_does_not_hang_up_after_1009_is_hung_up_on(
         assert trio.current_time() - before_s < 10
 
 
-async def test_a_ping_that_crosses_our_goodbye_hurts_nobody(
-    autojump_clock: MockClock, tmp_path: Path
+async def test_a_ping_that_crosses_our_goodbye_hurts_nobody_and_is_no_fault(
+    autojump_clock: MockClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
         wrong = frame(0x1, b'{"do":"list_calls","id":"1"}')
         heard = await shout(rig.listener, knock(), wrong, frame(0x9, b"ping"), stays=True)
         assert close_codes(heard) == [4001]
         await line.follow()
+    assert "failed" not in caplog.text
 
 
 async def test_thousands_of_tiny_frames_and_pings_are_answered_each(
