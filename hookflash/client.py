@@ -481,7 +481,9 @@ class Client:
             finally:
                 self._lose_line()
                 if stream is not None:
-                    await trio.aclose_forcefully(stream)
+                    # shielded: or else what it raises would stand in for what we are raising
+                    with trio.CancelScope(shield=True):
+                        await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
 
     async def _shake_hands(self, nursery: trio.Nursery, stream: Stream) -> WebSocketConnection:
