@@ -46,7 +46,7 @@ time."""
 
 _ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
 _ORIGINATE = re.compile(r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)")
-_SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) -both park")
+_SPLIT = re.compile(r"uuid_transfer (?P<leg>\S+) (?:-both )?park")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _OPTION = re.compile(r"(?:^|,)(?P<name>\w+)=(?P<value>[^,]*)")
 
