@@ -91,7 +91,10 @@ def test_a_row_is_a_sentence() -> None:
     assert "| transferee parked |  | stay | hold transferee |" in text
     assert "| both parked | Transferor and transferee stand alone, each. |" in text
     assert "| `idle` | in the call | in the call | not yet there | none |" in text
-    assert "| split timeout: Parking two legs takes a switch 20 ms. Later attempts are given longer. |" in text
+    assert (
+        "| split timeout: Parking two legs takes a switch 20 ms. Later attempts are given longer. |"
+        in text
+    )
 
 
 def test_a_cell_stays_a_cell() -> None:
