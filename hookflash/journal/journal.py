@@ -30,7 +30,7 @@ import structlog
 import trio
 
 from hookflash.engine.exchange import Entry
-from hookflash.journal import history, registry
+from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
 from hookflash.journal.history import Step, step_of
 
@@ -259,10 +259,11 @@ class Journal:
     async def prune(self) -> None:
         """Forget what is older than it is to be kept, from time to time, until cancelled."""
         keep_s = self.settings.keep_days * DAY_S
+        if not keep_s:
+            await trio.sleep_forever()
         while True:
             now = self.now()
             try:
-                await self.change(partial(registry.forget_answers, before=now - DAY_S))
                 prune = partial(history.prune, before=now - keep_s)
                 while keep_s and not (await self.change(prune)).is_all:
                     pass

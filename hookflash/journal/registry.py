@@ -202,11 +202,6 @@ def given_answer(connection: sqlite3.Connection, caller: str, key: str) -> Answe
     return Answer(request=row[0], status=row[1], body=row[2].encode()) if row else None
 
 
-def forget_answers(connection: sqlite3.Connection, *, before: float) -> None:
-    """Forget answers that were given longer ago: nobody repeats a request after so long."""
-    connection.execute("DELETE FROM answers WHERE at < ?", (before,))
-
-
 def keep_answer(
     connection: sqlite3.Connection, caller: str, key: str, answer: Answer, *, now: float
 ) -> None:
