@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
 
+import stamina
+
 from hookflash.errors import HookflashError, InputError
 
 
@@ -124,7 +126,7 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
     with _told_of(path), ExitStack() as undo:
         connection = _connect(path)
         undo.callback(connection.close)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute(f"PRAGMA synchronous = {sync.value}")
         connection.execute("PRAGMA foreign_keys = ON")
         _check_that_it_is_one(connection, path)
@@ -144,6 +146,24 @@ def _told_of(path: Path) -> Generator[None]:
         raise InputError(
             f"is no journal: {error}", where=str(path), mend="name a journal's file, or a new one"
         ) from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put the file into WAL mode, also where another process is just doing it.
+
+    SQLite waits for others (`BUSY_TIMEOUT_S`) everywhere but here: of two that change the mode at
+    once, one is told at once that the file is locked.
+    """
+    for attempt in stamina.retry_context(
+        on=_is_locked, attempts=None, timeout=BUSY_TIMEOUT_S, wait_initial=0.01, wait_max=0.1
+    ):
+        with attempt:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _is_locked(error: Exception) -> bool:
+    code = error.sqlite_errorcode if isinstance(error, sqlite3.Error) else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the bits above say why
 
 
 def _check_that_it_is_one(connection: sqlite3.Connection, path: Path) -> None:

@@ -141,6 +141,23 @@ def test_two_programs_that_bring_a_file_up_to_date_at_once_do_it_once(tmp_path: 
     assert version_of(file) == VERSION
 
 
+def test_a_file_that_another_just_writes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "journal.sqlite"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    is_locked = database._is_locked
+
+    def found_locked(error: Exception) -> bool:
+        other.close()  # the other is done in the very moment in which we are refused
+        return is_locked(error)
+
+    monkeypatch.setattr(database, "_is_locked", found_locked)
+    open_database(file).close()
+    assert version_of(file) == VERSION
+
+
 def test_a_file_of_a_newer_version_is_refused_not_guessed_at(tmp_path: Path) -> None:
     file = tmp_path / "newer.sqlite"
     open_database(file).close()
