@@ -454,6 +454,31 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
     assert asked[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
 
 
+@pytest.mark.parametrize(
+    ("bond", "history", "deed"),
+    [
+        ("_undef_", "_undef_", ["uuid_bridge"]),
+        ("b", "_undef_", []),  # the failsafe has joined them
+        ("_undef_", "1795000000:9c1f:bl_xfer:intercept:b/default/inline", []),  # or is about to
+        ("_undef_", "1795000000:9c1f:bl_xfer:park/default/inline", ["uuid_bridge"]),
+    ],
+)
+async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
+    autojump_clock: MockClock, switch: FakeSwitch, bond: str, history: str, deed: list[str]
+) -> None:
+    switch.replies["api uuid_getvar b signal_bond"] = bond.replace("b", "t")
+    switch.replies["api uuid_getvar t transfer_source"] = history
+    switch.replies["api sched_del"] = "-ERR no such task\n"
+    join = Join(first="b", second="t", transfer="x", afterwards=Afterwards.END, disarm=("t",))
+    async with opened() as client:
+        client.news()
+        assert await client.perform(join) == []
+    said = [line.split()[1] for line in switch.scripts]
+    assert said[:2] == ["uuid_setvar_multi", "sched_del"]  # before anything is asked
+    assert said[2] == "uuid_getvar"
+    assert said[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
+
+
 async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:

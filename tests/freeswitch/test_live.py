@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 
+import attrs
 import pytest
 import trio
 from crowd import run_crowd
@@ -16,10 +17,11 @@ from stories import STORIES
 
 from hookflash.backends.freeswitch.client import FreeSwitch
 from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
 from hookflash.engine.engine import open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
-from hookflash.events import LegHungUp, LegId, LegsJoined
+from hookflash.events import LegAnswered, LegHungUp, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend
 
@@ -247,6 +249,69 @@ async def test_a_crowd_is_transferred_at_once_and_everybody_as_scripted() -> Non
     assert report.wrong == ()
     assert report.in_flight == CROWD
     assert report.left == (0, 0)
+
+
+AT_ONCE = 40
+
+
+async def test_the_failsafe_and_the_controller_join_the_same_two_at_once() -> None:
+    """The controller's join comes while the switch does it by itself, a little before or after."""
+    settings = FreeSwitch(host=HOST, port=int(PORT), dialling=DIRECT)
+    async with open_live_lab(settings) as lab, trio.open_nursery() as nursery:
+        answers = await nursery.start(_hear_answers, lab)
+        pairs = [await lab.call() for _ in range(AT_ONCE)]
+        async with trio.open_nursery() as at_once:
+            for n, (transferor, transferee) in enumerate(pairs):
+                after_s = 0.4 + 1.2 * n / AT_ONCE  # the failsafe catches 0.5 to 1.5 s after
+                race = _Race(f"race-{n}", transferor, transferee, after_s)
+                at_once.start_soon(race.run, lab, answers)
+                await trio.sleep(0.05)
+        await trio.sleep(3.0)
+        living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
+        nursery.cancel_scope.cancel()
+    together = {f"race-{n}-target": transferee for n, (_, transferee) in enumerate(pairs)}
+    assert living == together | {bob: carol for carol, bob in together.items()}
+
+
+async def _hear_answers(
+    lab: LiveLab, task_status: trio.TaskStatus[dict[LegId, trio.Event]]
+) -> None:
+    answers: dict[LegId, trio.Event] = {}
+    task_status.started(answers)
+    async for event in lab.backend.events():
+        if isinstance(event, LegAnswered):
+            answers.setdefault(event.leg, trio.Event()).set()
+
+
+@attrs.frozen
+class _Race:
+    """A partial transfer, up to the target's answer, and the join so long after."""
+
+    name: str
+    transferor: LegId
+    transferee: LegId
+    after_s: float
+
+    async def run(self, lab: LiveLab, answers: dict[LegId, trio.Event]) -> None:
+        target = f"{self.name}-target"
+        answered = answers.setdefault(target, trio.Event())
+        dial = Dial(leg=target, target="2600", on_behalf_of=self.transferor, ring_timeout_s=20)
+        await lab.backend.perform(Split(first=self.transferor, second=self.transferee))
+        await trio.sleep(0.5)
+        await lab.backend.perform(dial)
+        await trio.sleep(0.5)
+        await lab.backend.perform(Arm(leg=target, rescue=self.transferee))
+        await lab.backend.perform(HangUp(leg=self.transferor))
+        await answered.wait()
+        await trio.sleep(self.after_s)
+        join = Join(
+            first=self.transferee,
+            second=target,
+            afterwards=Afterwards.END,
+            disarm=(target,),
+            transfer=self.name,
+        )
+        await lab.backend.perform(join)
 
 
 async def test_a_second_hang_up_is_not_told() -> None:

@@ -16,9 +16,9 @@ from hookflash.backends.freeswitch.outbound import (
     ALLOWED_NUMBER,
     Caller,
     Dialling,
+    Fact,
     Outbound,
     Script,
-    Unless,
     sound_for,
 )
 from hookflash.commands import (
@@ -177,14 +177,16 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
     assert first.lines[0].endswith(";hookflash_join=x1.3")
     assert again.lines[0].endswith(";hookflash_join=x1.4")
     assert again.unless == (
-        Unless(question="uuid_getvar a hookflash_join", answer="x1.3"),
-        Unless(question="uuid_getvar a signal_bond", answer="t"),
+        (
+            Fact(question="uuid_getvar a hookflash_join", answer="x1.3"),
+            Fact(question="uuid_getvar a signal_bond", answer="t"),
+        ),
     )
 
 
 def test_a_repeated_split_asks_whether_they_are_parted() -> None:
     again = Outbound().script(Split(first="a", second="b", repeated=True))
-    assert again.unless == (Unless(question="uuid_getvar a signal_bond", answer="_undef_"),)
+    assert again.unless == ((Fact(question="uuid_getvar a signal_bond", answer="_undef_"),),)
     assert again.spared == len(again.lines)
 
 
@@ -202,16 +204,30 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     told = PARKS.format(park="false", end="false") + (
         "exec_after_bridge_app=intercept;exec_after_bridge_arg=b;execute_on_answer="
     )
-    assert script.lines == (
+    assert script.before == (  # who is to be disarmed may be gone
         f"uuid_setvar_multi c {DISARMED}",
         "sched_del c",
         f"uuid_setvar_multi d {DISARMED}",
         "sched_del d",
+    )
+    assert script.lines == (
         f"uuid_setvar_multi a {told}",
         f"uuid_setvar_multi t {told}",
         "uuid_bridge a t",
     )
-    assert script.optional == 4  # who is to be disarmed may be gone
+
+
+def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
+    together = (Fact(question="uuid_getvar b signal_bond", answer="t"),)
+    caught = Fact(question="uuid_getvar t transfer_source", answer="intercept:b", within=True)
+    join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"))
+    script = Outbound().script(join)
+    assert script.unless == (together, (caught,))
+    assert script.spared == 1  # the variables of an ordinary call are set all the same
+    assert caught.shown_by("1795000000:9c1f:bl_xfer:intercept:b/default/inline\n")
+    assert not caught.shown_by("_undef_")
+    # what was not joined for all that is bridged at the next attempt
+    assert Outbound().script(attrs.evolve(join, repeated=True)).unless == (together,)
 
 
 def test_arm() -> None:
@@ -451,7 +467,8 @@ def test_what_passes_of_a_caller_is_harmless(number: str, name: str) -> None:
 
 @given(place=st.sampled_from(sorted(LEGS)), leg=st.from_regex(ALLOWED_LEG, fullmatch=True))
 def test_every_allowed_leg_passes(place: str, leg: str) -> None:
-    assert any(leg in line for line in Outbound().script(LEGS[place](leg)).lines)
+    script = Outbound().script(LEGS[place](leg))
+    assert any(leg in line for line in (*script.before, *script.lines))
 
 
 # ----------------------------------------------------------------- templates

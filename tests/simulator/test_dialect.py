@@ -271,8 +271,23 @@ def test_a_join_forgets_the_arms_of_both() -> None:
 
 def test_to_disarm_who_is_gone_is_no_failure() -> None:
     controller = Controller()
+    controller.say(Split(first=A, second=B))
     told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=("gone",)))
     assert told[-1] == LegsJoined(first=A, second=B)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.005, 0.02, 0.025, 0.03, 0.035, 0.04, 0.1])
+def test_a_join_in_the_moment_in_which_the_failsafe_catches(after_s: float) -> None:
+    """The switch joins them by itself: a second bridge on its heels would end a leg."""
+    controller = consulting()
+    controller.world.hang_up(A)
+    controller.world.run(until_s=controller.world.now_s + after_s)
+    controller.say(Join(first=B, second=C, afterwards=Afterwards.END, disarm=(C,)))
+    assert controller.world.switch.partner(B) == C
+    assert {leg.leg for leg in controller.world.snapshot()} == {B, C}
+    controller.world.hang_up(B)  # and it has become an ordinary call
+    controller.say()
+    assert controller.world.snapshot() == ()
 
 
 def test_arm_and_disarm() -> None:

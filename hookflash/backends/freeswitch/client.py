@@ -52,9 +52,9 @@ from hookflash.backends.freeswitch.outbound import (
     NO_CHANNEL,
     Caller,
     Dialling,
+    Fact,
     Outbound,
     Script,
-    Unless,
 )
 from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
 from hookflash.commands import Dial, HangUp, Join, Release, Split, SwitchCommand
@@ -644,11 +644,14 @@ class FreeSwitchBackend:
         return order.command
 
     async def _send(self, line: _Line, command: SwitchCommand, script: Script) -> _Said:
+        sent_s = trio.current_time()
+        before = await line.send([f"api {text}" for text in script.before]) if script.before else []
         lines = script.lines
-        if script.unless and await self._are_so(line, script.unless):
+        if await self._are_so(line, script.unless):
             lines = lines[: -script.spared]
         answers = await line.send([self._as_sent(script, text) for text in lines])
-        return _Said(command, script.optional, answers, sent_s=trio.current_time())
+        optional = len(before) + script.optional
+        return _Said(command, optional, before + answers, sent_s=sent_s)
 
     def _as_sent(self, script: Script, text: str) -> str:
         if not script.job:
@@ -670,12 +673,15 @@ class FreeSwitchBackend:
                 self._yield(LegsReleased(first=release.first, second=release.second))
 
     @staticmethod
-    async def _are_so(line: _Line, conditions: tuple[Unless, ...]) -> bool:
-        """Whether the switch is about it already."""
-        for condition in conditions:
-            if (await line.api(condition.question)).strip() != condition.answer:
-                return False
-        return True
+    async def _are_so(line: _Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
+        """Whether all the facts of one alternative are so: the switch is about it already."""
+        for facts in alternatives:
+            for fact in facts:
+                if not fact.shown_by(await line.api(fact.question)):
+                    break
+            else:
+                return True
+        return False
 
     def _refused(self, command: SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""

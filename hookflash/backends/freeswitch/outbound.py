@@ -3,7 +3,7 @@
 A command becomes a *script*: a few lines of the `api` command, to be sent in this order, and none
 waits for the answer to the one before. If one is answered `-ERR`, a leg is not there, and those
 after it come to nothing by themselves: `uuid_bridge` with a leg that is gone moves nobody. Of an
-order that is repeated it is asked first whether the switch is about it already (`Unless`). What an
+order that the switch may be about already it is asked first whether it is (`Fact`). What an
 answer proves is little: only that variables were set (their effect comes before the answer), and
 that a leg is not there. So only `Release` and `HangUp` take their facts from answers; everything
 else is proven by events.
@@ -129,12 +129,18 @@ class Caller:
 
 
 @attrs.frozen(kw_only=True)
-class Unless:
-    """A question, and the answer to it that makes the end of a script superfluous."""
+class Fact:
+    """A question, and the answer to it that says that something is so."""
 
     question: str
     """An `api` command."""
     answer: str
+    within: bool = False
+    """Whether it is enough that the answer has this in it."""
+
+    def shown_by(self, answer: str) -> bool:
+        """Whether an answer says that it is so."""
+        return self.answer in answer if self.within else self.answer == answer.strip()
 
 
 @attrs.frozen(kw_only=True)
@@ -145,12 +151,14 @@ class Script:
     """`api` commands, without the word `api`; or one `originate`, if `job` is set."""
     job: bool = False
     """Whether it takes long, so that it goes by `bgapi`."""
+    before: tuple[str, ...] = ()
+    """Lines to be sent before any question is asked. They may fail."""
     optional: int = 0
     """So many lines at the beginning may fail: what they do may be done already."""
-    unless: tuple[Unless, ...] = ()
-    """To be asked at the beginning; if these are the answers, …"""
+    unless: tuple[tuple[Fact, ...], ...] = ()
+    """To be asked before the lines; if all the facts of one of these are so, …"""
     spared: int = 1
-    """… so many lines at the end are left out."""
+    """… so many lines at the end are left out: the switch is about it already."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
@@ -259,7 +267,7 @@ class Outbound:
                 self._set(command.second, variables | second),
                 f"uuid_transfer {_leg(command.first)} park inline",
             ),
-            unless=(_is_with(command.first, ALONE),) if command.repeated else (),
+            unless=((_is_with(command.first, ALONE),),) if command.repeated else (),
             spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
 
@@ -340,14 +348,13 @@ class Outbound:
             for line in (self._set(leg, _DISARMED), f"sched_del {_leg(leg)}")
         )
         return Script(
+            before=disarming,  # who is to be disarmed may be gone: just as well
             lines=(
-                *disarming,
                 self._set(command.first, variables),
                 self._set(command.second, variables),
                 f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
             ),
-            optional=len(disarming),  # who is to be disarmed may be gone: just as well
-            unless=_is_taken(command) if command.repeated else (),
+            unless=_is_about(command),
         )
 
     def _arm(self, command: Arm) -> Script:
@@ -382,20 +389,44 @@ class Outbound:
         return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
 
 
-def _is_with(leg: LegId, partner: str) -> Unless:
+def _is_with(leg: LegId, partner: str) -> Fact:
     """Ask with whom a leg is, or is about to be.
 
     FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
     carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
     """
-    return Unless(question=f"uuid_getvar {_leg(leg)} signal_bond", answer=partner)
+    return Fact(question=f"uuid_getvar {_leg(leg)} signal_bond", answer=partner)
 
 
-def _is_taken(join: Join) -> tuple[Unless, ...]:
+def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
+    """Ask whether the switch is joining the two already: a second bridge would end one of them.
+
+    It may have taken the attempt before this one. Or its own failsafe has caught, in this very
+    moment: whoever was to be disarmed has set out to fetch the other, or has done so. (Measured on
+    1.10.12: of joins that were ordered around the moment in which the failsafe caught, on a busy
+    switch, 1 in 100 ended the call.)
+    """
+    if join.disarm:
+        together = (_is_with(join.first, _leg(join.second)),)
+        if join.repeated:
+            return (together,)
+        pair = ((join.first, join.second), (join.second, join.first))
+        fetching = tuple((_fetches(one, other),) for one, other in pair if one in join.disarm)
+        return (together, *fetching)
+    return (_is_taken(join),) if join.repeated else ()
+
+
+def _fetches(leg: LegId, other: LegId) -> Fact:
+    """Ask whether the failsafe has sent a leg off: that stands here before it has gone."""
+    history = f"uuid_getvar {_leg(leg)} transfer_source"
+    return Fact(question=history, answer=f"intercept:{_leg(other)}", within=True)
+
+
+def _is_taken(join: Join) -> tuple[Fact, ...]:
     """Ask whether the switch has taken the attempt before this one, and is still about it."""
     leg = _leg(join.first)
     order = (
-        Unless(question=f"uuid_getvar {leg} {name}", answer=value)
+        Fact(question=f"uuid_getvar {leg} {name}", answer=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
     return (*order, _is_with(leg, _leg(join.second)))

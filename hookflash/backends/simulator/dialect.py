@@ -156,10 +156,11 @@ class Dialect:
         for leg in command.disarm:
             self._switch.setvar_multi(leg, _DISARMED)  # it may be gone: just as well
             self._switch.sched_del(leg)
+        caught = bool(command.disarm) and self._is_with(command.first, command.second)
         first = _PARKS if command.afterwards is Afterwards.PARK else _ENDS
         if command.rescue is not None:
             first = _armed(first, command.rescue)
-        taken = command.repeated and self._is_taken(command)
+        taken = caught or (command.repeated and self._is_taken(command))
         first = {**first, _TAKEN: f"{command.transfer}.{command.attempt}"}
         second = first
         reply = self._switch.setvar_multi(command.first, first)
@@ -172,10 +173,13 @@ class Dialect:
     def _is_taken(self, command: Join) -> bool:
         """Whether the switch has taken the attempt before this one, and is still about it."""
         before = f"{command.transfer}.{command.attempt - 1}"
-        return (
-            self._switch.getvar(command.first, _TAKEN) == before
-            and self._switch.partner(command.first) == command.second
+        return self._switch.getvar(command.first, _TAKEN) == before and self._is_with(
+            command.first, command.second
         )
+
+    def _is_with(self, leg: LegId, other: LegId) -> bool:
+        """Whether the two talk, or the switch is joining them, by the failsafe, say."""
+        return self._switch.partner(leg) == other
 
     def _arm(self, command: Arm) -> str:
         return self._switch.setvar_multi(command.leg, _answering_with(command.rescue))
