@@ -44,7 +44,7 @@ from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.events import Direction, LegCreated
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.transfer import Policy, State
 from hookflash.specs.metaflows import parse_metaflows
 
 REPLAYS: Final = 20
@@ -224,7 +224,7 @@ async def control(port: int, calls: int, at_once: int) -> None:
                 nursery.start_soon(begin)
                 done = 0
                 async for record in follower:
-                    if record.transfer in waiting and record.after == "consulting":
+                    if record.transfer in waiting and record.after is State.CONSULTING:
                         waiting.discard(record.transfer)
                         joined.release()
                         done += 1
@@ -397,11 +397,12 @@ def main() -> int:
     if asked.switch:
         play_switch(int(asked.switch[0]))
     elif asked.whole:
-        trio.run(receive_whole, *map(int, asked.whole))
+        trio.run(receive_whole, int(asked.whole[0]), int(asked.whole[1]))
     elif asked.emulator:
         trio.run(emulate, int(asked.emulator[0]), float(asked.emulator[1]))
     elif asked.control:
-        trio.run(control, *map(int, asked.control))
+        port, calls, at_once = map(int, asked.control)
+        trio.run(control, port, calls, at_once)
     else:
         return 0 if report(measure(rounds=asked.rounds)) else 1
     return 0

@@ -157,6 +157,20 @@ class Release:
 
 
 @attrs.frozen(kw_only=True)
+class Introduce:
+    """Let the phones of two who talk show whom they talk with (RFC 4916, connected identity).
+
+    No proof, and no promise: a phone need not be able to. Whoever may not be shown has no number.
+    """
+
+    first: str
+    second: str
+    first_number: str
+    """What the second's phone is to show."""
+    second_number: str
+
+
+@attrs.frozen(kw_only=True)
 class Forget:
     """Take the marks off: the transfer is over, and these legs are nobody's but their parties'.
 
@@ -199,6 +213,7 @@ SwitchCommand: TypeAlias = (
     | Join
     | Arm
     | Release
+    | Introduce
     | HangUp
     | Forget
 )

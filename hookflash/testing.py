@@ -29,6 +29,7 @@ from hookflash.commands import (
     Dial,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -339,6 +340,9 @@ async def _a_released_pair(observer: _Observer) -> None:
         Join(first=first, second=target, afterwards=Afterwards.PARK, rescue=second)
     )
     await observer.joined(first, target, "Join joins")
+    await observer.perform(
+        Introduce(first=first, second=target, first_number="1001", second_number="1003")
+    )
     await observer.perform(Release(first=first, second=target))
     await observer.proof(LegsReleased, "Release is proven", first=first, second=target)
     await observer.lab.hang_up(target)

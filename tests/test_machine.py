@@ -10,6 +10,7 @@ from hookflash.commands import (
     Dial,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     PlayRingback,
     PlayTone,
@@ -214,8 +215,20 @@ def test_a_takeback_disarms_in_the_same_breath_and_dismisses_only_when_it_is_don
     ]
     t = after(TakebackRequested(transfer="t1"), begin=t)
     assert ordered(t, LegsJoined(first="a", second="b")) == [
-        HangUp(leg="c", cause="NORMAL_CLEARING")
+        HangUp(leg="c", cause="NORMAL_CLEARING"),
+        Introduce(first="a", second="b", first_number="1001", second_number="1002"),
     ]
+
+
+def test_whoever_is_joined_is_introduced() -> None:
+    t = after(*CONSULTING[:-1])
+    assert ordered(t, CONSULTING[-1])[-1] == Introduce(
+        first="a", second="c", first_number="1001", second_number="2600"
+    )
+    t = after(*CONSULTING, LegHungUp(leg="a"))
+    assert Introduce(first="b", second="c", first_number="1002", second_number="2600") in ordered(
+        t, LegsJoined(first="c", second="b")
+    )
 
 
 def test_a_takeback_that_crosses_the_transferors_hang_up_drops_nobody() -> None:

@@ -23,6 +23,7 @@ from hookflash.commands import (
     Forget,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -269,6 +270,10 @@ def test_several_transfers_are_told_apart() -> None:
 
 COMMANDS: tuple[tuple[Command, str], ...] = (
     (Forget(legs=("a",)), "take the marks off"),
+    (
+        Introduce(first="a", second="b", first_number="1001", second_number="1002"),
+        "let the phones of alice and bob show it",
+    ),
     (Split(first="a", second="b"), "part alice and bob"),
     (Park(leg="b"), "park bob"),
     (HoldWithMusic(leg="b", music="m"), "play music to bob"),

@@ -28,6 +28,7 @@ from hookflash.commands import (
     Command,
     Dial,
     Forget,
+    Introduce,
     Join,
     SetTimer,
     Split,
@@ -245,6 +246,9 @@ _JOINED: dict[frozenset[Role | None], Input] = {
     frozenset((Role.TRANSFEROR, Role.TARGET)): Input.CONSULTED,
     frozenset((Role.TRANSFEREE, Role.TARGET)): Input.HANDED_OVER,
 }
+
+
+_PAIRS: dict[Input, frozenset[Role | None]] = {on: roles for roles, on in _JOINED.items()}
 
 
 def _created(work: Work, event: LegCreated) -> News:
@@ -474,6 +478,8 @@ class Rulebook:
                 _leave_and_enter(work, self.spec, row)
             for action in row.then:
                 action(work)
+            if row.on in _PAIRS:
+                _introduce(work, row.on)
 
         self._machine.add_transition(
             row.on.value,
@@ -527,6 +533,25 @@ class Rulebook:
             why=row.why,
             commands=tuple(work.commands),
         )
+
+
+def _introduce(work: Work, on: Input) -> None:
+    """What every join brings with it: each phone shows whom its party talks with now.
+
+    The target's showed the transferor while the two talked; whom it has got shows now.
+    """
+    roles = _PAIRS[on]
+    first, second = (
+        party for role, party in zip(Role, work.transfer.parties, strict=True) if role in roles
+    )
+    work.order(
+        Introduce(
+            first=first.leg,
+            second=second.leg,
+            first_number=first.number,
+            second_number=second.number,
+        )
+    )
 
 
 def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:

@@ -155,13 +155,14 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     once, one is told at once that the file is locked.
     """
     for attempt in stamina.retry_context(
-        on=_is_locked, attempts=None, timeout=BUSY_TIMEOUT_S, wait_initial=0.01, wait_max=0.1
+        on=is_locked, attempts=None, timeout=BUSY_TIMEOUT_S, wait_initial=0.01, wait_max=0.1
     ):
         with attempt:
             connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _is_locked(error: Exception) -> bool:
+def is_locked(error: Exception) -> bool:
+    """Whether SQLite says that somebody else has the file."""
     code = error.sqlite_errorcode if isinstance(error, sqlite3.Error) else 0
     return code & 0xFF == sqlite3.SQLITE_BUSY  # the bits above say why
 

@@ -27,6 +27,7 @@ from hookflash.commands import (
     Forget,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -63,7 +64,7 @@ from hookflash.events import (
     TransferRequested,
 )
 
-_HOUSEKEEPING = (SetTimer, CancelTimer, Forget)
+_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget)
 """Orders that no story tells."""
 
 ENGINE = "hookflash"
@@ -215,9 +216,7 @@ class Scene:
         told = Told(
             record=record,
             said=_EVENTS[type(record.event)](self, record.event),
-            orders=tuple(
-                o for c, o in orders if not isinstance(c, SetTimer | CancelTimer | Forget)
-            ),
+            orders=tuple(o for c, o in orders if not isinstance(c, _HOUSEKEEPING)),
             waits=tuple(o for c, o in orders if isinstance(c, SetTimer)),
             matters=self._news(record.event),
             about=f"{plain(record.transfer)}: " if self.several and record.transfer else "",
@@ -422,6 +421,7 @@ _COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
     Join: lambda s, c: _Order(f"join {s.both(c)}"),
     Arm: _arm,
     Release: lambda s, c: _Order(f"let {s.both(c)} be an ordinary call"),
+    Introduce: lambda s, c: _Order(f"let the phones of {s.both(c)} show it"),
     Forget: lambda _s, _c: _Order("take the marks off"),
     HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),
     SetTimer: lambda _s, c: _Order(f"wait at most {c.after_s:g} s"),

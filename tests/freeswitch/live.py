@@ -112,6 +112,11 @@ class LiveLab:
     async def press(self, leg: LegId, digit: str) -> None:
         await self.phones.api(f"uuid_send_dtmf {await self._phone(leg)} {digit}")
 
+    async def shown(self, leg: LegId) -> str:
+        """The number that the phone shows."""
+        phone = json.loads(await self.phones.api(f"uuid_dump {await self._phone(leg)} json"))
+        return phone["Caller-Caller-ID-Number"]
+
     async def silence(self) -> None:
         """Nobody is left on the line, on either side."""
         for side in (self.phones, self.switch):

@@ -144,6 +144,9 @@ def test_usage(lab: Lab, command: str, argument: str) -> None:
         ("uuid_getvar A uuid", "A"),
         ("uuid_getvar A DP_MATCH", "ARRAY::1002|:1002"),
         ("uuid_getvar A signal_bond", "B"),
+        ("uuid_display", "-USAGE: <uuid> <display>\n"),
+        ("uuid_display x", "-USAGE: <uuid> <display>\n"),
+        ("uuid_display x y|z", "-ERR Operation failed\n"),
         ("uuid_dump", "-USAGE: <uuid> [format]\n"),
         ("uuid_dump x json", "-ERR No such channel!\n"),
         ("uuid_kill", "-USAGE: <uuid> [cause]\n"),
@@ -214,6 +217,9 @@ def test_variables_travel_with_the_leg(lab: Lab) -> None:
     assert lab.api("uuid_setvar_multi A a=1;b=2;=3;colour=") == "+OK\n"
     assert (lab.api("uuid_getvar A b"), lab.api("uuid_getvar A colour")) == ("2", "_undef_")
     lab.api("uuid_setvar A sip_from_user nobody")
+    assert lab.api("uuid_display A Carol C.|2600") == "+OK Success\n"
+    assert lab.api("uuid_getvar A last_sent_callee_id_name") == "Carol C."
+    assert lab.api("uuid_getvar A last_sent_callee_id_number") == "2600"
     assert lab.api("uuid_dump A").count("variable_sip_from_user: nobody\n") == 1
     lab.api("uuid_setvar A sip_to_user")
     assert lab.api("uuid_getvar A sip_to_user") == "_undef_"

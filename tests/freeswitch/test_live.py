@@ -81,6 +81,35 @@ async def _act(lab: LiveLab, what: str, transferor: LegId, transferee: LegId) ->
             await lab.press(transferor, "*1")
 
 
+@pytest.mark.parametrize("end", ["complete", "takeback", "partial"])
+@pytest.mark.parametrize("side", ["caller", "called"])
+@pytest.mark.parametrize("dialling", [Dialling(), DIRECT], ids=["dialplan", "direct"])
+async def test_every_phone_shows_whom_it_talks_with(
+    dialling: Dialling, side: str, end: str
+) -> None:
+    settings = FreeSwitch(host=HOST, port=int(PORT), dialling=dialling)
+    async with open_live_lab(settings) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        alice, bob = legs if side == "caller" else legs[::-1]
+        numbers = ("1001", "1002") if side == "caller" else ("1002", "1001")
+        transfer = await engine.transfer(alice, "2600", transfer="shown")
+        carol = "shown-target"
+        if end == "partial":
+            await trio.sleep(1.0)
+        else:
+            await trio.sleep(3.0)
+            assert await lab.shown(alice) == "2600"
+            assert await lab.shown(carol) == numbers[0]
+        await (lab.press(alice, "*1") if end == "takeback" else lab.hang_up(alice))
+        await transfer.outcome()
+        await trio.sleep(1.0)
+        talk = {alice: numbers[0]} if end == "takeback" else {carol: "2600"}
+        for leg, number in talk.items():
+            assert await lab.shown(bob) == number
+            assert await lab.shown(leg) == numbers[1]
+
+
 async def _everybody_talks(lab: LiveLab) -> None:
     """Promise 1: nobody is left behind."""
     with trio.fail_after(5):

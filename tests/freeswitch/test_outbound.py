@@ -28,6 +28,7 @@ from hookflash.commands import (
     Forget,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -248,6 +249,24 @@ def test_release() -> None:
     assert script.optional == 1
 
 
+INTRODUCE = Introduce(first="b", second="t", first_number="1002", second_number="+4930123")
+
+
+def test_introduce_tells_each_phone_of_the_other() -> None:
+    script = Outbound().script(INTRODUCE)
+    assert script.lines == (
+        "uuid_display b +4930123|+4930123",
+        "uuid_display t 1002|1002",
+    )
+    assert script.optional == 2  # a phone that can't, or has hung up, is no failure
+
+
+@pytest.mark.parametrize("number", ["", "sip:1002@example.net", "1|2", "1\nhupall", "${x}", "ü"])
+def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
+    script = Outbound().script(attrs.evolve(INTRODUCE, first_number=number))
+    assert script.lines == ("uuid_display b +4930123|+4930123",)
+
+
 def test_forget_takes_every_mark_off_and_minds_nobody_gone() -> None:
     script = Outbound().script(Forget(legs=("a", "b")))
     told = "hookflash_transfer=;hookflash_role=;hookflash_kind="
@@ -369,6 +388,8 @@ LEGS: dict[str, Place] = {
     "arm.rescue": lambda text: Arm(leg="a", rescue=text),
     "release.first": lambda text: Release(first=text, second="b"),
     "release.second": lambda text: Release(first="a", second=text),
+    "introduce.first": lambda text: attrs.evolve(INTRODUCE, first=text),
+    "introduce.second": lambda text: attrs.evolve(INTRODUCE, second=text),
     "forget.legs": lambda text: Forget(legs=("a", text)),
     "hang_up.leg": lambda text: HangUp(leg=text),
 }
@@ -388,7 +409,7 @@ HARMLESS_IN_A_SOUND = {"1;a=b", "1" * 65}  # a parameter; a long file name
 
 
 def assert_harmless(script: Script) -> None:
-    for line in script.lines:
+    for line in (*script.before, *script.lines):
         assert not any(char < " " or char in '$`\\"\x7f\u2028' for char in line)
         assert line.isascii()
         assert line.count("'") % 2 == 0

@@ -147,13 +147,13 @@ def test_a_file_that_another_just_writes_is_waited_for(
     file = tmp_path / "journal.sqlite"
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    is_locked = database._is_locked
+    is_locked = database.is_locked
 
     def found_locked(error: Exception) -> bool:
         other.close()  # the other is done in the very moment in which we are refused
         return is_locked(error)
 
-    monkeypatch.setattr(database, "_is_locked", found_locked)
+    monkeypatch.setattr(database, "is_locked", found_locked)
     open_database(file).close()
     assert version_of(file) == VERSION
 

@@ -15,6 +15,7 @@ from hookflash.commands import (
     Dial,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -288,6 +289,14 @@ def test_a_join_in_the_moment_in_which_the_failsafe_catches(after_s: float) -> N
     controller.world.hang_up(B)  # and it has become an ordinary call
     controller.say()
     assert controller.world.snapshot() == ()
+
+
+def test_who_is_introduced_sees_the_other() -> None:
+    controller = consulting()
+    introduce = Introduce(first=A, second=C, first_number="1001", second_number="2600")
+    assert controller.say(introduce) == []
+    assert [controller.world.switch.shown(leg) for leg in (A, B, C)] == ["2600", "", "1001"]
+    assert controller.say(attrs.evolve(introduce, second="gone")) == []
 
 
 def test_arm_and_disarm() -> None:

@@ -30,6 +30,7 @@ from hookflash.commands import (
     Forget,
     HangUp,
     HoldWithMusic,
+    Introduce,
     Join,
     Park,
     PlayRingback,
@@ -98,6 +99,7 @@ class Dialect:
             Join: self._join,
             Arm: self._arm,
             Release: self._release,
+            Introduce: self._introduce,
             HangUp: self._hang_up,
             Forget: self._forget,
         }
@@ -190,6 +192,14 @@ class Dialect:
         if not reply.startswith("-ERR"):
             self._report(LegsReleased(first=command.first, second=command.second))
         return reply
+
+    def _introduce(self, command: Introduce) -> str:
+        for leg, number in (
+            (command.first, command.second_number),
+            (command.second, command.first_number),
+        ):
+            self._switch.display(leg, number, number)  # it may be gone: just as well
+        return "+OK"
 
     def _forget(self, command: Forget) -> str:
         for leg in command.legs:

@@ -442,6 +442,22 @@ class Switch:
         if sound is not None and terminators != "none" and digit in terminators:
             self._sound_over(channel, sound)
 
+    # ---- displays
+
+    def display(self, leg: LegId, name: str, number: str) -> str:
+        """`uuid_display`: let a phone show with whom it talks. The variables say what was sent."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return "-ERR Operation failed"
+        shown = {"last_sent_callee_id_name": name, "last_sent_callee_id_number": number}
+        channel.variables |= {told: value for told, value in shown.items() if value}
+        return "+OK Success"
+
+    def shown(self, leg: LegId) -> str:
+        """The number that a phone was told last; empty if none."""
+        channel = self._channels.get(leg)
+        return "" if channel is None else channel.variables.get("last_sent_callee_id_number", "")
+
     # ---- variables
 
     def setvar_multi(self, leg: LegId, variables: Mapping[str, str]) -> str:

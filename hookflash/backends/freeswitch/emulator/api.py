@@ -45,6 +45,7 @@ _USAGE: Final = {
     "uuid_setvar": "<uuid> <var> [value]",
     "uuid_setvar_multi": "<uuid> <var>=<value>;<var>=<value>...",
     "uuid_getvar": "<uuid> <var>",
+    "uuid_display": "<uuid> <display>",
     "uuid_dump": "<uuid> [format]",
     "uuid_kill": "<uuid> [cause]",
     "uuid_hold": "[off|toggle] <uuid> [<display>]",
@@ -98,6 +99,7 @@ class Api:
             "uuid_break": self._break,
             "uuid_bridge": self._bridge,
             "uuid_broadcast": self._broadcast,
+            "uuid_display": self._display,
             "uuid_dump": self._dump,
             "uuid_exists": self._exists,
             "uuid_getvar": self._getvar,
@@ -344,6 +346,15 @@ class Api:
 
     def _digit(self, leg: LegId, digit: str) -> Callable[[], None]:
         return lambda: self._emulator.receive_digit(leg, digit)
+
+    # ---- displays
+
+    def _display(self, argument: str) -> str:
+        given = words(argument, 2)
+        if len(given) < 2:  # noqa: PLR2004 - as its usage says
+            return _usage("uuid_display")
+        name, _, number = given[1].partition("|")
+        return f"{self._emulator.world.switch.display(given[0], name, number)}\n"
 
     # ---- variables
 
