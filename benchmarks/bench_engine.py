@@ -43,7 +43,7 @@ from hookflash.backends.simulator.people import Answers
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
-from hookflash.events import Direction, LegCreated
+from hookflash.events import Direction, LegCreated, LegsJoined
 from hookflash.fsm.transfer import Policy, State
 from hookflash.specs.metaflows import parse_metaflows
 
@@ -206,9 +206,9 @@ async def control(port: int, calls: int, at_once: int) -> None:
         open_freeswitch(FreeSwitch(port=port)) as backend,
         open_engine(backend, account=Account(policy=policy)) as engine,
     ):
-        follower = engine.follow()
         with trio.fail_after(PATIENCE_S):
             callers = await _callers(engine, calls)
+        follower = engine.follow()
 
         async def begin() -> None:
             nonlocal most
@@ -224,7 +224,10 @@ async def control(port: int, calls: int, at_once: int) -> None:
                 nursery.start_soon(begin)
                 done = 0
                 async for record in follower:
-                    if record.transfer in waiting and record.after is State.CONSULTING:
+                    talks = record.after is State.CONSULTING and isinstance(
+                        record.event, LegsJoined
+                    )
+                    if talks and record.transfer in waiting:
                         waiting.discard(record.transfer)
                         joined.release()
                         done += 1
@@ -285,7 +288,7 @@ class TimedWire:
         try:
             while data := controller.recv(bench_wire.CHUNK_BYTES):
                 now_s = time.monotonic()
-                for found in re.finditer(rb"hookflash_join=(t\d+)\.1\n", data):
+                for found in re.finditer(rb"hookflash_join=(t\d+)\.1\b", data):
                     self.ordered_s.setdefault(found[1].decode(), now_s)
                 self._switch.sendall(data)
         except ConnectionError:
@@ -318,7 +321,7 @@ def measure_delay(in_flight: int) -> Delay:
     most = int(said.splitlines()[-1])
     assert most == in_flight, f"{most} were in flight at once, and not {in_flight}"
     delays = [1000 * (wire.ordered_s[t] - wire.parked_s[t]) for t in wire.ordered_s]
-    assert len(delays) == calls
+    assert len(delays) == calls, f"{len(delays)} of {calls} joins were seen"
     cuts = statistics.quantiles(delays, n=100)
     return Delay(in_flight=in_flight, commands=len(delays), p50_ms=cuts[49], p99_ms=cuts[98])
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 import bench_core
+import bench_engine
 import bench_service
 import bench_wire
 from bench_core import Figure
@@ -53,7 +54,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of the wire; the best counts")
     asked = parser.parse_args()
     print(f"Python {platform.python_version()} on {platform.machine()}, {platform.system()}")
-    figures = [*bench_core.measure(), *wire_figures(asked.rounds), *bench_service.measure()]
+    figures = [
+        *bench_core.measure(),
+        *wire_figures(asked.rounds),
+        *bench_engine.measure(asked.rounds),
+        *bench_service.measure(),
+    ]
     bench_core.report(figures)
     missed = [figure for figure in figures if figure.ratio < 1 - asked.margin]
     for figure in missed:
