@@ -113,6 +113,12 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     return Key(id=row[0], account=row[1], label=row[2], made=row[3], revoked=None)
 
 
+def counts(connection: sqlite3.Connection, key_id: str) -> bool:
+    """Whether there is such a key, and it has not been revoked."""
+    wanted = "SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL"
+    return connection.execute(wanted, (key_id,)).fetchone() is not None
+
+
 _NOBODYS_HASH: Final = _HASHER.hash(secrets.token_urlsafe(_SECRET_BYTES))
 
 

@@ -101,6 +101,15 @@ class Access:
         self.count(known.caller)
         return known.caller
 
+    async def check(self, caller: Caller) -> None:
+        """See that a caller's key still counts: for those who have been let in long ago.
+
+        Raises:
+            Unauthorized: it was revoked.
+        """
+        if not await self._journal.read(partial(registry.counts, key_id=caller.key)):
+            raise Unauthorized("this key was revoked")
+
     def count(self, caller: Caller) -> None:
         """Count one request.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -21,7 +22,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, open_websocket_url
 from wsproto.frame_protocol import FrameProtocol
 
+from hookflash.journal.database import JournalError
 from hookflash.journal.history import KINDS
+from hookflash.journal.registry import revoke_key
 from hookflash.server.config import Limits
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.asyncapi import ANSWERS, CLOSE_CODES, asyncapi_document
@@ -713,6 +716,39 @@ async def test_a_living_reader_that_says_nothing_stays(
         await trio.sleep(1_000)
         rig.happen("acme")
         assert len(await line.until(1)) == 1
+
+
+async def test_a_key_that_is_revoked_is_shown_the_door(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_rig(tmp_path, Limits(heartbeat_s=7)) as rig:
+        key = await rig.key()
+        async with (
+            open_line(rig.listener, key) as line,
+            open_line(rig.listener, await rig.key("other")),
+        ):
+            await trio.sleep(20)
+            await rig.journal.change(partial(revoke_key, key_id=key.split("_")[1], now=0.0))
+            with pytest.raises(ConnectionClosed) as closed, trio.fail_after(8):
+                await line.socket.get_message()
+            assert code_of(closed.value) == (m.NOT_SIGNED_IN, "this key was revoked")
+            await trio.sleep(1)
+            assert len(rig.listener.sessions) == 1  # the other stays
+
+
+async def test_a_disk_that_fails_cuts_nobody_off(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_caller: object) -> None:
+        raise JournalError("disk I/O error")
+
+    async with (
+        open_rig(tmp_path, Limits(heartbeat_s=7)) as rig,
+        open_line(rig.listener, await rig.key()),
+    ):
+        monkeypatch.setattr(rig.access, "check", fail)
+        await trio.sleep(100)
+        assert len(rig.listener.sessions) == 1
 
 
 async def test_a_peer_whose_heart_is_not_heard_is_dropped(

@@ -35,8 +35,8 @@ CLOSE_CODES: Final[Mapping[int, str]] = {
     1001: "The service stops. Come back, and go on after the last `up_to`.",
     1009: "A message was longer than the service takes.",
     m.OUT_OF_ORDER: "The history can't be read, or the service is at fault. Come back later.",
-    m.NOT_SIGNED_IN: "Nobody said who it is in time, or the key or token is none. Don't come back"
-    " with the same.",
+    m.NOT_SIGNED_IN: "Nobody said who it is in time, the key or token is none, or it was revoked."
+    " Don't come back with the same.",
     m.TOO_SLOW: "The reader fell too far behind. Come back, and go on after the last `up_to`.",
     m.NOT_KEPT: "Steps that were to be told have been forgotten meanwhile. Subscribe again: the"
     " refusal says from where on there are some.",

@@ -313,10 +313,22 @@ class Session:
                 True  # so that whoever wants little can resume from near the end
             )
             self._wake()
+            await self._check_key()
             with trio.move_on_after(every_s) as scope:
                 await self._socket.ping()
             if scope.cancelled_caught:
                 self._stop()
+
+    async def _check_key(self) -> None:
+        """See that whoever was let in once still may be here."""
+        if self._caller is None:
+            return
+        try:
+            await self._doors.access.check(self._caller)
+        except Unauthorized as error:
+            await self.close(m.NOT_SIGNED_IN, str(error))
+        except JournalError:
+            pass  # a disk that fails cuts nobody off
 
 
 _NUMBER: Final = re.compile(rb'"number":(\d+)')
