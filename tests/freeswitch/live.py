@@ -4,6 +4,9 @@ HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 names the event sockets of th
 has a dialplan that sends 1xxx and 26xx to the second, whose phones behave by number: 1xxx answers
 at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 sends early media first,
 2605 answers and hangs up after 2.5 s. No call but the tests' own may be up.
+
+Where the first has a gateway `trunk` to the second, and a phone of the second is registered with it
+as 1003, domain 127.0.0.1, these are called, too.
 """
 
 from __future__ import annotations

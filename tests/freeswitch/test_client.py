@@ -17,6 +17,7 @@ import attrs
 import pytest
 import trio
 import trustme
+from certificates import showing, trusting
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
@@ -992,20 +993,6 @@ async def test_several_at_once(
         assert [client.backend.is_up for client in (one, two, three)] == [True, False, True]
     assert [len(switch.scripts) for switch in switches] == [1, 0, 0]
     nursery.cancel_scope.cancel()
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    ca: Any = authority  # its methods are typed for another library, too
-    ca.configure_trust(context)
-    return context
-
-
-def showing(authority: trustme.CA, host: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate: Any = authority.issue_cert(host)
-    certificate.configure_cert(context)
-    return context
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 
 import attrs
 import pytest
 import trio
+import trustme
+from certificates import showing, trusting
 from crowd import run_crowd
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
 from stories import STORIES
@@ -18,7 +21,7 @@ from stories import STORIES
 from hookflash.backends.freeswitch.client import FreeSwitch
 from hookflash.backends.freeswitch.outbound import Dialling
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
-from hookflash.engine.engine import open_engine
+from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsJoined
@@ -271,6 +274,85 @@ async def test_the_line_breaks_in_the_middle_and_everything_is_learned() -> None
         assert result.outcome is Outcome.TRANSFERRED
         assert lab.backend.reconnects == 1
         await _everybody_talks(lab)
+
+
+@pytest.mark.parametrize(
+    ("template", "number", "there_is", "none"),
+    [
+        ("user/{number}@127.0.0.1", "1003", "sofia_contact 1003@127.0.0.1", "error/"),
+        ("sofia/gateway/trunk/{number}", "2600", "sofia status gateway trunk", "Invalid"),
+    ],
+    ids=["a registered phone", "a gateway"],
+)
+async def test_a_target_is(template: str, number: str, there_is: str, none: str) -> None:
+    settings = FreeSwitch(host=HOST, port=int(PORT), dialling=Dialling(template=template))
+    async with open_live_lab(settings) as lab, open_engine(lab.backend) as engine:
+        if (await lab.switch.api(there_is)).startswith(none):
+            pytest.skip("the lab has none")
+        legs = await lab.call()
+        await both_known(engine, legs)
+        follower = engine.follow()
+        await lab.press(legs[0], f"*2{number}")
+        await _consult_and_hand_over(lab, follower, legs[0])
+
+
+async def _consult_and_hand_over(lab: LiveLab, follower: Follower, transferor: LegId) -> None:
+    """Let them talk for a moment; then the transferor leaves, and the other two talk."""
+    with trio.fail_after(30):
+        async for record in follower:
+            if record.after is S.CONSULTING and isinstance(record.event, LegsJoined):
+                await trio.sleep(1.0)
+                await lab.hang_up(transferor)
+            if record.outcome is not None:
+                assert record.outcome is Outcome.TRANSFERRED
+                break
+    await _everybody_talks(lab)
+
+
+async def test_a_switch_behind_a_tls_proxy() -> None:
+    authority = trustme.CA()
+
+    async def carry(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for data in source:
+                await sink.send_all(data)
+        await trio.aclose_forcefully(sink)
+
+    async def proxy(secure: trio.SSLStream[trio.SocketStream]) -> None:
+        plain = await trio.open_tcp_stream(HOST, int(PORT))
+        async with trio.open_nursery() as both:
+            both.start_soon(carry, secure, plain)
+            both.start_soon(carry, plain, secure)
+
+    async with trio.open_nursery() as nursery:
+        (door,) = await nursery.start(
+            partial(
+                trio.serve_ssl_over_tcp, proxy, 0, showing(authority, "localhost"), host="127.0.0.1"
+            )
+        )
+        port = door.transport_listener.socket.getsockname()[1]
+        settings = FreeSwitch(host="localhost", port=port, tls=trusting(authority))
+        async with open_live_lab(settings) as lab, open_engine(lab.backend) as engine:
+            legs = await lab.call()
+            await both_known(engine, legs)
+            follower = engine.follow()
+            await engine.transfer(legs[0], "2600")
+            await _consult_and_hand_over(lab, follower, legs[0])
+        nursery.cancel_scope.cancel()
+
+
+async def test_events_that_nobody_takes_are_dropped_and_told_anew() -> None:
+    settings = FreeSwitch(host=HOST, port=int(PORT), event_buffer=8)
+    async with open_live_lab(settings) as lab:
+        legs = await lab.call()
+        with trio.fail_after(20):
+            while not lab.backend.dropped:  # nobody takes what is told of these
+                legs = await lab.call()
+        async with open_engine(lab.backend) as engine:
+            await both_known(engine, legs)
+            follower = engine.follow()
+            await engine.transfer(legs[0], "2600")
+            await _consult_and_hand_over(lab, follower, legs[0])
 
 
 async def test_a_crowd_is_transferred_at_once_and_everybody_as_scripted() -> None:
