@@ -71,6 +71,8 @@ class LegCreated:
     """Whether the party is known to be outside: it called in, or is called, over a trunk."""
     may_transfer: bool | None = None
     """What the operator says of this very party's right to transfer by digits; `None`: nothing."""
+    name: str = ""
+    """How the party calls itself, where the switch says so; for displays, and nothing else."""
 
 
 @attrs.frozen(kw_only=True)

@@ -57,6 +57,8 @@ class LegSnapshot:
     """Its part in that transfer: `transferor`, `transferee` or `target`."""
     kind: str = ""
     """What kind of transfer that is: `attended`, `blind` or `hold`."""
+    name: str = ""
+    """How the party calls itself, where the switch says so."""
 
 
 def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
@@ -70,6 +72,7 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
             account=leg.account,
             outside=leg.outside,
             may_transfer=leg.may_transfer,
+            name=leg.name,
         )
         if leg.answered:
             yield LegAnswered(leg=leg.leg)

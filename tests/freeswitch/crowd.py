@@ -39,6 +39,9 @@ SILENT = Policy(music="silence_stream://-1", ringback="silence_stream://-1")
 RINGING_S = 3.0
 """How long a target's phone rings: long enough for all transfers to be in flight together."""
 TALK_S = 1.0
+GONE_AFTER_STEPS = 16
+GONE_AFTER_STEP_S = 0.01
+"""A target that is gone at once leaves before, while, or after it is joined: that takes 80 ms."""
 START_WITHIN_S = 2.0
 """Over how long the requests are spread."""
 CALLS_PER_S = 20.0
@@ -64,7 +67,8 @@ CONSULT_TAKEBACK = Script(
     "takeback in the consultation", Outcome.TAKEN_BACK, "transferor and transferee"
 )
 TARGET_DROPS = Script("target drops", Outcome.RECONNECTED, "transferor and transferee")
-SCRIPTS = (COMPLETE, PARTIAL, BUSY, TAKEBACK, CONSULT_TAKEBACK, TARGET_DROPS)
+BRIDGE_RACE = Script("target answers and is gone", Outcome.RECONNECTED, "transferor and transferee")
+SCRIPTS = (COMPLETE, PARTIAL, BUSY, TAKEBACK, CONSULT_TAKEBACK, TARGET_DROPS, BRIDGE_RACE)
 
 
 @attrs.define
@@ -200,6 +204,10 @@ class Crowd:
                 await self.api(f"uuid_kill {target} USER_BUSY")
             case "takeback":
                 await handle.take_back()
+            case "target answers and is gone":
+                await self.api(f"uuid_answer {target}")
+                await trio.sleep(int(three.number) % GONE_AFTER_STEPS * GONE_AFTER_STEP_S)
+                await self.api(f"uuid_kill {target}")
             case _:
                 await self.api(f"uuid_answer {target}")
                 await self.until(lambda: three.talks or three.over)

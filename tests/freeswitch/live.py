@@ -83,7 +83,8 @@ class LiveLab:
         self._calls += 1
         known = {leg.leg for leg in await self.backend.snapshot()}
         await self.phones.api(
-            f"originate {{origination_caller_id_number=1001,origination_uuid=alice-{self._calls}}}"
+            "originate {origination_caller_id_number=1001,origination_caller_id_name=Alice,"
+            f"origination_uuid=alice-{self._calls}}}"
             "sofia/internal/1002@127.0.0.1:5060 &park()"
         )
         with trio.fail_after(10):
@@ -115,10 +116,10 @@ class LiveLab:
     async def press(self, leg: LegId, digit: str) -> None:
         await self.phones.api(f"uuid_send_dtmf {await self._phone(leg)} {digit}")
 
-    async def shown(self, leg: LegId) -> str:
-        """The number that the phone shows."""
+    async def shown(self, leg: LegId) -> tuple[str, str]:
+        """The name and the number that the phone shows."""
         phone = json.loads(await self.phones.api(f"uuid_dump {await self._phone(leg)} json"))
-        return phone["Caller-Caller-ID-Number"]
+        return phone["Caller-Caller-ID-Name"], phone["Caller-Caller-ID-Number"]
 
     async def silence(self) -> None:
         """Nobody is left on the line, on either side."""

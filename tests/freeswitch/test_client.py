@@ -469,7 +469,7 @@ async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
 ) -> None:
     switch.replies["api uuid_getvar b signal_bond"] = bond.replace("b", "t")
     switch.replies["api uuid_getvar t transfer_source"] = history
-    switch.replies["api sched_del"] = "-ERR no such task\n"
+    switch.replies["api sched_del"] = "+OK Deleted: 0\n"
     join = Join(first="b", second="t", transfer="x", afterwards=Afterwards.END, disarm=("t",))
     async with opened() as client:
         client.news()

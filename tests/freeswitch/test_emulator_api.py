@@ -28,6 +28,9 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 MUSIC = "tone_stream://%(500,500,300);loops=-1"
 
 
+MISSPELT = "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
+
+
 class Lab:
     """An emulator, who talks on it, and what it told."""
 
@@ -144,6 +147,12 @@ def test_usage(lab: Lab, command: str, argument: str) -> None:
         ("uuid_getvar A uuid", "A"),
         ("uuid_getvar A DP_MATCH", "ARRAY::1002|:1002"),
         ("uuid_getvar A signal_bond", "B"),
+        ("sched_api", "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"),
+        (
+            "sched_api +1 x",
+            "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n",
+        ),
+        ("sched_del nobody", "+OK Deleted: 0\n"),
         ("uuid_display", "-USAGE: <uuid> <display>\n"),
         ("uuid_display x", "-USAGE: <uuid> <display>\n"),
         ("uuid_display x y|z", "-ERR Operation failed\n"),
@@ -473,6 +482,27 @@ def test_a_number_that_is_nowhere_stays_nowhere(lab: Lab) -> None:
     lab.later("originate user/7777 &park()")
     assert not lab.emulator.has_phone("7777")
     assert lab.emulator.has_phone("1007")
+
+
+def test_what_is_scheduled_is_done_later_unless_it_is_deleted(lab: Lab) -> None:
+    show = "uuid_display A Carol C.|2600"
+    assert lab.api(f"sched_api +1 show {show}") == "+OK Added: 1\n"
+    assert lab.api(f"sched_api @2 again {show}1") == "+OK Added: 2\n"
+    assert lab.api(f"sched_api +1 never {show}2&") == "+OK Added: 3\n"
+    assert lab.api("sched_del never") == "+OK Deleted: 1\n"
+    assert lab.api("uuid_getvar A last_sent_callee_id_number") == "1001"
+    lab.run(1.5)
+    assert lab.api("uuid_getvar A last_sent_callee_id_number") == "2600"
+    for _ in range(2):
+        lab.run(2.0)
+        assert lab.api("uuid_getvar A last_sent_callee_id_number") == "26001"
+        assert lab.api("uuid_display A x|1") == "+OK Success\n"
+    assert lab.api("sched_del 2") == "+OK Deleted: 1\n"
+    lab.run(5.0)
+    assert lab.api("uuid_getvar A last_sent_callee_id_number") == "1"
+    assert lab.api(f"sched_api 1 long-past {show}") == "+OK Added: 4\n"
+    lab.run(0.1)
+    assert lab.api("uuid_getvar A last_sent_callee_id_number") == "2600"
 
 
 def test_early_media_is_as_good_as_an_answer_unless_it_is_ignored(lab: Lab) -> None:

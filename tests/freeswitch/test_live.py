@@ -95,22 +95,23 @@ async def test_every_phone_shows_whom_it_talks_with(
         legs = await lab.call()
         await both_known(engine, legs)
         alice, bob = legs if side == "caller" else legs[::-1]
-        numbers = ("1001", "1002") if side == "caller" else ("1002", "1001")
+        named = [("Alice", "1001"), ("1002", "1002")]
+        shows_alice, shows_bob = named if side == "caller" else named[::-1]
+        shows_carol = ("2600", "2600")
         transfer = await engine.transfer(alice, "2600", transfer="shown")
         carol = "shown-target"
         if end == "partial":
             await trio.sleep(1.0)
         else:
             await trio.sleep(3.0)
-            assert await lab.shown(alice) == "2600"
-            assert await lab.shown(carol) == numbers[0]
+            assert await lab.shown(alice) == shows_carol
+            assert await lab.shown(carol) == shows_alice
         await (lab.press(alice, "*1") if end == "takeback" else lab.hang_up(alice))
         await transfer.outcome()
         await trio.sleep(1.0)
-        talk = {alice: numbers[0]} if end == "takeback" else {carol: "2600"}
-        for leg, number in talk.items():
-            assert await lab.shown(bob) == number
-            assert await lab.shown(leg) == numbers[1]
+        other, shows_other = (alice, shows_alice) if end == "takeback" else (carol, shows_carol)
+        assert await lab.shown(bob) == shows_other
+        assert await lab.shown(other) == shows_bob
 
 
 async def _everybody_talks(lab: LiveLab) -> None:

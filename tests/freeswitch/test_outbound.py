@@ -256,15 +256,29 @@ def test_introduce_tells_each_phone_of_the_other() -> None:
     script = Outbound().script(INTRODUCE)
     assert script.lines == (
         "uuid_display b +4930123|+4930123",
+        "sched_del hookflash-show-b",
+        "sched_api +1 hookflash-show-b uuid_display b +4930123|+4930123",
         "uuid_display t 1002|1002",
+        "sched_del hookflash-show-t",
+        "sched_api +1 hookflash-show-t uuid_display t 1002|1002",
     )
-    assert script.optional == 2  # a phone that can't, or has hung up, is no failure
+    assert script.optional == 6  # a phone that can't, or has hung up, is no failure
+
+
+def test_introduce_tells_names_where_there_are_some() -> None:
+    callers = {"b": Caller(number="1002", name="Zoë | (desk)\n"), "t": Caller(number="1")}
+    script = Outbound(caller_of=callers.__getitem__).script(INTRODUCE)
+    assert [line for line in script.lines if line.startswith("uuid_display")] == [
+        "uuid_display b +4930123|+4930123",
+        "uuid_display t Zo? ? (desk)|1002",
+    ]
 
 
 @pytest.mark.parametrize("number", ["", "sip:1002@example.net", "1|2", "1\nhupall", "${x}", "ü"])
 def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
     script = Outbound().script(attrs.evolve(INTRODUCE, first_number=number))
-    assert script.lines == ("uuid_display b +4930123|+4930123",)
+    assert len(script.lines) == 3
+    assert script.lines[0] == "uuid_display b +4930123|+4930123"
 
 
 def test_forget_takes_every_mark_off_and_minds_nobody_gone() -> None:

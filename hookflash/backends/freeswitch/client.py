@@ -312,11 +312,11 @@ class FreeSwitchBackend:
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
         """Told how long the switch took to answer each command, in seconds; for whoever measures.
         """
-        self._numbers: dict[LegId, str] = {}
+        self._callers: dict[LegId, Caller] = {}
         self._outbound = Outbound(
             dialling=settings.dialling,
             park_limit_s=settings.park_limit_s,
-            caller_of=lambda leg: Caller(number=self._numbers.get(leg, "")),
+            caller_of=lambda leg: self._callers.get(leg, Caller()),
         )
         self._events, self._taken = trio.open_memory_channel[CallEvent](settings.event_buffer)
         self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
@@ -513,10 +513,10 @@ class FreeSwitchBackend:
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         if isinstance(event, LegCreated):
-            self._numbers[event.leg] = event.number
+            self._callers[event.leg] = Caller(number=event.number, name=event.name)
             self._living.add(event.leg)
         elif isinstance(event, LegHungUp):
-            self._numbers.pop(event.leg, None)
+            self._callers.pop(event.leg, None)
             self._living.discard(event.leg)
 
     def _yield(self, event: CallEvent) -> None:
@@ -619,6 +619,7 @@ class FreeSwitchBackend:
             transfer=channel.get("variable_hookflash_transfer", "") if role else "",
             role=role,
             kind=channel.get("variable_hookflash_kind", ""),
+            name=channel.get("Caller-Caller-ID-Name", "") if inbound else "",
         )
 
     # ------------------------------------------------------------------- speaking

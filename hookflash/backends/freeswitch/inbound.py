@@ -76,6 +76,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
         "leg",
         "direction",
         "caller",
+        "caller_name",
         "called",
         "context",
         "gateway",
@@ -114,6 +115,7 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     leg: str = msgspec.field(default="", name="Unique-ID")
     direction: str = msgspec.field(default="", name="Call-Direction")
     caller: str = msgspec.field(default="", name="Caller-Caller-ID-Number")
+    caller_name: str = msgspec.field(default="", name="Caller-Caller-ID-Name")
     called: str = msgspec.field(default="", name="Caller-Destination-Number")
     context: str = msgspec.field(default="", name="Caller-Context")
     gateway: object = msgspec.field(default="", name="variable_sip_gateway_name")
@@ -248,7 +250,8 @@ class Inbound:
         leg = _needed(told.leg)
         direction = _direction(told.direction)
         self._fates.pop(leg, None)  # a name may be used again, for a new leg
-        number = told.caller if direction is Direction.INBOUND else told.called
+        calls = direction is Direction.INBOUND
+        number = told.caller if calls else told.called
         account = told.account if isinstance(told.account, str) else ""
         created = LegCreated(
             leg=leg,
@@ -259,6 +262,7 @@ class Inbound:
                 direction, told.context, told.gateway, outside_contexts=self._outside_contexts
             ),
             may_transfer=may_transfer(told.may_transfer),
+            name=told.caller_name if calls else "",  # of who is called, it says only the caller's
         )
         return (created,)
 

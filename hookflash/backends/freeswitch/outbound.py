@@ -72,6 +72,9 @@ TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}
 RESCUE_AFTER_S: Final = 1
 """How long an armed target that has answered waits for its controller: whole seconds."""
 
+SHOW_AGAIN_AFTER_S: Final = 1
+"""How long after a join a phone is told once more whom it talks with: whole seconds."""
+
 _LONGEST_S: Final = 2**31 - 1
 
 ALONE: Final = "_undef_"
@@ -123,7 +126,7 @@ class Dialling:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Whom a target sees calling."""
+    """Whom a phone shows."""
 
     number: str = ""
     name: str = ""
@@ -201,7 +204,7 @@ class Outbound:
             dialling: how targets are called.
             park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
                 net for the case that no controller ever comes back. Longer than any hold limit.
-            caller_of: whom the target is to see, for the leg on whose behalf it is called.
+            caller_of: who is on a leg, for the displays of others.
         """
         self._dialling = dialling or Dialling()
         self._park_limit = _seconds(park_limit_s)
@@ -383,17 +386,26 @@ class Outbound:
         )
 
     def _introduce(self, command: Introduce) -> Script:
-        # FreeSWITCH tells both phones by itself when it bridges, but mostly the caller's number of
-        # where the call came from; and no phone twice the same (measured on 1.10.12).
-        lines = tuple(
-            f"uuid_display {_leg(leg)} {number}|{number}"
-            for leg, number in (
-                (command.first, command.second_number),
-                (command.second, command.first_number),
-            )
-            if ALLOWED_NUMBER.fullmatch(number)  # else it shows what it showed
+        pair = (
+            (command.first, command.second, command.second_number),
+            (command.second, command.first, command.first_number),
         )
+        lines = tuple(line for side in pair for line in self._show(*side))
         return Script(lines=lines, optional=len(lines))
+
+    def _show(self, leg: LegId, other: LegId, number: str) -> tuple[str, ...]:
+        """Let a phone show the party of another leg: now, and a moment later once more.
+
+        FreeSWITCH, too, tells both phones when it bridges: of a target that is not called through
+        the dialplan, the wrong number, and at times after we have (measured on 1.10.12). What a
+        phone shows already it is not told again.
+        """
+        name = _shown(self._caller_of(_leg(other)).name.strip()) or number
+        if not ALLOWED_NUMBER.fullmatch(number):
+            return ()  # it shows what it showed
+        show = f"uuid_display {_leg(leg)} {name}|{number}"
+        group = f"hookflash-show-{leg}"
+        return (show, f"sched_del {group}", f"sched_api +{SHOW_AGAIN_AFTER_S} {group} {show}")
 
     def _forget(self, command: Forget) -> Script:
         lines = tuple(self._set(leg, _marks("", "", "")) for leg in command.legs)

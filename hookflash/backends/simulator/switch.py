@@ -407,10 +407,9 @@ class Switch:
         if not self._intercept(channel, rescue):
             self._end(channel, "NORMAL_CLEARING")
 
-    def sched_del(self, leg: LegId) -> str:
-        """Forget what was scheduled for a leg. Nothing being scheduled is no fault."""
-        self._scheduled.pop(leg, None)
-        return _OK
+    def sched_del(self, leg: LegId) -> int:
+        """Forget what was scheduled for a leg; how much that was. None is no fault."""
+        return 0 if self._scheduled.pop(leg, None) is None else 1
 
     def _park_target(self, channel: Channel) -> None:
         if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:

@@ -9,6 +9,7 @@ comes `Later`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from json import dumps
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from hookflash.backends.freeswitch.emulator.apps import (
 )
 from hookflash.backends.freeswitch.emulator.legs import Leg
 from hookflash.backends.freeswitch.emulator.variables import stamp
-from hookflash.backends.freeswitch.emulator.words import read_cause, split, words
+from hookflash.backends.freeswitch.emulator.words import atoi, read_cause, split, words
 from hookflash.events import LegId
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ _USAGE: Final = {
     "chat|management|modules|nat_map|say|interfaces|interface_types|tasks|limits|status",
 }
 
+_SCHED_SYNTAX: Final = "[+@]<time> <group_name> <command_string>[&]"
+
 _UNITS_US: Final = {
     "": 1_000_000,
     **dict.fromkeys(("us", "microseconds"), 1),
@@ -80,6 +83,9 @@ class Api:
     def __init__(self, emulator: Emulator) -> None:
         """Stand before an emulator."""
         self._emulator = emulator
+        self._tasks: dict[int, str] = {}
+        """What is to be done later, by its number: the group that it belongs to."""
+        self._tasks_added = 0
         self._commands: dict[str, Callable[[str], Reply]] = {
             "create_uuid": self._create_uuid,
             "echo": lambda argument: argument,
@@ -89,6 +95,8 @@ class Api:
             "module_exists": lambda name: "true" if name in _MODULES else "false",
             "originate": self._originate,
             "reloadxml": lambda _: "+OK [Success]\n",
+            "sched_api": self._sched_api,
+            "sched_del": self._sched_del,
             "show": self._show,
             "sofia_contact": lambda _: "error/user_not_registered",
             "status": self._status,
@@ -346,6 +354,40 @@ class Api:
 
     def _digit(self, leg: LegId, digit: str) -> Callable[[], None]:
         return lambda: self._emulator.receive_digit(leg, digit)
+
+    # ---- what is to be done later
+
+    def _sched_api(self, argument: str) -> str:
+        when, _, rest = argument.partition(" ")
+        group, _, line = rest.partition(" ")
+        if not line:
+            return f"-ERR Invalid syntax. USAGE: {_SCHED_SYNTAX}\n"
+        self._tasks_added += 1
+        task = self._tasks_added
+        self._tasks[task] = group
+        again_s = atoi(when[1:]) if when.startswith("@") else None
+        now_s = 0.0 if when[:1] in {"+", "@"} else self._emulator.now_us() / 1e6
+        delay_s = max(0.0, atoi(when.lstrip("+@")) - now_s)
+        command, _, told = line.removesuffix("&").partition(" ")
+        self._emulator.world.after(delay_s, partial(self._fall_due, task, command, told, again_s))
+        return f"+OK Added: {task}\n"
+
+    def _fall_due(self, task: int, command: str, argument: str, again_s: int | None) -> None:
+        if task not in self._tasks:
+            return
+        if again_s is None:
+            del self._tasks[task]
+        else:
+            again = partial(self._fall_due, task, command, argument, again_s)
+            self._emulator.world.after(max(again_s, 1), again)
+        self.execute(command, argument)
+
+    def _sched_del(self, argument: str) -> str:
+        doomed = [task for task, group in self._tasks.items() if argument in (group, str(task))]
+        for task in doomed:
+            del self._tasks[task]
+        transfers = self._emulator.world.switch.sched_del(argument)
+        return f"+OK Deleted: {len(doomed) + transfers}\n"
 
     # ---- displays
 

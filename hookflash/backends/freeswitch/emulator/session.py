@@ -26,7 +26,7 @@ from hookflash.backends.freeswitch.emulator.events import (
     Header,
     read_event_name,
 )
-from hookflash.backends.freeswitch.emulator.words import read_cause
+from hookflash.backends.freeswitch.emulator.words import atoi, read_cause
 from hookflash.events import LegId
 
 if TYPE_CHECKING:
@@ -464,7 +464,7 @@ class Session:
         if not rest.startswith(" ") or not seconds:
             self._lingers_s = -1
             return "+OK will linger"
-        self._lingers_s = _atoi(seconds)
+        self._lingers_s = atoi(seconds)
         return f"+OK will linger {self._lingers_s} seconds"
 
     def _nolinger(self, _packet: Packet, _rest: str) -> str:
@@ -549,11 +549,6 @@ def _body_size(head: bytes) -> int:
     """Read the first `Content-Length`; what is no number is 0, as `atoi` has it."""
     found = re.search(rb"[\r\n]content-length: *([0-9]+)", head, re.IGNORECASE)
     return int(found[1][:_MOST_LENGTH_DIGITS]) if found else 0
-
-
-def _atoi(text: str) -> int:
-    found = re.match(r" *([0-9]{1,9})", text)
-    return int(found[1]) if found else 0
 
 
 def _read_names(names: list[str]) -> tuple[set[str], set[str]]:

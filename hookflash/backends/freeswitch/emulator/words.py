@@ -96,6 +96,12 @@ def read_cause(text: str, otherwise: str = "NORMAL_CLEARING") -> str:
     return cause if cause in CAUSES else otherwise
 
 
+def atoi(text: str) -> int:
+    """The number that a text begins with, as C has it: 0 if there is none."""
+    found = re.match(r" *([0-9]{1,10})", text)
+    return int(found[1]) if found else 0
+
+
 def words(text: str, most: int) -> list[str]:
     """Split at blanks, as the arguments of most commands are.
 
