@@ -35,6 +35,7 @@ from trio_websocket import (
     WebSocketConnection,
     wrap_client_stream,
 )
+from wsproto.utilities import ProtocolError
 
 from hookflash.errors import (
     BackendError,
@@ -68,7 +69,13 @@ FIRST_PAUSE_S: Final = 0.1
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 _DICE: Final = random.SystemRandom()
-_LOST: Final = (OSError, trio.BrokenResourceError, HandshakeError, ConnectionClosed)
+_LOST: Final = (
+    OSError,
+    trio.BrokenResourceError,
+    HandshakeError,
+    ConnectionClosed,
+    ProtocolError,  # theirs; or a ping that crosses our goodbye, which trio-websocket would answer
+)
 _TOO_MANY: Final = 429
 _THEIR_FAULT: Final = 500
 

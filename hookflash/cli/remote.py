@@ -34,6 +34,9 @@ def watch(
     account: AccountId = None,
     call: Annotated[str | None, Parameter(help="Of this call only.")] = None,
     transfer: Annotated[str | None, Parameter(help="Of this transfer only, to its end.")] = None,
+    kinds: Annotated[
+        tuple[str, ...] | None, Parameter(help="Of these kinds only: transfer.*, say.")
+    ] = None,
     after: Annotated[int | None, Parameter(help="From after this number on.")] = None,
     count: Annotated[int | None, Parameter(help="So many, and no more.")] = None,
     json_output: Annotated[
@@ -46,7 +49,7 @@ def watch(
         console = terminal()
         seen = 0
         async for happening in client.events(
-            account_id=account, call_id=call, transfer_id=transfer, after=after
+            account_id=account, call_id=call, transfer_id=transfer, kinds=kinds, after=after
         ):
             _tell(console, happening, json_output=json_output)
             seen += 1

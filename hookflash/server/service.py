@@ -187,7 +187,7 @@ async def open_service(
                 name: await _open_switch(stack, nursery, name, keys, beside)
                 for name, keys in config.switches.items()
             }
-        watches: dict[str, PromiseWatch] = {}
+        watches: dict[str, PromiseWatch] = {}  # filled as soon as there are engines to watch
         exchange = await stack.enter_async_context(
             open_exchange(
                 backends,
@@ -199,12 +199,7 @@ async def open_service(
                 unfinished=unfinished,
             )
         )
-        for name, engine in exchange.engines.items():
-            watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
-            engine.on_timing = partial(metrics.time_event, name)
-            backend = backends[name]
-            if isinstance(backend, FreeSwitchBackend):
-                backend.on_answer = partial(metrics.time_command, name)
+        _attend(exchange, backends, metrics, watches)
         doors = Doors(
             desk=Desk(exchange, journal, config, stored),
             access=Access(journal, config.limits),
@@ -213,16 +208,15 @@ async def open_service(
             limits=config.limits,
             server=f"hookflash {version()}",
         )
-        metrics.registry.register(
-            Looked(
-                exchange=exchange,
-                backends=dict(backends),
-                journal=journal,
-                hub=doors.hub,
-                access=doors.access,
-                watches=watches,
-            )
+        looked = Looked(
+            exchange=exchange,
+            backends=dict(backends),
+            journal=journal,
+            hub=doors.hub,
+            access=doors.access,
+            watches=watches,
         )
+        metrics.registry.register(looked)
         nursery.start_soon(_look, watches, doors.access)
         yield Service(
             config=config,
@@ -233,6 +227,21 @@ async def open_service(
             listener=Listener(doors, config.listen.origins),
             watches=watches,
         )
+
+
+def _attend(
+    exchange: Exchange,
+    backends: Mapping[str, Backend],
+    metrics: Metrics,
+    watches: dict[str, PromiseWatch],
+) -> None:
+    """Watch over the promises of each engine, and time it and its switch."""
+    for name, engine in exchange.engines.items():
+        watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
+        engine.on_timing = partial(metrics.time_event, name)
+        backend = backends[name]
+        if isinstance(backend, FreeSwitchBackend):
+            backend.on_answer = partial(metrics.time_command, name)
 
 
 def _miss(unfinished: Mapping[str, Mapping[str, object]], switches: Container[str]) -> None:

@@ -74,16 +74,23 @@ class Channel(Struct, frozen=True, kw_only=True):
     """One party's leg of a call."""
 
     call_id: str
+    """The leg's name, which is the switch's (`Unique-ID`)."""
     switch: str
+    """The switch that it is on, by its name in the config."""
     account_id: str
+    """Whose it is."""
     direction: Literal["inbound", "outbound"]
     """Who began it, seen from the switch."""
     number: str
+    """Who called, or who was called."""
     answered: bool
+    """Whether the party has picked up."""
     bridged: bool
     """Whether the party talks with somebody."""
     other_leg_call_id: str | None
+    """The leg that it talks with."""
     other_leg_number: str | None
+    """The number of that leg's party."""
     transfer_id: str | None
     """The transfer in flight that it is in."""
     transfers: int
@@ -114,7 +121,9 @@ class PartyView(Struct, frozen=True, kw_only=True):
     """A party of a transfer."""
 
     call_id: str
+    """Its leg; of a target that was never called, what its leg would have been named."""
     number: str
+    """Its number; of a target, the one that was called."""
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -123,28 +132,46 @@ class Moment(Struct, frozen=True, kw_only=True):
     number: int
     """The number of the step in the history."""
     at: str
+    """When, in UTC (RFC 3339)."""
     kind: str
+    """What happened: `transfer.requested`, `call.answered` and so on."""
     state: str | None
+    """The state of the transfer after it."""
     why: str
+    """The sentence of the table's row that answered it."""
 
 
 class TransferView(Struct, frozen=True, kw_only=True):
     """A transfer, in flight or past."""
 
     id: str
+    """The transfer's name, for as long as there is a history."""
     account_id: str
+    """Whose it is."""
     switch: str
+    """The switch that it is on, by its name in the config."""
     transfer_type: str
+    """`attended`, `blind`, or `hold`."""
     state: str
+    """Where it is in its table."""
     by: str
+    """Who asked for it: `digits`, or a program, by its key's id: `key 0a1b2c3d4e5f`."""
     target: str
+    """The number to call; empty for a hold."""
     transferor: PartyView
+    """Who transfers."""
     transferee: PartyView
+    """Who is transferred."""
     target_leg: PartyView
+    """Who is to get the transferee."""
     begun: str | None
+    """When it was asked for, in UTC (RFC 3339)."""
     ended: str | None = None
+    """When it was over; null while it is in flight."""
     outcome: str | None = None
+    """`transferred`, `taken_back`, `reconnected`, `abandoned` or `failed`; null while in flight."""
     cause: str | None = None
+    """Why it did not go as it was meant to: the switch's hang-up cause (`USER_BUSY`), or ours."""
     timeline: tuple[Moment, ...] | None = None
     """Only where one transfer is asked for."""
 

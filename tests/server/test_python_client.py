@@ -24,6 +24,8 @@ from hypothesis import strategies as st
 from lab import Lab
 from talk import PATIENCE_S, Net, Rig, open_net, open_rig, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import WebSocketConnection
+from wsproto.events import CloseConnection
 
 from hookflash import client as client_module
 from hookflash.client import Client, LineLost, Refused, connect
@@ -365,6 +367,22 @@ async def test_a_service_that_is_silently_gone_is_noticed(
 
 async def _swallow(event: object) -> None:
     await trio.lowlevel.checkpoint()
+
+
+async def test_a_heartbeat_that_crosses_our_goodbye_is_no_fault(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say_goodbye = WebSocketConnection._handle_close_connection_event
+
+    async def ask_first(self: WebSocketConnection, event: CloseConnection) -> None:
+        if not self.is_client:
+            await self._stream.send_all(b"\x89\x00")  # a ping: it was on its way
+        await say_goodbye(self, event)
+
+    monkeypatch.setattr(WebSocketConnection, "_handle_close_connection_event", ask_first)
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
+        assert client.reconnects == 0
+    assert not rig.listener.sessions
 
 
 async def test_a_key_that_is_revoked_meanwhile_ends_the_client_when_it_comes_back(

@@ -53,7 +53,7 @@ def _time(text: str | None, field: str) -> float | None:
 @get(
     "/v2/accounts/{account_id:str}/transfers",
     tags=["transfers"],
-    responses=failures(400, 401, 403, 404, 429, 503),
+    responses=failures(400, 401, 403, 429, 503),
     operation_id="listTransfers",
     summary="Transfers in flight and past, the newest first",
 )
@@ -68,7 +68,9 @@ async def list_transfers(
     ] = None,
     begun_from: Time = None,
     begun_before: Time = None,
-    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_size: Annotated[
+        int, QueryParameter(ge=1, le=200, description="How many there may be on a page.")
+    ] = 50,
     start_key: Annotated[
         str | None,
         QueryParameter(max_length=200, description="The `next_start_key` of the page before."),

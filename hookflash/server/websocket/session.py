@@ -313,11 +313,11 @@ class Session:
                 True  # so that whoever wants little can resume from near the end
             )
             self._wake()
-            await self._check_key()
             with trio.move_on_after(every_s) as scope:
                 await self._socket.ping()
             if scope.cancelled_caught:
                 self._stop()
+            await self._check_key()
 
     async def _check_key(self) -> None:
         """See that whoever was let in once still may be here."""
