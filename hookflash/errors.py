@@ -66,6 +66,8 @@ class Refusal(StrEnum):
     """The account has as many transfers as it may, at once or a minute."""
     CLOSING = "closing"
     """The service is about to stop, and takes nothing new."""
+    FAULT = "fault"
+    """We are at fault. Nothing has changed; please report it."""
 
 
 _STATUS_OF: Mapping[Refusal, int] = {
@@ -76,6 +78,7 @@ _STATUS_OF: Mapping[Refusal, int] = {
     Refusal.TARGET_REFUSED: 422,
     Refusal.TOO_MANY: 429,
     Refusal.CLOSING: 503,
+    Refusal.FAULT: 500,
 }
 
 

@@ -19,9 +19,20 @@ from hookflash.commands import SwitchCommand
 from hookflash.engine import engine as engine_module
 from hookflash.engine.engine import Engine, FellBehind, Follower, open_engine
 from hookflash.engine.record import Record
-from hookflash.errors import BackendClosed, NotFound, RequestRefused
-from hookflash.events import CallEvent, Kind, LegId, LegsJoined
-from hookflash.fsm.transfer import Outcome, State
+from hookflash.engine.switchboard import Account
+from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
+from hookflash.events import (
+    CallEvent,
+    Event,
+    Kind,
+    LegId,
+    LegsJoined,
+    SwitchFound,
+    SwitchLost,
+    TakebackRequested,
+)
+from hookflash.fsm.machine import Rulebook, Step
+from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
 from hookflash.testing import check_backend
 
 
@@ -217,6 +228,105 @@ class Broken:
 
     async def snapshot(self) -> tuple[LegSnapshot, ...]:
         raise BackendClosed(self.reason)
+
+
+class Flickering:
+    """A backend whose switch can be lost and found, and does what a simulated one does."""
+
+    def __init__(self, switch: SimulatedBackend) -> None:
+        self._switch = switch
+        self.send, self._receive = trio.open_memory_channel[CallEvent](1000)
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry)
+            async for event in self._receive:
+                yield event
+
+    async def _carry(self) -> None:
+        async for event in self._switch.events():
+            await self.send.send(event)
+
+    async def perform(self, command: SwitchCommand) -> None:
+        await self._switch.perform(command)
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        return await self._switch.snapshot()
+
+
+async def test_no_deadline_passes_while_the_switch_is_away(autojump_clock: MockClock) -> None:
+    world = World(seed=1)
+    world.add_phone("2600", Answers(), "carol")
+    policy = Policy(hold_limit_s=10.0)
+    async with open_simulator(world=world) as switch:
+        backend = Flickering(switch)
+        async with open_engine(backend, account=Account(policy=policy)) as engine:
+            legs = [await switch.call(f"10{n}1", f"10{n}2") for n in range(2)]
+            for first, _ in legs:
+                await engine.transfer(first, "2600")
+                await trio.sleep(0.5)
+            await trio.sleep(4)
+            await backend.send.send(SwitchLost(switch="", reason="a cut"))
+            await trio.sleep(100)
+            states = [transfer.state for transfer in engine.transfers()]
+            assert states == [State.CONSULTING] * 2
+            await backend.send.send(SwitchFound(switch=""))
+            await trio.sleep(10)
+            assert engine.transfers() == ()  # held for long enough
+
+
+async def test_requests_that_come_to_nothing_leave_nothing(autojump_clock: MockClock) -> None:
+    async with open_simulator() as switch:
+        backend = Flickering(switch)
+        async with open_engine(backend) as engine:
+            alice, _ = await switch.call("1001", "1002")
+            await trio.sleep(1)
+            await backend.send.send(SwitchLost(switch="", reason="a cut"))
+            await trio.sleep(1)
+            for _ in range(3):
+                with pytest.raises(BackendClosed):
+                    await engine.transfer(alice, "2600")
+            assert not engine._handles  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_listener_at_fault_ends_no_call(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_told: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with calls() as (backend, engine):
+        engine.tap(fail)
+        engine.on_timing = fail
+        alice, _ = await backend.call("1001", "1002")
+        transfer = await engine.transfer(alice, "2602")
+        assert (await transfer.outcome()).outcome is Outcome.RECONNECTED
+    assert "at fault" in caplog.text
+
+
+async def test_a_fault_in_one_transfer_leaves_the_others_alone(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Rulebook.step
+
+    def fail(self: Rulebook, transfer: Transfer, event: Event) -> Step:
+        if transfer.id == "bad" and isinstance(event, TakebackRequested):
+            raise InternalError("a bug")
+        return step(self, transfer, event)
+
+    monkeypatch.setattr(Rulebook, "step", fail)
+    async with calls() as (backend, engine):
+        alice, _ = await backend.call("1001", "1002")
+        other, _ = await backend.call("1003", "1004")
+        bad = await engine.transfer(alice, "2601", transfer="bad")
+        good = await engine.transfer(other, "2601")
+        await trio.sleep(1)
+        with pytest.raises(RequestRefused, match="fault of ours"):
+            await bad.take_back()
+        await good.take_back()
+        assert (await good.outcome()).outcome is Outcome.TAKEN_BACK
+        assert (await bad.outcome()).outcome is Outcome.RECONNECTED  # nobody answered
+    assert "InternalError: a bug" in caplog.text
 
 
 async def test_a_line_that_is_lost_is_told_to_whoever_asks(autojump_clock: MockClock) -> None:

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hookflash.backends.base import LegSnapshot
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.people import Answers, AnswersAndLeaves, Behaviour, Busy, Manual
-from hookflash.commands import CancelTimer, Dial, HangUp, SetTimer, Split
+from hookflash.commands import CancelTimer, Dial, Forget, HangUp, SetTimer, Split
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Switchboard, numbered_ids
-from hookflash.errors import InputError
+from hookflash.engine.switchboard import FAULT_PAUSE_S, Account, Switchboard, numbered_ids
+from hookflash.errors import InputError, InternalError, Refusal
 from hookflash.events import (
     CommandFailed,
     CompleteRequested,
     DigitPressed,
+    Direction,
     Event,
     HangUpRequested,
     Kind,
@@ -33,7 +35,8 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Policy, State
+from hookflash.fsm.machine import Rulebook, Step
+from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
 from hookflash.scenarios.format import Deed, PartyPlan
 from hookflash.scenarios.run import MAX_STEPS
 from hookflash.scenarios.stage import CALL_UP_S, Stage
@@ -119,6 +122,95 @@ def assert_balanced(board: Switchboard) -> None:
         "legs in transfers": 0,
         "digit timers": 0,
     }
+
+
+# --------------------------------------------------------------------- faults of ours
+
+
+def faulty(monkeypatch: pytest.MonkeyPatch, *, on: type[Event]) -> None:
+    """Let the tables fail in steps on one kind of event."""
+    step = Rulebook.step
+
+    def fail(self: Rulebook, transfer: Transfer, event: Event) -> Step:
+        if isinstance(event, on):
+            raise InternalError("a bug")
+        return step(self, transfer, event)
+
+    monkeypatch.setattr(Rulebook, "step", fail)
+
+
+def passed_over(_transfer: str, _event: Event, _fault: Exception) -> None:
+    """Hear of a fault, and do nothing."""
+
+
+def test_a_fault_in_one_transfer_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[tuple[str, Event]] = []
+
+    def keep(transfer: str, event: Event, _fault: Exception) -> None:
+        faults.append((transfer, event))
+
+    desk = Desk(on_fault=keep)
+    desk.call()
+    desk.consult()
+    before = desk.board.transfer("t")
+    faulty(monkeypatch, on=TakebackRequested)
+    record = desk.tell(TakebackRequested(transfer="t"))
+    assert record.refusal is Refusal.FAULT
+    assert desk.board.transfer("t") == before
+    assert faults == [("t", TakebackRequested(transfer="t"))]
+    monkeypatch.undo()
+    assert desk.tell(TakebackRequested(transfer="t")).refusal is None
+
+
+def test_a_deadline_that_passes_in_vain_passes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(on_fault=passed_over)
+    desk.call()
+    desk.consult()
+    transfer = desk.board.transfer("t")
+    assert transfer is not None
+    assert transfer.deadline is not None
+    faulty(monkeypatch, on=TimerFired)
+    record = desk.tell(TimerFired(timer=transfer.deadline))
+    assert record.commands == (SetTimer(timer=transfer.deadline, after_s=FAULT_PAUSE_S),)
+    monkeypatch.undo()
+    desk.tell(TimerFired(timer=transfer.deadline))
+    assert desk.state() is not State.CONSULTING
+
+
+def test_a_request_that_fails_by_a_fault_of_ours_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(on_fault=passed_over)
+    desk.call()
+    faulty(monkeypatch, on=TransferRequested)
+    assert desk.ask().refusal is Refusal.FAULT
+    monkeypatch.undo()
+    assert desk.ask().refusal is None
+    desk.leave("a", "b", "t-target")
+
+
+def test_without_anybody_to_tell_a_fault_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    desk.call()
+    faulty(monkeypatch, on=TransferRequested)
+    with pytest.raises(InternalError):
+        desk.ask()
+
+
+def test_a_transfer_that_has_ended_ends_once_whatever_marks_are_left() -> None:
+    desk = Desk()
+    desk.call()
+    desk.consult()
+    desk.tell(LegHungUp(leg="a"), LegsJoined(first="b", second="t-target"))
+    assert desk.records[-1].outcome is Outcome.TRANSFERRED
+    left = [
+        LegSnapshot(leg=leg, number="", direction=Direction.INBOUND, transfer="t", role=role)
+        for leg, role in (("b", "transferee"), ("t-target", "target"))
+    ]
+    (record,) = desk.board.adopt(left)
+    assert record.outcome is None
+    assert record.commands == (Forget(legs=("b", "t-target")),)
+    assert not desk.board.running
 
 
 # ------------------------------------------------------------------- whose keys count

@@ -12,14 +12,16 @@ history, and no lock anywhere.
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import attrs
+import structlog
 import trio
 
 from hookflash.backends.base import Backend
@@ -41,6 +43,11 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Transfer
+
+# Into the standard library's logging: a program that configures nothing is not talked into.
+log = structlog.wrap_logger(logging.getLogger("hookflash.engine"))
+
+_Told = TypeVar("_Told")
 
 FOLLOWER_BUFFER = 4096
 """Records that a follower may fall behind: a hundred transfers' worth. Then it is told so."""
@@ -249,10 +256,9 @@ class Engine:
         handle = self._handles.setdefault(request.transfer, TransferHandle(self, request.transfer))
         try:
             handle.asked = await self.ask(request)
-        except RequestRefused:
-            if self.switchboard.transfer(request.transfer) is None:
+        finally:
+            if handle.asked is None and self.switchboard.transfer(request.transfer) is None:
                 self._handles.pop(request.transfer, None)
-            raise
         return handle
 
     async def take_back(self, transfer: str, *, by: str = "program") -> Record:
@@ -384,15 +390,19 @@ class Engine:
             event: Event = entry.event if isinstance(entry, _Ask) else entry
             if isinstance(event, TimerFired) and not self._is_due(event.timer):
                 continue
+            if isinstance(event, TimerFired) and self._away is not None:
+                self._set_timer(SetTimer(timer=event.timer, after_s=0.0))  # when it is found
+                continue
             began_s = trio.current_time()
             if isinstance(event, SwitchLost):
                 self._away = event.reason or "the switch is away"
+                self._rearmed.set()  # else the watcher waits on, for a deadline that must not pass
             await self._act_on(self.switchboard.handle(event, began_s), ask)
             if isinstance(event, SwitchFound):
                 await self._found()
             if self.on_timing is not None:
                 took_s = trio.current_time() - began_s
-                self.on_timing(Timing(event, began_s - came_s, took_s))
+                _tell(self.on_timing, Timing(event, began_s - came_s, took_s))
 
     async def _act_on(self, records: list[Record], ask: _Ask | None = None) -> None:
         """Tell what was decided, and do it."""
@@ -417,7 +427,7 @@ class Engine:
 
     def _publish(self, record: Record) -> None:
         for tell in self._taps:
-            tell(record)
+            _tell(tell, record)
         for follower in tuple(self._followers):
             follower.offer(record)
         if record.outcome is not None and record.transfer is not None:
@@ -468,6 +478,23 @@ class Engine:
             await self._put(TimerFired(timer=timer))
 
 
+def _tell(listener: Callable[[_Told], None], told: _Told) -> None:
+    """Tell somebody something. Calls don't end because whoever listens is at fault."""
+    try:
+        listener(told)
+    except Exception:
+        log.exception("whoever listens to the engine is at fault; please report it")
+
+
+def _at_fault(transfer: str, event: Event, fault: Exception) -> None:
+    log.error(
+        "a fault of ours: the transfer stands as it was; please report it",
+        transfer=transfer,
+        on=repr(event),
+        exc_info=fault,
+    )
+
+
 def _new_id() -> str:
     return uuid.uuid4().hex
 
@@ -510,6 +537,7 @@ async def open_engine(
         target_leg=target_leg,
         next_number=next_number,
         unfinished=unfinished,
+        on_fault=_at_fault,
     )
     engine = Engine(backend, switchboard, new_id)
     for tell in taps:

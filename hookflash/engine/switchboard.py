@@ -80,8 +80,9 @@ from hookflash.specs.metaflows import (
     Metaflows,
 )
 
-ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_.@-]{1,64}")
-"""What a number to call may be made of. Whatever else a person sends never comes near a switch."""
+ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
+"""What a number to call may be made of. Whatever else a person sends never comes near a switch. No
+`@`: the host is the operator's to choose, and not the caller's."""
 
 ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 """What a transfer's id may be made of: it becomes part of the names of timers and legs."""
@@ -180,6 +181,7 @@ class Switchboard:
         target_leg: Callable[[str], LegId] | None = None,
         next_number: Callable[[], int] | None = None,
         unfinished: Mapping[str, Unfinished] | None = None,
+        on_fault: Callable[[str, Event, Exception], None] | None = None,
     ) -> None:
         """Begin with no calls.
 
@@ -191,7 +193,10 @@ class Switchboard:
             next_number: numbers the records; from 1 by default. Several switchboards that share one
                 history share one.
             unfinished: transfers that a controller before this one has left in flight, by id.
+            on_fault: told of a fault of ours in a step of a transfer, which then stands as it was
+                before, and harms no other. By default a fault is raised, as tests want it.
         """
+        self._on_fault = on_fault
         self.default = account or Account()
         self._accounts = dict(accounts or {})
         self._meters: dict[str, Meter] = {}
@@ -207,6 +212,8 @@ class Switchboard:
         self._target_leg = target_leg or _target_leg
         self.lines: dict[LegId, Line] = {}
         self.running: dict[str, Running] = {}
+        self._ended: dict[str, None] = {}
+        """Transfers that have ended lately, the oldest first."""
         self._transfer_of: dict[LegId, str] = {}
         self._digit_timers: dict[str, LegId] = {}
         self._timers = 0
@@ -396,6 +403,11 @@ class Switchboard:
                 why=refusal.why,
                 refusal=refusal.refusal,
             )
+        except Exception as fault:
+            if self._on_fault is None:
+                raise
+            self._on_fault(transfer, event, fault)
+            return self._left_as_it_was(running, event, at_s)
         running.transfer = after = step.after
         record = self._record(
             event,
@@ -414,12 +426,41 @@ class Switchboard:
             self._finish(after)
         return record
 
+    def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
+        """A step has failed by a fault of ours: the record of before stands, and so do its timers.
+
+        A deadline that has passed in vain passes again after a while: nobody waits for ever.
+        """
+        transfer = running.transfer
+        again: tuple[Command, ...] = ()
+        if isinstance(event, TimerFired) and event.timer in (
+            transfer.deadline,
+            transfer.sound_timer,
+        ):
+            again = (SetTimer(timer=event.timer, after_s=FAULT_PAUSE_S),)
+        asked = isinstance(event, TransferRequested | TakebackRequested | CompleteRequested)
+        return self._record(
+            event,
+            at_s,
+            transfer=transfer.id,
+            parties=running.parties,
+            before=transfer.state,
+            after=transfer.state,
+            why="A fault of ours: the transfer stands as it was. Please report it.",
+            refusal=Refusal.FAULT if asked else None,
+            commands=again,
+        )
+
     def _finish(self, transfer: Transfer) -> None:
         account = self.running.pop(transfer.id).account
-        meter = self._meters[account]
-        meter.end()
-        if meter.idle:
-            del self._meters[account]
+        self._ended[transfer.id] = None
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        meter = self._meters.get(account) if transfer.kind is not Kind.HOLD else None
+        if meter is not None:
+            meter.end()
+            if meter.idle:
+                del self._meters[account]
         hops = transfer.hops + 1
         for party in transfer.parties:
             self._transfer_of.pop(party.leg, None)
@@ -526,8 +567,13 @@ class Switchboard:
             return record
         for party in transfer.parties:
             self._transfer_of[party.leg] = transfer.id
-        self._meters.setdefault(line.owner, Meter()).begin(line.choices.rules, at_s)
+        self._count(transfer, line.owner, line.choices.rules, at_s)
         return record
+
+    def _count(self, transfer: Transfer, account: str, rules: Rules, at_s: float) -> None:
+        """Count a transfer that begins, for the account's limits. To hold a party is none."""
+        if transfer.kind is not Kind.HOLD:
+            self._meters.setdefault(account, Meter()).begin(rules, at_s)
 
     def _request(self, event: TakebackRequested | CompleteRequested, at_s: float) -> Record:
         if event.transfer not in self.running:
@@ -592,6 +638,10 @@ class Switchboard:
             request=request,
         )
         event = TransferFound(transfer=transfer)
+        if transfer in self._ended:  # and the order to take the marks off was lost
+            forget = Forget(legs=tuple(legs.values()))
+            why = "It has ended already: its marks are taken off."
+            return self._record(event, at_s, owner=owner, why=why, commands=(forget,))
         if not any(party.lives for party in parties):
             forget = Forget(legs=tuple(legs.values()))
             return self._record(
@@ -614,7 +664,7 @@ class Switchboard:
             line = self.lines.get(leg)
             if line is not None and not line.owner:
                 line.owner, line.choices = owner, choices
-        self._meters.setdefault(owner, Meter()).begin(choices.rules, at_s)
+        self._count(found, owner, choices.rules, at_s)
         return attrs.evolve(self._step(transfer, event, at_s), begins=found)
 
     def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
@@ -797,6 +847,12 @@ def _found_party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId])
     peer = found.peer if place is Place.JOINED else None
     return Party(found.leg, found.number, place, found.answered, peer)
 
+
+FAULT_PAUSE_S = 10.0
+"""After a deadline has passed in vain, by a fault of ours, it passes again after so long."""
+
+MOST_ENDED = 1_000
+"""So many transfers that have ended are remembered, for marks that were not taken off."""
 
 _MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
 """Outcomes after which the call is another one than before."""

@@ -20,7 +20,7 @@ import trio
 from hookflash.engine.engine import Engine
 from hookflash.engine.exchange import Exchange
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Line
+from hookflash.engine.switchboard import Line, Switchboard
 from hookflash.errors import Forbidden, InputError, NotFound, RequestRefused
 from hookflash.events import Kind, LegId
 from hookflash.fsm.transfer import Transfer
@@ -136,7 +136,8 @@ class Desk:
     def _channel(self, switch: str, line: Line) -> Channel:
         board = self._exchange.engines[switch].switchboard
         other = board.line(line.peer) if line.peer else None
-        return channel_of(switch, line, other, board.transfer_of(line.leg))
+        own = self._own_transfer_of(board, line.owner or DEFAULT_ACCOUNT, line.leg)
+        return channel_of(switch, line, other, own)
 
     def _line(
         self, caller: Caller, account: str, call: LegId, switch: str | None
@@ -241,10 +242,18 @@ class Desk:
         self, caller: Caller, account: str, call: LegId, switch: str | None
     ) -> tuple[Engine, Transfer]:
         engine, _ = self._line(caller, account, call, switch)
-        transfer = engine.switchboard.transfer_of(call)
+        transfer = self._own_transfer_of(engine.switchboard, account, call)
         if transfer is None:
             raise RequestRefused("this call is in no transfer")
         return engine, transfer
+
+    @staticmethod
+    def _own_transfer_of(board: Switchboard, account: str, call: LegId) -> Transfer | None:
+        """The account's own transfer that a leg is in: one by another is as if there were none."""
+        transfer = board.transfer_of(call)
+        if transfer is None or (board.owner(transfer.id) or DEFAULT_ACCOUNT) != account:
+            return None
+        return transfer
 
     async def _taken(self, account: str, transfer: str | None, record: Record | None) -> Taken:
         number = record.number if record is not None else 0

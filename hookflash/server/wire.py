@@ -25,7 +25,7 @@ NOTHING_FOLLOWS: Final = r"(?![\s\S])"
 Target: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-Za-z+*#_.@-]{{1,64}}{NOTHING_FOLLOWS}",
+        pattern=rf"^[0-9A-Za-z+*#_-]{{1,64}}{NOTHING_FOLLOWS}",
         description="the number to call",
         examples=["2600"],
     ),

@@ -316,6 +316,38 @@ async def test_so_many_at_once_and_a_hold_does_not_count(
         assert await _asks(lab.acme, calls[1], "2601") == 202
 
 
+async def test_whoever_is_held_leaves_room_for_a_transfer(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    rules = {"transfers_at_once": 1, "transfers_per_minute": 1}
+    async with open_lab(tmp_path, defaults={"rules": rules}) as lab:
+        held, _ = await lab.call("1011", "1012")
+        other, _ = await lab.call("1021", "1022")
+        for _ in range(2):
+            assert (await lab.acme.act(held, "hold")).status_code == 202
+            await trio.sleep(1)
+            assert (await lab.acme.act(held, "resume")).status_code == 202
+            await trio.sleep(1)
+        assert (await lab.acme.act(held, "hold")).status_code == 202
+        assert await _asks(lab.acme, other, "2601") == 202
+
+
+async def test_another_account_s_transfer_of_our_call_is_not_ours_to_steer(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_lab(tmp_path) as lab:
+        alice, bob = await lab.call("1001", "1002", callee_account="globex")
+        transfer = await lab.acme.transfer(alice, "2600")
+        await trio.sleep(5)
+        assert (await lab.globex.look(f"channels/{bob}"))["transfer_id"] is None
+        for action in ("complete", "takeback"):
+            refused = await lab.globex.act(bob, action)
+            assert refused.status_code == 409
+            assert transfer not in refused.text
+        assert (await lab.acme.look(f"transfers/{transfer}"))["state"] == "consulting"
+        assert (await lab.acme.act(alice, "takeback")).status_code == 202
+
+
 async def test_so_many_a_minute(autojump_clock: MockClock, tmp_path: Path) -> None:
     rules = {"transfers_per_minute": 2}
     async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
