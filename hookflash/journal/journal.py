@@ -45,6 +45,9 @@ MOST_WAITING: Final = 100_000
 RETRY_S: Final = 1.0
 """How long until a disk that failed is tried again."""
 
+FINISH_LIMIT_S: Final = 30.0
+"""How long the last steps may take to be written, before whoever stops waits no longer."""
+
 STALLED_S: Final = 5.0
 """How long a write may take until the disk is said to hang. A busy one needs half a second; so long
 people on the telephone wait without wondering."""
@@ -273,9 +276,11 @@ class Journal:
 
     async def finish(self) -> None:
         """Write what still waits, once, and close the file."""
-        while self._waiting and await self._write_some():
-            pass
-        self._opened.close()
+        try:
+            while self._waiting and await self._write_some():
+                pass
+        finally:
+            self._opened.close()
 
 
 @asynccontextmanager
@@ -303,5 +308,5 @@ async def open_journal(
             finally:
                 nursery.cancel_scope.cancel()
     finally:  # once its tasks have ended: a write that is under way must not meet another
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(FINISH_LIMIT_S, shield=True):
             await journal.finish()

@@ -3,6 +3,10 @@
 A program that did not hear the answer (its line broke, it died) asks again under the same key, and
 hears what it would have heard. A key that comes with another request is a mistake, and refused. A
 key is a program's own: two of them may use the same.
+
+An answer is kept in memory at once, and in the journal as soon as that takes it. Between the deed
+and the answer's being safe we may die. So a transfer that is asked for under a key is named after
+it: whoever asks again then is told of that transfer, which the journal has, and gets no second one.
 """
 
 from __future__ import annotations
@@ -21,6 +25,14 @@ from hookflash.journal.registry import Answer, fingerprint
 from hookflash.server.desk import Caller
 
 Data = TypeVar("Data")
+
+KEEP_LIMIT_S: Final = 5.0
+"""How long an answer waits for the disk to keep it: as long as a step does."""
+
+MOST_IN_MEMORY: Final = 10_000
+"""So many answers are remembered whatever the disk does."""
+
+NAME_CHARS: Final = 32
 
 PASSING: Final = frozenset((Refusal.TOO_MANY, Refusal.CLOSING))
 """Refusals that mean nothing but: ask again, later. Whoever does, shall be heard."""
@@ -46,6 +58,14 @@ class Answers:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._busy: dict[tuple[str, str], trio.Event] = {}
+        self._given: dict[tuple[str, str], Answer] = {}
+
+    @staticmethod
+    def name(caller: Caller, key: str | None, request: object) -> str | None:
+        """The id of the transfer that is asked for under a key: of a repeat it is the same."""
+        if key is None:
+            return None
+        return fingerprint(caller.key, key, msgspec.json.encode(request))[:NAME_CHARS]
 
     async def once(
         self,
@@ -79,7 +99,7 @@ class Answers:
         self._busy[place] = trio.Event()
         try:
             asked = fingerprint(msgspec.json.encode(request))
-            given = await self._journal.read(
+            given = self._given.get(place) or await self._journal.read(
                 partial(registry.given_answer, caller=caller.key, key=key)
             )
             if given is not None:
@@ -107,6 +127,9 @@ class Answers:
 
     async def _keep(self, caller: Caller, key: str, asked: str, status: int, data: object) -> None:
         answer = Answer(request=asked, status=status, body=msgspec.json.encode(data))
+        self._given[caller.key, key] = answer
+        if len(self._given) > MOST_IN_MEMORY:
+            del self._given[next(iter(self._given))]
         keep = partial(
             registry.keep_answer,
             caller=caller.key,
@@ -115,9 +138,10 @@ class Answers:
             now=self._journal.now(),
         )
         try:
-            await self._journal.change(keep)
+            with trio.move_on_after(KEEP_LIMIT_S):
+                await self._journal.change(keep)
         except HookflashError:
-            return  # what was done is done; it can't be remembered, and that is told elsewhere
+            return  # what was done is done; that it can't be written is told elsewhere
 
 
 def _is_worth_keeping(refused: RequestRefused) -> bool:

@@ -169,18 +169,33 @@ class Desk:
         call: LegId,
         ask: TransferAsk,
         switch: str | None = None,
+        *,
+        name: str | None = None,
     ) -> Taken:
         """Transfer the party that this call talks with.
+
+        Args:
+            caller: who asks.
+            account: whose call it is.
+            call: the transferor's leg.
+            ask: what is wanted.
+            switch: where the call is, should several have one of this id.
+            name: the transfer's id; if there is or was one of it, that is the answer.
 
         Raises:
             RequestRefused: it can't be done; it says why.
             BackendClosed: the switch is away.
         """
+        caller.check(account)
+        taken = await self._taken_before(account, name) if name is not None else None
+        if taken is not None:
+            return taken
         engine, _ = self._line(caller, account, call, switch)
         handle = await engine.transfer(
             call,
             ask.target,
             kind=Kind(ask.transfer_type),
+            transfer=name,
             music=ask.moh,
             ringback=ask.ringback,
             takeback_digits=ask.takeback_dtmf,
@@ -255,10 +270,22 @@ class Desk:
             return None
         return transfer
 
+    async def _taken_before(self, account: str, transfer: str) -> Taken | None:
+        """What was taken under this id, if anything: whoever asked for it may not have heard so."""
+        past, timeline = await self._remembered(transfer)
+        is_known = past is not None and past.account == account
+        if not is_known and self._in_flight(account, transfer) is None:
+            return None
+        return Taken(
+            transfer_id=transfer,
+            url=_url(account, transfer),
+            number=timeline[0].number if timeline else 0,
+        )
+
     async def _taken(self, account: str, transfer: str | None, record: Record | None) -> Taken:
         number = record.number if record is not None else 0
         await self.journal.settled(number)
-        url = f"/v2/accounts/{account}/transfers/{transfer}" if transfer else None
+        url = _url(account, transfer) if transfer else None
         return Taken(transfer_id=transfer, url=url, number=number)
 
     # -------------------------------------------------------------- transfers
@@ -481,3 +508,7 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
         raise InputError(
             "there is no such page", where="start_key", mend="the next_start_key of a page"
         ) from None
+
+
+def _url(account: str, transfer: str) -> str:
+    return f"/v2/accounts/{account}/transfers/{transfer}"

@@ -21,6 +21,9 @@ from hookflash.backends.simulator.backend import open_simulator
 from hookflash.commands import SwitchCommand
 from hookflash.events import CallEvent, Direction, LegCreated, SwitchFound, SwitchLost
 from hookflash.fsm.transfer import State
+from hookflash.journal.database import JournalError
+from hookflash.journal.journal import STALLED_S
+from hookflash.server.answers import KEEP_LIMIT_S
 from hookflash.server.service import simulated_world
 
 JSON = {"Content-Type": "application/json"}
@@ -306,6 +309,47 @@ async def test_a_repeat_under_a_key_does_nothing_and_is_answered_the_same(
     await trio.sleep(120)
     late = await lab.acme.act(alice, "transfer", target="2601", headers=key)
     assert late.json()["data"] == first.json()["data"]
+
+
+async def test_a_repeat_whose_answer_was_never_kept_is_told_of_the_same_transfer(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash between the deed and the answer: it is in neither memory nor file."""
+
+    async def lose(*_answer: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(lab.service.doors.answers, "_keep", lose)
+    alice, _ = await lab.call()
+    key = {"Idempotency-Key": "one"}
+    first = await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    again = await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    assert again.json()["data"] == first.json()["data"]
+    await lab.acme.ended(first.json()["data"]["transfer_id"])
+    late = await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    assert late.json()["data"] == first.json()["data"]
+    assert len(await lab.acme.look("transfers")) == 1
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_repeat_does_nothing_while_the_disk_fails(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    async def fail(_change: object) -> None:
+        if hangs:
+            await trio.sleep(60)
+        raise JournalError("the disk is full")
+
+    alice, _ = await lab.call()
+    monkeypatch.setattr(lab.service.journal, "change", fail)
+    key = {"Idempotency-Key": "one"}
+    with trio.fail_after(STALLED_S + KEEP_LIMIT_S + 1):
+        first = await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    assert first.status_code == 202
+    again = await lab.acme.act(alice, "transfer", target="2602", headers=key)
+    assert again.json()["data"] == first.json()["data"]
+    other = await lab.acme.act(alice, "transfer", target="2600", headers=key)
+    assert other.status_code == 422
 
 
 async def test_ten_at_once_under_a_key_are_one(autojump_clock: MockClock, lab: Lab) -> None:

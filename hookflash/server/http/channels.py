@@ -171,22 +171,30 @@ async def act_on_channel(
     asked = (await request.strictly(type(data))).data
     _check(asked)
 
-    async def act() -> tuple[int, Taken]:
-        return 202, await _act(doors, caller, account_id, call_id, asked, switch)
-
     asked_in_full = (account_id, call_id, switch, asked)
+    name = doors.answers.name(caller, idempotency_key, asked_in_full)
+
+    async def act() -> tuple[int, Taken]:
+        return 202, await _act(doors, caller, account_id, call_id, asked, switch, name)
+
     status, taken = await doors.answers.once(caller, idempotency_key, asked_in_full, Taken, act)
     headers = {"Location": taken.url} if taken.url else None
     return Response(answer(request, taken), status_code=status, headers=headers)
 
 
 async def _act(
-    doors: Doors, caller: CallerOf, account: str, call: str, asked: Action, switch: str | None
+    doors: Doors,
+    caller: CallerOf,
+    account: str,
+    call: str,
+    asked: Action,
+    switch: str | None,
+    name: str | None,
 ) -> Taken:
     desk = doors.desk
     match asked.action:
         case "transfer":
-            return await desk.transfer(caller, account, call, _wanted(asked), switch)
+            return await desk.transfer(caller, account, call, _wanted(asked), switch, name=name)
         case "hold":
             return await desk.hold(caller, account, call, asked.moh, switch)
         case "takeback" | "resume":

@@ -406,10 +406,14 @@ async def _transfer(doors: Doors, caller: Caller, ask: m.Transfer) -> Answered:
         timeout=ask.timeout,
     )
 
-    async def act() -> tuple[int, Taken]:
-        return 202, await doors.desk.transfer(caller, account, ask.call_id, wanted, ask.switch)
-
     asked_in_full = ("transfer", account, ask.call_id, ask.switch, wanted)
+    name = doors.answers.name(caller, ask.idempotency_key, asked_in_full)
+
+    async def act() -> tuple[int, Taken]:
+        return 202, await doors.desk.transfer(
+            caller, account, ask.call_id, wanted, ask.switch, name=name
+        )
+
     return await doors.answers.once(caller, ask.idempotency_key, asked_in_full, Taken, act)
 
 
