@@ -89,12 +89,13 @@ class Refused(RequestRefused):
 
     def __init__(self, status: int, fault: Mapping[str, Any]) -> None:
         """Take over what it says."""
-        super().__init__(str(fault.get("message", "")))
+        self.where: str | None = fault.get("where")
+        """The field that is at fault."""
+        what = str(fault.get("message", ""))
+        super().__init__(f"{self.where}: {what}" if self.where else what)
         self.http_status = status
         self.word: str | None = fault.get("refusal")
         """Why, in a word (see `hookflash.errors.Refusal`)."""
-        self.where: str | None = fault.get("where")
-        """The field that is at fault."""
 
     @property
     def is_for_now(self) -> bool:

@@ -1,6 +1,6 @@
 """One command, `hookflash`: serve, steer a service, simulate, check what people wrote.
 
-Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used.
+Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
-        sys.stdout.flush()
+        print(end="", flush=True)  # nowhere, if there is no standard output (`>&-`)
     except CycloptsError as error:
         errors.print(f"[red]hookflash:[/red] {plain(str(error))} (see hookflash --help)")
         return USAGE
@@ -98,11 +98,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"[red]hookflash:[/red] {plain(str(error))}")
         return error.exit_status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        _write_no_more()
         return 1  # whoever read us has gone
     except OSError as error:
+        _write_no_more()
         errors.print(f"[red]hookflash:[/red] can't write: {plain(error.strerror or str(error))}")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _write_no_more() -> None:
+    """What could not be written is not tried again: Python flushes once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

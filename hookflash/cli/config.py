@@ -13,6 +13,7 @@ from hookflash.cli.terminal import USAGE, plain, terminal
 from hookflash.errors import InputError
 from hookflash.server.read_config import read_config
 from hookflash.specs.metaflows import (
+    SCHEMA,
     Advice,
     Metaflows,
     lint_metaflows,
@@ -58,15 +59,15 @@ def check_config(
     return USAGE if faults else 0
 
 
-SERVICE_TABLES = frozenset({"listen", "journal", "limits", "defaults", "accounts", "switches"})
-"""By these a service's config is known from an account's feature codes."""
+METAFLOWS_KEYS = frozenset(cast("dict[str, object]", SCHEMA["properties"]))
+"""By these an account's feature codes are known from a service's config."""
 
 
 def _checked(file: Path) -> tuple[list[InputError], list[Advice]]:
     """What is wrong with a file, and what is unwise."""
     document = read_document(file)
     keys = cast("dict[str, object]", document).keys() if isinstance(document, dict) else set[str]()
-    if SERVICE_TABLES & keys:
+    if keys and not METAFLOWS_KEYS & keys:
         return _service_checked(file)
     written = cast("object", document)
     faults = list(metaflows_faults(written, f"{file}: $"))

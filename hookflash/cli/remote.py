@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import trio
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 from hookflash.cli.terminal import plain, terminal
@@ -38,7 +38,9 @@ def watch(
         tuple[str, ...] | None, Parameter(help="Of these kinds only: transfer.*, say.")
     ] = None,
     after: Annotated[int | None, Parameter(help="From after this number on.")] = None,
-    count: Annotated[int | None, Parameter(help="So many, and no more.")] = None,
+    count: Annotated[
+        int | None, Parameter(validator=validators.Number(gte=1), help="So many, and no more.")
+    ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", help="A JSON object a line.")
     ] = False,
@@ -144,13 +146,15 @@ def _with_client(url: str, key: str, act: Any) -> None:
         async with connect(url, api_key=key) as client:
             await act(client)
 
-    interrupted = False
+    ended: BaseException | None = None  # told as one, and not as a group of them
     try:
         trio.run(main)
     except* KeyboardInterrupt:
-        interrupted = True  # told as one, and not as a group of them
-    if interrupted:
-        raise KeyboardInterrupt
+        ended = KeyboardInterrupt()
+    except* (BrokenPipeError, SystemExit):  # the terminal's library has the second for the first
+        ended = BrokenPipeError()
+    if ended is not None:
+        raise ended
 
 
 def _tell(console: Console, happening: Mapping[str, Any], *, json_output: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import sys
 import tempfile
@@ -16,7 +17,9 @@ import trio
 from cyclopts import Parameter
 
 from hookflash.backends.simulator.backend import SimulatedBackend
-from hookflash.errors import HookflashError, InputError, first_of
+from hookflash.engine.engine import Engine
+from hookflash.errors import HookflashError, first_of
+from hookflash.events import Direction, LegId
 from hookflash.journal import registry
 from hookflash.server.config import Config, JournalKeys, Listen, Simulator
 from hookflash.server.read_config import read_config
@@ -24,7 +27,7 @@ from hookflash.server.service import Addresses, Service, open_service, serve_doo
 
 LogFormat = Literal["text", "json"]
 
-DEMO_CALL: Final = ("1001", "1002")
+DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
 
 def serve(
@@ -51,7 +54,7 @@ def serve(
     except* HookflashError as errors:
         failed = first_of(errors)
     except* OSError as errors:
-        failed = InputError(f"can't listen: {first_of(errors)}", mend="name other addresses")
+        failed = first_of(errors)  # of the standard output: it is told by whoever called
     if failed is not None:
         raise failed
     return 0
@@ -77,14 +80,16 @@ def log_to_stderr(log_format: LogFormat) -> None:
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("hookflash").setLevel(logging.INFO)
+    # where it listens is said by us
+    logging.getLogger("hookflash.hypercorn").setLevel(logging.WARNING)
 
 
 def demo_config() -> Config:
-    """A simulated switch, and two people who talk."""
+    """A simulated switch, and people who talk."""
     return Config(
         listen=Listen(http="127.0.0.1:8080", websocket="127.0.0.1:8081"),
         journal=JournalKeys(file="demo.sqlite"),
-        switches={"simulated": Simulator(calls=(DEMO_CALL,))},
+        switches={"simulated": Simulator(calls=DEMO_CALLS)},
     )
 
 
@@ -97,6 +102,7 @@ async def _serve(config: Config, file: Path | None, beside: Path) -> None:
                 await _show_the_demo(service, addresses)
             await obey(signals, service, file)
             nursery.start_soon(hurry, signals, service)
+            _say(*patience(service))
             _say(left_behind(await service.drain()))
             nursery.cancel_scope.cancel()
 
@@ -133,6 +139,16 @@ async def hurry(signals: AsyncIterator[int], service: Service) -> None:
             service.hurry()
 
 
+def patience(service: Service) -> tuple[str, ...]:
+    """Say whom a stop waits for, if for anybody."""
+    waiting = sum(1 for _ in service.exchange.transfers())
+    if not waiting:
+        return ()
+    transfers = "1 transfer" if waiting == 1 else f"{waiting} transfers"
+    limit_s = service.config.limits.drain_s
+    return (f"waiting up to {limit_s:g} s for {transfers}; Ctrl-C again ends at once",)
+
+
 def left_behind(left: int) -> str:
     """Say how the stop went, and who is left to the switches."""
     if left == 0:
@@ -142,32 +158,40 @@ def left_behind(left: int) -> str:
 
 
 async def _show_the_demo(service: Service, addresses: Addresses) -> None:
-    """A key, and a command to paste, for the call that is up."""
+    """A key, and a command to paste for each of the calls that are up."""
     journal = service.journal
     make = partial(registry.make_key, account="default", label="demo", now=journal.now())
     _, key = await journal.change(make)
     _, token = await service.doors.access.sign_in(key, "demo")
     backend = service.backends["simulated"]
     assert isinstance(backend, SimulatedBackend)  # noqa: S101 - demo_config says so
-    while not service.exchange.engines["simulated"].lines():  # noqa: ASYNC110 - a call has no event for onlookers
+    engine = service.exchange.engines["simulated"]
+    while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - a call has no event for onlookers
         await trio.sleep(0.05)
-    alice = service.exchange.engines["simulated"].lines()[0].leg
+    hookflash = shlex.quote(sys.argv[0])
     act = '{"data": {"action": "transfer", "target": "2600"}}'
     _say(
         "",
-        f"{DEMO_CALL[0]} talks with {DEMO_CALL[1]}. Transfer the call, from another terminal:",
+        f"{' and '.join(f'{one} with {other}' for one, other in DEMO_CALLS)} talk. Transfer the"
+        " first call, from another terminal:",
         "",
-        f"  curl {addresses.http}/v2/accounts/default/channels/{alice} \\",
+        f"  curl {addresses.http}/v2/accounts/default/channels/{callers[0]} \\",
         f"    -H 'X-Auth-Token: {token}' -d '{act}'",
         "",
-        "or, and hear what comes of it:",
+        "and the second, and hear what comes of it:",
         "",
         f"  export HOOKFLASH_URL={addresses.websocket} \\",
         f"    HOOKFLASH_KEY={key}",
-        f"  hookflash transfer {alice} 2600",
+        f"  {hookflash} transfer {callers[1]} 2600",
         "",
         "2600 answers, 2601 never does, 2602 is busy, 2603 refuses. Ctrl-C stops.",
     )
+
+
+def _callers(engine: Engine) -> list[LegId]:
+    """The legs of those who have called somebody, and talk, in the order of their numbers."""
+    talk = [line for line in engine.lines() if line.peer and line.direction is Direction.INBOUND]
+    return [line.leg for line in sorted(talk, key=lambda line: line.number)]
 
 
 def _say(*lines: str) -> None:

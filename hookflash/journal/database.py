@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
@@ -124,6 +124,9 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
         JournalError: it can't be opened or written.
     """
     with _told_of(path), ExitStack() as undo:
+        if not path.exists():  # who called whom is for nobody else to read
+            with suppress(OSError):
+                path.touch(mode=0o600)
         connection = _connect(path)
         undo.callback(connection.close)
         _write_ahead(connection)
@@ -187,6 +190,12 @@ def claim(path: Path) -> IO[bytes]:
         JournalError: the file beside the journal that holds the claim can't be written.
     """
     lock = path.with_name(path.name + ".lock")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"the folder {path.parent} does not exist",
+            where=str(path),
+            mend="make it, or name another file",
+        )
     try:
         held = lock.open("ab")
     except OSError as error:

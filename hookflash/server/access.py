@@ -32,6 +32,8 @@ MOST_DOUBLINGS: Final = 5
 """The slowest answer takes four seconds."""
 MINUTE_S: Final = 60.0
 
+NO_TOKEN: Final = "this is no token, or one that has expired"  # noqa: S105 - it is none
+
 
 @attrs.frozen
 class _Known:
@@ -135,7 +137,9 @@ class Access:
         if found is None:
             self._check_patience(address)
             self._count_wrong(address)
-            raise await self._wrong_one(address, "this is no token, or one that has expired")
+            is_key = token.startswith(f"{registry.KEY_PREFIX}_")
+            why = "this is a key: PUT /v2/api_auth gives a token for it" if is_key else NO_TOKEN
+            raise await self._wrong_one(address, why)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         caller = Caller(key=found.key, account=found.account)

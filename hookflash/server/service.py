@@ -12,8 +12,8 @@ import logging
 import ssl
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -32,7 +32,7 @@ from hookflash.backends.simulator.backend import SimulatedBackend, open_simulato
 from hookflash.backends.simulator.world import World
 from hookflash.engine.exchange import Entry, Exchange, open_exchange
 from hookflash.engine.watch import PromiseWatch
-from hookflash.errors import InputError
+from hookflash.errors import InputError, first_of
 from hookflash.journal import history, registry
 from hookflash.journal.history import DEFAULT_ACCOUNT
 from hookflash.journal.journal import (
@@ -338,14 +338,36 @@ async def serve_doors(
         tls = server_tls(listen, where="$.listen", beside=beside)
     host, port = read_address(listen.websocket, where="$.listen.websocket")
     async with trio.open_nursery() as nursery:
-        port = await nursery.start(service.listener.serve, host, port, tls)
-        binds: list[str] = await nursery.start(_serve_http, service, beside)
+        with _told_where("websocket", listen.websocket):
+            port = await nursery.start(service.listener.serve, host, port, tls)
+        with _told_where("http", listen.http):
+            binds: list[str] = await nursery.start(_serve_http, service, beside)
         where = f"[{host}]" if ":" in host else host
         scheme = "wss" if tls else "ws"
         task_status.started(
             Addresses(http=binds[0], websocket=f"{scheme}://{where}:{port}/v2/events")
         )
         await trio.sleep_forever()
+
+
+@contextmanager
+def _told_where(door: str, address: str) -> Generator[None]:
+    """Say which door can't be opened.
+
+    Raises:
+        InputError: there is no listening there.
+    """
+    failed: BaseException | None = None
+    try:
+        yield
+    except* OSError as errors:
+        failed = first_of(errors)
+    if isinstance(failed, OSError):
+        raise InputError(
+            f"can't listen on {address}: {failed.strerror or failed}",
+            where=f"$.listen.{door}",
+            mend="stop what listens there, or name another address",
+        ) from failed
 
 
 async def _serve_http(
