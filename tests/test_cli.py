@@ -8,14 +8,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import trio
 
-from hookflash.cli import main, proofs, recorded
+from hookflash.cli import main, proofs, recorded, remote
 from hookflash.events import Kind
 from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
@@ -355,6 +357,15 @@ def test_a_config_that_is_none(
     assert_refused(say("check-config", file), str(file), *words)
 
 
+def test_a_misspelt_table_is_no_feature_code(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "hookflash.toml"
+    file.write_text('[listn]\nhttp = "127.0.0.1:8080"\n')
+    told = say("check-config", file)
+    assert told.status == 2
+    assert "$.listn" in told.out
+    assert "did you mean listen?" in told.out
+
+
 # ---------------------------------------------------------------- what is not there
 
 
@@ -485,6 +496,33 @@ def test_a_full_disk_is_told(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     told = say("simulate", COMPLETE)
     assert told.status == 1
     assert told.err == "hookflash: can't write: No space left on device\n"
+
+
+def test_a_closed_or_full_output_is_no_traceback() -> None:
+    for into in (">&-", ">/dev/full"):
+        run = f"{sys.executable} -m hookflash spec show attended {into}"
+        done = subprocess.run(["/bin/sh", "-c", run], cwd=ROOT, capture_output=True, check=False)
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") <= 1
+        assert done.returncode == (1 if "full" in into else 0)
+
+
+@pytest.mark.parametrize("raised", [BrokenPipeError(), SystemExit(1)])
+def test_whoever_stops_reading_what_a_client_prints_is_no_fault(
+    raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def connected(*_where: object, **_how: object) -> AsyncGenerator[None]:
+        async with trio.open_nursery():
+            yield
+
+    async def act(_client: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise raised
+
+    monkeypatch.setattr(remote, "connect", connected)
+    with pytest.raises(BrokenPipeError):
+        remote._with_client("ws://127.0.0.1:1/", "key", act)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_whoever_interrupts_is_obeyed(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:

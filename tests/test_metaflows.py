@@ -40,7 +40,7 @@ EXAMPLE = r"""
         "2(\\d+)": {"module": "transfer", "data": {"takeback_dtmf": "*9",
             "moh": "http://example.org:8080/a%20b.wav?x=1", "ringback": "%(2000,4000,440,480)",
             "transfer_type": "blind", "timeout": 20.5}},
-        "4": {"module": "transfer", "data": {"target": "reception@example.org", "timeout": 20}}
+        "4": {"module": "transfer", "data": {"target": "reception", "timeout": 20}}
     }
 }
 """
@@ -77,7 +77,7 @@ def test_a_document_is_read_into_actions() -> None:
         ),
         "4": FeatureAction(
             module=Module.TRANSFER,
-            target="reception@example.org",
+            target="reception",
             takeback_digits="*1",
             ring_timeout_s=20.0,
         ),

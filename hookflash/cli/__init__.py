@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -111,4 +112,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write_no_more() -> None:
     """What could not be written is not tried again: Python flushes once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(io.UnsupportedOperation):  # it is no file: nothing is written when we end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -797,7 +797,7 @@ def _check(event: TransferRequested) -> None:
     if event.kind is not Kind.HOLD and not event.target:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):
-        raise InputError("the target may have only digits, letters and + * # _ . @ -, at most 64")
+        raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
     for sound in (event.music, event.ringback):
         if sound is not None and not ALLOWED_SOUND.fullmatch(sound):
             raise InputError("music and ringback may be a file, a tone or a stream, and no more")

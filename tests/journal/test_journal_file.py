@@ -205,8 +205,14 @@ def test_a_place_where_nothing_can_be_written_is_the_disks_fault(tmp_path: Path)
     nowhere = tmp_path / "no such folder" / "journal.sqlite"
     with pytest.raises(JournalError, match="unable to open"):
         open_database(nowhere)
-    with pytest.raises(JournalError, match="No such file"):
+    with pytest.raises(InputError, match="no such folder does not exist"):
         claim(nowhere)
+
+
+def test_a_journal_is_for_its_owner_to_read(tmp_path: Path) -> None:
+    file = tmp_path / "journal.sqlite"
+    open_database(file).close()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(("sync", "told"), [(Sync.FULL, 2), (Sync.NORMAL, 1)])

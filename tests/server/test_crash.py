@@ -140,10 +140,10 @@ def alice_leaves_while_it_rings(emulator: Emulator, legs: tuple[str, str]) -> De
 
 
 CRASHES = [
-    *((alice_hands_over, Outcome.TRANSFERRED, after) for after in range(1, 25)),
-    *((alice_takes_back, Outcome.TAKEN_BACK, after) for after in range(2, 26, 4)),
-    *((bob_leaves, Outcome.ABANDONED, after) for after in range(3, 26, 4)),
-    *((alice_leaves_while_it_rings, Outcome.TRANSFERRED, after) for after in range(4, 26, 4)),
+    *((alice_hands_over, Outcome.TRANSFERRED, after) for after in range(1, 17)),
+    *((alice_takes_back, Outcome.TAKEN_BACK, after) for after in range(2, 22, 3)),
+    *((bob_leaves, Outcome.ABANDONED, after) for after in range(3, 18, 3)),
+    *((alice_leaves_while_it_rings, Outcome.TRANSFERRED, after) for after in range(4, 16, 2)),
 ]
 
 
@@ -195,7 +195,8 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
                 nursery.start_soon(people, story(listening.emulator, legs))
                 await engine_of(service).transfer(legs[0], "2600", takeback_digits="*9")
                 await all_is_settled(service)
-        after = crash.left or copy_of(tmp_path)
+        after = crash.left
+        assert after is not None, "the story was over before the crash"
         await trio.sleep(0.5)  # nobody controls the calls
         async with open_controller(listening, after) as again:
             assert all(line.owner == "acme" for line in engine_of(again).lines())

@@ -267,6 +267,7 @@ async def test_sigterm_waits_as_long_as_it_may_and_says_what_is_left(tmp_path: P
     async with served(tmp_path, notes, limits="drain_s = 0.2") as service:
         await begin_transfer(service, notes)
         service.process.process.terminate()
+        await service.says("waiting up to 0.2 s for 1 transfer; Ctrl-C again ends at once")
         await service.says("stopped; 1 transfer is left to the switches' own safety net")
         assert await service.ends() == 0
     numbers = [step.number for step in steps_in(tmp_path)]
@@ -284,6 +285,7 @@ async def test_a_second_sigterm_hurries_it(tmp_path: Path) -> None:
         seen = await service.client.get(f"transfers/{transfer}")
         assert seen.json()["data"]["state"] == "dialing"  # it works on while it waits
         service.process.process.terminate()
+        await service.says("waiting up to 3600 s for 1 transfer")
         await service.says("1 transfer is left")
         assert await service.ends() == 0
 
