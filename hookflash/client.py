@@ -205,6 +205,7 @@ class Client:
         self._line: WebSocketConnection | None = None
         self._up = trio.Event()
         self._leaving = trio.Event()
+        self._is_closed = False
         self._waiting: dict[str, _Reply] = {}
         self._followers: dict[_Follower, None] = {}
         self._by_name: dict[str, _Follower] = {}
@@ -233,7 +234,7 @@ class Client:
             Refused: the service says no.
             LineLost: the line died before the answer came.
         """
-        await self._up.wait()
+        await self._until_up()
         return await self._ask(do, what)
 
     async def calls(self, account_id: str | None = None) -> list[dict[str, Any]]:
@@ -286,7 +287,7 @@ class Client:
             "idempotency_key": uuid.uuid4().hex,
         }
         while True:
-            await self._up.wait()
+            await self._until_up()
             try:
                 return cast("dict[str, Any]", await self._ask("transfer", what))
             except LineLost:
@@ -365,7 +366,7 @@ class Client:
         """
         if follower in self._followers:
             return True
-        await self._up.wait()
+        await self._until_up()
         self._followers[follower] = None  # from now on, every new line takes it up
         try:
             await self._subscribe(follower)
@@ -421,6 +422,16 @@ class Client:
 
     # ------------------------------------------------------------------ one line
 
+    async def _until_up(self) -> None:
+        """Wait for a line.
+
+        Raises:
+            LineLost: there will be none.
+        """
+        await self._up.wait()
+        if self._is_closed:
+            raise LineLost("the client is closed")
+
     async def _ask(
         self, do: str, what: Mapping[str, Any], follower: _Follower | None = None
     ) -> Any:
@@ -470,6 +481,8 @@ class Client:
                         await self._leaving.wait()
                     pause_s = min(2 * pause_s, self._longest_pause_s)
         finally:
+            self._is_closed = True
+            self._up.set()  # whoever waits for it is told
             for follower in tuple(self._followers):
                 self._end(follower, LineLost("the client is closed"))
 

@@ -316,9 +316,13 @@ class Pruned:
 PRUNED_AT_ONCE: Final = 10_000
 """Steps forgotten in one transaction: some 100 ms, in which nobody else can write."""
 
+# no further than the first that is young: there is no index by time, and there need be none
 _OLD: Final = """
     SELECT number FROM steps LEFT JOIN transfers ON transfers.id = steps.transfer
     WHERE at < :before AND number < (SELECT max(number) FROM steps)
+    AND number < coalesce(
+        (SELECT number FROM steps WHERE at >= :before ORDER BY number LIMIT 1),
+        (SELECT max(number) FROM steps))
     AND (transfers.id IS NULL OR ended < :before)
     ORDER BY number LIMIT :most
 """

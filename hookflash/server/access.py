@@ -17,7 +17,7 @@ import trio
 from hookflash.errors import Refusal, RequestRefused, Unauthorized
 from hookflash.journal import registry
 from hookflash.journal.journal import Journal
-from hookflash.journal.registry import Token
+from hookflash.journal.registry import Key, Token
 from hookflash.server.config import Limits
 from hookflash.server.desk import Caller
 from hookflash.server.rates import Allowance
@@ -72,6 +72,23 @@ class Access:
         Raises:
             Unauthorized: it is no key, or was revoked.
             RequestRefused: too many wrong keys came from there.
+            JournalError: the token can't be written now.
+        """
+        key = await self.key_of(api_key, address)
+        make = partial(
+            registry.make_token,
+            key=key,
+            now=self._journal.now(),
+            lasts_s=self.limits.token_lifetime_s,
+        )
+        return await self._journal.change(make)
+
+    async def key_of(self, api_key: str, address: str) -> Key:
+        """Say which key this is. Nothing is written: it can be said while the disk fails.
+
+        Raises:
+            Unauthorized: it is none, or was revoked.
+            RequestRefused: too many wrong keys came from there.
         """
         async with self._checking:
             self._check_patience(address)
@@ -80,13 +97,7 @@ class Access:
                 self._count_wrong(address)
         if key is None:
             raise await self._wrong_one(address, "this is no key, or one that was revoked")
-        make = partial(
-            registry.make_token,
-            key=key,
-            now=self._journal.now(),
-            lasts_s=self.limits.token_lifetime_s,
-        )
-        return await self._journal.change(make)
+        return key
 
     async def caller_of(self, token: str, address: str) -> Caller:
         """Say whose token this is.

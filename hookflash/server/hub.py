@@ -11,6 +11,7 @@ for it, and nothing piles up for it.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -171,12 +172,24 @@ class Hub:
             if seen == subscription.up_to:
                 if self._journal.written != written:
                     continue  # written just now, while we looked
-                steps = list(self._journal.unwritten())
+                steps = self._unwritten_after(seen)
                 seen = steps[-1].number if steps else self._journal.told
             for step in steps:
                 subscription.offer(step, Words(step))
             subscription.up_to = max(subscription.up_to, seen)
             await drained()
+
+    def _unwritten_after(self, number: int) -> list[Step]:
+        """Some steps that were told and can't be written.
+
+        Raises:
+            Gone: those that come first have been given up: there were too many to remember.
+        """
+        untold = (step for step in self._journal.unwritten() if step.number > number)
+        steps = list(itertools.islice(untold, PAGE))
+        if steps and steps[0].number != number + 1:
+            raise Gone(steps[0].number)
+        return steps
 
     def drop(self, subscription: Subscription) -> None:
         """Let it follow no more."""

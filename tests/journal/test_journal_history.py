@@ -333,8 +333,8 @@ def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Con
 def test_what_is_old_is_forgotten_but_not_what_goes_on(connection: sqlite3.Connection) -> None:
     write(connection, transfer_at(1, NOON, outcome=Outcome.FAILED))  # 2, 3
     write(connection, transfer_at(2, NOON))  # 4: in flight
+    write(connection, [Entry(NOON + 10, "sim", news(5).record)])
     write(connection, transfer_at(3, NOON + 95, outcome=Outcome.FAILED))  # 6, 7: ends at 105
-    write(connection, [Entry(NOON + 10, "sim", news(8).record)])
     write(connection, [Entry(NOON + 200, "sim", news(9).record)])
     pruned = history.prune(connection, before=NOON + 100)
     assert (pruned.steps, pruned.transfers, pruned.is_all) == (3, 1, True)

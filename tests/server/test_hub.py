@@ -21,6 +21,8 @@ from talk import EVENTS, PATIENCE_S, Line, Rig, open_line, open_rig
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookflash.journal import history
+from hookflash.journal import journal as journal_module
+from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.server.config import Limits
 from hookflash.server.hub import Gone, Subscription
@@ -74,6 +76,32 @@ async def test_what_is_not_kept_any_more_is_410_and_says_from_where_on_there_is_
         assert "subscribe after 5" in reply["error"]["message"]
         await line.follow(after=5)
         assert [event["number"] for event in await line.until(10)] == [6, 7, 8, 9, 10]
+
+
+async def test_what_was_given_up_while_the_disk_failed_is_410_and_not_passed_over(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_change: object) -> None:
+        raise JournalError("the disk is full")
+
+    async with open_rig(tmp_path) as rig:
+        await rig.journal.settled(rig.many(3))
+        works = rig.journal.change
+        monkeypatch.setattr(rig.journal, "change", fail)
+        monkeypatch.setattr(journal_module, "MOST_WAITING", 50)
+        await rig.journal.settled(rig.many(100))
+        assert rig.journal.lost
+        reader = subscription(rig)
+        await rig.hub.begin(reader, after=3)
+        with pytest.raises(Gone):
+            await rig.hub.follow(reader, drained=at_once)
+        first = rig.journal.unwritten()[0].number
+        reader = subscription(rig, buffer=1000)
+        await rig.hub.begin(reader, after=first - 1)
+        await rig.hub.follow(reader, drained=at_once)
+        assert len(reader.pending) == 103 - (first - 1)
+        rig.hub.drop(reader)
+        monkeypatch.setattr(rig.journal, "change", works)
 
 
 async def test_an_old_step_that_is_kept_does_not_hide_that_those_behind_it_are_not(

@@ -369,6 +369,20 @@ async def _swallow(event: object) -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def test_a_client_that_was_left_says_so(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
+        pass
+    with trio.fail_after(1):
+        with pytest.raises(LineLost, match="closed"):
+            await client.calls()
+        with pytest.raises(LineLost, match="closed"):
+            await client.transfer("a", "2600")
+        with pytest.raises(LineLost, match="closed"):
+            await anext(client.events())
+
+
 async def test_a_heartbeat_that_crosses_our_goodbye_is_no_fault(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -736,6 +736,21 @@ async def test_a_key_that_is_revoked_is_shown_the_door(
             assert len(rig.listener.sessions) == 1  # the other stays
 
 
+async def test_a_disk_that_fails_keeps_nobody_out(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_change: object) -> None:
+        raise JournalError("attempt to write a readonly database")
+
+    async with open_rig(tmp_path) as rig:
+        key = await rig.key()
+        works = rig.journal.change
+        monkeypatch.setattr(rig.journal, "change", fail)
+        async with open_line(rig.listener) as line:
+            assert await line.get("authenticate", api_key=key) == {"account_id": "acme"}
+        monkeypatch.setattr(rig.journal, "change", works)
+
+
 async def test_a_disk_that_fails_cuts_nobody_off(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,8 +176,8 @@ class Session:
     async def _who(self, ask: m.Authenticate) -> Caller:
         access = self._doors.access
         if ask.api_key is not None:
-            token, _ = await access.sign_in(ask.api_key, self._address)
-            return Caller(key=token.key, account=token.account)
+            key = await access.key_of(ask.api_key, self._address)
+            return Caller(key=key.id, account=key.account)
         if ask.token is not None:
             return await access.caller_of(ask.token, self._address)
         raise InputError("is missing", where="$.token", mend="give a token, or an api_key")
