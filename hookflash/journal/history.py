@@ -402,11 +402,6 @@ def last_number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM steps").fetchone()[0])
 
 
-def first_number(connection: sqlite3.Connection) -> int:
-    """The number of the oldest step that is kept; 0 where there is none."""
-    return int(connection.execute("SELECT coalesce(min(number), 0) FROM steps").fetchone()[0])
-
-
 def read_after(
     connection: sqlite3.Connection, after: int, wanted: Wanted, *, most: int = 500
 ) -> tuple[list[Step], int]:

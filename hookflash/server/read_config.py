@@ -6,7 +6,6 @@ config that is refused takes effect.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import ssl
 import tomllib
@@ -328,16 +327,6 @@ def read_address(text: str, *, where: str) -> tuple[str, int]:
     if not colon or not ALLOWED_HOST.fullmatch(host) or not is_port:
         raise InputError(f"{text!r} is no address", where=where, mend="127.0.0.1:8080, say")
     return host, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def in_folder(name: str, beside: Path | None) -> Path:

@@ -32,7 +32,6 @@ from hookflash.server.config import (
 )
 from hookflash.server.read_config import (
     MAX_CONFIG_BYTES,
-    is_loopback,
     parse_config,
     read_address,
     read_config,
@@ -346,11 +345,6 @@ def test_stored_feature_codes_go_before_written_ones() -> None:
 )
 def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
     assert read_address(text, where="$") == address
-
-
-def test_what_is_loopback() -> None:
-    assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1"))
-    assert not any(is_loopback(host) for host in ("10.0.0.1", "0.0.0.0", "::", "example.org", ""))  # noqa: S104 - it is what is asked about
 
 
 def test_a_certificate_and_its_key_are_tried_when_the_config_is_read(tmp_path: Path) -> None:
