@@ -73,6 +73,8 @@ class LegCreated:
     """What the operator says of this very party's right to transfer by digits; `None`: nothing."""
     name: str = ""
     """How the party calls itself, where the switch says so; for displays, and nothing else."""
+    withheld: bool = False
+    """Whether the party wants neither shown to whom it talks with (CLIR; RFC 3323)."""
 
 
 @attrs.frozen(kw_only=True)

@@ -59,6 +59,8 @@ class LegSnapshot:
     """What kind of transfer that is: `attended`, `blind` or `hold`."""
     name: str = ""
     """How the party calls itself, where the switch says so."""
+    withheld: bool = False
+    """Whether it wants that, and its number, shown to nobody."""
 
 
 def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
@@ -73,6 +75,7 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
             outside=leg.outside,
             may_transfer=leg.may_transfer,
             name=leg.name,
+            withheld=leg.withheld,
         )
         if leg.answered:
             yield LegAnswered(leg=leg.leg)

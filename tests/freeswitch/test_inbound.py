@@ -242,6 +242,17 @@ def test_whose_leg_it_is(frame: MakeFrame) -> None:
     assert fact == LegCreated(leg="a", number="+49 30\n1", account="")
 
 
+@pytest.mark.parametrize(("hides", "withheld"), [("true", True), ("false", False)])
+def test_how_a_caller_wants_to_be_shown(frame: MakeFrame, hides: str, withheld: bool) -> None:
+    shown = {"Caller-Caller-ID-Name": "Zoë", "Caller-Privacy-Hide-Number": hides}
+    (fact,) = Inbound().receive(frame(CREATED | shown))
+    assert isinstance(fact, LegCreated)
+    assert (fact.name, fact.withheld) == ("Zoë", withheld)
+    (fact,) = Inbound().receive(frame(CREATED | shown | {"Call-Direction": "outbound"}))
+    assert isinstance(fact, LegCreated)
+    assert (fact.name, fact.withheld) == ("", False)  # these are the caller's, not the called one's
+
+
 def test_who_is_called(frame: MakeFrame) -> None:
     (fact,) = Inbound().receive(frame(CREATED | {"Call-Direction": "outbound"}))
     assert isinstance(fact, LegCreated)

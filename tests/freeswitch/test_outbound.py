@@ -265,6 +265,23 @@ def test_introduce_tells_each_phone_of_the_other() -> None:
     assert script.optional == 6  # a phone that can't, or has hung up, is no failure
 
 
+def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
+    callers = {"b": Caller(number="1002", name="Bob", withheld=True)}
+    outbound = Outbound(caller_of=lambda leg: callers.get(leg, Caller(number="1001")))
+    script = outbound.script(INTRODUCE)
+    assert {line.split()[-2] for line in script.lines if "uuid_display" in line} == {"b"}
+    join = Join(first="b", second="t", afterwards=Afterwards.END)
+    one, other, _ = outbound.script(join).lines
+    assert "ignore_display_updates" not in one
+    assert other.endswith(";ignore_display_updates=true")
+    consult = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
+    assert all("ignore_display_updates=true" in line for line in outbound.script(consult).lines[:2])
+    dial = outbound.script(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")).lines[0]
+    assert "1002" not in dial
+    assert "Bob" not in dial
+    assert "origination_caller_id_number=anonymous" in dial
+
+
 def test_introduce_tells_names_where_there_are_some() -> None:
     callers = {"b": Caller(number="1002", name="Zoë | (desk)\n"), "t": Caller(number="1")}
     script = Outbound(caller_of=callers.__getitem__).script(INTRODUCE)

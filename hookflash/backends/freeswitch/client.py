@@ -513,7 +513,9 @@ class FreeSwitchBackend:
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         if isinstance(event, LegCreated):
-            self._callers[event.leg] = Caller(number=event.number, name=event.name)
+            self._callers[event.leg] = Caller(
+                number=event.number, name=event.name, withheld=event.withheld
+            )
             self._living.add(event.leg)
         elif isinstance(event, LegHungUp):
             self._callers.pop(event.leg, None)
@@ -620,6 +622,7 @@ class FreeSwitchBackend:
             role=role,
             kind=channel.get("variable_hookflash_kind", ""),
             name=channel.get("Caller-Caller-ID-Name", "") if inbound else "",
+            withheld=inbound and channel.get("Caller-Privacy-Hide-Number") == "true",
         )
 
     # ------------------------------------------------------------------- speaking

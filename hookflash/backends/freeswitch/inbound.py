@@ -77,6 +77,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
         "direction",
         "caller",
         "caller_name",
+        "withheld",
         "called",
         "context",
         "gateway",
@@ -116,6 +117,7 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     direction: str = msgspec.field(default="", name="Call-Direction")
     caller: str = msgspec.field(default="", name="Caller-Caller-ID-Number")
     caller_name: str = msgspec.field(default="", name="Caller-Caller-ID-Name")
+    withheld: str = msgspec.field(default="", name="Caller-Privacy-Hide-Number")
     called: str = msgspec.field(default="", name="Caller-Destination-Number")
     context: str = msgspec.field(default="", name="Caller-Context")
     gateway: object = msgspec.field(default="", name="variable_sip_gateway_name")
@@ -262,7 +264,9 @@ class Inbound:
                 direction, told.context, told.gateway, outside_contexts=self._outside_contexts
             ),
             may_transfer=may_transfer(told.may_transfer),
-            name=told.caller_name if calls else "",  # of who is called, it says only the caller's
+            # of who is called, it says only the caller's
+            name=told.caller_name if calls else "",
+            withheld=calls and told.withheld == "true",
         )
         return (created,)
 

@@ -72,6 +72,9 @@ TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}
 RESCUE_AFTER_S: Final = 1
 """How long an armed target that has answered waits for its controller: whole seconds."""
 
+WITHHELD: Final = "anonymous"
+"""The number that is shown of somebody who wants it withheld (RFC 3323, section 4.1.1.3)."""
+
 SHOW_AGAIN_AFTER_S: Final = 1
 """How long after a join a phone is told once more whom it talks with: whole seconds."""
 
@@ -130,6 +133,8 @@ class Caller:
 
     number: str = ""
     name: str = ""
+    withheld: bool = False
+    """Whether it is to be shown to nobody."""
 
 
 @attrs.frozen(kw_only=True)
@@ -306,12 +311,13 @@ class Outbound:
 
     def _dial(self, command: Dial) -> Script:
         caller = self._caller_of(command.on_behalf_of)
-        shown = command.caller or caller.number
+        shown = WITHHELD if caller.withheld else command.caller or caller.number
+        name = shown if caller.withheld else caller.name or shown
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
-            "origination_caller_id_name": f"'{_shown(caller.name or shown)}'",
+            "origination_caller_id_name": f"'{_shown(name)}'",
             # FreeSWITCH counts whole seconds, and up to one too few
             "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",
@@ -355,12 +361,18 @@ class Outbound:
         return Script(
             before=disarming,  # who is to be disarmed may be gone: just as well
             lines=(
-                self._set(command.first, variables),
-                self._set(command.second, variables),
+                self._set(command.first, variables | self._discretion(command, command.second)),
+                self._set(command.second, variables | self._discretion(command, command.first)),
                 f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
             ),
             unless=_is_about(command),
         )
+
+    def _discretion(self, join: Join, partner: LegId) -> dict[str, str]:
+        """Keep the switch, too, from telling a phone whom a party that wants it withheld is."""
+        others = (partner,) if join.rescue is None else (partner, join.rescue)
+        hidden = any(self._caller_of(other).withheld for other in others)
+        return {"ignore_display_updates": "true"} if hidden else {}
 
     def _arm(self, command: Arm) -> Script:
         # A while after its answer, and not at once: a leg that intercepts while its `&park()`
@@ -401,7 +413,7 @@ class Outbound:
         phone shows already it is not told again.
         """
         name = _shown(self._caller_of(_leg(other)).name.strip()) or number
-        if not ALLOWED_NUMBER.fullmatch(number):
+        if not ALLOWED_NUMBER.fullmatch(number) or self._caller_of(other).withheld:
             return ()  # it shows what it showed
         show = f"uuid_display {_leg(leg)} {name}|{number}"
         group = f"hookflash-show-{leg}"
