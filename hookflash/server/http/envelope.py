@@ -142,6 +142,9 @@ def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
     return _error(request, error.http_status, message, data, headers)
 
 
+FAULTS_TOLD: Final = 3
+"""So many faults of a request stand in the message; all of them in the data."""
+
 _NAMED: Final = re.compile(r"field `(?P<field>[^`]+)`")
 _SPELLED: Final = {"idempotency_key": "Idempotency-Key"}
 """What the framework calls by our own names, as programs call it."""
@@ -158,7 +161,8 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
             field = named["field"] if named else str(one.get("key", "data"))
             what = "is missing: a body of JSON" if what == "'data'" else what
             data[_SPELLED.get(field, field)] = {"message": what}
-    message = "the request can't be used as it is" if data else error.detail
+    told = [f"{field}: {fault['message']}" for field, fault in data.items()]
+    message = "; ".join(told[:FAULTS_TOLD]) or error.detail
     return _error(request, error.status_code, message, data, dict(error.headers or {}))
 
 
