@@ -480,6 +480,29 @@ async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
     assert said[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
 
 
+@pytest.mark.parametrize(
+    ("then", "is_armed"),
+    [
+        ((), True),
+        ((Join(first="a", second="b", afterwards=Afterwards.END),), False),  # taken back
+        ((HangUp(leg="a"),), False),
+    ],
+)
+async def test_the_first_leg_of_a_join_is_armed_when_the_two_talk_and_not_before(
+    autojump_clock: MockClock, switch: FakeSwitch, then: tuple[Join | HangUp, ...], is_armed: bool
+) -> None:
+    join = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
+    arms = "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;exec_after"
+    async with opened() as client:
+        await client.perform(join, *then)
+        assert not any(line.startswith(arms) for line in switch.scripts)
+        for _ in range(2):  # once is enough
+            talk = {"Bridge_A_Unique_ID": "a", "Bridge_B_Unique_ID": "t"}
+            await switch.tell(event("CHANNEL_BRIDGE", "a", **talk))
+            await trio.sleep(1)
+    assert sum(line.startswith(arms) for line in switch.scripts) == is_armed
+
+
 async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:

@@ -202,6 +202,7 @@ def test_join_and_end_afterwards() -> None:
 
 def test_join_with_a_rescue_and_disarmed_legs() -> None:
     script = Outbound().script(attrs.evolve(JOIN, rescue="b", disarm=("c", "d")))
+    parks = PARKS.format(park="true", end="false") + DISARMED
     told = PARKS.format(park="false", end="false") + (
         "exec_after_bridge_app=intercept;exec_after_bridge_arg=b;execute_on_answer="
     )
@@ -212,10 +213,15 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
         "sched_del d",
     )
     assert script.lines == (
-        f"uuid_setvar_multi a {told}",
+        f"uuid_setvar_multi a {parks}",  # should t be gone before they are joined
         f"uuid_setvar_multi t {told}",
         "uuid_bridge a t",
     )
+    guard = Outbound().guard(attrs.evolve(JOIN, rescue="b"))
+    stays = "park_after_bridge=false;hangup_after_bridge=false"
+    takes = "exec_after_bridge_app=intercept;exec_after_bridge_arg=b"
+    assert guard.lines == (f"uuid_setvar_multi a {stays};{takes}",)
+    assert guard.optional == 1
 
 
 def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:

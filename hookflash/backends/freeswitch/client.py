@@ -66,6 +66,7 @@ from hookflash.events import (
     LegCreated,
     LegHungUp,
     LegId,
+    LegsJoined,
     LegsReleased,
     SwitchFound,
     SwitchLost,
@@ -322,6 +323,8 @@ class FreeSwitchBackend:
         self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
         self._waiting: dict[SwitchCommand, _Order] = {}
         """What has been ordered and not yet been sent."""
+        self._guards: dict[LegId, Join] = {}
+        """Joins whose first leg is to be armed when the two talk."""
         self._line: _Line | None = None
         self._inbound = self._new_inbound()
         self._living: set[LegId] = set()
@@ -508,7 +511,17 @@ class FreeSwitchBackend:
 
     def _take(self, frame: Frame) -> None:
         for event in self._inbound.receive(frame):
+            if isinstance(event, LegsJoined):
+                self._guard(event)
             self._yield(event)
+
+    def _guard(self, joined: LegsJoined) -> None:
+        """Arm the first leg of a join with a rescue, at once: its controller may die any moment."""
+        for first, second in ((joined.first, joined.second), (joined.second, joined.first)):
+            join = self._guards.get(first)
+            if join is not None and join.second == second:
+                del self._guards[first]
+                self._orders.send_nowait(_Order(_Guard(join)))
 
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
@@ -519,6 +532,7 @@ class FreeSwitchBackend:
             self._living.add(event.leg)
         elif isinstance(event, LegHungUp):
             self._callers.pop(event.leg, None)
+            self._guards.pop(event.leg, None)
             self._living.discard(event.leg)
 
     def _yield(self, event: CallEvent) -> None:
@@ -634,6 +648,10 @@ class FreeSwitchBackend:
             nursery.start_soon(self._hear_answers, line, answered)
             while True:
                 command = self._next(await self._to_say.receive())
+                if isinstance(command, _Guard):
+                    script = self._outbound.guard(command.join)
+                    await said.send(await self._send(line, command.join, script))
+                    continue
                 try:
                     script = self._outbound.script(command)
                 except InputError as refused:
@@ -642,10 +660,20 @@ class FreeSwitchBackend:
                     continue
                 await said.send(await self._send(line, command, script))
 
-    def _next(self, order: _Order) -> SwitchCommand:
-        if self._waiting.get(same := _same(order.command)) is order:
+    def _next(self, order: _Order) -> SwitchCommand | _Guard:
+        command = order.command
+        if isinstance(command, _Guard):
+            return command
+        if self._waiting.get(same := _same(command)) is order:
             del self._waiting[same]
-        return order.command
+        if isinstance(command, Join):
+            self._guards.pop(command.first, None)
+            self._guards.pop(command.second, None)
+            if command.rescue is not None:
+                self._guards[command.first] = command
+        elif isinstance(command, HangUp):
+            self._guards.pop(command.leg, None)
+        return command
 
     async def _send(self, line: _Line, command: SwitchCommand, script: Script) -> _Said:
         sent_s = trio.current_time()
@@ -701,7 +729,14 @@ class FreeSwitchBackend:
 class _Order:
     """A command that waits to be sent."""
 
-    command: SwitchCommand
+    command: SwitchCommand | _Guard
+
+
+@attrs.frozen
+class _Guard:
+    """The first leg of a join is to be armed: the two talk."""
+
+    join: Join
 
 
 def _same(command: SwitchCommand) -> SwitchCommand:

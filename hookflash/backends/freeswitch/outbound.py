@@ -344,15 +344,8 @@ class Outbound:
         variables = self._parks() | _order(command.transfer, command.attempt)
         if command.afterwards is Afterwards.END:
             variables |= _ORDINARY
-        if command.rescue is not None:
-            # Whichever of the two leaves, the other takes the rescued one. The first leg of a
-            # bridge does so only if it neither parks nor ends afterwards (measured on 1.10.12).
-            variables |= {
-                "park_after_bridge": "false",
-                "hangup_after_bridge": "false",
-                "exec_after_bridge_app": "intercept",
-                "exec_after_bridge_arg": _leg(command.rescue),
-            }
+        # the first leg is armed when they talk (see `guard`)
+        armed = {} if command.rescue is None else _armed(command.rescue)
         disarming = tuple(
             line
             for leg in command.disarm
@@ -362,11 +355,24 @@ class Outbound:
             before=disarming,  # who is to be disarmed may be gone: just as well
             lines=(
                 self._set(command.first, variables | self._discretion(command, command.second)),
-                self._set(command.second, variables | self._discretion(command, command.first)),
+                self._set(
+                    command.second, variables | armed | self._discretion(command, command.first)
+                ),
                 f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
             ),
             unless=_is_about(command),
         )
+
+    def guard(self, join: Join) -> Script:
+        """Arm the first leg of a join that has a rescue, now that the two talk.
+
+        Not before: the first leg of a bridge takes the rescued one only if it does not park
+        afterwards, and one that does not park is hung up (DESTINATION_OUT_OF_ORDER) should the
+        second be gone before they are joined (measured on 1.10.12: 2 in 100, of targets that hang
+        up within 0.1 s of their answer).
+        """
+        rescue = "" if join.rescue is None else join.rescue
+        return Script(lines=(self._set(join.first, _armed(rescue)),), optional=1)
 
     def _discretion(self, join: Join, partner: LegId) -> dict[str, str]:
         """Keep the switch, too, from telling a phone whom a party that wants it withheld is."""
@@ -426,6 +432,16 @@ class Outbound:
     def _hang_up(self, command: HangUp) -> Script:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
+
+
+def _armed(rescue: LegId) -> dict[str, str]:
+    """Let a leg take the rescued one when its bridge ends (measured on 1.10.12)."""
+    return {
+        "park_after_bridge": "false",
+        "hangup_after_bridge": "false",
+        "exec_after_bridge_app": "intercept",
+        "exec_after_bridge_arg": _leg(rescue),
+    }
 
 
 def _is_with(leg: LegId, partner: str) -> Fact:
