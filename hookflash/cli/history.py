@@ -21,7 +21,7 @@ from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError
 from hookflash.events import LegCreated, LegId
 from hookflash.journal import history
-from hookflash.journal.database import JournalError, open_database, open_for_reading
+from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.journal.history import Past, Step, Wanted
 from hookflash.journal.journal import DAY_S
 from hookflash.journal.replay import names_of
@@ -134,26 +134,16 @@ def _file(config: Path | None, file: Path | None) -> Path:
 @contextmanager
 def _journal(config: Path | None, file: Path | None) -> Generator[sqlite3.Connection]:
     path = _file(config, file)
-    connection = open_for_reading(path)
-    try:
+    with using(open_for_reading(path), path) as connection:
         yield connection
-    except sqlite3.Error as error:
-        raise JournalError(f"{path}: {error}") from error
-    finally:
-        connection.close()
 
 
 @contextmanager
 def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
     if not path.is_file():
         raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
-    connection = open_database(path)
-    try:
+    with using(open_database(path), path) as connection:
         yield connection
-    except sqlite3.Error as error:
-        raise JournalError(f"{path}: {error}") from error
-    finally:
-        connection.close()
 
 
 # ------------------------------------------------------------- how it is told

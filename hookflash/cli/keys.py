@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +11,7 @@ from cyclopts import App, Parameter
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.errors import InputError
 from hookflash.journal import registry
-from hookflash.journal.database import JournalError, open_database, open_for_reading
+from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.server.read_config import ALLOWED_NAME, in_folder, read_config
 from hookflash.server.wire import iso
 
@@ -47,7 +44,7 @@ def make(
         raise InputError("whose key is it?", mend="--account NAME, or --admin")
     if account is not None and not ALLOWED_NAME.fullmatch(account):
         raise InputError(f"{account[:80]!r} is no account", mend="letters, digits and _ . -")
-    with _opened(open_database(journal_of(config))) as connection:
+    with using(open_database(file := journal_of(config)), file) as connection:
         _, text = registry.make_key(connection, account=account, label=label, now=time.time())
     print(text)
     return 0
@@ -56,7 +53,7 @@ def make(
 @app.command(name="list")
 def list_keys(*, config: Config = Path("hookflash.toml")) -> int:
     """List the keys; their texts are not kept, and can't be shown."""
-    with _opened(open_for_reading(journal_of(config))) as connection:
+    with using(open_for_reading(file := journal_of(config)), file) as connection:
         found = registry.list_keys(connection)
     table = table_of("key", "account", "label", "made", "revoked")
     for key in found:
@@ -75,22 +72,7 @@ def revoke(
     config: Config = Path("hookflash.toml"),
 ) -> int:
     """Let a key count no more, nor any token that was given for it."""
-    with _opened(open_database(journal_of(config))) as connection:
+    with using(open_database(file := journal_of(config)), file) as connection:
         registry.revoke_key(connection, key, now=time.time())
     print(f"{key} counts no more")
     return 0
-
-
-@contextmanager
-def _opened(connection: sqlite3.Connection) -> Generator[sqlite3.Connection]:
-    """A journal for a moment.
-
-    Raises:
-        JournalError: it can't be read or written now: another process has it for too long, say.
-    """
-    try:
-        yield connection
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"the journal can't be used now: {error}") from error
-    finally:
-        connection.close()

@@ -237,6 +237,21 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         return connection
 
 
+@contextmanager
+def using(connection: sqlite3.Connection, path: Path) -> Generator[sqlite3.Connection]:
+    """Use an open journal for a moment; then it is closed.
+
+    Raises:
+        JournalError: it can't be read or written now: another process has it for too long, say.
+    """
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+    finally:
+        connection.close()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     # it is used from worker threads, one at a time: whoever owns it sees to that
     return sqlite3.connect(

@@ -511,8 +511,6 @@ class FreeSwitchBackend:
 
     def _take(self, frame: Frame) -> None:
         for event in self._inbound.receive(frame):
-            if isinstance(event, LegsJoined):
-                self._guard(event)
             self._yield(event)
 
     def _guard(self, joined: LegsJoined) -> None:
@@ -534,6 +532,8 @@ class FreeSwitchBackend:
             self._callers.pop(event.leg, None)
             self._guards.pop(event.leg, None)
             self._living.discard(event.leg)
+        elif isinstance(event, LegsJoined):
+            self._guard(event)
 
     def _yield(self, event: CallEvent) -> None:
         """Hand an event over, without ever waiting: the socket must be drained."""
