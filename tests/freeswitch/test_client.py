@@ -503,6 +503,23 @@ async def test_the_first_leg_of_a_join_is_armed_when_the_two_talk_and_not_before
     assert sum(line.startswith(arms) for line in switch.scripts) == is_armed
 
 
+async def test_the_first_leg_of_a_join_that_happened_in_a_cut_is_armed_after_it(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    join = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
+    arms = "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;exec_after"
+    async with opened() as client:
+        await client.perform(join)
+        switch.legs = {
+            "a": alice(variable_signal_bond="t"),
+            "t": bob(variable_signal_bond="a"),
+        }
+        client.backend.break_line()
+        await trio.sleep(10)
+    assert client.backend.reconnects == 1
+    assert sum(line.startswith(arms) for line in switch.scripts) == 1
+
+
 async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
