@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 import trio
 import trio.testing
-from live import PHONES, SWITCH, Socket
+from live import HOST, PHONES, SWITCH, Socket
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.outbound import Dialling
@@ -30,7 +30,7 @@ from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegParked, LegsJoined
 from hookflash.fsm.transfer import Outcome, Policy, State
 
-DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
+DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
 """Straight to the phones: a loopback leg would be two more, and transcode."""
 
 SILENT = Policy(music="silence_stream://-1", ringback="silence_stream://-1")
@@ -242,8 +242,6 @@ class Crowd:
             return f"{three.script.name}: {three.script.talk} do not talk"
         return None
 
-
-HOST = SWITCH.partition(":")[0]
 
 
 def _settings(address: str, dialling: Dialling = DIRECT) -> FreeSwitch:

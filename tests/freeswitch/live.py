@@ -6,7 +6,7 @@ at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 sends ea
 2605 answers and hangs up after 2.5 s. No call but the tests' own may be up.
 
 Where the first has a gateway `trunk` to the second, and a phone of the second is registered with it
-as 1003, domain 127.0.0.1, these are called, too.
+as 1003, domain its address, these are called, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from hookflash.events import Direction, LegId
 
 NAMED = os.environ.get("HOOKFLASH_FREESWITCH", "")
 SWITCH, _, PHONES = NAMED.partition("/")
+HOST = SWITCH.partition(":")[0]
+"""Of both, for SIP too: a second pair on another address of the loopback disturbs nobody."""
 
 needs_freeswitch = [
     pytest.mark.freeswitch,
@@ -85,7 +87,7 @@ class LiveLab:
         await self.phones.api(
             "originate {origination_caller_id_number=1001,origination_caller_id_name=Alice,"
             f"origination_privacy={privacy},origination_uuid=alice-{self._calls}}}"
-            "sofia/internal/1002@127.0.0.1:5060 &park()"
+            f"sofia/internal/1002@{HOST}:5060 &park()"
         )
         with trio.fail_after(10):
             while True:

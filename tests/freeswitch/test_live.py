@@ -31,7 +31,7 @@ from hookflash.testing import check_backend
 pytestmark = needs_freeswitch
 
 HOST, _, PORT = SWITCH.partition(":")
-DIRECT = Dialling(template="sofia/internal/{number}@127.0.0.1:5090")
+DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
 S = State
 
 CROWD = int(os.environ.get("HOOKFLASH_CROWD", "20"))
@@ -295,7 +295,7 @@ async def test_the_line_breaks_in_the_middle_and_everything_is_learned() -> None
 @pytest.mark.parametrize(
     ("template", "number", "there_is", "none"),
     [
-        ("user/{number}@127.0.0.1", "1003", "sofia_contact 1003@127.0.0.1", "error/"),
+        (f"user/{{number}}@{HOST}", "1003", f"sofia_contact 1003@{HOST}", "error/"),
         ("sofia/gateway/trunk/{number}", "2600", "sofia status gateway trunk", "Invalid"),
     ],
     ids=["a registered phone", "a gateway"],
