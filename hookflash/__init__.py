@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         FreeSwitchBackend,
         open_freeswitch,
     )
-    from hookflash.backends.freeswitch.outbound import Dialling
+    from hookflash.backends.freeswitch.procedures import Dialling
     from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
     from hookflash.backends.simulator.faults import Faults, parse_faults
     from hookflash.client import Client, LineLost, Refused, connect
@@ -113,7 +113,7 @@ __all__ = [
 _NAMES_OF: Mapping[str, str] = {
     "backends.base": "Backend LegSnapshot",
     "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
-    "backends.freeswitch.outbound": "Dialling",
+    "backends.freeswitch.procedures": "Dialling",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
     "backends.simulator.faults": "Faults parse_faults",
     "client": "Client LineLost Refused connect",

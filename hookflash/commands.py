@@ -125,23 +125,34 @@ class Join:
     afterwards: Afterwards
     """What becomes of the one when the other leaves."""
     rescue: str | None = None
-    """With `afterwards` PARK: when either of the two leaves, the switch itself joins the other with
-    this leg, whether or not anybody is there to tell it so (the failsafe)."""
+    """With `afterwards` PARK: when the first leaves, the switch itself joins the second with this
+    leg, whether or not anybody is there to tell it so (the failsafe). The first leg gets its own
+    failsafe when the two talk, and not before (`Arm`)."""
     disarm: tuple[str, ...] = ()
     """Legs that carry a failsafe from an earlier join, which must be gone *before* this join: else
     the switch would take the transferee away in the very moment of a takeback. One command, so
     that the one can't be lost without the other."""
 
 
+class Trigger(StrEnum):
+    """On what a leg's failsafe acts."""
+
+    ANSWER = "answer"
+    """The leg, which rings, answers."""
+    LEFT_ALONE = "left alone"
+    """The one that the leg talks with leaves."""
+
+
 @attrs.frozen(kw_only=True)
 class Arm:
-    """Tell the switch to join a ringing leg with `rescue` by itself when it answers.
+    """Tell the switch to join a leg with `rescue` by itself, should nobody be there to order it.
 
     No proof: it is a net under the controller's own `Join`, and shows only when it catches.
     """
 
     leg: str
     rescue: str
+    when: Trigger = Trigger.ANSWER
 
 
 @attrs.frozen(kw_only=True)

@@ -23,10 +23,12 @@ PURE = (
     "specs/**/*.py",
     "backends/freeswitch/wire.py",
     "backends/freeswitch/inbound.py",
-    "backends/freeswitch/outbound.py",
+    "backends/freeswitch/primitives.py",
+    "backends/freeswitch/procedures.py",
+    "backends/freeswitch/text.py",
 )
 SEEDED = tuple(
-    f"backends/simulator/{name}.py" for name in ("dialect", "faults", "people", "switch", "world")
+    f"backends/simulator/{name}.py" for name in ("executor", "faults", "people", "sounds", "switch", "world")
 )
 
 FORBIDDEN = {

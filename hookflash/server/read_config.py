@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
-from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.errors import InputError
 from hookflash.server.config import (
     AccountKeys,

@@ -19,6 +19,7 @@ from hookflash.commands import (
     PlayTone,
     Release,
     Split,
+    Trigger,
 )
 from hookflash.fsm.machine import Work
 from hookflash.fsm.transfer import Outcome, PartialSound, Party, Place
@@ -183,6 +184,19 @@ def arm_target(work: Work) -> None:
     t = work.transfer
     work.order(Arm(leg=t.target.leg, rescue=t.transferee.leg))
     work.note(armed=True)
+
+
+def arm_transferor(work: Work) -> None:
+    """Should the target leave, let the switch give the transferor the transferee by itself.
+
+    Only now that the two talk: an armed first leg of a join is hung up when the second dies in it.
+    """
+    t = work.transfer
+    if t.transferee.lives:
+        work.order(
+            Arm(leg=t.transferor.leg, rescue=t.transferee.leg, when=Trigger.LEFT_ALONE)
+        )
+        work.note(armed=True)
 
 
 def _join(

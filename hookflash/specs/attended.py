@@ -361,7 +361,7 @@ CONSULTING = (
         state=S.CONSULTING,
         on=Input.CONSULTED,
         to=S.CONSULTING,
-        then=(do.wait_for_people,),
+        then=(do.arm_transferor, do.wait_for_people),
         why="They talk. From here on, people decide.",
     ),
     Row(
@@ -620,7 +620,7 @@ FOUND = (
         on=Input.FOUND,
         given=given.consulted,
         to=S.CONSULTING,
-        then=(do.wait_for_people,),
+        then=(do.arm_transferor, do.wait_for_people),
         why="Transferor and target talk: the consultation goes on.",
     ),
     Row(

@@ -22,7 +22,7 @@ import trio.testing
 from live import HOST, PHONES, SWITCH, Socket
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
-from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.engine.engine import Engine, Result, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account

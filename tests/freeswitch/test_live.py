@@ -19,7 +19,7 @@ from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
 from stories import STORIES
 
 from hookflash.backends.freeswitch.client import FreeSwitch
-from hookflash.backends.freeswitch.outbound import Dialling
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
 from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record

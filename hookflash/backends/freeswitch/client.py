@@ -27,7 +27,6 @@ import logging
 import math
 import random
 import ssl
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -47,16 +46,17 @@ from hookflash.backends.freeswitch.inbound import (
     is_outside,
     may_transfer,
 )
-from hookflash.backends.freeswitch.outbound import (
+from hookflash.backends.freeswitch.line import Answer, Line, LineLost
+from hookflash.backends.freeswitch.primitives import Fact, Originate, Primitive, Procedure
+from hookflash.backends.freeswitch.procedures import (
     ALLOWED_LEG,
-    NO_CHANNEL,
     Caller,
     Dialling,
-    Fact,
-    Outbound,
-    Script,
+    Procedures,
+    role_on,
 )
-from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
+from hookflash.backends.freeswitch.text import line_of, question_of
+from hookflash.backends.freeswitch.wire import Frame
 from hookflash.commands import Dial, HangUp, Join, Release, Split, SwitchCommand
 from hookflash.errors import BackendClosed, BackendError, InputError
 from hookflash.events import (
@@ -66,7 +66,6 @@ from hookflash.events import (
     LegCreated,
     LegHungUp,
     LegId,
-    LegsJoined,
     LegsReleased,
     SwitchFound,
     SwitchLost,
@@ -78,24 +77,20 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.freeswitch"))
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefore nobody's
 """The password with which FreeSWITCH is installed."""
 
-RECEIVE_BYTES: Final = 262_144
-"""How much is read at once: some forty events."""
-
 MOST_UNANSWERED: Final = 64
 """How many commands may be on their way unanswered: what lies in the line can't be taken back."""
 
 CATCH_UP_S: Final = 1.0
 """How often it is looked, after an overflow, whether there is room again."""
 
+NO_CHANNEL: Final = "-ERR No such channel"
+"""How FreeSWITCH says that a leg is not there."""
+
 LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a leg's end that happened while the line was down."""
 
 
 _JITTER: Final = random.SystemRandom()
-
-
-class LineLost(BackendError):
-    """The line died before the answer came."""
 
 
 class Rejected(BackendError):
@@ -156,149 +151,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-# ------------------------------------------------------------------- one line
-
-
-class _Line:
-    """One connection, from the greeting to its end."""
-
-    def __init__(self, stream: trio.abc.Stream, timeout_s: float) -> None:
-        self._stream = stream
-        self._timeout_s = timeout_s
-        self._wire = Wire()
-        self._waiting: deque[_Answer] = deque()
-        self._sending = trio.StrictFIFOLock()
-        self._scope = trio.CancelScope()
-        self.dead: LineLost | None = None
-        self.rejected = False
-
-    async def read(self, take: Callable[[Frame], None]) -> None:
-        """Read until the line ends; events go to `take`, answers to whoever asked.
-
-        Raises:
-            LineLost: always, in the end.
-        """
-        try:
-            with self._scope:
-                while True:
-                    data = await self._stream.receive_some(RECEIVE_BYTES)
-                    if not data:
-                        raise LineLost("the switch has closed the connection")  # noqa: TRY301 - one way out for every end
-                    self._wire.receive(data)
-                    for frame in self._wire.frames():
-                        self._sort(frame, take)
-            raise LineLost("the line was cut")  # noqa: TRY301 - one way out for every end
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-            why = f"the connection broke: {str(error) or type(error).__name__}"
-            raise self.die(why) from error
-        except WireError as error:
-            raise self.die(f"what the switch sends can't be read: {error}") from error
-        except LineLost as lost:
-            raise self.die(str(lost)) from None
-
-    def _sort(self, frame: Frame, take: Callable[[Frame], None]) -> None:
-        match frame.content_type:
-            case "api/response" | "command/reply":
-                if self._waiting:
-                    self._waiting.popleft().give(frame)
-            case "text/disconnect-notice" | "text/rude-rejection" as kind:
-                self.rejected = kind == "text/rude-rejection"
-                raise LineLost(frame.text().strip().partition("\n")[0] or "rejected")
-            case _:
-                take(frame)
-
-    def die(self, why: str) -> LineLost:
-        """Fail whoever waits for an answer, and end the reader. The first reason counts."""
-        if self.dead is None:
-            self.dead = LineLost(why)
-            self.cut()
-        while self._waiting:
-            self._waiting.popleft().fail(self.dead)
-        return self.dead
-
-    async def ask(self, command: str) -> Frame:
-        """Send one command, and wait for its answer.
-
-        Raises:
-            LineLost: there will be none.
-        """
-        with trio.move_on_after(self._timeout_s):
-            (answer,) = await self.send((command,))
-            return await answer.frame()
-        raise self._overdue()
-
-    async def answer(self, answer: _Answer) -> Frame:
-        """Wait for one of the answers to what was sent.
-
-        Raises:
-            LineLost: there will be none.
-        """
-        with trio.move_on_after(self._timeout_s):
-            return await answer.frame()
-        raise self._overdue()
-
-    def _overdue(self) -> LineLost:
-        # the order of answers is all that tells them apart: after a gap none can be trusted
-        return self.die(f"no answer within {self._timeout_s:g} s")
-
-    async def send(self, commands: Sequence[str]) -> list[_Answer]:
-        """Send commands, all at once; what is returned are the answers that will come.
-
-        Raises:
-            LineLost: they were not sent, or not all of them.
-        """
-        answers = [_Answer() for _ in commands]
-        async with self._sending:
-            await self._send("".join(f"{command}\n\n" for command in commands), answers)
-        return answers
-
-    async def _send(self, text: str, answers: list[_Answer]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()  # else answers are awaited to nothing
-        if self.dead is not None:
-            raise self.dead
-        self._waiting += answers
-        try:
-            await self._stream.send_all(text.encode())
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-            raise self.die(f"the connection broke: {str(error) or type(error).__name__}") from error
-        except trio.Cancelled:
-            self.die("a command was cut off while it was sent")
-            raise
-
-    def cut(self) -> None:
-        """Break it, from this side."""
-        self._scope.cancel()
-
-    async def api(self, command: str) -> str:
-        """Run one API command; its answer as text."""
-        return (await self.ask(f"api {command}")).text()
-
-
-class _Answer:
-    """One answer that is waited for."""
-
-    __slots__ = ("_come", "_frame", "_lost")
-
-    def __init__(self) -> None:
-        self._come = trio.Event()
-        self._frame: Frame | None = None
-        self._lost: LineLost | None = None
-
-    def give(self, frame: Frame) -> None:
-        self._frame = frame
-        self._come.set()
-
-    def fail(self, lost: LineLost) -> None:
-        self._lost = lost
-        self._come.set()
-
-    async def frame(self) -> Frame:
-        await self._come.wait()
-        if self._frame is None:
-            raise self._lost or LineLost("the line is closed")
-        return self._frame
-
-
 # ------------------------------------------------------------------ the backend
 
 
@@ -314,18 +166,17 @@ class FreeSwitchBackend:
         """Told how long the switch took to answer each command, in seconds; for whoever measures.
         """
         self._callers: dict[LegId, Caller] = {}
-        self._outbound = Outbound(
+        self._procedures = Procedures(
             dialling=settings.dialling,
             park_limit_s=settings.park_limit_s,
+            account_variable=settings.account_variable,
             caller_of=lambda leg: self._callers.get(leg, Caller()),
         )
         self._events, self._taken = trio.open_memory_channel[CallEvent](settings.event_buffer)
         self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
         self._waiting: dict[SwitchCommand, _Order] = {}
         """What has been ordered and not yet been sent."""
-        self._guards: dict[LegId, Join] = {}
-        """Joins whose first leg is to be armed when the two talk."""
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._inbound = self._new_inbound()
         self._living: set[LegId] = set()
         self._held: list[CallEvent] | None = None
@@ -450,7 +301,7 @@ class FreeSwitchBackend:
         Raises:
             Rejected: the switch doesn't let us in.
         """
-        line = _Line(stream, self.settings.reply_timeout_s)
+        line = Line(stream, self.settings.reply_timeout_s)
         self._inbound = self._new_inbound()
         self._hold()
         rejected: Rejected | None = None
@@ -484,7 +335,7 @@ class FreeSwitchBackend:
         if was_up:
             await self._events.send(SwitchLost(switch=self.settings.name, reason=why))
 
-    async def _read(self, line: _Line, scope: trio.CancelScope) -> None:
+    async def _read(self, line: Line, scope: trio.CancelScope) -> None:
         try:
             await line.read(self._take)
         except LineLost:
@@ -499,7 +350,7 @@ class FreeSwitchBackend:
             except trio.WouldBlock:
                 return
 
-    async def _greet(self, line: _Line) -> None:
+    async def _greet(self, line: Line) -> None:
         reply = (await line.ask(f"auth {self.settings.password}")).header("reply-text")
         if not reply.startswith("+OK"):
             raise Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {reply}")
@@ -513,27 +364,19 @@ class FreeSwitchBackend:
         for event in self._inbound.receive(frame):
             self._yield(event)
 
-    def _guard(self, joined: LegsJoined) -> None:
-        """Arm the first leg of a join with a rescue, at once: its controller may die any moment."""
-        for first, second in ((joined.first, joined.second), (joined.second, joined.first)):
-            join = self._guards.get(first)
-            if join is not None and join.second == second:
-                del self._guards[first]
-                self._orders.send_nowait(_Order(_Guard(join)))
-
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         if isinstance(event, LegCreated):
             self._callers[event.leg] = Caller(
-                number=event.number, name=event.name, withheld=event.withheld
+                account=event.account,
+                number=event.number,
+                name=event.name,
+                withheld=event.withheld,
             )
             self._living.add(event.leg)
         elif isinstance(event, LegHungUp):
             self._callers.pop(event.leg, None)
-            self._guards.pop(event.leg, None)
             self._living.discard(event.leg)
-        elif isinstance(event, LegsJoined):
-            self._guard(event)
 
     def _yield(self, event: CallEvent) -> None:
         """Hand an event over, without ever waiting: the socket must be drained."""
@@ -564,7 +407,7 @@ class FreeSwitchBackend:
         self._overflowed = False
         self._overflow = trio.Event()
 
-    async def _catch_up(self, line: _Line) -> None:
+    async def _catch_up(self, line: Line) -> None:
         """After an overflow, when there is room again, tell everything anew."""
         while True:
             await self._overflow.wait()
@@ -591,13 +434,13 @@ class FreeSwitchBackend:
         self._remember(event)
         await self._events.send(event)
 
-    async def _look(self, line: _Line) -> tuple[LegSnapshot, ...]:
+    async def _look(self, line: Line) -> tuple[LegSnapshot, ...]:
         """Ask which channels there are, and each of them how it is: the list lags behind."""
         shown = _read(await line.api("show channels as json"), _Channels)
         seen = [await self._look_at(line, row.uuid) for row in shown.rows]
         return tuple(leg for leg in seen if leg is not None)
 
-    async def _look_at(self, line: _Line, leg: LegId) -> LegSnapshot | None:
+    async def _look_at(self, line: Line, leg: LegId) -> LegSnapshot | None:
         if not ALLOWED_LEG.fullmatch(leg):
             return None
         dump = await line.api(f"uuid_dump {leg} json")
@@ -611,9 +454,7 @@ class FreeSwitchBackend:
         inbound = channel.get("Call-Direction") == "inbound"
         peer = channel.get("variable_signal_bond") or None
         application = channel.get("variable_current_application")
-        role, _, only = channel.get("variable_hookflash_role", "").partition(":")
-        if only not in ("", leg):
-            role = ""  # the far side of a loopback leg has inherited the mark
+        role = role_on(leg, channel.get("variable_hookflash_role", ""))
         number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
         direction = Direction.INBOUND if inbound else Direction.OUTBOUND
         return LegSnapshot(
@@ -641,57 +482,45 @@ class FreeSwitchBackend:
 
     # ------------------------------------------------------------------- speaking
 
-    async def _say(self, line: _Line) -> None:
+    async def _say(self, line: Line) -> None:
         """Send commands in their order, and hear in the same order what the switch answers."""
         said, answered = trio.open_memory_channel[_Said](MOST_UNANSWERED)
         async with trio.open_nursery() as nursery, said:
             nursery.start_soon(self._hear_answers, line, answered)
             while True:
                 command = self._next(await self._to_say.receive())
-                if isinstance(command, _Guard):
-                    script = self._outbound.guard(command.join)
-                    await said.send(await self._send(line, command.join, script))
-                    continue
                 try:
-                    script = self._outbound.script(command)
+                    procedure = self._procedures.of(command)
                 except InputError as refused:
                     log.warning("a command was refused before it was sent", why=str(refused))
                     self._refused(command, str(refused))
                     continue
-                await said.send(await self._send(line, command, script))
+                await said.send(await self._send(line, command, procedure))
 
-    def _next(self, order: _Order) -> SwitchCommand | _Guard:
+    def _next(self, order: _Order) -> SwitchCommand:
         command = order.command
-        if isinstance(command, _Guard):
-            return command
         if self._waiting.get(same := _same(command)) is order:
             del self._waiting[same]
-        if isinstance(command, Join):
-            self._guards.pop(command.first, None)
-            self._guards.pop(command.second, None)
-            if command.rescue is not None:
-                self._guards[command.first] = command
-        elif isinstance(command, HangUp):
-            self._guards.pop(command.leg, None)
         return command
 
-    async def _send(self, line: _Line, command: SwitchCommand, script: Script) -> _Said:
+    async def _send(self, line: Line, command: SwitchCommand, procedure: Procedure) -> _Said:
         sent_s = trio.current_time()
-        before = await line.send([f"api {text}" for text in script.before]) if script.before else []
-        lines = script.lines
-        if await self._are_so(line, script.unless):
-            lines = lines[: -script.spared]
-        answers = await line.send([self._as_sent(script, text) for text in lines])
-        optional = len(before) + script.optional
+        before = await line.send([self._as_sent(step) for step in procedure.before])
+        steps = procedure.steps
+        if await self._are_so(line, procedure.unless):
+            steps = steps[: -procedure.spared]
+        answers = await line.send([self._as_sent(step) for step in steps])
+        optional = len(before) + procedure.optional
         return _Said(command, optional, before + answers, sent_s=sent_s)
 
-    def _as_sent(self, script: Script, text: str) -> str:
-        if not script.job:
-            return f"api {text}"
+    def _as_sent(self, step: Primitive) -> str:
+        """An operation as it is sent: what takes long goes by `bgapi`."""
+        if not isinstance(step, Originate):
+            return f"api {line_of(step)}"
         self._jobs += 1
-        return f"bgapi {text}\nJob-UUID: hookflash-{self._jobs}"
+        return f"bgapi {line_of(step)}\nJob-UUID: hookflash-{self._jobs}"
 
-    async def _hear_answers(self, line: _Line, answered: trio.MemoryReceiveChannel[_Said]) -> None:
+    async def _hear_answers(self, line: Line, answered: trio.MemoryReceiveChannel[_Said]) -> None:
         async for said in answered:
             frames = [await line.answer(answer) for answer in said.answers]
             if self.on_answer is not None:
@@ -705,11 +534,11 @@ class FreeSwitchBackend:
                 self._yield(LegsReleased(first=release.first, second=release.second))
 
     @staticmethod
-    async def _are_so(line: _Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
+    async def _are_so(line: Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
         """Whether all the facts of one alternative are so: the switch is about it already."""
         for facts in alternatives:
             for fact in facts:
-                if not fact.shown_by(await line.api(fact.question)):
+                if not fact.shown_by(await line.api(question_of(fact))):
                     break
             else:
                 return True
@@ -729,14 +558,7 @@ class FreeSwitchBackend:
 class _Order:
     """A command that waits to be sent."""
 
-    command: SwitchCommand | _Guard
-
-
-@attrs.frozen
-class _Guard:
-    """The first leg of a join is to be armed: the two talk."""
-
-    join: Join
+    command: SwitchCommand
 
 
 def _same(command: SwitchCommand) -> SwitchCommand:
@@ -756,7 +578,7 @@ class _Said:
 
     command: SwitchCommand
     optional: int
-    answers: list[_Answer]
+    answers: list[Answer]
     sent_s: float
 
 

@@ -32,6 +32,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
 from hookflash.events import (
     CallEvent,
     DigitPressed,
@@ -54,9 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from hookflash.backends.freeswitch.wire import Frame
-
-DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
-"""The channel variable that says whose leg it is."""
 
 MAY_TRANSFER_VARIABLE: Final = "hookflash_may_transfer"
 """The channel variable by which an operator says of one leg whether it may transfer."""

@@ -160,6 +160,7 @@ class Channel:
         "place",
         "playing",
         "sounds",
+        "takes",
         "variables",
         "voice",
     )
@@ -189,6 +190,8 @@ class Channel:
         self.media = 0
         """Counts what cuts sounds off, so that one ordered before does not begin after."""
         self.parkings = 0
+        self.takes: LegId | None = None
+        """Whom it intercepts when it answers."""
         self.voice = Hears(Sense.VOICE, leg)
         self.hears = SILENCE
 
@@ -391,8 +394,17 @@ class Switch:
             app, _, argument = channel.variables.get("execute_on_answer", "").partition(" ")
             if app == "sched_transfer":
                 self._schedule(channel, argument)
-            if app != "intercept" or not self._intercept(channel, argument):
+            if channel.takes is not None:
+                self._after(self._span(_ANSWER_TO_PARK_S), partial(self._take_at_once, channel))
+            elif app != "intercept" or not self._intercept(channel, argument):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
+
+    def _take_at_once(self, channel: Channel) -> None:
+        """`&intercept(LEG)`: the leg's only application; if nobody is there, the leg ends."""
+        if channel.cause or channel.errand is not None or channel.place is not Place.DIALLING:
+            return
+        if not self._intercept(channel, channel.takes or ""):
+            self._end(channel, "NORMAL_CLEARING")
 
     def _schedule(self, channel: Channel, argument: str) -> None:
         """`sched_transfer +1 intercept:LEG inline`: in so many seconds, take that leg."""
@@ -404,6 +416,7 @@ class Switch:
     def _fall_due(self, channel: Channel, rescue: LegId) -> None:
         if channel.cause or self._scheduled.pop(channel.id, None) != rescue:
             return
+        channel.variables["transfer_source"] = f"bl_xfer:intercept:{rescue}/default/inline"
         if not self._intercept(channel, rescue):
             self._end(channel, "NORMAL_CLEARING")
 
@@ -476,12 +489,20 @@ class Switch:
         channel = self._channels.get(leg)
         if channel is None:
             return _NO_SUCH_CHANNEL
+        if name == "signal_bond":
+            return self.partner(leg) or "_undef_"
         return channel.variables.get(name, "_undef_")
 
     # ---- legs begin and end
 
     def originate(
-        self, leg: LegId, number: str, variables: Mapping[str, str], *, account: str = ""
+        self,
+        leg: LegId,
+        number: str,
+        variables: Mapping[str, str],
+        *,
+        account: str = "",
+        takes: LegId | None = None,
     ) -> str:
         """`originate {origination_uuid=leg,…}… &park()`: call a number; park it when it answers.
 
@@ -490,6 +511,7 @@ class Switch:
             number: whom to call.
             variables: the channel's; `originate_timeout` in whole seconds.
             account: whose call it is.
+            takes: `&intercept(LEG)` in place of the park: whom it takes on its answer.
 
         Returns:
             The job's result so far as it is known at once.
@@ -497,6 +519,7 @@ class Switch:
         if leg in self._channels:
             return _DUPLICATE
         channel = self._create(leg, number, Direction.OUTBOUND, account, variables)
+        channel.takes = takes
         limit = variables.get("originate_timeout")
         if limit is not None:
             self._after(self._whole_seconds(limit), partial(self._ring_out, channel))
@@ -566,6 +589,7 @@ class Switch:
         channel = self._channels.get(leg)
         if channel is None:
             return _NO_SUCH_CHANNEL
+        channel.variables["transfer_source"] = "bl_xfer:park/default/inline"
         self._send_to_park(_Transfer(channel))
         return _OK
 

@@ -19,7 +19,8 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from hookflash.backends.base import LegSnapshot
-from hookflash.backends.simulator.dialect import Dialect
+from hookflash.backends.freeswitch.procedures import role_on
+from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
 from hookflash.backends.simulator.switch import Hears, Place, Sense, Switch, Thunk
@@ -109,7 +110,7 @@ class World:
             dice=random.Random(seed),
             missing=frozenset(missing_sounds),
         )
-        self._execute = Dialect(self.switch, report).perform
+        self._execute = Executor(self.switch, report).perform
         if self.faults.bend_commands:
             self._execute = CommandLine(
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
@@ -207,7 +208,7 @@ class World:
                 peer=None if channel.peer is None or channel.peer.cause else channel.peer.id,
                 hears=None if channel.playing is None else channel.playing.name,
                 transfer=channel.variables.get("hookflash_transfer", ""),
-                role=channel.variables.get("hookflash_role", ""),
+                role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
                 kind=channel.variables.get("hookflash_kind", ""),
             )
             for channel in self.switch.channels()

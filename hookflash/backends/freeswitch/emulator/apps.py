@@ -24,9 +24,9 @@ from hookflash.backends.freeswitch.emulator.words import (
     Dialled,
     read_cause,
     read_dial_string,
-    sound_length_s,
     split,
 )
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch, Thunk
 from hookflash.events import LegId
 

@@ -29,7 +29,8 @@ from hookflash.backends.freeswitch.emulator.variables import (
     dialplan_variables,
     disposition,
 )
-from hookflash.backends.freeswitch.emulator.words import Dialled, sound_length_s
+from hookflash.backends.freeswitch.emulator.words import Dialled
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Channel, Thunk
 from hookflash.events import DigitPressed, Direction, LegCreated, LegHungUp, LegId
 

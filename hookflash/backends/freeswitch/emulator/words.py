@@ -11,7 +11,6 @@ from typing import Final
 
 import attrs
 
-from hookflash.backends.simulator.dialect import tone_length_s
 
 CAUSES: Final = {
     "UNALLOCATED_NUMBER": 1,
@@ -154,16 +153,6 @@ def _without_quotes(word: str) -> str:
             read.append(char)
         place += 1
     return "".join(read).strip(" ")
-
-
-def sound_length_s(sound: str) -> float | None:
-    """Say how long a sound plays; None: for ever."""
-    if sound.startswith("local_stream://"):
-        return None
-    if sound.startswith("silence_stream://"):
-        ms = sound.removeprefix("silence_stream://").partition(",")[0]
-        return None if ms in {"-1", "0"} else int(ms) / 1000 if ms.isdecimal() else 0.0
-    return tone_length_s(sound if ")" in sound else f"{sound})")  # `&playback(…)` cuts it off
 
 
 # ---- dial strings

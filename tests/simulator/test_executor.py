@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from hookflash.backends.simulator.dialect import tone_length_s
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, NeverAnswers
 from hookflash.backends.simulator.switch import Place
 from hookflash.backends.simulator.world import World
@@ -152,7 +152,7 @@ def test_a_tone_plays_once_even_in_the_midst_of_music() -> None:
     ],
 )
 def test_how_long_a_tone_plays(tone: str, lasts_s: float | None) -> None:
-    assert tone_length_s(tone) == pytest.approx(lasts_s)
+    assert sound_length_s(tone) == pytest.approx(lasts_s)
 
 
 def test_dial() -> None:

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hookflash.backends.freeswitch.outbound import (
+from hookflash.backends.freeswitch.primitives import Fact, Procedure
+from hookflash.backends.freeswitch.procedures import (
     ALLOWED_CAUSE,
     ALLOWED_LEG,
     ALLOWED_NUMBER,
     Caller,
     Dialling,
-    Fact,
-    Outbound,
-    Script,
+    Procedures,
     sound_for,
 )
+from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -36,6 +36,7 @@ from hookflash.commands import (
     Release,
     Split,
     SwitchCommand,
+    Trigger,
 )
 from hookflash.errors import InputError
 
@@ -51,33 +52,32 @@ DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20, transfe
 JOIN = Join(first="a", second="t", afterwards=Afterwards.PARK)
 
 
+def sent(procedure: Procedure) -> tuple[str, ...]:
+    """The lines of its steps."""
+    return tuple(map(line_of, procedure.steps))
+
+
 def lines(command: SwitchCommand) -> tuple[str, ...]:
-    return Outbound().script(command).lines
+    return sent(Procedures().of(command))
 
 
 # ------------------------------------------------------------- what is sent
 
 
 def test_split_marks_both_and_parks_both() -> None:
-    script = Outbound().script(Split(first="a", second="b", transfer="x1", kind="attended"))
-    assert script == Script(
-        lines=(
-            (
-                "uuid_setvar_multi a playback_terminators=none;"
-                "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
-                "playback_timeout_sec=1860;"
-                "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended"
-            ),
-            (
-                "uuid_setvar_multi b playback_terminators=none;"
-                "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
-                "playback_timeout_sec=1860;"
-                "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"
-            ),
-            "uuid_transfer a park inline",
-        ),
-        spared=3,
+    procedure = Procedures().of(Split(first="a", second="b", transfer="x1", kind="attended"))
+    assert sent(procedure) == (
+        "uuid_setvar_multi a playback_terminators=none;"
+        "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
+        "playback_timeout_sec=1860;"
+        "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended",
+        "uuid_setvar_multi b playback_terminators=none;"
+        "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
+        "playback_timeout_sec=1860;"
+        "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended",
+        "uuid_transfer a park inline",
     )
+    assert procedure.spared == 3
 
 
 def test_park() -> None:
@@ -96,34 +96,33 @@ def test_park() -> None:
     ],
 )
 def test_a_sound_replaces_the_one_before(command: SwitchCommand) -> None:
-    script = Outbound().script(command)
-    assert script.lines == ("uuid_break a all", "uuid_broadcast a local_stream://moh aleg")
-    assert script.optional == 1  # perhaps nothing played
+    procedure = Procedures().of(command)
+    assert sent(procedure) == ("uuid_break a all", "uuid_broadcast a local_stream://moh aleg")
+    assert procedure.optional == 1  # perhaps nothing played
 
 
 def test_dial_goes_as_a_job_and_parks_the_target() -> None:
-    script = Outbound().script(DIAL)
-    assert script.job
-    assert script.lines == (
+    procedure = Procedures().of(DIAL)
+    assert sent(procedure) == (
         (
             "originate {origination_uuid=t,origination_caller_id_number=0,"
             "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
             "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
             "loopback_bowout=false,loopback_bowout_on_execute=false,"
-            "media_mix_inbound_outbound_codecs=true,"
-            "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
+            "media_mix_inbound_procedures_codecs=true,"
+            "export_vars=media_mix_inbound_procedures_codecs}loopback/1003/default &park()"
         ),
     )
 
 
 def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
     callers = {"a": Caller(number="1001", name="Zoë (desk)"), "b": Caller(number="1002")}
-    outbound = Outbound(caller_of=callers.__getitem__)
+    procedures = Procedures(caller_of=callers.__getitem__)
     assert (
         "caller_id_number=1001,origination_caller_id_name='Zo? (desk)',"
-        in outbound.script(DIAL).lines[0]
+        in sent(procedures.of(DIAL))[0]
     )
-    shown = outbound.script(attrs.evolve(DIAL, on_behalf_of="b")).lines[0]
+    shown = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b")))[0]
     assert "caller_id_number=1002,origination_caller_id_name='1002'," in shown
 
 
@@ -134,7 +133,7 @@ def test_dial_with_a_rescue_intercepts_on_answer() -> None:
 
 def test_dialling_as_the_operator_wants_it() -> None:
     dialling = Dialling(template="sofia/gateway/gw/{number}", variables={"absolute_codec": "PCMA"})
-    (line,) = Outbound(dialling=dialling).script(DIAL).lines
+    (line,) = sent(Procedures(dialling=dialling).of(DIAL))
     assert line.endswith(",absolute_codec=PCMA}sofia/gateway/gw/1003 &park()")
     inside = Dialling(context="inside").dial_string("7")
     assert inside == "loopback/7/inside"
@@ -151,7 +150,7 @@ def test_durations_are_whole_seconds_and_never_too_short(asked_s: float, told: s
 
 
 def lines_of_park(park_limit_s: float) -> tuple[str, ...]:
-    return Outbound(park_limit_s=park_limit_s).script(Park(leg="a")).lines
+    return sent(Procedures(park_limit_s=park_limit_s).of(Park(leg="a")))
 
 
 @pytest.mark.parametrize("asked_s", [math.inf, math.nan, 1e300, 2**31])
@@ -172,23 +171,23 @@ def test_join_and_park_afterwards() -> None:
 
 
 def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
-    first = Outbound().script(attrs.evolve(JOIN, transfer="x1", attempt=3))
-    again = Outbound().script(attrs.evolve(JOIN, transfer="x1", attempt=4, repeated=True))
+    first = Procedures().of(attrs.evolve(JOIN, transfer="x1", attempt=3))
+    again = Procedures().of(attrs.evolve(JOIN, transfer="x1", attempt=4, repeated=True))
     assert first.unless == ()
-    assert first.lines[0].endswith(";hookflash_join=x1.3")
-    assert again.lines[0].endswith(";hookflash_join=x1.4")
+    assert sent(first)[0].endswith(";hookflash_join=x1.3")
+    assert sent(again)[0].endswith(";hookflash_join=x1.4")
     assert again.unless == (
         (
-            Fact(question="uuid_getvar a hookflash_join", answer="x1.3"),
-            Fact(question="uuid_getvar a signal_bond", answer="t"),
+            Fact(leg="a", variable="hookflash_join", value="x1.3"),
+            Fact(leg="a", variable="signal_bond", value="t"),
         ),
     )
 
 
 def test_a_repeated_split_asks_whether_they_are_parted() -> None:
-    again = Outbound().script(Split(first="a", second="b", repeated=True))
-    assert again.unless == ((Fact(question="uuid_getvar a signal_bond", answer="_undef_"),),)
-    assert again.spared == len(again.lines)
+    again = Procedures().of(Split(first="a", second="b", repeated=True))
+    assert again.unless == ((Fact(leg="a", variable="signal_bond", value="_undef_"),),)
+    assert again.spared == len(again.steps)
 
 
 def test_join_and_end_afterwards() -> None:
@@ -201,40 +200,39 @@ def test_join_and_end_afterwards() -> None:
 
 
 def test_join_with_a_rescue_and_disarmed_legs() -> None:
-    script = Outbound().script(attrs.evolve(JOIN, rescue="b", disarm=("c", "d")))
+    procedure = Procedures().of(attrs.evolve(JOIN, rescue="b", disarm=("c", "d")))
     parks = PARKS.format(park="true", end="false") + DISARMED
     told = PARKS.format(park="false", end="false") + (
         "exec_after_bridge_app=intercept;exec_after_bridge_arg=b;execute_on_answer="
     )
-    assert script.before == (  # who is to be disarmed may be gone
+    assert tuple(map(line_of, procedure.before)) == (  # who is to be disarmed may be gone
         f"uuid_setvar_multi c {DISARMED}",
         "sched_del c",
         f"uuid_setvar_multi d {DISARMED}",
         "sched_del d",
     )
-    assert script.lines == (
+    assert sent(procedure) == (
         f"uuid_setvar_multi a {parks}",  # should t be gone before they are joined
         f"uuid_setvar_multi t {told}",
         "uuid_bridge a t",
     )
-    guard = Outbound().guard(attrs.evolve(JOIN, rescue="b"))
+    arm = Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE)
     stays = "park_after_bridge=false;hangup_after_bridge=false"
     takes = "exec_after_bridge_app=intercept;exec_after_bridge_arg=b"
-    assert guard.lines == (f"uuid_setvar_multi a {stays};{takes}",)
-    assert guard.optional == 1
+    assert lines(arm) == (f"uuid_setvar_multi a {stays};{takes}",)
 
 
 def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
-    together = (Fact(question="uuid_getvar b signal_bond", answer="t"),)
-    caught = Fact(question="uuid_getvar t transfer_source", answer="intercept:b", within=True)
+    together = (Fact(leg="b", variable="signal_bond", value="t"),)
+    caught = Fact(leg="t", variable="transfer_source", value="intercept:b", within=True)
     join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"))
-    script = Outbound().script(join)
-    assert script.unless == (together, (caught,))
-    assert script.spared == 1  # the variables of an ordinary call are set all the same
+    procedure = Procedures().of(join)
+    assert procedure.unless == (together, (caught,))
+    assert procedure.spared == 1  # the variables of an ordinary call are set all the same
     assert caught.shown_by("1795000000:9c1f:bl_xfer:intercept:b/default/inline\n")
     assert not caught.shown_by("_undef_")
     # what was not joined for all that is bridged at the next attempt
-    assert Outbound().script(attrs.evolve(join, repeated=True)).unless == (together,)
+    assert Procedures().of(attrs.evolve(join, repeated=True)).unless == (together,)
 
 
 def test_arm() -> None:
@@ -245,22 +243,22 @@ def test_arm() -> None:
 
 
 def test_release() -> None:
-    script = Outbound().script(Release(first="b", second="t"))
+    procedure = Procedures().of(Release(first="b", second="t"))
     told = f"{DISARMED};{ORDINARY.format(between='')}"
-    assert script.lines == (
+    assert sent(procedure) == (
         "sched_del t",
         f"uuid_setvar_multi b {told}",
         f"uuid_setvar_multi t {told}",
     )
-    assert script.optional == 1
+    assert procedure.optional == 1
 
 
 INTRODUCE = Introduce(first="b", second="t", first_number="1002", second_number="+4930123")
 
 
 def test_introduce_tells_each_phone_of_the_other() -> None:
-    script = Outbound().script(INTRODUCE)
-    assert script.lines == (
+    procedure = Procedures().of(INTRODUCE)
+    assert sent(procedure) == (
         "uuid_display b +4930123|+4930123",
         "sched_del hookflash-show-b",
         "sched_api +1 hookflash-show-b uuid_display b +4930123|+4930123",
@@ -268,21 +266,21 @@ def test_introduce_tells_each_phone_of_the_other() -> None:
         "sched_del hookflash-show-t",
         "sched_api +1 hookflash-show-t uuid_display t 1002|1002",
     )
-    assert script.optional == 6  # a phone that can't, or has hung up, is no failure
+    assert procedure.optional == 6  # a phone that can't, or has hung up, is no failure
 
 
 def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
     callers = {"b": Caller(number="1002", name="Bob", withheld=True)}
-    outbound = Outbound(caller_of=lambda leg: callers.get(leg, Caller(number="1001")))
-    script = outbound.script(INTRODUCE)
-    assert {line.split()[-2] for line in script.lines if "uuid_display" in line} == {"b"}
+    procedures = Procedures(caller_of=lambda leg: callers.get(leg, Caller(number="1001")))
+    procedure = procedures.of(INTRODUCE)
+    assert {line.split()[-2] for line in sent(procedure) if "uuid_display" in line} == {"b"}
     join = Join(first="b", second="t", afterwards=Afterwards.END)
-    one, other, _ = outbound.script(join).lines
+    one, other, _ = sent(procedures.of(join))
     assert "ignore_display_updates" not in one
     assert other.endswith(";ignore_display_updates=true")
     consult = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
-    assert all("ignore_display_updates=true" in line for line in outbound.script(consult).lines[:2])
-    dial = outbound.script(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")).lines[0]
+    assert all("ignore_display_updates=true" in line for line in sent(procedures.of(consult))[:2])
+    dial = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")))[0]
     assert "1002" not in dial
     assert "Bob" not in dial
     assert "origination_caller_id_number=anonymous" in dial
@@ -290,8 +288,8 @@ def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
 
 def test_introduce_tells_names_where_there_are_some() -> None:
     callers = {"b": Caller(number="1002", name="Zoë | (desk)\n"), "t": Caller(number="1")}
-    script = Outbound(caller_of=callers.__getitem__).script(INTRODUCE)
-    assert [line for line in script.lines if line.startswith("uuid_display")] == [
+    procedure = Procedures(caller_of=callers.__getitem__).of(INTRODUCE)
+    assert [line for line in sent(procedure) if line.startswith("uuid_display")] == [
         "uuid_display b +4930123|+4930123",
         "uuid_display t Zo? ? (desk)|1002",
     ]
@@ -299,16 +297,16 @@ def test_introduce_tells_names_where_there_are_some() -> None:
 
 @pytest.mark.parametrize("number", ["", "sip:1002@example.net", "1|2", "1\nhupall", "${x}", "ü"])
 def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
-    script = Outbound().script(attrs.evolve(INTRODUCE, first_number=number))
-    assert len(script.lines) == 3
-    assert script.lines[0] == "uuid_display b +4930123|+4930123"
+    procedure = Procedures().of(attrs.evolve(INTRODUCE, first_number=number))
+    assert len(sent(procedure)) == 3
+    assert sent(procedure)[0] == "uuid_display b +4930123|+4930123"
 
 
 def test_forget_takes_every_mark_off_and_minds_nobody_gone() -> None:
-    script = Outbound().script(Forget(legs=("a", "b")))
+    procedure = Procedures().of(Forget(legs=("a", "b")))
     told = "hookflash_transfer=;hookflash_role=;hookflash_kind="
-    assert script.lines == (f"uuid_setvar_multi a {told}", f"uuid_setvar_multi b {told}")
-    assert script.optional == 2
+    assert sent(procedure) == (f"uuid_setvar_multi a {told}", f"uuid_setvar_multi b {told}")
+    assert procedure.optional == 2
 
 
 def test_hang_up() -> None:
@@ -445,50 +443,50 @@ MAY_BE_EMPTY = {"join.transfer", "split.transfer", "split.kind", "dial.transfer"
 HARMLESS_IN_A_SOUND = {"1;a=b", "1" * 65}  # a parameter; a long file name
 
 
-def assert_harmless(script: Script) -> None:
-    for line in (*script.before, *script.lines):
+def assert_harmless(procedure: Script) -> None:
+    for line in (*procedure.before, *sent(procedure)):
         assert not any(char < " " or char in '$`\\"\x7f\u2028' for char in line)
         assert line.isascii()
         assert line.count("'") % 2 == 0
         assert "::" not in line
         assert "^^" not in line
-        assert line.count("{") == line.count("}") == (1 if script.job else 0)
-        assert line.count("&") == (1 if script.job else 0)
+        assert line.count("{") == line.count("}") == (1 if job else 0)
+        assert line.count("&") == (1 if job else 0)
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_breaks_out(place: str, text: str) -> None:
     with pytest.raises(InputError, match="is not allowed") as refused:
-        Outbound().script(PLACES[place](text))
+        Procedures().of(PLACES[place](text))
     assert len(refused.value.what) < 400  # it is shown to people
 
 
 @pytest.mark.parametrize("place", sorted((PLACES | SOUNDS).keys() - MAY_BE_EMPTY))
 def test_nothing_is_not_a_name(place: str) -> None:
     with pytest.raises(InputError):
-        Outbound().script((PLACES | SOUNDS)[place](""))
+        Procedures().of((PLACES | SOUNDS)[place](""))
 
 
 @pytest.mark.parametrize("text", [one for one in BREAKOUTS if one not in HARMLESS_IN_A_SOUND])
 @pytest.mark.parametrize("place", SOUNDS)
 def test_no_sound_breaks_out(place: str, text: str) -> None:
     with pytest.raises(InputError, match="the sound"):
-        Outbound().script(SOUNDS[place](text))
+        Procedures().of(SOUNDS[place](text))
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)
 def test_no_caller_number_breaks_out(text: str) -> None:
     with pytest.raises(InputError, match="caller"):
-        Outbound(caller_of=lambda _: Caller(number=text)).script(DIAL)
+        Procedures(caller_of=lambda _: Caller(number=text)).of(DIAL)
 
 
 @pytest.mark.parametrize("text", [*BREAKOUTS, "Ann O'Hara", ""])
 def test_a_caller_name_is_shown_without_what_means_something(text: str) -> None:
-    outbound = Outbound(caller_of=lambda _: Caller(number="1001", name=text))
-    script = outbound.script(DIAL)
-    assert_harmless(script)
-    _, _, rest = script.lines[0].partition("origination_caller_id_name='")
+    procedures = Procedures(caller_of=lambda _: Caller(number="1001", name=text))
+    procedure = procedures.of(DIAL)
+    assert_harmless(procedure)
+    _, _, rest = sent(procedure)[0].partition("origination_caller_id_name='")
     name, _, _ = rest.partition("'")
     assert len(name) <= 64
     assert not set(name) & set(",{}[]|&^;$\n")
@@ -507,26 +505,26 @@ texts = st.one_of(
 @example(place="music", text="%(1,2,3);loops=1")
 def test_what_passes_is_harmless(place: str, text: str) -> None:
     try:
-        script = Outbound().script((PLACES | SOUNDS)[place](text))
+        procedure = Procedures().of((PLACES | SOUNDS)[place](text))
     except InputError:
         return
-    assert_harmless(script)
+    assert_harmless(procedure)
 
 
 @given(number=texts, name=texts)
 def test_what_passes_of_a_caller_is_harmless(number: str, name: str) -> None:
-    outbound = Outbound(caller_of=lambda _: Caller(number=number, name=name))
+    procedures = Procedures(caller_of=lambda _: Caller(number=number, name=name))
     try:
-        script = outbound.script(DIAL)
+        procedure = procedures.of(DIAL)
     except InputError:
         return
-    assert_harmless(script)
+    assert_harmless(procedure)
 
 
 @given(place=st.sampled_from(sorted(LEGS)), leg=st.from_regex(ALLOWED_LEG, fullmatch=True))
 def test_every_allowed_leg_passes(place: str, leg: str) -> None:
-    script = Outbound().script(LEGS[place](leg))
-    assert any(leg in line for line in (*script.before, *script.lines))
+    procedure = Procedures().of(LEGS[place](leg))
+    assert any(leg in line for line in all_lines(procedure))
 
 
 # ----------------------------------------------------------------- templates

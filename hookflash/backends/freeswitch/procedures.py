@@ -1,16 +1,15 @@
-"""Our commands in FreeSWITCH's words, and what its answers mean.
+"""What a command comes to on a FreeSWITCH: a procedure of primitive operations.
 
-A command becomes a *script*: a few lines of the `api` command, to be sent in this order, and none
-waits for the answer to the one before. If one is answered `-ERR`, a leg is not there, and those
-after it come to nothing by themselves: `uuid_bridge` with a leg that is gone moves nobody. Of an
-order that the switch may be about already it is asked first whether it is (`Fact`). What an
-answer proves is little: only that variables were set (their effect comes before the answer), and
-that a leg is not there. So only `Release` and `HangUp` take their facts from answers; everything
-else is proven by events.
+A procedure is a few operations that are sent in this order, and none waits for the answer to the
+one before. If one is refused, a leg is not there, and those after it come to nothing by
+themselves: `uuid_bridge` with a leg that is gone moves nobody. If the switch may be carrying out
+an order already, it is asked first (`Fact`). What an answer proves is little: only that variables
+were set (their effect comes before the answer), and that a leg is not there. So only `Release` and
+`HangUp` take their facts from answers; everything else is proven by events.
 
-Whatever comes from a person passes an allow-list here, the last gate before the switch: a newline
-would begin another command, `${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | &
-^^` mean something in a dial string. What does not pass is refused, never repaired.
+Whatever comes from a person passes an allow-list here: a newline would begin another command,
+`${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | & ^^` mean something in a dial
+string. What does not pass is refused, never repaired.
 """
 
 from __future__ import annotations
@@ -23,6 +22,23 @@ from typing import Final
 
 import attrs
 
+from hookflash.backends.freeswitch.primitives import (
+    UNDEFINED,
+    BreakSounds,
+    Bridge,
+    Broadcast,
+    Display,
+    Fact,
+    Kill,
+    Originate,
+    Primitive,
+    Procedure,
+    SendToPark,
+    SetVariable,
+    SetVariables,
+    Unschedule,
+)
+from hookflash.backends.freeswitch.text import display_group
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -38,6 +54,7 @@ from hookflash.commands import (
     Release,
     Split,
     SwitchCommand,
+    Trigger,
 )
 from hookflash.errors import InputError
 from hookflash.events import LegId
@@ -60,6 +77,9 @@ ALLOWED_SOUND: Final = re.compile(
 """What a sound may be: a file, a stream, or a tone. No other scheme: `shell_stream://` runs a
 program, and `app::data` an application."""
 
+ALLOWED_ACCOUNT: Final = re.compile(r"[0-9A-Za-z_.@:-]{0,64}")
+"""What the name of an account may be made of, where a leg is to carry it."""
+
 ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
 """What a hang-up cause may be made of."""
 
@@ -78,13 +98,10 @@ WITHHELD: Final = "anonymous"
 SHOW_AGAIN_AFTER_S: Final = 1
 """How long after a join a phone is told once more whom it talks with: whole seconds."""
 
+DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
+"""The channel variable that says whose leg it is."""
+
 _LONGEST_S: Final = 2**31 - 1
-
-ALONE: Final = "_undef_"
-"""How FreeSWITCH says that a channel has no such variable: here, that nobody is with it."""
-
-NO_CHANNEL: Final = "-ERR No such channel"
-"""How FreeSWITCH says that a leg is not there."""
 
 
 @attrs.frozen(kw_only=True)
@@ -129,45 +146,15 @@ class Dialling:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Whom a phone shows."""
+    """Who is on a leg, as far as others are concerned."""
 
+    account: str = ""
     number: str = ""
     name: str = ""
     withheld: bool = False
     """Whether it is to be shown to nobody."""
 
 
-@attrs.frozen(kw_only=True)
-class Fact:
-    """A question, and the answer to it that says that something is so."""
-
-    question: str
-    """An `api` command."""
-    answer: str
-    within: bool = False
-    """Whether it is enough that the answer has this in it."""
-
-    def shown_by(self, answer: str) -> bool:
-        """Whether an answer says that it is so."""
-        return self.answer in answer if self.within else self.answer == answer.strip()
-
-
-@attrs.frozen(kw_only=True)
-class Script:
-    """What to send for one command."""
-
-    lines: tuple[str, ...]
-    """`api` commands, without the word `api`; or one `originate`, if `job` is set."""
-    job: bool = False
-    """Whether it takes long, so that it goes by `bgapi`."""
-    before: tuple[str, ...] = ()
-    """Lines to be sent before any question is asked. They may fail."""
-    optional: int = 0
-    """So many lines at the beginning may fail: what they do may be done already."""
-    unless: tuple[tuple[Fact, ...], ...] = ()
-    """To be asked before the lines; if all the facts of one of these are so, …"""
-    spared: int = 1
-    """… so many lines at the end are left out: the switch is about it already."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
@@ -193,14 +180,15 @@ def _nobody(_leg: LegId) -> Caller:
     return Caller()
 
 
-class Outbound:
-    """Says our commands to one FreeSWITCH."""
+class Procedures:
+    """Turns our commands into the operations of one FreeSWITCH."""
 
     def __init__(
         self,
         *,
         dialling: Dialling | None = None,
         park_limit_s: float = 1860.0,
+        account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
         caller_of: Callable[[LegId], Caller] | None = None,
     ) -> None:
         """Choose how.
@@ -209,12 +197,15 @@ class Outbound:
             dialling: how targets are called.
             park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
                 net for the case that no controller ever comes back. Longer than any hold limit.
+            account_variable: the channel variable that holds a leg's account.
             caller_of: who is on a leg, for the displays of others.
         """
         self._dialling = dialling or Dialling()
         self._park_limit = _seconds(park_limit_s)
+        self._account_variable = account_variable
         self._caller_of = caller_of or _nobody
-        self._sayings: dict[type, Callable[..., Script]] = {
+        # Looked up by type: a chain of comparisons would cost more than most commands do.
+        self._makers: dict[type, Callable[..., Procedure]] = {
             Split: self._split,
             Park: self._park,
             HoldWithMusic: self._hold_with_music,
@@ -229,13 +220,13 @@ class Outbound:
             Forget: self._forget,
         }
 
-    def script(self, command: SwitchCommand) -> Script:
-        """What to send.
+    def of(self, command: SwitchCommand) -> Procedure:
+        """What a command comes to.
 
         Raises:
             InputError: something in it did not pass the allow-list; nothing may be sent.
         """
-        return self._sayings[type(command)](command)
+        return self._makers[type(command)](command)
 
     # ---------------------------------------------------------------- variables
 
@@ -256,13 +247,9 @@ class Outbound:
         """
         return {"park_timeout": self._park_limit, "playback_timeout_sec": self._park_limit}
 
-    def _set(self, leg: LegId, variables: Mapping[str, str]) -> str:
-        told = ";".join(f"{name}={value}" for name, value in variables.items())
-        return f"uuid_setvar_multi {_leg(leg)} {told}"
-
     # ----------------------------------------------------------------- commands
 
-    def _split(self, command: Split) -> Script:
+    def _split(self, command: Split) -> Procedure:
         # One is fetched, and the other parks by itself. To have both fetched (`-both`) is a race on
         # a busy switch: the leg that runs the dialplan's bridge may find itself alone before its
         # turn comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
@@ -271,49 +258,36 @@ class Outbound:
         variables = {"playback_terminators": "none", **stays, **self._limits()}
         first = _marks(command.transfer, "transferor", command.kind)
         second = _marks(command.transfer, "transferee", command.kind)
-        return Script(
-            lines=(
-                self._set(command.first, variables | first),
-                self._set(command.second, variables | second),
-                f"uuid_transfer {_leg(command.first)} park inline",
+        return Procedure(
+            steps=(
+                _set(command.first, variables | first),
+                _set(command.second, variables | second),
+                SendToPark(_leg(command.first)),
             ),
-            unless=((_is_with(command.first, ALONE),),) if command.repeated else (),
+            unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
             spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
 
-    def _park(self, command: Park) -> Script:
-        variables = self._limits()
-        return Script(
-            lines=(
-                self._set(command.leg, variables),
-                f"uuid_transfer {_leg(command.leg)} park inline",
-            )
+    def _park(self, command: Park) -> Procedure:
+        return Procedure(
+            steps=(_set(command.leg, self._limits()), SendToPark(_leg(command.leg))),
         )
 
-    def _hold_with_music(self, command: HoldWithMusic) -> Script:
-        return self._play(command.leg, command.music)
+    def _hold_with_music(self, command: HoldWithMusic) -> Procedure:
+        return _play(command.leg, command.music, "music")
 
-    def _play_ringback(self, command: PlayRingback) -> Script:
-        return self._play(command.leg, command.ringback)
+    def _play_ringback(self, command: PlayRingback) -> Procedure:
+        return _play(command.leg, command.ringback, "ringback")
 
-    def _play_tone(self, command: PlayTone) -> Script:
-        return self._play(command.leg, command.tone)
+    def _play_tone(self, command: PlayTone) -> Procedure:
+        return _play(command.leg, command.tone, "tone")
 
-    def _play(self, leg: LegId, sound: str) -> Script:
-        # behind an endless sound the next would never begin; breaking what does not play harms not
-        return Script(
-            lines=(
-                f"uuid_break {_leg(leg)} all",
-                f"uuid_broadcast {_leg(leg)} {sound_for(sound)} aleg",
-            ),
-            optional=1,
-        )
-
-    def _dial(self, command: Dial) -> Script:
+    def _dial(self, command: Dial) -> Procedure:
         caller = self._caller_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
         number = checked(ALLOWED_NUMBER, command.target, "the number")
+        account = checked(ALLOWED_ACCOUNT, caller.account, "the account")
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -331,48 +305,43 @@ class Outbound:
             # a loopback leg speaks L16, which no phone takes: let the phone's leg offer its own
             "media_mix_inbound_outbound_codecs": "true",
             "export_vars": "media_mix_inbound_outbound_codecs",
+            **({self._account_variable: account} if account else {}),
             **self._dialling.variables,
         }
-        told = ",".join(f"{name}={value}" for name, value in variables.items())
-        dial_string = self._dialling.dial_string(number)
-        # the failsafe of a target that is called when the transferor has left already: on its
-        # answer the switch itself gives it the transferee
-        app = "&park()" if command.rescue is None else f"&intercept({_leg(command.rescue)})"
-        return Script(lines=(f"originate {{{told}}}{dial_string} {app}",), job=True)
+        originate = Originate(
+            leg=_leg(command.leg),
+            number=number,
+            dial_string=self._dialling.dial_string(number),
+            variables=tuple(variables.items()),
+            # the failsafe of a target that is called when the transferor has left already: on its
+            # answer the switch itself gives it the transferee
+            takes=None if command.rescue is None else _leg(command.rescue),
+        )
+        return Procedure(steps=(originate,))
 
-    def _join(self, command: Join) -> Script:
+    def _join(self, command: Join) -> Procedure:
         variables = self._parks() | _order(command.transfer, command.attempt)
         if command.afterwards is Afterwards.END:
             variables |= _ORDINARY
-        # the first leg is armed when they talk (see `guard`)
+        # The first leg is armed when they talk, by an order of its own: one that does not park is
+        # hung up (DESTINATION_OUT_OF_ORDER) should the second be gone before they are joined
+        # (measured on 1.10.12: 2 in 100, of targets that hang up within 0.1 s of their answer).
         armed = {} if command.rescue is None else _armed(command.rescue)
-        disarming = tuple(
-            line
+        disarming: tuple[Primitive, ...] = tuple(
+            step
             for leg in command.disarm
-            for line in (self._set(leg, _DISARMED), f"sched_del {_leg(leg)}")
+            for step in (_set(leg, _DISARMED), Unschedule(_leg(leg)))
         )
-        return Script(
+        first, second = command.first, command.second
+        return Procedure(
             before=disarming,  # who is to be disarmed may be gone: just as well
-            lines=(
-                self._set(command.first, variables | self._discretion(command, command.second)),
-                self._set(
-                    command.second, variables | armed | self._discretion(command, command.first)
-                ),
-                f"uuid_bridge {_leg(command.first)} {_leg(command.second)}",
+            steps=(
+                _set(first, variables | self._discretion(command, second)),
+                _set(second, variables | armed | self._discretion(command, first)),
+                Bridge(_leg(first), _leg(second)),
             ),
             unless=_is_about(command),
         )
-
-    def guard(self, join: Join) -> Script:
-        """Arm the first leg of a join that has a rescue, now that the two talk.
-
-        Not before: the first leg of a bridge takes the rescued one only if it does not park
-        afterwards, and one that does not park is hung up (DESTINATION_OUT_OF_ORDER) should the
-        second be gone before they are joined (measured on 1.10.12: 2 in 100, of targets that hang
-        up within 0.1 s of their answer).
-        """
-        rescue = "" if join.rescue is None else join.rescue
-        return Script(lines=(self._set(join.first, _armed(rescue)),), optional=1)
 
     def _discretion(self, join: Join, partner: LegId) -> dict[str, str]:
         """Keep the switch, too, from telling a phone whom a party that wants it withheld is."""
@@ -380,38 +349,40 @@ class Outbound:
         hidden = any(self._caller_of(other).withheld for other in others)
         return {"ignore_display_updates": "true"} if hidden else {}
 
-    def _arm(self, command: Arm) -> Script:
+    def _arm(self, command: Arm) -> Procedure:
+        if command.when is Trigger.LEFT_ALONE:
+            return Procedure(steps=(_set(command.leg, _armed(command.rescue)),))
         # A while after its answer, and not at once: a leg that intercepts while its `&park()`
         # begins may kill whom it takes (measured: 1 of 6 tries with a loopback leg). By then a
         # living controller has long joined the two, and taken this back.
         rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
-        return Script(
-            lines=(
-                self._set(command.leg, _ENDS),
-                f"uuid_setvar {_leg(command.leg)} execute_on_answer {rescue}",
+        return Procedure(
+            steps=(
+                _set(command.leg, _ENDS),
+                SetVariable(_leg(command.leg), "execute_on_answer", rescue),
             )
         )
 
-    def _release(self, command: Release) -> Script:
+    def _release(self, command: Release) -> Procedure:
         variables = {**_DISARMED, **_ORDINARY}
-        return Script(
-            lines=(
-                f"sched_del {_leg(command.second)}",
-                self._set(command.first, variables),
-                self._set(command.second, variables),
+        return Procedure(
+            steps=(
+                Unschedule(_leg(command.second)),
+                _set(command.first, variables),
+                _set(command.second, variables),
             ),
             optional=1,
         )
 
-    def _introduce(self, command: Introduce) -> Script:
+    def _introduce(self, command: Introduce) -> Procedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
         )
-        lines = tuple(line for side in pair for line in self._show(*side))
-        return Script(lines=lines, optional=len(lines))
+        steps = tuple(step for side in pair for step in self._show(*side))
+        return Procedure(steps=steps, optional=len(steps))
 
-    def _show(self, leg: LegId, other: LegId, number: str) -> tuple[str, ...]:
+    def _show(self, leg: LegId, other: LegId, number: str) -> tuple[Primitive, ...]:
         """Let a phone show the party of another leg: now, and a moment later once more.
 
         FreeSWITCH, too, tells both phones when it bridges: of a target that is not called through
@@ -421,17 +392,28 @@ class Outbound:
         name = _shown(self._caller_of(_leg(other)).name.strip()) or number
         if not ALLOWED_NUMBER.fullmatch(number) or self._caller_of(other).withheld:
             return ()  # it shows what it showed
-        show = f"uuid_display {_leg(leg)} {name}|{number}"
-        group = f"hookflash-show-{leg}"
-        return (show, f"sched_del {group}", f"sched_api +{SHOW_AGAIN_AFTER_S} {group} {show}")
+        show = Display(_leg(leg), name, number)
+        later = attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S)
+        return (show, Unschedule(display_group(leg)), later)
 
-    def _forget(self, command: Forget) -> Script:
-        lines = tuple(self._set(leg, _marks("", "", "")) for leg in command.legs)
-        return Script(lines=lines, optional=len(lines))
+    def _forget(self, command: Forget) -> Procedure:
+        steps = tuple(_set(leg, _marks("", "", "")) for leg in command.legs)
+        return Procedure(steps=steps, optional=len(steps))
 
-    def _hang_up(self, command: HangUp) -> Script:
+    def _hang_up(self, command: HangUp) -> Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
-        return Script(lines=(f"uuid_kill {_leg(command.leg)} {cause}",))
+        return Procedure(steps=(Kill(_leg(command.leg), cause),))
+
+
+def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
+    return SetVariables(_leg(leg), tuple(variables.items()))
+
+
+def _play(leg: LegId, sound: str, sense: str) -> Procedure:
+    # behind an endless sound the next would never begin; breaking what does not play harms not
+    return Procedure(
+        steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound_for(sound), sense)), optional=1
+    )
 
 
 def _armed(rescue: LegId) -> dict[str, str]:
@@ -450,7 +432,7 @@ def _is_with(leg: LegId, partner: str) -> Fact:
     FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
     carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
     """
-    return Fact(question=f"uuid_getvar {_leg(leg)} signal_bond", answer=partner)
+    return Fact(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
 def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
@@ -473,15 +455,15 @@ def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
 
 def _fetches(leg: LegId, other: LegId) -> Fact:
     """Ask whether the failsafe has sent a leg off: that stands here before it has gone."""
-    history = f"uuid_getvar {_leg(leg)} transfer_source"
-    return Fact(question=history, answer=f"intercept:{_leg(other)}", within=True)
+    sent = f"intercept:{_leg(other)}"
+    return Fact(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
 
 
 def _is_taken(join: Join) -> tuple[Fact, ...]:
     """Ask whether the switch has taken the attempt before this one, and is still about it."""
     leg = _leg(join.first)
     order = (
-        Fact(question=f"uuid_getvar {leg} {name}", answer=value)
+        Fact(leg=leg, variable=name, value=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
     return (*order, _is_with(leg, _leg(join.second)))
@@ -508,6 +490,12 @@ _DISARMED: Final = {
     "exec_after_bridge_arg": "",
     "execute_on_answer": "",
 }
+
+
+def role_on(leg: LegId, mark: str) -> str:
+    """The role that a mark gives a leg; none, if a loopback leg's far side has inherited it."""
+    role, _, only = mark.partition(":")
+    return role if only in ("", leg) else ""
 
 
 def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:

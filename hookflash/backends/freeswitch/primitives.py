@@ -1,0 +1,153 @@
+"""The primitive operations of a FreeSWITCH, as values.
+
+`procedures` makes them of commands. `text` writes them as the event socket wants them, and the
+simulated switch executes the same values: what is proved in the simulator is proved of the orders
+that the real switch gets.
+
+A leg, a number, a sound or a cause in one of these has passed an allow-list already.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import attrs
+
+from hookflash.events import LegId
+
+UNDEFINED: Final = "_undef_"
+"""How FreeSWITCH says that a channel has no such variable."""
+
+Variables: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values, in order. An empty value takes the variable off."""
+
+
+@attrs.frozen
+class SetVariables:
+    """`uuid_setvar_multi`. In effect before the reply."""
+
+    leg: LegId
+    variables: Variables
+
+
+@attrs.frozen
+class SetVariable:
+    """`uuid_setvar`: one variable, whose value may have blanks in it."""
+
+    leg: LegId
+    name: str
+    value: str
+
+
+@attrs.frozen
+class SendToPark:
+    """`uuid_transfer LEG park inline`. Its partner does what its own variables say."""
+
+    leg: LegId
+
+
+@attrs.frozen
+class Bridge:
+    """`uuid_bridge`. Takes 20 to 60 ms; within that time neither leg may be ordered anything."""
+
+    first: LegId
+    second: LegId
+
+
+@attrs.frozen
+class Originate:
+    """`originate`: call somebody. It takes long, and goes by `bgapi`."""
+
+    leg: LegId
+    number: str
+    dial_string: str
+    variables: Variables
+    """The first one is `origination_uuid`, the leg's own name."""
+    takes: LegId | None = None
+    """Whom the leg intercepts on its answer; without one, it is parked."""
+
+
+@attrs.frozen
+class Broadcast:
+    """`uuid_broadcast LEG SOUND aleg`."""
+
+    leg: LegId
+    sound: str
+    sense: str = "music"
+    """What a party would call it (`music`, `ringback` or `tone`). The switch is not told."""
+
+
+@attrs.frozen
+class BreakSounds:
+    """`uuid_break LEG all`."""
+
+    leg: LegId
+
+
+@attrs.frozen
+class Kill:
+    """`uuid_kill`."""
+
+    leg: LegId
+    cause: str
+
+
+@attrs.frozen
+class Unschedule:
+    """`sched_del`: forget what was scheduled for a leg, or for a group of tasks."""
+
+    group: str
+
+
+@attrs.frozen
+class Display:
+    """`uuid_display`: let a phone show with whom it talks; or `sched_api` of the same, later."""
+
+    leg: LegId
+    name: str
+    number: str
+    after_s: int = 0
+
+
+Primitive: TypeAlias = (
+    SetVariables
+    | SetVariable
+    | SendToPark
+    | Bridge
+    | Originate
+    | Broadcast
+    | BreakSounds
+    | Kill
+    | Unschedule
+    | Display
+)
+
+
+@attrs.frozen(kw_only=True)
+class Fact:
+    """A question about a channel's variable (`uuid_getvar`), and the answer that confirms it."""
+
+    leg: LegId
+    variable: str
+    value: str
+    within: bool = False
+    """Whether it is enough that the answer contains this."""
+
+    def shown_by(self, answer: str) -> bool:
+        """Whether an answer says that it is so."""
+        return self.value in answer if self.within else self.value == answer.strip()
+
+
+@attrs.frozen(kw_only=True)
+class Procedure:
+    """What one command comes to: the operations, in order, none waiting for the one before."""
+
+    steps: tuple[Primitive, ...]
+    before: tuple[Primitive, ...] = ()
+    """To be done before any question is asked. They may fail."""
+    optional: int = 0
+    """So many steps at the beginning may fail: what they do may be done already."""
+    unless: tuple[tuple[Fact, ...], ...] = ()
+    """To be asked before the steps; if all the facts of one of these are so, …"""
+    spared: int = 1
+    """… so many steps at the end are left out: the switch is about it already."""
