@@ -52,6 +52,23 @@ class Park:
     """
 
     leg: str
+    unless_with: tuple[str, ...] = ()
+    """Not if the switch is joining it with one of these: to park it now would end a leg."""
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """Ask the switch where these legs are. Proof: `LegsSeen`, with all that it knows of them.
+
+    An event may be lost, and silence is no proof. So nothing is repeated, and nobody is blamed or
+    hung up, before the switch was asked.
+    """
+
+    legs: tuple[str, ...]
+    transfer: str = ""
+    """The transfer that asks; empty if it is not asked for one."""
+    number: int = 0
+    """Which of its questions this is: so that the answer to an old one is known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +113,9 @@ class Dial:
     """The leg of the transferor, whose rights and caller ID the call has."""
     caller: str = ""
     """The number that the target sees calling: the transferor's, who may be gone by then."""
+    account: str = ""
+    """The account that the leg belongs to: that of whoever calls it. It is carried to the far side
+    of a call through the dialplan, too."""
     ring_timeout_s: float
     """After so long without an answer the switch gives up, with NO_ANSWER."""
     transfer: str = ""
@@ -132,6 +152,12 @@ class Join:
     """Legs that carry a failsafe from an earlier join, which must be gone *before* this join: else
     the switch would take the transferee away in the very moment of a takeback. One command, so
     that the one can't be lost without the other."""
+    rescued: str = ""
+    """The leg that those failsafes would fetch. If one of them is already fetching it, this join
+    is not carried out: a second order on top of the first would end a leg."""
+    undisclosed: tuple[str, ...] = ()
+    """Which of the two legs' phones are told nothing about the other by the switch itself: outside
+    parties, and whoever talks with somebody who wants the number withheld."""
 
 
 class Trigger(StrEnum):
@@ -183,9 +209,10 @@ class Introduce:
 
 @attrs.frozen(kw_only=True)
 class Forget:
-    """Take the marks off: the transfer is over, and these legs are nobody's but their parties'.
+    """Take everything off these legs that was ours: marks, failsafes, limits. They are nobody's
+    but their parties', as if they had never been transferred.
 
-    No proof. A mark that stays costs nothing but a look, should a controller restart.
+    No proof. Where it is lost, the marks stay, and by them the next controller finds it out.
     """
 
     legs: tuple[str, ...]
@@ -227,6 +254,7 @@ SwitchCommand: TypeAlias = (
     | Introduce
     | HangUp
     | Forget
+    | Look
 )
 """What a backend executes."""
 

@@ -28,7 +28,7 @@ from typing import TypeAlias
 
 import attrs
 
-from hookflash.commands import Command
+from hookflash.commands import Command, Look
 
 LegId: TypeAlias = str
 """One party's channel, in the switch's own naming (a FreeSWITCH channel UUID)."""
@@ -75,6 +75,22 @@ class LegCreated:
     """How the party calls itself, where the switch says so; for displays, and nothing else."""
     withheld: bool = False
     """Whether the party wants neither shown to whom it talks with (CLIR; RFC 3323)."""
+    other_half: LegId = ""
+    """The other half of the pair, where the leg is one half of a call that the switch places to
+    itself (a loopback)."""
+    called_for: LegId = ""
+    """The leg for which the switch calls this one, where it says so."""
+
+
+@attrs.frozen(kw_only=True)
+class LegIdentified:
+    """It has turned out who is at the end of a leg: of a call through the dialplan, say."""
+
+    leg: LegId
+    number: str
+    account: str = ""
+    outside: bool = False
+    may_transfer: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +111,13 @@ class LegAnswered:
 @attrs.frozen(kw_only=True)
 class LegParked:
     """The leg stands alone in the switch's keeping, and takes commands."""
+
+    leg: LegId
+
+
+@attrs.frozen(kw_only=True)
+class LegMovedAway:
+    """Somebody else has sent the leg somewhere: it stands alone, and not in our keeping."""
 
     leg: LegId
 
@@ -156,6 +179,50 @@ class LegHungUp:
     leg: LegId
     cause: str = "NORMAL_CLEARING"
     """The reason in the words of Q.850 as FreeSWITCH spells them (USER_BUSY, NO_ANSWER, …)."""
+
+
+@attrs.frozen(kw_only=True)
+class LegSnapshot:
+    """One living leg, as the switch sees it now."""
+
+    leg: LegId
+    number: str
+    direction: Direction
+    account: str = ""
+    outside: bool = False
+    may_transfer: bool | None = None
+    answered: bool = False
+    parked: bool = False
+    """Whether it stands alone in our keeping."""
+    elsewhere: bool = False
+    """Whether it stands alone, and is about something that is not ours."""
+    peer: LegId | None = None
+    """With whom it is joined: a living leg that says the same of this one."""
+    hears: str | None = None
+    """The sound that is played to it."""
+    transfer: str = ""
+    """The transfer whose mark it carries."""
+    role: str = ""
+    """Its part in that transfer: `transferor`, `transferee` or `target`."""
+    kind: str = ""
+    """What kind of transfer that is: `attended`, `blind` or `hold`."""
+    name: str = ""
+    """How the party calls itself, where the switch says so."""
+    withheld: bool = False
+    """Whether it wants that, and its number, shown to nobody."""
+    other_half: LegId = ""
+    """The other half of a loopback pair."""
+    called_for: LegId = ""
+    """The leg for which the switch called it."""
+
+
+@attrs.frozen(kw_only=True)
+class LegsSeen:
+    """The switch's answer to `Look`. A leg that was asked for and is not here does not exist."""
+
+    look: Look
+    living: tuple[LegSnapshot, ...]
+    """The legs that were asked for, and whomever they are joined with."""
 
 
 @attrs.frozen(kw_only=True)
@@ -252,9 +319,11 @@ class TimerFired:
 
 LegFact: TypeAlias = (
     LegCreated
+    | LegIdentified
     | LegProgressed
     | LegAnswered
     | LegParked
+    | LegMovedAway
     | SoundStarted
     | SoundStopped
     | DigitPressed
@@ -267,7 +336,7 @@ PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 
 Request: TypeAlias = TransferRequested | TakebackRequested | CompleteRequested | HangUpRequested
 
-CallEvent: TypeAlias = LegFact | PairFact | CommandFailed | SwitchLost | SwitchFound
+CallEvent: TypeAlias = LegFact | PairFact | LegsSeen | CommandFailed | SwitchLost | SwitchFound
 """What a backend yields."""
 
 Event: TypeAlias = CallEvent | Request | TimerFired | TransferFound

@@ -9,6 +9,7 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 * first come the facts about what lives already, then `SwitchFound`; the same again after every
   `SwitchLost`;
 * the marks that `Split` and `Dial` put on legs stand in `snapshot` until `Forget` takes them off;
+* a `Look` is answered by `LegsSeen`, behind every event that the switch has sent before;
 * `perform` returns as soon as the command is on its way. It reports nothing: what comes of a
   command comes back as an event, and one that the switch refuses as `CommandFailed`;
 * commands reach the switch in the order in which they were given;
@@ -19,48 +20,26 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Protocol
-
-import attrs
+from typing import Final, Protocol
 
 from hookflash.commands import SwitchCommand
 from hookflash.events import (
     CallEvent,
-    Direction,
     LegAnswered,
     LegCreated,
-    LegId,
+    LegHungUp,
+    LegMovedAway,
     LegParked,
     LegsJoined,
+    LegSnapshot,
+    LegsSeen,
+    SoundStarted,
 )
 
+__all__ = ["LOST_TRACK", "Backend", "LegSnapshot", "tell", "tell_seen"]
 
-@attrs.frozen(kw_only=True)
-class LegSnapshot:
-    """One living leg, as the switch sees it now."""
-
-    leg: LegId
-    number: str
-    direction: Direction
-    account: str = ""
-    outside: bool = False
-    may_transfer: bool | None = None
-    answered: bool = False
-    parked: bool = False
-    peer: LegId | None = None
-    """With whom it is joined."""
-    hears: str | None = None
-    """The sound that is played to it."""
-    transfer: str = ""
-    """The transfer whose mark it carries."""
-    role: str = ""
-    """Its part in that transfer: `transferor`, `transferee` or `target`."""
-    kind: str = ""
-    """What kind of transfer that is: `attended`, `blind` or `hold`."""
-    name: str = ""
-    """How the party calls itself, where the switch says so."""
-    withheld: bool = False
-    """Whether it wants that, and its number, shown to nobody."""
+LOST_TRACK: Final = "LOST_TRACK"
+"""The cause of a leg's end that nobody saw."""
 
 
 def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
@@ -84,6 +63,20 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
             yield LegsJoined(first=leg.leg, second=leg.peer or "")
         elif leg.parked:
             yield LegParked(leg=leg.leg)
+            if leg.hears is not None:
+                yield SoundStarted(leg=leg.leg, sound=leg.hears)
+
+
+def tell_seen(seen: LegsSeen) -> Iterator[CallEvent]:
+    """What the answer to a question comes to, as facts."""
+    living = {leg.leg for leg in seen.living}
+    yield from tell(seen.living)
+    for leg in seen.living:
+        if leg.elsewhere and leg.peer is None:
+            yield LegMovedAway(leg=leg.leg)
+    for gone in seen.look.legs:
+        if gone not in living:
+            yield LegHungUp(leg=gone, cause=LOST_TRACK)
 
 
 class Backend(Protocol):

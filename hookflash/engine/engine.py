@@ -15,7 +15,7 @@ import heapq
 import logging
 import math
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
@@ -25,7 +25,7 @@ import structlog
 import trio
 
 from hookflash.backends.base import Backend
-from hookflash.commands import CancelTimer, Command, SetTimer
+from hookflash.commands import CancelTimer, Command, Look, SetTimer
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account, Line, Switchboard, Unfinished
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
@@ -36,6 +36,7 @@ from hookflash.events import (
     HangUpRequested,
     Kind,
     LegId,
+    LegsSeen,
     SwitchFound,
     SwitchLost,
     TakebackRequested,
@@ -51,6 +52,13 @@ _Told = TypeVar("_Told")
 
 FOLLOWER_BUFFER = 4096
 """Records that a follower may fall behind: a hundred transfers' worth. Then it is told so."""
+
+
+LATE = "~late"
+"""In whose name the switch is asked before a timer counts that is late. No transfer's name."""
+
+LATE_S = 0.25
+"""A timer that is later than this was overslept. A busy loop is late by milliseconds."""
 
 
 class FellBehind(RequestRefused):
@@ -198,6 +206,11 @@ class Engine:
         self._taps: list[Callable[[Record], None]] = []
         self.on_timing: Callable[[Timing], None] | None = None
         """Told how long each event took; for whoever measures."""
+        self._deferred: dict[str, _Ask] = {}
+        """Who waits for a request that waits for the switch, by its transfer."""
+        self._late: dict[int, list[str]] = {}
+        """Timers that ran out while we were away, by the question whose answer lets them count."""
+        self._questions = 0
         self._timers: list[tuple[float, int, str]] = []
         self._pending: dict[str, int] = {}
         self._timer_count = 0
@@ -388,6 +401,9 @@ class Engine:
         async for came_s, entry in self._receive:
             ask = entry if isinstance(entry, _Ask) else None
             event: Event = entry.event if isinstance(entry, _Ask) else entry
+            if isinstance(event, LegsSeen) and event.look.transfer == LATE:
+                await self._let_late_timers_count(event.look.number)
+                continue
             if isinstance(event, TimerFired) and not self._is_due(event.timer):
                 continue
             if isinstance(event, TimerFired) and self._away is not None:
@@ -396,6 +412,7 @@ class Engine:
             began_s = trio.current_time()
             if isinstance(event, SwitchLost):
                 self._away = event.reason or "the switch is away"
+                self._forget_questions()
                 self._rearmed.set()  # else the watcher waits on, for a deadline that must not pass
             await self._act_on(self.switchboard.handle(event, began_s), ask)
             if isinstance(event, SwitchFound):
@@ -409,11 +426,23 @@ class Engine:
         for record in records:
             self._publish(record)
         if ask is not None:
-            ask.record = records[0]
-            ask.done.set()
+            self._answer(ask, records[0])
+        for record in records:
+            event = record.event
+            if isinstance(event, TransferRequested) and event.transfer in self._deferred:
+                self._answer(self._deferred.pop(event.transfer), record)
         for record in records:
             for command in record.commands:
                 await self._carry_out(command)
+
+    def _answer(self, ask: _Ask, record: Record) -> None:
+        """Tell whoever asked what came of it; if the switch must be asked first, later."""
+        event = ask.event
+        if isinstance(event, TransferRequested) and self.switchboard.is_deferred(event):
+            self._deferred[event.transfer] = ask
+            return
+        ask.record = record
+        ask.done.set()
 
     async def _found(self) -> None:
         """The switch is there: go on with what was in flight, and let deadlines pass again."""
@@ -475,7 +504,37 @@ class Engine:
                 await self._rearmed.wait()
                 continue
             _, _, timer = heapq.heappop(self._timers)
+            if trio.current_time() - due > LATE_S:
+                await self._ask_first(timer)
+            else:
+                await self._put(TimerFired(timer=timer))
+
+    async def _ask_first(self, timer: str) -> None:
+        """A timer that is late was overslept: by us, or by the machine that we run on.
+
+        Whatever happened meanwhile lies unread in the socket. The answer to a question comes behind
+        it, and only then the timer counts.
+        """
+        self._questions += 1
+        self._late[self._questions] = [timer]
+        try:
+            await self._backend.perform(Look(legs=(), transfer=LATE, number=self._questions))
+        except BackendClosed:
+            await self._let_late_timers_count(self._questions)
+
+    async def _let_late_timers_count(self, question: int) -> None:
+        for timer in self._late.pop(question, ()):
             await self._put(TimerFired(timer=timer))
+
+    def _forget_questions(self) -> None:
+        """The switch is away, and answers nothing: late timers count when it is found."""
+        for timers in self._late.values():
+            for timer in timers:
+                self._send.send_nowait((trio.current_time(), TimerFired(timer=timer)))
+        self._late.clear()
+        for ask in self._deferred.values():
+            ask.done.set()
+        self._deferred.clear()
 
 
 def _tell(listener: Callable[[_Told], None], told: _Told) -> None:
@@ -509,6 +568,7 @@ async def open_engine(
     target_leg: Callable[[str], LegId] | None = None,
     next_number: Callable[[], int] | None = None,
     unfinished: Mapping[str, Unfinished] | None = None,
+    ended: Collection[str] = (),
     taps: Sequence[Callable[[Record], None]] = (),
 ) -> AsyncGenerator[Engine]:
     """Run an engine on an open backend.
@@ -523,6 +583,7 @@ async def open_engine(
         next_number: numbers the records; from 1 by default.
         unfinished: transfers that a controller before this one has left in flight, by id: what is
             known of them beyond the marks on their legs.
+        ended: transfers that are known to have ended: marks of theirs are taken off.
         taps: told every record at once (see `Engine.tap`), from the very first.
 
     Yields:
@@ -537,6 +598,7 @@ async def open_engine(
         target_leg=target_leg,
         next_number=next_number,
         unfinished=unfinished,
+        ended=ended,
         on_fault=_at_fault,
     )
     engine = Engine(backend, switchboard, new_id)

@@ -8,7 +8,7 @@ are one numbered history, and the choices of the accounts.
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -124,6 +124,7 @@ async def open_exchange(
     default: Account | None = None,
     accounts: Mapping[str, Account] | None = None,
     unfinished: Mapping[str, Mapping[str, Unfinished]] | None = None,
+    ended: Mapping[str, Collection[str]] | None = None,
 ) -> AsyncGenerator[Exchange]:
     """Run an engine on each of several open backends.
 
@@ -135,6 +136,7 @@ async def open_exchange(
         default: feature codes, policy and rules, for legs whose account is not in `accounts`.
         accounts: the same for each account, by name.
         unfinished: by switch, the transfers that were in flight when the last controller died.
+        ended: by switch, transfers that are known to have ended.
 
     Yields:
         The exchange, at work until the block is left.
@@ -156,6 +158,7 @@ async def open_exchange(
                     accounts=accounts,
                     next_number=next_number,
                     unfinished=(unfinished or {}).get(name),
+                    ended=(ended or {}).get(name, ()),
                     taps=(partial(tell, name),),
                 )
             )

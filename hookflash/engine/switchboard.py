@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import attrs
 
-from hookflash.backends.base import LegSnapshot
-from hookflash.commands import CancelTimer, Command, Forget, HangUp, SetTimer
+from hookflash.backends.base import LOST_TRACK, LegSnapshot, tell_seen
+from hookflash.commands import CancelTimer, Command, Forget, HangUp, Look, PlayTone, SetTimer
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
@@ -37,8 +37,11 @@ from hookflash.events import (
     LegCreated,
     LegHungUp,
     LegId,
+    LegIdentified,
+    LegMovedAway,
     LegParked,
     LegsJoined,
+    LegsSeen,
     LegsSeparated,
     SwitchFound,
     SwitchLost,
@@ -87,9 +90,6 @@ ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 """What a transfer's id may be made of: it becomes part of the names of timers and legs."""
 
-LOST_TRACK = "LOST_TRACK"
-"""The cause of an outcome that nobody saw."""
-
 LONGEST_RING_S = 24 * 3600.0
 """Whoever lets a phone ring for longer than a day means something else."""
 
@@ -111,10 +111,17 @@ class Line:
     """What held for that account when the leg came: a later change is for later calls."""
     outside: bool = False
     may_transfer: bool | None = None
+    withheld: bool = False
+    is_user: bool | None = None
+    """Whether the party is a user of its account; `None` until it has talked with somebody. It is
+    settled by its own account and the first party that it talks with, and never by a later one: a
+    customer who is transferred stays a customer."""
     answered: bool = False
     peer: LegId | None = None
     hops: int = 0
     """How often the call that it is in has been transferred."""
+    asked: bool = False
+    """Whether the switch was asked with whom it talks, since it was last known."""
     collector: Collector = UNARMED
     digit_timer: str | None = None
     last_serial: int = 0
@@ -181,6 +188,7 @@ class Switchboard:
         target_leg: Callable[[str], LegId] | None = None,
         next_number: Callable[[], int] | None = None,
         unfinished: Mapping[str, Unfinished] | None = None,
+        ended: Collection[str] = (),
         on_fault: Callable[[str, Event, Exception], None] | None = None,
     ) -> None:
         """Begin with no calls.
@@ -193,6 +201,8 @@ class Switchboard:
             next_number: numbers the records; from 1 by default. Several switchboards that share one
                 history share one.
             unfinished: transfers that a controller before this one has left in flight, by id.
+            ended: transfers that have ended under a controller before this one: the marks that they
+                may have left are taken off, and nothing else comes of them.
             on_fault: told of a fault of ours in a step of a transfer, which then stands as it was
                 before, and harms no other. By default a fault is raised, as tests want it.
         """
@@ -212,8 +222,20 @@ class Switchboard:
         self._target_leg = target_leg or _target_leg
         self.lines: dict[LegId, Line] = {}
         self.running: dict[str, Running] = {}
+        self._ended_before = ended
         self._ended: dict[str, None] = {}
         """Transfers that have ended lately, the oldest first."""
+        self._dismissed: dict[LegId, None] = {}
+        """Targets of such transfers, which nobody has got: should one turn up, it is hung up."""
+        self._deferred: dict[int, TransferRequested] = {}
+        """Requests that wait until the switch has said where their legs are."""
+        self._looks = 0
+        self._alone: dict[str, LegId] = {}
+        """Timers of legs that were left alone at the end of a transfer."""
+        self._asked_alone: dict[int, LegId] = {}
+        """Questions whether such a leg is alone still."""
+        self._told_alone: set[LegId] = set()
+        """Such legs that hear why they are about to be ended."""
         self._transfer_of: dict[LegId, str] = {}
         self._digit_timers: dict[str, LegId] = {}
         self._timers = 0
@@ -236,12 +258,16 @@ class Switchboard:
                 return self._digit(event, at_s)
             case TimerFired() if event.timer in self._digit_timers:
                 return self._digits_over(event, at_s)
+            case TimerFired() if event.timer in self._alone:
+                return [self._alone_for_long(event, at_s)]
             case TransferRequested():
                 return [self._request_transfer(event, at_s)]
             case TakebackRequested() | CompleteRequested():
                 return [self._request(event, at_s)]
             case HangUpRequested():
                 return [self._request_hang_up(event, at_s)]
+            case LegsSeen():
+                return self._seen(event, at_s)
             case _:
                 return self._fact(event, at_s)
 
@@ -289,6 +315,10 @@ class Switchboard:
             for line in self.lines.values():
                 line.choices = self.choices_of(line.owner)
 
+    def is_deferred(self, request: Event) -> bool:
+        """Whether a request waits until the switch has said where its leg is."""
+        return any(waiting is request for waiting in self._deferred.values())
+
     def load(self) -> dict[str, int]:
         """How much there is to keep in mind, by kind: nothing when everybody has hung up."""
         return {
@@ -296,18 +326,41 @@ class Switchboard:
             "transfers": len(self.running),
             "legs in transfers": len(self._transfer_of),
             "digit timers": len(self._digit_timers),
+            "legs left alone": len(self._alone) + len(self._asked_alone),
         }
 
     # -------------------------------------------------------------------- facts
 
+    def _seen(self, event: LegsSeen, at_s: float) -> list[Record]:
+        """The answer to a question: the facts in it first, then that it was answered."""
+        records = [record for fact in tell_seen(event) for record in self._fact(fact, at_s)]
+        look = event.look
+        if look.transfer in self.running:
+            return [*records, self._step(look.transfer, event, at_s)]
+        waiting = self._deferred.pop(look.number, None) if not look.transfer else None
+        if waiting is not None:
+            return [*records, *self.handle(waiting, at_s)]
+        alone = self._asked_alone.pop(look.number, None) if not look.transfer else None
+        if alone is not None:
+            return [*records, self._seen_alone(alone, event, at_s)]
+        return [*records, self._record(event, at_s, why=_NEWS[LegsSeen])]
+
     def _fact(self, event: Event, at_s: float) -> list[Record]:
         self._learn(event)
         records = [self._step(transfer, event, at_s) for transfer in self._about(event)]
-        records = records or [self._record(event, at_s, why=_NEWS.get(type(event), ORDINARY))]
+        records = records or [self._of_no_transfer(event, at_s)]
         if isinstance(event, LegHungUp):
             timers = self._forget(event.leg)
             records[0] = attrs.evolve(records[0], commands=(*timers, *records[0].commands))
         return records
+
+    def _of_no_transfer(self, event: Event, at_s: float) -> Record:
+        """A target that was called for a transfer that is over is a call for nobody."""
+        if isinstance(event, LegCreated | LegAnswered) and event.leg in self._dismissed:
+            command = HangUp(leg=event.leg, cause="ORIGINATOR_CANCEL")
+            why = "The target of a transfer that is over: nobody waits for it any more."
+            return self._record(event, at_s, why=why, commands=(command,))
+        return self._record(event, at_s, why=_NEWS.get(type(event), ORDINARY))
 
     def _about(self, event: Event) -> list[str]:
         """The transfers in flight that an event is about: at most one, as a rule."""
@@ -325,6 +378,8 @@ class Switchboard:
         match event:
             case LegCreated():
                 self._new_line(event)
+            case LegIdentified():
+                self._identify(event)
             case LegAnswered(leg=leg) if leg in self.lines:
                 self.lines[leg].answered = True
             case LegsJoined(first=first, second=second):
@@ -337,7 +392,9 @@ class Switchboard:
                     self._part(first)
                 elif second in self.lines and self.lines[second].peer == first:
                     self._part(second)
-            case LegParked(leg=leg) | LegHungUp(leg=leg):
+            case SwitchLost():
+                self._deferred.clear()  # nobody will answer
+            case LegParked(leg=leg) | LegMovedAway(leg=leg) | LegHungUp(leg=leg):
                 self._part(leg)
             case _:
                 pass
@@ -358,8 +415,21 @@ class Switchboard:
             choices=self.choices_of(owner),
             outside=event.outside,
             may_transfer=event.may_transfer,
+            withheld=event.withheld,
             hops=running.transfer.hops if running else 0,
         )
+
+    def _identify(self, event: LegIdentified) -> None:
+        """It has turned out who is at the end of a leg. An outside line stays outside."""
+        line = self.lines.get(event.leg)
+        if line is None:
+            return
+        line.number = event.number or line.number
+        line.outside = event.outside
+        line.may_transfer = event.may_transfer
+        if event.account and not line.account:
+            line.account = line.owner = event.account
+            line.choices = self.choices_of(event.account)
 
     def _join(self, leg: LegId, peer: LegId) -> None:
         line = self.lines.get(leg)
@@ -367,8 +437,13 @@ class Switchboard:
             return
         line.peer = peer
         line.answered = True
+        line.asked = False
         partner = self.lines.get(peer)
-        if not line.owner and partner is not None and partner.owner:
+        if partner is None:
+            return
+        if line.is_user is None:
+            line.is_user = bool(line.account or not partner.account)
+        if not line.owner and partner.owner:
             line.owner = partner.owner
             line.choices = partner.choices
 
@@ -424,6 +499,8 @@ class Switchboard:
         )
         if after.over:
             self._finish(after)
+            alone = self._watch_alone(party.leg for party in after.parties)
+            record = attrs.evolve(record, commands=(*record.commands, *alone))
         return record
 
     def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
@@ -453,9 +530,7 @@ class Switchboard:
 
     def _finish(self, transfer: Transfer) -> None:
         account = self.running.pop(transfer.id).account
-        self._ended[transfer.id] = None
-        if len(self._ended) > MOST_ENDED:
-            del self._ended[next(iter(self._ended))]
+        self._remember(self._ended, transfer.id)
         meter = self._meters.get(account) if transfer.kind is not Kind.HOLD else None
         if meter is not None:
             meter.end()
@@ -466,6 +541,67 @@ class Switchboard:
             self._transfer_of.pop(party.leg, None)
             if party.leg in self.lines and transfer.outcome in _MOVED:
                 self.lines[party.leg].hops = hops
+        target = transfer.target
+        if target.place is not Place.JOINED:
+            self._remember(self._dismissed, target.leg)
+
+    # -------------------------------------------------------------------- alone
+
+    def _watch_alone(self, legs: Iterable[LegId]) -> tuple[Command, ...]:
+        """Nobody is forgotten, whatever we have missed: look again at who is alone at the end."""
+        timers: list[Command] = []
+        for leg in legs:
+            line = self.lines.get(leg)
+            if line is not None and line.answered and line.peer is None:
+                timers.append(self._alone_timer(leg, ALONE_S))
+        return tuple(timers)
+
+    def _alone_timer(self, leg: LegId, after_s: float) -> SetTimer:
+        self._timers += 1
+        timer = f"alone~{self._timers}"
+        self._alone[timer] = leg
+        return SetTimer(timer=timer, after_s=after_s)
+
+    def _alone_for_long(self, event: TimerFired, at_s: float) -> Record:
+        leg = self._alone.pop(event.timer)
+        line = self.lines.get(leg)
+        told = leg in self._told_alone
+        self._told_alone.discard(leg)
+        if line is None or line.peer is not None or leg in self._transfer_of:
+            return self._record(event, at_s, why="The leg that was left alone is so no more.")
+        if told:
+            why = "It has been told that nobody is there: the leg is ended."
+            return self._record(event, at_s, why=why, commands=(HangUp(leg=leg),))
+        self._looks += 1
+        self._asked_alone[self._looks] = leg
+        look = Look(legs=(leg,), number=self._looks)
+        why = "A leg was left alone at the end of a transfer: the switch is asked."
+        return self._record(event, at_s, why=why, commands=(look,))
+
+    def _seen_alone(self, leg: LegId, event: LegsSeen, at_s: float) -> Record:
+        """A leg that nobody looks after hears a tone, and comes to a clear end."""
+        seen = next((one for one in event.living if one.leg == leg), None)
+        line = self.lines.get(leg)
+        if seen is None or line is None or seen.peer is not None or seen.elsewhere:
+            return self._record(event, at_s, why="The leg is not alone in our keeping.")
+        policy = line.choices.policy
+        self._told_alone.add(leg)
+        return self._record(
+            event,
+            at_s,
+            why="The leg stands alone, and no transfer looks after it: a tone, and a clear end.",
+            commands=(
+                PlayTone(leg=leg, tone=policy.failure_tone),
+                self._alone_timer(leg, policy.tone_s),
+            ),
+        )
+
+    @staticmethod
+    def _remember(names: dict[str, None], name: str) -> None:
+        """Remember a name, and forget the oldest of too many."""
+        names[name] = None
+        if len(names) > MOST_ENDED:
+            del names[next(iter(names))]
 
     def _record(
         self, event: Event, at_s: float, *, owner: str | None = None, **what: Any
@@ -502,6 +638,17 @@ class Switchboard:
     def _request_transfer(self, event: TransferRequested, at_s: float) -> Record:
         if event.leg in self._transfer_of and event.transfer not in self.running:
             return self._step(self._transfer_of[event.leg], event, at_s)
+        line = self.lines.get(event.leg)
+        if line is not None and line.answered and line.peer is None and not line.asked:
+            line.asked = True
+            self._looks += 1
+            self._deferred[self._looks] = event
+            return self._record(
+                event,
+                at_s,
+                why="Nobody is known to talk with this leg: the switch is asked first.",
+                commands=(Look(legs=(event.leg,), number=self._looks),),
+            )
         try:
             line, peer = self._call_of(event)
             _check(event)
@@ -514,14 +661,12 @@ class Switchboard:
         return self._begin(event, line, peer, codes, at_s)
 
     def _check_rules(self, event: TransferRequested, line: Line, peer: Line, at_s: float) -> None:
-        """Hold what is asked for against the rules of the account.
-
-        A party without an account that talks with one that has an account is an outside party.
-        """
+        """Hold what is asked for against the rules of the leg's own account."""
         if self.closing is not None:
             raise RequestRefused(self.closing, Refusal.CLOSING)
         rules = line.choices.rules
-        is_user = not line.outside and bool(line.account or not peer.account)
+        settled = bool(line.account or not peer.account) if line.is_user is None else line.is_user
+        is_user = settled and not line.outside
         check_rights(rules, Asker(is_user=is_user, may_transfer=line.may_transfer), event)
         if event.kind is not Kind.HOLD:
             self._meters.get(line.owner, Meter()).check(rules, at_s)
@@ -557,6 +702,9 @@ class Switchboard:
             ringback=event.ringback,
             ring_timeout_s=event.ring_timeout_s,
             hops=max(line.hops, peer.hops),
+            account=line.owner,
+            outside=[one.leg for one in (line, peer) if one.outside],
+            withheld=[one.leg for one in (line, peer) if one.withheld],
         )
         self.running[transfer.id] = Running(
             transfer=transfer, codes=codes, account=line.owner, parties=Parties.of(transfer)
@@ -636,22 +784,22 @@ class Switchboard:
             transferee=parties[1],
             target=parties[2],
             request=request,
+            account=owner,
         )
         event = TransferFound(transfer=transfer)
-        if transfer in self._ended:  # and the order to take the marks off was lost
-            forget = Forget(legs=tuple(legs.values()))
-            why = "It has ended already: its marks are taken off."
-            return self._record(event, at_s, owner=owner, why=why, commands=(forget,))
+        if transfer in self._ended or transfer in self._ended_before:
+            why = "It has ended already: what it has left on its legs is taken off."
+            commands = (*_clear(roles.values()), *self._watch_alone(legs.values()))
+            return self._record(event, at_s, owner=owner, why=why, commands=commands)
         if not any(party.lives for party in parties):
-            forget = Forget(legs=tuple(legs.values()))
             return self._record(
                 event,
                 at_s,
                 owner=owner,
                 transfer=transfer,
                 parties=known.parties if known else None,
-                why="Whoever was in it talks with somebody else by now: it is over.",
-                commands=(forget,),
+                why="Everybody who was in it has been taken elsewhere: it is over.",
+                commands=_clear(roles.values()),
                 outcome=Outcome.FAILED if known else None,
                 cause=LOST_TRACK if known else None,
             )
@@ -665,7 +813,9 @@ class Switchboard:
             if line is not None and not line.owner:
                 line.owner, line.choices = owner, choices
         self._count(found, owner, choices.rules, at_s)
-        return attrs.evolve(self._step(transfer, event, at_s), begins=found)
+        record = attrs.evolve(self._step(transfer, event, at_s), begins=found)
+        left = tuple(p.leg for p in parties if p.leg in self.lines and not p.lives)
+        return record if not left else _with(record, Forget(legs=left))
 
     def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
         if known is not None:
@@ -737,7 +887,7 @@ class Switchboard:
                 return None
             return running.codes, line.choices.metaflows.digit_timeout_s
         metaflows = self._listened(line)
-        if metaflows is None or line.peer is None:
+        if metaflows is None or not line.answered:
             return None
         return metaflows.table, metaflows.digit_timeout_s
 
@@ -823,6 +973,9 @@ _NEWS: Mapping[type, str] = {
     TimerFired: "a timer that was overtaken by events",
     SwitchLost: "The switch is away: calls go on without us, and deadlines wait.",
     SwitchFound: "The switch is there.",
+    LegsSeen: "The switch has said where these legs are.",
+    LegMovedAway: "Somebody else has sent the leg elsewhere.",
+    LegIdentified: "It is known now who is at the end of the leg.",
 }
 """What there is to say of an event that is about no transfer."""
 
@@ -833,23 +986,48 @@ def _name_of(transfer: str, role: Role, known: Unfinished | None) -> Named:
 
 
 def _found_party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Party:
-    """A party as the switch shows it; one that it does not show is gone."""
+    """A party as the switch shows it; one that it does not show is gone.
+
+    Only who is seen in a conversation with a stranger, or about something that is not ours, is no
+    more of ours. One that stands nowhere is on its way to somewhere.
+    """
     if found is None:
         return Party(named.leg, named.number, Place.GONE, answered=False)
     if found.peer in set(ours):
         place = Place.JOINED
-    elif found.peer is not None:
-        place = Place.GONE  # it talks with somebody else: no more of ours
+    elif found.peer is not None or found.elsewhere:
+        place = Place.GONE
     elif found.parked:
         place = Place.PARKED
     else:
         place = Place.MOVING if found.answered else Place.RINGING
-    peer = found.peer if place is Place.JOINED else None
-    return Party(found.leg, found.number, place, found.answered, peer)
+    return Party(
+        found.leg,
+        found.number,
+        place,
+        found.answered,
+        peer=found.peer if place is Place.JOINED else None,
+        outside=found.outside,
+        withheld=found.withheld,
+    )
+
+
+def _clear(legs: Iterable[LegSnapshot]) -> tuple[Command, ...]:
+    """Take off what a transfer that is over has left; a target that nobody has got is hung up."""
+    stray = [leg for leg in legs if leg.role == Role.TARGET.value and leg.peer is None]
+    hang_ups = [HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray if not leg.answered]
+    return (Forget(legs=tuple(leg.leg for leg in legs)), *hang_ups)
+
+
+def _with(record: Record, command: Command) -> Record:
+    return attrs.evolve(record, commands=(*record.commands, command))
 
 
 FAULT_PAUSE_S = 10.0
 """After a deadline has passed in vain, by a fault of ours, it passes again after so long."""
+
+ALONE_S = 10.0
+"""How long a leg may stand alone after its transfer's end, before the switch is asked about it."""
 
 MOST_ENDED = 1_000
 """So many transfers that have ended are remembered, for marks that were not taken off."""

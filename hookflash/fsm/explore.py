@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from hookflash.commands import Afterwards, Command, Dial, Join, PlayTone, SetTimer, Split
+from hookflash.commands import Afterwards, Command, Dial, Join, Look, PlayTone, SetTimer, Split
 from hookflash.errors import RequestRefused
 from hookflash.events import (
     CommandFailed,
@@ -24,10 +24,12 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
+    LegMovedAway,
     LegParked,
     LegProgressed,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     LegsSeparated,
     SoundStarted,
     SoundStopped,
@@ -91,7 +93,7 @@ def explore(
         for event in everything_that_could_happen(record, sounds=sounds):
             steps += 1
             try:
-                step = spec_rules.step(record, event)
+                step = step_with_answer(spec_rules, record, event)
             except RequestRefused:
                 continue
             broken = judge(step)
@@ -121,6 +123,24 @@ def explore(
     )
 
 
+def step_with_answer(rules: Rulebook, record: Transfer, event: Event) -> Step:
+    """One step; where it asks the switch before a deadline passes, with the answer.
+
+    The facts that an answer may bring are events that can happen at any moment anyway, and an
+    answer that comes too late is none. So nothing is lost by taking the two for one.
+    """
+    step = rules.step(record, event)
+    asked = step.after.deadline_look, step.after.sound_look
+    before = record.deadline_look, record.sound_look
+    number = next((new for new, old in zip(asked, before, strict=True) if new != old), None)
+    if number is None:
+        return step
+    seen = LegsSeen(look=Look(legs=(), transfer=record.id, number=number), living=())
+    answered = rules.step(step.after, seen)
+    commands = (*step.commands, *answered.commands)
+    return attrs.evolve(answered, before=record, commands=commands)
+
+
 def nameless(transfer: Transfer) -> Transfer:
     """The record without its timers' names."""
     return attrs.evolve(
@@ -129,6 +149,7 @@ def nameless(transfer: Transfer) -> Transfer:
         sound_timer="sound" if transfer.sound_timer else None,
         timers_set=0,
         joins_ordered=0,
+        looks=0,
         cause=None,
     )
 
@@ -169,6 +190,7 @@ def _facts(record: Transfer) -> Iterator[Event]:
             yield LegParked(leg=party.leg)
             yield LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
             yield LegsJoined(first=party.leg, second="a-stranger")
+            yield LegMovedAway(leg=party.leg)
     if record.target.lives:
         yield LegCreated(leg=c, number=record.target.number)
         yield LegProgressed(leg=c)

@@ -31,6 +31,7 @@ from hookflash.commands import (
     Forget,
     Introduce,
     Join,
+    Look,
     SetTimer,
     Split,
 )
@@ -45,10 +46,13 @@ from hookflash.events import (
     LegCreated,
     LegHungUp,
     LegId,
+    LegIdentified,
+    LegMovedAway,
     LegParked,
     LegProgressed,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     LegsSeparated,
     SoundStarted,
     SoundStopped,
@@ -66,6 +70,12 @@ _FIELDS = tuple(a.name for a in attrs.fields(Transfer))
 _values_of = attrgetter(*_FIELDS)
 _SLOTS = tuple(getattr(Transfer, name).__set__ for name in _FIELDS)
 _force = object.__setattr__
+
+LOST_TRACK = "LOST_TRACK"
+"""The cause of a leg's end that nobody saw: the switch was asked, and knows nothing of it."""
+
+MOST_LOOKS = 3
+"""How often the switch is asked where everybody is, before its silence is taken for an answer."""
 
 
 class NoTransition(InternalError):
@@ -101,8 +111,10 @@ class Work:
 
     __slots__ = (
         "_deadline_changed",
+        "_deadline_look",
         "_deadline_s",
         "_sound_changed",
+        "_sound_look",
         "_sound_s",
         "commands",
         "event",
@@ -122,8 +134,10 @@ class Work:
         self.row: Row | None = None
         self._deadline_s: float | None = None
         self._deadline_changed = False
+        self._deadline_look: int | None = None
         self._sound_s: float | None = None
         self._sound_changed = False
+        self._sound_look: int | None = None
 
     def order(self, command: Command) -> None:
         """Add a command to what the step returns."""
@@ -147,6 +161,9 @@ class Work:
                 peer,
                 party.sound if keeps else None,
                 party.hears and keeps,
+                party.heard and keeps,
+                party.outside,
+                party.withheld,
             ),
         )
 
@@ -191,19 +208,46 @@ class Work:
         """Let the wait in this state end after so long; `None`: it does not end by itself."""
         self._deadline_s = after_s
         self._deadline_changed = True
+        self._deadline_look = None
 
     def set_sound_timer(self, after_s: float | None) -> None:
         """Look after a while whether what was to be heard is heard; `None`: don't."""
         self._sound_s = after_s
         self._sound_changed = True
+        self._sound_look = None
+
+    def look_for_deadline(self) -> None:
+        """A deadline has passed: let the answer of the switch decide it, and wait for that."""
+        t = self.transfer
+        left = t.looks_left - 1 if t.deadline_look is not None else MOST_LOOKS - 1
+        number = self._look()
+        self.set_deadline(t.policy.look_timeout_s)
+        self._deadline_look = number
+        self.note(looks_left=left)
+
+    def look_for_sounds(self) -> None:
+        """Somebody hears nothing: let the answer of the switch decide whether that is so."""
+        number = self._look()
+        self.set_sound_timer(self.transfer.policy.look_timeout_s)
+        self._sound_look = number
+
+    def _look(self) -> int:
+        t = self.transfer
+        number = t.looks + 1
+        self.note(looks=number)
+        legs = tuple(party.leg for party in t.parties if party.lives)
+        self.order(Look(legs=legs, transfer=t.id, number=number))
+        return number
 
     def finish(self) -> Transfer:
         """Set and cancel the timers, each at most once, and hand out the record."""
         t = self.transfer
         if self._deadline_changed:
             _force(t, "deadline", self._exchange(t.deadline, self._deadline_s))
+            _force(t, "deadline_look", self._deadline_look)
         if self._sound_changed:
             _force(t, "sound_timer", self._exchange(t.sound_timer, self._sound_s))
+            _force(t, "sound_look", self._sound_look)
         _force(t, "state", self.state)
         return t
 
@@ -232,6 +276,11 @@ LATE = "late news of a leg that is gone"
 CROSSED = "news of a join from before the two were parted"
 APART = "they were known to be apart"
 OVERTAKEN = "a timer that was overtaken by events"
+ASKED = "Time is up, and an event may have been lost: the switch is asked first."
+SETTLED = "the answer to a question that is settled"
+IDENTIFIED = "it is known now who is at the end of the leg"
+ALL_HEAR = "Everybody hears what was ordered."
+NOT_YET = "the switch knows nothing of the target yet"
 STRANGER = "about legs of another call"
 
 _PARKED = {
@@ -260,13 +309,28 @@ def _created(work: Work, event: LegCreated) -> News:
         return STRANGER
     if party is not work.transfer.target or party.place is Place.GONE:
         return LATE
+    if work.transfer.called:
+        return REPEAT
+    work.note(called=True)
+    work.rewrite(party, outside=event.outside, withheld=event.withheld)
     return Input.TARGET_CREATED
+
+
+def _identified(work: Work, event: LegIdentified) -> News:
+    party = work.party_of(event.leg)
+    if party is None:
+        return STRANGER
+    work.rewrite(party, outside=event.outside)
+    return IDENTIFIED
 
 
 def _rang(work: Work, event: LegProgressed) -> News:
     target = work.transfer.target
     if event.leg != target.leg or target.place is not Place.RINGING:
         return REPEAT
+    if not work.transfer.called:  # the news of its creation was lost
+        work.note(called=True)
+        return Input.TARGET_CREATED
     return Input.TARGET_RANG
 
 
@@ -274,6 +338,7 @@ def _answered(work: Work, event: LegAnswered) -> News:
     target = work.transfer.target
     if event.leg != target.leg or target.answered or not target.lives:
         return REPEAT
+    work.note(called=True)
     work.rewrite(target, answered=True, place=Place.MOVING)
     return Input.TARGET_ANSWERED
 
@@ -291,8 +356,6 @@ def _parked(work: Work, event: LegParked) -> News:
     _leave_behind(work, (party.leg,))
     if role is not Role.TARGET:
         work.note(parted=True)
-    if event.leg == work.transfer.straggler:
-        work.note(straggler=None)
     return _PARKED[role]
 
 
@@ -309,8 +372,6 @@ def _joined(work: Work, event: LegsJoined) -> News:
         return CROSSED
     if work.transfer.joining in ((event.first, event.second), (event.second, event.first)):
         work.note(joining=None)
-    if work.transfer.straggler in (event.first, event.second):
-        work.note(straggler=None)
     if _JOINED[roles] is not Input.CONSULTED:
         work.note(armed=False)
     _leave_behind(work, (event.first, event.second))
@@ -327,12 +388,22 @@ def _taken_away(work: Work, event: LegsJoined) -> News:
     To hang it up would be to cut off a conversation, so that it counts as gone from here on.
     """
     leg = event.first if work.party_of(event.first) is not None else event.second
+    return _leaves_us(work, leg)
+
+
+def _moved_away(work: Work, event: LegMovedAway) -> News:
+    return _leaves_us(work, event.leg)
+
+
+def _leaves_us(work: Work, leg: LegId) -> News:
     party, role = work.party_of(leg), work.role_of(leg)
     if party is None or role is None:
         return STRANGER
     if not party.lives:
         return LATE
-    return _gone(work, party, role, "TAKEN_AWAY")
+    news = _gone(work, party, role, "TAKEN_AWAY")
+    work.order(Forget(legs=(leg,)))  # it lives on, and nothing of ours must go with it
+    return news
 
 
 def _leave_behind(work: Work, legs: tuple[LegId, ...]) -> None:
@@ -363,7 +434,7 @@ def _sound_started(work: Work, event: SoundStarted) -> News:
     party = work.party_of(event.leg)
     if party is None or party.sound is None or party.hears:
         return REPEAT
-    work.rewrite(party, hears=True)
+    work.rewrite(party, hears=True, heard=True)
     return Input.SOUND_STARTED
 
 
@@ -371,9 +442,8 @@ def _sound_stopped(work: Work, event: SoundStopped) -> News:
     party = work.party_of(event.leg)
     if party is None or not party.hears or party.sound is None:
         return REPEAT
-    if event.sound != party.sound:
-        return REPEAT  # the one that our newer sound has replaced
-    work.rewrite(party, hears=False)
+    # one that ends within the time in which it had to begin is no better than one that is missing
+    work.rewrite(party, hears=False, heard=work.transfer.sound_timer is None)
     return Input.SOUND_STOPPED
 
 
@@ -383,6 +453,8 @@ def _hung_up(work: Work, event: LegHungUp) -> News:
         return STRANGER
     if not party.lives:
         return LATE
+    if party is work.transfer.target and not work.transfer.called and event.cause == LOST_TRACK:
+        return NOT_YET
     return _gone(work, party, role, event.cause)
 
 
@@ -391,8 +463,7 @@ def _gone(work: Work, party: Party, role: Role, cause: str) -> News:
     _leave_behind(work, (party.leg,))
     joining = work.transfer.joining
     if joining is not None and party.leg in joining:
-        straggler = joining[1] if party.leg == joining[0] else None
-        work.note(joining=None, straggler=straggler)
+        work.note(joining=None)
     if role is Role.TARGET and work.transfer.cause is None:
         work.note(cause=cause)
     return _HUNG_UP[role]
@@ -414,23 +485,53 @@ def _failed(work: Work, event: CommandFailed) -> News:
 
 
 def _fired(work: Work, event: TimerFired) -> News:
-    if event.timer == work.transfer.deadline:
+    """A deadline passes only when the switch has said that nothing was missed."""
+    t = work.transfer
+    if event.timer == t.deadline:
         work.note(deadline=None)
-        return Input.DEADLINE_PASSED
-    if event.timer == work.transfer.sound_timer:
-        work.note(sound_timer=None)
+        if t.deadline_look is not None and t.looks_left == 0:
+            return Input.DEADLINE_PASSED
+        work.look_for_deadline()
+        return ASKED
+    if event.timer != t.sound_timer:
+        return OVERTAKEN
+    work.note(sound_timer=None)
+    if t.sound_look is not None:
         return Input.SOUND_DUE
-    return OVERTAKEN
+    if not any(party.waits_in_silence for party in t.parties):
+        return ALL_HEAR
+    work.look_for_sounds()
+    return ASKED
 
+
+def _seen(work: Work, event: LegsSeen) -> News:
+    """The facts in the answer have been told before it."""
+    t = work.transfer
+    if event.look.transfer != t.id:
+        return STRANGER
+    if event.look.number == t.deadline_look:
+        work.set_deadline(None)
+        return Input.DEADLINE_PASSED
+    if event.look.number == t.sound_look:
+        work.set_sound_timer(None)
+        return Input.SOUND_DUE
+    return SETTLED
+
+
+_LEARNED = frozenset({APART, ASKED, IDENTIFIED, ALL_HEAR})
+"""What is no news for the table, and is written down all the same."""
 
 _OBSERVERS: dict[type, Callable[[Work, Any], News]] = {
     LegCreated: _created,
+    LegIdentified: _identified,
     LegProgressed: _rang,
     LegAnswered: _answered,
     LegParked: _parked,
     LegsJoined: _joined,
     LegsSeparated: _separated,
     LegsReleased: _released,
+    LegsSeen: _seen,
+    LegMovedAway: _moved_away,
     SoundStarted: _sound_started,
     SoundStopped: _sound_stopped,
     LegHungUp: _hung_up,
@@ -509,8 +610,14 @@ class Rulebook:
         work = Work(transfer, event)
         news = _OBSERVERS[type(event)](work, event)
         if isinstance(news, str):
-            learned = work.transfer if news is APART else transfer
-            return Step(before=transfer, after=learned, on=None, row=None, why=news, commands=())
+            return Step(
+                before=transfer,
+                after=work.finish() if news in _LEARNED else transfer,
+                on=None,
+                row=None,
+                why=news,
+                commands=tuple(work.commands) if news in _LEARNED else (),
+            )
         pair = (transfer.state, news)
         refusals = self.spec.refused_by_pair.get(pair, ())
         for refusal in refusals:
@@ -523,7 +630,9 @@ class Rulebook:
         if pair not in self.spec.ignored_by_pair:
             raise NoTransition(transfer.state, news)
         why = self.spec.ignored_by_pair[pair].why
-        return Step(before=transfer, after=work.transfer, on=news, row=None, why=why, commands=())
+        after = work.finish()
+        commands = tuple(work.commands)
+        return Step(before=transfer, after=after, on=news, row=None, why=why, commands=commands)
 
     @staticmethod
     def _done(transfer: Transfer, work: Work, on: Input, row: Row) -> Step:
@@ -547,14 +656,25 @@ def _introduce(work: Work, on: Input) -> None:
     first, second = (
         party for role, party in zip(Role, work.transfer.parties, strict=True) if role in roles
     )
+    outside_number = work.transfer.policy.outside_number
     work.order(
         Introduce(
             first=first.leg,
             second=second.leg,
-            first_number=first.number,
-            second_number=second.number,
+            first_number=_number_shown(first, second, outside_number),
+            second_number=_number_shown(second, first, outside_number),
         )
     )
+
+
+def _number_shown(party: Party, to: Party, outside_number: str) -> str:
+    """What one party's phone shows of another; empty: nothing new.
+
+    An outside party is shown nothing internal.
+    """
+    if party.withheld:
+        return ""
+    return outside_number if to.outside else party.number
 
 
 def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:

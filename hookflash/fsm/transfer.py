@@ -14,6 +14,7 @@ comes. That rule alone settles most of the races in which a command and an event
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum, StrEnum
 
 import attrs
@@ -102,6 +103,11 @@ class Policy:
 
     ring_timeout_s: float = 20.0
     """How long a target may ring: Kazoo's default, and about five rings in most countries."""
+    dial_timeout_s: float = 3.0
+    """How long the switch may take to begin a call: it needs 2 ms. Then it is asked, and told
+    again if it knows nothing of it."""
+    dial_attempts: int = 3
+    """How often a call is ordered that the switch knows nothing of."""
     dial_grace_s: float = 5.0
     """How much longer we wait for the switch to say that the target did not answer."""
     split_timeout_s: float = 3.0
@@ -117,6 +123,9 @@ class Policy:
     """How often a join is ordered before it is given up. Two people who could talk are dropped
     neither for a lost order nor for a slow switch; one that has joined nobody after six orders and
     two minutes will not do so."""
+    look_timeout_s: float = 10.0
+    """How long the switch may take to say where the legs are, before it is asked again. It needs
+    1 ms for each; on two overloaded cores two seconds."""
     rescue_timeout_s: float = 1.0
     """How long the switch's own failsafe may take, or a leg that is parked while it is to be
     joined. A switch needs 42 ms. Twice as long at each further attempt of the join."""
@@ -141,6 +150,9 @@ class Policy:
     """What the party hears that has put another on hold: a reminder every ten seconds."""
     failure_tone: str = "tone_stream://%(250,250,480,620);loops=8"
     """What somebody hears who is left alone: the North American reorder tone (ITU-T E.180)."""
+    outside_number: str = ""
+    """The number that outside parties are shown of whomever they are connected with. Empty:
+    nothing new, so that they go on seeing what the operator's dialplan has shown them."""
     partial_sound: PartialSound = PartialSound.RINGBACK
     """What the transferee hears in a partial transfer."""
     transferor_leaves_ringing: Choice = Choice.CARRY_ON
@@ -167,11 +179,23 @@ class Party:
     """What it has been given to hear."""
     hears: bool = False
     """Whether the switch has said that the sound plays."""
+    heard: bool = False
+    """Whether the sound has played: one that ended is played again, one that never began is
+    replaced."""
+    outside: bool = False
+    """Whether the party is outside: its phone is shown nothing internal."""
+    withheld: bool = False
+    """Whether the party wants its number shown to nobody."""
 
     @property
     def lives(self) -> bool:
         """Whether the leg exists and is ours."""
         return self.place is not Place.GONE and self.place is not Place.UNBORN
+
+    @property
+    def waits_in_silence(self) -> bool:
+        """Whether it stands alone, was given something to hear, and does not hear it."""
+        return self.place is Place.PARKED and self.sound is not None and not self.hears
 
     @property
     def settled(self) -> bool:
@@ -192,6 +216,8 @@ class Transfer:
     state: State = State.IDLE
     by: str = "digits"
     """Who asked for it."""
+    account: str = ""
+    """Whose transfer it is; the target's leg belongs to the same account."""
     music: str = ""
     ringback: str = ""
     ring_timeout_s: float = 0.0
@@ -214,8 +240,20 @@ class Transfer:
     """The two legs of the join that was ordered last, until it is proven or refused."""
     joins_ordered: int = 0
     """How many joins this transfer has ordered."""
-    straggler: LegId | None = None
-    """The second leg of a join whose first died in it: nobody tells it what to do next."""
+    called: bool = False
+    """Whether the switch is known to have begun to call the target."""
+    dials_left: int = 0
+    """How many more times the target's call may be ordered."""
+    looks: int = 0
+    """How many questions this transfer has asked: it numbers the next."""
+    looks_left: int = 2
+    """How many more times the question may be repeated that nobody has answered."""
+    deadline_look: int | None = None
+    """The question whose answer decides a deadline that has passed; `None`: none has."""
+    sound_look: int | None = None
+    """The question whose answer decides whether a sound is missing; `None`: none is asked."""
+    fetched: bool = False
+    """Whether those who were left adrift have been fetched, to hear why it ends."""
     armed: bool = False
     """Whether the target carries a failsafe of the switch."""
     rescue_on_answer: bool = False
@@ -250,6 +288,7 @@ def found_transfer(
     transferee: Party,
     target: Party,
     request: TransferRequested | None = None,
+    account: str = "",
 ) -> Transfer:
     """Go on with a transfer that was found on the switch.
 
@@ -264,6 +303,7 @@ def found_transfer(
         transferee: as it was found.
         target: as it was found.
         request: as it was asked for, if somebody remembers.
+        account: whose it is.
     """
     wishes = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     ring_timeout_s = wishes.ring_timeout_s
@@ -280,6 +320,8 @@ def found_transfer(
         ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
         parted=True,
         armed=target.answered,
+        called=target.lives,
+        account=account,
     )
 
 
@@ -296,6 +338,9 @@ def new_transfer(
     ringback: str | None = None,
     ring_timeout_s: float | None = None,
     hops: int = 0,
+    account: str = "",
+    outside: Collection[LegId] = (),
+    withheld: Collection[LegId] = (),
 ) -> Transfer:
     """Give out the roles in a call of two that talk.
 
@@ -311,21 +356,38 @@ def new_transfer(
         ringback: what is heard while the target rings; the policy's by default.
         ring_timeout_s: how long the target may ring; the policy's by default.
         hops: how often this call has been transferred before.
+        account: whose transfer it is.
+        outside: which of the two are outside parties.
+        withheld: which of the two want their numbers shown to nobody.
 
     Returns:
         A transfer in its first state, in which nothing has been asked for yet.
     """
-    (leg_a, number_a), (leg_b, number_b), (leg_c, number_c) = transferor, transferee, target
+    (leg_a, _), (leg_b, _), (leg_c, number_c) = transferor, transferee, target
+
+    def party(named: tuple[LegId, str], peer: LegId) -> Party:
+        leg, number = named
+        return Party(
+            leg,
+            number,
+            Place.JOINED,
+            answered=True,
+            peer=peer,
+            outside=leg in outside,
+            withheld=leg in withheld,
+        )
+
     return Transfer(
         id=transfer,
         kind=kind,
         policy=policy,
-        transferor=Party(leg_a, number_a, Place.JOINED, answered=True, peer=leg_b),
-        transferee=Party(leg_b, number_b, Place.JOINED, answered=True, peer=leg_a),
+        transferor=party(transferor, leg_b),
+        transferee=party(transferee, leg_a),
         target=Party(leg_c, number_c, Place.UNBORN, answered=False),
         by=by,
         music=policy.music if music is None else music,
         ringback=policy.ringback if ringback is None else ringback,
         ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
         hops=hops,
+        account=account,
     )

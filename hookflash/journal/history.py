@@ -625,6 +625,22 @@ def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished
     return found
 
 
+MOST_ENDED: Final = 20_000
+"""Of so many transfers it is known after a restart that they have ended. Only those of the last
+seconds can have left marks behind."""
+
+
+def ended_lately(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
+    """By switch, the transfers that have ended last."""
+    found: dict[str, set[str]] = {}
+    for switch, transfer in connection.execute(
+        "SELECT switch, id FROM transfers WHERE outcome IS NOT NULL ORDER BY rowid DESC LIMIT ?",
+        (MOST_ENDED,),
+    ):
+        found.setdefault(switch, set()).add(transfer)
+    return {switch: frozenset(transfers) for switch, transfers in found.items()}
+
+
 def records_of(steps: Iterable[Step]) -> list[Record]:
     """The records that steps were made of."""
     return [step.record() for step in steps]

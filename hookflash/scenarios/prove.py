@@ -142,7 +142,9 @@ def search_tables(
         rules = Rulebook(SPEC_FOR[kind])
         for name, policy in POLICIES.items():
             began = time.perf_counter()
-            choices = attrs.evolve(policy, join_attempts=join_attempts, sound_attempts=2)
+            choices = attrs.evolve(
+                policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=2
+            )
             start = asked_for(kind, choices)
             found = explore(rules, start, sounds=sounds, max_records=max_records)
             yield Search(

@@ -179,6 +179,7 @@ async def open_service(
         journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
         stored = await journal.read(registry.stored_metaflows)
         unfinished = await journal.read(history.unfinished)
+        ended = await journal.read(history.ended_lately)
         _miss(unfinished, config.switches if backends is None else backends)
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
@@ -197,6 +198,7 @@ async def open_service(
                 default=config.account(DEFAULT_ACCOUNT, stored.get(DEFAULT_ACCOUNT)),
                 accounts=config.accounts_chosen(stored),
                 unfinished=unfinished,
+                ended=ended,
             )
         )
         _attend(exchange, backends, metrics, watches)

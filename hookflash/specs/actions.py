@@ -81,7 +81,7 @@ def _order_split(work: Work, *, repeated: bool) -> None:
 
 
 def _give(work: Work, party: Party, sound: str) -> None:
-    work.rewrite(party, sound=sound, hears=False)
+    work.rewrite(party, sound=sound, hears=False, heard=False)
     work.note(sounds_left=work.transfer.policy.sound_attempts - 1)
     work.set_sound_timer(work.transfer.policy.sound_timeout_s)
 
@@ -117,27 +117,43 @@ def remind_transferor(work: Work) -> None:
     _give(work, t.transferor, t.policy.hold_tone)
 
 
-def look_after_sounds(work: Work) -> None:
-    """A sound broke off: look soon whether its party still needs one."""
-    work.set_sound_timer(work.transfer.policy.sound_timeout_s)
+def ask_about_silence(work: Work) -> None:
+    """A sound ended: ask whether its party still waits, and hears nothing."""
+    if any(party.waits_in_silence for party in work.transfer.parties):
+        work.look_for_sounds()
 
 
 def repeat_missing_sounds(work: Work) -> None:
-    """Play the fallback to whoever ought to hear something and doesn't.
+    """Let whoever ought to hear something, and doesn't, hear something.
 
-    FreeSWITCH says +OK to the broadcast of a file that does not exist, and plays nothing.
+    A sound that has played and ended (a file) is played again. One that never began is replaced by
+    the fallback: FreeSWITCH says +OK to the broadcast of a file that does not exist, and plays
+    nothing.
     """
     t = work.transfer
-    silent = [p for p in t.parties if p.place is Place.PARKED and p.sound and not p.hears]
-    if not silent or t.sounds_left == 0:
-        return
-    attempt = t.policy.sound_attempts - t.sounds_left + 1
-    work.note(sounds_left=t.sounds_left - 1)
-    for party in silent:
+    silent = [party for party in t.parties if party.waits_in_silence]
+    ended = [party for party in silent if party.heard]
+    for party in ended:
+        _play_again(work, party)
+    missing = [party for party in silent if not party.heard] if t.sounds_left else []
+    if missing:
+        work.note(sounds_left=t.sounds_left - 1)
+    for party in missing:
         sound = t.policy.fallback_sound
         work.order(HoldWithMusic(leg=party.leg, music=sound))
         work.rewrite(party, sound=sound)
-    work.set_sound_timer(_patience(t.policy.sound_timeout_s, attempt))
+    if ended or missing:
+        attempt = t.policy.sound_attempts - t.sounds_left
+        work.set_sound_timer(_patience(t.policy.sound_timeout_s, attempt if missing else 1))
+
+
+def _play_again(work: Work, party: Party) -> None:
+    sound = party.sound or work.transfer.policy.fallback_sound
+    if sound == work.transfer.ringback:
+        work.order(PlayRingback(leg=party.leg, ringback=sound))
+    else:
+        work.order(HoldWithMusic(leg=party.leg, music=sound))
+    work.rewrite(party, heard=False)
 
 
 # ------------------------------------------------------------- calling, joining
@@ -154,19 +170,36 @@ def dial_target(work: Work) -> None:
             target=t.target.number,
             on_behalf_of=t.transferor.leg,
             caller=t.transferor.number,
+            account=t.account,
             ring_timeout_s=t.ring_timeout_s,
             transfer=t.id,
             rescue=rescue,
         )
     )
-    work.note(armed=rescue is not None, rescue_on_answer=rescue is not None)
+    work.note(
+        armed=rescue is not None,
+        rescue_on_answer=rescue is not None,
+        dials_left=t.policy.dial_attempts - 1,
+    )
     work.place(t.target, Place.RINGING)
     wait_for_answer(work)
 
 
+def dial_again(work: Work) -> None:
+    """The switch knows nothing of the target: the order to call it was lost."""
+    left = work.transfer.dials_left - 1
+    dial_target(work)
+    work.note(dials_left=left)
+
+
 def wait_for_answer(work: Work) -> None:
-    """Wait as long as the target may ring, and a little longer for the switch to say so."""
-    work.set_deadline(work.transfer.ring_timeout_s + work.transfer.policy.dial_grace_s)
+    """Wait as long as the target may ring, and a little longer for the switch to say so.
+
+    Until the switch has begun to call it, not that long.
+    """
+    t = work.transfer
+    rings_s = t.ring_timeout_s + t.policy.dial_grace_s
+    work.set_deadline(rings_s if t.called else min(t.policy.dial_timeout_s, rings_s))
 
 
 def wait_for_join(work: Work) -> None:
@@ -203,6 +236,14 @@ def _join(
     work: Work, first: str, second: str, afterwards: Afterwards, *, rescue: str | None = None
 ) -> None:
     t = work.transfer
+    one, other = work.party_of(first), work.party_of(second)
+    undisclosed = tuple(
+        party.leg
+        for party, partner in ((one, other), (other, one))
+        if party is not None
+        and partner is not None
+        and (party.outside or partner.withheld or (rescue is not None and t.transferee.withheld))
+    )
     work.order(
         Join(
             first=first,
@@ -213,6 +254,8 @@ def _join(
             afterwards=afterwards,
             rescue=rescue,
             disarm=tuple(p.leg for p in (t.transferor, t.target) if t.armed and p.lives),
+            rescued=t.transferee.leg if t.armed and t.transferee.lives else "",
+            undisclosed=undisclosed,
         )
     )
     for party in t.parties:
@@ -222,7 +265,6 @@ def _join(
         tries_left=t.tries_left - 1,
         joining=(first, second),
         joins_ordered=t.joins_ordered + 1,
-        straggler=None,
         armed=t.armed or rescue is not None,  # disarmed when that is proven, and not before
     )
 
@@ -263,14 +305,10 @@ def hand_over(work: Work) -> None:
 
 
 def expect_rescue(work: Work) -> None:
-    """The switch takes the transferee by itself, where told to: nobody knows where it is.
-
-    Should the target die in that very moment, the transferee is a straggler.
-    """
+    """The switch takes the transferee by itself, where told to: nobody knows where it is."""
     t = work.transfer
     if t.rescue_on_answer and t.transferee.place is Place.PARKED:
         work.place(t.transferee, Place.MOVING)
-        work.note(straggler=t.transferee.leg)
 
 
 def hand_over_if_due(work: Work) -> None:
@@ -279,20 +317,15 @@ def hand_over_if_due(work: Work) -> None:
         hand_over(work)
 
 
-def fetch_straggler(work: Work) -> None:
-    """Park whoever was to be joined with somebody that has died in the join.
+def wait_for_rescue(work: Work) -> None:
+    """Wait a little for what the switch does by itself: its failsafe, or nothing.
 
-    The switch leaves it where it is, neither parked nor joined, and says nothing. But an armed
-    target may be taking the transferee at this very moment: then wait a little, for to park it now
-    would part the two.
+    A leg whose partner died in the join is left where it is, and nothing is told of it; or an
+    armed leg takes the transferee at this very moment. The switch is asked which, and to order
+    anything before that could end a leg.
     """
-    t = work.transfer
-    party = work.party_of(t.straggler) if t.straggler else None
-    if party is t.transferee and t.armed and t.target.lives:
-        work.set_deadline(t.policy.rescue_timeout_s)
-    elif party is not None and party.lives:
-        work.order(Park(leg=party.leg))
-        work.note(straggler=None)
+    if work.transfer.joining is None:
+        work.set_deadline(work.transfer.policy.rescue_timeout_s)
 
 
 def expect_join_soon(work: Work) -> None:
@@ -375,11 +408,9 @@ def end_everyone(work: Work) -> None:
 def say_goodbye(work: Work) -> None:
     """Whoever is left alone hears the failure tone, then is hung up; the target just ends."""
     dismiss_target(work)
-    fetch_straggler(work)
     work.note(goodbye=True)
     work.set_sound_timer(None)
     play_goodbye(work)
-    work.set_deadline(work.transfer.policy.tone_s)
 
 
 def play_goodbye(work: Work) -> None:
@@ -389,7 +420,19 @@ def play_goodbye(work: Work) -> None:
     for party in (t.transferor, t.transferee):
         if party.place is Place.PARKED and party.sound != tone:
             work.order(PlayTone(leg=party.leg, tone=tone))
-            work.rewrite(party, sound=tone, hears=False)
+            work.rewrite(party, sound=tone, hears=False, heard=False)
+    work.set_deadline(t.policy.tone_s)
+
+
+def fetch_stranded(work: Work) -> None:
+    """Park those who were left adrift: they are to hear why it ends."""
+    t = work.transfer
+    work.note(fetched=True)
+    for party in (t.transferor, t.transferee):
+        if party.place is Place.MOVING:
+            others = tuple(other.leg for other in t.parties if other is not party)
+            work.order(Park(leg=party.leg, unless_with=others))
+    work.set_deadline(t.policy.rescue_timeout_s)
 
 
 # ------------------------------------------------------------------- deciding
@@ -443,8 +486,8 @@ def blame_hold_limit(work: Work) -> None:
 
 
 def blame_no_answer(work: Work) -> None:
-    """Neither an answer nor a refusal came in time."""
-    work.note(cause="NO_ANSWER")
+    """Neither an answer nor a refusal came in time; or the target was never called at all."""
+    work.note(cause="NO_ANSWER" if work.transfer.called else "DIAL_FAILED")
 
 
 def blame_dial(work: Work) -> None:

@@ -244,6 +244,7 @@ HOLDING_IGNORED = (
 )
 
 DIALING = (
+    *end.calling_rows(S.DIALING),
     Row(
         state=S.DIALING,
         on=Input.TARGET_ANSWERED,
@@ -368,7 +369,7 @@ CONSULTING = (
         state=S.CONSULTING,
         on=Input.TRANSFEROR_HUNG_UP,
         to=S.COMPLETING,
-        then=(do.fetch_straggler, do.hand_over_if_due),
+        then=(do.wait_for_rescue, do.hand_over_if_due),
         why="The transferor hangs up: the target gets the transferee.",
     ),
     Row(
@@ -463,7 +464,7 @@ COMPLETING = (
         on=Input.TRANSFEREE_HUNG_UP,
         given=given.transferor_waits,
         to=S.ABANDONED,
-        then=(do.decide_abandoned, do.fetch_straggler, do.release_or_wait),
+        then=(do.decide_abandoned, do.wait_for_rescue, do.release_or_wait),
         why="The transferee left in the last moment: transferor and target have each other.",
     ),
     Row(
@@ -478,6 +479,7 @@ COMPLETING = (
 )
 
 ABANDONED = (
+    *end.calling_rows(S.ABANDONED),
     Row(
         state=S.ABANDONED,
         on=Input.TARGET_ANSWERED,
@@ -673,7 +675,7 @@ IGNORED = (
         end.SOUNDS,
         "Whether everybody hears something is looked after once both are parked.",
     ),
-    *ignore([S.DIALING], [Input.TARGET_CREATED, Input.TARGET_RANG], "The target is being called."),
+    *ignore([S.DIALING, S.ABANDONED], [Input.TARGET_RANG], "The target's phone rings."),
     *ignore(
         [S.DIALING],
         [*end.PARKED, Input.SEPARATED, Input.RELEASED],
@@ -710,8 +712,6 @@ IGNORED = (
     *ignore(
         [S.ABANDONED],
         [
-            Input.TARGET_CREATED,
-            Input.TARGET_RANG,
             Input.TRANSFEREE_PARKED,
             Input.SEPARATED,
             Input.RELEASED,

@@ -112,15 +112,15 @@ def sound_rows(states: Iterable[State]) -> tuple[Row, ...]:
                 state=state,
                 on=Input.SOUND_STOPPED,
                 to=state,
-                then=(do.look_after_sounds,),
-                why="A sound broke off. If its party still waits a moment later, it gets another.",
+                then=(do.ask_about_silence,),
+                why="A sound ended. If its party still waits, it hears it again.",
             ),
             Row(
                 state=state,
                 on=Input.SOUND_DUE,
                 to=state,
                 then=(do.repeat_missing_sounds,),
-                why="Whoever ought to hear something by now, and doesn't, gets the fallback.",
+                why="A party that waits in silence hears its sound again, or the fallback.",
             ),
         )
     )
@@ -310,7 +310,29 @@ COMPLETING_IGNORED = (
     *sounds_ignored([State.COMPLETING]),
 )
 
+def calling_rows(state: State) -> tuple[Row, ...]:
+    """The order to call the target may be lost."""
+    return (
+        Row(
+            state=state,
+            on=Input.TARGET_CREATED,
+            to=state,
+            then=(do.wait_for_answer,),
+            why="The switch calls the target: it may ring for as long as it is allowed to.",
+        ),
+        Row(
+            state=state,
+            on=Input.DEADLINE_PASSED,
+            given=given.target_uncalled_and_dials_left,
+            to=state,
+            then=(do.dial_again,),
+            why="The switch knows nothing of the target: the order was lost. Once more.",
+        ),
+    )
+
+
 PARTIAL_ROWS = (
+    *calling_rows(State.PARTIAL),
     Row(
         state=State.PARTIAL,
         on=Input.TARGET_ANSWERED,
@@ -360,11 +382,7 @@ PARTIAL_IGNORED = (
         [*PARKED, Input.SEPARATED, Input.RELEASED],
         "Everybody stands where they should; the target's answer is what counts.",
     ),
-    *ignore(
-        [State.PARTIAL],
-        [Input.TARGET_CREATED, Input.TARGET_RANG],
-        "The target is being called.",
-    ),
+    *ignore([State.PARTIAL], [Input.TARGET_RANG], "The target's phone rings."),
     *ignore(
         [State.PARTIAL],
         [Input.REUNITED, Input.CONSULTED],
@@ -515,7 +533,7 @@ def _reunion_with_target(state: State, decide: Action) -> tuple[Row, ...]:
             on=Input.TRANSFEROR_HUNG_UP,
             given=given.target_can_take_over,
             to=State.COMPLETING,
-            then=(do.fetch_straggler, do.hand_over_if_due),
+            then=(do.wait_for_rescue, do.hand_over_if_due),
             why="It has hung up after all, and the target is still there: it gets the transferee.",
         ),
         Row(
@@ -602,6 +620,14 @@ def ending_rows(*, with_target: bool) -> tuple[Row, ...]:
                 why="Only now does it stand alone: it hears why.",
             )
             for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
+        ),
+        Row(
+            state=State.ENDING,
+            on=Input.DEADLINE_PASSED,
+            given=given.somebody_is_stranded,
+            to=State.ENDING,
+            then=(do.fetch_stranded,),
+            why="Somebody was left adrift by a join: park them, so that they hear why it ends.",
         ),
         Row(
             state=State.ENDING,

@@ -230,3 +230,17 @@ def hops_used_up(work: Work) -> bool:
 def target_missing(work: Work) -> bool:
     """No number to call was given."""
     return not work.transfer.target.number
+
+
+def somebody_is_stranded(work: Work) -> bool:
+    """Somebody who is to hear why it ends stands nowhere, and has not been fetched yet."""
+    t = work.transfer
+    moving = any(party.place is Place.MOVING for party in (t.transferor, t.transferee))
+    return t.goodbye and moving and not t.fetched
+
+
+def target_uncalled_and_dials_left(work: Work) -> bool:
+    """The switch knows nothing of the target, and may be told again to call it."""
+    t = work.transfer
+    return not t.called and t.dials_left > 0
+

@@ -27,7 +27,7 @@ import logging
 import math
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -37,14 +37,14 @@ import stamina
 import structlog
 import trio
 
-from hookflash.backends.base import LegSnapshot, tell
+from hookflash.backends.base import LOST_TRACK, tell
+from hookflash.backends.freeswitch.channels import Reading, pairs_of
+from hookflash.backends.freeswitch.halves import Halves
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
+    DEFAULT_OUTSIDE_PROFILES,
     EVENT_NAMES,
-    MAY_TRANSFER_VARIABLE,
     Inbound,
-    is_outside,
-    may_transfer,
 )
 from hookflash.backends.freeswitch.line import Answer, Line, LineLost
 from hookflash.backends.freeswitch.primitives import Fact, Originate, Primitive, Procedure
@@ -53,20 +53,25 @@ from hookflash.backends.freeswitch.procedures import (
     Caller,
     Dialling,
     Procedures,
-    role_on,
 )
 from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.backends.freeswitch.wire import Frame
-from hookflash.commands import Dial, HangUp, Join, Release, Split, SwitchCommand
+from hookflash.commands import Dial, HangUp, Join, Look, Release, Split, SwitchCommand
 from hookflash.errors import BackendClosed, BackendError, InputError
 from hookflash.events import (
     CallEvent,
     CommandFailed,
-    Direction,
+    DigitPressed,
+    LegAnswered,
     LegCreated,
     LegHungUp,
     LegId,
+    LegIdentified,
+    LegParked,
+    LegsJoined,
+    LegSnapshot,
     LegsReleased,
+    LegsSeen,
     SwitchFound,
     SwitchLost,
 )
@@ -85,9 +90,6 @@ CATCH_UP_S: Final = 1.0
 
 NO_CHANNEL: Final = "-ERR No such channel"
 """How FreeSWITCH says that a leg is not there."""
-
-LOST_TRACK: Final = "LOST_TRACK"
-"""The cause of a leg's end that happened while the line was down."""
 
 
 _JITTER: Final = random.SystemRandom()
@@ -118,6 +120,8 @@ class FreeSwitch:
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
     """The dialplan contexts in which outside parties call in; they may not transfer, unless their
     account's rules say so."""
+    outside_profiles: frozenset[str] = DEFAULT_OUTSIDE_PROFILES
+    """The SIP profiles on which outside parties are called, besides gateways."""
     park_limit_s: float = 1860.0
     """After so long the switch itself ends a parked leg that nobody fetches; longer than any
     hold limit."""
@@ -178,7 +182,15 @@ class FreeSwitchBackend:
         """What has been ordered and not yet been sent."""
         self._line: Line | None = None
         self._inbound = self._new_inbound()
+        self._halves = Halves()
+        self._reading = Reading(
+            account_variable=settings.account_variable,
+            outside_contexts=settings.outside_contexts,
+            outside_profiles=settings.outside_profiles,
+        )
         self._living: set[LegId] = set()
+        self._asked: set[LegId] = set()
+        """Legs of which nothing was known, and which were asked who they are."""
         self._held: list[CallEvent] | None = None
         """What happens while it is looked at what lives: told after it, for it is newer."""
         self._overflowed = False
@@ -191,6 +203,7 @@ class FreeSwitchBackend:
         return Inbound(
             account_variable=self.settings.account_variable,
             outside_contexts=self.settings.outside_contexts,
+            outside_profiles=self.settings.outside_profiles,
         )
 
     # ------------------------------------------------------------------ Backend
@@ -224,7 +237,8 @@ class FreeSwitchBackend:
         if self._closed or line is None:
             raise BackendClosed("the switch is away")
         try:
-            return await self._look(line)
+            living = await self._look(line)
+            return self._halves.sort(living)
         except LineLost as lost:
             raise BackendClosed(str(lost)) from lost
 
@@ -366,17 +380,34 @@ class FreeSwitchBackend:
 
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
-        if isinstance(event, LegCreated):
-            self._callers[event.leg] = Caller(
-                account=event.account,
-                number=event.number,
-                name=event.name,
-                withheld=event.withheld,
-            )
-            self._living.add(event.leg)
-        elif isinstance(event, LegHungUp):
-            self._callers.pop(event.leg, None)
-            self._living.discard(event.leg)
+        match event:
+            case LegCreated(leg=leg):
+                self._callers[leg] = Caller(
+                    account=event.account,
+                    number=event.number,
+                    name=event.name,
+                    withheld=event.withheld,
+                )
+                self._living.add(leg)
+            case LegIdentified(leg=leg, account=account) if leg in self._callers:
+                known = self._callers[leg]
+                self._callers[leg] = attrs.evolve(known, account=account or known.account)
+            case LegHungUp(leg=leg):
+                self._callers.pop(leg, None)
+                self._living.discard(leg)
+            case LegAnswered(leg=leg) | LegParked(leg=leg) | DigitPressed(leg=leg):
+                self._ask_who_is(leg)
+            case LegsJoined(first=first, second=second):
+                self._ask_who_is(first, second)
+            case _:
+                pass
+
+    def _ask_who_is(self, *legs: LegId) -> None:
+        """Of a leg whose beginning was never told: the event was lost."""
+        unknown = tuple(leg for leg in legs if leg not in self._living)
+        if unknown and self._line is not None and self._asked.isdisjoint(unknown):
+            self._asked.update(unknown)
+            self._orders.send_nowait(_Order(Look(legs=unknown)))
 
     def _yield(self, event: CallEvent) -> None:
         """Hand an event over, without ever waiting: the socket must be drained."""
@@ -394,16 +425,18 @@ class FreeSwitchBackend:
             if has_room:
                 self._held.append(event)
             return has_room
-        try:
-            self._events.send_nowait(event)
-        except trio.WouldBlock:
-            return False
-        self._remember(event)
+        for told in self._halves.take(event):
+            try:
+                self._events.send_nowait(told)
+            except trio.WouldBlock:
+                return False
+            self._remember(told)
         return True
 
     def _hold(self) -> None:
         """Begin to look at what lives: what happens from now on is told after that."""
         self._held = []
+        self._asked.clear()
         self._overflowed = False
         self._overflow = trio.Event()
 
@@ -420,10 +453,12 @@ class FreeSwitchBackend:
 
     async def _tell_all(self, living: tuple[LegSnapshot, ...]) -> None:
         """Tell every fact about what lives, and the end of what was known and lives no more."""
-        present = {leg.leg for leg in living}
+        self._note(living)
+        shown = self._halves.begin(living)
+        present = {leg.leg for leg in shown}
         for leg in sorted(self._living - present):
             await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in tell(living):
+        for event in tell(shown):
             await self._tell(event)
         await self._tell(SwitchFound(switch=self.settings.name))
         held, self._held = self._held or [], None
@@ -437,48 +472,42 @@ class FreeSwitchBackend:
     async def _look(self, line: Line) -> tuple[LegSnapshot, ...]:
         """Ask which channels there are, and each of them how it is: the list lags behind."""
         shown = _read(await line.api("show channels as json"), _Channels)
-        seen = [await self._look_at(line, row.uuid) for row in shown.rows]
-        return tuple(leg for leg in seen if leg is not None)
+        return await self._look_at(line, [row.uuid for row in shown.rows])
 
-    async def _look_at(self, line: Line, leg: LegId) -> LegSnapshot | None:
-        if not ALLOWED_LEG.fullmatch(leg):
-            return None
-        dump = await line.api(f"uuid_dump {leg} json")
-        if dump.startswith("-ERR"):
-            return None  # it has ended since
-        said = _read(dump, dict[str, Any])
-        # a variable may be a list, too: none that is looked at here
-        channel = {name: value for name, value in said.items() if isinstance(value, str)}
-        if channel.get("Answer-State") == "hangup":
-            return None
-        inbound = channel.get("Call-Direction") == "inbound"
-        peer = channel.get("variable_signal_bond") or None
-        application = channel.get("variable_current_application")
-        role = role_on(leg, channel.get("variable_hookflash_role", ""))
-        number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
-        direction = Direction.INBOUND if inbound else Direction.OUTBOUND
-        return LegSnapshot(
-            leg=leg,
-            number=channel.get(number, ""),
-            direction=direction,
-            account=channel.get(f"variable_{self.settings.account_variable}", ""),
-            outside=is_outside(
-                direction,
-                channel.get("Caller-Context", ""),
-                channel.get("variable_sip_gateway_name", ""),
-                outside_contexts=self.settings.outside_contexts,
-            ),
-            may_transfer=may_transfer(channel.get(f"variable_{MAY_TRANSFER_VARIABLE}")),
-            answered=channel.get("Answer-State") == "answered",
-            parked=peer is None
-            and (application in _PARKED or channel.get("Channel-State") == "CS_PARK"),
-            peer=peer,
-            transfer=channel.get("variable_hookflash_transfer", "") if role else "",
-            role=role,
-            kind=channel.get("variable_hookflash_kind", ""),
-            name=channel.get("Caller-Caller-ID-Name", "") if inbound else "",
-            withheld=inbound and channel.get("Caller-Privacy-Hide-Number") == "true",
-        )
+    async def _look_at(self, line: Line, legs: Iterable[LegId]) -> tuple[LegSnapshot, ...]:
+        """Ask legs how they are, and whomever they say that they are joined with."""
+        seen: dict[LegId, LegSnapshot] = {}
+        asked: set[LegId] = set()
+        todo = list(legs)
+        while todo:
+            batch = [leg for leg in todo if leg not in asked and ALLOWED_LEG.fullmatch(leg)]
+            asked.update(batch)
+            answers = await line.send([f"api uuid_dump {leg} json" for leg in batch])
+            for leg, answer in zip(batch, answers, strict=True):
+                dump = (await line.answer(answer)).text()
+                snapshot = (
+                    None
+                    if dump.startswith("-ERR")
+                    else self._reading.read(leg, _read(dump, dict[str, Any]))
+                )
+                if snapshot is not None:
+                    seen[leg] = snapshot
+            todo = [leg.peer for leg in seen.values() if leg.peer and leg.peer not in asked]
+        return pairs_of(seen.values())
+
+    async def _answer(self, line: Line, look: Look) -> None:
+        """Say where these legs are: behind every event that the switch has sent before."""
+        living = await self._look_at(line, look.legs)
+        self._note(living)
+        present = {leg.leg for leg in living}
+        for leg in look.legs:
+            if leg not in present:
+                self._inbound.note_gone(leg)
+        self._yield(LegsSeen(look=look, living=living))
+
+    def _note(self, living: Iterable[LegSnapshot]) -> None:
+        for leg in living:
+            self._inbound.note_living(leg.leg, answered=leg.answered)
 
     # ------------------------------------------------------------------- speaking
 
@@ -489,6 +518,9 @@ class FreeSwitchBackend:
             nursery.start_soon(self._hear_answers, line, answered)
             while True:
                 command = self._next(await self._to_say.receive())
+                if isinstance(command, Look):
+                    await self._answer(line, command)
+                    continue
                 try:
                     procedure = self._procedures.of(command)
                 except InputError as refused:
@@ -587,10 +619,6 @@ def _reply(frame: Frame) -> str:
     if frame.content_type == "command/reply":
         return frame.header("reply-text").strip()
     return frame.text().strip()
-
-
-_PARKED: Final = frozenset({"park", "playback"})
-"""What a parked leg executes: the park, or in it a sound."""
 
 
 class _Channel(msgspec.Struct):

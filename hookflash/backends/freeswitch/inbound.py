@@ -62,6 +62,9 @@ MAY_TRANSFER_VARIABLE: Final = "hookflash_may_transfer"
 DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset({"public"})
 """The dialplan contexts in which FreeSWITCH as it is installed takes calls from outside."""
 
+DEFAULT_OUTSIDE_PROFILES: Final = frozenset({"external"})
+"""The SIP profiles on which FreeSWITCH as it is installed talks with carriers."""
+
 DEFAULT_MAX_FATES: Final = 16_384
 """How many legs' fates are remembered, some 3 MB. Needed are those of the last second (a job's end
 follows its leg's answer or end by milliseconds); this is 16 s at FreeSWITCH's 1000 calls/s."""
@@ -79,12 +82,15 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
         "called",
         "context",
         "gateway",
+        "profile",
         "may_transfer",
+        "other_half",
+        "called_for",
     ),
     "CHANNEL_PROGRESS": ("leg",),
     "CHANNEL_PROGRESS_MEDIA": ("leg",),
     "CHANNEL_ANSWER": ("leg",),
-    "CHANNEL_PARK": ("leg",),
+    "CHANNEL_PARK": ("leg", "answer_state"),
     "CHANNEL_BRIDGE": ("first", "second"),
     "CHANNEL_UNBRIDGE": ("first", "second"),
     "PLAYBACK_START": ("leg", "sound"),
@@ -119,7 +125,11 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     called: str = msgspec.field(default="", name="Caller-Destination-Number")
     context: str = msgspec.field(default="", name="Caller-Context")
     gateway: object = msgspec.field(default="", name="variable_sip_gateway_name")
+    profile: object = msgspec.field(default="", name="variable_sofia_profile_name")
     may_transfer: object = msgspec.field(default="", name=f"variable_{MAY_TRANSFER_VARIABLE}")
+    other_half: object = msgspec.field(default="", name="variable_other_loopback_leg_uuid")
+    called_for: object = msgspec.field(default="", name="variable_originating_leg_uuid")
+    answer_state: str = msgspec.field(default="", name="Answer-State")
     first: str = msgspec.field(default="", name="Bridge-A-Unique-ID")
     second: str = msgspec.field(default="", name="Bridge-B-Unique-ID")
     sound: str = msgspec.field(default="", name="Playback-File-Path")
@@ -140,6 +150,7 @@ _NEEDLES: Final = {
 
 
 class _Fate(Enum):
+    CALLED = "called"
     ANSWERED = "answered"
     GONE = "gone"
 
@@ -157,6 +168,7 @@ class Inbound:
         "_fates",
         "_max_fates",
         "_outside_contexts",
+        "_outside_profiles",
         "_readers",
         "skipped",
     )
@@ -169,6 +181,7 @@ class Inbound:
         *,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
         outside_contexts: Collection[str] = DEFAULT_OUTSIDE_CONTEXTS,
+        outside_profiles: Collection[str] = DEFAULT_OUTSIDE_PROFILES,
         max_fates: int = DEFAULT_MAX_FATES,
     ) -> None:
         """Begin with nothing known: legs that are older than the connection are taken as they come.
@@ -176,6 +189,7 @@ class Inbound:
         Args:
             account_variable: the channel variable that holds a leg's account.
             outside_contexts: the dialplan contexts in which outside parties call in.
+            outside_profiles: the SIP profiles on which outside parties are called.
             max_fates: of how many legs to remember that they answered or ended; the oldest are
                 forgotten first.
         """
@@ -184,6 +198,7 @@ class Inbound:
         self._account_needle = f"\n{account_header}: ".encode()
         self._decode = _decoder(account_header).decode
         self._outside_contexts = outside_contexts
+        self._outside_profiles = outside_profiles
         self._fates: OrderedDict[LegId, _Fate] = OrderedDict()
         self._max_fates = max_fates
         self._readers: dict[str, Callable[[_Told], tuple[CallEvent, ...]]] = {
@@ -249,7 +264,7 @@ class Inbound:
     def _created(self, told: _Told) -> tuple[CallEvent, ...]:
         leg = _needed(told.leg)
         direction = _direction(told.direction)
-        self._fates.pop(leg, None)  # a name may be used again, for a new leg
+        self._remember(leg, _Fate.CALLED)  # a name may be used again, for a new leg
         calls = direction is Direction.INBOUND
         number = told.caller if calls else told.called
         account = told.account if isinstance(told.account, str) else ""
@@ -259,12 +274,19 @@ class Inbound:
             direction=direction,
             account=account,
             outside=is_outside(
-                direction, told.context, told.gateway, outside_contexts=self._outside_contexts
+                direction,
+                told.context,
+                told.gateway,
+                told.profile,
+                outside_contexts=self._outside_contexts,
+                outside_profiles=self._outside_profiles,
             ),
             may_transfer=may_transfer(told.may_transfer),
             # of who is called, it says only the caller's
             name=told.caller_name if calls else "",
             withheld=calls and told.withheld == "true",
+            other_half=_text(told.other_half),
+            called_for=_text(told.called_for),
         )
         return (created,)
 
@@ -281,7 +303,13 @@ class Inbound:
         return news
 
     def _parked(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(LegParked(leg=told.leg))
+        news = self._news(LegParked(leg=told.leg))
+        unheard = self._fates.get(told.leg) is _Fate.CALLED and told.answer_state == "answered"
+        if not (news and unheard):
+            return news
+        # the event of its answer was lost, and this one says so all the same
+        self._remember(told.leg, _Fate.ANSWERED)
+        return (LegAnswered(leg=told.leg), *news)
 
     def _joined(self, told: _Told) -> tuple[CallEvent, ...]:
         return self._news_of_pair(LegsJoined(first=told.first, second=told.second))
@@ -312,12 +340,24 @@ class Inbound:
             return _NOTHING
         asked = _ORIGINATION_UUID.search(told.argument)
         if asked is None or asked[1] in self._fates:
-            return _NOTHING  # not ours to name; or it lives, or its end has been told
+            return _NOTHING  # not ours to name; or it lives, or its end will be told, or has been
         failed = _FAILED.match(told.result)
         self._remember(asked[1], _Fate.GONE)
         return (LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
 
     # --- fates ---
+
+    def note_gone(self, leg: LegId) -> None:
+        """It was told in another way that a leg has ended: what is late of it is no news.
+
+        Of a leg that was never heard of, the end of its `originate` is news still.
+        """
+        if leg in self._fates:
+            self._remember(leg, _Fate.GONE)
+
+    def note_living(self, leg: LegId, *, answered: bool) -> None:
+        """It was told in another way that a leg lives."""
+        self._remember(leg, _Fate.ANSWERED if answered else _Fate.CALLED)
 
     def _news(self, fact: LegFact) -> tuple[CallEvent, ...]:
         """Drop what is told of a leg that is gone."""
@@ -341,15 +381,27 @@ class Inbound:
 
 
 def is_outside(
-    direction: Direction, context: str, gateway: object, *, outside_contexts: Collection[str]
+    direction: Direction,
+    context: str,
+    gateway: object,
+    profile: object = "",
+    *,
+    outside_contexts: Collection[str],
+    outside_profiles: Collection[str] = (),
 ) -> bool:
-    """Whether a party is outside: it called in a context for such calls, or is called by a gateway.
+    """Whether a party is outside: it called in a context for such calls, or is called by a gateway,
+    or on a SIP profile for carriers.
 
     (A leg that the switch makes has the context of whoever called; it says nothing of the callee.)
     """
     if direction is Direction.INBOUND:
         return context in outside_contexts
-    return bool(gateway)
+    return bool(gateway) or profile in outside_profiles
+
+
+def _text(variable: object) -> str:
+    """A channel variable that is one text; empty, where it is none."""
+    return variable if isinstance(variable, str) else ""
 
 
 def may_transfer(variable: object) -> bool | None:

@@ -30,9 +30,9 @@ from hookflash.backends.freeswitch.primitives import (
 from hookflash.backends.freeswitch.procedures import Caller, Procedures
 from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
-from hookflash.commands import HangUp, Release, SwitchCommand
+from hookflash.commands import HangUp, Look, Release, SwitchCommand
 from hookflash.errors import InputError
-from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased
+from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased, LegsSeen
 
 GONE: Final = "INVALID_CALL_REFERENCE"
 """Q.850 cause 81: the switch knows of no such call."""
@@ -41,15 +41,22 @@ GONE: Final = "INVALID_CALL_REFERENCE"
 class Executor:
     """Carries out commands on one simulated switch."""
 
-    def __init__(self, switch: Switch, report: Callable[[CallEvent], None]) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        report: Callable[[CallEvent], None],
+        look: Callable[[Look], LegsSeen],
+    ) -> None:
         """Stand between.
 
         Args:
             switch: where the operations are executed.
             report: is told what the switch itself does not say.
+            look: answers where legs are.
         """
         self._switch = switch
         self._report = report
+        self._look = look
         self._procedures = Procedures(caller_of=self._caller_of)
 
     def _caller_of(self, leg: LegId) -> Caller:
@@ -60,6 +67,9 @@ class Executor:
 
     def perform(self, command: SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
+        if isinstance(command, Look):
+            self._report(self._look(command))
+            return
         try:
             procedure = self._procedures.of(command)
         except InputError as refused:

@@ -29,6 +29,7 @@ from hookflash.events import (
     LegId,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     LegsSeparated,
     SwitchFound,
     SwitchLost,
@@ -237,6 +238,8 @@ def legs_of(event: CallEvent) -> tuple[LegId, ...]:
     """Name the legs whose order an event belongs to."""
     if isinstance(event, LegsJoined | LegsSeparated | LegsReleased):
         return (event.first, event.second)
+    if isinstance(event, LegsSeen):
+        return tuple(leg.leg for leg in event.living) + event.look.legs
     if isinstance(event, CommandFailed | SwitchLost | SwitchFound):
         return ()
     return (event.leg,)

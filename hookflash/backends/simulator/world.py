@@ -24,9 +24,10 @@ from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
 from hookflash.backends.simulator.switch import Hears, Place, Sense, Switch, Thunk
-from hookflash.commands import SwitchCommand
+from hookflash.backends.freeswitch.halves import Halves
+from hookflash.commands import Look, SwitchCommand
 from hookflash.errors import InputError
-from hookflash.events import CallEvent, LegId
+from hookflash.events import CallEvent, LegId, LegsSeen
 
 DIGIT_GAP_S: Final = 0.640
 """Between two keys, for a phone that plays tones of 250 ms (complete: 643 ms)."""
@@ -110,7 +111,8 @@ class World:
             dice=random.Random(seed),
             missing=frozenset(missing_sounds),
         )
-        self._execute = Executor(self.switch, report).perform
+        self._halves = Halves()
+        self._execute = Executor(self.switch, report, self._look).perform
         if self.faults.bend_commands:
             self._execute = CommandLine(
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
@@ -157,7 +159,8 @@ class World:
             event = self._undelivered.popleft()
             if self.trace is not None:
                 self.trace.append(Traced(self._now_s, What.EVENT, event))
-            self.on_event(event)
+            for told in self._halves.take(event):
+                self.on_event(told)
             return True
         if not self._heap:
             return False
@@ -195,8 +198,22 @@ class World:
             self.trace.append(Traced(self._now_s, What.COMMAND, command))
         self._execute(command)
 
+    def _look(self, look: Look) -> LegsSeen:
+        legs = {leg.leg: leg for leg in self.channels()}
+        asked = [legs[leg] for leg in look.legs if leg in legs]
+        peers = [legs[leg.peer] for leg in asked if leg.peer in legs]
+        return LegsSeen(look=look, living=tuple({leg.leg: leg for leg in asked + peers}.values()))
+
     def snapshot(self) -> tuple[LegSnapshot, ...]:
-        """List the legs that live on the switch, oldest first."""
+        """List the legs that live on the switch, oldest first, as a controller is told of them."""
+        return self._halves.sort(self.channels())
+
+    def forget_halves(self) -> None:
+        """A new controller begins with nothing known."""
+        self._halves.begin(self.channels())
+
+    def channels(self) -> tuple[LegSnapshot, ...]:
+        """List every channel of the switch, oldest first."""
         return tuple(
             LegSnapshot(
                 leg=channel.id,

@@ -1,0 +1,155 @@
+"""What a channel says of itself (`uuid_dump LEG json`), read as a `LegSnapshot`.
+
+Most of what a dump says of a partner is history. `signal_bond` is written when a join is ordered,
+`bridge_uuid` and `Other-Leg-Unique-ID` are never taken off: all three may name the dead. Measured
+on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
+
+* `bridge_to` is there exactly while the leg is bridged. A pair is one only if both say so.
+* `Channel-State` is the state that runs, `Channel-State-Number` the one that is ordered. Where they
+  differ, the leg is on its way.
+* A leg stands in our park in one of three ways: in CS_PARK (by `park_after_bridge`), in the
+  application `park` by our `uuid_transfer … inline`, or by our `originate … &park()`. A sound plays
+  within it as the application `playback`, which is still named when it has ended.
+* A leg in CS_EXECUTE that is not parked is about something of somebody else's.
+* A leg in CS_RESET or CS_SOFT_EXECUTE without a bridge is being joined, or was left over from a
+  join whose first leg died: nothing but its partner's life tells these two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from hookflash.backends.freeswitch.inbound import MAY_TRANSFER_VARIABLE, is_outside, may_transfer
+from hookflash.backends.freeswitch.procedures import role_on
+from hookflash.events import Direction, LegId, LegSnapshot
+
+_EXECUTES: Final = ("CS_EXECUTE", "4")
+_PARKS: Final = ("CS_PARK", "6")
+_STEADY: Final = frozenset(
+    {
+        _EXECUTES,
+        ("CS_SOFT_EXECUTE", "3"),
+        ("CS_EXCHANGE_MEDIA", "5"),
+        ("CS_HIBERNATE", "8"),
+        ("CS_CONSUME_MEDIA", "7"),
+    }
+)
+"""The states that a bridged leg may be in, where the one that runs is the one that is ordered."""
+
+_IN_THE_PARK: Final = frozenset({"park", "playback"})
+"""What a leg in our park executes."""
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """How the channels of one switch are read."""
+
+    account_variable: str
+    outside_contexts: Collection[str]
+    outside_profiles: Collection[str]
+
+    def read(self, leg: LegId, dump: Mapping[str, Any]) -> LegSnapshot | None:
+        """Read a dump; None if the leg has ended.
+
+        Its `peer` is what the leg says of itself: see `pairs_of`.
+        """
+        # a variable may be a list, too: none that is looked at here
+        said = {name: value for name, value in dump.items() if isinstance(value, str)}
+        if said.get("Answer-State") == "hangup":
+            return None
+        inbound = said.get("Call-Direction") == "inbound"
+        direction = Direction.INBOUND if inbound else Direction.OUTBOUND
+        number = "Caller-Caller-ID-Number" if inbound else "Caller-Destination-Number"
+        role = role_on(leg, said.get("variable_hookflash_role", ""))
+        answered = said.get("Answer-State") == "answered"
+        parked = _is_parked(said)
+        return LegSnapshot(
+            leg=leg,
+            number=said.get(number, ""),
+            direction=direction,
+            account=said.get(f"variable_{self.account_variable}", ""),
+            outside=is_outside(
+                direction,
+                said.get("Caller-Context", ""),
+                said.get("variable_sip_gateway_name", ""),
+                said.get("variable_sofia_profile_name", ""),
+                outside_contexts=self.outside_contexts,
+                outside_profiles=self.outside_profiles,
+            ),
+            may_transfer=may_transfer(said.get(f"variable_{MAY_TRANSFER_VARIABLE}")),
+            answered=answered,
+            parked=parked,
+            elsewhere=answered and not parked and _is_elsewhere(said),
+            peer=_bridged_with(said),
+            hears=_hears(said) if parked else None,
+            transfer=said.get("variable_hookflash_transfer", "") if role else "",
+            role=role,
+            kind=said.get("variable_hookflash_kind", ""),
+            name=said.get("Caller-Caller-ID-Name", "") if inbound else "",
+            withheld=inbound and said.get("Caller-Privacy-Hide-Number") == "true",
+            other_half=said.get("variable_other_loopback_leg_uuid", ""),
+            called_for=said.get("variable_originating_leg_uuid", ""),
+        )
+
+
+def _state(said: Mapping[str, str]) -> tuple[str, str]:
+    return (said.get("Channel-State", ""), said.get("Channel-State-Number", ""))
+
+
+def _bridged_with(said: Mapping[str, str]) -> LegId | None:
+    partner = said.get("variable_bridge_to", "")
+    return partner if partner and _state(said) in _STEADY else None
+
+
+def _is_parked(said: Mapping[str, str]) -> bool:
+    if said.get("variable_bridge_to"):
+        return False
+    if _state(said) == _PARKS:
+        return True
+    if _state(said) != _EXECUTES:
+        return False
+    if said.get("variable_current_application") not in _IN_THE_PARK:
+        return False
+    source = said.get("variable_transfer_source", "")
+    if not source:  # by our `originate … &park()`
+        return said.get("Call-Direction") == "outbound"
+    return ":bl_xfer:park/" in source and source.endswith("/inline")
+
+
+def _is_elsewhere(said: Mapping[str, str]) -> bool:
+    """Whether the leg alone is about something that is not ours.
+
+    The application `intercept` is our own failsafe, at its beginning.
+    """
+    if said.get("variable_bridge_to") or _state(said) != _EXECUTES:
+        return False
+    return said.get("variable_current_application") not in ("", "intercept", "uuid_bridge")
+
+
+def _hears(said: Mapping[str, str]) -> str | None:
+    """The sound that plays. One that has ended is named, too, but not counted as it plays."""
+    if said.get("variable_current_application") != "playback":
+        return None
+    if "variable_current_loop" not in said and "variable_playback_ms" in said:
+        return None  # it has ended: the numbers of its end stand there, and no loop
+    return said.get("variable_current_application_data") or None
+
+
+def pairs_of(seen: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+    """Believe a pair only if both are alive, and name each other."""
+    legs = {leg.leg: leg for leg in seen}
+    return tuple(
+        leg if leg.peer is None or _names(legs.get(leg.peer), leg.leg) else _alone(leg)
+        for leg in legs.values()
+    )
+
+
+def _names(leg: LegSnapshot | None, partner: LegId) -> bool:
+    return leg is not None and leg.peer == partner
+
+
+def _alone(leg: LegSnapshot) -> LegSnapshot:
+    return attrs.evolve(leg, peer=None)

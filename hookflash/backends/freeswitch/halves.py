@@ -1,0 +1,216 @@
+"""A call that the switch places to itself is one leg: the far half, and what is behind it, is hidden.
+
+A call through FreeSWITCH's dialplan (`loopback/…`) is three channels for as long as it lives: the
+near half, which we called; the far half, which runs the dialplan; and the leg that the dialplan
+calls for it. Far half and that leg are bridged, and look like an ordinary call. To take them for
+parties would let one key press start two transfers, let an outside party in through the near half,
+and list people who are not there.
+
+So the near half stands for whoever is behind it. Nothing is told of the others; what is known of
+the party behind (its number, its account, whether it is outside) is told of the near half, as
+`LegIdentified`. A hidden leg that is joined with one that is not behind a far half (the loopback
+has bowed out, say) is told of from then on.
+
+An event may be lost, and then it is the careful answer that counts: a near half is an outside
+party as soon as the dialplan calls one for it, until it is joined with somebody who is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from hookflash.events import (
+    CallEvent,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegIdentified,
+    LegsJoined,
+    LegSnapshot,
+    LegsReleased,
+    LegsSeen,
+    LegsSeparated,
+)
+
+
+@attrs.define
+class _Leg:
+    """What is kept of one leg."""
+
+    created: LegCreated
+    near: LegId = ""
+    """The near half that stands for it, where it is hidden."""
+    far: LegId = ""
+    """Its far half, where it is a near half."""
+    answered: bool = False
+    identity: LegIdentified | None = None
+
+
+class Halves:
+    """Leaves out what is behind a near half. One for each connection."""
+
+    def __init__(self) -> None:
+        self._legs: dict[LegId, _Leg] = {}
+
+    def is_hidden(self, leg: LegId) -> bool:
+        """Whether nothing is told of a leg."""
+        known = self._legs.get(leg)
+        return known is not None and bool(known.near)
+
+    def take(self, event: CallEvent) -> Iterator[CallEvent]:
+        """What is to be told, given what has happened."""
+        match event:
+            case LegCreated():
+                yield from self._created(event)
+            case LegsJoined():
+                yield from self._joined(event)
+            case LegsSeparated(first=first, second=second) | LegsReleased(
+                first=first, second=second
+            ):
+                if not (self.is_hidden(first) or self.is_hidden(second)):
+                    yield event
+            case LegsSeen():
+                yield attrs.evolve(event, living=self.sort(event.living))
+            case LegHungUp(leg=leg):
+                hidden = self.is_hidden(leg)
+                self._legs.pop(leg, None)
+                if not hidden:
+                    yield event
+            case _:
+                yield from self._of_one(event)
+
+    def _of_one(self, event: CallEvent) -> Iterator[CallEvent]:
+        leg = getattr(event, "leg", None)
+        if leg is None or leg not in self._legs:
+            yield event
+            return
+        if isinstance(event, LegAnswered):
+            self._legs[leg].answered = True
+        if not self.is_hidden(leg):
+            yield event
+
+    # ------------------------------------------------------------------ who is who
+
+    def _created(self, event: LegCreated) -> Iterator[CallEvent]:
+        leg = _Leg(event)
+        self._legs[event.leg] = leg
+        half = self._legs.get(event.other_half)
+        caller = self._legs.get(event.called_for)
+        if half is not None and event.direction is Direction.INBOUND:
+            leg.near = half.near or half.created.leg
+            half.far = event.leg
+        elif caller is not None and caller.near:
+            leg.near = caller.near
+            if event.outside:  # it may yet be another one that answers, but better be careful
+                yield from self._identify(leg.near, event)
+        else:
+            yield event
+
+    def _joined(self, event: LegsJoined) -> Iterator[CallEvent]:
+        first, second = self._legs.get(event.first), self._legs.get(event.second)
+        for one, other in ((first, second), (second, first)):
+            if one is None or not self._is_far(one):
+                continue
+            if other is None:  # its beginning was lost, and so is what it is
+                careful = LegIdentified(leg=one.near, number="", outside=True)
+                yield from self._tell_identity(careful)
+            elif other.near == one.near:
+                yield from self._identify(one.near, other.created)
+            return
+        for leg in (first, second):
+            if leg is not None and leg.near:
+                yield from self._reveal(leg)
+        yield event
+
+    def _is_far(self, leg: _Leg) -> bool:
+        """Whether it is the far half of somebody, or stands between two."""
+        near = self._legs.get(leg.created.other_half)
+        return bool(leg.near) and near is not None and near.far == leg.created.leg
+
+    def _reveal(self, leg: _Leg) -> Iterator[CallEvent]:
+        leg.near = ""
+        yield leg.created
+        if leg.answered:
+            yield LegAnswered(leg=leg.created.leg)
+
+    def _identify(self, near: LegId, behind: LegCreated) -> Iterator[CallEvent]:
+        """Say of a near half what is known of the party behind it."""
+        half = self._legs.get(near)
+        if half is None:
+            return
+        own = half.created
+        yield from self._tell_identity(
+            LegIdentified(
+                leg=near,
+                number=behind.number,
+                account=behind.account or own.account,
+                outside=behind.outside,
+                may_transfer=own.may_transfer
+                if behind.may_transfer is None
+                else behind.may_transfer,
+            )
+        )
+
+    def _tell_identity(self, identity: LegIdentified) -> Iterator[CallEvent]:
+        half = self._legs.get(identity.leg)
+        if half is not None and half.identity != identity:
+            half.identity = identity
+            yield identity
+
+    # ------------------------------------------------------------------ from a snapshot
+
+    def begin(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+        """Begin anew from what lives, and leave out what is to be hidden."""
+        self._legs.clear()
+        return self.sort(living)
+
+    def sort(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+        """Learn who lives, and leave out what is hidden; near halves say who is behind them."""
+        legs = sorted(living, key=_halves_first)
+        for leg in legs:
+            if leg.leg not in self._legs:
+                for _ in self._created(_created_from(leg)):
+                    pass
+            self._legs[leg.leg].answered = leg.answered
+        for leg in legs:
+            if leg.peer is not None and leg.leg < leg.peer:
+                for _ in self._joined(LegsJoined(first=leg.leg, second=leg.peer)):
+                    pass
+        return tuple(self._as_shown(leg) for leg in living if not self.is_hidden(leg.leg))
+
+    def _as_shown(self, leg: LegSnapshot) -> LegSnapshot:
+        identity = self._legs[leg.leg].identity
+        if identity is None:
+            return leg
+        return attrs.evolve(
+            leg,
+            number=identity.number or leg.number,
+            account=identity.account or leg.account,
+            outside=identity.outside,
+            may_transfer=identity.may_transfer,
+        )
+
+
+def _halves_first(leg: LegSnapshot) -> tuple[bool, bool]:
+    """Near halves, then far halves, then whoever is called for one."""
+    far = bool(leg.other_half) and leg.direction is Direction.INBOUND
+    return (not leg.other_half, far)
+
+
+def _created_from(leg: LegSnapshot) -> LegCreated:
+    return LegCreated(
+        leg=leg.leg,
+        number=leg.number,
+        direction=leg.direction,
+        account=leg.account,
+        outside=leg.outside,
+        may_transfer=leg.may_transfer,
+        name=leg.name,
+        withheld=leg.withheld,
+        other_half=leg.other_half,
+        called_for=leg.called_for,
+    )
