@@ -75,6 +75,10 @@ class LegCreated:
     """How the party calls itself, where the switch says so; for displays, and nothing else."""
     withheld: bool = False
     """Whether the party wants neither shown to whom it talks with (CLIR; RFC 3323)."""
+    other_half: LegId = ""
+    """The other half of a loopback pair, where the leg is one half of such a pair."""
+    called_for: LegId = ""
+    """The leg whose bridge called this one; empty if no bridge did."""
 
 
 @attrs.frozen(kw_only=True)
