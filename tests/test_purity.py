@@ -28,7 +28,18 @@ PURE = (
     "backends/freeswitch/text.py",
 )
 SEEDED = tuple(
-    f"backends/simulator/{name}.py" for name in ("executor", "faults", "people", "sounds", "switch", "world")
+    f"backends/simulator/{name}.py"
+    for name in (
+        "bridges",
+        "channel",
+        "executor",
+        "faults",
+        "hearing",
+        "people",
+        "sounds",
+        "switch",
+        "world",
+    )
 )
 
 FORBIDDEN = {

@@ -132,6 +132,7 @@ def in_order_of_leg(facts: list[CallEvent], names: dict[str, str]) -> dict[str, 
     for fact in facts:
         text = re.sub(r"serial=\d+", "serial=…", repr(fact))
         text = re.sub(r", name='\w*'", "", text)  # simulated people show a number, and no name
+        text = re.sub(r", called_for='[^']*'", "", text)
         for leg, name in names.items():
             text = text.replace(leg, name)
         for leg in legs_of(fact):

@@ -295,7 +295,7 @@ def test_who_is_introduced_sees_the_other() -> None:
     controller = consulting()
     introduce = Introduce(first=A, second=C, first_number="1001", second_number="2600")
     assert controller.say(introduce) == []
-    assert [controller.world.switch.shown(leg) for leg in (A, B, C)] == ["2600", "", "1001"]
+    assert [controller.world.switch.shown(leg)[-1] for leg in (A, B, C)] == ["2600", "1002", "1001"]
     assert controller.say(attrs.evolve(introduce, second="gone")) == []
 
 

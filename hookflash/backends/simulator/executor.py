@@ -27,12 +27,15 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariables,
     Unschedule,
 )
-from hookflash.backends.freeswitch.procedures import Caller, Procedures
-from hookflash.backends.simulator.sounds import sound_length_s
+from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
+from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
 from hookflash.errors import InputError
 from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased, LegsSeen
+
+DIRECT: Final = Dialling(template="user/{number}")
+"""Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
 
 GONE: Final = "INVALID_CALL_REFERENCE"
 """Q.850 cause 81: the switch knows of no such call."""
@@ -46,6 +49,9 @@ class Executor:
         switch: Switch,
         report: Callable[[CallEvent], None],
         look: Callable[[Look], LegsSeen],
+        *,
+        dialling: Dialling = DIRECT,
+        file_s: float = FILE_S,
     ) -> None:
         """Stand between.
 
@@ -53,11 +59,14 @@ class Executor:
             switch: where the operations are executed.
             report: is told what the switch itself does not say.
             look: answers where legs are.
+            dialling: how targets are called.
+            file_s: how long a recorded sound plays.
         """
         self._switch = switch
         self._report = report
         self._look = look
-        self._procedures = Procedures(caller_of=self._caller_of)
+        self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
+        self._file_s = file_s
 
     def _caller_of(self, leg: LegId) -> Caller:
         channel = self._switch.find(leg)
@@ -115,9 +124,8 @@ class Executor:
             case Originate():
                 return self._originate(step)
             case Broadcast(leg, sound, sense):
-                return switch.broadcast(
-                    leg, sound, sense=Sense(sense), lasts_s=sound_length_s(sound)
-                )
+                lasts_s = sound_length_s(sound, file_s=self._file_s)
+                return switch.broadcast(leg, sound, sense=Sense(sense), lasts_s=lasts_s)
             case BreakSounds(leg):
                 return switch.break_all(leg)
             case Kill(leg, cause):
@@ -138,6 +146,7 @@ class Executor:
             variables,
             account=variables.get("hookflash_account", ""),
             takes=step.takes,
+            dial_string=step.dial_string,
         )
 
 

@@ -12,10 +12,15 @@ FILE_S: Final = 2.0
 """How long a recorded sound plays, where nobody says otherwise."""
 
 
-def sound_length_s(sound: str) -> float | None:
+def sound_length_s(sound: str, *, file_s: float = FILE_S) -> float | None:
     """Say how long a sound plays; None: for ever.
 
-    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms.
+    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. A file has a length, and ends: music
+    from a file does not go on for ever.
+
+    Args:
+        sound: what is played.
+        file_s: how long a recorded sound plays.
     """
     if sound.startswith("local_stream://"):
         return None
@@ -27,4 +32,4 @@ def sound_length_s(sound: str) -> float | None:
     times = int(loops["loops"]) if loops else 1
     if times < 0:
         return None
-    return sum(parts) / 1000 * times if parts else FILE_S
+    return sum(parts) / 1000 * times if parts else file_s * times

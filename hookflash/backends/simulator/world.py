@@ -19,12 +19,24 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from hookflash.backends.base import LegSnapshot
-from hookflash.backends.freeswitch.procedures import role_on
-from hookflash.backends.simulator.executor import Executor
+from hookflash.backends.freeswitch.halves import Halves
+from hookflash.backends.freeswitch.procedures import Dialling, role_on
+from hookflash.backends.simulator.executor import DIRECT, Executor
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
-from hookflash.backends.simulator.switch import Hears, Place, Sense, Switch, Thunk
-from hookflash.backends.freeswitch.halves import Halves
+from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.backends.simulator.switch import (
+    Channel,
+    Extension,
+    Hears,
+    Place,
+    Sense,
+    Switch,
+    Thunk,
+    ToPark,
+    ToPhone,
+    ToSound,
+)
 from hookflash.commands import Look, SwitchCommand
 from hookflash.errors import InputError
 from hookflash.events import CallEvent, LegId, LegsSeen
@@ -77,6 +89,8 @@ class World:
         *,
         trace: bool = False,
         missing_sounds: Iterable[str] = (),
+        dialling: Dialling = DIRECT,
+        file_s: float = FILE_S,
     ) -> None:
         """Begin at time 0, with a silent switch and nobody about.
 
@@ -85,6 +99,9 @@ class World:
             faults: what goes wrong between switch and controller; None: nothing.
             trace: whether to write down what happens.
             missing_sounds: sounds of which the switch has no file.
+            dialling: how targets are called: directly, one leg each; or with `Dialling()` through
+                the dialplan, three legs each.
+            file_s: how long a recorded sound plays.
         """
         self.seed = seed
         self.faults = faults or Faults()
@@ -112,7 +129,9 @@ class World:
             missing=frozenset(missing_sounds),
         )
         self._halves = Halves()
-        self._execute = Executor(self.switch, report, self._look).perform
+        self._execute = Executor(
+            self.switch, report, self._look, dialling=dialling, file_s=file_s
+        ).perform
         if self.faults.bend_commands:
             self._execute = CommandLine(
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
@@ -213,22 +232,31 @@ class World:
         self._halves.begin(self.channels())
 
     def channels(self) -> tuple[LegSnapshot, ...]:
-        """List every channel of the switch, oldest first."""
-        return tuple(
-            LegSnapshot(
-                leg=channel.id,
-                number=channel.number,
-                direction=channel.direction,
-                account=channel.account,
-                answered=channel.answered,
-                parked=channel.place is Place.PARKED,
-                peer=None if channel.peer is None or channel.peer.cause else channel.peer.id,
-                hears=None if channel.playing is None else channel.playing.name,
-                transfer=channel.variables.get("hookflash_transfer", ""),
-                role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
-                kind=channel.variables.get("hookflash_kind", ""),
-            )
-            for channel in self.switch.channels()
+        """List every channel of the switch, oldest first.
+
+        As a program sees them that asks a FreeSWITCH: two are a pair if both live and each says
+        that it is bridged with the other.
+        """
+        return tuple(self._seen(channel) for channel in self.switch.channels())
+
+    @staticmethod
+    def _seen(channel: Channel) -> LegSnapshot:
+        peer = channel.peer
+        return LegSnapshot(
+            leg=channel.id,
+            number=channel.number,
+            direction=channel.direction,
+            account=channel.account,
+            answered=channel.answered,
+            parked=channel.place is Place.PARKED,
+            elsewhere=channel.place is Place.ELSEWHERE,
+            peer=None if peer is None or peer.cause else peer.id,
+            hears=None if channel.playing is None else channel.playing.name,
+            transfer=channel.variables.get("hookflash_transfer", ""),
+            role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
+            kind=channel.variables.get("hookflash_kind", ""),
+            other_half=channel.variables.get("other_loopback_leg_uuid", ""),
+            called_for=channel.called_for,
         )
 
     # ---- the people
@@ -251,7 +279,13 @@ class World:
         return party
 
     def call(
-        self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
+        self,
+        caller: str,
+        callee: str,
+        *,
+        account: str = "",
+        callee_account: str | None = None,
+        through_loopback: bool = False,
     ) -> tuple[LegId, LegId]:
         """Have one number call another. It takes some time: `run` until they talk.
 
@@ -263,9 +297,10 @@ class World:
             account: whose call it is.
             callee_account: whose leg the callee's is: the same, unless told; empty for an outside
                 party.
+            through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
 
         Returns:
-            The caller's leg and the callee's.
+            The caller's leg and the callee's: with loopback, that of loopback-a.
         """
         if caller not in self.parties:
             self.add_phone(caller)
@@ -273,29 +308,33 @@ class World:
             self.add_phone(callee, Answers(after_s=0.0))
         self._person(f"{self.parties[caller].name} calls {self.parties[callee].name}")
         first, second = self.switch.create_call(
-            caller, callee, account=account, callee_account=callee_account
+            caller,
+            callee,
+            account=account,
+            callee_account=callee_account,
+            through_loopback=through_loopback,
         )
         self._has_leg(self.parties[caller], first)
         return first, second
 
     def party_on(self, leg: LegId) -> Party | None:
-        """Say who is, or was, at the end of a leg."""
-        return self._parties_by_leg.get(leg)
+        """Say who is, or was, at the end of a leg; of a loopback half, at the end of the phone's."""
+        return self._parties_by_leg.get(self.switch.phone_of(leg))
 
     def answer(self, leg: LegId) -> None:
         """Have whoever is called by this leg pick up."""
         self._person(f"{self._name(leg)} answers")
-        self.switch.answer(leg)
+        self.switch.answer(self.switch.phone_of(leg))
 
     def refuse(self, leg: LegId, cause: str = "CALL_REJECTED") -> None:
         """Have whoever is called by this leg decline."""
         self._person(f"{self._name(leg)} declines")
-        self.switch.refuse(leg, cause)
+        self.switch.refuse(self.switch.phone_of(leg), cause)
 
     def hang_up(self, leg: LegId) -> None:
         """Have the party on this leg hang up."""
         self._person(f"{self._name(leg)} hangs up")
-        self.switch.hang_up(leg)
+        self.switch.hang_up(self.switch.phone_of(leg))
 
     def press(self, leg: LegId, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
         """Have the party on this leg press keys, the first of them now.
@@ -313,10 +352,32 @@ class World:
 
     def _press(self, leg: LegId, digit: str) -> None:
         self._person(f"{self._name(leg)} presses {digit}")
-        self.switch.press(leg, digit)
+        self.switch.press(self.switch.phone_of(leg), digit)
+
+    # ---- other programs
+
+    def move(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
+        """Have another program send a leg somewhere, as a PBX does, or a phone's REFER.
+
+        Args:
+            leg: whom.
+            how: `ToPark()`, `ToSound("ivr.wav", 5.0)`, or `ToPhone("1003")`: a number that has no
+                phone gets one that rings until it is told what to do.
+            both: whether its partner goes too.
+        """
+        if isinstance(how, ToPhone) and how.number not in self.parties:
+            self.add_phone(how.number)
+        where = {ToPark: "the park", ToSound: "an announcement", ToPhone: "somebody else"}
+        self._person(f"another program sends {self._name(leg)} to {where[type(how)]}")
+        self.switch.transfer(leg, how, both=both)
+
+    def park(self, leg: LegId) -> None:
+        """Have another program park a leg where it is (`uuid_park`)."""
+        self._person(f"another program parks {self._name(leg)}")
+        self.switch.park_in_place(leg)
 
     def _name(self, leg: LegId) -> str:
-        party = self._parties_by_leg.get(leg)
+        party = self._parties_by_leg.get(self.switch.phone_of(leg))
         return leg if party is None else party.name
 
     def _person(self, sentence: str) -> None:

@@ -1,0 +1,530 @@
+"""How legs are parked, joined and parted, and how they end: FreeSWITCH's manners, and its traps.
+
+* **A primitive answers at once, and its effect comes later.** `+OK` means that the order was
+  taken. Each leg has a thread that looks up every 20 ms (`TICK_S`), so an effect takes one to
+  three ticks, and whatever happens meanwhile crosses it.
+* **A leg has at most one errand**: a transfer into an extension, or a join. The newest wins. A join
+  has two stages: it *begins* after a tick (both legs leave what they were doing: their sounds
+  stop, they are fetched out of their bridges) and is *finished* one or two ticks later
+  (`LegsJoined`). Either leg may die in each of them, and another order may take it away.
+* **What becomes of a leg when its bridge ends is written in its own variables**, and it depends on
+  its side of the bridge. The first leg (which `bridge` names first): `park_after_bridge`, else
+  `hangup_after_bridge`, else `exec_after_bridge_app`, else it ends. The second: the app, else
+  `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
+* **An armed leg (`exec_after_bridge_app=intercept`) is not transferred** out of its bridge, by
+  nobody: it executes the app in place of what the transfer wanted, on either side, whatever its
+  other variables say (measured). Only a join that fetches it goes before.
+* **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
+  *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
+  variables, and on whoever is left when its partner is fetched. Only a transfer takes it off: from
+  the leg, and from whom it is joined with. `bridge_uuid` is written with it, and stays for good.
+* `intercept` is a join that first hangs up (PICKED_OFF) whomever the wanted leg's *bond* names: its
+  partner, or one with whom it has long had nothing to do, and who talks with somebody else
+  (measured). That is what makes an armed leg dangerous in a takeback.
+* **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
+  it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
+  and hanging it up still work. It is the one state that has no fact.
+* `park_timeout` and `park_after_bridge` are forgotten in the park, if there is a `park_timeout`. It
+  ends a leg only when nothing plays to it: behind an endless sound it waits (measured).
+
+Of a leg that has hung up nothing more is told: neither that its sound stops nor that its bridge is
+undone.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from hookflash.backends.simulator.channel import (
+    Channel,
+    Extension,
+    Fate,
+    Join,
+    Place,
+    ToPark,
+    Transfer,
+)
+from hookflash.backends.simulator.hearing import NO_SUCH_CHANNEL, OK, TICK_S, Hearing
+from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSeparated
+
+# ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
+
+_TO_PARK_S: Final = (0.020, 0.0225)
+"""From the order to the park (complete: 20.4 ms, partial: 21.7 ms)."""
+_TO_BEGIN_S: Final = (0.020, 0.0225)
+"""From the order to the beginning of a join (complete: 20.4 ms, takeback: 20.9 ms)."""
+_TO_FINISH_S: Final = (0.020, 0.0415)
+"""From the beginning of a join to its finish (partial: 20.6 ms, complete: 40.3 ms)."""
+_TO_UNBRIDGE_S: Final = (0.0003, 0.025)
+"""From a hang-up to the end of its bridge (complete: 0.3 and 24.8 ms, noanswer: 23.1 ms)."""
+_TO_STARVE_S: Final = (0.0003, TICK_S)
+"""From the end of one half of a loopback pair to the moment when the other hears nothing."""
+_AT_ONCE_S: Final = 0.0003
+"""From what a leg's own thread does to its effect on others."""
+_CLOCK_STEP_S: Final = 1.0
+"""`originate_timeout` and `park_timeout` count whole seconds of the switch's clock, so that they
+end up to one second early (noanswer: 2.55 s of 3 s; measured: 2.49 to 2.82 s)."""
+_OTHER_PARKED_FIRST: Final = 0.15
+"""How often the second leg of a split is parked before the first (1 recording of 10)."""
+
+_INVALID_UUID: Final = "-ERR Invalid uuid"
+
+
+class Bridges(Hearing):
+    """The switch, as far as legs meet and part."""
+
+    # ---- legs end
+
+    def kill(self, leg: LegId, cause: str = "NORMAL_CLEARING") -> str:
+        """`uuid_kill`. A leg that has hung up is no channel any more, even if it just did."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        self._end(channel, cause)
+        return OK
+
+    def _end(self, channel: Channel, cause: str, *, itself: bool = False) -> None:
+        """Hang a leg up. Whoever has to do with it notices a moment later.
+
+        Args:
+            channel: which leg.
+            cause: why.
+            itself: whether its own thread does it, and so has nothing to notice itself.
+        """
+        if channel.cause:
+            return
+        channel.cause = cause
+        channel.playing = None
+        channel.media += 1
+        del self._channels[channel.id]
+        self._report(LegHungUp(leg=channel.id, cause=cause))
+        self._hear(channel)
+        half = channel.half
+        if half is not None and itself and channel.peer is None:
+            self._after(_AT_ONCE_S, partial(self._let_go, channel))
+            return
+        if half is not None:
+            self._after(self._span(_TO_STARVE_S), partial(self._starve, half))
+        if channel.peer is not None:
+            self._hear(channel.peer)
+        elif channel.errand is None and channel.call is None and half is None:
+            if self.watcher is not None:
+                self.watcher.over(channel)
+            return
+        self._after(self._span(_TO_UNBRIDGE_S), partial(self._let_go, channel))
+
+    def _let_go(self, gone: Channel) -> None:
+        """Let the others notice that a leg has ended."""
+        join = gone.errand
+        if isinstance(join, Join) and join.begun and join.live:
+            self._fail(join)
+        if gone.peer is not None:
+            self._part(gone, gone.peer)
+        self._drop_call(gone)
+        half = gone.half
+        if half is not None:
+            gone.half = half.half = None
+            self._end(half, gone.cause)
+        if self.watcher is not None:
+            self.watcher.over(gone)
+
+    def _drop_call(self, channel: Channel) -> None:
+        """End what a leg's bridge calls, or for which it is called."""
+        other = channel.call
+        if other is None:
+            return
+        channel.call = other.call = None
+        if other.called_for == channel.id:
+            self._end(other, "ORIGINATOR_CANCEL")
+        else:
+            self._end(other, channel.cause or "NORMAL_CLEARING", itself=True)
+
+    def _starve(self, half: Channel) -> None:
+        """The other half of a loopback pair has ended, and nothing comes out of this one any more.
+
+        Its own thread may notice that before the hang-up reaches it; then it leaves its bridge as
+        if its partner had left.
+        """
+        if half.cause or half.errand is not None:
+            return
+        if half.place is Place.PARKED:
+            self._end(half, "NORMAL_CLEARING")
+        elif half.place is Place.JOINED and half.peer is not None:
+            peer = half.peer
+            if half.is_first:
+                self._part(half, peer)
+                self._go_on_alone(half, "")
+            else:
+                half.peer = None
+                self._go_on_alone(half, "")
+                self._after(self._span(_TO_STARVE_S), partial(self._part_still, half, peer))
+
+    def _part_still(self, leaver: Channel, stayer: Channel) -> None:
+        if stayer.peer is leaver:
+            self._part(leaver, stayer)
+
+    # ---- the park, and other extensions
+
+    def park_both(self, leg: LegId) -> str:
+        """`uuid_transfer LEG -both park inline`: part a leg and its peer, and park each.
+
+        A leg that is alone, or adrift, is parked too; one that was parked is so anew.
+        """
+        return self.transfer(leg, both=True)
+
+    def park_one(self, leg: LegId) -> str:
+        """`uuid_transfer LEG park inline`: park a leg, and leave its peer to its own variables."""
+        return self.transfer(leg)
+
+    def transfer(
+        self, leg: LegId, extension: Extension | None = None, *, both: bool = False
+    ) -> str:
+        """`uuid_transfer LEG [-both] EXTENSION`: send a leg, or a pair, into an extension.
+
+        Args:
+            leg: whom.
+            extension: where; None: into the park.
+            both: whether its peer goes too.
+        """
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        peer = channel.peer if both else None
+        legs = (channel,) if peer is None else (channel, peer)
+        for one in legs:
+            one.variables["transfer_source"] = "bl_xfer:park/default/inline"
+            one.bond = ""
+            if one.peer is not None:
+                one.peer.bond = ""
+        self._send(Transfer(extension or ToPark(), *legs))
+        return OK
+
+    def park_in_place(self, leg: LegId) -> str:
+        """`uuid_park`: as a transfer into the park, but bonds stay as they are."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        self._send(Transfer(ToPark(), channel))
+        return OK
+
+    def _send(self, transfer: Transfer) -> None:
+        for one in transfer.legs:
+            join = one.errand
+            if isinstance(join, Join) and join.live:
+                join.live = False
+                transfer.left += [
+                    other for other in (join.first, join.second) if other not in transfer.legs
+                ]
+            one.errand = transfer
+        for other in transfer.left:
+            other.errand = None
+        self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
+
+    def _transfer(self, transfer: Transfer) -> None:
+        for other in transfer.left:
+            self._leave_behind(other, hangs_up=False)
+        going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
+        if len(going) > 1 and going[0].peer is going[1]:
+            self._send_pair(transfer.extension, *going)
+            return
+        for leg in going:
+            was_joined = leg.peer is not None
+            if leg.peer is not None:
+                self._part(leg, leg.peer)
+            if leg.errand is transfer and not leg.cause:
+                self._arrive(leg, transfer.extension, was_joined=was_joined)
+
+    def _send_pair(self, extension: Extension, one: Channel, other: Channel) -> None:
+        first, second = (one, other) if one.is_first else (other, one)
+        second_is_quicker = self._random() < _OTHER_PARKED_FIRST
+        first.peer = second.peer = None
+        if second_is_quicker:
+            self._arrive(second, extension, was_joined=True)
+        self._tell_parted(first, second)
+        self._arrive(first, extension, was_joined=True)
+        if not second_is_quicker:
+            self._arrive(second, extension, was_joined=True)
+
+    def _arrive(self, channel: Channel, extension: Extension, *, was_joined: bool) -> None:
+        """Let a leg begin with its extension; unless it was joined and is armed."""
+        rescue = channel.variables.get("exec_after_bridge_arg", "")
+        if was_joined and channel.variables.get("exec_after_bridge_app") == "intercept":
+            channel.errand = None
+            channel.place = Place.MOVING
+            self._hear(channel)
+            if not self._intercept(channel, rescue):
+                self._end(channel, "NORMAL_CLEARING")
+        elif isinstance(extension, ToPark):
+            self._park(channel)
+        else:
+            self._silence(channel)
+            self._drop_call(channel)
+            self._move(channel, Place.ELSEWHERE)
+            channel.errand = None
+            self._hear(channel)
+            self._begin_extension(channel, extension)
+
+    def _begin_extension(self, channel: Channel, extension: Extension) -> None:
+        """Let a leg do what another program's extension says."""
+
+    def _park(self, channel: Channel) -> None:
+        self._silence(channel)
+        self._drop_call(channel)
+        self._move(channel, Place.PARKED)
+        channel.errand = None
+        channel.overdue = False
+        channel.parkings += 1
+        self._report(LegParked(leg=channel.id))
+        self._hear(channel)
+        limit = channel.variables.pop("park_timeout", None)
+        if limit is not None:
+            channel.variables.pop("park_after_bridge", None)  # FreeSWITCH forgets that one too
+            self._after(
+                self._whole_seconds(limit), partial(self._unfetched, channel, channel.parkings)
+            )
+
+    def _unfetched(self, channel: Channel, parking: int) -> None:
+        if channel.place is not Place.PARKED or channel.parkings != parking:
+            return
+        if channel.playing is not None:
+            channel.overdue = True
+        else:
+            self._end(channel, "NORMAL_CLEARING")
+
+    def _heard_out(self, channel: Channel) -> None:
+        if channel.place is Place.ELSEWHERE:
+            self._end(channel, "NORMAL_CLEARING")  # the extension has nothing else to say
+        elif channel.overdue and channel.place is Place.PARKED and channel.errand is None:
+            self._end(channel, "NORMAL_CLEARING")
+
+    # ---- bridges
+
+    def bridge(self, first: LegId, second: LegId) -> str:
+        """`uuid_bridge FIRST SECOND`: join two legs, fetching them from wherever they are.
+
+        A leg that has not answered makes the join fail: it is hung up, and so is the other, unless
+        that one carries `uuid_bridge_park_on_cancel=true`.
+        """
+        one = self._channels.get(first)
+        other = self._channels.get(second)
+        if one is None or other is None or not (one.answered or other.answered):
+            return _INVALID_UUID
+        if one.answered:
+            self._start_join(one, other)
+        else:
+            self._start_join(other, one)  # FreeSWITCH: "reversing order of channels"
+        return f"+OK {second}"
+
+    def _start_join(self, first: Channel, second: Channel) -> None:
+        join = Join(first, second)
+        for leg in (first, second):
+            earlier = leg.errand
+            if isinstance(earlier, Join) and earlier.live:
+                self._overtake(earlier, join)
+        first.errand = second.errand = join
+        for leg, other in ((first, second), (second, first)):
+            leg.bond = leg.bridge_uuid = other.id
+            leg.variables["transfer_source"] = f"uuid_br:{other.id}"
+        if not first.is_flipped:
+            first.is_flipped = True
+            first.caller_id, first.callee_id = first.callee_id, first.caller_id
+        first.callee_id, second.caller_id = second.callee_id, first.caller_id
+        if self.watcher is not None:
+            self.watcher.joining(first, second)
+        self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
+
+    def _overtake(self, earlier: Join, join: Join) -> None:
+        """Put an end to a join, of which the new one takes a leg, or both."""
+        earlier.live = False
+        left = [
+            leg for leg in (earlier.first, earlier.second) if leg not in (join.first, join.second)
+        ]
+        if not left:
+            join.broken = earlier.begun
+        elif earlier.begun and earlier.second.cause and earlier.first is join.first:
+            join.doomed = True
+        else:
+            for leg in left:
+                leg.errand = None
+                join.left.append((leg, earlier.begun and leg is earlier.second))
+        if not earlier.begun:
+            join.left += earlier.left
+
+    def _leave_behind(self, leg: Channel, *, hangs_up: bool) -> None:
+        """Deal with a leg whose join has been overtaken."""
+        if leg.cause or leg.errand is not None:
+            return
+        if hangs_up:
+            self._end(leg, "DESTINATION_OUT_OF_ORDER")
+            return
+        if leg.peer is not None:
+            self._part(leg, leg.peer)
+        self._set_adrift(leg)
+
+    def _begin(self, join: Join) -> None:
+        """Fetch the two legs: they leave their bridges, and their sounds stop."""
+        if not join.live:
+            return
+        first, second = join.first, join.second
+        for leg, hangs_up in join.left:
+            self._leave_behind(leg, hangs_up=hangs_up)
+        if first.peer is second:
+            was_first, was_second = (first, second) if first.is_first else (second, first)
+            first.peer = second.peer = None
+            self._tell_parted(was_first, was_second)
+        for leg in (first, second):
+            if leg.peer is not None and not leg.cause:
+                self._part(leg, leg.peer)
+                if not join.live:
+                    return  # the peer was armed, and has taken one of them away
+        if first.cause or second.cause or join.doomed:
+            self._fail(join)
+            return
+        join.begun = True
+        for leg in (first, second):
+            self._silence(leg)
+            self._drop_call(leg)
+            self._move(leg, Place.MOVING)
+            self._hear(leg)
+        self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
+
+    def _finish(self, join: Join) -> None:
+        first, second = join.first, join.second
+        if not join.live or first.cause or second.cause:
+            return  # `_let_go` deals with whatever a hang-up leaves behind
+        if second.answered and not join.broken:
+            self._joined(first, second)
+        else:
+            second.errand = None
+            self._end(second, "DESTINATION_OUT_OF_ORDER")
+            self._fail(join)
+
+    def _joined(self, first: Channel, second: Channel) -> None:
+        first.peer = second
+        second.peer = first
+        first.is_first = True
+        second.is_first = False
+        first.errand = second.errand = None
+        first.bond = first.bridge_uuid = second.id
+        second.bond = second.bridge_uuid = first.id
+        first.place = second.place = Place.JOINED
+        self._report(LegsJoined(first=first.id, second=second.id))
+        self._show_both(first, second)
+        self._hear(first)
+        self._hear(second)
+
+    def _show_both(self, first: Channel, second: Channel) -> None:
+        """Let each phone show the other party, as the switch knows them."""
+
+    def _fail(self, join: Join) -> None:
+        """Give a join up: the second leg goes adrift, the first is parked or hung up."""
+        join.live = False
+        first, second = join.first, join.second
+        first.errand = second.errand = None
+        if not second.cause:
+            self._set_adrift(second)
+        if first.cause:
+            return
+        if first.variables.get("uuid_bridge_park_on_cancel") == "true":
+            self._park(first)
+        else:
+            self._end(first, "ORIGINATOR_CANCEL")
+
+    def _set_adrift(self, channel: Channel) -> None:
+        self._silence(channel)
+        self._drop_call(channel)
+        channel.errand = None
+        self._move(channel, Place.ADRIFT)
+        self._hear(channel)
+
+    def _move(self, channel: Channel, place: Place) -> None:
+        """Put a leg somewhere else; into the park anew, if it was parked."""
+        if channel.place is Place.PARKED and self.watcher is not None:
+            self.watcher.unparked(channel)
+        channel.place = place
+
+    # ---- how a bridge ends
+
+    def _part(self, leaver: Channel, stayer: Channel) -> None:
+        """End a bridge that `leaver` has left, hung up or fetched away."""
+        leaver.peer = stayer.peer = None
+        # Each leg has a thread of its own: the second's is quicker to deal with itself than the
+        # first's is to tell that the bridge is over.
+        if stayer.is_first:
+            self._tell_parted(stayer, leaver)
+            self._go_on_alone(stayer, leaver.cause)
+        else:
+            self._go_on_alone(stayer, leaver.cause)
+            self._tell_parted(leaver, stayer)
+        self._hear(leaver)
+
+    def _tell_parted(self, first: Channel, second: Channel) -> None:
+        if self.watcher is not None:
+            self.watcher.parted(first, second)
+        if not first.cause and not second.cause:
+            self._report(LegsSeparated(first=first.id, second=second.id))
+
+    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+        """Do what the leg's variables say, unless it has an errand, which goes before."""
+        if stayer.cause:
+            return
+        stayer.place = Place.MOVING
+        fate = self._fate(stayer) if stayer.errand is None else None
+        if fate is Fate.PARK:
+            self._park(stayer)
+            return
+        self._hear(stayer)
+        if fate is None:
+            return
+        rescue = stayer.variables.get("exec_after_bridge_arg", "")
+        if fate is Fate.RESCUE and self._intercept(stayer, rescue):
+            return
+        cause = (stayer.is_first and leavers_cause) or "NORMAL_CLEARING"
+        self._end(stayer, cause, itself=True)
+
+    def _fate(self, stayer: Channel) -> Fate:
+        variables = stayer.variables
+        armed = variables.get("exec_after_bridge_app") == "intercept"
+        parks = variables.get("park_after_bridge") == "true"
+        if stayer.is_first:
+            if parks:
+                return Fate.PARK
+            ends = variables.get("hangup_after_bridge") == "true"
+            return Fate.RESCUE if armed and not ends else Fate.END
+        if armed:
+            return Fate.RESCUE
+        return Fate.PARK if parks else Fate.END
+
+    def _intercept(self, leg: Channel, rescue: LegId) -> bool:
+        """Take a leg, and hang up whom its bond names. False if there is none."""
+        wanted = self._channels.get(rescue)
+        if wanted is None or wanted is leg:
+            return False
+        partner = self._channels.get(wanted.bond) if wanted.bond else wanted.call
+        if partner is leg:
+            partner = None
+        join = wanted.errand
+        if isinstance(join, Join) and join.live:
+            join.live = False
+            join.first.errand = join.second.errand = None
+        self._start_join(leg, wanted)
+        if partner is None:
+            return True
+        partner.variables["park_after_bridge"] = "true"
+        if wanted.peer is partner:
+            wanted.peer = partner.peer = None
+            self._hear(wanted)
+            self._end(partner, "PICKED_OFF")
+            first, second = (wanted, partner) if wanted.is_first else (partner, wanted)
+            self._tell_parted(first, second)
+        else:
+            self._end(partner, "PICKED_OFF")
+        return True
+
+    # ---- dice
+
+    def _whole_seconds(self, seconds: str) -> float:
+        """How long a limit of so many ticks of the switch's clock takes from now."""
+        limit_s = int(seconds) if seconds.isdecimal() else 0
+        return max(0.0, limit_s - _CLOCK_STEP_S * self._random())

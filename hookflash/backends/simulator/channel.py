@@ -1,0 +1,207 @@
+"""The values of the simulated switch: a leg, its sounds, its way into a bridge or out of one.
+
+Only the switch writes them. What moves them is told in `bridges` and `loopback`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+import attrs
+
+from hookflash.events import Direction, LegId
+
+
+class Sense(StrEnum):
+    """What kind of thing a party hears."""
+
+    SILENCE = "silence"
+    MUSIC = "music"
+    RINGBACK = "ringback"
+    TONE = "tone"
+    VOICE = "voice"
+    DIGIT = "digit"
+    """The tone of a key that the other party presses: it passes."""
+
+
+class Hears(NamedTuple):
+    """What a party hears: a sound by its name, a voice by its leg, or nothing."""
+
+    sense: Sense
+    what: str = ""
+
+
+SILENCE: Final = Hears(Sense.SILENCE)
+
+
+class Place(Enum):
+    """Where a leg is, within the switch."""
+
+    DIALLING = "dialling"
+    """Its phone rings, or it has answered a moment ago."""
+    PARKED = "parked"
+    MOVING = "moving"
+    """On its way from one place to the next."""
+    JOINED = "joined"
+    ELSEWHERE = "elsewhere"
+    """In an extension to which another program sent it."""
+    ADRIFT = "adrift"
+    """Left over from a join that came to nothing."""
+
+
+class Fate(Enum):
+    """What becomes of a leg whose bridge has ended."""
+
+    PARK = "park"
+    RESCUE = "rescue"
+    END = "end"
+
+
+@attrs.frozen
+class ToPark:
+    """The extension parks the leg."""
+
+
+@attrs.frozen
+class ToSound:
+    """The extension plays a sound, then hangs up."""
+
+    sound: str
+    lasts_s: float | None = None
+    """How long it plays; None: for ever."""
+
+
+@attrs.frozen
+class ToPhone:
+    """The extension calls a phone and joins the two; when one leaves, so does the other."""
+
+    number: str
+
+
+Extension: TypeAlias = ToPark | ToSound | ToPhone
+"""Where a leg can be transferred to."""
+
+
+class Sound:
+    """Something that is played to a leg."""
+
+    __slots__ = ("hears", "lasts_s", "name")
+
+    def __init__(self, name: str, sense: Sense, lasts_s: float | None) -> None:
+        self.name = name
+        self.hears = Hears(sense, name)
+        self.lasts_s = lasts_s
+
+
+class Channel:
+    """One leg, as the switch keeps it. Read it; only the switch writes it."""
+
+    __slots__ = (
+        "account",
+        "answered",
+        "bond",
+        "bridge_uuid",
+        "call",
+        "called_for",
+        "callee_id",
+        "caller_id",
+        "cause",
+        "direction",
+        "errand",
+        "half",
+        "hears",
+        "id",
+        "is_first",
+        "is_flipped",
+        "media",
+        "number",
+        "overdue",
+        "parkings",
+        "peer",
+        "place",
+        "playing",
+        "shown",
+        "sounds",
+        "takes",
+        "variables",
+        "voice",
+    )
+
+    def __init__(
+        self, leg: LegId, number: str, direction: Direction, account: str, variables: dict[str, str]
+    ) -> None:
+        self.id = leg
+        self.number = number
+        self.direction = direction
+        self.account = account
+        self.variables = variables
+        self.answered = False
+        self.cause = ""
+        """Why it hung up; empty while it lives."""
+        self.place = Place.DIALLING
+        self.peer: Channel | None = None
+        """With whom it is joined."""
+        self.is_first = False
+        """Which side of its bridge it is."""
+        self.bond = ""
+        """The variable `signal_bond`: with whom it is, was, or was to be."""
+        self.bridge_uuid = ""
+        """The variable `bridge_uuid`: the same, and it stays when the bond is taken off."""
+        self.half: Channel | None = None
+        """The other half of a loopback pair, for as long as both live."""
+        self.errand: Join | Transfer | None = None
+        self.call: Channel | None = None
+        """The other leg of an ordinary call that is not answered yet."""
+        self.called_for: LegId = ""
+        """The leg whose bridge called it."""
+        self.playing: Sound | None = None
+        self.sounds: list[Sound] = []
+        """What waits until `playing` has played out."""
+        self.media = 0
+        """Counts what cuts sounds off, so that one ordered before does not begin after."""
+        self.parkings = 0
+        self.overdue = False
+        """Its time in the park is over: it ends as soon as nothing plays any more."""
+        self.takes: LegId | None = None
+        """Whom it intercepts when it answers."""
+        inbound = direction is Direction.INBOUND
+        self.caller_id = number if inbound else ""
+        """The caller's number of its profile, which the switch shows to others."""
+        self.callee_id = "" if inbound else number
+        self.is_flipped = inbound
+        """An outbound leg that once led a bridge counts as a caller from then on."""
+        self.shown: list[str] = []
+        """The numbers that its phone was told to show, in order."""
+        self.voice = Hears(Sense.VOICE, leg)
+        self.hears = SILENCE
+
+
+class Join:
+    """Two legs on their way into one bridge."""
+
+    __slots__ = ("begun", "broken", "doomed", "first", "left", "live", "second")
+
+    def __init__(self, first: Channel, second: Channel) -> None:
+        self.first = first
+        self.second = second
+        self.live = True
+        """No other order has taken one of the two away, and it has not failed."""
+        self.begun = False
+        self.broken = False
+        """It is the repeat of a join that had begun: it will fail at its finish."""
+        self.doomed = False
+        """It came while another join of `first` was failing, and fails with it."""
+        self.left: list[tuple[Channel, bool]] = []
+        """Legs whose join this one put an end to; true: such a one hangs up."""
+
+
+class Transfer:
+    """A leg, or a pair, on its way into an extension."""
+
+    __slots__ = ("extension", "left", "legs")
+
+    def __init__(self, extension: Extension, *legs: Channel) -> None:
+        self.extension = extension
+        self.legs = legs
+        self.left: list[Channel] = []

@@ -1,0 +1,211 @@
+"""What parties hear, and the sounds that the switch plays to them.
+
+* A sound begins 0.1 to 0.2 s after its order, on a leg that is parked or joined; behind another it
+  waits, for ever if that one is endless. `uuid_break LEG all` ends what plays and what waits.
+* `playback_timeout_sec` ends a sound after so many seconds (2 or more; 1 does nothing, measured).
+* A terminator (`playback_terminators`, by default `*`) ends a sound.
+* Of a leg that has hung up nothing more is told, neither that its sound stops.
+* What goes into one half of a loopback pair comes out of the other: sounds, voices, keys. A key of
+  the phone behind it is told on that phone's leg and on loopback-a; a key of whoever is joined with
+  loopback-a is told on that leg and on loopback-b (measured).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container
+from functools import partial
+from typing import Final, Protocol, TypeAlias
+
+from hookflash.backends.simulator.channel import SILENCE, Channel, Hears, Place, Sense, Sound
+from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
+
+Thunk: TypeAlias = Callable[[], None]
+
+TICK_S: Final = 0.020
+"""A leg's thread looks up once in a packet of sound."""
+_TO_SOUND_S: Final = (0.100, 0.205)
+"""From the order to the sound (target-drops: 102.6 ms, complete: 125.5 and 204.0 ms)."""
+_NEXT_SOUND_S: Final = 0.100
+"""Between two sounds that were ordered one after the other (measured: 100.6 ms)."""
+_SHORTEST_LIMIT_S: Final = 2
+"""A `playback_timeout_sec` that is less does nothing."""
+
+OK: Final = "+OK"
+NO_SUCH_CHANNEL: Final = "-ERR No such channel!"
+_INVALID_BROADCAST: Final = "-ERR invalid uuid"
+_DEFAULT_TERMINATORS: Final = "*"
+
+
+class Watcher(Protocol):
+    """Is told what no fact tells: for whoever speaks FreeSWITCH's events, which say more.
+
+    It must not call back into the switch from within.
+    """
+
+    def joining(self, first: Channel, second: Channel) -> None:
+        """A join was ordered, by a command or by a leg's own variables."""
+        ...
+
+    def unparked(self, channel: Channel) -> None:
+        """A living leg left the park."""
+        ...
+
+    def parted(self, first: Channel, second: Channel) -> None:
+        """A bridge ended. A leg of it may have hung up, and then there is no fact of it."""
+        ...
+
+    def over(self, channel: Channel) -> None:
+        """A leg that has hung up has nothing more to do with any other."""
+        ...
+
+
+def nobody_listens(_leg: LegId, _hears: Hears) -> None:
+    """Let what parties hear pass."""
+
+
+class Hearing:
+    """The switch, as far as it is heard."""
+
+    def __init__(
+        self,
+        after: Callable[[float, Thunk], None],
+        report: Callable[[CallEvent], None],
+        *,
+        listen: Callable[[LegId, Hears], None] = nobody_listens,
+        dice: random.Random | None = None,
+        missing: Container[str] = frozenset(),
+    ) -> None:
+        self._after = after
+        self._report = report
+        self._listen = listen
+        self._random = (dice or random.Random(0)).random
+        self._missing = missing
+        self.watcher: Watcher | None = None
+        """Is told more than facts, if there is one."""
+        self._channels: dict[LegId, Channel] = {}
+        self._digits = 0
+
+    def find(self, leg: LegId) -> Channel | None:
+        """Find a living leg."""
+        return self._channels.get(leg)
+
+    # ---- sounds
+
+    def broadcast(
+        self, leg: LegId, sound: str, *, sense: Sense = Sense.MUSIC, lasts_s: float | None = None
+    ) -> str:
+        """`uuid_broadcast LEG SOUND aleg`: play a sound to a leg that is parked or joined.
+
+        Behind a sound that plays already it waits until that one is over, which it never is if it
+        is endless: `break_all` first. A sound that is missing is not played, and nobody is told.
+
+        Args:
+            leg: to whom.
+            sound: its name.
+            sense: what a party would call it.
+            lasts_s: how long it plays; None: for ever.
+        """
+        channel = self._channels.get(leg)
+        if channel is None:
+            return _INVALID_BROADCAST
+        if sound not in self._missing:
+            play = partial(self._play, channel, Sound(sound, sense, lasts_s), channel.media)
+            self._after(self._span(_TO_SOUND_S), play)
+        return "+OK Message sent"
+
+    def break_all(self, leg: LegId) -> str:
+        """`uuid_break LEG all`: stop what plays, and forget what waits."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        channel.media += 1
+        channel.sounds.clear()
+        if channel.playing is not None:
+            self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
+        return OK
+
+    def _play(self, channel: Channel, sound: Sound, media: int) -> None:
+        is_there = channel.place in (Place.PARKED, Place.JOINED, Place.ELSEWHERE)
+        if channel.media != media or channel.cause or not is_there:
+            return
+        if channel.playing is not None:
+            channel.sounds.append(sound)
+            return
+        channel.playing = sound
+        self._report(SoundStarted(leg=channel.id, sound=sound.name))
+        self._hear(channel)
+        limit = channel.variables.get("playback_timeout_sec")
+        ends_s = sound.lasts_s
+        if limit is not None and limit.isdecimal() and int(limit) >= _SHORTEST_LIMIT_S:
+            ends_s = float(limit) if ends_s is None else min(ends_s, float(limit))
+        if ends_s is not None:
+            self._after(ends_s, partial(self._sound_over, channel, sound))
+
+    def _sound_over(self, channel: Channel, sound: Sound) -> None:
+        if channel.playing is not sound:
+            return
+        channel.playing = None
+        self._report(SoundStopped(leg=channel.id, sound=sound.name))
+        self._hear(channel)
+        if channel.sounds:
+            following = partial(self._play, channel, channel.sounds.pop(0), channel.media)
+            self._after(_NEXT_SOUND_S, following)
+        else:
+            self._heard_out(channel)
+
+    def _heard_out(self, channel: Channel) -> None:
+        """Nothing plays to a leg any more."""
+
+    def _silence(self, channel: Channel) -> None:
+        """Cut off what plays, what waits, and what was ordered."""
+        channel.media += 1
+        channel.sounds.clear()
+        sound = channel.playing
+        if sound is not None:
+            channel.playing = None
+            self._report(SoundStopped(leg=channel.id, sound=sound.name))
+
+    def _hear(self, channel: Channel) -> None:
+        """Tell the listener, if what the leg's party hears has changed."""
+        peer = channel.peer
+        if channel.cause:
+            hears = SILENCE
+        elif channel.playing is not None:
+            hears = channel.playing.hears
+        elif peer is not None and not peer.cause:
+            hears = peer.voice if peer.half is None else peer.half.hears
+        else:
+            hears = SILENCE
+        if hears is not channel.hears:
+            channel.hears = hears
+            if channel.half is None:
+                self._listen(channel.id, hears)
+            elif channel.half.peer is not None and channel.half.peer is not channel:
+                self._hear(channel.half.peer)
+
+    # ---- keys
+
+    def press(self, leg: LegId, digit: str) -> None:
+        """The party presses a key; whoever is joined with it hears that."""
+        channel = self._channels.get(leg)
+        if channel is None or not channel.answered:
+            return
+        self._digits += 1
+        self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
+        peer = channel.peer
+        if peer is not None and not peer.cause:
+            if peer.half is None:
+                self._listen(peer.id, Hears(Sense.DIGIT, digit))
+            else:
+                self.press(peer.half.id, digit)
+        sound = channel.playing
+        terminators = channel.variables.get("playback_terminators", _DEFAULT_TERMINATORS)
+        if sound is not None and terminators != "none" and digit in terminators:
+            self._sound_over(channel, sound)
+
+    # ---- dice
+
+    def _span(self, bounds: tuple[float, float]) -> float:
+        shortest, longest = bounds
+        return shortest + (longest - shortest) * self._random()

@@ -1,0 +1,182 @@
+"""The same programs on the real switch and on the simulated one; every difference is shown.
+
+`make fidelity` runs it, where HOOKFLASH_FREESWITCH names a switch and its phones (see
+`tests/freeswitch/live.py`). A program without races is told apart by nothing but the switch's own
+chance; of one with races, the simulated switch must be able to draw what the real one did. A
+program that differs is run again, made smaller as long as it differs, and told as a story; the exit
+status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import trio
+from fidelity_outcome import Outcome
+from fidelity_programs import Program, draw
+from fidelity_real import Lab, open_lab
+from fidelity_simulated import simulate
+
+KEPT = Path(__file__).parent / "kept"
+MOST_DRAWS = 400
+EXACT_SHARE = 0.9
+"""In so many of its lives a program without races comes to the same."""
+
+
+@attrs.frozen
+class Compared:
+    """One program, and how the two switches agreed on it."""
+
+    seed: int
+    program: Program
+    sent_ms: list[float]
+    real: Outcome
+    draws: int
+    """Of how many lives of the simulated switch the last one was like it; 0: none was."""
+
+
+def draws_until_equal(
+    program: Program, sent_ms: list[float], real: Outcome, most: int = MOST_DRAWS
+) -> int:
+    """How often the simulated switch must be tried until it does as the real one did; 0: never."""
+    for seed in range(most):
+        if simulate(program, seed, sent_ms) == real:
+            return seed + 1
+    return 0
+
+
+def nearest(program: Program, sent_ms: list[float], real: Outcome) -> list[str]:
+    """What differs in the life that differs least."""
+    lives = (simulate(program, seed, sent_ms).against(real) for seed in range(60))
+    return min(lives, key=len)
+
+
+async def _compare(lab: Lab, seed: int, program: Program) -> Compared | None:
+    try:
+        real, sent_ms = await lab.live(program)
+    except trio.TooSlowError:
+        return None
+    return Compared(seed, program, sent_ms, real, draws_until_equal(program, sent_ms, real))
+
+
+async def _differs(lab: Lab, program: Program, times: int) -> Compared | None:
+    for _ in range(times):
+        compared = await _compare(lab, -1, program)
+        if compared is not None and not compared.draws:
+            return compared
+    return None
+
+
+async def _shrunk(lab: Lab, compared: Compared, patience_s: float) -> Compared:
+    """Leave out steps as long as the switches differ."""
+    until_s = trio.current_time() + patience_s
+    smaller = True
+    while smaller and trio.current_time() < until_s:
+        smaller = False
+        for candidate in compared.program.smaller():
+            if not candidate.steps or trio.current_time() > until_s:
+                continue
+            found = await _differs(lab, candidate, 2)
+            if found is not None:
+                compared, smaller = found, True
+                break
+    return compared
+
+
+class Run:
+    """Many programs, some at a time."""
+
+    def __init__(self, lab: Lab, first: int, programs: int, at_once: int) -> None:
+        self.lab = lab
+        self.seeds = iter(range(first, first + programs))
+        self.at_once = at_once
+        self.compared: list[Compared] = []
+        self.failed = 0
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.at_once):
+                nursery.start_soon(self._work)
+                await trio.sleep(0.05)
+
+    async def _work(self) -> None:
+        for seed in self.seeds:
+            compared = await _compare(self.lab, seed, draw(seed))
+            if compared is None:
+                self.failed += 1
+            else:
+                self.compared.append(compared)
+
+    def report(self) -> str:
+        equal = [one for one in self.compared if one.draws]
+        at_once = sum(one.draws == 1 for one in equal)
+        racing = sum(one.program.races for one in self.compared)
+        long = sum(len(one.program.steps) >= 6 for one in self.compared)
+        return (
+            f"{len(self.compared)} programs ({long} of six steps or more, {racing} with races):"
+            f" {at_once} equal at once, {len(equal) - at_once} equal by chance,"
+            f" {len(self.compared) - len(equal)} differing; {self.failed} did not begin"
+        )
+
+
+def _keep(compared: list[Compared], most: int) -> None:
+    KEPT.mkdir(exist_ok=True)
+    rows = [
+        json.dumps(
+            {"program": one.program.as_json(), "sent_ms": one.sent_ms, "real": one.real.as_json()},
+            separators=(",", ":"),
+        )
+        for one in sorted(compared, key=lambda one: one.seed)
+        if one.draws and len(one.program.steps) >= 6
+    ][:most]
+    (KEPT / "programs.jsonl.gz").write_bytes(
+        gzip.compress("\n".join(rows).encode(), 9, mtime=0)
+    )
+    print(f"{len(rows)} programs are kept")
+
+
+async def _main(options: argparse.Namespace) -> int:
+    named = os.environ.get("HOOKFLASH_FREESWITCH", "")
+    if "/" not in named:
+        print("HOOKFLASH_FREESWITCH names no switch and phones", file=sys.stderr)
+        return 2
+    began_s = time.monotonic()
+    async with open_lab(named) as lab:
+        run = Run(lab, options.first, options.programs, options.at_once)
+        await run.run()
+        print(run.report(), f"in {time.monotonic() - began_s:.0f} s", flush=True)
+        differing = [one for one in run.compared if not one.draws]
+        again = 0
+        for one in differing[: options.show]:
+            found = await _shrunk(lab, one, options.shrink_s) if options.shrink_s else one
+            again += found is not one
+            print(f"\nseed {one.seed}: {'racing' if found.program.races else 'not racing'}")
+            print(found.program.story())
+            for line in nearest(found.program, found.sent_ms, found.real):
+                print(f"    {line}")
+    if options.keep:
+        _keep(run.compared, options.keep)
+    return 1 if differing else 0
+
+
+def main() -> int:
+    """Compare the two switches."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first program")
+    parser.add_argument("--at-once", type=int, default=20)
+    parser.add_argument("--show", type=int, default=10, help="of so many differences the story")
+    parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
+    parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
+    return trio.run(_main, parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
