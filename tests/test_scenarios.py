@@ -117,7 +117,7 @@ def test_rows_and_rows_after_rows(
 def test_whatever_follows_in_a_run_could_follow_in_the_search(seen: Rows) -> None:
     """The adversary of the search is at least as bad as the simulator; told of the small table."""
     searched = Rows()
-    for search in search_tables(join_attempts=3, sounds=True, max_records=400, kinds=[Kind.HOLD]):
+    for search in search_tables(join_attempts=3, sounds=True, max_records=4_000, kinds=[Kind.HOLD]):
         assert search.complete
         assert search.found.violations == ()
         searched.note_search(search.kind, search.found)

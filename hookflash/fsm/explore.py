@@ -93,20 +93,22 @@ def explore(
         for event in everything_that_could_happen(record, sounds=sounds):
             steps += 1
             try:
-                step = step_with_answer(spec_rules, record, event)
+                taken = steps_with_answer(spec_rules, record, event)
             except RequestRefused:
                 continue
-            broken = judge(step)
+            step = taken[-1]
+            broken = next((told for one in taken if (told := judge(one)) is not None), None)
             way = (*ways[record], type(event).__name__)
             if broken is not None:
                 violations.append(f"{broken}, after {' → '.join(way)} in {record}")
                 continue
             after = nameless(step.after)
             came_by = last_rows[record]
-            if step.row is not None:
-                rows[step.row.key] += 1
-                pairs.update((row, step.row.key) for row in came_by)
-                came_by = {step.row.key}
+            for one in taken:
+                if one.row is not None:
+                    rows[one.row.key] += 1
+                    pairs.update((row, one.row.key) for row in came_by)
+                    came_by = {one.row.key}
             if after not in ways:
                 ways[after] = way
                 last_rows[after] = set()
@@ -123,22 +125,20 @@ def explore(
     )
 
 
-def step_with_answer(rules: Rulebook, record: Transfer, event: Event) -> Step:
-    """One step; where it asks the switch before a deadline passes, with the answer.
+def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[Step, ...]:
+    """One step; where it asks the switch, the step that the answer makes, too.
 
     The facts that an answer may bring are events that can happen at any moment anyway, and an
-    answer that comes too late is none. So nothing is lost by taking the two for one.
+    answer that comes too late is none. So nothing is lost by taking the two together.
     """
     step = rules.step(record, event)
     asked = step.after.deadline_look, step.after.sound_look
     before = record.deadline_look, record.sound_look
-    number = next((new for new, old in zip(asked, before, strict=True) if new != old), None)
+    number = next((new for new, old in zip(asked, before, strict=True) if new != old and new), None)
     if number is None:
-        return step
+        return (step,)
     seen = LegsSeen(look=Look(legs=(), transfer=record.id, number=number), living=())
-    answered = rules.step(step.after, seen)
-    commands = (*step.commands, *answered.commands)
-    return attrs.evolve(answered, before=record, commands=commands)
+    return (step, rules.step(step.after, seen))
 
 
 def nameless(transfer: Transfer) -> Transfer:

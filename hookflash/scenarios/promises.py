@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from hookflash.backends.freeswitch.procedures import sound_for
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.events import (
@@ -104,16 +105,15 @@ class Watch:
         """What a sound is, is known from the order to play it."""
         policy: Policy = self._simulation.switchboard.default.policy
         match command:
-            case HoldWithMusic(music=sound) if sound != policy.fallback_sound:
-                self._kinds[sound] = "music"
             case HoldWithMusic(music=sound):
-                self._kinds[sound] = "fallback"
+                kind = "fallback" if sound == policy.fallback_sound else "music"
             case PlayRingback(ringback=sound):
-                self._kinds[sound] = "reminder" if sound == policy.hold_tone else "ringback"
+                kind = "reminder" if sound == policy.hold_tone else "ringback"
             case PlayTone(tone=sound):
-                self._kinds[sound] = "tone"
+                kind = "tone"
             case _:
-                pass
+                return
+        self._kinds[sound_for(sound)] = kind  # as the switch will call it
 
     # ----------------------------------------------------------------- silence
 

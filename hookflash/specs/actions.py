@@ -226,9 +226,7 @@ def arm_transferor(work: Work) -> None:
     """
     t = work.transfer
     if t.transferee.lives:
-        work.order(
-            Arm(leg=t.transferor.leg, rescue=t.transferee.leg, when=Trigger.LEFT_ALONE)
-        )
+        work.order(Arm(leg=t.transferor.leg, rescue=t.transferee.leg, when=Trigger.LEFT_ALONE))
         work.note(armed=True)
 
 
@@ -411,6 +409,8 @@ def say_goodbye(work: Work) -> None:
     work.note(goodbye=True)
     work.set_sound_timer(None)
     play_goodbye(work)
+    if any(party.place is Place.MOVING for party in work.transfer.parties[:2]):
+        work.set_deadline(work.transfer.policy.rescue_timeout_s)  # it may be adrift
 
 
 def play_goodbye(work: Work) -> None:

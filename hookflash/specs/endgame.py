@@ -310,6 +310,7 @@ COMPLETING_IGNORED = (
     *sounds_ignored([State.COMPLETING]),
 )
 
+
 def calling_rows(state: State) -> tuple[Row, ...]:
     """The order to call the target may be lost."""
     return (

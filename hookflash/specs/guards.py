@@ -243,4 +243,3 @@ def target_uncalled_and_dials_left(work: Work) -> bool:
     """The switch knows nothing of the target, and may be told again to call it."""
     t = work.transfer
     return not t.called and t.dials_left > 0
-

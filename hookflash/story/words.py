@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -29,12 +29,14 @@ from hookflash.commands import (
     HoldWithMusic,
     Introduce,
     Join,
+    Look,
     Park,
     PlayRingback,
     PlayTone,
     Release,
     SetTimer,
     Split,
+    Trigger,
 )
 from hookflash.engine.record import Record
 from hookflash.events import (
@@ -49,10 +51,13 @@ from hookflash.events import (
     LegCreated,
     LegHungUp,
     LegId,
+    LegIdentified,
+    LegMovedAway,
     LegParked,
     LegProgressed,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     LegsSeparated,
     SoundStarted,
     SoundStopped,
@@ -64,7 +69,7 @@ from hookflash.events import (
     TransferRequested,
 )
 
-_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget)
+_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget, Look)
 """Orders that no story tells."""
 
 ENGINE = "hookflash"
@@ -216,7 +221,7 @@ class Scene:
         told = Told(
             record=record,
             said=_EVENTS[type(record.event)](self, record.event),
-            orders=tuple(o for c, o in orders if not isinstance(c, _HOUSEKEEPING)),
+            orders=tuple(o for c, o in orders if not _is_housekeeping(c)),
             waits=tuple(o for c, o in orders if isinstance(c, SetTimer)),
             matters=self._news(record.event),
             about=f"{plain(record.transfer)}: " if self.several and record.transfer else "",
@@ -291,7 +296,13 @@ class Scene:
                 pass
 
 
-_QUIET = (LegParked, SoundStopped, TimerFired)
+def _is_housekeeping(command: Command) -> bool:
+    if isinstance(command, Arm):  # a net that is spread as a matter of course
+        return command.when is Trigger.LEFT_ALONE
+    return isinstance(command, _HOUSEKEEPING)
+
+
+_QUIET = (LegParked, LegIdentified, LegsSeen, SoundStopped, TimerFired)
 """What is told only where something comes of it."""
 
 
@@ -394,10 +405,17 @@ _EVENTS: Mapping[type, Callable[[Scene, Any], _Said]] = {
     SwitchFound: lambda _s, _e: _Said("the switch", " is there"),
     TransferFound: lambda _s, _e: _Said("a transfer", " is found in flight"),
     TimerFired: _time_is_up,
+    LegIdentified: lambda s, e: _Said(s.who(e.leg), " is known by number"),
+    LegMovedAway: lambda s, e: _Said(s.who(e.leg), " is sent elsewhere", passive=True),
+    LegsSeen: lambda _s, _e: _Said("the switch", " says where everybody is"),
 }
 
 
 # One entry for each type of command: an order, as one would give it to a person.
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def _call(scene: Scene, dial: Dial) -> _Order:
@@ -408,6 +426,8 @@ def _call(scene: Scene, dial: Dial) -> _Order:
 
 def _arm(scene: Scene, arm: Arm) -> _Order:
     leg, rescue = scene.who(arm.leg), scene.who(arm.rescue)
+    if arm.when is Trigger.LEFT_ALONE:
+        return _Order(f"have {leg} joined with {rescue} if it is left alone", arm.leg, "net")
     return _Order(f"have {leg} joined with {rescue} on answer", arm.leg, f"on answer: {rescue}")
 
 
@@ -423,6 +443,7 @@ _COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
     Release: lambda s, c: _Order(f"let {s.both(c)} be an ordinary call"),
     Introduce: lambda s, c: _Order(f"let the phones of {s.both(c)} show it"),
     Forget: lambda _s, _c: _Order("take the marks off"),
+    Look: lambda s, c: _Order("ask where " + (_listed(map(s.who, c.legs)) or "everybody") + " is"),
     HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),
     SetTimer: lambda _s, c: _Order(f"wait at most {c.after_s:g} s"),
     CancelTimer: lambda _s, _c: _Order("stop waiting"),

@@ -116,7 +116,7 @@ def _is_parked(said: Mapping[str, str]) -> bool:
     source = said.get("variable_transfer_source", "")
     if not source:  # by our `originate … &park()`
         return said.get("Call-Direction") == "outbound"
-    return ":bl_xfer:park/" in source and source.endswith("/inline")
+    return "bl_xfer:park/" in source and source.endswith("/inline")
 
 
 def _is_elsewhere(said: Mapping[str, str]) -> bool:

@@ -27,7 +27,7 @@ import logging
 import math
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -47,7 +47,16 @@ from hookflash.backends.freeswitch.inbound import (
     Inbound,
 )
 from hookflash.backends.freeswitch.line import Answer, Line, LineLost
-from hookflash.backends.freeswitch.primitives import Fact, Originate, Primitive, Procedure
+from hookflash.backends.freeswitch.primitives import (
+    ASKED_BEFORE,
+    KEPT,
+    Fact,
+    Originate,
+    Primitive,
+    Procedure,
+    kept,
+    restored,
+)
 from hookflash.backends.freeswitch.procedures import (
     ALLOWED_LEG,
     Caller,
@@ -537,13 +546,34 @@ class FreeSwitchBackend:
 
     async def _send(self, line: Line, command: SwitchCommand, procedure: Procedure) -> _Said:
         sent_s = trio.current_time()
+        await self._keep(line, procedure.remember)
         before = await line.send([self._as_sent(step) for step in procedure.before])
         steps = procedure.steps
         if await self._are_so(line, procedure.unless):
             steps = steps[: -procedure.spared]
+        await self._give_back(line, procedure.restore)
         answers = await line.send([self._as_sent(step) for step in steps])
         optional = len(before) + procedure.optional
         return _Said(command, optional, before + answers, sent_s=sent_s)
+
+    async def _keep(self, line: Line, legs: Sequence[LegId]) -> None:
+        """Keep on legs what their variables say, before they are changed for the first time."""
+        for leg in legs:
+            answers = await self._ask_all(line, leg, ASKED_BEFORE)
+            step = None if answers[0].startswith("-") else kept(leg, answers)
+            if step is not None:
+                await line.send([self._as_sent(step)])
+
+    async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
+        for leg in legs:
+            (before,) = await self._ask_all(line, leg, (KEPT,))
+            if not before.startswith("-"):
+                await line.send([self._as_sent(restored(leg, before))])
+
+    @staticmethod
+    async def _ask_all(line: Line, leg: LegId, variables: Sequence[str]) -> list[str]:
+        answers = await line.send([f"api uuid_getvar {leg} {name}" for name in variables])
+        return [(await line.answer(answer)).text() for answer in answers]
 
     def _as_sent(self, step: Primitive) -> str:
         """An operation as it is sent: what takes long goes by `bgapi`."""

@@ -68,8 +68,8 @@ class Halves:
                 yield from self._created(event)
             case LegsJoined():
                 yield from self._joined(event)
-            case LegsSeparated(first=first, second=second) | LegsReleased(
-                first=first, second=second
+            case (
+                LegsSeparated(first=first, second=second) | LegsReleased(first=first, second=second)
             ):
                 if not (self.is_hidden(first) or self.is_hidden(second)):
                     yield event

@@ -9,6 +9,8 @@ A leg, a number, a sound or a cause in one of these has passed an allow-list alr
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -151,3 +153,73 @@ class Procedure:
     """To be asked before the steps; if all the facts of one of these are so, …"""
     spared: int = 1
     """… so many steps at the end are left out: the switch is about it already."""
+    remember: tuple[LegId, ...] = ()
+    """Legs that are about to be changed: what their variables say now is kept on them first."""
+    restore: tuple[LegId, ...] = ()
+    """Legs that get back what was kept of their variables, and lose whatever else is ours."""
+
+
+CHANGED: Final = (
+    "exec_after_bridge_app",
+    "exec_after_bridge_arg",
+    "execute_on_answer",
+    "hangup_after_bridge",
+    "ignore_display_updates",
+    "park_after_bridge",
+    "park_timeout",
+    "playback_terminators",
+    "playback_timeout_sec",
+    "uuid_bridge_park_on_cancel",
+)
+"""The variables of other people's legs that a transfer changes."""
+
+OURS: Final = (
+    "hookflash_before",
+    "hookflash_join",
+    "hookflash_kind",
+    "hookflash_role",
+    "hookflash_transfer",
+)
+"""The variables that a transfer adds."""
+
+KEPT: Final = "hookflash_before"
+"""Where a leg keeps what its variables said before: by this, they survive us."""
+
+_KEEPABLE: Final = re.compile(r"[0-9A-Za-z_.,:/*# -]{1,120}")
+"""What a value may be made of that is kept. No other has been seen in any of these variables."""
+
+
+ASKED_BEFORE: Final = (KEPT, *CHANGED)
+"""The variables to ask for, before a leg is changed for the first time."""
+
+
+def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
+    """Keep on a leg what its variables say; None if that has been done before.
+
+    Args:
+        leg: whose they are.
+        answers: to `ASKED_BEFORE`, in their order.
+    """
+    before, *values = (answer.strip() for answer in answers)
+    if before != UNDEFINED:
+        return None
+    said = {
+        name: value
+        for name, value in zip(CHANGED, values, strict=True)
+        if value != UNDEFINED and _KEEPABLE.fullmatch(value)
+    }
+    told = "|".join(f"{name}:{value}" for name, value in said.items())
+    return SetVariables(leg, ((KEPT, told or "-"),))
+
+
+def restored(leg: LegId, before: str) -> SetVariables:
+    """Give a leg back what was kept of its variables, and take the rest off.
+
+    Args:
+        leg: whose they are.
+        before: what it has kept; `_undef_` for a leg that we have called.
+    """
+    parts = (part.partition(":") for part in before.strip().split("|"))
+    said = {name: value for name, _, value in parts if name in CHANGED}
+    variables = [(name, said.get(name, "")) for name in CHANGED]
+    return SetVariables(leg, (*variables, *((name, "") for name in OURS)))

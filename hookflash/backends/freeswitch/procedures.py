@@ -155,8 +155,6 @@ class Caller:
     """Whether it is to be shown to nobody."""
 
 
-
-
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     """Let a text pass, or refuse it.
 
@@ -265,12 +263,15 @@ class Procedures:
                 SendToPark(_leg(command.first)),
             ),
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
+            remember=(_leg(command.first), _leg(command.second)),
             spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
 
     def _park(self, command: Park) -> Procedure:
         return Procedure(
             steps=(_set(command.leg, self._limits()), SendToPark(_leg(command.leg))),
+            unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
+            spared=2,
         )
 
     def _hold_with_music(self, command: HoldWithMusic) -> Procedure:
@@ -287,7 +288,11 @@ class Procedures:
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
         number = checked(ALLOWED_NUMBER, command.target, "the number")
-        account = checked(ALLOWED_ACCOUNT, caller.account, "the account")
+        account = checked(ALLOWED_ACCOUNT, command.account or caller.account, "the account")
+        carried = [
+            "media_mix_inbound_outbound_codecs",
+            *([self._account_variable] if account else []),
+        ]
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -304,7 +309,7 @@ class Procedures:
             "loopback_bowout_on_execute": "false",
             # a loopback leg speaks L16, which no phone takes: let the phone's leg offer its own
             "media_mix_inbound_outbound_codecs": "true",
-            "export_vars": "media_mix_inbound_outbound_codecs",
+            "export_vars": ",".join(carried if account else carried[:1]),
             **({self._account_variable: account} if account else {}),
             **self._dialling.variables,
         }
@@ -328,26 +333,18 @@ class Procedures:
         # (measured on 1.10.12: 2 in 100, of targets that hang up within 0.1 s of their answer).
         armed = {} if command.rescue is None else _armed(command.rescue)
         disarming: tuple[Primitive, ...] = tuple(
-            step
-            for leg in command.disarm
-            for step in (_set(leg, _DISARMED), Unschedule(_leg(leg)))
+            step for leg in command.disarm for step in (_set(leg, _DISARMED), Unschedule(_leg(leg)))
         )
         first, second = command.first, command.second
         return Procedure(
             before=disarming,  # who is to be disarmed may be gone: just as well
             steps=(
-                _set(first, variables | self._discretion(command, second)),
-                _set(second, variables | armed | self._discretion(command, first)),
+                _set(first, variables | _discretion(command, first)),
+                _set(second, variables | armed | _discretion(command, second)),
                 Bridge(_leg(first), _leg(second)),
             ),
             unless=_is_about(command),
         )
-
-    def _discretion(self, join: Join, partner: LegId) -> dict[str, str]:
-        """Keep the switch, too, from telling a phone whom a party that wants it withheld is."""
-        others = (partner,) if join.rescue is None else (partner, join.rescue)
-        hidden = any(self._caller_of(other).withheld for other in others)
-        return {"ignore_display_updates": "true"} if hidden else {}
 
     def _arm(self, command: Arm) -> Procedure:
         if command.when is Trigger.LEFT_ALONE:
@@ -397,8 +394,9 @@ class Procedures:
         return (show, Unschedule(display_group(leg)), later)
 
     def _forget(self, command: Forget) -> Procedure:
-        steps = tuple(_set(leg, _marks("", "", "")) for leg in command.legs)
-        return Procedure(steps=steps, optional=len(steps))
+        legs = tuple(map(_leg, command.legs))
+        steps = tuple(Unschedule(leg) for leg in legs)
+        return Procedure(steps=steps, optional=len(steps), restore=legs)
 
     def _hang_up(self, command: HangUp) -> Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
@@ -414,6 +412,11 @@ def _play(leg: LegId, sound: str, sense: str) -> Procedure:
     return Procedure(
         steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound_for(sound), sense)), optional=1
     )
+
+
+def _discretion(join: Join, leg: LegId) -> dict[str, str]:
+    """Keep the switch, too, from telling a phone what it is not to know."""
+    return {"ignore_display_updates": "true"} if leg in join.undisclosed else {}
 
 
 def _armed(rescue: LegId) -> dict[str, str]:
@@ -435,22 +438,32 @@ def _is_with(leg: LegId, partner: str) -> Fact:
     return Fact(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
+def _are_with(one: LegId, other: LegId) -> tuple[Fact, ...]:
+    """Ask whether two are together, or about to be: each must say so, for one may name the dead."""
+    return (_is_with(one, _leg(other)), _is_with(other, _leg(one)))
+
+
 def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
-    """Ask whether the switch is joining the two already: a second bridge would end one of them.
+    """Ask whether the switch is joining somebody already: a second bridge would end a leg.
 
     It may have taken the attempt before this one. Or its own failsafe has caught, in this very
-    moment: whoever was to be disarmed has set out to fetch the other, or has done so. (Measured on
-    1.10.12: of joins that were ordered around the moment in which the failsafe caught, on a busy
-    switch, 1 in 100 ended the call.)
+    moment: whoever was to be disarmed has set out to fetch the transferee, or has done so.
+    (Measured on 1.10.12: of joins that were ordered around the moment in which the failsafe caught,
+    on a busy switch, 1 in 100 ended the call.)
     """
-    if join.disarm:
-        together = (_is_with(join.first, _leg(join.second)),)
-        if join.repeated:
-            return (together,)
-        pair = ((join.first, join.second), (join.second, join.first))
-        fetching = tuple((_fetches(one, other),) for one, other in pair if one in join.disarm)
-        return (together, *fetching)
-    return (_is_taken(join),) if join.repeated else ()
+    if not join.disarm:
+        return (_is_taken(join),) if join.repeated else ()
+    rescued = join.rescued or join.first
+    caught = tuple(
+        facts
+        for leg in join.disarm
+        if leg != rescued
+        for facts in (
+            _are_with(leg, rescued),
+            *(() if join.repeated else ((_fetches(leg, rescued),),)),
+        )
+    )
+    return (_are_with(join.first, join.second), *caught)
 
 
 def _fetches(leg: LegId, other: LegId) -> Fact:
@@ -466,7 +479,7 @@ def _is_taken(join: Join) -> tuple[Fact, ...]:
         Fact(leg=leg, variable=name, value=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
-    return (*order, _is_with(leg, _leg(join.second)))
+    return (*order, *_are_with(leg, join.second))
 
 
 def _order(transfer: str, attempt: int) -> dict[str, str]:

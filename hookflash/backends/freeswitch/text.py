@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from hookflash.backends.freeswitch.primitives import (
@@ -17,7 +18,6 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
-    Variables,
 )
 from hookflash.events import LegId
 
@@ -35,7 +35,9 @@ def line_of(primitive: Primitive) -> str:  # noqa: PLR0911 - a table
             return f"uuid_bridge {first} {second}"
         case Originate():
             app = "park()" if primitive.takes is None else f"intercept({primitive.takes})"
-            told = _listed(primitive.variables, ",")
+            # a comma within a value (a list of variables to export) would end it
+            escaped = ((name, value.replace(",", "\\,")) for name, value in primitive.variables)
+            told = _listed(escaped, ",")
             return f"originate {{{told}}}{primitive.dial_string} &{app}"
         case Broadcast(leg, sound):
             return f"uuid_broadcast {leg} {sound} aleg"
@@ -68,5 +70,5 @@ def question_of(fact: Fact) -> str:
     return f"uuid_getvar {fact.leg} {fact.variable}"
 
 
-def _listed(variables: Variables, separator: str) -> str:
+def _listed(variables: Iterable[tuple[str, str]], separator: str) -> str:
     return separator.join(f"{name}={value}" for name, value in variables)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from hookflash.backends.freeswitch.primitives import (
+    ASKED_BEFORE,
+    KEPT,
     BreakSounds,
     Bridge,
     Broadcast,
@@ -26,6 +28,8 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    kept,
+    restored,
 )
 from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
@@ -98,6 +102,15 @@ class Executor:
 
     def _run(self, procedure: Procedure) -> str | None:
         """Execute the operations; the first refusal that counts, if there is one."""
+        for leg in procedure.remember:
+            said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
+            step = None if said[0].startswith("-") else kept(leg, said)
+            if step is not None:
+                self.execute(step)
+        for leg in procedure.restore:
+            before = self._switch.getvar(leg, KEPT)
+            if not before.startswith("-"):
+                self.execute(restored(leg, before))
         for step in procedure.before:
             self.execute(step)
         steps = procedure.steps

@@ -241,15 +241,17 @@ class World:
 
     @staticmethod
     def _seen(channel: Channel) -> LegSnapshot:
-        peer = channel.peer
+        # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
+        stands = channel.errand is None
+        peer = channel.peer if stands else None
         return LegSnapshot(
             leg=channel.id,
             number=channel.number,
             direction=channel.direction,
             account=channel.account,
             answered=channel.answered,
-            parked=channel.place is Place.PARKED,
-            elsewhere=channel.place is Place.ELSEWHERE,
+            parked=stands and channel.place is Place.PARKED,
+            elsewhere=stands and channel.place is Place.ELSEWHERE,
             peer=None if peer is None or peer.cause else peer.id,
             hears=None if channel.playing is None else channel.playing.name,
             transfer=channel.variables.get("hookflash_transfer", ""),

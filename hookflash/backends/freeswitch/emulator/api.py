@@ -18,6 +18,7 @@ from hookflash.backends.freeswitch.emulator.apps import (
     Reply,
     read_application,
 )
+from hookflash.backends.freeswitch.emulator.events import Header
 from hookflash.backends.freeswitch.emulator.legs import Leg
 from hookflash.backends.freeswitch.emulator.variables import stamp
 from hookflash.backends.freeswitch.emulator.words import atoi, read_cause, split, words
@@ -444,12 +445,17 @@ class Api:
         leg = self._leg(given[0])
         if leg is None:
             return NO_CHANNEL
-        headers = [*leg.headers(), *leg.variable_headers()]
+        headers = [*leg.headers(), *_without_bridge(leg.variable_headers()), *self._bridge_to(leg)]
         event = self._emulator.event("CHANNEL_DATA", headers)
         form = given[1].lower() if len(given) > 1 else "txt"
         if form == "json":
             return event.json().decode()
         return event.plain(encoded=form != "plain").decode()
+
+    def _bridge_to(self, leg: Leg) -> list[Header]:
+        """The variable `bridge_to`: there exactly while a leg is bridged."""
+        peer = leg.channel.peer
+        return [] if peer is None or peer.cause else [("variable_bridge_to", peer.id)]
 
     # ---- lists
 
@@ -592,6 +598,10 @@ def _basic(leg: Leg) -> dict[str, str]:
         "sent_callee_name": leg.variable("last_sent_callee_id_name") or "",
         "sent_callee_num": leg.variable("last_sent_callee_id_number") or "",
     }
+
+
+def _without_bridge(headers: Iterable[Header]) -> list[Header]:
+    return [header for header in headers if header[0] != "variable_bridge_to"]
 
 
 def _is_second(leg: Leg) -> bool:
