@@ -333,8 +333,11 @@ class Switchboard:
 
     def _seen(self, event: LegsSeen, at_s: float) -> list[Record]:
         """The answer to a question: the facts in it first, then that it was answered."""
-        records = [record for fact in tell_seen(event) for record in self._fact(fact, at_s)]
         look = event.look
+        running = self.running.get(look.transfer)
+        if running is not None and not running.transfer.awaits(look.number):
+            return [self._step(look.transfer, event, at_s)]  # legs may have moved since
+        records = [record for fact in tell_seen(event) for record in self._fact(fact, at_s)]
         if look.transfer in self.running:
             return [*records, self._step(look.transfer, event, at_s)]
         waiting = self._deferred.pop(look.number, None) if not look.transfer else None

@@ -104,11 +104,14 @@ def explore(
                 continue
             after = nameless(step.after)
             came_by = last_rows[record]
+            answered: set[str] = set()
             for one in taken:
                 if one.row is not None:
                     rows[one.row.key] += 1
-                    pairs.update((row, one.row.key) for row in came_by)
-                    came_by = {one.row.key}
+                    pairs.update((row, one.row.key) for row in came_by | answered)
+                    answered.add(one.row.key)
+            # before the answer comes, anything may follow the row that asked
+            came_by = answered or came_by
             if after not in ways:
                 ways[after] = way
                 last_rows[after] = set()

@@ -32,6 +32,7 @@ from hookflash.commands import (
     Introduce,
     Join,
     Look,
+    Park,
     SetTimer,
     Split,
 )
@@ -73,6 +74,9 @@ _force = object.__setattr__
 
 LOST_TRACK = "LOST_TRACK"
 """The cause of a leg's end that nobody saw: the switch was asked, and knows nothing of it."""
+
+_MOVES = (Split, Join, Park)
+"""Orders after which legs are not where they were."""
 
 MOST_LOOKS = 3
 """How often the switch is asked where everybody is, before its silence is taken for an answer."""
@@ -240,8 +244,14 @@ class Work:
         return number
 
     def finish(self) -> Transfer:
-        """Set and cancel the timers, each at most once, and hand out the record."""
+        """Set and cancel the timers, each at most once, and hand out the record.
+
+        What the switch has been asked before legs are ordered to move, it is asked again after it:
+        an answer from before would say where they were.
+        """
         t = self.transfer
+        if t.sound_look is not None and any(isinstance(c, _MOVES) for c in self.commands):
+            _force(t, "sound_look", None)
         if self._deadline_changed:
             _force(t, "deadline", self._exchange(t.deadline, self._deadline_s))
             _force(t, "deadline_look", self._deadline_look)

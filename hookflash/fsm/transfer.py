@@ -268,6 +268,10 @@ class Transfer:
     cause: str | None = None
     """Why it ended as it did, where that is not plain: a hang-up cause, or a word of ours."""
 
+    def awaits(self, look: int) -> bool:
+        """Whether the answer to this question is still wanted."""
+        return look in (self.deadline_look, self.sound_look)
+
     @property
     def parties(self) -> tuple[Party, Party, Party]:
         """Transferor, transferee and target."""
