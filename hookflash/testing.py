@@ -293,7 +293,12 @@ async def _taking_out_of_a_bridge(observer: _Observer) -> None:
     await trio.sleep(0.5)
     await observer.perform(
         Join(
-            first=first, second=second, attempt=2, afterwards=Afterwards.END, disarm=(first, target)
+            first=first,
+            second=second,
+            attempt=2,
+            afterwards=Afterwards.END,
+            disarm=(first, target),
+            rescued=second,
         )
     )
     await observer.joined(first, second, "Join takes a leg out of a bridge, failsafe and all")
