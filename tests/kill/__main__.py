@@ -18,7 +18,7 @@ import trio
 from rounds import Figures, Player, Setting, on_the_emulator, on_the_switch
 from trio.testing import MockClock
 
-KILLS_A_ROUND = 8
+KILLS_A_ROUND = 12
 
 
 async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) -> Figures:
@@ -37,7 +37,7 @@ async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) 
         print(
             f"{took_s:6.0f} s: {figures.kills} kills, {figures.calls} calls,"
             f" {figures.transfers} transfers, {len(figures.lost())} lost,"
-            f" {len(figures.faults)} faults",
+            f" {len(figures.faults)} faults ({player.took})",
             flush=True,
         )
     return player.figures

@@ -32,6 +32,12 @@ FOLLOWED: Final = (
     "DTMF",
 )
 
+LATE_S: Final = 0.15
+"""The clocks of real switches go in steps of 20 ms, and not quite as ours: what comes sooner than this
+is taken to have happened when it came, and only what comes later is dated back."""
+
+SLACK_S: Final = 0.05
+
 KEPT: Final = 60_000
 """How many events are kept for stories: those of some minutes."""
 
@@ -196,7 +202,8 @@ class Listener:
         at_s = trio.current_time()
         if self._offset_s is not None:
             told_s = int(event.get("Event-Date-Timestamp", 0)) / 1e6 + self._offset_s
-            at_s = min(at_s, told_s)
+            if at_s - told_s > LATE_S:  # we were busy
+                at_s = told_s + SLACK_S
         kept = {header: _text(event[header]) for header in _KEEPS if header in event}
         heard = Heard(at_s, self.name, name, leg, kept)
         self.heard.append(heard)

@@ -17,7 +17,7 @@ import httpx
 import trio
 from programme import Act, Deed, Moment, Plan, Role, Way
 
-MOMENT_S: Final = 45.0
+MOMENT_S: Final = 20.0
 """How long somebody waits for a moment of the plan before they give it up."""
 
 REDIAL_S: Final = 4.0
@@ -211,15 +211,16 @@ async def act(group: Group, stage: Stage, service: Controller) -> None:
 
 async def comes(act: Act, group: Group, stage: Stage) -> bool:
     """Wait for the moment of an act."""
-    target, transferor = group.target, group.transferor
+    transferor, transferee, target = group.people
 
     def it_is() -> bool:
+        talks = stage.talks_with(transferor)
         if act.moment is Moment.RINGING:
-            return target.rang_s is not None
+            return target.rang_s is not None or not (transferor.is_here or transferee.is_here)
         if act.moment is Moment.TALKING:
-            talked = stage.talks_with(transferor) is target
             gone = not transferor.is_here or target.ended_s is not None
-            return talked or gone or target.left_s is not None
+            reunited = target.rang_s is not None and talks is transferee
+            return talks is target or gone or reunited or target.left_s is not None
         return True
 
     return await until(stage, it_is, MOMENT_S)

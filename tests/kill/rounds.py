@@ -31,11 +31,11 @@ QUIET_S: Final = 1.6
 """So long nothing must have moved before somebody is judged: longer than any timer of a second."""
 REST_S: Final = 120.0
 """How long it may take until nothing moves: longer than all attempts of a join."""
-PERSUADE_S: Final = 9.0
+PERSUADE_S: Final = 4.0
 """People who are still in a consultation then hang up."""
 PART_S: Final = 12.0
 """How long a leg may live after its partner has hung up."""
-OVER_S: Final = 7.0
+OVER_S: Final = 10.0
 """Over how long the calls of a round begin."""
 
 
@@ -94,6 +94,8 @@ class Player:
     blows: Blows
     programme: Programme
     overload: Callable[[], trio.CancelScope] | None = None
+    took: str = ""
+    """How long the last round took."""
     _index: int = 0
     _began_s: float = 0.0
     _log: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
@@ -122,11 +124,17 @@ class Player:
                 nursery.start_soon(self._blow, groups, kills)
                 for group in groups:
                     acting.start_soon(play, group, self.stage, self.service)
+        acted_s = trio.current_time()
         if self.service.works_since_s is None:
             await self._start()
         self.write("is left alone: the round is at its end")
         await self._rest(groups)
+        rested_s = trio.current_time()
         await self._judge(groups)
+        self.took = (
+            f"{acted_s - self._began_s:.0f} s of acts, {rested_s - acted_s:.0f} s of rest,"
+            f" {trio.current_time() - rested_s:.0f} s of parting"
+        )
         self.figures.calls += size
 
     async def _blow(self, groups: list[Group], kills: int) -> None:
@@ -215,6 +223,12 @@ class Player:
                         self.figures.reasons[why] += 1
         if gap := journal.gap():
             faults.append(Fault("outcome", "the history", gap, -1))
+        for group in groups:
+            for person in group.people:
+                paired = any(person in pair[:2] for pair in pairs)
+                if person.is_here and not paired:
+                    group.write(f"the {person.role} gives up and hangs up, at the end")
+                    await self.stage.hang_up(person)
         faults += await self._part(pairs)
         self.figures.faults += faults
         for index in sorted({fault.index for fault in faults if fault.kind != "stays behind"}):
@@ -289,7 +303,7 @@ class Player:
         left = await self.stage.left()
         if left != (0, 0):
             names = [row["name"] for row in await self.stage.ask.rows()]
-            if not faults and not any(fault.kind == "forgotten" for fault in self.figures.faults):
+            if not faults:
                 faults.append(Fault("channels", "the switch", f"{left} left: {names}", -1))
             await self.stage.clear()
             with trio.move_on_after(PART_S):

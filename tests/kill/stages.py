@@ -72,8 +72,8 @@ class BaseStage:
                 person.cause = heard.get("Hangup-Cause")
             case "CHANNEL_HANGUP_COMPLETE":
                 by_itself = heard.get("variable_sip_hangup_disposition").startswith("send_")
-                if by_itself and person.left_s is None:
-                    person.left_s = person.ended_s or heard.at_s
+                if by_itself and person.ended_s is not None:
+                    person.left_s = min(person.left_s or person.ended_s, person.ended_s)
             case _:
                 pass
         self.tell()
