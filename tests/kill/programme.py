@@ -238,20 +238,26 @@ class Blow:
 class Blows:
     """Draws blows: most restarts come soon, a few only after 10 s."""
 
-    LONGEST_S: Final = 10.0
-
     def __init__(
-        self, seed: int, *, hows: tuple[str, ...] = ("kill",), freeze_s: float = 30.0
+        self,
+        seed: int,
+        *,
+        hows: tuple[str, ...] = ("kill",),
+        freeze_s: float = 30.0,
+        pace: float = 1.0,
     ) -> None:
         self._dice = Random(f"blows {seed}")
         self._hows = hows
         self._freeze_s = freeze_s
+        self._pace = pace
 
     def next(self) -> Blow:
         dice = self._dice
         how = dice.choice(self._hows)
         work_s = dice.choice((dice.uniform(0, 0.5), dice.uniform(0, 2.5), dice.uniform(0, 5)))
         away_s = dice.choice((0.0, dice.uniform(0, 2), dice.uniform(0, 3), dice.uniform(0, 10)))
-        if how == "freeze":
-            away_s = self._freeze_s
-        return Blow(after_s=work_s, how=how, away_s=min(away_s, self.LONGEST_S, ) if how != "freeze" else away_s)
+        return Blow(
+            after_s=work_s * self._pace,
+            how=how,
+            away_s=self._freeze_s if how == "freeze" else away_s * self._pace,
+        )

@@ -22,7 +22,7 @@ from killing import InProcessService, Journal, ProcessService, Proxy, Service, W
 from people import Group, Person, make_group, play
 from programme import Blow, Blows, Programme
 from stages import EmulatedStage, LabStage
-from verdict import Fault, judge_end, judge_ends, judge_variables
+from verdict import Fault, judge_end, judge_between, judge_ends, judge_variables
 
 from hookflash.backends.freeswitch.emulator.server import open_emulator
 
@@ -52,6 +52,8 @@ class Figures:
     """In which states transfers were when the service was hit."""
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
     reasons: Counter[str] = attrs.field(factory=Counter[str])
+    not_begun: Counter[str] = attrs.field(factory=Counter[str])
+    """Calls without a transfer: whatever was dialled, no service was there to hear it."""
     faults: list[Fault] = attrs.field(factory=list[Fault])
     stories: list[str] = attrs.field(factory=list[str])
 
@@ -70,6 +72,7 @@ class Figures:
             f" {self.transfers} transfers",
             f"  transfers in flight when it was hit: {_counted(self.hit)}",
             f"  outcomes: {_counted(self.outcomes)}",
+            f"  calls without a transfer, by how it was asked for: {_counted(self.not_begun) or 'none'}",
             f"  legs ended because somebody {_counted(self.reasons)}",
             f"  faults: {_counted(kinds) or 'none'}",
         ]
@@ -265,6 +268,8 @@ class Player:
         legs = {self.stage.find_leg(person) for person in group.people} - {""}
         transfers = journal.transfers(legs)
         self.figures.transfers += len(transfers)
+        if not transfers:
+            self.figures.not_begun[group.plan.way] += 1
         for one in transfers:
             self.figures.outcomes[str(one.outcome)] += 1
             if one.outcome is None:
@@ -274,17 +279,21 @@ class Player:
         running = any(one.outcome is None for one in transfers)
         for person in here:
             leg = self.stage.find_leg(person)
-            other = self.stage.person_on(self.stage.behind(leg, bonds))
+            path = self.stage.path(leg, bonds)
+            other = self.stage.person_on(path[-1]) if path else None
             if other is None:
                 if not running:
                     faults.append(Fault("forgotten", person.role, "is on the line alone", index))
             elif other not in group.people:
                 faults.append(Fault("stranger", person.role, "talks with a stranger", index))
             else:
-                if (other, person, group) not in pairs:
+                is_new = (other, person, group) not in pairs
+                if is_new:
                     pairs.append((person, other, group))
                 if transfers and not running:
                     faults += judge_variables(person, group, dumps.get(leg, {}))
+                    for between in path[:-1] if is_new else ():
+                        faults += judge_between(group, dumps.get(between, {}))
         return faults
 
     async def _part(self, pairs: list[tuple[Person, Person, Group]]) -> list[Fault]:
@@ -366,6 +375,8 @@ class Setting:
     direct: bool = False
     """Whether targets are dialled without the dialplan."""
     freeze_s: float = 30.0
+    pace: float = 1.0
+    """How long the service works and is away, times this."""
 
 
 def _player(
@@ -376,7 +387,7 @@ def _player(
         service=service,
         figures=Figures(seed=setting.seed),
         proxy=proxy,
-        blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s),
+        blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s, pace=setting.pace),
         programme=Programme(setting.seed, ring_timeout_s=RING_TIMEOUT_S),
     )
 

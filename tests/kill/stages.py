@@ -107,16 +107,23 @@ class BaseStage:
             leg = self._loopback.get(leg, "")
         return None
 
-    def behind(self, leg: str, bonds: dict[str, str]) -> str:
-        """The leg of whoever is at the other end of a leg, by the switch's own variables."""
+    def path(self, leg: str, bonds: dict[str, str]) -> list[str]:
+        """The legs from a leg to that of whoever is at its other end, by the switch's variables.
+
+        The last one is somebody's leg; before it, there may be two of a loopback. Empty if the leg
+        leads to nobody.
+        """
+        path: list[str] = []
         for _ in range(3):
             other = bonds.get(leg, "")
             if not other or bonds.get(other) != leg:
-                return ""
+                return []
+            path.append(other)
             if self.person_on(other) is not None:
-                return other
+                return path
             leg = self._loopback.get(other, "")
-        return ""
+            path.append(leg)
+        return []
 
     def begin_round(self) -> None:
         self.groups.clear()

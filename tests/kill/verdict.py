@@ -160,3 +160,16 @@ def judge_variables(
         Fault("stays behind", person.role, f"{name.removeprefix('variable_')}={value}", group.index)
         for name, value in left.items()
     ]
+
+
+def judge_between(group: Group, variables: Mapping[str, str]) -> list[Fault]:
+    """Say what was left on a loopback leg that two talk through.
+
+    Its far side has what the dialplan sets for calls of its own, so that is not compared.
+    """
+    return [
+        Fault("stays behind", "loopback leg", f"{name.removeprefix('variable_')}={value}", group.index)
+        for name, value in variables.items()
+        if value
+        if name.removeprefix("variable_") in FORBIDDEN or name.startswith("variable_hookflash_")
+    ]
