@@ -1,8 +1,8 @@
 """Kill the service over and over, and see whether a caller is lost. `make kill`.
 
-    python tests/kill --kills 200 --calls 15 --seed 1                  # the emulator, real kills
-    python tests/kill --kills 10000 --seed 1 --virtual                 # the virtual clock
-    HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 python tests/kill --kills 200 --seed 1
+python tests/kill --kills 200 --calls 15 --seed 1                  # the emulator, real kills
+python tests/kill --kills 10000 --seed 1 --virtual                 # the virtual clock
+HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 python tests/kill --kills 200 --seed 1
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The service, and what is done to it: two kinds of service, and a proxy that can be cut.
 
-**ProcessService** is `hookflash serve`, a real process, killed with SIGKILL, stopped with SIGSTOP.
+**ProcessService** is `hookflash serve`, a real process, killed with SIGKILL, stopped with SIGSTOP. It
+is started as anybody starts it, or (`Forker`) forked off one that has imported all that it needs.
 
 **InProcessService** is the service within the process of the harness, for trio's virtual clock: it is
 cut off between any two steps of any two tasks, and comes back on the journal's file as it lay on the
@@ -13,6 +14,7 @@ Both know the service by its config, HTTP and its journal, and by nothing else.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -102,10 +104,44 @@ async def sign_in(client: httpx.AsyncClient, key: str) -> str:
     return str(answered.json()["auth_token"])
 
 
+class Forker:
+    """Starts services by forking them off (see `forking`)."""
+
+    def __init__(self) -> None:
+        self._turn = trio.StrictFIFOLock()
+        self._process: trio.Process | None = None
+
+    async def fork(self, config: Path, out: Path, log: Path) -> int:
+        async with self._turn:
+            if self._process is None:
+                self._process = await trio.lowlevel.open_process(
+                    [sys.executable, str(Path(__file__).with_name("forking.py"))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            process = self._process
+            assert process.stdin is not None
+            assert process.stdout is not None
+            await process.stdin.send_all(f"{config}\t{out}\t{log}\n".encode())
+            told = b""
+            while not told.endswith(b"\n"):
+                told += await process.stdout.receive_some(100)
+            return int(told)
+
+    async def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            with trio.CancelScope(shield=True):
+                await self._process.wait()
+                for stream in (self._process.stdin, self._process.stdout):
+                    if stream is not None:
+                        await stream.aclose()
+
+
 class ProcessService:
     """`hookflash serve`, a process."""
 
-    def __init__(self, folder: Path, wishes: Wishes, tasks: trio.Nursery) -> None:
+    def __init__(self, folder: Path, wishes: Wishes, forker: Forker | None = None) -> None:
         self.folder = folder
         self.client: httpx.AsyncClient | None = None
         self.works_since_s: float | None = None
@@ -113,20 +149,23 @@ class ProcessService:
         self._config = write_config(folder, wishes)
         self._key = make_key(self._config)
         self._token = ""
-        self._tasks = tasks
-        self._process: trio.Process | None = None
-        self._log = (folder / "log").open("ab")
+        self._forker = forker
+        self._child: trio.Process | None = None
+        self._process: int | None = None
+        self._log = folder / "log"
+        self._out = folder / "out"
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "hookflash", "serve", "--config", str(self._config)]
-        self._process = process = await trio.lowlevel.open_process(
-            command, stdout=subprocess.PIPE, stderr=self._log
-        )
-        assert process.stdout is not None
+        self._out.unlink(missing_ok=True)
+        if self._forker is not None:
+            self._process = await self._forker.fork(self._config, self._out, self._log)
+        else:
+            command = [sys.executable, "-m", "hookflash", "serve", "--config", str(self._config)]
+            with self._out.open("wb") as out, self._log.open("ab") as log:
+                self._child = await trio.lowlevel.open_process(command, stdout=out, stderr=log)
+            self._process = self._child.pid
         with trio.fail_after(START_S):
-            http = await _first_line(process.stdout)
-        self._tasks.start_soon(_drain, process.stdout)
-        base = http.removeprefix("HTTP on ")
+            base = await self._address()
         if not self._token:
             async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as client:
                 self._token = await sign_in(client, self._key)
@@ -138,49 +177,52 @@ class ProcessService:
         )
         self.works_since_s = trio.current_time()
 
+    async def _address(self) -> str:
+        while True:
+            told = self._out.read_text(encoding="utf-8") if self._out.exists() else ""
+            if "\n" in told:
+                return told.split("\n")[0].removeprefix("HTTP on ")
+            if self._process is None or not _lives(self._process):
+                log = self._log.read_text(encoding="utf-8")
+                raise RuntimeError(f"the service ended before it was up: {log[-2000:]}")
+            await trio.sleep(0.01)
+
     async def kill(self) -> None:
-        await self._end(signal.SIGKILL)
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            await self._end(signal.SIGKILL)
-
-    async def _end(self, how: signal.Signals) -> None:
         process, client = self._process, self.client
         self._process, self.client, self.works_since_s = None, None, None
-        assert process is not None
-        process.send_signal(how)
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
         with trio.CancelScope(shield=True):
-            await process.wait()
-        if client is not None:
-            await client.aclose()
+            if self._child is not None:
+                await self._child.wait()
+            while _lives(process):
+                await trio.sleep(0.002)
+            if client is not None:
+                await client.aclose()
+
+    async def stop(self) -> None:
+        await self.kill()
 
     async def freeze(self, for_s: float) -> None:
-        assert self._process is not None
+        process = self._process
+        assert process is not None
         since_s, self.works_since_s = self.works_since_s, None
-        self._process.send_signal(signal.SIGSTOP)
+        os.kill(process, signal.SIGSTOP)
         try:
             await trio.sleep(for_s)
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            os.kill(process, signal.SIGCONT)
             self.works_since_s = since_s and trio.current_time()
 
 
-async def _first_line(stream: trio.abc.ReceiveStream) -> str:
-    told = b""
-    while b"\n" not in told:
-        data = await stream.receive_some(4096)
-        if not data:
-            raise RuntimeError(f"the service ended before it was up: {told!r}")
-        told += data
-    return told.split(b"\n")[0].decode()
-
-
-async def _drain(stream: trio.abc.ReceiveStream) -> None:
-    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        async with stream:
-            async for _ in stream:
-                pass
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 NOON: Final = 1_795_953_600.0
@@ -329,9 +371,7 @@ class Proxy:
             self._scopes.discard(scope)
 
 
-async def _pump(
-    one: trio.SocketStream, other: trio.SocketStream, scope: trio.CancelScope
-) -> None:
+async def _pump(one: trio.SocketStream, other: trio.SocketStream, scope: trio.CancelScope) -> None:
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while data := await one.receive_some(65_536):
             await other.send_all(data)
@@ -402,4 +442,3 @@ def _why(body: str) -> str:
     document = json.loads(body)
     told = [str(document.get(name)) for name in ("before", "after", "why", "outcome", "cause")]
     return " ".join(text for text in told if text != "None")
-

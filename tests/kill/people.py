@@ -69,7 +69,7 @@ class Group:
     began_s: float = 0.0
     asked: list[float] = attrs.field(factory=list[float])
     taken_back: list[float] = attrs.field(factory=list[float])
-    """When a takeback was asked for that the service has surely heard."""
+    """When a takeback was asked for that the service may have heard."""
     completed: list[float] = attrs.field(factory=list[float])
     """When it was asked for that the transferor be let go."""
     diary: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
@@ -92,6 +92,11 @@ class Group:
 
     def person(self, role: Role) -> Person:
         return next(one for one in self.people if one.role is role)
+
+    def wish(self, action: str, at_s: float) -> None:
+        """Write down that a program or a person has asked for something."""
+        wishes = {"transfer": self.asked, "takeback": self.taken_back, "complete": self.completed}
+        wishes[action].append(at_s)
 
     def write(self, text: str) -> None:
         self.diary.append((trio.current_time(), text))
@@ -152,10 +157,8 @@ async def ask(group: Group, stage: Stage, service: Controller) -> bool:
         if group.plan.way is Way.DIGITS:
             group.asked.append(trio.current_time())
             await stage.press(group.transferor, f"*2{group.target.number}")
-        elif await post(group, service, "transfer", target=group.target.number):
-            group.asked.append(trio.current_time())
-        elif not group.transferor.is_here:
-            return False
+        else:
+            await post(group, service, "transfer", target=group.target.number)
         if await until(stage, lambda: begun(group, stage), REDIAL_S):
             return True
     group.write("the transfer does not begin")
@@ -169,29 +172,55 @@ def begun(group: Group, stage: Stage) -> bool:
 
 
 async def post(group: Group, service: Controller, action: str, **fields: str) -> bool:
-    """Ask by HTTP, as programs do: again, if nobody is there."""
-    leg = group.transferor.leg
+    """Ask by HTTP, as programs do: again, if nobody is there.
+
+    What was asked for counts from the moment of asking, for its effect may come before the answer;
+    and it counts if there was no answer, for the service may have died after it had taken it.
+    """
     body = json.dumps({"data": {"action": action, **fields}})
-    for _ in range(30):
-        client = service.client
-        answer: httpx.Response | None = None
+    for _ in range(TRIES):
+        client, began_s = service.client, trio.current_time()
+        status = 0
         if client is not None:
-            try:
-                answer = await client.post(f"channels/{leg}", content=body)
-            except (httpx.HTTPError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                group.write(f"asks by HTTP for {action}: {error!r}")
-        if answer is not None:
-            group.write(f"asks by HTTP for {action}: {answer.status_code} {answer.text[:160]}")
-            if answer.status_code == 202:  # noqa: PLR2004 - it is taken
+            status = await _request(client, f"channels/{group.transferor.leg}", body, group)
+            if status in {0, TAKEN}:
+                group.wish(action, began_s)
+            if status == TAKEN:
                 return True
-            if answer.status_code not in {404, 409, 503}:
+            if status not in {0, *TRY_AGAIN} or (status == CONFLICT and action != "transfer"):
                 return False
-        if not group.transferor.is_here or (action == "transfer" and group.target.rang_s):
-            return False
-        if action != "transfer" and answer is not None and answer.status_code != 503:  # noqa: PLR2004
-            return False
+        begun = action == "transfer" and group.target.rang_s is not None
+        if begun or not group.transferor.is_here:
+            return begun
         await trio.sleep(0.5)
     return False
+
+
+TRIES: Final = 30
+TAKEN: Final = 202
+CONFLICT: Final = 409
+TRY_AGAIN: Final = frozenset({404, CONFLICT, 429, 503})
+REQUEST_S: Final = 10.0
+
+
+async def _request(client: httpx.AsyncClient, path: str, body: str, group: Group) -> int:
+    """Send a request; the status, or 0 if there was no answer."""
+    with trio.move_on_after(REQUEST_S):
+        try:
+            answer = await client.post(path, content=body)
+        except (
+            httpx.HTTPError,
+            RuntimeError,  # its client is closed
+            OSError,
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+        ) as error:
+            group.write(f"a program asks {body}: {error!r}")
+            return 0
+        group.write(f"a program asks {body}: {answer.status_code} {answer.text[:120]}")
+        return answer.status_code
+    group.write(f"a program asks {body}: no answer")
+    return 0
 
 
 async def act(group: Group, stage: Stage, service: Controller) -> None:
@@ -226,9 +255,7 @@ async def comes(act: Act, group: Group, stage: Stage) -> bool:
     return await until(stage, it_is, MOMENT_S)
 
 
-async def do(
-    deed: Deed, person: Person, group: Group, stage: Stage, service: Controller
-) -> None:
+async def do(deed: Deed, person: Person, group: Group, stage: Stage, service: Controller) -> None:
     """Let somebody do something."""
     match deed:
         case Deed.HANGS_UP:
@@ -240,22 +267,22 @@ async def do(
         case Deed.TAKES_BACK if group.plan.way is Way.DIGITS:
             await take_back_by_digits(group, stage, service)
         case Deed.TAKES_BACK:
-            if await post(group, service, "takeback"):
-                group.taken_back.append(trio.current_time())
+            await post(group, service, "takeback")
         case Deed.COMPLETES:
-            if await post(group, service, "complete"):
-                group.completed.append(trio.current_time())
+            await post(group, service, "complete")
 
 
 async def take_back_by_digits(group: Group, stage: Stage, service: Controller) -> None:
     """Dial the takeback; once more, if nothing comes of it."""
     transferor, transferee = group.transferor, group.transferee
     for _ in range(3):
-        before_s = service.works_since_s
+        worked, began_s = service.works_since_s is not None, trio.current_time()
         group.write("the transferor dials *1")
+        if worked:
+            group.wish("takeback", began_s)
         await stage.press(transferor, "*1")
-        if before_s is not None and before_s == service.works_since_s:
-            group.taken_back.append(trio.current_time())
+        if not worked and service.works_since_s is not None:
+            group.wish("takeback", began_s)
         back = await until(
             stage,
             lambda: stage.talks_with(transferor) is transferee or not transferor.is_here,
@@ -276,4 +303,3 @@ def make_group(index: int, plan: Plan, *, caller: str, called: str, target: str)
         called=Person(role=second, number=called),
         target=Person(role=Role.TARGET, number=target),
     )
-

@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 import trio
 from event_socket import Commands, Listener
-from killing import InProcessService, Journal, ProcessService, Proxy, Service, Wishes
+from killing import Forker, InProcessService, Journal, ProcessService, Proxy, Service, Wishes
 from people import Group, Person, make_group, play
 from programme import Blow, Blows, Programme
 from stages import EmulatedStage, LabStage
@@ -208,9 +208,7 @@ class Player:
         if not unfinished:
             return {}
         legs = {self.stage.find_leg(one) for group in groups for one in group.people} - {""}
-        return {
-            one.id: set(one.legs) for one in journal.transfers(legs) if one.id in unfinished
-        }
+        return {one.id: set(one.legs) for one in journal.transfers(legs) if one.id in unfinished}
 
     async def _judge(self, groups: list[Group]) -> None:
         faults = judge_ends(groups, ring_timeout_s=RING_TIMEOUT_S)
@@ -377,6 +375,8 @@ class Setting:
     freeze_s: float = 30.0
     pace: float = 1.0
     """How long the service works and is away, times this."""
+    forker: Forker | None = None
+    """Starts services fast; None: as anybody does."""
 
 
 def _player(
@@ -418,13 +418,16 @@ async def on_the_emulator(setting: Setting, *, virtual: bool) -> AsyncGenerator[
         service: Service = (
             InProcessService(setting.folder, wishes, tasks, setting.seed)
             if virtual
-            else ProcessService(setting.folder, wishes, tasks)
+            else ProcessService(setting.folder, wishes, setting.forker)
         )
+        player = _player(stage, service, proxy, setting)
         try:
-            yield _player(stage, service, proxy, setting)
+            yield player
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
+                for commands in player.stage.asks():
+                    await commands.stream.aclose()
         tasks.cancel_scope.cancel()
 
 
@@ -454,7 +457,7 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
             ring_timeout_s=RING_TIMEOUT_S,
             template=template,
         )
-        service = ProcessService(setting.folder, wishes, tasks)
+        service = ProcessService(setting.folder, wishes)
         player = _player(stage, service, proxy, setting)
         player.overload = partial(_overload, tasks, host, port)
         await stage.clear()
@@ -463,6 +466,8 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
+                for commands in player.stage.asks():
+                    await commands.stream.aclose()
         tasks.cancel_scope.cancel()
 
 

@@ -26,6 +26,8 @@ from hookflash.backends.simulator.people import Answers, Behaviour, EarlyMedia, 
 
 SILENCE: Final = "silence_stream://-1"
 
+LAB_DIGITS: Final = 4
+
 CALLED_NUMBERS: Final = 40
 """2660 to 2699 are those who are called; 2650 to 2659 are targets."""
 
@@ -133,7 +135,7 @@ class BaseStage:
 
 def _phone_for(number: str) -> Behaviour | None:
     """The emulator's phones: all wait for their people, but for those that answer at once."""
-    if number.startswith("26") and len(number) == 4 and number >= "2660":
+    if len(number) == LAB_DIGITS and number >= "2660":
         return Answers(after_s=0.0)
     if number.startswith(Target.EARLY_MEDIA.value):
         return EarlyMedia(after_s=4.0)
@@ -156,9 +158,9 @@ class EmulatedStage(BaseStage):
 
     @staticmethod
     def numbers(index: int, plan: Plan) -> tuple[str, str, str]:
-        """The caller's number, the called one's, the target's."""
+        """The caller's number, the called one's, the target's: no two of a round are the same."""
         called = 2660 + index % CALLED_NUMBERS
-        return str(30_000 + index % 30_000), str(called), f"{plan.target}{index % 100_000:05d}"
+        return str(30_000 + index % 30_000), str(called), f"{plan.target}{index % 100:02d}"
 
     async def call(self, group: Group) -> bool:
         caller, called = group.caller, group.called
@@ -234,6 +236,10 @@ class EmulatedStage(BaseStage):
 
     def find_leg(self, person: Person) -> str:
         return person.phone
+
+    def asks(self) -> tuple[Commands, ...]:
+        """The event sockets that are to be closed."""
+        return (self.ask,)
 
     async def clear(self) -> None:
         await self.ask.api("hupall")
@@ -343,6 +349,10 @@ class LabStage(BaseStage):
             call_id = self.phones.call_ids.get(person.phone, "")
             person.leg = self._legs_by_call.get(call_id, "")
         return person.leg
+
+    def asks(self) -> tuple[Commands, ...]:
+        """The event sockets that are to be closed."""
+        return (self.ask, self.ask_phones)
 
     async def clear(self) -> None:
         for side in (self.ask_phones, self.ask):

@@ -139,9 +139,7 @@ def judge_ends(groups: Iterable[Group], *, ring_timeout_s: float) -> list[Fault]
     ]
 
 
-def judge_variables(
-    person: Person, group: Group, variables: Mapping[str, str]
-) -> list[Fault]:
+def judge_variables(person: Person, group: Group, variables: Mapping[str, str]) -> list[Fault]:
     """Say what was left on a survivor's leg."""
     before = group.ordinary.get(person.role, {})
     left = {
@@ -168,7 +166,9 @@ def judge_between(group: Group, variables: Mapping[str, str]) -> list[Fault]:
     Its far side has what the dialplan sets for calls of its own, so that is not compared.
     """
     return [
-        Fault("stays behind", "loopback leg", f"{name.removeprefix('variable_')}={value}", group.index)
+        Fault(
+            "stays behind", "loopback leg", f"{name.removeprefix('variable_')}={value}", group.index
+        )
         for name, value in variables.items()
         if value
         if name.removeprefix("variable_") in FORBIDDEN or name.startswith("variable_hookflash_")
