@@ -21,6 +21,11 @@ from trio.testing import MockClock
 KILLS_A_ROUND = 12
 
 
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) -> Figures:
     """Play rounds until there were enough kills."""
     began = time.monotonic()
@@ -34,11 +39,10 @@ async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) 
                 file.write(story + "\n\n")
         told = len(figures.stories)
         took_s = time.monotonic() - began
-        print(
+        say(
             f"{took_s:6.0f} s: {figures.kills} kills, {figures.calls} calls,"
             f" {figures.transfers} transfers, {len(figures.lost())} lost,"
-            f" {len(figures.faults)} faults ({player.took})",
-            flush=True,
+            f" {len(figures.faults)} faults ({player.took})"
         )
     return player.figures
 
@@ -61,7 +65,7 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
             else on_the_emulator(setting, virtual=options.virtual)
         )
         where = f"a FreeSWITCH, {named}" if named and not options.virtual else "the emulator"
-        print(f"on {where}; seed {options.seed}; targets are dialled by {dialling}", flush=True)
+        say(f"on {where}; seed {options.seed}; targets are dialled by {dialling}")
         async with stage as player:
             return await play(
                 player, kills=options.kills, calls=options.calls, most=options.most, out=out
@@ -69,7 +73,7 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--calls", type=int, default=15, help="in flight at once")
     parser.add_argument("--seed", type=int, default=1)
@@ -84,11 +88,11 @@ def main() -> int:
     out.unlink(missing_ok=True)
     clock = MockClock(autojump_threshold=0) if options.virtual else None
     figures = trio.run(run, options, out, clock=clock)
-    print(figures.text())
+    say(figures.text())
     for fault in figures.lost()[:20]:
-        print(f"  call {fault.index}: {fault.kind}: {fault.who} {fault.text}")
+        say(f"  call {fault.index}: {fault.kind}: {fault.who} {fault.text}")
     if figures.stories:
-        print(f"{len(figures.stories)} stories in {out}")
+        say(f"{len(figures.stories)} stories in {out}")
     return 1 if figures.faults else 0
 
 

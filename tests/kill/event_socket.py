@@ -33,8 +33,8 @@ FOLLOWED: Final = (
 )
 
 LATE_S: Final = 0.15
-"""The clocks of real switches go in steps of 20 ms, and not quite as ours: what comes sooner than this
-is taken to have happened when it came, and only what comes later is dated back."""
+"""The clocks of real switches go in steps of 20 ms, and not quite as ours: what comes sooner than
+this is taken to have happened when it came, and only what comes later is dated back."""
 
 SLACK_S: Final = 0.05
 
@@ -93,10 +93,12 @@ class Commands:
         return message
 
     async def ask(self, line: str) -> tuple[dict[str, str], bytes]:
+        message: tuple[dict[str, str], bytes] = ({}, b"")
         async with self._turn:
             with trio.CancelScope(shield=True):  # half an answer would be taken for the next one
                 await self.stream.send_all(f"{line}\n\n".encode())
-                return await self.receive()
+                message = await self.receive()
+        return message
 
     async def api(self, command: str) -> str:
         _, body = await self.ask(f"api {command}")
@@ -141,7 +143,7 @@ class Heard:
         told = {
             "CHANNEL_CREATE": f"{self.get('Channel-Name')} from "
             f"{self.get('Caller-Caller-ID-Number')} to {self.get('Caller-Destination-Number')}",
-            "CHANNEL_BRIDGE": f"with {self.get('Bridge-B-Unique-ID') or self.get('Other-Leg-Unique-ID')}",
+            "CHANNEL_BRIDGE": f"with {self.get('Bridge-B-Unique-ID')}",
             "CHANNEL_EXECUTE": f"{self.get('Application')} {self.get('Application-Data')}",
             "DTMF": self.get("DTMF-Digit"),
             "CHANNEL_HANGUP": self.get("Hangup-Cause"),

@@ -1,7 +1,7 @@
 """Forks `hookflash serve` off a process that has imported it already.
 
-A start takes 0.1 s then, and not 1 s of a core, so that `make test` can afford forty. What is forked
-is a process as any other, and dies of SIGKILL like one.
+A start takes 0.1 s then, and not 1 s of a core, so that `make test` can afford forty. What is
+forked is a process as any other, and dies of SIGKILL like one.
 
 Each line of the standard input names a config, a file for the standard output, and one for the
 standard error, with tabs between; the answer is the process's id.
@@ -24,7 +24,8 @@ def main() -> None:
         if process == 0:
             config, out, log = line.rstrip("\n").split("\t")
             serve(config, out, log)
-        print(process, flush=True)
+        sys.stdout.write(f"{process}\n")
+        sys.stdout.flush()
 
 
 def serve(config: str, out: str, log: str) -> None:

@@ -1,14 +1,14 @@
 """The service, and what is done to it: two kinds of service, and a proxy that can be cut.
 
-**ProcessService** is `hookflash serve`, a real process, killed with SIGKILL, stopped with SIGSTOP. It
-is started as anybody starts it, or (`Forker`) forked off one that has imported all that it needs.
+**ProcessService** is `hookflash serve`, a real process, killed with SIGKILL, stopped with SIGSTOP.
+It is started as anybody starts it, or (`Forker`) forked off one that has imported what it needs.
 
-**InProcessService** is the service within the process of the harness, for trio's virtual clock: it is
-cut off between any two steps of any two tasks, and comes back on the journal's file as it lay on the
-disk at that moment. That is the same death, but for what the kernel still had in its pipes; it takes
-no process and no time, so that there can be thousands.
+**InProcessService** is the service within the process of the harness, for trio's virtual clock: it
+is cut off between any two steps of any two tasks, and comes back on the journal's file as it lay on
+the disk at that moment. That is the same death, but for what the kernel still had in its pipes; it
+takes no process and no time, so that there can be thousands.
 
-Both know the service by its config, HTTP and its journal, and by nothing else.
+Both know the service by its config, HTTP and its journal. (The second one has to open it.)
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class _Steps(trio.abc.Instrument):
         self.left = -1
         self.do: Callable[[], None] = lambda: None
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own signature
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
         if self.left >= 0:
             self.left -= 1
             if self.left < 0:

@@ -2,8 +2,8 @@
 
 A `Group` is three people: two who talk, and the target whom one of them wants to transfer the other
 to. Its ledger is what the verdict stands on: who hung up by their own will and when, what was asked
-for, and when each phone rang, was answered and ended. `play` lets them act by their plan on whatever
-stage they are, with whatever service there is: nobody waits for it, for people don't know of it.
+for, and when each phone rang, was answered and ended. `play` lets them act by their plan on any
+stage, with any service: nobody waits for it, for people don't know of it.
 """
 
 from __future__ import annotations

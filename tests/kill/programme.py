@@ -1,14 +1,14 @@
 """What the people of a round do, drawn from a seed.
 
-A `Plan` is a call of two, a transfer that one of them asks for, and the acts of the three: each has a
-moment to wait for (`asked`, `ringing`, `talking`: transferor and target talk) and a pause after it.
+A `Plan` is a call of two, a transfer that one of them asks for, and the acts of the three: each has
+a moment to wait for (`asked`, `ringing`, `talking`: transferor and target talk) and a pause after.
 The plans are the same for the emulator and for a real switch.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from random import Random
 from typing import Final
@@ -157,71 +157,66 @@ class Programme:
         )
 
     def _acts(self, kind: str) -> tuple[Act, ...]:
+        acts = self._table().get(kind)
+        return () if acts is None else acts()  # without any, the phone does all that happens
+
+    def _table(self) -> dict[str, Callable[[], tuple[Act, ...]]]:
+        """What is done, by the kind of a plan."""
         soon = self._dice.uniform
-        answers = Act(Moment.RINGING, soon(0.2, 3.0), _C, Deed.ANSWERS)
         talking, ringing, asked = Moment.TALKING, Moment.RINGING, Moment.ASKED
-        match kind:
-            case "complete":
-                return (answers, Act(talking, soon(0, 2.5), _A, Deed.HANGS_UP))
-            case "two leave in the consultation":
-                one, other = next(self._pairs)
-                return (
-                    answers,
-                    Act(talking, soon(0, 2.0), one, Deed.HANGS_UP),
-                    Act(talking, TOGETHER_S, other, Deed.HANGS_UP),
-                )
-            case "two leave while ringing":
-                one, other = self._dice.choice(((_A, _B), (_B, _A)))
-                return (
-                    Act(ringing, soon(0, 2.0), one, Deed.HANGS_UP),
-                    Act(ringing, TOGETHER_S, other, Deed.HANGS_UP),
-                )
-            case "partial":
-                return (
-                    Act(ringing, soon(0, 2.0), _A, Deed.HANGS_UP),
-                    attrs.evolve(answers, after_s=soon(0, 3.0)),
-                )
-            case "takeback while ringing":
-                return (Act(ringing, soon(0, 2.5), _A, Deed.TAKES_BACK),)
-            case "takeback in the consultation":
-                return (answers, Act(talking, soon(0, 2.0), _A, Deed.TAKES_BACK))
-            case "takeback, and somebody is gone":
-                return (
-                    answers,
-                    Act(talking, soon(0, 2.0), _A, Deed.TAKES_BACK),
-                    Act(talking, soon(0, 0.1), self._dice.choice((_A, _B, _C)), Deed.HANGS_UP),
-                )
-            case "target leaves":
-                return (answers, Act(talking, soon(0, 2.0), _C, Deed.HANGS_UP))
-            case "target answers and is gone":
-                return (answers, Act(ringing, soon(0, 0.15), _C, Deed.HANGS_UP))
-            case "transferee leaves in the consultation":
-                return (answers, Act(talking, soon(0, 2.0), _B, Deed.HANGS_UP))
-            case "transferee leaves while ringing":
-                return (
-                    Act(ringing, soon(0, 2.0), _B, Deed.HANGS_UP),
-                    attrs.evolve(answers, after_s=soon(0, 2.0)),
-                )
-            case "transferor leaves at once":
-                return (Act(asked, soon(0, 0.4), _A, Deed.HANGS_UP), answers)
-            case "transferee leaves at once":
-                return (Act(asked, soon(0, 0.4), _B, Deed.HANGS_UP), answers)
-            case "completed by a program":
-                return (answers, Act(talking, soon(0, 2.0), _A, Deed.COMPLETES))
-            case "completed while ringing":
-                return (
-                    Act(ringing, soon(0, 1.5), _A, Deed.COMPLETES),
-                    attrs.evolve(answers, after_s=soon(0, 2.0)),
-                )
-            case "answers in the last moment":
-                around_s = self._ring_timeout_s + soon(-1.5, 0.3)
-                return (Act(ringing, around_s, _C, Deed.ANSWERS),)
-            case "nobody does anything":
-                return (answers,)
-            case "phone that answers":
-                return (Act(talking, soon(0, 2.0), _A, Deed.HANGS_UP),)
-            case _:  # the phone does all that happens
-                return ()
+
+        def leaves(who: Role, when: Moment, *, most_s: float = 2.0) -> Act:
+            return Act(when, soon(0, most_s), who, Deed.HANGS_UP)
+
+        def answers(*, most_s: float = 3.0) -> Act:
+            return Act(ringing, soon(0.2, most_s), _C, Deed.ANSWERS)
+
+        def together(when: Moment, pair: tuple[Role, Role]) -> tuple[Act, Act]:
+            one, other = pair
+            return leaves(one, when), Act(when, TOGETHER_S, other, Deed.HANGS_UP)
+
+        def takes_back(when: Moment) -> Act:
+            return Act(when, soon(0, 2.0), _A, Deed.TAKES_BACK)
+
+        def completes(when: Moment) -> Act:
+            return Act(when, soon(0, 1.5), _A, Deed.COMPLETES)
+
+        def late() -> Act:
+            return Act(ringing, self._ring_timeout_s + soon(-1.5, 0.3), _C, Deed.ANSWERS)
+
+        def anybody() -> Role:
+            return self._dice.choice((_A, _B, _C))
+
+        def callers() -> tuple[Role, Role]:
+            return self._dice.choice(((_A, _B), (_B, _A)))
+
+        return {
+            "complete": lambda: (answers(), leaves(_A, talking)),
+            "two leave in the consultation": lambda: (
+                answers(),
+                *together(talking, next(self._pairs)),
+            ),
+            "two leave while ringing": lambda: together(ringing, callers()),
+            "partial": lambda: (leaves(_A, ringing), answers()),
+            "takeback while ringing": lambda: (takes_back(ringing),),
+            "takeback in the consultation": lambda: (answers(), takes_back(talking)),
+            "takeback, and somebody is gone": lambda: (
+                answers(),
+                takes_back(talking),
+                leaves(anybody(), talking, most_s=0.1),
+            ),
+            "target leaves": lambda: (answers(), leaves(_C, talking)),
+            "target answers and is gone": lambda: (answers(), leaves(_C, ringing, most_s=0.15)),
+            "transferee leaves in the consultation": lambda: (answers(), leaves(_B, talking)),
+            "transferee leaves while ringing": lambda: (leaves(_B, ringing), answers()),
+            "transferor leaves at once": lambda: (leaves(_A, asked, most_s=0.4), answers()),
+            "transferee leaves at once": lambda: (leaves(_B, asked, most_s=0.4), answers()),
+            "completed by a program": lambda: (answers(), completes(talking)),
+            "completed while ringing": lambda: (completes(ringing), answers()),
+            "answers in the last moment": lambda: (late(),),
+            "nobody does anything": lambda: (answers(),),
+            "phone that answers": lambda: (leaves(_A, talking),),
+        }
 
 
 @attrs.frozen

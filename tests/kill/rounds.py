@@ -1,9 +1,9 @@
 """Plays rounds: many calls at once, blows at random instants, a rest, and the judgement.
 
 The same rounds are played on every stage (see `stages`) and with every service (see `killing`).
-While a round's people act, the service is killed and started again, over and over; nothing waits for
-it to settle. Then it is left alone until nothing moves any more, everybody who is left is judged, one
-of each pair hangs up, and nobody may be left on the line.
+While a round's people act, the service is killed and started again, over and over; nothing waits
+for it to settle. Then it is left alone until nothing moves any more, everybody who is left is
+judged, one of each pair hangs up, and nobody may be left on the line.
 """
 
 from __future__ import annotations
@@ -18,11 +18,20 @@ from typing import Final
 import attrs
 import trio
 from event_socket import Commands, Listener
-from killing import Forker, InProcessService, Journal, ProcessService, Proxy, Service, Wishes
+from killing import (
+    Forker,
+    InProcessService,
+    Journal,
+    ProcessService,
+    Proxy,
+    Service,
+    Wishes,
+    Written,
+)
 from people import Group, Person, make_group, play
 from programme import Blow, Blows, Programme
 from stages import EmulatedStage, LabStage
-from verdict import Fault, judge_end, judge_between, judge_ends, judge_variables
+from verdict import Fault, judge_between, judge_end, judge_ends, judge_variables
 
 from hookflash.backends.freeswitch.emulator.server import open_emulator
 
@@ -68,11 +77,11 @@ class Figures:
             if fault.kind == "stays behind"
         )
         lines = [
-            f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)}), {self.calls} calls,"
-            f" {self.transfers} transfers",
+            f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)})",
+            f"  {self.calls} calls, {self.transfers} transfers",
             f"  transfers in flight when it was hit: {_counted(self.hit)}",
             f"  outcomes: {_counted(self.outcomes)}",
-            f"  calls without a transfer, by how it was asked for: {_counted(self.not_begun) or 'none'}",
+            f"  calls without a transfer: {_counted(self.not_begun) or 'none'}",
             f"  legs ended because somebody {_counted(self.reasons)}",
             f"  faults: {_counted(kinds) or 'none'}",
         ]
@@ -84,6 +93,17 @@ class Figures:
 
 def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+@attrs.frozen(eq=False)
+class Pair:
+    """Two who talk, when all is at rest."""
+
+    one: Person
+    other: Person
+    group: Group
+    between: tuple[str, ...]
+    """The loopback legs that they talk through."""
 
 
 @attrs.define(eq=False)
@@ -122,11 +142,10 @@ class Player:
                 make_group(self._index, plan, caller=caller, called=called, target=target)
             )
             self._index += 1
-        async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as acting:
-                nursery.start_soon(self._blow, groups, kills)
-                for group in groups:
-                    acting.start_soon(play, group, self.stage, self.service)
+        async with trio.open_nursery() as nursery, trio.open_nursery() as acting:
+            nursery.start_soon(self._blow, groups, kills)
+            for group in groups:
+                acting.start_soon(play, group, self.stage, self.service)
         acted_s = trio.current_time()
         if self.service.works_since_s is None:
             await self._start()
@@ -211,31 +230,35 @@ class Player:
         return {one.id: set(one.legs) for one in journal.transfers(legs) if one.id in unfinished}
 
     async def _judge(self, groups: list[Group]) -> None:
-        faults = judge_ends(groups, ring_timeout_s=RING_TIMEOUT_S)
         journal = Journal(self.service.folder)
-        pairs: list[tuple[Person, Person, Group]] = []
-        bonds, dumps = await self._look()
-        for group in groups:
-            if group.is_up:
-                faults += self._judge_group(group, journal, bonds, dumps, pairs)
-                for person in group.people:
-                    if person.ended_s is not None:
-                        _, why = judge_end(person, group, ring_timeout_s=RING_TIMEOUT_S)
-                        self.figures.reasons[why] += 1
+        up = [group for group in groups if group.is_up]
+        faults = judge_ends(up, ring_timeout_s=RING_TIMEOUT_S)
         if gap := journal.gap():
             faults.append(Fault("outcome", "the history", gap, -1))
+        bonds, dumps = await self._look()
+        pairs: list[Pair] = []
+        for group in up:
+            ended, transfers = self._judge_transfers(group, journal)
+            faults += ended
+            running = any(one.outcome is None for one in transfers)
+            here, found = self._judge_living(group, bonds, running=running)
+            faults += found
+            pairs += here
+            if transfers and not running:
+                faults += self._judge_variables(here, dumps)
+        faults += await self._part(up, pairs)
+        self._count(up, faults)
+
+    def _count(self, groups: list[Group], faults: list[Fault]) -> None:
+        """Add a round to the figures, and tell the stories of those who were lost."""
+        self.figures.faults += faults
         for group in groups:
             for person in group.people:
-                paired = any(person in pair[:2] for pair in pairs)
-                if person.is_here and not paired:
-                    group.write(f"the {person.role} gives up and hangs up, at the end")
-                    await self.stage.hang_up(person)
-        faults += await self._part(pairs)
-        self.figures.faults += faults
-        for index in sorted({fault.index for fault in faults if fault.kind != "stays behind"}):
-            group = next((one for one in groups if one.index == index), None)
-            if group is not None:
-                about = [fault for fault in faults if fault.index == index]
+                if person.ended_s is not None:
+                    _, why = judge_end(person, group, ring_timeout_s=RING_TIMEOUT_S)
+                    self.figures.reasons[why] += 1
+            about = [fault for fault in faults if fault.index == group.index]
+            if any(fault.kind != "stays behind" for fault in about):
                 self.figures.stories.append(self.story(group, about))
 
     async def _look(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -252,60 +275,73 @@ class Player:
         }
         return bonds, dumps
 
-    def _judge_group(
-        self,
-        group: Group,
-        journal: Journal,
-        bonds: dict[str, str],
-        dumps: dict[str, dict[str, str]],
-        pairs: list[tuple[Person, Person, Group]],
-    ) -> list[Fault]:
-        faults: list[Fault] = []
-        index = group.index
-        here = [person for person in group.people if person.is_here]
+    def _judge_transfers(self, group: Group, journal: Journal) -> tuple[list[Fault], list[Written]]:
+        """Each transfer has one outcome."""
         legs = {self.stage.find_leg(person) for person in group.people} - {""}
         transfers = journal.transfers(legs)
         self.figures.transfers += len(transfers)
         if not transfers:
             self.figures.not_begun[group.plan.way] += 1
+        faults: list[Fault] = []
         for one in transfers:
             self.figures.outcomes[str(one.outcome)] += 1
             if one.outcome is None:
-                faults.append(Fault("outcome", one.id, f"none, in {one.state}", index))
+                faults.append(Fault("outcome", one.id, f"none, in {one.state}", group.index))
             elif one.ends != 1:
-                faults.append(Fault("outcome", one.id, f"{one.ends} ends", index))
-        running = any(one.outcome is None for one in transfers)
-        for person in here:
+                faults.append(Fault("outcome", one.id, f"{one.ends} ends", group.index))
+        return faults, transfers
+
+    def _judge_living(
+        self, group: Group, bonds: dict[str, str], *, running: bool
+    ) -> tuple[list[Pair], list[Fault]]:
+        """Whoever is there talks with somebody of their own call, or is in a transfer."""
+        pairs: dict[frozenset[str], Pair] = {}
+        faults: list[Fault] = []
+        for person in group.people:
+            if not person.is_here:
+                continue
             leg = self.stage.find_leg(person)
             path = self.stage.path(leg, bonds)
             other = self.stage.person_on(path[-1]) if path else None
-            if other is None:
-                if not running:
-                    faults.append(Fault("forgotten", person.role, "is on the line alone", index))
-            elif other not in group.people:
-                faults.append(Fault("stranger", person.role, "talks with a stranger", index))
-            else:
-                is_new = (other, person, group) not in pairs
-                if is_new:
-                    pairs.append((person, other, group))
-                if transfers and not running:
-                    faults += judge_variables(person, group, dumps.get(leg, {}))
-                    for between in path[:-1] if is_new else ():
-                        faults += judge_between(group, dumps.get(between, {}))
+            if other is None and not running:
+                faults.append(Fault("forgotten", person.role, "is on the line alone", group.index))
+            elif other is not None and other not in group.people:
+                faults.append(Fault("stranger", person.role, "talks with a stranger", group.index))
+            elif other is not None:
+                ends = frozenset((person.role.value, other.role.value))
+                pairs.setdefault(ends, Pair(person, other, group, tuple(path[:-1])))
+        return list(pairs.values()), faults
+
+    def _judge_variables(self, pairs: list[Pair], dumps: dict[str, dict[str, str]]) -> list[Fault]:
+        """Nothing stays behind on the legs of those who talk."""
+        faults: list[Fault] = []
+        for pair in pairs:
+            for person in (pair.one, pair.other):
+                dump = dumps.get(self.stage.find_leg(person), {})
+                faults += judge_variables(person, pair.group, dump)
+            for leg in pair.between:
+                faults += judge_between(pair.group, dumps.get(leg, {}))
         return faults
 
-    async def _part(self, pairs: list[tuple[Person, Person, Group]]) -> list[Fault]:
+    async def _part(self, groups: list[Group], pairs: list[Pair]) -> list[Fault]:
         """One of each pair hangs up: the other's leg ends, too, and nothing is left."""
-        for one, _, group in pairs:
-            group.write(f"the {one.role} hangs up, at the end")
-            await self.stage.hang_up(one)
+        paired = [person for pair in pairs for person in (pair.one, pair.other)]
+        for group in groups:
+            for person in group.people:
+                if person.is_here and person not in paired:
+                    group.write(f"the {person.role} gives up and hangs up, at the end")
+                    await self.stage.hang_up(person)
+        for pair in pairs:
+            pair.group.write(f"the {pair.one.role} hangs up, at the end")
+            await self.stage.hang_up(pair.one)
         with trio.move_on_after(PART_S):
             while await self.stage.left() != (0, 0):
                 await trio.sleep(0.1)
+        told = "lives on after the partner has hung up"
         faults = [
-            Fault("left over", other.role, "lives on after the partner has hung up", group.index)
-            for _, other, group in pairs
-            if other.ended_s is None
+            Fault("left over", pair.other.role, told, pair.group.index)
+            for pair in pairs
+            if pair.other.ended_s is None
         ]
         left = await self.stage.left()
         if left != (0, 0):

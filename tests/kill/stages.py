@@ -21,7 +21,6 @@ from people import Group, Person
 from programme import Plan, Target
 
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening
 from hookflash.backends.simulator.people import Answers, Behaviour, EarlyMedia, Manual
 
 SILENCE: Final = "silence_stream://-1"
@@ -143,7 +142,7 @@ def _phone_for(number: str) -> Behaviour | None:
 
 
 class EmulatedStage(BaseStage):
-    """The emulator's phones. Each target has a number of its own, which begins as the lab's does."""
+    """The emulator's phones. Each target has a number of its own that begins as the lab's does."""
 
     def __init__(self, emulator: Emulator, ask: Commands, heard: Listener, tasks: trio.Nursery):
         super().__init__(heard, heard)

@@ -2,15 +2,18 @@
 
 **Who may be ended by the switch.** Somebody who has answered, and has not hung up, may be ended
 
-* when nobody else of their call is there any more: all others have hung up by their own will, or were
-  ended by one of these rules before. That is the partner who leaves, and the tone and clear end of
-  somebody who is left alone. But a target's phone that still rang when it was given up, before the
-  ring timeout and with no takeback, was somebody to wait for: then it is a loss;
-* as a target, when a takeback was taken, or when the ring timeout passed in the moment of the answer;
+* when nobody else of their call is there any more: all others have hung up by their own will, or
+  were ended by one of these rules before. That is the partner who leaves, and the tone and clear
+  end of somebody who is left alone. But a target's phone that still rang when it was given up, before
+  the ring timeout and with no takeback, was somebody to wait for: then it is a loss;
+* as a target, when a takeback was asked for, or when the ring timeout passed in the moment of the
+  answer;
 * as a transferor, when a program has asked for completion.
 
-Nobody else. In particular: while transferor and transferee are both there, neither may be ended; and
-while one of them and a target that has answered are there, neither of these two.
+What was asked for counts if the service may have heard it: it was at work at some time meanwhile.
+
+Nobody else. In particular: while transferor and transferee are both there, neither may be ended;
+and while one of them and a target that has answered are there, neither of these two.
 
 Whoever is to be let go by those rules (a target after a takeback, a transferor after a completion)
 is not counted as somebody whom the others could still have talked to.
@@ -80,42 +83,54 @@ def judge_end(person: Person, group: Group, *, ring_timeout_s: float) -> tuple[b
     """
     assert person.ended_s is not None
     at_s = person.ended_s
-    if person.left_s is not None and person.left_s <= at_s:
-        return True, "hung up"
-    if person.answered_s is None:
-        return True, "had not answered"
-    dismissed = any(asked_s <= at_s for asked_s in group.taken_back)
-    let_go = any(asked_s <= at_s for asked_s in group.completed)
-    target = group.target
-    if person is target:
-        rang_s = at_s - (target.rang_s or 0.0)
-        if dismissed:
-            return True, "the transferor took the transferee back"
-        late = rang_s - ring_timeout_s
-        if (
-            group.transferor.present(at_s)
-            and group.transferee.present(at_s)
-            and -SLACK_S <= late
-            and at_s - person.answered_s < SLACK_S
-        ):
-            return True, "answered as its time was up"
-    if person is group.transferor and let_go:
-        return True, "was let go, as a program asked"
-    others = [
-        other
-        for other in group.people
-        if other is not person
-        and other.present(at_s)
-        and not (other is target and dismissed)
-        and not (other is group.transferor and let_go)
-    ]
+    why = _own_reason(person, group, at_s, ring_timeout_s)
+    if why:
+        return True, why
+    others = _others(person, group, at_s)
     if others:
         return False, f"although the {' and the '.join(o.role for o in others)} was there"
-    if _given_up(target, at_s, ring_timeout_s) and not dismissed:
-        return False, "although the target's phone was ringing, and was given up before its time"
-    if target.rang_s is None and group.asked:
-        return True, "was left alone; the target had not been called"
-    return True, "was left alone"
+    dismissed = _before(group.taken_back, at_s)
+    if _given_up(group.target, at_s, ring_timeout_s) and not dismissed:
+        return (
+            False,
+            "although the target's phone was ringing, and was given up before its time",
+        )
+    uncalled = group.target.rang_s is None and bool(group.asked)
+    return True, "was left alone" + ("; the target had not been called" if uncalled else "")
+
+
+def _before(times: Iterable[float], at_s: float) -> bool:
+    return any(one_s <= at_s for one_s in times)
+
+
+def _own_reason(person: Person, group: Group, at_s: float, ring_timeout_s: float) -> str:
+    """Why somebody may be ended whoever else is there; empty: for no reason."""
+    if person.left_s is not None and person.left_s <= at_s:
+        return "hung up"
+    if person.answered_s is None:
+        return "had not answered"
+    if person is group.target and _before(group.taken_back, at_s):
+        return "the transferor took the transferee back"
+    if person is group.transferor and _before(group.completed, at_s):
+        return "was let go, as a program asked"
+    late_s = at_s - (person.rang_s or 0.0) - ring_timeout_s
+    both = group.transferor.present(at_s) and group.transferee.present(at_s)
+    just = late_s >= -SLACK_S and at_s - person.answered_s < SLACK_S
+    return "answered as its time was up" if person is group.target and both and just else ""
+
+
+def _others(person: Person, group: Group, at_s: float) -> list[Person]:
+    """Who is there, and is not to be let go anyhow."""
+    let_go: list[Person] = []
+    if _before(group.taken_back, at_s):
+        let_go.append(group.target)
+    if _before(group.completed, at_s):
+        let_go.append(group.transferor)
+    return [
+        other
+        for other in group.people
+        if other is not person and other not in let_go and other.present(at_s)
+    ]
 
 
 def _given_up(target: Person, at_s: float, ring_timeout_s: float) -> bool:
