@@ -4,8 +4,8 @@
 
 * when nobody else of their call is there any more: all others have hung up by their own will, or
   were ended by one of these rules before. That is the partner who leaves, and the tone and clear
-  end of somebody who is left alone. But a target's phone that still rang when it was given up, before
-  the ring timeout and with no takeback, was somebody to wait for: then it is a loss;
+  end of somebody who is left alone. But a target's phone that still rang when it was given up,
+  before the ring timeout and with no takeback, was somebody to wait for: then it is a loss;
 * as a target, when a takeback was asked for, or when the ring timeout passed in the moment of the
   answer;
 * as a transferor, when a program has asked for completion.
