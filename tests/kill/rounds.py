@@ -336,7 +336,8 @@ class Player:
             await self.stage.hang_up(pair.one)
         with trio.move_on_after(PART_S):
             while await self.stage.left() != (0, 0) or any(
-                pair.other.ended_s is None for pair in pairs  # we hear of it a little later
+                pair.other.ended_s is None
+                for pair in pairs  # we hear of it a little later
             ):
                 await trio.sleep(0.1)
         told = "lives on after the partner has hung up"
