@@ -156,7 +156,8 @@ async def ask(group: Group, stage: Stage, service: Controller) -> bool:
             return False
         if group.plan.way is Way.DIGITS:
             group.asked.append(trio.current_time())
-            await stage.press(group.transferor, f"*2{group.target.number}")
+            hash_key = "#" if group.index % 2 else ""  # without it, the code ends by a pause
+            await stage.press(group.transferor, f"*2{group.target.number}{hash_key}")
         else:
             await post(group, service, "transfer", target=group.target.number)
         if await until(stage, lambda: begun(group, stage), REDIAL_S):

@@ -523,12 +523,16 @@ def _overload(tasks: trio.Nursery, host: str, port: int) -> trio.CancelScope:
     scope = trio.CancelScope()
 
     async def flood() -> None:
-        with scope:
-            commands = await Commands.open(host, port)
-            async with commands.stream:
-                while True:
-                    await commands.api("show channels as json")
+        commands = await Commands.open(host, port)
+        async with commands.stream:
+            while True:
+                await commands.api("show channels as json")
 
-    for _ in range(FLOODERS):
-        tasks.start_soon(flood)
+    async def flood_all() -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                for _ in range(FLOODERS):
+                    nursery.start_soon(flood)
+
+    tasks.start_soon(flood_all)
     return scope
