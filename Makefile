@@ -13,7 +13,7 @@ EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
 DOCS  ?= docs/make_reference.py
 
-# What make kill does: kills, calls in flight, dice, and anything else that `python tests/kill -h` tells.
+# What make kill does: kills, calls in flight, dice, and what else `python tests/kill -h` lists.
 KILLS ?= 200
 CALLS ?= 15
 SEED  ?= 1
@@ -58,7 +58,7 @@ proof: $(VENV)/.installed ## every order of events that the machine can meet
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
-	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --most 40 --seed $(SEED)
+	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --most 40 --pace 0.3 --seed $(SEED)
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 

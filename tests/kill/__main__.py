@@ -58,6 +58,7 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
             hows=hows,
             direct=dialling == "direct",
             freeze_s=options.freeze_s,
+            pace=options.pace,
         )
         stage = (
             on_the_switch(named, setting)
@@ -81,6 +82,7 @@ def main() -> int:
     parser.add_argument("--virtual", action="store_true", help="emulator, on the virtual clock")
     parser.add_argument("--blows", default="kill", help="kill,cut,freeze,overload")
     parser.add_argument("--freeze-s", type=float, default=30.0)
+    parser.add_argument("--pace", type=float, default=1.0, help="how long it works and is away")
     parser.add_argument("--dial", choices=("direct", "dialplan"), help="by the seed unless given")
     parser.add_argument("--stories", default="kill-stories.txt", help="where stories are written")
     options = parser.parse_args()
