@@ -253,6 +253,7 @@ class InProcessService:
     """The service in this process, on the virtual clock."""
 
     MOST_STEPS: Final = 300
+    LONGEST_S: Final = 1.0
 
     def __init__(self, folder: Path, wishes: Wishes, tasks: trio.Nursery, seed: int) -> None:
         self.client: httpx.AsyncClient | None = None
@@ -319,7 +320,12 @@ class InProcessService:
     async def kill(self) -> None:
         self._steps.do = self._die
         self._steps.left = self._dice.randrange(self.MOST_STEPS)
-        await self._over.wait()
+        with trio.move_on_after(self.LONGEST_S):
+            await self._over.wait()
+        if not self._over.is_set():  # so little happens
+            self._steps.left = -1
+            self._die()
+            await self._over.wait()
         shutil.rmtree(self._dead, ignore_errors=True)
 
     async def freeze(self, for_s: float) -> None:
