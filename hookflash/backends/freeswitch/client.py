@@ -48,8 +48,8 @@ from hookflash.backends.freeswitch.inbound import (
 )
 from hookflash.backends.freeswitch.line import Answer, Line, LineLost
 from hookflash.backends.freeswitch.primitives import (
+    ASKED_AFTER,
     ASKED_BEFORE,
-    KEPT,
     Fact,
     Originate,
     Primitive,
@@ -560,15 +560,15 @@ class FreeSwitchBackend:
         """Keep on legs what their variables say, before they are changed for the first time."""
         for leg in legs:
             answers = await self._ask_all(line, leg, ASKED_BEFORE)
-            step = None if answers[0].startswith("-") else kept(leg, answers)
+            step = None if answers[0].startswith(NO_CHANNEL) else kept(leg, answers)
             if step is not None:
                 await line.send([self._as_sent(step)])
 
     async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
         for leg in legs:
-            (before,) = await self._ask_all(line, leg, (KEPT,))
-            if not before.startswith("-"):
-                await line.send([self._as_sent(restored(leg, before))])
+            answers = await self._ask_all(line, leg, ASKED_AFTER)
+            if not answers[0].startswith(NO_CHANNEL):
+                await line.send([self._as_sent(step) for step in restored(leg, answers)])
 
     @staticmethod
     async def _ask_all(line: Line, leg: LegId, variables: Sequence[str]) -> list[str]:

@@ -209,17 +209,26 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
         if value != UNDEFINED and _KEEPABLE.fullmatch(value)
     }
     told = "|".join(f"{name}:{value}" for name, value in said.items())
-    return SetVariables(leg, ((KEPT, told or "-"),))
+    return SetVariables(leg, ((KEPT, told or "nothing"),))
 
 
-def restored(leg: LegId, before: str) -> SetVariables:
+ASKED_AFTER: Final = (KEPT, "other_loopback_leg_uuid")
+"""The variables to ask for, before a leg is given back what it had."""
+
+
+def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     """Give a leg back what was kept of its variables, and take the rest off.
+
+    The far half of a loopback leg has inherited our marks: they go as well.
 
     Args:
         leg: whose they are.
-        before: what it has kept; `_undef_` for a leg that we have called.
+        answers: to `ASKED_AFTER`, in their order.
     """
-    parts = (part.partition(":") for part in before.strip().split("|"))
+    before, other_half = (answer.strip() for answer in answers)
+    parts = (part.partition(":") for part in before.split("|"))
     said = {name: value for name, _, value in parts if name in CHANGED}
-    variables = [(name, said.get(name, "")) for name in CHANGED]
-    return SetVariables(leg, (*variables, *((name, "") for name in OURS)))
+    changed = tuple((name, said.get(name, "")) for name in CHANGED)
+    ours = tuple((name, "") for name in OURS)
+    back = SetVariables(leg, (*changed, *ours))
+    return (back,) if other_half == UNDEFINED else (back, SetVariables(other_half, ours))

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from hookflash.backends.freeswitch.primitives import (
+    ASKED_AFTER,
     ASKED_BEFORE,
-    KEPT,
     BreakSounds,
     Bridge,
     Broadcast,
@@ -104,13 +104,14 @@ class Executor:
         """Execute the operations; the first refusal that counts, if there is one."""
         for leg in procedure.remember:
             said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
-            step = None if said[0].startswith("-") else kept(leg, said)
-            if step is not None:
-                self.execute(step)
+            keep = None if said[0].startswith("-") else kept(leg, said)
+            if keep is not None:
+                self.execute(keep)
         for leg in procedure.restore:
-            before = self._switch.getvar(leg, KEPT)
-            if not before.startswith("-"):
-                self.execute(restored(leg, before))
+            said = [self._switch.getvar(leg, name) for name in ASKED_AFTER]
+            if not said[0].startswith("-"):
+                for step in restored(leg, said):
+                    self.execute(step)
         for step in procedure.before:
             self.execute(step)
         steps = procedure.steps
