@@ -205,6 +205,28 @@ class Introduce:
     first_number: str
     """What the second's phone is to show."""
     second_number: str
+    undisclosed: tuple[str, ...] = ()
+    """Which of the two the switch itself tells nothing (see `Join`): they are told these numbers,
+    and no names."""
+
+
+@attrs.frozen(kw_only=True)
+class WithholdKeys:
+    """Let a leg hear no keys of the one that it talks with, from now on: a code is being dialled.
+
+    No proof. Should nobody take it back (`PassKeys`), the switch does so after `limit_s`.
+    """
+
+    leg: str
+    limit_s: float
+
+
+@attrs.frozen(kw_only=True)
+class PassKeys:
+    """Let a leg hear the keys of the one that it talks with again, and these that it missed."""
+
+    leg: str
+    digits: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -252,6 +274,8 @@ SwitchCommand: TypeAlias = (
     | Arm
     | Release
     | Introduce
+    | WithholdKeys
+    | PassKeys
     | HangUp
     | Forget
     | Look

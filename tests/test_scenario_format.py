@@ -277,7 +277,12 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (deed(dials="12x"), "$.do[0].dials", '"12x" is not allowed', "keys: 1 to 40"),
     (deed(does="sings"), "$.do[0].does", '"sings" is not allowed', "one of hangs up, answers"),
     (deed(does="lets the deadline pass", who="alic"), "$.do[0].who", "no party 'alic'", "parties"),
-    (deed(does="hangs up", who="clock"), "$.do[0]", "clock can't do that", "lets the deadline pass"),
+    (
+        deed(does="hangs up", who="clock"),
+        "$.do[0]",
+        "clock can't do that",
+        "lets the deadline pass",
+    ),
     (deed(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
     (deed(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
     (deed(does="hangs up", when="carol rings"), "$.do[0]", "two moments", "one of them"),

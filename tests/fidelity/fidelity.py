@@ -136,9 +136,7 @@ def _keep(compared: list[Compared], most: int) -> None:
         for one in sorted(compared, key=lambda one: one.seed)
         if one.draws and len(one.program.steps) >= 6
     ][:most]
-    (KEPT / "programs.jsonl.gz").write_bytes(
-        gzip.compress("\n".join(rows).encode(), 9, mtime=0)
-    )
+    (KEPT / "programs.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode(), 9, mtime=0))
     print(f"{len(rows)} programs are kept")
 
 

@@ -171,7 +171,7 @@ class Live:
         return rest
 
     async def _end(self) -> None:
-        for leg in (*self.names.by_leg, ):
+        for leg in (*self.names.by_leg,):
             await self.lab.switch.api(f"uuid_kill {leg}")
         for phone in self.phones.values():
             await self.lab.phones.api(f"uuid_kill {phone}")

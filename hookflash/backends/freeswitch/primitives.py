@@ -111,6 +111,23 @@ class Display:
     after_s: int = 0
 
 
+@attrs.frozen
+class DropKeys:
+    """`uuid_drop_dtmf`: send a leg no keys any more, or again; now, or later (`sched_api`)."""
+
+    leg: LegId
+    drop: bool
+    after_s: int = 0
+
+
+@attrs.frozen
+class SendKeys:
+    """`uuid_send_dtmf`: let the party on a leg hear keys."""
+
+    leg: LegId
+    digits: str
+
+
 Primitive: TypeAlias = (
     SetVariables
     | SetVariable
@@ -122,6 +139,8 @@ Primitive: TypeAlias = (
     | Kill
     | Unschedule
     | Display
+    | DropKeys
+    | SendKeys
 )
 
 
