@@ -26,7 +26,7 @@ from fidelity_real import Lab, open_lab
 from fidelity_simulated import simulate
 
 KEPT = Path(__file__).parent / "kept"
-MOST_DRAWS = 400
+MOST_DRAWS = 2000
 EXACT_SHARE = 0.9
 """In so many of its lives a program without races comes to the same."""
 

@@ -188,6 +188,8 @@ class _Draw:
         else:
             self.add("answers", leg)
             self.legs.append(leg)
+            # nobody orders a leg before it is known to have answered
+            self.busy_until_ms = self.at_ms + 150
         return True
 
     def step(self) -> None:

@@ -362,13 +362,13 @@ class Switch(Bridges):
     def refuse(self, leg: LegId, cause: str) -> None:
         """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
         channel = self._channels.get(leg)
-        if channel is not None and not channel.answered:
+        if channel is not None and not channel.answered and channel.half is None:
             self._end(channel, cause)
 
     def hang_up(self, leg: LegId) -> None:
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
-        if channel is not None:
+        if channel is not None and channel.half is None:
             self._end(channel, "NORMAL_CLEARING")
 
     # ---- what other programs do
