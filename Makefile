@@ -11,6 +11,7 @@ PROOF ?= prove
 SOAK  ?= soak
 EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
+FIDELITY ?= tests/fidelity/fidelity.py --programs 1000
 DOCS  ?= docs/make_reference.py
 
 BIN   := $(VENV)/bin
@@ -19,7 +20,7 @@ NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types imports unit format proof soak bench docs constraints clean
+.PHONY: help run test lint types imports unit format proof soak fidelity bench docs constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +54,9 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 	$(BIN)/hookflash $(SOAK)
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH)
+	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)
