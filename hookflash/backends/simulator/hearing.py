@@ -64,6 +64,10 @@ def nobody_listens(_leg: LegId, _hears: Hears) -> None:
     """Let what parties hear pass."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Hearing:
     """The switch, as far as it is heard."""
 
@@ -110,7 +114,8 @@ class Hearing:
         if channel is None:
             return _INVALID_BROADCAST
         if sound not in self._missing:
-            play = partial(self._play, channel, Sound(sound, sense, lasts_s), channel.media)
+            channel.ordered += 1
+            play = partial(self._come_to, channel, Sound(sound, sense, lasts_s), channel.media)
             self._after(self._span(_TO_SOUND_S), play)
         return "+OK Message sent"
 
@@ -124,6 +129,10 @@ class Hearing:
         if channel.playing is not None:
             self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
+
+    def _come_to(self, channel: Channel, sound: Sound, media: int) -> None:
+        channel.ordered -= 1
+        self._play(channel, sound, media)
 
     def _play(self, channel: Channel, sound: Sound, media: int) -> None:
         is_there = channel.place in (Place.PARKED, Place.JOINED, Place.ELSEWHERE)
@@ -191,10 +200,12 @@ class Hearing:
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
+        if channel.call is not None:
+            return  # it waits for somebody to answer, and listens to nothing (measured)
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
         peer = channel.peer
-        if peer is not None and not peer.cause:
+        if peer is not None and peer.peer is channel and not peer.cause:
             if peer.half is None:
                 self._listen(peer.id, Hears(Sense.DIGIT, digit))
             else:
