@@ -44,8 +44,13 @@ class Watch:
         self._outcomes: Counter[str] = Counter()
         self._begun: list[str] = []
         self._pairs: dict[str, set[LegId]] = {}
-        self._given_up: dict[str, int] = {}
-        self._failed: dict[str, int] = {}
+        self._gone: set[LegId] = set()
+        """Legs that have hung up."""
+        self._released: dict[str, set[LegId]] = {}
+        """Legs whose party has asked to be let go, by transfer."""
+        self._given_up: dict[str, frozenset[LegId]] = {}
+        """Who had left when a transfer was given up."""
+        self._failed: dict[str, frozenset[LegId]] = {}
         self._kinds: dict[str, str] = {}
         self._quiet_since: dict[LegId, float] = {}
         self._before: dict[LegId, dict[str, str]] = {}
@@ -67,6 +72,7 @@ class Watch:
             case LegParked(leg=leg) | SoundStopped(leg=leg):
                 self._quiet(leg)
             case LegHungUp(leg=leg):
+                self._gone.add(leg)
                 self._sounding(leg)
             case _:
                 pass
@@ -79,12 +85,15 @@ class Watch:
             return
         if isinstance(record.event, TransferRequested) and record.row is not None:
             self._begin(record.transfer, record.event)
+        if isinstance(record.event, CompleteRequested) and record.row:
+            self._released[record.transfer] = self._pairs.get(record.transfer, set())
+        left = frozenset(self._gone | self._released.get(record.transfer, set()))
         if record.after is State.ENDING and record.before is not State.ENDING:
-            self._given_up[record.transfer] = record.number
+            self._given_up[record.transfer] = left
         if record.outcome is not None:
             self._outcomes[record.transfer] += 1
         if record.outcome is Outcome.FAILED:
-            self._failed[record.transfer] = self._given_up.get(record.transfer, record.number)
+            self._failed[record.transfer] = self._given_up.get(record.transfer, left)
 
     def _begin(self, transfer: str, request: TransferRequested) -> None:
         record = self._simulation.switchboard.transfer(transfer)
@@ -163,7 +172,7 @@ class Watch:
     def _forgotten(self) -> Iterator[str]:
         """Promise 1: when nothing moves any more, everybody is in a conversation."""
         for leg in self._simulation.world.snapshot():
-            if leg.peer is None:
+            if leg.peer is None and not leg.elsewhere:
                 name = self._simulation.names.get(leg.leg, leg.leg)
                 yield f"promise 1: {name} is forgotten"
 
@@ -177,9 +186,9 @@ class Watch:
 
     def _kept_apart(self) -> Iterator[str]:
         """Promise 4: if transferor and transferee both live, a takeback or failure joins them."""
-        for transfer, failed_at in self._failed.items():
+        for transfer, left in self._failed.items():
             pair = self._pairs[transfer]
-            if pair and pair.isdisjoint(self._gone_before(transfer, failed_at)):
+            if pair and pair.isdisjoint(left):
                 yield f"promise 4: {transfer} failed while transferor and transferee lived"
 
     def _left_behind(self) -> Iterator[str]:
@@ -200,18 +209,3 @@ class Watch:
             for variable in sorted(now.keys() | before.keys()):
                 if now.get(variable) != before.get(variable):
                     yield f"promise 8: {variable} of {name} is {now.get(variable)}"
-
-    def _gone_before(self, transfer: str, number: int) -> set[LegId]:
-        """The legs that had left, or had asked to, when the transfer was given up."""
-        gone: set[LegId] = set()
-        for record in self._simulation.records:
-            if record.number > number:
-                break
-            match record.event:
-                case LegHungUp(leg=leg):
-                    gone.add(leg)
-                case CompleteRequested() if record.transfer == transfer and record.row:
-                    gone |= self._pairs[transfer]
-                case _:
-                    pass
-        return gone

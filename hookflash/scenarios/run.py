@@ -9,7 +9,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.scenarios.format import Deed, Scenario
+from hookflash.scenarios.format import CONTROLLER, SWITCH, Deed, Scenario
 from hookflash.scenarios.stage import CALL_UP_S, Stage
 
 LIMIT_S = 24 * 3600.0
@@ -64,6 +64,7 @@ class _Play:
             sound_s=scenario.sound_s,
             dialling=scenario.dialling,
             through=scenario.through,
+            harsh=any(deed.who in (CONTROLLER, SWITCH) for deed in scenario.deeds),
         )
         self.world = self.stage.world
         self.stage.on_happening = self._cue

@@ -69,6 +69,7 @@ class Stage:
         sound_s: float = FILE_S,
         dialling: Dialling = DIRECT,
         through: Collection[tuple[str, str]] = (),
+        harsh: bool = False,
     ) -> None:
         """Put everybody in their places.
 
@@ -81,6 +82,7 @@ class Stage:
             sound_s: how long a sound from a file plays.
             dialling: how targets are called.
             through: calls that the dialplan places through a loopback.
+            harsh: whether events get lost, or the controller dies: then silence may last longer.
         """
         self.simulation = Simulation(
             seed=seed,
@@ -95,7 +97,7 @@ class Stage:
         self.parties = {party.name: party for party in parties}
         self.legs: dict[str, LegId] = {}
         self.on_happening: Callable[[str], None] = lambda _happening: None
-        bent = self.world.faults.bend_commands or self.world.faults.bend_events
+        bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
         self.watch = Watch(
             self.simulation, silence_limit_s=FAULTY_SILENCE_LIMIT_S if bent else SILENCE_LIMIT_S
         )

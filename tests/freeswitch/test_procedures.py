@@ -20,7 +20,7 @@ from hookflash.backends.freeswitch.procedures import (
     Procedures,
     sound_for,
 )
-from hookflash.backends.freeswitch.text import line_of, question_of
+from hookflash.backends.freeswitch.text import line_of
 from hookflash.commands import (
     Afterwards,
     Arm,

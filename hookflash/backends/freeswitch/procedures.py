@@ -267,8 +267,8 @@ class Procedures:
         second = _marks(command.transfer, "transferee", command.kind)
         return Procedure(
             steps=(
-                _set(command.first, variables | first),
-                _set(command.second, variables | second),
+                _set(command.first, variables | first | _discretion(command, command.first)),
+                _set(command.second, variables | second | _discretion(command, command.second)),
                 SendToPark(_leg(command.first)),
             ),
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
@@ -452,9 +452,9 @@ def _play(leg: LegId, sound: str, sense: str) -> Procedure:
     )
 
 
-def _discretion(join: Join, leg: LegId) -> dict[str, str]:
+def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:
     """Keep the switch, too, from telling a phone what it is not to know."""
-    return {"ignore_display_updates": "true"} if leg in join.undisclosed else {}
+    return {"ignore_display_updates": "true"} if leg in command.undisclosed else {}
 
 
 def _armed(rescue: LegId) -> dict[str, str]:

@@ -529,9 +529,9 @@ class Bridges(Hearing):
             self._set_adrift(second)
         if first.cause:
             return
-        if first.variables.get("uuid_bridge_park_on_cancel") == "true":
-            self._park(first, by_itself=True)
-        elif join.broken and first.variables.get("park_after_bridge") == "true":
+        if first.variables.get("uuid_bridge_park_on_cancel") == "true" or (
+            join.broken and first.variables.get("park_after_bridge") == "true"
+        ):
             self._park(first, by_itself=True)
         else:
             self._end(first, cause)

@@ -108,6 +108,7 @@ class Channel:
         "caller_id",
         "cause",
         "direction",
+        "drops_keys",
         "errand",
         "half",
         "hears",
@@ -167,6 +168,8 @@ class Channel:
         self.parkings = 0
         self.in_cs_park = False
         """It is parked by its own variables, and not by an application: parking it is nothing new."""
+        self.drops_keys = False
+        """It is sent no keys of the leg that it is joined with."""
         self.overdue = False
         """Its time in the park is over: it ends as soon as nothing plays any more."""
         self.takes: LegId | None = None

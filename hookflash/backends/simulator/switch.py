@@ -353,7 +353,8 @@ class Switch(Bridges):
 
     def sched_del(self, leg: LegId) -> int:
         """Forget what was scheduled for a leg; how much that was. None is no fault."""
-        return 0 if self._scheduled.pop(leg, None) is None else 1
+        later = self.forget_key_task(leg)
+        return later if self._scheduled.pop(leg, None) is None else later + 1
 
     def _park_target(self, channel: Channel) -> None:
         if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:
