@@ -1,4 +1,4 @@
-"""A call that the switch places to itself is one leg: the far half, and what is behind it, is hidden.
+"""A call that the switch places to itself is one leg: what is behind the near half is hidden.
 
 A call through FreeSWITCH's dialplan (`loopback/…`) is three channels for as long as it lives: the
 near half, which we called; the far half, which runs the dialplan; and the leg that the dialplan

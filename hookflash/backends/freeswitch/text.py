@@ -25,20 +25,14 @@ from hookflash.events import LegId
 def line_of(primitive: Primitive) -> str:  # noqa: PLR0911 - a table
     """What to send for one operation."""
     match primitive:
-        case SetVariables(leg, variables):
-            return f"uuid_setvar_multi {leg} {_listed(variables, ';')}"
-        case SetVariable(leg, name, value):
-            return f"uuid_setvar {leg} {name} {value}"
+        case SetVariables() | SetVariable():
+            return _set(primitive)
         case SendToPark(leg):
             return f"uuid_transfer {leg} park inline"
         case Bridge(first, second):
             return f"uuid_bridge {first} {second}"
         case Originate():
-            app = "park()" if primitive.takes is None else f"intercept({primitive.takes})"
-            # a comma within a value (a list of variables to export) would end it
-            escaped = ((name, value.replace(",", "\\,")) for name, value in primitive.variables)
-            told = _listed(escaped, ",")
-            return f"originate {{{told}}}{primitive.dial_string} &{app}"
+            return _called(primitive)
         case Broadcast(leg, sound):
             return f"uuid_broadcast {leg} {sound} aleg"
         case BreakSounds(leg):
@@ -51,6 +45,20 @@ def line_of(primitive: Primitive) -> str:  # noqa: PLR0911 - a table
             return _shown(primitive)
         case _:
             assert_never(primitive)
+
+
+def _set(setting: SetVariables | SetVariable) -> str:
+    if isinstance(setting, SetVariable):
+        return f"uuid_setvar {setting.leg} {setting.name} {setting.value}"
+    return f"uuid_setvar_multi {setting.leg} {_listed(setting.variables, ';')}"
+
+
+def _called(originate: Originate) -> str:
+    app = "park()" if originate.takes is None else f"intercept({originate.takes})"
+    # a comma within a value (a list of variables to export) would end it
+    escaped = ((name, value.replace(",", "\\,")) for name, value in originate.variables)
+    told = _listed(escaped, ",")
+    return f"originate {{{told}}}{originate.dial_string} &{app}"
 
 
 def _shown(display: Display) -> str:
