@@ -243,7 +243,6 @@ class Crowd:
         return None
 
 
-
 def _settings(address: str, dialling: Dialling = DIRECT) -> FreeSwitch:
     host, _, port = address.partition(":")
     return FreeSwitch(host=host, port=int(port), dialling=dialling)

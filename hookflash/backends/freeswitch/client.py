@@ -246,8 +246,7 @@ class FreeSwitchBackend:
         if self._closed or line is None:
             raise BackendClosed("the switch is away")
         try:
-            living = await self._look(line)
-            return self._halves.sort(living)
+            return Halves().begin(await self._look(line))
         except LineLost as lost:
             raise BackendClosed(str(lost)) from lost
 
@@ -467,7 +466,7 @@ class FreeSwitchBackend:
         present = {leg.leg for leg in shown}
         for leg in sorted(self._living - present):
             await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in tell(shown):
+        for event in (*tell(shown), *self._halves.identities()):
             await self._tell(event)
         await self._tell(SwitchFound(switch=self.settings.name))
         held, self._held = self._held or [], None
@@ -560,14 +559,14 @@ class FreeSwitchBackend:
         """Keep on legs what their variables say, before they are changed for the first time."""
         for leg in legs:
             answers = await self._ask_all(line, leg, ASKED_BEFORE)
-            step = None if answers[0].startswith("-") else kept(leg, answers)
+            step = None if answers[0].startswith(NO_CHANNEL) else kept(leg, answers)
             if step is not None:
                 await line.send([self._as_sent(step)])
 
     async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
         for leg in legs:
             (before,) = await self._ask_all(line, leg, (KEPT,))
-            if not before.startswith("-"):
+            if not before.startswith(NO_CHANNEL):
                 await line.send([self._as_sent(restored(leg, before))])
 
     @staticmethod
