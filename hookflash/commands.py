@@ -234,8 +234,9 @@ class PassKeys:
 
 @attrs.frozen(kw_only=True)
 class Forget:
-    """Take everything off these legs that was ours: marks, failsafes, limits. They are nobody's
-    but their parties', as if they had never been transferred.
+    """Take everything off these legs that was ours: marks, failsafes, limits.
+
+    They are nobody's but their parties', as if they had never been transferred.
 
     No proof. Where it is lost, the marks stay, and by them the next controller finds it out.
     """

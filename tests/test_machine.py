@@ -8,14 +8,18 @@ from hookflash.commands import (
     Arm,
     CancelTimer,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Introduce,
     Join,
+    Look,
+    Park,
     PlayRingback,
     PlayTone,
     SetTimer,
     Split,
+    Trigger,
 )
 from hookflash.errors import InternalError, RequestRefused
 from hookflash.events import (
@@ -28,10 +32,13 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
+    LegIdentified,
+    LegMovedAway,
     LegParked,
     LegProgressed,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     LegsSeparated,
     SoundStarted,
     SoundStopped,
@@ -39,16 +46,22 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
+from hookflash.fsm.explore import steps_with_answer
 from hookflash.fsm.machine import (
+    ALL_HEAR,
     APART,
     LATE,
+    LOST_TRACK,
+    MOST_LOOKS,
     OVERTAKEN,
     REPEAT,
+    SETTLED,
     STRANGER,
     NoTransition,
     Rulebook,
     Work,
 )
+from hookflash.fsm.machine import ASKED as ASKED_FIRST
 from hookflash.fsm.spec import Input, Spec
 from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
 from hookflash.specs.attended import ATTENDED
@@ -119,6 +132,7 @@ def test_a_whole_transfer() -> None:
             transfer="t1",
             afterwards=Afterwards.END,
             disarm=("c",),
+            rescued="b",
         )
     ]
     t = after(LegParked(leg="c"), LegsJoined(first="b", second="c"), begin=t)
@@ -137,7 +151,7 @@ def waits(transfer: Transfer) -> tuple[list[float], Transfer]:
     waited: list[float] = []
     while transfer.state is state:
         assert transfer.deadline is not None
-        step = RULES.step(transfer, TimerFired(timer=transfer.deadline))
+        *_, step = steps_with_answer(RULES, transfer, TimerFired(timer=transfer.deadline))
         waited += [c.after_s for c in step.commands if isinstance(c, SetTimer)]
         transfer = step.after
     return waited, transfer
@@ -161,22 +175,270 @@ def test_patience_with_a_split_doubles_and_then_the_two_are_brought_together() -
 
 def test_whoever_is_parked_by_a_slow_split_stays_so_when_it_is_repeated() -> None:
     half = after(ASKED, LegParked(leg="a"))
-    assert half.deadline is not None
-    again = TimerFired(timer=half.deadline)
-    assert ordered(half, again) == [
+    asked = after(deadline(half), begin=half)
+    assert ordered(asked, answer(asked)) == [
         Split(first="a", second="b", transfer="t1", kind="attended", repeated=True)
     ]
-    assert after(again, begin=half).transferor.place is Place.PARKED
-    assert after(again, LegParked(leg="b"), begin=half).state is State.DIALING
+    again = after(answer(asked), begin=asked)
+    assert again.transferor.place is Place.PARKED
+    assert after(LegParked(leg="b"), begin=again).state is State.DIALING
 
 
 def test_a_join_is_repeated_only_if_nothing_was_heard_of_it() -> None:
     joining = after(*DIALING, *ANSWERED)
-    assert joining.deadline is not None
-    silence = TimerFired(timer=joining.deadline)
+    asked = after(deadline(joining), begin=joining)
     refusal = CommandFailed(command=ordered_join(after(*DIALING, LegAnswered(leg="c"))), reason="-")
-    assert [join.repeated for join in joins(joining, silence)] == [True]
+    assert [join.repeated for join in joins(asked, answer(asked))] == [True]
     assert [join.repeated for join in joins(joining, refusal)] == [False]
+
+
+def deadline(transfer: Transfer) -> TimerFired:
+    """The deadline of its state passes."""
+    assert transfer.deadline is not None
+    return TimerFired(timer=transfer.deadline)
+
+
+def sounds_due(transfer: Transfer) -> TimerFired:
+    """Time to look whether everybody hears what was ordered."""
+    assert transfer.sound_timer is not None
+    return TimerFired(timer=transfer.sound_timer)
+
+
+def answer(transfer: Transfer, number: int | None = None) -> LegsSeen:
+    """The switch answers a question, by default the last; it has nothing new to say."""
+    look = Look(legs=(), transfer=transfer.id, number=number or transfer.looks)
+    return LegsSeen(look=look, living=())
+
+
+# ------------------------------------------------------- to look before a deadline counts
+
+
+def test_a_deadline_asks_the_switch_and_decides_nothing_by_itself() -> None:
+    joining = after(*DIALING, *ANSWERED)
+    step = RULES.step(joining, deadline(joining))
+    assert step.why == ASKED_FIRST
+    assert [c for c in step.commands if not isinstance(c, SetTimer | CancelTimer)] == [
+        Look(legs=("a", "b", "c"), transfer="t1", number=1)
+    ]
+    assert [c.after_s for c in step.commands if isinstance(c, SetTimer)] == [POLICY.look_timeout_s]
+    assert step.after.state is State.CONSULTING
+    assert step.after.joins_ordered == joining.joins_ordered
+    assert step.after.awaits(1)
+
+
+def test_nobody_is_asked_about_who_is_gone() -> None:
+    completing = after(*CONSULTING, LegHungUp(leg="a"))
+    assert ordered(completing, deadline(completing)) == [
+        Look(legs=("b", "c"), transfer="t1", number=1)
+    ]
+
+
+def test_what_the_answer_brings_counts_for_more_than_the_deadline() -> None:
+    """The facts in it come before it: the join has happened, and only its event was lost."""
+    joining = after(*DIALING, *ANSWERED)
+    asked = after(deadline(joining), begin=joining)
+    known = after(LegsJoined(first="a", second="c"), begin=asked)
+    assert not known.awaits(asked.looks)
+    step = RULES.step(known, answer(asked))
+    assert (step.why, step.commands, step.after) == (SETTLED, (), known)
+
+
+def test_a_question_that_nobody_answers_is_repeated_and_then_counts() -> None:
+    t = after(*DIALING, *ANSWERED)
+    for number in range(1, MOST_LOOKS + 1):
+        looks = ordered(t, deadline(t))
+        assert looks == [Look(legs=("a", "b", "c"), transfer="t1", number=number)]
+        t = after(deadline(t), begin=t)
+    assert [join.repeated for join in joins(t, deadline(t))] == [True]
+    t = after(deadline(t), begin=t)
+    assert len(ordered(t, deadline(t))) == 1  # the next deadline is asked about anew …
+    t = after(deadline(t), begin=t)
+    assert t.looks_left == MOST_LOOKS - 1  # … as often
+
+
+def test_the_answer_to_an_old_question_decides_nothing() -> None:
+    t = after(*DIALING, *ANSWERED)
+    t = after(deadline(t), begin=t)
+    t = after(deadline(t), begin=t)
+    assert t.looks == 2
+    step = RULES.step(t, answer(t, 1))
+    assert (step.why, step.commands) == (SETTLED, ())
+    assert joins(t, answer(t, 2))
+
+
+def test_the_answer_of_another_transfer_is_nothing_of_ours() -> None:
+    t = after(*DIALING, *ANSWERED)
+    t = after(deadline(t), begin=t)
+    theirs = LegsSeen(look=Look(legs=(), transfer="t2", number=1), living=())
+    assert RULES.step(t, theirs).why == STRANGER
+
+
+def test_a_timer_that_was_replaced_by_the_question_is_overtaken() -> None:
+    t = after(*DIALING, *ANSWERED)
+    before = deadline(t)
+    assert RULES.step(after(before, begin=t), before).why == OVERTAKEN
+
+
+# -------------------------------------------------------------------- to dial again
+
+
+def test_a_call_of_which_the_switch_knows_nothing_is_ordered_again() -> None:
+    t = after(ASKED, *PARTED)
+    waited: list[float] = []
+    dials = 1
+    while t.state is State.DIALING:
+        asked, decided = steps_with_answer(RULES, t, deadline(t))
+        dials += sum(isinstance(c, Dial) for c in decided.commands)
+        waited += [c.after_s for c in decided.commands if isinstance(c, SetTimer)]
+        t = decided.after
+        assert not any(isinstance(c, Dial) for c in asked.commands)
+    assert dials == POLICY.dial_attempts
+    assert waited[:-1] == [POLICY.dial_timeout_s] * (POLICY.dial_attempts - 1)
+    assert (t.state, t.cause) == (State.FAILED_RECONNECT, "DIAL_FAILED")
+
+
+@pytest.mark.parametrize("news", [LegCreated(leg="c", number="2600"), LegProgressed(leg="c")])
+def test_a_call_that_has_begun_is_waited_for_as_long_as_it_may_ring(news: Event) -> None:
+    """Whichever is heard first: the event of its beginning may be lost."""
+    t = after(ASKED, *PARTED)
+    step = RULES.step(t, news)
+    assert step.on is Input.TARGET_CREATED
+    assert step.after.called
+    assert [c.after_s for c in step.commands if isinstance(c, SetTimer)] == [25.0]
+    assert RULES.step(step.after, LegCreated(leg="c", number="2600")).why == REPEAT
+    _, decided = steps_with_answer(RULES, step.after, deadline(step.after))
+    assert not any(isinstance(c, Dial) for c in decided.commands)
+    assert decided.after.cause == "NO_ANSWER"
+
+
+def test_that_the_switch_knows_nothing_of_the_target_yet_is_not_its_end() -> None:
+    t = after(ASKED, *PARTED)
+    unknown = LegHungUp(leg="c", cause=LOST_TRACK)
+    step = RULES.step(t, unknown)
+    assert (step.after, step.on) == (t, None)
+    called = after(*CALLED, begin=t)
+    assert RULES.step(called, unknown).after.state is State.FAILED_RECONNECT
+    refused = LegHungUp(leg="c", cause="INVALID_NUMBER_FORMAT")
+    assert RULES.step(t, refused).after.state is State.FAILED_RECONNECT
+
+
+def test_a_call_that_is_ordered_again_for_the_transferee_is_armed_again() -> None:
+    t = after(ASKED, LegParked(leg="b"), LegHungUp(leg="a"))
+    assert t.state is State.PARTIAL
+    asked = after(deadline(t), begin=t)
+    (dial,) = (c for c in ordered(asked, answer(asked)) if isinstance(c, Dial))
+    assert dial.rescue == "b"
+
+
+def test_the_targets_leg_belongs_to_whoever_calls_it() -> None:
+    t = after(ASKED, LegParked(leg="a"), begin=start(account="acme"))
+    (dial,) = (c for c in ordered(t, LegParked(leg="b")) if isinstance(c, Dial))
+    assert dial.account == "acme"
+
+
+# ------------------------------------------------------------------------ to arm
+
+
+def test_the_transferor_is_armed_when_the_two_talk_and_not_before() -> None:
+    t = after(*CONSULTING[:-1])
+    step = RULES.step(after(*DIALING, LegAnswered(leg="c")), LegParked(leg="c"))
+    assert not any(isinstance(c, Arm) for c in step.commands)
+    assert Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE) in ordered(t, CONSULTING[-1])
+
+
+def test_without_a_transferee_nobody_is_armed() -> None:
+    t = after(*DIALING, *ANSWERED, LegHungUp(leg="b"))
+    assert not any(isinstance(c, Arm) for c in ordered(t, CONSULTING[-1]))
+
+
+# ------------------------------------------------------------------------- to fetch
+
+
+def test_who_is_adrift_at_the_end_is_fetched_once_and_hears_why() -> None:
+    """The target dies in the join: the transferee is left where it was, and nobody says so."""
+    t = after(*DIALING, LegHungUp(leg="a"), *ANSWERED, LegHungUp(leg="c"))
+    while t.state is not State.ENDING:
+        t = steps_with_answer(RULES, t, deadline(t))[-1].after
+    assert t.transferee.place is Place.MOVING
+    _, fetched = steps_with_answer(RULES, t, deadline(t))
+    assert Park(leg="b", unless_with=("a", "c")) in fetched.commands
+    t = fetched.after
+    assert PlayTone(leg="b", tone=POLICY.failure_tone) in ordered(t, LegParked(leg="b"))
+    _, ended = steps_with_answer(RULES, t, deadline(t))
+    assert HangUp(leg="b") in ended.commands
+
+
+def test_a_leg_that_somebody_else_moves_is_left_in_peace() -> None:
+    t = after(*DIALING)
+    step = RULES.step(t, LegMovedAway(leg="b"))
+    assert Forget(legs=("b",)) in step.commands  # nothing of ours must go with it
+    assert step.after.transferee.place is Place.GONE
+    assert step.after.state is State.ABANDONED
+    assert RULES.step(step.after, LegMovedAway(leg="b")).why == LATE
+    assert RULES.step(t, LegMovedAway(leg="stranger")).why == STRANGER
+
+
+# ----------------------------------------------------------- what phones are not to know
+
+
+def undisclosed(
+    join: Event, *, outside: str = "", withheld: str = "", before: tuple[Event, ...]
+) -> tuple[str, ...]:
+    t = start()
+    for name in ("transferor", "transferee"):
+        party = getattr(t, name)
+        told = attrs.evolve(party, outside=party.leg in outside, withheld=party.leg in withheld)
+        t = attrs.evolve(t, **{name: told})
+    created = LegCreated(leg="c", number="2600", outside="c" in outside, withheld="c" in withheld)
+    events = [created if isinstance(one, LegCreated) else one for one in before]
+    (order,) = joins(after(*events, begin=t), join)
+    return tuple(sorted(order.undisclosed))
+
+
+CONSULTS = (*DIALING, LegAnswered(leg="c"))
+HANDS_OVER = (*CONSULTING, LegHungUp(leg="a"))
+
+
+@pytest.mark.parametrize(
+    ("outside", "withheld", "consults", "hands_over"),
+    [
+        ("", "", (), ()),
+        ("a", "", ("a",), ()),
+        ("b", "", (), ("b",)),
+        ("c", "", ("c",), ("c",)),
+        ("bc", "", ("c",), ("b", "c")),
+        ("", "a", ("c",), ()),
+        # should the transferor leave, the target's phone would be told of the transferee
+        ("", "b", ("a", "c"), ("c",)),
+        ("", "c", ("a",), ("b",)),
+    ],
+)
+def test_outside_parties_and_partners_of_who_withholds_are_told_nothing_by_the_switch(
+    outside: str, withheld: str, consults: tuple[str, ...], hands_over: tuple[str, ...]
+) -> None:
+    join = LegParked(leg="c")
+    assert undisclosed(join, outside=outside, withheld=withheld, before=CONSULTS) == consults
+    assert undisclosed(join, outside=outside, withheld=withheld, before=HANDS_OVER) == hands_over
+
+
+def test_an_outside_party_is_shown_nothing_internal() -> None:
+    policy = attrs.evolve(POLICY, outside_number="+49 30 100")
+    t = after(*DIALING, *ANSWERED, begin=start(policy=policy))
+    t = after(LegIdentified(leg="c", number="+4930123", outside=True), begin=t)
+    assert t.target.outside
+    (shown,) = (c for c in ordered(t, CONSULTING[-1]) if isinstance(c, Introduce))
+    assert shown == Introduce(
+        first="a", second="c", first_number="+49 30 100", second_number="2600"
+    )
+    assert RULES.step(t, LegIdentified(leg="stranger", number="")).why == STRANGER
+
+
+def test_who_wants_the_number_withheld_is_not_introduced() -> None:
+    t = start()
+    t = attrs.evolve(t, transferor=attrs.evolve(t.transferor, withheld=True))
+    t = after(*DIALING, *ANSWERED, begin=t)
+    (shown,) = (c for c in ordered(t, CONSULTING[-1]) if isinstance(c, Introduce))
+    assert (shown.first_number, shown.second_number) == ("", "2600")
 
 
 def joins(transfer: Transfer, event: Event) -> list[Join]:
@@ -211,6 +473,7 @@ def test_a_takeback_disarms_in_the_same_breath_and_dismisses_only_when_it_is_don
             transfer="t1",
             afterwards=Afterwards.END,
             disarm=("a", "c"),
+            rescued="b",
         )
     ]
     t = after(TakebackRequested(transfer="t1"), begin=t)
@@ -253,20 +516,64 @@ def test_who_is_left_alone_hears_a_tone() -> None:
 
 
 def test_a_sound_that_does_not_start_is_replaced() -> None:
-    t = after(ASKED, *PARTED)
-    timer = t.sound_timer
-    assert timer is not None
-    t = after(SoundStarted(leg="a", sound=POLICY.ringback), begin=t)
+    t = after(ASKED, *PARTED, SoundStarted(leg="a", sound=POLICY.ringback))
+    assert ordered(t, sounds_due(t)) == [Look(legs=("a", "b", "c"), transfer="t1", number=1)]
+    t = after(sounds_due(t), begin=t)
     fallback = POLICY.fallback_sound
-    assert ordered(t, TimerFired(timer=timer)) == [HoldWithMusic(leg="b", music=fallback)]
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=fallback)]
+    t = after(answer(t), begin=t)
+    assert t.transferee.sound == fallback
+    # what the answer shows to play is not replaced
+    heard = after(ASKED, *PARTED, SoundStarted(leg="a", sound=POLICY.ringback))
+    heard = after(sounds_due(heard), SoundStarted(leg="b", sound=POLICY.music), begin=heard)
+    assert ordered(heard, answer(heard)) == []
 
 
-def test_a_sound_that_breaks_off_is_looked_after() -> None:
-    t = after(ASKED, *PARTED, SoundStarted(leg="b", sound=POLICY.music))
-    before = t.sound_timer
+def test_a_sound_that_does_not_start_is_tried_so_often_and_more_slowly_each_time() -> None:
+    t = after(ASKED, *PARTED, *CALLED, SoundStarted(leg="a", sound=POLICY.ringback))
+    waited: list[float] = []
+    while t.sound_timer is not None:
+        *_, step = steps_with_answer(RULES, t, sounds_due(t))
+        waited += [c.after_s for c in step.commands if isinstance(c, SetTimer)]
+        t = step.after
+    assert waited == [2.0, 4.0]  # the first was given one second
+    assert t.state is State.DIALING
+
+
+def test_when_everybody_hears_something_nobody_is_asked() -> None:
+    t = after(ASKED, *PARTED, *HEAR)
+    step = RULES.step(t, sounds_due(t))
+    assert (step.why, step.commands) == (ALL_HEAR, ())
+    assert step.after.sound_timer is None
+
+
+HEAR = (SoundStarted(leg="a", sound=POLICY.ringback), SoundStarted(leg="b", sound=POLICY.music))
+
+
+def test_a_sound_that_has_played_and_ended_is_played_again() -> None:
+    t = after(ASKED, *PARTED, *HEAR)
+    t = after(sounds_due(t), begin=t)
+    for _ in range(2 * POLICY.sound_attempts):  # however often: a file may be short
+        t = after(SoundStopped(leg="b", sound=POLICY.music), begin=t)
+        assert not t.transferee.hears
+        assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.music)]
+        t = after(answer(t), SoundStarted(leg="b", sound=POLICY.music), begin=t)
+        t = after(sounds_due(t), begin=t)
+    ended = after(SoundStopped(leg="a", sound=POLICY.ringback), begin=t)
+    assert ordered(ended, answer(ended)) == [PlayRingback(leg="a", ringback=POLICY.ringback)]
+
+
+def test_a_sound_that_ends_at_once_is_no_better_than_one_that_never_began() -> None:
+    t = after(ASKED, *PARTED, *HEAR, SoundStopped(leg="b", sound=POLICY.music))
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.fallback_sound)]
+
+
+def test_a_sound_that_ended_because_its_party_was_moved_is_not_played_again() -> None:
+    t = after(ASKED, *PARTED, *HEAR)
+    t = after(sounds_due(t), begin=t)
     t = after(SoundStopped(leg="b", sound=POLICY.music), begin=t)
-    assert t.sound_timer not in {None, before}
-    assert not t.transferee.hears
+    moved = after(TakebackRequested(transfer="t1"), begin=t)
+    assert ordered(moved, answer(t)) == []
 
 
 @pytest.mark.parametrize(
@@ -382,7 +689,7 @@ def test_a_hole_in_a_table_would_be_an_error_of_ours() -> None:
         object.__setattr__(holey, field.name, getattr(ATTENDED, field.name))
     object.__setattr__(holey, "ignored_by_pair", {})
     with pytest.raises(NoTransition, match="no row for target_rang in dialing"):
-        Rulebook(holey).step(after(ASKED, *PARTED), LegProgressed(leg="c"))
+        Rulebook(holey).step(after(*DIALING), LegProgressed(leg="c"))
 
 
 def test_a_stale_copy_of_a_party_is_not_written_back() -> None:
@@ -396,5 +703,5 @@ def test_a_stale_copy_of_a_party_is_not_written_back() -> None:
 def test_timers_are_set_and_cancelled_at_most_once_a_step() -> None:
     step = RULES.step(after(ASKED, LegParked(leg="a")), LegParked(leg="b"))
     timers = [c for c in step.commands if isinstance(c, SetTimer)]
-    assert [t.after_s for t in timers] == [25.0, 1.0]
+    assert [t.after_s for t in timers] == [POLICY.dial_timeout_s, POLICY.sound_timeout_s]
     assert len({t.timer for t in timers}) == len(timers)

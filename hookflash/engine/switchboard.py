@@ -53,6 +53,7 @@ from hookflash.events import (
     LegsJoined,
     LegsSeen,
     LegsSeparated,
+    Request,
     SwitchFound,
     SwitchLost,
     TakebackRequested,
@@ -270,20 +271,32 @@ class Switchboard:
         match event:
             case DigitPressed():
                 return self._digit(event, at_s)
-            case TimerFired() if event.timer in self._digit_timers:
-                return self._digits_over(event, at_s)
-            case TimerFired() if event.timer in self._alone:
-                return [self._alone_for_long(event, at_s)]
-            case TransferRequested():
-                return [self._request_transfer(event, at_s)]
-            case TakebackRequested() | CompleteRequested():
-                return [self._request(event, at_s)]
-            case HangUpRequested():
-                return [self._request_hang_up(event, at_s)]
+            case TimerFired():
+                return self._timer(event, at_s)
+            case (
+                TransferRequested() | TakebackRequested() | CompleteRequested() | HangUpRequested()
+            ):
+                return [self._requested(event, at_s)]
             case LegsSeen():
                 return self._seen(event, at_s)
             case _:
                 return self._fact(event, at_s)
+
+    def _timer(self, event: TimerFired, at_s: float) -> list[Record]:
+        if event.timer in self._digit_timers:
+            return self._digits_over(event, at_s)
+        if event.timer in self._alone:
+            return [self._alone_for_long(event, at_s)]
+        return self._fact(event, at_s)
+
+    def _requested(self, event: Request, at_s: float) -> Record:
+        match event:
+            case TransferRequested():
+                return self._request_transfer(event, at_s)
+            case TakebackRequested() | CompleteRequested():
+                return self._request(event, at_s)
+            case HangUpRequested():
+                return self._request_hang_up(event, at_s)
 
     def line(self, leg: LegId) -> Line | None:
         """What is known of a leg."""

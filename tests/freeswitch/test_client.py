@@ -33,14 +33,17 @@ from hookflash.backends.freeswitch.client import (
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES
 from hookflash.commands import (
     Afterwards,
+    Arm,
     Dial,
     Forget,
     HangUp,
     Join,
+    Look,
     Park,
     PlayTone,
     Release,
     Split,
+    Trigger,
 )
 from hookflash.errors import BackendClosed, InputError
 from hookflash.events import (
@@ -50,9 +53,11 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
+    LegIdentified,
     LegParked,
     LegsJoined,
     LegsReleased,
+    LegsSeen,
     SwitchFound,
     SwitchLost,
 )
@@ -74,6 +79,10 @@ def alice(**more: object) -> dict[str, Any]:
 
 def bob(**more: object) -> dict[str, Any]:
     return alice(**{"Call-Direction": "outbound", **more})
+
+
+BRIDGED = {"Channel-State": "CS_EXCHANGE_MEDIA", "Channel-State-Number": "5"}
+PARKED = {"Channel-State": "CS_PARK", "Channel-State-Number": "6"}
 
 
 # --------------------------------------------------------------- a fake switch
@@ -420,27 +429,73 @@ async def test_a_misuse_is_a_refusal_too(autojump_clock: MockClock, switch: Fake
 
 
 async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSwitch) -> None:
-    switch.replies = {"api uuid_break": "-ERR\n", "api uuid_setvar_multi": "-ERR gone\n"}
+    switch.replies = {"api uuid_break": "-ERR\n", "api sched_del": "-ERR none\n"}
+    switch.replies |= {"api uuid_getvar": "_undef_", "api uuid_setvar_multi": "-ERR gone\n"}
     async with opened() as client:
         client.news()
         tone = PlayTone(leg="a", tone="beep.wav")
         assert await client.perform(tone, Forget(legs=("a", "b"))) == []
-    assert len(switch.scripts) == 4
+    assert [line.split()[1] for line in switch.scripts] == [
+        "uuid_break",
+        "uuid_broadcast",
+        *["uuid_getvar", "uuid_setvar_multi"] * 2,  # given back, one leg after the other
+        *["sched_del"] * 2,
+    ]
+
+
+async def test_what_a_transfer_changes_is_kept_before_and_given_back_after_it(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.replies = {
+        "api uuid_getvar a hookflash_before": "_undef_",
+        "api uuid_getvar a hangup_after_bridge": "true",
+        "api uuid_getvar b hookflash_before": "-",  # kept by a transfer before
+        "api uuid_getvar": "_undef_",
+    }
+    async with opened() as client:
+        client.news()
+        assert await client.perform(Split(first="a", second="b", transfer="x")) == []
+        sets = [line for line in switch.scripts if "uuid_setvar" in line]
+        assert sets[0] == "api uuid_setvar_multi a hookflash_before=hangup_after_bridge:true"
+        assert [line.split()[2] for line in sets] == ["a", "a", "b"]
+        assert switch.scripts.index(sets[0]) < switch.scripts.index(sets[1])
+        switch.said.clear()
+        switch.replies["api uuid_getvar a hookflash_before"] = "hangup_after_bridge:true"
+        assert await client.perform(Forget(legs=("a", "b"))) == []
+    one, other = (line for line in switch.scripts if "uuid_setvar" in line)
+    assert ";hangup_after_bridge=true;" in one
+    assert ";hangup_after_bridge=;" in other
+    for line in (one, other):
+        assert ";hookflash_before=;" in line
+        assert line.endswith(";hookflash_transfer=")
+
+
+async def test_a_leg_that_is_gone_keeps_nothing_and_gets_nothing_back(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.replies["api uuid_getvar"] = "-ERR No such channel!\n"
+    async with opened() as client:
+        await client.perform(Split(first="a", second="b"), Forget(legs=("a",)))
+    sets = [line for line in switch.scripts if "uuid_setvar" in line]
+    assert not any("hookflash_before" in line for line in sets)
+    assert len(sets) == 2  # the split's own, which are refused
 
 
 @pytest.mark.parametrize(
-    ("taken", "bond", "deed"),
+    ("taken", "bonds", "deed"),
     [
-        ("x.1", "b", []),  # joined, or about to be: another order would end a leg
-        ("x.1", "_undef_", ["uuid_bridge"]),  # it fell through
-        ("_undef_", "b", ["uuid_bridge"]),  # together from before: the order was lost
+        ("x.1", "ba", []),  # joined, or about to be: another order would end a leg
+        ("x.1", "b-", ["uuid_bridge"]),  # the other has died, or is elsewhere
+        ("x.1", "--", ["uuid_bridge"]),  # it fell through
+        ("_undef_", "ba", ["uuid_bridge"]),  # together from before: the order was lost
     ],
 )
 async def test_an_order_that_is_repeated_is_carried_out_once(
-    autojump_clock: MockClock, switch: FakeSwitch, taken: str, bond: str, deed: list[str]
+    autojump_clock: MockClock, switch: FakeSwitch, taken: str, bonds: str, deed: list[str]
 ) -> None:
     switch.replies["api uuid_getvar a hookflash_join"] = taken
-    switch.replies["api uuid_getvar a signal_bond"] = bond
+    switch.replies["api uuid_getvar a signal_bond"] = bonds[0]
+    switch.replies["api uuid_getvar b signal_bond"] = bonds[1]
     join = Join(
         first="a",
         second="b",
@@ -456,18 +511,20 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
 
 
 @pytest.mark.parametrize(
-    ("bond", "history", "deed"),
+    ("bonds", "history", "deed"),
     [
-        ("_undef_", "_undef_", ["uuid_bridge"]),
-        ("b", "_undef_", []),  # the failsafe has joined them
-        ("_undef_", "1795000000:9c1f:bl_xfer:intercept:b/default/inline", []),  # or is about to
-        ("_undef_", "1795000000:9c1f:bl_xfer:park/default/inline", ["uuid_bridge"]),
+        ("--", "_undef_", ["uuid_bridge"]),
+        ("tb", "_undef_", []),  # the failsafe has joined them
+        ("t-", "_undef_", ["uuid_bridge"]),  # one of them says so, and may name the dead
+        ("--", "1795000000:9c1f:bl_xfer:intercept:b/default/inline", []),  # or is about to
+        ("--", "1795000000:9c1f:bl_xfer:park/default/inline", ["uuid_bridge"]),
     ],
 )
 async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
-    autojump_clock: MockClock, switch: FakeSwitch, bond: str, history: str, deed: list[str]
+    autojump_clock: MockClock, switch: FakeSwitch, bonds: str, history: str, deed: list[str]
 ) -> None:
-    switch.replies["api uuid_getvar b signal_bond"] = bond.replace("b", "t")
+    switch.replies["api uuid_getvar b signal_bond"] = bonds[0]
+    switch.replies["api uuid_getvar t signal_bond"] = bonds[1]
     switch.replies["api uuid_getvar t transfer_source"] = history
     switch.replies["api sched_del"] = "+OK Deleted: 0\n"
     join = Join(first="b", second="t", transfer="x", afterwards=Afterwards.END, disarm=("t",))
@@ -480,44 +537,22 @@ async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
     assert said[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
 
 
-@pytest.mark.parametrize(
-    ("then", "is_armed"),
-    [
-        ((), True),
-        ((Join(first="a", second="b", afterwards=Afterwards.END),), False),  # taken back
-        ((HangUp(leg="a"),), False),
-    ],
-)
-async def test_the_first_leg_of_a_join_is_armed_when_the_two_talk_and_not_before(
-    autojump_clock: MockClock, switch: FakeSwitch, then: tuple[Join | HangUp, ...], is_armed: bool
-) -> None:
-    join = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
-    arms = "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;exec_after"
-    async with opened() as client:
-        await client.perform(join, *then)
-        assert not any(line.startswith(arms) for line in switch.scripts)
-        for _ in range(2):  # once is enough
-            talk = {"Bridge_A_Unique_ID": "a", "Bridge_B_Unique_ID": "t"}
-            await switch.tell(event("CHANNEL_BRIDGE", "a", **talk))
-            await trio.sleep(1)
-    assert sum(line.startswith(arms) for line in switch.scripts) == is_armed
-
-
-async def test_the_first_leg_of_a_join_that_happened_in_a_cut_is_armed_after_it(
+async def test_a_join_arms_its_second_leg_and_the_first_by_an_order_of_its_own(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
+    """An armed first leg of a join is hung up when the second dies in it."""
     join = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
-    arms = "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;exec_after"
     async with opened() as client:
         await client.perform(join)
-        switch.legs = {
-            "a": alice(variable_signal_bond="t"),
-            "t": bob(variable_signal_bond="a"),
-        }
-        client.backend.break_line()
+        talk = {"Bridge_A_Unique_ID": "a", "Bridge_B_Unique_ID": "t"}
+        await switch.tell(event("CHANNEL_BRIDGE", "a", **talk))
         await trio.sleep(10)
-    assert client.backend.reconnects == 1
-    assert sum(line.startswith(arms) for line in switch.scripts) == 1
+        assert [line.split()[2] for line in switch.scripts if "=intercept" in line] == ["t"]
+        await client.perform(Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE))
+    assert switch.scripts[-1] == (
+        "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;"
+        "exec_after_bridge_app=intercept;exec_after_bridge_arg=b"
+    )
 
 
 async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
@@ -526,7 +561,8 @@ async def test_a_split_that_is_repeated_in_vain_tells_the_legs_nothing(
     switch.replies["api uuid_getvar a signal_bond"] = "_undef_"
     async with opened() as client:
         await client.perform(Split(first="a", second="b", repeated=True))
-    assert switch.scripts == ["api uuid_getvar a signal_bond"]
+    assert switch.scripts[-1] == "api uuid_getvar a signal_bond"
+    assert all(line.startswith("api uuid_getvar ") for line in switch.scripts)
 
 
 async def test_a_hang_up_of_nobody_is_a_hang_up(
@@ -601,18 +637,19 @@ async def test_what_is_not_allowed_is_never_sent(
 
 async def test_the_snapshot_says_what_lives(autojump_clock: MockClock, switch: FakeSwitch) -> None:
     switch.legs = {
-        "a": alice(variable_signal_bond="b"),
+        "a": alice(**BRIDGED, variable_bridge_to="b"),
         "b": bob(
-            variable_signal_bond="a",
+            **BRIDGED,
+            variable_bridge_to="a",
             variable_hookflash_transfer="x1",
             variable_hookflash_role="transferee",
             variable_hookflash_kind="attended",
         ),
-        "c": alice(variable_current_application="park", variable_hookflash_account=["a", "b"]),
+        "c": alice(**PARKED, variable_hookflash_account=["a", "b"]),
         "d": alice(**{"Answer-State": "ringing"}),
         "gone": alice(**{"Answer-State": "hangup"}),
         "no leg; of ours": alice(),
-        "e": bob(variable_current_application="playback"),
+        "e": bob(**PARKED),
     }
     switch.replies["api uuid_dump e"] = "-ERR No such channel!\n"
     async with opened() as client:
@@ -658,6 +695,91 @@ async def test_a_mark_counts_only_on_the_leg_that_it_names(
         target, far_side = await client.backend.snapshot()
     assert (target.role, target.transfer) == ("target", "x1")
     assert (far_side.role, far_side.transfer) == ("", "")
+
+
+# --------------------------------------------------------------------- being asked
+
+
+async def test_a_question_is_answered_with_whoever_lives_and_whom_they_talk_with(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        client.news()
+        switch.legs = {
+            "a": alice(**BRIDGED, variable_bridge_to="b"),
+            "b": bob(**BRIDGED, variable_bridge_to="a"),
+            "c": alice(**BRIDGED, variable_bridge_to="gone"),
+            "d": alice(),
+        }
+        look = Look(legs=("a", "c", "ghost"), transfer="x", number=7)
+        (seen,) = await client.perform(look)
+    assert isinstance(seen, LegsSeen)
+    assert seen.look == look
+    assert [(leg.leg, leg.peer) for leg in seen.living] == [("a", "b"), ("c", None), ("b", "a")]
+
+
+async def test_an_answer_comes_behind_what_the_switch_has_said_before(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    """And what is late of a leg that it says nothing of is no news."""
+    async with opened() as client:
+        await switch.tell(created("a"))
+        client.news()
+        switch.happens["api uuid_dump a"] = event("CHANNEL_ANSWER", "a")
+        await switch.tell(event("CHANNEL_PARK", "a"))
+        parked, seen = await client.perform(Look(legs=("a",)))
+        assert parked == LegParked(leg="a")
+        assert isinstance(seen, LegsSeen)
+        assert seen.living == ()
+        await switch.tell(event("CHANNEL_PARK", "a"))
+        assert client.news() == []
+
+
+async def test_orders_wait_for_the_answer_to_a_question_before_them(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        await client.perform(HangUp(leg="a"), Look(legs=("b", "no leg; of ours")), HangUp(leg="c"))
+    assert switch.said[-3:] == [
+        "api uuid_kill a NORMAL_CLEARING",
+        "api uuid_dump b json",
+        "api uuid_kill c NORMAL_CLEARING",
+    ]
+
+
+async def test_a_leg_whose_beginning_was_lost_is_asked_who_it_is_once(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        client.news()
+        switch.legs = {"a": alice(**PARKED)}
+        await switch.tell(event("CHANNEL_ANSWER", "a"), event("CHANNEL_PARK", "a"))
+        answered, parked, seen = client.news()
+        assert (answered, parked) == (LegAnswered(leg="a"), LegParked(leg="a"))
+        assert isinstance(seen, LegsSeen)
+        assert [leg.number for leg in seen.living] == ["1001"]
+    assert switch.said.count("api uuid_dump a json") == 1
+
+
+async def test_what_is_behind_a_loopback_is_not_told(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    gateway = {"variable_sip_gateway_name": "carrier", "variable_originating_leg_uuid": "far"}
+    switch.legs = {
+        "gateway": bob(**BRIDGED, **gateway, variable_bridge_to="far"),
+        "far": alice(**BRIDGED, variable_bridge_to="gateway", variable_other_loopback_leg_uuid="t"),
+        "t": bob(**PARKED),
+    }
+    identity = LegIdentified(leg="t", number="1002", account="acme", outside=True)
+    async with opened() as client:
+        (target,) = await client.backend.snapshot()
+        assert (target.leg, target.outside) == ("t", True)
+        news = client.news()
+        assert {one.leg for one in news if not isinstance(one, SwitchFound | LegsSeen)} == {"t"}  # pyright: ignore[reportAttributeAccessIssue]
+        assert news[-2:] == [identity, FOUND]  # a leg that was known before is not created anew
+        client.backend.break_line()
+        await trio.sleep(10)
+        assert client.news()[-2:] == [identity, FOUND]
 
 
 async def test_what_happens_during_the_look_is_told_after_it(

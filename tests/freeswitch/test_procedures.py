@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hookflash.backends.freeswitch.primitives import Fact, Procedure
+from hookflash.backends.freeswitch.primitives import Fact, Procedure, restored
 from hookflash.backends.freeswitch.procedures import (
     ALLOWED_CAUSE,
     ALLOWED_LEG,
@@ -67,23 +67,43 @@ def lines(command: SwitchCommand) -> tuple[str, ...]:
 def test_split_marks_both_and_parks_both() -> None:
     procedure = Procedures().of(Split(first="a", second="b", transfer="x1", kind="attended"))
     assert sent(procedure) == (
-        "uuid_setvar_multi a playback_terminators=none;"
-        "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
-        "playback_timeout_sec=1860;"
-        "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended",
-        "uuid_setvar_multi b playback_terminators=none;"
-        "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
-        "playback_timeout_sec=1860;"
-        "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended",
+        (
+            "uuid_setvar_multi a playback_terminators=none;"
+            "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
+            "playback_timeout_sec=1860;"
+            "hookflash_transfer=x1;hookflash_role=transferor;hookflash_kind=attended"
+        ),
+        (
+            "uuid_setvar_multi b playback_terminators=none;"
+            "park_after_bridge=true;hangup_after_bridge=false;park_timeout=1860;"
+            "playback_timeout_sec=1860;"
+            "hookflash_transfer=x1;hookflash_role=transferee;hookflash_kind=attended"
+        ),
         "uuid_transfer a park inline",
     )
     assert procedure.spared == 3
+    assert procedure.remember == ("a", "b")  # what they said before is kept on them first
 
 
 def test_park() -> None:
     assert lines(Park(leg="a")) == (
         "uuid_setvar_multi a park_timeout=1860;playback_timeout_sec=1860",
         "uuid_transfer a park inline",
+    )
+
+
+def test_a_leg_that_is_being_joined_is_not_parked() -> None:
+    procedure = Procedures().of(Park(leg="b", unless_with=("a", "t")))
+    assert procedure.unless == (together("b", "a"), together("b", "t"))
+    assert procedure.spared == len(procedure.steps)
+    assert Procedures().of(Park(leg="b")).unless == ()
+
+
+def together(one: str, other: str) -> tuple[Fact, ...]:
+    """The switch says of both that each is, or is about to be, with the other."""
+    return (
+        Fact(leg=one, variable="signal_bond", value=other),
+        Fact(leg=other, variable="signal_bond", value=one),
     )
 
 
@@ -109,8 +129,8 @@ def test_dial_goes_as_a_job_and_parks_the_target() -> None:
             "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
             "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
             "loopback_bowout=false,loopback_bowout_on_execute=false,"
-            "media_mix_inbound_procedures_codecs=true,"
-            "export_vars=media_mix_inbound_procedures_codecs}loopback/1003/default &park()"
+            "media_mix_inbound_outbound_codecs=true,"
+            "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
         ),
     )
 
@@ -124,6 +144,18 @@ def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
     )
     shown = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b")))[0]
     assert "caller_id_number=1002,origination_caller_id_name='1002'," in shown
+
+
+def test_dial_carries_the_account_through_the_dialplan() -> None:
+    told = ",export_vars=media_mix_inbound_outbound_codecs\\,hookflash_account,"
+    for procedure in (
+        Procedures().of(attrs.evolve(DIAL, account="acme")),
+        Procedures(caller_of=lambda _: Caller(account="acme")).of(DIAL),
+    ):
+        (line,) = sent(procedure)
+        assert f"{told}hookflash_account=acme}}loopback" in line
+    theirs = Procedures(account_variable="tenant").of(attrs.evolve(DIAL, account="acme"))
+    assert "\\,tenant,tenant=acme}" in sent(theirs)[0]
 
 
 def test_dial_with_a_rescue_intercepts_on_answer() -> None:
@@ -179,7 +211,7 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
     assert again.unless == (
         (
             Fact(leg="a", variable="hookflash_join", value="x1.3"),
-            Fact(leg="a", variable="signal_bond", value="t"),
+            *together("a", "t"),
         ),
     )
 
@@ -223,16 +255,39 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
 
 
 def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
-    together = (Fact(leg="b", variable="signal_bond", value="t"),)
     caught = Fact(leg="t", variable="transfer_source", value="intercept:b", within=True)
-    join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"))
+    left = Fact(leg="a", variable="transfer_source", value="intercept:b", within=True)
+    join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"), rescued="b")
     procedure = Procedures().of(join)
-    assert procedure.unless == (together, (caught,))
+    assert procedure.unless == (
+        together("b", "t"),
+        together("a", "b"),
+        (left,),
+        together("t", "b"),
+        (caught,),
+    )
     assert procedure.spared == 1  # the variables of an ordinary call are set all the same
     assert caught.shown_by("1795000000:9c1f:bl_xfer:intercept:b/default/inline\n")
     assert not caught.shown_by("_undef_")
     # what was not joined for all that is bridged at the next attempt
-    assert Procedures().of(attrs.evolve(join, repeated=True)).unless == (together,)
+    assert Procedures().of(attrs.evolve(join, repeated=True)).unless == (
+        together("b", "t"),
+        together("a", "b"),
+        together("t", "b"),
+    )
+
+
+def test_a_takeback_asks_whether_the_failsafe_has_caught_the_transferee() -> None:
+    """The transferee is not the first leg of that join, and it is whom they would fetch."""
+    join = attrs.evolve(JOIN, first="a", second="b", disarm=("a", "t"), rescued="b")
+    asked = {(fact.leg, fact.value) for facts in Procedures().of(join).unless for fact in facts}
+    assert {("t", "b"), ("t", "intercept:b"), ("a", "intercept:b")} <= asked
+    # a leg that is both armed and rescued fetches nobody
+    alone = attrs.evolve(JOIN, first="a", second="b", disarm=("b",), rescued="b")
+    assert Procedures().of(alone).unless == (together("a", "b"),)
+    # who is to be fetched is the first, where nobody says otherwise
+    unsaid = attrs.evolve(JOIN, first="b", second="t", disarm=("t",))
+    assert together("t", "b") in Procedures().of(unsaid).unless
 
 
 def test_arm() -> None:
@@ -274,16 +329,18 @@ def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
     procedures = Procedures(caller_of=lambda leg: callers.get(leg, Caller(number="1001")))
     procedure = procedures.of(INTRODUCE)
     assert {line.split()[-2] for line in sent(procedure) if "uuid_display" in line} == {"b"}
-    join = Join(first="b", second="t", afterwards=Afterwards.END)
-    one, other, _ = sent(procedures.of(join))
-    assert "ignore_display_updates" not in one
-    assert other.endswith(";ignore_display_updates=true")
-    consult = Join(first="a", second="t", afterwards=Afterwards.PARK, rescue="b")
-    assert all("ignore_display_updates=true" in line for line in sent(procedures.of(consult))[:2])
     dial = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")))[0]
     assert "1002" not in dial
     assert "Bob" not in dial
     assert "origination_caller_id_number=anonymous" in dial
+
+
+def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
+    one, other, _ = lines(attrs.evolve(JOIN, undisclosed=("t",)))
+    assert "ignore_display_updates" not in one
+    assert other.endswith(";ignore_display_updates=true")
+    both = lines(attrs.evolve(JOIN, undisclosed=("a", "t")))[:2]
+    assert all(line.endswith(";ignore_display_updates=true") for line in both)
 
 
 def test_introduce_tells_names_where_there_are_some() -> None:
@@ -304,9 +361,9 @@ def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
 
 def test_forget_takes_every_mark_off_and_minds_nobody_gone() -> None:
     procedure = Procedures().of(Forget(legs=("a", "b")))
-    told = "hookflash_transfer=;hookflash_role=;hookflash_kind="
-    assert sent(procedure) == (f"uuid_setvar_multi a {told}", f"uuid_setvar_multi b {told}")
+    assert sent(procedure) == ("sched_del a", "sched_del b")  # a failsafe that waits for its time
     assert procedure.optional == 2
+    assert procedure.restore == ("a", "b")  # by which the marks go, too: see `restored`
 
 
 def test_hang_up() -> None:
@@ -409,6 +466,7 @@ LEGS: dict[str, Place] = {
     "join.transfer": lambda text: attrs.evolve(JOIN, transfer=text),
     "split.transfer": lambda text: Split(first="a", second="b", transfer=text),
     "park.leg": lambda text: Park(leg=text),
+    "park.unless_with": lambda text: Park(leg="a", unless_with=(text,)),
     "music.leg": lambda text: HoldWithMusic(leg=text, music="m"),
     "ringback.leg": lambda text: PlayRingback(leg=text, ringback="m"),
     "tone.leg": lambda text: PlayTone(leg=text, tone="m"),
@@ -419,6 +477,7 @@ LEGS: dict[str, Place] = {
     "join.second": lambda text: attrs.evolve(JOIN, second=text),
     "join.rescue": lambda text: attrs.evolve(JOIN, rescue=text),
     "join.disarm": lambda text: attrs.evolve(JOIN, disarm=(text,)),
+    "join.rescued": lambda text: attrs.evolve(JOIN, disarm=("c",), rescued=text),
     "arm.leg": lambda text: Arm(leg=text, rescue="b"),
     "arm.rescue": lambda text: Arm(leg="a", rescue=text),
     "release.first": lambda text: Release(first=text, second="b"),
@@ -439,16 +498,28 @@ SOUNDS: dict[str, Place] = {
     "ringback": lambda text: PlayRingback(leg="a", ringback=text),
     "tone": lambda text: PlayTone(leg="a", tone=text),
 }
-MAY_BE_EMPTY = {"join.transfer", "split.transfer", "split.kind", "dial.transfer"}
+MAY_BE_EMPTY = {"join.transfer", "join.rescued", "split.transfer", "split.kind", "dial.transfer"}
 HARMLESS_IN_A_SOUND = {"1;a=b", "1" * 65}  # a parameter; a long file name
 
 
-def assert_harmless(procedure: Script) -> None:
-    for line in (*procedure.before, *sent(procedure)):
+def all_lines(procedure: Procedure) -> tuple[str, ...]:
+    """Whatever it may come to send: operations, and questions."""
+    questions = [fact for facts in procedure.unless for fact in facts]
+    restored_ones = [restored(leg, "_undef_") for leg in procedure.restore]
+    operations = (*procedure.before, *procedure.steps, *restored_ones)
+    return (*map(line_of, operations), *map(question_of, questions))
+
+
+def assert_harmless(procedure: Procedure) -> None:
+    for whole in all_lines(procedure):
+        job = whole.startswith("originate ")
+        # the one comma within a value, of our own making
+        line = whole.replace("_codecs\\,hookflash_account,", "", 1) if job else whole
         assert not any(char < " " or char in '$`\\"\x7f\u2028' for char in line)
         assert line.isascii()
         assert line.count("'") % 2 == 0
         assert "::" not in line
+        assert ":_:" not in line
         assert "^^" not in line
         assert line.count("{") == line.count("}") == (1 if job else 0)
         assert line.count("&") == (1 if job else 0)
@@ -481,6 +552,14 @@ def test_no_caller_number_breaks_out(text: str) -> None:
         Procedures(caller_of=lambda _: Caller(number=text)).of(DIAL)
 
 
+@pytest.mark.parametrize("text", [*BREAKOUTS, ":_:", "a:_:b", "a::b", "Sales Berlin"])
+def test_an_account_that_can_t_be_written_is_not_carried_and_refuses_no_call(text: str) -> None:
+    procedure = Procedures().of(attrs.evolve(DIAL, account=text))
+    assert_harmless(procedure)
+    if text != "1@evil.example":  # a domain is a usual name of an account
+        assert "hookflash_account" not in sent(procedure)[0]
+
+
 @pytest.mark.parametrize("text", [*BREAKOUTS, "Ann O'Hara", ""])
 def test_a_caller_name_is_shown_without_what_means_something(text: str) -> None:
     procedures = Procedures(caller_of=lambda _: Caller(number="1001", name=text))
@@ -501,19 +580,28 @@ texts = st.one_of(
 )
 
 
-@given(place=st.sampled_from(sorted(PLACES | SOUNDS)), text=texts)
+EVERYWHERE = {
+    **PLACES,
+    **SOUNDS,
+    "dial.account": lambda text: attrs.evolve(DIAL, account=text),
+}
+
+
+@given(place=st.sampled_from(sorted(EVERYWHERE)), text=texts)
 @example(place="music", text="%(1,2,3);loops=1")
+@example(place="dial.account", text=":_:")
 def test_what_passes_is_harmless(place: str, text: str) -> None:
     try:
-        procedure = Procedures().of((PLACES | SOUNDS)[place](text))
+        procedure = Procedures().of(EVERYWHERE[place](text))
     except InputError:
         return
     assert_harmless(procedure)
 
 
-@given(number=texts, name=texts)
-def test_what_passes_of_a_caller_is_harmless(number: str, name: str) -> None:
-    procedures = Procedures(caller_of=lambda _: Caller(number=number, name=name))
+@given(number=texts, name=texts, account=texts)
+def test_what_passes_of_a_caller_is_harmless(number: str, name: str, account: str) -> None:
+    caller = Caller(number=number, name=name, account=account)
+    procedures = Procedures(caller_of=lambda _: caller)
     try:
         procedure = procedures.of(DIAL)
     except InputError:

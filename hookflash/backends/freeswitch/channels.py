@@ -126,7 +126,7 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
     """
     if said.get("variable_bridge_to") or _state(said) != _EXECUTES:
         return False
-    return said.get("variable_current_application") not in ("", "intercept", "uuid_bridge")
+    return said.get("variable_current_application", "") not in ("", "intercept", "uuid_bridge")
 
 
 def _hears(said: Mapping[str, str]) -> str | None:

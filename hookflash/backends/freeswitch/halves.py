@@ -1,4 +1,4 @@
-"""A call that the switch places to itself is one leg: the far half, and what is behind it, is hidden.
+"""A call that the switch places to itself is one leg: what is behind the near half is hidden.
 
 A call through FreeSWITCH's dialplan (`loopback/…`) is three channels for as long as it lives: the
 near half, which we called; the far half, which runs the dialplan; and the leg that the dialplan
@@ -8,7 +8,8 @@ and list people who are not there.
 
 So the near half stands for whoever is behind it. Nothing is told of the others; what is known of
 the party behind (its number, its account, whether it is outside) is told of the near half, as
-`LegIdentified`. A hidden leg that is joined with one that is not behind a far half (the loopback
+`LegIdentified`. Where the dialplan calls through the dialplan in turn, the first near half stands
+for the whole chain. A hidden leg that is joined with one that is not behind a far half (the loopback
 has bowed out, say) is told of from then on.
 
 An event may be lost, and then it is the careful answer that counts: a near half is an outside
@@ -17,7 +18,7 @@ party as soon as the dialplan calls one for it, until it is joined with somebody
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -74,7 +75,8 @@ class Halves:
                 if not (self.is_hidden(first) or self.is_hidden(second)):
                     yield event
             case LegsSeen():
-                yield attrs.evolve(event, living=self.sort(event.living))
+                yield from self._learn(event.living)
+                yield attrs.evolve(event, living=self._shown(event.living))
             case LegHungUp(leg=leg):
                 hidden = self.is_hidden(leg)
                 self._legs.pop(leg, None)
@@ -118,7 +120,7 @@ class Halves:
             if other is None:  # its beginning was lost, and so is what it is
                 careful = LegIdentified(leg=one.near, number="", outside=True)
                 yield from self._tell_identity(careful)
-            elif other.near == one.near:
+            elif other.near in ("", one.near) and not other.far:  # else it stands for another
                 yield from self._identify(one.near, other.created)
             return
         for leg in (first, second):
@@ -163,23 +165,37 @@ class Halves:
 
     # ------------------------------------------------------------------ from a snapshot
 
-    def begin(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
-        """Begin anew from what lives, and leave out what is to be hidden."""
-        self._legs.clear()
-        return self.sort(living)
+    def begin(self, living: Sequence[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+        """Begin anew from what lives, and leave out what is hidden.
 
-    def sort(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
-        """Learn who lives, and leave out what is hidden; near halves say who is behind them."""
-        legs = sorted(living, key=_halves_first)
-        for leg in legs:
+        Near halves say who is behind them.
+        """
+        self._legs.clear()
+        for _ in self._learn(living):
+            pass
+        return self._shown(living)
+
+    def identities(self) -> Iterator[LegIdentified]:
+        """Whatever is known of who is behind near halves."""
+        for leg in self._legs.values():
+            if leg.identity is not None:
+                yield leg.identity
+
+    def _learn(self, living: Sequence[LegSnapshot]) -> Iterator[LegIdentified]:
+        """Learn who lives, and tell what is new of who is behind a near half."""
+        told: list[CallEvent] = []
+        for leg in _in_order(living):
             if leg.leg not in self._legs:
-                for _ in self._created(_created_from(leg)):
-                    pass
+                told += self._created(_created_from(leg))
             self._legs[leg.leg].answered = leg.answered
-        for leg in legs:
+        for leg in living:
             if leg.peer is not None and leg.leg < leg.peer:
-                for _ in self._joined(LegsJoined(first=leg.leg, second=leg.peer)):
-                    pass
+                told += self._joined(LegsJoined(first=leg.leg, second=leg.peer))
+        for event in told:
+            if isinstance(event, LegIdentified):
+                yield event
+
+    def _shown(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
         return tuple(self._as_shown(leg) for leg in living if not self.is_hidden(leg.leg))
 
     def _as_shown(self, leg: LegSnapshot) -> LegSnapshot:
@@ -195,10 +211,18 @@ class Halves:
         )
 
 
-def _halves_first(leg: LegSnapshot) -> tuple[bool, bool]:
-    """Near halves, then far halves, then whoever is called for one."""
-    far = bool(leg.other_half) and leg.direction is Direction.INBOUND
-    return (not leg.other_half, far)
+def _in_order(living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
+    """Whoever is behind another comes after it, as it came into being."""
+    todo = {leg.leg: leg for leg in living}
+    while todo:
+        first = [leg for leg in todo.values() if _comes_after(leg) not in todo]
+        for leg in first or tuple(todo.values()):
+            yield todo.pop(leg.leg)
+
+
+def _comes_after(leg: LegSnapshot) -> LegId:
+    """The near half of a far half; or the leg for which a leg is called."""
+    return leg.other_half if leg.direction is Direction.INBOUND else leg.called_for
 
 
 def _created_from(leg: LegSnapshot) -> LegCreated:

@@ -389,10 +389,11 @@ def is_outside(
     outside_contexts: Collection[str],
     outside_profiles: Collection[str] = (),
 ) -> bool:
-    """Whether a party is outside: it called in a context for such calls, or is called by a gateway,
-    or on a SIP profile for carriers.
+    """Whether a party is outside.
 
-    (A leg that the switch makes has the context of whoever called; it says nothing of the callee.)
+    It is if it called in a context for such calls, or is called by a gateway, or on a SIP profile
+    for carriers. (A leg that the switch makes has the context of whoever called; it says nothing
+    of the callee.)
     """
     if direction is Direction.INBOUND:
         return context in outside_contexts

@@ -151,14 +151,21 @@ class Answer:
         self._lost: LineLost | None = None
 
     def give(self, frame: Frame) -> None:
+        """It has come. For the line."""
         self._frame = frame
         self._come.set()
 
     def fail(self, lost: LineLost) -> None:
+        """It will never come. For the line."""
         self._lost = lost
         self._come.set()
 
     async def frame(self) -> Frame:
+        """Wait for it, however long that takes (see `Line.answer`).
+
+        Raises:
+            LineLost: it will never come.
+        """
         await self._come.wait()
         if self._frame is None:
             raise self._lost or LineLost("the line is closed")

@@ -228,7 +228,7 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
         if value != UNDEFINED and _KEEPABLE.fullmatch(value)
     }
     told = "|".join(f"{name}:{value}" for name, value in said.items())
-    return SetVariables(leg, ((KEPT, told or "nothing"),))
+    return SetVariables(leg, ((KEPT, told or NOTHING_KEPT),))
 
 
 ASKED_AFTER: Final = (KEPT, "other_loopback_leg_uuid")
@@ -247,7 +247,12 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     before, other_half = (answer.strip() for answer in answers)
     parts = (part.partition(":") for part in before.split("|"))
     said = {name: value for name, _, value in parts if name in CHANGED}
-    changed = tuple((name, said.get(name, "")) for name in CHANGED)
     ours = tuple((name, "") for name in OURS)
+    # a leg that has kept nothing was given back already: what it has now is its own
+    changed = tuple((name, said.get(name, "")) for name in CHANGED if before != UNDEFINED)
     back = SetVariables(leg, (*changed, *ours))
     return (back,) if other_half == UNDEFINED else (back, SetVariables(other_half, ours))
+
+
+NOTHING_KEPT: Final = "nothing"
+"""What a leg keeps whose variables said nothing before; a leg that we call begins with it."""

@@ -23,6 +23,8 @@ from typing import Final
 import attrs
 
 from hookflash.backends.freeswitch.primitives import (
+    KEPT,
+    NOTHING_KEPT,
     UNDEFINED,
     BreakSounds,
     Bridge,
@@ -81,8 +83,10 @@ ALLOWED_SOUND: Final = re.compile(
 """What a sound may be: a file, a stream, or a tone. No other scheme: `shell_stream://` runs a
 program, and `app::data` an application."""
 
-ALLOWED_ACCOUNT: Final = re.compile(r"[0-9A-Za-z_.@:-]{0,64}")
-"""What the name of an account may be made of, where a leg is to carry it."""
+ALLOWED_ACCOUNT: Final = re.compile(r"(?:[0-9A-Za-z_.@-]|:(?![:_])){0,64}")
+"""What the name of an account may be made of, where a leg is to carry it. (`:_:` in a dial string
+would begin another call.) It comes from the switch, not from a person: one that does not pass is
+not carried, and refuses no call."""
 
 ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
 """What a hang-up cause may be made of."""
@@ -297,11 +301,12 @@ class Procedures:
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
         number = checked(ALLOWED_NUMBER, command.target, "the number")
-        account = checked(ALLOWED_ACCOUNT, command.account or caller.account, "the account")
-        carried = [
-            "media_mix_inbound_outbound_codecs",
-            *([self._account_variable] if account else []),
-        ]
+        account = command.account or caller.account
+        if not ALLOWED_ACCOUNT.fullmatch(account):
+            account = ""
+        carried = ["media_mix_inbound_outbound_codecs"]
+        if account:
+            carried.append(self._account_variable)
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -311,6 +316,7 @@ class Procedures:
             "ignore_early_media": "true",
             # the far side of a loopback leg inherits marks: only the leg of this name means them
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
+            KEPT: NOTHING_KEPT,
             # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that, on the leg that it means.
             # A loopback leg that bows out would be replaced by one that nobody knows
@@ -318,7 +324,7 @@ class Procedures:
             "loopback_bowout_on_execute": "false",
             # a loopback leg speaks L16, which no phone takes: let the phone's leg offer its own
             "media_mix_inbound_outbound_codecs": "true",
-            "export_vars": ",".join(carried if account else carried[:1]),
+            "export_vars": ",".join(carried),
             **({self._account_variable: account} if account else {}),
             **self._dialling.variables,
         }

@@ -1,0 +1,134 @@
+"""Primitive operations: what a leg keeps of itself, what it gets back, and the text of each."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookflash.backends.freeswitch.primitives import (
+    ASKED_BEFORE,
+    CHANGED,
+    KEPT,
+    OURS,
+    UNDEFINED,
+    Display,
+    Fact,
+    Originate,
+    SetVariable,
+    SetVariables,
+    kept,
+    restored,
+)
+from hookflash.backends.freeswitch.text import line_of, question_of
+
+
+def answers(*, before: str = UNDEFINED, **said: str) -> list[str]:
+    """What a leg says to `ASKED_BEFORE`."""
+    return [f"{before}\n", *(said.get(name, UNDEFINED) for name in CHANGED)]
+
+
+def value_of(step: SetVariables | None) -> str:
+    """What is kept."""
+    assert step is not None
+    ((name, value),) = step.variables
+    assert name == KEPT
+    return value
+
+
+# ---------------------------------------------------------------- kept, given back
+
+
+def test_it_is_asked_first_whether_anything_is_kept_already() -> None:
+    assert (KEPT, *CHANGED) == ASKED_BEFORE
+    assert kept("a", answers(before="-")) is None
+    assert kept("a", answers(before="hangup_after_bridge:true")) is None
+
+
+def test_what_a_leg_said_comes_back_and_the_rest_goes() -> None:
+    said = {"hangup_after_bridge": "true", "exec_after_bridge_app": "transfer"}
+    said |= {"exec_after_bridge_arg": "1002 XML default", "park_timeout": "60:1000"}
+    back = restored("a", value_of(kept("a", answers(**said))))
+    assert back.leg == "a"
+    assert dict(back.variables) == {name: said.get(name, "") for name in CHANGED} | dict.fromkeys(
+        OURS, ""
+    )
+
+
+def test_a_leg_that_said_nothing_keeps_that_it_did() -> None:
+    """So that it is not asked again when the transfer has changed it."""
+    value = value_of(kept("a", answers()))
+    assert value == "-"
+    assert kept("a", answers(before=value)) is None
+    assert all(value == "" for _, value in restored("a", value).variables)
+
+
+def test_a_leg_that_we_have_called_loses_whatever_is_ours() -> None:
+    assert dict(restored("t", UNDEFINED).variables) == dict.fromkeys((*CHANGED, *OURS), "")
+
+
+@pytest.mark.parametrize(
+    "value", ["a;b=c", "a|park_timeout:1", "${x}", "a=b", "a\nb", "'a'", "x" * 121, ""]
+)
+def test_what_would_mean_something_is_not_kept(value: str) -> None:
+    assert value_of(kept("a", answers(park_timeout=value))) == "-"
+
+
+def test_nothing_but_what_we_change_is_ever_given_back() -> None:
+    """The variable is on somebody's channel: a dialplan may have written it."""
+    back = restored("a", "api_hangup_hook:system|hookflash_role:target|park_timeout:5")
+    assert {name for name, _ in back.variables} == {*CHANGED, *OURS}
+    assert dict(back.variables)["park_timeout"] == "5"
+    assert dict(back.variables)["hookflash_role"] == ""
+
+
+@given(
+    said=st.dictionaries(
+        st.sampled_from(CHANGED), st.text(alphabet="aB1_.,:/*# -|;=\n${}'", max_size=130)
+    )
+)
+def test_what_is_kept_is_one_line_and_comes_back_or_is_lost_alone(said: dict[str, str]) -> None:
+    step = kept("a", answers(**said))
+    assert step is not None
+    line = line_of(step)
+    assert line.count(";") == 0
+    assert "\n" not in line
+    back = dict(restored("a", value_of(step)).variables)
+    for name in CHANGED:
+        assert back[name] in ("", said.get(name, UNDEFINED).strip())
+
+
+# ---------------------------------------------------------------------------- text
+
+
+def originate(*variables: tuple[str, str], takes: str | None = None) -> str:
+    return line_of(Originate("t", "1003", "user/1003", variables, takes))
+
+
+def test_a_comma_in_a_value_does_not_end_it() -> None:
+    line = originate(("origination_uuid", "t"), ("export_vars", "one,two"))
+    assert line == "originate {origination_uuid=t,export_vars=one\\,two}user/1003 &park()"
+    assert originate(takes="b") == "originate {}user/1003 &intercept(b)"
+
+
+def test_variables_that_are_set_together_need_no_escape_for_commas() -> None:
+    step = SetVariables("a", (("export_vars", "one,two"), ("park_timeout", "")))
+    assert line_of(step) == "uuid_setvar_multi a export_vars=one,two;park_timeout="
+    assert line_of(SetVariable("a", "x", "y z")) == "uuid_setvar a x y z"
+
+
+def test_a_display_is_shown_now_or_later() -> None:
+    assert line_of(Display("a", "Bob", "1002")) == "uuid_display a Bob|1002"
+    assert line_of(Display("a", "Bob", "1002", after_s=1)) == (
+        "sched_api +1 hookflash-show-a uuid_display a Bob|1002"
+    )
+
+
+def test_a_question_and_what_answers_it() -> None:
+    exact = Fact(leg="a", variable="signal_bond", value="b")
+    assert question_of(exact) == "uuid_getvar a signal_bond"
+    assert exact.shown_by("b\n")
+    assert not exact.shown_by("bob")
+    within = Fact(leg="a", variable="transfer_source", value="intercept:b", within=True)
+    assert within.shown_by("17:9c:bl_xfer:intercept:b/default/inline")
+    assert not within.shown_by("17:9c:bl_xfer:intercept:c/default/inline")
