@@ -473,7 +473,7 @@ class FreeSwitchBackend:
         present = {leg.leg for leg in shown}
         for leg in sorted(self._living - present):
             await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in tell(shown):
+        for event in (*tell(shown), *self._halves.identities()):
             await self._tell(event)
         await self._tell(SwitchFound(switch=self.settings.name))
         held, self._held = self._held or [], None
