@@ -515,7 +515,8 @@ class Switchboard:
         )
         if after.over:
             self._finish(after)
-            alone = self._watch_alone(party.leg for party in after.parties)
+            ended = event.leg if isinstance(event, LegHungUp) else None
+            alone = self._watch_alone(p.leg for p in after.parties if p.leg != ended)
             record = attrs.evolve(record, commands=(*record.commands, *alone))
         return record
 
@@ -952,6 +953,9 @@ class Switchboard:
             case Module.RESUME:
                 request = TakebackRequested(transfer=self._transfer_of.get(line.leg, ""))
             case Module.HANGUP:
+                if line.peer is None and line.leg not in self._transfer_of:
+                    why = "nobody is known to talk with it: what it dials may be meant for a menu"
+                    return [self._refuse(HangUpRequested(leg=line.leg), at_s, why)]
                 request = HangUpRequested(leg=line.leg)
         return self.handle(request, at_s)
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from hookflash.commands import CancelTimer
+from hookflash.commands import CancelTimer, SetTimer
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError, InternalError, RequestRefused
 from hookflash.events import Kind, LegId, TransferFound
@@ -149,11 +149,14 @@ def _differences(written: Record, now: Record) -> Iterator[Difference]:
 
 
 def _orders(record: Record) -> str:
-    """What was ordered, but for the timers of digits that were being dialled: no transfer's."""
+    """What was ordered, but for the switchboard's own timers, which are no transfer's."""
     return ", ".join(
         str(command)
         for command in record.commands
-        if not (isinstance(command, CancelTimer) and command.timer.startswith("digits~"))
+        if not (
+            isinstance(command, SetTimer | CancelTimer)
+            and command.timer.startswith(("digits~", "alone~"))
+        )
     )
 
 
