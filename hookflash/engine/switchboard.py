@@ -955,7 +955,8 @@ class Switchboard:
             case Module.HANGUP:
                 if line.peer is None and line.leg not in self._transfer_of:
                     why = "nobody is known to talk with it: what it dials may be meant for a menu"
-                    return [self._refuse(HangUpRequested(leg=line.leg), at_s, why)]
+                    request = HangUpRequested(leg=line.leg)
+                    return [self._refuse(request, at_s, why, Refusal.NOT_NOW)]
                 request = HangUpRequested(leg=line.leg)
         return self.handle(request, at_s)
 
