@@ -50,6 +50,7 @@ from hookflash.events import (
     LegsJoined,
     LegsSeen,
     LegsSeparated,
+    SwitchFound,
     SwitchLost,
     TakebackRequested,
     TimerFired,
@@ -390,12 +391,13 @@ def test_a_request_of_a_leg_that_does_not_live_any_more_is_refused() -> None:
     assert desk.board.lines == {}
 
 
-def test_whoever_waits_for_the_switch_waits_no_longer_when_it_is_lost() -> None:
+@pytest.mark.parametrize("lost", [SwitchLost(), SwitchFound()])  # found: events were dropped
+def test_whoever_waits_for_the_switch_waits_no_longer_when_it_is_lost(lost: Event) -> None:
     desk = Desk()
     desk.leg("a", "1001")
     request = TransferRequested(leg="a", transfer="t", target="2600")
     asked = desk.tell(request)
-    desk.tell(SwitchLost())
+    desk.tell(lost)
     assert not desk.board.is_deferred(request)
     desk.leg("b", "1002")
     desk.tell(seen(asked, leg_seen("a", "b"), leg_seen("b", "a")))
@@ -479,6 +481,17 @@ def test_a_leg_that_somebody_takes_in_time_is_not_asked_about() -> None:
     desk.tell(LegsJoined(first="b", second="x"))
     assert desk.tell(TimerFired(timer=timer)).commands == ()
     assert desk.tell(TimerFired(timer=timer)).why == "a timer that was overtaken by events"
+
+
+def test_a_leg_is_not_forgotten_when_the_answer_is_lost() -> None:
+    desk, timer = left_alone()
+    asked = desk.tell(TimerFired(timer=timer))
+    desk.tell(SwitchLost())
+    (again,) = desk.tell(SwitchFound()).commands
+    assert isinstance(again, SetTimer)
+    assert desk.tell(seen(asked, leg_seen("b"))).commands == ()  # the answer of before
+    assert look_of(desk.tell(TimerFired(timer=again.timer))).legs == ("b",)
+    desk.leave("b")
 
 
 def test_a_leg_that_is_taken_while_it_hears_the_tone_lives() -> None:

@@ -368,6 +368,10 @@ class Switchboard:
         if isinstance(event, LegHungUp):
             timers = self._forget(event.leg)
             records[0] = attrs.evolve(records[0], commands=(*timers, *records[0].commands))
+        if isinstance(event, SwitchFound):  # what it was asked before, it does not answer
+            again = self._watch_alone(self._asked_alone.values())
+            self._asked_alone.clear()
+            records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))
         return records
 
     def _of_no_transfer(self, event: Event, at_s: float) -> Record:
@@ -408,7 +412,7 @@ class Switchboard:
                     self._part(first)
                 elif second in self.lines and self.lines[second].peer == first:
                     self._part(second)
-            case SwitchLost():
+            case SwitchLost() | SwitchFound():
                 self._deferred.clear()  # nobody will answer
             case LegParked(leg=leg) | LegMovedAway(leg=leg) | LegHungUp(leg=leg):
                 self._part(leg)
