@@ -115,8 +115,8 @@ class Work:
 
     __slots__ = (
         "_deadline_changed",
-        "_overdue_look",
         "_deadline_s",
+        "_overdue_look",
         "_sound_changed",
         "_sound_look",
         "_sound_s",
