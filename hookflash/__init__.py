@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hookflash.backends.base import Backend, LegSnapshot
+    from hookflash.backends.base import Backend
     from hookflash.backends.freeswitch.client import (
         FreeSwitch,
         FreeSwitchBackend,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         SpecError,
         Unauthorized,
     )
-    from hookflash.events import Kind
+    from hookflash.events import Kind, LegSnapshot
     from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State, Transfer
     from hookflash.specs.metaflows import Metaflows, parse_metaflows
 
@@ -111,7 +111,7 @@ __all__ = [
 ]
 
 _NAMES_OF: Mapping[str, str] = {
-    "backends.base": "Backend LegSnapshot",
+    "backends.base": "Backend",
     "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
     "backends.freeswitch.procedures": "Dialling",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
@@ -124,7 +124,7 @@ _NAMES_OF: Mapping[str, str] = {
     "engine.switchboard": "Account Line",
     "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
     "NotFound Refusal RequestRefused SpecError Unauthorized",
-    "events": "Kind",
+    "events": "Kind LegSnapshot",
     "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
     "specs.metaflows": "Metaflows parse_metaflows",
 }

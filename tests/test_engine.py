@@ -9,24 +9,37 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookflash.backends.base import LegSnapshot
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
 from hookflash.backends.simulator.world import World
-from hookflash.commands import SwitchCommand
+from hookflash.commands import Look, SwitchCommand
 from hookflash.engine import engine as engine_module
-from hookflash.engine.engine import Engine, FellBehind, Follower, open_engine
+from hookflash.engine.engine import (
+    LATE,
+    LATE_S,
+    Engine,
+    FellBehind,
+    Follower,
+    TransferHandle,
+    open_engine,
+)
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
     CallEvent,
+    Direction,
     Event,
     Kind,
+    LegAnswered,
+    LegCreated,
     LegId,
+    LegParked,
     LegsJoined,
+    LegsSeen,
     SwitchFound,
     SwitchLost,
     TakebackRequested,
@@ -273,6 +286,193 @@ async def test_no_deadline_passes_while_the_switch_is_away(autojump_clock: MockC
             await backend.send.send(SwitchFound(switch=""))
             await trio.sleep(10)
             assert engine.transfers() == ()  # held for long enough
+
+
+# ------------------------------------------------------------- asking the switch first
+
+
+class Scripted:
+    """A backend that says what the test says, and keeps what it is ordered."""
+
+    def __init__(self) -> None:
+        self.send, self._receive = trio.open_memory_channel[CallEvent](100)
+        self.orders: list[SwitchCommand] = []
+        self.closed = False
+
+    def events(self) -> AsyncIterator[CallEvent]:
+        return self._receive
+
+    async def perform(self, command: SwitchCommand) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.closed:
+            raise BackendClosed("it is closed")
+        self.orders.append(command)
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def tell(self, *events: CallEvent) -> None:
+        for event in events:
+            await self.send.send(event)
+        await wait_all_tasks_blocked()
+
+    def looks(self) -> list[Look]:
+        return [order for order in self.orders if isinstance(order, Look)]
+
+
+def both_talk() -> tuple[CallEvent, ...]:
+    legs = (LegCreated(leg="a", number="1001"), LegCreated(leg="b", number="1002"))
+    return (*legs, LegsJoined(first="a", second="b"))
+
+
+@asynccontextmanager
+async def holding() -> AsyncGenerator[tuple[Scripted, Engine]]:
+    """A transfer that has ordered its split, of which nothing is heard."""
+    backend = Scripted()
+    async with open_engine(backend, new_id=lambda: "t") as engine:
+        await backend.tell(SwitchFound(), *both_talk())
+        await engine.transfer("a", "2600")
+        await wait_all_tasks_blocked()
+        yield backend, engine
+
+
+async def test_a_timer_that_is_late_waits_for_what_lies_unread(mock_clock: MockClock) -> None:
+    """We were asleep: whatever happened meanwhile comes before the deadline that has passed."""
+    async with holding() as (backend, engine):
+        mock_clock.jump(Policy().split_timeout_s + 2 * LATE_S)
+        await wait_all_tasks_blocked()
+        (late,) = backend.looks()
+        assert (late.transfer, late.legs) == (LATE, ())
+        await backend.tell(LegParked(leg="a"), LegParked(leg="b"))
+        assert engine.transfers()[0].state is State.DIALING
+        await backend.tell(LegsSeen(look=late, living=()))
+        assert engine.transfers()[0].state is State.DIALING  # that timer was cancelled
+        assert len(backend.looks()) == 1
+
+
+async def test_a_timer_that_is_late_counts_when_the_switch_has_nothing_to_say(
+    mock_clock: MockClock,
+) -> None:
+    async with holding() as (backend, engine):
+        mock_clock.jump(Policy().split_timeout_s + 2 * LATE_S)
+        await wait_all_tasks_blocked()
+        (late,) = backend.looks()
+        await backend.tell(LegsSeen(look=late, living=()))
+        _, asked = backend.looks()  # now the transfer asks, as after any deadline
+        assert (asked.transfer, asked.legs) == ("t", ("a", "b"))
+        assert engine.transfers()[0].state is State.HOLDING
+
+
+async def test_a_timer_that_is_on_time_needs_no_such_question(mock_clock: MockClock) -> None:
+    async with holding() as (backend, _):
+        mock_clock.jump(Policy().split_timeout_s + LATE_S / 2)
+        await wait_all_tasks_blocked()
+        assert [look.transfer for look in backend.looks()] == ["t"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_late_timer_counts_though_the_answer_is_lost(
+    mock_clock: MockClock, *, lost: bool
+) -> None:
+    """With the line, or among events that were dropped: then all is told anew."""
+    async with holding() as (backend, _):
+        mock_clock.jump(Policy().split_timeout_s + 2 * LATE_S)
+        await wait_all_tasks_blocked()
+        if lost:
+            await backend.tell(SwitchLost(reason="a cut"))
+        assert [look.transfer for look in backend.looks()] == [LATE]
+        await backend.tell(SwitchFound())
+        mock_clock.jump(0.01)
+        await wait_all_tasks_blocked()
+        assert [look.transfer for look in backend.looks()] == [LATE, "t"]
+
+
+async def test_a_late_timer_counts_though_nobody_can_be_asked(mock_clock: MockClock) -> None:
+    async with holding() as (backend, engine):
+        backend.closed = True
+        mock_clock.jump(Policy().split_timeout_s + 2 * LATE_S)
+        await wait_all_tasks_blocked()
+        assert engine.transfers()[0].looks == 1
+
+
+async def ask_for(engine: Engine, leg: LegId, came: list[object]) -> None:
+    """Ask to transfer whom a leg talks with, and write down what comes of it."""
+    try:
+        came.append(await engine.transfer(leg, "2600"))
+    except (RequestRefused, BackendClosed) as refused:
+        came.append(refused)
+
+
+@asynccontextmanager
+async def alone() -> AsyncGenerator[tuple[Scripted, Engine, list[object]]]:
+    """Somebody asks for a leg of which no partner is known; what comes of it is in the list."""
+    backend, came = Scripted(), list[object]()
+    async with trio.open_nursery() as nursery, open_engine(backend, new_id=lambda: "t") as engine:
+        await backend.tell(SwitchFound(), LegCreated(leg="a", number="1001"))
+        await backend.tell(LegAnswered(leg="a"))
+        nursery.start_soon(ask_for, engine, "a", came)
+        await wait_all_tasks_blocked()
+        assert came == []
+        yield backend, engine, came
+        await wait_all_tasks_blocked()
+        assert len(came) == 1
+        assert not engine._deferred  # pyright: ignore[reportPrivateUsage]
+
+
+def stands(leg: str, peer: str | None) -> LegSnapshot:
+    inbound = Direction.INBOUND
+    return LegSnapshot(leg=leg, number=leg, direction=inbound, answered=True, peer=peer)
+
+
+async def test_who_asks_waits_until_the_switch_has_said_where_the_leg_is(
+    mock_clock: MockClock,
+) -> None:
+    async with alone() as (backend, engine, came):
+        (look,) = backend.looks()
+        await backend.tell(LegsSeen(look=look, living=(stands("a", "b"), stands("b", "a"))))
+        (handle,) = came
+        assert isinstance(handle, TransferHandle)
+        assert handle.transfer is engine.transfers()[0]
+
+
+async def test_who_asks_is_refused_when_the_switch_knows_of_no_partner_either(
+    mock_clock: MockClock,
+) -> None:
+    async with alone() as (backend, _, came):
+        (look,) = backend.looks()
+        await backend.tell(LegsSeen(look=look, living=(stands("a", None),)))
+        assert isinstance(came[0], RequestRefused)
+
+
+@pytest.mark.parametrize("event", [SwitchLost(reason="a cut"), SwitchFound()])
+async def test_who_asks_is_told_that_no_answer_will_come(
+    mock_clock: MockClock, event: CallEvent
+) -> None:
+    async with alone() as (backend, engine, came):
+        await backend.tell(event)
+        assert isinstance(came[0], BackendClosed)
+        assert not engine._handles  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_who_asks_is_told_that_the_backend_has_ended(mock_clock: MockClock) -> None:
+    async with alone() as (backend, _, came):
+        await backend.send.aclose()
+        await wait_all_tasks_blocked()
+        assert isinstance(came[0], BackendClosed)
+
+
+async def test_two_who_ask_for_the_same_transfer_are_both_answered(mock_clock: MockClock) -> None:
+    also = list[object]()
+    async with alone() as (backend, engine, came), trio.open_nursery() as nursery:
+        await backend.tell(LegCreated(leg="x", number="1"), LegAnswered(leg="x"))
+        nursery.start_soon(ask_for, engine, "x", also)
+        await wait_all_tasks_blocked()
+        one, other = backend.looks()
+        await backend.tell(LegsSeen(look=one, living=(stands("a", "b"), stands("b", "a"))))
+        await backend.tell(LegsSeen(look=other, living=(stands("x", "y"), stands("y", "x"))))
+        assert isinstance(came[0], TransferHandle)
+        assert isinstance(also[0], RequestRefused)
 
 
 async def test_requests_that_come_to_nothing_leave_nothing(autojump_clock: MockClock) -> None:

@@ -227,5 +227,27 @@ async def test_the_exchange_hands_each_switch_what_it_had_in_flight(
     assert [(entry.switch, entry.record.transfer) for entry in ended] == [("one", "t")]
 
 
+async def test_the_exchange_tells_each_switch_which_transfers_have_ended(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A controller that died before their marks were taken off: the next one takes them off."""
+    async with open_simulator() as one:
+        async with open_exchange({"one": one}, now=noon) as exchange:
+            alice, _ = await call_on(one)
+            transfer = await exchange.engines["one"].transfer(alice, "2600")
+            await trio.sleep(10)
+            assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING]
+        assert {leg.transfer for leg in await one.snapshot()} == {transfer.id}
+        entries: list[Entry] = []
+        ended = {"one": {transfer.id}, "another": {"t"}}
+        async with open_exchange(
+            {"one": one}, now=noon, taps=[entries.append], ended=ended
+        ) as exchange:
+            await trio.sleep(1)
+            assert list(exchange.transfers()) == []
+        assert {leg.transfer for leg in await one.snapshot()} == {""}
+    assert [entry.record.outcome for entry in entries if entry.record.outcome is not None] == []
+
+
 def test_an_exchange_without_switches_is_empty() -> None:
     assert list(Exchange({}).lines()) == []

@@ -5,16 +5,17 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from hookflash.events import Kind
-from hookflash.fsm.explore import Exploration, explore
-from hookflash.fsm.machine import Rulebook, Step
+from hookflash.events import Kind, LegParked, TimerFired, TransferRequested
+from hookflash.fsm.explore import Exploration, explore, steps_with_answer
+from hookflash.fsm.machine import MOST_LOOKS, Rulebook, Step
+from hookflash.fsm.spec import Input
 from hookflash.fsm.transfer import Policy
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
 from hookflash.specs.catalog import SPEC_FOR
 
 # two attempts are enough to see "again" and "no more"; five would only multiply the records
-TWICE = Policy(join_attempts=2, sound_attempts=2)
-STRICT = attrs.evolve(POLICIES["strict"], join_attempts=2, sound_attempts=2)
+TWICE = Policy(join_attempts=2, sound_attempts=2, dial_attempts=2)
+STRICT = attrs.evolve(POLICIES["strict"], join_attempts=2, sound_attempts=2, dial_attempts=2)
 
 
 def _explorations(kind: Kind) -> list[Exploration]:
@@ -57,6 +58,40 @@ def test_the_search_is_bounded() -> None:
         Rulebook(SPEC_FOR[Kind.ATTENDED]), asked_for(Kind.ATTENDED, TWICE), max_records=50
     )
     assert found.records < 200
+
+
+def test_a_deadline_is_taken_together_with_the_answer_that_decides_it() -> None:
+    rules = Rulebook(SPEC_FOR[Kind.ATTENDED])
+    start = asked_for(Kind.ATTENDED, TWICE)
+    request = TransferRequested(leg=start.transferor.leg, transfer=start.id, target="2600")
+    (begun,) = steps_with_answer(rules, start, request)
+    assert begun.after.deadline is not None
+    passes = TimerFired(timer=begun.after.deadline)
+    asked, decided = steps_with_answer(rules, begun.after, passes)
+    assert asked.row is None
+    assert asked.after.overdue_look == asked.after.looks
+    assert decided.before is asked.after
+    assert decided.on is Input.DEADLINE_PASSED
+    assert decided.row is not None
+    # one that is overtaken asks nothing, and what happens while it is asked is one step
+    assert len(steps_with_answer(rules, decided.after, passes)) == 1
+    assert len(steps_with_answer(rules, asked.after, LegParked(leg=start.transferor.leg))) == 1
+
+
+def test_a_question_that_nobody_answers_is_repeated_in_the_search_too() -> None:
+    """Each repetition has a number of its own, and each may be answered."""
+    rules = Rulebook(SPEC_FOR[Kind.ATTENDED])
+    start = asked_for(Kind.ATTENDED, TWICE)
+    request = TransferRequested(leg=start.transferor.leg, transfer=start.id, target="2600")
+    record = rules.step(start, request).after
+    for _ in range(MOST_LOOKS):
+        assert record.deadline is not None
+        steps = steps_with_answer(rules, record, TimerFired(timer=record.deadline))
+        assert steps[-1].on is Input.DEADLINE_PASSED
+        record = steps[0].after
+    assert record.deadline is not None
+    (unanswered,) = steps_with_answer(rules, record, TimerFired(timer=record.deadline))
+    assert unanswered.on is Input.DEADLINE_PASSED
 
 
 def test_rows_that_follow_one_another_are_counted() -> None:

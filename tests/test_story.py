@@ -25,12 +25,14 @@ from hookflash.commands import (
     HoldWithMusic,
     Introduce,
     Join,
+    Look,
     Park,
     PlayRingback,
     PlayTone,
     Release,
     SetTimer,
     Split,
+    Trigger,
 )
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
@@ -283,6 +285,12 @@ COMMANDS: tuple[tuple[Command, str], ...] = (
     (Dial(leg=CAROL, target="2600", on_behalf_of="a", ring_timeout_s=20), "call carol at 2600"),
     (Join(first="a", second="b", afterwards=Afterwards.END), "join alice and bob"),
     (Arm(leg=CAROL, rescue="b"), "have carol joined with bob on answer"),
+    (
+        Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE),
+        "have alice joined with bob if it is left alone",
+    ),
+    (Look(legs=("a", "b")), "ask about alice, bob"),
+    (Look(legs=()), "ask about everybody"),
     (Release(first="a", second=CAROL), "let alice and carol be an ordinary call"),
     (HangUp(leg="b"), "hang up bob"),
     (SetTimer(timer="t", after_s=2.5), "wait at most 2.5 s"),

@@ -6,16 +6,32 @@ import itertools
 import math
 from collections.abc import Iterable
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.people import Answers, AnswersAndLeaves, Behaviour, Busy, Manual
-from hookflash.commands import CancelTimer, Dial, Forget, HangUp, SetTimer, Split
+from hookflash.commands import (
+    CancelTimer,
+    Dial,
+    Forget,
+    HangUp,
+    Look,
+    PlayTone,
+    SetTimer,
+    Split,
+)
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import FAULT_PAUSE_S, Account, Switchboard, numbered_ids
+from hookflash.engine.switchboard import (
+    ALONE_S,
+    FAULT_PAUSE_S,
+    Account,
+    Switchboard,
+    numbered_ids,
+)
 from hookflash.errors import InputError, InternalError, Refusal
 from hookflash.events import (
     CommandFailed,
@@ -28,9 +44,14 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
+    LegIdentified,
+    LegMovedAway,
     LegParked,
     LegsJoined,
+    LegsSeen,
     LegsSeparated,
+    SwitchFound,
+    SwitchLost,
     TakebackRequested,
     TimerFired,
     TransferRequested,
@@ -121,7 +142,26 @@ def assert_balanced(board: Switchboard) -> None:
         "transfers": 0,
         "legs in transfers": 0,
         "digit timers": 0,
+        "legs left alone": 0,
     }
+
+
+def look_of(record: Record) -> Look:
+    """The question that a record orders."""
+    (look,) = (command for command in record.commands if isinstance(command, Look))
+    return look
+
+
+def leg_seen(leg: str, peer: str | None = None, **more: object) -> LegSnapshot:
+    """A leg as the switch shows it: it stands alone in our keeping, or is joined."""
+    told: dict[str, object] = {"number": "", "direction": Direction.INBOUND, "answered": True}
+    told |= {"parked": peer is None, "peer": peer, **more}
+    return LegSnapshot(leg=leg, **told)  # pyright: ignore[reportArgumentType]
+
+
+def seen(record: Record, *living: LegSnapshot) -> LegsSeen:
+    """The answer to the question that a record orders."""
+    return LegsSeen(look=look_of(record), living=living)
 
 
 # --------------------------------------------------------------------- faults of ours
@@ -173,7 +213,9 @@ def test_a_deadline_that_passes_in_vain_passes_again(monkeypatch: pytest.MonkeyP
     record = desk.tell(TimerFired(timer=transfer.deadline))
     assert record.commands == (SetTimer(timer=transfer.deadline, after_s=FAULT_PAUSE_S),)
     monkeypatch.undo()
-    desk.tell(TimerFired(timer=transfer.deadline))
+    look = look_of(desk.tell(TimerFired(timer=transfer.deadline)))
+    assert desk.state() is State.CONSULTING
+    desk.tell(LegsSeen(look=attrs.evolve(look, legs=()), living=()))
     assert desk.state() is not State.CONSULTING
 
 
@@ -204,13 +246,357 @@ def test_a_transfer_that_has_ended_ends_once_whatever_marks_are_left() -> None:
     desk.tell(LegHungUp(leg="a"), LegsJoined(first="b", second="t-target"))
     assert desk.records[-1].outcome is Outcome.TRANSFERRED
     left = [
-        LegSnapshot(leg=leg, number="", direction=Direction.INBOUND, transfer="t", role=role)
-        for leg, role in (("b", "transferee"), ("t-target", "target"))
+        leg_seen("b", "t-target", transfer="t", role="transferee"),
+        leg_seen("t-target", "b", transfer="t", role="target"),
     ]
     (record,) = desk.board.adopt(left)
     assert record.outcome is None
     assert record.commands == (Forget(legs=("b", "t-target")),)
     assert not desk.board.running
+
+
+def test_a_transfer_that_has_ended_under_a_controller_before_ends_once_too() -> None:
+    """Its marks are taken off, and whoever it has left alone is looked after."""
+    desk = Desk(ended={"t"})
+    desk.leg("b", "1002")
+    alone = leg_seen("b", transfer="t", role="transferee")
+    rings = leg_seen("t-target", answered=False, parked=False, transfer="t", role="target")
+    (record,) = desk.board.adopt([alone, rings])
+    assert record.outcome is None
+    forget, cancel, watch = record.commands
+    assert forget == Forget(legs=("b", "t-target"))
+    assert cancel == HangUp(leg="t-target", cause="ORIGINATOR_CANCEL")
+    assert isinstance(watch, SetTimer)
+    assert watch.after_s == ALONE_S
+    assert not desk.board.running
+    assert isinstance(desk.tell(TimerFired(timer=watch.timer)).commands[0], Look)
+
+
+def test_a_target_that_turns_up_when_its_transfer_is_over_is_hung_up() -> None:
+    """It was being called when everybody had left; its beginning is told late."""
+    desk = Desk()
+    desk.call()
+    desk.ask()
+    desk.tell(LegParked(leg="a"), LegParked(leg="b"), LegHungUp(leg="a"), LegHungUp(leg="b"))
+    desk.tell(LegHungUp(leg="t-target", cause="ORIGINATOR_CANCEL"))
+    assert desk.state() is None
+    for late in (LegCreated(leg="t-target", number="2600"), LegAnswered(leg="t-target")):
+        record = desk.tell(late)
+        assert record.commands == (HangUp(leg="t-target", cause="ORIGINATOR_CANCEL"),)
+    desk.leave("t-target")
+    assert_balanced(desk.board)
+
+
+def test_a_target_that_somebody_has_got_is_left_in_peace() -> None:
+    desk = Desk()
+    desk.call()
+    desk.consult()
+    desk.tell(LegHungUp(leg="a"), LegsJoined(first="b", second="t-target"))
+    assert desk.state() is None
+    assert desk.tell(LegCreated(leg="t-target", number="2600")).commands == ()
+    assert desk.tell(LegAnswered(leg="t-target")).commands == ()
+
+
+# ------------------------------------------------------------------- the switch is asked
+
+
+def test_the_facts_in_an_answer_come_before_it() -> None:
+    desk = Desk()
+    desk.call()
+    desk.consult()
+    before = desk.board.transfer("t")
+    assert before is not None
+    assert before.deadline is not None
+    asked = desk.tell(TimerFired(timer=before.deadline))
+    assert look_of(asked).legs == ("a", "b", "t-target")
+    told = len(desk.records)
+    # the transferor has left, and the target has the transferee by the failsafe
+    desk.tell(seen(asked, leg_seen("b", "t-target"), leg_seen("t-target", "b")))
+    events = [record.event for record in desk.records[told:]]
+    assert LegHungUp(leg="a", cause=LOST_TRACK) in events
+    assert events[-1] == seen(asked, leg_seen("b", "t-target"), leg_seen("t-target", "b"))
+    assert desk.state() is None
+    assert Outcome.TRANSFERRED in {record.outcome for record in desk.records}
+
+
+def test_an_answer_that_comes_too_late_tells_nothing() -> None:
+    """It would say where the legs were before they were ordered to move."""
+    desk = Desk()
+    desk.call()
+    desk.consult()
+    transfer = desk.board.transfer("t")
+    assert transfer is not None
+    assert transfer.deadline is not None
+    asked = desk.tell(TimerFired(timer=transfer.deadline))
+    desk.tell(TakebackRequested(transfer="t"))
+    before = desk.board.transfer("t")
+    record = desk.tell(seen(asked, leg_seen("a"), leg_seen("b"), leg_seen("t-target")))
+    assert record.event == seen(asked, leg_seen("a"), leg_seen("b"), leg_seen("t-target"))
+    assert record.commands == ()
+    assert desk.board.transfer("t") == before
+
+
+def test_an_answer_to_nobody_is_a_set_of_facts() -> None:
+    """A backend asks of itself who a leg is whose beginning was lost."""
+    desk = Desk()
+    living = (leg_seen("a", "b", number="1001"), leg_seen("b", "a", number="1002"))
+    record = desk.tell(LegsSeen(look=Look(legs=("a",)), living=living))
+    assert (record.transfer, record.commands) == (None, ())
+    assert peers(desk) == {"a": "b", "b": "a"}
+
+
+# --------------------------------------------------------------- a request of a leg alone
+
+
+def test_a_request_of_a_leg_that_talks_with_somebody_after_all_is_met() -> None:
+    """The event of the join was lost."""
+    desk = Desk()
+    desk.leg("a", "1001")
+    desk.leg("b", "1002")
+    request = TransferRequested(leg="a", transfer="t", target="2600")
+    asked = desk.tell(request)
+    assert not asked.refused
+    assert look_of(asked).legs == ("a",)
+    assert desk.board.is_deferred(request)
+    assert not desk.board.is_deferred(attrs.evolve(request))  # that very one
+    record = desk.tell(seen(asked, leg_seen("a", "b"), leg_seen("b", "a")))
+    assert not desk.board.is_deferred(request)
+    assert record.event == request
+    assert not record.refused
+    assert desk.state() is State.HOLDING
+
+
+def test_a_request_of_a_leg_alone_is_refused_when_the_switch_says_so_and_asked_once() -> None:
+    desk = Desk()
+    desk.leg("a", "1001")
+    asked = desk.ask()
+    assert "nobody is there to transfer" in desk.tell(seen(asked, leg_seen("a"))).why
+    assert desk.records[-1].refused
+    again = desk.ask()
+    assert again.refused
+    assert again.commands == ()
+    desk.leg("b", "1002")
+    desk.tell(LegsJoined(first="a", second="b"), LegsSeparated(first="a", second="b"))
+    assert isinstance(look_of(desk.ask()), Look)  # it has been known since, and is not any more
+    desk.leave("a", "b")
+    assert_balanced(desk.board)
+
+
+def test_a_request_of_a_leg_that_does_not_live_any_more_is_refused() -> None:
+    desk = Desk()
+    desk.leg("a", "1001")
+    record = desk.tell(seen(desk.ask()))
+    assert record.refused
+    assert record.why == "there is no such call"
+    assert desk.board.lines == {}
+
+
+@pytest.mark.parametrize("lost", [SwitchLost(), SwitchFound()])  # found: events were dropped
+def test_whoever_waits_for_the_switch_waits_no_longer_when_it_is_lost(lost: Event) -> None:
+    desk = Desk()
+    desk.leg("a", "1001")
+    request = TransferRequested(leg="a", transfer="t", target="2600")
+    asked = desk.tell(request)
+    desk.tell(lost)
+    assert not desk.board.is_deferred(request)
+    desk.leg("b", "1002")
+    desk.tell(seen(asked, leg_seen("a", "b"), leg_seen("b", "a")))
+    assert desk.state() is None
+
+
+def test_a_code_that_hangs_up_counts_only_in_a_conversation() -> None:
+    """Who is known to talk with nobody may be dialling for a menu, or a voice mail box."""
+    desk = Desk(account=Account(metaflows=codes(numbers={"0": {"module": "hangup"}})))
+    desk.leg("a", "1001")
+    record = desk.dial("a", "*0")
+    assert record.refusal is Refusal.NOT_NOW
+    assert record.commands == ()
+    desk.leg("b", "1002")
+    desk.tell(LegsJoined(first="a", second="b"))
+    assert desk.dial("a", "*0").commands == (HangUp(leg="a"),)
+
+
+# ------------------------------------------------------------------------ legs left alone
+
+
+def left_alone() -> tuple[Desk, str]:
+    """Somebody else has sent the transferee elsewhere, and it came back alone: nobody tells us."""
+    desk = Desk()
+    desk.call()
+    desk.ask()
+    desk.tell(LegParked(leg="a"), LegParked(leg="b"), LegHungUp(leg="a"), LegMovedAway(leg="b"))
+    ended = desk.tell(LegHungUp(leg="t-target"))
+    assert desk.state() is None
+    (timer,) = (c for c in ended.commands if isinstance(c, SetTimer))
+    assert timer.after_s == ALONE_S
+    return desk, timer.timer
+
+
+def test_who_has_just_left_is_not_looked_after() -> None:
+    desk = Desk()
+    desk.call()
+    desk.consult()
+    desk.tell(LegHungUp(leg="a"), LegHungUp(leg="t-target"))
+    ended = desk.tell(LegHungUp(leg="b"))
+    assert desk.state() is None
+    assert not any(isinstance(c, SetTimer) for c in ended.commands)
+    assert_balanced(desk.board)
+
+
+def test_a_leg_that_stands_alone_after_a_transfer_hears_a_tone_and_a_clear_end() -> None:
+    desk, timer = left_alone()
+    asked = desk.tell(TimerFired(timer=timer))
+    assert look_of(asked).legs == ("b",)
+    told = desk.tell(seen(asked, leg_seen("b")))
+    tone, again = told.commands
+    assert tone == PlayTone(leg="b", tone=Policy().failure_tone)
+    assert isinstance(again, SetTimer)
+    assert again.after_s == Policy().tone_s
+    assert desk.tell(TimerFired(timer=again.timer)).commands == (HangUp(leg="b"),)
+    desk.leave("b")
+    assert_balanced(desk.board)
+
+
+@pytest.mark.parametrize(
+    "living",
+    [
+        (),  # it has left
+        (leg_seen("b", "x"), leg_seen("x", "b")),  # it talks with somebody
+        (leg_seen("b", parked=False, elsewhere=True),),  # it is in a queue, say
+    ],
+)
+def test_a_leg_that_is_not_alone_after_all_is_left_in_peace(
+    living: tuple[LegSnapshot, ...],
+) -> None:
+    desk, timer = left_alone()
+    asked = desk.tell(TimerFired(timer=timer))
+    assert desk.tell(seen(asked, *living)).commands == ()
+    desk.leave("b", "x")
+    assert_balanced(desk.board)
+
+
+def test_a_leg_that_somebody_takes_in_time_is_not_asked_about() -> None:
+    desk, timer = left_alone()
+    desk.leg("x", "1500")
+    desk.tell(LegsJoined(first="b", second="x"))
+    assert desk.tell(TimerFired(timer=timer)).commands == ()
+    assert desk.tell(TimerFired(timer=timer)).why == "a timer that was overtaken by events"
+
+
+def test_a_leg_is_not_forgotten_when_the_answer_is_lost() -> None:
+    desk, timer = left_alone()
+    asked = desk.tell(TimerFired(timer=timer))
+    desk.tell(SwitchLost())
+    (again,) = desk.tell(SwitchFound()).commands
+    assert isinstance(again, SetTimer)
+    assert desk.tell(seen(asked, leg_seen("b"))).commands == ()  # the answer of before
+    assert look_of(desk.tell(TimerFired(timer=again.timer))).legs == ("b",)
+    desk.leave("b")
+
+
+def test_a_leg_that_is_taken_while_it_hears_the_tone_lives() -> None:
+    desk, timer = left_alone()
+    told = desk.tell(seen(desk.tell(TimerFired(timer=timer)), leg_seen("b")))
+    (again,) = (c for c in told.commands if isinstance(c, SetTimer))
+    desk.leg("x", "1500")
+    desk.tell(LegsJoined(first="b", second="x"))
+    assert desk.tell(TimerFired(timer=again.timer)).commands == ()
+
+
+# --------------------------------------------------------------------------- whose right
+
+
+def rights_of(desk: Desk, leg: str) -> Refusal | None:
+    """What comes of it when a leg asks to transfer whom it talks with."""
+    return desk.tell(TransferRequested(leg=leg, transfer=f"by-{leg}", target="2700")).refusal
+
+
+def consulted_by(desk: Desk, first: str, second: str, target: LegCreated) -> None:
+    """`first` transfers `second` to a target, and leaves."""
+    desk.tell(TransferRequested(leg=first, transfer="t", target="2600", by="program"))
+    desk.tell(LegParked(leg=first), LegParked(leg=second), target)
+    desk.tell(LegAnswered(leg="t-target"), LegParked(leg="t-target"))
+    desk.tell(LegsJoined(first=first, second="t-target"), LegHungUp(leg=first))
+    desk.tell(LegsJoined(first=second, second="t-target"))
+    assert desk.state() is None
+
+
+TARGET = LegCreated(leg="t-target", number="2600", direction=Direction.OUTBOUND)
+
+
+def test_a_customer_without_an_account_stays_one_after_being_transferred() -> None:
+    """Appendix A.8: nobody gains a right by being transferred."""
+    desk = Desk()
+    desk.call("agent", "customer", "acme", "")
+    assert rights_of(desk, "customer") is Refusal.NOT_ENTITLED
+    # the next partner has no account either: a gateway, say
+    consulted_by(desk, "agent", "customer", TARGET)
+    assert desk.board.lines["customer"].is_user is False
+    assert rights_of(desk, "customer") is Refusal.NOT_ENTITLED
+
+
+def test_a_phone_of_the_account_that_is_reached_by_transfer_may_transfer() -> None:
+    desk = Desk()
+    desk.call("agent", "customer", "acme", "")
+    consulted_by(desk, "agent", "customer", attrs.evolve(TARGET, account="acme"))
+    assert rights_of(desk, "t-target") is None
+
+
+def test_a_gateway_that_is_reached_by_transfer_may_not() -> None:
+    desk = Desk()
+    desk.call("agent", "customer", "acme", "")
+    gateway = attrs.evolve(TARGET, account="acme", outside=True)
+    consulted_by(desk, "agent", "customer", gateway)
+    assert rights_of(desk, "t-target") is Refusal.NOT_ENTITLED
+
+
+def test_a_gateway_behind_a_loopback_is_refused_on_its_near_half() -> None:
+    desk = Desk()
+    desk.call("agent", "customer", "acme", "")
+    consulted_by(desk, "agent", "customer", attrs.evolve(TARGET, account="acme"))
+    behind = LegIdentified(leg="t-target", number="+49301", account="acme", outside=True)
+    assert desk.tell(behind).why == "It is known now who is at the end of the leg."
+    assert rights_of(desk, "t-target") is Refusal.NOT_ENTITLED
+    assert desk.board.lines["t-target"].number == "+49301"
+
+
+def test_where_there_are_no_accounts_everybody_is_a_user() -> None:
+    desk = Desk()
+    desk.call()
+    assert rights_of(desk, "b") is None
+
+
+def test_a_right_is_settled_by_the_first_partner_and_kept() -> None:
+    desk = Desk()
+    desk.call("a", "b")  # neither has an account: users of the default
+    desk.leg("x", "1500", "acme")
+    desk.tell(LegsJoined(first="b", second="x"))
+    assert desk.board.lines["b"].is_user is True
+
+
+def test_it_turns_out_whose_leg_it_is() -> None:
+    acme = Account(policy=Policy(ring_timeout_s=7.0))
+    desk = Desk(accounts={"acme": acme})
+    desk.leg("a", "1001")
+    desk.tell(LegIdentified(leg="a", number="", account="acme", may_transfer=False))
+    line = desk.board.lines["a"]
+    assert (line.account, line.owner, line.choices) == ("acme", "acme", acme)
+    assert (line.number, line.may_transfer) == ("1001", False)
+    desk.tell(LegIdentified(leg="a", number="9", account="another"))
+    assert (line.account, line.number) == ("acme", "9")  # its own account stays
+    assert desk.tell(LegIdentified(leg="ghost", number="9")).commands == ()
+
+
+def test_the_transfer_knows_who_is_outside_and_who_withholds() -> None:
+    desk = Desk()
+    desk.tell(LegCreated(leg="a", number="1001"))
+    desk.tell(LegCreated(leg="b", number="+49301", outside=True, withheld=True))
+    desk.tell(LegsJoined(first="a", second="b"))
+    desk.ask()
+    transfer = desk.board.transfer("t")
+    assert transfer is not None
+    parties = (transfer.transferor, transfer.transferee)
+    assert [(p.outside, p.withheld) for p in parties] == [(False, False), (True, True)]
 
 
 # ------------------------------------------------------------------- whose keys count
@@ -287,12 +673,22 @@ def test_an_account_has_its_own_digit_timeout_and_policy() -> None:
     assert transfer.ring_timeout_s == 7.0
 
 
-def test_nobody_listens_to_somebody_alone() -> None:
+def test_nobody_listens_to_who_has_not_answered_or_is_unknown() -> None:
     desk = Desk()
-    desk.leg("a", "1001")
+    desk.tell(LegCreated(leg="a", number="1001"))
     assert desk.dial("a", "*").why == "nobody listens to this leg's digits"
     assert desk.dial("x", "*").why == "a digit on an unknown leg"
     assert desk.digit_timers() == []
+
+
+def test_somebody_alone_is_heard_for_the_news_of_its_partner_may_be_lost() -> None:
+    desk = Desk()
+    desk.leg("a", "1001")
+    desk.dial("a", "*22600")
+    assert isinstance(look_of(desk.pause()), Look)
+    deaf = Desk(account=Account(metaflows=codes(listen_on="peer")))
+    deaf.leg("a", "1001")
+    assert deaf.dial("a", "*").why == "nobody listens to this leg's digits"
 
 
 # ---------------------------------------------------------------------------- the keys
@@ -476,7 +872,6 @@ def test_requests_for_what_is_unknown_are_refused() -> None:
 def test_somebody_alone_has_nobody_to_transfer() -> None:
     desk = Desk()
     desk.leg("a", "1001")
-    assert "nobody is there to transfer" in desk.ask().why
     desk.tell(LegsJoined(first="a", second="a-leg-from-before-we-came"))
     assert "nobody is there to transfer" in desk.ask().why
     assert desk.records[-1].refused

@@ -206,8 +206,8 @@ class Engine:
         self._taps: list[Callable[[Record], None]] = []
         self.on_timing: Callable[[Timing], None] | None = None
         """Told how long each event took; for whoever measures."""
-        self._deferred: dict[str, _Ask] = {}
-        """Who waits for a request that waits for the switch, by its transfer."""
+        self._deferred: list[_Ask] = []
+        """Who waits for a request that waits for the switch."""
         self._late: dict[int, list[str]] = {}
         """Timers that ran out while we were away, by the question whose answer lets them count."""
         self._questions = 0
@@ -353,7 +353,7 @@ class Engine:
         await self._put(ask)
         await ask.done.wait()
         if ask.record is None:
-            raise self.failure or BackendClosed("the engine is closed")
+            raise self.failure or BackendClosed(self._away or "the switch has not answered")
         if ask.record.refusal is not None:
             raise RequestRefused(ask.record.why, ask.record.refusal)
         return ask.record
@@ -392,6 +392,7 @@ class Engine:
                 break
             if isinstance(entry, _Ask):
                 entry.done.set()
+        self._give_up_deferred()
         for handle in self._handles.values():
             handle.end(self.failure)
         for follower in tuple(self._followers):
@@ -414,6 +415,8 @@ class Engine:
                 self._away = event.reason or "the switch is away"
                 self._forget_questions()
                 self._rearmed.set()  # else the watcher waits on, for a deadline that must not pass
+            if isinstance(event, SwitchFound):
+                self._forget_questions()  # an answer may be among the events that were dropped
             await self._act_on(self.switchboard.handle(event, began_s), ask)
             if isinstance(event, SwitchFound):
                 await self._found()
@@ -428,18 +431,17 @@ class Engine:
         if ask is not None:
             self._answer(ask, records[0])
         for record in records:
-            event = record.event
-            if isinstance(event, TransferRequested) and event.transfer in self._deferred:
-                self._answer(self._deferred.pop(event.transfer), record)
+            for waiting in [one for one in self._deferred if one.event is record.event]:
+                self._deferred.remove(waiting)
+                self._answer(waiting, record)
         for record in records:
             for command in record.commands:
                 await self._carry_out(command)
 
     def _answer(self, ask: _Ask, record: Record) -> None:
         """Tell whoever asked what came of it; if the switch must be asked first, later."""
-        event = ask.event
-        if isinstance(event, TransferRequested) and self.switchboard.is_deferred(event):
-            self._deferred[event.transfer] = ask
+        if self.switchboard.is_deferred(ask.event):
+            self._deferred.append(ask)
             return
         ask.record = record
         ask.done.set()
@@ -527,12 +529,15 @@ class Engine:
             await self._put(TimerFired(timer=timer))
 
     def _forget_questions(self) -> None:
-        """The switch is away, and answers nothing: late timers count when it is found."""
+        """The switch is away, or was: it answers nothing. Late timers count when it is found."""
         for timers in self._late.values():
             for timer in timers:
                 self._send.send_nowait((trio.current_time(), TimerFired(timer=timer)))
         self._late.clear()
-        for ask in self._deferred.values():
+        self._give_up_deferred()
+
+    def _give_up_deferred(self) -> None:
+        for ask in self._deferred:
             ask.done.set()
         self._deferred.clear()
 

@@ -382,6 +382,10 @@ class Switchboard:
         if isinstance(event, LegHungUp):
             timers = self._forget(event.leg)
             records[0] = attrs.evolve(records[0], commands=(*timers, *records[0].commands))
+        if isinstance(event, SwitchFound):  # what it was asked before, it does not answer
+            again = self._watch_alone(self._asked_alone.values())
+            self._asked_alone.clear()
+            records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))
         return records
 
     def _of_no_transfer(self, event: Event, at_s: float) -> Record:
@@ -422,7 +426,7 @@ class Switchboard:
                     self._part(first)
                 elif second in self.lines and self.lines[second].peer == first:
                     self._part(second)
-            case SwitchLost():
+            case SwitchLost() | SwitchFound():
                 self._deferred.clear()  # nobody will answer
             case LegParked(leg=leg) | LegMovedAway(leg=leg) | LegHungUp(leg=leg):
                 self._part(leg)
@@ -529,7 +533,8 @@ class Switchboard:
         )
         if after.over:
             self._finish(after)
-            alone = self._watch_alone(party.leg for party in after.parties)
+            ended = event.leg if isinstance(event, LegHungUp) else None
+            alone = self._watch_alone(p.leg for p in after.parties if p.leg != ended)
             record = attrs.evolve(record, commands=(*record.commands, *alone))
         return record
 
@@ -892,6 +897,7 @@ class Switchboard:
             owner=left.account,
             transfer=transfer,
             parties=left.parties,
+            after=State.IDLE,
             why=why,
             outcome=outcome,
             cause=cause,
@@ -1007,6 +1013,10 @@ class Switchboard:
             case Module.RESUME:
                 request = TakebackRequested(transfer=self._transfer_of.get(line.leg, ""))
             case Module.HANGUP:
+                if line.peer is None and line.leg not in self._transfer_of:
+                    why = "nobody is known to talk with it: what it dials may be meant for a menu"
+                    request = HangUpRequested(leg=line.leg)
+                    return [self._refuse(request, at_s, why, Refusal.NOT_NOW)]
                 request = HangUpRequested(leg=line.leg)
         return self.handle(request, at_s)
 

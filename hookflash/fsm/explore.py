@@ -135,8 +135,8 @@ def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[
     answer that comes too late is none. So nothing is lost by taking the two together.
     """
     step = rules.step(record, event)
-    asked = step.after.deadline_look, step.after.sound_look
-    before = record.deadline_look, record.sound_look
+    asked = step.after.overdue_look, step.after.sound_look
+    before = record.overdue_look, record.sound_look
     number = next((new for new, old in zip(asked, before, strict=True) if new != old and new), None)
     if number is None:
         return (step,)

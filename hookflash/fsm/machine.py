@@ -115,8 +115,8 @@ class Work:
 
     __slots__ = (
         "_deadline_changed",
-        "_deadline_look",
         "_deadline_s",
+        "_overdue_look",
         "_sound_changed",
         "_sound_look",
         "_sound_s",
@@ -138,7 +138,7 @@ class Work:
         self.row: Row | None = None
         self._deadline_s: float | None = None
         self._deadline_changed = False
-        self._deadline_look: int | None = None
+        self._overdue_look: int | None = None
         self._sound_s: float | None = None
         self._sound_changed = False
         self._sound_look: int | None = None
@@ -212,7 +212,7 @@ class Work:
         """Let the wait in this state end after so long; `None`: it does not end by itself."""
         self._deadline_s = after_s
         self._deadline_changed = True
-        self._deadline_look = None
+        self._overdue_look = None
 
     def set_sound_timer(self, after_s: float | None) -> None:
         """Look after a while whether what was to be heard is heard; `None`: don't."""
@@ -223,10 +223,10 @@ class Work:
     def look_for_deadline(self) -> None:
         """A deadline has passed: let the answer of the switch decide it, and wait for that."""
         t = self.transfer
-        left = t.looks_left - 1 if t.deadline_look is not None else MOST_LOOKS - 1
+        left = t.looks_left - 1 if t.overdue_look is not None else MOST_LOOKS - 1
         number = self._look()
         self.set_deadline(t.policy.look_timeout_s)
-        self._deadline_look = number
+        self._overdue_look = number
         self.note(looks_left=left)
 
     def look_for_sounds(self) -> None:
@@ -254,7 +254,7 @@ class Work:
             _force(t, "sound_look", None)
         if self._deadline_changed:
             _force(t, "deadline", self._exchange(t.deadline, self._deadline_s))
-            _force(t, "deadline_look", self._deadline_look)
+            _force(t, "overdue_look", self._overdue_look)
         if self._sound_changed:
             _force(t, "sound_timer", self._exchange(t.sound_timer, self._sound_s))
             _force(t, "sound_look", self._sound_look)
@@ -503,7 +503,7 @@ def _fired(work: Work, event: TimerFired) -> News:
     t = work.transfer
     if event.timer == t.deadline:
         work.note(deadline=None)
-        if t.deadline_look is not None and t.looks_left == 0:
+        if t.overdue_look is not None and t.looks_left == 0:
             return Input.DEADLINE_PASSED
         work.look_for_deadline()
         return ASKED
@@ -523,7 +523,7 @@ def _seen(work: Work, event: LegsSeen) -> News:
     t = work.transfer
     if event.look.transfer != t.id:
         return STRANGER
-    if event.look.number == t.deadline_look:
+    if event.look.number == t.overdue_look:
         work.set_deadline(None)
         return Input.DEADLINE_PASSED
     if event.look.number == t.sound_look:

@@ -251,7 +251,7 @@ class Transfer:
     """How many questions this transfer has asked: it numbers the next."""
     looks_left: int = 2
     """How many more times the question may be repeated that nobody has answered."""
-    deadline_look: int | None = None
+    overdue_look: int | None = None
     """The question whose answer decides a deadline that has passed; `None`: none has."""
     sound_look: int | None = None
     """The question whose answer decides whether a sound is missing; `None`: none is asked."""
@@ -273,7 +273,7 @@ class Transfer:
 
     def awaits(self, look: int) -> bool:
         """Whether the answer to this question is still wanted."""
-        return look in (self.deadline_look, self.sound_look)
+        return look in (self.overdue_look, self.sound_look)
 
     @property
     def parties(self) -> tuple[Party, Party, Party]:

@@ -149,11 +149,14 @@ def _differences(written: Record, now: Record) -> Iterator[Difference]:
 
 
 def _orders(record: Record) -> str:
-    """What the table has ordered: no timers of digits, or of legs that are left alone."""
+    """What was ordered, but for the switchboard's own timers, which are no transfer's."""
     return ", ".join(
         str(command)
         for command in record.commands
-        if not (isinstance(command, CancelTimer | SetTimer) and "~" in command.timer)
+        if not (
+            isinstance(command, SetTimer | CancelTimer)
+            and command.timer.startswith(("digits~", "alone~"))
+        )
     )
 
 

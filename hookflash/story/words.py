@@ -445,7 +445,7 @@ _COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
     Release: lambda s, c: _Order(f"let {s.both(c)} be an ordinary call"),
     Introduce: lambda s, c: _Order(f"let the phones of {s.both(c)} show it"),
     Forget: lambda _s, _c: _Order("take the marks off"),
-    Look: lambda s, c: _Order("ask where " + (_listed(map(s.who, c.legs)) or "everybody") + " is"),
+    Look: lambda s, c: _Order("ask about " + (_listed(map(s.who, c.legs)) or "everybody")),
     WithholdKeys: lambda s, c: _Order(f"spare {s.who(c.leg)} the keys", c.leg, "no keys"),
     PassKeys: lambda s, c: _Order(f"let {s.who(c.leg)} hear keys again", c.leg, "keys"),
     HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),

@@ -15,11 +15,11 @@ from hookflash.backends.freeswitch.emulator.words import (
     Dialled,
     read_cause,
     read_dial_string,
-    sound_length_s,
     split,
     words,
 )
 from hookflash.backends.simulator.people import Answers, Manual
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Hears, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.errors import InputError

@@ -28,6 +28,7 @@ from hookflash.events import (
     LegParked,
     LegProgressed,
     LegsJoined,
+    LegsSeen,
     LegsSeparated,
     PairFact,
     SoundStarted,
@@ -64,7 +65,7 @@ def told(chunks: list[bytes], inbound: Inbound | None = None) -> list[CallEvent]
 def legs_of(fact: CallEvent) -> tuple[str, ...]:
     if isinstance(fact, PairFact):
         return fact.first, fact.second
-    assert not isinstance(fact, CommandFailed | SwitchLost | SwitchFound)
+    assert not isinstance(fact, CommandFailed | LegsSeen | SwitchLost | SwitchFound)
     return (fact.leg,)
 
 
@@ -259,6 +260,72 @@ def test_who_is_called(frame: MakeFrame) -> None:
     assert (fact.number, fact.direction) == ("1002", Direction.OUTBOUND)
 
 
+@pytest.mark.parametrize(
+    ("headers", "outside"),
+    [
+        ({"Caller-Context": "public"}, True),
+        ({"Caller-Context": "default"}, False),
+        ({"variable_sofia_profile_name": "external"}, False),
+        ({"Call-Direction": "outbound", "Caller-Context": "public"}, False),
+        ({"Call-Direction": "outbound", "variable_sip_gateway_name": "carrier"}, True),
+        ({"Call-Direction": "outbound", "variable_sofia_profile_name": "external"}, True),
+        ({"Call-Direction": "outbound", "variable_sofia_profile_name": "internal"}, False),
+    ],
+)
+def test_who_is_outside(frame: MakeFrame, headers: dict[str, str], *, outside: bool) -> None:
+    (fact,) = Inbound().receive(frame(CREATED | headers))
+    assert isinstance(fact, LegCreated)
+    assert fact.outside is outside
+    contexts = Inbound(outside_contexts={"default"}, outside_profiles={"internal"})
+    (fact,) = contexts.receive(frame(CREATED | headers))
+    assert isinstance(fact, LegCreated)
+    theirs = "variable_sip_gateway_name" in headers or "internal" in headers.values()
+    calls_in = headers.get("Caller-Context") == "default"
+    assert fact.outside is (theirs or calls_in)
+
+
+def test_whose_half_and_for_whom(frame: MakeFrame) -> None:
+    said = {"variable_other_loopback_leg_uuid": "near", "variable_originating_leg_uuid": "far"}
+    (fact,) = Inbound().receive(frame(CREATED | said))
+    assert isinstance(fact, LegCreated)
+    assert (fact.other_half, fact.called_for) == ("near", "far")
+
+
+PARKED = {"Event-Name": "CHANNEL_PARK", "Unique-ID": "a", "Answer-State": "answered"}
+
+
+def test_a_park_says_that_it_has_answered_if_that_was_lost(frame: MakeFrame) -> None:
+    inbound = Inbound()
+    inbound.receive(frame(CREATED))
+    ringing = inbound.receive(frame(PARKED | {"Answer-State": "early"}))
+    assert ringing == (LegParked(leg="a"),)
+    assert inbound.receive(frame(PARKED)) == (LegAnswered(leg="a"), LegParked(leg="a"))
+    assert inbound.receive(frame(PARKED)) == (LegParked(leg="a"),)  # that is known now
+
+
+def test_a_park_says_no_more_where_its_answer_was_heard(frame: MakeFrame) -> None:
+    inbound = Inbound()
+    answer = {"Event-Name": "CHANNEL_ANSWER", "Unique-ID": "a"}
+    for told in (CREATED, answer):
+        inbound.receive(frame(told))
+    assert inbound.receive(frame(PARKED)) == (LegParked(leg="a"),)
+    # of a leg that is older than we are, nothing is concluded
+    assert Inbound().receive(frame(PARKED)) == (LegParked(leg="a"),)
+
+
+def test_what_was_learned_in_another_way_counts(frame: MakeFrame) -> None:
+    inbound = Inbound()
+    inbound.note_living("a", answered=False)
+    assert inbound.receive(frame(PARKED)) == (LegAnswered(leg="a"), LegParked(leg="a"))
+    inbound.note_gone("a")
+    assert inbound.receive(frame(PARKED)) == ()
+    # of a leg that was never heard of, the end of its `originate` is news still
+    inbound.note_gone("c")
+    assert inbound.receive(frame(JOB)) == (LegHungUp(leg="c", cause="ORIGINATOR_CANCEL"),)
+    inbound.note_living("a", answered=True)
+    assert inbound.receive(frame(PARKED)) == (LegParked(leg="a"),)
+
+
 def test_an_anonymous_caller(frame: MakeFrame) -> None:
     headers = {name: value for name, value in CREATED.items() if "Number" not in name}
     (fact,) = Inbound().receive(frame(headers))
@@ -271,6 +338,12 @@ def test_variables_may_be_lists_and_headers_may_come_twice() -> None:
     (fact,) = Inbound().receive(frame_of_json(headers))
     assert isinstance(fact, LegCreated)
     assert fact.account == ""
+    names = ("sofia_profile_name", "hookflash_may_transfer", "other_loopback_leg_uuid")
+    lists = {f"variable_{name}": ["x", "y"] for name in (*names, "originating_leg_uuid")}
+    (fact,) = Inbound().receive(frame_of_json(CREATED | lists | {"Call-Direction": "outbound"}))
+    assert isinstance(fact, LegCreated)
+    assert (fact.outside, fact.may_transfer) == (False, None)
+    assert (fact.other_half, fact.called_for) == ("", "")
     body = b'{"Event-Name":"CHANNEL_DESTROY","Unique-ID":"a","Hangup-Cause":"X","Hangup-Cause":"X"}'
     twice = Frame(content_type="text/event-json", head=b"", body=body)
     assert Inbound().receive(twice) == (LegHungUp(leg="a", cause="X"),)

@@ -580,7 +580,7 @@ texts = st.one_of(
 )
 
 
-EVERYWHERE = {
+EVERYWHERE: dict[str, Place] = {
     **PLACES,
     **SOUNDS,
     "dial.account": lambda text: attrs.evolve(DIAL, account=text),

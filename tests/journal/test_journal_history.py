@@ -327,6 +327,24 @@ def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Con
     assert left.account == ""
 
 
+def test_of_the_last_transfers_it_is_known_that_they_have_ended(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert history.ended_lately(connection) == {}
+    for number in (1, 2, 3):
+        write(connection, transfer_at(number, NOON, outcome=Outcome.TRANSFERRED))
+    write(connection, transfer_at(4, NOON))  # in flight
+    (east,) = transfer_at(5, NOON)
+    failed = attrs.evolve(east.record, number=50, outcome=Outcome.FAILED, begins=None)
+    write(connection, [attrs.evolve(one, switch="east") for one in (east, Entry(NOON, "", failed))])
+    assert history.ended_lately(connection) == {
+        "sim": frozenset({"t-1", "t-2", "t-3"}),
+        "east": frozenset({"t-5"}),
+    }
+    monkeypatch.setattr(history, "MOST_ENDED", 2)
+    assert history.ended_lately(connection) == {"sim": {"t-3"}, "east": {"t-5"}}
+
+
 # ------------------------------------------------------------------------ forgetting
 
 

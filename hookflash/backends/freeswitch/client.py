@@ -249,8 +249,7 @@ class FreeSwitchBackend:
         if self._closed or line is None:
             raise BackendClosed("the switch is away")
         try:
-            living = await self._look(line)
-            return self._halves.sort(living)
+            return self._halves.sort(await self._look(line))
         except LineLost as lost:
             raise BackendClosed(str(lost)) from lost
 

@@ -9,8 +9,8 @@ and list people who are not there.
 So the near half stands for whoever is behind it. Nothing is told of the others; what is known of
 the party behind (its number, its account, whether it is outside) is told of the near half, as
 `LegIdentified`. Where the dialplan calls through the dialplan in turn, the first near half stands
-for the whole chain. A hidden leg that is joined with one that is not behind a far half (the loopback
-has bowed out, say) is told of from then on.
+for the whole chain. A hidden leg that is joined with one that is not behind a far half (the
+loopback has bowed out, say) is told of from then on.
 
 An event may be lost, and then it is the careful answer that counts: a near half is an outside
 party as soon as the dialplan calls one for it, until it is joined with somebody who is not.
@@ -178,6 +178,11 @@ class Halves:
         for _ in self._learn(living):
             pass
         return self._shown(living)
+
+    @staticmethod
+    def sort(living: Sequence[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+        """What is to be shown of all that lives, whatever was told of it; nothing is learned."""
+        return Halves().begin(living)
 
     def identities(self) -> Iterator[LegIdentified]:
         """Whatever is known of who is behind near halves."""

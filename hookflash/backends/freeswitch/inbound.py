@@ -397,7 +397,7 @@ def is_outside(
     """
     if direction is Direction.INBOUND:
         return context in outside_contexts
-    return bool(gateway) or profile in outside_profiles
+    return bool(gateway) or _text(profile) in outside_profiles
 
 
 def _text(variable: object) -> str:

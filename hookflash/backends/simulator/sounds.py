@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_TONE: Final = re.compile(r"%\((?P<on_ms>\d+),(?P<off_ms>\d+)[^)]*\)")
+_TONE: Final = re.compile(r"%\((?P<on_ms>\d+),(?P<off_ms>\d+)[^)]*(?:\)|$)")  # `&playback(…)` cuts
 _LOOPS: Final = re.compile(r"loops=(?P<loops>-?\d+)")
 
 FILE_S: Final = 2.0
