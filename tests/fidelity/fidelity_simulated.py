@@ -31,8 +31,10 @@ JITTER_S = (0.0, 0.004)
 """From an order's instant to the switch's taking it."""
 PERSON_S = (0.001, 0.024)
 """From what a person does to the switch's knowing it: it goes by SIP."""
-KEY_S = (0.10, 0.26)
+KEY_S = (0.10, 0.44)
 """From the beginning of a key to the switch's knowing it."""
+BUSY = 6.0
+"""So many times as long it may take on a busy machine: in every third life."""
 
 
 def primitive_of(step: Step, ids: Mapping[str, LegId], **dialling: str) -> Primitive | None:
@@ -82,6 +84,7 @@ class Simulated:
         self.program = program
         self.world = World(seed)
         self.dice = random.Random(f"jitter {seed}")
+        self.lag = BUSY if seed % 3 == 2 else 1.0
         self.sent_ms = sent_ms or [float(step.at_ms) for step in program.steps]
         self.executor = Executor(self.world.switch, self._ignore)
         self.world.add_phone("1001")
@@ -110,13 +113,17 @@ class Simulated:
             at_s = began_s + at_ms / 1000
             if by_person:
                 span = KEY_S if step.does == "presses" else PERSON_S
-                self.world.at(at_s + self.dice.uniform(*span), partial(self._do, step))
+                self.world.at(at_s + self._late(span), partial(self._do, step))
             else:
-                last_s = max(last_s, at_s + self.dice.uniform(*JITTER_S))
+                last_s = max(last_s, at_s + self._late(JITTER_S))
                 self.world.at(last_s, partial(self._do, step))
         ends_ms = max([self.program.lasts_ms, *(ms + TO_REST_MS for ms in self.sent_ms)])
         assert self.world.run(began_s + ends_ms / 1000)
         return self.told.outcome(self._rest())
+
+    def _late(self, span: tuple[float, float]) -> float:
+        shortest, longest = span
+        return self.dice.uniform(shortest, longest if span is KEY_S else longest * self.lag)
 
     def _do(self, step: Step) -> None:
         switch = self.world.switch

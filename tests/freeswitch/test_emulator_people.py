@@ -170,7 +170,7 @@ async def test_a_shipped_scenario_ends_as_it_should_over_the_emulator(
     people.come()
     async with (
         open_emulator(emulator) as listening,
-        open_freeswitch(FreeSwitch(port=listening.port)) as backend,
+        open_freeswitch(FreeSwitch(port=listening.port, dialling=DIRECT)) as backend,
         open_engine(backend) as engine,
         engine.follow() as follower,
     ):

@@ -265,6 +265,7 @@ class Bridges(Hearing):
                     if other not in transfer.legs
                 ]
             one.errand = transfer
+            one.media += 1  # what was ordered is forgotten now; what is ordered from now on is not
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
@@ -310,7 +311,7 @@ class Bridges(Hearing):
         elif isinstance(extension, ToPark):
             self._park(channel, by_itself=transfer.in_place)
         else:
-            self._silence(channel)
+            self._stop(channel)
             self._drop_call(channel)
             self._move(channel, Place.ELSEWHERE)
             channel.errand = None
@@ -321,7 +322,7 @@ class Bridges(Hearing):
         """Let a leg do what another program's extension says."""
 
     def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
-        self._silence(channel)
+        self._stop(channel)
         self._drop_call(channel)
         self._move(channel, Place.PARKED)
         channel.errand = None
@@ -361,7 +362,7 @@ class Bridges(Hearing):
     def _stop_sound(self, leg: Channel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
         if leg.peer is None or leg.is_first or self._random() < _STOP_FIRST:
-            self._silence(leg)
+            self._stop(leg)
 
     def bridge(self, first: LegId, second: LegId) -> str:
         """`uuid_bridge FIRST SECOND`: join two legs, fetching them from wherever they are.
@@ -483,7 +484,9 @@ class Bridges(Hearing):
         join.begun = True
         self._after(_TO_RIPEN_S, partial(self._ripen, join))
         for leg in (first, second):
-            self._silence(leg)
+            self._stop(leg)
+            if self._random() < _SOUND_LOST:
+                leg.media += 1
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
