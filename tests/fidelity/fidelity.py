@@ -137,9 +137,7 @@ def _keep(compared: list[Compared], most: int) -> None:
         for one in sorted(compared, key=lambda one: one.seed)
         if one.draws and len(one.program.steps) >= 6
     ][:most]
-    (KEPT / "programs.jsonl.gz").write_bytes(
-        gzip.compress("\n".join(rows).encode(), 9, mtime=0)
-    )
+    (KEPT / "programs.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode(), 9, mtime=0))
     print(f"{len(rows)} programs are kept")
 
 
@@ -166,7 +164,7 @@ async def _tally(named: str, program: Program, options: argparse.Namespace) -> N
 def _told(outcome: Outcome) -> str:
     lines = [f"    {leg}: {' · '.join(facts)}" for leg, facts in sorted(outcome.facts.items())]
     for leg, rest in sorted(outcome.rest.items()):
-        bonds = " ".join(f"{n}={v}" for n, v in rest.variables if n in ("signal_bond",))
+        bonds = " ".join(f"{n}={v}" for n, v in rest.variables if n == "signal_bond")
         lines.append(f"    {leg} with {rest.peer or 'nobody'} {bonds}")
     return "\n".join(lines)
 

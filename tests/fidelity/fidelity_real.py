@@ -24,7 +24,7 @@ from hookflash.backends.freeswitch.text import line_of
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.events import LegId
 
-PASSWORD = "ClueCon"
+PASSWORD = "ClueCon"  # noqa: S105 - as it is installed
 QUIET_S = 10.0
 
 
@@ -175,7 +175,7 @@ class Live:
         return rest
 
     async def _end(self) -> None:
-        for leg in (*self.names.by_leg, ):
+        for leg in (*self.names.by_leg,):
             await self.lab.switch.api(f"uuid_kill {leg}")
         for phone in self.phones.values():
             await self.lab.phones.api(f"uuid_kill {phone}")

@@ -37,7 +37,9 @@ BUSY = 6.0
 """So many times as long it may take on a busy machine: in every third life."""
 
 
-def primitive_of(step: Step, ids: Mapping[str, LegId], **dialling: str) -> Primitive | None:
+def primitive_of(  # noqa: PLR0911 - a table
+    step: Step, ids: Mapping[str, LegId], **dialling: str
+) -> Primitive | None:
     """The operation that a step is; None if it is something else."""
     leg = ids.get(step.leg, NONE)
     match step.does:
@@ -78,9 +80,7 @@ def primitive_of(step: Step, ids: Mapping[str, LegId], **dialling: str) -> Primi
 class Simulated:
     """One life of a program."""
 
-    def __init__(
-        self, program: Program, seed: int, sent_ms: list[float] | None = None
-    ) -> None:
+    def __init__(self, program: Program, seed: int, sent_ms: list[float] | None = None) -> None:
         self.program = program
         self.world = World(seed)
         self.dice = random.Random(f"jitter {seed}")
@@ -125,7 +125,7 @@ class Simulated:
         shortest, longest = span
         return self.dice.uniform(shortest, longest if span is KEY_S else longest * self.lag)
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step) -> None:  # noqa: C901 - a table
         switch = self.world.switch
         ids = self.names.by_name
         leg = ids.get(step.leg, NONE)

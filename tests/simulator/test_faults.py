@@ -318,9 +318,7 @@ def test_exactly_one_event_is_lost() -> None:
 
 def test_lost_events_as_people_write_them() -> None:
     text = "lose_event=0.1,lose_events_at_most=2,lose_event_number=5"
-    assert parse_faults(text) == Faults(
-        lose_event=0.1, lose_events_at_most=2, lose_event_number=5
-    )
+    assert parse_faults(text) == Faults(lose_event=0.1, lose_events_at_most=2, lose_event_number=5)
     assert str(parse_faults(text)) == text
     with pytest.raises(InputError, match="lose_event=2 is no probability"):
         parse_faults("lose_event=2")

@@ -28,8 +28,8 @@
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
   off by its partner's thread.)
-* A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; without, and on the
-  second side, with NORMAL_CLEARING.
+* A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; otherwise, and on
+  the second side, with NORMAL_CLEARING.
 * `park_timeout` and `park_after_bridge` are forgotten in the park, if there is a `park_timeout`. It
   ends a leg only when nothing plays to it: behind an endless sound it waits (measured).
 
@@ -64,8 +64,8 @@ from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSepara
 # ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
 
 _TO_PARK_S: Final = (0.0003, 0.0215)
-"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20 ms
-later: complete: 20.4 ms, partial: 21.7 ms.)"""
+"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20
+ms later: complete: 20.4 ms, partial: 21.7 ms.)"""
 _TO_BEGIN_S: Final = (0.0003, 0.0215)
 """From the order to the beginning of a join (measured: 3.8 to 19.3 ms)."""
 _TO_FINISH_S: Final = (0.0265, 0.036)
@@ -83,8 +83,8 @@ _CLOCK_STEP_S: Final = 1.0
 """`originate_timeout` and `park_timeout` count whole seconds of the switch's clock, so that they
 end up to one second early (noanswer: 2.55 s of 3 s; measured: 2.49 to 2.82 s)."""
 _SECOND_QUICKER: Final = 0.95
-"""How often the second leg of a bridge, left alone, is parked before the first tells that the bridge
-is over (measured: 98 of 100)."""
+"""How often the second leg of a bridge, left alone, is parked before the first tells that the
+bridge is over (measured: 98 of 100)."""
 _SECOND_SENT_QUICKER: Final = 0.5
 """The same, where it is the second that was sent away (measured: 31 to 94 of 100)."""
 _TURNED_BACK: Final = 0.3
@@ -92,16 +92,15 @@ _TURNED_BACK: Final = 0.3
 (measured: 16 of 48)."""
 
 _OLD_WINS: Final = {"before it began": 0.5, "begun": 0.15, "ripe": 0.8}
-"""How often a join keeps its second leg when another, of a third leg, wants the same second (measured
-for 3, 14 and 30 ms after the order: 18, 10 and 25 of 36)."""
+"""How often a join keeps its second leg when another, of a third leg, wants the same second
+(measured for 3, 14 and 30 ms after the order: 18, 10 and 25 of 36)."""
 
 _SOUND_FIRST: Final = 0.3
 """How often a leg begins with a sound that was ordered before it notices that it is alone."""
 _SOUND_LOST: Final = 0.5
 """How often a sound that is ordered as a bridge begins is lost."""
 _STOP_FIRST: Final = 0.5
-"""How often a second leg's sound is told to stop before the end of the bridge that it is fetched out
-of."""
+"""How often a second leg that is fetched tells that its sound stops before its bridge ends."""
 _HALF_TAKEN: Final = 0.5
 """How often an intercept fails of a leg that was about to lead a bridge with somebody else."""
 _NOT_FOUND: Final = 0.5
@@ -410,8 +409,8 @@ class Bridges(Hearing):
     def _is_kept(self, leg: Channel, join: Join) -> bool:
         """Whether a join under way keeps a leg that a new join wants as its second.
 
-        Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's first
-        leg is never kept: what is ordered last of it counts.)
+        Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
+        first leg is never kept: what is ordered last of it counts.)
         """
         earlier = leg.errand
         if not isinstance(earlier, Join) or not earlier.live or leg is join.first:
@@ -532,9 +531,8 @@ class Bridges(Hearing):
             self._set_adrift(second)
         if first.cause:
             return
-        if first.variables.get("uuid_bridge_park_on_cancel") == "true":
-            self._park(first, by_itself=True)
-        elif join.broken and first.variables.get("park_after_bridge") == "true":
+        names = ["uuid_bridge_park_on_cancel", *(["park_after_bridge"] if join.broken else [])]
+        if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
             self._end(first, cause)

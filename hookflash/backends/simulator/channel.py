@@ -166,7 +166,7 @@ class Channel:
         """Counts what cuts sounds off, so that one ordered before does not begin after."""
         self.parkings = 0
         self.in_cs_park = False
-        """It is parked by its own variables, and not by an application: parking it is nothing new."""
+        """It is parked by its own variables, not by an application: parking it changes nothing."""
         self.overdue = False
         """Its time in the park is over: it ends as soon as nothing plays any more."""
         self.takes: LegId | None = None

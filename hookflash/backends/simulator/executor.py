@@ -103,7 +103,7 @@ class Executor:
     def _is_so(self, fact: Fact) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
-    def execute(self, step: Primitive) -> str:  # noqa: PLR0911 - a table
+    def execute(self, step: Primitive) -> str:  # noqa: C901, PLR0911 - a table
         """Execute one operation; the switch's reply."""
         switch = self._switch
         match step:

@@ -183,7 +183,7 @@ class Switch(Bridges):
         self._legs_named += 1
         return f"leg-{self._legs_named}"
 
-    def _create(  # noqa: PLR0913 - what there is to know of a leg
+    def _create(
         self,
         leg: LegId,
         number: str,
@@ -452,7 +452,7 @@ class Switch(Bridges):
 
     # ---- calls go out
 
-    def originate(  # noqa: PLR0913 - what there is to say of a call
+    def originate(
         self,
         leg: LegId,
         number: str,
