@@ -33,6 +33,8 @@ PERSON_S = (0.001, 0.024)
 """From what a person does to the switch's knowing it: it goes by SIP."""
 KEY_S = (0.10, 0.44)
 """From the beginning of a key to the switch's knowing it."""
+KEY_LOST = 0.15
+"""How often a key never arrives: its packets are few, and a leg on its way listens to none."""
 BUSY = 6.0
 """So many times as long it may take on a busy machine: in every third life."""
 
@@ -150,7 +152,8 @@ class Simulated:
             case "hangs up":
                 self.world.hang_up(leg)
             case "presses":
-                self.world.press(leg, step.what)
+                if self.dice.random() >= KEY_LOST:
+                    self.world.press(leg, step.what)
             case "ivr":
                 switch.transfer(leg, ToSound(IVR))
             case "phone":
