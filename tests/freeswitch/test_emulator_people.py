@@ -17,6 +17,7 @@ import hookflash.cli.emulator
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.backends.freeswitch.emulator.session import Session
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.engine.engine import open_engine
 from hookflash.engine.switchboard import Account

@@ -11,7 +11,6 @@ from typing import Final
 
 import attrs
 
-
 CAUSES: Final = {
     "UNALLOCATED_NUMBER": 1,
     "NO_ROUTE_TRANSIT_NET": 2,
