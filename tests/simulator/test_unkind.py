@@ -149,6 +149,19 @@ def test_an_armed_leg_is_not_transferred(
     assert LegParked(leg=armed) not in lab.told
 
 
+@every_seed
+def test_a_first_leg_that_finds_nobody_is_left_adrift_and_a_second_ends(seed: int) -> None:
+    for leg, place in ((A, Place.ADRIFT), (C, None)):
+        lab = Lab(seed)
+        lab.arm(leg, "nobody")
+        lab.switch.park_one(leg)
+        told = lab.news()
+        assert LegParked(leg=leg) not in told
+        assert (LegHungUp(leg=leg) in told) is (place is None)
+        channel = lab.switch.find(leg)
+        assert (None if channel is None else channel.place) is place
+
+
 def test_it_goes_off_each_time() -> None:
     lab = Lab()
     lab.arm(C, B)

@@ -309,7 +309,11 @@ class Bridges(Hearing):
             channel.errand = None
             channel.place = Place.MOVING
             self._hear(channel)
-            if not self._intercept(channel, rescue):
+            if self._intercept(channel, rescue):
+                return
+            if channel.is_first:
+                self._set_adrift(channel)
+            else:
                 self._end(channel, "NORMAL_CLEARING")
         elif isinstance(extension, ToPark):
             self._park(channel, by_itself=transfer.in_place)
