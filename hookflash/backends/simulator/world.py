@@ -358,7 +358,7 @@ class World:
         return first, second
 
     def party_on(self, leg: LegId) -> Party | None:
-        """Say who is, or was, at the end of a leg; of a loopback half, at the end of the phone's."""
+        """Say who is, or was, at the end of a leg; of a loopback half, of the phone's leg."""
         return self._parties_by_leg.get(self.switch.phone_of(leg))
 
     def answer(self, leg: LegId) -> None:
