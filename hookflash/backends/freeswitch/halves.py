@@ -171,10 +171,6 @@ class Halves:
         Near halves say who is behind them.
         """
         self._legs.clear()
-        return self.sort(living)
-
-    def sort(self, living: Sequence[LegSnapshot]) -> tuple[LegSnapshot, ...]:
-        """Leave out what is hidden of what lives now."""
         for _ in self._learn(living):
             pass
         return self._shown(living)
