@@ -87,9 +87,10 @@ class LegIdentified:
     """It has turned out who is at the end of a leg: of a call through the dialplan, say."""
 
     leg: LegId
-    number: str
+    number: str = ""
+    """Empty where nothing new is known of it; so are the others."""
     account: str = ""
-    outside: bool = False
+    outside: bool | None = None
     may_transfer: bool | None = None
 
 

@@ -459,8 +459,10 @@ class Switchboard:
         if line is None:
             return
         line.number = event.number or line.number
-        line.outside = event.outside
-        line.may_transfer = event.may_transfer
+        line.outside = line.outside if event.outside is None else event.outside
+        line.may_transfer = (
+            event.may_transfer if event.may_transfer is not None else line.may_transfer
+        )
         if event.account and not line.account:
             line.account = line.owner = event.account
             line.choices = self.choices_of(event.account)
@@ -852,9 +854,7 @@ class Switchboard:
         record = attrs.evolve(self._step(transfer, event, at_s), begins=found)
         return record
 
-    def _let_go(
-        self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float
-    ) -> list[Record]:
+    def _let_go(self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float) -> list[Record]:
         """Take off what is ours from legs that have been taken elsewhere by somebody else."""
         gone: list[LegId] = []
         for transfer, roles in marked.items():

@@ -330,7 +330,8 @@ def _identified(work: Work, event: LegIdentified) -> News:
     party = work.party_of(event.leg)
     if party is None:
         return STRANGER
-    work.rewrite(party, outside=event.outside)
+    if event.outside is not None:
+        work.rewrite(party, outside=event.outside)
     return IDENTIFIED
 
 

@@ -80,14 +80,14 @@ class LiveLab:
         self.phones = phones
         self._calls = 0
 
-    async def call(self, *, privacy: str = "no") -> tuple[LegId, LegId]:
-        """1001 calls 1002, and they talk."""
+    async def call(self, number: str = "1002", *, privacy: str = "no") -> tuple[LegId, LegId]:
+        """1001 calls a number, and they talk."""
         self._calls += 1
         known = {leg.leg for leg in await self.backend.snapshot()}
         await self.phones.api(
             "originate {origination_caller_id_number=1001,origination_caller_id_name=Alice,"
             f"origination_privacy={privacy},origination_uuid=alice-{self._calls}}}"
-            f"sofia/internal/1002@{HOST}:5060 &park()"
+            f"sofia/internal/{number}@{HOST}:5060 &park()"
         )
         with trio.fail_after(10):
             while True:

@@ -130,11 +130,15 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
 
 
 def _hears(said: Mapping[str, str]) -> str | None:
-    """The sound that plays. One that has ended is named, too, but not counted as it plays."""
+    """The sound that plays.
+
+    One that has ended, and one that is missing, is named as the application's data, too. What
+    plays has a loop (measured on 1.10.12: file, tone and missing file).
+    """
     if said.get("variable_current_application") != "playback":
         return None
-    if "variable_current_loop" not in said and "variable_playback_ms" in said:
-        return None  # it has ended: the numbers of its end stand there, and no loop
+    if "variable_current_loop" not in said:
+        return None
     return said.get("variable_current_application_data") or None
 
 

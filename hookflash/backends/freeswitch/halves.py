@@ -211,7 +211,7 @@ class Halves:
             leg,
             number=identity.number or leg.number,
             account=identity.account or leg.account,
-            outside=identity.outside,
+            outside=leg.outside if identity.outside is None else identity.outside,
             may_transfer=identity.may_transfer,
         )
 

@@ -42,6 +42,7 @@ from hookflash.events import (
     LegFact,
     LegHungUp,
     LegId,
+    LegIdentified,
     LegParked,
     LegProgressed,
     LegsJoined,
@@ -169,6 +170,7 @@ class Inbound:
         "_max_fates",
         "_outside_contexts",
         "_outside_profiles",
+        "_ownerless",
         "_readers",
         "skipped",
     )
@@ -201,6 +203,8 @@ class Inbound:
         self._outside_profiles = outside_profiles
         self._fates: OrderedDict[LegId, _Fate] = OrderedDict()
         self._max_fates = max_fates
+        self._ownerless: set[LegId] = set()
+        """Living legs that began without an account."""
         self._readers: dict[str, Callable[[_Told], tuple[CallEvent, ...]]] = {
             "CHANNEL_CREATE": self._created,
             "CHANNEL_PROGRESS": self._rang,
@@ -253,7 +257,7 @@ class Inbound:
         values = {
             field: _plain_value(body, needle, end) for field, needle in _NEEDLES.get(name, ())
         }
-        if name == "CHANNEL_CREATE":
+        if name in ("CHANNEL_CREATE", "CHANNEL_ANSWER"):
             values["account"] = _plain_value(body, self._account_needle, end)
         elif is_job and end >= 0:
             values["result"] = body[end + 2 :].decode("utf-8", "replace")
@@ -267,7 +271,9 @@ class Inbound:
         self._remember(leg, _Fate.CALLED)  # a name may be used again, for a new leg
         calls = direction is Direction.INBOUND
         number = told.caller if calls else told.called
-        account = told.account if isinstance(told.account, str) else ""
+        account = _text(told.account)
+        if not account:
+            self._ownerless.add(leg)
         created = LegCreated(
             leg=leg,
             number=number,
@@ -298,9 +304,15 @@ class Inbound:
 
     def _answered(self, told: _Told) -> tuple[CallEvent, ...]:
         news = self._news(LegAnswered(leg=told.leg))
-        if news:
-            self._remember(told.leg, _Fate.ANSWERED)
-        return news
+        if not news:
+            return news
+        self._remember(told.leg, _Fate.ANSWERED)
+        account = _text(told.account)
+        if not account or told.leg not in self._ownerless:
+            return news
+        # the dialplan has said whose it is, which the event of its beginning could not know
+        self._ownerless.discard(told.leg)
+        return (LegIdentified(leg=told.leg, account=account), *news)
 
     def _parked(self, told: _Told) -> tuple[CallEvent, ...]:
         news = self._news(LegParked(leg=told.leg))
@@ -331,6 +343,7 @@ class Inbound:
 
     def _hung_up(self, told: _Told) -> tuple[CallEvent, ...]:
         news = self._news(LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
+        self._ownerless.discard(told.leg)
         # Anew for each of the up to three events, so that the last of them counts for its age.
         self._remember(told.leg, _Fate.GONE)
         return news

@@ -1,0 +1,340 @@
+"""What a real switch has shown, one habit after another, and that it costs nobody anything any more.
+
+Besides what `live` asks for, the first switch has three more kinds of number in its dialplan:
+8N calls N, with the account `acme` exported to both legs; 7N the same, on the caller's leg alone;
+9N calls N through the gateway `trunk`. Where it has none, these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from live import HOST, PHONES, SWITCH, LiveLab, Socket, both_known, needs_freeswitch, open_live_lab
+
+from hookflash.backends.freeswitch.client import FreeSwitch
+from hookflash.backends.freeswitch.primitives import CHANGED, OURS
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.wire import Wire
+from hookflash.engine.engine import Engine, Follower, TransferHandle, open_engine
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Account
+from hookflash.errors import Refusal
+from hookflash.events import LegId, SoundStarted, TransferRequested
+from hookflash.fsm.transfer import Outcome, Policy, State
+
+pytestmark = needs_freeswitch
+
+DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
+DIALPLAN = Dialling()
+both_ways = pytest.mark.parametrize("dialling", [DIRECT, DIALPLAN], ids=["direct", "dialplan"])
+
+
+def settings(dialling: Dialling = DIRECT, port: int | None = None) -> FreeSwitch:
+    return FreeSwitch(host=HOST, port=port or int(SWITCH.partition(":")[2] or 0), dialling=dialling)
+
+
+async def variables(lab: LiveLab, leg: LegId) -> dict[str, str]:
+    """Those of a leg that a transfer adds or changes."""
+    dump = json.loads(await lab.switch.api(f"uuid_dump {leg} json"))
+    names = (*CHANGED, *OURS, "drop_dtmf")
+    return {name: dump[f"variable_{name}"] for name in names if f"variable_{name}" in dump}
+
+
+async def talking(engine: Engine, one: LegId, other: LegId) -> None:
+    with trio.fail_after(20):
+        while (line := engine.switchboard.line(one)) is None or line.peer != other:
+            await trio.sleep(0.02)
+
+
+async def consult(engine: Engine, leg: LegId, number: str = "2600") -> tuple[TransferHandle, LegId]:
+    """Ask for a transfer, and wait until transferor and target talk."""
+    transfer = await engine.transfer(leg, number)
+    target = f"{transfer.id}-target"
+    await talking(engine, leg, target)
+    await trio.sleep(0.5)
+    return transfer, target
+
+
+@both_ways
+@pytest.mark.parametrize("leaver", ["transferor", "target"])
+async def test_nothing_stays_behind_when_the_switch_itself_has_joined_them(
+    dialling: Dialling, leaver: str
+) -> None:
+    async with open_live_lab(settings(dialling)) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        before = {leg: await variables(lab, leg) for leg in legs}
+        transfer, target = await consult(engine, legs[0])
+        await lab.hang_up(legs[0] if leaver == "transferor" else target)
+        await transfer.outcome()
+        left = (legs[1], target) if leaver == "transferor" else legs
+        await talking(engine, *left)
+        await trio.sleep(0.5)
+        for leg in left:
+            assert await variables(lab, leg) == before.get(leg, {})
+        # and the next transfer goes as the first
+        again, third = await consult(engine, left[1], "2604")
+        await lab.hang_up(left[1])
+        assert (await again.outcome()).outcome is Outcome.TRANSFERRED
+        await talking(engine, left[0], third)
+
+
+@both_ways
+async def test_one_code_of_a_target_starts_one_transfer(dialling: Dialling) -> None:
+    async with open_live_lab(settings(dialling)) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        await lab.press(target, "*22601#")  # within Alice's consultation: it is nobody's business
+        await trio.sleep(5)
+        assert len(engine.transfers()) == 1
+        await lab.hang_up(legs[0])
+        await transfer.outcome()
+        await talking(engine, legs[1], target)
+        shown = await lab.backend.snapshot()
+        assert {leg.leg for leg in shown} == {legs[1], target}
+        async with noting(engine) as records:
+            await lab.press(target, "*22601#")
+            await trio.sleep(6)
+        asked = [r for r in records if isinstance(r.event, TransferRequested)]
+        assert len(asked) == 1
+        assert len(engine.transfers()) == 1
+
+
+@asynccontextmanager
+async def noting(engine: Engine) -> AsyncGenerator[list[Record]]:
+    """All records from now on, in a list that grows."""
+    records: list[Record] = []
+
+    async def note(follower: Follower) -> None:
+        async for record in follower:
+            records.append(record)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note, engine.follow())
+        yield records
+        nursery.cancel_scope.cancel()
+
+
+async def _has(lab: LiveLab, number: str) -> None:
+    found = await lab.switch.api("xml_locate dialplan context name default")
+    if f"^{number[0]}(" not in found:
+        pytest.skip(f"the dialplan has no {number[0]}N")
+
+
+async def _call_with_account(lab: LiveLab, number: str) -> tuple[LegId, LegId]:
+    await _has(lab, number)
+    return await lab.call(number)
+
+
+async def test_rights_do_not_follow_the_present_partner() -> None:
+    async with open_live_lab(settings(DIALPLAN)) as lab, open_engine(lab.backend) as engine:
+        legs = await _call_with_account(lab, "71002")  # the called party has no account
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        await lab.hang_up(legs[0])
+        await transfer.outcome()
+        await talking(engine, legs[1], target)
+        assert engine.switchboard.lines[target].account == "acme"
+        async with noting(engine) as records:
+            await lab.press(legs[1], "*22601#")
+            await trio.sleep(5)
+        assert [r.refusal for r in records if r.refused] == [Refusal.NOT_ENTITLED]
+        await lab.press(target, "*22601#")
+        with trio.fail_after(10):
+            while not engine.transfers():
+                await trio.sleep(0.1)
+
+
+async def test_an_outside_party_behind_a_loopback_gains_no_right() -> None:
+    async with open_live_lab(settings(DIALPLAN)) as lab, open_engine(lab.backend) as engine:
+        legs = await _call_with_account(lab, "81002")
+        await _has(lab, "92600")
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0], "92600")
+        await lab.hang_up(legs[0])
+        await transfer.outcome()
+        await talking(engine, legs[1], target)
+        assert engine.switchboard.lines[target].outside
+        shown = await lab.shown(target)
+        await lab.press(target, "*22601#")
+        await trio.sleep(5)
+        assert not engine.transfers()
+        assert await lab.shown(target) == shown
+        assert "1002" not in shown[1]
+
+
+@attrs.define
+class Losing:
+    """A proxy before the event socket that loses one event."""
+
+    name: str
+    names: Callable[[dict[str, str]], bool]
+    lost: int = 0
+
+    async def serve(self, client: trio.SocketStream) -> None:
+        host, _, port = SWITCH.partition(":")
+        switch = await trio.open_tcp_stream(host, int(port))
+        async with client, switch, trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on, client, switch)
+            await self._sift(switch, client)
+            nursery.cancel_scope.cancel()
+
+    @staticmethod
+    async def _pass_on(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        async for data in source:
+            await sink.send_all(data)
+
+    async def _sift(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        wire = Wire()
+        async for data in source:
+            wire.receive(data)
+            for frame in wire.frames():
+                event = frame.content_type == "text/event-json"
+                told = json.loads(frame.body) if event else {}
+                if not self.lost and told.get("Event-Name") == self.name and self.names(told):
+                    self.lost += 1
+                    continue
+                await sink.send_all(frame.head + b"\n\n" + frame.body)
+
+
+@asynccontextmanager
+async def losing(
+    name: str, names: Callable[[dict[str, str]], bool]
+) -> AsyncGenerator[tuple[Losing, int]]:
+    proxy = Losing(name, names)
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, proxy.serve, 0, host="127.0.0.1")
+        listeners = await nursery.start(serve)
+        yield proxy, listeners[0].socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
+
+
+LOST: dict[str, tuple[str, Callable[[dict[str, str]], bool]]] = {
+    "the join of the consultation": (
+        "CHANNEL_BRIDGE",
+        lambda told: told.get("Bridge-B-Unique-ID", "").endswith("-target"),
+    ),
+    "the join of the handover": (
+        "CHANNEL_BRIDGE",
+        lambda told: told.get("Bridge-A-Unique-ID", "").endswith("-target"),
+    ),
+    "the answer": ("CHANNEL_ANSWER", lambda told: told["Unique-ID"].endswith("-target")),
+    "the park of the target": ("CHANNEL_PARK", lambda told: told["Unique-ID"].endswith("-target")),
+    "a park of the split": ("CHANNEL_PARK", lambda told: told["Call-Direction"] == "outbound"),
+    "the beginning of the target": (
+        "CHANNEL_CREATE",
+        lambda told: told["Unique-ID"].endswith("-target"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+async def test_an_event_is_lost_and_nobody_is_blamed(what: str) -> None:
+    async with (
+        losing(*LOST[what]) as (proxy, port),
+        open_live_lab(settings(DIRECT, port)) as lab,
+        open_engine(lab.backend) as engine,
+    ):
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        assert engine.switchboard.transfer(transfer.id) is not None
+        await lab.hang_up(legs[0])
+        with trio.fail_after(30):
+            assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+        assert proxy.lost == 1
+        living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
+        assert living == {legs[1]: target, target: legs[1]}
+
+
+async def test_music_from_a_file_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "music.wav"
+    with wave.open(str(file), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(2 * 8000 * 2))
+    account = Account(policy=Policy(music=str(file)))
+    async with (
+        open_live_lab(settings()) as lab,
+        open_engine(lab.backend, account=account) as engine,
+    ):
+        legs = await lab.call()
+        await both_known(engine, legs)
+        async with noting(engine) as records:
+            await engine.transfer(legs[0], "2601")
+            await trio.sleep(10)
+        heard = [
+            record.event.sound
+            for record in records
+            if isinstance(record.event, SoundStarted) and record.event.leg == legs[1]
+        ]
+        assert len(heard) >= 3
+        assert set(heard) == {str(file)}
+
+
+async def test_a_held_party_that_is_sent_elsewhere_is_left_alone() -> None:
+    async with open_live_lab(settings()) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        await lab.switch.api(f"uuid_transfer {legs[1]} sleep:20000 inline")
+        with trio.fail_after(20):
+            assert (await transfer.outcome()).outcome is Outcome.ABANDONED
+        assert await variables(lab, legs[1]) == {}
+        await talking(engine, legs[0], target)
+        await lab.hang_up(legs[0])
+        await trio.sleep(1.0)
+        living = {leg.leg for leg in await lab.backend.snapshot()}
+        assert living == {legs[1]}, "an armed leg has fetched it back"
+
+
+async def test_the_far_end_is_spared_a_code() -> None:
+    account = Account(policy=Policy(hides_codes=True))
+    async with (
+        open_live_lab(settings()) as lab,
+        open_engine(lab.backend, account=account) as engine,
+        trio.open_nursery() as nursery,
+    ):
+        legs = await lab.call()
+        await both_known(engine, legs)
+        heard = await nursery.start(_listen_to_keys)
+        await lab.press(legs[0], "5*8#")
+        await trio.sleep(6)
+        assert "".join(heard) == "5*8#", "what is no code is passed on"
+        heard.clear()
+        await lab.press(legs[0], "*22600#")
+        await talking_with_target(engine)
+        assert "".join(heard) == "*"
+        assert "drop_dtmf" not in await variables(lab, legs[1])
+        nursery.cancel_scope.cancel()
+
+
+async def talking_with_target(engine: Engine) -> None:
+    with trio.fail_after(30):
+        while not any(t.state is State.CONSULTING for t in engine.transfers()):
+            await trio.sleep(0.1)
+
+
+async def _listen_to_keys(*, task_status: trio.TaskStatus[list[str]]) -> None:
+    """The keys that the called phone hears."""
+    heard: list[str] = []
+    socket = await Socket.open(PHONES)
+    async with socket.stream:
+        await socket.ask("event json DTMF")
+        task_status.started(heard)
+        while True:
+            frame = await socket.frame()
+            if frame.content_type == "text/event-json":
+                told = json.loads(frame.body)
+                if told.get("Caller-Destination-Number") == "1002":
+                    heard.append(told["DTMF-Digit"])
