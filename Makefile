@@ -11,7 +11,15 @@ PROOF ?= prove
 SOAK  ?= soak
 EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
+FIDELITY ?= tests/fidelity/fidelity.py --programs 1000
 DOCS  ?= docs/make_reference.py
+
+# What make kill does: kills, calls in flight, dice, and what else `python tests/kill -h` lists.
+KILLS ?= 200
+CALLS ?= 15
+SEED  ?= 1
+KILL  ?=
+SOAK_KILLS ?= 10000
 
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -19,7 +27,8 @@ NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types imports unit format proof soak bench docs constraints clean
+.PHONY: help run test lint types imports unit format proof soak kill fidelity bench docs \
+  constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,8 +60,15 @@ proof: $(VENV)/.installed ## every order of events that the machine can meet
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
+	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --most 40 --pace 0.3 --seed $(SEED)
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (HOOKFLASH_FREESWITCH) or the emulator
+	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
+
+fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH)
+	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)

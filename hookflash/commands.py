@@ -37,6 +37,9 @@ class Split:
     """The transfer that both legs are marked with, so that a restarted controller finds them."""
     kind: str = ""
     """What kind of transfer it is; a mark, too."""
+    undisclosed: tuple[str, ...] = ()
+    """Which of the two are outside parties: from now on the switch itself tells their phones
+    nothing of whom it joins them with."""
     repeated: bool = False
     """Whether it was ordered before, and nothing was heard of it: a backend then parts them only if
     they are together. The first order may just be slow, and whoever is parked twice loses the
@@ -205,6 +208,28 @@ class Introduce:
     first_number: str
     """What the second's phone is to show."""
     second_number: str
+    undisclosed: tuple[str, ...] = ()
+    """Which of the two the switch itself tells nothing (see `Join`): they are told these numbers,
+    and no names."""
+
+
+@attrs.frozen(kw_only=True)
+class WithholdKeys:
+    """Let a leg hear no keys of the one that it talks with, from now on: a code is being dialled.
+
+    No proof. Should nobody take it back (`PassKeys`), the switch does so after `limit_s`.
+    """
+
+    leg: str
+    limit_s: float
+
+
+@attrs.frozen(kw_only=True)
+class PassKeys:
+    """Let a leg hear the keys of the one that it talks with again, and these that it missed."""
+
+    leg: str
+    digits: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -253,6 +278,8 @@ SwitchCommand: TypeAlias = (
     | Arm
     | Release
     | Introduce
+    | WithholdKeys
+    | PassKeys
     | HangUp
     | Forget
     | Look

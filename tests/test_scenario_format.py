@@ -171,7 +171,7 @@ def test_expectations() -> None:
 def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
     told = SCHEMA["$defs"]["policy"]["properties"]
     assert list(told) == [field.name for field in attrs.fields(Policy)]
-    kinds = {"number": float, "integer": int, "string": str}
+    kinds = {"number": float, "integer": int, "string": str, "boolean": bool}
     for field in attrs.fields(Policy):
         default = field.default
         if isinstance(default, (PartialSound, Choice)):
@@ -180,7 +180,8 @@ def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
         else:
             assert isinstance(default, kinds[told[field.name]["type"]])
             if not isinstance(default, str):
-                assert f"{default:g} unless told" in told[field.name]["description"]
+                word = str(default).lower() if isinstance(default, bool) else f"{default:g}"
+                assert f"{word} unless told" in told[field.name]["description"]
 
 
 def test_the_words_of_the_schema_are_the_words_of_the_code() -> None:
@@ -273,11 +274,16 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "two parties",
     ),
     (deed(dials="*1", does="hangs up"), "$.do[0]", "exactly one of dials, does, asks", "who, what"),
-    (deed(), "$.do[0]", "exactly one of dials, does, asks is wanted", "who, what, and when"),
+    (deed(), "$.do[0]", "exactly one of dials, does, asks, loses is wanted", "who, what, and when"),
     (deed(dials="12x"), "$.do[0].dials", '"12x" is not allowed', "keys: 1 to 40"),
     (deed(does="sings"), "$.do[0].does", '"sings" is not allowed', "one of hangs up, answers"),
     (deed(does="lets the deadline pass", who="alic"), "$.do[0].who", "no party 'alic'", "parties"),
-    (deed(does="hangs up", who="clock"), "$.do[0]", "the clock can only", "lets the deadline pass"),
+    (
+        deed(does="hangs up", who="clock"),
+        "$.do[0]",
+        "clock can't do that",
+        "lets the deadline pass",
+    ),
     (deed(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
     (deed(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
     (deed(does="hangs up", when="carol rings"), "$.do[0]", "two moments", "one of them"),

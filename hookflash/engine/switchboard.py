@@ -21,7 +21,17 @@ from typing import Any
 import attrs
 
 from hookflash.backends.base import LOST_TRACK, LegSnapshot, tell_seen
-from hookflash.commands import CancelTimer, Command, Forget, HangUp, Look, PlayTone, SetTimer
+from hookflash.commands import (
+    CancelTimer,
+    Command,
+    Forget,
+    HangUp,
+    Look,
+    PassKeys,
+    PlayTone,
+    SetTimer,
+    WithholdKeys,
+)
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
@@ -123,6 +133,10 @@ class Line:
     """How often the call that it is in has been transferred."""
     asked: bool = False
     """Whether the switch was asked with whom it talks, since it was last known."""
+    withheld_from: LegId | None = None
+    """The leg that hears no keys of this one for now: a code is being dialled."""
+    missed: str = ""
+    """The keys that it has not heard."""
     collector: Collector = UNARMED
     digit_timer: str | None = None
     last_serial: int = 0
@@ -892,6 +906,8 @@ class Switchboard:
         if event.serial and event.serial == line.last_serial:
             return [self._record(event, at_s, why="the same key press, told twice")]
         line.last_serial = event.serial
+        if line.withheld_from is not None:
+            line.missed += event.digit
         heard = self._codes_for(line)
         if heard is None:
             return [self._record(event, at_s, why="nobody listens to this leg's digits")]
@@ -924,6 +940,7 @@ class Switchboard:
     ) -> list[Record]:
         line.collector = pressed.collector
         timers = self._retime(line, timeout_s if pressed.restart_timer else None)
+        timers += self._withhold(line, pressed)
         outcome = pressed.outcome
         if outcome is None:
             why = "A feature code is being dialled." if line.collector.armed else "No feature code."
@@ -934,6 +951,28 @@ class Switchboard:
         why = f"{outcome.digits} is dialled: {outcome.action.module.value}."
         first = self._record(event, at_s, why=why, commands=timers)
         return [first, *self._feature(line, outcome, at_s)]
+
+    def _withhold(self, line: Line, pressed: Press) -> tuple[Command, ...]:
+        """Spare the far end the keys of a code: all but the first, by which it is known.
+
+        What turns out to be no code is passed on, late.
+        """
+        if line.collector.armed:
+            if line.withheld_from is not None or line.peer is None:
+                return ()
+            if not line.choices.policy.hides_codes or line.leg in self._transfer_of:
+                return ()
+            line.withheld_from = line.peer
+            return (WithholdKeys(leg=line.peer, limit_s=KEYS_WITHHELD_S),)
+        if line.withheld_from is None:
+            return ()
+        leg, line.withheld_from = line.withheld_from, None
+        if leg not in self.lines:
+            return ()
+        missed, line.missed = line.missed, ""
+        if isinstance(pressed.outcome, Matched):  # what was dialled before the code, if anything
+            missed = missed.removesuffix("#")[: -len(pressed.outcome.digits)]
+        return (PassKeys(leg=leg, digits=missed),)
 
     def _retime(self, line: Line, after_s: float | None) -> tuple[Command, ...]:
         commands: list[Command] = []
@@ -1050,6 +1089,10 @@ def _with(record: Record, command: Command) -> Record:
 
 FAULT_PAUSE_S = 10.0
 """After a deadline has passed in vain, by a fault of ours, it passes again after so long."""
+
+KEYS_WITHHELD_S = 30.0
+"""After so long the switch itself passes keys on again, should we have died in the middle of a
+code. No code takes longer to dial."""
 
 ALONE_S = 10.0
 """How long a leg may stand alone after its transfer's end, before the switch is asked about it."""

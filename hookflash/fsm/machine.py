@@ -362,6 +362,10 @@ def _parked(work: Work, event: LegParked) -> News:
         return LATE
     if party.place is Place.PARKED:
         return REPEAT
+    if role is Role.TARGET and not party.answered:  # the news of its answer was lost
+        work.note(called=True)
+        work.rewrite(party, answered=True, place=Place.PARKED)
+        return Input.TARGET_ANSWERED
     work.place(party, Place.PARKED)
     _leave_behind(work, (party.leg,))
     if role is not Role.TARGET:
@@ -673,6 +677,7 @@ def _introduce(work: Work, on: Input) -> None:
             second=second.leg,
             first_number=_number_shown(first, second, outside_number),
             second_number=_number_shown(second, first, outside_number),
+            undisclosed=tuple(party.leg for party in (first, second) if party.outside),
         )
     )
 

@@ -150,6 +150,9 @@ class Policy:
     """What the party hears that has put another on hold: a reminder every ten seconds."""
     failure_tone: str = "tone_stream://%(250,250,480,620);loops=8"
     """What somebody hears who is left alone: the North American reorder tone (ITU-T E.180)."""
+    hides_codes: bool = False
+    """Whether the far end is spared the keys of a feature code, all but the first. They are held
+    back while a code may be being dialled, and passed on late if it was none."""
     outside_number: str = ""
     """The number that outside parties are shown of whomever they are connected with. Empty:
     nothing new, so that they go on seeing what the operator's dialplan has shown them."""

@@ -43,6 +43,9 @@ def _unmet_by_the_people(run: Run) -> Iterator[str]:
     for who, sounds in expect.heard.items():
         if not _in_order(sounds, run.heard.get(who, ())):
             yield f"{who} heard {_told(run.heard.get(who, ()))}, expected {_told(sounds)}"
+    for who, numbers in expect.shown.items():
+        if run.shown.get(who, ()) != numbers:
+            yield f"{who} was shown {_told(run.shown.get(who, ()))}, expected {_told(numbers)}"
     if expect.refused is not None and not any(expect.refused in why for why in run.refused):
         yield f"refused were {_told(run.refused)}, expected {expect.refused!r}"
 

@@ -31,6 +31,8 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.people import (
     Answers,
@@ -43,6 +45,7 @@ from hookflash.backends.simulator.people import (
     Refuses,
     Unreachable,
 )
+from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.engine.switchboard import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
@@ -52,6 +55,19 @@ from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
 CLOCK = "clock"
 """The one who lets deadlines pass."""
+
+CONTROLLER = "controller"
+"""The program that controls the switch: it may die, and return."""
+
+SWITCH = "switch"
+"""It may lose an event, or an order."""
+
+_DEEDS_OF = {
+    CLOCK: (("does", "lets the deadline pass"),),
+    CONTROLLER: (("does", "dies"), ("does", "returns")),
+    SWITCH: (("loses", None),),
+}
+"""What those can do who are no party."""
 
 VERBS = ("rings", "answers", "is parked", "hangs up", "hears a sound")
 """What a party's leg may do in a `when`."""
@@ -68,6 +84,7 @@ class PartyPlan:
     number: str
     behaviour: Behaviour
     account: str = ""
+    outside: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -82,12 +99,15 @@ class Deed:
     every_s: float = 0.3
     does: str | None = None
     asks: str | None = None
+    loses: str | None = None
     target: str = ""
     kind: Kind = Kind.ATTENDED
 
     def __str__(self) -> str:
         if self.dials is not None:
             return f"{self.who} dials {self.dials}"
+        if self.loses is not None:
+            return f"{self.who} loses {self.loses}"
         if self.asks is not None:
             return f"{self.who} asks for {self.asks} {self.target}".rstrip()
         return f"{self.who} {self.does}"
@@ -114,6 +134,7 @@ class Expectation:
     talk: frozenset[frozenset[str]] | None = None
     gone: frozenset[str] = frozenset()
     heard: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    shown: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
     refused: str | None = None
     within_s: float = 60.0
 
@@ -135,6 +156,12 @@ class Scenario:
     faults: Faults = attrs.field(factory=Faults)
     missing_sounds: frozenset[str] = frozenset()
     """Sounds of which the switch has no file."""
+    sound_s: float = FILE_S
+    """How long a sound from a file plays."""
+    dialling: Dialling = DIRECT
+    """How targets are called."""
+    through: frozenset[tuple[str, str]] = frozenset()
+    """Calls that the dialplan places through a loopback."""
 
     def orders(self) -> Iterator[Scenario]:
         """The scenario once for every order of its race, with the race among the deeds."""
@@ -229,6 +256,9 @@ class _Reader:
             account=self._account(),
             faults=self._faults(),
             missing_sounds=frozenset(document.get("missing_sounds", ())),
+            sound_s=document.get("sound_s", FILE_S),
+            dialling=Dialling() if document.get("dialling") == "dialplan" else DIRECT,
+            through=frozenset((c["from"], c["to"]) for c in calls if "through" in c),
         )
 
     def _known(self, who: str, *place: object) -> str:
@@ -244,9 +274,9 @@ class _Reader:
         taken: dict[str, str] = {}
         for name, plan in self._document["parties"].items():
             number: str = plan["number"]
-            if name == CLOCK:
+            if name in _DEEDS_OF:
                 raise InputError(
-                    f"{CLOCK} is the one who lets deadlines pass",
+                    f"{name} is no party",
                     where=place_in(self._where, ["parties", name]),
                     mend="give the party another name",
                 )
@@ -305,20 +335,16 @@ class _Reader:
             case _:
                 behaviour = Manual()
         return PartyPlan(
-            name=name, number=plan["number"], behaviour=behaviour, account=plan.get("account", "")
+            name=name,
+            number=plan["number"],
+            behaviour=behaviour,
+            account=plan.get("account", ""),
+            outside=plan.get("outside", False),
         )
 
     def _deed(self, deed: dict[str, Any], *place: object) -> Deed:
         who: str = deed["who"]
-        if who == CLOCK:
-            if deed.get("does") != "lets the deadline pass":
-                raise InputError(
-                    "the clock can only let the deadline pass",
-                    where=place_in(self._where, place),
-                    mend='does = "lets the deadline pass"',
-                )
-        else:
-            self._known(who, *place, "who")
+        self._doer(who, deed, *place)
         if deed.get("asks") == "transfer" and not deed.get("target"):
             raise InputError(
                 "a transfer needs a target",
@@ -329,6 +355,26 @@ class _Reader:
         kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
         fields: dict[str, Any] = {**deed, "kind": kind}
         return Deed(**fields)
+
+    def _doer(self, who: str, deed: dict[str, Any], *place: object) -> None:
+        """Each does what it can: a party, the clock, the controller, the switch."""
+        own = _DEEDS_OF.get(who)
+        others = {what for name, does in _DEEDS_OF.items() if name != who for what in does}
+        given = {(key, deed[key]) for key in ("does", "asks", "dials") if key in deed}
+        given |= {("loses", None)} if "loses" in deed else set()
+        if own is None:
+            self._known(who, *place, "who")
+        if own is None and not given & others:
+            return
+        if own is None or not given <= set(own):
+            may = ", or ".join(
+                f"{key} = {what!r}" if what else f"{key} = EVENT" for key, what in own or ()
+            )
+            raise InputError(
+                f"{who} can't do that",
+                where=place_in(self._where, place),
+                mend=may or "leave that to clock, controller or switch",
+            )
 
     def _moment(self, deed: dict[str, Any], *place: object) -> None:
         if "at_s" in deed and "when" in deed:
@@ -389,4 +435,8 @@ class _Reader:
         for who in heard:
             self._known(who, "expect", "heard", who)
         expect["heard"] = {who: tuple(sounds) for who, sounds in heard.items()}
+        shown = expect.get("shown", {})
+        for who in shown:
+            self._known(who, "expect", "shown", who)
+        expect["shown"] = {who: tuple(numbers) for who, numbers in shown.items()}
         return Expectation(**expect)

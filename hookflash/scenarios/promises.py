@@ -1,4 +1,4 @@
-"""The seven promises, watched over in every moment of a run, and at its end.
+"""The promises, watched over in every moment of a run, and at its end.
 
 The watch sees the switch's facts when they become true, and the switchboard's records when they
 are written. It knows nothing of the table: it would catch a wrong row as well as a wrong engine.
@@ -7,8 +7,9 @@ are written. It knows nothing of the table: it would catch a wrong row as well a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import sound_for
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
@@ -28,6 +29,11 @@ from hookflash.fsm.transfer import Outcome, Policy, State
 from hookflash.scenarios.simulation import Simulation
 
 
+def _changeable(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a transfer changes, as they are."""
+    return {name: variables[name] for name in CHANGED if name in variables}
+
+
 class Watch:
     """Whoever keeps an eye on a run."""
 
@@ -38,10 +44,17 @@ class Watch:
         self._outcomes: Counter[str] = Counter()
         self._begun: list[str] = []
         self._pairs: dict[str, set[LegId]] = {}
-        self._given_up: dict[str, int] = {}
-        self._failed: dict[str, int] = {}
+        self._gone: set[LegId] = set()
+        """Legs that have hung up."""
+        self._released: dict[str, set[LegId]] = {}
+        """Legs whose party has asked to be let go, by transfer."""
+        self._given_up: dict[str, frozenset[LegId]] = {}
+        """Who had left when a transfer was given up."""
+        self._failed: dict[str, frozenset[LegId]] = {}
         self._kinds: dict[str, str] = {}
         self._quiet_since: dict[LegId, float] = {}
+        self._before: dict[LegId, dict[str, str]] = {}
+        """What the variables of a leg that a transfer changes said before there was one."""
         self._silence_limit_s = silence_limit_s
 
     # --------------------------------------------------------------- as it goes
@@ -59,6 +72,7 @@ class Watch:
             case LegParked(leg=leg) | SoundStopped(leg=leg):
                 self._quiet(leg)
             case LegHungUp(leg=leg):
+                self._gone.add(leg)
                 self._sounding(leg)
             case _:
                 pass
@@ -71,12 +85,15 @@ class Watch:
             return
         if isinstance(record.event, TransferRequested) and record.row is not None:
             self._begin(record.transfer, record.event)
+        if isinstance(record.event, CompleteRequested) and record.row:
+            self._released[record.transfer] = self._pairs.get(record.transfer, set())
+        left = frozenset(self._gone | self._released.get(record.transfer, set()))
         if record.after is State.ENDING and record.before is not State.ENDING:
-            self._given_up[record.transfer] = record.number
+            self._given_up[record.transfer] = left
         if record.outcome is not None:
             self._outcomes[record.transfer] += 1
         if record.outcome is Outcome.FAILED:
-            self._failed[record.transfer] = self._given_up.get(record.transfer, record.number)
+            self._failed[record.transfer] = self._given_up.get(record.transfer, left)
 
     def _begin(self, transfer: str, request: TransferRequested) -> None:
         record = self._simulation.switchboard.transfer(transfer)
@@ -92,10 +109,18 @@ class Watch:
         names = self._simulation.names
         self._note(first, names.get(second, second))
         self._note(second, names.get(first, first))
+        self._remember(first, second)
         transfer = self._simulation.switchboard.transfer_of(first)
         other = self._simulation.switchboard.transfer_of(second)
         if transfer is not other:
             self._broken.append(f"promise 5: {first} and {second} of different calls were joined")
+
+    def _remember(self, *legs: LegId) -> None:
+        """Remember what the variables of an ordinary call say, before anybody transfers it."""
+        for leg in legs:
+            channel = self._simulation.world.switch.find(leg)
+            if channel is not None and "hookflash_transfer" not in channel.variables:
+                self._before.setdefault(leg, _changeable(channel.variables))
 
     def _note(self, leg: LegId, what: str) -> None:
         name = self._simulation.names.get(leg, leg)
@@ -142,11 +167,12 @@ class Watch:
         yield from self._forgotten()
         yield from self._undecided()
         yield from self._kept_apart()
+        yield from self._left_behind()
 
     def _forgotten(self) -> Iterator[str]:
         """Promise 1: when nothing moves any more, everybody is in a conversation."""
         for leg in self._simulation.world.snapshot():
-            if leg.peer is None:
+            if leg.peer is None and not leg.elsewhere:
                 name = self._simulation.names.get(leg.leg, leg.leg)
                 yield f"promise 1: {name} is forgotten"
 
@@ -160,22 +186,26 @@ class Watch:
 
     def _kept_apart(self) -> Iterator[str]:
         """Promise 4: if transferor and transferee both live, a takeback or failure joins them."""
-        for transfer, failed_at in self._failed.items():
+        for transfer, left in self._failed.items():
             pair = self._pairs[transfer]
-            if pair and pair.isdisjoint(self._gone_before(transfer, failed_at)):
+            if pair and pair.isdisjoint(left):
                 yield f"promise 4: {transfer} failed while transferor and transferee lived"
 
-    def _gone_before(self, transfer: str, number: int) -> set[LegId]:
-        """The legs that had left, or had asked to, when the transfer was given up."""
-        gone: set[LegId] = set()
-        for record in self._simulation.records:
-            if record.number > number:
-                break
-            match record.event:
-                case LegHungUp(leg=leg):
-                    gone.add(leg)
-                case CompleteRequested() if record.transfer == transfer and record.row:
-                    gone |= self._pairs[transfer]
-                case _:
-                    pass
-        return gone
+    def _left_behind(self) -> Iterator[str]:
+        """Promise 8: whoever is left is in an ordinary call, as if there had been no transfer."""
+        in_flight = self._simulation.switchboard.running
+        faults = self._simulation.world.faults
+        if faults.lose_command or faults.fail_command:
+            return  # an order is lost with its line only, and then the marks are found again
+        for channel in self._simulation.world.switch.channels():
+            if channel.variables.get("hookflash_transfer") in in_flight:
+                continue
+            name = self._simulation.names.get(channel.id, channel.id)
+            for variable in sorted(set(OURS).intersection(channel.variables)):
+                yield f"promise 8: {variable} is left on {name}"
+            if channel.half is not None:
+                continue  # a loopback half is made by the dialplan, with variables of its own
+            now, before = _changeable(channel.variables), self._before.get(channel.id, {})
+            for variable in sorted(now.keys() | before.keys()):
+                if now.get(variable) != before.get(variable):
+                    yield f"promise 8: {variable} of {name} is {now.get(variable)}"

@@ -9,7 +9,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.scenarios.format import Deed, Scenario
+from hookflash.scenarios.format import CONTROLLER, SWITCH, Deed, Scenario
 from hookflash.scenarios.stage import CALL_UP_S, Stage
 
 LIMIT_S = 24 * 3600.0
@@ -36,6 +36,8 @@ class Run:
     living: frozenset[str]
     """Who has a leg at the end."""
     heard: dict[str, tuple[str, ...]]
+    shown: dict[str, tuple[str, ...]]
+    """Every number that each party's phone has shown since the calls were up."""
     refused: tuple[str, ...]
     """Why requests were refused."""
     took_s: float
@@ -59,18 +61,32 @@ class _Play:
             faults=faults,
             account=scenario.account,
             missing_sounds=scenario.missing_sounds,
+            sound_s=scenario.sound_s,
+            dialling=scenario.dialling,
+            through=scenario.through,
+            harsh=any(deed.who in (CONTROLLER, SWITCH) for deed in scenario.deeds),
         )
         self.world = self.stage.world
         self.stage.on_happening = self._cue
         self._waiting: tuple[str, Deed, int] | None = None
         self._began_s = 0.0
+        self._shown: dict[str, int] = {}
 
     def begin(self) -> None:
         for caller, called in self.scenario.calls:
             self.stage.call(caller, called)
         self.world.run(until_s=self.world.now_s + CALL_UP_S, max_steps=MAX_STEPS)
         self._began_s = self.world.now_s
+        self._shown = {who: len(self._all_shown(who)) for who in self.stage.parties}
         self._next(0)
+
+    def _all_shown(self, who: str) -> tuple[str, ...]:
+        legs = [leg for leg, name in self.stage.simulation.names.items() if name == who]
+        return tuple(number for leg in legs for number in self.world.switch.shown(leg))
+
+    def shown_to(self, who: str) -> tuple[str, ...]:
+        """Every number that a party's phone has shown since the calls were up."""
+        return self._all_shown(who)[self._shown.get(who, 0) :]
 
     def _next(self, index: int) -> None:
         if index >= len(self.scenario.deeds):
@@ -135,6 +151,7 @@ def _result(play: _Play, seed: int) -> Run:
         talk=frozenset(pairs),
         living=frozenset(name.values()),
         heard={who: tuple(watch.heard(who)) for who in play.stage.parties},
+        shown={who: play.shown_to(who) for who in play.stage.parties},
         refused=tuple(r.why for r in records if r.refused),
         took_s=ended[-1].at_s - asked[0].at_s if asked and ended else 0.0,
         ended_s=play.world.now_s,

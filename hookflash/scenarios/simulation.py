@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from hookflash.backends.base import tell
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.backends.simulator.world import World
 from hookflash.commands import CancelTimer, Command, SetTimer
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Switchboard
-from hookflash.events import CallEvent, Event, LegId, TimerFired
+from hookflash.engine.switchboard import Account, Switchboard, Unfinished, numbered_ids
+from hookflash.events import (
+    CallEvent,
+    Event,
+    LegId,
+    SwitchFound,
+    TimerFired,
+    TransferRequested,
+)
 
 
 class Simulation:
@@ -26,6 +37,8 @@ class Simulation:
         faults: Faults | None = None,
         account: Account | None = None,
         missing_sounds: Iterable[str] = (),
+        sound_s: float = FILE_S,
+        dialling: Dialling = DIRECT,
     ) -> None:
         """Build an empty world.
 
@@ -34,9 +47,21 @@ class Simulation:
             faults: what goes wrong between switch and switchboard.
             account: feature codes and policy.
             missing_sounds: sounds of which the switch has no file.
+            sound_s: how long a sound from a file plays.
+            dialling: how targets are called.
         """
-        self.world = World(seed=seed, faults=faults, missing_sounds=missing_sounds)
+        self.world = World(
+            seed=seed,
+            faults=faults,
+            missing_sounds=missing_sounds,
+            file_s=sound_s,
+            dialling=dialling,
+        )
+        self._account = account
         self.switchboard = Switchboard(account=account)
+        self.alive = True
+        """Whether there is a controller."""
+        self.deaths = 0
         self.records: list[Record] = []
         self.names: dict[LegId, str] = {}
         self._timers: set[str] = set()
@@ -48,12 +73,58 @@ class Simulation:
         """The timers that run."""
         return frozenset(self._timers)
 
+    # ------------------------------------------------------- the controller may die
+
+    def die(self) -> None:
+        """The controller is gone, between one moment and the next: nothing of it goes on."""
+        self.alive = False
+        self.deaths += 1
+        self._timers.clear()
+
+    def return_(self) -> None:
+        """A new controller comes, with the journal of the one before, and looks what lives."""
+        if self.alive:
+            return
+        self.alive = True
+        self.switchboard = Switchboard(
+            account=self._account,
+            new_id=numbered_ids(f"transfer-{self.deaths}"),
+            unfinished=self._unfinished(),
+            ended=frozenset(r.transfer for r in self.records if r.outcome and r.transfer),
+        )
+        self.world.begin_anew()
+        for event in tell(self.world.snapshot()):
+            self.handle(event)
+        self.handle(SwitchFound())
+        self._act_on(self.switchboard.adopt(self.world.snapshot(), self.world.now_s))
+
+    def _unfinished(self) -> dict[str, Unfinished]:
+        """What a journal would say of the transfers in flight."""
+        left: dict[str, Unfinished] = {}
+        for record in self.records:
+            if record.transfer is None or record.parties is None:
+                continue
+            if isinstance(record.event, TransferRequested) and record.row is not None:
+                left[record.transfer] = Unfinished(
+                    request=record.event, parties=record.parties, account=record.account
+                )
+            if record.outcome is not None:
+                left.pop(record.transfer, None)
+        return left
+
+    # ------------------------------------------------------------------- its work
+
     def _arrived(self, event: CallEvent) -> None:
-        self.handle(event)
+        if self.alive:
+            self.handle(event)
 
     def handle(self, event: Event) -> list[Record]:
         """Let the switchboard take an event, and carry out what it orders."""
-        records = self.switchboard.handle(event, self.world.now_s)
+        if not self.alive:
+            return []
+        return self._act_on(self.switchboard.handle(event, self.world.now_s))
+
+    def _act_on(self, records: list[Record]) -> list[Record]:
         for record in records:
             self.records.append(record)
             if self.on_record is not None:

@@ -6,9 +6,13 @@ It turns facts into *happenings* in the words of a scenario (`carol rings`, `ali
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.channel import ToSound
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Account
 from hookflash.events import (
@@ -28,7 +32,7 @@ from hookflash.events import (
     TakebackRequested,
     TransferRequested,
 )
-from hookflash.scenarios.format import CLOCK, Deed, PartyPlan
+from hookflash.scenarios.format import CLOCK, CONTROLLER, Deed, PartyPlan
 from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.simulation import Simulation
 
@@ -62,6 +66,10 @@ class Stage:
         faults: Faults | None = None,
         account: Account | None = None,
         missing_sounds: Iterable[str] = (),
+        sound_s: float = FILE_S,
+        dialling: Dialling = DIRECT,
+        through: Collection[tuple[str, str]] = (),
+        harsh: bool = False,
     ) -> None:
         """Put everybody in their places.
 
@@ -71,15 +79,25 @@ class Stage:
             faults: what goes wrong between switch and switchboard.
             account: feature codes and policy.
             missing_sounds: sounds of which the switch has no file.
+            sound_s: how long a sound from a file plays.
+            dialling: how targets are called.
+            through: calls that the dialplan places through a loopback.
+            harsh: whether events get lost, or the controller dies: then silence may last longer.
         """
         self.simulation = Simulation(
-            seed=seed, faults=faults, account=account, missing_sounds=missing_sounds
+            seed=seed,
+            faults=faults,
+            account=account,
+            missing_sounds=missing_sounds,
+            sound_s=sound_s,
+            dialling=dialling,
         )
+        self._through = through
         self.world = self.simulation.world
         self.parties = {party.name: party for party in parties}
         self.legs: dict[str, LegId] = {}
         self.on_happening: Callable[[str], None] = lambda _happening: None
-        bent = self.world.faults.bend_commands or self.world.faults.bend_events
+        bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
         self.watch = Watch(
             self.simulation, silence_limit_s=FAULTY_SILENCE_LIMIT_S if bent else SILENCE_LIMIT_S
         )
@@ -89,12 +107,18 @@ class Stage:
         self.simulation.on_record = self._recorded
         self.world.on_fact = self._happened
         for party in self.parties.values():
-            self.world.add_phone(party.number, party.behaviour, party.name)
+            self.world.add_phone(party.number, party.behaviour, party.name, outside=party.outside)
 
     def call(self, caller: str, called: str) -> None:
         """Have one party call another. It takes some time until they talk."""
         one, other = self.parties[caller], self.parties[called]
-        legs = self.world.call(one.number, other.number, account=one.account)
+        legs = self.world.call(
+            one.number,
+            other.number,
+            account=one.account,
+            callee_account=other.account,
+            through_loopback=(caller, called) in self._through,
+        )
         for name, leg in zip((caller, called), legs, strict=True):
             self.legs[name] = leg
             self.simulation.names[leg] = name
@@ -105,8 +129,12 @@ class Stage:
             self.press(deed.who, deed.dials[0])
         elif deed.asks is not None:
             self._ask(deed)
+        elif deed.loses is not None:
+            self.world.lose(deed.loses)
         elif deed.who == CLOCK:
             self.simulation.let_the_deadline_pass()
+        elif deed.who == CONTROLLER:
+            (self.simulation.die if deed.does == "dies" else self.simulation.return_)()
         else:
             self._act(deed)
 
@@ -124,6 +152,10 @@ class Stage:
                 self.world.hang_up(leg)
             case "answers":
                 self.world.answer(leg)
+            case "is sent to an announcement":
+                self.world.move(leg, ToSound("announcement.wav"))
+            case "is parked by another program":
+                self.world.park(leg)
             case _:
                 self.world.refuse(leg)
 

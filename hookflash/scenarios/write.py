@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import tomli_w
 
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.people import (
     Answers,
     AnswersAndLeaves,
@@ -44,7 +45,9 @@ def scenario_text(scenario: Scenario) -> str:
         "seed": scenario.seed,
         "faults": str(scenario.faults),
         "parties": {party.name: _party(party) for party in scenario.parties},
-        "calls": [{"from": caller, "to": called} for caller, called in scenario.calls],
+        "calls": [_call(scenario, *call) for call in scenario.calls],
+        "dialling": "direct" if scenario.dialling == DIRECT else "dialplan",
+        "sound_s": scenario.sound_s,
         "policy": _policy(scenario.account.policy),
         "metaflows": scenario.account.metaflows.to_document(),
         "missing_sounds": sorted(scenario.missing_sounds),
@@ -58,7 +61,13 @@ def _party(party: PartyPlan) -> dict[str, Any]:
     plan = attrs.asdict(party.behaviour)
     phone = _PHONES[type(party.behaviour)]
     account = {"account": party.account} if party.account else {}
-    return {"number": party.number, "phone": phone, **plan, **account}
+    outside = {"outside": True} if party.outside else {}
+    return {"number": party.number, "phone": phone, **plan, **account, **outside}
+
+
+def _call(scenario: Scenario, caller: str, called: str) -> dict[str, str]:
+    through = {"through": "dialplan"} if (caller, called) in scenario.through else {}
+    return {"from": caller, "to": called, **through}
 
 
 def _policy(policy: Policy) -> dict[str, Any]:

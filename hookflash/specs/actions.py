@@ -75,6 +75,7 @@ def _order_split(work: Work, *, repeated: bool) -> None:
             second=t.transferee.leg,
             transfer=t.id,
             kind=t.kind.value,
+            undisclosed=tuple(p.leg for p in (t.transferor, t.transferee) if p.outside),
             repeated=repeated,
         )
     )

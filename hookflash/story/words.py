@@ -31,12 +31,14 @@ from hookflash.commands import (
     Join,
     Look,
     Park,
+    PassKeys,
     PlayRingback,
     PlayTone,
     Release,
     SetTimer,
     Split,
     Trigger,
+    WithholdKeys,
 )
 from hookflash.engine.record import Record
 from hookflash.events import (
@@ -69,7 +71,7 @@ from hookflash.events import (
     TransferRequested,
 )
 
-_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget, Look)
+_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget, Look, WithholdKeys, PassKeys)
 """Orders that no story tells."""
 
 ENGINE = "hookflash"
@@ -444,6 +446,8 @@ _COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
     Introduce: lambda s, c: _Order(f"let the phones of {s.both(c)} show it"),
     Forget: lambda _s, _c: _Order("take the marks off"),
     Look: lambda s, c: _Order("ask about " + (_listed(map(s.who, c.legs)) or "everybody")),
+    WithholdKeys: lambda s, c: _Order(f"spare {s.who(c.leg)} the keys", c.leg, "no keys"),
+    PassKeys: lambda s, c: _Order(f"let {s.who(c.leg)} hear keys again", c.leg, "keys"),
     HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),
     SetTimer: lambda _s, c: _Order(f"wait at most {c.after_s:g} s"),
     CancelTimer: lambda _s, _c: _Order("stop waiting"),

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import attrs
@@ -25,7 +26,7 @@ from fidelity_real import Lab, open_lab
 from fidelity_simulated import simulate
 
 KEPT = Path(__file__).parent / "kept"
-MOST_DRAWS = 400
+MOST_DRAWS = 2000
 EXACT_SHARE = 0.9
 """In so many of its lives a program without races comes to the same."""
 
@@ -136,10 +137,36 @@ def _keep(compared: list[Compared], most: int) -> None:
         for one in sorted(compared, key=lambda one: one.seed)
         if one.draws and len(one.program.steps) >= 6
     ][:most]
-    (KEPT / "programs.jsonl.gz").write_bytes(
-        gzip.compress("\n".join(rows).encode(), 9, mtime=0)
-    )
+    (KEPT / "programs.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode(), 9, mtime=0))
     print(f"{len(rows)} programs are kept")
+
+
+async def _tally(named: str, program: Program, options: argparse.Namespace) -> None:
+    """Run one program many times on both, and count what comes of it."""
+    print(program.story())
+    real: Counter[str] = Counter()
+
+    async def once() -> None:
+        for _ in range(options.programs // options.at_once):
+            outcome, _sent_ms = await lab.live(program)
+            real[_told(outcome)] += 1
+
+    async with open_lab(named) as lab, trio.open_nursery() as nursery:
+        for _ in range(options.at_once):
+            nursery.start_soon(once)
+            await trio.sleep(0.037)
+    simulated = Counter(_told(simulate(program, seed)) for seed in range(1000))
+    for text in real | simulated:
+        print(f"\n{real[text]:4d} of {options.programs}, simulated {simulated[text] / 10:.1f} %")
+        print(text)
+
+
+def _told(outcome: Outcome) -> str:
+    lines = [f"    {leg}: {' · '.join(facts)}" for leg, facts in sorted(outcome.facts.items())]
+    for leg, rest in sorted(outcome.rest.items()):
+        bonds = " ".join(f"{n}={v}" for n, v in rest.variables if n in ("signal_bond",))
+        lines.append(f"    {leg} with {rest.peer or 'nobody'} {bonds}")
+    return "\n".join(lines)
 
 
 async def _main(options: argparse.Namespace) -> int:
@@ -148,11 +175,17 @@ async def _main(options: argparse.Namespace) -> int:
         print("HOOKFLASH_FREESWITCH names no switch and phones", file=sys.stderr)
         return 2
     began_s = time.monotonic()
+    if options.program:
+        await _tally(named, Program.from_json(json.loads(options.program)), options)
+        return 0
     async with open_lab(named) as lab:
         run = Run(lab, options.first, options.programs, options.at_once)
         await run.run()
         print(run.report(), f"in {time.monotonic() - began_s:.0f} s", flush=True)
-        differing = [one for one in run.compared if not one.draws]
+        differing = sorted(
+            (one for one in run.compared if not one.draws),
+            key=lambda one: (one.program.races, len(one.program.steps)),
+        )
         again = 0
         for one in differing[: options.show]:
             found = await _shrunk(lab, one, options.shrink_s) if options.shrink_s else one
@@ -174,6 +207,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=20)
     parser.add_argument("--show", type=int, default=10, help="of so many differences the story")
     parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
+    parser.add_argument("--program", help="count what comes of this one, given as JSON")
     parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
     return trio.run(_main, parser.parse_args())
 

@@ -75,10 +75,33 @@ class Program:
     def lasts_ms(self) -> int:
         return (self.steps[-1].at_ms if self.steps else 0) + TO_REST_MS
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing but its own phone is asked of a leg before it answers, and once at most."""
+        answered = {"A", "B"}
+        dialled: set[str] = set()
+        for step in self.steps:
+            leg = step.leg.partition(".")[0]
+            if step.does == "dial":
+                if leg in dialled:
+                    return False
+                dialled.add(leg)
+            elif step.does in ("answers", "refuses"):
+                if leg not in dialled:
+                    return False
+                answered.add(leg)
+            elif leg not in answered:
+                return False
+            if step.does == "bridge" and step.what not in answered:
+                return False
+        return True
+
     def smaller(self) -> Iterator[Program]:
-        """Every program that lacks one step of this, and this one without its races."""
+        """Every sound program that lacks one step of this."""
         for place in range(len(self.steps)):
-            yield Program(self.steps[:place] + self.steps[place + 1 :])
+            lacking = Program(self.steps[:place] + self.steps[place + 1 :])
+            if lacking.is_sound:
+                yield lacking
 
     def story(self) -> str:
         return "\n".join(
@@ -122,12 +145,14 @@ class _Draw:
         self.ringing: dict[str, int] = {}
         self.loops: set[str] = set()
         self.busy_until_ms = 0
+        self.dialled: set[str] = set()
+        self.racing = self.dice.choice((0.0, 0.1, 0.3, 0.5))
 
     def add(self, does: str, leg: str, what: str = "") -> None:
         self.steps.append(Step(self.at_ms, does, leg, what))
 
     def wait(self) -> None:
-        races = self.dice.random() < 0.4 and self.steps and self.at_ms >= self.busy_until_ms
+        races = self.dice.random() < self.racing and self.steps and self.at_ms >= self.busy_until_ms
         self.at_ms += self.dice.randint(0, RACE_MS) if races else self.dice.randint(160, 320)
         self.at_ms = max(self.at_ms, self.busy_until_ms)
 
@@ -141,9 +166,10 @@ class _Draw:
         return leg
 
     def dial(self) -> bool:
-        free = [leg for leg in TARGETS if leg not in self.legs and leg not in self.ringing]
-        if not free or len(self.legs) + len(self.ringing) > 4:
+        free = [leg for leg in TARGETS if leg not in self.dialled]
+        if not free:
             return False
+        self.dialled.add(free[0])
         through = self.dice.random() < 0.35
         self.add("dial", free[0], "loopback" if through else "direct")
         self.ringing[free[0]] = self.at_ms
@@ -162,6 +188,8 @@ class _Draw:
         else:
             self.add("answers", leg)
             self.legs.append(leg)
+            # nobody orders a leg before it is known to have answered
+            self.busy_until_ms = self.at_ms + 150
         return True
 
     def step(self) -> None:

@@ -111,9 +111,13 @@ class Live:
         began_s = trio.current_time()
         for step in self.program.steps:
             await trio.sleep_until(began_s + step.at_ms / 1000)
+            if step.does in ("answers", "refuses"):
+                with trio.move_on_after(1):
+                    await lab.until(lambda leg=step.leg: leg in self.phones)
             self.sent_ms.append(round((trio.current_time() - began_s) * 1000, 1))
             await self._do(step)
-        await trio.sleep_until(began_s + self.program.lasts_ms / 1000)
+        late_s = max(0.0, max(self.sent_ms, default=0) / 1000 - self.program.steps[-1].at_ms / 1000)
+        await trio.sleep_until(began_s + late_s + self.program.lasts_ms / 1000)
         outcome = self.told.outcome(await self._rest())
         outcome = Outcome.from_json(json.loads(json.dumps(outcome.as_json())))
         await self._end()
@@ -171,7 +175,7 @@ class Live:
         return rest
 
     async def _end(self) -> None:
-        for leg in (*self.names.by_leg, ):
+        for leg in (*self.names.by_leg,):
             await self.lab.switch.api(f"uuid_kill {leg}")
         for phone in self.phones.values():
             await self.lab.phones.api(f"uuid_kill {phone}")
@@ -235,7 +239,7 @@ class Lab:
             if life is None or said["Call-Direction"] != "inbound" or caller[-1:] != "0":
                 return
             life.names.by_leg[leg] = "A"
-        elif called_for and life.names.by_leg.get(called_for) == "A" and not life.talks:
+        elif life.names.by_leg.get(called_for) == "A" and "B" not in life.names.by_name:
             life.names.by_leg[leg] = "B"
         else:
             life.names.learn(leg, other, called_for)

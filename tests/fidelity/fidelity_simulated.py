@@ -76,9 +76,7 @@ def primitive_of(step: Step, ids: Mapping[str, LegId], **dialling: str) -> Primi
 class Simulated:
     """One life of a program."""
 
-    def __init__(
-        self, program: Program, seed: int, sent_ms: list[float] | None = None
-    ) -> None:
+    def __init__(self, program: Program, seed: int, sent_ms: list[float] | None = None) -> None:
         self.program = program
         self.world = World(seed)
         self.dice = random.Random(f"jitter {seed}")

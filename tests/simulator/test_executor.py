@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, NeverAnswers
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Place
 from hookflash.backends.simulator.world import World
 from hookflash.commands import (

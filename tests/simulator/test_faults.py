@@ -281,3 +281,57 @@ def test_a_command_takes_its_time() -> None:
         line.send(HangUp(leg="A"))
     assert times == sorted(times)
     assert all(1.1 <= time_s <= 1.2 for time_s in times)
+
+
+# ----------------------------------------------------------------- lost events
+
+
+def sent_through(faults: Faults, count: int = 20) -> list[int]:
+    """Send so many events; which arrive?"""
+    arrived: list[CallEvent] = []
+
+    def at(_time_s: float, thunk: Thunk) -> None:
+        thunk()
+
+    line = EventLine(faults, now=lambda: 0.0, at=at, deliver=arrived.append)
+    for number in range(1, count + 1):
+        line.send(DigitPressed(leg="a", digit="1", serial=number))
+    return [event.serial for event in arrived if isinstance(event, DigitPressed)]
+
+
+def test_events_are_lost_by_chance_and_no_more_than_allowed() -> None:
+    assert sent_through(Faults(lose_event=1.0)) == []
+    assert sent_through(Faults(lose_event=1.0, lose_events_at_most=3)) == list(range(4, 21))
+    some = sent_through(Faults(lose_event=0.3, seed=1))
+    assert 5 < len(some) < 20
+    assert some == sorted(some)
+    assert some == sent_through(Faults(lose_event=0.3, seed=1))
+
+
+def test_exactly_one_event_is_lost() -> None:
+    for number in (1, 7, 20):
+        arrived = sent_through(Faults(lose_event_number=number))
+        assert arrived == [one for one in range(1, 21) if one != number]
+    assert sent_through(Faults(lose_event_number=21)) == list(range(1, 21))
+    assert not Faults(lose_event_number=0).bend_events
+
+
+def test_lost_events_as_people_write_them() -> None:
+    text = "lose_event=0.1,lose_events_at_most=2,lose_event_number=5"
+    assert parse_faults(text) == Faults(lose_event=0.1, lose_events_at_most=2, lose_event_number=5)
+    assert str(parse_faults(text)) == text
+    with pytest.raises(InputError, match="lose_event=2 is no probability"):
+        parse_faults("lose_event=2")
+
+
+def test_a_world_loses_the_event_that_is_named() -> None:
+    told: list[list[str]] = []
+    for number in (0, 3):
+        world = World(faults=Faults(lose_event_number=number))
+        events: list[CallEvent] = []
+        world.on_event = events.append
+        world.call("1001", "1002")
+        world.run(1.0)
+        told.append([repr(event) for event in events])
+    whole, lacking = told
+    assert lacking == whole[:2] + whole[3:]

@@ -27,7 +27,7 @@ import logging
 import math
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -48,8 +48,8 @@ from hookflash.backends.freeswitch.inbound import (
 )
 from hookflash.backends.freeswitch.line import Answer, Line, LineLost
 from hookflash.backends.freeswitch.primitives import (
+    ASKED_AFTER,
     ASKED_BEFORE,
-    KEPT,
     Fact,
     Originate,
     Primitive,
@@ -71,6 +71,7 @@ from hookflash.events import (
     CallEvent,
     CommandFailed,
     DigitPressed,
+    Direction,
     LegAnswered,
     LegCreated,
     LegHungUp,
@@ -198,6 +199,8 @@ class FreeSwitchBackend:
             outside_profiles=settings.outside_profiles,
         )
         self._living: set[LegId] = set()
+        self._dialled: dict[LegId, Dial] = {}
+        """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
         self._asked: set[LegId] = set()
         """Legs of which nothing was known, and which were asked who they are."""
         self._held: list[CallEvent] | None = None
@@ -325,6 +328,7 @@ class FreeSwitchBackend:
         """
         line = Line(stream, self.settings.reply_timeout_s)
         self._inbound = self._new_inbound()
+        self._dialled.clear()
         self._hold()
         rejected: Rejected | None = None
         was_up = False
@@ -397,11 +401,13 @@ class FreeSwitchBackend:
                     withheld=event.withheld,
                 )
                 self._living.add(leg)
+                self._dialled.pop(leg, None)
             case LegIdentified(leg=leg, account=account) if leg in self._callers:
                 known = self._callers[leg]
                 self._callers[leg] = attrs.evolve(known, account=account or known.account)
             case LegHungUp(leg=leg):
                 self._callers.pop(leg, None)
+                self._dialled.pop(leg, None)
                 self._living.discard(leg)
             case LegAnswered(leg=leg) | LegParked(leg=leg) | DigitPressed(leg=leg):
                 self._ask_who_is(leg)
@@ -506,12 +512,31 @@ class FreeSwitchBackend:
     async def _answer(self, line: Line, look: Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         living = await self._look_at(line, look.legs)
+        living += tuple(self._about_to_call(look, living))
         self._note(living)
         present = {leg.leg for leg in living}
         for leg in look.legs:
             if leg not in present:
                 self._inbound.note_gone(leg)
         self._yield(LegsSeen(look=look, living=living))
+
+    def _about_to_call(self, look: Look, living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
+        """Calls that a busy switch has taken, and has not come to yet: they are not lost.
+
+        To order one again would call the target twice (through loopback: under another name).
+        """
+        present = {leg.leg for leg in living}
+        for leg in look.legs:
+            dial = self._dialled.get(leg)
+            if dial is not None and leg not in present:
+                yield LegSnapshot(
+                    leg=leg,
+                    number=dial.target,
+                    direction=Direction.OUTBOUND,
+                    account=dial.account,
+                    transfer=dial.transfer,
+                    role="target",
+                )
 
     def _note(self, living: Iterable[LegSnapshot]) -> None:
         for leg in living:
@@ -565,9 +590,9 @@ class FreeSwitchBackend:
 
     async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
         for leg in legs:
-            (before,) = await self._ask_all(line, leg, (KEPT,))
-            if not before.startswith(NO_CHANNEL):
-                await line.send([self._as_sent(restored(leg, before))])
+            answers = await self._ask_all(line, leg, ASKED_AFTER)
+            if not answers[0].startswith(NO_CHANNEL):
+                await line.send([self._as_sent(step) for step in restored(leg, answers)])
 
     @staticmethod
     async def _ask_all(line: Line, leg: LegId, variables: Sequence[str]) -> list[str]:
@@ -590,6 +615,8 @@ class FreeSwitchBackend:
             refusal = next((reply for reply in replies if reply.startswith("-")), None)
             if refusal is not None:
                 self._refused(said.command, refusal)
+            elif isinstance(said.command, Dial):
+                self._dialled.setdefault(said.command.leg, said.command)
             elif isinstance(said.command, Release):
                 release = said.command
                 self._yield(LegsReleased(first=release.first, second=release.second))

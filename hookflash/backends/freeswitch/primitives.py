@@ -111,6 +111,23 @@ class Display:
     after_s: int = 0
 
 
+@attrs.frozen
+class DropKeys:
+    """`uuid_drop_dtmf`: send a leg no keys any more, or again; now, or later (`sched_api`)."""
+
+    leg: LegId
+    drop: bool
+    after_s: int = 0
+
+
+@attrs.frozen
+class SendKeys:
+    """`uuid_send_dtmf`: let the party on a leg hear keys."""
+
+    leg: LegId
+    digits: str
+
+
 Primitive: TypeAlias = (
     SetVariables
     | SetVariable
@@ -122,6 +139,8 @@ Primitive: TypeAlias = (
     | Kill
     | Unschedule
     | Display
+    | DropKeys
+    | SendKeys
 )
 
 
@@ -209,17 +228,34 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
         if value != UNDEFINED and _KEEPABLE.fullmatch(value)
     }
     told = "|".join(f"{name}:{value}" for name, value in said.items())
-    return SetVariables(leg, ((KEPT, told or "-"),))
+    return SetVariables(leg, ((KEPT, told or NOTHING_KEPT),))
 
 
-def restored(leg: LegId, before: str) -> SetVariables:
+_A_LEG: Final = re.compile(r"(?!_undef_)[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
+"""A channel's id: no error, and nothing that would begin another command."""
+
+ASKED_AFTER: Final = (KEPT, "other_loopback_leg_uuid")
+"""The variables to ask for, before a leg is given back what it had."""
+
+
+def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     """Give a leg back what was kept of its variables, and take the rest off.
+
+    The far half of a loopback leg has inherited our marks: they go as well.
 
     Args:
         leg: whose they are.
-        before: what it has kept; `_undef_` for a leg that we have called.
+        answers: to `ASKED_AFTER`, in their order.
     """
-    parts = (part.partition(":") for part in before.strip().split("|"))
+    before, other_half = (answer.strip() for answer in answers)
+    parts = (part.partition(":") for part in before.split("|"))
     said = {name: value for name, _, value in parts if name in CHANGED}
-    variables = [(name, said.get(name, "")) for name in CHANGED]
-    return SetVariables(leg, (*variables, *((name, "") for name in OURS)))
+    ours = tuple((name, "") for name in OURS)
+    # a leg that has kept nothing was given back already: what it has now is its own
+    changed = tuple((name, said.get(name, "")) for name in CHANGED if before != UNDEFINED)
+    back = SetVariables(leg, (*changed, *ours))
+    return (back, SetVariables(other_half, ours)) if _A_LEG.fullmatch(other_half) else (back,)
+
+
+NOTHING_KEPT: Final = "nothing"
+"""What a leg keeps whose variables said nothing before; a leg that we call begins with it."""

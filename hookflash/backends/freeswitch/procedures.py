@@ -23,22 +23,26 @@ from typing import Final
 import attrs
 
 from hookflash.backends.freeswitch.primitives import (
+    KEPT,
+    NOTHING_KEPT,
     UNDEFINED,
     BreakSounds,
     Bridge,
     Broadcast,
     Display,
+    DropKeys,
     Fact,
     Kill,
     Originate,
     Primitive,
     Procedure,
+    SendKeys,
     SendToPark,
     SetVariable,
     SetVariables,
     Unschedule,
 )
-from hookflash.backends.freeswitch.text import display_group
+from hookflash.backends.freeswitch.text import display_group, keys_group
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -49,12 +53,14 @@ from hookflash.commands import (
     Introduce,
     Join,
     Park,
+    PassKeys,
     PlayRingback,
     PlayTone,
     Release,
     Split,
     SwitchCommand,
     Trigger,
+    WithholdKeys,
 )
 from hookflash.errors import InputError
 from hookflash.events import LegId
@@ -84,6 +90,9 @@ not carried, and refuses no call."""
 
 ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
 """What a hang-up cause may be made of."""
+
+ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,64}")
+"""What keys may be (RFC 4733)."""
 
 ALLOWED_KIND: Final = re.compile(r"[a-z_]{1,32}")
 """What a transfer's kind may be made of."""
@@ -216,6 +225,8 @@ class Procedures:
             Arm: self._arm,
             Release: self._release,
             Introduce: self._introduce,
+            WithholdKeys: _withhold_keys,
+            PassKeys: _pass_keys,
             HangUp: self._hang_up,
             Forget: self._forget,
         }
@@ -260,8 +271,8 @@ class Procedures:
         second = _marks(command.transfer, "transferee", command.kind)
         return Procedure(
             steps=(
-                _set(command.first, variables | first),
-                _set(command.second, variables | second),
+                _set(command.first, variables | first | _discretion(command, command.first)),
+                _set(command.second, variables | second | _discretion(command, command.second)),
                 SendToPark(_leg(command.first)),
             ),
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
@@ -305,6 +316,7 @@ class Procedures:
             "ignore_early_media": "true",
             # the far side of a loopback leg inherits marks: only the leg of this name means them
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
+            KEPT: NOTHING_KEPT,
             # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that, on the leg that it means.
             # A loopback leg that bows out would be replaced by one that nobody knows
@@ -335,8 +347,11 @@ class Procedures:
         # hung up (DESTINATION_OUT_OF_ORDER) should the second be gone before they are joined
         # (measured on 1.10.12: 2 in 100, of targets that hang up within 0.1 s of their answer).
         armed = {} if command.rescue is None else _armed(command.rescue)
+        # Disarmed, a leg parks when its partner leaves: until the bridge is ordered, that may
+        # happen, and we may die.
+        disarmed = {"park_after_bridge": "true", "hangup_after_bridge": "false", **_DISARMED}
         disarming: tuple[Primitive, ...] = tuple(
-            step for leg in command.disarm for step in (_set(leg, _DISARMED), Unschedule(_leg(leg)))
+            step for leg in command.disarm for step in (_set(leg, disarmed), Unschedule(_leg(leg)))
         )
         first, second = command.first, command.second
         return Procedure(
@@ -379,22 +394,30 @@ class Procedures:
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
         )
-        steps = tuple(step for side in pair for step in self._show(*side))
+        hidden = command.undisclosed
+        steps = tuple(
+            step for side in pair for step in self._show(*side, undisclosed=side[0] in hidden)
+        )
         return Procedure(steps=steps, optional=len(steps))
 
-    def _show(self, leg: LegId, other: LegId, number: str) -> tuple[Primitive, ...]:
+    def _show(
+        self, leg: LegId, other: LegId, number: str, *, undisclosed: bool
+    ) -> tuple[Primitive, ...]:
         """Let a phone show the party of another leg: now, and a moment later once more.
 
         FreeSWITCH, too, tells both phones when it bridges: of a target that is not called through
         the dialplan, the wrong number, and at times after we have (measured on 1.10.12). What a
         phone shows already it is not told again.
         """
-        name = _shown(self._caller_of(_leg(other)).name.strip()) or number
-        if not ALLOWED_NUMBER.fullmatch(number) or self._caller_of(other).withheld:
+        caller = self._caller_of(_leg(other))
+        if not ALLOWED_NUMBER.fullmatch(number) or caller.withheld:
             return ()  # it shows what it showed
+        name = number if undisclosed else _shown(caller.name.strip()) or number
         show = Display(_leg(leg), name, number)
         later = attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S)
-        return (show, Unschedule(display_group(leg)), later)
+        shown = (show, Unschedule(display_group(leg)), later)
+        # until the next join, which sets it again: else the phone would not be told this either
+        return (_set(leg, {"ignore_display_updates": ""}), *shown) if undisclosed else shown
 
     def _forget(self, command: Forget) -> Procedure:
         legs = tuple(map(_leg, command.legs))
@@ -404,6 +427,24 @@ class Procedures:
     def _hang_up(self, command: HangUp) -> Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return Procedure(steps=(Kill(_leg(command.leg), cause),))
+
+
+def _withhold_keys(command: WithholdKeys) -> Procedure:
+    leg = _leg(command.leg)
+    net = DropKeys(leg, drop=False, after_s=int(_seconds(command.limit_s)))
+    return Procedure(steps=(Unschedule(keys_group(leg)), net, DropKeys(leg, drop=True)), optional=1)
+
+
+def _pass_keys(command: PassKeys) -> Procedure:
+    leg = _leg(command.leg)
+    keys = (SendKeys(leg, checked(ALLOWED_KEYS, command.digits, "keys")),) if command.digits else ()
+    steps: tuple[Primitive, ...] = (
+        DropKeys(leg, drop=False),
+        Unschedule(keys_group(leg)),
+        SetVariable(leg, "drop_dtmf", ""),  # it would act at the next re-INVITE
+        *keys,
+    )
+    return Procedure(steps=steps, optional=len(steps))
 
 
 def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
@@ -417,9 +458,9 @@ def _play(leg: LegId, sound: str, sense: str) -> Procedure:
     )
 
 
-def _discretion(join: Join, leg: LegId) -> dict[str, str]:
+def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:
     """Keep the switch, too, from telling a phone what it is not to know."""
-    return {"ignore_display_updates": "true"} if leg in join.undisclosed else {}
+    return {"ignore_display_updates": "true"} if leg in command.undisclosed else {}
 
 
 def _armed(rescue: LegId) -> dict[str, str]:

@@ -108,14 +108,17 @@ class Channel:
         "caller_id",
         "cause",
         "direction",
+        "drops_keys",
         "errand",
         "half",
         "hears",
         "id",
+        "in_cs_park",
         "is_first",
         "is_flipped",
         "media",
         "number",
+        "ordered",
         "overdue",
         "parkings",
         "peer",
@@ -158,9 +161,15 @@ class Channel:
         self.playing: Sound | None = None
         self.sounds: list[Sound] = []
         """What waits until `playing` has played out."""
+        self.ordered = 0
+        """How many sounds were ordered, and have not begun."""
         self.media = 0
         """Counts what cuts sounds off, so that one ordered before does not begin after."""
         self.parkings = 0
+        self.in_cs_park = False
+        """It is parked by its own variables, and not by an application: parking it is nothing new."""
+        self.drops_keys = False
+        """It is sent no keys of the leg that it is joined with."""
         self.overdue = False
         """Its time in the park is over: it ends as soon as nothing plays any more."""
         self.takes: LegId | None = None
@@ -180,7 +189,7 @@ class Channel:
 class Join:
     """Two legs on their way into one bridge."""
 
-    __slots__ = ("begun", "broken", "doomed", "first", "left", "live", "second")
+    __slots__ = ("begun", "broken", "doomed", "first", "left", "live", "ripe", "second")
 
     def __init__(self, first: Channel, second: Channel) -> None:
         self.first = first
@@ -188,6 +197,8 @@ class Join:
         self.live = True
         """No other order has taken one of the two away, and it has not failed."""
         self.begun = False
+        self.ripe = False
+        """It has begun some time ago, and hardly lets go of its second leg."""
         self.broken = False
         """It is the repeat of a join that had begun: it will fail at its finish."""
         self.doomed = False
@@ -199,9 +210,11 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "left", "legs")
+    __slots__ = ("extension", "in_place", "left", "legs")
 
-    def __init__(self, extension: Extension, *legs: Channel) -> None:
+    def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
+        self.in_place = in_place
         self.legs = legs
-        self.left: list[Channel] = []
+        self.left: list[tuple[Channel, bool]] = []
+        """Legs whose join this one put an end to; true: such a one hangs up."""

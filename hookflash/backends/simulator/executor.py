@@ -10,20 +10,22 @@ comes to nothing (the switch reports that by itself).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, assert_never
+from typing import Final
 
 from hookflash.backends.freeswitch.primitives import (
+    ASKED_AFTER,
     ASKED_BEFORE,
-    KEPT,
     BreakSounds,
     Bridge,
     Broadcast,
     Display,
+    DropKeys,
     Fact,
     Kill,
     Originate,
     Primitive,
     Procedure,
+    SendKeys,
     SendToPark,
     SetVariable,
     SetVariables,
@@ -71,6 +73,20 @@ class Executor:
         self._look = look
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
+        self._operations: dict[type, Callable[..., str]] = {
+            SetVariables: lambda step: switch.setvar_multi(step.leg, dict(step.variables)),
+            SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
+            SendToPark: lambda step: switch.park_one(step.leg),
+            Bridge: lambda step: switch.bridge(step.first, step.second),
+            Originate: self._originate,
+            Broadcast: self._broadcast,
+            BreakSounds: lambda step: switch.break_all(step.leg),
+            Kill: lambda step: switch.kill(step.leg, step.cause),
+            Unschedule: lambda step: f"+OK Deleted: {switch.sched_del(step.group)}",
+            Display: self._display,
+            DropKeys: lambda step: switch.drop_keys(step.leg, step.drop, step.after_s),
+            SendKeys: lambda step: switch.send_keys(step.leg, step.digits),
+        }
 
     def _caller_of(self, leg: LegId) -> Caller:
         channel = self._switch.find(leg)
@@ -104,13 +120,14 @@ class Executor:
         """Execute the operations; the first refusal that counts, if there is one."""
         for leg in procedure.remember:
             said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
-            step = None if said[0].startswith("-") else kept(leg, said)
-            if step is not None:
-                self.execute(step)
+            keep = None if said[0].startswith("-") else kept(leg, said)
+            if keep is not None:
+                self.execute(keep)
         for leg in procedure.restore:
-            before = self._switch.getvar(leg, KEPT)
-            if not before.startswith("-"):
-                self.execute(restored(leg, before))
+            said = [self._switch.getvar(leg, name) for name in ASKED_AFTER]
+            if not said[0].startswith("-"):
+                for step in restored(leg, said):
+                    self.execute(step)
         for step in procedure.before:
             self.execute(step)
         steps = procedure.steps
@@ -122,34 +139,20 @@ class Executor:
     def _is_so(self, fact: Fact) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
-    def execute(self, step: Primitive) -> str:  # noqa: PLR0911 - a table
+    def execute(self, step: Primitive) -> str:
         """Execute one operation; the switch's reply."""
-        switch = self._switch
-        match step:
-            case SetVariables(leg, variables):
-                return switch.setvar_multi(leg, dict(variables))
-            case SetVariable(leg, name, value):
-                return switch.setvar_multi(leg, {name: value})
-            case SendToPark(leg):
-                return switch.park_one(leg)
-            case Bridge(first, second):
-                return switch.bridge(first, second)
-            case Originate():
-                return self._originate(step)
-            case Broadcast(leg, sound, sense):
-                lasts_s = sound_length_s(sound, file_s=self._file_s)
-                return switch.broadcast(leg, sound, sense=Sense(sense), lasts_s=lasts_s)
-            case BreakSounds(leg):
-                return switch.break_all(leg)
-            case Kill(leg, cause):
-                return switch.kill(leg, cause)
-            case Unschedule(group):
-                return f"+OK Deleted: {switch.sched_del(group)}"
-            case Display(leg, name, number, after_s):
-                # what is to be shown later is what is shown now
-                return "+OK" if after_s else switch.display(leg, name, number)
-            case _:
-                assert_never(step)
+        return self._operations[type(step)](step)
+
+    def _broadcast(self, step: Broadcast) -> str:
+        lasts_s = sound_length_s(step.sound, file_s=self._file_s)
+        return self._switch.broadcast(
+            step.leg, step.sound, sense=Sense(step.sense), lasts_s=lasts_s
+        )
+
+    def _display(self, step: Display) -> str:
+        if step.after_s:  # what is to be shown later is what is shown now
+            return "+OK"
+        return self._switch.display(step.leg, step.name, step.number)
 
     def _originate(self, step: Originate) -> str:
         variables = dict(step.variables)

@@ -5,6 +5,7 @@ line** carries commands to the switch; each is one socket, and so keeps its orde
 Faults stretch that as far as a real backend might, and no farther:
 
 * facts of one leg never change their order, and a fact of two legs belongs to both;
+* any single fact may be lost (FreeSWITCH drops events under load, and says so in its own log only);
 * a repeated fact comes right behind the original, before anything newer of its legs;
 * commands never overtake each other; but one may be lost, or refused.
 
@@ -62,7 +63,7 @@ def _check_span(
 
 def _check_count(_record: object, field: attrs.Attribute[int | None], value: int | None) -> None:
     if value is not None and value < 0:
-        raise InputError(f"{field.name}={value} is no number of commands", mend="0 or more")
+        raise InputError(f"{field.name}={value} is no number", mend="0 or more")
 
 
 _MEND_SPAN: Final = "seconds: the longest, or the shortest..the longest, as in 0.05..0.2"
@@ -88,11 +89,24 @@ class Faults:
     """How likely a command is refused, instead of being executed."""
     lose_at_most: int | None = attrs.field(default=None, validator=_check_count)
     """How many commands a run may lose or see refused, altogether; None: any number."""
+    lose_event: float = attrs.field(default=0.0, validator=_check_share)
+    """How likely an event never arrives."""
+    lose_events_at_most: int | None = attrs.field(default=None, validator=_check_count)
+    """How many events a run may lose by `lose_event`; None: any number."""
+    lose_event_number: int | None = attrs.field(default=None, validator=_check_count)
+    """The one event that is lost for certain, counted from 1 in the order of their sending; None or
+    0: none is. The events of a run are the same up to there, so that a test may lose each in turn."""
 
     @property
     def bend_events(self) -> bool:
         """Whether the event line does anything but deliver at once."""
-        return self.event_latency_s[1] > 0 or self.reorder > 0 or self.duplicate > 0
+        return (
+            self.event_latency_s[1] > 0
+            or self.reorder > 0
+            or self.duplicate > 0
+            or self.lose_event > 0
+            or bool(self.lose_event_number)
+        )
 
     @property
     def bend_commands(self) -> bool:
@@ -178,6 +192,9 @@ _KEYS: Final[dict[str, tuple[str, Callable[[str, str], object], Callable[..., st
     "lose_command": ("lose_command", _read_share, repr),
     "fail_command": ("fail_command", _read_share, repr),
     "lose_at_most": ("lose_at_most", _read_count, str),
+    "lose_event": ("lose_event", _read_share, repr),
+    "lose_events_at_most": ("lose_events_at_most", _read_count, str),
+    "lose_event_number": ("lose_event_number", _read_count, str),
 }
 """Of each name that people write: the field, how it is read, and how it is written."""
 
@@ -208,6 +225,11 @@ class EventLine:
         self._at = at
         self._deliver = deliver
         self._dice = random.Random(f"events {faults.seed}")
+        self._losses = random.Random(f"lost events {faults.seed}")
+        self.sent = 0
+        """How many events have been sent so far, those that were lost included."""
+        self.lost = 0
+        """How many events have been lost by chance so far."""
         self._socket_s = 0.0
         """Until when the socket is taken by what was sent before."""
         self.legs_s: dict[LegId, float] = {}
@@ -216,6 +238,9 @@ class EventLine:
     def send(self, event: CallEvent) -> None:
         """Put an event on its way."""
         faults, dice = self._faults, self._dice
+        self.sent += 1
+        if self._is_lost():
+            return
         arrives_s = max(self._now() + dice.uniform(*faults.event_latency_s), self._socket_s)
         self._socket_s = arrives_s
         legs = legs_of(event)
@@ -232,6 +257,17 @@ class EventLine:
         if len(self.legs_s) > _MANY_LEGS:
             now_s = self._now()
             self.legs_s = {leg: at_s for leg, at_s in self.legs_s.items() if at_s > now_s}
+
+    def _is_lost(self) -> bool:
+        faults = self._faults
+        if self.sent == faults.lose_event_number:
+            return True
+        limit = faults.lose_events_at_most
+        if not faults.lose_event or (limit is not None and self.lost >= limit):
+            return False
+        is_lost = self._losses.random() < faults.lose_event
+        self.lost += is_lost
+        return is_lost
 
 
 def legs_of(event: CallEvent) -> tuple[LegId, ...]:

@@ -64,6 +64,10 @@ def nobody_listens(_leg: LegId, _hears: Hears) -> None:
     """Let what parties hear pass."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Hearing:
     """The switch, as far as it is heard."""
 
@@ -85,6 +89,8 @@ class Hearing:
         """Is told more than facts, if there is one."""
         self._channels: dict[LegId, Channel] = {}
         self._digits = 0
+        self._key_tasks: dict[LegId, object] = {}
+        """What is to be done later with the keys that a leg is sent."""
 
     def find(self, leg: LegId) -> Channel | None:
         """Find a living leg."""
@@ -110,7 +116,8 @@ class Hearing:
         if channel is None:
             return _INVALID_BROADCAST
         if sound not in self._missing:
-            play = partial(self._play, channel, Sound(sound, sense, lasts_s), channel.media)
+            channel.ordered += 1
+            play = partial(self._come_to, channel, Sound(sound, sense, lasts_s), channel.media)
             self._after(self._span(_TO_SOUND_S), play)
         return "+OK Message sent"
 
@@ -124,6 +131,10 @@ class Hearing:
         if channel.playing is not None:
             self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
+
+    def _come_to(self, channel: Channel, sound: Sound, media: int) -> None:
+        channel.ordered -= 1
+        self._play(channel, sound, media)
 
     def _play(self, channel: Channel, sound: Sound, media: int) -> None:
         is_there = channel.place in (Place.PARKED, Place.JOINED, Place.ELSEWHERE)
@@ -191,10 +202,13 @@ class Hearing:
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
+        if channel.call is not None:
+            return  # it waits for somebody to answer, and listens to nothing (measured)
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
         peer = channel.peer
-        if peer is not None and not peer.cause:
+        passes = peer is not None and peer.peer is channel and not peer.cause
+        if peer is not None and passes and not peer.drops_keys:
             if peer.half is None:
                 self._listen(peer.id, Hears(Sense.DIGIT, digit))
             else:
@@ -203,6 +217,41 @@ class Hearing:
         terminators = channel.variables.get("playback_terminators", _DEFAULT_TERMINATORS)
         if sound is not None and terminators != "none" and digit in terminators:
             self._sound_over(channel, sound)
+
+    def drop_keys(self, leg: LegId, drop: bool, after_s: float = 0.0) -> str:  # noqa: FBT001
+        """`uuid_drop_dtmf LEG on|off`: send a leg no keys, or again; now, or by `sched_api`."""
+        channel = self._channels.get(leg)
+        if after_s:
+            self._key_tasks[leg] = task = object()
+            self._after(after_s, partial(self._drop_later, leg, drop, task))
+            return "+OK Added: 1"
+        if channel is None:
+            return "-ERR No such channel!"
+        channel.drops_keys = drop
+        channel.variables["drop_dtmf"] = "true" if drop else "false"
+        return "+OK"
+
+    def _drop_later(self, leg: LegId, drop: bool, task: object) -> None:  # noqa: FBT001
+        if self._key_tasks.get(leg) is task:
+            del self._key_tasks[leg]
+            self.drop_keys(leg, drop)
+
+    def forget_key_task(self, group: str) -> int:
+        """Forget what is to be done later with a leg's keys; how much that was."""
+        leg = group.removeprefix("hookflash-keys-")
+        return 0 if leg == group or self._key_tasks.pop(leg, None) is None else 1
+
+    def send_keys(self, leg: LegId, digits: str) -> str:
+        """`uuid_send_dtmf`: the party on a leg hears keys, unless they are dropped."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return "-ERR Cannot locate session!"
+        for digit in () if channel.drops_keys else digits:
+            if channel.half is None:
+                self._listen(leg, Hears(Sense.DIGIT, digit))
+            else:
+                self.press(channel.half.id, digit)
+        return f"+OK {leg} sent DTMF {digits}."
 
     # ---- dice
 

@@ -80,8 +80,6 @@ _RING_TO_HALVES_S: Final = (0.0003, 0.0205)
 """From a phone's ringing to that of the loopback halves before it (measured: 20 ms)."""
 _TO_NO_ROUTE_S: Final = 0.020
 """From a call to a number behind which there is nothing to its end."""
-_TO_EXTENSION_S: Final = 0.001
-"""From a leg's arrival in an extension to what it does first."""
 
 _DUPLICATE: Final = "-ERR DESTINATION_OUT_OF_ORDER"
 _NOBODY: Final = "0000000000"
@@ -178,7 +176,6 @@ class Switch(Bridges):
             second = self._call_through(self.name_leg(), callee, {}, "", caller=first)
         else:
             second = self._call_for(first, callee, theirs)
-            second.variables["hangup_after_bridge"] = "true"
             self._call_phone(second)
         return first.id, second.id
 
@@ -356,7 +353,8 @@ class Switch(Bridges):
 
     def sched_del(self, leg: LegId) -> int:
         """Forget what was scheduled for a leg; how much that was. None is no fault."""
-        return 0 if self._scheduled.pop(leg, None) is None else 1
+        later = self.forget_key_task(leg)
+        return later if self._scheduled.pop(leg, None) is None else later + 1
 
     def _park_target(self, channel: Channel) -> None:
         if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:
@@ -365,32 +363,28 @@ class Switch(Bridges):
     def refuse(self, leg: LegId, cause: str) -> None:
         """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
         channel = self._channels.get(leg)
-        if channel is not None and not channel.answered:
+        if channel is not None and not channel.answered and channel.half is None:
             self._end(channel, cause)
 
     def hang_up(self, leg: LegId) -> None:
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
-        if channel is not None:
+        if channel is not None and channel.half is None:
             self._end(channel, "NORMAL_CLEARING")
 
     # ---- what other programs do
 
     def _begin_extension(self, channel: Channel, extension: Extension) -> None:
-        begin: Thunk
         match extension:
             case ToSound(sound, lasts_s):
-                played = Sound(sound, Sense.MUSIC if lasts_s is None else Sense.TONE, lasts_s)
-                begin = partial(self._play, channel, played, channel.media)
+                sense = Sense.MUSIC if lasts_s is None else Sense.TONE
+                self._play(channel, Sound(sound, sense, lasts_s), channel.media)
             case ToPhone(number):
-                begin = partial(self._call_from, channel, number, channel.media)
+                self._call_from(channel, number)
             case ToPark():
-                return
-        self._after(_TO_EXTENSION_S, begin)
+                pass
 
-    def _call_from(self, channel: Channel, number: str, media: int) -> None:
-        if channel.cause or channel.media != media or channel.place is not Place.ELSEWHERE:
-            return
+    def _call_from(self, channel: Channel, number: str) -> None:
         channel.variables["hangup_after_bridge"] = "true"
         self._call_phone(self._call_for(channel, number, ""))
 

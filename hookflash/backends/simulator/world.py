@@ -18,6 +18,8 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+import attrs
+
 from hookflash.backends.base import LegSnapshot
 from hookflash.backends.freeswitch.halves import Halves
 from hookflash.backends.freeswitch.procedures import Dialling, role_on
@@ -39,7 +41,7 @@ from hookflash.backends.simulator.switch import (
 )
 from hookflash.commands import Look, SwitchCommand
 from hookflash.errors import InputError
-from hookflash.events import CallEvent, LegId, LegsSeen
+from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
 
 DIGIT_GAP_S: Final = 0.640
 """Between two keys, for a phone that plays tones of 250 ms (complete: 643 ms)."""
@@ -109,6 +111,8 @@ class World:
         self.on_fact = _nobody_minds
         self.trace = [] if trace else None
         self.parties: dict[str, Party] = {}
+        self._outside: set[str] = set()
+        self._to_lose: list[str] = []
         self._now_s = 0.0
         self._heap: list[tuple[float, int, Thunk]] = []
         self._in_line = 0
@@ -137,9 +141,23 @@ class World:
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
             ).send
 
+    def lose(self, kind: str) -> None:
+        """Lose the next event, or order, of this kind on its way."""
+        self._to_lose.append(kind)
+
+    def _loses(self, what: object) -> bool:
+        kind = type(what).__name__
+        lost = kind in self._to_lose
+        if lost:
+            self._to_lose.remove(kind)
+        return lost
+
     def _fact(self, event: CallEvent) -> None:
+        if isinstance(event, LegCreated) and event.number in self._outside:
+            event = attrs.evolve(event, outside=True)
         self.on_fact(event)
-        self._tell(event)
+        if not self._loses(event):
+            self._tell(event)
 
     # ---- time
 
@@ -215,7 +233,8 @@ class World:
         """Take a command from the controller. What comes of it comes back by `on_event`."""
         if self.trace is not None:
             self.trace.append(Traced(self._now_s, What.COMMAND, command))
-        self._execute(command)
+        if not self._loses(command):
+            self._execute(command)
 
     def _look(self, look: Look) -> LegsSeen:
         legs = {leg.leg: leg for leg in self.channels()}
@@ -227,8 +246,9 @@ class World:
         """List the legs that live on the switch, oldest first, as a controller is told of them."""
         return self._halves.sort(self.channels())
 
-    def forget_halves(self) -> None:
-        """A new controller begins with nothing known."""
+    def begin_anew(self) -> None:
+        """A new controller connects: what was on its way to the one before is lost."""
+        self._undelivered.clear()
         self._halves.begin(self.channels())
 
     def channels(self) -> tuple[LegSnapshot, ...]:
@@ -239,8 +259,7 @@ class World:
         """
         return tuple(self._seen(channel) for channel in self.switch.channels())
 
-    @staticmethod
-    def _seen(channel: Channel) -> LegSnapshot:
+    def _seen(self, channel: Channel) -> LegSnapshot:
         # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
         stands = channel.errand is None
         peer = channel.peer if stands else None
@@ -249,6 +268,7 @@ class World:
             number=channel.number,
             direction=channel.direction,
             account=channel.account,
+            outside=channel.number in self._outside,
             answered=channel.answered,
             parked=stands and channel.place is Place.PARKED,
             elsewhere=stands and channel.place is Place.ELSEWHERE,
@@ -263,13 +283,21 @@ class World:
 
     # ---- the people
 
-    def add_phone(self, number: str, behaviour: Behaviour | None = None, name: str = "") -> Party:
+    def add_phone(
+        self,
+        number: str,
+        behaviour: Behaviour | None = None,
+        name: str = "",
+        *,
+        outside: bool = False,
+    ) -> Party:
         """Put a phone somewhere.
 
         Args:
             number: what is dialled for it.
             behaviour: what its owner does when it rings; None: waits to be told.
             name: its owner's; by default the number.
+            outside: whether it is reached, and calls, over a trunk.
 
         Raises:
             InputError: there is such a phone already.
@@ -278,6 +306,8 @@ class World:
             raise InputError(f"the number {number} is given twice", mend="give it to one phone")
         party = Party(number, name or number, behaviour or Manual())
         self.parties[number] = party
+        if outside:
+            self._outside.add(number)
         return party
 
     def call(

@@ -48,6 +48,7 @@ _USAGE: Final = {
     "uuid_setvar_multi": "<uuid> <var>=<value>;<var>=<value>...",
     "uuid_getvar": "<uuid> <var>",
     "uuid_display": "<uuid> <display>",
+    "uuid_drop_dtmf": "<uuid> [on | off ] [ mask_digits <digits> | mask_file <file>]",
     "uuid_dump": "<uuid> [format]",
     "uuid_kill": "<uuid> [cause]",
     "uuid_hold": "[off|toggle] <uuid> [<display>]",
@@ -109,6 +110,7 @@ class Api:
             "uuid_bridge": self._bridge,
             "uuid_broadcast": self._broadcast,
             "uuid_display": self._display,
+            "uuid_drop_dtmf": self._drop_dtmf,
             "uuid_dump": self._dump,
             "uuid_exists": self._exists,
             "uuid_getvar": self._getvar,
@@ -338,6 +340,16 @@ class Api:
             return "-ERR Cannot locate session!\n"
         self._emulator.hear_digits(leg.id, _digits(given[1]))
         return f"+OK {leg.id} sent DTMF {given[1]}.\n"
+
+    def _drop_dtmf(self, argument: str) -> str:
+        given = words(argument, 4)
+        if len(argument.split()) < 4:  # noqa: PLR2004 - it wants a mask, be it an empty one
+            return _usage("uuid_drop_dtmf")
+        drop = given[1].lower() == "on"
+        if self._emulator.world.switch.drop_keys(given[0], drop).startswith("-"):
+            return NO_CHANNEL
+        does = "dropping" if drop else "not dropping"
+        return f"+OK {given[0]} is {does} DTMF. mask_file: NONE mask_digits: NONE\n"
 
     def _recv_dtmf(self, argument: str) -> str:
         given = words(argument, 2)

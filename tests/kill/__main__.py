@@ -1,0 +1,102 @@
+"""Kill the service over and over, and see whether a caller is lost. `make kill`.
+
+python tests/kill --kills 200 --calls 15 --seed 1                  # the emulator, real kills
+python tests/kill --kills 10000 --seed 1 --virtual                 # the virtual clock
+HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 python tests/kill --kills 200 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import trio
+from rounds import Figures, Player, Setting, on_the_emulator, on_the_switch
+from trio.testing import MockClock
+
+KILLS_A_ROUND = 12
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) -> Figures:
+    """Play rounds until there were enough kills."""
+    began = time.monotonic()
+    told = 0
+    while player.figures.kills < kills:
+        left = kills - player.figures.kills
+        await player.round(calls, kills=min(left, most))
+        figures = player.figures
+        for story in figures.stories[told:]:
+            with out.open("a", encoding="utf-8") as file:
+                file.write(story + "\n\n")
+        told = len(figures.stories)
+        took_s = time.monotonic() - began
+        say(
+            f"{took_s:6.0f} s: {figures.kills} kills, {figures.calls} calls,"
+            f" {figures.transfers} transfers, {len(figures.lost())} lost,"
+            f" {len(figures.faults)} faults ({player.took})"
+        )
+    return player.figures
+
+
+async def run(options: argparse.Namespace, out: Path) -> Figures:
+    named = os.environ.get("HOOKFLASH_FREESWITCH", "")
+    hows = tuple(options.blows.split(","))
+    dialling = options.dial or ("direct" if options.seed % 2 else "dialplan")
+    with tempfile.TemporaryDirectory(prefix="hookflash-kill-") as folder:
+        setting = Setting(
+            folder=Path(folder),
+            seed=options.seed,
+            hows=hows,
+            direct=dialling == "direct",
+            freeze_s=options.freeze_s,
+            pace=options.pace,
+        )
+        stage = (
+            on_the_switch(named, setting)
+            if named and not options.virtual
+            else on_the_emulator(setting, virtual=options.virtual)
+        )
+        where = f"a FreeSWITCH, {named}" if named and not options.virtual else "the emulator"
+        say(f"on {where}; seed {options.seed}; targets are dialled by {dialling}")
+        async with stage as player:
+            return await play(
+                player, kills=options.kills, calls=options.calls, most=options.most, out=out
+            )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=15, help="in flight at once")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--most", type=int, default=KILLS_A_ROUND, help="kills a round")
+    parser.add_argument("--virtual", action="store_true", help="emulator, on the virtual clock")
+    parser.add_argument("--blows", default="kill", help="kill,cut,freeze,overload")
+    parser.add_argument("--freeze-s", type=float, default=30.0)
+    parser.add_argument("--pace", type=float, default=1.0, help="how long it works and is away")
+    parser.add_argument("--dial", choices=("direct", "dialplan"), help="by the seed unless given")
+    parser.add_argument("--stories", default="kill-stories.txt", help="where stories are written")
+    options = parser.parse_args()
+    out = Path(options.stories)
+    out.unlink(missing_ok=True)
+    clock = MockClock(autojump_threshold=0) if options.virtual else None
+    figures = trio.run(run, options, out, clock=clock)
+    say(figures.text())
+    for fault in figures.lost()[:20]:
+        say(f"  call {fault.index}: {fault.kind}: {fault.who} {fault.text}")
+    if figures.stories:
+        say(f"{len(figures.stories)} stories in {out}")
+    return 1 if figures.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,538 @@
+"""Plays rounds: many calls at once, blows at random instants, a rest, and the judgement.
+
+The same rounds are played on every stage (see `stages`) and with every service (see `killing`).
+While a round's people act, the service is killed and started again, over and over; nothing waits
+for it to settle. Then it is left alone until nothing moves any more, everybody who is left is
+judged, one of each pair hangs up, and nobody may be left on the line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+from event_socket import Commands, Listener
+from killing import (
+    Forker,
+    InProcessService,
+    Journal,
+    ProcessService,
+    Proxy,
+    Service,
+    Wishes,
+    Written,
+)
+from people import Group, Person, make_group, play
+from programme import Blow, Blows, Programme
+from stages import EmulatedStage, LabStage
+from verdict import Fault, judge_between, judge_end, judge_ends, judge_variables
+
+from hookflash.backends.freeswitch.emulator.server import open_emulator
+
+RING_TIMEOUT_S: Final = 8.0
+QUIET_S: Final = 1.6
+"""So long nothing must have moved before somebody is judged: longer than any timer of a second."""
+REST_S: Final = 120.0
+"""How long it may take until nothing moves: longer than all attempts of a join."""
+PERSUADE_S: Final = 4.0
+"""People who are still in a consultation then hang up."""
+PART_S: Final = 12.0
+"""How long a leg may live after its partner has hung up."""
+OVER_S: Final = 10.0
+"""Over how long the calls of a round begin."""
+
+
+@attrs.define
+class Figures:
+    """What was played, and what came of it."""
+
+    seed: int
+    calls: int = 0
+    transfers: int = 0
+    kills: int = 0
+    blows: Counter[str] = attrs.field(factory=Counter[str])
+    hit: Counter[str] = attrs.field(factory=Counter[str])
+    """In which states transfers were when the service was hit."""
+    outcomes: Counter[str] = attrs.field(factory=Counter[str])
+    reasons: Counter[str] = attrs.field(factory=Counter[str])
+    not_begun: Counter[str] = attrs.field(factory=Counter[str])
+    """Calls without a transfer: whatever was dialled, no service was there to hear it."""
+    faults: list[Fault] = attrs.field(factory=list[Fault])
+    stories: list[str] = attrs.field(factory=list[str])
+
+    def lost(self) -> list[Fault]:
+        return [fault for fault in self.faults if fault.loses]
+
+    def text(self) -> str:
+        kinds = Counter(fault.kind for fault in self.faults)
+        stays = Counter(
+            f"{fault.who} {fault.text.partition('=')[0]}"
+            for fault in self.faults
+            if fault.kind == "stays behind"
+        )
+        lines = [
+            f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)})",
+            f"  {self.calls} calls, {self.transfers} transfers",
+            f"  transfers in flight when it was hit: {_counted(self.hit)}",
+            f"  outcomes: {_counted(self.outcomes)}",
+            f"  calls without a transfer: {_counted(self.not_begun) or 'none'}",
+            f"  legs ended because somebody {_counted(self.reasons)}",
+            f"  faults: {_counted(kinds) or 'none'}",
+        ]
+        if stays:
+            lines.append(f"  left on survivors: {_counted(stays)}")
+        lines.append(f"  {len(self.lost())} lost")
+        return "\n".join(lines)
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+@attrs.frozen(eq=False)
+class Pair:
+    """Two who talk, when all is at rest."""
+
+    one: Person
+    other: Person
+    group: Group
+    between: tuple[str, ...]
+    """The loopback legs that they talk through."""
+
+
+@attrs.define(eq=False)
+class Player:
+    """Plays rounds on one stage with one service."""
+
+    stage: EmulatedStage | LabStage
+    service: Service
+    figures: Figures
+    proxy: Proxy | None
+    blows: Blows
+    programme: Programme
+    overload: Callable[[], trio.CancelScope] | None = None
+    took: str = ""
+    """How long the last round took."""
+    _index: int = 0
+    _began_s: float = 0.0
+    _log: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
+
+    def write(self, text: str) -> None:
+        self._log.append((trio.current_time(), f"service {text}"))
+
+    # ------------------------------------------------------------------ one round
+
+    async def round(self, size: int, *, kills: int) -> None:
+        """Play one round: so many calls, and at most so many kills."""
+        self.stage.begin_round()
+        self._log.clear()
+        self._began_s = trio.current_time()
+        if self.service.works_since_s is None:
+            await self.service.start()
+        groups: list[Group] = []
+        for plan in self.programme.round(size, over_s=OVER_S):
+            caller, called, target = self.stage.numbers(self._index, plan)
+            groups.append(
+                make_group(self._index, plan, caller=caller, called=called, target=target)
+            )
+            self._index += 1
+        async with trio.open_nursery() as nursery, trio.open_nursery() as acting:
+            nursery.start_soon(self._blow, groups, kills)
+            for group in groups:
+                acting.start_soon(play, group, self.stage, self.service)
+        acted_s = trio.current_time()
+        if self.service.works_since_s is None:
+            await self._start()
+        self.write("is left alone: the round is at its end")
+        await self._rest(groups)
+        rested_s = trio.current_time()
+        await self._judge(groups)
+        self.took = (
+            f"{acted_s - self._began_s:.0f} s of acts, {rested_s - acted_s:.0f} s of rest,"
+            f" {trio.current_time() - rested_s:.0f} s of parting"
+        )
+        self.figures.calls += size
+
+    async def _blow(self, groups: list[Group], kills: int) -> None:
+        while kills > 0 and not all(group.is_done for group in groups):
+            blow = self.blows.next()
+            await trio.sleep(blow.after_s)
+            if all(group.is_done for group in groups):
+                return
+            kills -= 1
+            await self.strike(blow)
+
+    async def strike(self, blow: Blow) -> None:
+        """Do one thing to the service."""
+        flight = Journal(self.service.folder).in_flight()
+        self.figures.hit.update(flight.values())
+        self.figures.blows[blow.how] += 1
+        self.figures.kills += 1
+        if blow.how == "cut":
+            assert self.proxy is not None
+            self.write(f"is cut off from the switch for {blow.away_s:.2f} s")
+            await self.proxy.cut(blow.away_s)
+        elif blow.how == "freeze":
+            self.write(f"is stopped for {blow.away_s:.0f} s")
+            await self.service.freeze(blow.away_s)
+        else:
+            scope = self.overload() if blow.how == "overload" and self.overload else None
+            self.write(f"is killed, for {blow.away_s:.2f} s")
+            await self.service.kill()
+            self.write("is dead")
+            await trio.sleep(blow.away_s)
+            await self._start()
+            if scope is not None:
+                await trio.sleep(1)
+                scope.cancel()
+
+    async def _start(self) -> None:
+        self.write("is started")
+        await self.service.start()
+        self.write("works")
+
+    # ------------------------------------------------------------------ at rest
+
+    async def _rest(self, groups: list[Group]) -> None:
+        """Wait until nothing moves; whoever is still in a consultation hangs up after a while."""
+        began_s = trio.current_time()
+        while trio.current_time() - began_s < REST_S:
+            await trio.sleep(0.25)
+            flight = self._flight(groups)
+            heard = self.stage.switch.heard
+            quiet_s = trio.current_time() - max(heard[-1].at_s if heard else 0.0, began_s)
+            if not flight and quiet_s >= QUIET_S:
+                return
+            if trio.current_time() - began_s > PERSUADE_S:
+                for group in groups:
+                    await self._persuade(group, flight)
+
+    async def _persuade(self, group: Group, flight: dict[str, set[str]]) -> None:
+        legs = {self.stage.find_leg(one) for one in group.people}
+        talks = self.stage.talks_with(group.transferor) is group.target
+        if talks and group.transferor.is_here and any(legs & told for told in flight.values()):
+            group.write("the transferor hangs up, at last")
+            await self.stage.hang_up(group.transferor)
+
+    def _flight(self, groups: list[Group]) -> dict[str, set[str]]:
+        """The transfers of these groups that have no outcome, and their legs."""
+        journal = Journal(self.service.folder)
+        unfinished = journal.in_flight()
+        if not unfinished:
+            return {}
+        legs = {self.stage.find_leg(one) for group in groups for one in group.people} - {""}
+        return {one.id: set(one.legs) for one in journal.transfers(legs) if one.id in unfinished}
+
+    async def _judge(self, groups: list[Group]) -> None:
+        journal = Journal(self.service.folder)
+        up = [group for group in groups if group.is_up]
+        faults = judge_ends(up, ring_timeout_s=RING_TIMEOUT_S)
+        if gap := journal.gap():
+            faults.append(Fault("outcome", "the history", gap, -1))
+        bonds, dumps = await self._look()
+        pairs: list[Pair] = []
+        for group in up:
+            ended, transfers = self._judge_transfers(group, journal)
+            faults += ended
+            running = any(one.outcome is None for one in transfers)
+            here, found = self._judge_living(group, bonds, running=running)
+            faults += found
+            pairs += here
+            if transfers and not running:
+                faults += self._judge_variables(here, dumps)
+        faults += await self._part(up, pairs)
+        self._count(up, faults)
+
+    def _count(self, groups: list[Group], faults: list[Fault]) -> None:
+        """Add a round to the figures, and tell the stories of those who were lost."""
+        self.figures.faults += faults
+        for group in groups:
+            for person in group.people:
+                if person.ended_s is not None:
+                    _, why = judge_end(person, group, ring_timeout_s=RING_TIMEOUT_S)
+                    self.figures.reasons[why] += 1
+            about = [fault for fault in faults if fault.index == group.index]
+            if any(fault.kind != "stays behind" for fault in about):
+                self.figures.stories.append(self.story(group, about))
+
+    async def _look(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """All channels of the switch: who is with whom, and all that is known of each."""
+        dumps: dict[str, dict[str, str]] = {}
+        for row in await self.stage.ask.rows():
+            dump = await self.stage.ask.dump(row["uuid"])
+            if dump:
+                dumps[row["uuid"]] = dump
+        bonds = {
+            leg: dump["variable_signal_bond"]
+            for leg, dump in dumps.items()
+            if dump.get("variable_signal_bond") and leg not in self.stage.switch.parked
+        }
+        return bonds, dumps
+
+    def _judge_transfers(self, group: Group, journal: Journal) -> tuple[list[Fault], list[Written]]:
+        """Each transfer has one outcome."""
+        legs = {self.stage.find_leg(person) for person in group.people} - {""}
+        transfers = journal.transfers(legs)
+        self.figures.transfers += len(transfers)
+        if not transfers:
+            self.figures.not_begun[group.plan.way] += 1
+        faults: list[Fault] = []
+        for one in transfers:
+            self.figures.outcomes[str(one.outcome)] += 1
+            if one.outcome is None:
+                faults.append(Fault("outcome", one.id, f"none, in {one.state}", group.index))
+            elif one.ends != 1:
+                faults.append(Fault("outcome", one.id, f"{one.ends} ends", group.index))
+        return faults, transfers
+
+    def _judge_living(
+        self, group: Group, bonds: dict[str, str], *, running: bool
+    ) -> tuple[list[Pair], list[Fault]]:
+        """Whoever is there talks with somebody of their own call, or is in a transfer."""
+        pairs: dict[frozenset[str], Pair] = {}
+        faults: list[Fault] = []
+        for person in group.people:
+            if not person.is_here:
+                continue
+            leg = self.stage.find_leg(person)
+            path = self.stage.path(leg, bonds)
+            other = self.stage.person_on(path[-1]) if path else None
+            if other is None and not running:
+                faults.append(Fault("forgotten", person.role, "is on the line alone", group.index))
+            elif other is not None and other not in group.people:
+                faults.append(Fault("stranger", person.role, "talks with a stranger", group.index))
+            elif other is not None:
+                ends = frozenset((person.role.value, other.role.value))
+                pairs.setdefault(ends, Pair(person, other, group, tuple(path[:-1])))
+        return list(pairs.values()), faults
+
+    def _judge_variables(self, pairs: list[Pair], dumps: dict[str, dict[str, str]]) -> list[Fault]:
+        """Nothing stays behind on the legs of those who talk."""
+        faults: list[Fault] = []
+        for pair in pairs:
+            for person in (pair.one, pair.other):
+                dump = dumps.get(self.stage.find_leg(person), {})
+                faults += judge_variables(person, pair.group, dump)
+            for leg in pair.between:
+                faults += judge_between(pair.group, dumps.get(leg, {}))
+        return faults
+
+    async def _part(self, groups: list[Group], pairs: list[Pair]) -> list[Fault]:
+        """One of each pair hangs up: the other's leg ends, too, and nothing is left."""
+        paired = [person for pair in pairs for person in (pair.one, pair.other)]
+        for group in groups:
+            for person in group.people:
+                if person.is_here and person not in paired:
+                    group.write(f"the {person.role} gives up and hangs up, at the end")
+                    await self.stage.hang_up(person)
+        for pair in pairs:
+            pair.group.write(f"the {pair.one.role} hangs up, at the end")
+            await self.stage.hang_up(pair.one)
+        with trio.move_on_after(PART_S):
+            while await self.stage.left() != (0, 0) or any(
+                pair.other.ended_s is None
+                for pair in pairs  # we hear of it a little later
+            ):
+                await trio.sleep(0.1)
+        told = "lives on after the partner has hung up"
+        faults = [
+            Fault("left over", pair.other.role, told, pair.group.index)
+            for pair in pairs
+            if pair.other.ended_s is None
+        ]
+        left = await self.stage.left()
+        if left != (0, 0):
+            names = [row["name"] for row in await self.stage.ask.rows()]
+            if not faults:
+                faults.append(Fault("channels", "the switch", f"{left} left: {names}", -1))
+            await self.stage.clear()
+            with trio.move_on_after(PART_S):
+                while await self.stage.left() != (0, 0):
+                    await trio.sleep(0.1)
+        return faults
+
+    # ------------------------------------------------------------------ the story
+
+    def story(self, group: Group, faults: list[Fault]) -> str:
+        """All that happened to a group, in the order of time."""
+        legs = {self.stage.find_leg(person) for person in group.people} - {""}
+        numbers = {group.caller.number, group.called.number}
+        for heard in self.stage.switch.heard:
+            about = {heard.get("Caller-Caller-ID-Number"), heard.get("Caller-Destination-Number")}
+            if heard.at_s >= group.began_s and about & numbers:
+                legs.add(heard.leg)
+        lines = [(at_s, text) for at_s, text in self._log] + list(group.diary)
+        lines += [
+            (heard.at_s, heard.line())
+            for heard in self.stage.switch.heard
+            if heard.leg in legs and heard.at_s >= group.began_s
+            if heard.name not in {"CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"}
+        ]
+        journal = Journal(self.service.folder)
+        transfers = {one.id for one in journal.transfers(legs)}
+        lines += [
+            (at - self.service.epoch_s, text)
+            for at, text in journal.steps(legs, transfers)
+            if at - self.service.epoch_s >= group.began_s
+        ]
+        who = ", ".join(
+            f"{person.role} {person.number} {self.stage.find_leg(person)}"
+            for person in group.people
+        )
+        asked = f"asked for by {group.plan.way}, by the "
+        asked += "caller" if group.plan.caller_transfers else "called party"
+        head = [
+            f"call {group.index} of seed {self.figures.seed}: {group.plan.kind}, {asked}",
+            f"  {who}",
+            *(f"  {fault.kind}: {fault.who} {fault.text}" for fault in faults),
+        ]
+        told = [
+            f"  {at_s - group.began_s:8.3f} {text}"
+            for at_s, text in sorted(lines, key=lambda line: line[0])
+        ]
+        return "\n".join(head + told)
+
+
+# ---------------------------------------------------------------------- opening it
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What is to be played."""
+
+    folder: Path
+    seed: int
+    hows: tuple[str, ...] = ("kill",)
+    direct: bool = False
+    """Whether targets are dialled without the dialplan."""
+    freeze_s: float = 30.0
+    pace: float = 1.0
+    """How long the service works and is away, times this."""
+    forker: Forker | None = None
+    """Starts services fast; None: as anybody does."""
+
+
+def _player(
+    stage: EmulatedStage | LabStage, service: Service, proxy: Proxy | None, setting: Setting
+) -> Player:
+    return Player(
+        stage=stage,
+        service=service,
+        figures=Figures(seed=setting.seed),
+        proxy=proxy,
+        blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s, pace=setting.pace),
+        programme=Programme(setting.seed, ring_timeout_s=RING_TIMEOUT_S),
+    )
+
+
+@asynccontextmanager
+async def on_the_emulator(setting: Setting, *, virtual: bool) -> AsyncGenerator[Player]:
+    """A player on the emulator.
+
+    Args:
+        setting: what is to be played.
+        virtual: the service in this process, on trio's virtual clock; else a process of its own.
+    """
+    emulator = EmulatedStage.make(setting.seed)
+    async with open_emulator(emulator) as listening, trio.open_nursery() as tasks:
+        proxy = Proxy(listening.host, listening.port)
+        await tasks.start(proxy.serve)
+        heard = Listener("switch", real_time=False)
+        await tasks.start(heard.follow, listening.host, listening.port)
+        ask = await Commands.open(listening.host, listening.port)
+        stage = EmulatedStage(emulator, ask, heard, tasks)
+        template = "sofia/internal/{number}@127.0.0.1:5090" if setting.direct else ""
+        wishes = Wishes(
+            host="127.0.0.1",
+            port=proxy.port if "cut" in setting.hows else listening.port,
+            ring_timeout_s=RING_TIMEOUT_S,
+            template=template,
+        )
+        service: Service = (
+            InProcessService(setting.folder, wishes, tasks, setting.seed)
+            if virtual
+            else ProcessService(setting.folder, wishes, setting.forker)
+        )
+        player = _player(stage, service, proxy, setting)
+        try:
+            yield player
+        finally:
+            with trio.CancelScope(shield=True):
+                await service.stop()
+                for commands in player.stage.asks():
+                    await commands.stream.aclose()
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
+    """A player on a real switch, with `hookflash serve` as a process.
+
+    Args:
+        named: HOST:PORT/HOST:PORT, the event sockets of the switch and of the telephones.
+        setting: what is to be played.
+    """
+    (host, port), (phones_host, phones_port) = (_address(one) for one in named.split("/"))
+    async with trio.open_nursery() as tasks:
+        proxy = Proxy(host, port)
+        await tasks.start(proxy.serve)
+        switch, phones = (Listener(name, real_time=True) for name in ("switch", "phones"))
+        await tasks.start(switch.follow, host, port)
+        await tasks.start(phones.follow, phones_host, phones_port)
+        ask = await Commands.open(host, port)
+        ask_phones = await Commands.open(phones_host, phones_port)
+        stage = LabStage(host, ask, ask_phones, switch, phones)
+        template = f"sofia/internal/{{number}}@{host}:5090" if setting.direct else ""
+        cut = "cut" in setting.hows
+        wishes = Wishes(
+            host="127.0.0.1" if cut else host,
+            port=proxy.port if cut else port,
+            ring_timeout_s=RING_TIMEOUT_S,
+            template=template,
+        )
+        service = ProcessService(setting.folder, wishes)
+        player = _player(stage, service, proxy, setting)
+        player.overload = partial(_overload, tasks, host, port)
+        await stage.clear()
+        try:
+            yield player
+        finally:
+            with trio.CancelScope(shield=True):
+                await service.stop()
+                for commands in player.stage.asks():
+                    await commands.stream.aclose()
+        tasks.cancel_scope.cancel()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.partition(":")
+    return host, int(port)
+
+
+FLOODERS: Final = 6
+
+
+def _overload(tasks: trio.Nursery, host: str, port: int) -> trio.CancelScope:
+    """Give the switch more to do than it can, until the scope is cancelled."""
+    scope = trio.CancelScope()
+
+    async def flood() -> None:
+        commands = await Commands.open(host, port)
+        async with commands.stream:
+            while True:
+                await commands.api("show channels as json")
+
+    async def flood_all() -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                for _ in range(FLOODERS):
+                    nursery.start_soon(flood)
+
+    tasks.start_soon(flood_all)
+    return scope
