@@ -790,6 +790,7 @@ class Switchboard:
             if leg.transfer and leg.role and leg.transfer not in self.running:
                 marked.setdefault(leg.transfer, {})[leg.role] = leg
         found = [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
+        found += self._let_go(marked, at_s)
         left, self._unfinished = self._unfinished, {}
         self._owner_of_target = {}
         missed = [
@@ -849,8 +850,23 @@ class Switchboard:
                 line.owner, line.choices = owner, choices
         self._count(found, owner, choices.rules, at_s)
         record = attrs.evolve(self._step(transfer, event, at_s), begins=found)
-        left = tuple(p.leg for p in parties if p.leg in self.lines and not p.lives)
-        return record if not left else _with(record, Forget(legs=left))
+        return record
+
+    def _let_go(
+        self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float
+    ) -> list[Record]:
+        """Take off what is ours from legs that have been taken elsewhere by somebody else."""
+        gone: list[LegId] = []
+        for transfer, roles in marked.items():
+            running = self.running.get(transfer)
+            lost = () if running is None else running.transfer.parties
+            theirs = {leg.leg for leg in roles.values()}
+            gone += [party.leg for party in lost if party.leg in theirs and not party.lives]
+        if not gone:
+            return []
+        event = LegMovedAway(leg=gone[0])
+        forget = Forget(legs=tuple(gone))
+        return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=(forget,))]
 
     def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
         if known is not None:
@@ -881,6 +897,7 @@ class Switchboard:
             owner=left.account,
             transfer=transfer,
             parties=left.parties,
+            after=State.IDLE,
             why=why,
             outcome=outcome,
             cause=cause,
@@ -1081,10 +1098,6 @@ def _clear(legs: Iterable[LegSnapshot]) -> tuple[Command, ...]:
     stray = [leg for leg in legs if leg.role == Role.TARGET.value and leg.peer is None]
     hang_ups = [HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray if not leg.answered]
     return (Forget(legs=tuple(leg.leg for leg in legs)), *hang_ups)
-
-
-def _with(record: Record, command: Command) -> Record:
-    return attrs.evolve(record, commands=(*record.commands, command))
 
 
 FAULT_PAUSE_S = 10.0

@@ -23,6 +23,7 @@ from hookflash.events import (
     Kind,
     LegHungUp,
     LegId,
+    LegMovedAway,
     LegParked,
     LegsJoined,
     SoundStarted,
@@ -67,6 +68,8 @@ class PromiseWatch:
         self._open: dict[str, _Open] = {}
         self._left: dict[LegId, float] = {}
         """Legs of transfers that are over, and when that was."""
+        self._moved: set[LegId] = set()
+        """Legs that somebody else has sent elsewhere: they are no more of ours."""
         self._quiet: dict[LegId, float] = {}
         """Parked legs that hear nothing, and since when."""
 
@@ -103,14 +106,20 @@ class PromiseWatch:
             case SoundStarted(leg=leg):
                 self._quiet.pop(leg, None)
             case LegsJoined(first=first, second=second):
-                for leg in (first, second):
-                    self._quiet.pop(leg, None)
-                    self._left.pop(leg, None)
+                self._forget(first, second)
             case LegHungUp(leg=leg):
-                self._quiet.pop(leg, None)
-                self._left.pop(leg, None)
+                self._forget(leg)
+            case LegMovedAway(leg=leg):
+                self._forget(leg)
+                self._moved.add(leg)
             case _:
                 pass
+
+    def _forget(self, *legs: LegId) -> None:
+        self._moved.difference_update(legs)
+        for leg in legs:
+            self._quiet.pop(leg, None)
+            self._left.pop(leg, None)
 
     def _ordered(self, record: Record) -> None:
         """Promise 5: no stranger on the line."""
@@ -131,7 +140,7 @@ class PromiseWatch:
         elif opened.given_up_whole and record.outcome is Outcome.FAILED:
             self._break(4, f"{record.transfer} failed while both of the two were there")
         for leg in _legs_of(record):
-            if leg in self._board.lines:
+            if leg in self._board.lines and leg not in self._moved:
                 self._left[leg] = record.at_s
 
     def look(self, now_s: float) -> None:

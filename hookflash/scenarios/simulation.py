@@ -6,6 +6,7 @@ chance its one generator of random numbers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 from hookflash.backends.base import tell
@@ -58,7 +59,8 @@ class Simulation:
             dialling=dialling,
         )
         self._account = account
-        self.switchboard = Switchboard(account=account)
+        self._next_number = itertools.count(1).__next__
+        self.switchboard = Switchboard(account=account, next_number=self._next_number)
         self.alive = True
         """Whether there is a controller."""
         self.deaths = 0
@@ -89,6 +91,7 @@ class Simulation:
         self.switchboard = Switchboard(
             account=self._account,
             new_id=numbered_ids(f"transfer-{self.deaths}"),
+            next_number=self._next_number,
             unfinished=self._unfinished(),
             ended=frozenset(r.transfer for r in self.records if r.outcome and r.transfer),
         )

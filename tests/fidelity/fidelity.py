@@ -164,7 +164,7 @@ async def _tally(named: str, program: Program, options: argparse.Namespace) -> N
 def _told(outcome: Outcome) -> str:
     lines = [f"    {leg}: {' · '.join(facts)}" for leg, facts in sorted(outcome.facts.items())]
     for leg, rest in sorted(outcome.rest.items()):
-        bonds = " ".join(f"{n}={v}" for n, v in rest.variables if n in ("signal_bond",))
+        bonds = " ".join(f"{n}={v}" for n, v in rest.variables if n == "signal_bond")
         lines.append(f"    {leg} with {rest.peer or 'nobody'} {bonds}")
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import attrs
@@ -69,7 +70,7 @@ class Program:
     def races(self) -> bool:
         """Whether two steps are so near each other that chance decides."""
         times = [step.at_ms for step in self.steps]
-        return any(b - a <= 2 * RACE_MS for a, b in zip(times, times[1:], strict=False))
+        return any(b - a <= 2 * RACE_MS for a, b in pairwise(times))
 
     @property
     def lasts_ms(self) -> int:
@@ -77,7 +78,7 @@ class Program:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing but its own phone is asked of a leg before it answers, and once at most."""
+        """Whether a leg is called once at most, and ordered only after it has answered."""
         answered = {"A", "B"}
         dialled: set[str] = set()
         for step in self.steps:
@@ -192,7 +193,7 @@ class _Draw:
             self.busy_until_ms = self.at_ms + 150
         return True
 
-    def step(self) -> None:
+    def step(self) -> None:  # noqa: C901 - a table
         self.wait()
         roll = self.dice.random()
         leg = self.any_leg()
@@ -224,7 +225,7 @@ class _Draw:
 
 
 def draw(seed: int) -> Program:
-    """Draw a program of six to fourteen steps, the first of which make it likely to be of interest."""
+    """Draw a program of six to fourteen steps."""
     one = _Draw(seed)
     for leg in ("A", "B"):
         if one.dice.random() < 0.7:

@@ -24,7 +24,7 @@ from hookflash.backends.freeswitch.text import line_of
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.events import LegId
 
-PASSWORD = "ClueCon"
+PASSWORD = "ClueCon"  # noqa: S105 - as it is installed
 QUIET_S = 10.0
 
 
@@ -81,7 +81,8 @@ class Live:
         self.alice = f"phone-{lab.name}-{number}"
         self.names = Names({})
         self.told = Told(self.names)
-        self.begun = False
+        self.called: set[str] = set()
+        """For whom a phone has rung already."""
         self.phones: dict[str, LegId] = {}
         """The phones' own legs, by the name of ours."""
         self.sent_ms: list[float] = []
@@ -102,8 +103,8 @@ class Live:
         who = f"origination_caller_id_number={self.caller_of('A')},origination_uuid={self.alice}"
         call = f"originate {{{who}}}sofia/internal/{PHONE}@{host}:5060 &park()"
         await lab.phones.ask(f"bgapi {call}")
-        await lab.until(lambda: "A" in self.phones)
-        await lab.phones.api(f"uuid_answer {self.phones.pop('A')}")
+        await lab.until(lambda: "B" in self.phones)
+        await lab.phones.api(f"uuid_answer {self.phones['B']}")
         await lab.until(lambda: self.talks)
         await trio.sleep(0.3)
         self.phones["A"] = self.alice
@@ -255,11 +256,10 @@ class Lab:
                 self._ringing[leg] = (life, "ABCDE"[int(caller[-1])])
         elif said.get("Event-Name") == "CHANNEL_PARK" and leg in self._ringing:
             life, name = self._ringing.pop(leg)
-            if name == "A" and life.talks:
-                return  # somebody whom A was sent to
-            life.phones.setdefault("B" if name == "A" and life.talks else name, leg)
-            if name == "A":
-                life.phones["B"] = leg
+            if name in life.called:
+                return  # somebody else, whom another program had called
+            life.called.add(name)
+            life.phones["B" if name == "A" else name] = leg
             self._tell()
 
     async def live(self, program: Program) -> tuple[Outcome, list[float]]:

@@ -31,11 +31,17 @@ JITTER_S = (0.0, 0.004)
 """From an order's instant to the switch's taking it."""
 PERSON_S = (0.001, 0.024)
 """From what a person does to the switch's knowing it: it goes by SIP."""
-KEY_S = (0.10, 0.26)
+KEY_S = (0.10, 0.44)
 """From the beginning of a key to the switch's knowing it."""
+KEY_LOST = 0.15
+"""How often a key never arrives: its packets are few, and a leg on its way listens to none."""
+BUSY = 6.0
+"""So many times as long it may take on a busy machine: in every third life."""
 
 
-def primitive_of(step: Step, ids: Mapping[str, LegId], **dialling: str) -> Primitive | None:
+def primitive_of(  # noqa: PLR0911 - a table
+    step: Step, ids: Mapping[str, LegId], **dialling: str
+) -> Primitive | None:
     """The operation that a step is; None if it is something else."""
     leg = ids.get(step.leg, NONE)
     match step.does:
@@ -80,6 +86,7 @@ class Simulated:
         self.program = program
         self.world = World(seed)
         self.dice = random.Random(f"jitter {seed}")
+        self.lag = BUSY if seed % 3 == 2 else 1.0
         self.sent_ms = sent_ms or [float(step.at_ms) for step in program.steps]
         self.executor = Executor(self.world.switch, self._ignore)
         self.world.add_phone("1001")
@@ -108,15 +115,19 @@ class Simulated:
             at_s = began_s + at_ms / 1000
             if by_person:
                 span = KEY_S if step.does == "presses" else PERSON_S
-                self.world.at(at_s + self.dice.uniform(*span), partial(self._do, step))
+                self.world.at(at_s + self._late(span), partial(self._do, step))
             else:
-                last_s = max(last_s, at_s + self.dice.uniform(*JITTER_S))
+                last_s = max(last_s, at_s + self._late(JITTER_S))
                 self.world.at(last_s, partial(self._do, step))
         ends_ms = max([self.program.lasts_ms, *(ms + TO_REST_MS for ms in self.sent_ms)])
         assert self.world.run(began_s + ends_ms / 1000)
         return self.told.outcome(self._rest())
 
-    def _do(self, step: Step) -> None:
+    def _late(self, span: tuple[float, float]) -> float:
+        shortest, longest = span
+        return self.dice.uniform(shortest, longest if span is KEY_S else longest * self.lag)
+
+    def _do(self, step: Step) -> None:  # noqa: C901 - a table
         switch = self.world.switch
         ids = self.names.by_name
         leg = ids.get(step.leg, NONE)
@@ -141,7 +152,8 @@ class Simulated:
             case "hangs up":
                 self.world.hang_up(leg)
             case "presses":
-                self.world.press(leg, step.what)
+                if self.dice.random() >= KEY_LOST:
+                    self.world.press(leg, step.what)
             case "ivr":
                 switch.transfer(leg, ToSound(IVR))
             case "phone":

@@ -17,6 +17,7 @@ import hookflash.cli.emulator
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.backends.freeswitch.emulator.session import Session
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.engine.engine import open_engine
 from hookflash.engine.switchboard import Account
@@ -170,7 +171,7 @@ async def test_a_shipped_scenario_ends_as_it_should_over_the_emulator(
     people.come()
     async with (
         open_emulator(emulator) as listening,
-        open_freeswitch(FreeSwitch(port=listening.port)) as backend,
+        open_freeswitch(FreeSwitch(port=listening.port, dialling=DIRECT)) as backend,
         open_engine(backend) as engine,
         engine.follow() as follower,
     ):

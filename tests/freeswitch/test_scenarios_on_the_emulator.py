@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import open_emulator
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.world import World
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.record import Record
@@ -141,7 +142,9 @@ async def test_a_scenario(
     for party in scenario.parties:
         world.add_phone(party.number, party.behaviour, party.name)
     async with open_emulator(Emulator(world=world)) as listening:
-        settings = FreeSwitch(host=listening.host, port=listening.port)
+        settings = FreeSwitch(
+            host=listening.host, port=listening.port, dialling=DIRECT
+        )
         async with (
             open_freeswitch(settings) as backend,
             open_engine(backend, account=scenario.account) as engine,

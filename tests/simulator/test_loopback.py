@@ -33,6 +33,7 @@ class Lab:
     def __init__(self, seed: int = 0, carol: Behaviour | None = None) -> None:
         self.told: list[CallEvent] = []
         self.world = World(seed)
+        self.world.raw = True
         self.world.on_event = self.told.append
         for number, name in (("1001", "Alice"), ("1002", "Bob"), ("1003", "Carol")):
             behaviour = (carol or Answers(after_s=0.1)) if name == "Carol" else Answers(after_s=0.0)

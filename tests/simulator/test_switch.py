@@ -8,6 +8,7 @@ dice may change is the order of what belongs to no leg in common.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 import pytest
@@ -558,35 +559,36 @@ def three(seed: int) -> Lab:
 TOOK_A = "C hung up DESTINATION_OUT_OF_ORDER"
 
 
+Crossed: TypeAlias = tuple[list[str], dict[str, Place | None]]
+CROSSINGS: list[tuple[float, tuple[str, str], list[Crossed]]] = [
+    # the first leg is wanted by a new join that it leads: the new one wins
+    (0.0001, ("A", "B"), [(["A joined B"], {"C": Place.ADRIFT})]),
+    (0.0250, ("A", "B"), [([TOOK_A, "A joined B"], {"C": None})]),
+    # … or in which it is the second: what had not begun stays, and the other goes adrift
+    (0.0001, ("B", "A"), [(["A joined C"], {"B": Place.ADRIFT})]),
+    (0.0250, ("B", "A"), [([TOOK_A, "B joined A"], {"C": None})]),
+    # the second leg is to lead: the new one wins
+    (0.0001, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
+    (0.0250, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
+    # … or is to be second once more: whoever of the two is quicker
+    (0.0001, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
+    (0.0250, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
+    # the same once more
+    (0.0001, ("A", "C"), [(["A joined C"], {})]),
+    (0.0250, ("A", "C"), [([TOOK_A, "A parked"], {"C": None})]),
+    # … and the other way round
+    (0.0001, ("C", "A"), [(["C joined A"], {}), (["A joined C"], {})]),
+    (0.0250, ("C", "A"), [(["C joined A"], {})]),
+]
+
+
 @every_seed
-@pytest.mark.parametrize(
-    ("after_s", "second", "allowed"),
-    [
-        # the first leg is wanted by a new join that it leads: the new one wins
-        (0.0001, ("A", "B"), [(["A joined B"], {"C": Place.ADRIFT})]),
-        (0.0250, ("A", "B"), [([TOOK_A, "A joined B"], {"C": None})]),
-        # … or in which it is the second: what had not begun stays, and the other goes adrift
-        (0.0001, ("B", "A"), [(["A joined C"], {"B": Place.ADRIFT})]),
-        (0.0250, ("B", "A"), [([TOOK_A, "B joined A"], {"C": None})]),
-        # the second leg is to lead: the new one wins
-        (0.0001, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
-        (0.0250, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
-        # … or is to be second once more: whoever of the two is quicker
-        (0.0001, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
-        (0.0250, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
-        # the same once more
-        (0.0001, ("A", "C"), [(["A joined C"], {})]),
-        (0.0250, ("A", "C"), [([TOOK_A, "A parked"], {"C": None})]),
-        # … and the other way round
-        (0.0001, ("C", "A"), [(["C joined A"], {}), (["A joined C"], {})]),
-        (0.0250, ("C", "A"), [(["C joined A"], {})]),
-    ],
-)
+@pytest.mark.parametrize(("after_s", "second", "allowed"), CROSSINGS)
 def test_a_join_that_overtakes_another_measured(
     seed: int,
     after_s: float,
     second: tuple[str, str],
-    allowed: list[tuple[list[str], dict[str, Place | None]]],
+    allowed: list[Crossed],
 ) -> None:
     lab = three(seed)
     lab.ask("bridge", "A", "C")

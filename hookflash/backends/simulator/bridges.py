@@ -28,8 +28,8 @@
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
   off by its partner's thread.)
-* A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; without, and on the
-  second side, with NORMAL_CLEARING.
+* A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; otherwise, and on
+  the second side, with NORMAL_CLEARING.
 * `park_timeout` and `park_after_bridge` are forgotten in the park, if there is a `park_timeout`. It
   ends a leg only when nothing plays to it: behind an endless sound it waits (measured).
 
@@ -64,8 +64,8 @@ from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSepara
 # ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
 
 _TO_PARK_S: Final = (0.0003, 0.0215)
-"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20 ms
-later: complete: 20.4 ms, partial: 21.7 ms.)"""
+"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20
+ms later: complete: 20.4 ms, partial: 21.7 ms.)"""
 _TO_BEGIN_S: Final = (0.0003, 0.0215)
 """From the order to the beginning of a join (measured: 3.8 to 19.3 ms)."""
 _TO_FINISH_S: Final = (0.0265, 0.036)
@@ -83,8 +83,8 @@ _CLOCK_STEP_S: Final = 1.0
 """`originate_timeout` and `park_timeout` count whole seconds of the switch's clock, so that they
 end up to one second early (noanswer: 2.55 s of 3 s; measured: 2.49 to 2.82 s)."""
 _SECOND_QUICKER: Final = 0.95
-"""How often the second leg of a bridge, left alone, is parked before the first tells that the bridge
-is over (measured: 98 of 100)."""
+"""How often the second leg of a bridge, left alone, is parked before the first tells that the
+bridge is over (measured: 98 of 100)."""
 _SECOND_SENT_QUICKER: Final = 0.5
 """The same, where it is the second that was sent away (measured: 31 to 94 of 100)."""
 _TURNED_BACK: Final = 0.3
@@ -92,16 +92,19 @@ _TURNED_BACK: Final = 0.3
 (measured: 16 of 48)."""
 
 _OLD_WINS: Final = {"before it began": 0.5, "begun": 0.15, "ripe": 0.8}
-"""How often a join keeps its second leg when another, of a third leg, wants the same second (measured
-for 3, 14 and 30 ms after the order: 18, 10 and 25 of 36)."""
+"""How often a join keeps its second leg when another, of a third leg, wants the same second
+(measured for 3, 14 and 30 ms after the order: 18, 10 and 25 of 36)."""
 
+_AT_ONCE: Final = 0.85
+_TO_NEXT_S: Final = (0.0003, 0.015)
+"""How often a leg goes where it goes as soon as its bridge is over; and how long it takes
+otherwise: another order, or its end, may come in between."""
 _SOUND_FIRST: Final = 0.3
 """How often a leg begins with a sound that was ordered before it notices that it is alone."""
 _SOUND_LOST: Final = 0.5
 """How often a sound that is ordered as a bridge begins is lost."""
 _STOP_FIRST: Final = 0.5
-"""How often a second leg's sound is told to stop before the end of the bridge that it is fetched out
-of."""
+"""How often a second leg that is fetched tells that its sound stops before its bridge ends."""
 _HALF_TAKEN: Final = 0.5
 """How often an intercept fails of a leg that was about to lead a bridge with somebody else."""
 _NOT_FOUND: Final = 0.5
@@ -265,6 +268,7 @@ class Bridges(Hearing):
                     if other not in transfer.legs
                 ]
             one.errand = transfer
+            one.media += 1  # what was ordered is forgotten now; what is ordered from now on is not
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
@@ -281,8 +285,8 @@ class Bridges(Hearing):
             self._end_bridge(
                 first,
                 second,
-                partial(self._arrive, first, transfer, was_joined=True),
-                partial(self._arrive, second, transfer, was_joined=True),
+                partial(self._soon, partial(self._arrive, first, transfer, was_joined=True)),
+                partial(self._soon, partial(self._arrive, second, transfer, was_joined=True)),
             )
             return
         for leg in going:
@@ -291,7 +295,7 @@ class Bridges(Hearing):
                 self._arrive(leg, transfer, was_joined=False)
             else:
                 then = partial(self._arrive, leg, transfer, was_joined=True)
-                self._part(leg, leg.peer, then)
+                self._part(leg, leg.peer, partial(self._soon, then))
 
     def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
         """Let a leg begin with its extension; unless it was joined and is armed."""
@@ -305,12 +309,16 @@ class Bridges(Hearing):
             channel.errand = None
             channel.place = Place.MOVING
             self._hear(channel)
-            if not self._intercept(channel, rescue):
+            if self._intercept(channel, rescue):
+                return
+            if channel.is_first:
+                self._set_adrift(channel)
+            else:
                 self._end(channel, "NORMAL_CLEARING")
         elif isinstance(extension, ToPark):
             self._park(channel, by_itself=transfer.in_place)
         else:
-            self._silence(channel)
+            self._stop(channel)
             self._drop_call(channel)
             self._move(channel, Place.ELSEWHERE)
             channel.errand = None
@@ -321,7 +329,7 @@ class Bridges(Hearing):
         """Let a leg do what another program's extension says."""
 
     def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
-        self._silence(channel)
+        self._stop(channel)
         self._drop_call(channel)
         self._move(channel, Place.PARKED)
         channel.errand = None
@@ -361,7 +369,7 @@ class Bridges(Hearing):
     def _stop_sound(self, leg: Channel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
         if leg.peer is None or leg.is_first or self._random() < _STOP_FIRST:
-            self._silence(leg)
+            self._stop(leg)
 
     def bridge(self, first: LegId, second: LegId) -> str:
         """`uuid_bridge FIRST SECOND`: join two legs, fetching them from wherever they are.
@@ -390,6 +398,7 @@ class Bridges(Hearing):
         for leg in (first, second):
             if leg not in kept:
                 leg.errand = None if kept else join
+                leg.media += 1  # what was ordered to play is forgotten
         for leg, other in ((first, second), (second, first)):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
@@ -409,8 +418,8 @@ class Bridges(Hearing):
     def _is_kept(self, leg: Channel, join: Join) -> bool:
         """Whether a join under way keeps a leg that a new join wants as its second.
 
-        Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's first
-        leg is never kept: what is ordered last of it counts.)
+        Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
+        first leg is never kept: what is ordered last of it counts.)
         """
         earlier = leg.errand
         if not isinstance(earlier, Join) or not earlier.live or leg is join.first:
@@ -483,7 +492,9 @@ class Bridges(Hearing):
         join.begun = True
         self._after(_TO_RIPEN_S, partial(self._ripen, join))
         for leg in (first, second):
-            self._silence(leg)
+            self._stop(leg)
+            if self._random() < _SOUND_LOST:
+                leg.media += 1
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
@@ -529,9 +540,8 @@ class Bridges(Hearing):
             self._set_adrift(second)
         if first.cause:
             return
-        if first.variables.get("uuid_bridge_park_on_cancel") == "true" or (
-            join.broken and first.variables.get("park_after_bridge") == "true"
-        ):
+        names = ["uuid_bridge_park_on_cancel", *(["park_after_bridge"] if join.broken else [])]
+        if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
             self._end(first, cause)
@@ -609,7 +619,7 @@ class Bridges(Hearing):
         stayer.place = Place.MOVING
         fate = self._fate(stayer) if stayer.errand is None else None
         if fate is Fate.PARK:
-            self._park(stayer, by_itself=True)
+            self._soon(partial(self._park_alone, stayer))
             return
         self._hear(stayer)
         if fate is None:
@@ -619,6 +629,18 @@ class Bridges(Hearing):
             return
         explicit = stayer.is_first and stayer.variables.get("hangup_after_bridge") == "true"
         self._end(stayer, (explicit and leavers_cause) or "NORMAL_CLEARING", itself=True)
+
+    def _park_alone(self, stayer: Channel) -> None:
+        is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
+        if is_free and stayer.place is Place.MOVING:
+            self._park(stayer, by_itself=True)
+
+    def _soon(self, act: Thunk) -> None:
+        """Let a leg's thread do what comes after its bridge: mostly at once."""
+        if self._random() < _AT_ONCE:
+            act()
+        else:
+            self._after(self._span(_TO_NEXT_S), act)
 
     def _fate(self, stayer: Channel) -> Fate:
         variables = stayer.variables

@@ -167,7 +167,7 @@ class Channel:
         """Counts what cuts sounds off, so that one ordered before does not begin after."""
         self.parkings = 0
         self.in_cs_park = False
-        """It is parked by its own variables, and not by an application: parking it is nothing new."""
+        """It is parked by its own variables, not by an application: parking it changes nothing."""
         self.drops_keys = False
         """It is sent no keys of the leg that it is joined with."""
         self.overdue = False

@@ -95,7 +95,7 @@ class Faults:
     """How many events a run may lose by `lose_event`; None: any number."""
     lose_event_number: int | None = attrs.field(default=None, validator=_check_count)
     """The one event that is lost for certain, counted from 1 in the order of their sending; None or
-    0: none is. The events of a run are the same up to there, so that a test may lose each in turn."""
+    0: none is. Up to there a run is the same, so that a test may lose each event in turn."""
 
     @property
     def bend_events(self) -> bool:

@@ -133,6 +133,10 @@ class Hearing:
         return OK
 
     def _come_to(self, channel: Channel, sound: Sound, media: int) -> None:
+        if channel.place is Place.MOVING and channel.media == media and not channel.cause:
+            # on its way: it comes to its orders when it is there
+            self._after(TICK_S, partial(self._come_to, channel, sound, media))
+            return
         channel.ordered -= 1
         self._play(channel, sound, media)
 
@@ -171,6 +175,10 @@ class Hearing:
     def _silence(self, channel: Channel) -> None:
         """Cut off what plays, what waits, and what was ordered."""
         channel.media += 1
+        self._stop(channel)
+
+    def _stop(self, channel: Channel) -> None:
+        """Cut off what plays, and what waits behind it; what was only ordered comes yet."""
         channel.sounds.clear()
         sound = channel.playing
         if sound is not None:

@@ -1,4 +1,4 @@
-"""How long a sound plays: streams for ever, tones as often as they say, files as long as they are."""
+"""How long a sound plays: streams for ever, tones as they say, files as long as they are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FILE_S: Final = 2.0
 def sound_length_s(sound: str, *, file_s: float = FILE_S) -> float | None:
     """Say how long a sound plays; None: for ever.
 
-    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. A file has a length, and ends: music
-    from a file does not go on for ever.
+    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. A file has a length, and ends:
+    music from a file does not go on for ever.
 
     Args:
         sound: what is played.

@@ -111,6 +111,9 @@ class World:
         self.on_fact = _nobody_minds
         self.trace = [] if trace else None
         self.parties: dict[str, Party] = {}
+        self.raw = False
+        """Whether the controller is told of every channel, hidden halves and all: for whoever looks
+        at the switch itself."""
         self._outside: set[str] = set()
         self._to_lose: list[str] = []
         self._now_s = 0.0
@@ -196,6 +199,9 @@ class World:
             event = self._undelivered.popleft()
             if self.trace is not None:
                 self.trace.append(Traced(self._now_s, What.EVENT, event))
+            if self.raw:
+                self.on_event(event)
+                return True
             for told in self._halves.take(event):
                 self.on_event(told)
             return True
@@ -244,6 +250,8 @@ class World:
 
     def snapshot(self) -> tuple[LegSnapshot, ...]:
         """List the legs that live on the switch, oldest first, as a controller is told of them."""
+        if self.raw:
+            return self.channels()
         return self._halves.sort(self.channels())
 
     def begin_anew(self) -> None:
@@ -350,7 +358,7 @@ class World:
         return first, second
 
     def party_on(self, leg: LegId) -> Party | None:
-        """Say who is, or was, at the end of a leg; of a loopback half, at the end of the phone's."""
+        """Say who is, or was, at the end of a leg; of a loopback half, of the phone's leg."""
         return self._parties_by_leg.get(self.switch.phone_of(leg))
 
     def answer(self, leg: LegId) -> None:

@@ -181,7 +181,8 @@ class Applications:
         if rescue:  # `&intercept(LEG)`: the first thing that it does on its answer, then it ends
             timed |= {"execute_on_answer": f"intercept {rescue}", "hangup_after_bridge": "true"}
         account = variables.get("hookflash_account", "")
-        self._switch.originate(leg, dialled.number, timed, account=account)
+        through = f"loopback/{dialled.number}" if dialled.endpoint == "loopback" else ""
+        self._switch.originate(leg, dialled.number, timed, account=account, dial_string=through)
         if "originate_timeout" not in variables:
             self._switch.setvar_multi(leg, {"originate_timeout": ""})
 

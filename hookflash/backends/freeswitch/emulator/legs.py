@@ -420,7 +420,11 @@ class Leg:
 
     def variable(self, name: str) -> str | None:
         """Look a variable up; None if there is none."""
-        value = self.channel.variables.get(name) or self.variables.get(name)
+        value = self._bonds().get(name, "") if name in _BONDS else None
+        if value is None:
+            value = self.channel.variables.get(name) or self.variables.get(name)
+        elif not value:
+            return None
         if isinstance(value, tuple):
             return "ARRAY::" + "|:".join(value)
         return value
@@ -428,11 +432,22 @@ class Leg:
     def variable_headers(self) -> list[Header]:
         """Tell the variables, the switch's first."""
         own = self.channel.variables
+        bonds = self._bonds()
+        told = {k: v for k, v in self.variables.items() if k not in own}
+        told = {k: bonds.pop(k, "") if k in _BONDS else v for k, v in told.items()}
         return [
-            *((f"variable_{k}", v) for k, v in self.variables.items() if k not in own),
+            *((f"variable_{k}", v) for k, v in told.items() if v),
+            *((f"variable_{k}", v) for k, v in bonds.items() if v),
             *((f"variable_{k}", v) for k, v in own.items()),
         ]
 
+    def _bonds(self) -> dict[str, str]:
+        """With whom the switch has written that it is: it outlives that."""
+        channel = self.channel
+        return {"signal_bond": channel.bond, "bridge_uuid": channel.bridge_uuid}
+
+
+_BONDS: Final = frozenset({"signal_bond", "bridge_uuid"})
 
 _CODECS: Final[tuple[Header, ...]] = (
     ("Channel-Read-Codec-Name", "PCMU"),

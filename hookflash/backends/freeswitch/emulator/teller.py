@@ -212,6 +212,8 @@ class Teller:
             leg.called()
 
     def _comes_in(self, fact: LegCreated, channel: Channel) -> Leg:
+        if fact.other_half in self.legs:
+            return self._comes_through(fact, channel, self.legs[fact.other_half])
         incoming = self.incoming or Incoming(callee="", caller_name="")
         self.incoming = None
         return Leg(
@@ -224,6 +226,21 @@ class Teller:
             caller_name=incoming.caller_name,
             caller_number=fact.number,
             created_us=self._now_us(),
+        )
+
+    def _comes_through(self, fact: LegCreated, channel: Channel, half: Leg) -> Leg:
+        """Loopback-b: it comes in from loopback-a, for the same number."""
+        return Leg(
+            id=fact.leg,
+            channel=channel,
+            session=self.sessions,
+            inbound=True,
+            name=f"loopback/{half.destination}-b",
+            destination=half.destination,
+            caller_name=half.caller_name,
+            caller_number=half.caller_number,
+            created_us=self._now_us(),
+            endpoint="loopback",
         )
 
     def _goes_out(self, fact: LegCreated, channel: Channel) -> Leg:

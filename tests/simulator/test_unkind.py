@@ -1,0 +1,310 @@
+"""Where the switch is unkind: bonds that are out of date, arms that go off, sounds that hold a leg.
+
+Each was measured on FreeSWITCH 1.10.12.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.people import Answers
+from hookflash.backends.simulator.switch import Place, ToPark, ToPhone, ToSound
+from hookflash.backends.simulator.world import World
+from hookflash.commands import Dial, HoldWithMusic, Split
+from hookflash.events import (
+    CallEvent,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegsJoined,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+)
+
+A, B, C = "leg-1", "leg-2", "C"
+STAYS = {
+    "park_after_bridge": "true",
+    "hangup_after_bridge": "false",
+    "uuid_bridge_park_on_cancel": "true",
+}
+MUSIC = "tone_stream://%(500,500,300);loops=-1"
+
+every_seed = pytest.mark.parametrize("seed", range(8))
+
+
+class Lab:
+    """Alice talks with Carol, Alice's leg being the first; Bob is parked."""
+
+    def __init__(self, seed: int = 0, *, joined: bool = True) -> None:
+        self.told: list[CallEvent] = []
+        self.world = World(seed)
+        self.world.on_event = self.told.append
+        self.switch = self.world.switch
+        self.world.call("1001", "1002")
+        self.wait()
+        for leg in (A, B):
+            self.switch.setvar_multi(leg, STAYS)
+        self.switch.park_both(A)
+        self.wait()
+        self.world.add_phone("1003", Answers(after_s=0.0))
+        self.switch.originate(C, "1003", STAYS)
+        self.wait()
+        if joined:
+            self.join(A, C)
+
+    def wait(self, for_s: float = 1.0) -> None:
+        assert self.world.run(self.world.now_s + for_s)
+
+    def news(self, for_s: float = 1.0) -> list[CallEvent]:
+        self.told.clear()
+        self.wait(for_s)
+        return list(self.told)
+
+    def join(self, first: LegId, second: LegId) -> list[CallEvent]:
+        self.switch.bridge(first, second)
+        return self.news()
+
+    def arm(self, leg: LegId, rescue: LegId) -> None:
+        self.switch.setvar_multi(
+            leg,
+            {
+                "park_after_bridge": "false",
+                "exec_after_bridge_app": "intercept",
+                "exec_after_bridge_arg": rescue,
+            },
+        )
+
+    def bonds(self) -> list[str]:
+        return [self.switch.getvar(leg, "signal_bond") for leg in (A, B, C)]
+
+
+# ---------------------------------------------------------------------- bonds
+
+
+def test_a_bond_is_written_when_the_order_is_taken_and_outlives_the_partner() -> None:
+    lab = Lab(joined=False)
+    lab.switch.bridge(A, C)
+    assert lab.bonds() == [C, "_undef_", A]
+    lab.switch.kill(C)
+    lab.wait()
+    assert lab.bonds()[0] == C
+    assert lab.switch.partner(A) == C
+    assert lab.world.snapshot()[0].peer is None
+    assert lab.world.snapshot()[0].parked
+
+
+def test_a_pair_on_its_way_is_seen_as_a_pair() -> None:
+    lab = Lab(joined=False)
+    lab.switch.bridge(A, C)
+    seen = {leg.leg: leg for leg in lab.world.snapshot()}
+    assert (seen[A].peer, seen[C].peer) == (C, A)
+    assert not seen[A].parked
+
+
+def test_a_transfer_takes_the_bond_off_both_and_uuid_park_off_neither() -> None:
+    lab = Lab()
+    lab.switch.park_one(C)
+    assert lab.bonds() == ["_undef_", "_undef_", "_undef_"]
+    assert lab.switch.getvar(A, "bridge_uuid") == C
+    other = Lab()
+    other.world.park(C)
+    other.wait()
+    assert other.bonds() == [C, "_undef_", A]
+
+
+def test_who_is_left_when_the_partner_is_fetched_keeps_the_bond() -> None:
+    lab = Lab()
+    lab.join(A, B)
+    assert lab.bonds() == [B, A, A]
+
+
+def test_an_intercept_hangs_up_whom_an_old_bond_names() -> None:
+    lab = Lab()
+    lab.join(A, B)  # C's bond still names A, who talks with B
+    lab.world.add_phone("1004", Answers(after_s=0.0))
+    lab.switch.originate("D", "1004", STAYS, takes=C)
+    told = lab.news()
+    assert LegHungUp(leg=A, cause="PICKED_OFF") in told
+    assert LegsJoined(first="D", second=C) in told
+
+
+# ----------------------------------------------------------------------- arms
+
+
+@every_seed
+@pytest.mark.parametrize("armed", [A, C])
+@pytest.mark.parametrize("how", [ToPark(), ToSound(MUSIC), ToPhone("1009")])
+def test_an_armed_leg_is_not_transferred(
+    seed: int, armed: LegId, how: ToPark | ToSound | ToPhone
+) -> None:
+    lab = Lab(seed)
+    lab.arm(armed, B)
+    lab.told.clear()
+    lab.world.move(armed, how)
+    lab.wait()
+    assert LegsJoined(first=armed, second=B) in lab.told
+    assert LegParked(leg=armed) not in lab.told
+
+
+@every_seed
+def test_a_first_leg_that_finds_nobody_is_left_adrift_and_a_second_ends(seed: int) -> None:
+    for leg, place in ((A, Place.ADRIFT), (C, None)):
+        lab = Lab(seed)
+        lab.arm(leg, "nobody")
+        lab.switch.park_one(leg)
+        told = lab.news()
+        assert LegParked(leg=leg) not in told
+        assert (LegHungUp(leg=leg) in told) is (place is None)
+        channel = lab.switch.find(leg)
+        assert (None if channel is None else channel.place) is place
+
+
+def test_it_goes_off_each_time() -> None:
+    lab = Lab()
+    lab.arm(C, B)
+    lab.switch.kill(A)
+    assert LegsJoined(first=C, second=B) in lab.news()
+    lab.switch.park_one(C)  # a split of the new call
+    assert LegsJoined(first=C, second=B) in lab.news()
+    lab.world.park(C)
+    assert LegsJoined(first=C, second=B) in lab.news()
+
+
+def test_of_a_transfer_of_both_it_does_not_go_off() -> None:
+    lab = Lab()
+    lab.arm(A, B)
+    lab.world.move(A, ToPark(), both=True)
+    told = lab.news()
+    assert {fact.leg for fact in told if isinstance(fact, LegParked)} == {A, C}
+
+
+# --------------------------------------------------------------------- sounds
+
+
+def test_a_first_leg_that_hears_a_sound_does_not_notice_that_its_partner_is_gone() -> None:
+    lab = Lab()
+    lab.switch.broadcast(A, MUSIC)
+    lab.wait()
+    lab.world.hang_up(C)
+    assert lab.news(60.0) == [LegHungUp(leg=C)]
+    channel = lab.switch.find(A)
+    assert channel is not None
+    assert channel.place is Place.JOINED
+    lab.switch.break_all(A)
+    assert lab.news() == [SoundStopped(leg=A, sound=MUSIC), LegParked(leg=A)]
+
+
+def test_a_second_leg_does() -> None:
+    lab = Lab()
+    lab.switch.broadcast(C, MUSIC)
+    lab.wait()
+    lab.world.hang_up(A)
+    assert lab.news() == [
+        LegHungUp(leg=A),
+        SoundStopped(leg=C, sound=MUSIC),
+        LegParked(leg=C),
+    ]
+
+
+def test_a_park_that_is_over_waits_for_the_sound() -> None:
+    lab = Lab(joined=False)
+    lab.switch.setvar_multi(B, {"park_timeout": "1", "playback_timeout_sec": "3"})
+    lab.switch.park_one(B)
+    lab.switch.broadcast(B, MUSIC)
+    assert lab.news(2.9)[-1] == SoundStarted(leg=B, sound=MUSIC)
+    assert lab.news() == [SoundStopped(leg=B, sound=MUSIC), LegHungUp(leg=B)]
+
+
+def test_a_file_ends_and_a_stream_does_not() -> None:
+    for sound, ends in (("hold.wav", True), ("local_stream://moh", False), (MUSIC, False)):
+        world = World(file_s=5.0)
+        told: list[CallEvent] = []
+        world.on_event = told.append
+        first, second = world.call("1001", "1002")
+        world.run(1.0)
+        world.perform(Split(first=first, second=second))
+        world.run(2.0)
+        world.perform(HoldWithMusic(leg=second, music=sound))
+        world.run(6.9)
+        assert not [fact for fact in told if isinstance(fact, SoundStopped)]
+        world.run(7.3)
+        assert bool([fact for fact in told if isinstance(fact, SoundStopped)]) is ends
+
+
+# --------------------------------------------------------------- other programs
+
+
+def test_a_leg_is_sent_to_an_announcement_that_ends() -> None:
+    lab = Lab()
+    lab.world.move(C, ToSound("ivr.wav", 2.0))
+    told = lab.news(0.5)
+    assert SoundStarted(leg=C, sound="ivr.wav") in told
+    assert LegsSeparated(first=A, second=C) in told
+    assert LegParked(leg=A) in told
+    seen = {leg.leg: leg for leg in lab.world.snapshot()}
+    assert not seen[C].parked
+    assert lab.news(3.0) == [SoundStopped(leg=C, sound="ivr.wav"), LegHungUp(leg=C)]
+
+
+def test_a_leg_is_sent_to_somebody_else() -> None:
+    lab = Lab()
+    lab.world.move(C, ToPhone("1009"))
+    told = lab.news()
+    stranger = next(fact for fact in told if isinstance(fact, LegCreated))
+    assert stranger.called_for == C
+    lab.world.press(C, "1")
+    assert lab.news() == []  # it waits, and listens to nothing
+    lab.world.answer(stranger.leg)
+    assert LegsJoined(first=C, second=stranger.leg) in lab.news()
+    lab.world.hang_up(stranger.leg)
+    assert [type(fact) for fact in lab.news()] == [LegHungUp, LegParked]  # C's own variables
+
+
+def test_a_leg_that_is_taken_back_leaves_whom_it_called() -> None:
+    lab = Lab()
+    lab.world.move(C, ToPhone("1009"))
+    stranger = next(fact for fact in lab.news() if isinstance(fact, LegCreated)).leg
+    lab.switch.park_one(C)
+    assert lab.news() == [LegHungUp(leg=stranger, cause="ORIGINATOR_CANCEL"), LegParked(leg=C)]
+
+
+def test_parking_where_it_is_parked_by_its_own_variables_is_nothing_new() -> None:
+    lab = Lab()
+    lab.switch.kill(C)
+    lab.wait()
+    lab.world.park(A)
+    assert lab.news() == []
+
+
+# ------------------------------------------------------------------- displays
+
+
+def test_each_phone_is_shown_the_other_at_each_bridge_unless_that_is_switched_off() -> None:
+    lab = Lab(joined=False)
+    assert lab.switch.shown(B) == ("1001",)
+    lab.join(A, C)
+    assert lab.switch.shown(C)[-1] == "1001"
+    assert lab.switch.shown(A)[-1] == "1003"
+    lab.switch.setvar_multi(B, {"ignore_display_updates": "true"})
+    before = lab.switch.shown(B)
+    lab.join(C, B)
+    lab.switch.display(B, "Carol", "1003")
+    assert lab.switch.shown(B) == before
+
+
+def test_targets_may_be_called_through_the_dialplan() -> None:
+    world = World(dialling=Dialling())
+    told: list[CallEvent] = []
+    world.on_event = told.append
+    first, _ = world.call("1001", "1002")
+    world.run(1.0)
+    world.add_phone("2600", Answers(after_s=0.1))
+    world.perform(Dial(leg="t", target="2600", on_behalf_of=first, ring_timeout_s=9.0))
+    world.run(2.0)
+    created = [fact for fact in told if isinstance(fact, LegCreated)]
+    assert [fact.leg for fact in created][2] == "t"
+    assert len(created) == 5
+    assert LegParked(leg="t") in told
