@@ -849,12 +849,9 @@ class Switchboard:
             if line is not None and not line.owner:
                 line.owner, line.choices = owner, choices
         self._count(found, owner, choices.rules, at_s)
-        record = attrs.evolve(self._step(transfer, event, at_s), begins=found)
-        return record
+        return attrs.evolve(self._step(transfer, event, at_s), begins=found)
 
-    def _let_go(
-        self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float
-    ) -> list[Record]:
+    def _let_go(self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float) -> list[Record]:
         """Take off what is ours from legs that have been taken elsewhere by somebody else."""
         gone: list[LegId] = []
         for transfer, roles in marked.items():
