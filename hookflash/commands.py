@@ -38,8 +38,8 @@ class Split:
     kind: str = ""
     """What kind of transfer it is; a mark, too."""
     undisclosed: tuple[str, ...] = ()
-    """Which of the two are outside parties: from now on the switch itself tells their phones nothing
-    of whom it joins them with."""
+    """Which of the two are outside parties: from now on the switch itself tells their phones
+    nothing of whom it joins them with."""
     repeated: bool = False
     """Whether it was ordered before, and nothing was heard of it: a backend then parts them only if
     they are together. The first order may just be slow, and whoever is parked twice loses the

@@ -428,7 +428,11 @@ def test_an_outside_party_is_shown_nothing_internal() -> None:
     assert t.target.outside
     (shown,) = (c for c in ordered(t, CONSULTING[-1]) if isinstance(c, Introduce))
     assert shown == Introduce(
-        first="a", second="c", first_number="+49 30 100", second_number="2600"
+        first="a",
+        second="c",
+        first_number="+49 30 100",
+        second_number="2600",
+        undisclosed=("c",),
     )
     assert RULES.step(t, LegIdentified(leg="stranger", number="")).why == STRANGER
 

@@ -171,7 +171,7 @@ def test_expectations() -> None:
 def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
     told = SCHEMA["$defs"]["policy"]["properties"]
     assert list(told) == [field.name for field in attrs.fields(Policy)]
-    kinds = {"number": float, "integer": int, "string": str}
+    kinds = {"number": float, "integer": int, "string": str, "boolean": bool}
     for field in attrs.fields(Policy):
         default = field.default
         if isinstance(default, (PartialSound, Choice)):
@@ -180,7 +180,8 @@ def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
         else:
             assert isinstance(default, kinds[told[field.name]["type"]])
             if not isinstance(default, str):
-                assert f"{default:g} unless told" in told[field.name]["description"]
+                word = str(default).lower() if isinstance(default, bool) else f"{default:g}"
+                assert f"{word} unless told" in told[field.name]["description"]
 
 
 def test_the_words_of_the_schema_are_the_words_of_the_code() -> None:

@@ -27,12 +27,14 @@ from hookflash.commands import (
     Join,
     Look,
     Park,
+    PassKeys,
     PlayRingback,
     PlayTone,
     Release,
     SetTimer,
     Split,
     Trigger,
+    WithholdKeys,
 )
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
@@ -289,6 +291,8 @@ COMMANDS: tuple[tuple[Command, str], ...] = (
         Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE),
         "have alice joined with bob if it is left alone",
     ),
+    (WithholdKeys(leg="b", limit_s=30.0), "spare bob the keys"),
+    (PassKeys(leg="b"), "let bob hear keys again"),
     (Look(legs=("a", "b")), "ask about alice, bob"),
     (Look(legs=()), "ask about everybody"),
     (Release(first="a", second=CAROL), "let alice and carol be an ordinary call"),

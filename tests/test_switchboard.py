@@ -272,6 +272,21 @@ def test_a_transfer_that_has_ended_under_a_controller_before_ends_once_too() -> 
     assert isinstance(desk.tell(TimerFired(timer=watch.timer)).commands[0], Look)
 
 
+def test_a_leg_of_a_found_transfer_that_somebody_else_has_taken_is_let_go() -> None:
+    """The transfer goes on with the others; nothing of ours stays on the one that has left."""
+    desk = Desk()
+    desk.leg("a", "1001")
+    desk.leg("b", "1002")
+    away = leg_seen("a", parked=False, elsewhere=True, transfer="t", role="transferor")
+    waits = leg_seen("b", transfer="t", role="transferee")
+    rings = leg_seen("t-target", answered=False, parked=False, transfer="t", role="target")
+    found, let_go = desk.board.adopt([away, waits, rings])
+    assert (found.transfer, found.begins is not None) == ("t", True)
+    assert let_go.event == LegMovedAway(leg="a")
+    assert let_go.commands == (Forget(legs=("a",)),)
+    assert desk.state() is State.PARTIAL
+
+
 def test_a_target_that_turns_up_when_its_transfer_is_over_is_hung_up() -> None:
     """It was being called when everybody had left; its beginning is told late."""
     desk = Desk()

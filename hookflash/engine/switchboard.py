@@ -851,8 +851,7 @@ class Switchboard:
             if line is not None and not line.owner:
                 line.owner, line.choices = owner, choices
         self._count(found, owner, choices.rules, at_s)
-        record = attrs.evolve(self._step(transfer, event, at_s), begins=found)
-        return record
+        return attrs.evolve(self._step(transfer, event, at_s), begins=found)
 
     def _let_go(self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float) -> list[Record]:
         """Take off what is ours from legs that have been taken elsewhere by somebody else."""
@@ -1104,8 +1103,8 @@ FAULT_PAUSE_S = 10.0
 """After a deadline has passed in vain, by a fault of ours, it passes again after so long."""
 
 KEYS_WITHHELD_S = 30.0
-"""After so long the switch itself passes keys on again, should we have died in the middle of a code.
-No code takes longer to dial."""
+"""After so long the switch itself passes keys on again, should we have died in the middle of a
+code. No code takes longer to dial."""
 
 ALONE_S = 10.0
 """How long a leg may stand alone after its transfer's end, before the switch is asked about it."""

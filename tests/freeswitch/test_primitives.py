@@ -10,6 +10,7 @@ from hookflash.backends.freeswitch.primitives import (
     ASKED_BEFORE,
     CHANGED,
     KEPT,
+    NOTHING_KEPT,
     OURS,
     UNDEFINED,
     Display,
@@ -36,19 +37,25 @@ def value_of(step: SetVariables | None) -> str:
     return value
 
 
+def given_back(before: str) -> SetVariables:
+    """What a leg gets back that is no half of a loopback."""
+    (step,) = restored("a", (f"{before}\n", UNDEFINED))
+    return step
+
+
 # ---------------------------------------------------------------- kept, given back
 
 
 def test_it_is_asked_first_whether_anything_is_kept_already() -> None:
     assert (KEPT, *CHANGED) == ASKED_BEFORE
-    assert kept("a", answers(before="-")) is None
+    assert kept("a", answers(before=NOTHING_KEPT)) is None
     assert kept("a", answers(before="hangup_after_bridge:true")) is None
 
 
 def test_what_a_leg_said_comes_back_and_the_rest_goes() -> None:
     said = {"hangup_after_bridge": "true", "exec_after_bridge_app": "transfer"}
     said |= {"exec_after_bridge_arg": "1002 XML default", "park_timeout": "60:1000"}
-    back = restored("a", value_of(kept("a", answers(**said))))
+    back = given_back(value_of(kept("a", answers(**said))))
     assert back.leg == "a"
     assert dict(back.variables) == {name: said.get(name, "") for name in CHANGED} | dict.fromkeys(
         OURS, ""
@@ -58,25 +65,40 @@ def test_what_a_leg_said_comes_back_and_the_rest_goes() -> None:
 def test_a_leg_that_said_nothing_keeps_that_it_did() -> None:
     """So that it is not asked again when the transfer has changed it."""
     value = value_of(kept("a", answers()))
-    assert value == "-"
+    assert value == NOTHING_KEPT
     assert kept("a", answers(before=value)) is None
-    assert all(value == "" for _, value in restored("a", value).variables)
+    # a leg that we have called begins with it, and loses whatever is ours
+    assert dict(given_back(value).variables) == dict.fromkeys((*CHANGED, *OURS), "")
 
 
-def test_a_leg_that_we_have_called_loses_whatever_is_ours() -> None:
-    assert dict(restored("t", UNDEFINED).variables) == dict.fromkeys((*CHANGED, *OURS), "")
+def test_what_was_given_back_once_is_not_taken_again() -> None:
+    """What a leg says that has kept nothing is its own."""
+    assert dict(given_back(UNDEFINED).variables) == dict.fromkeys(OURS, "")
+
+
+def test_the_marks_that_a_far_half_has_inherited_go_too() -> None:
+    near, far = restored("near", (NOTHING_KEPT, "far\n"))
+    assert (near.leg, far.leg) == ("near", "far")
+    assert dict(far.variables) == dict.fromkeys(OURS, "")
+
+
+@pytest.mark.parametrize(
+    "other", [UNDEFINED, "", "-ERR No such channel!", "a\n\napi hupall", "a b"]
+)
+def test_what_is_no_leg_is_no_far_half(other: str) -> None:
+    assert [step.leg for step in restored("near", (NOTHING_KEPT, other))] == ["near"]
 
 
 @pytest.mark.parametrize(
     "value", ["a;b=c", "a|park_timeout:1", "${x}", "a=b", "a\nb", "'a'", "x" * 121, ""]
 )
 def test_what_would_mean_something_is_not_kept(value: str) -> None:
-    assert value_of(kept("a", answers(park_timeout=value))) == "-"
+    assert value_of(kept("a", answers(park_timeout=value))) == NOTHING_KEPT
 
 
 def test_nothing_but_what_we_change_is_ever_given_back() -> None:
     """The variable is on somebody's channel: a dialplan may have written it."""
-    back = restored("a", "api_hangup_hook:system|hookflash_role:target|park_timeout:5")
+    back = given_back("api_hangup_hook:system|hookflash_role:target|park_timeout:5")
     assert {name for name, _ in back.variables} == {*CHANGED, *OURS}
     assert dict(back.variables)["park_timeout"] == "5"
     assert dict(back.variables)["hookflash_role"] == ""
@@ -93,7 +115,7 @@ def test_what_is_kept_is_one_line_and_comes_back_or_is_lost_alone(said: dict[str
     line = line_of(step)
     assert line.count(";") == 0
     assert "\n" not in line
-    back = dict(restored("a", value_of(step)).variables)
+    back = dict(given_back(value_of(step)).variables)
     for name in CHANGED:
         assert back[name] in ("", said.get(name, UNDEFINED).strip())
 

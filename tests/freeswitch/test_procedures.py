@@ -20,7 +20,7 @@ from hookflash.backends.freeswitch.procedures import (
     Procedures,
     sound_for,
 )
-from hookflash.backends.freeswitch.text import line_of
+from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -31,12 +31,14 @@ from hookflash.commands import (
     Introduce,
     Join,
     Park,
+    PassKeys,
     PlayRingback,
     PlayTone,
     Release,
     Split,
     SwitchCommand,
     Trigger,
+    WithholdKeys,
 )
 from hookflash.errors import InputError
 
@@ -128,6 +130,7 @@ def test_dial_goes_as_a_job_and_parks_the_target() -> None:
             "originate {origination_uuid=t,origination_caller_id_number=0,"
             "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
             "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
+            "hookflash_before=nothing,"
             "loopback_bowout=false,loopback_bowout_on_execute=false,"
             "media_mix_inbound_outbound_codecs=true,"
             "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
@@ -237,10 +240,12 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     told = PARKS.format(park="false", end="false") + (
         "exec_after_bridge_app=intercept;exec_after_bridge_arg=b;execute_on_answer="
     )
+    # a disarmed leg parks: its partner may leave before the bridge is ordered
+    disarmed = f"park_after_bridge=true;hangup_after_bridge=false;{DISARMED}"
     assert tuple(map(line_of, procedure.before)) == (  # who is to be disarmed may be gone
-        f"uuid_setvar_multi c {DISARMED}",
+        f"uuid_setvar_multi c {disarmed}",
         "sched_del c",
-        f"uuid_setvar_multi d {DISARMED}",
+        f"uuid_setvar_multi d {disarmed}",
         "sched_del d",
     )
     assert sent(procedure) == (
@@ -341,6 +346,40 @@ def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
     assert other.endswith(";ignore_display_updates=true")
     both = lines(attrs.evolve(JOIN, undisclosed=("a", "t")))[:2]
     assert all(line.endswith(";ignore_display_updates=true") for line in both)
+
+
+def test_an_outside_party_is_told_nothing_by_the_switch_from_the_parting_on() -> None:
+    split = Split(first="a", second="b", undisclosed=("b",))
+    one, other, _ = lines(split)
+    assert "ignore_display_updates" not in one
+    assert other.endswith(";ignore_display_updates=true")
+
+
+def test_who_is_told_nothing_by_the_switch_is_shown_a_number_and_no_name() -> None:
+    callers = {"b": Caller(number="1002", name="Bob"), "t": Caller(number="1", name="Carol")}
+    hidden = attrs.evolve(INTRODUCE, undisclosed=("t",))
+    said = sent(Procedures(caller_of=callers.__getitem__).of(hidden))
+    assert said[0] == "uuid_display b Carol|+4930123"
+    assert said[3:5] == (
+        "uuid_setvar_multi t ignore_display_updates=",  # else it would not be told this either
+        "uuid_display t 1002|1002",
+    )
+
+
+def test_keys_are_withheld_with_a_net_and_passed_on_again() -> None:
+    withhold = Procedures().of(WithholdKeys(leg="b", limit_s=29.5))
+    assert sent(withhold) == (
+        "sched_del hookflash-keys-b",
+        "sched_api +30 hookflash-keys-b uuid_drop_dtmf b off mask_digits ''",
+        "uuid_drop_dtmf b on mask_digits ''",
+    )
+    assert withhold.optional == 1
+    again = ("uuid_drop_dtmf b off mask_digits ''", "sched_del hookflash-keys-b")
+    variable = "uuid_setvar b drop_dtmf"
+    assert lines(PassKeys(leg="b")) == (*again, variable)
+    missed = Procedures().of(PassKeys(leg="b", digits="*9"))
+    assert sent(missed) == (*again, variable, "uuid_send_dtmf b *9")
+    assert missed.optional == 4  # a leg that has hung up misses nothing
 
 
 def test_introduce_tells_names_where_there_are_some() -> None:
@@ -484,6 +523,8 @@ LEGS: dict[str, Place] = {
     "release.second": lambda text: Release(first="a", second=text),
     "introduce.first": lambda text: attrs.evolve(INTRODUCE, first=text),
     "introduce.second": lambda text: attrs.evolve(INTRODUCE, second=text),
+    "withhold_keys.leg": lambda text: WithholdKeys(leg=text, limit_s=30.0),
+    "pass_keys.leg": lambda text: PassKeys(leg=text),
     "forget.legs": lambda text: Forget(legs=("a", text)),
     "hang_up.leg": lambda text: HangUp(leg=text),
 }
@@ -491,6 +532,7 @@ PLACES: dict[str, Place] = {
     **LEGS,
     "split.kind": lambda text: Split(first="a", second="b", kind=text),
     "dial.target": lambda text: attrs.evolve(DIAL, target=text),
+    "pass_keys.digits": lambda text: PassKeys(leg="a", digits=text),
     "hang_up.cause": lambda text: HangUp(leg="a", cause=text),
 }
 SOUNDS: dict[str, Place] = {
@@ -498,14 +540,23 @@ SOUNDS: dict[str, Place] = {
     "ringback": lambda text: PlayRingback(leg="a", ringback=text),
     "tone": lambda text: PlayTone(leg="a", tone=text),
 }
-MAY_BE_EMPTY = {"join.transfer", "join.rescued", "split.transfer", "split.kind", "dial.transfer"}
+MAY_BE_EMPTY = {
+    "join.transfer",
+    "join.rescued",
+    "split.transfer",
+    "split.kind",
+    "dial.transfer",
+    "pass_keys.digits",
+}
 HARMLESS_IN_A_SOUND = {"1;a=b", "1" * 65}  # a parameter; a long file name
 
 
 def all_lines(procedure: Procedure) -> tuple[str, ...]:
     """Whatever it may come to send: operations, and questions."""
     questions = [fact for facts in procedure.unless for fact in facts]
-    restored_ones = [restored(leg, "_undef_") for leg in procedure.restore]
+    restored_ones = [
+        step for leg in procedure.restore for step in restored(leg, ("_undef_", f"{leg}-far"))
+    ]
     operations = (*procedure.before, *procedure.steps, *restored_ones)
     return (*map(line_of, operations), *map(question_of, questions))
 

@@ -146,7 +146,8 @@ async def test_the_timeout_says_how_long_the_target_may_ring(
     over = await lab.acme.ended(transfer)
     assert over["outcome"] == "reconnected"
     assert over["cause"] == "NO_ANSWER"
-    assert 3.5 <= trio.current_time() - began_s < 5
+    # the switch counts whole seconds, and up to one too few (see `Procedures._dial`)
+    assert 3 <= trio.current_time() - began_s < 5
 
 
 async def test_the_takeback_digits_are_those_that_were_asked_for(

@@ -231,6 +231,9 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
     return SetVariables(leg, ((KEPT, told or NOTHING_KEPT),))
 
 
+_A_LEG: Final = re.compile(r"(?!_undef_)[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
+"""A channel's id: no error, and nothing that would begin another command."""
+
 ASKED_AFTER: Final = (KEPT, "other_loopback_leg_uuid")
 """The variables to ask for, before a leg is given back what it had."""
 
@@ -251,7 +254,7 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     # a leg that has kept nothing was given back already: what it has now is its own
     changed = tuple((name, said.get(name, "")) for name in CHANGED if before != UNDEFINED)
     back = SetVariables(leg, (*changed, *ours))
-    return (back,) if other_half == UNDEFINED else (back, SetVariables(other_half, ours))
+    return (back, SetVariables(other_half, ours)) if _A_LEG.fullmatch(other_half) else (back,)
 
 
 NOTHING_KEPT: Final = "nothing"

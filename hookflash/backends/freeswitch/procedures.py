@@ -347,8 +347,8 @@ class Procedures:
         # hung up (DESTINATION_OUT_OF_ORDER) should the second be gone before they are joined
         # (measured on 1.10.12: 2 in 100, of targets that hang up within 0.1 s of their answer).
         armed = {} if command.rescue is None else _armed(command.rescue)
-        # Disarmed, a leg parks when its partner leaves: until the bridge is ordered, that may happen,
-        # and we may die.
+        # Disarmed, a leg parks when its partner leaves: until the bridge is ordered, that may
+        # happen, and we may die.
         disarmed = {"park_after_bridge": "true", "hangup_after_bridge": "false", **_DISARMED}
         disarming: tuple[Primitive, ...] = tuple(
             step for leg in command.disarm for step in (_set(leg, disarmed), Unschedule(_leg(leg)))
