@@ -11,12 +11,20 @@ import trio.testing
 from hookflash.backends.base import LegSnapshot
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.people import Answers
+from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.engine.exchange import Entry, Exchange, open_exchange
 from hookflash.engine.record import Named, Parties
 from hookflash.engine.switchboard import LOST_TRACK, Account, Switchboard, Unfinished
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
-from hookflash.events import CallEvent, Direction, SwitchFound, SwitchLost, TransferRequested
+from hookflash.events import (
+    CallEvent,
+    Direction,
+    SwitchFound,
+    SwitchLost,
+    TransferFound,
+    TransferRequested,
+)
 from hookflash.fsm.transfer import Outcome, Policy, State
 
 
@@ -231,21 +239,26 @@ async def test_the_exchange_tells_each_switch_which_transfers_have_ended(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """A controller that died before their marks were taken off: the next one takes them off."""
-    async with open_simulator() as one:
-        async with open_exchange({"one": one}, now=noon) as exchange:
-            alice, _ = await call_on(one)
-            transfer = await exchange.engines["one"].transfer(alice, "2600")
-            await trio.sleep(10)
-            assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING]
-        assert {leg.transfer for leg in await one.snapshot()} == {transfer.id}
-        entries: list[Entry] = []
-        ended = {"one": {transfer.id}, "another": {"t"}}
-        async with open_exchange(
-            {"one": one}, now=noon, taps=[entries.append], ended=ended
-        ) as exchange:
-            await trio.sleep(1)
-            assert list(exchange.transfers()) == []
-        assert {leg.transfer for leg in await one.snapshot()} == {""}
+    world = World(seed=1)
+    async with (
+        open_simulator(world=world) as one,
+        open_exchange({"one": one}, now=noon) as exchange,
+    ):
+        alice, _ = await call_on(one)
+        transfer = await exchange.engines["one"].transfer(alice, "2600")
+        await trio.sleep(10)
+        assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING]
+    assert {leg.transfer for leg in world.snapshot()} == {transfer.id}
+    entries: list[Entry] = []
+    ended = {"one": {transfer.id}, "another": {"t"}}
+    async with (
+        open_simulator(world=world) as one,
+        open_exchange({"one": one}, now=noon, taps=[entries.append], ended=ended) as exchange,
+    ):
+        await trio.sleep(1)
+        assert list(exchange.transfers()) == []
+        assert {leg.transfer for leg in world.snapshot()} == {""}
+    assert any(isinstance(entry.record.event, TransferFound) for entry in entries)
     assert [entry.record.outcome for entry in entries if entry.record.outcome is not None] == []
 
 

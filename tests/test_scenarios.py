@@ -187,10 +187,15 @@ def test_whoever_is_forgotten_is_noticed() -> None:
     assert list(stage.watch.verdict()) == []
     stage.world.perform(Split(first=stage.legs["alice"], second=stage.legs["bob"]))
     stage.world.run(until_s=10.0)
-    assert list(stage.watch.verdict()) == [
+    verdict = list(stage.watch.verdict())
+    assert [told for told in verdict if told.startswith("promise 1")] == [
         "promise 1: alice is forgotten",
         "promise 1: bob is forgotten",
     ]
+    # nor has anybody taken off what the split has left on them
+    assert all(told.startswith("promise 8: ") for told in verdict[2:])
+    for name in ("alice", "bob"):
+        assert f"promise 8: hookflash_role is left on {name}" in verdict
 
 
 def test_an_expectation_that_fails_is_told() -> None:

@@ -23,7 +23,7 @@ from hookflash.engine.engine import open_engine
 from hookflash.engine.switchboard import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
-from hookflash.scenarios.format import CLOCK, load_scenario
+from hookflash.scenarios.format import load_scenario
 
 SCENARIOS = Path(hookflash.__file__).parent / "specs" / "scenarios"
 
@@ -149,7 +149,10 @@ def playable() -> list[str]:
     for file in sorted(SCENARIOS.glob("*.toml")):
         scenario = load_scenario(file)
         people_only = all(
-            deed.asks is None and deed.who != CLOCK and not (deed.when or "").startswith("the ")
+            deed.asks is None
+            and deed.who in {party.name for party in scenario.parties}
+            and deed.does in {None, "answers", "hangs up", "refuses"}
+            and not (deed.when or "").startswith("the ")
             for deed in scenario.deeds
         )
         stock = scenario.account == Account() and not scenario.faults.bend_commands

@@ -1,7 +1,8 @@
 """Every scenario once more, over TCP: our backend, and the emulator in place of the simulator.
 
-Left out is what a scenario can't do to a switch: bend the line to it (`faults`), and let our own
-deadlines pass before their time (the clock's deeds). Of a race only the promises are checked, for
+Left out is what a scenario can't do to a switch: bend the line to it (`faults`), let our own
+deadlines pass before their time (the clock's deeds), let the controller die; and what the emulator
+does not know: whose a phone is, and other programs that move legs. Of a race only the promises are checked, for
 what is one instant in the simulator is not one on a line.
 """
 
@@ -37,7 +38,7 @@ from hookflash.events import (
     SoundStarted,
     TransferRequested,
 )
-from hookflash.scenarios.format import CLOCK, Deed, Scenario, load_scenario
+from hookflash.scenarios.format import Deed, Scenario, load_scenario
 
 FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
 VERBS: dict[type, str] = {
@@ -50,8 +51,15 @@ VERBS: dict[type, str] = {
 
 
 def _playable(scenario: Scenario) -> bool:
-    return str(scenario.faults) in ("", "seed=7") and not any(
-        deed.who == CLOCK for deed in scenario.deeds
+    names = {party.name for party in scenario.parties}
+    people_only = all(deed.who in names for deed in scenario.deeds)
+    can = {None, "answers", "hangs up", "refuses"}
+    plain = all(not (party.account or party.outside) for party in scenario.parties)
+    return (
+        str(scenario.faults) in ("", "seed=7")
+        and people_only
+        and plain
+        and all(deed.does in can for deed in scenario.deeds)
     )
 
 
