@@ -1,4 +1,4 @@
-"""What a real switch has shown, one habit after another, and that it costs nobody anything any more.
+"""What a real switch has shown, one habit after another, and that it costs nobody a call.
 
 Besides what `live` asks for, the first switch has three more kinds of number in its dialplan:
 8N calls N, with the account `acme` exported to both legs; 7N the same, on the caller's leg alone;
@@ -116,7 +116,7 @@ async def noting(engine: Engine) -> AsyncGenerator[list[Record]]:
 
     async def note(follower: Follower) -> None:
         async for record in follower:
-            records.append(record)
+            records.append(record)  # noqa: PERF401 - as it goes, and not at the end
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(note, engine.follow())
@@ -199,7 +199,7 @@ class Losing:
             wire.receive(data)
             for frame in wire.frames():
                 event = frame.content_type == "text/event-json"
-                told = json.loads(frame.body) if event else {}
+                told: dict[str, str] = json.loads(frame.body) if event else {}
                 if not self.lost and told.get("Event-Name") == self.name and self.names(told):
                     self.lost += 1
                     continue

@@ -10,7 +10,7 @@ comes to nothing (the switch reports that by itself).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from hookflash.backends.freeswitch.primitives import (
     ASKED_AFTER,
@@ -73,7 +73,7 @@ class Executor:
         self._look = look
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
-        self._operations: dict[type, Callable[..., str]] = {
+        self._operations: dict[type, Callable[[Any], str]] = {
             SetVariables: lambda step: switch.setvar_multi(step.leg, dict(step.variables)),
             SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
             SendToPark: lambda step: switch.park_one(step.leg),
