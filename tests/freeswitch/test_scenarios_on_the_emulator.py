@@ -2,8 +2,8 @@
 
 Left out is what a scenario can't do to a switch: bend the line to it (`faults`), let our own
 deadlines pass before their time (the clock's deeds), let the controller die; and what the emulator
-does not know: whose a phone is, and other programs that move legs. Of a race only the promises are checked, for
-what is one instant in the simulator is not one on a line.
+does not know: whose a phone is, and other programs that move legs. Of a race only the promises are
+checked, for what is one instant in the simulator is not one on a line.
 """
 
 from __future__ import annotations
