@@ -127,13 +127,15 @@ class Run:
         )
 
 
+def _row(one: Compared) -> str:
+    row = {"program": one.program.as_json(), "sent_ms": one.sent_ms, "real": one.real.as_json()}
+    return json.dumps(row, separators=(",", ":"))
+
+
 def _keep(compared: list[Compared], most: int) -> None:
     KEPT.mkdir(exist_ok=True)
     rows = [
-        json.dumps(
-            {"program": one.program.as_json(), "sent_ms": one.sent_ms, "real": one.real.as_json()},
-            separators=(",", ":"),
-        )
+        _row(one)
         for one in sorted(compared, key=lambda one: one.seed)
         if one.draws and len(one.program.steps) >= 6
     ][:most]
@@ -192,8 +194,11 @@ async def _main(options: argparse.Namespace) -> int:
             again += found is not one
             print(f"\nseed {one.seed}: {'racing' if found.program.races else 'not racing'}")
             print(found.program.story())
+            print(f"    --program '{json.dumps(found.program.as_json())}'")
             for line in nearest(found.program, found.sent_ms, found.real):
                 print(f"    {line}")
+        if options.differing:
+            Path(options.differing).write_text("\n".join(map(_row, differing)))
     if options.keep:
         _keep(run.compared, options.keep)
     return 1 if differing else 0
@@ -209,6 +214,7 @@ def main() -> int:
     parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
     parser.add_argument("--program", help="count what comes of this one, given as JSON")
     parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
+    parser.add_argument("--differing", help="a file for all that differs, with the answers")
     return trio.run(_main, parser.parse_args())
 
 

@@ -23,7 +23,8 @@ from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.switch import ToPark, ToPhone, ToSound
 from hookflash.backends.simulator.world import World
-from hookflash.events import CallEvent, LegCreated, LegId
+from hookflash.commands import Look
+from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
 
 PHONE = "2650"
 NONE = "none"
@@ -88,7 +89,8 @@ class Simulated:
         self.dice = random.Random(f"jitter {seed}")
         self.lag = BUSY if seed % 3 == 2 else 1.0
         self.sent_ms = sent_ms or [float(step.at_ms) for step in program.steps]
-        self.executor = Executor(self.world.switch, self._ignore)
+        self.world.raw = True
+        self.executor = Executor(self.world.switch, self._ignore, self._sees_nothing)
         self.world.add_phone("1001")
         self.world.add_phone("1002", Answers(after_s=0.0))
         self.world.add_phone(PHONE)
@@ -100,6 +102,9 @@ class Simulated:
 
     def _ignore(self, _event: CallEvent) -> None:
         return
+
+    def _sees_nothing(self, look: Look) -> LegsSeen:
+        return LegsSeen(look=look)
 
     def _hear(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated):
