@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections import Counter
+from multiprocessing import Pool
 from pathlib import Path
 
 import attrs
@@ -59,18 +60,32 @@ def nearest(program: Program, sent_ms: list[float], real: Outcome) -> list[str]:
     return min(lives, key=len)
 
 
-async def _compare(lab: Lab, seed: int, program: Program) -> Compared | None:
+@attrs.frozen
+class Answered:
+    """One program, and what became of it on the real switch."""
+
+    seed: int
+    program: Program
+    sent_ms: list[float]
+    real: Outcome
+
+    def compare(self) -> Compared:
+        draws = draws_until_equal(self.program, self.sent_ms, self.real)
+        return Compared(self.seed, self.program, self.sent_ms, self.real, draws)
+
+
+async def _ask(lab: Lab, seed: int, program: Program) -> Answered | None:
     try:
         real, sent_ms = await lab.live(program)
     except trio.TooSlowError:
         return None
-    return Compared(seed, program, sent_ms, real, draws_until_equal(program, sent_ms, real))
+    return Answered(seed, program, sent_ms, real)
 
 
 async def _differs(lab: Lab, program: Program, times: int) -> Compared | None:
     for _ in range(times):
-        compared = await _compare(lab, -1, program)
-        if compared is not None and not compared.draws:
+        answered = await _ask(lab, -1, program)
+        if answered is not None and not (compared := answered.compare()).draws:
             return compared
     return None
 
@@ -98,6 +113,7 @@ class Run:
         self.lab = lab
         self.seeds = iter(range(first, first + programs))
         self.at_once = at_once
+        self.answered: list[Answered] = []
         self.compared: list[Compared] = []
         self.failed = 0
 
@@ -106,14 +122,18 @@ class Run:
             for _ in range(self.at_once):
                 nursery.start_soon(self._work)
                 await trio.sleep(0.05)
+        # afterwards: what the simulated switch costs must not delay the steps on the real one
+        self.answered.sort(key=lambda one: one.seed)
+        with Pool(2) as pool:
+            self.compared = pool.map(Answered.compare, self.answered, chunksize=5)
 
     async def _work(self) -> None:
         for seed in self.seeds:
-            compared = await _compare(self.lab, seed, draw(seed))
-            if compared is None:
+            answered = await _ask(self.lab, seed, draw(seed))
+            if answered is None:
                 self.failed += 1
             else:
-                self.compared.append(compared)
+                self.answered.append(answered)
 
     def report(self) -> str:
         equal = [one for one in self.compared if one.draws]
@@ -125,6 +145,10 @@ class Run:
             f" {at_once} equal at once, {len(equal) - at_once} equal by chance,"
             f" {len(self.compared) - len(equal)} differing; {self.failed} did not begin"
         )
+
+
+def _write(file: str, compared: list[Compared]) -> None:
+    Path(file).write_text("\n".join(map(_row, compared)))
 
 
 def _row(one: Compared) -> str:
@@ -198,7 +222,7 @@ async def _main(options: argparse.Namespace) -> int:
             for line in nearest(found.program, found.sent_ms, found.real):
                 print(f"    {line}")
         if options.differing:
-            Path(options.differing).write_text("\n".join(map(_row, differing)))
+            _write(options.differing, differing)
     if options.keep:
         _keep(run.compared, options.keep)
     return 1 if differing else 0
