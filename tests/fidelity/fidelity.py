@@ -106,23 +106,45 @@ async def _shrunk(lab: Lab, compared: Compared, patience_s: float) -> Compared:
     return compared
 
 
+def _saved(one: Answered) -> str:
+    row = {"seed": one.seed, "program": one.program.as_json(), "sent_ms": one.sent_ms}
+    return json.dumps(row | {"real": one.real.as_json()}, separators=(",", ":")) + "\n"
+
+
+def _load(file: Path) -> list[Answered]:
+    rows = map(json.loads, file.read_text().splitlines())
+    return [
+        Answered(
+            row["seed"],
+            Program.from_json(row["program"]),
+            row["sent_ms"],
+            Outcome.from_json(row["real"]),
+        )
+        for row in rows
+    ]
+
+
 class Run:
     """Many programs, some at a time."""
 
-    def __init__(self, lab: Lab, first: int, programs: int, at_once: int) -> None:
+    def __init__(self, lab: Lab, first: int, programs: int, answers: str) -> None:
         self.lab = lab
-        self.seeds = iter(range(first, first + programs))
-        self.at_once = at_once
-        self.answered: list[Answered] = []
+        self.file = Path(answers) if answers else None
+        known = _load(self.file) if self.file is not None and self.file.exists() else []
+        self.answered = [one for one in known if first <= one.seed < first + programs]
+        asked = {one.seed for one in self.answered}
+        self.seeds = iter([seed for seed in range(first, first + programs) if seed not in asked])
         self.compared: list[Compared] = []
         self.failed = 0
 
-    async def run(self) -> None:
+    async def ask(self, at_once: int) -> None:
         async with trio.open_nursery() as nursery:
-            for _ in range(self.at_once):
+            for _ in range(at_once):
                 nursery.start_soon(self._work)
                 await trio.sleep(0.05)
-        # afterwards: what the simulated switch costs must not delay the steps on the real one
+
+    def compare(self) -> None:
+        """Ask the simulated switch, when all is over: what that costs must delay no step."""
         self.answered.sort(key=lambda one: one.seed)
         with Pool(2) as pool:
             self.compared = pool.map(Answered.compare, self.answered, chunksize=5)
@@ -134,6 +156,12 @@ class Run:
                 self.failed += 1
             else:
                 self.answered.append(answered)
+                self._save(answered)
+
+    def _save(self, one: Answered) -> None:
+        if self.file is not None:
+            with self.file.open("a") as file:
+                file.write(_saved(one))
 
     def report(self) -> str:
         equal = [one for one in self.compared if one.draws]
@@ -145,10 +173,6 @@ class Run:
             f" {at_once} equal at once, {len(equal) - at_once} equal by chance,"
             f" {len(self.compared) - len(equal)} differing; {self.failed} did not begin"
         )
-
-
-def _write(file: str, compared: list[Compared]) -> None:
-    Path(file).write_text("\n".join(map(_row, compared)))
 
 
 def _row(one: Compared) -> str:
@@ -205,8 +229,9 @@ async def _main(options: argparse.Namespace) -> int:
         await _tally(named, Program.from_json(json.loads(options.program)), options)
         return 0
     async with open_lab(named) as lab:
-        run = Run(lab, options.first, options.programs, options.at_once)
-        await run.run()
+        run = Run(lab, options.first, options.programs, options.answers)
+        await run.ask(options.at_once)
+        run.compare()
         print(run.report(), f"in {time.monotonic() - began_s:.0f} s", flush=True)
         differing = sorted(
             (one for one in run.compared if not one.draws),
@@ -221,8 +246,6 @@ async def _main(options: argparse.Namespace) -> int:
             print(f"    --program '{json.dumps(found.program.as_json())}'")
             for line in nearest(found.program, found.sent_ms, found.real):
                 print(f"    {line}")
-        if options.differing:
-            _write(options.differing, differing)
     if options.keep:
         _keep(run.compared, options.keep)
     return 1 if differing else 0
@@ -238,7 +261,7 @@ def main() -> int:
     parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
     parser.add_argument("--program", help="count what comes of this one, given as JSON")
     parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
-    parser.add_argument("--differing", help="a file for all that differs, with the answers")
+    parser.add_argument("--answers", help="a file of answers: those in it are not asked for again")
     return trio.run(_main, parser.parse_args())
 
 
