@@ -96,12 +96,16 @@ def test_a_bond_is_written_when_the_order_is_taken_and_outlives_the_partner() ->
     assert lab.world.snapshot()[0].parked
 
 
-def test_a_pair_on_its_way_is_seen_as_a_pair() -> None:
+def test_a_pair_on_its_way_is_seen_neither_parked_nor_joined_until_it_is_there() -> None:
     lab = Lab(joined=False)
     lab.switch.bridge(A, C)
     seen = {leg.leg: leg for leg in lab.world.snapshot()}
-    assert (seen[A].peer, seen[C].peer) == (C, A)
+    assert (seen[A].peer, seen[C].peer) == (None, None)
     assert not seen[A].parked
+    assert not seen[C].parked
+    lab.wait()
+    seen = {leg.leg: leg for leg in lab.world.snapshot()}
+    assert (seen[A].peer, seen[C].peer) == (C, A)
 
 
 def test_a_transfer_takes_the_bond_off_both_and_uuid_park_off_neither() -> None:
@@ -297,6 +301,7 @@ def test_each_phone_is_shown_the_other_at_each_bridge_unless_that_is_switched_of
 
 def test_targets_may_be_called_through_the_dialplan() -> None:
     world = World(dialling=Dialling())
+    world.raw = True
     told: list[CallEvent] = []
     world.on_event = told.append
     first, _ = world.call("1001", "1002")
