@@ -112,6 +112,18 @@ _NOT_FOUND: Final = 0.5
 _LEFT_ALREADY: Final = 0.5
 """How often two who are to be joined anew have left their old bridge when a transfer comes."""
 
+_LOST: Final = "DESTINATION_OUT_OF_ORDER"
+"""Why the second leg of a join that had begun is hung up when another order takes the first."""
+_LOST_LATE: Final = 0.15
+"""How often a second leg that dies in a join is missed only when that is all but finished."""
+_LATER_LEFT: Final = 0.2
+_TO_LEAVE_S: Final = (0.0003, 0.018)
+"""How often of two who are fetched from two bridges the first's partner notices later; and when."""
+_SOUND_KEPT: Final = 0.3
+"""How often a sound that was ordered after one transfer outlives the next, on its heels."""
+_GIVES_UP: Final = 0.5
+"""How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
+
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
@@ -162,7 +174,9 @@ class Bridges(Hearing):
         """Let the others notice that a leg has ended."""
         join = gone.errand
         if isinstance(join, Join) and join.begun and join.live:
-            self._fail(join)
+            if gone is join.second and self._random() < _LOST_LATE:
+                join.broken = True
+            self._fail(join, "DESTINATION_OUT_OF_ORDER" if join.broken else "ORIGINATOR_CANCEL")
         if gone.peer is not None:
             self._part(gone, gone.peer)
         self._drop_call(gone)
@@ -235,6 +249,8 @@ class Bridges(Hearing):
         if channel is None:
             return NO_SUCH_CHANNEL
         peer = channel.peer if both else None
+        if isinstance(channel.errand, Join) and self._random() < _LEFT_ALREADY:
+            peer = None
         legs = (channel,) if peer is None else (channel, peer)
         for one in legs:
             one.variables["transfer_source"] = "bl_xfer:park/default/inline"
@@ -267,15 +283,19 @@ class Bridges(Hearing):
                     for other in (join.first, join.second)
                     if other not in transfer.legs
                 ]
+            # what was ordered is forgotten now; what is ordered from now on is not
+            if not (one.ordered and isinstance(join, Transfer) and self._random() < _SOUND_KEPT):
+                one.media += 1
             one.errand = transfer
-            one.media += 1  # what was ordered is forgotten now; what is ordered from now on is not
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
 
     def _transfer(self, transfer: Transfer) -> None:
         for other, is_caught in transfer.left:
-            self._leave_behind(other, hangs_up=is_caught)
+            if other.peer in transfer.legs and self._random() < _SECOND_SENT_QUICKER:
+                self._arrive_first(other.peer, other, transfer)
+            self._leave_behind(other, _LOST if is_caught else "")
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
@@ -296,6 +316,20 @@ class Bridges(Hearing):
             else:
                 then = partial(self._arrive, leg, transfer, was_joined=True)
                 self._part(leg, leg.peer, partial(self._soon, then))
+
+    def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
+        """Let a leg arrive before it is told that it has left another, which goes adrift."""
+        if (
+            leg.cause
+            or leg.errand is not transfer
+            or leg.peer is not left
+            or left.errand is not None
+        ):
+            return
+        leg.peer = left.peer = None
+        self._stop_sound(leg)
+        self._arrive(leg, transfer, was_joined=True)
+        self._tell_parted(*((left, leg) if left.is_first else (leg, left)))
 
     def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
         """Let a leg begin with its extension; unless it was joined and is armed."""
@@ -355,7 +389,16 @@ class Bridges(Hearing):
 
     def _heard_out(self, channel: Channel) -> None:
         peer = channel.peer
-        if peer is not None and peer.peer is not channel:
+        waits = channel.waits
+        if waits is not None and peer is not None:
+            channel.waits = None
+            self._part(peer, channel, waits)
+        elif channel.errand is not None or channel.cause or channel.playing is not None:
+            return
+        elif peer is not None and peer.peer is not channel:
+            if peer.place is Place.JOINED and peer.peer is not None and not peer.cause:
+                peer.ghosts.append(channel)  # joined it is: with whom, it does not ask
+                return
             channel.peer = None
             self._tell_parted(channel, peer)
             self._go_on_alone(channel, peer.cause)
@@ -387,7 +430,7 @@ class Bridges(Hearing):
             self._start_join(other, one)  # FreeSWITCH: "reversing order of channels"
         return f"+OK {second}"
 
-    def _start_join(self, first: Channel, second: Channel) -> None:
+    def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
         join = Join(first, second)
         kept = [leg for leg in (first, second) if self._is_kept(leg, join)]
         for leg in (first, second):
@@ -412,7 +455,9 @@ class Bridges(Hearing):
             self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
         elif len(kept) == 1:
             other = second if kept[0] is first else first
-            strand = partial(self._leave_behind, other, hangs_up=False)
+            ends = intercepts and other is first and self._random() < _GIVES_UP
+            cause = "NORMAL_CLEARING" if ends else ""
+            strand = partial(self._leave_behind, other, cause)
             self._after(self._span(_TO_BEGIN_S), strand)
 
     def _is_kept(self, leg: Channel, join: Join) -> bool:
@@ -455,12 +500,12 @@ class Bridges(Hearing):
         if not earlier.begun:
             join.left += earlier.left
 
-    def _leave_behind(self, leg: Channel, *, hangs_up: bool) -> None:
-        """Deal with a leg whose join has been overtaken."""
+    def _leave_behind(self, leg: Channel, cause: str) -> None:
+        """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
         if leg.cause or leg.errand is not None:
             return
-        if hangs_up:
-            self._end(leg, "DESTINATION_OUT_OF_ORDER")
+        if cause:
+            self._end(leg, cause)
             return
         if leg.peer is not None:
             self._part(leg, leg.peer)
@@ -472,14 +517,14 @@ class Bridges(Hearing):
             return
         first, second = join.first, join.second
         for leg, hangs_up in join.left:
-            self._leave_behind(leg, hangs_up=hangs_up)
+            self._leave_behind(leg, _LOST if hangs_up else "")
         self._stop_sound(first)
         self._stop_sound(second)
         if first.peer is second and second.peer is first:
             was_first, was_second = (first, second) if first.is_first else (second, first)
             first.peer = second.peer = None
             self._tell_parted(was_first, was_second)
-        for leg in (first, second):
+        for leg in self._leaving(first, second):
             if leg.peer is not None and not leg.cause:
                 self._part(leg, leg.peer)
                 if not join.live:
@@ -499,6 +544,13 @@ class Bridges(Hearing):
             self._move(leg, Place.MOVING)
             self._hear(leg)
         self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
+
+    def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
+        """Say which legs leave their bridges now: each of those left has a thread of its own."""
+        if first.peer is None or second.peer is None or self._random() >= _LATER_LEFT:
+            return (first, second)
+        self._after(self._span(_TO_LEAVE_S), partial(self._part_still, first, first.peer))
+        return (second,)
 
     def _finish(self, join: Join) -> None:
         first, second = join.first, join.second
@@ -568,6 +620,12 @@ class Bridges(Hearing):
             self._tell_parted(leaver, stayer)
             then()
             return
+        waits, leaver.waits = leaver.waits, None
+        self._let_ghosts_go(leaver)
+        self._let_ghosts_go(stayer)
+        if not stayer.is_first and not leaver.cause and then is not nothing and self._holds(stayer):
+            stayer.waits = then
+            return
         leaver.peer = None
         if stayer.errand is None and (
             (stayer.is_first and stayer.playing is not None)
@@ -578,12 +636,26 @@ class Bridges(Hearing):
             self._hear(leaver)
             return
         stayer.peer = None
-        stays = partial(self._go_on_alone, stayer, leaver.cause)
+        stays = waits or partial(self._go_on_alone, stayer, leaver.cause)
         if stayer.is_first:
             self._end_bridge(stayer, leaver, stays, then)
         else:
             self._end_bridge(leaver, stayer, then, stays)
         self._hear(leaver)
+
+    def _holds(self, second: Channel) -> bool:
+        """Whether a second leg begins with a sound: the first, which leaves, waits for it."""
+        if second.errand is not None:
+            return False
+        if second.waits is not None:
+            return True
+        return bool(second.ordered) and second.playing is None and self._random() < _SOUND_FIRST
+
+    def _let_ghosts_go(self, leg: Channel) -> None:
+        """Who took a leg for its partner all the time notices that it leaves its bridge now."""
+        ghosts, leg.ghosts = leg.ghosts, []
+        for ghost in ghosts:
+            self._after(self._span(_TO_UNBRIDGE_S), partial(self._heard_out, ghost))
 
     def _end_bridge(
         self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
@@ -667,7 +739,7 @@ class Bridges(Hearing):
         if isinstance(join, Join) and join.live:
             join.live = False
             join.first.errand = join.second.errand = None
-        self._start_join(leg, wanted)
+        self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
         was_leading = isinstance(join, Join) and wanted is join.first
         if was_leading and isinstance(begun, Join) and self._random() < _HALF_TAKEN:

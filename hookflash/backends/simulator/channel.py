@@ -5,12 +5,15 @@ Only the switch writes them. What moves them is told in `bridges` and `loopback`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
 from hookflash.events import Direction, LegId
+
+Thunk: TypeAlias = Callable[[], None]
 
 
 class Sense(StrEnum):
@@ -110,6 +113,7 @@ class Channel:
         "direction",
         "drops_keys",
         "errand",
+        "ghosts",
         "half",
         "hears",
         "id",
@@ -129,9 +133,10 @@ class Channel:
         "takes",
         "variables",
         "voice",
+        "waits",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - so many things are known of a leg
         self, leg: LegId, number: str, direction: Direction, account: str, variables: dict[str, str]
     ) -> None:
         self.id = leg
@@ -161,6 +166,10 @@ class Channel:
         self.playing: Sound | None = None
         self.sounds: list[Sound] = []
         """What waits until `playing` has played out."""
+        self.ghosts: list[Channel] = []
+        """First legs that still take it for their partner, though it is joined with another."""
+        self.waits: Thunk | None = None
+        """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
         self.ordered = 0
         """How many sounds were ordered, and have not begun."""
         self.media = 0
