@@ -24,6 +24,11 @@
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
+* **A first leg may wait for its second, deaf to every order.** When another order takes the second
+  away before their join has begun, the first's thread looks for it every 20 ms. Parking or joining
+  it is answered with `+OK`, and nothing happens. It parks (`uuid_bridge_park_on_cancel`) when the
+  second hangs up; after 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the
+  second may have been talking to somebody else all the while. (Measured.)
 * **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
@@ -49,6 +54,7 @@ from hookflash.backends.simulator.channel import (
     Join,
     Place,
     ToPark,
+    ToPhone,
     Transfer,
 )
 from hookflash.backends.simulator.hearing import (
@@ -119,10 +125,19 @@ _LOST_LATE: Final = 0.15
 _LATER_LEFT: Final = 0.2
 _TO_LEAVE_S: Final = (0.0003, 0.018)
 """How often of two who are fetched from two bridges the first's partner notices later; and when."""
-_SOUND_KEPT: Final = 0.3
-"""How often a sound that was ordered after one transfer outlives the next, on its heels."""
+_SOUND_KEPT: Final = 0.15
+"""How often a sound that is ordered and not heard yet outlives an order that moves its leg."""
+_FOUND_WANTING: Final = 0.15
+"""How often a leg that has lost the second leg of its join finds that it is gone, and parks."""
+_TO_FIND_S: Final = (0.020, 0.060)
+"""From an order that joins it with whom it seeks to its finding that one."""
+_SEEKS_S: Final = 20.0
+"""How long it looks for that leg otherwise (switch: 1,000 looks, 20 ms apart)."""
 _GIVES_UP: Final = 0.5
 """How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
+
+_KEYS_READ: Final = 0.5
+"""How often keys that were pressed while a leg waited for an answer are told in its next bridge."""
 
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
@@ -155,6 +170,10 @@ class Bridges(Hearing):
         channel.media += 1
         del self._channels[channel.id]
         self._report(LegHungUp(leg=channel.id, cause=cause))
+        channel.nested = None
+        for seeker in channel.seekers:
+            if seeker.seeks is channel:
+                self._after(self._span(_TO_PARK_S), partial(self._give_up, seeker))
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
@@ -248,6 +267,10 @@ class Bridges(Hearing):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
+        if channel.seeks is not None:  # its thread looks for somebody, and takes no orders
+            channel.bond = ""
+            channel.later = extension or ToPark()
+            return OK
         peer = channel.peer if both else None
         if isinstance(channel.errand, Join) and self._random() < _LEFT_ALREADY:
             peer = None
@@ -269,7 +292,10 @@ class Bridges(Hearing):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        if not (channel.place is Place.PARKED and channel.in_cs_park and channel.errand is None):
+        is_deaf = channel.seeks is not None
+        if not is_deaf and not (
+            channel.place is Place.PARKED and channel.in_cs_park and channel.errand is None
+        ):
             self._send(Transfer(ToPark(), channel, in_place=True))
         return OK
 
@@ -278,13 +304,15 @@ class Bridges(Hearing):
             join = one.errand
             if isinstance(join, Join) and join.live:
                 join.live = False
+                if one is join.second and join.first not in transfer.legs:
+                    transfer.seeks = (join.first, join.second)
                 transfer.left += [
                     (other, join.begun and other is join.second)
                     for other in (join.first, join.second)
                     if other not in transfer.legs
                 ]
             # what was ordered is forgotten now; what is ordered from now on is not
-            if not (one.ordered and isinstance(join, Transfer) and self._random() < _SOUND_KEPT):
+            if not one.ordered or self._random() >= _SOUND_KEPT:
                 one.media += 1
             one.errand = transfer
         for other, _ in transfer.left:
@@ -296,6 +324,8 @@ class Bridges(Hearing):
             if other.peer in transfer.legs and self._random() < _SECOND_SENT_QUICKER:
                 self._arrive_first(other.peer, other, transfer)
             self._leave_behind(other, _LOST if is_caught else "")
+        if transfer.seeks is not None:
+            self._seek(*transfer.seeks, chance=_FOUND_WANTING)
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
@@ -333,9 +363,11 @@ class Bridges(Hearing):
 
     def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
         """Let a leg begin with its extension; unless it was joined and is armed."""
-        if channel.cause or channel.errand is not transfer:
-            return
         extension = transfer.extension
+        if channel.cause or channel.errand is not transfer:
+            if isinstance(extension, ToPhone) and self._random() < _HALF_TAKEN:
+                channel.variables["hangup_after_bridge"] = "true"  # so far it came
+            return
         rescue = channel.variables.get("exec_after_bridge_arg", "")
         is_alone = len(transfer.legs) == 1
         is_armed = channel.variables.get("exec_after_bridge_app") == "intercept"
@@ -441,24 +473,32 @@ class Bridges(Hearing):
         for leg in (first, second):
             if leg not in kept:
                 leg.errand = None if kept else join
-                leg.media += 1  # what was ordered to play is forgotten
+                if not leg.ordered or self._random() >= _SOUND_KEPT:
+                    leg.media += 1  # what was ordered to play is forgotten
         for leg, other in ((first, second), (second, first)):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
+        self._introduce(first, second)
+        if first.seeks is second:
+            first.errand = second.errand = None
+            self._after(self._span(_TO_FIND_S), partial(self._find_wanting, first, second))
+        elif not kept:
+            second.seeks = None
+            self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
+        elif len(kept) == 1:
+            other = second if kept[0] is first else first
+            ends = intercepts and other is first and self._random() < _GIVES_UP
+            cause = "NORMAL_CLEARING" if ends else ""
+            strand = partial(self._strand, other, second, cause)
+            self._after(self._span(_TO_BEGIN_S), strand)
+
+    def _introduce(self, first: Channel, second: Channel) -> None:
         if not first.is_flipped:
             first.is_flipped = True
             first.caller_id, first.callee_id = first.callee_id, first.caller_id
         first.callee_id, second.caller_id = second.callee_id, first.caller_id
         if self.watcher is not None:
             self.watcher.joining(first, second)
-        if not kept:
-            self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
-        elif len(kept) == 1:
-            other = second if kept[0] is first else first
-            ends = intercepts and other is first and self._random() < _GIVES_UP
-            cause = "NORMAL_CLEARING" if ends else ""
-            strand = partial(self._leave_behind, other, cause)
-            self._after(self._span(_TO_BEGIN_S), strand)
 
     def _is_kept(self, leg: Channel, join: Join) -> bool:
         """Whether a join under way keeps a leg that a new join wants as its second.
@@ -466,6 +506,8 @@ class Bridges(Hearing):
         Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
         first leg is never kept: what is ordered last of it counts.)
         """
+        if leg.seeks is not None:
+            return leg.seeks not in (join.first, join.second)
         earlier = leg.errand
         if not isinstance(earlier, Join) or not earlier.live or leg is join.first:
             return False
@@ -507,17 +549,70 @@ class Bridges(Hearing):
         if cause:
             self._end(leg, cause)
             return
-        if leg.peer is not None:
-            self._part(leg, leg.peer)
+        peer = leg.peer
+        if peer is not None:
+            if peer.errand is not None and self._random() < _STOP_FIRST:
+                self._stop(peer)
+            self._part(leg, peer)
         self._set_adrift(leg)
+
+    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
+        """A join lost its second leg before it began: the first's thread looks for it.
+
+        It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
+        hangs up both, wherever the other is by then (measured).
+        """
+        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
+        if not is_free or second.cause:
+            return
+        if self._random() < chance:
+            self._give_up(first)
+            return
+        first.seeks = second
+        second.seekers.append(first)
+        self._after(_SEEKS_S, partial(self._sought_long, first, second))
+
+    def _sought_long(self, first: Channel, second: Channel) -> None:
+        if first.seeks is second and not first.cause and not second.cause:
+            self._end(first, _LOST)
+            self._end(second, _LOST)
+
+    def _give_up(self, seeker: Channel) -> None:
+        """Whom a leg sought is gone."""
+        seeker.seeks = None
+        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
+            return
+        later, seeker.later = seeker.later, None
+        if seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
+            self._park(seeker, by_itself=True)
+        elif later is not None:
+            seeker.errand = Transfer(later, seeker)
+            self._arrive(seeker, seeker.errand, was_joined=False)
+        else:
+            self._end(seeker, "ORIGINATOR_CANCEL")
+
+    def _find_wanting(self, seeker: Channel, sought: Channel) -> None:
+        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
+        self._end(sought, _LOST)
+        self._give_up(seeker)
+
+    def _strand(self, leg: Channel, second: Channel, cause: str) -> None:
+        self._leave_behind(leg, cause)
+        if leg is not second:
+            self._seek(leg, second)
+
+    def _leave_all(self, join: Join) -> None:
+        for leg, hangs_up in join.left:
+            self._leave_behind(leg, _LOST if hangs_up else "")
+            if leg.bond == join.second.id and leg is not join.second:
+                self._seek(leg, join.second)
 
     def _begin(self, join: Join) -> None:
         """Fetch the two legs: they leave their bridges, and their sounds stop."""
         if not join.live:
             return
         first, second = join.first, join.second
-        for leg, hangs_up in join.left:
-            self._leave_behind(leg, _LOST if hangs_up else "")
+        self._leave_all(join)
         self._stop_sound(first)
         self._stop_sound(second)
         if first.peer is second and second.peer is first:
@@ -576,6 +671,11 @@ class Bridges(Hearing):
             if leg.ordered and self._random() < _SOUND_LOST:
                 leg.media += 1
         self._report(LegsJoined(first=first.id, second=second.id))
+        for leg in (first, second):
+            keys, leg.unread = leg.unread, []
+            if keys and self._random() < _KEYS_READ:
+                for key in keys:
+                    self._after(TICK_S, partial(self.press, leg.id, key))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
@@ -593,6 +693,8 @@ class Bridges(Hearing):
         if first.cause:
             return
         names = ["uuid_bridge_park_on_cancel", *(["park_after_bridge"] if join.broken else [])]
+        if join.broken and self._random() < _NOT_FOUND:
+            names.pop(0)
         if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
@@ -682,6 +784,8 @@ class Bridges(Hearing):
             self.watcher.parted(first, second)
         if not first.cause and not second.cause:
             self._report(LegsSeparated(first=first.id, second=second.id))
+            if second.errand is not None and second.peer is None:
+                self._stop(second)
 
     def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
         """Do what the leg's variables say, unless it has an errand, which goes before."""

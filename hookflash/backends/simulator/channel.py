@@ -89,10 +89,14 @@ Extension: TypeAlias = ToPark | ToSound | ToPhone
 class Sound:
     """Something that is played to a leg."""
 
-    __slots__ = ("hears", "lasts_s", "name")
+    __slots__ = ("hears", "is_own", "lasts_s", "name")
 
-    def __init__(self, name: str, sense: Sense, lasts_s: float | None) -> None:
+    def __init__(
+        self, name: str, sense: Sense, lasts_s: float | None, *, is_own: bool = False
+    ) -> None:
         self.name = name
+        self.is_own = is_own
+        """An extension plays it; it was not ordered."""
         self.hears = Hears(sense, name)
         self.lasts_s = lasts_s
 
@@ -120,7 +124,9 @@ class Channel:
         "in_cs_park",
         "is_first",
         "is_flipped",
+        "later",
         "media",
+        "nested",
         "number",
         "ordered",
         "overdue",
@@ -128,9 +134,12 @@ class Channel:
         "peer",
         "place",
         "playing",
+        "seekers",
+        "seeks",
         "shown",
         "sounds",
         "takes",
+        "unread",
         "variables",
         "voice",
         "waits",
@@ -168,6 +177,16 @@ class Channel:
         """What waits until `playing` has played out."""
         self.ghosts: list[Channel] = []
         """First legs that still take it for their partner, though it is joined with another."""
+        self.seeks: Channel | None = None
+        """For whom it waits, deaf to every order: its join lost that leg before it began."""
+        self.later: Extension | None = None
+        """Where it was ordered while it waited like that: it goes there when the wait is over."""
+        self.seekers: list[Channel] = []
+        """Legs that wait for this one."""
+        self.unread: list[str] = []
+        """Keys that were pressed while it waited for somebody to answer."""
+        self.nested: Sound | None = None
+        """What an extension plays, while a sound that was ordered plays on top of it."""
         self.waits: Thunk | None = None
         """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
         self.ordered = 0
@@ -219,11 +238,13 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "in_place", "left", "legs")
+    __slots__ = ("extension", "in_place", "left", "legs", "seeks")
 
     def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
+        self.seeks: tuple[Channel, Channel] | None = None
+        """The first leg of a join that it put an end to, and the second, which it took away."""
         self.left: list[tuple[Channel, bool]] = []
         """Legs whose join this one put an end to; true: such a one hangs up."""

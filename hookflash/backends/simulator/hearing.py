@@ -155,8 +155,10 @@ class Hearing:
         if channel.media != media or channel.cause or not is_there:
             return
         if channel.playing is not None:
-            channel.sounds.append(sound)
-            return
+            if not channel.playing.is_own:
+                channel.sounds.append(sound)
+                return
+            channel.nested = channel.playing  # an extension's own sound is put aside (measured)
         channel.playing = sound
         self._report(SoundStarted(leg=channel.id, sound=sound.name))
         self._hear(channel)
@@ -170,9 +172,11 @@ class Hearing:
     def _sound_over(self, channel: Channel, sound: Sound) -> None:
         if channel.playing is not sound:
             return
-        channel.playing = None
+        channel.playing, channel.nested = channel.nested, None
         self._report(SoundStopped(leg=channel.id, sound=sound.name))
         self._hear(channel)
+        if channel.playing is not None:
+            return
         if channel.sounds:
             following = partial(self._play, channel, channel.sounds.pop(0), channel.media)
             self._after(_NEXT_SOUND_S, following)
@@ -192,8 +196,10 @@ class Hearing:
         channel.sounds.clear()
         sound = channel.playing
         if sound is not None:
-            channel.playing = None
+            under, channel.playing, channel.nested = channel.nested, None, None
             self._report(SoundStopped(leg=channel.id, sound=sound.name))
+            if under is not None:
+                self._report(SoundStopped(leg=channel.id, sound=under.name))
 
     def _hear(self, channel: Channel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
@@ -221,7 +227,8 @@ class Hearing:
         if channel is None or not channel.answered:
             return
         if channel.call is not None:
-            return  # it waits for somebody to answer, and listens to nothing (measured)
+            channel.unread.append(digit)  # it waits for somebody to answer (measured)
+            return
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
         peer = channel.peer
