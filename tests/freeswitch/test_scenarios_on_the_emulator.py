@@ -142,9 +142,7 @@ async def test_a_scenario(
     for party in scenario.parties:
         world.add_phone(party.number, party.behaviour, party.name)
     async with open_emulator(Emulator(world=world)) as listening:
-        settings = FreeSwitch(
-            host=listening.host, port=listening.port, dialling=DIRECT
-        )
+        settings = FreeSwitch(host=listening.host, port=listening.port, dialling=DIRECT)
         async with (
             open_freeswitch(settings) as backend,
             open_engine(backend, account=scenario.account) as engine,

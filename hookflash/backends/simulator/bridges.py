@@ -13,7 +13,9 @@
   `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
 * **An armed leg (`exec_after_bridge_app=intercept`) is not transferred** out of its bridge: it
   executes the app in place of what the transfer wanted, on either side, whatever its other
-  variables say (measured). Only a join that fetches it goes before, and a transfer of `-both`.
+  variables say (measured). A first leg that was never joined by an order, but by its dialplan's
+  `bridge`, executes neither: it goes adrift (measured, 64 of 64). Only a join that fetches it goes
+  before, and a transfer of `-both`.
 * **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
   *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
   variables, and on whoever is left when its partner is fetched. Only a transfer takes it off: from
@@ -129,6 +131,8 @@ _SOUND_KEPT: Final = 0.15
 """How often a sound that is ordered and not heard yet outlives an order that moves its leg."""
 _FOUND_WANTING: Final = 0.15
 """How often a leg that has lost the second leg of its join finds that it is gone, and parks."""
+_LOST_CAUSE: Final = 0.1
+"""How often a leg whose join failed ends with the other of the two causes."""
 _TO_FIND_S: Final = (0.020, 0.060)
 """From an order that joins it with whom it seeks to its finding that one."""
 _SEEKS_S: Final = 20.0
@@ -375,7 +379,8 @@ class Bridges(Hearing):
             channel.errand = None
             channel.place = Place.MOVING
             self._hear(channel)
-            if self._intercept(channel, rescue):
+            is_lost = channel.is_first and channel.in_dialplan
+            if not is_lost and self._intercept(channel, rescue):
                 return
             if channel.is_first:
                 self._set_adrift(channel)
@@ -481,7 +486,9 @@ class Bridges(Hearing):
         self._introduce(first, second)
         if first.seeks is second:
             first.errand = second.errand = None
-            self._after(self._span(_TO_FIND_S), partial(self._find_wanting, first, second))
+            self._after(
+                self._span(_TO_FIND_S), partial(self._find_wanting, first, second, second.media)
+            )
         elif not kept:
             second.seeks = None
             self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
@@ -591,8 +598,10 @@ class Bridges(Hearing):
         else:
             self._end(seeker, "ORIGINATOR_CANCEL")
 
-    def _find_wanting(self, seeker: Channel, sought: Channel) -> None:
+    def _find_wanting(self, seeker: Channel, sought: Channel, media: int) -> None:
         """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
+        if sought.media != media or sought.cause:
+            return  # which has been sent elsewhere meanwhile
         self._end(sought, _LOST)
         self._give_up(seeker)
 
@@ -652,6 +661,7 @@ class Bridges(Hearing):
         if not join.live or first.cause or second.cause:
             return  # `_let_go` deals with whatever a hang-up leaves behind
         if second.answered and not join.broken:
+            first.in_dialplan = second.in_dialplan = False
             self._joined(first, second)
         else:
             second.errand = None
@@ -698,7 +708,7 @@ class Bridges(Hearing):
         if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
-            self._end(first, cause)
+            self._end(first, _LOST if self._random() < _LOST_CAUSE else cause)
 
     def _set_adrift(self, channel: Channel) -> None:
         self._silence(channel)

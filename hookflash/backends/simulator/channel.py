@@ -122,6 +122,7 @@ class Channel:
         "hears",
         "id",
         "in_cs_park",
+        "in_dialplan",
         "is_first",
         "is_flipped",
         "later",
@@ -196,6 +197,8 @@ class Channel:
         self.parkings = 0
         self.in_cs_park = False
         """It is parked by its own variables, not by an application: parking it changes nothing."""
+        self.in_dialplan = False
+        """Its bridge is one of a dialplan; it was not joined by an order since."""
         self.drops_keys = False
         """It is sent no keys of the leg that it is joined with."""
         self.overdue = False

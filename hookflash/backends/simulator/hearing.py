@@ -175,12 +175,10 @@ class Hearing:
         channel.playing, channel.nested = channel.nested, None
         self._report(SoundStopped(leg=channel.id, sound=sound.name))
         self._hear(channel)
-        if channel.playing is not None:
-            return
         if channel.sounds:
             following = partial(self._play, channel, channel.sounds.pop(0), channel.media)
             self._after(_NEXT_SOUND_S, following)
-        else:
+        elif channel.playing is None:
             self._heard_out(channel)
 
     def _heard_out(self, channel: Channel) -> None:

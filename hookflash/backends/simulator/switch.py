@@ -284,6 +284,7 @@ class Switch(Bridges):
             if half is None and callee.half is None:
                 self._report(LegProgressed(leg=caller.id, early_media=True))
             self._report(LegAnswered(leg=caller.id))
+        caller.in_dialplan = True
         self._joined(caller, callee)
 
     # ---- what people do
