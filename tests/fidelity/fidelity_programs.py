@@ -54,6 +54,13 @@ class Step:
     leg: str
     what: str = ""
 
+    @property
+    def moved(self) -> frozenset[str]:
+        """The legs that an order moves, each with the other half and the phone behind it."""
+        legs = (self.leg, self.what if self.does == "bridge" else "")
+        pair = {"A", "B"} if self.does == "park both" else set[str]()
+        return frozenset({leg.partition(".")[0] for leg in legs if leg} | pair)
+
 
 @attrs.frozen
 class Program:
@@ -164,12 +171,12 @@ class _Draw:
             if step.does in MOVES and self.at_ms - step.at_ms <= 2 * RACE_MS
         ]
         touched = {leg.partition(".")[0] for leg in legs}
-        orders = 0
-        for step in reversed(near):
-            moved = {name.partition(".")[0] for name in (step.leg, step.what) if name}
-            if moved & touched:
-                orders += 1
-                touched |= moved
+        orders = -1
+        found: list[Step] = []
+        while len(found) > orders:
+            orders = len(found)
+            found = [step for step in near if step.moved & touched]
+            touched |= {leg for step in found for leg in step.moved}
         return orders > 1
 
     def add(self, does: str, leg: str, what: str = "") -> None:

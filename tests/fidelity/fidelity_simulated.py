@@ -163,6 +163,7 @@ class Simulated:
         self.executor.execute(primitive)
 
     def _person(self, step: Step, leg: LegId) -> None:
+        leg = self.names.by_name.get(f"{step.leg}.p", leg)  # who is at the end of a loopback leg
         match step.does:
             case "answers":
                 self.world.answer(leg)

@@ -154,6 +154,78 @@ def test_an_armed_leg_is_not_transferred(
 
 
 @every_seed
+def test_an_armed_first_leg_of_a_dialplans_bridge_goes_nowhere_when_it_is_sent(seed: int) -> None:
+    world = World(seed)
+    world.call("1001", "1002")
+    world.run(1.0)
+    for leg in (A, B):
+        world.switch.setvar_multi(leg, STAYS)
+    arms = {"exec_after_bridge_app": "intercept", "exec_after_bridge_arg": B}
+    world.switch.setvar_multi(A, {"park_after_bridge": "false", **arms})
+    told: list[CallEvent] = []
+    world.on_event = told.append
+    world.switch.park_one(A)
+    world.run(2.0)
+    assert set(told) == {LegParked(leg=B), LegsSeparated(first=A, second=B)}
+    channel = world.switch.find(A)
+    assert channel is not None
+    assert channel.place is Place.ADRIFT
+
+
+@every_seed
+def test_a_first_leg_that_lost_its_second_is_deaf_and_ends_with_it_after_20_s(seed: int) -> None:
+    lab = Lab(seed, joined=False)
+    lab.switch.bridge(A, C)
+    lab.switch.park_one(C)
+    lab.wait(5.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    if first.place is Place.PARKED:
+        return  # it found at once that the second is gone
+    lab.told.clear()
+    assert lab.switch.park_one(A) == "+OK"
+    lab.wait(5.0)
+    assert lab.told == []
+    lab.switch.bridge(B, C)  # who is sought may talk with somebody else all the while
+    lab.wait(5.0)
+    assert lab.told == [LegsJoined(first=B, second=C)]
+    lab.wait(6.0)
+    assert {fact.leg for fact in lab.told if isinstance(fact, LegHungUp)} == {A, C}
+
+
+@every_seed
+def test_a_first_leg_that_lost_its_second_parks_when_that_one_hangs_up(seed: int) -> None:
+    lab = Lab(seed, joined=False)
+    lab.switch.bridge(A, C)
+    lab.switch.park_one(C)
+    lab.wait(1.0)
+    lab.world.hang_up(C)
+    lab.wait(1.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    assert first.place is Place.PARKED
+
+
+@every_seed
+def test_a_first_leg_that_heard_a_sound_takes_a_partner_joined_elsewhere_for_its_own(
+    seed: int,
+) -> None:
+    lab = Lab(seed)
+    lab.switch.broadcast(A, "beep", lasts_s=0.7)
+    lab.wait(0.4)
+    lab.switch.bridge(C, B)
+    lab.wait(2.0)
+    first, second = lab.switch.find(A), lab.switch.find(C)
+    assert first is not None
+    assert second is not None
+    assert first.peer is second
+    assert second.peer is not first
+    lab.switch.park_one(C)
+    lab.wait(1.0)
+    assert first.place is Place.PARKED
+
+
+@every_seed
 def test_a_first_leg_that_finds_nobody_is_left_adrift_and_a_second_ends(seed: int) -> None:
     for leg, place in ((A, Place.ADRIFT), (C, None)):
         lab = Lab(seed)
