@@ -111,7 +111,7 @@ class Simulated:
         return
 
     def _sees_nothing(self, look: Look) -> LegsSeen:
-        return LegsSeen(look=look)
+        return LegsSeen(look=look, living=())
 
     def _hear(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated):
