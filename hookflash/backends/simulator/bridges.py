@@ -708,7 +708,8 @@ class Bridges(Hearing):
         if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
-            self._end(first, _LOST if self._random() < _LOST_CAUSE else cause)
+            is_race = second.answered and self._random() < _LOST_CAUSE
+            self._end(first, _LOST if is_race else cause)
 
     def _set_adrift(self, channel: Channel) -> None:
         self._silence(channel)

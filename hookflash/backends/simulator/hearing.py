@@ -34,9 +34,6 @@ _TO_SOUND_S: Final = (0.100, 0.205)
 """From the order to the sound (target-drops: 102.6 ms, complete: 125.5 and 204.0 ms)."""
 _NEXT_SOUND_S: Final = 0.100
 """Between two sounds that were ordered one after the other (measured: 100.6 ms)."""
-_BREAK_LATE: Final = 0.3
-"""How often `uuid_break` comes too late for a sound that is ordered and not heard yet: the leg's
-thread has taken the order already."""
 _SHORTEST_LIMIT_S: Final = 2
 """A `playback_timeout_sec` that is less does nothing."""
 
@@ -135,8 +132,7 @@ class Hearing:
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        if not channel.ordered or self._random() >= _BREAK_LATE:
-            channel.media += 1
+        channel.media += 1  # on the real switch not between 20 ms after the order and the sound
         channel.sounds.clear()
         if channel.playing is not None:
             self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
