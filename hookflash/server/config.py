@@ -104,6 +104,8 @@ class FreeSwitchKeys(
     """The channel variable that says whose leg it is."""
     outside_contexts: tuple[Text, ...] = ("public",)
     """The dialplan contexts in which outside parties call in."""
+    outside_profiles: tuple[Text, ...] = ("external",)
+    """The SIP profiles on which outside parties are called, besides gateways."""
     park_limit_s: Seconds = 1860.0
     """After so long the switch itself ends a parked leg that nobody fetches."""
     template: Text = "loopback/{number}/{context}"

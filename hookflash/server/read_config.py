@@ -269,6 +269,7 @@ def freeswitch_settings(
             name=name,
             account_variable=keys.account_variable,
             outside_contexts=frozenset(keys.outside_contexts),
+            outside_profiles=frozenset(keys.outside_profiles),
             park_limit_s=keys.park_limit_s,
             tls=tls,
             dialling=dialling,

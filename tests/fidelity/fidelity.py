@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections import Counter
+from multiprocessing import Pool
 from pathlib import Path
 
 import attrs
@@ -59,18 +60,32 @@ def nearest(program: Program, sent_ms: list[float], real: Outcome) -> list[str]:
     return min(lives, key=len)
 
 
-async def _compare(lab: Lab, seed: int, program: Program) -> Compared | None:
+@attrs.frozen
+class Answered:
+    """One program, and what became of it on the real switch."""
+
+    seed: int
+    program: Program
+    sent_ms: list[float]
+    real: Outcome
+
+    def compare(self) -> Compared:
+        draws = draws_until_equal(self.program, self.sent_ms, self.real)
+        return Compared(self.seed, self.program, self.sent_ms, self.real, draws)
+
+
+async def _ask(lab: Lab, seed: int, program: Program) -> Answered | None:
     try:
         real, sent_ms = await lab.live(program)
     except trio.TooSlowError:
         return None
-    return Compared(seed, program, sent_ms, real, draws_until_equal(program, sent_ms, real))
+    return Answered(seed, program, sent_ms, real)
 
 
 async def _differs(lab: Lab, program: Program, times: int) -> Compared | None:
     for _ in range(times):
-        compared = await _compare(lab, -1, program)
-        if compared is not None and not compared.draws:
+        answered = await _ask(lab, -1, program)
+        if answered is not None and not (compared := answered.compare()).draws:
             return compared
     return None
 
@@ -91,29 +106,62 @@ async def _shrunk(lab: Lab, compared: Compared, patience_s: float) -> Compared:
     return compared
 
 
+def _saved(one: Answered) -> str:
+    row = {"seed": one.seed, "program": one.program.as_json(), "sent_ms": one.sent_ms}
+    return json.dumps(row | {"real": one.real.as_json()}, separators=(",", ":")) + "\n"
+
+
+def _load(file: Path) -> list[Answered]:
+    rows = map(json.loads, file.read_text().splitlines())
+    return [
+        Answered(
+            row["seed"],
+            Program.from_json(row["program"]),
+            row["sent_ms"],
+            Outcome.from_json(row["real"]),
+        )
+        for row in rows
+    ]
+
+
 class Run:
     """Many programs, some at a time."""
 
-    def __init__(self, lab: Lab, first: int, programs: int, at_once: int) -> None:
+    def __init__(self, lab: Lab, first: int, programs: int, answers: str) -> None:
         self.lab = lab
-        self.seeds = iter(range(first, first + programs))
-        self.at_once = at_once
+        self.file = Path(answers) if answers else None
+        known = _load(self.file) if self.file is not None and self.file.exists() else []
+        self.answered = [one for one in known if first <= one.seed < first + programs]
+        asked = {one.seed for one in self.answered}
+        self.seeds = iter([seed for seed in range(first, first + programs) if seed not in asked])
         self.compared: list[Compared] = []
         self.failed = 0
 
-    async def run(self) -> None:
+    async def ask(self, at_once: int) -> None:
         async with trio.open_nursery() as nursery:
-            for _ in range(self.at_once):
+            for _ in range(at_once):
                 nursery.start_soon(self._work)
                 await trio.sleep(0.05)
 
+    def compare(self) -> None:
+        """Ask the simulated switch, when all is over: what that costs must delay no step."""
+        self.answered.sort(key=lambda one: one.seed)
+        with Pool(2) as pool:
+            self.compared = pool.map(Answered.compare, self.answered, chunksize=5)
+
     async def _work(self) -> None:
         for seed in self.seeds:
-            compared = await _compare(self.lab, seed, draw(seed))
-            if compared is None:
+            answered = await _ask(self.lab, seed, draw(seed))
+            if answered is None:
                 self.failed += 1
             else:
-                self.compared.append(compared)
+                self.answered.append(answered)
+                self._save(answered)
+
+    def _save(self, one: Answered) -> None:
+        if self.file is not None:
+            with self.file.open("a") as file:
+                file.write(_saved(one))
 
     def report(self) -> str:
         equal = [one for one in self.compared if one.draws]
@@ -127,13 +175,15 @@ class Run:
         )
 
 
+def _row(one: Compared) -> str:
+    row = {"program": one.program.as_json(), "sent_ms": one.sent_ms, "real": one.real.as_json()}
+    return json.dumps(row, separators=(",", ":"))
+
+
 def _keep(compared: list[Compared], most: int) -> None:
     KEPT.mkdir(exist_ok=True)
     rows = [
-        json.dumps(
-            {"program": one.program.as_json(), "sent_ms": one.sent_ms, "real": one.real.as_json()},
-            separators=(",", ":"),
-        )
+        _row(one)
         for one in sorted(compared, key=lambda one: one.seed)
         if one.draws and len(one.program.steps) >= 6
     ][:most]
@@ -179,8 +229,9 @@ async def _main(options: argparse.Namespace) -> int:
         await _tally(named, Program.from_json(json.loads(options.program)), options)
         return 0
     async with open_lab(named) as lab:
-        run = Run(lab, options.first, options.programs, options.at_once)
-        await run.run()
+        run = Run(lab, options.first, options.programs, options.answers)
+        await run.ask(options.at_once)
+        run.compare()
         print(run.report(), f"in {time.monotonic() - began_s:.0f} s", flush=True)
         differing = sorted(
             (one for one in run.compared if not one.draws),
@@ -192,6 +243,7 @@ async def _main(options: argparse.Namespace) -> int:
             again += found is not one
             print(f"\nseed {one.seed}: {'racing' if found.program.races else 'not racing'}")
             print(found.program.story())
+            print(f"    --program '{json.dumps(found.program.as_json())}'")
             for line in nearest(found.program, found.sent_ms, found.real):
                 print(f"    {line}")
     if options.keep:
@@ -209,6 +261,7 @@ def main() -> int:
     parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
     parser.add_argument("--program", help="count what comes of this one, given as JSON")
     parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
+    parser.add_argument("--answers", help="a file of answers: those in it are not asked for again")
     return trio.run(_main, parser.parse_args())
 
 

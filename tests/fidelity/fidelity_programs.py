@@ -28,6 +28,8 @@ DISARMED: Final = {"exec_after_bridge_app": "", "exec_after_bridge_arg": ""}
 TO_REST_MS: Final = 1200
 """From the last step to the comparison: everything has come to rest by then."""
 RACE_MS: Final = 30
+MOVES: Final = frozenset({"bridge", "park", "ivr", "phone", "park both", "park in place"})
+"""Orders that send a leg somewhere else."""
 TARGETS: Final = ("C", "D", "E")
 WATCHED: Final = (
     "signal_bond",
@@ -51,6 +53,13 @@ class Step:
     does: str
     leg: str
     what: str = ""
+
+    @property
+    def moved(self) -> frozenset[str]:
+        """The legs that an order moves, each with the other half and the phone behind it."""
+        legs = (self.leg, self.what if self.does == "bridge" else "")
+        pair = {"A", "B"} if self.does == "park both" else set[str]()
+        return frozenset({leg.partition(".")[0] for leg in legs if leg} | pair)
 
 
 @attrs.frozen
@@ -149,7 +158,30 @@ class _Draw:
         self.dialled: set[str] = set()
         self.racing = self.dice.choice((0.0, 0.1, 0.3, 0.5))
 
+    def crowded(self, *legs: str) -> bool:
+        """Whether two orders have moved these legs, or legs that were moved with them, just now.
+
+        A third within that time is not drawn: no controller of ours gives it, for we order a leg
+        again only when the switch has told what became of the order before; and two programs that
+        give three orders contradict each other. What people do, and a leg's end, may always come.
+        """
+        near = [
+            step
+            for step in self.steps
+            if step.does in MOVES and self.at_ms - step.at_ms <= 2 * RACE_MS
+        ]
+        touched = {leg.partition(".")[0] for leg in legs}
+        orders = -1
+        found: list[Step] = []
+        while len(found) > orders:
+            orders = len(found)
+            found = [step for step in near if step.moved & touched]
+            touched |= {leg for step in found for leg in step.moved}
+        return orders > 1
+
     def add(self, does: str, leg: str, what: str = "") -> None:
+        if does in MOVES and self.crowded(leg, what):
+            self.at_ms += self.dice.randint(160, 320)
         self.steps.append(Step(self.at_ms, does, leg, what))
 
     def wait(self) -> None:

@@ -23,7 +23,8 @@ from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.switch import ToPark, ToPhone, ToSound
 from hookflash.backends.simulator.world import World
-from hookflash.events import CallEvent, LegCreated, LegId
+from hookflash.commands import Look
+from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
 
 PHONE = "2650"
 NONE = "none"
@@ -88,7 +89,9 @@ class Simulated:
         self.dice = random.Random(f"jitter {seed}")
         self.lag = BUSY if seed % 3 == 2 else 1.0
         self.sent_ms = sent_ms or [float(step.at_ms) for step in program.steps]
-        self.executor = Executor(self.world.switch, self._ignore)
+        self.world.raw = True
+        self._begin(self.world)
+        self.executor = Executor(self.world.switch, self._ignore, self._sees_nothing)
         self.world.add_phone("1001")
         self.world.add_phone("1002", Answers(after_s=0.0))
         self.world.add_phone(PHONE)
@@ -96,10 +99,19 @@ class Simulated:
         self.world.run(1.0)
         self.names = Names({a: "A", b: "B"})
         self.told = Told(self.names)
+        self._connect()
+
+    def _begin(self, world: World) -> None:
+        """Stand between, before there are calls."""
+
+    def _connect(self) -> None:
         self.world.on_event = self._hear
 
     def _ignore(self, _event: CallEvent) -> None:
         return
+
+    def _sees_nothing(self, look: Look) -> LegsSeen:
+        return LegsSeen(look=look)
 
     def _hear(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated):
@@ -127,8 +139,7 @@ class Simulated:
         shortest, longest = span
         return self.dice.uniform(shortest, longest if span is KEY_S else longest * self.lag)
 
-    def _do(self, step: Step) -> None:  # noqa: C901 - a table
-        switch = self.world.switch
+    def _do(self, step: Step) -> None:
         ids = self.names.by_name
         leg = ids.get(step.leg, NONE)
         if step.does == "dial":
@@ -142,8 +153,17 @@ class Simulated:
             loopback=f"loopback/{PHONE}/default",
         )
         if primitive is not None:
-            self.executor.execute(primitive)
-            return
+            self._order(primitive)
+        elif step.does in ("ivr", "phone", "park both", "park in place"):
+            self._other_program(step.does, leg)
+        else:
+            self._person(step, leg)
+
+    def _order(self, primitive: Primitive) -> None:
+        self.executor.execute(primitive)
+
+    def _person(self, step: Step, leg: LegId) -> None:
+        leg = self.names.by_name.get(f"{step.leg}.p", leg)  # who is at the end of a loopback leg
         match step.does:
             case "answers":
                 self.world.answer(leg)
@@ -154,16 +174,20 @@ class Simulated:
             case "presses":
                 if self.dice.random() >= KEY_LOST:
                     self.world.press(leg, step.what)
+            case _:
+                raise AssertionError(step)
+
+    def _other_program(self, does: str, leg: LegId) -> None:
+        switch = self.world.switch
+        match does:
             case "ivr":
                 switch.transfer(leg, ToSound(IVR))
             case "phone":
                 switch.transfer(leg, ToPhone(PHONE))
             case "park both":
                 switch.transfer(leg, ToPark(), both=True)
-            case "park in place":
-                switch.park_in_place(leg)
             case _:
-                raise AssertionError(step)
+                switch.park_in_place(leg)
 
     def _rest(self) -> dict[str, AtRest]:
         rest: dict[str, AtRest] = {}

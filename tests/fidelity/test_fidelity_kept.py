@@ -1,5 +1,7 @@
 """What a real switch answered, kept: the simulated one must still be able to answer the same.
 
+So must the emulator, in the same life, and in FreeSWITCH's words.
+
 `make fidelity` draws programs and asks both switches; those that are kept here are replayed without
 the real one. See docs/explanation/what-is-chance.md.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from fidelity import MOST_DRAWS, draws_until_equal
+from fidelity_emulated import emulate
 from fidelity_outcome import AtRest, Outcome
 from fidelity_programs import Program, draw
 from fidelity_simulated import simulate
@@ -37,10 +40,13 @@ def test_enough_is_kept() -> None:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_the_simulated_switch_can_do_as_the_real_one_did(part: int) -> None:
+def test_the_simulated_switch_and_the_emulator_can_do_as_the_real_one_did(part: int) -> None:
     for program, sent_ms, real in kept()[part::PARTS]:
-        if not draws_until_equal(program, sent_ms, real, 2 * MOST_DRAWS):
+        draws = draws_until_equal(program, sent_ms, real, 2 * MOST_DRAWS)
+        if not draws:
             pytest.fail(program.story())
+        differing = emulate(program, draws - 1, sent_ms).against(real)
+        assert not differing, f"on the emulator:\n{program.story()}"
 
 
 def test_what_the_simulated_switch_does_not_do_is_noticed() -> None:

@@ -37,7 +37,9 @@ FAR = LegCreated(leg="far", number="1001", other_half="near")
 PHONE = LegCreated(leg="phone", number="1003", direction=OUT, called_for="far")
 GATEWAY = LegCreated(leg="gateway", number="+49301", direction=OUT, called_for="far", outside=True)
 
-PHONE_BEHIND = LegIdentified(leg="near", number="1003", account="acme", may_transfer=True)
+PHONE_BEHIND = LegIdentified(
+    leg="near", number="1003", account="acme", outside=False, may_transfer=True
+)
 GATEWAY_BEHIND = attrs.evolve(PHONE_BEHIND, number="+49301", outside=True)
 UNKNOWN_BEHIND = LegIdentified(leg="near", number="", outside=True)
 

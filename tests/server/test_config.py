@@ -32,6 +32,7 @@ from hookflash.server.config import (
 )
 from hookflash.server.read_config import (
     MAX_CONFIG_BYTES,
+    freeswitch_settings,
     parse_config,
     read_address,
     read_config,
@@ -207,6 +208,13 @@ FAULTS: list[tuple[str, str, str]] = [
         "name PEM files",
     ),
 ]
+
+
+def test_who_is_outside_on_a_freeswitch_is_the_operators_to_say() -> None:
+    keys = FreeSwitchKeys(outside_contexts=("from-trunk",), outside_profiles=("trunks",))
+    settings = freeswitch_settings(keys, "a")
+    assert settings.outside_contexts == {"from-trunk"}
+    assert settings.outside_profiles == {"trunks"}
 
 
 @pytest.mark.parametrize(("text", "place", "mend"), FAULTS, ids=[text for text, _, _ in FAULTS])

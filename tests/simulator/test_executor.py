@@ -23,6 +23,7 @@ from hookflash.commands import (
     Release,
     Split,
     SwitchCommand,
+    Trigger,
 )
 from hookflash.events import (
     CallEvent,
@@ -41,6 +42,7 @@ from hookflash.events import (
 )
 
 A, B, C = "leg-1", "leg-2", "carol"
+MOH = "local_stream://moh"
 DIAL = Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0)
 
 
@@ -71,7 +73,7 @@ class Controller:
 def consulting(rescue: str | None = B) -> Controller:
     controller = Controller()
     controller.say(Split(first=A, second=B))
-    controller.say(HoldWithMusic(leg=B, music="moh"), DIAL)
+    controller.say(HoldWithMusic(leg=B, music=MOH), DIAL)
     join = Join(first=A, second=C, afterwards=Afterwards.PARK, rescue=rescue)
     assert controller.say(join) == [LegsJoined(first=A, second=C)]
     return controller
@@ -79,13 +81,13 @@ def consulting(rescue: str | None = B) -> Controller:
 
 def test_split() -> None:
     told = Controller().say(Split(first=A, second=B))
-    assert told == [LegsSeparated(first=A, second=B), LegParked(leg=A), LegParked(leg=B)]
+    assert told == [LegParked(leg=B), LegsSeparated(first=A, second=B), LegParked(leg=A)]
 
 
 def test_a_split_that_is_repeated_disturbs_nobody() -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
-    controller.say(HoldWithMusic(leg=B, music="moh"))
+    controller.say(HoldWithMusic(leg=B, music=MOH))
     assert controller.say(Split(first=A, second=B, repeated=True)) == []
 
 
@@ -111,7 +113,7 @@ def test_a_join_that_is_repeated_because_the_first_was_lost_is_carried_out() -> 
 def test_after_a_split_no_digit_ends_a_sound() -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
-    controller.say(HoldWithMusic(leg=B, music="moh"))
+    controller.say(HoldWithMusic(leg=B, music=MOH))
     controller.world.press(B, "*")
     assert not [event for event in controller.say() if isinstance(event, SoundStopped)]
 
@@ -119,8 +121,11 @@ def test_after_a_split_no_digit_ends_a_sound() -> None:
 @pytest.mark.parametrize(
     ("command", "sound"),
     [
-        (HoldWithMusic(leg=B, music="moh"), "moh"),
-        (PlayRingback(leg=B, ringback="%(2000,4000,440,480)"), "%(2000,4000,440,480)"),
+        (HoldWithMusic(leg=B, music=MOH), MOH),
+        (
+            PlayRingback(leg=B, ringback="%(2000,4000,440,480)"),
+            "tone_stream://%(2000,4000,440,480);loops=-1",
+        ),
     ],
 )
 def test_endless_sounds(command: SwitchCommand, sound: str) -> None:
@@ -129,13 +134,20 @@ def test_endless_sounds(command: SwitchCommand, sound: str) -> None:
     assert controller.say(command, for_s=100.0) == [SoundStarted(leg=B, sound=sound)]
 
 
+def test_music_from_a_file_ends_with_the_file() -> None:
+    controller = Controller()
+    controller.say(Split(first=A, second=B))
+    told = controller.say(HoldWithMusic(leg=B, music="moh.wav"), for_s=100.0)
+    assert told == [SoundStarted(leg=B, sound="moh.wav"), SoundStopped(leg=B, sound="moh.wav")]
+
+
 def test_a_tone_plays_once_even_in_the_midst_of_music() -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
-    controller.say(HoldWithMusic(leg=B, music="moh"))
+    controller.say(HoldWithMusic(leg=B, music=MOH))
     tone = "tone_stream://%(300,100,880)"
     assert controller.say(PlayTone(leg=B, tone=tone)) == [
-        SoundStopped(leg=B, sound="moh"),
+        SoundStopped(leg=B, sound=MOH),
         SoundStarted(leg=B, sound=tone),
         SoundStopped(leg=B, sound=tone),
     ]
@@ -228,7 +240,7 @@ def test_a_join_with_a_rescue() -> None:
     controller.world.hang_up(A)
     assert controller.say() == [
         LegHungUp(leg=A),
-        SoundStopped(leg=B, sound="moh"),
+        SoundStopped(leg=B, sound=MOH),
         LegsJoined(first=C, second=B),
     ]
 
@@ -236,9 +248,16 @@ def test_a_join_with_a_rescue() -> None:
 def test_a_join_with_a_rescue_when_the_armed_one_leaves() -> None:
     controller = consulting()
     controller.world.hang_up(C)
+    assert controller.say() == [LegHungUp(leg=C), LegParked(leg=A)]
+
+
+def test_the_first_leg_is_armed_by_an_order_of_its_own() -> None:
+    controller = consulting()
+    assert controller.say(Arm(leg=A, rescue=B, when=Trigger.LEFT_ALONE)) == []
+    controller.world.hang_up(C)
     assert controller.say() == [
         LegHungUp(leg=C),
-        SoundStopped(leg=B, sound="moh"),
+        SoundStopped(leg=B, sound=MOH),
         LegsJoined(first=A, second=B),
     ]
 
@@ -257,9 +276,11 @@ def test_a_takeback_that_does_not_disarm_is_undone() -> None:
 
 def test_a_takeback_that_disarms() -> None:
     controller = consulting()
-    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END, disarm=(A, C)))
+    told = controller.say(
+        Join(first=A, second=B, afterwards=Afterwards.END, disarm=(A, C), rescued=B)
+    )
     assert told[-1] == LegsJoined(first=A, second=B)
-    assert LegHungUp(leg=C) in told
+    assert LegParked(leg=C) in told
 
 
 def test_a_join_forgets_the_arms_of_both() -> None:
@@ -295,7 +316,7 @@ def test_who_is_introduced_sees_the_other() -> None:
     controller = consulting()
     introduce = Introduce(first=A, second=C, first_number="1001", second_number="2600")
     assert controller.say(introduce) == []
-    assert [controller.world.switch.shown(leg)[-1] for leg in (A, B, C)] == ["2600", "1002", "1001"]
+    assert [controller.world.switch.shown(leg)[-1] for leg in (A, B, C)] == ["2600", "1001", "1001"]
     assert controller.say(attrs.evolve(introduce, second="gone")) == []
 
 
@@ -343,7 +364,7 @@ X = "nobody"
     [
         (Split(first=X, second=B), "-ERR No such channel!"),
         (Park(leg=X), "-ERR No such channel!"),
-        (HoldWithMusic(leg=X, music="moh"), "-ERR invalid uuid"),
+        (HoldWithMusic(leg=X, music=MOH), "-ERR invalid uuid"),
         (PlayRingback(leg=X, ringback="ring"), "-ERR invalid uuid"),
         (PlayTone(leg=X, tone="beep"), "-ERR invalid uuid"),
         (Join(first=X, second=B, afterwards=Afterwards.END), "-ERR No such channel!"),

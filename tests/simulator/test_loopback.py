@@ -211,6 +211,7 @@ def test_loopback_b_is_parked_measured() -> None:
 
 def test_a_dialplan_that_goes_through_loopback_measured() -> None:
     world = World()
+    world.raw = True
     told: list[CallEvent] = []
     world.on_event = told.append
     first, second = world.call("1001", "1002", account="acme", through_loopback=True)

@@ -96,12 +96,16 @@ def test_a_bond_is_written_when_the_order_is_taken_and_outlives_the_partner() ->
     assert lab.world.snapshot()[0].parked
 
 
-def test_a_pair_on_its_way_is_seen_as_a_pair() -> None:
+def test_a_pair_on_its_way_is_seen_neither_parked_nor_joined_until_it_is_there() -> None:
     lab = Lab(joined=False)
     lab.switch.bridge(A, C)
     seen = {leg.leg: leg for leg in lab.world.snapshot()}
-    assert (seen[A].peer, seen[C].peer) == (C, A)
+    assert (seen[A].peer, seen[C].peer) == (None, None)
     assert not seen[A].parked
+    assert not seen[C].parked
+    lab.wait()
+    seen = {leg.leg: leg for leg in lab.world.snapshot()}
+    assert (seen[A].peer, seen[C].peer) == (C, A)
 
 
 def test_a_transfer_takes_the_bond_off_both_and_uuid_park_off_neither() -> None:
@@ -147,6 +151,78 @@ def test_an_armed_leg_is_not_transferred(
     lab.wait()
     assert LegsJoined(first=armed, second=B) in lab.told
     assert LegParked(leg=armed) not in lab.told
+
+
+@every_seed
+def test_an_armed_first_leg_of_a_dialplans_bridge_goes_nowhere_when_it_is_sent(seed: int) -> None:
+    world = World(seed)
+    world.call("1001", "1002")
+    world.run(1.0)
+    for leg in (A, B):
+        world.switch.setvar_multi(leg, STAYS)
+    arms = {"exec_after_bridge_app": "intercept", "exec_after_bridge_arg": B}
+    world.switch.setvar_multi(A, {"park_after_bridge": "false", **arms})
+    told: list[CallEvent] = []
+    world.on_event = told.append
+    world.switch.park_one(A)
+    world.run(2.0)
+    assert set(told) == {LegParked(leg=B), LegsSeparated(first=A, second=B)}
+    channel = world.switch.find(A)
+    assert channel is not None
+    assert channel.place is Place.ADRIFT
+
+
+@every_seed
+def test_a_first_leg_that_lost_its_second_is_deaf_and_ends_with_it_after_20_s(seed: int) -> None:
+    lab = Lab(seed, joined=False)
+    lab.switch.bridge(A, C)
+    lab.switch.park_one(C)
+    lab.wait(5.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    if first.place is Place.PARKED:
+        return  # it found at once that the second is gone
+    lab.told.clear()
+    assert lab.switch.park_one(A) == "+OK"
+    lab.wait(5.0)
+    assert lab.told == []
+    lab.switch.bridge(B, C)  # who is sought may talk with somebody else all the while
+    lab.wait(5.0)
+    assert lab.told == [LegsJoined(first=B, second=C)]
+    lab.wait(6.0)
+    assert {fact.leg for fact in lab.told if isinstance(fact, LegHungUp)} == {A, C}
+
+
+@every_seed
+def test_a_first_leg_that_lost_its_second_parks_when_that_one_hangs_up(seed: int) -> None:
+    lab = Lab(seed, joined=False)
+    lab.switch.bridge(A, C)
+    lab.switch.park_one(C)
+    lab.wait(1.0)
+    lab.world.hang_up(C)
+    lab.wait(1.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    assert first.place is Place.PARKED
+
+
+@every_seed
+def test_a_first_leg_that_heard_a_sound_takes_a_partner_joined_elsewhere_for_its_own(
+    seed: int,
+) -> None:
+    lab = Lab(seed)
+    lab.switch.broadcast(A, "beep", lasts_s=0.7)
+    lab.wait(0.4)
+    lab.switch.bridge(C, B)
+    lab.wait(2.0)
+    first, second = lab.switch.find(A), lab.switch.find(C)
+    assert first is not None
+    assert second is not None
+    assert first.peer is second
+    assert second.peer is not first
+    lab.switch.park_one(C)
+    lab.wait(1.0)
+    assert first.place is Place.PARKED
 
 
 @every_seed
@@ -297,6 +373,7 @@ def test_each_phone_is_shown_the_other_at_each_bridge_unless_that_is_switched_of
 
 def test_targets_may_be_called_through_the_dialplan() -> None:
     world = World(dialling=Dialling())
+    world.raw = True
     told: list[CallEvent] = []
     world.on_event = told.append
     first, _ = world.call("1001", "1002")

@@ -37,7 +37,7 @@ def transfer(seed: int, faults: Faults | None = None, *, trace: bool = True) -> 
     world.call("1001", "1002")
     script = {
         1.0: Split(first=A, second=B),
-        1.5: HoldWithMusic(leg=B, music="moh"),
+        1.5: HoldWithMusic(leg=B, music="local_stream://moh"),
         1.6: PlayRingback(leg=A, ringback="ring"),
         1.7: Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0),
         4.0: Join(first=A, second=C, afterwards=Afterwards.PARK, rescue=B),
@@ -206,17 +206,25 @@ def test_snapshot() -> None:
         leg=A, number="1", direction=Direction.INBOUND, account="acme", answered=True, peer=B
     )
     bob = LegSnapshot(
-        leg=B, number="2", direction=Direction.OUTBOUND, account="acme", answered=True, peer=A
+        leg=B,
+        number="2",
+        direction=Direction.OUTBOUND,
+        account="acme",
+        answered=True,
+        peer=A,
+        called_for=A,
     )
-    carol = LegSnapshot(leg=C, number="26", direction=Direction.OUTBOUND, account="acme")
+    carol = LegSnapshot(
+        leg=C, number="26", direction=Direction.OUTBOUND, account="acme", role="target"
+    )
     assert world.snapshot() == (alice, bob, carol)
     world.perform(Split(first=A, second=B))
     world.perform(HangUp(leg=C))
     world.run(3.0)
-    world.perform(HoldWithMusic(leg=B, music="moh"))
+    world.perform(HoldWithMusic(leg=B, music="local_stream://moh"))
     world.run(4.0)
     parked = [(leg.leg, leg.parked, leg.peer, leg.hears) for leg in world.snapshot()]
-    assert parked == [(A, True, None, None), (B, True, None, "moh")]
+    assert parked == [(A, True, None, None), (B, True, None, "local_stream://moh")]
 
 
 def test_whoever_has_just_hung_up_is_nobodys_peer() -> None:

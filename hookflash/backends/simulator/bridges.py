@@ -13,7 +13,9 @@
   `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
 * **An armed leg (`exec_after_bridge_app=intercept`) is not transferred** out of its bridge: it
   executes the app in place of what the transfer wanted, on either side, whatever its other
-  variables say (measured). Only a join that fetches it goes before, and a transfer of `-both`.
+  variables say (measured). A first leg that was never joined by an order, but by its dialplan's
+  `bridge`, executes neither: it goes adrift (measured, 64 of 64). Only a join that fetches it goes
+  before, and a transfer of `-both`.
 * **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
   *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
   variables, and on whoever is left when its partner is fetched. Only a transfer takes it off: from
@@ -24,6 +26,11 @@
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
+* **A first leg may wait for its second, deaf to every order.** When another order takes the second
+  away before their join has begun, the first's thread looks for it every 20 ms. Parking or joining
+  it is answered with `+OK`, and nothing happens. It parks (`uuid_bridge_park_on_cancel`) when the
+  second hangs up; after 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the
+  second may have been talking to somebody else all the while. (Measured.)
 * **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
@@ -49,6 +56,7 @@ from hookflash.backends.simulator.channel import (
     Join,
     Place,
     ToPark,
+    ToPhone,
     Transfer,
 )
 from hookflash.backends.simulator.hearing import (
@@ -112,6 +120,29 @@ _NOT_FOUND: Final = 0.5
 _LEFT_ALREADY: Final = 0.5
 """How often two who are to be joined anew have left their old bridge when a transfer comes."""
 
+_LOST: Final = "DESTINATION_OUT_OF_ORDER"
+"""Why the second leg of a join that had begun is hung up when another order takes the first."""
+_LOST_LATE: Final = 0.15
+"""How often a second leg that dies in a join is missed only when that is all but finished."""
+_LATER_LEFT: Final = 0.2
+_TO_LEAVE_S: Final = (0.0003, 0.018)
+"""How often of two who are fetched from two bridges the first's partner notices later; and when."""
+_SOUND_KEPT: Final = 0.15
+"""How often a sound that is ordered and not heard yet outlives an order that moves its leg."""
+_FOUND_WANTING: Final = 0.15
+"""How often a leg that has lost the second leg of its join finds that it is gone, and parks."""
+_LOST_CAUSE: Final = 0.1
+"""How often a leg whose join failed ends with the other of the two causes."""
+_TO_FIND_S: Final = (0.020, 0.060)
+"""From an order that joins it with whom it seeks to its finding that one."""
+_SEEKS_S: Final = 20.0
+"""How long it looks for that leg otherwise (switch: 1,000 looks, 20 ms apart)."""
+_GIVES_UP: Final = 0.5
+"""How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
+
+_KEYS_READ: Final = 0.5
+"""How often keys that were pressed while a leg waited for an answer are told in its next bridge."""
+
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
@@ -143,6 +174,10 @@ class Bridges(Hearing):
         channel.media += 1
         del self._channels[channel.id]
         self._report(LegHungUp(leg=channel.id, cause=cause))
+        channel.nested = None
+        for seeker in channel.seekers:
+            if seeker.seeks is channel:
+                self._after(self._span(_TO_PARK_S), partial(self._give_up, seeker))
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
@@ -162,7 +197,9 @@ class Bridges(Hearing):
         """Let the others notice that a leg has ended."""
         join = gone.errand
         if isinstance(join, Join) and join.begun and join.live:
-            self._fail(join)
+            if gone is join.second and self._random() < _LOST_LATE:
+                join.broken = True
+            self._fail(join, "DESTINATION_OUT_OF_ORDER" if join.broken else "ORIGINATOR_CANCEL")
         if gone.peer is not None:
             self._part(gone, gone.peer)
         self._drop_call(gone)
@@ -234,7 +271,13 @@ class Bridges(Hearing):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
+        if channel.seeks is not None:  # its thread looks for somebody, and takes no orders
+            channel.bond = ""
+            channel.later = extension or ToPark()
+            return OK
         peer = channel.peer if both else None
+        if isinstance(channel.errand, Join) and self._random() < _LEFT_ALREADY:
+            peer = None
         legs = (channel,) if peer is None else (channel, peer)
         for one in legs:
             one.variables["transfer_source"] = "bl_xfer:park/default/inline"
@@ -253,7 +296,10 @@ class Bridges(Hearing):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        if not (channel.place is Place.PARKED and channel.in_cs_park and channel.errand is None):
+        is_deaf = channel.seeks is not None
+        if not is_deaf and not (
+            channel.place is Place.PARKED and channel.in_cs_park and channel.errand is None
+        ):
             self._send(Transfer(ToPark(), channel, in_place=True))
         return OK
 
@@ -262,20 +308,28 @@ class Bridges(Hearing):
             join = one.errand
             if isinstance(join, Join) and join.live:
                 join.live = False
+                if one is join.second and join.first not in transfer.legs:
+                    transfer.seeks = (join.first, join.second)
                 transfer.left += [
                     (other, join.begun and other is join.second)
                     for other in (join.first, join.second)
                     if other not in transfer.legs
                 ]
+            # what was ordered is forgotten now; what is ordered from now on is not
+            if not one.ordered or self._random() >= _SOUND_KEPT:
+                one.media += 1
             one.errand = transfer
-            one.media += 1  # what was ordered is forgotten now; what is ordered from now on is not
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._span(_TO_PARK_S), partial(self._transfer, transfer))
 
     def _transfer(self, transfer: Transfer) -> None:
         for other, is_caught in transfer.left:
-            self._leave_behind(other, hangs_up=is_caught)
+            if other.peer in transfer.legs and self._random() < _SECOND_SENT_QUICKER:
+                self._arrive_first(other.peer, other, transfer)
+            self._leave_behind(other, _LOST if is_caught else "")
+        if transfer.seeks is not None:
+            self._seek(*transfer.seeks, chance=_FOUND_WANTING)
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
@@ -297,11 +351,27 @@ class Bridges(Hearing):
                 then = partial(self._arrive, leg, transfer, was_joined=True)
                 self._part(leg, leg.peer, partial(self._soon, then))
 
+    def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
+        """Let a leg arrive before it is told that it has left another, which goes adrift."""
+        if (
+            leg.cause
+            or leg.errand is not transfer
+            or leg.peer is not left
+            or left.errand is not None
+        ):
+            return
+        leg.peer = left.peer = None
+        self._stop_sound(leg)
+        self._arrive(leg, transfer, was_joined=True)
+        self._tell_parted(*((left, leg) if left.is_first else (leg, left)))
+
     def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
         """Let a leg begin with its extension; unless it was joined and is armed."""
-        if channel.cause or channel.errand is not transfer:
-            return
         extension = transfer.extension
+        if channel.cause or channel.errand is not transfer:
+            if isinstance(extension, ToPhone) and self._random() < _HALF_TAKEN:
+                channel.variables["hangup_after_bridge"] = "true"  # so far it came
+            return
         rescue = channel.variables.get("exec_after_bridge_arg", "")
         is_alone = len(transfer.legs) == 1
         is_armed = channel.variables.get("exec_after_bridge_app") == "intercept"
@@ -309,7 +379,8 @@ class Bridges(Hearing):
             channel.errand = None
             channel.place = Place.MOVING
             self._hear(channel)
-            if self._intercept(channel, rescue):
+            is_lost = channel.is_first and channel.in_dialplan
+            if not is_lost and self._intercept(channel, rescue):
                 return
             if channel.is_first:
                 self._set_adrift(channel)
@@ -355,7 +426,16 @@ class Bridges(Hearing):
 
     def _heard_out(self, channel: Channel) -> None:
         peer = channel.peer
-        if peer is not None and peer.peer is not channel:
+        waits = channel.waits
+        if waits is not None and peer is not None:
+            channel.waits = None
+            self._part(peer, channel, waits)
+        elif channel.errand is not None or channel.cause or channel.playing is not None:
+            return
+        elif peer is not None and peer.peer is not channel:
+            if peer.place is Place.JOINED and peer.peer is not None and not peer.cause:
+                peer.ghosts.append(channel)  # joined it is: with whom, it does not ask
+                return
             channel.peer = None
             self._tell_parted(channel, peer)
             self._go_on_alone(channel, peer.cause)
@@ -387,7 +467,7 @@ class Bridges(Hearing):
             self._start_join(other, one)  # FreeSWITCH: "reversing order of channels"
         return f"+OK {second}"
 
-    def _start_join(self, first: Channel, second: Channel) -> None:
+    def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
         join = Join(first, second)
         kept = [leg for leg in (first, second) if self._is_kept(leg, join)]
         for leg in (first, second):
@@ -398,22 +478,34 @@ class Bridges(Hearing):
         for leg in (first, second):
             if leg not in kept:
                 leg.errand = None if kept else join
-                leg.media += 1  # what was ordered to play is forgotten
+                if not leg.ordered or self._random() >= _SOUND_KEPT:
+                    leg.media += 1  # what was ordered to play is forgotten
         for leg, other in ((first, second), (second, first)):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
+        self._introduce(first, second)
+        if first.seeks is second:
+            first.errand = second.errand = None
+            self._after(
+                self._span(_TO_FIND_S), partial(self._find_wanting, first, second, second.media)
+            )
+        elif not kept:
+            second.seeks = None
+            self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
+        elif len(kept) == 1:
+            other = second if kept[0] is first else first
+            ends = intercepts and other is first and self._random() < _GIVES_UP
+            cause = "NORMAL_CLEARING" if ends else ""
+            strand = partial(self._strand, other, second, cause)
+            self._after(self._span(_TO_BEGIN_S), strand)
+
+    def _introduce(self, first: Channel, second: Channel) -> None:
         if not first.is_flipped:
             first.is_flipped = True
             first.caller_id, first.callee_id = first.callee_id, first.caller_id
         first.callee_id, second.caller_id = second.callee_id, first.caller_id
         if self.watcher is not None:
             self.watcher.joining(first, second)
-        if not kept:
-            self._after(self._span(_TO_BEGIN_S), partial(self._begin, join))
-        elif len(kept) == 1:
-            other = second if kept[0] is first else first
-            strand = partial(self._leave_behind, other, hangs_up=False)
-            self._after(self._span(_TO_BEGIN_S), strand)
 
     def _is_kept(self, leg: Channel, join: Join) -> bool:
         """Whether a join under way keeps a leg that a new join wants as its second.
@@ -421,6 +513,8 @@ class Bridges(Hearing):
         Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
         first leg is never kept: what is ordered last of it counts.)
         """
+        if leg.seeks is not None:
+            return leg.seeks not in (join.first, join.second)
         earlier = leg.errand
         if not isinstance(earlier, Join) or not earlier.live or leg is join.first:
             return False
@@ -455,31 +549,86 @@ class Bridges(Hearing):
         if not earlier.begun:
             join.left += earlier.left
 
-    def _leave_behind(self, leg: Channel, *, hangs_up: bool) -> None:
-        """Deal with a leg whose join has been overtaken."""
+    def _leave_behind(self, leg: Channel, cause: str) -> None:
+        """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
         if leg.cause or leg.errand is not None:
             return
-        if hangs_up:
-            self._end(leg, "DESTINATION_OUT_OF_ORDER")
+        if cause:
+            self._end(leg, cause)
             return
-        if leg.peer is not None:
-            self._part(leg, leg.peer)
+        peer = leg.peer
+        if peer is not None:
+            if peer.errand is not None and self._random() < _STOP_FIRST:
+                self._stop(peer)
+            self._part(leg, peer)
         self._set_adrift(leg)
+
+    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
+        """A join lost its second leg before it began: the first's thread looks for it.
+
+        It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
+        hangs up both, wherever the other is by then (measured).
+        """
+        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
+        if not is_free or second.cause:
+            return
+        if self._random() < chance:
+            self._give_up(first)
+            return
+        first.seeks = second
+        second.seekers.append(first)
+        self._after(_SEEKS_S, partial(self._sought_long, first, second))
+
+    def _sought_long(self, first: Channel, second: Channel) -> None:
+        if first.seeks is second and not first.cause and not second.cause:
+            self._end(first, _LOST)
+            self._end(second, _LOST)
+
+    def _give_up(self, seeker: Channel) -> None:
+        """Whom a leg sought is gone."""
+        seeker.seeks = None
+        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
+            return
+        later, seeker.later = seeker.later, None
+        if seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
+            self._park(seeker, by_itself=True)
+        elif later is not None:
+            seeker.errand = Transfer(later, seeker)
+            self._arrive(seeker, seeker.errand, was_joined=False)
+        else:
+            self._end(seeker, "ORIGINATOR_CANCEL")
+
+    def _find_wanting(self, seeker: Channel, sought: Channel, media: int) -> None:
+        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
+        if sought.media != media or sought.cause:
+            return  # which has been sent elsewhere meanwhile
+        self._end(sought, _LOST)
+        self._give_up(seeker)
+
+    def _strand(self, leg: Channel, second: Channel, cause: str) -> None:
+        self._leave_behind(leg, cause)
+        if leg is not second:
+            self._seek(leg, second)
+
+    def _leave_all(self, join: Join) -> None:
+        for leg, hangs_up in join.left:
+            self._leave_behind(leg, _LOST if hangs_up else "")
+            if leg.bond == join.second.id and leg is not join.second:
+                self._seek(leg, join.second)
 
     def _begin(self, join: Join) -> None:
         """Fetch the two legs: they leave their bridges, and their sounds stop."""
         if not join.live:
             return
         first, second = join.first, join.second
-        for leg, hangs_up in join.left:
-            self._leave_behind(leg, hangs_up=hangs_up)
+        self._leave_all(join)
         self._stop_sound(first)
         self._stop_sound(second)
         if first.peer is second and second.peer is first:
             was_first, was_second = (first, second) if first.is_first else (second, first)
             first.peer = second.peer = None
             self._tell_parted(was_first, was_second)
-        for leg in (first, second):
+        for leg in self._leaving(first, second):
             if leg.peer is not None and not leg.cause:
                 self._part(leg, leg.peer)
                 if not join.live:
@@ -500,11 +649,19 @@ class Bridges(Hearing):
             self._hear(leg)
         self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
 
+    def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
+        """Say which legs leave their bridges now: each of those left has a thread of its own."""
+        if first.peer is None or second.peer is None or self._random() >= _LATER_LEFT:
+            return (first, second)
+        self._after(self._span(_TO_LEAVE_S), partial(self._part_still, first, first.peer))
+        return (second,)
+
     def _finish(self, join: Join) -> None:
         first, second = join.first, join.second
         if not join.live or first.cause or second.cause:
             return  # `_let_go` deals with whatever a hang-up leaves behind
         if second.answered and not join.broken:
+            first.in_dialplan = second.in_dialplan = False
             self._joined(first, second)
         else:
             second.errand = None
@@ -524,6 +681,11 @@ class Bridges(Hearing):
             if leg.ordered and self._random() < _SOUND_LOST:
                 leg.media += 1
         self._report(LegsJoined(first=first.id, second=second.id))
+        for leg in (first, second):
+            keys, leg.unread = leg.unread, []
+            if keys and self._random() < _KEYS_READ:
+                for key in keys:
+                    self._after(TICK_S, partial(self.press, leg.id, key))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
@@ -541,10 +703,12 @@ class Bridges(Hearing):
         if first.cause:
             return
         names = ["uuid_bridge_park_on_cancel", *(["park_after_bridge"] if join.broken else [])]
+        if join.broken and self._random() < _NOT_FOUND:
+            names.pop(0)
         if any(first.variables.get(name) == "true" for name in names):
             self._park(first, by_itself=True)
         else:
-            self._end(first, cause)
+            self._end(first, _LOST if self._random() < _LOST_CAUSE else cause)
 
     def _set_adrift(self, channel: Channel) -> None:
         self._silence(channel)
@@ -568,6 +732,12 @@ class Bridges(Hearing):
             self._tell_parted(leaver, stayer)
             then()
             return
+        waits, leaver.waits = leaver.waits, None
+        self._let_ghosts_go(leaver)
+        self._let_ghosts_go(stayer)
+        if not stayer.is_first and not leaver.cause and then is not nothing and self._holds(stayer):
+            stayer.waits = then
+            return
         leaver.peer = None
         if stayer.errand is None and (
             (stayer.is_first and stayer.playing is not None)
@@ -578,12 +748,26 @@ class Bridges(Hearing):
             self._hear(leaver)
             return
         stayer.peer = None
-        stays = partial(self._go_on_alone, stayer, leaver.cause)
+        stays = waits or partial(self._go_on_alone, stayer, leaver.cause)
         if stayer.is_first:
             self._end_bridge(stayer, leaver, stays, then)
         else:
             self._end_bridge(leaver, stayer, then, stays)
         self._hear(leaver)
+
+    def _holds(self, second: Channel) -> bool:
+        """Whether a second leg begins with a sound: the first, which leaves, waits for it."""
+        if second.errand is not None:
+            return False
+        if second.waits is not None:
+            return True
+        return bool(second.ordered) and second.playing is None and self._random() < _SOUND_FIRST
+
+    def _let_ghosts_go(self, leg: Channel) -> None:
+        """Who took a leg for its partner all the time notices that it leaves its bridge now."""
+        ghosts, leg.ghosts = leg.ghosts, []
+        for ghost in ghosts:
+            self._after(self._span(_TO_UNBRIDGE_S), partial(self._heard_out, ghost))
 
     def _end_bridge(
         self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
@@ -610,6 +794,8 @@ class Bridges(Hearing):
             self.watcher.parted(first, second)
         if not first.cause and not second.cause:
             self._report(LegsSeparated(first=first.id, second=second.id))
+            if second.errand is not None and second.peer is None:
+                self._stop(second)
 
     def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
         """Do what the leg's variables say, unless it has an errand, which goes before."""
@@ -667,7 +853,7 @@ class Bridges(Hearing):
         if isinstance(join, Join) and join.live:
             join.live = False
             join.first.errand = join.second.errand = None
-        self._start_join(leg, wanted)
+        self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
         was_leading = isinstance(join, Join) and wanted is join.first
         if was_leading and isinstance(begun, Join) and self._random() < _HALF_TAKEN:

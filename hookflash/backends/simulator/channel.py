@@ -5,12 +5,15 @@ Only the switch writes them. What moves them is told in `bridges` and `loopback`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
 from hookflash.events import Direction, LegId
+
+Thunk: TypeAlias = Callable[[], None]
 
 
 class Sense(StrEnum):
@@ -86,10 +89,14 @@ Extension: TypeAlias = ToPark | ToSound | ToPhone
 class Sound:
     """Something that is played to a leg."""
 
-    __slots__ = ("hears", "lasts_s", "name")
+    __slots__ = ("hears", "is_own", "lasts_s", "name")
 
-    def __init__(self, name: str, sense: Sense, lasts_s: float | None) -> None:
+    def __init__(
+        self, name: str, sense: Sense, lasts_s: float | None, *, is_own: bool = False
+    ) -> None:
         self.name = name
+        self.is_own = is_own
+        """An extension plays it; it was not ordered."""
         self.hears = Hears(sense, name)
         self.lasts_s = lasts_s
 
@@ -110,13 +117,17 @@ class Channel:
         "direction",
         "drops_keys",
         "errand",
+        "ghosts",
         "half",
         "hears",
         "id",
         "in_cs_park",
+        "in_dialplan",
         "is_first",
         "is_flipped",
+        "later",
         "media",
+        "nested",
         "number",
         "ordered",
         "overdue",
@@ -124,14 +135,18 @@ class Channel:
         "peer",
         "place",
         "playing",
+        "seekers",
+        "seeks",
         "shown",
         "sounds",
         "takes",
+        "unread",
         "variables",
         "voice",
+        "waits",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - so many things are known of a leg
         self, leg: LegId, number: str, direction: Direction, account: str, variables: dict[str, str]
     ) -> None:
         self.id = leg
@@ -161,6 +176,20 @@ class Channel:
         self.playing: Sound | None = None
         self.sounds: list[Sound] = []
         """What waits until `playing` has played out."""
+        self.ghosts: list[Channel] = []
+        """First legs that still take it for their partner, though it is joined with another."""
+        self.seeks: Channel | None = None
+        """For whom it waits, deaf to every order: its join lost that leg before it began."""
+        self.later: Extension | None = None
+        """Where it was ordered while it waited like that: it goes there when the wait is over."""
+        self.seekers: list[Channel] = []
+        """Legs that wait for this one."""
+        self.unread: list[str] = []
+        """Keys that were pressed while it waited for somebody to answer."""
+        self.nested: Sound | None = None
+        """What an extension plays, while a sound that was ordered plays on top of it."""
+        self.waits: Thunk | None = None
+        """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
         self.ordered = 0
         """How many sounds were ordered, and have not begun."""
         self.media = 0
@@ -168,6 +197,8 @@ class Channel:
         self.parkings = 0
         self.in_cs_park = False
         """It is parked by its own variables, not by an application: parking it changes nothing."""
+        self.in_dialplan = False
+        """Its bridge is one of a dialplan; it was not joined by an order since."""
         self.drops_keys = False
         """It is sent no keys of the leg that it is joined with."""
         self.overdue = False
@@ -210,11 +241,13 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "in_place", "left", "legs")
+    __slots__ = ("extension", "in_place", "left", "legs", "seeks")
 
     def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
+        self.seeks: tuple[Channel, Channel] | None = None
+        """The first leg of a join that it put an end to, and the second, which it took away."""
         self.left: list[tuple[Channel, bool]] = []
         """Legs whose join this one put an end to; true: such a one hangs up."""

@@ -15,12 +15,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Container
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
-from hookflash.backends.simulator.channel import SILENCE, Channel, Hears, Place, Sense, Sound
+from hookflash.backends.simulator.channel import (
+    SILENCE,
+    Channel,
+    Hears,
+    Place,
+    Sense,
+    Sound,
+    Thunk,
+)
 from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
-
-Thunk: TypeAlias = Callable[[], None]
 
 TICK_S: Final = 0.020
 """A leg's thread looks up once in a packet of sound."""
@@ -28,6 +34,9 @@ _TO_SOUND_S: Final = (0.100, 0.205)
 """From the order to the sound (target-drops: 102.6 ms, complete: 125.5 and 204.0 ms)."""
 _NEXT_SOUND_S: Final = 0.100
 """Between two sounds that were ordered one after the other (measured: 100.6 ms)."""
+_BREAK_LATE: Final = 0.3
+"""How often `uuid_break` comes too late for a sound that is ordered and not heard yet: the leg's
+thread has taken the order already."""
 _SHORTEST_LIMIT_S: Final = 2
 """A `playback_timeout_sec` that is less does nothing."""
 
@@ -126,7 +135,8 @@ class Hearing:
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        channel.media += 1
+        if not channel.ordered or self._random() >= _BREAK_LATE:
+            channel.media += 1
         channel.sounds.clear()
         if channel.playing is not None:
             self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
@@ -145,8 +155,10 @@ class Hearing:
         if channel.media != media or channel.cause or not is_there:
             return
         if channel.playing is not None:
-            channel.sounds.append(sound)
-            return
+            if not channel.playing.is_own:
+                channel.sounds.append(sound)
+                return
+            channel.nested = channel.playing  # an extension's own sound is put aside (measured)
         channel.playing = sound
         self._report(SoundStarted(leg=channel.id, sound=sound.name))
         self._hear(channel)
@@ -160,13 +172,13 @@ class Hearing:
     def _sound_over(self, channel: Channel, sound: Sound) -> None:
         if channel.playing is not sound:
             return
-        channel.playing = None
+        channel.playing, channel.nested = channel.nested, None
         self._report(SoundStopped(leg=channel.id, sound=sound.name))
         self._hear(channel)
         if channel.sounds:
             following = partial(self._play, channel, channel.sounds.pop(0), channel.media)
             self._after(_NEXT_SOUND_S, following)
-        else:
+        elif channel.playing is None:
             self._heard_out(channel)
 
     def _heard_out(self, channel: Channel) -> None:
@@ -182,8 +194,10 @@ class Hearing:
         channel.sounds.clear()
         sound = channel.playing
         if sound is not None:
-            channel.playing = None
+            under, channel.playing, channel.nested = channel.nested, None, None
             self._report(SoundStopped(leg=channel.id, sound=sound.name))
+            if under is not None:
+                self._report(SoundStopped(leg=channel.id, sound=under.name))
 
     def _hear(self, channel: Channel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
@@ -211,7 +225,8 @@ class Hearing:
         if channel is None or not channel.answered:
             return
         if channel.call is not None:
-            return  # it waits for somebody to answer, and listens to nothing (measured)
+            channel.unread.append(digit)  # it waits for somebody to answer (measured)
+            return
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
         peer = channel.peer

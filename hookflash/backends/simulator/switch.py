@@ -284,6 +284,7 @@ class Switch(Bridges):
             if half is None and callee.half is None:
                 self._report(LegProgressed(leg=caller.id, early_media=True))
             self._report(LegAnswered(leg=caller.id))
+        caller.in_dialplan = True
         self._joined(caller, callee)
 
     # ---- what people do
@@ -378,7 +379,7 @@ class Switch(Bridges):
         match extension:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
-                self._play(channel, Sound(sound, sense, lasts_s), channel.media)
+                self._play(channel, Sound(sound, sense, lasts_s, is_own=True), channel.media)
             case ToPhone(number):
                 self._call_from(channel, number)
             case ToPark():

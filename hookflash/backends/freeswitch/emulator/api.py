@@ -269,7 +269,7 @@ class Api:
         return None if peer is None else self._leg(peer.id)
 
     def _park(self, argument: str) -> str:
-        reply = self._emulator.world.switch.park_one(argument)
+        reply = self._emulator.world.switch.park_in_place(argument)
         return OK if reply.startswith("+OK") else NO_CHANNEL
 
     def _bridge(self, argument: str) -> str:
@@ -467,7 +467,7 @@ class Api:
     def _bridge_to(self, leg: Leg) -> list[Header]:
         """The variable `bridge_to`: there exactly while a leg is bridged."""
         peer = leg.channel.peer
-        return [] if peer is None or peer.cause else [("variable_bridge_to", peer.id)]
+        return [] if peer is None else [("variable_bridge_to", peer.id)]
 
     # ---- lists
 

@@ -11,6 +11,7 @@ Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
@@ -24,10 +25,16 @@ from hookflash.backends.freeswitch.emulator.words import (
     Dialled,
     read_cause,
     read_dial_string,
-    split,
 )
 from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Sense, Switch, Thunk
+from hookflash.backends.simulator.switch import (
+    Extension,
+    Sense,
+    Switch,
+    Thunk,
+    ToPhone,
+    ToSound,
+)
 from hookflash.events import LegId
 
 Script: TypeAlias = list[tuple[str, str]]
@@ -48,6 +55,9 @@ APPLICATIONS: Final = frozenset(
     }
 )
 """What a leg can be told to do."""
+
+_COMMA: Final = re.compile(r"(?<!\\),")
+"""Between two applications; `\\,` is a comma of an argument."""
 
 DEFAULT_RING_S: Final = 60
 """How long `originate` rings, if nothing else is said."""
@@ -192,13 +202,24 @@ class Applications:
         """Have legs do something else (`uuid_transfer`): all of one bridge, or one."""
         for leg in legs:
             self._teller.transferred(leg, where)
+        extension = self._extension(script)
+        for leg in legs:
             doing = self._doing(leg.id)
             doing.script = list(script)
             doing.scripted = False
-        if len(legs) > 1:
-            self._switch.park_both(legs[0].id)
-        else:
-            self._switch.park_one(legs[0].id)
+        self._switch.transfer(legs[0].id, extension, both=len(legs) > 1)
+
+    def _extension(self, script: Script) -> Extension | None:
+        """Say where the simulator sends a leg; None: into its park, to run the script there."""
+        match script:
+            case [("playback", sound)]:
+                script.clear()
+                return ToSound(sound, sound_length_s(sound))
+            case [("set", "hangup_after_bridge=true"), ("bridge", dial_string)]:
+                script.clear()
+                return ToPhone(read_dial_string(dial_string).number)
+            case _:
+                return None
 
     def execute(self, leg: Leg, app: str, argument: str, run: str) -> bool:
         """Have a leg run one application now (`sendmsg`); false if it is not emulated."""
@@ -388,7 +409,9 @@ class Applications:
         answers and parks, 9486 is busy, and any other number is called.
         """
         if dialplan.lower() == "inline":
-            parts = (part.partition(":") for part in split(extension, ","))
+            parts = (
+                part.replace("\\,", ",").partition(":") for part in _COMMA.split(extension) if part
+            )
             return [(app, argument) for app, _, argument in parts]
         if extension == "park":
             return [("answer", ""), ("park", "")]

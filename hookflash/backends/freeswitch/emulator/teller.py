@@ -267,8 +267,9 @@ class Teller:
         return leg
 
     def _second_half(self, fact: LegCreated) -> Outgoing:
-        """The callee's leg of a call that has just come in."""
-        name, number = caller_of({}, self._calling)
+        """The callee's leg of a call that has just come in, or that a leg was sent to make."""
+        calling = self._calling or self.legs.get(fact.called_for)
+        name, number = caller_of({}, calling)
         return Outgoing(
             dialled=Dialled(
                 number=fact.number,
@@ -278,7 +279,7 @@ class Teller:
             ),
             caller_name=name,
             caller_number=number,
-            originator=self._calling,
+            originator=calling,
         )
 
     def progressed(self, leg: Leg, *, early_media: bool) -> None:
@@ -363,6 +364,8 @@ class Teller:
 
     def parted(self, first: Channel, second: Channel) -> None:
         """A bridge ended."""
+        if first.id not in self.legs or second.id not in self.legs:
+            return  # its partner played a sound, and has only now noticed that it is long gone
         one, other = self.legs[first.id], self.legs[second.id]
         leaver = one if one.cause else other if other.cause else None
         one.leaves_bridge(leaver)

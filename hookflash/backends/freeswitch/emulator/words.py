@@ -116,7 +116,7 @@ def split(text: str, delimiter: str) -> list[str]:
     """Split a list, except between quotes. `^^:` at its beginning makes `:` the delimiter."""
     if text.startswith("^^") and len(text) > len("^^:"):
         delimiter, text = text[2], text[3:]
-    return [_without_quotes(part) for part in _split(text, delimiter, len(text) + 1)]
+    return [_without_quotes(part, delimiter) for part in _split(text, delimiter, len(text) + 1)]
 
 
 def _split(text: str, delimiter: str, most: int) -> list[str]:
@@ -139,13 +139,13 @@ def _split(text: str, delimiter: str, most: int) -> list[str]:
     return [*parts, text[begin:]]
 
 
-def _without_quotes(word: str) -> str:
+def _without_quotes(word: str, delimiter: str = "") -> str:
     read: list[str] = []
     place = 0
     while place < len(word):
         char = word[place]
         following = word[place + 1 : place + 2]
-        if char == "\\" and following in {"'", '"', "\\", ","}:
+        if char == "\\" and following in {"'", '"', "\\", delimiter or "\\"}:
             read.append(following)
             place += 1
         elif char != "'":
