@@ -474,7 +474,8 @@ def policy_page() -> str:
     fields = fields_of(class_of("fsm/transfer.py", "Policy"))
 
     def row(field: Field) -> tuple[str, ...]:
-        unit = "seconds" if field.name.endswith("_s") else field.type.replace("str", "number" if "number" in field.name else "sound")
+        text = "number" if "number" in field.name else "sound"
+        unit = "seconds" if field.name.endswith("_s") else field.type.replace("str", text)
         value = re.sub(r"^[A-Z]\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
         return (f"`{field.name}`", unit, f"`{value}`", field.text)
 
