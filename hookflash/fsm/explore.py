@@ -145,7 +145,7 @@ def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[
 
 
 def nameless(transfer: Transfer) -> Transfer:
-    """The record without its timers' names."""
+    """The record without its timers' names, and without counts that count no more."""
     return attrs.evolve(
         transfer,
         deadline="deadline" if transfer.deadline else None,
@@ -153,6 +153,8 @@ def nameless(transfer: Transfer) -> Transfer:
         timers_set=0,
         joins_ordered=0,
         looks=0,
+        looks_left=0 if transfer.overdue_look is None else transfer.looks_left,
+        dials_left=0 if transfer.called else transfer.dials_left,
         cause=None,
     )
 
