@@ -16,10 +16,12 @@ from hookflash.backends.freeswitch.primitives import (
     Display,
     Fact,
     Originate,
+    SendToPark,
     SetVariable,
     SetVariables,
     kept,
     restored,
+    with_kept,
 )
 from hookflash.backends.freeswitch.text import line_of, question_of
 
@@ -87,6 +89,16 @@ def test_the_marks_that_a_far_half_has_inherited_go_too() -> None:
 )
 def test_what_is_no_leg_is_no_far_half(other: str) -> None:
     assert [step.leg for step in restored("near", (NOTHING_KEPT, other))] == ["near"]
+
+
+def test_what_is_kept_goes_with_the_first_order_that_changes_a_leg() -> None:
+    """Should the controller die between two orders, one leg would keep something for ever."""
+    keep = SetVariables("a", (("hookflash_before", NOTHING_KEPT),))
+    first, again = SetVariables("a", (("park_timeout", "9"),)), SetVariables("a", (("x", "1"),))
+    other = SetVariables("b", (("park_timeout", "9"),))
+    steps = with_kept((first, SendToPark("a"), other, again), [keep])
+    both = SetVariables("a", (("hookflash_before", NOTHING_KEPT), ("park_timeout", "9")))
+    assert steps == (both, SendToPark("a"), other, again)
 
 
 @pytest.mark.parametrize(

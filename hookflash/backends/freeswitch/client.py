@@ -54,8 +54,10 @@ from hookflash.backends.freeswitch.primitives import (
     Originate,
     Primitive,
     Procedure,
+    SetVariables,
     kept,
     restored,
+    with_kept,
 )
 from hookflash.backends.freeswitch.procedures import (
     ALLOWED_LEG,
@@ -570,9 +572,9 @@ class FreeSwitchBackend:
 
     async def _send(self, line: Line, command: SwitchCommand, procedure: Procedure) -> _Said:
         sent_s = trio.current_time()
-        await self._keep(line, procedure.remember)
+        keeps = await self._kept(line, procedure.remember)
         before = await line.send([self._as_sent(step) for step in procedure.before])
-        steps = procedure.steps
+        steps = with_kept(procedure.steps, keeps)
         if await self._are_so(line, procedure.unless):
             steps = steps[: -procedure.spared]
         await self._give_back(line, procedure.restore)
@@ -580,13 +582,15 @@ class FreeSwitchBackend:
         optional = len(before) + procedure.optional
         return _Said(command, optional, before + answers, sent_s=sent_s)
 
-    async def _keep(self, line: Line, legs: Sequence[LegId]) -> None:
-        """Keep on legs what their variables say, before they are changed for the first time."""
+    async def _kept(self, line: Line, legs: Sequence[LegId]) -> list[SetVariables]:
+        """What legs are to keep: what their variables say before they are changed at first."""
+        keeps: list[SetVariables] = []
         for leg in legs:
             answers = await self._ask_all(line, leg, ASKED_BEFORE)
-            step = None if answers[0].startswith(NO_CHANNEL) else kept(leg, answers)
-            if step is not None:
-                await line.send([self._as_sent(step)])
+            keep = None if answers[0].startswith(NO_CHANNEL) else kept(leg, answers)
+            if keep is not None:
+                keeps.append(keep)
+        return keeps
 
     async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
         for leg in legs:

@@ -231,6 +231,21 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
     return SetVariables(leg, ((KEPT, told or NOTHING_KEPT),))
 
 
+def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tuple[Primitive, ...]:
+    """Keep what legs have in the very order that changes them first.
+
+    It must be one order: should we die between two, the leg would keep something, and have no mark
+    by which the next controller finds it and takes that off.
+    """
+    unkept = {keep.leg: keep.variables for keep in keeps}
+    return tuple(
+        attrs.evolve(step, variables=unkept.pop(step.leg, ()) + step.variables)
+        if isinstance(step, SetVariables)
+        else step
+        for step in steps
+    )
+
+
 _A_LEG: Final = re.compile(r"(?!_undef_)[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """A channel's id: no error, and nothing that would begin another command."""
 

@@ -32,6 +32,7 @@ from hookflash.backends.freeswitch.primitives import (
     Unschedule,
     kept,
     restored,
+    with_kept,
 )
 from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
@@ -118,11 +119,7 @@ class Executor:
 
     def _run(self, procedure: Procedure) -> str | None:
         """Execute the operations; the first refusal that counts, if there is one."""
-        for leg in procedure.remember:
-            said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
-            keep = None if said[0].startswith("-") else kept(leg, said)
-            if keep is not None:
-                self.execute(keep)
+        keeps = [keep for leg in procedure.remember if (keep := self._kept(leg)) is not None]
         for leg in procedure.restore:
             said = [self._switch.getvar(leg, name) for name in ASKED_AFTER]
             if not said[0].startswith("-"):
@@ -130,11 +127,15 @@ class Executor:
                     self.execute(step)
         for step in procedure.before:
             self.execute(step)
-        steps = procedure.steps
+        steps = with_kept(procedure.steps, keeps)
         if any(all(map(self._is_so, facts)) for facts in procedure.unless):
             steps = steps[: -procedure.spared]
         replies = [self.execute(step) for step in steps]
         return _first_refusal(replies[procedure.optional :])
+
+    def _kept(self, leg: LegId) -> SetVariables | None:
+        said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
+        return None if said[0].startswith("-") else kept(leg, said)
 
     def _is_so(self, fact: Fact) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
