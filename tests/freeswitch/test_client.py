@@ -457,7 +457,7 @@ async def test_what_a_transfer_changes_is_kept_before_and_given_back_after_it(
         assert await client.perform(Split(first="a", second="b", transfer="x")) == []
         sets = [line for line in switch.scripts if "uuid_setvar" in line]
         assert [line.split()[2] for line in sets] == ["a", "b"]
-        # in one order with the marks: there is no instant at which a leg has the one and not the other
+        # in one order with the marks: at no instant does a leg have the one without the other
         assert sets[0].startswith(
             "api uuid_setvar_multi a hookflash_before=hangup_after_bridge:true;"
         )
