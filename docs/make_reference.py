@@ -251,8 +251,8 @@ def scenario_page() -> str:
         "`heard` need not be complete: what is told must have been heard in this order, whatever "
         "came between. Besides those words there are `fallback` (played where a sound did not "
         "start) and `reminder` (played to whoever has put another on hold).",
-        "What nobody expects is not checked, with one exception: the seven promises are watched "
-        "over in every run (see [the design](../explanation/design.md#the-seven-promises)).",
+        "What nobody expects is not checked, with one exception: the eight promises are watched "
+        "over in every run (see [the design](../explanation/design.md#the-eight-promises)).",
         schema.section("policy", "policy"),
         "[Policy](policy.md) tells the reason behind each default.",
         "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "

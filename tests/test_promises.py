@@ -1,4 +1,4 @@
-"""The seven promises, under whatever Hypothesis thinks of: people, programs, time and faults.
+"""The eight promises, under whatever Hypothesis thinks of: people, programs, time and faults.
 
 A failure prints the program that led to it, the seed, and a scenario file that replays it.
 """
