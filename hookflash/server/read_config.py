@@ -342,6 +342,8 @@ def server_tls(listen: Listen, *, where: str, beside: Path | None) -> ssl.SSLCon
         InputError: the certificate or its key can't be used.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # RFC 8996; where OpenSSL has no configuration of its own, Python would take older ones
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(
             in_folder(listen.tls_certificate, beside), in_folder(listen.tls_key, beside)

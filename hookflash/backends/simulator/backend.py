@@ -17,7 +17,10 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
-from hookflash.events import CallEvent, LegId, SwitchFound
+from hookflash.events import CallEvent, LegId, LegsJoined, SwitchFound
+
+_NEWS_TAKES_S = 0.2
+"""For how long to wait until the controller knows of a call; the event itself takes 20 ms."""
 
 
 class SimulatedBackend:
@@ -36,7 +39,8 @@ class SimulatedBackend:
         for event in tell(world.snapshot()):
             self._send.send_nowait(event)
         self._send.send_nowait(SwitchFound())
-        world.on_event = self._send.send_nowait
+        self._told_joined: set[frozenset[LegId]] = set()
+        world.on_event = self._hear
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens in the world."""
@@ -67,7 +71,20 @@ class SimulatedBackend:
         self.nudge()
         while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
             await trio.sleep(0.02)
+        with trio.move_on_after(_NEWS_TAKES_S):  # an event may be lost, and nobody need listen
+            while not self._is_known(*legs):  # noqa: ASYNC110 - as above
+                await trio.sleep(0.02)
         return legs
+
+    def _is_known(self, one: LegId, other: LegId) -> bool:
+        """Whether the controller has taken the event that the two talk: it comes a little later."""
+        told = frozenset((one, other)) in self._told_joined
+        return told and not self._receive.statistics().current_buffer_used
+
+    def _hear(self, event: CallEvent) -> None:
+        if isinstance(event, LegsJoined):
+            self._told_joined.add(frozenset((event.first, event.second)))
+        self._send.send_nowait(event)
 
     def _talk(self, one: LegId, other: LegId) -> bool:
         return any(leg.leg == one and leg.peer == other for leg in self.world.snapshot())
