@@ -459,12 +459,36 @@ def test_nobody_is_joined_before_the_target_is_parked() -> None:
     assert ordered(t, LegAnswered(leg="c")) == []
 
 
+HEAR = (SoundStarted(leg="a", sound=POLICY.ringback), SoundStarted(leg="b", sound=POLICY.music))
+
+
 def test_who_leaves_early_leaves_a_failsafe() -> None:
-    t = after(*DIALING)
+    t = after(*DIALING, *HEAR)
     assert ordered(t, LegHungUp(leg="a")) == [
         Arm(leg="c", rescue="b"),
         PlayRingback(leg="b", ringback=POLICY.ringback),
     ]
+
+
+def test_a_second_sound_waits_until_the_first_has_begun() -> None:
+    t = after(*DIALING)
+    assert ordered(t, LegHungUp(leg="a")) == [Arm(leg="c", rescue="b")]
+    t = after(LegHungUp(leg="a"), begin=t)
+    assert ordered(t, HEAR[1])[0] == PlayRingback(leg="b", ringback=POLICY.ringback)
+    t = after(HEAR[1], SoundStarted(leg="b", sound=POLICY.ringback), begin=t)
+    assert not t.transferee.waits_in_silence
+
+
+def test_a_second_sound_does_not_wait_for_ever_for_a_first_that_never_begins() -> None:
+    t = after(*DIALING, LegHungUp(leg="a"))
+    t = after(sounds_due(t), begin=t)
+    assert ordered(t, answer(t))[0] == PlayRingback(leg="b", ringback=POLICY.ringback)
+
+
+def test_the_failure_tone_waits_until_the_sound_before_it_has_begun() -> None:
+    t = after(*DIALING, LegHungUp(leg="a"), LegHungUp(leg="c", cause="USER_BUSY"))
+    assert (t.state, t.transferee.sound) == (State.ENDING, POLICY.failure_tone)
+    assert ordered(t, HEAR[1]) == [PlayTone(leg="b", tone=POLICY.failure_tone)]
 
 
 def test_a_takeback_disarms_in_the_same_breath_and_dismisses_only_when_it_is_done() -> None:
@@ -513,7 +537,8 @@ def test_while_it_rings_a_takeback_cancels_at_once() -> None:
 
 
 def test_who_is_left_alone_hears_a_tone() -> None:
-    t = after(*DIALING, LegHungUp(leg="a"))
+    t = after(*DIALING, *HEAR, LegHungUp(leg="a"), HEAR[1])
+    t = after(SoundStarted(leg="b", sound=POLICY.ringback), begin=t)
     step = RULES.step(t, LegHungUp(leg="c", cause="USER_BUSY"))
     assert PlayTone(leg="b", tone=POLICY.failure_tone) in step.commands
     assert (step.after.outcome, step.after.cause) == (Outcome.FAILED, "USER_BUSY")
@@ -549,9 +574,6 @@ def test_when_everybody_hears_something_nobody_is_asked() -> None:
     step = RULES.step(t, sounds_due(t))
     assert (step.why, step.commands) == (ALL_HEAR, ())
     assert step.after.sound_timer is None
-
-
-HEAR = (SoundStarted(leg="a", sound=POLICY.ringback), SoundStarted(leg="b", sound=POLICY.music))
 
 
 def test_a_sound_that_has_played_and_ended_is_played_again() -> None:

@@ -164,6 +164,7 @@ class Work:
                 party.answered,
                 peer,
                 party.sound if keeps else None,
+                party.coming if keeps else None,
                 party.hears and keeps,
                 party.heard and keeps,
                 party.outside,
@@ -449,7 +450,8 @@ def _sound_started(work: Work, event: SoundStarted) -> News:
     party = work.party_of(event.leg)
     if party is None or party.sound is None or party.hears:
         return REPEAT
-    work.rewrite(party, hears=True, heard=True)
+    wanted = party.coming in (party.sound, None)  # or it was overtaken by a second wish
+    work.rewrite(party, coming=None, hears=wanted, heard=wanted)
     return Input.SOUND_STARTED
 
 

@@ -179,7 +179,9 @@ class Party:
     peer: LegId | None = None
     """With whom it talks, when its place is JOINED."""
     sound: str | None = None
-    """What it has been given to hear."""
+    """What it is to hear."""
+    coming: str | None = None
+    """The sound that was ordered and has not begun: another can be ordered only after it has."""
     hears: bool = False
     """Whether the switch has said that the sound plays."""
     heard: bool = False
@@ -197,7 +199,7 @@ class Party:
 
     @property
     def waits_in_silence(self) -> bool:
-        """Whether it stands alone, was given something to hear, and does not hear it."""
+        """Whether it stands alone, is to hear something, and does not hear it."""
         return self.place is Place.PARKED and self.sound is not None and not self.hears
 
     @property

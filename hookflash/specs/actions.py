@@ -82,30 +82,66 @@ def _order_split(work: Work, *, repeated: bool) -> None:
 
 
 def _give(work: Work, party: Party, sound: str) -> None:
-    work.rewrite(party, sound=sound, hears=False, heard=False)
+    """Let a party hear a sound, and look after it."""
+    _wish(work, party, sound)
+    _expect_sounds(work)
+
+
+def _wish(work: Work, party: Party, sound: str) -> None:
+    """Let a party hear a sound: now, or as soon as the sound that is coming has begun.
+
+    FreeSWITCH begins a sound 0.1 to 0.2 s after its order, and in between nothing breaks it off: a
+    second one that is ordered then waits until it is over, which music never is (measured on
+    1.10.12: 18 of 18, ordered 20, 60 and 100 ms after the first).
+    """
+    if party.coming is None:
+        _order_sound(work, party, sound)
+    else:
+        work.rewrite(party, sound=sound, hears=False, heard=False)
+
+
+def _order_sound(work: Work, party: Party, sound: str) -> None:
+    t = work.transfer
+    if sound == t.policy.failure_tone:
+        work.order(PlayTone(leg=party.leg, tone=sound))
+    elif sound in (t.ringback, t.policy.hold_tone):
+        work.order(PlayRingback(leg=party.leg, ringback=sound))
+    else:
+        work.order(HoldWithMusic(leg=party.leg, music=sound))
+    work.rewrite(party, sound=sound, coming=sound, hears=False, heard=False)
+
+
+def _order_wanted(work: Work) -> None:
+    party = guards.party_that_hears_another(work)
+    if party is not None and party.sound is not None:
+        _order_sound(work, party, party.sound)
+
+
+def _expect_sounds(work: Work) -> None:
     work.note(sounds_left=work.transfer.policy.sound_attempts - 1)
     work.set_sound_timer(work.transfer.policy.sound_timeout_s)
 
 
+def play_wanted(work: Work) -> None:
+    """The sound that was coming has begun, and another has been wanted since: order that."""
+    _order_wanted(work)
+    _expect_sounds(work)
+
+
 def hold_transferee(work: Work) -> None:
     """Let the transferee hear music."""
-    t = work.transfer
-    work.order(HoldWithMusic(leg=t.transferee.leg, music=t.music))
-    _give(work, t.transferee, t.music)
+    _give(work, work.transfer.transferee, work.transfer.music)
 
 
 def ring_transferor(work: Work) -> None:
     """Let the transferor hear that the target's phone rings."""
-    t = work.transfer
-    work.order(PlayRingback(leg=t.transferor.leg, ringback=t.ringback))
-    _give(work, t.transferor, t.ringback)
+    _give(work, work.transfer.transferor, work.transfer.ringback)
 
 
 def ring_transferee(work: Work) -> None:
     """Let the transferee hear that the target's phone rings, or keep the music."""
     t = work.transfer
     if t.policy.partial_sound is PartialSound.RINGBACK:
-        work.order(PlayRingback(leg=t.transferee.leg, ringback=t.ringback))
         _give(work, t.transferee, t.ringback)
     elif t.transferee.sound is None:
         hold_transferee(work)
@@ -113,9 +149,7 @@ def ring_transferee(work: Work) -> None:
 
 def remind_transferor(work: Work) -> None:
     """Let whoever put another on hold hear a reminder of it."""
-    t = work.transfer
-    work.order(PlayRingback(leg=t.transferor.leg, ringback=t.policy.hold_tone))
-    _give(work, t.transferor, t.policy.hold_tone)
+    _give(work, work.transfer.transferor, work.transfer.policy.hold_tone)
 
 
 def ask_about_silence(work: Work) -> None:
@@ -128,33 +162,24 @@ def repeat_missing_sounds(work: Work) -> None:
     """Let whoever ought to hear something, and doesn't, hear something.
 
     A sound that has played and ended (a file) is played again. One that never began is replaced by
-    the fallback: FreeSWITCH says +OK to the broadcast of a file that does not exist, and plays
-    nothing.
+    the sound that was wanted since, or by the fallback: FreeSWITCH says +OK to the broadcast of a
+    file that does not exist, and plays nothing.
     """
     t = work.transfer
     silent = [party for party in t.parties if party.waits_in_silence]
     ended = [party for party in silent if party.heard]
     for party in ended:
-        _play_again(work, party)
+        _order_sound(work, party, party.sound or t.policy.fallback_sound)
     missing = [party for party in silent if not party.heard] if t.sounds_left else []
     if missing:
         work.note(sounds_left=t.sounds_left - 1)
     for party in missing:
-        sound = t.policy.fallback_sound
-        work.order(HoldWithMusic(leg=party.leg, music=sound))
-        work.rewrite(party, sound=sound)
+        overtaken = party.coming not in (party.sound, None)
+        sound = party.sound if overtaken and party.sound else t.policy.fallback_sound
+        _order_sound(work, party, sound)
     if ended or missing:
         attempt = t.policy.sound_attempts - t.sounds_left
         work.set_sound_timer(_patience(t.policy.sound_timeout_s, attempt if missing else 1))
-
-
-def _play_again(work: Work, party: Party) -> None:
-    sound = party.sound or work.transfer.policy.fallback_sound
-    if sound == work.transfer.ringback:
-        work.order(PlayRingback(leg=party.leg, ringback=sound))
-    else:
-        work.order(HoldWithMusic(leg=party.leg, music=sound))
-    work.rewrite(party, heard=False)
 
 
 # ------------------------------------------------------------- calling, joining
@@ -420,9 +445,14 @@ def play_goodbye(work: Work) -> None:
     tone = t.policy.failure_tone
     for party in (t.transferor, t.transferee):
         if party.place is Place.PARKED and party.sound != tone:
-            work.order(PlayTone(leg=party.leg, tone=tone))
-            work.rewrite(party, sound=tone, hears=False, heard=False)
+            _wish(work, party, tone)
     work.set_deadline(t.policy.tone_s)
+
+
+def play_goodbye_now(work: Work) -> None:
+    """The sound that was coming has begun: the failure tone can take its place."""
+    _order_wanted(work)
+    work.set_deadline(work.transfer.policy.tone_s)
 
 
 def fetch_stranded(work: Work) -> None:

@@ -370,6 +370,14 @@ PARTIAL_ROWS = (
         why="No answer, and no word of one: the target is cancelled, the transferee told.",
     ),
     *sound_rows([State.PARTIAL]),
+    Row(
+        state=State.PARTIAL,
+        on=Input.SOUND_STARTED,
+        given=given.another_sound_wanted,
+        to=State.PARTIAL,
+        then=(do.play_wanted,),
+        why="The music has begun, and can be replaced by the ringback that is wanted since.",
+    ),
 )
 
 PARTIAL_IGNORED = (
@@ -621,6 +629,14 @@ def ending_rows(*, with_target: bool) -> tuple[Row, ...]:
                 why="Only now does it stand alone: it hears why.",
             )
             for on in (Input.TRANSFEROR_PARKED, Input.TRANSFEREE_PARKED)
+        ),
+        Row(
+            state=State.ENDING,
+            on=Input.SOUND_STARTED,
+            given=given.another_sound_wanted,
+            to=State.ENDING,
+            then=(do.play_goodbye_now,),
+            why="What was ordered first has begun, and can be replaced: it hears why it ends.",
         ),
         Row(
             state=State.ENDING,

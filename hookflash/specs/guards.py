@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hookflash.events import SoundStarted
 from hookflash.fsm.machine import Work
 from hookflash.fsm.transfer import Choice, Party, Place, Transfer
 
@@ -30,6 +31,17 @@ def transferee_parked(work: Work) -> bool:
 def transferor_parked(work: Work) -> bool:
     """The transferor stands alone."""
     return work.transfer.transferor.place is Place.PARKED
+
+
+def party_that_hears_another(work: Work) -> Party | None:
+    """Who begins to hear a sound, and was to hear another by now."""
+    party = work.party_of(work.event.leg) if isinstance(work.event, SoundStarted) else None
+    return None if party is None or party.hears else party
+
+
+def another_sound_wanted(work: Work) -> bool:
+    """A sound has begun that has been overtaken: another is wanted since."""
+    return party_that_hears_another(work) is not None
 
 
 def partial_unwanted(work: Work) -> bool:
