@@ -98,7 +98,7 @@ class LiveLab:
         caller, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
         return caller.leg, called.leg
 
-    async def _phone(self, leg: LegId) -> str:
+    async def phone(self, leg: LegId) -> str:
         """The phone's side of a leg; for a leg through the dialplan, the phone that was reached."""
         call = await self.switch.api(f"uuid_getvar {leg} sip_call_id")
         with trio.fail_after(5):
@@ -113,14 +113,14 @@ class LiveLab:
                 await trio.sleep(0.1)
 
     async def hang_up(self, leg: LegId) -> None:
-        await self.phones.api(f"uuid_kill {await self._phone(leg)}")
+        await self.phones.api(f"uuid_kill {await self.phone(leg)}")
 
     async def press(self, leg: LegId, digit: str) -> None:
-        await self.phones.api(f"uuid_send_dtmf {await self._phone(leg)} {digit}")
+        await self.phones.api(f"uuid_send_dtmf {await self.phone(leg)} {digit}")
 
     async def shown(self, leg: LegId) -> tuple[str, str]:
         """The name and the number that the phone shows."""
-        phone = json.loads(await self.phones.api(f"uuid_dump {await self._phone(leg)} json"))
+        phone = json.loads(await self.phones.api(f"uuid_dump {await self.phone(leg)} json"))
         return phone["Caller-Caller-ID-Name"], phone["Caller-Caller-ID-Number"]
 
     async def silence(self) -> None:

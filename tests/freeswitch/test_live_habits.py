@@ -54,6 +54,12 @@ async def talking(engine: Engine, one: LegId, other: LegId) -> None:
             await trio.sleep(0.02)
 
 
+async def reached(transfer: TransferHandle, state: State) -> None:
+    with trio.fail_after(10):
+        while (now := transfer.transfer) is None or now.state is not state:
+            await trio.sleep(0.005)
+
+
 async def consult(engine: Engine, leg: LegId, number: str = "2600") -> tuple[TransferHandle, LegId]:
     """Ask for a transfer, and wait until transferor and target talk."""
     transfer = await engine.transfer(leg, number)
@@ -107,6 +113,24 @@ async def test_one_code_of_a_target_starts_one_transfer(dialling: Dialling) -> N
         asked = [r for r in records if isinstance(r.event, TransferRequested)]
         assert len(asked) == 1
         assert len(engine.transfers()) == 1
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1])
+async def test_ringback_replaces_music_that_has_not_begun(after_s: float) -> None:
+    async with open_live_lab(settings()) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        phone = await lab.phone(legs[0])
+        async with noting(engine) as records:
+            transfer = await engine.transfer(legs[0], lab.never)
+            await reached(transfer, State.DIALING)
+            await trio.sleep(after_s)
+            await lab.phones.api(f"uuid_kill {phone}")
+            await reached(transfer, State.PARTIAL)
+            await trio.sleep(1.5)
+            heard = [r.event for r in records if isinstance(r.event, SoundStarted)]
+        ringback = Policy().ringback
+        assert [sound.sound for sound in heard if sound.leg == legs[1]][-1] == ringback
 
 
 @asynccontextmanager
