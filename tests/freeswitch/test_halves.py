@@ -133,6 +133,24 @@ def test_what_is_hidden_comes_and_goes_unseen() -> None:
     assert told(halves, PHONE) == [PHONE]  # a name may come again, and then is an ordinary leg
 
 
+def test_who_lives_on_without_its_near_half_is_told_of() -> None:
+    halves = begun(NEAR, FAR, PHONE, LegAnswered(leg="phone"), joined("far", "phone"))
+    assert told(halves, LegHungUp(leg="near"), LegsSeparated(first="far", second="phone")) == [
+        LegHungUp(leg="near")
+    ]
+    assert told(halves, LegHungUp(leg="far")) == []  # as a rule the phone is next, unseen
+    born = [PHONE, LegAnswered(leg="phone")]
+    assert told(halves, LegParked(leg="phone"))[:3] == [*born, LegParked(leg="phone")]
+    assert told(halves, LegHungUp(leg="phone")) == [LegHungUp(leg="phone")]
+
+
+def test_who_is_seen_to_live_on_is_told_of_even_if_nothing_happens_to_it() -> None:
+    halves = begun(NEAR, FAR, PHONE, LegAnswered(leg="phone"), LegHungUp(leg="near"))
+    told(halves, LegHungUp(leg="far"))
+    alone = seen(snapshot(PHONE))
+    assert told(halves, alone) == [PHONE, LegAnswered(leg="phone"), alone]
+
+
 def test_the_same_identity_is_told_once() -> None:
     halves = begun(NEAR, FAR, PHONE, joined("far", "phone"))
     assert told(halves, joined("phone", "far")) == []

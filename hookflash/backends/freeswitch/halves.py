@@ -12,6 +12,9 @@ the party behind (its number, its account, whether it is outside) is told of the
 for the whole chain. A hidden leg that is joined with one that is not behind a far half (the
 loopback has bowed out, say) is told of from then on.
 
+Halves and what is behind them die together, within 20 ms. A hidden leg that lives on without its
+near half (the dialplan parks it) is told of as soon as it is seen to.
+
 An event may be lost, and then it is the careful answer that counts: a near half is an outside
 party as soon as the dialplan calls one for it, until it is joined with somebody who is not.
 """
@@ -24,12 +27,14 @@ import attrs
 
 from hookflash.events import (
     CallEvent,
+    DigitPressed,
     Direction,
     LegAnswered,
     LegCreated,
     LegHungUp,
     LegId,
     LegIdentified,
+    LegParked,
     LegsJoined,
     LegSnapshot,
     LegsReleased,
@@ -90,9 +95,12 @@ class Halves:
         if leg is None or leg not in self._legs:
             yield event
             return
+        known = self._legs[leg]
         if isinstance(event, LegAnswered):
-            self._legs[leg].answered = True
-        if not self.is_hidden(leg):
+            known.answered = True
+        if isinstance(event, LegParked | DigitPressed) and self._lives_on(known):
+            yield from self._reveal(known)
+        if not known.near:
             yield event
 
     # ------------------------------------------------------------------ who is who
@@ -132,6 +140,10 @@ class Halves:
         """Whether it is the far half of somebody, or stands between two."""
         near = self._legs.get(leg.created.other_half)
         return bool(leg.near) and near is not None and near.far == leg.created.leg
+
+    def _lives_on(self, leg: _Leg) -> bool:
+        """Whether it is hidden behind a near half that is gone."""
+        return bool(leg.near) and leg.near not in self._legs
 
     def _reveal(self, leg: _Leg) -> Iterator[CallEvent]:
         leg.near = ""
@@ -186,13 +198,16 @@ class Halves:
             if leg.identity is not None:
                 yield leg.identity
 
-    def _learn(self, living: Sequence[LegSnapshot]) -> Iterator[LegIdentified]:
-        """Learn who lives, and tell what is new of who is behind a near half."""
+    def _learn(self, living: Sequence[LegSnapshot]) -> Iterator[CallEvent]:
+        """Learn who lives, and tell who came out of hiding, or is behind a near half."""
         told: list[CallEvent] = []
         for leg in _in_order(living):
             if leg.leg not in self._legs:
                 told += self._created(_created_from(leg))
-            self._legs[leg.leg].answered = leg.answered
+            known = self._legs[leg.leg]
+            known.answered = leg.answered
+            if self._lives_on(known):
+                yield from self._reveal(known)
         for leg in living:
             if leg.peer is not None and leg.leg < leg.peer:
                 told += self._joined(LegsJoined(first=leg.leg, second=leg.peer))
