@@ -41,8 +41,8 @@ from hookflash.backends.freeswitch.emulator.server import Listening, serve_emula
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.backends.simulator.people import Answers
 from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
 from hookflash.events import Direction, LegCreated, LegsJoined
 from hookflash.fsm.transfer import Policy, State
 from hookflash.specs.metaflows import parse_metaflows

@@ -906,7 +906,7 @@ def library_page() -> str:
 
 _ELSEWHERE = frozenset(errors.__dict__) | {"Choice", "FellBehind", "PartialSound", "Policy"}
 """Names that have a page of their own."""
-_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.switchboard": 2, "events": 3}
+_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.lines": 2, "events": 3}
 
 
 def member(path: str, name: str) -> Iterator[str]:

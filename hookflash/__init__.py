@@ -36,9 +36,9 @@ if TYPE_CHECKING:
         open_engine,
     )
     from hookflash.engine.exchange import Entry, Exchange, open_exchange
+    from hookflash.engine.lines import Account, Line
     from hookflash.engine.record import Record
     from hookflash.engine.rules import Rights, Rules
-    from hookflash.engine.switchboard import Account, Line
     from hookflash.errors import (
         BackendClosed,
         BackendError,
@@ -121,7 +121,7 @@ _NAMES_OF: Mapping[str, str] = {
     "engine.exchange": "Entry Exchange open_exchange",
     "engine.record": "Record",
     "engine.rules": "Rights Rules",
-    "engine.switchboard": "Account Line",
+    "engine.lines": "Account Line",
     "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
     "NotFound Refusal RequestRefused SpecError Unauthorized",
     "events": "Kind LegSnapshot",

@@ -24,8 +24,9 @@ from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import Entry, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.commands import CancelTimer, SetTimer
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Switchboard, states_of
+from hookflash.engine.switchboard import Switchboard, states_of
 from hookflash.errors import InputError
 from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State

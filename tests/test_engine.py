@@ -26,8 +26,8 @@ from hookflash.engine.engine import (
     TransferHandle,
     open_engine,
 )
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
     CallEvent,

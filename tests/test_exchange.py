@@ -8,14 +8,16 @@ import pytest
 import trio
 import trio.testing
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.engine.exchange import Entry, Exchange, open_exchange
+from hookflash.engine.found import Unfinished
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Named, Parties
-from hookflash.engine.switchboard import LOST_TRACK, Account, Switchboard, Unfinished
+from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
 from hookflash.events import (
     CallEvent,

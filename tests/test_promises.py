@@ -23,7 +23,7 @@ from hookflash.backends.simulator.people import (
     NeverAnswers,
     Refuses,
 )
-from hookflash.engine.switchboard import Account
+from hookflash.engine.lines import Account
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Choice, PartialSound, Policy, State
 from hookflash.scenarios.check import failures

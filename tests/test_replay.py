@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookflash import replay as replay_module
-from hookflash.engine.switchboard import Account
+from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import TransferRequested
 from hookflash.replay import Replay, names_in, replay_recording

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.engine.engine import open_engine
+from hookflash.engine.lines import Account
 from hookflash.engine.rules import MINUTE_S, Asker, Meter, Rights, Rules, check_rights
-from hookflash.engine.switchboard import Account, Switchboard
+from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import (
     DigitPressed,

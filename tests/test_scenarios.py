@@ -11,7 +11,7 @@ import pytest
 
 from hookflash.backends.simulator.faults import Faults
 from hookflash.commands import Split
-from hookflash.engine.switchboard import Account
+from hookflash.engine.lines import Account
 from hookflash.events import Kind, LegHungUp, LegsJoined
 from hookflash.fsm.transfer import Outcome, Policy, State
 from hookflash.scenarios.check import failures

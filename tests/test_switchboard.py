@@ -24,14 +24,10 @@ from hookflash.commands import (
     SetTimer,
     Split,
 )
+from hookflash.engine.alone import ALONE_S
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import (
-    ALONE_S,
-    FAULT_PAUSE_S,
-    Account,
-    Switchboard,
-    numbered_ids,
-)
+from hookflash.engine.switchboard import FAULT_PAUSE_S, Switchboard, numbered_ids
 from hookflash.errors import InputError, InternalError, Refusal
 from hookflash.events import (
     CommandFailed,

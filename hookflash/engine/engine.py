@@ -26,8 +26,10 @@ import trio
 
 from hookflash.backends.base import Backend
 from hookflash.commands import CancelTimer, Command, Look, SetTimer
+from hookflash.engine.found import Unfinished
+from hookflash.engine.lines import Account, Line
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Line, Switchboard, Unfinished
+from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
     CommandFailed,

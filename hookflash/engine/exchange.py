@@ -16,8 +16,9 @@ import attrs
 
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.found import Unfinished
+from hookflash.engine.lines import Account, Line
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account, Line, Unfinished
 from hookflash.errors import NotFound, RequestRefused
 from hookflash.events import LegId
 from hookflash.fsm.transfer import Policy, Transfer

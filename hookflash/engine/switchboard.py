@@ -28,18 +28,19 @@ from hookflash.commands import (
     HangUp,
     Look,
     PassKeys,
-    PlayTone,
     SetTimer,
     WithholdKeys,
 )
-from hookflash.engine.record import Named, Parties, Record
+from hookflash.engine.alone import Alone
+from hookflash.engine.found import Found, Unfinished, by_transfer, what_became
+from hookflash.engine.lines import Account, Line, Lines, line_of
+from hookflash.engine.record import Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import (
     CommandFailed,
     CompleteRequested,
     DigitPressed,
-    Direction,
     Event,
     HangUpRequested,
     Kind,
@@ -49,10 +50,7 @@ from hookflash.events import (
     LegId,
     LegIdentified,
     LegMovedAway,
-    LegParked,
-    LegsJoined,
     LegsSeen,
-    LegsSeparated,
     Request,
     SwitchFound,
     SwitchLost,
@@ -64,7 +62,6 @@ from hookflash.events import (
 from hookflash.fsm.digits import (
     UNARMED,
     CodeTable,
-    Collector,
     FeatureAction,
     Matched,
     Module,
@@ -76,20 +73,14 @@ from hookflash.fsm.digits import (
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import (
     Outcome,
-    Party,
     Place,
-    Policy,
-    Role,
     State,
     Transfer,
-    found_transfer,
     new_transfer,
 )
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.metaflows import (
     ALLOWED_SOUND,
-    DEFAULT_METAFLOWS,
-    DEFAULT_TAKEBACK_DIGITS,
     ListenOn,
     Metaflows,
 )
@@ -108,41 +99,6 @@ _RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
 
 
 @attrs.define(kw_only=True)
-class Line:
-    """One leg, as far as the switchboard knows it."""
-
-    leg: LegId
-    number: str
-    direction: Direction
-    account: str
-    """Whose leg it is, by the switch; empty for a party that is nobody's."""
-    owner: str
-    """The account that looks after it: its own, or that of the first party it talked with."""
-    choices: Account
-    """What held for that account when the leg came: a later change is for later calls."""
-    outside: bool = False
-    may_transfer: bool | None = None
-    withheld: bool = False
-    is_user: bool | None = None
-    """Whether the party is a user of its account; `None` until it has talked with somebody. It is
-    settled by its own account and the first party that it talks with, and never by a later one: a
-    customer who is transferred stays a customer."""
-    answered: bool = False
-    peer: LegId | None = None
-    hops: int = 0
-    """How often the call that it is in has been transferred."""
-    asked: bool = False
-    """Whether the switch was asked with whom it talks, since it was last known."""
-    withheld_from: LegId | None = None
-    """The leg that hears no keys of this one for now: a code is being dialled."""
-    missed: str = ""
-    """The keys that it has not heard."""
-    collector: Collector = UNARMED
-    digit_timer: str | None = None
-    last_serial: int = 0
-
-
-@attrs.define(kw_only=True)
 class Running:
     """A transfer in flight, and the codes that its transferor may dial in it."""
 
@@ -151,28 +107,6 @@ class Running:
     account: str
     """The transferor's: it is this account's transfer."""
     parties: Parties
-
-
-@attrs.frozen(kw_only=True)
-class Account:
-    """What one account has chosen."""
-
-    metaflows: Metaflows = DEFAULT_METAFLOWS
-    policy: Policy = attrs.field(factory=Policy)
-    rules: Rules = attrs.field(factory=Rules)
-    takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
-    """What a transferor dials to have the transferee back, where no code and no request says
-    otherwise."""
-
-
-@attrs.frozen(kw_only=True)
-class Unfinished:
-    """A transfer that was in flight when the controller before this one died."""
-
-    request: TransferRequested
-    """As it was asked for."""
-    parties: Parties
-    account: str = ""
 
 
 def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
@@ -235,7 +169,7 @@ class Switchboard:
         """Why no new transfer is taken; `None`: they are."""
         self._new_id = new_id or numbered_ids()
         self._target_leg = target_leg or _target_leg
-        self.lines: dict[LegId, Line] = {}
+        self.lines = Lines()
         self.running: dict[str, Running] = {}
         self._ended_before = ended
         self._ended: dict[str, None] = {}
@@ -245,12 +179,7 @@ class Switchboard:
         self._deferred: dict[int, TransferRequested] = {}
         """Requests that wait until the switch has said where their legs are."""
         self._looks = 0
-        self._alone: dict[str, LegId] = {}
-        """Timers of legs that were left alone at the end of a transfer."""
-        self._asked_alone: dict[int, LegId] = {}
-        """Questions whether such a leg is alone still."""
-        self._told_alone: set[LegId] = set()
-        """Such legs that hear why they are about to be ended."""
+        self._alone = Alone()
         self._transfer_of: dict[LegId, str] = {}
         self._digit_timers: dict[str, LegId] = {}
         self._timers = 0
@@ -285,7 +214,7 @@ class Switchboard:
     def _timer(self, event: TimerFired, at_s: float) -> list[Record]:
         if event.timer in self._digit_timers:
             return self._digits_over(event, at_s)
-        if event.timer in self._alone:
+        if self._alone.has_timer(event.timer):
             return [self._alone_for_long(event, at_s)]
         return self._fact(event, at_s)
 
@@ -353,7 +282,7 @@ class Switchboard:
             "transfers": len(self.running),
             "legs in transfers": len(self._transfer_of),
             "digit timers": len(self._digit_timers),
-            "legs left alone": len(self._alone) + len(self._asked_alone),
+            "legs left alone": len(self._alone),
         }
 
     # -------------------------------------------------------------------- facts
@@ -370,9 +299,10 @@ class Switchboard:
         waiting = self._deferred.pop(look.number, None) if not look.transfer else None
         if waiting is not None:
             return [*records, *self.handle(waiting, at_s)]
-        alone = self._asked_alone.pop(look.number, None) if not look.transfer else None
+        alone = self._alone.asked_about(look.number) if not look.transfer else None
         if alone is not None:
-            return [*records, self._seen_alone(alone, event, at_s)]
+            why, commands = self._alone.seen(alone, self.lines.get(alone), event)
+            return [*records, self._record(event, at_s, why=why, commands=commands)]
         return [*records, self._record(event, at_s, why=_NEWS[LegsSeen])]
 
     def _fact(self, event: Event, at_s: float) -> list[Record]:
@@ -383,8 +313,7 @@ class Switchboard:
             timers = self._forget(event.leg)
             records[0] = attrs.evolve(records[0], commands=(*timers, *records[0].commands))
         if isinstance(event, SwitchFound):  # what it was asked before, it does not answer
-            again = self._watch_alone(self._asked_alone.values())
-            self._asked_alone.clear()
+            again = self._watch_alone(self._alone.ask_again())
             records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))
         return records
 
@@ -414,24 +343,10 @@ class Switchboard:
                 self._new_line(event)
             case LegIdentified():
                 self._identify(event)
-            case LegAnswered(leg=leg) if leg in self.lines:
-                self.lines[leg].answered = True
-            case LegsJoined(first=first, second=second):
-                self._part(first)
-                self._part(second)
-                self._join(first, second)
-                self._join(second, first)
-            case LegsSeparated(first=first, second=second):
-                if first in self.lines and self.lines[first].peer == second:
-                    self._part(first)
-                elif second in self.lines and self.lines[second].peer == first:
-                    self._part(second)
             case SwitchLost() | SwitchFound():
                 self._deferred.clear()  # nobody will answer
-            case LegParked(leg=leg) | LegMovedAway(leg=leg) | LegHungUp(leg=leg):
-                self._part(leg)
             case _:
-                pass
+                self.lines.learn(event)
 
     def _new_line(self, event: LegCreated) -> None:
         if event.leg in self.lines:
@@ -440,57 +355,21 @@ class Switchboard:
         running = self.running[transfer] if transfer else None
         known = running.account if running else self._owner_of_target.get(event.leg, "")
         owner = event.account or known
-        self.lines[event.leg] = Line(
-            leg=event.leg,
-            number=event.number,
-            direction=event.direction,
-            account=event.account,
+        self.lines[event.leg] = line_of(
+            event,
             owner=owner,
             choices=self.choices_of(owner),
-            outside=event.outside,
-            may_transfer=event.may_transfer,
-            withheld=event.withheld,
             hops=running.transfer.hops if running else 0,
         )
 
     def _identify(self, event: LegIdentified) -> None:
-        """It has turned out who is at the end of a leg. An outside line stays outside."""
         line = self.lines.get(event.leg)
         if line is None:
             return
-        line.number = event.number or line.number
-        line.outside = line.outside if event.outside is None else event.outside
-        line.may_transfer = (
-            event.may_transfer if event.may_transfer is not None else line.may_transfer
-        )
+        line.identify(event)
         if event.account and not line.account:
             line.account = line.owner = event.account
             line.choices = self.choices_of(event.account)
-
-    def _join(self, leg: LegId, peer: LegId) -> None:
-        line = self.lines.get(leg)
-        if line is None:
-            return
-        line.peer = peer
-        line.answered = True
-        line.asked = False
-        partner = self.lines.get(peer)
-        if partner is None:
-            return
-        if line.is_user is None:
-            line.is_user = bool(line.account or not partner.account)
-        if not line.owner and partner.owner:
-            line.owner = partner.owner
-            line.choices = partner.choices
-
-    def _part(self, leg: LegId) -> None:
-        line = self.lines.get(leg)
-        if line is None or line.peer is None:
-            return
-        partner = self.lines.get(line.peer)
-        if partner is not None and partner.peer == leg:
-            partner.peer = None
-        line.peer = None
 
     def _forget(self, leg: LegId) -> tuple[Command, ...]:
         line = self.lines.pop(leg, None)
@@ -585,53 +464,15 @@ class Switchboard:
     # -------------------------------------------------------------------- alone
 
     def _watch_alone(self, legs: Iterable[LegId]) -> tuple[Command, ...]:
-        """Nobody is forgotten, whatever we have missed: look again at who is alone at the end."""
-        timers: list[Command] = []
-        for leg in legs:
-            line = self.lines.get(leg)
-            if line is not None and line.answered and line.peer is None:
-                timers.append(self._alone_timer(leg, ALONE_S))
-        return tuple(timers)
-
-    def _alone_timer(self, leg: LegId, after_s: float) -> SetTimer:
-        self._timers += 1
-        timer = f"alone~{self._timers}"
-        self._alone[timer] = leg
-        return SetTimer(timer=timer, after_s=after_s)
+        return self._alone.watch(self.lines.get(leg) for leg in legs)
 
     def _alone_for_long(self, event: TimerFired, at_s: float) -> Record:
-        leg = self._alone.pop(event.timer)
+        leg = self._alone.leg_of(event.timer)
         line = self.lines.get(leg)
-        told = leg in self._told_alone
-        self._told_alone.discard(leg)
-        if line is None or line.peer is not None or leg in self._transfer_of:
-            return self._record(event, at_s, why="The leg that was left alone is so no more.")
-        if told:
-            why = "It has been told that nobody is there: the leg is ended."
-            return self._record(event, at_s, why=why, commands=(HangUp(leg=leg),))
+        kept = line is None or line.peer is not None or leg in self._transfer_of
         self._looks += 1
-        self._asked_alone[self._looks] = leg
-        look = Look(legs=(leg,), number=self._looks)
-        why = "A leg was left alone at the end of a transfer: the switch is asked."
-        return self._record(event, at_s, why=why, commands=(look,))
-
-    def _seen_alone(self, leg: LegId, event: LegsSeen, at_s: float) -> Record:
-        """A leg that nobody looks after hears a tone, and comes to a clear end."""
-        seen = next((one for one in event.living if one.leg == leg), None)
-        line = self.lines.get(leg)
-        if seen is None or line is None or seen.peer is not None or seen.elsewhere:
-            return self._record(event, at_s, why="The leg is not alone in our keeping.")
-        policy = line.choices.policy
-        self._told_alone.add(leg)
-        return self._record(
-            event,
-            at_s,
-            why="The leg stands alone, and no transfer looks after it: a tone, and a clear end.",
-            commands=(
-                PlayTone(leg=leg, tone=policy.failure_tone),
-                self._alone_timer(leg, policy.tone_s),
-            ),
-        )
+        why, commands = self._alone.due(leg, kept=kept, question=self._looks)
+        return self._record(event, at_s, why=why, commands=commands)
 
     @staticmethod
     def _remember(names: dict[str, None], name: str) -> None:
@@ -717,7 +558,7 @@ class Switchboard:
         line = self.lines.get(event.leg)
         if line is None:
             raise NotFound("there is no such call")
-        peer = self.lines.get(line.peer) if line.peer else None
+        peer = self.lines.partner_of(line)
         if peer is None:
             raise RequestRefused("the call is not bridged: nobody is there to transfer")
         if peer.leg in self._transfer_of:
@@ -787,12 +628,13 @@ class Switchboard:
             One record for each transfer that was found and not known, or not found.
         """
         legs = tuple(living)
-        marked: dict[str, dict[str, LegSnapshot]] = {}
-        for leg in legs:
-            if leg.transfer and leg.role and leg.transfer not in self.running:
-                marked.setdefault(leg.transfer, {})[leg.role] = leg
-        found = [self._adopt(transfer, roles, at_s) for transfer, roles in marked.items()]
-        found += self._let_go(marked, at_s)
+        marked = {
+            transfer: Found(transfer=transfer, roles=roles, known=self._unfinished.get(transfer))
+            for transfer, roles in by_transfer(legs).items()
+            if transfer not in self.running
+        }
+        found = [self._adopt(one, at_s) for one in marked.values()]
+        found += self._let_go(marked.values(), at_s)
         left, self._unfinished = self._unfinished, {}
         self._owner_of_target = {}
         missed = [
@@ -802,94 +644,62 @@ class Switchboard:
         ]
         return found + missed
 
-    def _adopt(self, transfer: str, roles: Mapping[str, LegSnapshot], at_s: float) -> Record:
-        legs = {role: leg.leg for role, leg in roles.items()}
-        known = self._unfinished.get(transfer)
-        request = known.request if known else None
-        kinds = {leg.kind for leg in roles.values()} & {kind.value for kind in Kind}
-        shown = Kind(next(iter(kinds))) if kinds else Kind.ATTENDED
-        owner = self._owner_of_found(roles, known)
-        choices = self.choices_of(owner)
-        parties = [
-            _found_party(roles.get(role), _name_of(transfer, role, known), legs.values())
-            for role in Role
-        ]
-        found = found_transfer(
-            transfer=transfer,
-            kind=request.kind if request else shown,
-            policy=choices.policy,
-            transferor=parties[0],
-            transferee=parties[1],
-            target=parties[2],
-            request=request,
-            account=owner,
-        )
-        event = TransferFound(transfer=transfer)
-        if transfer in self._ended or transfer in self._ended_before:
+    def _adopt(self, found: Found, at_s: float) -> Record:
+        event = TransferFound(transfer=found.transfer)
+        if found.transfer in self._ended or found.transfer in self._ended_before:
             why = "It has ended already: what it has left on its legs is taken off."
-            commands = (*_clear(roles.values()), *self._watch_alone(legs.values()))
-            return self._record(event, at_s, owner=owner, why=why, commands=commands)
-        if not any(party.lives for party in parties):
+            commands = (*found.clear(), *self._watch_alone(found.legs))
+            return self._record(event, at_s, owner=found.owner, why=why, commands=commands)
+        choices = self.choices_of(found.owner)
+        transfer = found.record(choices.policy)
+        if not any(party.lives for party in transfer.parties):
+            known = found.known
             return self._record(
                 event,
                 at_s,
-                owner=owner,
-                transfer=transfer,
+                owner=found.owner,
+                transfer=transfer.id,
                 parties=known.parties if known else None,
                 why="Everybody who was in it has been taken elsewhere: it is over.",
-                commands=_clear(roles.values()),
+                commands=found.clear(),
                 outcome=Outcome.FAILED if known else None,
                 cause=LOST_TRACK if known else None,
             )
-        codes = _codes_within(choices, request.takeback_digits if request else None)
-        self.running[transfer] = Running(
-            transfer=found, codes=codes, account=owner, parties=Parties.of(found)
+        self._go_on_with(transfer, found, choices, at_s)
+        return attrs.evolve(self._step(transfer.id, event, at_s), begins=transfer)
+
+    def _go_on_with(self, transfer: Transfer, found: Found, choices: Account, at_s: float) -> None:
+        self.running[transfer.id] = Running(
+            transfer=transfer,
+            codes=_codes_within(choices, found.takeback_digits),
+            account=found.owner,
+            parties=Parties.of(transfer),
         )
-        for leg in legs.values():
-            self._transfer_of[leg] = transfer
+        for leg in found.legs:
+            self._transfer_of[leg] = transfer.id
             line = self.lines.get(leg)
             if line is not None and not line.owner:
-                line.owner, line.choices = owner, choices
-        self._count(found, owner, choices.rules, at_s)
-        return attrs.evolve(self._step(transfer, event, at_s), begins=found)
+                line.owner, line.choices = found.owner, choices
+        self._count(transfer, found.owner, choices.rules, at_s)
 
-    def _let_go(self, marked: Mapping[str, Mapping[str, LegSnapshot]], at_s: float) -> list[Record]:
+    def _let_go(self, marked: Iterable[Found], at_s: float) -> list[Record]:
         """Take off what is ours from legs that have been taken elsewhere by somebody else."""
         gone: list[LegId] = []
-        for transfer, roles in marked.items():
-            running = self.running.get(transfer)
+        for found in marked:
+            running = self.running.get(found.transfer)
             lost = () if running is None else running.transfer.parties
-            theirs = {leg.leg for leg in roles.values()}
-            gone += [party.leg for party in lost if party.leg in theirs and not party.lives]
+            gone += [p.leg for p in lost if p.leg in found.legs and not p.lives]
         if not gone:
             return []
         event = LegMovedAway(leg=gone[0])
         forget = Forget(legs=tuple(gone))
         return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=(forget,))]
 
-    def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
-        if known is not None:
-            return known.account
-        shown = (roles.get("transferor"), roles.get("transferee"))
-        return next((leg.account for leg in shown if leg is not None and leg.account), "")
-
     def _close(
         self, transfer: str, left: Unfinished, legs: Iterable[LegSnapshot], at_s: float
     ) -> Record:
         """Say what became of a transfer of which the switch shows no mark any more."""
-        pairs = {frozenset((leg.leg, leg.peer)) for leg in legs if leg.peer is not None}
-        transferor, transferee, target = (
-            named.leg
-            for named in (left.parties.transferor, left.parties.transferee, left.parties.target)
-        )
-        if frozenset((transferee, target)) in pairs:
-            outcome, cause, why = Outcome.TRANSFERRED, None, "Transferee and target talk."
-        elif frozenset((transferor, transferee)) in pairs:
-            outcome, cause, why = Outcome.RECONNECTED, LOST_TRACK, "The two talk as before."
-        elif frozenset((transferor, target)) in pairs:
-            outcome, cause, why = Outcome.ABANDONED, None, "Transferor and target talk."
-        else:
-            outcome, cause, why = Outcome.FAILED, LOST_TRACK, "Nobody of it is there any more."
+        outcome, cause, why = what_became(left.parties, legs)
         return self._record(
             TransferFound(transfer=transfer),
             at_s,
@@ -909,7 +719,7 @@ class Switchboard:
         own = line.choices.metaflows
         if own.listen_on is not ListenOn.PEER:
             return own
-        peer = self.lines.get(line.peer) if line.peer else None
+        peer = self.lines.partner_of(line)
         theirs = peer.choices.metaflows if peer else None
         if theirs is not None and theirs.listen_on is not ListenOn.SELF:
             return theirs
@@ -1060,54 +870,12 @@ _NEWS: Mapping[type, str] = {
 """What there is to say of an event that is about no transfer."""
 
 
-def _name_of(transfer: str, role: Role, known: Unfinished | None) -> Named:
-    """A party as the controller before this one knew it."""
-    return getattr(known.parties, role) if known else Named(f"{transfer}-{role}", "")
-
-
-def _found_party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Party:
-    """A party as the switch shows it; one that it does not show is gone.
-
-    Only who is seen in a conversation with a stranger, or about something that is not ours, is no
-    more of ours. One that stands nowhere is on its way to somewhere.
-    """
-    if found is None:
-        return Party(named.leg, named.number, Place.GONE, answered=False)
-    if found.peer in set(ours):
-        place = Place.JOINED
-    elif found.peer is not None or found.elsewhere:
-        place = Place.GONE
-    elif found.parked:
-        place = Place.PARKED
-    else:
-        place = Place.MOVING if found.answered else Place.RINGING
-    return Party(
-        found.leg,
-        found.number,
-        place,
-        found.answered,
-        peer=found.peer if place is Place.JOINED else None,
-        outside=found.outside,
-        withheld=found.withheld,
-    )
-
-
-def _clear(legs: Iterable[LegSnapshot]) -> tuple[Command, ...]:
-    """Take off what a transfer that is over has left; a target that nobody has got is hung up."""
-    stray = [leg for leg in legs if leg.role == Role.TARGET.value and leg.peer is None]
-    hang_ups = [HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray if not leg.answered]
-    return (Forget(legs=tuple(leg.leg for leg in legs)), *hang_ups)
-
-
 FAULT_PAUSE_S = 10.0
 """After a deadline has passed in vain, by a fault of ours, it passes again after so long."""
 
 KEYS_WITHHELD_S = 30.0
 """After so long the switch itself passes keys on again, should we have died in the middle of a
 code. No code takes longer to dial."""
-
-ALONE_S = 10.0
-"""How long a leg may stand alone after its transfer's end, before the switch is asked about it."""
 
 MOST_ENDED = 1_000
 """So many transfers that have ended are remembered, for marks that were not taken off."""

@@ -18,8 +18,8 @@ import msgspec
 
 from hookflash.codec import event_from, to_document
 from hookflash.engine.exchange import Entry
+from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record, record_from
-from hookflash.engine.switchboard import Unfinished
 from hookflash.errors import InputError
 from hookflash.events import (
     CommandFailed,

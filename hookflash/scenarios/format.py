@@ -46,7 +46,7 @@ from hookflash.backends.simulator.people import (
     Unreachable,
 )
 from hookflash.backends.simulator.sounds import FILE_S
-from hookflash.engine.switchboard import Account
+from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Policy, State

@@ -13,8 +13,8 @@ from hookflash.backends.simulator.channel import ToSound
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
 from hookflash.events import (
     CallEvent,
     CompleteRequested,

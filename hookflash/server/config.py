@@ -14,8 +14,8 @@ import attrs
 import msgspec
 from msgspec import Meta, Struct
 
+from hookflash.engine.lines import Account
 from hookflash.engine.rules import Rules
-from hookflash.engine.switchboard import Account
 from hookflash.fsm.transfer import Policy
 from hookflash.journal.database import Sync
 from hookflash.journal.history import DEFAULT_ACCOUNT

@@ -19,8 +19,9 @@ import trio
 
 from hookflash.engine.engine import Engine
 from hookflash.engine.exchange import Exchange
+from hookflash.engine.lines import Line
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Line, Switchboard
+from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import Forbidden, InputError, NotFound, RequestRefused
 from hookflash.events import Kind, LegId
 from hookflash.fsm.transfer import Transfer

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from hookflash.engine.lines import Line
 from hookflash.engine.record import Named, Parties
-from hookflash.engine.switchboard import Line
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal.history import DEFAULT_ACCOUNT, Past, Step

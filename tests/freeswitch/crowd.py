@@ -24,8 +24,8 @@ from live import HOST, PHONES, SWITCH, Socket
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.engine.engine import Engine, Result, TransferHandle, open_engine
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
 from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegParked, LegsJoined
 from hookflash.fsm.transfer import Outcome, Policy, State

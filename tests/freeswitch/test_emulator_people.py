@@ -20,7 +20,7 @@ from hookflash.backends.freeswitch.emulator.session import Session
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.engine.engine import open_engine
-from hookflash.engine.switchboard import Account
+from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.scenarios.format import load_scenario

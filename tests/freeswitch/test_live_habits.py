@@ -24,8 +24,8 @@ from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
 from hookflash.engine.engine import Engine, Follower, TransferHandle, open_engine
+from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Account
 from hookflash.errors import Refusal
 from hookflash.events import LegId, SoundStarted, TransferRequested
 from hookflash.fsm.transfer import Outcome, Policy, State

@@ -32,11 +32,11 @@ from processes import (
 )
 from trio.testing import MockClock
 
+from hookflash.backends.base import LOST_TRACK
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import Listening, open_emulator
 from hookflash.engine.engine import Engine
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import LOST_TRACK
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.journal import history
 from hookflash.journal.database import open_for_reading
