@@ -16,18 +16,26 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.people import Answers, AnswersAndLeaves, Behaviour, Busy, Manual
 from hookflash.commands import (
     CancelTimer,
+    Command,
     Dial,
     Forget,
     HangUp,
     Look,
+    PassKeys,
     PlayTone,
     SetTimer,
     Split,
+    WithholdKeys,
 )
 from hookflash.engine.alone import ALONE_S
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import FAULT_PAUSE_S, Switchboard, numbered_ids
+from hookflash.engine.switchboard import (
+    FAULT_PAUSE_S,
+    KEYS_WITHHELD_S,
+    Switchboard,
+    numbered_ids,
+)
 from hookflash.errors import InputError, InternalError, Refusal
 from hookflash.events import (
     CommandFailed,
@@ -772,6 +780,66 @@ def test_a_pause_ends_a_code_even_where_nobody_listens_any_more() -> None:
     assert desk.pause().why == "No feature code."
     assert not desk.board.lines["b"].collector.armed
     assert desk.dial("b", "2").why == "nobody listens to this leg's digits"
+
+
+def hiding() -> Desk:
+    """A call of which the far end is to be spared feature codes."""
+    desk = Desk(account=Account(policy=Policy(hides_codes=True)))
+    desk.call()
+    return desk
+
+
+WITHHELD = WithholdKeys(leg="b", limit_s=KEYS_WITHHELD_S)
+
+
+def keys_ordered(desk: Desk) -> list[Command]:
+    """What was ordered about the keys that a party hears."""
+    ordered = [command for record in desk.records for command in record.commands]
+    return [command for command in ordered if isinstance(command, WithholdKeys | PassKeys)]
+
+
+def test_the_far_end_is_spared_a_code_from_its_second_key_on() -> None:
+    desk = hiding()
+    desk.dial("a", "*22600#")
+    assert keys_ordered(desk) == [WITHHELD, PassKeys(leg="b")]
+
+
+def test_the_far_end_hears_codes_unless_that_is_asked_for() -> None:
+    desk = Desk()
+    desk.call()
+    desk.dial("a", "*22600#")
+    assert keys_ordered(desk) == []
+
+
+def test_what_turns_out_to_be_no_code_is_passed_on() -> None:
+    desk = hiding()
+    desk.dial("a", "*2")
+    desk.pause()
+    assert keys_ordered(desk) == [WITHHELD, PassKeys(leg="b", digits="2")]
+
+
+def test_the_far_end_hears_keys_again_when_who_dials_hangs_up() -> None:
+    desk = hiding()
+    desk.dial("a", "*2")
+    desk.leave("a")
+    assert keys_ordered(desk) == [WITHHELD, PassKeys(leg="b", digits="2")]
+    desk.leave("b")
+    assert_balanced(desk.board)
+
+
+def test_nothing_is_ordered_of_a_far_end_that_has_left() -> None:
+    desk = hiding()
+    desk.dial("a", "*2")
+    desk.leave("b")
+    desk.pause()
+    assert keys_ordered(desk) == [WITHHELD]
+
+
+def test_within_a_transfer_nobody_is_spared_keys() -> None:
+    desk = hiding()
+    desk.consult()
+    desk.dial("a", "*1")
+    assert keys_ordered(desk) == []
 
 
 def test_digits_that_are_no_code_say_so() -> None:

@@ -373,7 +373,7 @@ class Switchboard:
 
     def _forget(self, leg: LegId) -> tuple[Command, ...]:
         line = self.lines.pop(leg, None)
-        return () if line is None else self._retime(line, None)
+        return () if line is None else (*self._retime(line, None), *self._pass_on(line))
 
     # -------------------------------------------------------------------- steps
 
@@ -790,14 +790,16 @@ class Switchboard:
                 return ()
             line.withheld_from = line.peer
             return (WithholdKeys(leg=line.peer, limit_s=KEYS_WITHHELD_S),)
-        if line.withheld_from is None:
-            return ()
-        leg, line.withheld_from = line.withheld_from, None
-        if leg not in self.lines:
-            return ()
-        missed, line.missed = line.missed, ""
         if isinstance(pressed.outcome, Matched):  # what was dialled before the code, if anything
-            missed = missed.removesuffix("#")[: -len(pressed.outcome.digits)]
+            line.missed = line.missed.removesuffix("#")[: -len(pressed.outcome.digits)]
+        return self._pass_on(line)
+
+    def _pass_on(self, line: Line) -> tuple[Command, ...]:
+        """Let the far end hear keys again, and those that it has missed."""
+        leg, line.withheld_from = line.withheld_from, None
+        missed, line.missed = line.missed, ""
+        if leg is None or leg not in self.lines:
+            return ()
         return (PassKeys(leg=leg, digits=missed),)
 
     def _retime(self, line: Line, after_s: float | None) -> tuple[Command, ...]:
