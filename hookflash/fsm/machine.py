@@ -601,6 +601,8 @@ class Rulebook:
                 action(work)
             if row.on in _PAIRS:
                 _introduce(work, row.on)
+            if not row.stays and self.spec.phase_by_state[row.to].deadline is None:
+                _forget(work)  # at the very end: whatever comes before it may change a variable
 
         self._machine.add_transition(
             row.on.value,
@@ -685,6 +687,13 @@ def _introduce(work: Work, on: Input) -> None:
     )
 
 
+def _forget(work: Work) -> None:
+    """What every end brings with it: nothing of ours stays on the legs that live on."""
+    legs = tuple(party.leg for party in work.transfer.parties if party.lives)
+    if legs:
+        work.order(Forget(legs=legs))
+
+
 def _number_shown(party: Party, to: Party, outside_number: str) -> str:
     """What one party's phone shows of another; empty: nothing new.
 
@@ -701,9 +710,6 @@ def _leave_and_enter(work: Work, spec: Spec, row: Row) -> None:
     if deadline is None:
         work.set_deadline(None)
         work.set_sound_timer(None)
-        legs = tuple(party.leg for party in work.transfer.parties if party.lives)
-        if legs:
-            work.order(Forget(legs=legs))
     else:
         work.set_deadline(deadline(work.transfer))
     work.note(tries_left=work.transfer.policy.join_attempts)

@@ -5,8 +5,16 @@ has a dialplan that sends 1xxx and 26xx to the second, whose phones behave by nu
 at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 sends early media first,
 2605 answers and hangs up after 2.5 s. No call but the tests' own may be up.
 
-Where the first has a gateway `trunk` to the second, and a phone of the second is registered with it
-as 1003, domain its address, these are called, too.
+What follows is for some tests only. Each asks for what it needs, and is skipped where that is not
+there: a gateway `trunk` of the first switch to the second; a phone of the second that is registered
+with the first as 1003, domain its address; and these numbers in the dialplan of the first, context
+`default`, each an extension of its own with a condition `^6(…)$` and so on:
+
+* 6N calls N through the dialplan, as a ring group or a follow-me does:
+  `bridge` to `{loopback_bowout=false}loopback/N/default`;
+* 7N calls N, with the account `acme` (`hookflash_account`) on the caller's leg alone (`set`);
+* 8N calls N, with that account on both legs (`export`);
+* 9N calls N through the gateway `trunk`, as an outside number.
 """
 
 from __future__ import annotations
@@ -20,8 +28,11 @@ import pytest
 import trio
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.primitives import CHANGED, OURS
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Frame, Wire
-from hookflash.engine.engine import Engine
+from hookflash.engine.engine import Engine, Follower, TransferHandle
+from hookflash.engine.record import Record
 from hookflash.events import Direction, LegId
 
 NAMED = os.environ.get("HOOKFLASH_FREESWITCH", "")
@@ -35,6 +46,11 @@ needs_freeswitch = [
     # one switch for all of them: they take turns
     pytest.mark.xdist_group("freeswitch"),
 ]
+
+DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
+"""Straight to the phone: a target's leg is one channel."""
+DIALPLAN = Dialling()
+"""Through the dialplan: three channels, of which one stands for all."""
 
 
 class Socket:
@@ -100,17 +116,33 @@ class LiveLab:
 
     async def phone(self, leg: LegId) -> str:
         """The phone's side of a leg; for a leg through the dialplan, the phone that was reached."""
-        call = await self.switch.api(f"uuid_getvar {leg} sip_call_id")
         with trio.fail_after(5):
             while True:  # the list of channels lags behind a little
-                rows = await self.phones.channels()
-                for row in rows:
+                behind = (await self.chain(leg))[-1]
+                call = await self.variable(behind, "sip_call_id")
+                for row in await self.phones.channels() if call else ():
                     if await self.phones.api(f"uuid_getvar {row['uuid']} sip_call_id") == call:
                         return row["uuid"]
-                reached = [row["uuid"] for row in rows if row["dest"].startswith("26")]
-                if call.startswith(("_undef_", "-ERR")) and reached:
-                    return reached[0]
                 await trio.sleep(0.1)
+
+    async def variable(self, leg: LegId, name: str) -> str:
+        """What a leg has for a variable; empty, where it has none or lives no more."""
+        value = await self.switch.api(f"uuid_getvar {leg} {name}")
+        return "" if value.startswith(("_undef_", "-ERR")) else value
+
+    async def chain(self, leg: LegId) -> list[LegId]:
+        """The channels from a leg to the one that its phone is on: one, unless it is a loopback's.
+
+        The far half of a loopback knows the leg that it calls as the one whose calling it began.
+        """
+        chain = [leg]
+        while far := await self.variable(chain[-1], "other_loopback_leg_uuid"):
+            called = await self.variable(far, "originate_signal_bond")
+            called = called or await self.variable(far, "bridge_to")
+            chain += [far, called] if called else [far]
+            if not called:
+                break
+        return chain
 
     async def hang_up(self, leg: LegId) -> None:
         await self.phones.api(f"uuid_kill {await self.phone(leg)}")
@@ -155,3 +187,72 @@ async def both_known(engine: Engine, legs: tuple[LegId, LegId]) -> None:
             (line := engine.switchboard.line(leg)) is None or line.peer is None for leg in legs
         ):
             await trio.sleep(0.02)
+
+
+def settings(dialling: Dialling = DIRECT, port: int | None = None) -> FreeSwitch:
+    """The first switch, and how targets are called on it."""
+    return FreeSwitch(host=HOST, port=port or int(SWITCH.partition(":")[2] or 0), dialling=dialling)
+
+
+async def variables(lab: LiveLab, leg: LegId) -> dict[str, str]:
+    """Those of a leg that a transfer adds or changes."""
+    dump = json.loads(await lab.switch.api(f"uuid_dump {leg} json"))
+    names = (*CHANGED, *OURS, "drop_dtmf")
+    return {name: dump[f"variable_{name}"] for name in names if f"variable_{name}" in dump}
+
+
+async def talking(engine: Engine, one: LegId, other: LegId) -> None:
+    """Wait until the engine knows that the two talk."""
+    with trio.fail_after(20):
+        while (line := engine.switchboard.line(one)) is None or line.peer != other:
+            await trio.sleep(0.02)
+
+
+async def consult(engine: Engine, leg: LegId, number: str = "2600") -> tuple[TransferHandle, LegId]:
+    """Ask for a transfer, and wait until transferor and target talk."""
+    transfer = await engine.transfer(leg, number)
+    target = f"{transfer.id}-target"
+    await talking(engine, leg, target)
+    await trio.sleep(0.5)
+    return transfer, target
+
+
+@asynccontextmanager
+async def hearing(address: str, *names: str) -> AsyncGenerator[list[dict[str, str]]]:
+    """All events of these names from now on, in a list that grows, straight from a switch."""
+    heard: list[dict[str, str]] = []
+
+    async def listen(socket: Socket) -> None:
+        while True:
+            frame = await socket.frame()
+            if frame.content_type == "text/event-json":
+                heard.append(json.loads(frame.body))
+
+    socket = await Socket.open(address)
+    async with socket.stream, trio.open_nursery() as nursery:
+        await socket.ask("event json " + " ".join(names))
+        nursery.start_soon(listen, socket)
+        yield heard
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def noting(engine: Engine) -> AsyncGenerator[list[Record]]:
+    """All records from now on, in a list that grows."""
+    records: list[Record] = []
+
+    async def note(follower: Follower) -> None:
+        async for record in follower:
+            records.append(record)  # noqa: PERF401 - as it goes, and not at the end
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note, engine.follow())
+        yield records
+        nursery.cancel_scope.cancel()
+
+
+async def needs(lab: LiveLab, number: str) -> None:
+    """Skip the test where the dialplan does not know this kind of number."""
+    found = await lab.switch.api("xml_locate dialplan context name default")
+    if f"^{number[0]}(" not in found:
+        pytest.skip(f"the dialplan has no {number[0]}N: see live.py")

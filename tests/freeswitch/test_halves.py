@@ -195,12 +195,53 @@ def test_the_beginning_of_a_far_half_was_lost() -> None:
     assert [leg.leg for leg in event.living] == ["gateway"]
 
 
-def test_without_a_near_half_a_far_one_is_an_ordinary_leg() -> None:
-    assert told(Halves(), FAR, PHONE, joined("far", "phone")) == [
-        FAR,
-        PHONE,
-        joined("far", "phone"),
+@pytest.mark.parametrize("before", range(3))
+def test_the_far_half_may_be_told_of_before_the_near_one(before: int) -> None:
+    """FreeSWITCH tells of each in a thread of its own: of 20 on a busy switch, one."""
+    halves = Halves()
+    events: list[CallEvent] = [FAR, GATEWAY]
+    events.insert(before, NEAR)
+    assert told(halves, *events) == [NEAR, GATEWAY_BEHIND]
+    assert told(halves, joined("far", "gateway"), LegAnswered(leg="near")) == [
+        LegAnswered(leg="near")
     ]
+    presses = [DigitPressed(leg=leg, digit="*") for leg in ("gateway", "far", "near")]
+    assert told(halves, *presses) == [DigitPressed(leg="near", digit="*")]
+    ends = [LegHungUp(leg=leg) for leg in ("gateway", "far", "near")]
+    assert told(halves, *ends) == [LegHungUp(leg="near")]
+    assert told(halves, PHONE) == [PHONE]
+
+
+@pytest.mark.parametrize("outer", list(permutations((NEAR, FAR))))
+@pytest.mark.parametrize(
+    "inner",
+    [(NEAR_2, FAR_2, BEHIND_2), (FAR_2, NEAR_2, BEHIND_2), (FAR_2, BEHIND_2, NEAR_2)],
+)
+def test_a_chain_is_one_leg_in_whatever_order_its_halves_are_told_of(
+    outer: tuple[LegCreated, ...], inner: tuple[LegCreated, ...]
+) -> None:
+    halves = Halves()
+    assert told(halves, *outer, *inner) == [NEAR, GATEWAY_BEHIND]
+    assert told(halves, joined("far-2", "gateway"), joined("far", "near-2")) == []
+    presses = [DigitPressed(leg=leg, digit="*") for leg in ("gateway", "far-2", "near-2", "far")]
+    assert told(halves, *presses) == []
+
+
+def test_whose_near_half_has_not_begun_is_asked_who_it_is() -> None:
+    """The beginning of the near half was lost: it is known when it answers."""
+    halves = begun(FAR, PHONE, joined("far", "phone"))
+    assert told(halves, LegAnswered(leg="near")) == [LegAnswered(leg="near")]
+    (answer,) = told(halves, seen(snapshot(NEAR)))
+    assert isinstance(answer, LegsSeen)
+    assert [leg.leg for leg in answer.living] == ["near"]
+    assert told(halves, DigitPressed(leg="phone", digit="*")) == []
+
+
+def test_a_far_half_whose_near_half_has_ended_is_an_ordinary_leg() -> None:
+    halves = begun(ALICE, NEAR, FAR, PHONE, joined("far", "phone"), LegHungUp(leg="near"))
+    assert told(halves, joined("far", "phone")) == [FAR, PHONE, joined("far", "phone")]
+    alone = (snapshot(FAR, "phone"), snapshot(PHONE, "far"))
+    assert Halves().begin(alone) == alone
 
 
 # ------------------------------------------------------------------- out of hiding

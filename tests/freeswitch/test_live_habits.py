@@ -1,8 +1,6 @@
 """What a real switch has shown, one habit after another, and that it costs nobody a call.
 
-Besides what `live` asks for, the first switch has three more kinds of number in its dialplan:
-8N calls N, with the account `acme` exported to both legs; 7N the same, on the caller's leg alone;
-9N calls N through the gateway `trunk`. Where it has none, these tests are skipped.
+Some want numbers in the dialplan that not every lab has (7N, 8N, 9N: see `live`).
 """
 
 from __future__ import annotations
@@ -17,56 +15,41 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from live import HOST, PHONES, SWITCH, LiveLab, Socket, both_known, needs_freeswitch, open_live_lab
+from live import (
+    DIALPLAN,
+    DIRECT,
+    PHONES,
+    SWITCH,
+    LiveLab,
+    Socket,
+    both_known,
+    consult,
+    needs,
+    needs_freeswitch,
+    noting,
+    open_live_lab,
+    settings,
+    talking,
+    variables,
+)
 
-from hookflash.backends.freeswitch.client import FreeSwitch
-from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
-from hookflash.engine.engine import Engine, Follower, TransferHandle, open_engine
+from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.lines import Account
-from hookflash.engine.record import Record
 from hookflash.errors import Refusal
 from hookflash.events import LegId, SoundStarted, TransferRequested
 from hookflash.fsm.transfer import Outcome, Policy, State
 
 pytestmark = needs_freeswitch
 
-DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
-DIALPLAN = Dialling()
 both_ways = pytest.mark.parametrize("dialling", [DIRECT, DIALPLAN], ids=["direct", "dialplan"])
-
-
-def settings(dialling: Dialling = DIRECT, port: int | None = None) -> FreeSwitch:
-    return FreeSwitch(host=HOST, port=port or int(SWITCH.partition(":")[2] or 0), dialling=dialling)
-
-
-async def variables(lab: LiveLab, leg: LegId) -> dict[str, str]:
-    """Those of a leg that a transfer adds or changes."""
-    dump = json.loads(await lab.switch.api(f"uuid_dump {leg} json"))
-    names = (*CHANGED, *OURS, "drop_dtmf")
-    return {name: dump[f"variable_{name}"] for name in names if f"variable_{name}" in dump}
-
-
-async def talking(engine: Engine, one: LegId, other: LegId) -> None:
-    with trio.fail_after(20):
-        while (line := engine.switchboard.line(one)) is None or line.peer != other:
-            await trio.sleep(0.02)
 
 
 async def reached(transfer: TransferHandle, state: State) -> None:
     with trio.fail_after(10):
         while (now := transfer.transfer) is None or now.state is not state:
             await trio.sleep(0.005)
-
-
-async def consult(engine: Engine, leg: LegId, number: str = "2600") -> tuple[TransferHandle, LegId]:
-    """Ask for a transfer, and wait until transferor and target talk."""
-    transfer = await engine.transfer(leg, number)
-    target = f"{transfer.id}-target"
-    await talking(engine, leg, target)
-    await trio.sleep(0.5)
-    return transfer, target
 
 
 @both_ways
@@ -133,29 +116,8 @@ async def test_ringback_replaces_music_that_has_not_begun(after_s: float) -> Non
         assert [sound.sound for sound in heard if sound.leg == legs[1]][-1] == ringback
 
 
-@asynccontextmanager
-async def noting(engine: Engine) -> AsyncGenerator[list[Record]]:
-    """All records from now on, in a list that grows."""
-    records: list[Record] = []
-
-    async def note(follower: Follower) -> None:
-        async for record in follower:
-            records.append(record)  # noqa: PERF401 - as it goes, and not at the end
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(note, engine.follow())
-        yield records
-        nursery.cancel_scope.cancel()
-
-
-async def _has(lab: LiveLab, number: str) -> None:
-    found = await lab.switch.api("xml_locate dialplan context name default")
-    if f"^{number[0]}(" not in found:
-        pytest.skip(f"the dialplan has no {number[0]}N")
-
-
 async def _call_with_account(lab: LiveLab, number: str) -> tuple[LegId, LegId]:
-    await _has(lab, number)
+    await needs(lab, number)
     return await lab.call(number)
 
 
@@ -181,7 +143,7 @@ async def test_rights_do_not_follow_the_present_partner() -> None:
 async def test_an_outside_party_behind_a_loopback_gains_no_right() -> None:
     async with open_live_lab(settings(DIALPLAN)) as lab, open_engine(lab.backend) as engine:
         legs = await _call_with_account(lab, "81002")
-        await _has(lab, "92600")
+        await needs(lab, "92600")
         await both_known(engine, legs)
         transfer, target = await consult(engine, legs[0], "92600")
         await lab.hang_up(legs[0])

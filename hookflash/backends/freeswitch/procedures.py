@@ -414,10 +414,19 @@ class Procedures:
             return ()  # it shows what it showed
         name = number if undisclosed else _shown(caller.name.strip()) or number
         show = Display(_leg(leg), name, number)
-        later = attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S)
-        shown = (show, Unschedule(display_group(leg)), later)
-        # until the next join, which sets it again: else the phone would not be told this either
-        return (_set(leg, {"ignore_display_updates": ""}), *shown) if undisclosed else shown
+        if not undisclosed:
+            return (
+                show,
+                Unschedule(display_group(leg)),
+                attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S),
+            )
+        # Only for this: the switch's own failsafe joins without an order of ours, and would tell it
+        # whom it has got (measured on 1.10.12). As the switch tells it nothing, once is enough.
+        return (
+            _set(leg, {"ignore_display_updates": ""}),
+            show,
+            _set(leg, {"ignore_display_updates": "true"}),
+        )
 
     def _forget(self, command: Forget) -> Procedure:
         legs = tuple(map(_leg, command.legs))
