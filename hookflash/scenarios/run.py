@@ -139,7 +139,10 @@ def _result(play: _Play, seed: int) -> Run:
     begun = next((r.transfer for r in records if r.row and r.transfer), None)
     first = [r for r in records if r.transfer == begun] if begun else []
     living = play.world.snapshot()
-    name = {leg.leg: simulation.names.get(leg.leg, leg.leg) for leg in living}
+    listed = {party.number: party.name for party in play.stage.parties.values()}
+    name = {
+        leg.leg: simulation.names.get(leg.leg) or listed.get(leg.number, leg.leg) for leg in living
+    }
     pairs = (frozenset((name[leg.leg], name[leg.peer])) for leg in living if leg.peer in name)
     return Run(
         scenario=play.scenario,
