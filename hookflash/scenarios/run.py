@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.switch import Sense
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, TransferRequested
@@ -38,6 +39,8 @@ class Run:
     heard: dict[str, tuple[str, ...]]
     shown: dict[str, tuple[str, ...]]
     """Every number that each party's phone has shown since the calls were up."""
+    keys: dict[str, str]
+    """The keys that each party has heard others press."""
     refused: tuple[str, ...]
     """Why requests were refused."""
     took_s: float
@@ -87,6 +90,11 @@ class _Play:
     def shown_to(self, who: str) -> tuple[str, ...]:
         """Every number that a party's phone has shown since the calls were up."""
         return self._all_shown(who)[self._shown.get(who, 0) :]
+
+    def keys_heard_by(self, who: str) -> str:
+        """The keys that a party has heard others press."""
+        party = self.world.parties[self.stage.parties[who].number]
+        return "".join(heard.what for heard in party.heard if heard.sense is Sense.DIGIT)
 
     def _next(self, index: int) -> None:
         if index >= len(self.scenario.deeds):
@@ -155,6 +163,7 @@ def _result(play: _Play, seed: int) -> Run:
         living=frozenset(name.values()),
         heard={who: tuple(watch.heard(who)) for who in play.stage.parties},
         shown={who: play.shown_to(who) for who in play.stage.parties},
+        keys={who: play.keys_heard_by(who) for who in play.stage.parties},
         refused=tuple(r.why for r in records if r.refused),
         took_s=ended[-1].at_s - asked[0].at_s if asked and ended else 0.0,
         ended_s=play.world.now_s,
