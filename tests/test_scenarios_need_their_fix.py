@@ -41,6 +41,7 @@ from hookflash.fsm import machine
 from hookflash.fsm.machine import Work
 from hookflash.fsm.spec import Input
 from hookflash.fsm.transfer import Party, Place
+from hookflash.scenarios import run as run_module
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
@@ -48,6 +49,9 @@ from hookflash.scenarios.run import run_scenario
 FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
 SEEDS = range(4)
 """What a switch does by chance, it does not do every time."""
+
+LIMIT_S = 3600.0
+"""So long is a run without its fix watched: twice as long as anybody may be held."""
 
 
 def complaints(name: str) -> set[str]:
@@ -370,6 +374,7 @@ def test_it_fails_without_its_fix(
     complaint: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(run_module, "LIMIT_S", LIMIT_S)
     assert complaints(scenario) == set()
     without(monkeypatch)
     found = complaints(scenario)
