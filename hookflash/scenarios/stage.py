@@ -184,7 +184,7 @@ class Stage:
 
     def _happened(self, fact: CallEvent) -> None:
         """A fact, in the moment in which it becomes one (the switchboard may learn it later)."""
-        if isinstance(fact, LegCreated) and fact.number in self._names and not _is_far_half(fact):
+        if isinstance(fact, LegCreated) and fact.number in self._names and not is_far_half(fact):
             name = self._names[fact.number]
             self.legs[name] = fact.leg
             self.simulation.names[fact.leg] = name
@@ -215,6 +215,6 @@ class Stage:
             self.on_happening(f"the transfer is {record.after.value}")
 
 
-def _is_far_half(leg: LegCreated) -> bool:
+def is_far_half(leg: LegCreated) -> bool:
     """Whether it shows the caller's number, and is only the switch that calls itself."""
     return bool(leg.other_half) and leg.direction is Direction.INBOUND

@@ -106,6 +106,7 @@ class World:
             file_s: how long a recorded sound plays.
         """
         self.seed = seed
+        self.file_s = file_s
         self.faults = faults or Faults()
         self.on_event = _nobody_minds
         self.on_fact = _nobody_minds
