@@ -4,6 +4,8 @@ Every case takes one fix out of the code, plays the scenario that stands for it,
 complaint that then comes. A scenario that passes without its fix would prove nothing.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
