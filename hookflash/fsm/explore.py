@@ -202,8 +202,10 @@ def _facts(record: Transfer) -> Iterator[Event]:
         yield LegAnswered(leg=c)
     for first, second in ((a, b), (a, c), (b, c)):
         yield LegsSeparated(first=first, second=second)
-        if second == c and not record.target.answered:
-            continue  # rule 3 of the trade: what has not answered is not joined
+        if second == c and not record.target.answered and not (first == b and record.armed):
+            # what has not answered is joined with nobody; but the news of an answer may be lost
+            # when the switch itself joins an armed target
+            continue
         yield LegsJoined(first=first, second=second)
     yield LegsReleased(first=a, second=c)
 

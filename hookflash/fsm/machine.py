@@ -390,6 +390,10 @@ def _joined(work: Work, event: LegsJoined) -> News:
         work.note(joining=None)
     if _JOINED[roles] is not Input.CONSULTED:
         work.note(armed=False)
+    target = work.transfer.target
+    if target.leg in (event.first, event.second) and not target.answered:
+        work.note(called=True)
+        work.rewrite(target, answered=True)  # the news of its answer was lost
     _leave_behind(work, (event.first, event.second))
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
         party = work.party_of(leg)

@@ -46,6 +46,9 @@ def _unmet_by_the_people(run: Run) -> Iterator[str]:
     for who, numbers in expect.shown.items():
         if run.shown.get(who, ()) != numbers:
             yield f"{who} was shown {_told(run.shown.get(who, ()))}, expected {_told(numbers)}"
+    for who, keys in expect.keys.items():
+        if run.keys.get(who, "") != keys:
+            yield f"{who} heard the keys {run.keys.get(who) or 'none'}, expected {keys or 'none'}"
     if expect.refused is not None and not any(expect.refused in why for why in run.refused):
         yield f"refused were {_told(run.refused)}, expected {expect.refused!r}"
 

@@ -135,6 +135,7 @@ class Expectation:
     gone: frozenset[str] = frozenset()
     heard: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
     shown: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    keys: Mapping[str, str] = attrs.field(factory=dict[str, str])
     refused: str | None = None
     within_s: float = 60.0
 
@@ -439,4 +440,6 @@ class _Reader:
         for who in shown:
             self._known(who, "expect", "shown", who)
         expect["shown"] = {who: tuple(numbers) for who, numbers in shown.items()}
+        for who in expect.get("keys", {}):
+            self._known(who, "expect", "keys", who)
         return Expectation(**expect)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import sound_for
+from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
     CallEvent,
     CompleteRequested,
@@ -26,7 +29,25 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
-from hookflash.scenarios.simulation import Simulation
+
+
+class Watched(Protocol):
+    """A run that is watched: a simulation, or an engine on an emulated switch."""
+
+    @property
+    def world(self) -> World:
+        """The switch and its people."""
+        ...
+
+    @property
+    def switchboard(self) -> Switchboard:
+        """Of the controller that is at work, or was last."""
+        ...
+
+    @property
+    def names(self) -> Mapping[LegId, str]:
+        """Whose leg each is."""
+        ...
 
 
 def _changeable(variables: Mapping[str, str]) -> dict[str, str]:
@@ -37,8 +58,8 @@ def _changeable(variables: Mapping[str, str]) -> dict[str, str]:
 class Watch:
     """Whoever keeps an eye on a run."""
 
-    def __init__(self, simulation: Simulation, *, silence_limit_s: float) -> None:
-        self._simulation = simulation
+    def __init__(self, run: Watched, *, silence_limit_s: float) -> None:
+        self._run = run
         self._heard: dict[str, list[str]] = {}
         self._broken: list[str] = []
         self._outcomes: Counter[str] = Counter()
@@ -96,7 +117,7 @@ class Watch:
             self._failed[record.transfer] = self._given_up.get(record.transfer, left)
 
     def _begin(self, transfer: str, request: TransferRequested) -> None:
-        record = self._simulation.switchboard.transfer(transfer)
+        record = self._run.switchboard.transfer(transfer)
         self._begun.append(transfer)
         self._pairs[transfer] = (
             {record.transferor.leg, record.transferee.leg}
@@ -106,29 +127,29 @@ class Watch:
 
     def _joined(self, first: LegId, second: LegId) -> None:
         """Promise 5: no stranger on the line."""
-        names = self._simulation.names
+        names = self._run.names
         self._note(first, names.get(second, second))
         self._note(second, names.get(first, first))
         self._remember(first, second)
-        transfer = self._simulation.switchboard.transfer_of(first)
-        other = self._simulation.switchboard.transfer_of(second)
+        transfer = self._run.switchboard.transfer_of(first)
+        other = self._run.switchboard.transfer_of(second)
         if transfer is not other:
             self._broken.append(f"promise 5: {first} and {second} of different calls were joined")
 
     def _remember(self, *legs: LegId) -> None:
         """Remember what the variables of an ordinary call say, before anybody transfers it."""
         for leg in legs:
-            channel = self._simulation.world.switch.find(leg)
+            channel = self._run.world.switch.find(leg)
             if channel is not None and "hookflash_transfer" not in channel.variables:
                 self._before.setdefault(leg, _changeable(channel.variables))
 
     def _note(self, leg: LegId, what: str) -> None:
-        name = self._simulation.names.get(leg, leg)
+        name = self._run.names.get(leg, leg)
         self._heard.setdefault(name, []).append(what)
 
     def _learn_sounds(self, command: Command) -> None:
         """What a sound is, is known from the order to play it."""
-        policy: Policy = self._simulation.switchboard.default.policy
+        policy: Policy = self._run.switchboard.default.policy
         match command:
             case HoldWithMusic(music=sound):
                 kind = "fallback" if sound == policy.fallback_sound else "music"
@@ -143,16 +164,16 @@ class Watch:
     # ----------------------------------------------------------------- silence
 
     def _quiet(self, leg: LegId) -> None:
-        self._quiet_since.setdefault(leg, self._simulation.world.now_s)
+        self._quiet_since.setdefault(leg, self._run.world.now_s)
 
     def _sounding(self, leg: LegId) -> None:
         """Promise 2: nobody waits in silence."""
         since = self._quiet_since.pop(leg, None)
         if since is None:
             return
-        silence_s = self._simulation.world.now_s - since
+        silence_s = self._run.world.now_s - since
         if silence_s > self._silence_limit_s:
-            name = self._simulation.names.get(leg, leg)
+            name = self._run.names.get(leg, leg)
             self._broken.append(f"promise 2: {name} waited in silence for {silence_s:.1f} s")
 
     def heard(self, name: str) -> list[str]:
@@ -171,9 +192,9 @@ class Watch:
 
     def _forgotten(self) -> Iterator[str]:
         """Promise 1: when nothing moves any more, everybody is in a conversation."""
-        for leg in self._simulation.world.snapshot():
+        for leg in self._run.world.snapshot():
             if leg.peer is None and not leg.elsewhere:
-                name = self._simulation.names.get(leg.leg, leg.leg)
+                name = self._run.names.get(leg.leg, leg.leg)
                 yield f"promise 1: {name} is forgotten"
 
     def _undecided(self) -> Iterator[str]:
@@ -181,7 +202,7 @@ class Watch:
         for transfer in self._begun:
             if self._outcomes[transfer] != 1:
                 yield f"promise 3: {transfer} has {self._outcomes[transfer]} outcomes"
-        for transfer in self._simulation.switchboard.running:
+        for transfer in self._run.switchboard.running:
             yield f"promise 3: {transfer} never ended"
 
     def _kept_apart(self) -> Iterator[str]:
@@ -193,14 +214,14 @@ class Watch:
 
     def _left_behind(self) -> Iterator[str]:
         """Promise 8: whoever is left is in an ordinary call, as if there had been no transfer."""
-        in_flight = self._simulation.switchboard.running
-        faults = self._simulation.world.faults
+        in_flight = self._run.switchboard.running
+        faults = self._run.world.faults
         if faults.lose_command or faults.fail_command:
             return  # an order is lost with its line only, and then the marks are found again
-        for channel in self._simulation.world.switch.channels():
+        for channel in self._run.world.switch.channels():
             if channel.variables.get("hookflash_transfer") in in_flight:
                 continue
-            name = self._simulation.names.get(channel.id, channel.id)
+            name = self._run.names.get(channel.id, channel.id)
             for variable in sorted(set(OURS).intersection(channel.variables)):
                 yield f"promise 8: {variable} is left on {name}"
             if channel.half is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import attrs
 
 from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.switch import Sense
+from hookflash.backends.simulator.world import World
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import CONTROLLER, SWITCH, Deed, Scenario
+from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.stage import CALL_UP_S, Stage
 
 LIMIT_S = 24 * 3600.0
@@ -38,6 +43,8 @@ class Run:
     heard: dict[str, tuple[str, ...]]
     shown: dict[str, tuple[str, ...]]
     """Every number that each party's phone has shown since the calls were up."""
+    keys: dict[str, str]
+    """The keys that each party has heard others press."""
     refused: tuple[str, ...]
     """Why requests were refused."""
     took_s: float
@@ -131,18 +138,37 @@ class _Play:
         self.world.after(deed.after_s, lambda: self._do(deed, index))
 
 
-def _result(play: _Play, seed: int) -> Run:
-    simulation, watch = play.stage.simulation, play.stage.watch
-    records = simulation.records
+def what_came(
+    scenario: Scenario,
+    seed: int,
+    records: Sequence[Record],
+    watch: Watch,
+    *,
+    world: World,
+    names: Mapping[LegId, str],
+    shown: Mapping[str, tuple[str, ...]],
+) -> Run:
+    """Say what came of a scenario, now that nothing moves any more.
+
+    Args:
+        scenario: what was played.
+        seed: with which dice.
+        records: everything that controllers have written.
+        watch: who has watched over the promises.
+        world: the switch and its people.
+        names: whose leg each was.
+        shown: every number that each party's phone has shown since the calls were up.
+    """
     asked = [r for r in records if isinstance(r.event, TransferRequested)]
     ended = [r for r in records if r.outcome is not None]
     begun = next((r.transfer for r in records if r.row and r.transfer), None)
     first = [r for r in records if r.transfer == begun] if begun else []
-    living = play.world.snapshot()
-    name = {leg.leg: simulation.names.get(leg.leg, leg.leg) for leg in living}
+    living = world.snapshot()
+    listed = {party.number: party.name for party in scenario.parties}
+    name = {leg.leg: names.get(leg.leg) or listed.get(leg.number, leg.leg) for leg in living}
     pairs = (frozenset((name[leg.leg], name[leg.peer])) for leg in living if leg.peer in name)
     return Run(
-        scenario=play.scenario,
+        scenario=scenario,
         seed=seed,
         records=tuple(records),
         outcomes=tuple(r.outcome for r in ended if r.outcome is not None),
@@ -150,14 +176,20 @@ def _result(play: _Play, seed: int) -> Run:
         states=tuple(states_of(first)) or (State.IDLE,),
         talk=frozenset(pairs),
         living=frozenset(name.values()),
-        heard={who: tuple(watch.heard(who)) for who in play.stage.parties},
-        shown={who: play.shown_to(who) for who in play.stage.parties},
+        heard={party.name: tuple(watch.heard(party.name)) for party in scenario.parties},
+        shown=dict(shown),
+        keys={party.name: _keys_heard_by(world, party.number) for party in scenario.parties},
         refused=tuple(r.why for r in records if r.refused),
         took_s=ended[-1].at_s - asked[0].at_s if asked and ended else 0.0,
-        ended_s=play.world.now_s,
+        ended_s=world.now_s,
         broken=tuple(watch.verdict()),
-        names=dict(simulation.names),
+        names=dict(names),
     )
+
+
+def _keys_heard_by(world: World, number: str) -> str:
+    heard = world.parties[number].heard
+    return "".join(one.what for one in heard if one.sense is Sense.DIGIT)
 
 
 def run_scenario(
@@ -177,4 +209,13 @@ def run_scenario(
     play = _Play(scenario, chosen, bent)
     play.begin()
     play.world.run(until_s=play.world.now_s + LIMIT_S, max_steps=MAX_STEPS)
-    return _result(play, chosen)
+    simulation = play.stage.simulation
+    return what_came(
+        scenario,
+        chosen,
+        simulation.records,
+        play.stage.watch,
+        world=play.world,
+        names=simulation.names,
+        shown={party.name: play.shown_to(party.name) for party in scenario.parties},
+    )

@@ -94,28 +94,14 @@ class Simulation:
             account=self._account,
             new_id=numbered_ids(f"transfer-{self.deaths}"),
             next_number=self._next_number,
-            unfinished=self._unfinished(),
-            ended=frozenset(r.transfer for r in self.records if r.outcome and r.transfer),
+            unfinished=unfinished_of(self.records),
+            ended=ended_of(self.records),
         )
         self.world.begin_anew()
         for event in tell(self.world.snapshot()):
             self.handle(event)
         self.handle(SwitchFound())
         self._act_on(self.switchboard.adopt(self.world.snapshot(), self.world.now_s))
-
-    def _unfinished(self) -> dict[str, Unfinished]:
-        """What a journal would say of the transfers in flight."""
-        left: dict[str, Unfinished] = {}
-        for record in self.records:
-            if record.transfer is None or record.parties is None:
-                continue
-            if isinstance(record.event, TransferRequested) and record.row is not None:
-                left[record.transfer] = Unfinished(
-                    request=record.event, parties=record.parties, account=record.account
-                )
-            if record.outcome is not None:
-                left.pop(record.transfer, None)
-        return left
 
     # ------------------------------------------------------------------- its work
 
@@ -159,3 +145,23 @@ class Simulation:
             if running.transfer.deadline is not None:
                 self._fire(running.transfer.deadline)
                 return
+
+
+def unfinished_of(records: Iterable[Record]) -> dict[str, Unfinished]:
+    """What a journal would say of the transfers in flight."""
+    left: dict[str, Unfinished] = {}
+    for record in records:
+        if record.transfer is None or record.parties is None:
+            continue
+        if isinstance(record.event, TransferRequested) and record.row is not None:
+            left[record.transfer] = Unfinished(
+                request=record.event, parties=record.parties, account=record.account
+            )
+        if record.outcome is not None:
+            left.pop(record.transfer, None)
+    return left
+
+
+def ended_of(records: Iterable[Record]) -> frozenset[str]:
+    """The transfers that have ended."""
+    return frozenset(r.transfer for r in records if r.outcome and r.transfer)

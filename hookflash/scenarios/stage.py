@@ -18,6 +18,7 @@ from hookflash.engine.record import Record
 from hookflash.events import (
     CallEvent,
     CompleteRequested,
+    Direction,
     Event,
     HangUpRequested,
     Kind,
@@ -183,7 +184,7 @@ class Stage:
 
     def _happened(self, fact: CallEvent) -> None:
         """A fact, in the moment in which it becomes one (the switchboard may learn it later)."""
-        if isinstance(fact, LegCreated) and fact.number in self._names:
+        if isinstance(fact, LegCreated) and fact.number in self._names and not is_far_half(fact):
             name = self._names[fact.number]
             self.legs[name] = fact.leg
             self.simulation.names[fact.leg] = name
@@ -212,3 +213,8 @@ class Stage:
             self._asked_by[who] = record.event.transfer
         if record.after is not None and record.after is not record.before:
             self.on_happening(f"the transfer is {record.after.value}")
+
+
+def is_far_half(leg: LegCreated) -> bool:
+    """Whether it shows the caller's number, and is only the switch that calls itself."""
+    return bool(leg.other_half) and leg.direction is Direction.INBOUND

@@ -343,6 +343,21 @@ PARTIAL_ROWS = (
     ),
     Row(
         state=State.PARTIAL,
+        on=Input.HANDED_OVER,
+        given=given.transferor_gone,
+        to=State.IDLE,
+        then=(do.decide_transferred,),
+        why="The switch itself has joined transferee and target: the transfer is done.",
+    ),
+    Row(
+        state=State.PARTIAL,
+        on=Input.HANDED_OVER,
+        to=State.COMPLETING,
+        then=(do.decide_transferred, do.let_transferor_go, do.wait_for_join),
+        why="The switch itself has joined transferee and target: the transferor is let go.",
+    ),
+    Row(
+        state=State.PARTIAL,
         on=Input.TARGET_HUNG_UP,
         to=State.ENDING,
         then=(do.decide_failed, do.say_goodbye),
@@ -396,11 +411,6 @@ PARTIAL_IGNORED = (
         [State.PARTIAL],
         [Input.REUNITED, Input.CONSULTED],
         "The transferor has been let go: nobody is joined with it any more.",
-    ),
-    *ignore(
-        [State.PARTIAL],
-        [Input.HANDED_OVER],
-        "A target that has not answered is joined with nobody.",
     ),
     *ignore(
         [State.PARTIAL],

@@ -106,6 +106,7 @@ class World:
             file_s: how long a recorded sound plays.
         """
         self.seed = seed
+        self.file_s = file_s
         self.faults = faults or Faults()
         self.on_event = _nobody_minds
         self.on_fact = _nobody_minds
@@ -156,11 +157,16 @@ class World:
         return lost
 
     def _fact(self, event: CallEvent) -> None:
-        if isinstance(event, LegCreated) and event.number in self._outside:
-            event = attrs.evolve(event, outside=True)
+        if isinstance(event, LegCreated):
+            outside = self._is_outside(event.number, event.other_half)
+            event = attrs.evolve(event, outside=outside) if outside else event
         self.on_fact(event)
         if not self._loses(event):
             self._tell(event)
+
+    def _is_outside(self, number: str, other_half: LegId) -> bool:
+        """Whether a leg goes over a trunk: no half of a loopback does, whoever is behind it."""
+        return number in self._outside and not other_half
 
     # ---- time
 
@@ -276,7 +282,9 @@ class World:
             number=channel.number,
             direction=channel.direction,
             account=channel.account,
-            outside=channel.number in self._outside,
+            outside=self._is_outside(
+                channel.number, channel.variables.get("other_loopback_leg_uuid", "")
+            ),
             answered=channel.answered,
             parked=stands and channel.place is Place.PARKED,
             elsewhere=stands and channel.place is Place.ELSEWHERE,

@@ -26,7 +26,7 @@ from hookflash.backends.freeswitch.emulator.words import (
     read_cause,
     read_dial_string,
 )
-from hookflash.backends.simulator.sounds import sound_length_s
+from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import (
     Extension,
     Sense,
@@ -118,6 +118,7 @@ class Applications:
         make_id: Callable[[], str],
         add_phone: Callable[[str], None],
         has_phone: Callable[[str], bool],
+        file_s: float = FILE_S,
     ) -> None:
         """Stand beside a switch.
 
@@ -128,6 +129,7 @@ class Applications:
             make_id: makes a UUID.
             add_phone: puts a phone behind a number, if there is none yet.
             has_phone: says whether there is one behind a number.
+            file_s: how long a recorded sound plays.
         """
         self._switch = switch
         self._teller = teller
@@ -135,6 +137,7 @@ class Applications:
         self._make_id = make_id
         self._add_phone = add_phone
         self._has_phone = has_phone
+        self._file_s = file_s
         self._doings: dict[LegId, _Doing] = {}
         teller.on_end = self._ended
 
@@ -214,7 +217,7 @@ class Applications:
         match script:
             case [("playback", sound)]:
                 script.clear()
-                return ToSound(sound, sound_length_s(sound))
+                return ToSound(sound, sound_length_s(sound, file_s=self._file_s))
             case [("set", "hangup_after_bridge=true"), ("bridge", dial_string)]:
                 script.clear()
                 return ToPhone(read_dial_string(dial_string).number)
@@ -369,7 +372,7 @@ class Applications:
 
     def play(self, leg: LegId, sound: str) -> str:
         """Play a sound to a leg (`uuid_broadcast`, `playback`)."""
-        lasts_s = sound_length_s(sound)
+        lasts_s = sound_length_s(sound, file_s=self._file_s)
         sense = Sense.MUSIC if lasts_s is None else Sense.TONE
         return self._switch.broadcast(leg, sound, sense=sense, lasts_s=lasts_s)
 

@@ -101,6 +101,7 @@ class Emulator:
         self._epoch_us = round(epoch_s * 1_000_000)
         self._dice = Random(seed ^ _DICE_SALT)  # noqa: S311 - repeatable, not secret
         self._sequence = 0
+        self._to_lose: list[str] = []
         self.core_uuid = self.make_id()
         switch = self.world.switch
         self.teller = Teller(
@@ -118,6 +119,7 @@ class Emulator:
             make_id=self.make_id,
             add_phone=self.add_phone,
             has_phone=self.has_phone,
+            file_s=self.world.file_s,
         )
         self.api = Api(self)
         switch.name_leg = self.make_id
@@ -152,11 +154,18 @@ class Emulator:
     ) -> None:
         """Send an event to every session that subscribed to it."""
         self._sequence += 1
+        if name in self._to_lose:
+            self._to_lose.remove(name)
+            return
         wanting = [session for session in self.sessions if session.wants(name)]
         if wanting:
             event = self.event(name, headers(), body)
             for session in wanting:
                 session.offer(event)
+
+    def lose(self, name: str) -> None:
+        """Lose the next event of this name, as a FreeSWITCH does under load: nobody is told."""
+        self._to_lose.append(name)
 
     def event(self, name: str, headers: Sequence[Header], body: str | None = None) -> Event:
         """Make an event: what all begin with, and then these headers."""
@@ -204,7 +213,14 @@ class Emulator:
         return number not in self._nowhere
 
     def call(
-        self, caller: str, callee: str, *, name: str = "", account: str = ""
+        self,
+        caller: str,
+        callee: str,
+        *,
+        name: str = "",
+        account: str = "",
+        callee_account: str | None = None,
+        through_loopback: bool = False,
     ) -> tuple[LegId, LegId]:
         """Have one number call another. It takes some time until they talk.
 
@@ -213,6 +229,9 @@ class Emulator:
             callee: whom.
             name: what the call shows; by default the party's name, if they have one.
             account: whose call it is (the variable `hookflash_account` of both legs).
+            callee_account: whose leg the callee's is: the same, unless told; empty for an outside
+                party.
+            through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
 
         Returns:
             The caller's leg and the callee's.
@@ -224,7 +243,13 @@ class Emulator:
         if not name and party is not None and party.name != caller:
             name = party.name
         self.teller.incoming = Incoming(callee=callee, caller_name=name)
-        legs = self.world.call(caller, callee, account=account)
+        legs = self.world.call(
+            caller,
+            callee,
+            account=account,
+            callee_account=callee_account,
+            through_loopback=through_loopback,
+        )
         self.afterwards()
         return legs
 

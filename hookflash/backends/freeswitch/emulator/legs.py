@@ -88,6 +88,8 @@ class Leg:
     caller_number: str
     created_us: int
     endpoint: str = "sofia"
+    context: str = "default"
+    """The dialplan's, in which it came in."""
     originator: Leg | None = None
     """Whose call it is part of, if it was called for another leg."""
 
@@ -398,7 +400,7 @@ class Leg:
             ("Unique-ID", self.id),
             ("Source", "mod_sofia" if placed else "src/switch_ivr_originate.c"),
             ("Transfer-Source", self.transfer_source) if own and self.transfer_source else None,
-            ("Context", "default"),
+            ("Context", self.context),
             ("Channel-Name", self.name),
             ("Profile-Index", str(self.profile_index)) if own else None,
             ("Profile-Created-Time", str(self.profile_us)),

@@ -38,6 +38,10 @@ _TO_NOTICE_S: Final = 0.020
 """A leg's thread looks up once in a packet of sound."""
 
 _ACCOUNT_VARIABLE: Final = "hookflash_account"
+_OUTSIDE_CONTEXT: Final = "public"
+"""The dialplan's context in which calls of the trunk come in."""
+_GATEWAY: Final = "carrier"
+"""The trunk by which outside numbers are called."""
 _SAMPLES_PER_MS: Final = 8
 
 
@@ -196,6 +200,10 @@ class Teller:
             leg = self._comes_in(fact, channel)
         else:
             leg = self._goes_out(fact, channel)
+        if fact.outside and leg.inbound:
+            leg.context = _OUTSIDE_CONTEXT
+        elif fact.outside:
+            leg.variables["sip_gateway_name"] = _GATEWAY
         if fact.account:
             leg.variables[_ACCOUNT_VARIABLE] = fact.account
         self.legs[fact.leg] = leg
@@ -270,11 +278,14 @@ class Teller:
         """The callee's leg of a call that has just come in, or that a leg was sent to make."""
         calling = self._calling or self.legs.get(fact.called_for)
         name, number = caller_of({}, calling)
+        near = bool(fact.other_half)
         return Outgoing(
             dialled=Dialled(
                 number=fact.number,
-                endpoint="sofia",
-                channel_name=f"sofia/internal/{fact.number}@127.0.0.1:5090",
+                endpoint="loopback" if near else "sofia",
+                channel_name=f"loopback/{fact.number}-a"
+                if near
+                else f"sofia/internal/{fact.number}@127.0.0.1:5090",
                 variables={},
             ),
             caller_name=name,

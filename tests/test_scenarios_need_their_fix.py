@@ -1,0 +1,409 @@
+"""Each habit of a real FreeSWITCH that once lost a call has a scenario that fails without its fix.
+
+Every case takes one fix out of the code, plays the scenario that stands for it, and names the
+complaint that then comes. A scenario that passes without its fix would prove nothing.
+"""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from hookflash.backends.freeswitch import procedures
+from hookflash.backends.freeswitch.halves import Halves
+from hookflash.backends.freeswitch.primitives import OURS, Procedure, SetVariables
+from hookflash.backends.simulator.backend import open_simulator
+from hookflash.backends.simulator.channel import Channel
+from hookflash.backends.simulator.people import Answers
+from hookflash.backends.simulator.world import World
+from hookflash.commands import Command, Dial, Forget
+from hookflash.engine import engine as engine_module
+from hookflash.engine import switchboard
+from hookflash.engine.engine import open_engine
+from hookflash.engine.switchboard import Line, Switchboard
+from hookflash.events import (
+    CallEvent,
+    Event,
+    LegId,
+    LegIdentified,
+    LegParked,
+    LegSnapshot,
+    SoundStopped,
+    TimerFired,
+    TransferRequested,
+)
+from hookflash.fsm import machine
+from hookflash.fsm.machine import Work
+from hookflash.fsm.spec import Input
+from hookflash.fsm.transfer import Party, Place
+from hookflash.scenarios import run as run_module
+from hookflash.scenarios.check import failures
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.run import run_scenario
+
+FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
+SEEDS = range(4)
+"""What a switch does by chance, it does not do every time."""
+
+LIMIT_S = 3600.0
+"""So long is a run without its fix watched: twice as long as anybody may be held."""
+
+
+def complaints(name: str) -> set[str]:
+    """What is wrong with a scenario, under some seeds."""
+    (scenario,) = load_scenario(FOLDER / f"{name}.toml").orders()
+    runs = [run_scenario(scenario, seed=seed) for seed in SEEDS]
+    return {complaint for run in runs for complaint in failures(run)}
+
+
+# ------------------------------------------------------------------- the fixes, taken out
+
+Patch = pytest.MonkeyPatch
+
+
+def a_bond_is_believed_from_one_side(patch: Patch) -> None:
+    """What a leg says of its partner counts, though that one is dead or with somebody else."""
+    seen = World._seen
+
+    def believe(self: World, channel: Channel) -> LegSnapshot:
+        leg = seen(self, channel)
+        return attrs.evolve(leg, peer=leg.peer or channel.bond or None)
+
+    patch.setattr(World, "_seen", believe)
+
+
+def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:
+    found = switchboard._found_party
+
+    def settled(*args: object) -> Party:
+        party = found(*args)  # pyright: ignore[reportArgumentType]
+        moves = party.place is Place.MOVING
+        return attrs.evolve(party, place=Place.PARKED) if moves else party
+
+    patch.setattr(switchboard, "_found_party", settled)
+
+
+def only_marks_are_taken_off(patch: Patch) -> None:
+    """The variables of a leg stay as the transfer has set them."""
+
+    def forget(_self: procedures.Procedures, command: Forget) -> Procedure:
+        marks = tuple((name, "") for name in OURS)
+        steps = tuple(SetVariables(leg, marks) for leg in command.legs)
+        return Procedure(steps=steps, optional=len(steps))
+
+    patch.setattr(procedures.Procedures, "_forget", forget)
+
+
+def every_half_is_a_party(patch: Patch) -> None:
+    def take(_self: Halves, event: CallEvent) -> Iterator[CallEvent]:
+        yield event
+
+    def sort(living: tuple[LegSnapshot, ...]) -> tuple[LegSnapshot, ...]:
+        return living
+
+    patch.setattr(Halves, "take", take)
+    patch.setattr(Halves, "sort", staticmethod(sort))
+
+
+def nobody_knows_who_is_behind_a_half(patch: Patch) -> None:
+    def tell(_self: Halves, _identity: LegIdentified) -> Iterator[CallEvent]:
+        yield from ()
+
+    patch.setattr(Halves, "_tell_identity", tell)
+
+
+def the_account_is_not_carried_to_the_target(patch: Patch) -> None:
+    dial = procedures.Procedures._dial
+
+    def without(self: procedures.Procedures, command: Dial) -> Procedure:
+        return dial(self, attrs.evolve(command, account="", on_behalf_of="nobody"))
+
+    patch.setattr(procedures.Procedures, "_dial", without)
+
+
+def rights_follow_the_present_partner(patch: Patch) -> None:
+    the_account_is_not_carried_to_the_target(patch)
+    check = Switchboard._check_rules
+
+    def by_partner(
+        self: Switchboard, event: TransferRequested, line: Line, peer: Line, at_s: float
+    ) -> None:
+        line.is_user = bool(line.account or not peer.account)
+        check(self, event, line, peer, at_s)
+
+    patch.setattr(Switchboard, "_check_rules", by_partner)
+
+
+def a_deadline_decides_without_asking(patch: Patch) -> None:
+    def fired(work: Work, event: TimerFired) -> Input | str:
+        if event.timer == work.transfer.deadline:
+            work.note(deadline=None)
+            return Input.DEADLINE_PASSED
+        return machine.OVERTAKEN
+
+    patch.setitem(machine._OBSERVERS, TimerFired, fired)
+
+
+def a_park_proves_no_answer(patch: Patch) -> None:
+    a_deadline_decides_without_asking(patch)
+    parked = machine._parked
+
+    def without(work: Work, event: LegParked) -> Input | str:
+        target = work.transfer.target
+        if event.leg == target.leg and not target.answered:
+            work.place(target, Place.PARKED)
+            return Input.TARGET_PARKED
+        return parked(work, event)
+
+    patch.setitem(machine._OBSERVERS, LegParked, without)
+
+
+def a_join_proves_no_answer(patch: Patch) -> None:
+    joined = machine._joined
+
+    def without(work: Work, event: machine.LegsJoined) -> Input | str:
+        answered = work.transfer.target.answered
+        news = joined(work, event)
+        work.rewrite(work.transfer.target, answered=answered)
+        return Input.TARGET_RANG if news is Input.HANDED_OVER and not answered else news
+
+    patch.setitem(machine._OBSERVERS, machine.LegsJoined, without)
+
+
+def a_call_is_ordered_once(patch: Patch) -> None:
+    note = Work.note
+
+    def once(self: Work, **changes: object) -> None:
+        note(self, **changes | ({"dials_left": 0} if "dials_left" in changes else {}))
+
+    patch.setattr(Work, "note", once)
+
+
+def a_sound_that_ended_counts_as_missing(patch: Patch) -> None:
+    stopped = machine._sound_stopped
+
+    def missing(work: Work, event: SoundStopped) -> Input | str:
+        news = stopped(work, event)
+        party = work.party_of(event.leg)
+        if party is not None:
+            work.rewrite(party, heard=False)
+        return news
+
+    patch.setitem(machine._OBSERVERS, SoundStopped, missing)
+
+
+def everybody_is_shown_every_number(patch: Patch) -> None:
+    def shown(party: Party, _to: Party, _outside_number: str) -> str:
+        return party.number
+
+    patch.setattr(machine, "_number_shown", shown)
+
+
+def the_switch_is_not_kept_from_showing_numbers(patch: Patch) -> None:
+    def discretion(_command: Command, _leg: LegId) -> dict[str, str]:
+        return {}
+
+    patch.setattr(procedures, "_discretion", discretion)
+
+
+def no_keys_are_withheld(patch: Patch) -> None:
+    def withhold(_self: Switchboard, _line: Line, _pressed: object) -> tuple[Command, ...]:
+        return ()
+
+    patch.setattr(Switchboard, "_withhold", withhold)
+
+
+def somebody_who_is_sent_elsewhere_stays_ours(patch: Patch) -> None:
+    def ours(_work: Work, _event: Event) -> Input | str:
+        return machine.STRANGER
+
+    patch.setitem(machine._OBSERVERS, machine.LegMovedAway, ours)
+
+
+# ----------------------------------------------------------------------------- the cases
+
+CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
+    # who stands alone is not in a conversation
+    (
+        "restart-while-the-tone-plays-after-a-join",
+        a_bond_is_believed_from_one_side,
+        "bob still has a leg at the end",
+    ),
+    (
+        "restart-between-join-and-proof",
+        a_bond_is_believed_from_one_side,
+        "the outcome is failed, expected reconnected",
+    ),
+    (
+        "restart-two-leave-target-then-transferor",
+        a_bond_is_believed_from_one_side,
+        "bob still has a leg at the end",
+    ),
+    (
+        "restart-two-leave-transferor-then-target",
+        a_bond_is_believed_from_one_side,
+        "bob still has a leg at the end",
+    ),
+    (
+        "restart-two-leave-transferor-then-transferee",
+        a_bond_is_believed_from_one_side,
+        "promise 2: carol waited in silence for",
+    ),
+    (
+        "restart-two-leave-target-then-transferee",
+        a_bond_is_believed_from_one_side,
+        "promise 2: alice waited in silence for",
+    ),
+    (
+        "restart-within-a-failsafe-5-ms",
+        a_bond_is_believed_from_one_side,
+        "the outcome is failed, expected transferred",
+    ),
+    # nothing is ordered of a leg that moves
+    (
+        "restart-within-the-other-failsafe-40-ms",
+        a_moving_leg_is_taken_for_parked,
+        "at the end nobody talks, expected: alice and bob talk",
+    ),
+    # nothing stays behind
+    (
+        "transferred-again-after-the-failsafe",
+        only_marks_are_taken_off,
+        "the outcomes are transferred, taken_back, expected transferred, transferred",
+    ),
+    (
+        "moved-after-the-failsafe",
+        only_marks_are_taken_off,
+        "promise 8: hangup_after_bridge of bob is false",
+    ),
+    # one party is one leg
+    ("code-by-a-dialplan-target", every_half_is_a_party, "the outcomes are transferred, "),
+    ("code-by-a-dialplan-target", every_half_is_a_party, "alice still has a leg at the end"),
+    ("code-by-a-dialplan-target", every_half_is_a_party, "dave was shown 2600, 2600, "),
+    ("ring-group-called-party", every_half_is_a_party, "the outcomes are reconnected, "),
+    ("target-dials-in-the-consultation", every_half_is_a_party, "the outcomes are transferred, "),
+    (
+        "outside-target-may-not-transfer",
+        nobody_knows_who_is_behind_a_half,
+        "refused were none, expected 'may not'",
+    ),
+    # rights are a leg's own
+    (
+        "customer-stays-a-customer",
+        rights_follow_the_present_partner,
+        "refused were none, expected 'may not'",
+    ),
+    (
+        "phone-reached-by-transfer-may-transfer",
+        the_account_is_not_carried_to_the_target,
+        "the outcomes are transferred, expected transferred, transferred",
+    ),
+    (
+        "code-by-a-dialplan-target",
+        the_account_is_not_carried_to_the_target,
+        "the outcomes are transferred, expected transferred, transferred",
+    ),
+    # silence is no failure
+    (
+        "lost-join-of-the-handover",
+        a_deadline_decides_without_asking,
+        "the outcome is failed, expected transferred",
+    ),
+    (
+        "lost-join-of-the-consultation",
+        a_deadline_decides_without_asking,
+        "the outcome is reconnected, expected transferred",
+    ),
+    (
+        "lost-park-of-the-split",
+        a_deadline_decides_without_asking,
+        "the outcome is failed, expected transferred",
+    ),
+    ("lost-answer", a_park_proves_no_answer, "the outcome is reconnected, expected transferred"),
+    ("lost-answer-of-a-blind-target", a_join_proves_no_answer, "promise 3: request-1 never ended"),
+    ("lost-dial", a_call_is_ordered_once, "the outcome is reconnected, expected transferred"),
+    # a sound that ended is played again
+    (
+        "music-from-a-file-goes-on",
+        a_sound_that_ended_counts_as_missing,
+        "bob heard alice, music, fallback, alice, expected music, music, music, alice",
+    ),
+    # outside lines are shown nothing internal
+    (
+        "outside-line-is-shown-nothing-internal",
+        everybody_is_shown_every_number,
+        "bob was shown 2600, expected none",
+    ),
+    (
+        "outside-line-is-shown-nothing-internal",
+        the_switch_is_not_kept_from_showing_numbers,
+        "bob was shown 2600, expected none",
+    ),
+    (
+        "outside-line-is-shown-the-number-of-the-account",
+        everybody_is_shown_every_number,
+        "bob was shown 2600, expected +43123",
+    ),
+    # the far end is spared the codes
+    (
+        "codes-are-spared-the-far-end",
+        no_keys_are_withheld,
+        "bob heard the keys 12*22600#, expected 12*",
+    ),
+    # other programs may move legs
+    (
+        "moved-while-held",
+        somebody_who_is_sent_elsewhere_stays_ours,
+        "the outcome is ",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "without", "complaint"),
+    [pytest.param(*case, id=f"{case[0]}-{case[1].__name__}") for case in CASES],
+)
+def test_it_fails_without_its_fix(
+    scenario: str,
+    without: Callable[[Patch], None],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_module, "LIMIT_S", LIMIT_S)
+    assert complaints(scenario) == set()
+    without(monkeypatch)
+    found = complaints(scenario)
+    assert [one for one in found if one.startswith(complaint)], found
+
+
+@pytest.mark.parametrize(("late_s", "outcome"), [(0.25, "transferred"), (3600.0, "reconnected")])
+async def test_what_lies_unread_comes_before_a_deadline_that_was_overslept(
+    late_s: float, outcome: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is stopped for 40 s, and Carol answers meanwhile.
+
+    A deadline that asks the switch would hide it: here it decides, so that only the question that
+    the engine itself asks after a gap is left.
+    """
+    a_deadline_decides_without_asking(monkeypatch)
+    monkeypatch.setattr(engine_module, "LATE_S", late_s)
+    world = World(seed=1)
+    world.add_phone("1001")
+    world.add_phone("1002", Answers())
+    world.add_phone("2600", Answers(after_s=10.0))
+    async with open_simulator(world=world) as backend, open_engine(backend) as engine:
+        alice, _bob = await backend.call("1001", "1002")
+        transfer = await engine.transfer(alice, "2600")
+        await trio.sleep(5)
+        autojump_clock.jump(40)
+        await trio.sleep(5)
+        world.hang_up(alice)
+        backend.nudge()
+        assert (await transfer.outcome()).outcome.value == outcome
