@@ -133,8 +133,7 @@ class Player:
         self.stage.begin_round()
         self._log.clear()
         self._began_s = trio.current_time()
-        if self.service.works_since_s is None:
-            await self.service.start()
+        await self.service.begin_round()
         groups: list[Group] = []
         for plan in self.programme.round(size, over_s=OVER_S):
             caller, called, target = self.stage.numbers(self._index, plan)
