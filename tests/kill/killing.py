@@ -248,17 +248,21 @@ async def _inline(work: Callable[[], Found], /) -> Found:
 
 
 class _Steps(trio.abc.Instrument):
-    """Does something after so many steps of tasks."""
+    """Does something once, after so many steps of tasks."""
 
-    def __init__(self) -> None:
-        self.left = -1
-        self.do: Callable[[], None] = lambda: None
+    def __init__(self, left: int, do: Callable[[], None]) -> None:
+        self._left = left
+        self._do = do
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.left >= 0:
-            self.left -= 1
-            if self.left < 0:
-                self.do()
+        self._left -= 1
+        if self._left < 0:
+            self.stop()
+            self._do()
+
+    def stop(self) -> None:
+        with suppress(KeyError):
+            trio.lowlevel.remove_instrument(self)
 
 
 def build_once() -> Callable[[Doors, Metrics], Litestar]:
@@ -304,8 +308,6 @@ class InProcessService:
         self._build = build_once()
         self._scope = trio.CancelScope()
         self._over = trio.Event()
-        self._steps = _Steps()
-        trio.lowlevel.add_instrument(self._steps)
 
     async def begin_round(self) -> None:
         """Start, if it is not at work; with a new journal, if this one is large."""
@@ -370,12 +372,12 @@ class InProcessService:
         self._scope.cancel()
 
     async def kill(self) -> None:
-        self._steps.do = self._die
-        self._steps.left = self._dice.randrange(self.MOST_STEPS)
+        steps = _Steps(self._dice.randrange(self.MOST_STEPS), self._die)
+        trio.lowlevel.add_instrument(steps)
         with trio.move_on_after(self.LONGEST_S):
             await self._over.wait()
         if not self._over.is_set():  # so little happens
-            self._steps.left = -1
+            steps.stop()
             self._die()
             await self._over.wait()
         shutil.rmtree(self._dead, ignore_errors=True)
@@ -386,7 +388,6 @@ class InProcessService:
     async def stop(self) -> None:
         self._scope.cancel()
         await self._over.wait()
-        trio.lowlevel.remove_instrument(self._steps)
 
 
 class Proxy:

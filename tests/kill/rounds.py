@@ -56,6 +56,8 @@ class Figures:
     calls: int = 0
     transfers: int = 0
     kills: int = 0
+    on_the_line: int = 0
+    """Calls that were up when the service was hit, summed over all kills."""
     blows: Counter[str] = attrs.field(factory=Counter[str])
     hit: Counter[str] = attrs.field(factory=Counter[str])
     """In which states transfers were when the service was hit."""
@@ -79,6 +81,7 @@ class Figures:
         lines = [
             f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)})",
             f"  {self.calls} calls, {self.transfers} transfers",
+            f"  calls up when it was hit: {self.on_the_line / max(self.kills, 1):.1f} on average",
             f"  transfers in flight when it was hit: {_counted(self.hit)}",
             f"  outcomes: {_counted(self.outcomes)}",
             f"  calls without a transfer: {_counted(self.not_begun) or 'none'}",
@@ -165,6 +168,9 @@ class Player:
             if all(group.is_done for group in groups):
                 return
             kills -= 1
+            self.figures.on_the_line += sum(
+                any(person.is_here for person in group.people) for group in groups
+            )
             await self.strike(blow)
 
     async def strike(self, blow: Blow) -> None:
