@@ -100,7 +100,6 @@ class Service(Protocol):
     async def begin_round(self) -> None: ...
     async def start(self) -> None: ...
     async def kill(self) -> None: ...
-    async def freeze(self, for_s: float) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -218,6 +217,7 @@ class ProcessService:
         await self.kill()
 
     async def freeze(self, for_s: float) -> None:
+        """Stop the process for a while, as a machine does that has too much to do."""
         process = self._process
         assert process is not None
         since_s, self.works_since_s = self.works_since_s, None
@@ -381,9 +381,6 @@ class InProcessService:
             self._die()
             await self._over.wait()
         shutil.rmtree(self._dead, ignore_errors=True)
-
-    async def freeze(self, for_s: float) -> None:
-        raise NotImplementedError("a service within the process can't be frozen alone")
 
     async def stop(self) -> None:
         self._scope.cancel()

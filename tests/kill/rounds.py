@@ -9,7 +9,7 @@ judged, one of each pair hangs up, and nobody may be left on the line.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,8 @@ class Player:
     blows: Blows
     programme: Programme
     overload: Callable[[], trio.CancelScope] | None = None
+    freeze: Callable[[float], Awaitable[None]] | None = None
+    """Stops the service for so many seconds; None: it has no process of its own."""
     took: str = ""
     """How long the last round took."""
     _index: int = 0
@@ -184,8 +186,9 @@ class Player:
             self.write(f"is cut off from the switch for {blow.away_s:.2f} s")
             await self.proxy.cut(blow.away_s)
         elif blow.how == "freeze":
+            assert self.freeze is not None
             self.write(f"is stopped for {blow.away_s:.0f} s")
-            await self.service.freeze(blow.away_s)
+            await self.freeze(blow.away_s)
         else:
             scope = self.overload() if blow.how == "overload" and self.overload else None
             self.write(f"is killed, for {blow.away_s:.2f} s")
@@ -433,6 +436,7 @@ def _player(
         proxy=proxy,
         blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s, pace=setting.pace),
         programme=Programme(setting.seed, ring_timeout_s=RING_TIMEOUT_S),
+        freeze=service.freeze if isinstance(service, ProcessService) else None,
     )
 
 

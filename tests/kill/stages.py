@@ -13,6 +13,7 @@ says and not what the service believes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import trio
@@ -31,7 +32,7 @@ CALLED_NUMBERS: Final = 40
 """2660 to 2699 are those who are called; 2650 to 2659 are targets."""
 
 
-class BaseStage:
+class BaseStage(ABC):
     """What both have: two listeners, and who has which phone."""
 
     def __init__(self, switch: Listener, phones: Listener) -> None:
@@ -77,9 +78,9 @@ class BaseStage:
                 pass
         self.tell()
 
+    @abstractmethod
     def meet(self, heard: Heard) -> Person | None:
         """Whose phone this new channel is."""
-        raise NotImplementedError
 
     def has_phone(self, person: Person, phone: str, at_s: float) -> Person:
         person.phone = phone
@@ -87,13 +88,13 @@ class BaseStage:
         self.people[phone] = person
         return person
 
+    @abstractmethod
     def person_on(self, leg: str) -> Person | None:
         """Whose leg it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def find_leg(self, person: Person) -> str:
         """Their leg on the switch."""
-        raise NotImplementedError
 
     def talks_with(self, person: Person) -> Person | None:
         """With whom somebody is bridged, by the switch's events; through loopback legs, too."""
