@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from json import JSONEncoder
+from json.encoder import encode_basestring
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
@@ -178,7 +179,11 @@ def _json(members: Sequence[Header]) -> str:
     named = dict(members)
     if len(named) == len(members):
         return _ENCODE(named)
-    return "{" + ",".join(_ENCODE({name: value})[1:-1] for name, value in members) + "}"
+    return "{" + ",".join(f"{encode_basestring(name)}:{_value(v)}" for name, v in members) + "}"
+
+
+def _value(value: Value) -> str:
+    return encode_basestring(value) if isinstance(value, str) else _ENCODE(value)
 
 
 # cJSON leaves letters beyond ASCII as they are
