@@ -60,7 +60,7 @@ proof: $(VENV)/.installed ## every order of events that the machine can meet
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
-	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --most 40 --pace 0.3 --seed $(SEED)
+	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --calls 21 --most 60 --pace 0.3 --seed $(SEED)
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 

@@ -690,7 +690,7 @@ def openapi_document() -> dict[str, Any]:
     """What a running service has at /openapi.json."""
     # an application that nobody asks anything needs no more than this
     doors = cast("Doors", SimpleNamespace(limits=Limits()))
-    return cast("dict[str, Any]", build_app(doors, Metrics()).state.document)
+    return cast("dict[str, Any]", build_app(doors, Metrics()).state.document())
 
 
 def http_page() -> str:

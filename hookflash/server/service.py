@@ -151,6 +151,7 @@ async def open_service(
     backends: Mapping[str, Backend] | None = None,
     now: Callable[[], float] = time.time,
     run: InThread = in_thread,
+    build: Callable[[Doors, Metrics], Litestar] = build_app,
 ) -> AsyncGenerator[Service]:
     """Put everything together, but for the doors (see `serve_doors`).
 
@@ -160,6 +161,7 @@ async def open_service(
         backends: ways to switches that are open already, in place of those of the config.
         now: tells the time of day, in seconds since 1970.
         run: how work that waits for a disk is done.
+        build: puts the HTTP application together.
 
     Yields:
         The service, at work until the block is left.
@@ -225,7 +227,7 @@ async def open_service(
             exchange=exchange,
             backends=backends,
             doors=doors,
-            app=build_app(doors, metrics),
+            app=build(doors, metrics),
             listener=Listener(doors, config.listen.origins),
             watches=watches,
         )

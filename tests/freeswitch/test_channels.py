@@ -194,6 +194,7 @@ def test_a_leg_that_is_about_something_of_somebody_elses(how: dict[str, Any]) ->
     [
         dump(EXECUTE, app("intercept"), THEIR_TRANSFER),  # our own failsafe, at its beginning
         dump(EXECUTE, app("uuid_bridge")),
+        dump(EXECUTE, app("bridge"), {"variable_park_after_bridge": "true"}),  # just left it
         dump(EXECUTE),
         dump(RESET, app("park"), OUR_PARK),
         dump(SOFT_EXECUTE, app("park"), OUR_PARK),  # being joined, or left over from a join

@@ -134,6 +134,28 @@ async def test_a_controller_dies_in_the_consultation_and_another_comes(
             assert [leg.role for leg in alone] == (["transferee"] if found is None else [])
 
 
+@pytest.mark.parametrize("seed", [4, 15, 33])  # the caller parks some milliseconds later
+async def test_a_controller_that_comes_while_a_leg_leaves_its_bridge_keeps_both(
+    seed: int, autojump_clock: MockClock
+) -> None:
+    async with open_emulator(Emulator(seed=seed)) as listening:
+        settings = FreeSwitch(host=listening.host, port=listening.port)
+        async with open_freeswitch(settings) as eyes:
+            async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+                legs = await Lab(backend, listening.emulator).call()
+                transfer = await engine.transfer(legs[1], "2600")
+                while not any(leg.parked for leg in await eyes.snapshot()):
+                    await trio.sleep(0.001)
+            seen = {leg.leg: leg for leg in await eyes.snapshot()}
+            caller, called = (seen[leg] for leg in legs)
+            assert (called.parked, caller.parked, caller.elsewhere) == (True, False, False)
+        async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+            told = [record async for record in _until(engine.follow(transfer.id), None)][-1]
+            assert told.outcome is Outcome.RECONNECTED
+            pairs = {leg.leg: leg.peer for leg in await backend.snapshot()}
+            assert pairs == {legs[0]: legs[1], legs[1]: legs[0]}
+
+
 async def _until(records: Follower, kind: type | None) -> AsyncGenerator[Record]:
     """Everything up to an event of a kind, or up to an outcome."""
     async for record in records:

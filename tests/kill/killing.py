@@ -24,6 +24,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from contextlib import closing, suppress
+from copy import copy
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -31,9 +32,14 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import attrs
 import httpx
 import trio
+from litestar import Litestar
+from litestar.datastructures import State
 
+from hookflash.server.http.app import build_app
+from hookflash.server.metrics import Metrics
 from hookflash.server.read_config import parse_config
 from hookflash.server.service import open_service
+from hookflash.server.websocket.session import Doors
 
 JOURNAL: Final = "hookflash.sqlite"
 ACCOUNT: Final = "default"
@@ -91,9 +97,9 @@ class Service(Protocol):
     epoch_s: float
     """The time of day when the clock of the harness stands at 0."""
 
+    async def begin_round(self) -> None: ...
     async def start(self) -> None: ...
     async def kill(self) -> None: ...
-    async def freeze(self, for_s: float) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -155,6 +161,11 @@ class ProcessService:
         self._log = folder / "log"
         self._out = folder / "out"
 
+    async def begin_round(self) -> None:
+        """Start, if it is not at work."""
+        if self.works_since_s is None:
+            await self.start()
+
     async def start(self) -> None:
         self._out.unlink(missing_ok=True)
         if self._forker is not None:
@@ -206,6 +217,7 @@ class ProcessService:
         await self.kill()
 
     async def freeze(self, for_s: float) -> None:
+        """Stop the process for a while, as a machine does that has too much to do."""
         process = self._process
         assert process is not None
         since_s, self.works_since_s = self.works_since_s, None
@@ -236,17 +248,38 @@ async def _inline(work: Callable[[], Found], /) -> Found:
 
 
 class _Steps(trio.abc.Instrument):
-    """Does something after so many steps of tasks."""
+    """Does something once, after so many steps of tasks."""
 
-    def __init__(self) -> None:
-        self.left = -1
-        self.do: Callable[[], None] = lambda: None
+    def __init__(self, left: int, do: Callable[[], None]) -> None:
+        self._left = left
+        self._do = do
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.left >= 0:
-            self.left -= 1
-            if self.left < 0:
-                self.do()
+        self._left -= 1
+        if self._left < 0:
+            self.stop()
+            self._do()
+
+    def stop(self) -> None:
+        with suppress(KeyError):
+            trio.lowlevel.remove_instrument(self)
+
+
+def build_once() -> Callable[[Doors, Metrics], Litestar]:
+    """Put the HTTP application together once, and give each life a copy with its own state.
+
+    Most of the time of a start goes into the routes, which are the same in every life.
+    """
+    first: list[Litestar] = []
+
+    def build(doors: Doors, metrics: Metrics) -> Litestar:
+        if not first:
+            first.append(build_app(doors, metrics))
+        app = copy(first[0])
+        app.state = State({**first[0].state.dict(), "doors": doors, "metrics": metrics})
+        return app
+
+    return build
 
 
 class InProcessService:
@@ -254,6 +287,8 @@ class InProcessService:
 
     MOST_STEPS: Final = 300
     LONGEST_S: Final = 1.0
+    LARGE: Final = 2_000_000
+    """A journal of so many bytes is replaced before the next round: each death copies it."""
 
     def __init__(self, folder: Path, wishes: Wishes, tasks: trio.Nursery, seed: int) -> None:
         self.client: httpx.AsyncClient | None = None
@@ -266,12 +301,31 @@ class InProcessService:
         self.folder = folder / "0"
         self.folder.mkdir()
         self._key = make_key(write_config(self.folder, wishes))
+        self._blank = folder / f"blank-{JOURNAL}"
+        """A journal with a key and a token, and no history."""
         self._token = ""
         self._tasks = tasks
+        self._build = build_once()
         self._scope = trio.CancelScope()
         self._over = trio.Event()
-        self._steps = _Steps()
-        trio.lowlevel.add_instrument(self._steps)
+
+    async def begin_round(self) -> None:
+        """Start, if it is not at work; with a new journal, if this one is large."""
+        if (self.folder / JOURNAL).stat().st_size > self.LARGE:
+            self._scope.cancel()
+            await self._over.wait()
+            self.works_since_s = None
+            shutil.rmtree(self.folder)
+            self.folder = self._next_folder()
+            shutil.copy(self._blank, self.folder / JOURNAL)
+        if self.works_since_s is None:
+            await self.start()
+
+    def _next_folder(self) -> Path:
+        self._lives += 1
+        folder = self._home / str(self._lives)
+        folder.mkdir()
+        return folder
 
     async def start(self) -> None:
         self._scope, self._over = trio.CancelScope(), trio.Event()
@@ -287,6 +341,7 @@ class InProcessService:
                         beside=self.folder,
                         now=lambda: NOON + trio.current_time(),
                         run=_inline,
+                        build=self._build,
                     ) as service,
                 ):
                     transport = httpx.ASGITransport(
@@ -295,6 +350,7 @@ class InProcessService:
                     root = httpx.AsyncClient(transport=transport, base_url="http://kill")
                     if not self._token:
                         self._token = await sign_in(root, self._key)
+                        Journal(self.folder).copy(self._blank)
                     self.client = httpx.AsyncClient(
                         transport=transport,
                         base_url=f"http://kill/v2/accounts/{ACCOUNT}",
@@ -308,9 +364,7 @@ class InProcessService:
     def _die(self) -> None:
         """Keep the files as they are, and end whatever runs."""
         self.client, self.works_since_s = None, None
-        self._lives += 1
-        after = self._home / str(self._lives)
-        after.mkdir()
+        after = self._next_folder()
         for file in self.folder.glob(f"{JOURNAL}*"):
             if not file.name.endswith("-shm"):
                 shutil.copy(file, after)
@@ -318,23 +372,19 @@ class InProcessService:
         self._scope.cancel()
 
     async def kill(self) -> None:
-        self._steps.do = self._die
-        self._steps.left = self._dice.randrange(self.MOST_STEPS)
+        steps = _Steps(self._dice.randrange(self.MOST_STEPS), self._die)
+        trio.lowlevel.add_instrument(steps)
         with trio.move_on_after(self.LONGEST_S):
             await self._over.wait()
         if not self._over.is_set():  # so little happens
-            self._steps.left = -1
+            steps.stop()
             self._die()
             await self._over.wait()
         shutil.rmtree(self._dead, ignore_errors=True)
 
-    async def freeze(self, for_s: float) -> None:
-        raise NotImplementedError("a service within the process can't be frozen alone")
-
     async def stop(self) -> None:
         self._scope.cancel()
         await self._over.wait()
-        trio.lowlevel.remove_instrument(self._steps)
 
 
 class Proxy:
@@ -409,6 +459,10 @@ class Journal:
     def _read(self, what: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as connection:
             return connection.execute(what, values).fetchall()
+
+    def copy(self, file: Path) -> None:
+        """Copy it as it is now, in one file."""
+        self._read("VACUUM INTO ?", str(file))
 
     def in_flight(self) -> dict[str, str]:
         """The transfers that have no outcome, and their states."""

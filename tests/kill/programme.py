@@ -249,7 +249,14 @@ class Blows:
     def next(self) -> Blow:
         dice = self._dice
         how = dice.choice(self._hows)
-        work_s = dice.choice((dice.uniform(0, 0.5), dice.uniform(0, 2.5), dice.uniform(0, 5)))
+        work_s = dice.choice(
+            (
+                dice.uniform(0, 0.5),
+                dice.uniform(0, 2.5),
+                dice.uniform(0, 5),
+                dice.uniform(4, 8),  # at a pace of 0.3, time to dial a feature code
+            )
+        )
         away_s = dice.choice((0.0, dice.uniform(0, 2), dice.uniform(0, 3), dice.uniform(0, 10)))
         return Blow(
             after_s=work_s * self._pace,

@@ -9,7 +9,7 @@ judged, one of each pair hangs up, and nobody may be left on the line.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -56,6 +56,8 @@ class Figures:
     calls: int = 0
     transfers: int = 0
     kills: int = 0
+    on_the_line: int = 0
+    """Calls that were up when the service was hit, summed over all kills."""
     blows: Counter[str] = attrs.field(factory=Counter[str])
     hit: Counter[str] = attrs.field(factory=Counter[str])
     """In which states transfers were when the service was hit."""
@@ -79,6 +81,7 @@ class Figures:
         lines = [
             f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)})",
             f"  {self.calls} calls, {self.transfers} transfers",
+            f"  calls up when it was hit: {self.on_the_line / max(self.kills, 1):.1f} on average",
             f"  transfers in flight when it was hit: {_counted(self.hit)}",
             f"  outcomes: {_counted(self.outcomes)}",
             f"  calls without a transfer: {_counted(self.not_begun) or 'none'}",
@@ -117,6 +120,8 @@ class Player:
     blows: Blows
     programme: Programme
     overload: Callable[[], trio.CancelScope] | None = None
+    freeze: Callable[[float], Awaitable[None]] | None = None
+    """Stops the service for so many seconds; None: it has no process of its own."""
     took: str = ""
     """How long the last round took."""
     _index: int = 0
@@ -133,8 +138,7 @@ class Player:
         self.stage.begin_round()
         self._log.clear()
         self._began_s = trio.current_time()
-        if self.service.works_since_s is None:
-            await self.service.start()
+        await self.service.begin_round()
         groups: list[Group] = []
         for plan in self.programme.round(size, over_s=OVER_S):
             caller, called, target = self.stage.numbers(self._index, plan)
@@ -166,6 +170,9 @@ class Player:
             if all(group.is_done for group in groups):
                 return
             kills -= 1
+            self.figures.on_the_line += sum(
+                any(person.is_here for person in group.people) for group in groups
+            )
             await self.strike(blow)
 
     async def strike(self, blow: Blow) -> None:
@@ -179,8 +186,9 @@ class Player:
             self.write(f"is cut off from the switch for {blow.away_s:.2f} s")
             await self.proxy.cut(blow.away_s)
         elif blow.how == "freeze":
+            assert self.freeze is not None
             self.write(f"is stopped for {blow.away_s:.0f} s")
-            await self.service.freeze(blow.away_s)
+            await self.freeze(blow.away_s)
         else:
             scope = self.overload() if blow.how == "overload" and self.overload else None
             self.write(f"is killed, for {blow.away_s:.2f} s")
@@ -428,6 +436,7 @@ def _player(
         proxy=proxy,
         blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s, pace=setting.pace),
         programme=Programme(setting.seed, ring_timeout_s=RING_TIMEOUT_S),
+        freeze=service.freeze if isinstance(service, ProcessService) else None,
     )
 
 

@@ -13,6 +13,7 @@ says and not what the service believes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import trio
@@ -31,10 +32,8 @@ CALLED_NUMBERS: Final = 40
 """2660 to 2699 are those who are called; 2650 to 2659 are targets."""
 
 
-class BaseStage:
+class BaseStage(ABC):
     """What both have: two listeners, and who has which phone."""
-
-    gap_s: float = 0.12
 
     def __init__(self, switch: Listener, phones: Listener) -> None:
         self.switch = switch
@@ -79,9 +78,9 @@ class BaseStage:
                 pass
         self.tell()
 
+    @abstractmethod
     def meet(self, heard: Heard) -> Person | None:
         """Whose phone this new channel is."""
-        raise NotImplementedError
 
     def has_phone(self, person: Person, phone: str, at_s: float) -> Person:
         person.phone = phone
@@ -89,13 +88,13 @@ class BaseStage:
         self.people[phone] = person
         return person
 
+    @abstractmethod
     def person_on(self, leg: str) -> Person | None:
         """Whose leg it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def find_leg(self, person: Person) -> str:
         """Their leg on the switch."""
-        raise NotImplementedError
 
     def talks_with(self, person: Person) -> Person | None:
         """With whom somebody is bridged, by the switch's events; through loopback legs, too."""
@@ -143,6 +142,9 @@ def _phone_for(number: str) -> Behaviour | None:
 
 class EmulatedStage(BaseStage):
     """The emulator's phones. Each target has a number of its own that begins as the lab's does."""
+
+    GAP_S: Final = 0.08
+    """Between two digits: a phone that dials a stored number."""
 
     def __init__(self, emulator: Emulator, ask: Commands, heard: Listener, tasks: trio.Nursery):
         super().__init__(heard, heard)
@@ -214,8 +216,8 @@ class EmulatedStage(BaseStage):
         await trio.lowlevel.checkpoint()
 
     async def press(self, person: Person, digits: str) -> None:
-        self.emulator.press(person.phone, digits, gap_s=self.gap_s)
-        await trio.sleep(self.gap_s * len(digits))
+        self.emulator.press(person.phone, digits, gap_s=self.GAP_S)
+        await trio.sleep(self.GAP_S * len(digits))
 
     async def hang_up(self, person: Person) -> None:
         person.left_s = trio.current_time()

@@ -10,7 +10,9 @@ on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
 * A leg stands in our park in one of three ways: in CS_PARK (by `park_after_bridge`), in the
   application `park` by our `uuid_transfer … inline`, or by our `originate … &park()`. A sound plays
   within it as the application `playback`, which is still named when it has ended.
-* A leg in CS_EXECUTE that is not parked is about something of somebody else's.
+* A leg in CS_EXECUTE that is not parked is about something of somebody else's. But a leg that has
+  just left a dialplan's bridge still names `bridge`: if it is to park after it, it is on its way to
+  our park (which forgets `park_after_bridge`, so that no leg carries it out of there).
 * A leg in CS_RESET or CS_SOFT_EXECUTE without a bridge is being joined, or was left over from a
   join whose first leg died: nothing but its partner's life tells these two apart.
 """
@@ -126,7 +128,10 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
     """
     if said.get("variable_bridge_to") or _state(said) != _EXECUTES:
         return False
-    return said.get("variable_current_application", "") not in ("", "intercept", "uuid_bridge")
+    application = said.get("variable_current_application", "")
+    if application == "bridge" and said.get("variable_park_after_bridge") == "true":
+        return False
+    return application not in ("", "intercept", "uuid_bridge")
 
 
 def _hears(said: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from typing import Final, cast
 
 import trio
@@ -100,7 +101,7 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
     )
     # around the routes, and not within them: what is asked in vain has a name and is counted, too
     app.asgi_handler = _named(app.asgi_handler)
-    app.state.document = document_of(app)
+    app.state.document = cache(partial(document_of, app))  # it takes longer than all the rest
     return app
 
 

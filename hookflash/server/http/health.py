@@ -80,11 +80,11 @@ async def get_metrics(state: State) -> Response[bytes]:
 @get("/openapi.json", include_in_schema=False, opt=OPEN_TO_ALL)
 async def openapi_document(state: State) -> dict[str, Any]:
     """The OpenAPI document of this API."""
-    document: dict[str, Any] = state.document
+    document: dict[str, Any] = state.document()
     return document
 
 
 @get("/", include_in_schema=False, opt=OPEN_TO_ALL, media_type=MediaType.HTML)
 async def openapi_page(state: State) -> str:
     """The same, to be read."""
-    return page_of(state.document)
+    return page_of(state.document())

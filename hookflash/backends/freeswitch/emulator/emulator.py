@@ -173,6 +173,8 @@ class Emulator:
         file, function, line = origin(name)
         now = datetime.fromtimestamp(now_us // 1_000_000, tz=UTC)
         subclass = [header for header in headers if header[0] == "Event-Subclass"]
+        if subclass:  # it comes first
+            headers = [header for header in headers if header not in subclass]
         return Event(
             name,
             [
@@ -190,7 +192,11 @@ class Emulator:
                 ("Event-Calling-Function", function),
                 ("Event-Calling-Line-Number", line),
                 ("Event-Sequence", str(self._sequence)),
-                *(header for header in headers if header not in subclass),
+                *(
+                    [header for header in headers if header not in subclass]
+                    if subclass
+                    else headers
+                ),
             ],
             body,
         )

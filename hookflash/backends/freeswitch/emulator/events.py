@@ -9,7 +9,8 @@ comes twice comes twice there too, as `Hangup-Cause` does in every CHANNEL_HANGU
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from json.encoder import encode_basestring  # cJSON leaves letters beyond ASCII as they are
+from json import JSONEncoder
+from json.encoder import encode_basestring
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
@@ -160,10 +161,8 @@ class Event:
     def json(self) -> bytes:
         """The event as `text/event-json`."""
         if self._json is None:
-            members = [f"{encode_basestring(name)}:{_json(v)}" for name, v in self.headers]
-            if self.body is not None:
-                members.append(f'"_body":{encode_basestring(self.body)}')
-            self._json = ("{" + ",".join(members) + "}").encode("utf-8", "replace")
+            body = () if self.body is None else (("_body", self.body),)
+            self._json = _json((*self.headers, *body)).encode("utf-8", "replace")
         return self._json
 
 
@@ -176,7 +175,16 @@ def _array(value: Value) -> str:
     return value if isinstance(value, str) else "ARRAY::" + "|:".join(value)
 
 
-def _json(value: Value) -> str:
-    if isinstance(value, str):
-        return encode_basestring(value)
-    return "[" + ",".join(encode_basestring(one) for one in value) + "]"
+def _json(members: Sequence[Header]) -> str:
+    named = dict(members)
+    if len(named) == len(members):
+        return _ENCODE(named)
+    return "{" + ",".join(f"{encode_basestring(name)}:{_value(v)}" for name, v in members) + "}"
+
+
+def _value(value: Value) -> str:
+    return encode_basestring(value) if isinstance(value, str) else _ENCODE(value)
+
+
+# cJSON leaves letters beyond ASCII as they are
+_ENCODE: Final = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -140,6 +140,8 @@ def _split(text: str, delimiter: str, most: int) -> list[str]:
 
 
 def _without_quotes(word: str, delimiter: str = "") -> str:
+    if "'" not in word and "\\" not in word:
+        return word.strip(" ")
     read: list[str] = []
     place = 0
     while place < len(word):
