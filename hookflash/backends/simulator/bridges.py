@@ -14,7 +14,7 @@
 * **An armed leg (`exec_after_bridge_app=intercept`) is not transferred** out of its bridge: it
   executes the app in place of what the transfer wanted, on either side, whatever its other
   variables say (measured). A first leg that was never joined by an order, but by its dialplan's
-  `bridge`, executes neither: it goes adrift (measured, 64 of 64). Only a join that fetches it goes
+  `bridge`, executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes
   before, and a transfer of `-both`.
 * **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
   *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
@@ -171,7 +171,7 @@ class Bridges(Hearing):
             return
         channel.cause = cause
         channel.playing = None
-        channel.media += 1
+        channel.forget_sounds()
         del self._channels[channel.id]
         self._report(LegHungUp(leg=channel.id, cause=cause))
         channel.nested = None
@@ -316,8 +316,7 @@ class Bridges(Hearing):
                     if other not in transfer.legs
                 ]
             # what was ordered is forgotten now; what is ordered from now on is not
-            if not one.ordered or self._random() >= _SOUND_KEPT:
-                one.media += 1
+            self._ordered_away(one)
             one.errand = transfer
         for other, _ in transfer.left:
             other.errand = None
@@ -446,6 +445,12 @@ class Bridges(Hearing):
 
     # ---- bridges
 
+    def _ordered_away(self, leg: Channel) -> None:
+        """A leg is ordered elsewhere: what was ordered to play is lost, or comes there."""
+        leg.orders += 1
+        if leg.is_to_play and (leg.playing is not None or self._random() >= _SOUND_KEPT):
+            leg.forget_sounds()
+
     def _stop_sound(self, leg: Channel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
         if leg.peer is None or leg.is_first or self._random() < _STOP_FIRST:
@@ -478,8 +483,7 @@ class Bridges(Hearing):
         for leg in (first, second):
             if leg not in kept:
                 leg.errand = None if kept else join
-                if not leg.ordered or self._random() >= _SOUND_KEPT:
-                    leg.media += 1  # what was ordered to play is forgotten
+                self._ordered_away(leg)
         for leg, other in ((first, second), (second, first)):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
@@ -487,7 +491,7 @@ class Bridges(Hearing):
         if first.seeks is second:
             first.errand = second.errand = None
             self._after(
-                self._span(_TO_FIND_S), partial(self._find_wanting, first, second, second.media)
+                self._span(_TO_FIND_S), partial(self._find_wanting, first, second, second.orders)
             )
         elif not kept:
             second.seeks = None
@@ -598,9 +602,9 @@ class Bridges(Hearing):
         else:
             self._end(seeker, "ORIGINATOR_CANCEL")
 
-    def _find_wanting(self, seeker: Channel, sought: Channel, media: int) -> None:
+    def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
         """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
-        if sought.media != media or sought.cause:
+        if sought.orders != orders or sought.cause:
             return  # which has been sent elsewhere meanwhile
         self._end(sought, _LOST)
         self._give_up(seeker)
@@ -643,7 +647,7 @@ class Bridges(Hearing):
         for leg in (first, second):
             self._stop(leg)
             if self._random() < _SOUND_LOST:
-                leg.media += 1
+                leg.forget_sounds()
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
@@ -678,8 +682,8 @@ class Bridges(Hearing):
         second.bond = second.bridge_uuid = first.id
         first.place = second.place = Place.JOINED
         for leg in (first, second):
-            if leg.ordered and self._random() < _SOUND_LOST:
-                leg.media += 1
+            if leg.is_to_play and self._random() < _SOUND_LOST:
+                leg.forget_sounds()
         self._report(LegsJoined(first=first.id, second=second.id))
         for leg in (first, second):
             keys, leg.unread = leg.unread, []
@@ -742,7 +746,7 @@ class Bridges(Hearing):
         leaver.peer = None
         if stayer.errand is None and (
             (stayer.is_first and stayer.playing is not None)
-            or (stayer.ordered and stayer.playing is None and self._random() < _SOUND_FIRST)
+            or (stayer.is_to_play and stayer.playing is None and self._random() < _SOUND_FIRST)
         ):
             # its thread plays, and looks after the bridge when the sound is over
             then()
@@ -762,7 +766,7 @@ class Bridges(Hearing):
             return False
         if second.waits is not None:
             return True
-        return bool(second.ordered) and second.playing is None and self._random() < _SOUND_FIRST
+        return second.is_to_play and second.playing is None and self._random() < _SOUND_FIRST
 
     def _let_ghosts_go(self, leg: Channel) -> None:
         """Who took a leg for its partner all the time notices that it leaves its bridge now."""

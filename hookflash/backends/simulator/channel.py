@@ -116,6 +116,7 @@ class Channel:
         "cause",
         "direction",
         "drops_keys",
+        "due",
         "errand",
         "ghosts",
         "half",
@@ -126,10 +127,9 @@ class Channel:
         "is_first",
         "is_flipped",
         "later",
-        "media",
         "nested",
         "number",
-        "ordered",
+        "orders",
         "overdue",
         "parkings",
         "peer",
@@ -175,7 +175,11 @@ class Channel:
         """The leg whose bridge called it."""
         self.playing: Sound | None = None
         self.sounds: list[Sound] = []
-        """What waits until `playing` has played out."""
+        """What was ordered to play, and waits until its thread looks up or `playing` is over."""
+        self.orders = 0
+        """How often it was ordered elsewhere."""
+        self.due: Sound | None = None
+        """What its thread has taken of that, and is about to play."""
         self.ghosts: list[Channel] = []
         """First legs that still take it for their partner, though it is joined with another."""
         self.seeks: Channel | None = None
@@ -190,10 +194,6 @@ class Channel:
         """What an extension plays, while a sound that was ordered plays on top of it."""
         self.waits: Thunk | None = None
         """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
-        self.ordered = 0
-        """How many sounds were ordered, and have not begun."""
-        self.media = 0
-        """Counts what cuts sounds off, so that one ordered before does not begin after."""
         self.parkings = 0
         self.in_cs_park = False
         """It is parked by its own variables, not by an application: parking it changes nothing."""
@@ -215,6 +215,16 @@ class Channel:
         """The numbers that its phone was told to show, in order."""
         self.voice = Hears(Sense.VOICE, leg)
         self.hears = SILENCE
+
+    @property
+    def is_to_play(self) -> bool:
+        """Whether a sound was ordered, and has not begun."""
+        return bool(self.sounds) or self.due is not None
+
+    def forget_sounds(self) -> None:
+        """Let what was ordered to play be lost."""
+        self.sounds.clear()
+        self.due = None
 
 
 class Join:

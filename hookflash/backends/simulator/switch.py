@@ -379,7 +379,7 @@ class Switch(Bridges):
         match extension:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
-                self._play(channel, Sound(sound, sense, lasts_s, is_own=True), channel.media)
+                self._play(channel, Sound(sound, sense, lasts_s, is_own=True))
             case ToPhone(number):
                 self._call_from(channel, number)
             case ToPark():
