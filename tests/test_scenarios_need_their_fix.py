@@ -25,7 +25,7 @@ from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, Dial, Forget
 from hookflash.engine import engine as engine_module
-from hookflash.engine import switchboard
+from hookflash.engine import found as found_module
 from hookflash.engine.engine import open_engine
 from hookflash.engine.switchboard import Line, Switchboard
 from hookflash.events import (
@@ -80,14 +80,14 @@ def a_bond_is_believed_from_one_side(patch: Patch) -> None:
 
 
 def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:
-    found = switchboard._found_party
+    read = found_module._party
 
     def settled(*args: object) -> Party:
-        party = found(*args)  # pyright: ignore[reportArgumentType]
+        party = read(*args)  # pyright: ignore[reportArgumentType]
         moves = party.place is Place.MOVING
         return attrs.evolve(party, place=Place.PARKED) if moves else party
 
-    patch.setattr(switchboard, "_found_party", settled)
+    patch.setattr(found_module, "_party", settled)
 
 
 def only_marks_are_taken_off(patch: Patch) -> None:
