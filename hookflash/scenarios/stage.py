@@ -55,6 +55,10 @@ SILENCE_LIMIT_S = 2.0
 FAULTY_SILENCE_LIMIT_S = 60.0
 """The same where commands get lost or late, and are tried again at the next deadline."""
 
+ORDERS_IN_SILENCE = 4
+"""So many orders may lie between a sound and the next: a question, a park, a second question or a
+join, the sound. A switch that takes long for each may leave a party in silence for all of them."""
+
 
 class Stage:
     """People, calls, and a switchboard that controls them."""
@@ -99,9 +103,9 @@ class Stage:
         self.legs: dict[str, LegId] = {}
         self.on_happening: Callable[[str], None] = lambda _happening: None
         bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
-        self.watch = Watch(
-            self.simulation, silence_limit_s=FAULTY_SILENCE_LIMIT_S if bent else SILENCE_LIMIT_S
-        )
+        slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
+        limit_s = max(FAULTY_SILENCE_LIMIT_S, slow_s) if bent else SILENCE_LIMIT_S
+        self.watch = Watch(self.simulation, silence_limit_s=limit_s)
         self._names = {party.number: party.name for party in self.parties.values()}
         self._requests = 0
         self._asked_by: dict[str, str] = {}
