@@ -44,6 +44,7 @@ HARDSHIPS: Mapping[str, Faults] = {
         "jumbled": "reorder=0.5,duplicate=0.5,event_latency=0.0..0.05",
         "slow": "command_latency=5.0..25.0",
         "lossy": "lose_command=0.3,lose_at_most=2",
+        "unheard": "lose_event=0.15,lose_events_at_most=1",
         "refused": "fail_command=0.3,lose_at_most=2",
         "everything": "latency=0.0..0.1,reorder=0.3,duplicate=0.3,"
         "lose_command=0.15,fail_command=0.15,lose_at_most=2",
