@@ -438,7 +438,8 @@ async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSw
     assert [line.split()[1] for line in switch.scripts] == [
         "uuid_break",
         "uuid_broadcast",
-        *["uuid_getvar", "uuid_getvar", "uuid_setvar_multi"] * 2,  # one leg after the other
+        # one leg after the other
+        *["uuid_getvar", "uuid_getvar", "uuid_getvar", "uuid_setvar_multi"] * 2,
         *["sched_del"] * 2,
     ]
 

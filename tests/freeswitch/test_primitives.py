@@ -23,7 +23,9 @@ from hookflash.backends.freeswitch.primitives import (
     restored,
     with_kept,
 )
+from hookflash.backends.freeswitch.procedures import Procedures
 from hookflash.backends.freeswitch.text import line_of, question_of
+from hookflash.commands import Split
 
 
 def answers(*, before: str = UNDEFINED, **said: str) -> list[str]:
@@ -41,7 +43,7 @@ def value_of(step: SetVariables | None) -> str:
 
 def given_back(before: str) -> SetVariables:
     """What a leg gets back that is no half of a loopback."""
-    (step,) = restored("a", (f"{before}\n", UNDEFINED))
+    (step,) = restored("a", (f"{before}\n", UNDEFINED, UNDEFINED))
     return step
 
 
@@ -79,7 +81,7 @@ def test_what_was_given_back_once_is_not_taken_again() -> None:
 
 
 def test_the_marks_that_a_far_half_has_inherited_go_too() -> None:
-    near, far = restored("near", (NOTHING_KEPT, "far\n"))
+    near, far = restored("near", (NOTHING_KEPT, "far\n", UNDEFINED))
     assert (near.leg, far.leg) == ("near", "far")
     assert dict(far.variables) == dict.fromkeys(OURS, "")
 
@@ -88,7 +90,29 @@ def test_the_marks_that_a_far_half_has_inherited_go_too() -> None:
     "other", [UNDEFINED, "", "-ERR No such channel!", "a\n\napi hupall", "a b"]
 )
 def test_what_is_no_leg_is_no_far_half(other: str) -> None:
-    assert [step.leg for step in restored("near", (NOTHING_KEPT, other))] == ["near"]
+    assert [step.leg for step in restored("near", (NOTHING_KEPT, other, UNDEFINED))] == ["near"]
+
+
+def test_a_silenced_leg_stays_so_until_the_switch_has_said_whom_it_has_got() -> None:
+    """Measured: given back with the proof of the join, 4 of 32 outside lines were told."""
+    now, later = restored("a", ("ignore_display_updates:false|park_timeout:5", UNDEFINED, "true\n"))
+    assert dict(now.variables)["park_timeout"] == "5"
+    assert {"ignore_display_updates", KEPT}.isdisjoint(dict(now.variables))
+    assert line_of(later) == (
+        "sched_api +2 hookflash-variables-a uuid_setvar_multi a "
+        "ignore_display_updates=false;hookflash_before="
+    )
+    # what is not ours to open again is not touched
+    assert len(restored("a", (UNDEFINED, UNDEFINED, "true"))) == 1
+    assert len(restored("a", (NOTHING_KEPT, UNDEFINED, "false"))) == 1
+
+
+def test_a_transfer_that_begins_before_that_finds_what_the_leg_had() -> None:
+    """Its own end gives it back; what the last transfer's end would do comes to nothing."""
+    split = Procedures().of(Split(first="a", second="b", transfer="x", undisclosed=("b",)))
+    assert line_of(split.steps[0]) == "sched_del hookflash-variables-b"
+    assert split.optional == 1
+    assert kept("b", answers(before=NOTHING_KEPT, ignore_display_updates="true")) is None
 
 
 def test_what_is_kept_goes_with_the_first_order_that_changes_a_leg() -> None:

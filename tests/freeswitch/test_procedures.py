@@ -350,7 +350,7 @@ def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
 
 def test_an_outside_party_is_told_nothing_by_the_switch_from_the_parting_on() -> None:
     split = Split(first="a", second="b", undisclosed=("b",))
-    one, other, _ = lines(split)
+    _, one, other, _ = lines(split)
     assert "ignore_display_updates" not in one
     assert other.endswith(";ignore_display_updates=true")
 
@@ -557,7 +557,9 @@ def all_lines(procedure: Procedure) -> tuple[str, ...]:
     """Whatever it may come to send: operations, and questions."""
     questions = [fact for facts in procedure.unless for fact in facts]
     restored_ones = [
-        step for leg in procedure.restore for step in restored(leg, ("_undef_", f"{leg}-far"))
+        step
+        for leg in procedure.restore
+        for step in restored(leg, ("_undef_", f"{leg}-far", "_undef_"))
     ]
     operations = (*procedure.before, *procedure.steps, *restored_ones)
     return (*map(line_of, operations), *map(question_of, questions))
@@ -705,3 +707,23 @@ def test_not_even_the_operator_begins_another_line(evil: str) -> None:
     ):
         with pytest.raises(InputError, match="line break"):
             make()
+
+
+REFUSED: dict[str, tuple[SwitchCommand, str]] = {
+    "leg": (Park(leg="a b"), "letters, digits and _ . -"),
+    "number": (attrs.evolve(DIAL, target="a@b"), "letters, digits and + * # _ -"),
+    "sound": (PlayTone(leg="a", tone="shell_stream://x"), "a file's path"),
+    "cause": (HangUp(leg="a", cause="busy"), "capital letters and _"),
+    "keys": (PassKeys(leg="a", digits="x"), "the keys 0-9, A-D, * and #"),
+    "kind": (Split(first="a", second="b", kind="A"), "small letters and _"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_allowed_is_said_in_words(what: str) -> None:
+    """A person reads it: no regular expression."""
+    command, words = REFUSED[what]
+    with pytest.raises(InputError) as refused:
+        Procedures().of(command)
+    assert refused.value.mend.startswith(f"allowed: {words}")
+    assert not any(sign in refused.value.mend for sign in ("[", "{", "(?", "\\"))

@@ -42,7 +42,7 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariables,
     Unschedule,
 )
-from hookflash.backends.freeswitch.text import display_group, keys_group
+from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -166,6 +166,20 @@ class Caller:
     """Whether it is to be shown to nobody."""
 
 
+_ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
+    ALLOWED_LEG: "letters, digits and _ . -, beginning with a letter or a digit, at most 64",
+    ALLOWED_NUMBER: "letters, digits and + * # _ -, 1 to 64 of them",
+    ALLOWED_SOUND: (
+        "a file's path of letters, digits and _ . / -, a tone like %(2000,4000,440,480), or one of"
+        " these behind tone_stream://, local_stream://, file_string:// or silence_stream://"
+    ),
+    ALLOWED_CAUSE: "capital letters and _, beginning with a letter, at most 64",
+    ALLOWED_KEYS: "the keys 0-9, A-D, * and #, 1 to 64 of them",
+    ALLOWED_KIND: "small letters and _, 1 to 32 of them",
+}
+"""The allow-lists in words, for the person whose text does not pass."""
+
+
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     """Let a text pass, or refuse it.
 
@@ -173,7 +187,8 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
         InputError: it has something in it that the switch could understand as more than a name.
     """
     if not pattern.fullmatch(text):
-        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"only {pattern.pattern}")
+        allowed = _ALLOWED_WORDS[pattern]
+        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"allowed: {allowed}")
     return text
 
 
@@ -269,12 +284,16 @@ class Procedures:
         variables = {"playback_terminators": "none", **stays, **self._limits()}
         first = _marks(command.transfer, "transferor", command.kind)
         second = _marks(command.transfer, "transferee", command.kind)
+        # a transfer that has just ended may be about to open the line again to displays
+        silent = tuple(Unschedule(variables_group(_leg(leg))) for leg in command.undisclosed)
         return Procedure(
             steps=(
+                *silent,
                 _set(command.first, variables | first | _discretion(command, command.first)),
                 _set(command.second, variables | second | _discretion(command, command.second)),
                 SendToPark(_leg(command.first)),
             ),
+            optional=len(silent),
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
             remember=(_leg(command.first), _leg(command.second)),
             spared=3,  # whoever is parked already must not be told again to park after its bridge

@@ -43,6 +43,13 @@ def _shown(display: Display) -> str:
     return f"sched_api +{display.after_s} {display_group(display.leg)} {show}"
 
 
+def _set(step: SetVariables) -> str:
+    line = f"uuid_setvar_multi {step.leg} {_listed(step.variables, ';')}"
+    if not step.after_s:
+        return line
+    return f"sched_api +{step.after_s} {variables_group(step.leg)} {line}"
+
+
 def _dropped(drop: DropKeys) -> str:
     # it wants four words; an empty mask leaves no variable behind (measured on 1.10.12)
     line = f"uuid_drop_dtmf {drop.leg} {'on' if drop.drop else 'off'} mask_digits ''"
@@ -52,6 +59,11 @@ def _dropped(drop: DropKeys) -> str:
 def display_group(leg: LegId) -> str:
     """The group of tasks that tell a leg's phone something later."""
     return f"hookflash-show-{leg}"
+
+
+def variables_group(leg: LegId) -> str:
+    """The group of the task that gives a leg back a variable later."""
+    return f"hookflash-variables-{leg}"
 
 
 def keys_group(leg: LegId) -> str:
@@ -69,7 +81,7 @@ def _listed(variables: Iterable[tuple[str, str]], separator: str) -> str:
 
 
 _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
-    SetVariables: lambda p: f"uuid_setvar_multi {p.leg} {_listed(p.variables, ';')}",
+    SetVariables: _set,
     SetVariable: lambda p: f"uuid_setvar {p.leg} {p.name} {p.value}".rstrip(),
     SendToPark: lambda p: f"uuid_transfer {p.leg} park inline",
     Bridge: lambda p: f"uuid_bridge {p.first} {p.second}",

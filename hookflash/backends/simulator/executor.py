@@ -35,6 +35,7 @@ from hookflash.backends.freeswitch.primitives import (
     with_kept,
 )
 from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
+from hookflash.backends.freeswitch.text import variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
@@ -75,7 +76,7 @@ class Executor:
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
         self._operations: dict[type, Callable[[Any], str]] = {
-            SetVariables: lambda step: switch.setvar_multi(step.leg, dict(step.variables)),
+            SetVariables: self._set,
             SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
             SendToPark: lambda step: switch.park_one(step.leg),
             Bridge: lambda step: switch.bridge(step.first, step.second),
@@ -143,6 +144,14 @@ class Executor:
     def execute(self, step: Primitive) -> str:
         """Execute one operation; the switch's reply."""
         return self._operations[type(step)](step)
+
+    def _set(self, step: SetVariables) -> str:
+        variables = dict(step.variables)
+        if step.after_s:
+            return self._switch.setvar_later(
+                variables_group(step.leg), step.leg, variables, step.after_s
+            )
+        return self._switch.setvar_multi(step.leg, variables)
 
     def _broadcast(self, step: Broadcast) -> str:
         lasts_s = sound_length_s(step.sound, file_s=self._file_s)
