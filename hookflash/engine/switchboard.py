@@ -864,8 +864,8 @@ class Switchboard:
         if not gone:
             return []
         event = LegMovedAway(leg=gone[0])
-        forget = Forget(legs=tuple(gone))
-        return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=(forget,))]
+        commands = (Forget(legs=tuple(gone)), *self._watch_alone(gone))
+        return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=commands)]
 
     def _owner_of_found(self, roles: Mapping[str, LegSnapshot], known: Unfinished | None) -> str:
         if known is not None:
