@@ -287,7 +287,8 @@ def test_a_leg_of_a_found_transfer_that_somebody_else_has_taken_is_let_go() -> N
     found, let_go = desk.board.adopt([away, waits, rings])
     assert (found.transfer, found.begins is not None) == ("t", True)
     assert let_go.event == LegMovedAway(leg="a")
-    assert let_go.commands == (Forget(legs=("a",)),)
+    watch = SetTimer(timer="alone~1", after_s=ALONE_S)
+    assert let_go.commands == (Forget(legs=("a",)), watch)
     assert desk.state() is State.PARTIAL
 
 

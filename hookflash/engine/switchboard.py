@@ -692,8 +692,8 @@ class Switchboard:
         if not gone:
             return []
         event = LegMovedAway(leg=gone[0])
-        forget = Forget(legs=tuple(gone))
-        return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=(forget,))]
+        commands = (Forget(legs=tuple(gone)), *self._watch_alone(gone))
+        return [self._record(event, at_s, why=_NEWS[LegMovedAway], commands=commands)]
 
     def _close(
         self, transfer: str, left: Unfinished, legs: Iterable[LegSnapshot], at_s: float

@@ -120,6 +120,9 @@ def split(text: str, delimiter: str) -> list[str]:
 
 
 def _split(text: str, delimiter: str, most: int) -> list[str]:
+    if most > 1 and "'" not in text and "\\" not in text:
+        between = " +" if delimiter == " " else re.escape(delimiter)
+        return re.split(between, text, maxsplit=most - 1)
     parts: list[str] = []
     begin = place = 0
     quoted = False
