@@ -363,8 +363,6 @@ def test_what_is_left_out_has_a_reason() -> None:
     [
         ("restart-while-the-tone-plays-after-a-join", "bob still has a leg at the end"),
         ("restart-between-join-and-proof", "the outcome is failed, expected reconnected"),
-        ("restart-two-leave-target-then-transferor", "bob still has a leg at the end"),
-        ("restart-two-leave-transferor-then-target", "bob still has a leg at the end"),
         ("restart-within-a-failsafe-5-ms", "the outcome is failed, expected transferred"),
     ],
 )
