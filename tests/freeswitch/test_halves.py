@@ -197,7 +197,7 @@ def test_the_beginning_of_a_far_half_was_lost() -> None:
 
 @pytest.mark.parametrize("before", range(3))
 def test_the_far_half_may_be_told_of_before_the_near_one(before: int) -> None:
-    """FreeSWITCH tells of each in a thread of its own: of 20 on a busy switch, one."""
+    """FreeSWITCH tells of each in a thread of its own: of 50 ring groups on a busy switch, six."""
     halves = Halves()
     events: list[CallEvent] = [FAR, GATEWAY]
     events.insert(before, NEAR)

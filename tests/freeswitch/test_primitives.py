@@ -94,7 +94,7 @@ def test_what_is_no_leg_is_no_far_half(other: str) -> None:
 
 
 def test_a_silenced_leg_stays_so_until_the_switch_has_said_whom_it_has_got() -> None:
-    """Measured: given back with the proof of the join, 4 of 32 outside lines were told."""
+    """Measured: given back with the proof of the join, 9 of 50 outside lines were told."""
     now, later = restored("a", ("ignore_display_updates:false|park_timeout:5", UNDEFINED, "true\n"))
     assert dict(now.variables)["park_timeout"] == "5"
     assert {"ignore_display_updates", KEPT}.isdisjoint(dict(now.variables))

@@ -19,7 +19,7 @@ An event may be lost, and then it is the careful answer that counts: a near half
 party as soon as the dialplan calls one for it, until it is joined with somebody who is not.
 
 The far half may be told of before the near one: FreeSWITCH sets it going first, and tells of each
-in a thread of its own (measured on 1.10.12: 1 in 20, on a busy switch).
+in a thread of its own (measured on 1.10.12: 6 of 50 ring groups, on a busy switch).
 """
 
 from __future__ import annotations
