@@ -156,6 +156,32 @@ async def test_a_controller_that_comes_while_a_leg_leaves_its_bridge_keeps_both(
             assert pairs == {legs[0]: legs[1], legs[1]: legs[0]}
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="a sound that begins after the join makes a first leg deaf to its partner's end",
+)
+@pytest.mark.parametrize("seed", [23, 30, 39])  # the ringback is heard after the join
+async def test_a_sound_that_is_late_leaves_nobody_alone(
+    seed: int, autojump_clock: MockClock
+) -> None:
+    async with open_emulator(Emulator(seed=seed)) as listening:
+        settings = FreeSwitch(host=listening.host, port=listening.port)
+        async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
+            caller, called = listening.emulator.call("1001", "1002")
+            await trio.sleep(1)
+            records = engine.follow()
+            transfer = await engine.transfer(called, "2601")
+            async for record in records:
+                if record.after is S.DIALING:
+                    break
+            await transfer.take_back()
+            assert (await transfer.outcome()).outcome is Outcome.TAKEN_BACK
+            await trio.sleep(0.5)
+            listening.emulator.hang_up(caller)
+            await trio.sleep(40)
+            assert await backend.snapshot() == ()
+
+
 async def _until(records: Follower, kind: type | None) -> AsyncGenerator[Record]:
     """Everything up to an event of a kind, or up to an outcome."""
     async for record in records:
