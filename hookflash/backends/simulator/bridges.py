@@ -1,7 +1,7 @@
 """How legs are parked, joined and parted, and how they end: FreeSWITCH's manners, and its traps.
 
 * **A primitive answers at once, and its effect comes later.** `+OK` means that the order was
-  taken. Each leg has a thread that looks up every 20 ms (`TICK_S`), so an effect takes one to
+  taken. Each leg has a thread that looks up every 20 ms (`odds.TICK_S`), so an effect takes one to
   three ticks, and whatever happens meanwhile crosses it.
 * **A leg has at most one errand**: a transfer into an extension, or a join. The newest wins. A join
   has two stages: it *begins* after a tick (both legs leave what they were doing: their sounds
@@ -50,6 +50,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     Channel,
     Extension,
@@ -63,118 +64,11 @@ from hookflash.backends.simulator.channel import (
 from hookflash.backends.simulator.hearing import (
     NO_SUCH_CHANNEL,
     OK,
-    TICK_S,
     Hearing,
     Thunk,
     nothing,
 )
 from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSeparated
-
-# ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
-
-_TO_PARK_S: Final = (0.0003, 0.0215)
-"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20
-ms later: complete: 20.4 ms, partial: 21.7 ms.)"""
-_TO_BEGIN_S: Final = (0.0003, 0.0215)
-"""From the order to the beginning of a join (measured: 3.8 to 19.3 ms)."""
-_TO_FINISH_S: Final = (0.0265, 0.036)
-"""From the beginning of a join to its finish (measured: 30 ms after the order 1 of 50 is finished,
-after 35 ms 1 of 3, after 50 ms 9 of 10)."""
-_TO_RIPEN_S: Final = 0.012
-"""From the beginning of a join to the time when it holds its second leg fast."""
-_TO_UNBRIDGE_S: Final = (0.0003, 0.025)
-"""From a hang-up to the end of its bridge (complete: 0.3 and 24.8 ms, noanswer: 23.1 ms)."""
-_TO_STARVE_S: Final = (0.0003, TICK_S)
-"""From the end of one half of a loopback pair to the moment when the other hears nothing."""
-_AT_ONCE_S: Final = 0.0003
-"""From what a leg's own thread does to its effect on others."""
-_CLOCK_STEP_S: Final = 1.0
-"""`originate_timeout` and `park_timeout` count whole seconds of the switch's clock, so that they
-end up to one second early (noanswer: 2.55 s of 3 s; measured: 2.49 to 2.82 s)."""
-_SECOND_QUICKER: Final = 0.95
-"""How often the second leg of a bridge, left alone, is parked before the first tells that the
-bridge is over (measured: 98 of 100)."""
-_SECOND_SENT_QUICKER: Final = 0.5
-"""The same, where it is the second that was sent away (measured: 31 to 94 of 100)."""
-_TURNED_BACK: Final = 0.3
-"""How often a join that is ordered anew the other way round, before it began, keeps its first leg
-(measured: 16 of 48)."""
-
-_OLD_WINS: Final = {"before it began": 0.5, "begun": 0.15, "ripe": 0.8}
-"""How often a join keeps its second leg when another, of a third leg, wants the same second
-(measured for 3, 14 and 30 ms after the order: 18, 10 and 25 of 36)."""
-
-_AT_ONCE: Final = 0.85
-_TO_NEXT_S: Final = (0.0003, 0.015)
-"""How often a leg goes where it goes as soon as its bridge is over; and how long it takes
-otherwise: another order, or its end, may come in between."""
-_SOUND_LOST: Final = 0.5
-"""How often a sound that is ordered to a second leg while its join is under way is lost."""
-_SETTLES_S: Final = (0.20, 0.24)
-"""From the join of two legs until their threads look for sounds (`DEFAULT_LEAD_FRAMES`: ten)."""
-_BREAKS_OFF_S: Final = 10.0
-"""How long a first leg waits for its second, which was ordered away before the bridge was up."""
-_STOP_FIRST: Final = 0.5
-"""How often a second leg that is fetched tells that its sound stops before its bridge ends."""
-_HALF_TAKEN: Final = 0.5
-"""How often an intercept fails of a leg that was about to lead a bridge with somebody else."""
-_NOT_FOUND: Final = 0.5
-"""How often a second leg that died before the join began is gone for good when it begins."""
-_LEFT_ALREADY: Final = 0.5
-"""How often two who are to be joined anew have left their old bridge when a transfer comes."""
-
-_LOST: Final = "DESTINATION_OUT_OF_ORDER"
-"""Why the second leg of a join that had begun is hung up when another order takes the first."""
-_LOST_LATE: Final = 0.15
-"""How often a second leg that dies in a join is missed only when that is all but finished."""
-_LATER_LEFT: Final = 0.2
-_TO_LEAVE_S: Final = (0.0003, 0.018)
-"""How often of two who are fetched from two bridges the first's partner notices later; and when."""
-_FOUND_WANTING: Final = 0.15
-"""How often a leg that has lost the second leg of its join finds that it is gone, and parks."""
-_LOST_CAUSE: Final = 0.1
-"""How often a leg whose join failed ends with the other of the two causes."""
-_TO_FIND_S: Final = (0.020, 0.060)
-"""From an order that joins it with whom it seeks to its finding that one."""
-_SEEKS_S: Final = 20.0
-"""How long it looks for that leg otherwise (switch: 1,000 looks, 20 ms apart)."""
-_HELD_LOST: Final = 0.6
-"""How often a leg that was held up by a sound is hung up, if the first leg of its join is dead by
-then (measured: 7 of 12)."""
-_FIRST_LEAVES_LATER: Final = 0.7
-_LATE: Final = 0.02
-_LATE_S: Final = (0.010, 0.040)
-"""How often a thread looks up later than it should, on a busy machine; and by how much."""
-_FIRST_ENDS_LATE: Final = 0.1
-"""How often a first leg that ends by its variables does so some milliseconds after its bridge: an
-order may fetch it yet."""
-_ENDS_UNTOLD: Final = 0.97
-"""How often a second leg that ends by its variables has hung up before its bridge's end is told."""
-_STRANDED_FIRST: Final = 0.5
-"""How often a leg whose join comes to nothing does not do what its variables say, if it is left
-alone in its bridge at the same time."""
-_LEFT_EARLY: Final = 0.2
-"""How often the second leg has left its bridge before a join begins that is overtaken."""
-_WANTED_PARKED: Final = 0.15
-"""How often a leg that is not joined is parked before an intercept takes it
-(`switch_ivr_intercept_session`)."""
-_PARKED_BETWEEN: Final = 0.04
-"""How often a second leg is parked between the end of its bridge and a transfer that was ordered
-(`audio_bridge_on_exchange_media`: a park of 3 s, which the transfer ends)."""
-_FINDS: Final = 0.45
-_DISTURBED_FINDS: Final = 0.6
-_SEES_LEADER: Final = 0.7
-"""How often it finds that leg as another join fetches that (measured: 11 of 24); the same, if it
-was ordered elsewhere meanwhile (29 of 48); and as that leg begins to lead a join."""
-_LEADER_PARKS: Final = 0.8
-"""How often a leg that leads a join is parked (`uuid_bridge_park_on_cancel`) by an intercept."""
-_GIVES_UP: Final = 0.5
-"""How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
-
-_KEYS_READ: Final = 0.5
-"""How often keys that were pressed while a leg waited for an answer are told in its next bridge."""
-
-_LOOKS_AGAIN_S: Final = 0.005
 
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
@@ -210,27 +104,27 @@ class Bridges(Hearing):
         channel.nested = None
         for seeker in channel.seekers:
             if seeker.seeks is channel:
-                self._after(self._span(_TO_PARK_S), partial(self._give_up, seeker))
+                self._after(self._span(odds.TO_PARK_S), partial(self._give_up, seeker))
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
-            self._after(_AT_ONCE_S, partial(self._let_go, channel))
+            self._after(odds.AT_ONCE_S, partial(self._let_go, channel))
             return
         if half is not None:
-            self._after(self._span(_TO_STARVE_S), partial(self._starve, half))
+            self._after(self._span(odds.TO_STARVE_S), partial(self._starve, half))
         if channel.peer is not None:
             self._hear(channel.peer)
         elif channel.errand is None and channel.call is None and half is None:
             if self.watcher is not None:
                 self.watcher.over(channel)
             return
-        self._after(self._span(_TO_UNBRIDGE_S), partial(self._let_go, channel))
+        self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
 
     def _let_go(self, gone: Channel) -> None:
         """Let the others notice that a leg has ended."""
         join = gone.errand
         if isinstance(join, Join) and join.begun and join.live:
-            if gone is join.second and self._random() < _LOST_LATE:
+            if gone is join.second and self._random() < odds.LOST_LATE:
                 join.broken = True
             self._fail(join)
         if gone.peer is not None:
@@ -272,10 +166,10 @@ class Bridges(Hearing):
             else:
                 half.peer = None
                 self._go_on_alone(half, "")
-                self._after(self._span(_TO_STARVE_S), partial(self._part_still, half, peer))
+                self._after(self._span(odds.TO_STARVE_S), partial(self._part_still, half, peer))
 
     def _part_still(self, leaver: Channel, stayer: Channel) -> None:
-        if stayer.peer is leaver:
+        if stayer.peer is leaver or leaver.peer is stayer:
             self._part(leaver, stayer)
 
     # ---- the park, and other extensions
@@ -310,7 +204,7 @@ class Bridges(Hearing):
             channel.disturbed = True
             return OK
         peer = channel.peer if both else None
-        if isinstance(channel.errand, Join) and self._random() < _LEFT_ALREADY:
+        if isinstance(channel.errand, Join) and self._random() < odds.LEFT_ALREADY:
             peer = None
         legs = (channel,) if peer is None else (channel, peer)
         for one in legs:
@@ -323,7 +217,7 @@ class Bridges(Hearing):
 
     def _has_left(self, leg: Channel) -> bool:
         """Whether a leg that is to be joined anew has left its old bridge already."""
-        return isinstance(leg.errand, Join) and self._random() < _LEFT_ALREADY
+        return isinstance(leg.errand, Join) and self._random() < odds.LEFT_ALREADY
 
     def park_in_place(self, leg: LegId) -> str:
         """`uuid_park`: as a transfer into the park, but bonds stay as they are."""
@@ -355,18 +249,20 @@ class Bridges(Hearing):
             one.errand = transfer
         for other, _ in transfer.left:
             other.errand = None
-        self._after(self._to_look_up(_TO_PARK_S), partial(self._transfer, transfer))
+        self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
 
     def _transfer(self, transfer: Transfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
             return
         for other, is_caught in transfer.left:
-            if other.peer in transfer.legs and self._random() < _SECOND_SENT_QUICKER:
+            if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
                 self._arrive_first(other.peer, other, transfer)
-            self._leave_behind(other, _LOST if is_caught else "")
+            self._leave_behind(other, odds.LOST if is_caught else "")
         if transfer.seeks is not None:
-            self._seek(*transfer.seeks, chance=_FOUND_WANTING)
+            self._seek(*transfer.seeks, chance=odds.FOUND_WANTING)
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
+        for leg in going:
+            self._bind_again(leg)
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
             self._stop_sound(first)
@@ -395,7 +291,7 @@ class Bridges(Hearing):
         leg that has left its bridge waits until its second has done with its sound.
         """
         if any(leg.is_busy and not leg.cause for leg in legs):
-            self._after(_LOOKS_AGAIN_S, then)
+            self._after(odds.LOOKS_AGAIN_S, then)
             return True
         for leg in legs:
             if leg.held is not None:
@@ -423,7 +319,7 @@ class Bridges(Hearing):
         if channel.cause or channel.errand is not transfer:
             if isinstance(channel.errand, Transfer):
                 self._pass_through_park(channel)
-            if isinstance(extension, ToPhone) and self._random() < _HALF_TAKEN:
+            if isinstance(extension, ToPhone) and self._random() < odds.HALF_TAKEN:
                 channel.variables["hangup_after_bridge"] = "true"  # so far it came
             return
         rescue = channel.variables.get("exec_after_bridge_arg", "")
@@ -488,6 +384,9 @@ class Bridges(Hearing):
         lead = channel if channel.is_first else peer
         if lead is not None and lead.early is channel:
             lead.early = None
+            if lead is channel and peer is not None and peer.peer is not channel:
+                self._after(odds.BREAKS_OFF_S, partial(self._break_off, lead, peer))
+                return
         if waits is not None and peer is not None:
             channel.waits = peer.held = None
             self._part(peer, channel, waits)
@@ -522,7 +421,7 @@ class Bridges(Hearing):
 
     def _stop_sound(self, leg: Channel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
-        if leg.peer is None or leg.is_first or self._random() < _STOP_FIRST:
+        if leg.peer is None or leg.is_first or self._random() < odds.STOP_FIRST:
             self._stop(leg)
 
     def bridge(self, first: LegId, second: LegId) -> str:
@@ -544,10 +443,7 @@ class Bridges(Hearing):
     def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
         join = Join(first, second)
         kept = [leg for leg in (first, second) if self._is_kept(leg, join)]
-        for leg in kept:
-            if leg.seeks is not None:
-                leg.disturbed = True
-                leg.wanted = join.second if leg is join.first else None
+        self._disturb(kept, join)
         for leg in (first, second):
             earlier = leg.errand
             if leg not in kept and isinstance(earlier, Join) and earlier.live:
@@ -563,23 +459,31 @@ class Bridges(Hearing):
         self._introduce(first, second)
         if first.seeks is second:
             first.errand = second.errand = None
-            first.again = True
-            self._after(
-                self._span(_TO_FIND_S), partial(self._find_wanting, first, second, second.orders)
-            )
+            first.again, first.later = True, None
+            find = partial(self._find_wanting, first, second, second.orders)
+            self._after(self._span(odds.TO_FIND_S), find)
         elif not kept:
             second.seeks = None
             second.disturbed = second.again = False
-            self._after(self._to_look_up(_TO_BEGIN_S), partial(self._begin, join))
+            self._after(self._to_look_up(odds.TO_BEGIN_S), partial(self._begin, join))
         elif len(kept) == 1:
-            other = second if kept[0] is first else first
-            ends = intercepts and other is first and self._random() < _GIVES_UP
-            cause = "NORMAL_CLEARING" if ends else ""
-            if self._random() < _STRANDED_FIRST:
-                join.live = False
-                other.errand = join
-            strand = partial(self._strand, join, other, cause)
-            self._after(self._span(_TO_BEGIN_S), strand)
+            self._leave_over(join, second if kept[0] is first else first, intercepts=intercepts)
+
+    @staticmethod
+    def _disturb(kept: Sequence[Channel], join: Join) -> None:
+        for leg in kept:
+            if leg.seeks is not None:
+                leg.disturbed = True
+                leg.wanted = join.second if leg is join.first else None
+
+    def _leave_over(self, join: Join, leg: Channel, *, intercepts: bool) -> None:
+        """Another join keeps one leg of a new one: the other is left over."""
+        ends = intercepts and leg is join.first and self._random() < odds.GIVES_UP
+        if self._random() < odds.STRANDED_FIRST:
+            join.live, join.stranded = False, True
+            leg.errand = join
+        strand = partial(self._strand, join, leg, "NORMAL_CLEARING" if ends else "")
+        self._after(self._span(odds.TO_BEGIN_S), strand)
 
     def _introduce(self, first: Channel, second: Channel) -> None:
         if not first.is_flipped:
@@ -598,14 +502,16 @@ class Bridges(Hearing):
         if leg.seeks is not None:
             return leg.seeks not in (join.first, join.second)
         earlier = leg.errand
-        if not isinstance(earlier, Join) or not earlier.live or leg is join.first:
+        if not isinstance(earlier, Join) or leg is join.first:
             return False
+        if not earlier.live:
+            return earlier.stranded and leg is earlier.first
         if join.first in (earlier.first, earlier.second):
             return False
         if leg is earlier.first:
             return not earlier.begun
         stage = "ripe" if earlier.ripe else "begun" if earlier.begun else "before it began"
-        return self._random() < _OLD_WINS[stage]
+        return self._random() < odds.OLD_WINS[stage]
 
     @staticmethod
     def _ripen(join: Join) -> None:
@@ -615,7 +521,7 @@ class Bridges(Hearing):
         """Put an end to a join, of which the new one takes a leg, or both."""
         earlier.live = False
         peer = earlier.second.peer
-        if not earlier.begun and peer is not None and self._random() < _LEFT_EARLY:
+        if not earlier.begun and peer is not None and self._random() < odds.LEFT_EARLY:
             self._part(earlier.second, peer)
         left = [
             leg for leg in (earlier.first, earlier.second) if leg not in (join.first, join.second)
@@ -623,7 +529,7 @@ class Bridges(Hearing):
         if not left and join.first is earlier.first:
             join.broken = earlier.begun
         elif not left:
-            if not earlier.begun and self._random() < _TURNED_BACK:
+            if not earlier.begun and self._random() < odds.TURNED_BACK:
                 join.first, join.second = join.second, join.first
         elif earlier.begun and earlier.second.cause and earlier.first is join.first:
             join.doomed = True
@@ -643,7 +549,7 @@ class Bridges(Hearing):
             return
         peer = leg.peer
         if peer is not None:
-            if peer.errand is not None and self._random() < _STOP_FIRST:
+            if peer.errand is not None and self._random() < odds.STOP_FIRST:
                 self._stop(peer)
             self._part(leg, peer)
         self._set_adrift(leg)
@@ -662,21 +568,21 @@ class Bridges(Hearing):
             return
         first.seeks = second
         second.seekers.append(first)
-        self._after(_SEEKS_S, partial(self._sought_long, first, second))
+        self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
 
     def _sought_long(self, first: Channel, second: Channel) -> None:
         if first.seeks is second and not first.cause and not second.cause:
-            self._end(first, _LOST)
-            self._end(second, _LOST)
+            self._end(first, odds.LOST)
+            self._end(second, odds.LOST)
 
     def _give_up(self, seeker: Channel) -> None:
         """Whom a leg sought is gone."""
         seeker.seeks = None
         if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
             return
-        if seeker.again:
-            seeker.again = False
-            self._miss(seeker, is_found=self._random() >= _NOT_FOUND)
+        again, seeker.again = seeker.again, False
+        if again and seeker.later is None:
+            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
         elif seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
             self._park(seeker, by_itself=True)
         elif seeker.disturbed:
@@ -688,7 +594,7 @@ class Bridges(Hearing):
         """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
         if sought.orders != orders or sought.cause:
             return  # which has been sent elsewhere meanwhile
-        self._end(sought, _LOST)
+        self._end(sought, odds.LOST)
         self._give_up(seeker)
 
     def _is_found(self, leg: Channel, by: Channel) -> bool:
@@ -698,24 +604,38 @@ class Bridges(Hearing):
         """
         for seeker in leg.seekers:
             if seeker.seeks is leg and seeker is not by and not seeker.cause:
-                chance = _DISTURBED_FINDS if seeker.disturbed else _FINDS
-                if self._random() < chance:
+                chance = odds.DISTURBED_FINDS if seeker.disturbed else odds.FINDS
+                if not seeker.disturbed and self._rarely(odds.BOTH_FIND):
+                    self._after(self._span(odds.TO_FIND_S), partial(self._join_too, seeker, leg))
+                elif self._random() < chance:
                     self._find(seeker, leg)
                     return True
         return False
 
+    def _join_too(self, seeker: Channel, leg: Channel) -> None:
+        """A first leg joins whom it sought, although that one has just been joined with another.
+
+        Each of the two first legs takes the second for its own.
+        """
+        other = leg.peer
+        is_free = seeker.seeks is leg and not seeker.cause and seeker.errand is None
+        if is_free and other is not None and other.peer is leg and not leg.cause:
+            seeker.seeks = None
+            self._joined(seeker, leg)
+            leg.ghosts.append(other)
+
     def _let_seekers_go(self, first: Channel) -> None:
         """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
         for seeker in first.seekers:
-            if seeker.seeks is first and not seeker.cause and self._random() < _SEES_LEADER:
+            if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
                 seeker.seeks = None
                 self._come_round(seeker)
 
     def _find(self, seeker: Channel, leg: Channel) -> None:
-        """A first leg's thread finds whom it sought: joins it; or, if ordered elsewhere, ends it."""
+        """A first leg's thread finds whom it sought: joins it, or ends it."""
         seeker.seeks = None
         if seeker.disturbed:
-            self._end(leg, _LOST)
+            self._end(leg, odds.LOST)
             self._come_round(seeker)
             return
         join = Join(seeker, leg)
@@ -723,7 +643,7 @@ class Bridges(Hearing):
         seeker.errand = leg.errand = join
         self._move(leg, Place.MOVING)
         self._move(seeker, Place.MOVING)
-        self._after(self._span(_TO_FIND_S), partial(self._finish, join))
+        self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
 
     def _come_round(self, seeker: Channel) -> None:
         """A first leg that waited in vain does what it was ordered in the meantime."""
@@ -739,12 +659,13 @@ class Bridges(Hearing):
                 self._find(other, seeker)
                 return
         if wanted is not None and wanted.cause:
-            self._miss(seeker, is_found=self._random() >= _NOT_FOUND)
+            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
         elif wanted is not None:
             self._seek(seeker, wanted)
 
     def _strand(self, join: Join, leg: Channel, cause: str) -> None:
         second = join.second
+        join.stranded = False
         if leg.errand is join:
             leg.errand = None
         self._leave_behind(leg, cause)
@@ -756,7 +677,7 @@ class Bridges(Hearing):
 
     def _leave_all(self, join: Join) -> None:
         for leg, hangs_up in join.left:
-            self._leave_behind(leg, _LOST if hangs_up else "")
+            self._leave_behind(leg, odds.LOST if hangs_up else "")
             if leg.bond == join.second.id and leg is not join.second:
                 self._seek(leg, join.second)
 
@@ -770,23 +691,7 @@ class Bridges(Hearing):
         self._leave_all(join)
         self._stop_sound(first)
         self._stop_sound(second)
-        if self._is_broken_off(join):
-            return
-        if first.peer is second and second.peer is first:
-            was_first, was_second = (first, second) if first.is_first else (second, first)
-            first.peer = second.peer = None
-            self._tell_parted(was_first, was_second)
-        for leg in self._leaving(first, second):
-            peer = leg.peer
-            if peer is not None and not leg.cause:
-                if leg.is_first and peer.peer is leg and self._holds(peer):
-                    self._hold(leg, peer, partial(self._begin, join))
-                else:
-                    self._part(leg, peer)
-                if not join.live:
-                    return  # the peer was armed, and has taken one of them away
-        if first.held is not None or second.held is not None:
-            join.was_held = True
+        if self._is_broken_off(join) or not self._leave_bridges(join):
             return
         if first.cause or second.cause or join.doomed:
             # a second leg that is destroyed already is not found, and other variables count
@@ -795,23 +700,50 @@ class Bridges(Hearing):
             return
         self._let_seekers_go(first)
         if self._is_found(second, first):
-            join.live = False
-            first.errand = None
-            self._set_adrift(first)
-            if second.cause:
-                self._miss(first, is_found=True)
-            else:
-                self._seek(first, second)
+            self._lose_to_seeker(join)
             return
         join.begun = True
-        self._after(_TO_RIPEN_S, partial(self._ripen, join))
+        self._after(odds.TO_RIPEN_S, partial(self._ripen, join))
         second.sounds.clear()
         for leg in (first, second):
             self._stop(leg)
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
-        self._after(self._span(_TO_FINISH_S), partial(self._finish, join))
+        self._after(self._span(odds.TO_FINISH_S), partial(self._finish, join))
+
+    def _leave_bridges(self, join: Join) -> bool:
+        """Let two legs leave where they are. False if the join cannot begin, or not yet."""
+        first, second = join.first, join.second
+        if first.peer is second and second.peer is first:
+            was_first, was_second = (first, second) if first.is_first else (second, first)
+            first.peer = second.peer = None
+            self._tell_parted(was_first, was_second)
+        for leg in self._leaving(first, second):
+            peer = leg.peer
+            if peer is None or leg.cause:
+                continue
+            if leg.is_first and peer.peer is leg and self._holds(peer):
+                self._hold(leg, peer, partial(self._begin, join))
+            else:
+                self._part(leg, peer)
+            if not join.live:
+                return False  # the peer was armed, and has taken one of them away
+        if first.held is None and second.held is None:
+            return True
+        join.was_held = True
+        return False
+
+    def _lose_to_seeker(self, join: Join) -> None:
+        """Whoever sought the second leg of a join has found it: the first is left over."""
+        first, second = join.first, join.second
+        join.live = False
+        first.errand = None
+        self._set_adrift(first)
+        if second.cause:
+            self._miss(first, is_found=True)
+        else:
+            self._seek(first, second)
 
     def _is_broken_off(self, join: Join) -> bool:
         """Whether legs that are to be joined leave a bridge that is not up yet.
@@ -831,7 +763,7 @@ class Bridges(Hearing):
                 continue
             second, lead.early = lead.peer, None
             if lead in legs and second is not None:
-                self._end(second, _LOST)
+                self._end(second, odds.LOST)
             elif lead not in legs and leg is join.second:
                 self._withhold(join, lead)
                 return True
@@ -848,23 +780,41 @@ class Bridges(Hearing):
         second.bond = second.bridge_uuid = lead.id
         self._leave_behind(first, "")
         self._seek(first, second)
-        self._after(_BREAKS_OFF_S, partial(self._end, second, _LOST))
+        self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
+
+    def _break_off(self, first: Channel, second: Channel) -> None:
+        """The second has left before the bridge was up: the first has waited for it in vain."""
+        if first.peer is second and second.peer is None and not (first.cause or second.cause):
+            first.peer = None
+            self._end(second, odds.LOST)
+            self._go_on_alone(first, "")
+
+    @staticmethod
+    def _bind_again(leg: Channel) -> None:
+        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards."""
+        lead = leg if leg.is_first else leg.peer
+        second = None if lead is None else lead.peer
+        if lead is not None and second is not None and lead.early is leg:
+            lead.early = None
+            lead.bond, second.bond = second.id, lead.id
 
     def _play_early(self, first: Channel, second: Channel) -> None:
         """Play what was ordered before two legs were joined; see `_is_broken_off`."""
         early = second if second.sounds else first
-        if early.sounds:
+        if early.sounds and self._random() < odds.EARLY:
             first.early = early
             early.settles = False
             self._take_sound(early)
 
     def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
         """Say which legs leave their bridges now: each of those left has a thread of its own."""
-        if first.peer is None or second.peer is None or self._random() >= _LATER_LEFT:
+        if first.peer is None or second.peer is None or self._random() >= odds.LATER_LEFT:
             return (first, second)
-        later, sooner = (first, second) if self._random() < _FIRST_LEAVES_LATER else (second, first)
-        assert later.peer is not None
-        self._after(self._span(_TO_LEAVE_S), partial(self._part_still, later, later.peer))
+        is_first = self._random() < odds.FIRST_LEAVES_LATER
+        later, sooner, peer = (
+            (first, second, first.peer) if is_first else (second, first, second.peer)
+        )
+        self._after(self._span(odds.TO_LEAVE_S), partial(self._part_still, later, peer))
         return (sooner,)
 
     def _finish(self, join: Join) -> None:
@@ -873,7 +823,7 @@ class Bridges(Hearing):
             return  # `_let_go` deals with whatever a hang-up leaves behind
         if second.answered and not join.broken:
             first.in_dialplan = second.in_dialplan = False
-            if second.sounds and self._random() < _SOUND_LOST:
+            if second.sounds and self._random() < odds.SOUND_LOST:
                 second.sounds.clear()
             self._joined(first, second)
             self._play_early(first, second)
@@ -894,12 +844,12 @@ class Bridges(Hearing):
         self._report(LegsJoined(first=first.id, second=second.id))
         for leg in (first, second):
             keys, leg.unread = leg.unread, []
-            if keys and self._random() < _KEYS_READ:
+            if keys and self._random() < odds.KEYS_READ:
                 for key in keys:
-                    self._after(TICK_S, partial(self.press, leg.id, key))
+                    self._after(odds.TICK_S, partial(self.press, leg.id, key))
             leg.joins += 1
             leg.settles = True
-            self._after(self._span(_SETTLES_S), partial(self._settle, leg, leg.joins))
+            self._after(self._span(odds.SETTLES_S), partial(self._settle, leg, leg.joins))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
@@ -912,12 +862,12 @@ class Bridges(Hearing):
         join.live = False
         first, second = join.first, join.second
         first.errand = second.errand = None
-        if join.was_held and first.cause and self._random() < _HELD_LOST:
-            self._end(second, _LOST)
+        if join.was_held and first.cause and self._random() < odds.HELD_LOST:
+            self._end(second, odds.LOST)
         if not second.cause:
             self._set_adrift(second)
         if not first.cause:
-            is_found = not join.broken or self._random() >= _NOT_FOUND
+            is_found = not join.broken or self._random() >= odds.NOT_FOUND
             self._miss(first, is_found=is_found, is_race=second.answered)
 
     def _miss(self, first: Channel, *, is_found: bool, is_race: bool = True) -> None:
@@ -930,8 +880,8 @@ class Bridges(Hearing):
         if first.variables.get(name) == "true":
             self._park(first, by_itself=True)
             return
-        is_other = is_race and self._random() < _LOST_CAUSE
-        self._end(first, "ORIGINATOR_CANCEL" if is_found != is_other else _LOST)
+        is_other = is_race and self._random() < odds.LOST_CAUSE
+        self._end(first, "ORIGINATOR_CANCEL" if is_found != is_other else odds.LOST)
 
     def _set_adrift(self, channel: Channel) -> None:
         self._silence(channel)
@@ -998,7 +948,7 @@ class Bridges(Hearing):
         """Who took a leg for its partner all the time notices that it leaves its bridge now."""
         ghosts, leg.ghosts = leg.ghosts, []
         for ghost in ghosts:
-            self._after(self._span(_TO_UNBRIDGE_S), partial(self._heard_out, ghost))
+            self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._heard_out, ghost))
 
     def _end_bridge(
         self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
@@ -1009,16 +959,35 @@ class Bridges(Hearing):
         goes its own way. Whether the second is where it goes before that is told, is chance; a
         hang-up is.
         """
-        ends = second.errand is None and not second.cause and self._fate(second) is Fate.END
-        quicker = _SECOND_QUICKER if second.errand is None else _SECOND_SENT_QUICKER
-        if self._random() < (_ENDS_UNTOLD if ends else quicker):
+        if self._random() < self._quickness(second):
             second_acts()
-            self._tell_parted(first, second)
-            first_acts()
+            if self._rarely(odds.TOLD_LATE):
+                told = partial(self._leave_last, first, second, first_acts)
+                self._after(self._span(odds.TO_NEXT_S), told)
+            else:
+                self._leave_last(first, second, first_acts)
         else:
-            self._tell_parted(first, second)
-            first_acts()
+            if second.errand is None and self._random() < odds.STOP_FIRST:
+                self._stop(second)
+            self._leave_last(first, second, first_acts)
             second_acts()
+
+    def _quickness(self, second: Channel) -> float:
+        """How often a second leg goes where it goes before its bridge's end is told."""
+        if second.errand is not None:
+            return odds.SECOND_SENT_QUICKER
+        if second.cause:
+            return odds.SECOND_QUICKER
+        chances = {
+            Fate.END: odds.ENDS_UNTOLD if self.draws_rare_things else 1.0,
+            Fate.RESCUE: odds.SECOND_RESCUES,
+            Fate.PARK: odds.SECOND_QUICKER,
+        }
+        return chances[self._fate(second)]
+
+    def _leave_last(self, first: Channel, second: Channel, first_acts: Thunk) -> None:
+        self._tell_parted(first, second)
+        first_acts()
 
     def _tell_parted(self, first: Channel, second: Channel) -> None:
         if self.watcher is not None:
@@ -1048,8 +1017,8 @@ class Bridges(Hearing):
             return
         explicit = stayer.is_first and stayer.variables.get("hangup_after_bridge") == "true"
         cause = (explicit and leavers_cause) or "NORMAL_CLEARING"
-        if stayer.is_first and self._random() < _FIRST_ENDS_LATE:
-            self._after(self._span(_TO_NEXT_S), partial(self._end_alone, stayer, cause))
+        if stayer.is_first and self._rarely(odds.FIRST_ENDS_LATE):
+            self._after(self._span(odds.TO_NEXT_S), partial(self._end_alone, stayer, cause))
         else:
             self._end(stayer, cause, itself=True)
 
@@ -1059,7 +1028,7 @@ class Bridges(Hearing):
             self._end(stayer, cause, itself=True)
 
     def _pass_through_park(self, second: Channel) -> None:
-        if not second.is_first and self._random() < _PARKED_BETWEEN:
+        if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
             errand = second.errand
             second.variables["park_timeout"] = "3"
             self._park(second, by_itself=True)
@@ -1072,10 +1041,10 @@ class Bridges(Hearing):
 
     def _soon(self, act: Thunk) -> None:
         """Let a leg's thread do what comes after its bridge: mostly at once."""
-        if self._random() < _AT_ONCE:
+        if self._random() < odds.AT_ONCE:
             act()
         else:
-            self._after(self._span(_TO_NEXT_S), act)
+            self._after(self._span(odds.TO_NEXT_S), act)
 
     def _fate(self, stayer: Channel) -> Fate:
         variables = stayer.variables
@@ -1104,14 +1073,14 @@ class Bridges(Hearing):
             join.first.errand = join.second.errand = None
         self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
-        if wanted.place is not Place.JOINED and self._random() < _WANTED_PARKED:
+        if wanted.place is Place.MOVING and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
         was_leading = isinstance(join, Join) and wanted is join.first
         if was_leading and isinstance(begun, Join):
             parks = wanted.variables.get("uuid_bridge_park_on_cancel") == "true"
-            if parks and self._random() < _LEADER_PARKS:
+            if parks and self._random() < odds.LEADER_PARKS:
                 self._lose_leader(begun)
-            elif self._random() < _HALF_TAKEN:
+            elif self._random() < odds.HALF_TAKEN:
                 begun.broken = True
         if partner is None:
             return True
@@ -1137,7 +1106,7 @@ class Bridges(Hearing):
         self._set_adrift(first)
         self._set_adrift(second)
         self._seek(first, second)
-        self._after(self._span(_TO_PARK_S), partial(self._park_adrift, second))
+        self._after(self._span(odds.TO_PARK_S), partial(self._park_adrift, second))
 
     def _park_adrift(self, leg: Channel) -> None:
         if leg.errand is None and leg.place is Place.ADRIFT and not leg.cause:
@@ -1145,11 +1114,14 @@ class Bridges(Hearing):
 
     # ---- dice
 
+    def _rarely(self, chance: float) -> bool:
+        return self.draws_rare_things and self._random() < chance
+
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
-        late_s = self._span(_LATE_S) if self._random() < _LATE else 0.0
+        late_s = self._span(odds.LATE_S) if self._rarely(odds.LATE) else 0.0
         return self._span(bounds) + late_s
 
     def _whole_seconds(self, seconds: str) -> float:
         """How long a limit of so many ticks of the switch's clock takes from now."""
         limit_s = int(seconds) if seconds.isdecimal() else 0
-        return max(0.0, limit_s - _CLOCK_STEP_S * self._random())
+        return max(0.0, limit_s - odds.CLOCK_STEP_S * self._random())

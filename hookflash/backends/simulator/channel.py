@@ -258,6 +258,14 @@ class Channel:
         return peer is not None and peer.peer is self and peer.playing is not None
 
     @property
+    def is_left(self) -> bool:
+        """Whether its partner has left their bridge, which it has not noticed yet.
+
+        Its thread takes one sound at a time, and looks after the bridge before the next.
+        """
+        return self.peer is not None and (self.peer.peer is not self or bool(self.peer.cause))
+
+    @property
     def is_busy(self) -> bool:
         """Whether its thread still prepares to play a sound that is lost, and obeys later."""
         return self.due is not None and self.due.lost
@@ -276,7 +284,18 @@ class Channel:
 class Join:
     """Two legs on their way into one bridge."""
 
-    __slots__ = ("begun", "broken", "doomed", "first", "left", "live", "ripe", "second", "was_held")
+    __slots__ = (
+        "begun",
+        "broken",
+        "doomed",
+        "first",
+        "left",
+        "live",
+        "ripe",
+        "second",
+        "stranded",
+        "was_held",
+    )
 
     def __init__(self, first: Channel, second: Channel) -> None:
         self.first = first
@@ -290,6 +309,8 @@ class Join:
         """It is the repeat of a join that had begun: it will fail at its finish."""
         self.doomed = False
         """It came while another join of `first` was failing, and fails with it."""
+        self.stranded = False
+        """It comes to nothing, which the leg that is left over has not noticed yet."""
         self.was_held = False
         """One of its legs had to wait for a sound of the second leg of its old bridge."""
         self.left: list[tuple[Channel, bool]] = []

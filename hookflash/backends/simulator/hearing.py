@@ -25,6 +25,7 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import Final, Protocol
 
+from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     SILENCE,
     Channel,
@@ -35,13 +36,6 @@ from hookflash.backends.simulator.channel import (
 )
 from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
 
-TICK_S: Final = 0.020
-"""A leg's thread looks up once in a packet of sound."""
-_TO_TAKE_S: Final = (0.0003, 0.0205)
-"""From the order until the leg's thread takes it off the queue."""
-_TO_SOUND_S: Final = (0.0997, 0.1845)
-"""From there to the sound: five frames, or twice as many if they are empty (from the order:
-target-drops: 102.6 ms, complete: 125.5 and 204.0 ms; between two sounds: 100.6 ms)."""
 _SHORTEST_LIMIT_S: Final = 2
 """A `playback_timeout_sec` that is less does nothing."""
 
@@ -99,6 +93,8 @@ class Hearing:
         self._listen = listen
         self._random = (dice or random.Random(0)).random
         self._missing = missing
+        self.draws_rare_things = True
+        """Whether what was seen once in fifty times, or less, is drawn too."""
         self.watcher: Watcher | None = None
         """Is told more than facts, if there is one."""
         self._channels: dict[LegId, Channel] = {}
@@ -131,7 +127,7 @@ class Hearing:
             return _INVALID_BROADCAST
         if sound not in self._missing:
             channel.sounds.append(Sound(sound, sense, lasts_s))
-            self._after(self._span(_TO_TAKE_S), partial(self._take_sound, channel))
+            self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
         return "+OK Message sent"
 
     def break_all(self, leg: LegId) -> str:
@@ -144,13 +140,13 @@ class Hearing:
             return NO_SUCH_CHANNEL
         channel.sounds.clear()
         if channel.playing is not None:
-            self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
+            self._after(odds.TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
 
     def _look_for_sounds(self, channel: Channel) -> None:
         """Let a leg's thread find what was ordered before the leg came here."""
         if channel.sounds:
-            self._after(self._span(_TO_TAKE_S), partial(self._take_sound, channel))
+            self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
 
     def _take_sound(self, channel: Channel) -> None:
         """Let a leg's thread look whether a sound is ordered, and prepare to play it."""
@@ -158,7 +154,7 @@ class Hearing:
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = sound = channel.sounds.pop(0)
-            self._after(self._span(_TO_SOUND_S), partial(self._begin_sound, channel, sound))
+            self._after(self._span(odds.TO_SOUND_S), partial(self._begin_sound, channel, sound))
 
     def _begin_sound(self, channel: Channel, sound: Sound) -> None:
         if channel.due is not sound:
@@ -194,8 +190,8 @@ class Hearing:
         self._report(SoundStopped(leg=channel.id, sound=sound.name))
         self._hear(channel)
         if channel.peer is not None and channel.peer.peer is channel:
-            self._after(TICK_S, partial(self._read_keys, channel.peer))
-        if channel.sounds:
+            self._after(odds.TICK_S, partial(self._read_keys, channel.peer))
+        if channel.sounds and not channel.is_left:
             self._take_sound(channel)
         elif channel.playing is None:
             self._heard_out(channel)
