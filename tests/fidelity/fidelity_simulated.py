@@ -32,7 +32,7 @@ JITTER_S = (0.0, 0.004)
 """From an order's instant to the switch's taking it."""
 PERSON_S = (0.001, 0.024)
 """From what a person does to the switch's knowing it: it goes by SIP."""
-KEY_S = (0.10, 0.44)
+KEY_S = (0.06, 0.44)
 """From the beginning of a key to the switch's knowing it."""
 KEY_LOST = 0.15
 """How often a key never arrives: its packets are few, and a leg on its way listens to none."""

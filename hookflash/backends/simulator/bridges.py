@@ -236,6 +236,7 @@ class Bridges(Hearing):
             join = one.errand
             if isinstance(join, Join) and join.live:
                 join.live = False
+                transfer.redirects = True
                 if one is join.second and join.first not in transfer.legs:
                     transfer.seeks = (join.first, join.second)
                 transfer.left += [
@@ -323,7 +324,7 @@ class Bridges(Hearing):
                 channel.variables["hangup_after_bridge"] = "true"  # so far it came
             return
         rescue = channel.variables.get("exec_after_bridge_arg", "")
-        is_alone = len(transfer.legs) == 1
+        is_alone = len(transfer.legs) == 1 and not transfer.redirects
         is_armed = channel.variables.get("exec_after_bridge_app") == "intercept"
         if was_joined and is_alone and is_armed:
             channel.errand = None
@@ -699,7 +700,7 @@ class Bridges(Hearing):
             self._fail(join)
             return
         self._let_seekers_go(first)
-        if self._is_found(second, first):
+        if self._is_found(second, first) or self._slips(second):
             self._lose_to_seeker(join)
             return
         join.begun = True
@@ -734,6 +735,14 @@ class Bridges(Hearing):
         join.was_held = True
         return False
 
+    def _slips(self, second: Channel) -> bool:
+        """Whether a second leg slips away, as the bridge that it leaves was not quite up yet."""
+        if not second.is_fresh or second.is_first or not self._rarely(odds.SLIPS):
+            return False
+        second.errand = None
+        self._set_adrift(second)
+        return True
+
     def _lose_to_seeker(self, join: Join) -> None:
         """Whoever sought the second leg of a join has found it: the first is left over."""
         first, second = join.first, join.second
@@ -763,11 +772,20 @@ class Bridges(Hearing):
                 continue
             second, lead.early = lead.peer, None
             if lead in legs and second is not None:
+                if self._rarely(odds.SECOND_FORGOTTEN):
+                    self._forget(join)
+                    return True
                 self._end(second, odds.LOST)
             elif lead not in legs and leg is join.second:
                 self._withhold(join, lead)
                 return True
         return False
+
+    def _forget(self, join: Join) -> None:
+        join.live = False
+        for leg in (join.first, join.second):
+            leg.peer = leg.errand = None
+            self._set_adrift(leg)
 
     def _withhold(self, join: Join, lead: Channel) -> None:
         first, second = join.first, join.second
@@ -848,11 +866,17 @@ class Bridges(Hearing):
                 for key in keys:
                     self._after(odds.TICK_S, partial(self.press, leg.id, key))
             leg.joins += 1
-            leg.settles = True
+            leg.settles = leg.is_fresh = True
+            self._after(odds.FRESH_S, partial(self._ages, leg, leg.joins))
             self._after(self._span(odds.SETTLES_S), partial(self._settle, leg, leg.joins))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
+
+    @staticmethod
+    def _ages(leg: Channel, joins: int) -> None:
+        if leg.joins == joins:
+            leg.is_fresh = False
 
     def _show_both(self, first: Channel, second: Channel) -> None:
         """Let each phone show the other party, as the switch knows them."""
@@ -862,7 +886,8 @@ class Bridges(Hearing):
         join.live = False
         first, second = join.first, join.second
         first.errand = second.errand = None
-        if join.was_held and first.cause and self._random() < odds.HELD_LOST:
+        lost = odds.HELD_LOST if join.was_held else odds.SECOND_LOST
+        if first.cause and self._rarely(lost):
             self._end(second, odds.LOST)
         if not second.cause:
             self._set_adrift(second)
@@ -1076,12 +1101,8 @@ class Bridges(Hearing):
         if wanted.place is Place.MOVING and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
         was_leading = isinstance(join, Join) and wanted is join.first
-        if was_leading and isinstance(begun, Join):
-            parks = wanted.variables.get("uuid_bridge_park_on_cancel") == "true"
-            if parks and self._random() < odds.LEADER_PARKS:
-                self._lose_leader(begun)
-            elif self._random() < odds.HALF_TAKEN:
-                begun.broken = True
+        if isinstance(begun, Join) and isinstance(join, Join):
+            self._cross(begun, was_leading=was_leading)
         if partner is None:
             return True
         partner.variables["park_after_bridge"] = "true"
@@ -1095,7 +1116,21 @@ class Bridges(Hearing):
             self._end(partner, "PICKED_OFF")
         return True
 
-    def _lose_leader(self, join: Join) -> None:
+    def _cross(self, join: Join, *, was_leading: bool) -> None:
+        """A leg intercepts one that was on its way into a bridge with somebody else."""
+        if not was_leading:
+            if self._rarely(odds.SECOND_TAKEN):
+                self._end(join.second, odds.LOST)
+            else:
+                join.broken = self._rarely(odds.SECOND_TAKEN)
+            return
+        parks = join.second.variables.get("uuid_bridge_park_on_cancel") == "true"
+        if self._random() < (odds.LEADER_PARKS if parks else odds.LEADER_STRAYS):
+            self._lose_leader(join, parks=parks)
+        elif self._random() < odds.HALF_TAKEN:
+            join.broken = True
+
+    def _lose_leader(self, join: Join, *, parks: bool) -> None:
         """A leg intercepts one that leads a join: that one finds its second gone, and parks.
 
         Whoever wanted it waits for it, deaf. (Measured, 12 of 12.)
@@ -1106,16 +1141,14 @@ class Bridges(Hearing):
         self._set_adrift(first)
         self._set_adrift(second)
         self._seek(first, second)
-        self._after(self._span(odds.TO_PARK_S), partial(self._park_adrift, second))
+        if parks:
+            self._after(self._span(odds.TO_PARK_S), partial(self._park_adrift, second))
 
     def _park_adrift(self, leg: Channel) -> None:
         if leg.errand is None and leg.place is Place.ADRIFT and not leg.cause:
             self._park(leg, by_itself=True)
 
     # ---- dice
-
-    def _rarely(self, chance: float) -> bool:
-        return self.draws_rare_things and self._random() < chance
 
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
         late_s = self._span(odds.LATE_S) if self._rarely(odds.LATE) else 0.0

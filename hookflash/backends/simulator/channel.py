@@ -132,6 +132,7 @@ class Channel:
         "in_dialplan",
         "is_first",
         "is_flipped",
+        "is_fresh",
         "joins",
         "later",
         "nested",
@@ -187,6 +188,8 @@ class Channel:
         """What was ordered to play, and waits until its thread looks up or `playing` is over."""
         self.settles = False
         """Its bridge is so young that its thread does not look for sounds yet."""
+        self.is_fresh = False
+        """It was joined a moment ago."""
         self.joins = 0
         self.early: Channel | None = None
         """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
@@ -320,12 +323,14 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "in_place", "left", "legs", "seeks")
+    __slots__ = ("extension", "in_place", "left", "legs", "redirects", "seeks")
 
     def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
+        self.redirects = False
+        """It put an end to a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
         self.seeks: tuple[Channel, Channel] | None = None
         """The first leg of a join that it put an end to, and the second, which it took away."""
         self.left: list[tuple[Channel, bool]] = []

@@ -154,7 +154,9 @@ class Hearing:
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = sound = channel.sounds.pop(0)
-            self._after(self._span(odds.TO_SOUND_S), partial(self._begin_sound, channel, sound))
+            late_s = self._span(odds.LATE_S) if self._rarely(odds.SOUND_LATE) else 0.0
+            begin = partial(self._begin_sound, channel, sound)
+            self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
     def _begin_sound(self, channel: Channel, sound: Sound) -> None:
         if channel.due is not sound:
@@ -300,6 +302,9 @@ class Hearing:
         return f"+OK {leg} sent DTMF {digits}."
 
     # ---- dice
+
+    def _rarely(self, chance: float) -> bool:
+        return self.draws_rare_things and self._random() < chance
 
     def _span(self, bounds: tuple[float, float]) -> float:
         shortest, longest = bounds

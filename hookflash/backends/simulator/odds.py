@@ -97,9 +97,11 @@ BOTH_FIND: Final = 0.15
 """How often whoever seeks a leg and whoever fetches it both join it."""
 TOLD_LATE: Final = 0.05
 """How often the second leg is where it goes some milliseconds before the bridge's end is told."""
+SOUND_LATE: Final = 0.05
 LATE: Final = 0.02
 LATE_S: Final = (0.010, 0.040)
-"""How often a thread looks up later than it should, on a busy machine; and by how much."""
+"""How often a sound begins later than it should, or a thread looks up later, on a busy machine; and
+by how much."""
 FIRST_ENDS_LATE: Final = 0.1
 """How often a first leg that ends by its variables does so some milliseconds after its bridge: an
 order may fetch it yet."""
@@ -125,6 +127,18 @@ SEES_LEADER: Final = 0.7
 was ordered elsewhere meanwhile (29 of 48); and as that leg begins to lead a join."""
 LEADER_PARKS: Final = 0.8
 """How often a leg that leads a join is parked (`uuid_bridge_park_on_cancel`) by an intercept."""
+LEADER_STRAYS: Final = 0.35
+"""How often it goes adrift, without that variable (measured: 7 of 20)."""
+SECOND_TAKEN: Final = 0.05
+"""How often an intercept fails of a leg that another join wanted as its second."""
+FRESH_S: Final = 0.05
+SLIPS: Final = 0.1
+"""For how long after it was told a bridge may not quite be up, and how often a join that takes its
+second leg in that time comes to nothing: the first leg waits for it, deaf."""
+SECOND_LOST: Final = 0.1
+"""How often the second leg of a join is hung up, when the first has died."""
+SECOND_FORGOTTEN: Final = 0.15
+"""How often it is not, when the first is ordered elsewhere before their bridge is up (2 of 20)."""
 GIVES_UP: Final = 0.5
 """How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
 
