@@ -929,7 +929,8 @@ class Bridges(Hearing):
             leaver.peer = None
             self._tell_parted(*((leaver, stayer) if leaver.is_first else (stayer, leaver)))
             if stayer.held is leaver and leaver.waits is not None:
-                stayer.held, then, leaver.waits = None, leaver.waits, None
+                stayer.held, waits, leaver.waits = None, leaver.waits, None
+                waits()
             then()
             return
         waits, leaver.waits = leaver.waits, None
