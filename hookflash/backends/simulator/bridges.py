@@ -422,6 +422,8 @@ class Bridges(Hearing):
 
     def _stop_sound(self, leg: Channel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
+        if leg.peer is None and self._rarely(odds.STOPS_LATE):
+            return
         if leg.peer is None or leg.is_first or self._random() < odds.STOP_FIRST:
             self._stop(leg)
 
@@ -807,14 +809,18 @@ class Bridges(Hearing):
             self._end(second, odds.LOST)
             self._go_on_alone(first, "")
 
-    @staticmethod
-    def _bind_again(leg: Channel) -> None:
-        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards."""
+    def _bind_again(self, leg: Channel) -> None:
+        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
+
+        It may also hang up the second, which it does not find in the bridge.
+        """
         lead = leg if leg.is_first else leg.peer
         second = None if lead is None else lead.peer
         if lead is not None and second is not None and lead.early is leg:
             lead.early = None
             lead.bond, second.bond = second.id, lead.id
+            if leg is lead and self._rarely(odds.SECOND_MISSED):
+                self._end(second, odds.LOST)
 
     def _play_early(self, first: Channel, second: Channel) -> None:
         """Play what was ordered before two legs were joined; see `_is_broken_off`."""

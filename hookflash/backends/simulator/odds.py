@@ -135,7 +135,11 @@ FRESH_S: Final = 0.05
 SLIPS: Final = 0.1
 """For how long after it was told a bridge may not quite be up, and how often a join that takes its
 second leg in that time comes to nothing: the first leg waits for it, deaf."""
-SECOND_LOST: Final = 0.1
+SECOND_MISSED: Final = 0.3
+"""How often the second leg of a bridge that is not up yet is hung up as the first is sent away."""
+STOPS_LATE: Final = 0.1
+"""How often a leg that is fetched out of the park goes on playing until its join begins."""
+SECOND_LOST: Final = 0.03
 """How often the second leg of a join is hung up, when the first has died."""
 SECOND_FORGOTTEN: Final = 0.15
 """How often it is not, when the first is ordered elsewhere before their bridge is up (2 of 20)."""
