@@ -321,6 +321,34 @@ def test_a_second_leg_does() -> None:
     ]
 
 
+@every_seed
+def test_a_break_comes_too_late_for_a_sound_that_is_about_to_begin(seed: int) -> None:
+    lab = Lab(seed, joined=False)
+    lab.switch.broadcast(B, MUSIC)
+    lab.wait(0.03)
+    lab.told.clear()
+    lab.switch.break_all(B)
+    lab.switch.broadcast(B, "beep", lasts_s=0.5)
+    lab.wait(3.0)
+    assert lab.told == [SoundStarted(leg=B, sound=MUSIC)]  # and the beep waits for ever
+
+
+@every_seed
+def test_a_sound_that_waits_outlives_the_bridge_of_its_leg(seed: int) -> None:
+    lab = Lab(seed)
+    lab.wait()
+    lab.switch.broadcast(A, MUSIC)
+    lab.wait()
+    lab.switch.broadcast(A, "beep", lasts_s=0.5)
+    lab.wait()
+    lab.told.clear()
+    lab.switch.park_one(A)
+    lab.wait(3.0)
+    sounds = [fact for fact in lab.told if isinstance(fact, SoundStarted)]
+    assert sounds == [SoundStarted(leg=A, sound="beep")]
+    assert lab.told.index(LegParked(leg=A)) < lab.told.index(sounds[0])
+
+
 def test_a_park_that_is_over_waits_for_the_sound() -> None:
     lab = Lab(joined=False)
     lab.switch.setvar_multi(B, {"park_timeout": "2", "playback_timeout_sec": "3"})
