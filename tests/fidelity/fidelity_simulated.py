@@ -32,12 +32,14 @@ JITTER_S = (0.0, 0.004)
 """From an order's instant to the switch's taking it."""
 PERSON_S = (0.001, 0.024)
 """From what a person does to the switch's knowing it: it goes by SIP."""
-KEY_S = (0.10, 0.44)
+KEY_S = (0.06, 0.44)
 """From the beginning of a key to the switch's knowing it."""
 KEY_LOST = 0.15
 """How often a key never arrives: its packets are few, and a leg on its way listens to none."""
 BUSY = 6.0
 """So many times as long it may take on a busy machine: in every third life."""
+VERY_BUSY = 12.0
+"""The same for orders, in one of twelve."""
 
 
 def primitive_of(  # noqa: PLR0911 - a table
@@ -88,6 +90,7 @@ class Simulated:
         self.world = World(seed)
         self.dice = random.Random(f"jitter {seed}")
         self.lag = BUSY if seed % 3 == 2 else 1.0
+        self.orders_lag = VERY_BUSY if seed % 12 == 11 else self.lag
         self.sent_ms = sent_ms or [float(step.at_ms) for step in program.steps]
         self.world.raw = True
         self._begin(self.world)
@@ -137,7 +140,8 @@ class Simulated:
 
     def _late(self, span: tuple[float, float]) -> float:
         shortest, longest = span
-        return self.dice.uniform(shortest, longest if span is KEY_S else longest * self.lag)
+        lag = 1.0 if span is KEY_S else self.orders_lag if span is JITTER_S else self.lag
+        return self.dice.uniform(shortest, longest * lag)
 
     def _do(self, step: Step) -> None:
         ids = self.names.by_name

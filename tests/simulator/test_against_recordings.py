@@ -103,6 +103,7 @@ def say(switch: Switch, sent: str, names: dict[str, str]) -> None:
 def simulate(told: Told, seed: int, until_s: float) -> list[CallEvent]:
     """Let the simulated switch live through what the recorded one did."""
     world = World(seed)
+    world.switch.draws_rare_things = False
     facts: list[CallEvent] = []
     world.on_event = facts.append
     for number, behaviour in PHONES.items():

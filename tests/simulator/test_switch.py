@@ -90,6 +90,7 @@ class Lab:
     def __init__(self, seed: int = 0, *, split: bool = True) -> None:
         self.told: list[str] = []
         self.world = World(seed, missing_sounds=("missing.wav",))
+        self.world.switch.draws_rare_things = False
         self.world.on_event = lambda event: self.told.append(self.named(short(event)))
         self.world.add_phone("1001", name="Alice")
         self.world.add_phone("1002", Answers(after_s=0.0), name="Bob")

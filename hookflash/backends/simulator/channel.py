@@ -89,7 +89,7 @@ Extension: TypeAlias = ToPark | ToSound | ToPhone
 class Sound:
     """Something that is played to a leg."""
 
-    __slots__ = ("hears", "is_own", "lasts_s", "name")
+    __slots__ = ("hears", "is_own", "lasts_s", "lost", "name")
 
     def __init__(
         self, name: str, sense: Sense, lasts_s: float | None, *, is_own: bool = False
@@ -97,6 +97,8 @@ class Sound:
         self.name = name
         self.is_own = is_own
         """An extension plays it; it was not ordered."""
+        self.lost = False
+        """Its leg was ordered elsewhere while its thread prepared to play it."""
         self.hears = Hears(sense, name)
         self.lasts_s = lasts_s
 
@@ -106,6 +108,7 @@ class Channel:
 
     __slots__ = (
         "account",
+        "again",
         "answered",
         "bond",
         "bridge_uuid",
@@ -115,17 +118,22 @@ class Channel:
         "caller_id",
         "cause",
         "direction",
+        "disturbed",
         "drops_keys",
         "due",
+        "early",
         "errand",
         "ghosts",
         "half",
         "hears",
+        "held",
         "id",
         "in_cs_park",
         "in_dialplan",
         "is_first",
         "is_flipped",
+        "is_fresh",
+        "joins",
         "later",
         "nested",
         "number",
@@ -137,6 +145,7 @@ class Channel:
         "playing",
         "seekers",
         "seeks",
+        "settles",
         "shown",
         "sounds",
         "takes",
@@ -144,6 +153,7 @@ class Channel:
         "variables",
         "voice",
         "waits",
+        "wanted",
     )
 
     def __init__(  # noqa: PLR0915 - so many things are known of a leg
@@ -176,6 +186,16 @@ class Channel:
         self.playing: Sound | None = None
         self.sounds: list[Sound] = []
         """What was ordered to play, and waits until its thread looks up or `playing` is over."""
+        self.settles = False
+        """Its bridge is so young that its thread does not look for sounds yet."""
+        self.is_fresh = False
+        """It was joined a moment ago."""
+        self.joins = 0
+        self.early: Channel | None = None
+        """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
+        the bridge was up. It looks after the bridge when that sound is over."""
+        self.disturbed = False
+        """It was ordered elsewhere while it waited for another leg, deaf to orders."""
         self.orders = 0
         """How often it was ordered elsewhere."""
         self.due: Sound | None = None
@@ -186,6 +206,10 @@ class Channel:
         """For whom it waits, deaf to every order: its join lost that leg before it began."""
         self.later: Extension | None = None
         """Where it was ordered while it waited like that: it goes there when the wait is over."""
+        self.again = False
+        """It was ordered to join whom it seeks."""
+        self.wanted: Channel | None = None
+        """With whom it was ordered to join while it waited for another."""
         self.seekers: list[Channel] = []
         """Legs that wait for this one."""
         self.unread: list[str] = []
@@ -194,6 +218,8 @@ class Channel:
         """What an extension plays, while a sound that was ordered plays on top of it."""
         self.waits: Thunk | None = None
         """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
+        self.held: Channel | None = None
+        """The second leg for the end of whose sound it waits, having left their bridge."""
         self.parkings = 0
         self.in_cs_park = False
         """It is parked by its own variables, not by an application: parking it changes nothing."""
@@ -217,20 +243,62 @@ class Channel:
         self.hears = SILENCE
 
     @property
-    def is_to_play(self) -> bool:
-        """Whether a sound was ordered, and has not begun."""
-        return bool(self.sounds) or self.due is not None
+    def takes_sounds(self) -> bool:
+        """Whether its thread looks for orders to play a sound."""
+        if self.place is Place.JOINED:
+            return not self.settles
+        return self.place in (Place.PARKED, Place.ELSEWHERE)
+
+    @property
+    def is_about_to_play(self) -> bool:
+        """Whether its thread prepares to play a sound, and looks after nothing else meanwhile."""
+        return self.due is not None and not self.due.lost
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether its partner hears a sound, while which its own keys are not read."""
+        peer = self.peer
+        return peer is not None and peer.peer is self and peer.playing is not None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its partner has left their bridge, which it has not noticed yet.
+
+        Its thread takes one sound at a time, and looks after the bridge before the next.
+        """
+        return self.peer is not None and (self.peer.peer is not self or bool(self.peer.cause))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its thread still prepares to play a sound that is lost, and obeys later."""
+        return self.due is not None and self.due.lost
+
+    def lose_due(self) -> None:
+        """Let the sound be lost that is about to begin."""
+        if self.due is not None:
+            self.due.lost = True
 
     def forget_sounds(self) -> None:
-        """Let what was ordered to play be lost."""
+        """Let all be lost that was ordered to play."""
         self.sounds.clear()
-        self.due = None
+        self.lose_due()
 
 
 class Join:
     """Two legs on their way into one bridge."""
 
-    __slots__ = ("begun", "broken", "doomed", "first", "left", "live", "ripe", "second")
+    __slots__ = (
+        "begun",
+        "broken",
+        "doomed",
+        "first",
+        "left",
+        "live",
+        "ripe",
+        "second",
+        "stranded",
+        "was_held",
+    )
 
     def __init__(self, first: Channel, second: Channel) -> None:
         self.first = first
@@ -244,6 +312,10 @@ class Join:
         """It is the repeat of a join that had begun: it will fail at its finish."""
         self.doomed = False
         """It came while another join of `first` was failing, and fails with it."""
+        self.stranded = False
+        """It comes to nothing, which the leg that is left over has not noticed yet."""
+        self.was_held = False
+        """One of its legs had to wait for a sound of the second leg of its old bridge."""
         self.left: list[tuple[Channel, bool]] = []
         """Legs whose join this one put an end to; true: such a one hangs up."""
 
@@ -251,12 +323,14 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "in_place", "left", "legs", "seeks")
+    __slots__ = ("extension", "in_place", "left", "legs", "redirects", "seeks")
 
     def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
+        self.redirects = False
+        """It put an end to a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
         self.seeks: tuple[Channel, Channel] | None = None
         """The first leg of a join that it put an end to, and the second, which it took away."""
         self.left: list[tuple[Channel, bool]] = []

@@ -14,6 +14,8 @@
 * What goes into one half of a loopback pair comes out of the other: sounds, voices, keys. A key of
   the phone behind it is told on that phone's leg and on loopback-a; a key of whoever is joined with
   loopback-a is told on that leg and on loopback-b (measured).
+* While a leg hears a sound in its bridge, the keys of the other are not read (`CF_SUSPEND`): they
+  are told when the sound is over, or lost if their leg is ordered elsewhere (measured, 12 of 12).
 """
 
 from __future__ import annotations
@@ -23,24 +25,17 @@ from collections.abc import Callable, Container
 from functools import partial
 from typing import Final, Protocol
 
+from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     SILENCE,
     Channel,
     Hears,
-    Place,
     Sense,
     Sound,
     Thunk,
 )
 from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
 
-TICK_S: Final = 0.020
-"""A leg's thread looks up once in a packet of sound."""
-_TO_TAKE_S: Final = (0.0003, 0.0205)
-"""From the order until the leg's thread takes it off the queue."""
-_TO_SOUND_S: Final = (0.0997, 0.1845)
-"""From there to the sound: five frames, or twice as many if they are empty (from the order:
-target-drops: 102.6 ms, complete: 125.5 and 204.0 ms; between two sounds: 100.6 ms)."""
 _SHORTEST_LIMIT_S: Final = 2
 """A `playback_timeout_sec` that is less does nothing."""
 
@@ -98,6 +93,8 @@ class Hearing:
         self._listen = listen
         self._random = (dice or random.Random(0)).random
         self._missing = missing
+        self.draws_rare_things = True
+        """Whether what was seen once in fifty times, or less, is drawn too."""
         self.watcher: Watcher | None = None
         """Is told more than facts, if there is one."""
         self._channels: dict[LegId, Channel] = {}
@@ -130,7 +127,7 @@ class Hearing:
             return _INVALID_BROADCAST
         if sound not in self._missing:
             channel.sounds.append(Sound(sound, sense, lasts_s))
-            self._after(self._span(_TO_TAKE_S), partial(self._take_sound, channel))
+            self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
         return "+OK Message sent"
 
     def break_all(self, leg: LegId) -> str:
@@ -143,32 +140,40 @@ class Hearing:
             return NO_SUCH_CHANNEL
         channel.sounds.clear()
         if channel.playing is not None:
-            self._after(TICK_S, partial(self._sound_over, channel, channel.playing))
+            self._after(odds.TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
+
+    def _look_for_sounds(self, channel: Channel) -> None:
+        """Let a leg's thread find what was ordered before the leg came here."""
+        if channel.sounds:
+            self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
 
     def _take_sound(self, channel: Channel) -> None:
         """Let a leg's thread look whether a sound is ordered, and prepare to play it."""
         playing = channel.playing
-        if channel.place is Place.MOVING and not channel.cause:
-            # on its way: it comes to its orders when it is there
-            self._after(TICK_S, partial(self._take_sound, channel))
-        elif channel.sounds and channel.due is None and (playing is None or playing.is_own):
+        is_free = playing is None or playing.is_own
+        if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = sound = channel.sounds.pop(0)
-            self._after(self._span(_TO_SOUND_S), partial(self._begin_sound, channel, sound))
+            late_s = self._span(odds.LATE_S) if self._rarely(odds.SOUND_LATE) else 0.0
+            begin = partial(self._begin_sound, channel, sound)
+            self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
     def _begin_sound(self, channel: Channel, sound: Sound) -> None:
         if channel.due is not sound:
             return
-        if channel.place is Place.MOVING and not channel.cause:
-            self._after(TICK_S, partial(self._begin_sound, channel, sound))
-            return
         channel.due = None
-        self._play(channel, sound)
+        if sound.lost or channel.cause or not channel.takes_sounds:
+            self._take_sound(channel)
+            self._freed(channel)
+        else:
+            self._play(channel, sound)
+
+    def _settle(self, channel: Channel, joins: int) -> None:
+        if channel.joins == joins:
+            channel.settles = False
+            self._take_sound(channel)
 
     def _play(self, channel: Channel, sound: Sound) -> None:
-        is_there = channel.place in (Place.PARKED, Place.JOINED, Place.ELSEWHERE)
-        if channel.cause or not is_there:
-            return
         channel.nested = channel.playing  # an extension's own sound is put aside (measured)
         channel.playing = sound
         self._report(SoundStarted(leg=channel.id, sound=sound.name))
@@ -186,7 +191,9 @@ class Hearing:
         channel.playing, channel.nested = channel.nested, None
         self._report(SoundStopped(leg=channel.id, sound=sound.name))
         self._hear(channel)
-        if channel.sounds:
+        if channel.peer is not None and channel.peer.peer is channel:
+            self._after(odds.TICK_S, partial(self._read_keys, channel.peer))
+        if channel.sounds and not channel.is_left:
             self._take_sound(channel)
         elif channel.playing is None:
             self._heard_out(channel)
@@ -194,9 +201,12 @@ class Hearing:
     def _heard_out(self, channel: Channel) -> None:
         """Nothing plays to a leg any more."""
 
+    def _freed(self, channel: Channel) -> None:
+        """A leg's thread was about to play a sound, and does not."""
+
     def _silence(self, channel: Channel) -> None:
-        """Cut off what plays, and what was ordered."""
-        channel.forget_sounds()
+        """Cut off what plays, and what is about to; what waits in the queue comes yet."""
+        channel.lose_due()
         self._stop(channel)
 
     def _stop(self, channel: Channel) -> None:
@@ -207,8 +217,6 @@ class Hearing:
             self._report(SoundStopped(leg=channel.id, sound=sound.name))
             if under is not None:
                 self._report(SoundStopped(leg=channel.id, sound=under.name))
-        if channel.sounds:
-            self._after(TICK_S, partial(self._take_sound, channel))
 
     def _hear(self, channel: Channel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
@@ -235,7 +243,7 @@ class Hearing:
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
-        if channel.call is not None:
+        if channel.playing is None and (channel.call is not None or channel.is_suspended):
             channel.unread.append(digit)  # it waits for somebody to answer (measured)
             return
         self._digits += 1
@@ -251,6 +259,12 @@ class Hearing:
         terminators = channel.variables.get("playback_terminators", _DEFAULT_TERMINATORS)
         if sound is not None and terminators != "none" and digit in terminators:
             self._sound_over(channel, sound)
+
+    def _read_keys(self, channel: Channel) -> None:
+        if channel.peer is not None and not channel.is_suspended:
+            keys, channel.unread = channel.unread, []
+            for key in keys:
+                self.press(channel.id, key)
 
     def drop_keys(self, leg: LegId, drop: bool, after_s: float = 0.0) -> str:  # noqa: FBT001
         """`uuid_drop_dtmf LEG on|off`: send a leg no keys, or again; now, or by `sched_api`."""
@@ -288,6 +302,9 @@ class Hearing:
         return f"+OK {leg} sent DTMF {digits}."
 
     # ---- dice
+
+    def _rarely(self, chance: float) -> bool:
+        return self.draws_rare_things and self._random() < chance
 
     def _span(self, bounds: tuple[float, float]) -> float:
         shortest, longest = bounds
