@@ -134,10 +134,15 @@ async def test_a_controller_dies_in_the_consultation_and_another_comes(
             assert [leg.role for leg in alone] == (["transferee"] if found is None else [])
 
 
-@pytest.mark.parametrize("seed", [4, 15, 33])  # the caller parks some milliseconds later
 async def test_a_controller_that_comes_while_a_leg_leaves_its_bridge_keeps_both(
-    seed: int, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
+    met = [seed for seed in range(40) if await _found_while_the_caller_leaves_its_bridge(seed)]
+    assert len(met) >= 2, "in some lives the caller parks some milliseconds after the called party"
+
+
+async def _found_while_the_caller_leaves_its_bridge(seed: int) -> bool:
+    """Let a controller die as soon as one leg is parked; say whether the other was not, by then."""
     async with open_emulator(Emulator(seed=seed)) as listening:
         settings = FreeSwitch(host=listening.host, port=listening.port)
         async with open_freeswitch(settings) as eyes:
@@ -147,23 +152,21 @@ async def test_a_controller_that_comes_while_a_leg_leaves_its_bridge_keeps_both(
                 while not any(leg.parked for leg in await eyes.snapshot()):
                     await trio.sleep(0.001)
             seen = {leg.leg: leg for leg in await eyes.snapshot()}
-            caller, called = (seen[leg] for leg in legs)
-            assert (called.parked, caller.parked, caller.elsewhere) == (True, False, False)
+            assert not any(leg.elsewhere for leg in seen.values())
         async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
             told = [record async for record in _until(engine.follow(transfer.id), None)][-1]
             assert told.outcome is Outcome.RECONNECTED
+            await trio.sleep(0.5)  # for who was being called
             pairs = {leg.leg: leg.peer for leg in await backend.snapshot()}
             assert pairs == {legs[0]: legs[1], legs[1]: legs[0]}
+    return len([leg for leg in seen.values() if leg.parked]) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a sound that begins after the join makes a first leg deaf to its partner's end",
-)
-@pytest.mark.parametrize("seed", [23, 30, 39])  # the ringback is heard after the join
-async def test_a_sound_that_is_late_leaves_nobody_alone(
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_join_on_the_heels_of_a_sound_leaves_nobody_deaf(
     seed: int, autojump_clock: MockClock
 ) -> None:
+    """A sound that was ordered and has not begun is not heard in the join (160 of 160)."""
     async with open_emulator(Emulator(seed=seed)) as listening:
         settings = FreeSwitch(host=listening.host, port=listening.port)
         async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
