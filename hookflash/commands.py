@@ -182,6 +182,8 @@ class Arm:
     leg: str
     rescue: str
     when: Trigger = Trigger.ANSWER
+    undisclosed: bool = False
+    """Whether the leg's phone is to be told nothing of whom it then gets."""
 
 
 @attrs.frozen(kw_only=True)

@@ -241,7 +241,8 @@ def wait_for_people(work: Work) -> None:
 def arm_target(work: Work) -> None:
     """Let the switch join target and transferee by itself, should we not be there to do it."""
     t = work.transfer
-    work.order(Arm(leg=t.target.leg, rescue=t.transferee.leg))
+    undisclosed = t.target.outside or t.transferee.withheld
+    work.order(Arm(leg=t.target.leg, rescue=t.transferee.leg, undisclosed=undisclosed))
     work.note(armed=True)
 
 

@@ -392,7 +392,7 @@ class Procedures:
         rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
         return Procedure(
             steps=(
-                _set(command.leg, _ENDS),
+                _set(command.leg, _ENDS | (_SILENT if command.undisclosed else {})),
                 SetVariable(_leg(command.leg), "execute_on_answer", rescue),
             )
         )
@@ -488,7 +488,7 @@ def _play(leg: LegId, sound: str, sense: str) -> Procedure:
 
 def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:
     """Keep the switch, too, from telling a phone what it is not to know."""
-    return {"ignore_display_updates": "true"} if leg in command.undisclosed else {}
+    return _SILENT if leg in command.undisclosed else {}
 
 
 def _armed(rescue: LegId) -> dict[str, str]:
@@ -560,6 +560,8 @@ def _order(transfer: str, attempt: int) -> dict[str, str]:
         return {}
     return {"hookflash_join": f"{checked(ALLOWED_LEG, transfer, 'the transfer')}.{attempt}"}
 
+
+_SILENT: Final = {"ignore_display_updates": "true"}
 
 _ENDS: Final = {"park_after_bridge": "false", "hangup_after_bridge": "true"}
 
