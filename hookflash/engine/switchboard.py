@@ -919,6 +919,7 @@ def states_of(records: list[Record]) -> list[State]:
     for record in records:
         if record.before is not None and not states:
             states.append(record.before)
-        if record.after is not None and record.after is not record.before:
+        ends = record.outcome is not None and states[-1:] != [record.after]  # as it is found
+        if record.after is not None and (record.after is not record.before or ends):
             states.append(record.after)
     return states
