@@ -12,9 +12,11 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import trio
+from killing import Forker
 from rounds import Figures, Player, Setting, on_the_emulator, on_the_switch
 from trio.testing import MockClock
 
@@ -59,7 +61,11 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
     named = os.environ.get("HOOKFLASH_FREESWITCH", "")
     hows = tuple(options.blows.split(","))
     dialling = options.dial or ("direct" if options.seed % 2 else "dialplan")
-    with folder_for(options) as folder:
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(folder_for(options))
+        forker = Forker() if options.forked else None
+        if forker is not None:
+            stack.push_async_callback(forker.close)
         setting = Setting(
             folder=Path(folder),
             seed=options.seed,
@@ -67,6 +73,7 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
             direct=dialling == "direct",
             freeze_s=options.freeze_s,
             pace=options.pace,
+            forker=forker,
         )
         stage = (
             on_the_switch(named, setting)
@@ -91,6 +98,9 @@ def main() -> int:
     parser.add_argument("--blows", default="kill", help="kill,cut,freeze,overload")
     parser.add_argument("--freeze-s", type=float, default=30.0)
     parser.add_argument("--pace", type=float, default=1.0, help="how long it works and is away")
+    parser.add_argument(
+        "--forked", action="store_true", help="start services fast, off one that has its imports"
+    )
     parser.add_argument("--dial", choices=("direct", "dialplan"), help="by the seed unless given")
     parser.add_argument("--stories", default="kill-stories.txt", help="where stories are written")
     options = parser.parse_args()
