@@ -505,7 +505,7 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
             ring_timeout_s=RING_TIMEOUT_S,
             template=template,
         )
-        service = ProcessService(setting.folder, wishes)
+        service = ProcessService(setting.folder, wishes, setting.forker)
         player = _player(stage, service, proxy, setting)
         player.overload = partial(_overload, tasks, host, port)
         await stage.clear()
