@@ -416,7 +416,7 @@ async def test_a_repetition_of_what_waits_to_be_sent_is_not_sent(
         await client.perform(Park(leg="c"), join, again, attrs.evolve(again, attempt=3))
         await trio.sleep(1)
     assert switch.scripts.count("api uuid_bridge a b") == 1
-    assert switch.scripts[-3].endswith(";hookflash_join=x.3")
+    assert switch.scripts[-5].endswith(";hookflash_join=x.3")
     assert not any("uuid_getvar" in line for line in switch.scripts)
 
 
@@ -490,9 +490,17 @@ async def test_a_leg_that_is_gone_keeps_nothing_and_gets_nothing_back(
     ("taken", "bonds", "deed"),
     [
         ("x.1", "ba", []),  # joined, or about to be: another order would end a leg
-        ("x.1", "b-", ["uuid_bridge"]),  # the other has died, or is elsewhere
-        ("x.1", "--", ["uuid_bridge"]),  # it fell through
-        ("_undef_", "ba", ["uuid_bridge"]),  # together from before: the order was lost
+        (
+            "x.1",
+            "b-",
+            ["uuid_break", "uuid_break", "uuid_bridge"],
+        ),  # the other has died, or is elsewhere
+        ("x.1", "--", ["uuid_break", "uuid_break", "uuid_bridge"]),  # it fell through
+        (
+            "_undef_",
+            "ba",
+            ["uuid_break", "uuid_break", "uuid_bridge"],
+        ),  # together from before: the order was lost
     ],
 )
 async def test_an_order_that_is_repeated_is_carried_out_once(
@@ -518,11 +526,19 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
 @pytest.mark.parametrize(
     ("bonds", "history", "deed"),
     [
-        ("--", "_undef_", ["uuid_bridge"]),
+        ("--", "_undef_", ["uuid_break", "uuid_break", "uuid_bridge"]),
         ("tb", "_undef_", []),  # the failsafe has joined them
-        ("t-", "_undef_", ["uuid_bridge"]),  # one of them says so, and may name the dead
+        (
+            "t-",
+            "_undef_",
+            ["uuid_break", "uuid_break", "uuid_bridge"],
+        ),  # one of them says so, and may name the dead
         ("--", "1795000000:9c1f:bl_xfer:intercept:b/default/inline", []),  # or is about to
-        ("--", "1795000000:9c1f:bl_xfer:park/default/inline", ["uuid_bridge"]),
+        (
+            "--",
+            "1795000000:9c1f:bl_xfer:park/default/inline",
+            ["uuid_break", "uuid_break", "uuid_bridge"],
+        ),
     ],
 )
 async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(

@@ -98,6 +98,26 @@ async def test_one_code_of_a_target_starts_one_transfer(dialling: Dialling) -> N
         assert len(engine.transfers()) == 1
 
 
+async def test_a_sound_that_waits_is_not_heard_in_the_conversation() -> None:
+    async with open_live_lab(settings()) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer = await engine.transfer(legs[0], lab.never)
+        await reached(transfer, State.DIALING)
+        await trio.sleep(1)
+        for leg in legs:  # behind the ringback and the music, which do not end
+            await lab.switch.api(f"uuid_broadcast {leg} tone_stream://%(200,100,440);loops=-1 aleg")
+        async with noting(engine) as records:
+            await transfer.take_back()
+            assert (await transfer.outcome()).outcome is Outcome.TAKEN_BACK
+            await trio.sleep(1)
+            assert not [r for r in records if isinstance(r.event, SoundStarted)]
+        await lab.hang_up(legs[1])
+        with trio.fail_after(5):
+            while await lab.switch.channels():
+                await trio.sleep(0.05)
+
+
 @pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1])
 async def test_ringback_replaces_music_that_has_not_begun(after_s: float) -> None:
     async with open_live_lab(settings()) as lab, open_engine(lab.backend) as engine:

@@ -201,6 +201,8 @@ def test_join_and_park_afterwards() -> None:
     assert lines(JOIN) == (
         f"uuid_setvar_multi a {told}",
         f"uuid_setvar_multi t {told}",
+        "uuid_break a all",
+        "uuid_break t all",
         "uuid_bridge a t",
     )
 
@@ -230,6 +232,8 @@ def test_join_and_end_afterwards() -> None:
     assert lines(attrs.evolve(JOIN, afterwards=Afterwards.END)) == (
         f"uuid_setvar_multi a {told}",
         f"uuid_setvar_multi t {told}",
+        "uuid_break a all",
+        "uuid_break t all",
         "uuid_bridge a t",
     )
 
@@ -251,6 +255,8 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     assert sent(procedure) == (
         f"uuid_setvar_multi a {parks}",  # should t be gone before they are joined
         f"uuid_setvar_multi t {told}",
+        "uuid_break a all",
+        "uuid_break t all",
         "uuid_bridge a t",
     )
     arm = Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE)
@@ -271,7 +277,7 @@ def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
         together("t", "b"),
         (caught,),
     )
-    assert procedure.spared == 1  # the variables of an ordinary call are set all the same
+    assert procedure.spared == 3  # the variables of an ordinary call are set all the same
     assert caught.shown_by("1795000000:9c1f:bl_xfer:intercept:b/default/inline\n")
     assert not caught.shown_by("_undef_")
     # what was not joined for all that is bridged at the next attempt
@@ -341,7 +347,7 @@ def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
 
 
 def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
-    one, other, _ = lines(attrs.evolve(JOIN, undisclosed=("t",)))
+    one, other, *_ = lines(attrs.evolve(JOIN, undisclosed=("t",)))
     assert "ignore_display_updates" not in one
     assert other.endswith(";ignore_display_updates=true")
     both = lines(attrs.evolve(JOIN, undisclosed=("a", "t")))[:2]

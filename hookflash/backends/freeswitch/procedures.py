@@ -378,9 +378,15 @@ class Procedures:
             steps=(
                 _set(first, variables | _discretion(command, first)),
                 _set(second, variables | armed | _discretion(command, second)),
+                # A bridge ends the sound that plays, but not one that waits behind it: that would
+                # be heard in the conversation, and the leg would not notice its partner's end
+                # (measured on 1.10.12: 24 of 24; with this, none of 24)
+                BreakSounds(_leg(first)),
+                BreakSounds(_leg(second)),
                 Bridge(_leg(first), _leg(second)),
             ),
             unless=_is_about(command),
+            spared=3,
         )
 
     def _arm(self, command: Arm) -> Procedure:
