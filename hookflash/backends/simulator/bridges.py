@@ -96,6 +96,8 @@ class Bridges(Hearing):
         """
         if channel.cause:
             return
+        if not itself and self._rarely(odds.SEEN_TO_END):
+            self._tell_end_of_bridge(channel)
         channel.cause = cause
         channel.playing = None
         channel.forget_sounds()
@@ -119,6 +121,15 @@ class Bridges(Hearing):
                 self.watcher.over(channel)
             return
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
+
+    def _tell_end_of_bridge(self, leaver: Channel) -> None:
+        """A leg hangs up, and its partner's thread sees that before the hang-up is told."""
+        peer = leaver.peer
+        if peer is None or peer.peer is not leaver or leaver.half is not None:
+            return
+        if peer.errand is None and peer.playing is None and not peer.is_about_to_play:
+            first, second = (leaver, peer) if leaver.is_first else (peer, leaver)
+            self._report(LegsSeparated(first=first.id, second=second.id))
 
     def _let_go(self, gone: Channel) -> None:
         """Let the others notice that a leg has ended."""
@@ -264,6 +275,7 @@ class Bridges(Hearing):
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         for leg in going:
             self._bind_again(leg)
+        going = [leg for leg in going if not leg.cause]
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
             self._stop_sound(first)
@@ -279,6 +291,9 @@ class Bridges(Hearing):
             return
         for leg in going:
             self._stop_sound(leg)
+            if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
+                leg.sounds.clear()
+                leg.due = None
             if leg.peer is None:
                 self._arrive(leg, transfer, was_joined=False)
             else:
@@ -298,7 +313,23 @@ class Bridges(Hearing):
             if leg.held is not None:
                 leg.held.waits = then
                 return True
+            partner = leg.peer
+            if partner is not None and partner.peer not in legs and self._clings(leg, partner):
+                self._stop(leg)
+                partner.ghosts.append(then)
+                return True
         return False
+
+    @staticmethod
+    def _clings(first: Channel, partner: Channel) -> bool:
+        """Whether a first leg that is ordered elsewhere waits until its partner leaves a bridge.
+
+        It heard a sound while that partner was fetched. Its thread ends the bridge only when the
+        second leg is in none (`CS_EXCHANGE_MEDIA`), and does not ask in which. (Measured.)
+        """
+        is_second = partner.place is Place.JOINED and not partner.is_first
+        is_joined = partner.peer is not None and partner.peer is not first
+        return first.is_first and is_second and is_joined and not (first.cause or partner.cause)
 
     def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
         """Let a leg arrive before it is told that it has left another, which goes adrift."""
@@ -394,8 +425,10 @@ class Bridges(Hearing):
         elif channel.errand is not None or channel.cause or channel.playing is not None:
             return
         elif peer is not None and peer.peer is not channel:
-            if peer.place is Place.JOINED and peer.peer is not None and not peer.cause:
-                peer.ghosts.append(channel)  # joined it is: with whom, it does not ask
+            is_joined = peer.place is Place.JOINED and peer.peer is not None
+            if is_joined and peer.errand is None and not peer.cause:
+                # joined it is: with whom, it does not ask
+                peer.ghosts.append(partial(self._heard_out, channel))
                 return
             channel.peer = None
             self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
@@ -415,6 +448,7 @@ class Bridges(Hearing):
         they are heard where the leg goes next. (Measured, 24 of 24.)
         """
         leg.orders += 1
+        self._let_ghosts_go(leg)
         if leg.place in (Place.PARKED, Place.ELSEWHERE):
             leg.forget_sounds()
         else:
@@ -466,15 +500,15 @@ class Bridges(Hearing):
             find = partial(self._find_wanting, first, second, second.orders)
             self._after(self._span(odds.TO_FIND_S), find)
         elif not kept:
-            second.seeks = None
-            second.disturbed = second.again = False
+            self._seek_no_more(second, first)
             self._after(self._to_look_up(odds.TO_BEGIN_S), partial(self._begin, join))
         elif len(kept) == 1:
             self._leave_over(join, second if kept[0] is first else first, intercepts=intercepts)
 
-    @staticmethod
-    def _disturb(kept: Sequence[Channel], join: Join) -> None:
+    def _disturb(self, kept: Sequence[Channel], join: Join) -> None:
         for leg in kept:
+            if isinstance(leg.errand, Join) and leg.errand.live:
+                self._leave_early(leg.errand)
             if leg.seeks is not None:
                 leg.disturbed = True
                 leg.wanted = join.second if leg is join.first else None
@@ -523,9 +557,7 @@ class Bridges(Hearing):
     def _overtake(self, earlier: Join, join: Join) -> None:
         """Put an end to a join, of which the new one takes a leg, or both."""
         earlier.live = False
-        peer = earlier.second.peer
-        if not earlier.begun and peer is not None and self._random() < odds.LEFT_EARLY:
-            self._part(earlier.second, peer)
+        self._leave_early(earlier)
         left = [
             leg for leg in (earlier.first, earlier.second) if leg not in (join.first, join.second)
         ]
@@ -542,6 +574,15 @@ class Bridges(Hearing):
                 join.left.append((leg, earlier.begun and leg is earlier.second))
         if not earlier.begun:
             join.left += earlier.left
+
+    def _leave_early(self, join: Join) -> None:
+        """The second leg's partner may see that it is fetched before the join has begun.
+
+        The order marks both legs (`CF_TRANSFER`), before the thread of the first looks up.
+        """
+        peer = join.second.peer
+        if not join.begun and peer is not None and self._random() < odds.LEFT_EARLY:
+            self._part(join.second, peer)
 
     def _leave_behind(self, leg: Channel, cause: str) -> None:
         """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
@@ -593,10 +634,27 @@ class Bridges(Hearing):
         else:
             self._end(seeker, "ORIGINATOR_CANCEL")
 
+    def _seek_no_more(self, seeker: Channel, by: Channel) -> None:
+        """A leg is fetched, perhaps a deaf one: by whom it sought, it waits no longer.
+
+        If it was ordered to lead a join while it waited, it may find the second leg of that one,
+        and hang it up, as it has been ordered elsewhere since. (`CF_UUID_BRIDGE_ORIGINATOR` is set
+        as its thread leaves the wait: no order takes it off.)
+        """
+        wanted = seeker.wanted if seeker.seeks is by else None
+        seeker.seeks = seeker.wanted = None
+        seeker.disturbed = seeker.again = False
+        if wanted is None or wanted.errand is not None or wanted.place is not Place.ADRIFT:
+            return
+        if self._random() < odds.REMEMBERS:
+            self._after(self._span(odds.TO_FIND_S), partial(self._end, wanted, odds.LOST))
+
     def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
         """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
         if sought.orders != orders or sought.cause:
             return  # which has been sent elsewhere meanwhile
+        if sought.peer is not None and self._random() < odds.LEAVES_FIRST:
+            self._part(sought, sought.peer)
         self._end(sought, odds.LOST)
         self._give_up(seeker)
 
@@ -625,7 +683,7 @@ class Bridges(Hearing):
         if is_free and other is not None and other.peer is leg and not leg.cause:
             seeker.seeks = None
             self._joined(seeker, leg)
-            leg.ghosts.append(other)
+            leg.ghosts.append(partial(self._heard_out, other))
 
     def _let_seekers_go(self, first: Channel) -> None:
         """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
@@ -657,6 +715,8 @@ class Bridges(Hearing):
             seeker.errand = Transfer(later, seeker)
             self._arrive(seeker, seeker.errand, was_joined=False)
             return
+        if wanted is not None:
+            self._let_seekers_go(seeker)
         for other in seeker.seekers:
             if other.seeks is seeker and not other.cause:
                 self._find(other, seeker)
@@ -673,8 +733,8 @@ class Bridges(Hearing):
             leg.errand = None
         self._leave_behind(leg, cause)
         if leg is not second:
-            self._let_seekers_go(leg)
             self._seek(leg, second)
+            self._let_seekers_go(leg)
         elif not leg.cause and leg.errand is None:
             self._is_found(leg, leg)
 
@@ -713,13 +773,15 @@ class Bridges(Hearing):
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
-        self._after(self._span(odds.TO_FINISH_S), partial(self._finish, join))
+        self._after(self._to_look_up(odds.TO_FINISH_S), partial(self._finish, join))
 
     def _leave_bridges(self, join: Join) -> bool:
         """Let two legs leave where they are. False if the join cannot begin, or not yet."""
         first, second = join.first, join.second
         if first.peer is second and second.peer is first:
             was_first, was_second = (first, second) if first.is_first else (second, first)
+            self._let_ghosts_go(was_first)
+            self._let_ghosts_go(was_second)
             first.peer = second.peer = None
             self._tell_parted(was_first, was_second)
         for leg in self._leaving(first, second):
@@ -777,7 +839,7 @@ class Bridges(Hearing):
                 if self._rarely(odds.SECOND_FORGOTTEN):
                     self._forget(join)
                     return True
-                self._end(second, odds.LOST)
+                self._leave_unfound(second)
             elif lead not in legs and leg is join.second:
                 self._withhold(join, lead)
                 return True
@@ -820,7 +882,22 @@ class Bridges(Hearing):
             lead.early = None
             lead.bond, second.bond = second.id, lead.id
             if leg is lead and self._rarely(odds.SECOND_MISSED):
-                self._end(second, odds.LOST)
+                self._leave_unfound(second)
+
+    def _leave_unfound(self, second: Channel) -> None:
+        """The first leg of a bridge that was not up yet goes, and hangs up the second.
+
+        The second's thread may have come into the bridge, and have left it again to be parked.
+        """
+        errand = second.errand
+        parks = (
+            self._fate(second) is Fate.PARK
+            if errand is None
+            else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
+        )
+        if parks and not second.cause and self._random() < odds.PARKED_UNFOUND:
+            self._park(second, by_itself=True)
+        self._end(second, odds.LOST)
 
     def _play_early(self, first: Channel, second: Channel) -> None:
         """Play what was ordered before two legs were joined; see `_is_broken_off`."""
@@ -979,8 +1056,8 @@ class Bridges(Hearing):
     def _let_ghosts_go(self, leg: Channel) -> None:
         """Who took a leg for its partner all the time notices that it leaves its bridge now."""
         ghosts, leg.ghosts = leg.ghosts, []
-        for ghost in ghosts:
-            self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._heard_out, ghost))
+        for notices in ghosts:
+            self._after(self._span(odds.TO_UNBRIDGE_S), notices)
 
     def _end_bridge(
         self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
@@ -1044,6 +1121,9 @@ class Bridges(Hearing):
         self._hear(stayer)
         if fate is None:
             return
+        if fate is Fate.RESCUE and stayer.is_first and self._rarely(odds.RESCUES_LATE):
+            self._after(self._span(odds.RESCUES_LATE_S), partial(self._rescue_alone, stayer))
+            return
         rescue = stayer.variables.get("exec_after_bridge_arg", "")
         if fate is Fate.RESCUE and self._intercept(stayer, rescue):
             return
@@ -1058,6 +1138,13 @@ class Bridges(Hearing):
         is_free = stayer.errand is None and stayer.peer is None
         if is_free and stayer.place is Place.MOVING:
             self._end(stayer, cause, itself=True)
+
+    def _rescue_alone(self, stayer: Channel) -> None:
+        is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
+        if is_free and stayer.place is Place.MOVING:
+            rescue = stayer.variables.get("exec_after_bridge_arg", "")
+            if not self._intercept(stayer, rescue):
+                self._end(stayer, "NORMAL_CLEARING", itself=True)
 
     def _pass_through_park(self, second: Channel) -> None:
         if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
@@ -1105,7 +1192,8 @@ class Bridges(Hearing):
             join.first.errand = join.second.errand = None
         self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
-        if wanted.place is Place.MOVING and self._rarely(odds.WANTED_PARKED):
+        is_moved = wanted.place is Place.MOVING or isinstance(join, Join)
+        if is_moved and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
         was_leading = isinstance(join, Join) and wanted is join.first
         if isinstance(begun, Join) and isinstance(join, Join):
@@ -1158,7 +1246,10 @@ class Bridges(Hearing):
     # ---- dice
 
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
-        late_s = self._span(odds.LATE_S) if self._rarely(odds.LATE) else 0.0
+        late_s = 0.0
+        if self._rarely(odds.LATE):
+            is_very = self._random() < odds.VERY_LATE
+            late_s = self._span(odds.VERY_LATE_S if is_very else odds.LATE_S)
         return self._span(bounds) + late_s
 
     def _whole_seconds(self, seconds: str) -> float:
