@@ -26,11 +26,8 @@
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
-* **A first leg may wait for its second, deaf to every order.** When another order takes the second
-  away before their join has begun, the first's thread looks for it every 20 ms. Parking or joining
-  it is answered with `+OK`, and nothing happens. It parks (`uuid_bridge_park_on_cancel`) when the
-  second hangs up; after 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the
-  second may have been talking to somebody else all the while. (Measured.)
+* **A first leg may wait for its second, deaf to every order**: see `seeking`. A bridge that has
+  been reported may not be up yet: see `early`.
 * **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
@@ -61,10 +58,10 @@ from hookflash.backends.simulator.channel import (
     ToPhone,
     Transfer,
 )
+from hookflash.backends.simulator.early import Early
 from hookflash.backends.simulator.hearing import (
     NO_SUCH_CHANNEL,
     OK,
-    Hearing,
     Thunk,
     nothing,
 )
@@ -73,7 +70,7 @@ from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSepara
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
-class Bridges(Hearing):
+class Bridges(Early):
     """The switch, as far as legs meet and part."""
 
     # ---- legs end
@@ -598,134 +595,6 @@ class Bridges(Hearing):
             self._part(leg, peer)
         self._set_adrift(leg)
 
-    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
-        """A join lost its second leg before it began: the first's thread looks for it.
-
-        It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
-        hangs up both, wherever the other is by then (measured).
-        """
-        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
-        if not is_free or second.cause:
-            return
-        if self._random() < chance:
-            self._give_up(first)
-            return
-        first.seeks = second
-        second.seekers.append(first)
-        self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
-
-    def _sought_long(self, first: Channel, second: Channel) -> None:
-        if first.seeks is second and not first.cause and not second.cause:
-            self._end(first, odds.LOST)
-            self._end(second, odds.LOST)
-
-    def _give_up(self, seeker: Channel) -> None:
-        """Whom a leg sought is gone."""
-        seeker.seeks = None
-        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
-            return
-        again, seeker.again = seeker.again, False
-        if again and seeker.later is None:
-            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
-        elif seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
-            self._park(seeker, by_itself=True)
-        elif seeker.disturbed:
-            self._come_round(seeker)
-        else:
-            self._end(seeker, "ORIGINATOR_CANCEL")
-
-    def _seek_no_more(self, seeker: Channel, by: Channel) -> None:
-        """A leg is fetched, perhaps a deaf one: by whom it sought, it waits no longer.
-
-        If it was ordered to lead a join while it waited, it may find the second leg of that one,
-        and hang it up, as it has been ordered elsewhere since. (`CF_UUID_BRIDGE_ORIGINATOR` is set
-        as its thread leaves the wait: no order takes it off.)
-        """
-        wanted = seeker.wanted if seeker.seeks is by else None
-        seeker.seeks = seeker.wanted = None
-        seeker.disturbed = seeker.again = False
-        if wanted is None or wanted.errand is not None or wanted.place is not Place.ADRIFT:
-            return
-        if self._random() < odds.REMEMBERS:
-            self._after(self._span(odds.TO_FIND_S), partial(self._end, wanted, odds.LOST))
-
-    def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
-        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
-        if sought.orders != orders or sought.cause:
-            return  # which has been sent elsewhere meanwhile
-        if sought.peer is not None and self._random() < odds.LEAVES_FIRST:
-            self._part(sought, sought.peer)
-        self._end(sought, odds.LOST)
-        self._give_up(seeker)
-
-    def _is_found(self, leg: Channel, by: Channel) -> bool:
-        """Whether a first leg that waits for this one finds it, as it is fetched by another.
-
-        The second leg of a join waits in a state (CS_RESET) from which whoever seeks it takes it.
-        """
-        for seeker in leg.seekers:
-            if seeker.seeks is leg and seeker is not by and not seeker.cause:
-                chance = odds.DISTURBED_FINDS if seeker.disturbed else odds.FINDS
-                if not seeker.disturbed and self._rarely(odds.BOTH_FIND):
-                    self._after(self._span(odds.TO_FIND_S), partial(self._join_too, seeker, leg))
-                elif self._random() < chance:
-                    self._find(seeker, leg)
-                    return True
-        return False
-
-    def _join_too(self, seeker: Channel, leg: Channel) -> None:
-        """A first leg joins whom it sought, although that one has just been joined with another.
-
-        Each of the two first legs takes the second for its own.
-        """
-        other = leg.peer
-        is_free = seeker.seeks is leg and not seeker.cause and seeker.errand is None
-        if is_free and other is not None and other.peer is leg and not leg.cause:
-            seeker.seeks = None
-            self._joined(seeker, leg)
-            leg.ghosts.append(partial(self._heard_out, other))
-
-    def _let_seekers_go(self, first: Channel) -> None:
-        """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
-        for seeker in first.seekers:
-            if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
-                seeker.seeks = None
-                self._come_round(seeker)
-
-    def _find(self, seeker: Channel, leg: Channel) -> None:
-        """A first leg's thread finds whom it sought: joins it, or ends it."""
-        seeker.seeks = None
-        if seeker.disturbed:
-            self._end(leg, odds.LOST)
-            self._come_round(seeker)
-            return
-        join = Join(seeker, leg)
-        join.begun = True
-        seeker.errand = leg.errand = join
-        self._move(leg, Place.MOVING)
-        self._move(seeker, Place.MOVING)
-        self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
-
-    def _come_round(self, seeker: Channel) -> None:
-        """A first leg that waited in vain does what it was ordered in the meantime."""
-        seeker.disturbed = False
-        later, seeker.later = seeker.later, None
-        wanted, seeker.wanted = seeker.wanted, None
-        if later is not None:
-            seeker.errand = Transfer(later, seeker)
-            self._arrive(seeker, seeker.errand, was_joined=False)
-            return
-        if wanted is not None:
-            self._let_seekers_go(seeker)
-        for other in seeker.seekers:
-            if other.seeks is seeker and not other.cause:
-                self._find(other, seeker)
-                return
-        if wanted is not None and wanted.cause:
-            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
-        elif wanted is not None:
-            self._seek(seeker, wanted)
-
     def _strand(self, join: Join, leg: Channel, cause: str) -> None:
         second = join.second
         join.stranded = False
@@ -817,95 +686,6 @@ class Bridges(Hearing):
             self._miss(first, is_found=True)
         else:
             self._seek(first, second)
-
-    def _is_broken_off(self, join: Join) -> bool:
-        """Whether legs that are to be joined leave a bridge that is not up yet.
-
-        A sound that was ordered before the legs were joined is played by the first leg's thread,
-        to itself or to the second, before it looks after the bridge: it tells of the bridge, then
-        plays (`switch_ivr_multi_threaded_bridge`). An order that moves whom it plays to ends the
-        sound. If it moves the first leg too, that hangs up the second. If it does not, the first
-        goes on to set the bridge up, and takes the second out of the new join: it waits for it,
-        and after 10 s hangs it up.
-        """
-        legs = (join.first, join.second)
-        for leg in legs:
-            lead = leg if leg.is_first else leg.peer
-            early = None if lead is None else lead.early
-            if lead is None or early is None or early not in legs:
-                continue
-            second, lead.early = lead.peer, None
-            if lead in legs and second is not None:
-                if self._rarely(odds.SECOND_FORGOTTEN):
-                    self._forget(join)
-                    return True
-                self._leave_unfound(second)
-            elif lead not in legs and leg is join.second:
-                self._withhold(join, lead)
-                return True
-        return False
-
-    def _forget(self, join: Join) -> None:
-        join.live = False
-        for leg in (join.first, join.second):
-            leg.peer = leg.errand = None
-            self._set_adrift(leg)
-
-    def _withhold(self, join: Join, lead: Channel) -> None:
-        first, second = join.first, join.second
-        join.live = False
-        first.errand = second.errand = None
-        self._stop(second)
-        second.peer = None
-        self._set_adrift(second)
-        lead.bond = lead.bridge_uuid = second.id
-        second.bond = second.bridge_uuid = lead.id
-        self._leave_behind(first, "")
-        self._seek(first, second)
-        self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
-
-    def _break_off(self, first: Channel, second: Channel) -> None:
-        """The second has left before the bridge was up: the first has waited for it in vain."""
-        if first.peer is second and second.peer is None and not (first.cause or second.cause):
-            first.peer = None
-            self._end(second, odds.LOST)
-            self._go_on_alone(first, "")
-
-    def _bind_again(self, leg: Channel) -> None:
-        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
-
-        It may also hang up the second, which it does not find in the bridge.
-        """
-        lead = leg if leg.is_first else leg.peer
-        second = None if lead is None else lead.peer
-        if lead is not None and second is not None and lead.early is leg:
-            lead.early = None
-            lead.bond, second.bond = second.id, lead.id
-            if leg is lead and self._rarely(odds.SECOND_MISSED):
-                self._leave_unfound(second)
-
-    def _leave_unfound(self, second: Channel) -> None:
-        """The first leg of a bridge that was not up yet goes, and hangs up the second.
-
-        The second's thread may have come into the bridge, and have left it again to be parked.
-        """
-        errand = second.errand
-        parks = (
-            self._fate(second) is Fate.PARK
-            if errand is None
-            else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
-        )
-        if parks and not second.cause and self._random() < odds.PARKED_UNFOUND:
-            self._park(second, by_itself=True)
-        self._end(second, odds.LOST)
-
-    def _play_early(self, first: Channel, second: Channel) -> None:
-        """Play what was ordered before two legs were joined; see `_is_broken_off`."""
-        early = second if second.sounds else first
-        if early.sounds and self._random() < odds.EARLY:
-            first.early = early
-            early.settles = False
-            self._take_sound(early)
 
     def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
         """Say which legs leave their bridges now: each of those left has a thread of its own."""
