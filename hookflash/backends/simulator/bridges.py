@@ -241,6 +241,7 @@ class Bridges(Early):
 
     def _send(self, transfer: Transfer) -> None:
         for one in transfer.legs:
+            self._join_yet(one)
             join = one.errand
             if isinstance(join, Join) and join.live:
                 join.live = False
@@ -254,11 +255,24 @@ class Bridges(Early):
                 ]
             # what was ordered is forgotten now; what is ordered from now on is not
             self._ordered_away(one)
-            one.unread.clear()
+            if one.place is not Place.ADRIFT:
+                one.unread.clear()
             one.errand = transfer
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
+
+    def _join_yet(self, leg: Channel) -> None:
+        """A leg is ordered out of a join that is all but finished: it is joined before it goes.
+
+        The thread of the first leg does not ask any more whether the second has another order.
+        """
+        join = leg.errand
+        if not (isinstance(join, Join) and join.live and join.begun and leg is join.second):
+            return
+        if self._rarely(odds.JOINED_YET):
+            self._finish(join)
+            join.live = False
 
     def _transfer(self, transfer: Transfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
@@ -387,6 +401,9 @@ class Bridges(Early):
         self._report(LegParked(leg=channel.id))
         self._hear(channel)
         self._look_for_sounds(channel)
+        keys, channel.unread = channel.unread, []
+        for key in keys:
+            self._after(odds.TICK_S, partial(self.press, channel.id, key))
         limit = channel.variables.pop("park_timeout", None)
         if limit is not None:
             channel.variables.pop("park_after_bridge", None)  # FreeSWITCH forgets that one too
@@ -413,7 +430,7 @@ class Bridges(Early):
         lead = channel if channel.is_first else peer
         if lead is not None and lead.early is channel:
             lead.early = None
-            if lead is channel and peer is not None and peer.peer is not channel:
+            if lead is channel and peer and peer.peer is not channel and not peer.cause:
                 self._after(odds.BREAKS_OFF_S, partial(self._break_off, lead, peer))
                 return
         if waits is not None and peer is not None:
@@ -731,7 +748,9 @@ class Bridges(Early):
             leg.joins += 1
             leg.settles = leg.is_fresh = True
             self._after(odds.FRESH_S, partial(self._ages, leg, leg.joins))
-            self._after(self._span(odds.SETTLES_S), partial(self._settle, leg, leg.joins))
+            late_s = self._span(odds.SETTLES_LATE_S) if self._rarely(odds.SETTLES_LATE) else 0.0
+            settles_s = self._span(odds.SETTLES_S) + late_s
+            self._after(settles_s, partial(self._settle, leg, leg.joins))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
@@ -1026,11 +1045,7 @@ class Bridges(Early):
     # ---- dice
 
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
-        late_s = 0.0
-        if self._rarely(odds.LATE):
-            is_very = self._random() < odds.VERY_LATE
-            late_s = self._span(odds.VERY_LATE_S if is_very else odds.LATE_S)
-        return self._span(bounds) + late_s
+        return self._span(bounds) + self._lateness(odds.LATE)
 
     def _whole_seconds(self, seconds: str) -> float:
         """How long a limit of so many ticks of the switch's clock takes from now."""
