@@ -155,7 +155,7 @@ class Hearing:
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = sound = channel.sounds.pop(0)
-            late_s = self._lateness(odds.SOUND_LATE)
+            late_s = self._span(odds.LATE_S) if self._rarely(odds.SOUND_LATE) else 0.0
             begin = partial(self._begin_sound, channel, sound)
             self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
