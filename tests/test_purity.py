@@ -32,10 +32,12 @@ SEEDED = tuple(
     for name in (
         "bridges",
         "channel",
+        "early",
         "executor",
         "faults",
         "hearing",
         "people",
+        "seeking",
         "sounds",
         "switch",
         "world",

@@ -49,7 +49,7 @@ from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 
 FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
-SEEDS = range(4)
+SEEDS = range(8)
 """What a switch does by chance, it does not do every time."""
 
 LIMIT_S = 3600.0

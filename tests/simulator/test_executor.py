@@ -413,6 +413,7 @@ def test_a_whole_transfer() -> None:
 
 def test_a_join_that_came_to_nothing_can_be_mended() -> None:
     controller = Controller()
+    controller.world.switch.draws_rare_things = False
     controller.say(Split(first=A, second=B), DIAL)
     join = Join(first=A, second=C, afterwards=Afterwards.PARK, rescue=B)
     assert controller.say(join, HangUp(leg=A)) == [LegHungUp(leg=A)]

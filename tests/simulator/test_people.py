@@ -88,7 +88,7 @@ def test_what_each_hears() -> None:
         (Sense.SILENCE, ""),
     ]
     assert bob.digits_heard() == "#"
-    assert bob.heard_at(1.01) == Hears(Sense.VOICE, "Alice")
+    assert bob.heard_at(1.0001) == Hears(Sense.VOICE, "Alice")
     assert bob.heard_at(1.5) == SILENCE
     assert bob.heard_at(2.9) == Hears(Sense.MUSIC, "moh")
     assert alice.leg == first

@@ -257,6 +257,40 @@ def test_a_first_leg_that_heard_a_sound_takes_a_partner_joined_elsewhere_for_its
 
 
 @every_seed
+def test_a_first_leg_that_is_ordered_away_waits_until_its_partner_leaves_the_other_bridge_measured(
+    seed: int,
+) -> None:
+    lab = Lab(seed)
+    lab.switch.broadcast(A, MUSIC)
+    lab.wait(0.4)
+    lab.switch.bridge(B, C)
+    lab.wait(1.0)
+    lab.switch.park_one(A)
+    lab.wait(1.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    assert first.playing is None
+    assert first.place is not Place.PARKED
+    lab.switch.park_one(C)
+    lab.wait(1.0)
+    assert first.place is Place.PARKED
+
+
+@every_seed
+def test_a_partner_that_leads_the_other_bridge_does_not_hold_a_first_leg_up(seed: int) -> None:
+    lab = Lab(seed)
+    lab.switch.broadcast(A, MUSIC)
+    lab.wait(0.4)
+    lab.switch.bridge(C, B)
+    lab.wait(1.0)
+    lab.switch.park_one(A)
+    lab.wait(1.0)
+    first = lab.switch.find(A)
+    assert first is not None
+    assert first.place is Place.PARKED
+
+
+@every_seed
 def test_a_leg_that_finds_nobody_ends_but_the_first_of_a_dialplans_bridge_is_left_adrift(
     seed: int,
 ) -> None:

@@ -26,11 +26,8 @@
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
-* **A first leg may wait for its second, deaf to every order.** When another order takes the second
-  away before their join has begun, the first's thread looks for it every 20 ms. Parking or joining
-  it is answered with `+OK`, and nothing happens. It parks (`uuid_bridge_park_on_cancel`) when the
-  second hangs up; after 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the
-  second may have been talking to somebody else all the while. (Measured.)
+* **A first leg may wait for its second, deaf to every order**: see `seeking`. A bridge that has
+  been reported may not be up yet: see `early`.
 * **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
   that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
   variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
@@ -61,10 +58,10 @@ from hookflash.backends.simulator.channel import (
     ToPhone,
     Transfer,
 )
+from hookflash.backends.simulator.early import Early
 from hookflash.backends.simulator.hearing import (
     NO_SUCH_CHANNEL,
     OK,
-    Hearing,
     Thunk,
     nothing,
 )
@@ -73,7 +70,7 @@ from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSepara
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
-class Bridges(Hearing):
+class Bridges(Early):
     """The switch, as far as legs meet and part."""
 
     # ---- legs end
@@ -96,6 +93,8 @@ class Bridges(Hearing):
         """
         if channel.cause:
             return
+        if not itself and self._rarely(odds.SEEN_TO_END):
+            self._tell_end_of_bridge(channel)
         channel.cause = cause
         channel.playing = None
         channel.forget_sounds()
@@ -119,6 +118,15 @@ class Bridges(Hearing):
                 self.watcher.over(channel)
             return
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
+
+    def _tell_end_of_bridge(self, leaver: Channel) -> None:
+        """A leg hangs up, and its partner's thread sees that before the hang-up is told."""
+        peer = leaver.peer
+        if peer is None or peer.peer is not leaver or leaver.half is not None:
+            return
+        if peer.errand is None and peer.playing is None and not peer.is_about_to_play:
+            first, second = (leaver, peer) if leaver.is_first else (peer, leaver)
+            self._report(LegsSeparated(first=first.id, second=second.id))
 
     def _let_go(self, gone: Channel) -> None:
         """Let the others notice that a leg has ended."""
@@ -233,6 +241,7 @@ class Bridges(Hearing):
 
     def _send(self, transfer: Transfer) -> None:
         for one in transfer.legs:
+            self._join_yet(one)
             join = one.errand
             if isinstance(join, Join) and join.live:
                 join.live = False
@@ -246,11 +255,24 @@ class Bridges(Hearing):
                 ]
             # what was ordered is forgotten now; what is ordered from now on is not
             self._ordered_away(one)
-            one.unread.clear()
+            if one.place is not Place.ADRIFT:
+                one.unread.clear()
             one.errand = transfer
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
+
+    def _join_yet(self, leg: Channel) -> None:
+        """A leg is ordered out of a join that is all but finished: it is joined before it goes.
+
+        The thread of the first leg does not ask any more whether the second has another order.
+        """
+        join = leg.errand
+        if not (isinstance(join, Join) and join.live and join.begun and leg is join.second):
+            return
+        if self._rarely(odds.JOINED_YET):
+            self._finish(join)
+            join.live = False
 
     def _transfer(self, transfer: Transfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
@@ -264,6 +286,7 @@ class Bridges(Hearing):
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         for leg in going:
             self._bind_again(leg)
+        going = [leg for leg in going if not leg.cause]
         if len(going) > 1 and going[0].peer is going[1]:
             first, second = going if going[0].is_first else going[::-1]
             self._stop_sound(first)
@@ -279,6 +302,9 @@ class Bridges(Hearing):
             return
         for leg in going:
             self._stop_sound(leg)
+            if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
+                leg.sounds.clear()
+                leg.due = None
             if leg.peer is None:
                 self._arrive(leg, transfer, was_joined=False)
             else:
@@ -298,7 +324,23 @@ class Bridges(Hearing):
             if leg.held is not None:
                 leg.held.waits = then
                 return True
+            partner = leg.peer
+            if partner is not None and partner.peer not in legs and self._clings(leg, partner):
+                self._stop(leg)
+                partner.ghosts.append(then)
+                return True
         return False
+
+    @staticmethod
+    def _clings(first: Channel, partner: Channel) -> bool:
+        """Whether a first leg that is ordered elsewhere waits until its partner leaves a bridge.
+
+        It heard a sound while that partner was fetched. Its thread ends the bridge only when the
+        second leg is in none (`CS_EXCHANGE_MEDIA`), and does not ask in which. (Measured.)
+        """
+        is_second = partner.place is Place.JOINED and not partner.is_first
+        is_joined = partner.peer is not None and partner.peer is not first
+        return first.is_first and is_second and is_joined and not (first.cause or partner.cause)
 
     def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
         """Let a leg arrive before it is told that it has left another, which goes adrift."""
@@ -359,6 +401,9 @@ class Bridges(Hearing):
         self._report(LegParked(leg=channel.id))
         self._hear(channel)
         self._look_for_sounds(channel)
+        keys, channel.unread = channel.unread, []
+        for key in keys:
+            self._after(odds.TICK_S, partial(self.press, channel.id, key))
         limit = channel.variables.pop("park_timeout", None)
         if limit is not None:
             channel.variables.pop("park_after_bridge", None)  # FreeSWITCH forgets that one too
@@ -385,7 +430,7 @@ class Bridges(Hearing):
         lead = channel if channel.is_first else peer
         if lead is not None and lead.early is channel:
             lead.early = None
-            if lead is channel and peer is not None and peer.peer is not channel:
+            if lead is channel and peer and peer.peer is not channel and not peer.cause:
                 self._after(odds.BREAKS_OFF_S, partial(self._break_off, lead, peer))
                 return
         if waits is not None and peer is not None:
@@ -394,8 +439,10 @@ class Bridges(Hearing):
         elif channel.errand is not None or channel.cause or channel.playing is not None:
             return
         elif peer is not None and peer.peer is not channel:
-            if peer.place is Place.JOINED and peer.peer is not None and not peer.cause:
-                peer.ghosts.append(channel)  # joined it is: with whom, it does not ask
+            is_joined = peer.place is Place.JOINED and peer.peer is not None
+            if is_joined and peer.errand is None and not peer.cause:
+                # joined it is: with whom, it does not ask
+                peer.ghosts.append(partial(self._heard_out, channel))
                 return
             channel.peer = None
             self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
@@ -415,6 +462,7 @@ class Bridges(Hearing):
         they are heard where the leg goes next. (Measured, 24 of 24.)
         """
         leg.orders += 1
+        self._let_ghosts_go(leg)
         if leg.place in (Place.PARKED, Place.ELSEWHERE):
             leg.forget_sounds()
         else:
@@ -466,15 +514,15 @@ class Bridges(Hearing):
             find = partial(self._find_wanting, first, second, second.orders)
             self._after(self._span(odds.TO_FIND_S), find)
         elif not kept:
-            second.seeks = None
-            second.disturbed = second.again = False
+            self._seek_no_more(second, first)
             self._after(self._to_look_up(odds.TO_BEGIN_S), partial(self._begin, join))
         elif len(kept) == 1:
             self._leave_over(join, second if kept[0] is first else first, intercepts=intercepts)
 
-    @staticmethod
-    def _disturb(kept: Sequence[Channel], join: Join) -> None:
+    def _disturb(self, kept: Sequence[Channel], join: Join) -> None:
         for leg in kept:
+            if isinstance(leg.errand, Join) and leg.errand.live:
+                self._leave_early(leg.errand)
             if leg.seeks is not None:
                 leg.disturbed = True
                 leg.wanted = join.second if leg is join.first else None
@@ -523,9 +571,7 @@ class Bridges(Hearing):
     def _overtake(self, earlier: Join, join: Join) -> None:
         """Put an end to a join, of which the new one takes a leg, or both."""
         earlier.live = False
-        peer = earlier.second.peer
-        if not earlier.begun and peer is not None and self._random() < odds.LEFT_EARLY:
-            self._part(earlier.second, peer)
+        self._leave_early(earlier)
         left = [
             leg for leg in (earlier.first, earlier.second) if leg not in (join.first, join.second)
         ]
@@ -543,6 +589,15 @@ class Bridges(Hearing):
         if not earlier.begun:
             join.left += earlier.left
 
+    def _leave_early(self, join: Join) -> None:
+        """The second leg's partner may see that it is fetched before the join has begun.
+
+        The order marks both legs (`CF_TRANSFER`), before the thread of the first looks up.
+        """
+        peer = join.second.peer
+        if not join.begun and peer is not None and self._random() < odds.LEFT_EARLY:
+            self._part(join.second, peer)
+
     def _leave_behind(self, leg: Channel, cause: str) -> None:
         """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
         if leg.cause or leg.errand is not None:
@@ -557,115 +612,6 @@ class Bridges(Hearing):
             self._part(leg, peer)
         self._set_adrift(leg)
 
-    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
-        """A join lost its second leg before it began: the first's thread looks for it.
-
-        It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
-        hangs up both, wherever the other is by then (measured).
-        """
-        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
-        if not is_free or second.cause:
-            return
-        if self._random() < chance:
-            self._give_up(first)
-            return
-        first.seeks = second
-        second.seekers.append(first)
-        self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
-
-    def _sought_long(self, first: Channel, second: Channel) -> None:
-        if first.seeks is second and not first.cause and not second.cause:
-            self._end(first, odds.LOST)
-            self._end(second, odds.LOST)
-
-    def _give_up(self, seeker: Channel) -> None:
-        """Whom a leg sought is gone."""
-        seeker.seeks = None
-        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
-            return
-        again, seeker.again = seeker.again, False
-        if again and seeker.later is None:
-            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
-        elif seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
-            self._park(seeker, by_itself=True)
-        elif seeker.disturbed:
-            self._come_round(seeker)
-        else:
-            self._end(seeker, "ORIGINATOR_CANCEL")
-
-    def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
-        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
-        if sought.orders != orders or sought.cause:
-            return  # which has been sent elsewhere meanwhile
-        self._end(sought, odds.LOST)
-        self._give_up(seeker)
-
-    def _is_found(self, leg: Channel, by: Channel) -> bool:
-        """Whether a first leg that waits for this one finds it, as it is fetched by another.
-
-        The second leg of a join waits in a state (CS_RESET) from which whoever seeks it takes it.
-        """
-        for seeker in leg.seekers:
-            if seeker.seeks is leg and seeker is not by and not seeker.cause:
-                chance = odds.DISTURBED_FINDS if seeker.disturbed else odds.FINDS
-                if not seeker.disturbed and self._rarely(odds.BOTH_FIND):
-                    self._after(self._span(odds.TO_FIND_S), partial(self._join_too, seeker, leg))
-                elif self._random() < chance:
-                    self._find(seeker, leg)
-                    return True
-        return False
-
-    def _join_too(self, seeker: Channel, leg: Channel) -> None:
-        """A first leg joins whom it sought, although that one has just been joined with another.
-
-        Each of the two first legs takes the second for its own.
-        """
-        other = leg.peer
-        is_free = seeker.seeks is leg and not seeker.cause and seeker.errand is None
-        if is_free and other is not None and other.peer is leg and not leg.cause:
-            seeker.seeks = None
-            self._joined(seeker, leg)
-            leg.ghosts.append(other)
-
-    def _let_seekers_go(self, first: Channel) -> None:
-        """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
-        for seeker in first.seekers:
-            if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
-                seeker.seeks = None
-                self._come_round(seeker)
-
-    def _find(self, seeker: Channel, leg: Channel) -> None:
-        """A first leg's thread finds whom it sought: joins it, or ends it."""
-        seeker.seeks = None
-        if seeker.disturbed:
-            self._end(leg, odds.LOST)
-            self._come_round(seeker)
-            return
-        join = Join(seeker, leg)
-        join.begun = True
-        seeker.errand = leg.errand = join
-        self._move(leg, Place.MOVING)
-        self._move(seeker, Place.MOVING)
-        self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
-
-    def _come_round(self, seeker: Channel) -> None:
-        """A first leg that waited in vain does what it was ordered in the meantime."""
-        seeker.disturbed = False
-        later, seeker.later = seeker.later, None
-        wanted, seeker.wanted = seeker.wanted, None
-        if later is not None:
-            seeker.errand = Transfer(later, seeker)
-            self._arrive(seeker, seeker.errand, was_joined=False)
-            return
-        for other in seeker.seekers:
-            if other.seeks is seeker and not other.cause:
-                self._find(other, seeker)
-                return
-        if wanted is not None and wanted.cause:
-            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
-        elif wanted is not None:
-            self._seek(seeker, wanted)
-
     def _strand(self, join: Join, leg: Channel, cause: str) -> None:
         second = join.second
         join.stranded = False
@@ -673,8 +619,8 @@ class Bridges(Hearing):
             leg.errand = None
         self._leave_behind(leg, cause)
         if leg is not second:
-            self._let_seekers_go(leg)
             self._seek(leg, second)
+            self._let_seekers_go(leg)
         elif not leg.cause and leg.errand is None:
             self._is_found(leg, leg)
 
@@ -713,13 +659,15 @@ class Bridges(Hearing):
             self._drop_call(leg)
             self._move(leg, Place.MOVING)
             self._hear(leg)
-        self._after(self._span(odds.TO_FINISH_S), partial(self._finish, join))
+        self._after(self._to_look_up(odds.TO_FINISH_S), partial(self._finish, join))
 
     def _leave_bridges(self, join: Join) -> bool:
         """Let two legs leave where they are. False if the join cannot begin, or not yet."""
         first, second = join.first, join.second
         if first.peer is second and second.peer is first:
             was_first, was_second = (first, second) if first.is_first else (second, first)
+            self._let_ghosts_go(was_first)
+            self._let_ghosts_go(was_second)
             first.peer = second.peer = None
             self._tell_parted(was_first, was_second)
         for leg in self._leaving(first, second):
@@ -755,80 +703,6 @@ class Bridges(Hearing):
             self._miss(first, is_found=True)
         else:
             self._seek(first, second)
-
-    def _is_broken_off(self, join: Join) -> bool:
-        """Whether legs that are to be joined leave a bridge that is not up yet.
-
-        A sound that was ordered before the legs were joined is played by the first leg's thread,
-        to itself or to the second, before it looks after the bridge: it tells of the bridge, then
-        plays (`switch_ivr_multi_threaded_bridge`). An order that moves whom it plays to ends the
-        sound. If it moves the first leg too, that hangs up the second. If it does not, the first
-        goes on to set the bridge up, and takes the second out of the new join: it waits for it,
-        and after 10 s hangs it up.
-        """
-        legs = (join.first, join.second)
-        for leg in legs:
-            lead = leg if leg.is_first else leg.peer
-            early = None if lead is None else lead.early
-            if lead is None or early is None or early not in legs:
-                continue
-            second, lead.early = lead.peer, None
-            if lead in legs and second is not None:
-                if self._rarely(odds.SECOND_FORGOTTEN):
-                    self._forget(join)
-                    return True
-                self._end(second, odds.LOST)
-            elif lead not in legs and leg is join.second:
-                self._withhold(join, lead)
-                return True
-        return False
-
-    def _forget(self, join: Join) -> None:
-        join.live = False
-        for leg in (join.first, join.second):
-            leg.peer = leg.errand = None
-            self._set_adrift(leg)
-
-    def _withhold(self, join: Join, lead: Channel) -> None:
-        first, second = join.first, join.second
-        join.live = False
-        first.errand = second.errand = None
-        self._stop(second)
-        second.peer = None
-        self._set_adrift(second)
-        lead.bond = lead.bridge_uuid = second.id
-        second.bond = second.bridge_uuid = lead.id
-        self._leave_behind(first, "")
-        self._seek(first, second)
-        self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
-
-    def _break_off(self, first: Channel, second: Channel) -> None:
-        """The second has left before the bridge was up: the first has waited for it in vain."""
-        if first.peer is second and second.peer is None and not (first.cause or second.cause):
-            first.peer = None
-            self._end(second, odds.LOST)
-            self._go_on_alone(first, "")
-
-    def _bind_again(self, leg: Channel) -> None:
-        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
-
-        It may also hang up the second, which it does not find in the bridge.
-        """
-        lead = leg if leg.is_first else leg.peer
-        second = None if lead is None else lead.peer
-        if lead is not None and second is not None and lead.early is leg:
-            lead.early = None
-            lead.bond, second.bond = second.id, lead.id
-            if leg is lead and self._rarely(odds.SECOND_MISSED):
-                self._end(second, odds.LOST)
-
-    def _play_early(self, first: Channel, second: Channel) -> None:
-        """Play what was ordered before two legs were joined; see `_is_broken_off`."""
-        early = second if second.sounds else first
-        if early.sounds and self._random() < odds.EARLY:
-            first.early = early
-            early.settles = False
-            self._take_sound(early)
 
     def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
         """Say which legs leave their bridges now: each of those left has a thread of its own."""
@@ -874,7 +748,9 @@ class Bridges(Hearing):
             leg.joins += 1
             leg.settles = leg.is_fresh = True
             self._after(odds.FRESH_S, partial(self._ages, leg, leg.joins))
-            self._after(self._span(odds.SETTLES_S), partial(self._settle, leg, leg.joins))
+            late_s = self._span(odds.SETTLES_LATE_S) if self._rarely(odds.SETTLES_LATE) else 0.0
+            settles_s = self._span(odds.SETTLES_S) + late_s
+            self._after(settles_s, partial(self._settle, leg, leg.joins))
         self._show_both(first, second)
         self._hear(first)
         self._hear(second)
@@ -979,8 +855,8 @@ class Bridges(Hearing):
     def _let_ghosts_go(self, leg: Channel) -> None:
         """Who took a leg for its partner all the time notices that it leaves its bridge now."""
         ghosts, leg.ghosts = leg.ghosts, []
-        for ghost in ghosts:
-            self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._heard_out, ghost))
+        for notices in ghosts:
+            self._after(self._span(odds.TO_UNBRIDGE_S), notices)
 
     def _end_bridge(
         self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
@@ -1044,6 +920,9 @@ class Bridges(Hearing):
         self._hear(stayer)
         if fate is None:
             return
+        if fate is Fate.RESCUE and stayer.is_first and self._rarely(odds.RESCUES_LATE):
+            self._after(self._span(odds.RESCUES_LATE_S), partial(self._rescue_alone, stayer))
+            return
         rescue = stayer.variables.get("exec_after_bridge_arg", "")
         if fate is Fate.RESCUE and self._intercept(stayer, rescue):
             return
@@ -1058,6 +937,13 @@ class Bridges(Hearing):
         is_free = stayer.errand is None and stayer.peer is None
         if is_free and stayer.place is Place.MOVING:
             self._end(stayer, cause, itself=True)
+
+    def _rescue_alone(self, stayer: Channel) -> None:
+        is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
+        if is_free and stayer.place is Place.MOVING:
+            rescue = stayer.variables.get("exec_after_bridge_arg", "")
+            if not self._intercept(stayer, rescue):
+                self._end(stayer, "NORMAL_CLEARING", itself=True)
 
     def _pass_through_park(self, second: Channel) -> None:
         if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
@@ -1105,7 +991,8 @@ class Bridges(Hearing):
             join.first.errand = join.second.errand = None
         self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
-        if wanted.place is Place.MOVING and self._rarely(odds.WANTED_PARKED):
+        is_moved = wanted.place is Place.MOVING or isinstance(join, Join)
+        if is_moved and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
         was_leading = isinstance(join, Join) and wanted is join.first
         if isinstance(begun, Join) and isinstance(join, Join):
@@ -1158,8 +1045,7 @@ class Bridges(Hearing):
     # ---- dice
 
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
-        late_s = self._span(odds.LATE_S) if self._rarely(odds.LATE) else 0.0
-        return self._span(bounds) + late_s
+        return self._span(bounds) + self._lateness(odds.LATE)
 
     def _whole_seconds(self, seconds: str) -> float:
         """How long a limit of so many ticks of the switch's clock takes from now."""

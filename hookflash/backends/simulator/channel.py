@@ -200,8 +200,9 @@ class Channel:
         """How often it was ordered elsewhere."""
         self.due: Sound | None = None
         """What its thread has taken of that, and is about to play."""
-        self.ghosts: list[Channel] = []
-        """First legs that still take it for their partner, though it is joined with another."""
+        self.ghosts: list[Thunk] = []
+        """What first legs do that still take it for their partner, though it is joined with
+        another, once it leaves that bridge."""
         self.seeks: Channel | None = None
         """For whom it waits, deaf to every order: its join lost that leg before it began."""
         self.later: Extension | None = None

@@ -30,6 +30,7 @@ from hookflash.backends.simulator.channel import (
     SILENCE,
     Channel,
     Hears,
+    Place,
     Sense,
     Sound,
     Thunk,
@@ -246,6 +247,9 @@ class Hearing:
         if channel.playing is None and (channel.call is not None or channel.is_suspended):
             channel.unread.append(digit)  # it waits for somebody to answer (measured)
             return
+        if channel.place is Place.ADRIFT and self._random() < odds.KEYS_WAIT:
+            channel.unread.append(digit)  # nobody reads its packets
+            return
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
         peer = channel.peer
@@ -305,6 +309,12 @@ class Hearing:
 
     def _rarely(self, chance: float) -> bool:
         return self.draws_rare_things and self._random() < chance
+
+    def _lateness(self, chance: float) -> float:
+        """How much later a thread does something than it should, in seconds."""
+        if not self._rarely(chance):
+            return 0.0
+        return self._span(odds.VERY_LATE_S if self._random() < odds.VERY_LATE else odds.LATE_S)
 
     def _span(self, bounds: tuple[float, float]) -> float:
         shortest, longest = bounds

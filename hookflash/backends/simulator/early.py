@@ -1,0 +1,122 @@
+"""A bridge that is not up yet.
+
+A join is reported before its bridge is up (`switch_ivr_multi_threaded_bridge`). Sounds that were
+ordered before are played in between, by the thread of the first leg, which looks after nothing else
+meanwhile. An order that comes then does not find the second leg in a bridge.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hookflash.backends.simulator import odds
+from hookflash.backends.simulator.channel import Channel, Fate, Join, ToPark, Transfer
+from hookflash.backends.simulator.seeking import Seeking
+
+
+class Early(Seeking):
+    """The switch, as far as bridges are reported and not up yet."""
+
+    def _is_broken_off(self, join: Join) -> bool:
+        """Whether legs that are to be joined leave a bridge that is not up yet.
+
+        A sound that was ordered before the legs were joined is played by the first leg's thread,
+        to itself or to the second, before it looks after the bridge: it tells of the bridge, then
+        plays (`switch_ivr_multi_threaded_bridge`). An order that moves whom it plays to ends the
+        sound. If it moves the first leg too, that hangs up the second. If it does not, the first
+        goes on to set the bridge up, and takes the second out of the new join: it waits for it,
+        and after 10 s hangs it up.
+        """
+        legs = (join.first, join.second)
+        for leg in legs:
+            lead = leg if leg.is_first else leg.peer
+            early = None if lead is None else lead.early
+            if lead is None or early is None or early not in legs:
+                continue
+            second, lead.early = lead.peer, None
+            if lead in legs and second is not None:
+                if self._rarely(odds.SECOND_FORGOTTEN):
+                    self._forget(join)
+                    return True
+                self._leave_unfound(second)
+            elif lead not in legs and leg is join.second:
+                self._withhold(join, lead)
+                return True
+        return False
+
+    def _forget(self, join: Join) -> None:
+        join.live = False
+        for leg in (join.first, join.second):
+            leg.peer = leg.errand = None
+            self._set_adrift(leg)
+
+    def _withhold(self, join: Join, lead: Channel) -> None:
+        first, second = join.first, join.second
+        join.live = False
+        first.errand = second.errand = None
+        self._stop(second)
+        second.peer = None
+        self._set_adrift(second)
+        lead.bond = lead.bridge_uuid = second.id
+        second.bond = second.bridge_uuid = lead.id
+        self._leave_behind(first, "")
+        self._seek(first, second)
+        self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
+
+    def _break_off(self, first: Channel, second: Channel) -> None:
+        """The second has left before the bridge was up: the first has waited for it in vain."""
+        if first.peer is second and second.peer is None and not (first.cause or second.cause):
+            first.peer = None
+            self._end(second, odds.LOST)
+            self._go_on_alone(first, "")
+
+    def _bind_again(self, leg: Channel) -> None:
+        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
+
+        It may also hang up the second, which it does not find in the bridge.
+        """
+        lead = leg if leg.is_first else leg.peer
+        second = None if lead is None else lead.peer
+        if lead is not None and second is not None and lead.early is leg:
+            lead.early = None
+            lead.bond, second.bond = second.id, lead.id
+            if leg is lead and self._rarely(odds.SECOND_MISSED):
+                self._leave_unfound(second)
+
+    def _leave_unfound(self, second: Channel) -> None:
+        """The first leg of a bridge that was not up yet goes, and hangs up the second.
+
+        The second's thread may have come into the bridge, and have left it again to be parked.
+        """
+        errand = second.errand
+        parks = (
+            self._fate(second) is Fate.PARK
+            if errand is None
+            else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
+        )
+        if parks and not second.cause and self._random() < odds.PARKED_UNFOUND:
+            self._park(second, by_itself=True)
+        self._end(second, odds.LOST)
+
+    def _play_early(self, first: Channel, second: Channel) -> None:
+        """Play what was ordered before two legs were joined; see `_is_broken_off`."""
+        early = second if second.sounds else first
+        if early.sounds and self._random() < odds.EARLY:
+            first.early = early
+            early.settles = False
+            self._take_sound(early)
+
+    # ---- what `bridges` does
+
+    def _set_adrift(self, channel: Channel) -> None:
+        """Leave a leg where nobody tells it what to do next."""
+
+    def _leave_behind(self, leg: Channel, cause: str) -> None:
+        """Deal with a leg whose join has been overtaken."""
+
+    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+        """Do what a leg's variables say."""
+
+    def _fate(self, stayer: Channel) -> Fate:
+        """What becomes of a leg whose bridge has ended."""
+        raise NotImplementedError

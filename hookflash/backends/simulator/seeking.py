@@ -1,0 +1,179 @@
+"""Legs that wait for another, deaf to every order.
+
+When another order takes the second leg of a join away before the join has begun, the thread of the
+first leg looks for it every 20 ms (`uuid_bridge_on_soft_execute`). It looks at the *state* of that
+leg, and does not ask who put it there.
+
+* Parking or joining the waiting leg is answered with `+OK`, and nothing happens.
+* When the leg that it seeks hangs up, it parks (`uuid_bridge_park_on_cancel`) or ends.
+* When another join fetches that leg, either first leg may find it.
+* When that leg begins to lead a join, the waiting leg is free, and obeys what it was ordered.
+* After 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the leg that is sought
+  may have been talking to somebody else all the while. (Measured.)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hookflash.backends.simulator import odds
+from hookflash.backends.simulator.channel import Channel, Join, Place, Thunk, Transfer
+from hookflash.backends.simulator.hearing import Hearing, nothing
+
+
+class Seeking(Hearing):
+    """The switch, as far as legs wait for each other."""
+
+    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
+        """A join lost its second leg before it began: the first's thread looks for it.
+
+        It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
+        hangs up both, wherever the other is by then (measured).
+        """
+        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
+        if not is_free or second.cause:
+            return
+        if self._random() < chance:
+            self._give_up(first)
+            return
+        first.seeks = second
+        second.seekers.append(first)
+        self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
+
+    def _sought_long(self, first: Channel, second: Channel) -> None:
+        if first.seeks is second and not first.cause and not second.cause:
+            self._end(first, odds.LOST)
+            self._end(second, odds.LOST)
+
+    def _give_up(self, seeker: Channel) -> None:
+        """Whom a leg sought is gone."""
+        seeker.seeks = None
+        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
+            return
+        again, seeker.again = seeker.again, False
+        if again and seeker.later is None:
+            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
+        elif seeker.variables.get("uuid_bridge_park_on_cancel") == "true":
+            self._park(seeker, by_itself=True)
+        elif seeker.disturbed:
+            self._come_round(seeker)
+        else:
+            self._end(seeker, "ORIGINATOR_CANCEL")
+
+    def _seek_no_more(self, seeker: Channel, by: Channel) -> None:
+        """A leg is fetched, perhaps a deaf one: by whom it sought, it waits no longer.
+
+        If it was ordered to lead a join while it waited, it may find the second leg of that one,
+        and hang it up, as it has been ordered elsewhere since. (`CF_UUID_BRIDGE_ORIGINATOR` is set
+        as its thread leaves the wait: no order takes it off.)
+        """
+        wanted = seeker.wanted if seeker.seeks is by else None
+        seeker.seeks = seeker.wanted = None
+        seeker.disturbed = seeker.again = False
+        if wanted is None or wanted.errand is not None or wanted.place is not Place.ADRIFT:
+            return
+        if self._random() < odds.REMEMBERS:
+            self._after(self._span(odds.TO_FIND_S), partial(self._end, wanted, odds.LOST))
+
+    def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
+        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
+        if sought.orders != orders or sought.cause:
+            return  # which has been sent elsewhere meanwhile
+        if sought.peer is not None and self._random() < odds.LEAVES_FIRST:
+            self._part(sought, sought.peer)
+        self._end(sought, odds.LOST)
+        self._give_up(seeker)
+
+    def _is_found(self, leg: Channel, by: Channel) -> bool:
+        """Whether a first leg that waits for this one finds it, as it is fetched by another.
+
+        The second leg of a join waits in a state (CS_RESET) from which whoever seeks it takes it.
+        """
+        for seeker in leg.seekers:
+            if seeker.seeks is leg and seeker is not by and not seeker.cause:
+                chance = odds.DISTURBED_FINDS if seeker.disturbed else odds.FINDS
+                if not seeker.disturbed and self._rarely(odds.BOTH_FIND):
+                    self._after(self._span(odds.TO_FIND_S), partial(self._join_too, seeker, leg))
+                elif self._random() < chance:
+                    self._find(seeker, leg)
+                    return True
+        return False
+
+    def _join_too(self, seeker: Channel, leg: Channel) -> None:
+        """A first leg joins whom it sought, although that one has just been joined with another.
+
+        Each of the two first legs takes the second for its own.
+        """
+        other = leg.peer
+        is_free = seeker.seeks is leg and not seeker.cause and seeker.errand is None
+        if is_free and other is not None and other.peer is leg and not leg.cause:
+            seeker.seeks = None
+            self._joined(seeker, leg)
+            leg.ghosts.append(partial(self._heard_out, other))
+
+    def _let_seekers_go(self, first: Channel) -> None:
+        """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
+        for seeker in first.seekers:
+            if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
+                seeker.seeks = None
+                self._come_round(seeker)
+
+    def _find(self, seeker: Channel, leg: Channel) -> None:
+        """A first leg's thread finds whom it sought: joins it, or ends it."""
+        seeker.seeks = None
+        if seeker.disturbed:
+            self._end(leg, odds.LOST)
+            self._come_round(seeker)
+            return
+        join = Join(seeker, leg)
+        join.begun = True
+        seeker.errand = leg.errand = join
+        self._move(leg, Place.MOVING)
+        self._move(seeker, Place.MOVING)
+        self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
+
+    def _come_round(self, seeker: Channel) -> None:
+        """A first leg that waited in vain does what it was ordered in the meantime."""
+        seeker.disturbed = False
+        later, seeker.later = seeker.later, None
+        wanted, seeker.wanted = seeker.wanted, None
+        if later is not None:
+            seeker.errand = Transfer(later, seeker)
+            self._arrive(seeker, seeker.errand, was_joined=False)
+            return
+        if wanted is not None:
+            self._let_seekers_go(seeker)
+        for other in seeker.seekers:
+            if other.seeks is seeker and not other.cause:
+                self._find(other, seeker)
+                return
+        if wanted is not None and wanted.cause:
+            self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
+        elif wanted is not None:
+            self._seek(seeker, wanted)
+
+    # ---- what `bridges` does
+
+    def _end(self, channel: Channel, cause: str, *, itself: bool = False) -> None:
+        """Hang a leg up."""
+
+    def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
+        """Park a leg."""
+
+    def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
+        """Let a leg begin with its extension."""
+
+    def _move(self, channel: Channel, place: Place) -> None:
+        """Put a leg somewhere else."""
+
+    def _finish(self, join: Join) -> None:
+        """Join two legs whose join has begun."""
+
+    def _joined(self, first: Channel, second: Channel) -> None:
+        """Two legs are in one bridge."""
+
+    def _part(self, leaver: Channel, stayer: Channel, then: Thunk = nothing) -> None:
+        """End a bridge that `leaver` has left."""
+
+    def _miss(self, first: Channel, *, is_found: bool, is_race: bool = True) -> None:
+        """Let a first leg go without its second."""
