@@ -114,9 +114,8 @@ def _own_reason(person: Person, group: Group, at_s: float, ring_timeout_s: float
     if person is group.transferor and _before(group.completed, at_s):
         return "was let go, as a program asked"
     late_s = at_s - (person.rang_s or 0.0) - ring_timeout_s
-    both = group.transferor.present(at_s) and group.transferee.present(at_s)
     just = late_s >= -SLACK_S and at_s - person.answered_s < SLACK_S
-    return "answered as its time was up" if person is group.target and both and just else ""
+    return "answered as its time was up" if person is group.target and just else ""
 
 
 def _others(person: Person, group: Group, at_s: float) -> list[Person]:

@@ -454,16 +454,19 @@ class Bridges(Early):
 
     # ---- bridges
 
-    def _ordered_away(self, leg: Channel) -> None:
+    def _ordered_away(self, leg: Channel, *, to_join: bool = False) -> None:
         """A leg is ordered elsewhere: what becomes of the sounds that were ordered before.
 
         The thread of a leg in the park, or in an extension, takes all off the queue before it
         leaves, and plays none. That of a leg in a bridge takes one at a time, and leaves the rest:
-        they are heard where the leg goes next. (Measured, 24 of 24.)
+        they are heard where the leg goes next. (Measured, 24 of 24.) So does a thread that plays a
+        sound in the park: what waits behind that is heard in the bridge that the leg leads (34 of
+        34), and is lost in the next park (8 of 8).
         """
         leg.orders += 1
         self._let_ghosts_go(leg)
-        if leg.place in (Place.PARKED, Place.ELSEWHERE):
+        plays = to_join and leg.playing is not None and not leg.playing.is_own
+        if leg.place in (Place.PARKED, Place.ELSEWHERE) and not plays:
             leg.forget_sounds()
         else:
             leg.lose_due()
@@ -503,7 +506,7 @@ class Bridges(Early):
         for leg in (first, second):
             if leg not in kept:
                 leg.errand = None if kept else join
-                self._ordered_away(leg)
+                self._ordered_away(leg, to_join=True)
         for leg, other in ((first, second), (second, first)):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
