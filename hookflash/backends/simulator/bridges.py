@@ -1048,7 +1048,7 @@ class Bridges(Early):
     # ---- dice
 
     def _to_look_up(self, bounds: tuple[float, float]) -> float:
-        return self._span(bounds) + self._lateness(odds.LATE)
+        return self._span(bounds) + self._lateness(odds.LATE, odds.VERY_LATE)
 
     def _whole_seconds(self, seconds: str) -> float:
         """How long a limit of so many ticks of the switch's clock takes from now."""

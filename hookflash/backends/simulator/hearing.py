@@ -155,7 +155,7 @@ class Hearing:
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = sound = channel.sounds.pop(0)
-            late_s = self._span(odds.LATE_S) if self._rarely(odds.SOUND_LATE) else 0.0
+            late_s = self._lateness(odds.SOUND_LATE, odds.SOUND_VERY_LATE)
             begin = partial(self._begin_sound, channel, sound)
             self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
@@ -310,11 +310,11 @@ class Hearing:
     def _rarely(self, chance: float) -> bool:
         return self.draws_rare_things and self._random() < chance
 
-    def _lateness(self, chance: float) -> float:
+    def _lateness(self, chance: float, very: float) -> float:
         """How much later a thread does something than it should, in seconds."""
-        if not self._rarely(chance):
+        if not self.draws_rare_things or (drawn := self._random()) >= chance:
             return 0.0
-        return self._span(odds.VERY_LATE_S if self._random() < odds.VERY_LATE else odds.LATE_S)
+        return self._span(odds.VERY_LATE_S if drawn < chance * very else odds.LATE_S)
 
     def _span(self, bounds: tuple[float, float]) -> float:
         shortest, longest = bounds

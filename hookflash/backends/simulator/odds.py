@@ -105,6 +105,7 @@ SOUND_LATE: Final = 0.05
 LATE: Final = 0.02
 LATE_S: Final = (0.010, 0.040)
 VERY_LATE: Final = 0.3
+SOUND_VERY_LATE: Final = 0.1
 VERY_LATE_S: Final = (0.040, 0.150)
 """How often a sound begins later than it should, or a thread looks up later, on a busy machine; and
 by how much. Some of these are later yet, where the machine has more to do than it can (4 of 1,050
