@@ -56,6 +56,10 @@ PATIENCE_S = 20.0
 """How long the check waits for a proof before it says that it did not come."""
 
 
+TALK_S = 0.3
+"""How long two talk at least. People do; and a hang-up within 50 ms of the news of a join can leave
+the other leg out of reach (seen on FreeSWITCH 1.10.12, on a busy machine)."""
+
 A_WHILE_S = 1.0
 """How long the check looks whether something happens that must not: a switch needs 40 ms."""
 
@@ -248,6 +252,7 @@ async def _a_consultation(observer: _Observer) -> None:
     target = await _target(observer, first)
     await observer.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
     await observer.joined(first, target, "Join joins")
+    await trio.sleep(TALK_S)
     await observer.lab.hang_up(first)
     await observer.proof(LegHungUp, "the hang-up is told", leg=first)
     await observer.proof(LegParked, "afterwards PARK: who is left is parked", leg=target)
