@@ -18,6 +18,7 @@ import trio
 from live import (
     DIALPLAN,
     DIRECT,
+    HOST,
     PHONES,
     SWITCH,
     LiveLab,
@@ -218,7 +219,7 @@ async def losing(
 ) -> AsyncGenerator[tuple[Losing, int]]:
     proxy = Losing(name, names)
     async with trio.open_nursery() as nursery:
-        serve = partial(trio.serve_tcp, proxy.serve, 0, host="127.0.0.1")
+        serve = partial(trio.serve_tcp, proxy.serve, 0, host=HOST)
         listeners = await nursery.start(serve)
         yield proxy, listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
