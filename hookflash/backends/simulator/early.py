@@ -7,6 +7,7 @@ meanwhile. An order that comes then does not find the second leg in a bridge.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 
 from hookflash.backends.simulator import odds
@@ -14,7 +15,7 @@ from hookflash.backends.simulator.channel import Channel, Fate, Join, ToPark, Tr
 from hookflash.backends.simulator.seeking import Seeking
 
 
-class Early(Seeking):
+class Early(Seeking, ABC):
     """The switch, as far as bridges are reported and not up yet."""
 
     def _is_broken_off(self, join: Join) -> bool:
@@ -117,6 +118,6 @@ class Early(Seeking):
     def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
         """Do what a leg's variables say."""
 
+    @abstractmethod
     def _fate(self, stayer: Channel) -> Fate:
         """What becomes of a leg whose bridge has ended."""
-        raise NotImplementedError
