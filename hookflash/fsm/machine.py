@@ -225,18 +225,19 @@ class Work:
         """A deadline has passed: let the answer of the switch decide it, and wait for that."""
         t = self.transfer
         left = t.looks_left - 1 if t.overdue_look is not None else MOST_LOOKS - 1
-        number = self._look()
+        number = self.look()
         self.set_deadline(t.policy.look_timeout_s)
         self._overdue_look = number
         self.note(looks_left=left)
 
     def look_for_sounds(self) -> None:
         """Somebody hears nothing: let the answer of the switch decide whether that is so."""
-        number = self._look()
+        number = self.look()
         self.set_sound_timer(self.transfer.policy.look_timeout_s)
         self._sound_look = number
 
-    def _look(self) -> int:
+    def look(self) -> int:
+        """Ask the switch where everybody is."""
         t = self.transfer
         number = t.looks + 1
         self.note(looks=number)
@@ -288,6 +289,7 @@ CROSSED = "news of a join from before the two were parted"
 APART = "they were known to be apart"
 OVERTAKEN = "a timer that was overtaken by events"
 ASKED = "Time is up, and an event may have been lost: the switch is asked first."
+TOO_LATE = "One of the two was gone when it came: the switch is asked where the other stands."
 SETTLED = "the answer to a question that is settled"
 IDENTIFIED = "it is known now who is at the end of the leg"
 ALL_HEAR = "Everybody hears what was ordered."
@@ -497,8 +499,11 @@ def _failed(work: Work, event: CommandFailed) -> News:
         case Dial():
             return Input.DIAL_FAILED
         case Join(attempt=attempt):
-            if work.transfer.joining is None or attempt != work.transfer.joins_ordered:
+            if attempt != work.transfer.joins_ordered:
                 return "the failure of a join that another has replaced"
+            if work.transfer.joining is None:
+                work.look()
+                return TOO_LATE
             work.note(joining=None)
             return Input.JOIN_FAILED
         case _:
@@ -539,7 +544,7 @@ def _seen(work: Work, event: LegsSeen) -> News:
     return SETTLED
 
 
-_LEARNED = frozenset({APART, ASKED, IDENTIFIED, ALL_HEAR})
+_LEARNED = frozenset({APART, ASKED, TOO_LATE, IDENTIFIED, ALL_HEAR})
 """What is no news for the table, and is written down all the same."""
 
 _OBSERVERS: dict[type, Callable[[Work, Any], News]] = {

@@ -69,7 +69,7 @@ _DEEDS_OF = {
 }
 """What those can do who are no party."""
 
-VERBS = ("rings", "answers", "is parked", "hangs up", "hears a sound")
+VERBS = ("rings", "answers", "is parked", "hangs up", "hears a sound", "hears it no more")
 """What a party's leg may do in a `when`."""
 
 MAX_FILE_BYTES = 1_000_000

@@ -30,6 +30,7 @@ from hookflash.events import (
     LegProgressed,
     LegsJoined,
     SoundStarted,
+    SoundStopped,
     TakebackRequested,
     TransferRequested,
 )
@@ -43,6 +44,7 @@ VERB_FOR: Mapping[type, str] = {
     LegParked: "is parked",
     LegHungUp: "hangs up",
     SoundStarted: "hears a sound",
+    SoundStopped: "hears it no more",
 }
 """What a fact is called in a scenario's `when`: the `VERBS` of the format."""
 

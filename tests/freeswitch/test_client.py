@@ -568,11 +568,12 @@ async def test_a_join_arms_its_second_leg_and_the_first_by_an_order_of_its_own(
         talk = {"Bridge_A_Unique_ID": "a", "Bridge_B_Unique_ID": "t"}
         await switch.tell(event("CHANNEL_BRIDGE", "a", **talk))
         await trio.sleep(10)
-        assert [line.split()[2] for line in switch.scripts if "=intercept" in line] == ["t"]
+        assert [line.split()[2] for line in switch.scripts if "intercept:b" in line] == ["t"]
         await client.perform(Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE))
     assert switch.scripts[-1] == (
         "api uuid_setvar_multi a park_after_bridge=false;hangup_after_bridge=false;"
-        "exec_after_bridge_app=intercept;exec_after_bridge_arg=b"
+        "exec_after_bridge_app=execute_extension;"
+        r"exec_after_bridge_arg=sched_transfer:+2\\sintercept:b\\sinline,park inline"
     )
 
 

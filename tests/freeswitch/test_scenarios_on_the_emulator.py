@@ -363,7 +363,7 @@ def test_what_is_left_out_has_a_reason() -> None:
     [
         ("restart-while-the-tone-plays-after-a-join", "bob still has a leg at the end"),
         ("restart-between-join-and-proof", "the outcome is failed, expected reconnected"),
-        ("restart-within-a-failsafe-5-ms", "the outcome is failed, expected transferred"),
+        ("restart-before-a-failsafe", "the outcome is failed, expected transferred"),
     ],
 )
 async def test_a_partner_that_is_believed_from_one_side_loses_a_caller(
@@ -392,5 +392,5 @@ async def test_what_stays_behind_is_seen_on_both_sides(
 
     monkeypatch.setattr(Procedures, "_forget", forget)
     run, left_behind = await _play(SCENARIOS["complete"])
-    assert "promise 8: hangup_after_bridge of bob is false" in run.broken
-    assert "hangup_after_bridge=false is left on bob" in left_behind
+    assert "promise 8: park_after_bridge of bob is false" in run.broken
+    assert "park_after_bridge=false is left on bob" in left_behind

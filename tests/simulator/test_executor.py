@@ -238,8 +238,9 @@ def test_a_join_says_what_becomes_of_both(
 def test_a_join_with_a_rescue() -> None:
     controller = consulting()
     controller.world.hang_up(A)
-    assert controller.say() == [
+    assert controller.say(for_s=3.0) == [
         LegHungUp(leg=A),
+        LegParked(leg=C),  # two seconds, in which a living controller would fetch it
         SoundStopped(leg=B, sound=MOH),
         LegsJoined(first=C, second=B),
     ]
@@ -255,8 +256,9 @@ def test_the_first_leg_is_armed_by_an_order_of_its_own() -> None:
     controller = consulting()
     assert controller.say(Arm(leg=A, rescue=B, when=Trigger.LEFT_ALONE)) == []
     controller.world.hang_up(C)
-    assert controller.say() == [
+    assert controller.say(for_s=3.0) == [
         LegHungUp(leg=C),
+        LegParked(leg=A),
         SoundStopped(leg=B, sound=MOH),
         LegsJoined(first=A, second=B),
     ]
@@ -270,7 +272,7 @@ def test_a_join_without_a_rescue_when_the_first_leaves() -> None:
 
 def test_a_takeback_that_does_not_disarm_is_undone() -> None:
     controller = consulting()
-    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END))
+    told = controller.say(Join(first=A, second=B, afterwards=Afterwards.END), for_s=3.0)
     assert LegHungUp(leg=A, cause="PICKED_OFF") in told
 
 

@@ -41,13 +41,13 @@ def transfer(seed: int, faults: Faults | None = None, *, trace: bool = True) -> 
         1.6: PlayRingback(leg=A, ringback="ring"),
         1.7: Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0),
         4.0: Join(first=A, second=C, afterwards=Afterwards.PARK, rescue=B),
-        6.0: Join(first=B, second=C, afterwards=Afterwards.END),
-        6.5: Release(first=B, second=C),
+        7.5: Join(first=B, second=C, afterwards=Afterwards.END),
+        8.0: Release(first=B, second=C),
     }
     for at_s, command in script.items():
         world.at(at_s, partial(world.perform, command))
     world.at(5.0, partial(world.hang_up, A))
-    world.at(8.0, partial(world.hang_up, B))
+    world.at(9.5, partial(world.hang_up, B))
     assert world.run(60.0)
     return world
 

@@ -7,9 +7,10 @@ on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
 * `bridge_to` is there exactly while the leg is bridged. A pair is one only if both say so.
 * `Channel-State` is the state that runs, `Channel-State-Number` the one that is ordered. Where they
   differ, the leg is on its way.
-* A leg stands in our park in one of three ways: in CS_PARK (by `park_after_bridge`), in the
-  application `park` by our `uuid_transfer … inline`, or by our `originate … &park()`. A sound plays
-  within it as the application `playback`, which is still named when it has ended.
+* A leg stands in our park in one of four ways: in CS_PARK (by `park_after_bridge`), in the
+  application `park` by our `uuid_transfer … inline`, by our `originate … &park()`, or by its
+  failsafe, which parks it first. A sound plays within it as the application `playback`, which is
+  still named when it has ended.
 * A leg in CS_EXECUTE that is not parked is about something of somebody else's. But a leg that has
   just left a dialplan's bridge still names `bridge`: if it is to park after it, it is on its way to
   our park (which forgets `park_after_bridge`, so that no leg carries it out of there).
@@ -43,6 +44,10 @@ _STEADY: Final = frozenset(
 
 _IN_THE_PARK: Final = frozenset({"park", "playback"})
 """What a leg in our park executes."""
+
+_OUR_FAILSAFES: Final = frozenset({"", "execute_extension"})
+"""What is to be executed after the bridge of a leg that our failsafe has parked: we may have taken
+it off since. An operator's own would be another."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,11 +118,16 @@ def _is_parked(said: Mapping[str, str]) -> bool:
         return True
     if _state(said) != _EXECUTES:
         return False
-    if said.get("variable_current_application") not in _IN_THE_PARK:
-        return False
+    return said.get("variable_current_application") in _IN_THE_PARK and _executes_ours(said)
+
+
+def _executes_ours(said: Mapping[str, str]) -> bool:
+    """Whether it is by an order of ours that a leg executes what it executes."""
     source = said.get("variable_transfer_source", "")
     if not source:  # by our `originate … &park()`
         return said.get("Call-Direction") == "outbound"
+    if "uuid_br:" in source:  # by the failsafe that ended the bridge
+        return said.get("variable_exec_after_bridge_app", "") in _OUR_FAILSAFES
     return "bl_xfer:park/" in source and source.endswith("/inline")
 
 

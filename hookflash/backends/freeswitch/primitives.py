@@ -185,6 +185,7 @@ CHANGED: Final = (
     "execute_on_answer",
     "hangup_after_bridge",
     "ignore_display_updates",
+    "last_sched_id",
     "park_after_bridge",
     "park_timeout",
     "playback_terminators",

@@ -100,8 +100,11 @@ ALLOWED_KIND: Final = re.compile(r"[a-z_]{1,32}")
 TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}")
 """A bare tone, as Kazoo's metaflows have it: `%(2000,4000,440,480)`."""
 
-RESCUE_AFTER_S: Final = 1
-"""How long an armed target that has answered waits for its controller: whole seconds."""
+RESCUE_AFTER_S: Final = 2
+"""How long an armed leg waits for its controller before it takes somebody: whole seconds.
+
+The switch counts up to one too few; one in all could be none.
+"""
 
 WITHHELD: Final = "anonymous"
 """The number that is shown of somebody who wants it withheld (RFC 3323, section 4.1.1.3)."""
@@ -498,12 +501,19 @@ def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:
 
 
 def _armed(rescue: LegId) -> dict[str, str]:
-    """Let a leg take the rescued one when its bridge ends (measured on 1.10.12)."""
+    """Let a leg park when its bridge ends, and take the rescued one if nobody has fetched it then.
+
+    Not at once: the hang-up that ends the bridge may be on its way to this leg, too (the near half
+    of a loopback pair), and a leg that dies while it takes another may take that one with it.
+    (Measured on 1.10.12.)
+    """
+    # `execute_extension` reads three words: what is a space within the first is written so
+    rescue = f"sched_transfer:+{RESCUE_AFTER_S}\\sintercept:{_leg(rescue)}\\sinline"
     return {
         "park_after_bridge": "false",
         "hangup_after_bridge": "false",
-        "exec_after_bridge_app": "intercept",
-        "exec_after_bridge_arg": _leg(rescue),
+        "exec_after_bridge_app": "execute_extension",
+        "exec_after_bridge_arg": f"{rescue},park inline",
     }
 
 
@@ -529,9 +539,13 @@ def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
     (Measured on 1.10.12: of joins that were ordered around the moment in which the failsafe caught,
     on a busy switch, 1 in 100 ended the call.)
     """
+    taken = (_is_taken(join),) if join.repeated else ()
     if not join.disarm:
-        return (_is_taken(join),) if join.repeated else ()
+        return taken
     rescued = join.rescued or join.first
+    if rescued in (join.first, join.second):
+        taken = (_are_with(join.first, join.second),)
+    # else the two have talked before, and name each other still, though they were parted since
     caught = tuple(
         facts
         for leg in join.disarm
@@ -541,7 +555,7 @@ def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
             *(() if join.repeated else ((_fetches(leg, rescued),),)),
         )
     )
-    return (_are_with(join.first, join.second), *caught)
+    return (*taken, *caught)
 
 
 def _fetches(leg: LegId, other: LegId) -> Fact:

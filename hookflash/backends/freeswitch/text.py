@@ -44,7 +44,9 @@ def _shown(display: Display) -> str:
 
 
 def _set(step: SetVariables) -> str:
-    line = f"uuid_setvar_multi {step.leg} {_listed(step.variables, ';')}"
+    # it reads `\\s` as a space; what is doubled, it leaves as it was
+    escaped = ((name, value.replace("\\", "\\\\")) for name, value in step.variables)
+    line = f"uuid_setvar_multi {step.leg} {_listed(escaped, ';')}"
     if not step.after_s:
         return line
     return f"sched_api +{step.after_s} {variables_group(step.leg)} {line}"

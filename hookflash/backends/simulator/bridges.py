@@ -11,18 +11,15 @@
   its side of the bridge. The first leg (which `bridge` names first): `park_after_bridge`, else
   `hangup_after_bridge`, else `exec_after_bridge_app`, else it ends. The second: the app, else
   `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
-* **An armed leg (`exec_after_bridge_app=intercept`) is not transferred** out of its bridge: it
-  executes the app in place of what the transfer wanted, on either side, whatever its other
-  variables say (measured). A first leg that was never joined by an order, but by its dialplan's
-  `bridge`, executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes
-  before, and a transfer of `-both`.
+* **An armed leg (`exec_after_bridge_app`) is not transferred** out of its bridge: it executes the
+  app in place of what the transfer wanted, on either side, whatever its other variables say
+  (measured). A first leg that was never joined by an order, but by its dialplan's `bridge`,
+  executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes before,
+  and a transfer of `-both`. What it executes: see `rescue`.
 * **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
   *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
   variables, and on whoever is left when its partner is fetched. Only a transfer takes it off: from
   the leg, and from whom it is joined with. `bridge_uuid` is written with it, and stays for good.
-* `intercept` is a join that first hangs up (PICKED_OFF) whomever the wanted leg's *bond* names: its
-  partner, or one with whom it has long had nothing to do, and who talks with somebody else
-  (measured). That is what makes an armed leg dangerous in a takeback.
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
@@ -58,19 +55,19 @@ from hookflash.backends.simulator.channel import (
     ToPhone,
     Transfer,
 )
-from hookflash.backends.simulator.early import Early
 from hookflash.backends.simulator.hearing import (
     NO_SUCH_CHANNEL,
     OK,
     Thunk,
     nothing,
 )
+from hookflash.backends.simulator.rescue import Rescue
 from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsSeparated
 
 _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
-class Bridges(Early):
+class Bridges(Rescue):
     """The switch, as far as legs meet and part."""
 
     # ---- legs end
@@ -107,7 +104,11 @@ class Bridges(Early):
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
-            self._after(odds.AT_ONCE_S, partial(self._let_go, channel))
+            starves = self._rarely(odds.HALF_STARVES)
+            if starves:
+                self._starve(half)
+            late_s = self._span(odds.TO_REACH_HALF_S) if starves else odds.AT_ONCE_S
+            self._after(late_s, partial(self._let_go, channel))
             return
         if half is not None:
             self._after(self._span(odds.TO_STARVE_S), partial(self._starve, half))
@@ -365,17 +366,15 @@ class Bridges(Early):
             if isinstance(extension, ToPhone) and self._random() < odds.HALF_TAKEN:
                 channel.variables["hangup_after_bridge"] = "true"  # so far it came
             return
-        rescue = channel.variables.get("exec_after_bridge_arg", "")
         is_alone = len(transfer.legs) == 1 and not transfer.redirects
-        is_armed = channel.variables.get("exec_after_bridge_app") == "intercept"
-        if was_joined and is_alone and is_armed:
+        if was_joined and is_alone and channel.failsafe is not None:
             channel.errand = None
             channel.place = Place.MOVING
             self._hear(channel)
             if channel.is_first and channel.in_dialplan:
                 self._set_adrift(channel)
-            elif not self._intercept(channel, rescue):
-                self._end(channel, "NORMAL_CLEARING")
+            else:
+                self._rescue(channel)
         elif isinstance(extension, ToPark):
             self._park(channel, by_itself=transfer.in_place)
         else:
@@ -772,6 +771,7 @@ class Bridges(Early):
         first, second = join.first, join.second
         first.errand = second.errand = None
         lost = odds.HELD_LOST if join.was_held else odds.SECOND_LOST
+        lost = odds.TAKES_ALONG if join.takes_along else lost
         if first.cause and self._rarely(lost):
             self._end(second, odds.LOST)
         if not second.cause:
@@ -923,11 +923,11 @@ class Bridges(Early):
         self._hear(stayer)
         if fate is None:
             return
-        if fate is Fate.RESCUE and stayer.is_first and self._rarely(odds.RESCUES_LATE):
-            self._after(self._span(odds.RESCUES_LATE_S), partial(self._rescue_alone, stayer))
-            return
-        rescue = stayer.variables.get("exec_after_bridge_arg", "")
-        if fate is Fate.RESCUE and self._intercept(stayer, rescue):
+        if fate is Fate.RESCUE:
+            if stayer.is_first and self._rarely(odds.RESCUES_LATE):
+                self._after(self._span(odds.RESCUES_LATE_S), partial(self._rescue_alone, stayer))
+            else:
+                self._rescue(stayer)
             return
         explicit = stayer.is_first and stayer.variables.get("hangup_after_bridge") == "true"
         cause = (explicit and leavers_cause) or "NORMAL_CLEARING"
@@ -940,13 +940,6 @@ class Bridges(Early):
         is_free = stayer.errand is None and stayer.peer is None
         if is_free and stayer.place is Place.MOVING:
             self._end(stayer, cause, itself=True)
-
-    def _rescue_alone(self, stayer: Channel) -> None:
-        is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
-        if is_free and stayer.place is Place.MOVING:
-            rescue = stayer.variables.get("exec_after_bridge_arg", "")
-            if not self._intercept(stayer, rescue):
-                self._end(stayer, "NORMAL_CLEARING", itself=True)
 
     def _pass_through_park(self, second: Channel) -> None:
         if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
@@ -969,7 +962,7 @@ class Bridges(Early):
 
     def _fate(self, stayer: Channel) -> Fate:
         variables = stayer.variables
-        armed = variables.get("exec_after_bridge_app") == "intercept"
+        armed = stayer.failsafe is not None
         parks = variables.get("park_after_bridge") == "true"
         if stayer.is_first:
             if parks:
@@ -979,71 +972,6 @@ class Bridges(Early):
         if armed:
             return Fate.RESCUE
         return Fate.PARK if parks else Fate.END
-
-    def _intercept(self, leg: Channel, rescue: LegId) -> bool:
-        """Take a leg, and hang up whom its bond names. False if there is none."""
-        wanted = self._channels.get(rescue)
-        if wanted is None or wanted is leg:
-            return False
-        partner = self._channels.get(wanted.bond) if wanted.bond else wanted.call
-        if partner is leg:
-            partner = None
-        join = wanted.errand
-        if isinstance(join, Join) and join.live:
-            join.live = False
-            join.first.errand = join.second.errand = None
-        self._start_join(leg, wanted, intercepts=True)
-        begun = leg.errand
-        is_moved = wanted.place is Place.MOVING or isinstance(join, Join)
-        if is_moved and self._rarely(odds.WANTED_PARKED):
-            self._report(LegParked(leg=wanted.id))
-        was_leading = isinstance(join, Join) and wanted is join.first
-        if isinstance(begun, Join) and isinstance(join, Join):
-            self._cross(begun, was_leading=was_leading)
-        if partner is None:
-            return True
-        partner.variables["park_after_bridge"] = "true"
-        if wanted.peer is partner:
-            wanted.peer = partner.peer = None
-            self._hear(wanted)
-            self._end(partner, "PICKED_OFF")
-            first, second = (wanted, partner) if wanted.is_first else (partner, wanted)
-            self._tell_parted(first, second)
-        else:
-            self._end(partner, "PICKED_OFF")
-        return True
-
-    def _cross(self, join: Join, *, was_leading: bool) -> None:
-        """A leg intercepts one that was on its way into a bridge with somebody else."""
-        if not was_leading:
-            if self._rarely(odds.SECOND_TAKEN):
-                self._end(join.second, odds.LOST)
-            else:
-                join.broken = self._rarely(odds.SECOND_TAKEN)
-            return
-        parks = join.second.variables.get("uuid_bridge_park_on_cancel") == "true"
-        if self._random() < (odds.LEADER_PARKS if parks else odds.LEADER_STRAYS):
-            self._lose_leader(join, parks=parks)
-        elif self._random() < odds.HALF_TAKEN:
-            join.broken = True
-
-    def _lose_leader(self, join: Join, *, parks: bool) -> None:
-        """A leg intercepts one that leads a join: that one finds its second gone, and parks.
-
-        Whoever wanted it waits for it, deaf. (Measured, 12 of 12.)
-        """
-        first, second = join.first, join.second
-        join.live = False
-        first.errand = second.errand = None
-        self._set_adrift(first)
-        self._set_adrift(second)
-        self._seek(first, second)
-        if parks:
-            self._after(self._span(odds.TO_PARK_S), partial(self._park_adrift, second))
-
-    def _park_adrift(self, leg: Channel) -> None:
-        if leg.errand is None and leg.place is Place.ADRIFT and not leg.cause:
-            self._park(leg, by_itself=True)
 
     # ---- dice
 

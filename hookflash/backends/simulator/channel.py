@@ -5,6 +5,7 @@ Only the switch writes them. What moves them is told in `bridges` and `loopback`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple, TypeAlias
@@ -59,6 +60,20 @@ class Fate(Enum):
     PARK = "park"
     RESCUE = "rescue"
     END = "end"
+
+
+class Failsafe(NamedTuple):
+    """What an armed leg does when its bridge ends."""
+
+    wanted: LegId
+    """Whom it intercepts."""
+    after_s: str = ""
+    """How long it waits for that in the park, in whole seconds; empty: not at all."""
+
+
+_FROM_THE_PARK: Final = re.compile(
+    r"sched_transfer:[+](?P<after_s>[0-9]+)\\sintercept:(?P<wanted>[^\\]+)\\sinline,park inline"
+)
 
 
 @attrs.frozen
@@ -244,6 +259,18 @@ class Channel:
         self.hears = SILENCE
 
     @property
+    def failsafe(self) -> Failsafe | None:
+        """What it is armed with."""
+        argument = self.variables.get("exec_after_bridge_arg", "")
+        match self.variables.get("exec_after_bridge_app"):
+            case "intercept":
+                return Failsafe(argument)
+            case "execute_extension" if found := _FROM_THE_PARK.fullmatch(argument):
+                return Failsafe(found["wanted"], found["after_s"])
+            case _:
+                return None
+
+    @property
     def takes_sounds(self) -> bool:
         """Whether its thread looks for orders to play a sound."""
         if self.place is Place.JOINED:
@@ -298,6 +325,7 @@ class Join:
         "ripe",
         "second",
         "stranded",
+        "takes_along",
         "was_held",
     )
 
@@ -315,6 +343,8 @@ class Join:
         """It came while another join of `first` was failing, and fails with it."""
         self.stranded = False
         """It comes to nothing, which the leg that is left over has not noticed yet."""
+        self.takes_along = False
+        """Its first leg is the half of a dead pair, and may end the second with itself."""
         self.was_held = False
         """One of its legs had to wait for a sound of the second leg of its old bridge."""
         self.left: list[tuple[Channel, bool]] = []

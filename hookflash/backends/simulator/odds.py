@@ -34,6 +34,10 @@ TO_UNBRIDGE_S: Final = (0.0003, 0.025)
 """From a hang-up to the end of its bridge (complete: 0.3 and 24.8 ms, noanswer: 23.1 ms)."""
 TO_STARVE_S: Final = (0.0003, TICK_S)
 """From the end of one half of a loopback pair to the moment when the other hears nothing."""
+HALF_STARVES: Final = 0.02
+TO_REACH_HALF_S: Final = (0.0003, 0.010)
+"""How often it hears nothing although that half ends by itself, and so at once; and when the
+hang-up reaches it then (seen once on an overloaded switch, after 2 ms; 0 of 61 on a calm one)."""
 AT_ONCE_S: Final = 0.0003
 """From what a leg's own thread does to its effect on others."""
 CLOCK_STEP_S: Final = 1.0
@@ -163,6 +167,8 @@ STOPS_LATE: Final = 0.1
 """How often a leg that is fetched out of the park goes on playing until its join begins."""
 SECOND_LOST: Final = 0.03
 """How often the second leg of a join is hung up, when the first has died."""
+TAKES_ALONG: Final = 0.5
+"""The same, when the first is the half of a dead pair that intercepts (seen once)."""
 SECOND_FORGOTTEN: Final = 0.15
 """How often it is not, when the first is ordered elsewhere before their bridge is up (2 of 20)."""
 GIVES_UP: Final = 0.5

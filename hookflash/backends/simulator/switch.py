@@ -115,7 +115,7 @@ class Switch(Bridges):
         self._ring_phone = ring_phone
         self.name_leg: Callable[[], LegId] = self._name
         """Gives the legs that nobody names their names."""
-        self._scheduled: dict[LegId, LegId] = {}
+        self._scheduled: dict[LegId, object] = {}
         self._variables_later: dict[str, object] = {}
         """What is to set variables later, by its group."""
         self._shown: dict[LegId, list[str]] = {}
@@ -327,7 +327,9 @@ class Switch(Bridges):
         elif channel.errand is None and channel.place is Place.DIALLING:
             app, _, argument = channel.variables.get("execute_on_answer", "").partition(" ")
             if app == "sched_transfer":
-                self._schedule(channel, argument)
+                after_s, _, what = argument.removeprefix("+").partition(" ")
+                wanted = what.removeprefix("intercept:").partition(" ")[0]
+                self._take_later(channel, wanted, after_s)
             if channel.takes is not None:
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._take_at_once, channel))
             elif app != "intercept" or not self._intercept(channel, argument):
@@ -338,20 +340,6 @@ class Switch(Bridges):
         if channel.cause or channel.errand is not None or channel.place is not Place.DIALLING:
             return
         if not self._intercept(channel, channel.takes or ""):
-            self._end(channel, "NORMAL_CLEARING")
-
-    def _schedule(self, channel: Channel, argument: str) -> None:
-        """`sched_transfer +1 intercept:LEG inline`: in so many seconds, take that leg."""
-        delay, _, what = argument.partition(" ")
-        rescue = what.removeprefix("intercept:").partition(" ")[0]
-        self._scheduled[channel.id] = rescue
-        self._after(float(delay), partial(self._fall_due, channel, rescue))
-
-    def _fall_due(self, channel: Channel, rescue: LegId) -> None:
-        if channel.cause or self._scheduled.pop(channel.id, None) != rescue:
-            return
-        channel.variables["transfer_source"] = f"bl_xfer:intercept:{rescue}/default/inline"
-        if not self._intercept(channel, rescue):
             self._end(channel, "NORMAL_CLEARING")
 
     def sched_del(self, leg: LegId) -> int:

@@ -249,8 +249,10 @@ class Applications:
                 self._next(leg)
             else:
                 self._after(0.0, partial(self._next, leg))
-        elif not leg.in_park:
+        elif not leg.in_park and leg.channel.in_cs_park:
             self._teller.parked(leg, by_bridge=True)
+        elif not leg.in_park:
+            self._teller.parked_by_failsafe(leg)
 
     def _meet(self, called: Leg, doing: _Doing) -> None:
         """Whom a `bridge` called has answered: to the bridge, then."""

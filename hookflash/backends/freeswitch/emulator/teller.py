@@ -332,6 +332,18 @@ class Teller:
         leg.in_park = True
         self.tell("CHANNEL_PARK", leg)
 
+    def parked_by_failsafe(self, leg: Leg) -> None:
+        """An armed leg is in the park: `execute_extension` of `sched_transfer` and `park`."""
+        leg.is_parked(by_bridge=False)
+        armed = leg.channel.failsafe
+        if armed is not None:
+            arguments = leg.channel.variables["exec_after_bridge_arg"]
+            self.executes(leg, "execute_extension", arguments)
+            later = f"+{armed.after_s} intercept:{armed.wanted} inline"
+            self.executes(leg, "sched_transfer", later)
+            self.executed(leg, "sched_transfer")
+        self.parked(leg)
+
     def unparked(self, channel: Channel) -> None:
         """A leg left the park, if it was told that it is there."""
         leg = self.legs[channel.id]
@@ -340,6 +352,7 @@ class Teller:
         leg.in_park = False
         self.tell("CHANNEL_UNPARK", leg)
         self.executed(leg, "park")
+        self.executed(leg, "execute_extension")
 
     def joining(self, first: Channel, second: Channel) -> None:
         """Two legs are on their way to each other."""
