@@ -128,6 +128,15 @@ def variables_of(kind: str, rescue: str) -> dict[str, str]:
             return STAYS | CANCEL | LIMITS
         case "ends":
             return ENDS
+        case "armed from the park":
+            # so late that nothing comes of it within the program: where it is parked is the question
+            then = f"sched_transfer:+60\\sintercept:{rescue}\\sinline"
+            return {
+                "park_after_bridge": "false",
+                "hangup_after_bridge": "false",
+                "exec_after_bridge_app": "execute_extension",
+                "exec_after_bridge_arg": f"{then},park inline",
+            }
         case "armed":
             return {
                 "park_after_bridge": "false",
@@ -239,7 +248,8 @@ class _Draw:
         elif roll < 0.66:
             self.add("park", leg)
         elif roll < 0.74:
-            kinds = ("stays", "limits", "ends", "armed", "armed", "armed, and stays", "disarmed")
+            kinds = ("stays", "limits", "ends", "armed", "armed, and stays", "disarmed")
+            kinds += ("armed from the park", "armed from the park")
             self.add("set", leg.partition(".")[0], f"{self.dice.choice(kinds)}:{other}")
         elif roll < 0.80:
             self.add("hangs up", leg.partition(".")[0])

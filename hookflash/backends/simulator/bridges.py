@@ -104,11 +104,7 @@ class Bridges(Rescue):
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
-            starves = self._rarely(odds.HALF_STARVES)
-            if starves:
-                self._starve(half)
-            late_s = self._span(odds.TO_REACH_HALF_S) if starves else odds.AT_ONCE_S
-            self._after(late_s, partial(self._let_go, channel))
+            self._take_along(channel, half)
             return
         if half is not None:
             self._after(self._span(odds.TO_STARVE_S), partial(self._starve, half))
@@ -119,6 +115,14 @@ class Bridges(Rescue):
                 self.watcher.over(channel)
             return
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
+
+    def _take_along(self, gone: Channel, half: Channel) -> None:
+        """Half of a loopback pair has ended by itself, and hangs up the other; mostly at once."""
+        late_s = odds.AT_ONCE_S
+        if self._rarely(odds.HALF_STARVES):
+            self._starve(half)
+            late_s = self._span(odds.TO_REACH_HALF_S)
+        self._after(late_s, partial(self._let_go, gone))
 
     def _tell_end_of_bridge(self, leaver: Channel) -> None:
         """A leg hangs up, and its partner's thread sees that before the hang-up is told."""
