@@ -22,6 +22,7 @@ IVR: Final = "tone_stream://%(300,300,450);loops=-1"
 
 STAYS: Final = {"park_after_bridge": "true", "hangup_after_bridge": "false"}
 ENDS: Final = {"park_after_bridge": "false", "hangup_after_bridge": "true"}
+DOES_NEITHER: Final = {"park_after_bridge": "false", "hangup_after_bridge": "false"}
 CANCEL: Final = {"uuid_bridge_park_on_cancel": "true"}
 LIMITS: Final = {"park_timeout": "1860", "playback_timeout_sec": "1860"}
 DISARMED: Final = {"exec_after_bridge_app": "", "exec_after_bridge_arg": ""}
@@ -121,36 +122,19 @@ class Program:
 
 def variables_of(kind: str, rescue: str) -> dict[str, str]:
     """What a step `set` sets, as the procedures do it."""
-    match kind:
-        case "stays":
-            return STAYS | CANCEL
-        case "limits":
-            return STAYS | CANCEL | LIMITS
-        case "ends":
-            return ENDS
-        case "armed from the park":
-            # so late that nothing comes of it within the program: where it is parked is the question
-            then = f"sched_transfer:+60\\sintercept:{rescue}\\sinline"
-            return {
-                "park_after_bridge": "false",
-                "hangup_after_bridge": "false",
-                "exec_after_bridge_app": "execute_extension",
-                "exec_after_bridge_arg": f"{then},park inline",
-            }
-        case "armed":
-            return {
-                "park_after_bridge": "false",
-                "hangup_after_bridge": "false",
-                "exec_after_bridge_app": "intercept",
-                "exec_after_bridge_arg": rescue,
-            }
-        case "armed, and stays":
-            return STAYS | {
-                "exec_after_bridge_app": "intercept",
-                "exec_after_bridge_arg": rescue,
-            }
-        case _:
-            return DISARMED
+    takes = {"exec_after_bridge_app": "intercept", "exec_after_bridge_arg": rescue}
+    # so late that nothing comes of it within the program: the question is where the leg is parked
+    later = f"sched_transfer:+60\\sintercept:{rescue}\\sinline,park inline"
+    parks = {"exec_after_bridge_app": "execute_extension", "exec_after_bridge_arg": later}
+    kinds = {
+        "stays": STAYS | CANCEL,
+        "limits": STAYS | CANCEL | LIMITS,
+        "ends": ENDS,
+        "armed": DOES_NEITHER | takes,
+        "armed, and stays": STAYS | takes,
+        "armed from the park": DOES_NEITHER | parks,
+    }
+    return kinds.get(kind, DISARMED)
 
 
 class _Draw:
