@@ -127,8 +127,9 @@ class Policy:
     """How long the switch may take to say where the legs are, before it is asked again. It needs
     1 ms for each; on two overloaded cores two seconds."""
     rescue_timeout_s: float = 1.0
-    """How long the switch's own failsafe may take, or a leg that is parked while it is to be
-    joined. A switch needs 42 ms. Twice as long at each further attempt of the join."""
+    """How long a leg may take to be parked whose conversation has ended (a switch needs 20 ms), or
+    to be joined after it was parked meanwhile. Twice as long at each further attempt of the join.
+    Less than the failsafe waits: two seconds, on FreeSWITCH."""
     hangup_timeout_s: float = 5.0
     """How long a hang-up may take before it is ordered again."""
     hold_limit_s: float = 1800.0
