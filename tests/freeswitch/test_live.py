@@ -212,7 +212,7 @@ async def test_the_controller_is_killed(what: str) -> None:
         if leaver:
             leg = transferor if leaver == "transferor" else "killed-target"
             await lab.hang_up(leg)
-        await trio.sleep(3.0)
+        await trio.sleep(6.0)  # the target answers after 1.5 s, and a failsafe waits up to 2.5 s
         living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
         assert transferee in living, "the transferee was lost"
         if _meanwhile == "alone: transferee and target":
@@ -381,7 +381,8 @@ async def test_a_crowd_is_transferred_at_once_and_everybody_as_scripted() -> Non
 AT_ONCE = 40
 
 
-async def test_the_failsafe_and_the_controller_join_the_same_two_at_once() -> None:
+@pytest.mark.parametrize("consults", [False, True], ids=["partial", "consulting"])
+async def test_the_failsafe_and_the_controller_join_the_same_two_at_once(*, consults: bool) -> None:
     """The controller's join comes while the switch does it by itself, a little before or after."""
     settings = FreeSwitch(host=HOST, port=int(PORT), dialling=DIRECT)
     async with open_live_lab(settings) as lab, trio.open_nursery() as nursery:
@@ -389,8 +390,8 @@ async def test_the_failsafe_and_the_controller_join_the_same_two_at_once() -> No
         pairs = [await lab.call() for _ in range(AT_ONCE)]
         async with trio.open_nursery() as at_once:
             for n, (transferor, transferee) in enumerate(pairs):
-                after_s = 0.4 + 1.2 * n / AT_ONCE  # the failsafe catches 0.5 to 1.5 s after
-                race = _Race(f"race-{n}", transferor, transferee, after_s)
+                after_s = 1.0 + 1.5 * n / AT_ONCE  # the failsafe catches 1.0 to 2.5 s after
+                race = _Race(f"race-{n}", transferor, transferee, after_s, consults)
                 at_once.start_soon(race.run, lab, answers)
                 await trio.sleep(0.05)
         await trio.sleep(3.0)
@@ -412,12 +413,14 @@ async def _hear_answers(
 
 @attrs.frozen
 class _Race:
-    """A partial transfer, up to the target's answer, and the join so long after."""
+    """A transfer until target and transferee are to be joined, and the join so long after."""
 
     name: str
     transferor: LegId
     transferee: LegId
     after_s: float
+    consults: bool
+    """Whether the transferor leaves during the consultation, and not while the target rings."""
 
     async def run(self, lab: LiveLab, answers: dict[LegId, trio.Event]) -> None:
         target = f"{self.name}-target"
@@ -427,7 +430,11 @@ class _Race:
         await trio.sleep(0.5)
         await lab.backend.perform(dial)
         await trio.sleep(0.5)
-        await lab.backend.perform(Arm(leg=target, rescue=self.transferee))
+        if self.consults:
+            await answered.wait()
+            await self._consult(lab, target)
+        else:
+            await lab.backend.perform(Arm(leg=target, rescue=self.transferee))
         await lab.backend.perform(HangUp(leg=self.transferor))
         await answered.wait()
         await trio.sleep(self.after_s)
@@ -439,6 +446,18 @@ class _Race:
             transfer=self.name,
         )
         await lab.backend.perform(join)
+
+    async def _consult(self, lab: LiveLab, target: LegId) -> None:
+        await trio.sleep(0.2)
+        consult = Join(
+            first=self.transferor,
+            second=target,
+            afterwards=Afterwards.PARK,
+            rescue=self.transferee,
+            transfer=self.name,
+        )
+        await lab.backend.perform(consult)
+        await trio.sleep(0.5)
 
 
 async def test_a_second_hang_up_is_not_told() -> None:
