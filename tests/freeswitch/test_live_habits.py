@@ -232,7 +232,14 @@ LOST: dict[str, tuple[str, Callable[[dict[str, str]], bool]]] = {
     ),
     "the join of the handover": (
         "CHANNEL_BRIDGE",
-        lambda told: told.get("Bridge-A-Unique-ID", "").endswith("-target"),
+        lambda told: (
+            told.get("Bridge-B-Unique-ID", "").endswith("-target")
+            and told["Call-Direction"] == "outbound"
+        ),
+    ),
+    "the park after the consultation": (
+        "CHANNEL_PARK",
+        lambda told: told["Unique-ID"].endswith("-target") and "variable_last_bridge_to" in told,
     ),
     "the answer": ("CHANNEL_ANSWER", lambda told: told["Unique-ID"].endswith("-target")),
     "the park of the target": ("CHANNEL_PARK", lambda told: told["Unique-ID"].endswith("-target")),
