@@ -306,7 +306,7 @@ def happenings() -> str:
         ),
         "A deed that waits for a happening begins to wait when the deed before it is done; what "
         "happened earlier does not count. Time stops for nobody: a deed whose happening never "
-        "comes is never done.",
+        "comes is never done, unless `or_after_s` says how long it waits.",
     )
 
 

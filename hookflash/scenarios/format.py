@@ -95,6 +95,8 @@ class Deed:
     at_s: float | None = None
     when: str | None = None
     after_s: float = 0.0
+    or_after_s: float | None = None
+    """So long after the deed before it is done at the latest, if `when` does not come."""
     dials: str | None = None
     every_s: float = 0.3
     does: str | None = None

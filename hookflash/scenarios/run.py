@@ -101,6 +101,8 @@ class _Play:
         deed = self.scenario.deeds[index]
         if deed.when is not None:
             self._waiting = (deed.when, deed, index)
+            if deed.or_after_s is not None:
+                self.world.after(deed.or_after_s, lambda: self._wait_no_more(index))
         elif deed.at_s is not None:
             delay = max(0.0, self._began_s + deed.at_s - self.world.now_s)
             self.world.after(delay, lambda: self._do(deed, index))
@@ -128,6 +130,12 @@ class _Play:
             self.world.after(deed.every_s, lambda: self._dial(deed, rest, index))
         else:
             self._next(index + 1)
+
+    def _wait_no_more(self, index: int) -> None:
+        if self._waiting is not None and self._waiting[2] == index:
+            _, deed, _ = self._waiting
+            self._waiting = None
+            self._do(deed, index)
 
     def _cue(self, happening: str) -> None:
         if self._waiting is None or self._waiting[0] != happening:

@@ -195,7 +195,7 @@ class Play:
     async def wait_for(self, deed: Deed, began_s: float, since: int) -> None:
         """Wait for the moment of a deed."""
         if deed.when is not None:
-            with trio.move_on_after(90):
+            with trio.move_on_after(deed.or_after_s or 90):
                 while deed.when not in self.happened[since:]:
                     await self._news.wait()
         if deed.at_s is not None:

@@ -876,7 +876,7 @@ class Bridges(Rescue):
         """
         if self._random() < self._quickness(second):
             second_acts()
-            if self._rarely(odds.TOLD_LATE):
+            if not first.cause and self._rarely(odds.TOLD_LATE):
                 told = partial(self._leave_last, first, second, first_acts)
                 self._after(self._span(odds.TO_NEXT_S), told)
             else:
