@@ -199,7 +199,7 @@ class Simulated:
             get = partial(self.world.switch.getvar, channel.id)
             told = ((name, self.names.in_text(get(name))) for name in WATCHED)
             variables = tuple(sorted((name, value) for name, value in told if value != "_undef_"))
-            peer = "" if channel.peer is None else self.names.of(channel.peer.id)
+            peer = "" if channel.bridged_to is None else self.names.of(channel.bridged_to.id)
             rest[self.names.of(channel.id)] = AtRest(peer, variables)
         return rest
 

@@ -251,8 +251,9 @@ class Bridges(Rescue):
             if isinstance(join, Join) and join.live:
                 join.live = False
                 transfer.redirects = True
-                if one is join.second and join.first not in transfer.legs:
-                    transfer.seeks = (join.first, join.second)
+                first = join.first
+                if one is join.second and first not in transfer.legs and first.peer is not one:
+                    transfer.seeks = (first, one)
                 transfer.left += [
                     (other, join.begun and other is join.second)
                     for other in (join.first, join.second)
@@ -326,8 +327,13 @@ class Bridges(Rescue):
             self._after(odds.LOOKS_AGAIN_S, then)
             return True
         for leg in legs:
-            if leg.held is not None:
-                leg.held.waits = then
+            holder = leg.held
+            if holder is not None:
+                holder.waits = then
+                if holder in legs:  # the order cuts its sound off
+                    if self._random() < odds.STOP_FIRST:
+                        self._stop(holder)
+                    self._heard_out(holder)
                 return True
             partner = leg.peer
             if partner is not None and partner.peer not in legs and self._clings(leg, partner):
@@ -469,7 +475,7 @@ class Bridges(Rescue):
         leg.orders += 1
         self._let_ghosts_go(leg)
         plays = to_join and leg.playing is not None and not leg.playing.is_own
-        if leg.place in (Place.PARKED, Place.ELSEWHERE) and not plays:
+        if leg.place in (Place.PARKED, Place.ELSEWHERE, Place.ADRIFT) and not plays:
             leg.forget_sounds()
         else:
             leg.lose_due()
@@ -646,7 +652,9 @@ class Bridges(Rescue):
         self._leave_all(join)
         self._stop_sound(first)
         self._stop_sound(second)
-        if self._is_broken_off(join) or not self._leave_bridges(join):
+        if self._is_broken_off(join) or self._takes_partner_along(join):
+            return
+        if not self._leave_bridges(join):
             return
         if first.cause or second.cause or join.doomed:
             # a second leg that is destroyed already is not found, and other variables count

@@ -283,6 +283,14 @@ class Channel:
         return self.due is not None and not self.due.lost
 
     @property
+    def bridged_to(self) -> Channel | None:
+        """The variable `bridge_to`. A first leg takes it off as soon as it is ordered elsewhere,
+        even if it waits then until its partner, who is joined with another, leaves that bridge."""
+        if self.peer is not None and self.is_first and self.errand is not None and self.is_left:
+            return None
+        return self.peer
+
+    @property
     def is_suspended(self) -> bool:
         """Whether its partner hears a sound, while which its own keys are not read."""
         peer = self.peer

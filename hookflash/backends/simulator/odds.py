@@ -169,6 +169,9 @@ SECOND_LOST: Final = 0.03
 """How often the second leg of a join is hung up, when the first has died."""
 TAKES_ALONG: Final = 0.5
 """The same, when the first is the half of a dead pair that intercepts (seen once)."""
+ENDS_WITH_PARTNER: Final = 0.15
+"""How often a leg that is armed with its own partner, and is to join somebody who dies, ends with
+that partner (6 of 40)."""
 SECOND_FORGOTTEN: Final = 0.15
 """How often it is not, when the first is ordered elsewhere before their bridge is up (2 of 20)."""
 GIVES_UP: Final = 0.5

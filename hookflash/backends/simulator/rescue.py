@@ -97,6 +97,24 @@ class Rescue(Early, ABC):
             self._end(partner, "PICKED_OFF")
         return True
 
+    def _takes_partner_along(self, join: Join) -> bool:
+        """Whether a leg that is armed with its own partner ends with it: its join finds nobody.
+
+        It leaves the bridge, intercepts whom it has just left, and dies of the join that fails.
+        """
+        first, partner = join.first, join.first.peer
+        if partner is None or partner.peer is not first or first.failsafe is None:
+            return False
+        if not join.second.cause or first.failsafe.wanted != partner.id:
+            return False
+        if not self._rarely(odds.ENDS_WITH_PARTNER):
+            return False
+        join.live = False
+        first.errand = join.second.errand = None
+        for leg in (partner, first):
+            self._end(leg, odds.LOST)
+        return True
+
     def _cross(self, join: Join, *, was_leading: bool) -> None:
         """A leg intercepts one that was on its way into a bridge with somebody else."""
         if not was_leading:

@@ -466,7 +466,7 @@ class Api:
 
     def _bridge_to(self, leg: Leg) -> list[Header]:
         """The variable `bridge_to`: there exactly while a leg is bridged."""
-        peer = leg.channel.peer
+        peer = leg.channel.bridged_to
         return [] if peer is None else [("variable_bridge_to", peer.id)]
 
     # ---- lists
