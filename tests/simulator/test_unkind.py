@@ -425,6 +425,7 @@ def test_a_leg_is_sent_to_an_announcement_that_ends() -> None:
 
 def test_a_leg_is_sent_to_somebody_else() -> None:
     lab = Lab()
+    lab.switch.draws_rare_things = False
     lab.world.move(C, ToPhone("1009"))
     told = lab.news()
     stranger = next(fact for fact in told if isinstance(fact, LegCreated))

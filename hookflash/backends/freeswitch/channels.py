@@ -4,7 +4,9 @@ Most of what a dump says of a partner is history. `signal_bond` is written when 
 `bridge_uuid` and `Other-Leg-Unique-ID` are never taken off: all three may name the dead. Measured
 on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
 
-* `bridge_to` is there exactly while the leg is bridged. A pair is one only if both say so.
+* `bridge_to` is there exactly while the leg is bridged, with one exception (1 in 40): if a bridge
+  was told and its first leg was sent to the park before it was up, that leg keeps it. A parked leg
+  is in no bridge, whatever it says. A pair is one only if both say so.
 * `Channel-State` is the state that runs, `Channel-State-Number` the one that is ordered. Where they
   differ, the leg is on its way.
 * A leg stands in our park in one of four ways: in CS_PARK (by `park_after_bridge`), in the
@@ -44,6 +46,11 @@ _STEADY: Final = frozenset(
 
 _IN_THE_PARK: Final = frozenset({"park", "playback"})
 """What a leg in our park executes."""
+
+_ON_ITS_WAY: Final = frozenset(
+    {"", "execute_extension", "intercept", "sched_transfer", "uuid_bridge"}
+)
+"""What a leg executes, or did last, that is being joined or is sent off by its failsafe."""
 
 _OUR_FAILSAFES: Final = frozenset({"", "execute_extension"})
 """What is to be executed after the bridge of a leg that our failsafe has parked: we may have taken
@@ -90,7 +97,7 @@ class Reading:
             answered=answered,
             parked=parked,
             elsewhere=answered and not parked and _is_elsewhere(said),
-            peer=_bridged_with(said),
+            peer=None if parked else _bridged_with(said),
             hears=_hears(said) if parked else None,
             transfer=said.get("variable_hookflash_transfer", "") if role else "",
             role=role,
@@ -112,13 +119,14 @@ def _bridged_with(said: Mapping[str, str]) -> LegId | None:
 
 
 def _is_parked(said: Mapping[str, str]) -> bool:
-    if said.get("variable_bridge_to"):
-        return False
     if _state(said) == _PARKS:
         return True
     if _state(said) != _EXECUTES:
         return False
-    return said.get("variable_current_application") in _IN_THE_PARK and _executes_ours(said)
+    application = said.get("variable_current_application")
+    if application == "playback" and said.get("variable_bridge_to"):
+        return False  # the sound plays in a dialplan's bridge
+    return application in _IN_THE_PARK and _executes_ours(said)
 
 
 def _executes_ours(said: Mapping[str, str]) -> bool:
@@ -132,16 +140,13 @@ def _executes_ours(said: Mapping[str, str]) -> bool:
 
 
 def _is_elsewhere(said: Mapping[str, str]) -> bool:
-    """Whether the leg alone is about something that is not ours.
-
-    The application `intercept` is our own failsafe, at its beginning.
-    """
+    """Whether the leg alone is about something that is not ours."""
     if said.get("variable_bridge_to") or _state(said) != _EXECUTES:
         return False
     application = said.get("variable_current_application", "")
     if application == "bridge" and said.get("variable_park_after_bridge") == "true":
         return False
-    return application not in ("", "intercept", "uuid_bridge")
+    return application not in _ON_ITS_WAY
 
 
 def _hears(said: Mapping[str, str]) -> str | None:

@@ -336,7 +336,9 @@ class Bridges(Rescue):
                     self._heard_out(holder)
                 return True
             partner = leg.peer
-            if partner is not None and partner.peer not in legs and self._clings(leg, partner):
+            if partner is None or partner in legs or partner.peer in legs:
+                continue
+            if self._clings(leg, partner):
                 self._stop(leg)
                 partner.ghosts.append(then)
                 return True
@@ -386,6 +388,9 @@ class Bridges(Rescue):
             else:
                 self._rescue(channel)
         elif isinstance(extension, ToPark):
+            parks = was_joined and channel.is_first and self._fate(channel) is Fate.PARK
+            if parks and self._rarely(odds.PARKS_FIRST):
+                self._park(channel, by_itself=True)
             self._park(channel, by_itself=transfer.in_place)
         else:
             self._stop(channel)
@@ -654,6 +659,9 @@ class Bridges(Rescue):
         self._stop_sound(second)
         if self._is_broken_off(join) or self._takes_partner_along(join):
             return
+        for lead in (first, second):
+            if lead.is_first and lead.peer is not None and self._is_not_up(lead):
+                self._end(lead.peer, "ORIGINATOR_CANCEL")
         if not self._leave_bridges(join):
             return
         if first.cause or second.cause or join.doomed:
@@ -749,7 +757,7 @@ class Bridges(Rescue):
         second.peer = first
         first.is_first = True
         second.is_first = False
-        first.errand = second.errand = None
+        first.errand = second.errand = first.missed = second.missed = None
         first.bond = first.bridge_uuid = second.id
         second.bond = second.bridge_uuid = first.id
         first.place = second.place = Place.JOINED
@@ -838,7 +846,9 @@ class Bridges(Rescue):
             self._hold(leaver, stayer, then)
             return
         if stayer.errand is None and (
-            (stayer.is_first and stayer.playing is not None) or stayer.is_about_to_play
+            (stayer.is_first and stayer.playing is not None)
+            or stayer.is_about_to_play
+            or (stayer.early is leaver and not leaver.cause)
         ):
             # its thread plays, and looks after the bridge when the sound is over
             then()

@@ -150,6 +150,7 @@ class Channel:
         "is_fresh",
         "joins",
         "later",
+        "missed",
         "nested",
         "number",
         "orders",
@@ -205,6 +206,8 @@ class Channel:
         """Its bridge is so young that its thread does not look for sounds yet."""
         self.is_fresh = False
         """It was joined a moment ago."""
+        self.missed: Channel | None = None
+        """The second leg of its last bridge, which was told and did not come to be."""
         self.joins = 0
         self.early: Channel | None = None
         """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
@@ -284,11 +287,15 @@ class Channel:
 
     @property
     def bridged_to(self) -> Channel | None:
-        """The variable `bridge_to`. A first leg takes it off as soon as it is ordered elsewhere,
-        even if it waits then until its partner, who is joined with another, leaves that bridge."""
+        """The variable `bridge_to`.
+
+        A first leg takes it off as soon as it is ordered elsewhere, even if it waits then until its
+        partner, who is joined with another, leaves that bridge. It stays where a bridge was told
+        and did not come to be.
+        """
         if self.peer is not None and self.is_first and self.errand is not None and self.is_left:
             return None
-        return self.peer
+        return self.peer or self.missed
 
     @property
     def is_suspended(self) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import Channel, Fate, Join, ToPark, Transfer
 from hookflash.backends.simulator.seeking import Seeking
+from hookflash.events import SoundStopped
 
 
 class Early(Seeking, ABC):
@@ -74,15 +75,43 @@ class Early(Seeking, ABC):
     def _bind_again(self, leg: Channel) -> None:
         """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
 
-        It may also hang up the second, which it does not find in the bridge.
+        If that is the first leg, it may also hang up the second, which it does not find in the
+        bridge. If it is the second, the first may wait for it.
         """
         lead = leg if leg.is_first else leg.peer
         second = None if lead is None else lead.peer
-        if lead is not None and second is not None and lead.early is leg:
-            lead.early = None
+        if lead is None or second is None:
+            return
+        if leg is lead and self._is_not_up(lead):
+            lead.missed = second
+            self._end(second, "ORIGINATOR_CANCEL")
+        elif lead.early is leg:
             lead.bond, second.bond = second.id, lead.id
+            if leg is second and self._rarely(odds.WAITED_FOR):
+                self._wait_for(lead, second)
+                return
+            lead.early = None
             if leg is lead and self._rarely(odds.SECOND_MISSED):
                 self._leave_unfound(second)
+        elif leg is lead and lead.early is second and second.peer is not lead:
+            lead.early = lead.peer = None  # it has waited for it
+            lead.bond = second.id
+            self._end(second, odds.LOST)
+
+    def _is_not_up(self, lead: Channel) -> bool:
+        """Whether a bridge that was told a moment ago does not come to be, as its first leg goes.
+
+        The first's thread finds that it is to go, and hangs up the second (`abort_call`).
+        """
+        return lead.is_fresh and lead.early is None and self._rarely(odds.NOT_UP)
+
+    def _wait_for(self, first: Channel, second: Channel) -> None:
+        """The second leaves, and the first, whose thread plays it a sound, does not notice."""
+        sound, second.playing = second.playing, None
+        if sound is not None:
+            over = partial(self._report, SoundStopped(leg=second.id, sound=sound.name))
+            self._after(odds.TICK_S, over)
+        self._after(odds.BREAKS_OFF_S, partial(self._break_off, first, second))
 
     def _leave_unfound(self, second: Channel) -> None:
         """The first leg of a bridge that was not up yet goes, and hangs up the second.

@@ -68,6 +68,9 @@ SETTLES_LATE: Final = 0.05
 SETTLES_LATE_S: Final = (0.05, 0.20)
 """How often it takes longer, and by how much (seen once: more than 0.35 s in all; why, is not
 known)."""
+WAITED_FOR: Final = 0.5
+"""How often a first leg does not notice that its second, which heard a sound before the bridge was
+up, is ordered away: it goes on to set the bridge up, and waits for it (4 of 4; elsewhere not)."""
 BREAKS_OFF_S: Final = 10.0
 """How long a first leg waits for its second, which was ordered away before the bridge was up."""
 STOP_FIRST: Final = 0.5
@@ -146,6 +149,8 @@ was ordered to lead before."""
 PARKED_BETWEEN: Final = 0.04
 """How often a second leg is parked between the end of its bridge and a transfer that was ordered
 (`audio_bridge_on_exchange_media`: a park of 3 s, which the transfer ends)."""
+PARKS_FIRST: Final = 0.02
+"""How often a first leg that is sent to the park is parked by its own variables first (1 of 40)."""
 FINDS: Final = 0.45
 DISTURBED_FINDS: Final = 0.6
 SEES_LEADER: Final = 0.7
@@ -159,8 +164,10 @@ SECOND_TAKEN: Final = 0.05
 """How often an intercept fails of a leg that another join wanted as its second."""
 FRESH_S: Final = 0.05
 SLIPS: Final = 0.1
+NOT_UP: Final = 0.1
 """For how long after it was told a bridge may not quite be up, and how often a join that takes its
-second leg in that time comes to nothing: the first leg waits for it, deaf."""
+second leg in that time comes to nothing: the first leg waits for it, deaf; and how often the second
+is hung up as the first is ordered elsewhere in that time (seen twice)."""
 SECOND_MISSED: Final = 0.3
 """How often the second leg of a bridge that is not up yet is hung up as the first is sent away."""
 STOPS_LATE: Final = 0.1
