@@ -237,10 +237,10 @@ class Bridges(Rescue):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        is_deaf = channel.seeks is not None
-        if not is_deaf and not (
-            channel.place is Place.PARKED and channel.in_cs_park and channel.errand is None
-        ):
+        is_parked = channel.place is Place.PARKED and channel.errand is None
+        if is_parked and channel.in_cs_park:
+            channel.is_idle = True
+        elif channel.seeks is None:
             self._send(Transfer(ToPark(), channel, in_place=True))
         return OK
 
@@ -418,9 +418,8 @@ class Bridges(Rescue):
         keys, channel.unread = channel.unread, []
         for key in keys:
             self._after(odds.TICK_S, partial(self.press, channel.id, key))
-        limit = channel.variables.pop("park_timeout", None)
+        limit = channel.forget_park()
         if limit is not None:
-            channel.variables.pop("park_after_bridge", None)  # FreeSWITCH forgets that one too
             self._after(
                 self._whole_seconds(limit), partial(self._unfetched, channel, channel.parkings)
             )
@@ -543,6 +542,7 @@ class Bridges(Rescue):
             if leg.seeks is not None:
                 leg.disturbed = True
                 leg.wanted = join.second if leg is join.first else None
+                leg.later = None
 
     def _leave_over(self, join: Join, leg: Channel, *, intercepts: bool) -> None:
         """Another join keeps one leg of a new one: the other is left over."""
@@ -577,7 +577,7 @@ class Bridges(Rescue):
         if join.first in (earlier.first, earlier.second):
             return False
         if leg is earlier.first:
-            return not earlier.begun
+            return not (earlier.begun or earlier.was_held)
         stage = "ripe" if earlier.ripe else "begun" if earlier.begun else "before it began"
         return self._random() < odds.OLD_WINS[stage]
 
@@ -602,9 +602,14 @@ class Bridges(Rescue):
         else:
             for leg in left:
                 leg.errand = None
-                join.left.append((leg, earlier.begun and leg is earlier.second))
+                is_caught = earlier.begun or self._is_lost_held(earlier)
+                join.left.append((leg, is_caught and leg is earlier.second))
         if not earlier.begun:
             join.left += earlier.left
+
+    def _is_lost_held(self, join: Join) -> bool:
+        """Whether the second leg of a join, which a sound holds up, is lost with the first."""
+        return join.was_held and self._random() < odds.HELD_LOST
 
     def _leave_early(self, join: Join) -> None:
         """The second leg's partner may see that it is fetched before the join has begun.
@@ -620,6 +625,8 @@ class Bridges(Rescue):
         if leg.cause or leg.errand is not None:
             return
         if cause:
+            if leg.held is not None:
+                self._part(leg.held, leg)
             self._end(leg, cause)
             return
         peer = leg.peer
@@ -825,6 +832,7 @@ class Bridges(Rescue):
         if channel.place is Place.PARKED and self.watcher is not None:
             self.watcher.unparked(channel)
         channel.place = place
+        channel.is_idle = False
 
     # ---- how a bridge ends
 

@@ -148,6 +148,7 @@ class Channel:
         "is_first",
         "is_flipped",
         "is_fresh",
+        "is_idle",
         "joins",
         "later",
         "missed",
@@ -208,6 +209,9 @@ class Channel:
         """It was joined a moment ago."""
         self.missed: Channel | None = None
         """The second leg of its last bridge, which was told and did not come to be."""
+        self.is_idle = False
+        """It was parked in place where it was so already: its thread has left that park, and reads
+        no keys any more."""
         self.joins = 0
         self.early: Channel | None = None
         """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
@@ -315,6 +319,13 @@ class Channel:
     def is_busy(self) -> bool:
         """Whether its thread still prepares to play a sound that is lost, and obeys later."""
         return self.due is not None and self.due.lost
+
+    def forget_park(self) -> str | None:
+        """Let the park forget how long it lasts, which it says, and by which variable it came."""
+        limit = self.variables.pop("park_timeout", None)
+        if limit is not None:
+            self.variables.pop("park_after_bridge", None)
+        return limit
 
     def lose_due(self) -> None:
         """Let the sound be lost that is about to begin."""

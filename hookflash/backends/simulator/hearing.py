@@ -247,7 +247,8 @@ class Hearing:
         if channel.playing is None and (channel.call is not None or channel.is_suspended):
             channel.unread.append(digit)  # it waits for somebody to answer (measured)
             return
-        if channel.place is Place.ADRIFT and self._random() < odds.KEYS_WAIT:
+        waits = channel.place is Place.ADRIFT and self._random() < odds.KEYS_WAIT
+        if waits or channel.is_idle:
             channel.unread.append(digit)  # nobody reads its packets
             return
         self._digits += 1

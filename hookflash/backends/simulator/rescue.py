@@ -81,6 +81,7 @@ class Rescue(Early, ABC):
         is_moved = wanted.place is Place.MOVING or isinstance(join, Join)
         if is_moved and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
+            wanted.forget_park()
         was_leading = isinstance(join, Join) and wanted is join.first
         if isinstance(begun, Join) and isinstance(join, Join):
             self._cross(begun, was_leading=was_leading)

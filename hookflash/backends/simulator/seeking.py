@@ -149,6 +149,8 @@ class Seeking(Hearing):
                 return
         if wanted is not None and wanted.cause:
             self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
+        elif wanted is not None and wanted.place is Place.ADRIFT and wanted.errand is None:
+            self._find(seeker, wanted)
         elif wanted is not None:
             self._seek(seeker, wanted)
 
