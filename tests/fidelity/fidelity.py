@@ -83,7 +83,8 @@ async def _ask(lab: Lab, seed: int, program: Program) -> Answered | None:
             real, sent_ms = await lab.live(program)
         except trio.TooSlowError:
             return None
-        if all(at - step.at_ms <= MOST_LATE_MS for at, step in zip(sent_ms, program.steps)):
+        late_ms = (at - step.at_ms for at, step in zip(sent_ms, program.steps, strict=True))
+        if max(late_ms) <= MOST_LATE_MS:
             return Answered(seed, program, sent_ms, real)
     return None
 
@@ -177,7 +178,8 @@ class Run:
         return (
             f"{len(self.compared)} programs ({long} of six steps or more, {racing} with races):"
             f" {at_once} equal at once, {len(equal) - at_once} equal by chance,"
-            f" {len(self.compared) - len(equal)} differing; {self.failed} did not begin, or came too late"
+            f" {len(self.compared) - len(equal)} differing;"
+            f" {self.failed} did not begin, or came too late"
         )
 
 

@@ -441,7 +441,8 @@ class Bridges(Rescue):
         peer = channel.peer
         waits = channel.waits
         lead = channel if channel.is_first else peer
-        if lead is not None and lead.early is channel:
+        was_early = lead is not None and lead.early is channel
+        if lead is not None and was_early:
             lead.early = None
             if lead is channel and peer and peer.peer is not channel and not peer.cause:
                 self._after(odds.BREAKS_OFF_S, partial(self._break_off, lead, peer))
@@ -457,6 +458,8 @@ class Bridges(Rescue):
                 # joined it is: with whom, it does not ask
                 peer.ghosts.append(partial(self._heard_out, channel))
                 return
+            if was_early and peer.cause and self._rarely(odds.NAMES_THE_DEAD):
+                channel.missed = peer
             channel.peer = None
             self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
             self._go_on_alone(channel, peer.cause)
@@ -577,7 +580,8 @@ class Bridges(Rescue):
         if join.first in (earlier.first, earlier.second):
             return False
         if leg is earlier.first:
-            return not (earlier.begun or earlier.was_held)
+            earlier.waits = self._rarely(odds.FIRST_WAITS)
+            return not (earlier.begun or earlier.was_held or earlier.waits)
         stage = "ripe" if earlier.ripe else "begun" if earlier.begun else "before it began"
         return self._random() < odds.OLD_WINS[stage]
 
@@ -602,7 +606,7 @@ class Bridges(Rescue):
         else:
             for leg in left:
                 leg.errand = None
-                is_caught = earlier.begun or self._is_lost_held(earlier)
+                is_caught = earlier.begun or earlier.waits or self._is_lost_held(earlier)
                 join.left.append((leg, is_caught and leg is earlier.second))
         if not earlier.begun:
             join.left += earlier.left
@@ -627,6 +631,8 @@ class Bridges(Rescue):
         if cause:
             if leg.held is not None:
                 self._part(leg.held, leg)
+            elif leg.peer is not None:
+                self._part(leg, leg.peer)
             self._end(leg, cause)
             return
         peer = leg.peer

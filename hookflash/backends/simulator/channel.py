@@ -352,6 +352,7 @@ class Join:
         "second",
         "stranded",
         "takes_along",
+        "waits",
         "was_held",
     )
 
@@ -371,6 +372,8 @@ class Join:
         """It comes to nothing, which the leg that is left over has not noticed yet."""
         self.takes_along = False
         """Its first leg is the half of a dead pair, and may end the second with itself."""
+        self.waits = False
+        """Its first leg has come to it when another order takes that, and its second has not."""
         self.was_held = False
         """One of its legs had to wait for a sound of the second leg of its old bridge."""
         self.left: list[tuple[Channel, bool]] = []

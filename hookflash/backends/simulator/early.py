@@ -116,7 +116,8 @@ class Early(Seeking, ABC):
     def _leave_unfound(self, second: Channel) -> None:
         """The first leg of a bridge that was not up yet goes, and hangs up the second.
 
-        The second's thread may have come into the bridge, and have left it again to be parked.
+        The second's thread may have come into the bridge, and have left it again to be parked, or
+        to end by itself.
         """
         errand = second.errand
         parks = (
@@ -124,9 +125,11 @@ class Early(Seeking, ABC):
             if errand is None
             else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
         )
-        if parks and not second.cause and self._random() < odds.PARKED_UNFOUND:
+        came = not second.cause and self._random() < odds.PARKED_UNFOUND
+        if parks and came:
             self._park(second, by_itself=True)
-        self._end(second, odds.LOST)
+        ends = came and errand is None and self._fate(second) is Fate.END
+        self._end(second, "NORMAL_CLEARING" if ends else odds.LOST)
 
     def _play_early(self, first: Channel, second: Channel) -> None:
         """Play what was ordered before two legs were joined; see `_is_broken_off`."""

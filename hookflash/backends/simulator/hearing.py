@@ -177,6 +177,8 @@ class Hearing:
     def _play(self, channel: Channel, sound: Sound) -> None:
         channel.nested = channel.playing  # an extension's own sound is put aside (measured)
         channel.playing = sound
+        if channel.call is not None and channel.unread:
+            self._after(odds.TICK_S, partial(self._read_own_keys, channel))
         self._report(SoundStarted(leg=channel.id, sound=sound.name))
         self._hear(channel)
         limit = channel.variables.get("playback_timeout_sec")
@@ -267,6 +269,13 @@ class Hearing:
 
     def _read_keys(self, channel: Channel) -> None:
         if channel.peer is not None and not channel.is_suspended:
+            keys, channel.unread = channel.unread, []
+            for key in keys:
+                self.press(channel.id, key)
+
+    def _read_own_keys(self, channel: Channel) -> None:
+        """A leg that calls a phone reads its keys when it plays a sound."""
+        if channel.playing is not None and not channel.cause:
             keys, channel.unread = channel.unread, []
             for key in keys:
                 self.press(channel.id, key)

@@ -48,6 +48,9 @@ SECOND_QUICKER: Final = 0.95
 bridge is over (measured: 98 of 100)."""
 SECOND_SENT_QUICKER: Final = 0.5
 """The same, where it is the second that was sent away (measured: 31 to 94 of 100)."""
+FIRST_WAITS: Final = 0.3
+"""How often a join that has not begun loses its first leg to another that wants it as its second,
+and so its second leg too (34 of 60, 7 ms after the order; the first was parked)."""
 TURNED_BACK: Final = 0.3
 """How often a join that is ordered anew the other way round, before it began, keeps its first leg
 (measured: 16 of 48)."""
@@ -68,6 +71,9 @@ SETTLES_LATE: Final = 0.05
 SETTLES_LATE_S: Final = (0.05, 0.20)
 """How often it takes longer, and by how much (seen once: more than 0.35 s in all; why, is not
 known)."""
+NAMES_THE_DEAD: Final = 0.4
+"""How often a first leg keeps the variable `bridge_to` of a bridge that was not up when its second
+hung up (23 of 60)."""
 WAITED_FOR: Final = 0.5
 """How often a first leg does not notice that its second, which heard a sound before the bridge was
 up, is ordered away: it goes on to set the bridge up, and waits for it (4 of 4; elsewhere not)."""
@@ -136,7 +142,8 @@ SEEN_TO_END: Final = 0.01
 """How often a partner sees that a leg hangs up before that is told (seen once; 0 of 12 again)."""
 PARKED_UNFOUND: Final = 0.5
 """How often a second leg that is hung up because its bridge is not up yet was parked before, if
-its variables park it (14 of 14 where the first is parked; elsewhere not measured)."""
+its variables park it (14 of 14 where the first is parked; elsewhere not measured), or has ended by
+them (24 of 55)."""
 RESCUES_LATE: Final = 0.15
 RESCUES_LATE_S: Final = (0.0003, 0.040)
 """How often an armed first leg intercepts only some time after its bridge's end, and when: the
