@@ -659,6 +659,9 @@ class Bridges(Rescue):
             self._leave_behind(leg, odds.LOST if hangs_up else "")
             if leg.bond == join.second.id and leg is not join.second:
                 self._seek(leg, join.second)
+            elif leg.bond == join.first.id and leg.place is Place.ADRIFT:
+                leg.is_free = self._random() < odds.FREED  # it waited for a leg that leads now
+                self._take_sound(leg)
 
     def _begin(self, join: Join) -> None:
         """Fetch the two legs: they leave their bridges, and their sounds stop."""
@@ -838,7 +841,7 @@ class Bridges(Rescue):
         if channel.place is Place.PARKED and self.watcher is not None:
             self.watcher.unparked(channel)
         channel.place = place
-        channel.is_idle = False
+        channel.is_idle = channel.is_free = False
 
     # ---- how a bridge ends
 

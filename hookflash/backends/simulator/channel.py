@@ -147,6 +147,7 @@ class Channel:
         "in_dialplan",
         "is_first",
         "is_flipped",
+        "is_free",
         "is_fresh",
         "is_idle",
         "joins",
@@ -208,7 +209,9 @@ class Channel:
         self.is_fresh = False
         """It was joined a moment ago."""
         self.missed: Channel | None = None
-        """The second leg of its last bridge, which was told and did not come to be."""
+        """The other leg of its last bridge, which was told and did not come to be."""
+        self.is_free = False
+        """It is adrift, and its thread waits for nobody: it plays what it is told to."""
         self.is_idle = False
         """It was parked in place where it was so already: its thread has left that park, and reads
         no keys any more."""
@@ -282,7 +285,7 @@ class Channel:
         """Whether its thread looks for orders to play a sound."""
         if self.place is Place.JOINED:
             return not self.settles
-        return self.place in (Place.PARKED, Place.ELSEWHERE)
+        return self.is_free or self.place in (Place.PARKED, Place.ELSEWHERE)
 
     @property
     def is_about_to_play(self) -> bool:

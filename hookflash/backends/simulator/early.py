@@ -82,6 +82,8 @@ class Early(Seeking, ABC):
         second = None if lead is None else lead.peer
         if lead is None or second is None:
             return
+        if leg is second and lead.early is not None:
+            second.missed = lead
         if leg is lead and self._is_not_up(lead):
             lead.missed = second
             self._end(second, "ORIGINATOR_CANCEL")
@@ -128,7 +130,7 @@ class Early(Seeking, ABC):
         came = not second.cause and self._random() < odds.PARKED_UNFOUND
         if parks and came:
             self._park(second, by_itself=True)
-        ends = came and errand is None and self._fate(second) is Fate.END
+        ends = came and not parks and errand is None and self._fate(second) is Fate.END
         self._end(second, "NORMAL_CLEARING" if ends else odds.LOST)
 
     def _play_early(self, first: Channel, second: Channel) -> None:

@@ -112,6 +112,8 @@ EARLY: Final = 0.9
 is up."""
 BOTH_FIND: Final = 0.15
 """How often whoever seeks a leg and whoever fetches it both join it."""
+STAYS_WITH: Final = 0.3
+"""How often it is then the first of the two whom that leg takes for its partner."""
 TOLD_LATE: Final = 0.05
 """How often the second leg is where it goes some milliseconds before the bridge's end is told."""
 SOUND_LATE: Final = 0.05
@@ -158,6 +160,9 @@ PARKED_BETWEEN: Final = 0.04
 (`audio_bridge_on_exchange_media`: a park of 3 s, which the transfer ends)."""
 PARKS_FIRST: Final = 0.02
 """How often a first leg that is sent to the park is parked by its own variables first (1 of 40)."""
+FREED: Final = 0.5
+"""How often a first leg whose second begins to lead another join, and that is adrift by that, plays
+what it is told to (60 of 60 where the orders were 6 ms apart; not where they were 59)."""
 FINDS: Final = 0.45
 DISTURBED_FINDS: Final = 0.6
 SEES_LEADER: Final = 0.7

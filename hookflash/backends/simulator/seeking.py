@@ -109,7 +109,11 @@ class Seeking(Hearing):
         if is_free and other is not None and other.peer is leg and not leg.cause:
             seeker.seeks = None
             self._joined(seeker, leg)
-            leg.ghosts.append(partial(self._heard_out, other))
+            ghost = other
+            if self._random() < odds.STAYS_WITH:
+                ghost, leg.peer = seeker, other
+                leg.bond = leg.bridge_uuid = other.id
+            leg.ghosts.append(partial(self._heard_out, ghost))
 
     def _let_seekers_go(self, first: Channel) -> None:
         """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
@@ -151,8 +155,13 @@ class Seeking(Hearing):
             self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
         elif wanted is not None and wanted.place is Place.ADRIFT and wanted.errand is None:
             self._find(seeker, wanted)
-        elif wanted is not None:
+        elif wanted is not None and not self._leads(wanted):
             self._seek(seeker, wanted)
+
+    @staticmethod
+    def _leads(leg: Channel) -> bool:
+        """Whether a leg is about to lead a join: whoever would wait for it is free."""
+        return isinstance(leg.errand, Join) and leg.errand.first is leg
 
     # ---- what `bridges` does
 
