@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -39,6 +40,7 @@ from hookflash.events import (
     LegHungUp,
     LegId,
     LegsJoined,
+    LegSnapshot,
     TimerFired,
 )
 from hookflash.scenarios.check import failures
@@ -370,12 +372,14 @@ async def test_a_partner_that_is_believed_from_one_side_loses_a_caller(
     name: str, complaint: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`signal_bond` outlives the partner: read alone, it takes who is alone for who talks."""
-    bridged_with = channels._bridged_with
+    read = channels.Reading.read
 
-    def bond(said: Mapping[str, str]) -> LegId | None:
-        return bridged_with(said) or said.get("variable_signal_bond") or None
+    def bond(self: channels.Reading, leg: LegId, dump: Mapping[str, Any]) -> LegSnapshot | None:
+        seen = read(self, leg, dump)
+        peer = dump.get("variable_bridge_to") or dump.get("variable_signal_bond")
+        return None if seen is None else attrs.evolve(seen, peer=peer)
 
-    monkeypatch.setattr(channels, "_bridged_with", bond)
+    monkeypatch.setattr(channels.Reading, "read", bond)
     monkeypatch.setattr(client, "pairs_of", tuple)
     run, _ = await _play(SCENARIOS[name])
     assert complaint in failures(run)
