@@ -22,6 +22,7 @@ from hookflash.backends.freeswitch.primitives import OURS, Procedure, SetVariabl
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.backends.simulator.channel import Channel
+from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, Dial, Forget
@@ -429,3 +430,15 @@ def test_a_dying_half_takes_nobody_along(monkeypatch: pytest.MonkeyPatch) -> Non
     an_armed_leg_takes_the_other_at_once(monkeypatch)
     wrong = complaints("dialplan-target-leaves-the-consultation")
     assert "at the end nobody talks, expected: alice and bob talk" in wrong
+
+
+def test_an_order_waits_until_a_bridge_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(_self: Executor, _leg: LegId) -> bool:
+        return False
+
+    monkeypatch.setattr(odds, "NOT_UP", 1.0)
+    assert complaints("transferred-again-at-once") == set()
+    monkeypatch.setattr(Executor, "_is_fresh", at_once)
+    assert "at the end nobody talks, expected: bob and dave talk" in complaints(
+        "transferred-again-at-once"
+    )

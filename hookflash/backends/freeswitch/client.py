@@ -50,6 +50,7 @@ from hookflash.backends.freeswitch.line import Answer, Line, LineLost
 from hookflash.backends.freeswitch.primitives import (
     ASKED_AFTER,
     ASKED_BEFORE,
+    SETTLES_S,
     Fact,
     Originate,
     Primitive,
@@ -201,6 +202,8 @@ class FreeSwitchBackend:
             outside_profiles=settings.outside_profiles,
         )
         self._living: set[LegId] = set()
+        self._joined_s: dict[LegId, float] = {}
+        """When each leg's last bridge was told."""
         self._dialled: dict[LegId, Dial] = {}
         """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
         self._asked: set[LegId] = set()
@@ -411,9 +414,11 @@ class FreeSwitchBackend:
                 self._callers.pop(leg, None)
                 self._dialled.pop(leg, None)
                 self._living.discard(leg)
+                self._joined_s.pop(leg, None)
             case LegAnswered(leg=leg) | LegParked(leg=leg) | DigitPressed(leg=leg):
                 self._ask_who_is(leg)
             case LegsJoined(first=first, second=second):
+                self._joined_s[first] = self._joined_s[second] = trio.current_time()
                 self._ask_who_is(first, second)
             case _:
                 pass
@@ -562,7 +567,20 @@ class FreeSwitchBackend:
                     log.warning("a command was refused before it was sent", why=str(refused))
                     self._refused(command, str(refused))
                     continue
-                await said.send(await self._send(line, command, procedure))
+                wait_s = self._unsettled_s(procedure)
+                if wait_s > 0:
+                    nursery.start_soon(self._say_later, command, wait_s)
+                else:
+                    await said.send(await self._send(line, command, procedure))
+
+    def _unsettled_s(self, procedure: Procedure) -> float:
+        """How long an order must wait for a bridge that was told a moment ago."""
+        since = (self._joined_s.get(leg, -SETTLES_S) for leg in procedure.settled)
+        return max(since, default=-SETTLES_S) + SETTLES_S - trio.current_time()
+
+    async def _say_later(self, command: SwitchCommand, wait_s: float) -> None:
+        await trio.sleep(wait_s)
+        self._orders.send_nowait(_Order(command))
 
     def _next(self, order: _Order) -> SwitchCommand:
         command = order.command

@@ -173,11 +173,17 @@ class Procedure:
     """To be asked before the steps; if all the facts of one of these are so, …"""
     spared: int = 1
     """… so many steps at the end are left out: the switch is about it already."""
+    settled: tuple[LegId, ...] = ()
+    """Legs whose bridge must have been up for a moment (`SETTLES_S`) before any of this."""
     remember: tuple[LegId, ...] = ()
     """Legs that are about to be changed: what their variables say now is kept on them first."""
     restore: tuple[LegId, ...] = ()
     """Legs that get back what was kept of their variables, and lose whatever else is ours."""
 
+
+SETTLES_S: Final = 0.1
+"""FreeSWITCH tells of a bridge some 50 ms before it is up. If a leg is sent elsewhere in that time,
+its partner may be hung up (measured on 1.10.12: 2 of 80)."""
 
 CHANGED: Final = (
     "exec_after_bridge_app",

@@ -298,6 +298,7 @@ class Procedures:
             ),
             optional=len(silent),
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
+            settled=(command.first, command.second),
             remember=(_leg(command.first), _leg(command.second)),
             spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
@@ -388,6 +389,7 @@ class Procedures:
                 BreakSounds(_leg(second)),
                 Bridge(_leg(first), _leg(second)),
             ),
+            settled=(first, second),
             unless=_is_about(command),
             spared=3,
         )

@@ -10,11 +10,13 @@ comes to nothing (the switch reports that by itself).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from hookflash.backends.freeswitch.primitives import (
     ASKED_AFTER,
     ASKED_BEFORE,
+    SETTLES_S,
     BreakSounds,
     Bridge,
     Broadcast,
@@ -106,11 +108,18 @@ class Executor:
         except InputError as refused:
             self._report(CommandFailed(command=command, reason=str(refused)))
             return
+        if any(map(self._is_fresh, procedure.settled)):
+            self._switch.later(SETTLES_S, partial(self.perform, command))
+            return
         refusal = self._run(procedure)
         if refusal is not None:
             self._refused(command, refusal)
         elif isinstance(command, Release):
             self._report(LegsReleased(first=command.first, second=command.second))
+
+    def _is_fresh(self, leg: LegId) -> bool:
+        channel = self._switch.find(leg)
+        return channel is not None and channel.is_fresh
 
     def _refused(self, command: SwitchCommand, reason: str) -> None:
         if isinstance(command, HangUp):

@@ -107,6 +107,10 @@ class Hearing:
         """Find a living leg."""
         return self._channels.get(leg)
 
+    def later(self, after_s: float, act: Thunk) -> None:
+        """Have something done in so many seconds."""
+        self._after(after_s, act)
+
     # ---- sounds
 
     def broadcast(
