@@ -261,7 +261,7 @@ class Transfer:
     fetched: bool = False
     """Whether those who were left adrift have been fetched, to hear why it ends."""
     armed: bool = False
-    """Whether the target carries a failsafe of the switch."""
+    """Whether target or transferor may carry a failsafe of the switch."""
     rescue_on_answer: bool = False
     """Whether the switch takes the transferee by itself as soon as the target answers."""
     dismissed: bool = False
@@ -302,8 +302,8 @@ def found_transfer(
 ) -> Transfer:
     """Go on with a transfer that was found on the switch.
 
-    Where it stands is told by the facts alone. A target that has answered may carry a failsafe: it
-    is taken for armed.
+    Where it stands is told by the facts alone. Whoever lives may carry a failsafe, or have been
+    parked by one that is to act in a moment: all are taken for armed.
 
     Args:
         transfer: its id.
@@ -329,7 +329,7 @@ def found_transfer(
         ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
         ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
         parted=True,
-        armed=target.answered,
+        armed=True,
         called=target.lives,
         account=account,
     )

@@ -27,6 +27,7 @@ import logging
 import math
 import random
 import ssl
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -204,6 +205,8 @@ class FreeSwitchBackend:
         self._living: set[LegId] = set()
         self._joined_s: dict[LegId, float] = {}
         """When each leg's last bridge was told."""
+        self._too_early: deque[_Order] = deque()
+        """Orders that wait until a bridge is up."""
         self._dialled: dict[LegId, Dial] = {}
         """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
         self._asked: set[LegId] = set()
@@ -554,10 +557,12 @@ class FreeSwitchBackend:
     async def _say(self, line: Line) -> None:
         """Send commands in their order, and hear in the same order what the switch answers."""
         said, answered = trio.open_memory_channel[_Said](MOST_UNANSWERED)
+        self._too_early.clear()
         async with trio.open_nursery() as nursery, said:
             nursery.start_soon(self._hear_answers, line, answered)
             while True:
-                command = self._next(await self._to_say.receive())
+                order = await self._to_say.receive()
+                command = self._next(order)
                 if isinstance(command, Look):
                     await self._answer(line, command)
                     continue
@@ -567,20 +572,41 @@ class FreeSwitchBackend:
                     log.warning("a command was refused before it was sent", why=str(refused))
                     self._refused(command, str(refused))
                     continue
-                wait_s = self._unsettled_s(procedure)
-                if wait_s > 0:
-                    nursery.start_soon(self._say_later, command, wait_s)
-                else:
-                    await said.send(await self._send(line, command, procedure))
+                if self._comes_too_early(order, procedure.settled):
+                    if len(self._too_early) == 1:
+                        nursery.start_soon(self._come_back)
+                    continue
+                await said.send(await self._send(line, command, procedure))
+                if order is self._first_too_early:
+                    self._too_early.popleft()
+                    if self._too_early:
+                        nursery.start_soon(self._come_back)
 
-    def _unsettled_s(self, procedure: Procedure) -> float:
-        """How long an order must wait for a bridge that was told a moment ago."""
-        since = (self._joined_s.get(leg, -SETTLES_S) for leg in procedure.settled)
-        return max(since, default=-SETTLES_S) + SETTLES_S - trio.current_time()
+    @property
+    def _first_too_early(self) -> _Order | None:
+        return self._too_early[0] if self._too_early else None
 
-    async def _say_later(self, command: SwitchCommand, wait_s: float) -> None:
-        await trio.sleep(wait_s)
-        self._orders.send_nowait(_Order(command))
+    def _comes_too_early(self, order: _Order, legs: tuple[LegId, ...]) -> bool:
+        """Whether an order must wait for a bridge that was told a moment ago; if so, note it.
+
+        What comes after it, and concerns the same legs, waits behind it.
+        """
+        if order is self._first_too_early:
+            return False
+        order.due_s = max(
+            (self._joined_s.get(leg, -math.inf) + SETTLES_S for leg in legs), default=0.0
+        )
+        order.legs = frozenset(legs)
+        waits = any(other.legs & order.legs for other in self._too_early)
+        if order.due_s <= trio.current_time() and not waits:
+            return False
+        self._too_early.append(order)
+        return True
+
+    async def _come_back(self) -> None:
+        order = self._too_early[0]
+        await trio.sleep_until(order.due_s)
+        self._orders.send_nowait(order)
 
     def _next(self, order: _Order) -> SwitchCommand:
         command = order.command
@@ -669,6 +695,9 @@ class _Order:
     """A command that waits to be sent."""
 
     command: SwitchCommand
+    due_s: float = 0.0
+    """Not before; and the legs that it moves, where that counts."""
+    legs: frozenset[LegId] = frozenset()
 
 
 def _same(command: SwitchCommand) -> SwitchCommand:

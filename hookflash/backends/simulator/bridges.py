@@ -51,6 +51,7 @@ from hookflash.backends.simulator.channel import (
     Fate,
     Join,
     Place,
+    ToLeg,
     ToPark,
     ToPhone,
     Transfer,
@@ -387,6 +388,11 @@ class Bridges(Rescue):
                 self._set_adrift(channel)
             else:
                 self._rescue(channel)
+        elif isinstance(extension, ToLeg):
+            channel.errand = None
+            self._move(channel, Place.MOVING)
+            self._hear(channel)
+            self._take_or_end(channel, extension.wanted)
         elif isinstance(extension, ToPark):
             parks = was_joined and channel.is_first and self._fate(channel) is Fate.PARK
             if parks and self._rarely(odds.PARKS_FIRST):

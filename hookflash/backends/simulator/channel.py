@@ -97,7 +97,14 @@ class ToPhone:
     number: str
 
 
-Extension: TypeAlias = ToPark | ToSound | ToPhone
+@attrs.frozen
+class ToLeg:
+    """The extension intercepts another leg; if that is gone, it hangs up."""
+
+    wanted: LegId
+
+
+Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg
 """Where a leg can be transferred to."""
 
 

@@ -9,6 +9,7 @@ comes to nothing (the switch reports that by itself).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -77,6 +78,8 @@ class Executor:
         self._look = look
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
+        self._too_early: deque[tuple[frozenset[LegId], Callable[[], None]]] = deque()
+        """Commands that wait until a bridge is up, and the legs that they move."""
         self._operations: dict[type, Callable[[Any], str]] = {
             SetVariables: self._set,
             SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
@@ -108,9 +111,19 @@ class Executor:
         except InputError as refused:
             self._report(CommandFailed(command=command, reason=str(refused)))
             return
-        if any(map(self._is_fresh, procedure.settled)):
-            self._switch.later(SETTLES_S, partial(self.perform, command))
-            return
+        legs = frozenset(procedure.settled)
+        if any(map(self._is_fresh, legs)) or any(legs & others for others, _ in self._too_early):
+            self._too_early.append((legs, partial(self._carry_out, command, procedure)))
+            self._switch.later(SETTLES_S, self._carry_out_first)
+        else:
+            self._carry_out(command, procedure)
+
+    def _carry_out_first(self) -> None:
+        """What came too early is carried out in its order."""
+        _, carry_out = self._too_early.popleft()
+        carry_out()
+
+    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> None:
         refusal = self._run(procedure)
         if refusal is not None:
             self._refused(command, refusal)

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from hookflash.backends.simulator import odds
-from hookflash.backends.simulator.channel import Channel, Join, Place
+from hookflash.backends.simulator.channel import Channel, Extension, Join, Place, ToLeg
 from hookflash.backends.simulator.early import Early
 from hookflash.events import LegId, LegParked
 
@@ -39,8 +39,8 @@ class Rescue(Early, ABC):
         if failsafe.after_s:
             self._take_later(leg, failsafe.wanted, failsafe.after_s)
             self._park(leg)
-        elif not self._intercept(leg, failsafe.wanted):
-            self._end(leg, "NORMAL_CLEARING", itself=True)
+        else:
+            self._take_or_end(leg, failsafe.wanted)
 
     def _take_later(self, leg: Channel, wanted: LegId, after_s: str) -> None:
         """`sched_transfer +N intercept:LEG inline`: take that leg in so many seconds."""
@@ -53,9 +53,12 @@ class Rescue(Early, ABC):
         if leg.cause or self._scheduled.get(leg.id) is not task:
             return
         del self._scheduled[leg.id]
+        self.transfer(leg.id, ToLeg(wanted))
         leg.variables["transfer_source"] = f"bl_xfer:intercept:{wanted}/default/inline"
+
+    def _take_or_end(self, leg: Channel, wanted: LegId) -> None:
         if not self._intercept(leg, wanted):
-            self._end(leg, "NORMAL_CLEARING")
+            self._end(leg, "NORMAL_CLEARING", itself=True)
 
     def _rescue_alone(self, stayer: Channel) -> None:
         is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
@@ -149,6 +152,12 @@ class Rescue(Early, ABC):
             self._park(leg, by_itself=True)
 
     # ---- what `bridges` does
+
+    @abstractmethod
+    def transfer(
+        self, leg: LegId, extension: Extension | None = None, *, both: bool = False
+    ) -> str:
+        """Send a leg into an extension."""
 
     @abstractmethod
     def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:

@@ -37,6 +37,7 @@ from hookflash.backends.simulator.channel import (
     Place,
     Sense,
     Sound,
+    ToLeg,
     ToPark,
     ToPhone,
     ToSound,
@@ -373,7 +374,7 @@ class Switch(Bridges):
                 self._play(channel, Sound(sound, sense, lasts_s, is_own=True))
             case ToPhone(number):
                 self._call_from(channel, number)
-            case ToPark():
+            case ToPark() | ToLeg():
                 pass
 
     def _call_from(self, channel: Channel, number: str) -> None:

@@ -35,6 +35,7 @@ from hookflash.backends.simulator.switch import (
     Sense,
     Switch,
     Thunk,
+    ToLeg,
     ToPark,
     ToPhone,
     ToSound,
@@ -415,7 +416,12 @@ class World:
         """
         if isinstance(how, ToPhone) and how.number not in self.parties:
             self.add_phone(how.number)
-        where = {ToPark: "the park", ToSound: "an announcement", ToPhone: "somebody else"}
+        where: dict[type, str] = {
+            ToPark: "the park",
+            ToSound: "an announcement",
+            ToPhone: "somebody else",
+            ToLeg: "whoever is on another leg",
+        }
         self._person(f"another program sends {self._name(leg)} to {where[type(how)]}")
         self.switch.transfer(leg, how, both=both)
 
