@@ -111,7 +111,7 @@ def main() -> int:
     clock = MockClock(autojump_threshold=0) if options.virtual else None
     figures = trio.run(run, options, out, clock=clock)
     say(figures.text())
-    for fault in figures.lost()[:20]:
+    for fault in figures.faults[:40]:
         say(f"  call {fault.index}: {fault.kind}: {fault.who} {fault.text}")
     if figures.stories:
         say(f"{len(figures.stories)} stories in {out}")

@@ -266,7 +266,7 @@ class Player:
                     _, why = judge_end(person, group, ring_timeout_s=RING_TIMEOUT_S)
                     self.figures.reasons[why] += 1
             about = [fault for fault in faults if fault.index == group.index]
-            if any(fault.kind != "stays behind" for fault in about):
+            if about:
                 self.figures.stories.append(self.story(group, about))
 
     async def _look(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
