@@ -153,6 +153,7 @@ def nameless(transfer: Transfer) -> Transfer:
         timers_set=0,
         joins_ordered=0,
         looks=0,
+        where_look=None,
         looks_left=0 if transfer.overdue_look is None else transfer.looks_left,
         dials_left=0 if transfer.called else transfer.dials_left,
         cause=None,

@@ -502,8 +502,10 @@ def _failed(work: Work, event: CommandFailed) -> News:
             if attempt != work.transfer.joins_ordered:
                 return "the failure of a join that another has replaced"
             if work.transfer.joining is None:
-                work.look()
+                work.note(where_look=work.look())
                 return TOO_LATE
+            if work.transfer.tries_left == 0:  # one may be gone, and nobody has heard of it
+                work.note(where_look=work.look())
             work.note(joining=None)
             return Input.JOIN_FAILED
         case _:

@@ -258,6 +258,8 @@ class Transfer:
     """The question whose answer decides a deadline that has passed; `None`: none has."""
     sound_look: int | None = None
     """The question whose answer decides whether a sound is missing; `None`: none is asked."""
+    where_look: int | None = None
+    """The question where somebody is whose join was refused; it decides nothing else."""
     fetched: bool = False
     """Whether those who were left adrift have been fetched, to hear why it ends."""
     armed: bool = False
@@ -276,7 +278,7 @@ class Transfer:
 
     def awaits(self, look: int) -> bool:
         """Whether the answer to this question is still wanted."""
-        return look in (self.overdue_look, self.sound_look)
+        return look in (self.overdue_look, self.sound_look, self.where_look)
 
     @property
     def parties(self) -> tuple[Party, Party, Party]:

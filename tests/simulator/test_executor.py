@@ -13,6 +13,7 @@ from hookflash.commands import (
     Afterwards,
     Arm,
     Dial,
+    Forget,
     HangUp,
     HoldWithMusic,
     Introduce,
@@ -425,3 +426,18 @@ def test_a_join_that_came_to_nothing_can_be_mended() -> None:
     assert controller.say(Park(leg=C)) == [LegParked(leg=C)]
     mend = Join(first=B, second=C, afterwards=Afterwards.END)
     assert controller.say(mend) == [LegsJoined(first=B, second=C)]
+
+
+def test_what_comes_after_a_join_that_waits_does_not_overtake_it() -> None:
+    """Else its variables would outlive the order that takes them off."""
+    controller = Controller()
+    controller.say(Split(first=A, second=B))
+    join = Join(first=A, second=B, afterwards=Afterwards.END, transfer="t")
+    controller.world.perform(join)
+    told = controller.say(for_s=0.0)
+    while LegsJoined(first=A, second=B) not in told:
+        told += controller.say(for_s=0.001)
+    controller.say(attrs.evolve(join, repeated=True, attempt=2), Forget(legs=(A, B)))
+    for leg in (A, B):
+        assert "hookflash_join" not in controller.variables(leg)
+        assert "uuid_bridge_park_on_cancel" not in controller.variables(leg)

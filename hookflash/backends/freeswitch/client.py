@@ -572,7 +572,7 @@ class FreeSwitchBackend:
                     log.warning("a command was refused before it was sent", why=str(refused))
                     self._refused(command, str(refused))
                     continue
-                if self._comes_too_early(order, procedure.settled):
+                if self._comes_too_early(order, procedure):
                     if len(self._too_early) == 1:
                         nursery.start_soon(self._come_back)
                     continue
@@ -586,20 +586,20 @@ class FreeSwitchBackend:
     def _first_too_early(self) -> _Order | None:
         return self._too_early[0] if self._too_early else None
 
-    def _comes_too_early(self, order: _Order, legs: tuple[LegId, ...]) -> bool:
+    def _comes_too_early(self, order: _Order, procedure: Procedure) -> bool:
         """Whether an order must wait for a bridge that was told a moment ago; if so, note it.
 
-        What comes after it, and concerns the same legs, waits behind it.
+        Whatever comes after it, and concerns the same legs, waits behind it: variables that it sets
+        would else outlive the order that takes them off.
         """
         if order is self._first_too_early:
             return False
-        order.due_s = max(
-            (self._joined_s.get(leg, -math.inf) + SETTLES_S for leg in legs), default=0.0
-        )
-        order.legs = frozenset(legs)
-        waits = any(other.legs & order.legs for other in self._too_early)
-        if order.due_s <= trio.current_time() and not waits:
+        told_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
+        order.due_s = max(told_s, default=-math.inf) + SETTLES_S
+        is_behind = any(not other.legs.isdisjoint(procedure.legs) for other in self._too_early)
+        if order.due_s <= trio.current_time() and not is_behind:
             return False
+        order.legs = procedure.legs
         self._too_early.append(order)
         return True
 
@@ -696,7 +696,7 @@ class _Order:
 
     command: SwitchCommand
     due_s: float = 0.0
-    """Not before; and the legs that it moves, where that counts."""
+    """Not before; and whom it concerns, where that counts."""
     legs: frozenset[LegId] = frozenset()
 
 

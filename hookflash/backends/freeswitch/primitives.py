@@ -180,6 +180,12 @@ class Procedure:
     restore: tuple[LegId, ...] = ()
     """Legs that get back what was kept of their variables, and lose whatever else is ours."""
 
+    @property
+    def legs(self) -> frozenset[LegId]:
+        """All whom it concerns: what comes after it for one of them must not overtake it."""
+        named = (getattr(step, "leg", None) for step in (*self.before, *self.steps))
+        return frozenset(filter(None, named)) | {*self.settled, *self.remember, *self.restore}
+
 
 SETTLES_S: Final = 0.1
 """FreeSWITCH tells of a bridge some 50 ms before it is up. If a leg is sent elsewhere in that time,

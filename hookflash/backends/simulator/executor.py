@@ -79,7 +79,7 @@ class Executor:
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
         self._too_early: deque[tuple[frozenset[LegId], Callable[[], None]]] = deque()
-        """Commands that wait until a bridge is up, and the legs that they move."""
+        """Commands that wait until a bridge is up, and whom they concern."""
         self._operations: dict[type, Callable[[Any], str]] = {
             SetVariables: self._set,
             SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
@@ -111,9 +111,10 @@ class Executor:
         except InputError as refused:
             self._report(CommandFailed(command=command, reason=str(refused)))
             return
-        legs = frozenset(procedure.settled)
-        if any(map(self._is_fresh, legs)) or any(legs & others for others, _ in self._too_early):
-            self._too_early.append((legs, partial(self._carry_out, command, procedure)))
+        is_behind = any(not procedure.legs.isdisjoint(legs) for legs, _ in self._too_early)
+        if is_behind or any(map(self._is_fresh, procedure.settled)):
+            carry_out = partial(self._carry_out, command, procedure)
+            self._too_early.append((procedure.legs, carry_out))
             self._switch.later(SETTLES_S, self._carry_out_first)
         else:
             self._carry_out(command, procedure)
