@@ -304,7 +304,7 @@ def found_transfer(
 ) -> Transfer:
     """Go on with a transfer that was found on the switch.
 
-    Where it stands is told by the facts alone. Whoever lives may carry a failsafe, or have been
+    Where it stands is told by the facts alone. Each living leg may carry a failsafe, or have been
     parked by one that is to act in a moment: all are taken for armed.
 
     Args:

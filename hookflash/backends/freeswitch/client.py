@@ -589,8 +589,8 @@ class FreeSwitchBackend:
     def _comes_too_early(self, order: _Order, procedure: Procedure) -> bool:
         """Whether an order must wait for a bridge that was told a moment ago; if so, note it.
 
-        Whatever comes after it, and concerns the same legs, waits behind it: variables that it sets
-        would else outlive the order that takes them off.
+        An order that comes after it, and concerns the same legs, waits behind it: variables that it
+        sets would else outlive the order that takes them off.
         """
         if order is self._first_too_early:
             return False
@@ -696,7 +696,7 @@ class _Order:
 
     command: SwitchCommand
     due_s: float = 0.0
-    """Not before; and whom it concerns, where that counts."""
+    """For an order that waits until a bridge is up: when that is, and whom the order concerns."""
     legs: frozenset[LegId] = frozenset()
 
 

@@ -44,7 +44,7 @@ def _shown(display: Display) -> str:
 
 
 def _set(step: SetVariables) -> str:
-    # it reads `\\s` as a space; what is doubled, it leaves as it was
+    # it reads a backslash with an `s` as a space, and two backslashes as one
     escaped = ((name, value.replace("\\", "\\\\")) for name, value in step.variables)
     line = f"uuid_setvar_multi {step.leg} {_listed(escaped, ';')}"
     if not step.after_s:

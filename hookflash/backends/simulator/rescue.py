@@ -8,7 +8,7 @@
   over, it intercepts, and dies some milliseconds later, as the first leg of a join. The switch may
   then hang up the second, whom it was to rescue (seen on an overloaded switch, 1 in 21).
 * So ours waits for that in the park: it executes an extension of `sched_transfer` and `park`.
-  Whoever commands the switch is told of the park, and fetches the leg long before it is taken away.
+  The controller hears of the park, and fetches the leg long before it is taken away.
   (Measured on 1.10.12: 1.5 to 2.1 s. The near half of a dead pair falls out of the park at once.)
 """
 

@@ -160,7 +160,7 @@ class Seeking(Hearing):
 
     @staticmethod
     def _leads(leg: Channel) -> bool:
-        """Whether a leg is about to lead a join: whoever would wait for it is free."""
+        """Whether a leg is about to lead a join: a leg that would wait for it is free."""
         return isinstance(leg.errand, Join) and leg.errand.first is leg
 
     # ---- what `bridges` does

@@ -465,7 +465,7 @@ class Api:
         return event.plain(encoded=form != "plain").decode()
 
     def _bridge_to(self, leg: Leg) -> list[Header]:
-        """The variable `bridge_to`: there exactly while a leg is bridged."""
+        """The variable `bridge_to`: there while a leg is bridged, and at times longer."""
         peer = leg.channel.bridged_to
         return [] if peer is None else [("variable_bridge_to", peer.id)]
 
