@@ -9,7 +9,7 @@ from hookflash.events import Kind, LegParked, TimerFired, TransferRequested
 from hookflash.fsm.explore import Exploration, explore, steps_with_answer
 from hookflash.fsm.machine import MOST_LOOKS, Rulebook, Step
 from hookflash.fsm.spec import Input
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.transfer import Place, Policy, State, Transfer
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -97,3 +97,33 @@ def test_a_question_that_nobody_answers_is_repeated_in_the_search_too() -> None:
 def test_rows_that_follow_one_another_are_counted() -> None:
     found = explore(Rulebook(SPEC_FOR[Kind.HOLD]), asked_for(Kind.HOLD, TWICE))
     assert ("idle · requested → holding", "holding · reunited → idle") in found.pairs
+
+
+def _in_a_consultation(start: Transfer) -> Transfer:
+    """Alice talks with Carol, and Bob hears music."""
+    return attrs.evolve(
+        start,
+        state=State.CONSULTING,
+        parted=True,
+        armed=True,
+        called=True,
+        deadline="deadline",
+        transferor=attrs.evolve(start.transferor, place=Place.JOINED, peer=start.target.leg),
+        transferee=attrs.evolve(start.transferee, place=Place.PARKED, peer=None, sound="music"),
+        target=attrs.evolve(
+            start.target, place=Place.JOINED, answered=True, peer=start.transferor.leg
+        ),
+    )
+
+
+def test_what_overtakes_the_answer_about_sounds_is_searched_too() -> None:
+    """Bob's music stops, the switch is asked; before it answers, he is gone, and nobody waits."""
+    once = Policy(join_attempts=1, sound_attempts=1, dial_attempts=1)
+    found = explore(
+        Rulebook(SPEC_FOR[Kind.ATTENDED]),
+        _in_a_consultation(asked_for(Kind.ATTENDED, once)),
+        sounds=True,
+        max_records=1_000,
+    )
+    after_it = "abandoned · released [consulted] → idle"
+    assert ("abandoned · sound_due → abandoned", after_it) in found.pairs

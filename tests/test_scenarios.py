@@ -135,6 +135,16 @@ def test_a_row_that_could_not_follow_is_named() -> None:
     assert rows.unforeseen(Kind.BLIND, Rows()) == []
 
 
+def test_no_row_comes_before_the_beginning_of_another_controller() -> None:
+    rows = Rows()
+    restart = SCENARIOS["restart-while-the-tone-plays"]
+    run_many([restart], [1], hardships=NO_HARDSHIPS, rows=rows)
+    found = {row for row in rows.rows[Kind.ATTENDED] if row.startswith("idle · found")}
+    assert found
+    assert found.isdisjoint(after for _before, after in rows.pairs[Kind.ATTENDED])
+    assert found & {before for before, _after in rows.pairs[Kind.ATTENDED]}
+
+
 # ------------------------------------------------------------ it can also fail
 
 

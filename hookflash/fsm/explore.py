@@ -79,60 +79,77 @@ def explore(
         max_records: where to stop if there are more.
         check: what must hold of every step; `promises_of_a_step` by default.
     """
-    judge = check or broken_promise
-    first = nameless(start)
-    ways: dict[Transfer, tuple[str, ...]] = {first: ()}
-    rows: Counter[str] = Counter()
-    last_rows: dict[Transfer, set[str]] = {first: set()}
-    pairs: set[tuple[str, str]] = set()
-    violations: list[str] = []
-    todo = deque([first])
-    steps = 0
-    while todo and len(ways) <= max_records:
-        record = todo.popleft()
-        for event in everything_that_could_happen(record, sounds=sounds):
-            steps += 1
-            try:
-                taken = steps_with_answer(spec_rules, record, event)
-            except RequestRefused:
-                continue
-            step = taken[-1]
-            broken = next((told for one in taken if (told := judge(one)) is not None), None)
-            way = (*ways[record], type(event).__name__)
-            if broken is not None:
-                violations.append(f"{broken}, after {' → '.join(way)} in {record}")
-                continue
-            after = nameless(step.after)
-            came_by = last_rows[record]
-            answered: set[str] = set()
-            for one in taken:
-                if one.row is not None:
-                    rows[one.row.key] += 1
-                    pairs.update((row, one.row.key) for row in came_by | answered)
-                    answered.add(one.row.key)
-            # before the answer comes, anything may follow the row that asked
-            came_by = answered or came_by
-            if after not in ways:
-                ways[after] = way
-                last_rows[after] = set()
-                todo.append(after)
-            if after.state is not State.IDLE and not came_by <= last_rows[after]:
-                last_rows[after] |= came_by
-                todo.append(after)  # once more, so that pairs of rows spread
+    search = _Search(rules=spec_rules, sounds=sounds, judge=check or broken_promise)
+    search.run(nameless(start), max_records)
     return Exploration(
-        records=len(ways),
-        steps=steps,
-        rows=rows,
-        pairs=frozenset(pairs),
-        violations=tuple(violations),
+        records=len(search.ways),
+        steps=search.steps,
+        rows=search.rows,
+        pairs=frozenset(search.pairs),
+        violations=tuple(search.violations),
     )
+
+
+@attrs.define(kw_only=True)
+class _Search:
+    rules: Rulebook
+    sounds: bool
+    judge: Check
+    steps: int = 0
+    rows: Counter[str] = attrs.field(factory=Counter[str])
+    pairs: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
+    violations: list[str] = attrs.field(factory=list[str])
+    ways: dict[Transfer, tuple[str, ...]] = attrs.field(factory=dict[Transfer, tuple[str, ...]])
+    """Each record that was reached, and the shortest way to it."""
+    last_rows: dict[Transfer, set[str]] = attrs.field(factory=dict[Transfer, set[str]])
+    """The rows by which each record was reached."""
+    todo: deque[Transfer] = attrs.field(factory=deque[Transfer])
+
+    def run(self, first: Transfer, max_records: int) -> None:
+        self._reach(first, (), frozenset())
+        while self.todo and len(self.ways) <= max_records:
+            record = self.todo.popleft()
+            for event in everything_that_could_happen(record, sounds=self.sounds):
+                self.steps += 1
+                try:
+                    taken = steps_with_answer(self.rules, record, event)
+                except RequestRefused:
+                    continue
+                self._take(record, event, taken)
+
+    def _take(self, record: Transfer, event: Event, taken: tuple[Step, ...]) -> None:
+        """What came of an event: judge it, count the rows that answered, go on from there."""
+        way = (*self.ways[record], type(event).__name__)
+        broken = next((told for step in taken if (told := self.judge(step)) is not None), None)
+        if broken is not None:
+            self.violations.append(f"{broken}, after {' → '.join(way)} in {record}")
+            return
+        came_by, answered = frozenset(self.last_rows[record]), frozenset[str]()
+        for step in taken:
+            if step.row is not None:
+                self.rows[step.row.key] += 1
+                # before the answer comes, anything may follow the row that asked
+                self.pairs.update((row, step.row.key) for row in came_by | answered)
+                answered |= {step.row.key}
+            if step is taken[-1] or _answer_may_be_late(step):
+                self._reach(nameless(step.after), way, answered or came_by)
+
+    def _reach(self, after: Transfer, way: tuple[str, ...], came_by: frozenset[str]) -> None:
+        if after not in self.ways:
+            self.ways[after] = way
+            self.last_rows[after] = set()
+            self.todo.append(after)
+        if after.state is not State.IDLE and not came_by <= self.last_rows[after]:
+            self.last_rows[after] |= came_by
+            self.todo.append(after)  # once more, so that pairs of rows spread
 
 
 def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[Step, ...]:
     """One step; where it asks the switch, the step that the answer makes, too.
 
-    The facts that an answer may bring are events that can happen at any moment anyway, and an
-    answer that comes too late is none. So nothing is lost by taking the two together.
+    The facts that an answer may bring are events that can happen at any moment anyway. What
+    overtakes the answer about a deadline could have come before that deadline as well, so nothing
+    is lost by taking the two together; with sounds it is another matter, and both are tried.
     """
     step = rules.step(record, event)
     asked = step.after.overdue_look, step.after.sound_look
@@ -144,6 +161,15 @@ def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[
     return (step, rules.step(step.after, seen))
 
 
+def _answer_may_be_late(asked: Step) -> bool:
+    """Whether this step asked about sounds.
+
+    It did so for those who waited in silence at that moment. When the answer comes, they may be
+    talking; so it is tried in what the record has become as well.
+    """
+    return asked.after.sound_look not in (None, asked.before.sound_look)
+
+
 def nameless(transfer: Transfer) -> Transfer:
     """The record without its timers' names, and without counts that count no more."""
     return attrs.evolve(
@@ -153,6 +179,7 @@ def nameless(transfer: Transfer) -> Transfer:
         timers_set=0,
         joins_ordered=0,
         looks=0,
+        sound_look=None if transfer.sound_look is None else 0,
         where_look=None,
         looks_left=0 if transfer.overdue_look is None else transfer.looks_left,
         dials_left=0 if transfer.called else transfer.dials_left,

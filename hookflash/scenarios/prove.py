@@ -20,7 +20,7 @@ import attrs
 
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
-from hookflash.events import Kind, TransferRequested
+from hookflash.events import Kind, TransferFound, TransferRequested
 from hookflash.fsm.explore import Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import (
@@ -88,6 +88,9 @@ class Rows:
                 continue
             if isinstance(record.event, TransferRequested):
                 kinds[record.transfer] = record.event.kind
+            if isinstance(record.event, TransferFound):
+                # another controller begins where the switch stands: no row came before
+                before.pop(record.transfer, None)
             kind, came_by = kinds[record.transfer], before.get(record.transfer)
             self.rows.setdefault(kind, Counter())[record.row] += 1
             if came_by is not None:
@@ -144,7 +147,7 @@ def search_tables(
         for name, policy in POLICIES.items():
             began = time.perf_counter()
             choices = attrs.evolve(
-                policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=2
+                policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=3
             )
             start = asked_for(kind, choices)
             found = explore(rules, start, sounds=sounds, max_records=max_records)
