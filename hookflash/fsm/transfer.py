@@ -166,7 +166,7 @@ class Policy:
     transferee_leaves_consulting: Choice = Choice.CARRY_ON
     """The transferee leaves during the consultation: the two talk on, or not."""
     hop_limit: int = 5
-    """How often one call may be transferred: it stops loops."""
+    """How often one call may be transferred: it stops loops. A restart begins the count anew."""
 
 
 @attrs.frozen
