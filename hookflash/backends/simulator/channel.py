@@ -1,6 +1,6 @@
 """The values of the simulated switch: a leg, its sounds, its way into a bridge or out of one.
 
-Only the switch writes them. What moves them is told in `bridges` and `loopback`.
+Only the switch writes them: see `bridges`, `partings` and `parking`.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class Early(Seeking, ABC):
             early.settles = False
             self._take_sound(early)
 
-    # ---- what `bridges` does
+    # ---- what `partings`, `parking` and `bridges` do
 
     def _set_adrift(self, channel: Channel) -> None:
         """Leave a leg where nobody tells it what to do next."""

@@ -333,3 +333,11 @@ class Hearing:
     def _span(self, bounds: tuple[float, float]) -> float:
         shortest, longest = bounds
         return shortest + (longest - shortest) * self._random()
+
+    def _to_look_up(self, bounds: tuple[float, float]) -> float:
+        return self._span(bounds) + self._lateness(odds.LATE, odds.VERY_LATE)
+
+    def _whole_seconds(self, seconds: str) -> float:
+        """How long a limit of so many ticks of the switch's clock takes from now."""
+        limit_s = int(seconds) if seconds.isdecimal() else 0
+        return max(0.0, limit_s - odds.CLOCK_STEP_S * self._random())

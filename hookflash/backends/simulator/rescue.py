@@ -151,7 +151,7 @@ class Rescue(Early, ABC):
         if leg.errand is None and leg.place is Place.ADRIFT and not leg.cause:
             self._park(leg, by_itself=True)
 
-    # ---- what `bridges` does
+    # ---- what `partings`, `parking` and `bridges` do
 
     @abstractmethod
     def transfer(
@@ -162,10 +162,6 @@ class Rescue(Early, ABC):
     @abstractmethod
     def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
         """Send two legs on their way into one bridge."""
-
-    @abstractmethod
-    def _whole_seconds(self, seconds: str) -> float:
-        """How long so many ticks of the switch's clock take from now."""
 
     @abstractmethod
     def _tell_parted(self, first: Channel, second: Channel) -> None:

@@ -163,7 +163,7 @@ class Seeking(Hearing):
         """Whether a leg is about to lead a join: a leg that would wait for it is free."""
         return isinstance(leg.errand, Join) and leg.errand.first is leg
 
-    # ---- what `bridges` does
+    # ---- what `partings`, `parking` and `bridges` do
 
     def _end(self, channel: Channel, cause: str, *, itself: bool = False) -> None:
         """Hang a leg up."""

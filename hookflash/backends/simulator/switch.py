@@ -1,9 +1,10 @@
 """A telephone switch with FreeSWITCH's manners: its primitives, its facts, and its traps.
 
 Everything here is as FreeSWITCH 1.10.12 did it when it was recorded and measured; the primitives
-bear its names, so that whatever speaks FreeSWITCH's language can sit on them. `bridges` tells how
-legs are parked, joined and parted; `hearing` what is heard; `channel` what a leg is. Here calls
-come in and go out, and people act.
+bear its names, so that any program that speaks FreeSWITCH's language can use them. `channel` says
+what a leg is, `hearing` what is heard, `bridges` how legs are joined, `partings` what becomes of
+them when a bridge ends, `parking` where they can be sent. Here calls come in and go out, and people
+act.
 
 * **A target through `loopback/…` is three legs.** Loopback-a is the one that was asked for;
   loopback-b is its other half, counts as a caller, and runs the dialplan, whose bridge calls the

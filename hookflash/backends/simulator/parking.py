@@ -1,0 +1,351 @@
+"""The park, and other extensions: legs that are sent somewhere (`uuid_transfer`, `uuid_park`).
+
+* **An armed leg (`exec_after_bridge_app`) is not transferred** out of its bridge: it executes the
+  app in place of what the transfer wanted, on either side, whatever its other variables say
+  (measured). A first leg that was never joined by an order, but by its dialplan's `bridge`,
+  executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes before,
+  and a transfer of `-both`. What it executes: see `rescue`.
+* `park_timeout` and `park_after_bridge` are forgotten in the park, if there is a `park_timeout`. It
+  ends a leg only when nothing plays to it: behind an endless sound it waits (measured).
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from functools import partial
+
+from hookflash.backends.simulator import odds
+from hookflash.backends.simulator.channel import (
+    Channel,
+    Extension,
+    Fate,
+    Join,
+    Place,
+    ToLeg,
+    ToPark,
+    ToPhone,
+    Transfer,
+)
+from hookflash.backends.simulator.hearing import NO_SUCH_CHANNEL, OK, Thunk
+from hookflash.backends.simulator.partings import Partings
+from hookflash.events import LegId, LegParked
+
+
+class Parking(Partings, ABC):
+    """The switch, as far as legs are sent into the park, or into another extension."""
+
+    def park_both(self, leg: LegId) -> str:
+        """`uuid_transfer LEG -both park inline`: part a leg and its peer, and park each.
+
+        A leg that is alone, or adrift, is parked too; one that was parked is so anew.
+        """
+        return self.transfer(leg, both=True)
+
+    def park_one(self, leg: LegId) -> str:
+        """`uuid_transfer LEG park inline`: park a leg, and leave its peer to its own variables."""
+        return self.transfer(leg)
+
+    def transfer(
+        self, leg: LegId, extension: Extension | None = None, *, both: bool = False
+    ) -> str:
+        """`uuid_transfer LEG [-both] EXTENSION`: send a leg, or a pair, into an extension.
+
+        Args:
+            leg: whom.
+            extension: where; None: into the park.
+            both: whether its peer goes too.
+        """
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        if channel.seeks is not None:  # its thread looks for somebody, and takes no orders
+            channel.bond = ""
+            channel.later = extension or ToPark()
+            channel.disturbed = True
+            return OK
+        peer = channel.peer if both else None
+        if isinstance(channel.errand, Join) and self._random() < odds.LEFT_ALREADY:
+            peer = None
+        legs = (channel,) if peer is None else (channel, peer)
+        for one in legs:
+            one.variables["transfer_source"] = "bl_xfer:park/default/inline"
+            one.bond = ""
+            if one.peer is not None and not self._has_left(one):
+                one.peer.bond = ""
+        self._send(Transfer(extension or ToPark(), *legs))
+        return OK
+
+    def _has_left(self, leg: Channel) -> bool:
+        """Whether a leg that is to be joined anew has left its old bridge already."""
+        return isinstance(leg.errand, Join) and self._random() < odds.LEFT_ALREADY
+
+    def park_in_place(self, leg: LegId) -> str:
+        """`uuid_park`: as a transfer into the park, but bonds stay as they are."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        is_parked = channel.place is Place.PARKED and channel.errand is None
+        if is_parked and channel.in_cs_park:
+            channel.is_idle = True
+        elif channel.seeks is None:
+            self._send(Transfer(ToPark(), channel, in_place=True))
+        return OK
+
+    def _send(self, transfer: Transfer) -> None:
+        for one in transfer.legs:
+            self._join_yet(one)
+            join = one.errand
+            if isinstance(join, Join) and join.live:
+                join.live = False
+                transfer.redirects = True
+                first = join.first
+                if one is join.second and first not in transfer.legs and first.peer is not one:
+                    transfer.seeks = (first, one)
+                transfer.left += [
+                    (other, join.begun and other is join.second)
+                    for other in (join.first, join.second)
+                    if other not in transfer.legs
+                ]
+            # what was ordered is forgotten now; what is ordered from now on is not
+            self._ordered_away(one)
+            if one.place is not Place.ADRIFT:
+                one.unread.clear()
+            one.errand = transfer
+        for other, _ in transfer.left:
+            other.errand = None
+        self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
+
+    def _join_yet(self, leg: Channel) -> None:
+        """A leg is ordered out of a join that is all but finished: it is joined before it goes.
+
+        The thread of the first leg does not ask any more whether the second has another order.
+        """
+        join = leg.errand
+        if not (isinstance(join, Join) and join.live and join.begun and leg is join.second):
+            return
+        if self._rarely(odds.JOINED_YET):
+            self._finish(join)
+            join.live = False
+
+    def _transfer(self, transfer: Transfer) -> None:
+        if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
+            return
+        for other, is_caught in transfer.left:
+            if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
+                self._arrive_first(other.peer, other, transfer)
+            self._leave_behind(other, odds.LOST if is_caught else "")
+        if transfer.seeks is not None:
+            self._seek(*transfer.seeks, chance=odds.FOUND_WANTING)
+        going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
+        for leg in going:
+            self._bind_again(leg)
+        going = [leg for leg in going if not leg.cause]
+        if len(going) > 1 and going[0].peer is going[1]:
+            first, second = going if going[0].is_first else going[::-1]
+            self._stop_sound(first)
+            self._stop_sound(second)
+            first.peer = second.peer = None
+            self._pass_through_park(second)
+            self._end_bridge(
+                first,
+                second,
+                partial(self._soon, partial(self._arrive, first, transfer, was_joined=True)),
+                partial(self._soon, partial(self._arrive, second, transfer, was_joined=True)),
+            )
+            return
+        for leg in going:
+            self._stop_sound(leg)
+            if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
+                leg.sounds.clear()
+                leg.due = None
+            if leg.peer is None:
+                self._arrive(leg, transfer, was_joined=False)
+            else:
+                then = partial(self._arrive, leg, transfer, was_joined=True)
+                self._part(leg, leg.peer, partial(self._soon, then))
+
+    def _is_put_off(self, legs: Sequence[Channel], then: Thunk) -> bool:
+        """Whether legs that are ordered elsewhere obey later, when `then` is to be called.
+
+        A leg whose thread prepares to play a sound does so to the end, and plays nothing. A first
+        leg that has left its bridge waits until its second has done with its sound.
+        """
+        if any(leg.is_busy and not leg.cause for leg in legs):
+            self._after(odds.LOOKS_AGAIN_S, then)
+            return True
+        for leg in legs:
+            holder = leg.held
+            if holder is not None:
+                holder.waits = then
+                if holder in legs:  # the order cuts its sound off
+                    if self._random() < odds.STOP_FIRST:
+                        self._stop(holder)
+                    self._heard_out(holder)
+                return True
+            partner = leg.peer
+            if partner is None or partner in legs or partner.peer in legs:
+                continue
+            if self._clings(leg, partner):
+                self._stop(leg)
+                partner.ghosts.append(then)
+                return True
+        return False
+
+    @staticmethod
+    def _clings(first: Channel, partner: Channel) -> bool:
+        """Whether a first leg that is ordered elsewhere waits until its partner leaves a bridge.
+
+        It heard a sound while that partner was fetched. Its thread ends the bridge only when the
+        second leg is in none (`CS_EXCHANGE_MEDIA`), and does not ask in which. (Measured.)
+        """
+        is_second = partner.place is Place.JOINED and not partner.is_first
+        is_joined = partner.peer is not None and partner.peer is not first
+        return first.is_first and is_second and is_joined and not (first.cause or partner.cause)
+
+    def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
+        """Let a leg arrive before it is told that it has left another, which goes adrift."""
+        if (
+            leg.cause
+            or leg.errand is not transfer
+            or leg.peer is not left
+            or left.errand is not None
+        ):
+            return
+        leg.peer = left.peer = None
+        self._stop_sound(leg)
+        self._arrive(leg, transfer, was_joined=True)
+        self._tell_parted(*((left, leg) if left.is_first else (leg, left)))
+
+    def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
+        """Let a leg begin with its extension; unless it was joined and is armed."""
+        extension = transfer.extension
+        if channel.cause or channel.errand is not transfer:
+            if isinstance(channel.errand, Transfer):
+                self._pass_through_park(channel)
+            if isinstance(extension, ToPhone) and self._random() < odds.HALF_TAKEN:
+                channel.variables["hangup_after_bridge"] = "true"  # so far it came
+            return
+        is_alone = len(transfer.legs) == 1 and not transfer.redirects
+        if was_joined and is_alone and channel.failsafe is not None:
+            channel.errand = None
+            channel.place = Place.MOVING
+            self._hear(channel)
+            if channel.is_first and channel.in_dialplan:
+                self._set_adrift(channel)
+            else:
+                self._rescue(channel)
+        elif isinstance(extension, ToLeg):
+            channel.errand = None
+            self._move(channel, Place.MOVING)
+            self._hear(channel)
+            self._take_or_end(channel, extension.wanted)
+        elif isinstance(extension, ToPark):
+            parks = was_joined and channel.is_first and self._fate(channel) is Fate.PARK
+            if parks and self._rarely(odds.PARKS_FIRST):
+                self._park(channel, by_itself=True)
+            self._park(channel, by_itself=transfer.in_place)
+        else:
+            self._stop(channel)
+            self._drop_call(channel)
+            self._move(channel, Place.ELSEWHERE)
+            channel.errand = None
+            self._hear(channel)
+            self._begin_extension(channel, extension)
+            self._look_for_sounds(channel)
+
+    def _begin_extension(self, channel: Channel, extension: Extension) -> None:
+        """Let a leg do what another program's extension says."""
+
+    def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
+        self._stop(channel)
+        self._drop_call(channel)
+        self._move(channel, Place.PARKED)
+        channel.errand = None
+        channel.overdue = False
+        channel.in_cs_park = by_itself
+        channel.parkings += 1
+        self._report(LegParked(leg=channel.id))
+        self._hear(channel)
+        self._look_for_sounds(channel)
+        keys, channel.unread = channel.unread, []
+        for key in keys:
+            self._after(odds.TICK_S, partial(self.press, channel.id, key))
+        limit = channel.forget_park()
+        if limit is not None:
+            self._after(
+                self._whole_seconds(limit), partial(self._unfetched, channel, channel.parkings)
+            )
+
+    def _unfetched(self, channel: Channel, parking: int) -> None:
+        if channel.place is not Place.PARKED or channel.parkings != parking:
+            return
+        if channel.playing is not None:
+            channel.overdue = True
+        else:
+            self._end(channel, "NORMAL_CLEARING")
+
+    def _freed(self, channel: Channel) -> None:
+        peer = channel.peer
+        if peer is not None and (channel.waits is not None or peer.peer is not channel):
+            self._heard_out(channel)
+
+    def _heard_out(self, channel: Channel) -> None:
+        peer = channel.peer
+        waits = channel.waits
+        lead = channel if channel.is_first else peer
+        was_early = lead is not None and lead.early is channel
+        if lead is not None and was_early:
+            lead.early = None
+            if lead is channel and peer and peer.peer is not channel and not peer.cause:
+                self._after(odds.BREAKS_OFF_S, partial(self._break_off, lead, peer))
+                return
+        if waits is not None and peer is not None:
+            channel.waits = peer.held = None
+            self._part(peer, channel, waits)
+        elif channel.errand is not None or channel.cause or channel.playing is not None:
+            return
+        elif peer is not None and peer.peer is not channel:
+            is_joined = peer.place is Place.JOINED and peer.peer is not None
+            if is_joined and peer.errand is None and not peer.cause:
+                # joined it is: with whom, it does not ask
+                peer.ghosts.append(partial(self._heard_out, channel))
+                return
+            if was_early and peer.cause and self._rarely(odds.NAMES_THE_DEAD):
+                channel.missed = peer
+            channel.peer = None
+            self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
+            self._go_on_alone(channel, peer.cause)
+        elif channel.place is Place.ELSEWHERE and channel.call is None:
+            self._end(channel, "NORMAL_CLEARING")  # the extension has nothing else to say
+        elif channel.overdue and channel.place is Place.PARKED and channel.errand is None:
+            self._end(channel, "NORMAL_CLEARING")
+
+    def _ordered_away(self, leg: Channel, *, to_join: bool = False) -> None:
+        """A leg is ordered elsewhere: what becomes of the sounds that were ordered before.
+
+        The thread of a leg in the park, or in an extension, takes all off the queue before it
+        leaves, and plays none. That of a leg in a bridge takes one at a time, and leaves the rest:
+        they are heard where the leg goes next. (Measured, 24 of 24.) So does a thread that plays a
+        sound in the park: what waits behind that is heard in the bridge that the leg leads (34 of
+        34), and is lost in the next park (8 of 8).
+        """
+        leg.orders += 1
+        self._let_ghosts_go(leg)
+        plays = to_join and leg.playing is not None and not leg.playing.is_own
+        if leg.place in (Place.PARKED, Place.ELSEWHERE, Place.ADRIFT) and not plays:
+            leg.forget_sounds()
+        else:
+            leg.lose_due()
+
+    def _stop_sound(self, leg: Channel) -> None:
+        """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
+        if leg.peer is None and self._rarely(odds.STOPS_LATE):
+            return
+        if leg.peer is None or leg.is_first or self._random() < odds.STOP_FIRST:
+            self._stop(leg)
+
+    # ---- what `bridges` does
+
+    def _drop_call(self, channel: Channel) -> None:
+        """End what a leg's bridge calls, or for which it is called."""

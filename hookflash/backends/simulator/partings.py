@@ -1,0 +1,197 @@
+"""How a bridge ends, and what becomes of the two that were in it.
+
+* **What becomes of a leg when its bridge ends is written in its own variables**, and it depends on
+  its side of the bridge. The first leg (which `bridge` names first): `park_after_bridge`, else
+  `hangup_after_bridge`, else `exec_after_bridge_app`, else it ends. The second: the app, else
+  `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
+* **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
+  that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
+  variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
+  off by its partner's thread.)
+* A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; otherwise, and on
+  the second side, with NORMAL_CLEARING.
+* Each leg has a thread of its own. The first's waits until the second's has left the bridge, tells
+  that it is over, and goes its own way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from functools import partial
+
+from hookflash.backends.simulator import odds
+from hookflash.backends.simulator.channel import Channel, Fate, Place, Transfer
+from hookflash.backends.simulator.hearing import Thunk, nothing
+from hookflash.backends.simulator.rescue import Rescue
+from hookflash.events import LegsSeparated
+
+
+class Partings(Rescue, ABC):
+    """The switch, as far as bridges end."""
+
+    def _part(self, leaver: Channel, stayer: Channel, then: Thunk = nothing) -> None:
+        """End a bridge that `leaver` has left, hung up or fetched away; `then` is what it does."""
+        if stayer.peer is not leaver:  # it has left before, and nothing was noticed of that
+            leaver.peer = None
+            self._tell_parted(*((leaver, stayer) if leaver.is_first else (stayer, leaver)))
+            if stayer.held is leaver and leaver.waits is not None:
+                stayer.held, waits, leaver.waits = None, leaver.waits, None
+                waits()
+            then()
+            return
+        waits, leaver.waits = leaver.waits, None
+        self._let_ghosts_go(leaver)
+        self._let_ghosts_go(stayer)
+        leaver.peer = None
+        if not stayer.is_first and not leaver.cause and then is not nothing and self._holds(stayer):
+            self._hold(leaver, stayer, then)
+            return
+        if stayer.errand is None and (
+            (stayer.is_first and stayer.playing is not None)
+            or stayer.is_about_to_play
+            or (stayer.early is leaver and not leaver.cause)
+        ):
+            # its thread plays, and looks after the bridge when the sound is over
+            then()
+            self._hear(leaver)
+            return
+        stayer.peer = None
+        stays = waits or partial(self._go_on_alone, stayer, leaver.cause)
+        if stayer.is_first:
+            self._end_bridge(stayer, leaver, stays, then)
+        else:
+            self._end_bridge(leaver, stayer, then, stays)
+        self._hear(leaver)
+
+    @staticmethod
+    def _hold(leaver: Channel, second: Channel, then: Thunk) -> None:
+        leaver.peer = None
+        leaver.held = second
+        second.waits = then
+
+    def _holds(self, second: Channel) -> bool:
+        """Whether a second leg's thread is about to play: the first, which leaves, waits for it.
+
+        (Measured, 24 of 24. A sound that plays already is cut off.)
+        """
+        if second.errand is not None:
+            return False
+        return second.waits is not None or second.is_about_to_play
+
+    def _let_ghosts_go(self, leg: Channel) -> None:
+        """Who took a leg for its partner all the time notices that it leaves its bridge now."""
+        ghosts, leg.ghosts = leg.ghosts, []
+        for notices in ghosts:
+            self._after(self._span(odds.TO_UNBRIDGE_S), notices)
+
+    def _end_bridge(
+        self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
+    ) -> None:
+        """Let two legs, each with a thread of its own, leave their bridge.
+
+        The first's thread waits until the second's has left; it tells that the bridge is over, then
+        goes its own way. Whether the second is where it goes before that is told, is chance; a
+        hang-up is.
+        """
+        if self._random() < self._quickness(second):
+            second_acts()
+            if not first.cause and self._rarely(odds.TOLD_LATE):
+                told = partial(self._leave_last, first, second, first_acts)
+                self._after(self._span(odds.TO_NEXT_S), told)
+            else:
+                self._leave_last(first, second, first_acts)
+        else:
+            if second.errand is None and self._random() < odds.STOP_FIRST:
+                self._stop(second)
+            self._leave_last(first, second, first_acts)
+            second_acts()
+
+    def _quickness(self, second: Channel) -> float:
+        """How often a second leg goes where it goes before its bridge's end is told."""
+        if second.errand is not None:
+            return odds.SECOND_SENT_QUICKER
+        if second.cause:
+            return odds.SECOND_QUICKER
+        chances = {
+            Fate.END: odds.ENDS_UNTOLD if self.draws_rare_things else 1.0,
+            Fate.RESCUE: odds.SECOND_RESCUES,
+            Fate.PARK: odds.SECOND_QUICKER,
+        }
+        return chances[self._fate(second)]
+
+    def _leave_last(self, first: Channel, second: Channel, first_acts: Thunk) -> None:
+        self._tell_parted(first, second)
+        first_acts()
+
+    def _tell_parted(self, first: Channel, second: Channel) -> None:
+        if self.watcher is not None:
+            self.watcher.parted(first, second)
+        if not first.cause and not second.cause:
+            self._report(LegsSeparated(first=first.id, second=second.id))
+            if second.errand is not None and second.peer is None:
+                self._stop(second)
+
+    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+        """Do what the leg's variables say, unless it has an errand, which goes before."""
+        if stayer.cause:
+            return
+        self._silence(stayer)
+        stayer.place = Place.MOVING
+        fate = self._fate(stayer) if stayer.errand is None else None
+        if isinstance(stayer.errand, Transfer):
+            self._pass_through_park(stayer)
+        if fate is Fate.PARK:
+            self._soon(partial(self._park_alone, stayer))
+            return
+        self._hear(stayer)
+        if fate is None:
+            return
+        if fate is Fate.RESCUE:
+            if stayer.is_first and self._rarely(odds.RESCUES_LATE):
+                self._after(self._span(odds.RESCUES_LATE_S), partial(self._rescue_alone, stayer))
+            else:
+                self._rescue(stayer)
+            return
+        explicit = stayer.is_first and stayer.variables.get("hangup_after_bridge") == "true"
+        cause = (explicit and leavers_cause) or "NORMAL_CLEARING"
+        if stayer.is_first and self._rarely(odds.FIRST_ENDS_LATE):
+            self._after(self._span(odds.TO_NEXT_S), partial(self._end_alone, stayer, cause))
+        else:
+            self._end(stayer, cause, itself=True)
+
+    def _end_alone(self, stayer: Channel, cause: str) -> None:
+        is_free = stayer.errand is None and stayer.peer is None
+        if is_free and stayer.place is Place.MOVING:
+            self._end(stayer, cause, itself=True)
+
+    def _pass_through_park(self, second: Channel) -> None:
+        if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
+            errand = second.errand
+            second.variables["park_timeout"] = "3"
+            self._park(second, by_itself=True)
+            second.errand = errand
+
+    def _park_alone(self, stayer: Channel) -> None:
+        is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
+        if is_free and stayer.place is Place.MOVING:
+            self._park(stayer, by_itself=True)
+
+    def _soon(self, act: Thunk) -> None:
+        """Let a leg's thread do what comes after its bridge: mostly at once."""
+        if self._random() < odds.AT_ONCE:
+            act()
+        else:
+            self._after(self._span(odds.TO_NEXT_S), act)
+
+    def _fate(self, stayer: Channel) -> Fate:
+        variables = stayer.variables
+        armed = stayer.failsafe is not None
+        parks = variables.get("park_after_bridge") == "true"
+        if stayer.is_first:
+            if parks:
+                return Fate.PARK
+            ends = variables.get("hangup_after_bridge") == "true"
+            return Fate.RESCUE if armed and not ends else Fate.END
+        if armed:
+            return Fate.RESCUE
+        return Fate.PARK if parks else Fate.END
