@@ -118,6 +118,7 @@ class Bridges(Parking):
                 join.broken = True
             self._fail(join)
         if gone.peer is not None:
+            self._abort_early(gone)
             self._part(gone, gone.peer)
         self._drop_call(gone)
         half = gone.half

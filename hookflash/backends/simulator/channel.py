@@ -393,12 +393,14 @@ class Join:
 class Transfer:
     """A leg, or a pair, on its way into an extension."""
 
-    __slots__ = ("extension", "in_place", "left", "legs", "redirects", "seeks")
+    __slots__ = ("busy", "extension", "in_place", "left", "legs", "redirects", "seeks")
 
     def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
+        self.busy: Channel | None = None
+        """A leg that prepared a sound in a bridge when it was to go."""
         self.redirects = False
         """It put an end to a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
         self.seeks: tuple[Channel, Channel] | None = None

@@ -107,6 +107,17 @@ class Early(Seeking, ABC):
         """
         return lead.is_fresh and lead.early is None and self._rarely(odds.NOT_UP)
 
+    def _abort_early(self, gone: Channel) -> None:
+        """The first leg of a bridge that was not up yet has hung up: so does the second.
+
+        The second's thread has come into the bridge by then, and left it again. (Measured, 68 of 68
+        where a sound was played to the first.)
+        """
+        early, gone.early = gone.early, None
+        second = gone.peer
+        if early is not None and second is not None and second.peer is gone and not second.cause:
+            self._leave_unfound(second, chance=1.0)
+
     def _wait_for(self, first: Channel, second: Channel) -> None:
         """The second leaves, and the first, whose thread plays it a sound, does not notice."""
         sound, second.playing = second.playing, None
@@ -115,11 +126,11 @@ class Early(Seeking, ABC):
             self._after(odds.TICK_S, over)
         self._after(odds.BREAKS_OFF_S, partial(self._break_off, first, second))
 
-    def _leave_unfound(self, second: Channel) -> None:
+    def _leave_unfound(self, second: Channel, chance: float = odds.PARKED_UNFOUND) -> None:
         """The first leg of a bridge that was not up yet goes, and hangs up the second.
 
-        The second's thread may have come into the bridge, and have left it again to be parked, or
-        to end by itself.
+        The second's thread may (`chance`) have come into the bridge, and have left it again to be
+        parked, or to end by itself.
         """
         errand = second.errand
         parks = (
@@ -127,7 +138,7 @@ class Early(Seeking, ABC):
             if errand is None
             else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
         )
-        came = not second.cause and self._random() < odds.PARKED_UNFOUND
+        came = not second.cause and self._random() < chance
         if parks and came:
             self._park(second, by_itself=True)
         ends = came and not parks and errand is None and self._fate(second) is Fate.END

@@ -130,6 +130,7 @@ class Parking(Partings, ABC):
 
     def _transfer(self, transfer: Transfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
+            self._leave_busy(transfer)
             return
         for other, is_caught in transfer.left:
             if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
@@ -160,7 +161,7 @@ class Parking(Partings, ABC):
                 leg.sounds.clear()
                 leg.due = None
             if leg.peer is None:
-                self._arrive(leg, transfer, was_joined=False)
+                self._arrive(leg, transfer, was_joined=leg is transfer.busy)
             else:
                 then = partial(self._arrive, leg, transfer, was_joined=True)
                 self._part(leg, leg.peer, partial(self._soon, then))
@@ -191,6 +192,20 @@ class Parking(Partings, ABC):
                 partner.ghosts.append(then)
                 return True
         return False
+
+    def _leave_busy(self, transfer: Transfer) -> None:
+        """A second leg is to go, and still prepares a sound: the first may leave at once.
+
+        (Measured, 25 of 40.) The second does so 100 ms later, by what its variables say then.
+        """
+        leg, *others = transfer.legs
+        first = leg.peer
+        if others or transfer.busy is not None or not leg.is_busy or leg.is_first:
+            return
+        if first is not None and first.peer is leg:
+            transfer.busy = leg
+            if self._random() < odds.LEFT_BUSY:
+                self._part(leg, first)
 
     @staticmethod
     def _clings(first: Channel, partner: Channel) -> bool:

@@ -81,7 +81,7 @@ class Rescue(Early, ABC):
         begun = leg.errand
         if isinstance(begun, Join):
             begun.takes_along = leg.half is not None and bool(leg.half.cause)
-        is_moved = wanted.place is Place.MOVING or isinstance(join, Join)
+        is_moved = wanted.place in (Place.MOVING, Place.ADRIFT) or isinstance(join, Join)
         if is_moved and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
             wanted.forget_park()
