@@ -147,7 +147,8 @@ class Bridges(Parking):
         """
         if half.cause or half.errand is not None:
             return
-        if half.place is Place.PARKED:
+        if half.place in (Place.PARKED, Place.ELSEWHERE):
+            self._stop(half)
             self._end(half, "NORMAL_CLEARING")
         elif half.place is Place.JOINED and half.peer is not None:
             peer = half.peer
@@ -251,10 +252,15 @@ class Bridges(Parking):
         if join.first in (earlier.first, earlier.second):
             return False
         if leg is earlier.first:
-            earlier.waits = self._rarely(odds.FIRST_WAITS)
-            return not (earlier.begun or earlier.was_held or earlier.waits)
+            return self._keeps_first(earlier)
         stage = "ripe" if earlier.ripe else "begun" if earlier.begun else "before it began"
         return self._random() < odds.OLD_WINS[stage]
+
+    def _keeps_first(self, join: Join) -> bool:
+        if join.was_held and not join.begun:
+            return self._random() < odds.HELD_WINS
+        join.waits = self._rarely(odds.FIRST_WAITS)
+        return not (join.begun or join.waits)
 
     @staticmethod
     def _ripen(join: Join) -> None:
@@ -319,6 +325,9 @@ class Bridges(Parking):
         if leg.errand is join:
             leg.errand = None
         self._leave_behind(leg, cause)
+        kept = second.errand
+        if isinstance(kept, Join) and kept.was_held:
+            return
         if leg is not second:
             self._seek(leg, second)
             self._let_seekers_go(leg)

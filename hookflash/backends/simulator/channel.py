@@ -292,7 +292,9 @@ class Channel:
         """Whether its thread looks for orders to play a sound."""
         if self.place is Place.JOINED:
             return not self.settles
-        return self.is_free or self.place in (Place.PARKED, Place.ELSEWHERE)
+        if self.place is Place.PARKED:
+            return not self.is_idle
+        return self.is_free or self.place is Place.ELSEWHERE
 
     @property
     def is_about_to_play(self) -> bool:

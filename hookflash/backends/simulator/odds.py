@@ -109,6 +109,9 @@ SEEKS_S: Final = 20.0
 HELD_LOST: Final = 0.6
 """How often a leg that was held up by a sound is hung up, if the first leg of its join is dead by
 then (measured: 7 of 12)."""
+HELD_WINS: Final = 0.5
+"""How often such a join keeps its first leg when another wants that as its second: that one's first
+leg goes adrift (20 of 24; elsewhere not)."""
 FIRST_LEAVES_LATER: Final = 0.7
 EARLY: Final = 0.9
 """How often a sound that was ordered before a join was finished is played before the bridge
@@ -206,5 +209,12 @@ KEYS_WAIT: Final = 0.5
 """How often keys that are pressed on a leg that is adrift are read only when it is parked."""
 JOINED_YET: Final = 0.15
 """How often a second leg is joined yet, although it has been ordered elsewhere in the meantime."""
+
+ORDER_LOST: Final = 0.2
+"""How often that order is lost by it: the leg leaves the bridge, and does what its variables say (1
+of 41)."""
+WAITS_FOR_OWN: Final = 0.5
+"""How often a first leg that is to be joined once more with its own partner, which is ordered
+elsewhere before the join begins, waits for it (40 of 40 in one program, never in another)."""
 
 LOOKS_AGAIN_S: Final = 0.005

@@ -94,19 +94,12 @@ class Parking(Partings, ABC):
 
     def _send(self, transfer: Transfer) -> None:
         for one in transfer.legs:
-            self._join_yet(one)
+            if self._is_joined_yet(one) and self._random() < odds.ORDER_LOST:
+                self._after(self._span(odds.TO_PARK_S), partial(self._lose_order, one))
+                return
             join = one.errand
             if isinstance(join, Join) and join.live:
-                join.live = False
-                transfer.redirects = True
-                first = join.first
-                if one is join.second and first not in transfer.legs and first.peer is not one:
-                    transfer.seeks = (first, one)
-                transfer.left += [
-                    (other, join.begun and other is join.second)
-                    for other in (join.first, join.second)
-                    if other not in transfer.legs
-                ]
+                self._take_out(one, join, transfer)
             # what was ordered is forgotten now; what is ordered from now on is not
             self._ordered_away(one)
             if one.place is not Place.ADRIFT:
@@ -116,28 +109,45 @@ class Parking(Partings, ABC):
             other.errand = None
         self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
 
-    def _join_yet(self, leg: Channel) -> None:
-        """A leg is ordered out of a join that is all but finished: it is joined before it goes.
+    def _lose_order(self, leg: Channel) -> None:
+        """A leg leaves the bridge, as ordered, and does what its variables say."""
+        if leg.peer is not None and leg.errand is None:
+            self._part(leg, leg.peer, partial(self._go_on_alone, leg, ""))
+
+    def _take_out(self, leg: Channel, join: Join, transfer: Transfer) -> None:
+        """A leg is ordered out of a join: what becomes of the other is decided as it leaves."""
+        join.live = False
+        transfer.redirects = True
+        first = join.first
+        if leg is join.second and first not in transfer.legs:
+            was_with = first.peer is leg
+            if not was_with or (first.is_first and self._random() < odds.WAITS_FOR_OWN):
+                transfer.seeks = (first, leg)
+        transfer.left += [
+            (other, join.begun and other is join.second)
+            for other in (join.first, join.second)
+            if other not in transfer.legs
+        ]
+
+    def _is_joined_yet(self, leg: Channel) -> bool:
+        """Whether a leg is joined before it goes: its join is all but finished.
 
         The thread of the first leg does not ask any more whether the second has another order.
         """
         join = leg.errand
         if not (isinstance(join, Join) and join.live and join.begun and leg is join.second):
-            return
-        if self._rarely(odds.JOINED_YET):
-            self._finish(join)
-            join.live = False
+            return False
+        if not self._rarely(odds.JOINED_YET):
+            return False
+        self._finish(join)
+        join.live = False
+        return True
 
     def _transfer(self, transfer: Transfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
             self._leave_busy(transfer)
             return
-        for other, is_caught in transfer.left:
-            if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
-                self._arrive_first(other.peer, other, transfer)
-            self._leave_behind(other, odds.LOST if is_caught else "")
-        if transfer.seeks is not None:
-            self._seek(*transfer.seeks, chance=odds.FOUND_WANTING)
+        self._leave_others(transfer)
         going = [leg for leg in transfer.legs if leg.errand is transfer and not leg.cause]
         for leg in going:
             self._bind_again(leg)
@@ -156,15 +166,29 @@ class Parking(Partings, ABC):
             )
             return
         for leg in going:
-            self._stop_sound(leg)
-            if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
-                leg.sounds.clear()
-                leg.due = None
-            if leg.peer is None:
-                self._arrive(leg, transfer, was_joined=leg is transfer.busy)
-            else:
-                then = partial(self._arrive, leg, transfer, was_joined=True)
-                self._part(leg, leg.peer, partial(self._soon, then))
+            self._go(leg, transfer)
+
+    def _leave_others(self, transfer: Transfer) -> None:
+        """Deal with those whose joins an order has put an end to."""
+        for other, is_caught in transfer.left:
+            if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
+                self._arrive_first(other.peer, other, transfer)
+            self._leave_behind(other, odds.LOST if is_caught else "")
+            if other.place is Place.ADRIFT and other.errand is None and not other.cause:
+                self._is_found(other, other)
+        if transfer.seeks is not None:
+            self._seek(*transfer.seeks, chance=odds.FOUND_WANTING)
+
+    def _go(self, leg: Channel, transfer: Transfer) -> None:
+        self._stop_sound(leg)
+        if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
+            leg.sounds.clear()
+            leg.due = None
+        if leg.peer is None:
+            self._arrive(leg, transfer, was_joined=leg is transfer.busy)
+        else:
+            then = partial(self._arrive, leg, transfer, was_joined=True)
+            self._part(leg, leg.peer, partial(self._soon, then))
 
     def _is_put_off(self, legs: Sequence[Channel], then: Thunk) -> bool:
         """Whether legs that are ordered elsewhere obey later, when `then` is to be called.

@@ -81,8 +81,15 @@ class Seeking(Hearing):
             return  # which has been sent elsewhere meanwhile
         if sought.peer is not None and self._random() < odds.LEAVES_FIRST:
             self._part(sought, sought.peer)
-        self._end(sought, odds.LOST)
+        self._end_found(sought)
         self._give_up(seeker)
+
+    def _end_found(self, leg: Channel) -> None:
+        """Hang up a leg that is found, and not wanted: it has been fetched out of what it heard."""
+        sound = leg.playing
+        if sound is not None and (sound.is_own or self._random() < odds.STOP_FIRST):
+            self._stop(leg)
+        self._end(leg, odds.LOST)
 
     def _is_found(self, leg: Channel, by: Channel) -> bool:
         """Whether a first leg that waits for this one finds it, as it is fetched by another.
@@ -126,7 +133,7 @@ class Seeking(Hearing):
         """A first leg's thread finds whom it sought: joins it, or ends it."""
         seeker.seeks = None
         if seeker.disturbed:
-            self._end(leg, odds.LOST)
+            self._end_found(leg)
             self._come_round(seeker)
             return
         join = Join(seeker, leg)
