@@ -345,6 +345,11 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
         a_deadline_decides_without_asking,
         "the outcome is failed, expected transferred",
     ),
+    (
+        "suspended-while-the-target-answers",
+        a_deadline_decides_without_asking,
+        "the outcome is reconnected, expected transferred",
+    ),
     ("lost-answer", a_park_proves_no_answer, "the outcome is reconnected, expected transferred"),
     ("lost-answer-of-a-blind-target", a_join_proves_no_answer, "promise 3: request-1 never ended"),
     ("lost-dial", a_call_is_ordered_once, "the outcome is reconnected, expected transferred"),

@@ -57,14 +57,19 @@ CLOCK = "clock"
 """The one who lets deadlines pass."""
 
 CONTROLLER = "controller"
-"""The program that controls the switch: it may die, and return."""
+"""The program that controls the switch: it may die, and return; or be suspended, and resumed."""
 
 SWITCH = "switch"
 """It may lose an event, or an order."""
 
 _DEEDS_OF = {
     CLOCK: (("does", "lets the deadline pass"),),
-    CONTROLLER: (("does", "dies"), ("does", "returns")),
+    CONTROLLER: (
+        ("does", "dies"),
+        ("does", "returns"),
+        ("does", "is suspended"),
+        ("does", "is resumed"),
+    ),
     SWITCH: (("loses", None),),
 }
 """What those can do who are no party."""

@@ -69,6 +69,11 @@ class Simulation:
         self.records: list[Record] = []
         self.names: dict[LegId, str] = {}
         self._timers: set[str] = set()
+        self._suspended = False
+        self._passed: list[str] = []
+        """Timers that have passed while the controller was suspended."""
+        self._unread: list[Event] = []
+        """What it was sent meanwhile."""
         self.on_record: Callable[[Record], None] | None = None
         self.world.on_event = self._arrived
 
@@ -84,6 +89,8 @@ class Simulation:
         self.alive = False
         self.deaths += 1
         self._timers.clear()
+        self._suspended = False
+        self._passed, self._unread = [], []
 
     def return_(self) -> None:
         """A new controller comes, with the journal of the one before, and looks what lives."""
@@ -103,6 +110,25 @@ class Simulation:
         self.handle(SwitchFound())
         self._act_on(self.switchboard.adopt(self.world.snapshot(), self.world.now_s))
 
+    # ---------------------------------------------------------- or be suspended
+
+    def suspend(self) -> None:
+        """Stop the controller's process (SIGSTOP, a suspended machine). The switch goes on."""
+        self._suspended = self.alive
+
+    def resume(self) -> None:
+        """Let the process go on. It notices its deadlines first, then reads what it was sent.
+
+        The other way round there would be no race: a program can't choose which it is told first.
+        """
+        self._suspended = False
+        passed, self._passed = self._passed, []
+        unread, self._unread = self._unread, []
+        for timer in passed:
+            self._fire(timer)
+        for event in unread:
+            self.handle(event)
+
     # ------------------------------------------------------------------- its work
 
     def _arrived(self, event: CallEvent) -> None:
@@ -112,6 +138,9 @@ class Simulation:
     def handle(self, event: Event) -> list[Record]:
         """Let the switchboard take an event, and carry out what it orders."""
         if not self.alive:
+            return []
+        if self._suspended:
+            self._unread.append(event)
             return []
         return self._act_on(self.switchboard.handle(event, self.world.now_s))
 
@@ -135,7 +164,9 @@ class Simulation:
                 self.world.perform(command)
 
     def _fire(self, timer: str) -> None:
-        if timer in self._timers:
+        if timer in self._timers and self._suspended:
+            self._passed.append(timer)
+        elif timer in self._timers:
             self._timers.discard(timer)
             self.handle(TimerFired(timer=timer))
 

@@ -89,7 +89,7 @@ class Stage:
             sound_s: how long a sound from a file plays.
             dialling: how targets are called.
             through: calls that the dialplan places through a loopback.
-            harsh: whether events get lost, or the controller dies: then silence may last longer.
+            harsh: whether events get lost, or the controller stops: then silence may last longer.
         """
         self.simulation = Simulation(
             seed=seed,
@@ -141,9 +141,20 @@ class Stage:
         elif deed.who == CLOCK:
             self.simulation.let_the_deadline_pass()
         elif deed.who == CONTROLLER:
-            (self.simulation.die if deed.does == "dies" else self.simulation.return_)()
+            self._control(deed.does)
         else:
             self._act(deed)
+
+    def _control(self, does: str | None) -> None:
+        match does:
+            case "dies":
+                self.simulation.die()
+            case "returns":
+                self.simulation.return_()
+            case "is suspended":
+                self.simulation.suspend()
+            case _:
+                self.simulation.resume()
 
     def press(self, who: str, digit: str) -> None:
         """Let somebody press a key, if they are on the phone."""
