@@ -127,6 +127,11 @@ class Dial:
     """When the target answers, the switch itself joins it with this leg (see `Arm`)."""
 
 
+def name_of_target(transfer: str) -> str:
+    """Name the leg that a transfer calls: a controller that finds the transfer knows it, too."""
+    return f"{transfer}-target"
+
+
 @attrs.frozen(kw_only=True)
 class Join:
     """Let two legs hear each other. Both have answered. Proof: `LegsJoined`.

@@ -23,7 +23,7 @@ import attrs
 from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import Entry, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
-from hookflash.commands import CancelTimer, SetTimer
+from hookflash.commands import CancelTimer, SetTimer, name_of_target
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, states_of
@@ -174,7 +174,7 @@ class _Session:
 
     def _target_leg(self, transfer: str) -> LegId:
         dial = self._next_dial()
-        return dial.leg if dial else f"{transfer}-target"
+        return dial.leg if dial else name_of_target(transfer)
 
     def _next_dial(self) -> _Dial | None:
         return next((dial for dial in self._dials if dial.at_s >= self._now_s), None)

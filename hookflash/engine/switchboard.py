@@ -30,6 +30,7 @@ from hookflash.commands import (
     PassKeys,
     SetTimer,
     WithholdKeys,
+    name_of_target,
 )
 from hookflash.engine.alone import Alone
 from hookflash.engine.found import Found, Unfinished, by_transfer, what_became
@@ -121,10 +122,6 @@ def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
     return next_id
 
 
-def _target_leg(transfer: str) -> LegId:
-    return f"{transfer}-target"
-
-
 class Switchboard:
     """Every call and every transfer of one engine."""
 
@@ -168,7 +165,7 @@ class Switchboard:
         self.closing: str | None = None
         """Why no new transfer is taken; `None`: they are."""
         self._new_id = new_id or numbered_ids()
-        self._target_leg = target_leg or _target_leg
+        self._target_leg = target_leg or name_of_target
         self.lines = Lines()
         self.running: dict[str, Running] = {}
         self._ended_before = ended

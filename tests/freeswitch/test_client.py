@@ -94,6 +94,8 @@ class FakeSwitch:
     def __init__(self) -> None:
         self.password = STOCK_PASSWORD
         self.legs: dict[str, dict[str, Any]] = {}
+        self.lists_later: dict[str, int] = {}
+        """So many lists do not have a leg yet."""
         self.replies: dict[str, str | None] = {}
         """Answers to commands that begin so; `None`: no answer at all."""
         self.happens: dict[str, bytes] = {}
@@ -154,7 +156,8 @@ class FakeSwitch:
         if word == "auth":
             return self._frame(command, "+OK" if rest == self.password else "-ERR invalid")
         if rest == "show channels as json":
-            rows = [{"uuid": leg} for leg in self.legs]
+            rows = [{"uuid": leg} for leg in self.legs if not self.lists_later.get(leg)]
+            self.lists_later = {leg: left - 1 for leg, left in self.lists_later.items() if left}
             return self._frame(
                 command, json.dumps({"row_count": len(rows), **({"rows": rows} if rows else {})})
             )
@@ -186,7 +189,7 @@ class FakeSwitch:
     @property
     def scripts(self) -> list[str]:
         """What it was told to do: not what it was asked."""
-        asked = ("auth", "event", "api show", "api uuid_dump")
+        asked = ("auth", "event", "api show", "api status", "api uuid_dump")
         return [line for line in self.said if not line.startswith(asked)]
 
 
@@ -286,6 +289,7 @@ async def test_it_says_the_password_subscribes_and_asks_what_lives(
         f"auth {STOCK_PASSWORD}",
         "event json " + " ".join(EVENT_NAMES),
         "api show channels as json",
+        "api status",
     ]
     assert not client.backend.is_up
 
@@ -719,6 +723,55 @@ async def test_a_mark_counts_only_on_the_leg_that_it_names(
     assert (far_side.role, far_side.transfer) == ("", "")
 
 
+async def test_the_target_of_a_transfer_that_is_found_is_asked_though_no_list_has_it(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    """The list of channels lags behind, on a busy switch for long: marks tell the target's name."""
+    mark = {"variable_hookflash_transfer": "x1"}
+    switch.legs = {
+        "a": alice(**PARKED, **mark, variable_hookflash_role="transferor"),
+        "x1-target": bob(**mark, variable_hookflash_role="target:x1-target"),
+    }
+    switch.lists_later = {"x1-target": 99}
+    async with opened() as client:
+        seen = {leg.leg: leg.role for leg in await client.backend.snapshot()}
+    assert seen == {"a": "transferor", "x1-target": "target"}
+
+
+async def test_the_list_is_asked_for_again_until_it_has_all(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.legs = {"a": alice(), "b": bob()}
+    switch.lists_later = {"b": 2}
+    switch.replies["api status"] = "UP 0 years\n7 session(s) since startup\n2 session(s) - peak 3, "
+    async with opened() as client:
+        assert [fact.leg for fact in client.news() if isinstance(fact, LegCreated)] == ["a", "b"]
+    assert switch.said.count("api show channels as json") == 3
+
+
+async def test_who_has_hung_up_and_is_counted_yet_is_not_waited_for_for_long(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.legs = {"a": alice()}
+    switch.replies["api status"] = "2 session(s) - peak 3, last 5min 3 \n"
+    async with opened() as client:
+        assert [fact.leg for fact in client.news() if isinstance(fact, LegCreated)] == ["a"]
+    assert trio.current_time() < 0.5
+
+
+async def test_a_leg_that_is_known_is_asked_when_the_line_is_back_though_no_list_has_it(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        await switch.tell(created("a"))
+        client.news()
+        switch.legs = {"a": alice()}
+        switch.lists_later = {"a": 99}
+        await switch.close()
+        await trio.sleep(5)
+        assert not [fact for fact in client.news() if isinstance(fact, LegHungUp)]
+
+
 # --------------------------------------------------------------------- being asked
 
 
@@ -1115,7 +1168,7 @@ async def test_when_nobody_takes_events_they_are_dropped_and_told_anew(
             await switch.tell(hung_up("a"))
         assert backend.dropped == 9  # three facts were in it already
         assert [entry["log_level"] for entry in logs] == ["error"]
-        assert switch.said[-1] == "api uuid_dump a json"
+        assert switch.said[-2:] == ["api uuid_dump a json", "api status"]
         switch.legs = {"new-1": alice(), "new-9": alice()}
         await backend.perform(HangUp(leg="new-9"))  # commands go on meanwhile
         await trio.sleep(10)

@@ -34,8 +34,10 @@ from live import (
     variables,
 )
 
+from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
+from hookflash.commands import name_of_target
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal
@@ -51,6 +53,25 @@ async def reached(transfer: TransferHandle, state: State) -> None:
     with trio.fail_after(10):
         while (now := transfer.transfer) is None or now.state is not state:
             await trio.sleep(0.005)
+
+
+@both_ways
+async def test_a_target_that_has_just_begun_to_ring_is_found(dialling: Dialling) -> None:
+    """The list of channels lags 80 to 190 ms behind; whoever looks by then must see it, too."""
+    async with open_live_lab(settings(dialling)) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer = await engine.transfer(legs[0], lab.never)
+        await reached(transfer, State.DIALING)
+        target = name_of_target(transfer.id)
+        with trio.fail_after(5):
+            while await lab.switch.api(f"uuid_exists {target}") != "true":
+                await trio.sleep(0.002)
+        listed = [row["uuid"] for row in await lab.switch.channels()]
+        async with open_freeswitch(settings(dialling)) as another:
+            seen = {leg.leg: leg.role for leg in await another.snapshot()}
+        assert target not in listed, "this came too late to show anything"
+        assert seen[target] == "target"
 
 
 @both_ways

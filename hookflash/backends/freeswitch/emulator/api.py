@@ -37,6 +37,8 @@ HOSTNAME: Final = "emulator"
 _KEYS: Final = frozenset("0123456789*#ABCDabcd")
 _PAUSES: Final = frozenset("wWF")
 _DIGIT_GAP_S: Final = 0.020
+_LIST_LAGS_US: Final = 150_000
+"""How old a leg is before `show` lists it (measured: 80 to 190 ms)."""
 _MOST_SESSIONS: Final = 5000
 
 _USAGE: Final = {
@@ -490,7 +492,12 @@ class Api:
                 return f"-ERR Cannot find format {form}\n"
 
     def _rows(self, what: str, given: list[str]) -> list[dict[str, str]] | None:
-        living = [leg for leg in self._emulator.teller.legs.values() if not leg.cause]
+        listed_us = self._emulator.now_us() - _LIST_LAGS_US
+        living = [
+            leg
+            for leg in self._emulator.teller.legs.values()
+            if not leg.cause and leg.created_us <= listed_us
+        ]
         match what:
             case "channels":
                 rows = [self._channel_row(leg) for leg in living]
