@@ -119,7 +119,7 @@ class Simulation:
     def resume(self) -> None:
         """Let the process go on. It notices its deadlines first, then reads what it was sent.
 
-        The other way round there would be no race: a program can't choose which it is told first.
+        The other way round there would be no race: a program can't choose which comes first.
         """
         self._suspended = False
         passed, self._passed = self._passed, []

@@ -57,7 +57,7 @@ async def reached(transfer: TransferHandle, state: State) -> None:
 
 @both_ways
 async def test_a_target_that_has_just_begun_to_ring_is_found(dialling: Dialling) -> None:
-    """The list of channels lags 80 to 190 ms behind; whoever looks by then must see it, too."""
+    """The list of channels lags by 80 to 190 ms; a controller that comes then must see it."""
     async with open_live_lab(settings(dialling)) as lab, open_engine(lab.backend) as engine:
         legs = await lab.call()
         await both_known(engine, legs)
