@@ -18,8 +18,8 @@ import trio
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import procedures
-from hookflash.backends.freeswitch.halves import Halves
 from hookflash.backends.freeswitch.primitives import OURS, Fact, Procedure, SetVariables
+from hookflash.backends.halves import Halves
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.backends.simulator.channel import Channel

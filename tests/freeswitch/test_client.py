@@ -21,9 +21,8 @@ from certificates import showing, trusting
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.backends.freeswitch.client import (
-    LOST_TRACK,
     STOCK_PASSWORD,
     FreeSwitch,
     FreeSwitchBackend,

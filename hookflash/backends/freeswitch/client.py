@@ -2,9 +2,7 @@
 
 What it promises besides `Backend`:
 
-* **The socket is always drained.** A switch whose client doesn't read suffers itself. So the
-  reader never waits for anybody: when whoever consumes the events falls too far behind, they are
-  dropped, loudly, and everything that lives is told anew when there is room again.
+* **The socket is always drained.** The reader never waits for anybody (see `outlet`).
 * **A dead line fails at once.** Whoever waits for an answer gets an error of its own
   (`LineLost`); an end of file ends the reader; an answer that never comes is a dead line too.
 * **It comes back.** With back-off and jitter, for ever; then it subscribes anew, asks what lives
@@ -31,6 +29,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -39,9 +38,7 @@ import stamina
 import structlog
 import trio
 
-from hookflash.backends.base import LOST_TRACK, tell
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
-from hookflash.backends.freeswitch.halves import Halves
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
     DEFAULT_OUTSIDE_PROFILES,
@@ -70,6 +67,8 @@ from hookflash.backends.freeswitch.procedures import (
 )
 from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.backends.freeswitch.wire import Frame
+from hookflash.backends.halves import Halves
+from hookflash.backends.outlet import Outlet
 from hookflash.commands import (
     Dial,
     HangUp,
@@ -96,7 +95,6 @@ from hookflash.events import (
     LegSnapshot,
     LegsReleased,
     LegsSeen,
-    SwitchFound,
     SwitchLost,
 )
 
@@ -108,9 +106,6 @@ STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefo
 
 MOST_UNANSWERED: Final = 64
 """How many commands may be on their way unanswered: what lies in the line can't be taken back."""
-
-CATCH_UP_S: Final = 1.0
-"""How often it is looked, after an overflow, whether there is room again."""
 
 LIST_LAGS_S: Final = 0.1
 MOST_LOOKS: Final = 4
@@ -192,8 +187,6 @@ class FreeSwitchBackend:
 
     def __init__(self, settings: FreeSwitch) -> None:
         self.settings = settings
-        self.dropped = 0
-        """Events that were dropped because nobody took them in time."""
         self.reconnects = 0
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
         """Told how long the switch took to answer each command, in seconds; for whoever measures.
@@ -205,19 +198,17 @@ class FreeSwitchBackend:
             account_variable=settings.account_variable,
             caller_of=lambda leg: self._callers.get(leg, Caller()),
         )
-        self._events, self._taken = trio.open_memory_channel[CallEvent](settings.event_buffer)
+        self._outlet = Outlet(settings.event_buffer, self._remember, log)
         self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
         self._waiting: dict[SwitchCommand, _Order] = {}
         """What has been ordered and not yet been sent."""
         self._line: Line | None = None
         self._inbound = self._new_inbound()
-        self._halves = Halves()
         self._reading = Reading(
             account_variable=settings.account_variable,
             outside_contexts=settings.outside_contexts,
             outside_profiles=settings.outside_profiles,
         )
-        self._living: set[LegId] = set()
         self._joined_s: dict[LegId, float] = {}
         """When each leg's last bridge was told."""
         self._too_early: deque[_Order] = deque()
@@ -226,10 +217,6 @@ class FreeSwitchBackend:
         """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
         self._asked: set[LegId] = set()
         """Legs of which nothing was known, and which were asked who they are."""
-        self._held: list[CallEvent] | None = None
-        """What happens while it is looked at what lives: told after it, for it is newer."""
-        self._overflowed = False
-        self._overflow = trio.Event()
         self._started = False
         self._jobs = 0
         self._closed = False
@@ -245,7 +232,7 @@ class FreeSwitchBackend:
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens on the switch."""
-        return self._taken
+        return self._outlet.taken
 
     async def perform(self, command: SwitchCommand) -> None:
         """Send a command on its way. While the line is down it is dropped: see the module."""
@@ -272,9 +259,14 @@ class FreeSwitchBackend:
         if self._closed or line is None:
             raise BackendClosed("the switch is away")
         try:
-            return self._halves.sort(await self._look(line))
+            return Halves.sort(await self._look(line))
         except LineLost as lost:
             raise BackendClosed(str(lost)) from lost
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because nobody took them in time."""
+        return self._outlet.dropped
 
     @property
     def is_up(self) -> bool:
@@ -308,7 +300,7 @@ class FreeSwitchBackend:
                 pause_s = min(2 * pause_s, self.settings.reconnect_longest_s)
         finally:
             self._closed = True
-            self._events.close()
+            self._outlet.close()
 
     async def _connect(self) -> trio.abc.Stream:
         settings = self.settings
@@ -366,14 +358,15 @@ class FreeSwitchBackend:
                     task_status.started()
                 log.info("line is up", host=self.settings.host, port=self.settings.port)
                 await self._tell_all(living)
-                nursery.start_soon(self._catch_up, line)
+                nursery.start_soon(self._outlet.catch_up, partial(self._tell_anew, line))
                 await self._say(line)
         except* LineLost as lost:
             line.die(str(lost.exceptions[0]))
         except* Rejected as refusal:
             rejected = Rejected(str(refusal.exceptions[0]))
         finally:
-            self._line = self._held = None
+            self._line = None
+            self._outlet.let_go()
             self._drop_orders()
             why = str(line.die("the line is closed"))
         if line.rejected and not rejected:
@@ -382,7 +375,7 @@ class FreeSwitchBackend:
             raise rejected
         log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
         if was_up:
-            await self._events.send(SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.tell(SwitchLost(switch=self.settings.name, reason=why))
 
     async def _read(self, line: Line, scope: trio.CancelScope) -> None:
         try:
@@ -411,7 +404,7 @@ class FreeSwitchBackend:
 
     def _take(self, frame: Frame) -> None:
         for event in self._inbound.receive(frame):
-            self._yield(event)
+            self._outlet.give(event)
 
     def _remember(self, event: CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
@@ -423,7 +416,6 @@ class FreeSwitchBackend:
                     name=event.name,
                     withheld=event.withheld,
                 )
-                self._living.add(leg)
                 self._dialled.pop(leg, None)
             case LegIdentified(leg=leg, account=account) if leg in self._callers:
                 known = self._callers[leg]
@@ -431,7 +423,6 @@ class FreeSwitchBackend:
             case LegHungUp(leg=leg):
                 self._callers.pop(leg, None)
                 self._dialled.pop(leg, None)
-                self._living.discard(leg)
                 self._joined_s.pop(leg, None)
             case LegAnswered(leg=leg) | LegParked(leg=leg) | DigitPressed(leg=leg):
                 self._ask_who_is(leg)
@@ -443,70 +434,24 @@ class FreeSwitchBackend:
 
     def _ask_who_is(self, *legs: LegId) -> None:
         """Of a leg whose beginning was never told: the event was lost."""
-        unknown = tuple(leg for leg in legs if leg not in self._living)
+        unknown = tuple(leg for leg in legs if leg not in self._outlet.living)
         if unknown and self._line is not None and self._asked.isdisjoint(unknown):
             self._asked.update(unknown)
             self._orders.send_nowait(_Order(Look(legs=unknown)))
 
-    def _yield(self, event: CallEvent) -> None:
-        """Hand an event over, without ever waiting: the socket must be drained."""
-        if self._overflowed:
-            self.dropped += 1
-        elif not self._found_room(event):
-            self._overflowed = True
-            self._overflow.set()
-            self.dropped += 1
-            log.error("events are dropped: nobody takes them", buffer=self.settings.event_buffer)
-
-    def _found_room(self, event: CallEvent) -> bool:
-        if self._held is not None:
-            has_room = len(self._held) < self.settings.event_buffer
-            if has_room:
-                self._held.append(event)
-            return has_room
-        for told in self._halves.take(event):
-            try:
-                self._events.send_nowait(told)
-            except trio.WouldBlock:
-                return False
-            self._remember(told)
-        return True
-
     def _hold(self) -> None:
-        """Begin to look at what lives: what happens from now on is told after that."""
-        self._held = []
+        """Begin to look at what lives."""
+        self._outlet.hold()
         self._asked.clear()
-        self._overflowed = False
-        self._overflow = trio.Event()
 
-    async def _catch_up(self, line: Line) -> None:
-        """After an overflow, when there is room again, tell everything anew."""
-        while True:
-            await self._overflow.wait()
-            # a channel does not tell when it is empty
-            while self._events.statistics().current_buffer_used:  # noqa: ASYNC110
-                await trio.sleep(CATCH_UP_S)
-            self._hold()
-            log.warning("events flow again; everything is told anew", dropped=self.dropped)
-            await self._tell_all(await self._find(line))
+    async def _tell_anew(self, line: Line) -> None:
+        self._hold()
+        await self._tell_all(await self._find(line))
 
     async def _tell_all(self, living: tuple[LegSnapshot, ...]) -> None:
         """Tell every fact about what lives, and the end of what was known and lives no more."""
         self._note(living)
-        shown = self._halves.begin(living)
-        present = {leg.leg for leg in shown}
-        for leg in sorted(self._living - present):
-            await self._tell(LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in (*tell(shown), *self._halves.identities()):
-            await self._tell(event)
-        await self._tell(SwitchFound(switch=self.settings.name))
-        held, self._held = self._held or [], None
-        for event in held:
-            self._yield(event)
-
-    async def _tell(self, event: CallEvent) -> None:
-        self._remember(event)
-        await self._events.send(event)
+        await self._outlet.tell_all(living, self.settings.name)
 
     async def _find(self, line: Line) -> tuple[LegSnapshot, ...]:
         """Ask which channels there are until there are as many as the switch counts.
@@ -530,7 +475,7 @@ class FreeSwitchBackend:
         the targets of transfers whose marks are found: such a one may have just begun to ring.
         """
         shown = _read(await line.api("show channels as json"), _Channels)
-        listed = dict.fromkeys([*(row.uuid for row in shown.rows), *sorted(self._living)])
+        listed = dict.fromkeys([*(row.uuid for row in shown.rows), *sorted(self._outlet.living)])
         return await self._look_at(line, listed, and_more=_named_by)
 
     async def _look_at(
@@ -570,7 +515,7 @@ class FreeSwitchBackend:
         for leg in look.legs:
             if leg not in present:
                 self._inbound.note_gone(leg)
-        self._yield(LegsSeen(look=look, living=living))
+        self._outlet.give(LegsSeen(look=look, living=living))
 
     def _about_to_call(self, look: Look, living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
         """Calls that a busy switch has taken, and has not come to yet: they are not lost.
@@ -709,7 +654,7 @@ class FreeSwitchBackend:
                 self._dialled.setdefault(said.command.leg, said.command)
             elif isinstance(said.command, Release):
                 release = said.command
-                self._yield(LegsReleased(first=release.first, second=release.second))
+                self._outlet.give(LegsReleased(first=release.first, second=release.second))
 
     @staticmethod
     async def _are_so(line: Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
@@ -725,11 +670,11 @@ class FreeSwitchBackend:
     def _refused(self, command: SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
         if isinstance(command, HangUp) and reason.startswith(NO_CHANNEL):
-            self._yield(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, Dial):
-            self._yield(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._yield(CommandFailed(command=command, reason=reason))
+            self._outlet.give(CommandFailed(command=command, reason=reason))
 
 
 @attrs.define(eq=False)

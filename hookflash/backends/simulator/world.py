@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 import attrs
 
 from hookflash.backends.base import LegSnapshot
-from hookflash.backends.freeswitch.halves import Halves
 from hookflash.backends.freeswitch.procedures import Dialling, role_on
+from hookflash.backends.halves import Halves
 from hookflash.backends.simulator.executor import DIRECT, Executor
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react

@@ -7,7 +7,7 @@ from itertools import permutations
 import attrs
 import pytest
 
-from hookflash.backends.freeswitch.halves import Halves
+from hookflash.backends.halves import Halves
 from hookflash.commands import Look
 from hookflash.events import (
     CallEvent,
