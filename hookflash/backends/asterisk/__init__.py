@@ -1,0 +1,1 @@
+"""The Asterisk backend: the manager interface (AMI), read and written."""
