@@ -8,6 +8,7 @@ complaint that then comes. A scenario that passes without its fix would prove no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ import trio
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import procedures
-from hookflash.backends.freeswitch.primitives import OURS, Fact, Procedure, SetVariables
+from hookflash.backends.freeswitch.primitives import (
+    OURS,
+    Fact,
+    Originate,
+    Procedure,
+    SetVariables,
+)
 from hookflash.backends.halves import Halves
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
@@ -440,6 +447,23 @@ def test_a_dying_half_takes_nobody_along(monkeypatch: pytest.MonkeyPatch) -> Non
     an_armed_leg_takes_the_other_at_once(monkeypatch)
     wrong = complaints("dialplan-target-leaves-the-consultation")
     assert "at the end nobody talks, expected: alice and bob talk" in wrong
+
+
+def test_a_target_is_called_with_nothing_that_its_far_half_would_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dial = procedures.Procedures._dial
+
+    def armed(self: procedures.Procedures, command: Dial) -> Procedure:
+        (call,) = dial(self, command).steps
+        assert isinstance(call, Originate)
+        more = ("execute_on_answer", f"intercept {command.rescue}")
+        return Procedure(steps=(attrs.evolve(call, variables=(*call.variables, more)),))
+
+    assert complaints("blind-through-the-dialplan") == set()
+    monkeypatch.setattr(procedures.Procedures, "_dial", armed)
+    (wrong,) = complaints("blind-through-the-dialplan", seeds=(0,))
+    assert re.fullmatch(r"promise 8: execute_on_answer of leg-\d is intercept leg-\d", wrong)
 
 
 def test_an_order_waits_until_a_bridge_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

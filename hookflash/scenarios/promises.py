@@ -19,6 +19,7 @@ from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
     CallEvent,
     CompleteRequested,
+    Direction,
     Kind,
     LegHungUp,
     LegId,
@@ -224,9 +225,9 @@ class Watch:
             name = self._run.names.get(channel.id, channel.id)
             for variable in sorted(set(OURS).intersection(channel.variables)):
                 yield f"promise 8: {variable} is left on {name}"
-            if channel.half is not None:
-                continue  # a loopback half is made by the dialplan, with variables of its own
             now, before = _changeable(channel.variables), self._before.get(channel.id, {})
+            if channel.half is not None and channel.direction is Direction.INBOUND:
+                before = {"hangup_after_bridge": "true"}  # the dialplan sets it on a far half
             for variable in sorted(now.keys() | before.keys()):
                 if now.get(variable) != before.get(variable):
                     yield f"promise 8: {variable} of {name} is {now.get(variable)}"

@@ -59,8 +59,8 @@ class Lab:
         return reply
 
     def named(self, line: str) -> str:
-        line = re.sub(r"(?<=[ =])A\b", self.alice, line)
-        return re.sub(r"(?<=[ =])B\b", self.bob, line)
+        line = re.sub(r"(?<=[ =(])A\b", self.alice, line)
+        return re.sub(r"(?<=[ =(])B\b", self.bob, line)
 
     def events(self) -> dict[str, list[str]]:
         """What was told since the last time, for each leg, without states and applications."""
@@ -537,6 +537,37 @@ def test_a_leg_that_is_intercepted_when_it_answers(lab: Lab) -> None:
     lab.run()
     assert job.text == "-ERR ORIGINATOR_CANCEL\n"
     assert lab.events() == {"c": ["CREATE", "ANSWER", "BRIDGE"], "B": ["UNPARK"]}
+
+
+@pytest.mark.parametrize("dial_string", ["user/1003", "loopback/1003/default"])
+def test_an_intercept_in_place_of_the_park_is_no_variable_measured(
+    lab: Lab, dial_string: str
+) -> None:
+    lab.api("uuid_transfer A -both park inline")
+    lab.run()
+    lab.events()
+    before = {*lab.emulator.teller.legs}
+    job = lab.later(f"originate {{origination_uuid=c,colour=red}}{dial_string} &intercept(B)")
+    lab.run()
+    assert job.text == "+OK c\n"
+    told = lab.events()
+    assert told["c"] == ["CREATE", "ANSWER", "BRIDGE"]
+    assert told["B"] == ["UNPARK"]
+    for leg in {*lab.emulator.teller.legs} - before:
+        assert lab.api(f"uuid_getvar {leg} execute_on_answer") == "_undef_"
+    assert lab.api("uuid_getvar c hangup_after_bridge") == "_undef_"
+    half = lab.api("uuid_getvar c other_loopback_leg_uuid")
+    assert half == "_undef_" or lab.api(f"uuid_getvar {half} colour") == "red"
+    lab.api("uuid_kill B")
+    lab.run()
+    assert {*lab.emulator.teller.legs} == {lab.alice}
+
+
+def test_an_intercept_that_finds_nobody_ends_the_leg(lab: Lab) -> None:
+    job = lab.later("originate {origination_uuid=c}user/1003 &intercept(nobody)")
+    lab.run()
+    assert job.text == "+OK c\n"
+    assert lab.events()["c"] == ["CREATE", "ANSWER", "HANGUP", "HANGUP_COMPLETE", "DESTROY"]
 
 
 @pytest.mark.parametrize(

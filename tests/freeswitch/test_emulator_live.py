@@ -114,6 +114,25 @@ STORIES = {
         "api uuid_kill A",
         "api uuid_kill B",
     ),
+    "a target that takes the transferee": (
+        "api uuid_transfer A -both park inline",
+        "api uuid_kill A",
+        "bgapi originate {origination_uuid=l-carol}sofia/internal/1372@HOST &intercept(B)",
+        "api uuid_getvar l-carol execute_on_answer",
+        "api uuid_getvar l-carol hangup_after_bridge",
+        "api uuid_kill B",
+    ),
+    "a target that takes the transferee, through the dialplan": (
+        "api uuid_transfer A -both park inline",
+        "api uuid_kill A",
+        (
+            "bgapi originate {origination_uuid=l-carol,loopback_bowout=false,"
+            "loopback_bowout_on_execute=false,media_mix_inbound_outbound_codecs=true,"
+            "export_vars=media_mix_inbound_outbound_codecs}loopback/2600/default &intercept(B)\n2.0"
+        ),
+        "api uuid_getvar l-carol execute_on_answer",
+        "api uuid_kill B",
+    ),
     "a leg that calls": (
         (
             "bgapi originate {origination_uuid=l-1}sofia/internal/1372@HOST"
@@ -199,7 +218,7 @@ async def play(script: Script, story: tuple[str, ...], legs: tuple[str, str]) ->
     for place, line in enumerate(story):
         command, _, pause = line.rpartition("\n") if line[-2:-1] == "." else (line, "", "")
         for leg, name in names.items():
-            command = re.sub(rf"(?<=[ =]){name}\b", leg, command)
+            command = re.sub(rf"(?<=[ =(]){name}\b", leg, command)
         command = command.replace("@HOST", "@127.0.0.1:5090")
         if command.startswith("bgapi"):
             command += f"\nJob-UUID: job-{place}"

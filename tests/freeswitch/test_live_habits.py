@@ -41,7 +41,7 @@ from hookflash.commands import name_of_target
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal
-from hookflash.events import LegId, SoundStarted, TransferRequested
+from hookflash.events import Kind, LegId, SoundStarted, TransferRequested
 from hookflash.fsm.transfer import Outcome, Policy, State
 
 pytestmark = needs_freeswitch
@@ -96,6 +96,28 @@ async def test_nothing_stays_behind_when_the_switch_itself_has_joined_them(
         await lab.hang_up(left[1])
         assert (await again.outcome()).outcome is Outcome.TRANSFERRED
         await talking(engine, left[0], third)
+
+
+@both_ways
+async def test_nothing_stays_behind_when_the_target_takes_the_transferee(
+    dialling: Dialling,
+) -> None:
+    """Nor on the far half of a loopback leg, which keeps only what the dialplan has set."""
+    async with open_live_lab(settings(dialling)) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        before = await variables(lab, legs[1])
+        transfer = await engine.transfer(legs[0], "2600", kind=Kind.BLIND)
+        assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+        target = name_of_target(transfer.id)
+        await talking(engine, legs[1], target)
+        await trio.sleep(0.5)
+        assert await variables(lab, legs[1]) == before
+        own, *behind = await lab.chain(target)
+        assert await variables(lab, own) == {}
+        assert len(behind) == (0 if dialling is DIRECT else 2)
+        for leg in behind:
+            assert (await variables(lab, leg)).keys() <= {"hangup_after_bridge"}
 
 
 @both_ways

@@ -345,7 +345,7 @@ def _left_behind(play: Play) -> Iterator[str]:
         dump = play.listening.emulator.api.execute("uuid_dump", channel.id)
         assert isinstance(dump, str)
         said = dict(line.split(": ", 1) for line in dump.splitlines() if ": " in line)
-        for name in (*OURS, *(() if channel.half else CHANGED)):
+        for name in (*OURS, *CHANGED):
             value = said.get(f"variable_{name}", "")
             if value and not (
                 name == "hangup_after_bridge" and said["Call-Direction"] == "inbound"

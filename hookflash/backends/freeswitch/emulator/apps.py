@@ -178,24 +178,24 @@ class Applications:
             originator=originator,
         )
         job = Later()
-        rescue = script[0][1] if script and script[0][0] == "intercept" else ""
+        takes = script[0][1] if script and script[0][0] == "intercept" else None
         self._doings[leg] = _Doing(
-            script=[("park", "")] if rescue else list(script),
+            script=[] if takes else list(script),
             job=job,
             called_for=None if originator is None else originator.id,
         )
-        self._call(leg, dialled, ring_s, rescue)
+        self._call(leg, dialled, ring_s, takes)
         return job
 
-    def _call(self, leg: LegId, dialled: Dialled, ring_s: str, rescue: LegId) -> None:
+    def _call(self, leg: LegId, dialled: Dialled, ring_s: str, takes: LegId | None) -> None:
         self._add_phone(dialled.number)
         variables = dialled.variables
         timed = {"originate_timeout": ring_s, **variables}
-        if rescue:  # `&intercept(LEG)`: the first thing that it does on its answer, then it ends
-            timed |= {"execute_on_answer": f"intercept {rescue}", "hangup_after_bridge": "true"}
         account = variables.get("hookflash_account", "")
         through = f"loopback/{dialled.number}" if dialled.endpoint == "loopback" else ""
-        self._switch.originate(leg, dialled.number, timed, account=account, dial_string=through)
+        self._switch.originate(
+            leg, dialled.number, timed, account=account, takes=takes, dial_string=through
+        )
         if "originate_timeout" not in variables:
             self._switch.setvar_multi(leg, {"originate_timeout": ""})
 
@@ -282,6 +282,12 @@ class Applications:
             if doing.script[:1] == [("park", "")]:
                 doing.script.clear()
                 self._teller.parked(leg)
+
+    def answered(self, leg: Leg) -> None:
+        """A party picked up; a leg that takes another then does so without having been parked."""
+        doing = self._doings.get(leg.id)
+        if doing is not None and doing.job is not None and leg.channel.takes is not None:
+            doing.job.settle(f"+OK {leg.id}\n")
 
     def joined(self, *legs: Leg) -> None:
         """Legs hear each other: whatever they were about is over."""

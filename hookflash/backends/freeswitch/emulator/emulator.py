@@ -336,6 +336,7 @@ class Emulator:
                 self.apps.progressed(leg, early_media=fact.early_media)
             case LegAnswered():
                 self.teller.answered(leg)
+                self.apps.answered(leg)
             case LegParked():
                 self.apps.parked(leg)
             case SoundStarted():
