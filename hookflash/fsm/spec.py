@@ -61,6 +61,8 @@ class Input(Enum):
     OTHER_FAILED = "other_failed"
     DEADLINE_PASSED = "deadline_passed"
 
+    __hash__ = object.__hash__  # as of State
+
 
 MEANING: Mapping[Input, str] = {
     Input.REQUESTED: "somebody asks for a transfer of this call",

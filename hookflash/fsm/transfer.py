@@ -37,6 +37,10 @@ class State(Enum):
     ABANDONED = "abandoned"
     ENDING = "ending"
 
+    # Each member exists once, so its identity will do. What Enum brings is written in Python, and
+    # every step looks up a state and an input several times.
+    __hash__ = object.__hash__
+
 
 class Outcome(StrEnum):
     """How a transfer ended. Each has exactly one."""
@@ -68,6 +72,8 @@ class Place(Enum):
     """In a conversation with `peer`."""
     GONE = "gone"
     """Hung up, or taken out of our hands by somebody else."""
+
+    __hash__ = object.__hash__  # as of State
 
 
 class Role(StrEnum):
