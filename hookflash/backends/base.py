@@ -19,10 +19,11 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Final, Protocol, runtime_checkable
 
 from hookflash.commands import SwitchCommand
+from hookflash.errors import BackendError
 from hookflash.events import (
     CallEvent,
     LegAnswered,
@@ -36,7 +37,15 @@ from hookflash.events import (
     SoundStarted,
 )
 
-__all__ = ["LOST_TRACK", "Backend", "LegSnapshot", "tell", "tell_seen"]
+__all__ = [
+    "LOST_TRACK",
+    "Backend",
+    "LegSnapshot",
+    "Rejected",
+    "SwitchBackend",
+    "tell",
+    "tell_seen",
+]
 
 LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a leg's end that nobody saw."""
@@ -103,5 +112,35 @@ class Backend(Protocol):
 
         Raises:
             BackendClosed: the switch can't be asked.
+        """
+        ...
+
+
+class Rejected(BackendError):
+    """The switch does not let us in, or lacks something that we need.
+
+    Retrying is pointless until that is fixed: a wrong password, an access list, a missing module.
+    """
+
+
+@runtime_checkable
+class SwitchBackend(Backend, Protocol):
+    """A backend that keeps a line to a real switch by itself, and comes back when it breaks."""
+
+    on_answer: Callable[[SwitchCommand, float], None] | None
+    """Optional callback that receives how long the switch took to answer a command, in seconds."""
+    reconnects: int
+    """How often the line has died."""
+
+    @property
+    def dropped(self) -> int:
+        """Events that were dropped because nobody took them in time."""
+        ...
+
+    async def run(self) -> None:
+        """Keep a line to the switch, until cancelled.
+
+        Raises:
+            Rejected: the switch does not let us in.
         """
         ...

@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitchBackend
+from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Timing
 from hookflash.engine.exchange import Entry, Exchange
@@ -175,7 +174,7 @@ class Looked(Collector):
             up.add_metric([name], engine.away is None)
             queued.add_metric([name], engine.queued)
             backend = self._backends[name]
-            if isinstance(backend, FreeSwitchBackend):
+            if isinstance(backend, SwitchBackend):
                 again.add_metric([name], backend.reconnects)
                 dropped.add_metric([name], backend.dropped)
         yield from (up, queued, again, dropped)

@@ -25,8 +25,8 @@ import trio
 from hypercorn.config import Config as HypercornConfig
 from litestar import Litestar
 
-from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitchBackend, Rejected
+from hookflash.backends.base import Backend, Rejected, SwitchBackend
+from hookflash.backends.freeswitch.client import FreeSwitchBackend
 from hookflash.backends.freeswitch.emulator.phones import lab_phone
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.world import World
@@ -244,7 +244,7 @@ def _attend(
         watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
         engine.on_timing = partial(metrics.time_event, name)
         backend = backends[name]
-        if isinstance(backend, FreeSwitchBackend):
+        if isinstance(backend, SwitchBackend):
             backend.on_answer = partial(metrics.time_command, name)
 
 
@@ -296,7 +296,7 @@ async def _open_switch(
     return switch
 
 
-async def _keep_up(switch: FreeSwitchBackend, name: str) -> None:
+async def _keep_up(switch: SwitchBackend, name: str) -> None:
     """Keep a line to a switch. One that does not let us in is told, and does not stop the rest."""
     try:
         await switch.run()

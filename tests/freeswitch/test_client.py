@@ -21,12 +21,11 @@ from certificates import showing, trusting
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from hookflash.backends.base import LOST_TRACK, LegSnapshot
+from hookflash.backends.base import LOST_TRACK, LegSnapshot, Rejected
 from hookflash.backends.freeswitch.client import (
     STOCK_PASSWORD,
     FreeSwitch,
     FreeSwitchBackend,
-    Rejected,
     open_freeswitch,
 )
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES

@@ -38,6 +38,7 @@ import stamina
 import structlog
 import trio
 
+from hookflash.backends.base import Rejected
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
@@ -79,7 +80,7 @@ from hookflash.commands import (
     SwitchCommand,
     name_of_target,
 )
-from hookflash.errors import BackendClosed, BackendError, InputError
+from hookflash.errors import BackendClosed, InputError
 from hookflash.events import (
     CallEvent,
     CommandFailed,
@@ -117,10 +118,6 @@ NO_CHANNEL: Final = "-ERR No such channel"
 
 _SESSIONS: Final = re.compile(r"^(\d+) session\(s\) - peak", re.MULTILINE)
 _JITTER: Final = random.SystemRandom()
-
-
-class Rejected(BackendError):
-    """The switch does not let us in: a wrong password, or its access list. Trying again is vain."""
 
 
 @attrs.frozen(kw_only=True)
