@@ -16,7 +16,7 @@ import trustme
 from certificates import showing, trusting
 from crowd import run_crowd
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
-from stories import STORIES
+from live_stories import STORIES
 
 from hookflash.backends.freeswitch.client import FreeSwitch
 from hookflash.backends.freeswitch.procedures import Dialling

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from stories import STORIES
+from live_stories import STORIES
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
