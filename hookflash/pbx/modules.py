@@ -16,7 +16,7 @@ _BASE: Final = """
     res_pjsip_rfc3326 res_pjsip_endpoint_identifier_user res_pjsip_endpoint_identifier_ip
     res_pjsip_authenticator_digest res_pjsip_outbound_authenticator_digest
     res_pjsip_pubsub res_pjsip_logger res_pjsip_header_funcs res_rtp_asterisk chan_pjsip
-    codec_ulaw codec_alaw codec_a_mu format_pcm format_sln format_wav
+    codec_ulaw codec_alaw codec_resample codec_a_mu format_pcm format_sln format_wav
     bridge_simple bridge_softmix bridge_holding bridge_builtin_features
     app_dial app_playback app_playtones app_stack app_verbose app_exec app_while app_echo
     app_senddtmf app_userevent
@@ -30,6 +30,7 @@ BASE: Final = tuple(_BASE.split())
 _ON_THE_SWITCH: Final = """
     res_pjsip_registrar res_pjsip_nat res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_refer
     res_musiconhold func_uuid func_db func_groupcount func_export app_read app_originate
+    app_channelredirect func_dialplan
     res_crypto res_http_websocket res_websocket_client
     res_stasis res_stasis_answer res_stasis_playback res_stasis_recording res_stasis_snoop
     app_stasis

@@ -25,7 +25,9 @@ import attrs
 import pytest
 import trio
 
+from hookflash.backends.asterisk.dialplan import dialplan
 from hookflash.backends.asterisk.manager import EventHandler, Manager, ignore_event, open_manager
+from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
 from hookflash.pbx.pair import Pair, pair_setup
 from hookflash.pbx.phones import Channel, Phones, channels, open_phones
@@ -51,14 +53,21 @@ def installation() -> Installation:
 
 
 @functools.cache
-def start_pair(include: Path | None = None) -> Pair:
-    """Start a pair with this dialplan included; it runs until the process ends.
+def start_pair() -> Pair:
+    """Start a pair, set up as an operator sets up a switch for us; it runs until the process ends.
 
     Not to be called inside of trio: ask for it in a plain fixture.
     """
     directory = Path(tempfile.mkdtemp(prefix="hookflash-asterisk-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    setup = pair_setup(directory, include=include, softphones=SOFTPHONES)
+    include = directory / "hookflash.conf"
+    include.write_text(dialplan(), encoding="utf-8")
+    setup = pair_setup(
+        directory,
+        include=include,
+        softphones=SOFTPHONES,
+        channel_variables=(*TOLD, DEFAULT_ACCOUNT_VARIABLE),
+    )
     pair = Pair.start(installation(), setup)
     atexit.register(pair.stop)
     trio.run(pair.ready)

@@ -1,0 +1,194 @@
+"""What lives, as ARI lists it, read as `LegSnapshot`s.
+
+A channel says where it is in the dialplan, and a bridge who is in it; what a leg hears can't be
+asked. So each sound that we play is noted on its leg first (`HOOKFLASH_SOUND`), and the dialplan
+takes the note off when the leg is parked anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from hookflash.backends.asterisk.inbound import Reading, is_party, local_half
+from hookflash.backends.asterisk.primitives import KIND, LINKED, ROLE, SOUND, TRANSFER
+from hookflash.backends.asterisk.procedures import role_on
+from hookflash.backends.asterisk.told import Bridge, Channel
+from hookflash.events import Direction, LegId, LegSnapshot
+from hookflash.sounds import HeardSound, heard_sound
+
+_A_PAIR: Final = 2
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """What was listed."""
+
+    channels: tuple[Channel, ...]
+    bridges: tuple[Bridge, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What is known of a leg from the events of its life, and can't be asked."""
+
+    direction: Direction
+    outside: bool
+    number: str = ""
+    """Of one that we have called, ARI tells at first the caller's."""
+
+
+def read_seen(
+    seen: Seen,
+    *,
+    reading: Reading,
+    context: str,
+    application: str,
+    known: Mapping[LegId, Known],
+    outside: Collection[LegId],
+) -> tuple[LegSnapshot, ...]:
+    """Read what was listed.
+
+    Args:
+        seen: the channels and bridges.
+        reading: how the channels of this switch are read.
+        context: the context of our dialplan.
+        application: under which name we are registered.
+        known: what the events have said of legs.
+        outside: the channels that are on an outside line, as far as events have not said so.
+    """
+    living = {channel.id: channel for channel in seen.channels if is_party(channel.name)}
+    peers = _peers(seen.bridges, living)
+    in_bridges = {member for bridge in seen.bridges for member in bridge.channels}
+    halves = _other_halves(living.values())
+    callers = _callers(living.values(), halves, peers)
+    return tuple(
+        _snapshot(
+            channel,
+            reading=reading,
+            known=known.get(channel.id) or _guess(channel, outside),
+            other_half=halves.get(channel.id, ""),
+            called_for=callers.get(channel.id, ""),
+            peer=peers.get(channel.id),
+            alone=channel.id not in in_bridges,
+            context=context,
+            application=application,
+        )
+        for channel in living.values()
+    )
+
+
+def _snapshot(
+    channel: Channel,
+    *,
+    reading: Reading,
+    known: Known,
+    other_half: LegId,
+    called_for: LegId,
+    peer: LegId | None,
+    alone: bool,
+    context: str,
+    application: str,
+) -> LegSnapshot:
+    created = reading.created(channel, known.direction, outside=known.outside)
+    role = role_on(channel.id, channel.channelvars.get(ROLE, ""))
+    answered = channel.state == "Up"
+    parked = alone and answered and is_parked(channel, context, application)
+    return LegSnapshot(
+        leg=channel.id,
+        number=known.number or created.number,
+        direction=created.direction,
+        account=created.account,
+        outside=created.outside,
+        may_transfer=created.may_transfer,
+        answered=answered,
+        parked=parked,
+        elsewhere=alone and answered and not parked and channel.dialplan.context != context,
+        peer=peer,
+        hears=noted_sound(channel)[1] if parked else None,
+        transfer=channel.channelvars.get(TRANSFER, "") if role else "",
+        role=role,
+        kind=channel.channelvars.get(KIND, ""),
+        name=created.name,
+        withheld=created.withheld,
+        other_half=other_half,
+        called_for=called_for,
+    )
+
+
+def is_parked(channel: Channel, context: str, application: str) -> bool:
+    """Whether a leg is in `Stasis`, in our keeping."""
+    place = channel.dialplan
+    return (
+        place.context == context
+        and place.app_name == "Stasis"
+        and place.app_data.split(",")[:2] == [application, "park"]
+    )
+
+
+def waits_for_a_controller(channel: Channel, context: str) -> bool:
+    """Whether a leg is in our keeping, and has found no controller."""
+    place = channel.dialplan
+    return place.context == context and place.exten == "park" and place.app_name != "Stasis"
+
+
+def noted_sound(channel: Channel) -> tuple[str, HeardSound | None]:
+    """What is noted on a leg: the id of what plays, and the sound."""
+    playback, _, text = channel.channelvars.get(SOUND, "").partition(" ")
+    return playback, heard_sound(text) if text else None
+
+
+def _peers(bridges: Iterable[Bridge], living: Mapping[LegId, Channel]) -> dict[LegId, LegId]:
+    peers: dict[LegId, LegId] = {}
+    for bridge in bridges:
+        members = [member for member in bridge.channels if member in living]
+        if len(members) == _A_PAIR:
+            first, second = members
+            peers |= {first: second, second: first}
+    return peers
+
+
+def _other_halves(channels: Iterable[Channel]) -> dict[LegId, LegId]:
+    """Of each far half of a call through the dialplan, the near one."""
+    pairs: dict[str, dict[str, LegId]] = {}
+    for channel in channels:
+        common, half = local_half(channel.name)
+        if common:
+            pairs.setdefault(common, {})[half] = channel.id
+    return {pair["2"]: pair["1"] for pair in pairs.values() if pair.keys() == {"1", "2"}}
+
+
+def _callers(
+    channels: Iterable[Channel], halves: Mapping[LegId, LegId], peers: Mapping[LegId, LegId]
+) -> dict[LegId, LegId]:
+    """Of each leg that a far half has called, the far half: they talk, or the leg still rings."""
+    linked = {
+        channel.channelvars[LINKED]: channel.id
+        for channel in channels
+        if channel.id in halves and channel.channelvars.get(LINKED)
+    }
+    callers = {leg: peer for leg, peer in peers.items() if peer in halves}
+    for channel in channels:
+        far = linked.get(channel.channelvars.get(LINKED, ""))
+        rings = channel.state != "Up" and channel.dialplan.app_name.startswith("AppDial")
+        if far is not None and rings and channel.id not in (far, halves[far]):
+            callers.setdefault(channel.id, far)
+    return callers
+
+
+def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
+    """Of a leg that is older than we are, no event tells who began it.
+
+    The application that Asterisk names for a leg that was called is `AppDial` or `AppDial2`, until
+    it is sent elsewhere: by us, and a leg of ours bears its role.
+    """
+    _, half = local_half(channel.name)
+    called = (
+        channel.dialplan.app_name.startswith("AppDial")
+        or half == "1"
+        or (role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target")
+    )
+    direction = Direction.OUTBOUND if called else Direction.INBOUND
+    return Known(direction=direction, outside=channel.id in outside)

@@ -1,0 +1,635 @@
+"""One Asterisk over ARI and AMI, on trio.
+
+What it promises besides `Backend`:
+
+* **Both connections or none.** ARI tells what happens, AMI moves legs (see `line`).
+* **It comes back.** With back-off and jitter, for ever; then it asks what lives, and tells it as
+  facts, between `SwitchLost` and `SwitchFound`. Legs that met no controller meanwhile wait in the
+  dialplan, with music; they are handed in at once.
+* **Commands for one leg don't overtake one another; those for others don't wait.** Each request has
+  a time limit; where one passes, the line is cut, and a new one shows what has become of it.
+* **What we need is checked first**: the dialplan and the modules (see `readiness`).
+
+A command whose line dies under it is neither repeated nor reported: nobody knows whether it was
+carried out. The facts that are told anew, and the deadline of whoever gave it, decide.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import random
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Final
+
+import attrs
+import structlog
+import trio
+
+from hookflash.backends.asterisk.ari import AriLogin, AriRefused, open_ari
+from hookflash.backends.asterisk.channels import (
+    Known,
+    Seen,
+    noted_sound,
+    read_seen,
+    waits_for_a_controller,
+)
+from hookflash.backends.asterisk.dialplan import (
+    DEFAULT_APPLICATION,
+    DEFAULT_CONTEXT,
+    PARK_LIMIT_S,
+)
+from hookflash.backends.asterisk.inbound import (
+    DEFAULT_OUTSIDE_CONTEXTS,
+    Inbound,
+    Reading,
+    endpoint_of,
+)
+from hookflash.backends.asterisk.line import LOST, Line
+from hookflash.backends.asterisk.manager import (
+    ManagerLogin,
+    ManagerRefused,
+    open_manager,
+)
+from hookflash.backends.asterisk.manager_wire import Message
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    Procedure,
+    Redirect,
+)
+from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
+from hookflash.backends.asterisk.readiness import check_switch
+from hookflash.backends.asterisk.requests import (
+    barrier_request,
+    filter_request,
+    is_ok,
+    redirect_action,
+)
+from hookflash.backends.asterisk.steps import Steps
+from hookflash.backends.asterisk.told import Channel, Told
+from hookflash.backends.base import Rejected
+from hookflash.backends.halves import Halves
+from hookflash.backends.outlet import Outlet
+from hookflash.commands import Dial, HangUp, Join, Look, Release, SwitchCommand
+from hookflash.errors import BackendClosed, InputError, first_of
+from hookflash.events import (
+    CallEvent,
+    CommandFailed,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegIdentified,
+    LegMovedAway,
+    LegSnapshot,
+    LegsReleased,
+    LegsSeen,
+    SwitchLost,
+)
+
+# Into the standard library's logging: a program that configures nothing is not talked into.
+log = structlog.wrap_logger(logging.getLogger("hookflash.asterisk"))
+
+FIRST_ANSWER_S: Final = 0.5
+"""How long the first answer of a new WebSocket may take. One that was opened on the heels of the
+last may be a ghost, on which nothing ever comes (measured on 22.10.1: 3 of 200)."""
+
+SETTLES_S: Final = 0.05
+"""How long a leg may be on its way from one place to the next: some 2 ms, on a busy machine 20."""
+
+_NOT_THERE: Final = "404"
+_JITTER: Final = random.SystemRandom()
+
+
+@attrs.frozen(kw_only=True)
+class Asterisk:
+    """Where an Asterisk is, and how it is used.
+
+    Raises:
+        InputError: a password with a control character, or no password for another machine.
+    """
+
+    host: str = "127.0.0.1"
+    ari_port: int = 8088
+    ami_port: int = 5038
+    username: str = "hookflash"
+    """Of both, ARI and AMI."""
+    password: str = attrs.field(default="", repr=False)
+    name: str = ""
+    """What events call it; for programs that have several."""
+    tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    """For both connections: a context that checks the switch's certificate and host name."""
+    dialling: Dialling = attrs.field(factory=Dialling)
+    account_variable: str = DEFAULT_ACCOUNT_VARIABLE
+    """The channel variable that says whose leg it is, where it is not `accountcode`."""
+    outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
+    """The contexts of endpoints that are outside lines: whoever calls in there, or is called over
+    such an endpoint, may not transfer, unless the account's rules say so."""
+    context: str = DEFAULT_CONTEXT
+    """The context of the dialplan that hookflash brings."""
+    application: str = DEFAULT_APPLICATION
+    """Under which name it registers with ARI. A second controller of the same name takes the
+    switch away from the first."""
+    park_limit_s: float = PARK_LIMIT_S
+    """After so long the switch itself ends a parked leg that nobody fetches; longer than any
+    hold limit."""
+    request_timeout_s: float = 5.0
+    """A response that takes longer means a dead line."""
+    reconnect_first_s: float = 0.1
+    """How long before the first try to come back; then twice as long each time, with jitter, …"""
+    reconnect_longest_s: float = 15.0
+    """… up to this."""
+    event_buffer: int = 20_000
+    """How many events may wait for the engine: some seconds of a busy switch."""
+
+    def __attrs_post_init__(self) -> None:
+        if any(ord(char) < ord(" ") for char in self.password + self.username):
+            raise InputError("the user or the password has a control character in it")
+        if not self.password and not _is_loopback(self.host):
+            raise InputError(
+                "a switch that is not on this machine needs a password",
+                where=self.host,
+                mend="set one in ari.conf and manager.conf, and here",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@attrs.define(eq=False)
+class _Order:
+    """A command that is to be carried out, and what must be done before."""
+
+    command: SwitchCommand
+    procedure: Procedure | None
+    legs: frozenset[LegId]
+    behind: tuple[trio.Event, ...]
+    done: trio.Event = attrs.field(factory=trio.Event)
+
+
+# ------------------------------------------------------------------ the backend
+
+
+class AsteriskBackend:
+    """A `Backend` on one Asterisk. Open it with `open_asterisk`."""
+
+    def __init__(self, settings: Asterisk) -> None:
+        """Begin with nothing known."""
+        self.settings = settings
+        self.reconnects = 0
+        self.on_answer: Callable[[SwitchCommand, float], None] | None = None
+        """Optional callback that receives how long the switch took to carry out a command."""
+        self._reading = Reading(
+            account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
+        )
+        self._parties: dict[LegId, Party] = {}
+        self._known: dict[LegId, Known] = {}
+        self._procedures = Procedures(
+            party_of=self._party_of,
+            dialling=settings.dialling,
+            context=settings.context,
+            park_limit_s=settings.park_limit_s,
+            account_variable=settings.account_variable,
+        )
+        self._outlet = Outlet(settings.event_buffer, self._remember, log)
+        self._inbound = Inbound(self._reading)
+        self._steps = Steps(settings.context)
+        self._lanes: dict[LegId, trio.Event] = {}
+        """Of each leg, when the last order for it is done."""
+        self._dials: dict[LegId, Dial] = {}
+        """Calls that have not been answered."""
+        self._joins: dict[LegId, Join] = {}
+        """By its first leg, what each was ordered into last."""
+        self._barriers: dict[str, trio.Event] = {}
+        self._numbers = count(1)
+        self._line: Line | None = None
+        self._nursery: trio.Nursery | None = None
+        self._rejected: Rejected | None = None
+        self._started = False
+        self._closed = False
+
+    # ------------------------------------------------------------------ Backend
+
+    def events(self) -> AsyncIterator[CallEvent]:
+        """What happens on the switch."""
+        return self._outlet.taken
+
+    async def perform(self, command: SwitchCommand) -> None:
+        """Send a command on its way. While the line is down it is dropped: see the module."""
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise BackendClosed("the backend is closed")
+        nursery = self._nursery
+        if self._line is None or nursery is None:
+            return
+        try:
+            procedure = self._procedures.of(command)
+        except InputError as refused:
+            log.warning("a command was refused before it was sent", why=str(refused))
+            self._refused(command, str(refused))
+            return
+        if procedure is not None or isinstance(command, Look):
+            nursery.start_soon(self._carry_out, self._line, self._queued(command, procedure))
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        """List every leg that lives on the switch."""
+        line = self._line
+        if self._closed or line is None:
+            raise BackendClosed("the switch is away")
+        try:
+            return Halves.sort((await self._look(line))[1])
+        except LOST as lost:
+            raise BackendClosed(str(lost)) from lost
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because nobody took them in time."""
+        return self._outlet.dropped
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a line to the switch now."""
+        return self._line is not None
+
+    def break_line(self) -> None:
+        """Cut the line, as a network would: for whoever wants to see what happens then."""
+        if self._line is not None:
+            self._line.die("the line was cut")
+
+    # -------------------------------------------------------------- life of lines
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a line to the switch, until cancelled.
+
+        Raises:
+            Rejected: the switch doesn't let us in, or lacks something that we need.
+        """
+        pause_s = self.settings.reconnect_first_s
+        try:
+            while True:
+                began = trio.current_time()
+                await self._serve(task_status)
+                self.reconnects += 1
+                # a line that is taken and dies young is no better than one that is not taken
+                if trio.current_time() - began > self.settings.reconnect_longest_s:
+                    pause_s = self.settings.reconnect_first_s
+                await trio.sleep(pause_s + _JITTER.uniform(0, self.settings.reconnect_first_s))
+                pause_s = min(2 * pause_s, self.settings.reconnect_longest_s)
+        finally:
+            self._closed = True
+            self._outlet.close()
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        """Use one line until it dies.
+
+        Raises:
+            Rejected: the switch doesn't let us in, or lacks something that we need.
+        """
+        self._inbound = Inbound(self._reading)
+        self._outlet.hold()
+        why = "the line was closed"
+        try:
+            async with open_manager(self._manager_login(), self._hear) as manager:
+                async with open_ari(self._ari_login(), self._take) as ari:
+                    line = Line(ari, manager)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(line.watch, nursery.cancel_scope)
+                        await self._use(line, nursery, task_status)
+                why = str(ari.die("the line was closed"))
+        except* LOST as lost:
+            why = str(first_of(lost))
+        except* (AriRefused, ManagerRefused, Rejected) as refusal:
+            self._rejected = Rejected(str(first_of(refusal)))
+        finally:
+            was_up = self._line is not None
+            self._line = self._nursery = None
+            self._lanes.clear()
+            self._outlet.let_go()
+        if self._rejected is not None:
+            raise self._rejected
+        log.warning("line is down", host=self.settings.host, why=why)
+        if was_up:
+            await self._outlet.tell(SwitchLost(switch=self.settings.name, reason=why))
+
+    async def _use(
+        self, line: Line, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
+    ) -> None:
+        await self._greet(line)
+        seen, living = await self._find(line)
+        self._line, self._nursery = line, nursery
+        if not self._started:
+            self._started = True
+            task_status.started()
+        log.info("line is up", host=self.settings.host)
+        await self._tell_all(seen, living)
+        await self._outlet.catch_up(lambda: self._tell_anew(line))
+
+    def _manager_login(self) -> ManagerLogin:
+        settings = self.settings
+        return ManagerLogin(
+            host=settings.host,
+            port=settings.ami_port,
+            username=settings.username,
+            secret=settings.password,
+            events="call",
+            timeout_s=settings.request_timeout_s,
+            tls=settings.tls,
+        )
+
+    def _ari_login(self) -> AriLogin:
+        settings = self.settings
+        return AriLogin(
+            host=settings.host,
+            port=settings.ari_port,
+            username=settings.username,
+            password=settings.password,
+            application=settings.application,
+            timeout_s=settings.request_timeout_s,
+            tls=settings.tls,
+        )
+
+    async def _greet(self, line: Line) -> None:
+        """Ask for the events that we read, and see whether the switch has all that we need.
+
+        Raises:
+            Rejected: it has not.
+        """
+        told = await line.ari.ask(filter_request(self.settings.application), FIRST_ANSWER_S)
+        if not is_ok(told):
+            raise Rejected(f"ARI refuses to send events: {told.status_code} {told.message_body}")
+        if not self._started:
+            await check_switch(line, self.settings.host, self.settings.context)
+
+    # ------------------------------------------------------------------- hearing
+
+    def _take(self, told: Told) -> None:
+        """Take an event of ARI."""
+        match told.type:
+            case "ApplicationReplaced":
+                self._replaced()
+            case "ChannelUserevent":
+                barrier = self._barriers.pop(told.eventname, None)
+                if barrier is not None:
+                    barrier.set()
+            case "StasisEnd" if told.channel is not None:
+                self._left_the_park(told.channel.id)
+            case _:
+                if told.type == "StasisStart" and told.channel is not None:
+                    self._came_to_park(told.channel)
+                for event in self._inbound.receive(told):
+                    self._give(event)
+
+    def _replaced(self) -> None:
+        """Two controllers of one name would take the switch from each other for ever."""
+        self._rejected = Rejected(
+            f"another controller has registered with {self.settings.host} as"
+            f" {self.settings.application!r}: give each an application of its own"
+        )
+        self.break_line()
+
+    def _hear(self, message: Message) -> None:
+        """Take an event of AMI."""
+        if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
+            for event in self._inbound.music(message):
+                self._give(event)
+
+    def _give(self, event: CallEvent) -> None:
+        if isinstance(event, LegCreated) and event.leg in self._dials:
+            # a call that fails at once has never got its number
+            event = attrs.evolve(event, number=self._dials[event.leg].target)
+        self._outlet.give(event)
+
+    def _remember(self, event: CallEvent) -> None:
+        """Keep in mind what has been told, and only that: what was dropped is not known."""
+        match event:
+            case LegCreated(leg=leg):
+                self._known[leg] = Known(
+                    direction=event.direction, outside=event.outside, number=event.number
+                )
+                self._parties[leg] = Party(
+                    account=event.account,
+                    number=event.number,
+                    name=event.name,
+                    withheld=event.withheld,
+                )
+            case LegIdentified(leg=leg, account=account) if leg in self._parties:
+                known = self._parties[leg]
+                self._parties[leg] = attrs.evolve(known, account=account or known.account)
+            case LegAnswered(leg=leg):
+                self._dials.pop(leg, None)
+            case LegHungUp(leg=leg):
+                self._steps.forget(leg)
+                for kept in (self._parties, self._known, self._dials, self._joins):
+                    kept.pop(leg, None)
+            case _:
+                pass
+
+    def _party_of(self, leg: LegId) -> Party:
+        return attrs.evolve(self._parties.get(leg, Party()), channel=self._inbound.name_of(leg))
+
+    # ------------------------------------------------------------------- the park
+
+    def _came_to_park(self, channel: Channel) -> None:
+        """A leg is handed in. If a join has come to nothing, that is why."""
+        self._steps.parked(channel.id)
+        join = self._joins.pop(channel.id, None)
+        if join is not None and channel.dialplan.app_data.endswith(",unjoined"):
+            reason = "there is nobody to join it with any more"
+            self._outlet.give(CommandFailed(command=join, reason=reason))
+
+    def _left_the_park(self, leg: LegId) -> None:
+        """A leg has left our keeping: by our order, by its failsafe, or by somebody else's."""
+        if self._nursery is None or self._line is None or leg in self._steps.moving:
+            return
+        self._nursery.start_soon(self._see_where, self._line, leg)
+
+    async def _see_where(self, line: Line, leg: LegId) -> None:
+        await trio.sleep(SETTLES_S)
+        if not self._inbound.is_alone(leg):
+            return
+        try:
+            _, living = await self._look(line)
+        except LOST as lost:
+            line.die(str(lost))
+            return
+        if any(one.leg == leg and one.elsewhere for one in living):
+            self._outlet.give(LegMovedAway(leg=leg))
+
+    # ------------------------------------------------------------------- looking
+
+    async def _tell_anew(self, line: Line) -> None:
+        self._outlet.hold()
+        await self._tell_all(*await self._find(line))
+
+    async def _tell_all(self, seen: Seen, living: Sequence[LegSnapshot]) -> None:
+        self._note(seen, living)
+        await self._outlet.tell_all(living, self.settings.name)
+
+    async def _find(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
+        """Ask what lives; legs that wait for a controller are handed in first."""
+        context = self.settings.context
+        waiting = [
+            redirect_action(Redirect(channel.id, "park"), context)
+            for channel in (await line.list()).channels
+            if waits_for_a_controller(channel, context)
+        ]
+        if waiting:
+            await line.act(waiting)
+            await trio.sleep(SETTLES_S)
+        return await self._look(line)
+
+    async def _look(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
+        """Ask what lives."""
+        seen = await line.list()
+        return seen, read_seen(
+            seen,
+            reading=self._reading,
+            context=self.settings.context,
+            application=self.settings.application,
+            known=self._known,
+            outside=await self._outside(line, seen.channels),
+        )
+
+    async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[LegId]:
+        """Of legs whose beginning we have not seen: which are on outside lines."""
+        endpoints = {
+            channel.id: endpoint_of(channel.name)
+            for channel in channels
+            if channel.id not in self._known
+        }
+        contexts = {
+            endpoint: await line.value(f"PJSIP_ENDPOINT({endpoint},context)")
+            for endpoint in {*endpoints.values()} - {""}
+        }
+        return frozenset(
+            leg
+            for leg, endpoint in endpoints.items()
+            if contexts.get(endpoint) in self.settings.outside_contexts
+        )
+
+    def _note(self, seen: Seen, living: Iterable[LegSnapshot]) -> None:
+        """Keep in mind what was seen, as if events had told it."""
+        channels = {channel.id: channel for channel in seen.channels}
+        for leg in living:
+            channel = channels[leg.leg]
+            self._inbound.note_living(channel, leg)
+            playback, _ = noted_sound(channel)
+            if playback and leg.parked:
+                self._steps.plays.setdefault(leg.leg, playback)
+        for bridge in seen.bridges:
+            self._inbound.note_bridge(bridge)
+
+    async def _answer(self, line: Line, look: Look) -> None:
+        """Say where these legs are: behind every event that the switch has sent before."""
+        await self._pass_barrier(line)
+        seen, everybody = await self._look(line)
+        legs = {leg.leg: leg for leg in everybody}
+        wanted = {*look.legs, *(legs[leg].peer for leg in look.legs if leg in legs)}
+        living = tuple(leg for leg in everybody if leg.leg in wanted)
+        self._note(seen, living)
+        for leg in look.legs:
+            if leg not in legs:
+                self._inbound.note_gone(leg)
+        self._outlet.give(LegsSeen(look=look, living=living))
+
+    async def _pass_barrier(self, line: Line) -> None:
+        """Wait until all events that were sent before now have come."""
+        name = f"hookflash-{next(self._numbers)}"
+        passed = self._barriers[name] = trio.Event()
+        await line.ari.ask(barrier_request(self.settings.application, name))
+        with trio.move_on_after(self.settings.request_timeout_s):
+            await passed.wait()
+            return
+        raise line.ari.die("events do not come any more")
+
+    # ------------------------------------------------------------------- speaking
+
+    def _queued(self, command: SwitchCommand, procedure: Procedure | None) -> _Order:
+        """Put a command behind all that concern its legs."""
+        legs = frozenset() if procedure is None else procedure.legs
+        if isinstance(command, Look):
+            legs = frozenset(command.legs)
+        behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
+        order = _Order(command, procedure, legs, behind)
+        self._lanes |= dict.fromkeys(legs, order.done)
+        return order
+
+    async def _carry_out(self, line: Line, order: _Order) -> None:
+        for event in order.behind:
+            await event.wait()
+        began_s = trio.current_time()
+        try:
+            if isinstance(order.command, Look):
+                await self._answer(line, order.command)
+            elif order.procedure is not None:
+                await self._run(line, order.command, order.procedure)
+        except LOST as lost:
+            line.die(str(lost))
+        finally:
+            order.done.set()
+            for leg in order.legs:
+                if self._lanes.get(leg) is order.done:
+                    del self._lanes[leg]
+        if self.on_answer is not None:
+            self.on_answer(order.command, trio.current_time() - began_s)
+
+    async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
+        if isinstance(command, Join):
+            self._joins[command.first] = command
+        elif isinstance(command, Dial):
+            self._dials[command.leg] = command
+        refusal = await self._steps.run(line, procedure)
+        if refusal is not None:
+            self._refused(command, refusal)
+        elif isinstance(command, Release):
+            self._outlet.give(LegsReleased(first=command.first, second=command.second))
+
+    def _refused(self, command: SwitchCommand, reason: str) -> None:
+        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        if isinstance(command, HangUp) and reason.startswith(_NOT_THERE):
+            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, Dial):
+            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        else:
+            self._outlet.give(CommandFailed(command=command, reason=reason))
+
+
+@asynccontextmanager
+async def open_asterisk(settings: Asterisk) -> AsyncGenerator[AsteriskBackend]:
+    """Open a way to an Asterisk, and keep it open.
+
+    Args:
+        settings: where it is, and how it is used.
+
+    Yields:
+        The backend, once the line is up for the first time.
+
+    Raises:
+        Rejected: the switch doesn't let us in, or lacks something that we need.
+    """
+    backend = AsteriskBackend(settings)
+    rejected: Rejected | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_run, backend)
+            yield backend
+            nursery.cancel_scope.cancel()
+    except* Rejected as refusal:
+        rejected = Rejected(str(first_of(refusal)))
+    if rejected is not None:
+        raise rejected
+
+
+async def _run(
+    backend: AsteriskBackend, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    await backend.run(task_status=task_status)

@@ -1,0 +1,112 @@
+"""What an operator includes in the dialplan: what the switch does with our legs by itself.
+
+A controller may be dead, so whatever must happen without it stands here. A leg carries its orders
+as channel variables, and the controller changes them at any time (`Setvar`); nothing else has to be
+undone.
+
+* **park**: the leg stands alone, in `Stasis`: a controller commands it. Where no controller is
+  there, `Stasis` returns at once: the party hears music, and it is tried again each second. So
+  nobody is lost, and a controller that comes back is handed every leg.
+* **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both go on at
+  *left*.
+* **left**: the partner has gone. HOOKFLASH_AFTER says what now: `park`, `rescue`, or the call ends.
+* **rescue**: the failsafe. The leg has waited for its controller, in vain; it sends the one that
+  HOOKFLASH_RESCUE names to fetch it.
+
+Who is to be rescued is redirected, and bridges itself: only a leg itself can take off its own park
+limit, which would else end the conversation half an hour later.
+
+All names are channel names (`PJSIP/1001-0000003a`): `Bridge` takes whatever channel begins with
+what it is given, and an id that is the beginning of another's name would bring a stranger on the
+line.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RESCUE_AFTER_S: Final = 2
+"""How long a leg with a failsafe waits for its controller before it acts: whole seconds."""
+
+PARK_LIMIT_S: Final = 1860
+"""After so long the switch itself ends a parked leg, where the controller has not said otherwise:
+longer than any hold limit."""
+
+DEFAULT_CONTEXT: Final = "hookflash"
+DEFAULT_APPLICATION: Final = "hookflash"
+
+# The long lines are Asterisk's: an application's arguments can't be broken.
+_DIALPLAN: Final = """\
+[CONTEXT]
+; A leg alone, in the keeping of hookflash. With a failsafe it waits for two seconds.
+exten => park,1,Set(HOOKFLASH_WHY=)
+ same => n(stay),Set(HOOKFLASH_SOUND=)
+ same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
+ same => n,ExecIf($["${HOOKFLASH_ARMED}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
+ same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
+; Only without a controller does it come to here.
+ same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
+ same => n,StartMusicOnHold()
+ same => n,Wait(1)
+ same => n,Goto(wait)
+
+; It waited too long: for its controller, or for anybody at all.
+exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
+ same => n,Hangup(102)
+
+; It is joined with another; afterwards both go on.
+exten => join,1,Set(TIMEOUT(absolute)=0)
+ same => n,Set(HOOKFLASH_ARMED=)
+ same => n,Bridge(${HOOKFLASH_PEER},F(CONTEXT^left^1))
+ same => n,GotoIf($["${BRIDGERESULT}" = "SUCCESS"]?left,1)
+ same => n,Set(HOOKFLASH_WHY=unjoined)
+ same => n,Goto(park,stay)
+
+; Its partner has left.
+exten => left,1,Set(HOOKFLASH_PEER=)
+ same => n,GotoIf($["${HOOKFLASH_AFTER}" = "park"]?park,1)
+ same => n,Set(HOOKFLASH_ARMED=${IF($["${HOOKFLASH_AFTER}" = "rescue"]?yes:)})
+ same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?park,1)
+ same => n,Hangup()
+
+; The failsafe: whoever is to be rescued comes, and bridges itself with this leg.
+exten => rescue,1,Set(HOOKFLASH_ARMED=)
+ same => n,Set(HOOKFLASH_AFTER=)
+ same => n,Set(TIMEOUT(absolute)=0)
+ same => n,Set(SHARED(HOOKFLASH_PEER,${HOOKFLASH_RESCUE})=${CHANNEL})
+ same => n,ChannelRedirect(${HOOKFLASH_RESCUE},CONTEXT,fetched,1)
+ same => n,Set(HOOKFLASH_RESCUE=)
+ same => n,ExecIf($["${CHANNELREDIRECT_STATUS}" = "SUCCESS"]?Wait(RESCUE_AFTER):Hangup())
+ same => n,Goto(park,1)
+
+; Whoever is to be rescued is sent to here.
+exten => fetched,1,Set(HOOKFLASH_PEER=${SHARED(HOOKFLASH_PEER)})
+ same => n,Set(SHARED(HOOKFLASH_PEER)=)
+ same => n,Set(HOOKFLASH_AFTER=)
+ same => n,Set(HOOKFLASH_RESCUE=)
+ same => n,Goto(join,1)
+
+; Instead of whom the switch joins a leg with, its phone is told what the controller has said.
+exten => undisclosed,1,Set(CONNECTEDLINE(name,i)=${HOOKFLASH_SHOWN})
+ same => n,Set(CONNECTEDLINE(num,i)=${HOOKFLASH_SHOWN})
+ same => n,Return()
+"""
+
+
+def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICATION) -> str:
+    """Write the dialplan that goes with a backend of these names.
+
+    Args:
+        context: the context's name.
+        application: under which name the controller registers with ARI.
+    """
+    words = {
+        "CONTEXT": context,
+        "APPLICATION": application,
+        "PARK_LIMIT": str(PARK_LIMIT_S),
+        "RESCUE_AFTER": str(RESCUE_AFTER_S),
+    }
+    text = _DIALPLAN
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text

@@ -1,0 +1,419 @@
+"""What the switch says, in our words: ARI's events in, facts out.
+
+* **A leg that we or the dialplan call has no number when it is created.** It has one 0.6 ms later,
+  in the first `Dial` event, which also says for whom it is called. So its beginning is told then,
+  or by whatever else is said of it first.
+* **A bridge tells of its members one by one.** Two in one bridge are a pair; one alone is none.
+* **A leg's last fact is `LegHungUp`**, made of `ChannelDestroyed`. What is told of it afterwards is
+  dropped.
+* **Both halves of a call through the dialplan** (`Local/…;1` and `;2`) are told of, with their
+  other half; `halves` leaves out what is behind the near one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+import attrs
+
+from hookflash.backends.asterisk.manager_wire import Message
+from hookflash.backends.asterisk.primitives import MAY_TRANSFER, PRESENTATION
+from hookflash.backends.asterisk.told import Bridge, Channel, Told
+from hookflash.causes import word_for
+from hookflash.events import (
+    CallEvent,
+    DigitPressed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegIdentified,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    LegSnapshot,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+)
+from hookflash.sounds import HeardSound, heard_sound
+
+DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset(
+    {"public", "from-external", "from-pstn", "from-trunk", "from-sip-external"}
+)
+"""The contexts in which outside lines end, on Asterisk and FreePBX as they are installed."""
+
+MAX_GONE: Final = 16_384
+"""How many legs that have ended are remembered, so that nothing late of them is news."""
+
+_KEYS: Final = frozenset("0123456789ABCD*#")
+_NOBODY: Final = re.compile(r"(?:AsyncGoto|Surrogate|Message|Recorder|Announcer|Snoop)/|.*<")
+"""Channels that are no party: the switch makes them for a moment, when it moves one."""
+_LOCAL: Final = re.compile(r"(Local/.*);([12])")
+_ENDPOINT: Final = re.compile(r"[^/]+/(.+)-[0-9a-f]{8}")
+
+
+def is_party(name: str) -> bool:
+    """Whether a channel of this name is one that a person may be on."""
+    return not _NOBODY.match(name)
+
+
+def endpoint_of(name: str) -> str:
+    """The endpoint that a channel's name says it is on; empty where it says none."""
+    found = _ENDPOINT.fullmatch(name)
+    return found[1] if found is not None else ""
+
+
+def local_half(name: str) -> tuple[str, str]:
+    """What the two halves of a call through the dialplan have in common, and which half it is.
+
+    Returns:
+        Both empty, if it is none.
+    """
+    found = _LOCAL.fullmatch(name)
+    return (found[1], found[2]) if found is not None else ("", "")
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """How the channels of one switch are read."""
+
+    account_variable: str
+    outside_contexts: Collection[str]
+
+    def account(self, channel: Channel) -> str:
+        """Whose leg it is."""
+        return channel.channelvars.get(self.account_variable, "") or channel.accountcode
+
+    def created(
+        self, channel: Channel, direction: Direction, *, outside: bool, called_for: LegId = ""
+    ) -> LegCreated:
+        """What is told of a leg when it begins, but for its other half."""
+        calls = direction is Direction.INBOUND
+        return LegCreated(
+            leg=channel.id,
+            number=channel.caller.number,
+            direction=direction,
+            account=self.account(channel),
+            outside=outside,
+            may_transfer=may_transfer(channel),
+            name=channel.caller.name if calls else "",
+            withheld=calls and is_withheld(channel),
+            called_for=called_for,
+        )
+
+
+def may_transfer(channel: Channel) -> bool | None:
+    """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
+    return {"true": True, "false": False}.get(channel.channelvars.get(MAY_TRANSFER, ""))
+
+
+def is_withheld(channel: Channel) -> bool:
+    """Whether a caller wants its number shown to nobody."""
+    return channel.channelvars.get(PRESENTATION, "").startswith("prohib")
+
+
+@attrs.define
+class _Leg:
+    """What is kept of one leg."""
+
+    name: str
+    direction: Direction
+    outside: bool
+    other_half: LegId = ""
+    account: str = ""
+    may_transfer: bool | None = None
+    is_told: bool = False
+    answered: bool = False
+    bridge: str = ""
+
+
+class Inbound:
+    """Turns the events of one connection into facts."""
+
+    def __init__(self, reading: Reading) -> None:
+        """Begin with nothing known."""
+        self.reading = reading
+        self.skipped = 0
+        """Events that lacked what their kind must have."""
+        self._legs: dict[LegId, _Leg] = {}
+        self._gone: OrderedDict[LegId, None] = OrderedDict()
+        self._bridges: dict[str, list[LegId]] = {}
+        self._locals: dict[str, LegId] = {}
+        """Halves whose other half has not been told of, by what they have in common."""
+        self._music: dict[LegId, HeardSound] = {}
+        self._readers: dict[str, Callable[[Told], Iterator[CallEvent]]] = {
+            "ChannelCreated": self._created,
+            "ChannelStateChange": self._changed,
+            "Dial": self._dialled,
+            "StasisStart": self._parked,
+            "ChannelEnteredBridge": self._entered,
+            "ChannelLeftBridge": self._left,
+            "ChannelDtmfReceived": self._pressed,
+            "PlaybackStarted": self._sound_started,
+            "PlaybackFinished": self._sound_stopped,
+            "ChannelDestroyed": self._destroyed,
+        }
+
+    def name_of(self, leg: LegId) -> str:
+        """The name of a leg's channel; empty if it is not known."""
+        known = self._legs.get(leg)
+        return known.name if known is not None else ""
+
+    def is_gone(self, leg: LegId) -> bool:
+        """Whether a leg has ended."""
+        return leg in self._gone
+
+    def is_alone(self, leg: LegId) -> bool:
+        """Whether a leg lives, and is in no bridge."""
+        known = self._legs.get(leg)
+        return known is not None and not known.bridge
+
+    def receive(self, told: Told) -> tuple[CallEvent, ...]:
+        """Say what an event means: the facts, in order; mostly one or none."""
+        reader = self._readers.get(told.type)
+        return () if reader is None else tuple(reader(told))
+
+    def music(self, event: Message) -> tuple[CallEvent, ...]:
+        """Say what AMI's news of music on hold means."""
+        leg = event.get("uniqueid")
+        if leg not in self._legs or not self._legs[leg].is_told:
+            return ()
+        if event.event == "MusicOnHoldStart":
+            sound = self._music[leg] = heard_sound(f"music:{event.get('class')}")
+            return (SoundStarted(leg=leg, sound=sound),)
+        sound = self._music.pop(leg, None)
+        return () if sound is None else (SoundStopped(leg=leg, sound=sound),)
+
+    # ------------------------------------------------------------------ one leg
+
+    def _known(self, channel: Channel | None) -> _Leg | None:
+        """The leg that an event is about; None if it is none, or has ended."""
+        if channel is None or channel.id in self._gone or not is_party(channel.name):
+            return None
+        leg = self._legs.get(channel.id)
+        if leg is None:  # the event of its beginning was missed
+            leg = self._meet(channel)
+        leg.name = channel.name
+        return leg
+
+    def _meet(self, channel: Channel) -> _Leg:
+        direction = Direction.INBOUND if channel.state == "Ring" else Direction.OUTBOUND
+        # The context of a leg that has just begun is the one of its endpoint: where an outside line
+        # ends, whether it calls or is called
+        outside = channel.dialplan.context in self.reading.outside_contexts
+        common, half = local_half(channel.name)
+        if common:
+            direction = Direction.OUTBOUND if half == "1" else Direction.INBOUND
+            outside = False
+        leg = _Leg(channel.name, direction, outside)
+        self._legs[channel.id] = leg
+        if common:
+            other = self._locals.pop(common, "")
+            leg.other_half = other
+            if not other:
+                self._locals[common] = channel.id
+        return leg
+
+    def _told(self, channel: Channel, leg: _Leg, called_for: LegId = "") -> Iterator[CallEvent]:
+        """Tell of a leg's beginning, unless that has been done."""
+        if leg.is_told:
+            return
+        leg.is_told = True
+        self._learn(channel, leg)
+        created = self.reading.created(
+            channel, leg.direction, outside=leg.outside, called_for=called_for
+        )
+        yield attrs.evolve(created, other_half=leg.other_half)
+
+    def _learn(self, channel: Channel, leg: _Leg) -> bool:
+        """Whether a channel says more of whose it is than was known."""
+        said = (self.reading.account(channel), may_transfer(channel))
+        is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
+        leg.account, leg.may_transfer = said[0] or leg.account, said[1]
+        return is_new
+
+    def _identified(self, channel: Channel, leg: _Leg) -> Iterator[CallEvent]:
+        """The dialplan has said whose it is, which the event of its beginning could not know."""
+        if self._learn(channel, leg):
+            yield LegIdentified(leg=channel.id, account=leg.account, may_transfer=leg.may_transfer)
+
+    def _created(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        if channel is None or not is_party(channel.name):
+            return
+        self._gone.pop(channel.id, None)  # a name may be used again, for a new leg
+        leg = self._meet(channel)
+        if leg.direction is Direction.INBOUND:
+            yield from self._told(channel, leg)
+
+    def _dialled(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.peer
+        leg = self._known(channel)
+        if channel is None or leg is None:
+            return
+        called_for = told.caller.id if told.caller is not None else ""
+        yield from self._told(channel, leg, called_for)
+        if told.dialstatus in ("RINGING", "PROGRESS") and not leg.answered:
+            early = told.dialstatus == "PROGRESS"
+            yield LegProgressed(leg=channel.id, early_media=early)
+
+    def _changed(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        leg = self._known(channel)
+        if channel is None or leg is None or channel.state != "Up":
+            return
+        yield from self._told(channel, leg)
+        yield from self._identified(channel, leg)
+        yield from self._up(channel.id, leg)
+
+    @staticmethod
+    def _up(leg_id: LegId, leg: _Leg) -> Iterator[CallEvent]:
+        if not leg.answered:
+            leg.answered = True
+            yield LegAnswered(leg=leg_id)
+
+    def _parked(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        leg = self._known(channel)
+        if channel is None or leg is None:
+            return
+        yield from self._told(channel, leg)
+        if channel.state == "Up":
+            yield from self._up(channel.id, leg)
+        yield LegParked(leg=channel.id)
+
+    def _pressed(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        leg = self._known(channel)
+        digit = told.digit.upper()
+        if channel is None or leg is None or digit not in _KEYS:
+            self.skipped += 1
+            return
+        yield from self._told(channel, leg)
+        yield DigitPressed(leg=channel.id, digit=digit)
+
+    def _destroyed(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        leg = self._known(channel)
+        if channel is None or leg is None:
+            return
+        yield from self._told(channel, leg)
+        yield LegHungUp(leg=channel.id, cause=word_for(told.cause))
+        self.note_gone(channel.id)
+
+    # ------------------------------------------------------------------ sounds
+
+    def _sound_started(self, told: Told) -> Iterator[CallEvent]:
+        for leg, sound in self._playing(told):
+            yield SoundStarted(leg=leg, sound=sound)
+
+    def _sound_stopped(self, told: Told) -> Iterator[CallEvent]:
+        for leg, sound in self._playing(told):
+            yield SoundStopped(leg=leg, sound=sound)
+
+    def _playing(self, told: Told) -> Iterator[tuple[LegId, HeardSound]]:
+        playback = told.playback
+        if playback is None:
+            return
+        leg = playback.target_uri.removeprefix("channel:")
+        if leg in self._legs:
+            yield leg, sound_of(playback.media_uri)
+
+    # ------------------------------------------------------------------ bridges
+
+    def _entered(self, told: Told) -> Iterator[CallEvent]:
+        channel, bridge = told.channel, told.bridge
+        leg = self._known(channel)
+        if channel is None or bridge is None or leg is None:
+            return
+        yield from self._told(channel, leg)
+        yield from self._up(channel.id, leg)
+        yield from self._out_of(channel.id, leg)
+        members = self._bridges.setdefault(bridge.id, [])
+        leg.bridge = bridge.id
+        members.append(channel.id)
+        match members:
+            case [first, second]:
+                yield LegsJoined(first=first, second=second)
+            case [first, second, _]:  # a conference is no pair
+                yield LegsSeparated(first=first, second=second)
+            case _:
+                pass
+
+    def _left(self, told: Told) -> Iterator[CallEvent]:
+        channel = told.channel
+        leg = self._known(channel)
+        if channel is not None and leg is not None:
+            yield from self._out_of(channel.id, leg)
+
+    def _out_of(self, leg_id: LegId, leg: _Leg) -> Iterator[CallEvent]:
+        members = self._bridges.get(leg.bridge, [])
+        if leg_id not in members:
+            return
+        pair = tuple(members)
+        members.remove(leg_id)
+        if not members:
+            del self._bridges[leg.bridge]
+        leg.bridge = ""
+        match (pair, members):
+            case ([first, second], _):
+                yield LegsSeparated(first=first, second=second)
+            case (_, [first, second]):
+                yield LegsJoined(first=first, second=second)
+            case _:
+                pass
+
+    # ------------------------------------------------------------------ what is told otherwise
+
+    def note_gone(self, leg: LegId) -> None:
+        """It was told that a leg has ended: what is late of it is no news."""
+        known = self._legs.pop(leg, None)
+        self._music.pop(leg, None)
+        if known is not None:
+            for _ in self._out_of(leg, known):
+                pass
+            self._locals.pop(local_half(known.name)[0], None)
+        self._gone[leg] = None
+        if len(self._gone) > MAX_GONE:
+            self._gone.popitem(last=False)
+
+    def note_living(self, channel: Channel, seen: LegSnapshot) -> None:
+        """It was told in another way that a leg lives."""
+        leg = self._legs.get(channel.id)
+        if leg is None:
+            leg = _Leg(channel.name, seen.direction, seen.outside, seen.other_half)
+            self._legs[channel.id] = leg
+        leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
+        self._gone.pop(channel.id, None)
+
+    def note_bridge(self, bridge: Bridge) -> None:
+        """It was told in another way who is in a bridge."""
+        self._bridges[bridge.id] = [*bridge.channels]
+        for member in bridge.channels:
+            if member in self._legs:
+                self._legs[member].bridge = bridge.id
+
+
+def sound_of(media: str) -> HeardSound:
+    """The sound that ARI names so."""
+    kind, _, rest = media.partition(":")
+    if kind == "sound":
+        return heard_sound(f"file:{rest}")
+    if kind == "tone" and rest.startswith("!"):
+        return _repeated(rest.replace("!", ""))
+    return heard_sound(media)
+
+
+def _repeated(bursts: str) -> HeardSound:
+    """A tone that was written as often as it is heard."""
+    parts = bursts.split(",")
+    for length in range(1, len(parts) + 1):
+        times, left = divmod(len(parts), length)
+        if not left and parts == parts[:length] * times:
+            return heard_sound(f"tone:{','.join(parts[:length])}*{times}")
+    return heard_sound(f"tone:{bursts}")  # pragma: no cover - the whole is a repetition of itself

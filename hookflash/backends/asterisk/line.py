@@ -1,0 +1,102 @@
+"""Both connections to one Asterisk, used as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import attrs
+import msgspec
+import trio
+
+from hookflash.backends.asterisk.ari import Ari, AriLost
+from hookflash.backends.asterisk.channels import Seen
+from hookflash.backends.asterisk.manager import Action, Manager, ManagerLost
+from hookflash.backends.asterisk.primitives import Fact
+from hookflash.backends.asterisk.requests import (
+    ALL_BRIDGES,
+    ALL_CHANNELS,
+    Request,
+    fact_action,
+    is_ok,
+)
+from hookflash.backends.asterisk.told import Bridge, Channel, Told, read_body
+
+LOST: Final = (AriLost, ManagerLost)
+"""How either of the two says that there will be no answer."""
+
+_Read = TypeVar("_Read")
+
+
+@attrs.frozen
+class Line:
+    """ARI tells what happens, AMI moves legs. If one of the two is lost, so is the other."""
+
+    ari: Ari
+    manager: Manager
+
+    def die(self, why: str) -> None:
+        """End both."""
+        self.ari.die(why)
+        self.manager.die(why)
+
+    async def watch(self, scope: trio.CancelScope) -> None:
+        """Wait until AMI is lost, and end what is done on this line."""
+        self.ari.die(str(await self.manager.lost()))
+        scope.cancel()
+
+    async def act(self, actions: Iterable[Action]) -> str | None:
+        """Send actions in one go.
+
+        Returns:
+            Why the first of them was refused, if one was.
+        """
+        refusals = [
+            response.get("message") or "refused"
+            for pending in await self.manager.send(*actions)
+            if not (response := await pending.response()).ok
+        ]
+        return refusals[0] if refusals else None
+
+    async def ask(self, request: Request) -> str | None:
+        """Send a request.
+
+        Returns:
+            Why it was refused, if it was: the status, and what ARI says.
+        """
+        told = await self.ari.ask(request)
+        return None if is_ok(told) else f"{told.status_code} {told.message_body}"
+
+    async def value(self, name: str) -> str:
+        """The value of a function that needs no channel: ARI itself knows only variables."""
+        return (await self.manager.action("Getvar", Variable=name)).get("value")
+
+    async def are_so(self, facts: Iterable[Fact]) -> bool:
+        """Whether all of these are so."""
+        for fact in facts:
+            (pending,) = await self.manager.send(fact_action(fact))
+            answer = await pending.response()
+            if not answer.ok or answer.get("value") != fact.value:
+                return False
+        return True
+
+    async def list(self) -> Seen:
+        """List all channels and bridges."""
+        channels = await self.ari.ask(ALL_CHANNELS)
+        bridges = await self.ari.ask(ALL_BRIDGES)
+        return Seen(
+            channels=tuple(_read(channels, list[Channel])),
+            bridges=tuple(_read(bridges, list[Bridge])),
+        )
+
+
+def _read(told: Told, kind: type[_Read]) -> _Read:
+    """Read a response.
+
+    Raises:
+        AriLost: it is none; who knows what else is not as it should be.
+    """
+    try:
+        return read_body(told.message_body, kind)
+    except msgspec.DecodeError as error:
+        raise AriLost(f"ARI: a response can't be read: {error}") from error

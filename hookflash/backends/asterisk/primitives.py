@@ -1,0 +1,161 @@
+"""The primitive operations of an Asterisk, as values.
+
+`procedures` makes them of commands. `requests` writes them as ARI and AMI want them.
+
+A leg, a number, a sound or a cause in one of these has passed an allow-list already. A leg is named
+by its id; only what the dialplan reads names channels.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import attrs
+
+from hookflash.events import LegId
+from hookflash.sounds import Music, Recording, Tone
+
+Variables: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values, in order. An empty value takes the variable off."""
+
+
+@attrs.frozen
+class SetVariables:
+    """AMI `Setvar`, one for each. In effect before the answer."""
+
+    leg: LegId
+    variables: Variables
+
+
+@attrs.frozen
+class Redirect:
+    """AMI `Redirect`: send a leg to an extension of ours, and another with it.
+
+    Of two, none moves if one is gone.
+    """
+
+    leg: LegId
+    extension: str
+    other: LegId = ""
+
+
+@attrs.frozen
+class Originate:
+    """ARI `POST /channels`: call somebody, and park who answers."""
+
+    leg: LegId
+    number: str
+    endpoint: str
+    """Where to call: `Local/2600@default/n`, `PJSIP/1002`, …"""
+    caller: str
+    """Whom the phone shows: `"Alice" <1001>`."""
+    timeout_s: int
+    variables: Variables
+
+
+@attrs.frozen
+class Play:
+    """ARI `POST /channels/LEG/play/ID`: a tone, or a recorded sound."""
+
+    leg: LegId
+    sound: Tone | Recording
+
+
+@attrs.frozen
+class PlayMusic:
+    """ARI `POST /channels/LEG/moh`."""
+
+    leg: LegId
+    sound: Music
+
+
+@attrs.frozen
+class StopSounds:
+    """Stop what plays to a leg: ARI `DELETE /playbacks/ID`, `DELETE /channels/LEG/moh`."""
+
+    leg: LegId
+
+
+@attrs.frozen
+class Kill:
+    """ARI `DELETE /channels/LEG`, with a number of Q.850 as the reason."""
+
+    leg: LegId
+    cause: int
+
+
+Primitive: TypeAlias = SetVariables | Redirect | Originate | Play | PlayMusic | StopSounds | Kill
+
+
+@attrs.frozen(kw_only=True)
+class Fact:
+    """A question about a channel's variable (AMI `Getvar`), and the answer that confirms it."""
+
+    leg: LegId
+    variable: str
+    value: str
+
+
+@attrs.frozen(kw_only=True)
+class Procedure:
+    """What one command comes to: the operations, in their order."""
+
+    steps: tuple[Primitive, ...]
+    before: tuple[Primitive, ...] = ()
+    """To be done before any question is asked. They may fail."""
+    optional: int = 0
+    """So many steps at the beginning may fail: what they do may be done already."""
+    unless: tuple[tuple[Fact, ...], ...] = ()
+    """To be asked before the steps; if all the facts of one of these are so, the switch is about it
+    already, and the steps are left out."""
+
+    @property
+    def legs(self) -> frozenset[LegId]:
+        """All whom it concerns: what comes after it for one of them must not overtake it."""
+        steps = (*self.before, *self.steps)
+        named = (getattr(step, name, "") for step in steps for name in ("leg", "other"))
+        asked = (fact.leg for facts in self.unless for fact in facts)
+        return frozenset(filter(None, (*named, *asked)))
+
+
+# ------------------------------------------------------------------ variables of a leg
+
+TRANSFER: Final = "HOOKFLASH_TRANSFER"
+ROLE: Final = "HOOKFLASH_ROLE"
+KIND: Final = "HOOKFLASH_KIND"
+AFTER: Final = "HOOKFLASH_AFTER"
+"""What the leg does when its partner leaves: `park`, `rescue`, or, without it, it ends."""
+RESCUE: Final = "HOOKFLASH_RESCUE"
+"""The channel that the leg fetches then."""
+ARMED: Final = "HOOKFLASH_ARMED"
+"""Whether the leg fetches it as soon as it is parked, and not before it has left a partner."""
+PEER: Final = "HOOKFLASH_PEER"
+"""The channel that the leg bridges itself with."""
+SOUND: Final = "HOOKFLASH_SOUND"
+"""The id of what plays, a blank, and the sound: so that the next controller can stop it."""
+LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
+WHY: Final = "HOOKFLASH_WHY"
+TIMEOUT: Final = "TIMEOUT(absolute)"
+
+MAY_TRANSFER: Final = "HOOKFLASH_MAY_TRANSFER"
+"""By this an operator says of one leg whether it may transfer."""
+DEFAULT_ACCOUNT_VARIABLE: Final = "HOOKFLASH_ACCOUNT"
+"""By this, or by `accountcode`, an operator says whose leg it is."""
+PRESENTATION: Final = "CALLERID(pres)"
+"""Whether a caller wants its number shown."""
+
+LINKED: Final = "CHANNEL(linkedid)"
+"""Which legs belong together: whom one calls has what it has."""
+
+SHOW_BY: Final = "CONNECTED_LINE_SEND_SUB"
+"""The subroutine that Asterisk runs before it tells a phone whom it talks with."""
+SHOWN: Final = "HOOKFLASH_SHOWN"
+"""What that subroutine tells instead."""
+
+MARKS: Final = (TRANSFER, ROLE, KIND)
+
+OURS: Final = (*MARKS, AFTER, RESCUE, ARMED, PEER, SOUND, LIMIT_S, WHY, SHOWN)
+"""All that a transfer adds, and takes off again."""
+
+TOLD: Final = (*MARKS, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)
+"""What ARI must tell of every channel, besides the account: `channelvars` in ari.conf."""

@@ -1,0 +1,473 @@
+"""What a command comes to on an Asterisk: a procedure of primitive operations.
+
+A leg that is parked or joined carries what it is to do next as channel variables, which its
+dialplan reads when it gets there (see `dialplan`). So to arm or to disarm is to set a variable, and
+whatever the controller ordered last is what happens, with or without it.
+
+Whatever comes from a person passes an allow-list here: what is not allowed is refused, never
+repaired. A `$` would be expanded, `,` and `&` separate what `Dial` is given, `/` and `@` choose who
+is called, and a line break would begin another header.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Final
+
+import attrs
+
+from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
+from hookflash.backends.asterisk.primitives import (
+    AFTER,
+    ARMED,
+    DEFAULT_ACCOUNT_VARIABLE,
+    KIND,
+    LIMIT_S,
+    OURS,
+    PEER,
+    RESCUE,
+    ROLE,
+    SHOW_BY,
+    SHOWN,
+    TIMEOUT,
+    TRANSFER,
+    Fact,
+    Kill,
+    Originate,
+    Play,
+    PlayMusic,
+    Primitive,
+    Procedure,
+    Redirect,
+    SetVariables,
+    StopSounds,
+)
+from hookflash.causes import number_for
+from hookflash.commands import (
+    Afterwards,
+    Arm,
+    Dial,
+    Forget,
+    HangUp,
+    HoldWithMusic,
+    Introduce,
+    Join,
+    Park,
+    PlayRingback,
+    PlayTone,
+    Release,
+    Split,
+    SwitchCommand,
+    Trigger,
+)
+from hookflash.errors import InputError
+from hookflash.events import LegId
+from hookflash.sounds import Music, Sound
+
+ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,149}")
+"""What a channel's id may be made of."""
+
+ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}")
+"""What a channel's name may be made of, where the dialplan is to read it."""
+
+ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
+"""What a number to call may be made of: no `@`, `/`, `,` or `&`, for where to call is the
+operator's to choose, not the caller's."""
+
+ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,64}")
+"""What a caller's name may be made of. Other letters are replaced, for a display is no promise."""
+
+ALLOWED_ACCOUNT: Final = re.compile(r"[0-9A-Za-z_.@:-]{0,64}")
+"""What the name of an account may be made of, where a leg is to carry it."""
+
+ALLOWED_WORD: Final = re.compile(r"[0-9A-Za-z_.-]{0,64}")
+"""What a mark may be made of."""
+
+WITHHELD: Final = "anonymous"
+"""The number that is shown of somebody who wants it withheld (RFC 3323, section 4.1.1.3)."""
+
+FAR_HALF: Final = ".far"
+"""What the far half of a call through the dialplan is named after its near half."""
+
+_LONGEST_S: Final = 2**31 - 1
+
+_ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
+    ALLOWED_LEG: "letters, digits and _ . -, beginning with a letter or a digit, at most 150",
+    ALLOWED_NUMBER: "letters, digits and + * # _ -, 1 to 64 of them",
+    ALLOWED_CHANNEL: "a technology, a slash, and the channel's name",
+    ALLOWED_WORD: "letters, digits and _ . -, at most 64",
+}
+"""The allow-lists in words, for the person whose text does not pass."""
+
+
+def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
+    """Let a text pass, or refuse it.
+
+    Raises:
+        InputError: it has something in it that the switch could understand as more than a name.
+    """
+    if not pattern.fullmatch(text):
+        allowed = _ALLOWED_WORDS[pattern]
+        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"allowed: {allowed}")
+    return text
+
+
+@attrs.frozen(kw_only=True)
+class Dialling:
+    """How targets are called. The default works with a dialplan that has a context `default`.
+
+    Raises:
+        InputError: a template that can't be used.
+    """
+
+    template: str = "Local/{number}@{context}/n"
+    """What to call, as `Dial` names it. `{number}` is what the person dialled, `{context}` the
+    field below. Through the dialplan by default, so that a target may be an extension, a queue, or
+    an outside number; `PJSIP/{number}` or `PJSIP/{number}@mytrunk` work too. `Local` needs its
+    `/n`: without it, the switch would replace the leg by one that nobody knows."""
+    context: str = "default"
+    """The dialplan context in which targets are looked up."""
+    variables: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Channel variables for every target's leg."""
+
+    def __attrs_post_init__(self) -> None:
+        try:
+            fields = {
+                name for _, name, _, _ in Formatter().parse(self.template) if name is not None
+            }
+            usable = "number" in fields and fields <= {"number", "context"}
+            endpoint = self.endpoint("1")
+        except (ValueError, LookupError, AttributeError):  # a brace alone, a field that is none
+            usable, endpoint = False, ""
+        if not usable:
+            raise InputError(
+                f"{self.template!r} can't be dialled",
+                mend="write {number} where the number goes, and {context} where the context goes",
+            )
+        if endpoint.startswith("Local/") and "n" not in endpoint.rpartition("/")[2]:
+            raise InputError(f"{self.template!r} lacks its /n", mend=f"{self.template}/n")
+        said = (self.template, self.context, *self.variables, *self.variables.values())
+        if any(char in text for text in said for char in "\r\n\0"):
+            raise InputError("the dialling has a line break in it", mend="one line each")
+
+    def endpoint(self, number: str) -> str:
+        """What to call for a number, which has passed the allow-list."""
+        return self.template.format(number=number, context=self.context)
+
+
+@attrs.frozen(kw_only=True)
+class Party:
+    """What is known of a leg, as far as orders are concerned."""
+
+    channel: str = ""
+    """The name of its channel."""
+    account: str = ""
+    number: str = ""
+    name: str = ""
+    withheld: bool = False
+    """Whether it is to be shown to nobody."""
+
+
+class Procedures:
+    """Turns our commands into the operations of one Asterisk."""
+
+    def __init__(
+        self,
+        *,
+        party_of: Callable[[LegId], Party],
+        dialling: Dialling | None = None,
+        context: str = "hookflash",
+        park_limit_s: float = PARK_LIMIT_S,
+        account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+    ) -> None:
+        """Choose how.
+
+        Args:
+            party_of: what is known of a leg.
+            dialling: how targets are called.
+            context: the context of our dialplan.
+            park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
+                net for the case that no controller ever comes back. Longer than any hold limit.
+            account_variable: the channel variable that holds a leg's account.
+        """
+        self._party_of = party_of
+        self._dialling = dialling or Dialling()
+        self._context = context
+        self._park_limit_s = park_limit_s
+        self._account_variable = account_variable
+        self._makers: dict[type, Callable[..., Procedure]] = {
+            Split: self._split,
+            Park: self._park,
+            HoldWithMusic: _hold_with_music,
+            PlayRingback: _play_ringback,
+            PlayTone: _play_tone,
+            Dial: self._dial,
+            Join: self._join,
+            Arm: self._arm,
+            Release: self._release,
+            Introduce: self._introduce,
+            Forget: self._forget,
+            HangUp: self._hang_up,
+        }
+
+    def of(self, command: SwitchCommand) -> Procedure | None:
+        """Make the procedure of a command; None if this switch can't do it, and needn't.
+
+        Raises:
+            InputError: something that a person wrote is not allowed, or a leg is not known.
+        """
+        maker = self._makers.get(type(command))
+        return None if maker is None else maker(command)
+
+    # ------------------------------------------------------------------ one for each command
+
+    def _split(self, command: Split) -> Procedure:
+        first, second = command.first, command.second
+        return Procedure(
+            steps=(
+                self._marked(command, first, "transferor"),
+                self._marked(command, second, "transferee"),
+                Redirect(_leg(first), "park", _leg(second)),
+            ),
+            unless=((Fact(leg=_leg(first), variable="BRIDGEPEER", value=""),),)
+            if command.repeated
+            else (),
+        )
+
+    def _marked(self, command: Split, leg: LegId, role: str) -> SetVariables:
+        marks = {
+            TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
+            ROLE: role if command.transfer else "",
+            KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
+        }
+        discreet = self._discreet() if leg in command.undisclosed else {}
+        limit = {LIMIT_S: str(_seconds(self._park_limit_s))}
+        return _set(leg, marks | _AT_EASE | limit | discreet)
+
+    def _park(self, command: Park) -> Procedure:
+        leg = _leg(command.leg)
+        return Procedure(
+            steps=(_set(leg, _AT_EASE), Redirect(leg, "park")),
+            unless=tuple(
+                facts for other in command.unless_with for facts in self._are_with(leg, other)
+            ),
+        )
+
+    def _dial(self, command: Dial) -> Procedure:
+        caller = self._party_of(command.on_behalf_of)
+        shown = WITHHELD if caller.withheld else command.caller or caller.number
+        name = shown if caller.withheld else caller.name or shown
+        number = checked(ALLOWED_NUMBER, command.target, "the number")
+        account = command.account or caller.account
+        leg = _leg(command.leg)
+        variables = {
+            TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
+            # the far half gets all of these, too: only the leg of this name means them
+            ROLE: f"target:{leg}",
+            LIMIT_S: str(_seconds(self._park_limit_s)),
+            **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
+            **self._owned_by(account),
+            # the failsafe of a target that is called when the transferor has left already
+            **({} if command.rescue is None else self._rescuing(command.rescue) | {ARMED: "yes"}),
+            **self._dialling.variables,
+        }
+        originate = Originate(
+            leg=leg,
+            number=number,
+            endpoint=self._dialling.endpoint(number),
+            caller=f'"{_shown(name)}" <{checked(ALLOWED_NUMBER, shown or "0", "the caller")}>',
+            timeout_s=_seconds(command.ring_timeout_s),
+            variables=tuple(variables.items()),
+        )
+        return Procedure(steps=(originate,))
+
+    def _owned_by(self, account: str) -> dict[str, str]:
+        if not account or not ALLOWED_ACCOUNT.fullmatch(account):
+            return {}
+        # inherited by whom the dialplan calls, as accountcode is
+        return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
+
+    def _join(self, command: Join) -> Procedure:
+        first, second = _leg(command.first), _leg(command.second)
+        after = {AFTER: "park" if command.afterwards is Afterwards.PARK else ""}
+        # The first leg is armed when they talk, by an order of its own
+        armed = {} if command.rescue is None else self._rescuing(command.rescue) | {AFTER: "rescue"}
+        steps = (
+            StopSounds(first),
+            StopSounds(second),
+            self._bound_for(command, first, second, after),
+            self._bound_for(command, second, first, after | armed),
+            Redirect(first, "join"),
+        )
+        return Procedure(
+            before=tuple(
+                _set(leg, {AFTER: "park", ARMED: "", RESCUE: ""}) for leg in command.disarm
+            ),
+            steps=steps,
+            optional=2,
+            unless=self._is_about(command),
+        )
+
+    def _bound_for(
+        self, command: Join, leg: LegId, other: LegId, orders: dict[str, str]
+    ) -> SetVariables:
+        """What a leg is to know that is about to be joined."""
+        discreet = self._discreet() if leg in command.undisclosed else {}
+        # the leg that bridges itself takes off its own park limit; of the other it is done here
+        limit = {TIMEOUT: "0"} if leg == command.second else {}
+        return _set(leg, _AT_EASE | {PEER: self._channel_of(other)} | orders | discreet | limit)
+
+    def _is_about(self, join: Join) -> tuple[tuple[Fact, ...], ...]:
+        """Ask whether the switch is joining the two already: a second order would part them.
+
+        It may have taken the attempt before this one. Or its own failsafe has acted in this very
+        moment.
+        """
+        if not (join.repeated or join.disarm):
+            return ()
+        pairs = [(join.first, join.second)]
+        rescued = join.rescued or join.first
+        pairs += [(leg, rescued) for leg in join.disarm if leg != rescued]
+        if not join.repeated:  # two that talked before may still say so
+            pairs = pairs[1:]
+        return tuple(facts for pair in pairs for facts in self._are_with(*pair))
+
+    def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[Fact, ...], ...]:
+        """Ask whether one of two is at the extension where it bridges itself with the other."""
+        known = [(leg, self._party_of(leg).channel) for leg in (one, other)]
+        (first, first_channel), (second, second_channel) = known
+        return tuple(
+            (
+                Fact(leg=_leg(leg), variable="EXTEN", value="join"),
+                Fact(leg=_leg(leg), variable=PEER, value=channel),
+            )
+            for leg, channel in ((first, second_channel), (second, first_channel))
+            if channel
+        )
+
+    def _arm(self, command: Arm) -> Procedure:
+        answers = {ARMED: "yes"} if command.when is Trigger.ANSWER else {AFTER: "rescue"}
+        discreet = self._discreet() if command.undisclosed else {}
+        return Procedure(
+            steps=(_set(command.leg, self._rescuing(command.rescue) | answers | discreet),)
+        )
+
+    def _rescuing(self, rescue: LegId) -> dict[str, str]:
+        return {RESCUE: self._channel_of(rescue)}
+
+    def _release(self, command: Release) -> Procedure:
+        ordinary = {AFTER: "", RESCUE: "", ARMED: ""}
+        return Procedure(steps=(_set(command.first, ordinary), _set(command.second, ordinary)))
+
+    def _introduce(self, command: Introduce) -> Procedure:
+        pair = (
+            (command.first, command.second, command.second_number),
+            (command.second, command.first, command.first_number),
+        )
+        steps = tuple(
+            step
+            for leg, other, number in pair
+            for step in self._show(leg, other, number, discreet=leg in command.undisclosed)
+        )
+        return Procedure(steps=steps, optional=len(steps))
+
+    def _show(
+        self, leg: LegId, other: LegId, number: str, *, discreet: bool
+    ) -> tuple[Primitive, ...]:
+        """Let a phone show the party of another leg."""
+        party = self._party_of(other)
+        if not ALLOWED_NUMBER.fullmatch(number) or party.withheld:
+            return ()  # it shows what it showed
+        name = "" if discreet else _shown(party.name.strip())
+        kept = {SHOWN: number} if discreet else {}
+        return (
+            _set(
+                leg,
+                {
+                    **kept,
+                    # `i`: don't tell the phone yet, there is more
+                    "CONNECTEDLINE(name,i)": name or number,
+                    "CONNECTEDLINE(pres,i)": "allowed",
+                    "CONNECTEDLINE(num)": number,
+                },
+            ),
+        )
+
+    def _discreet(self) -> dict[str, str]:
+        """Let the switch tell a phone nothing by itself of whom it joins it with."""
+        return {SHOW_BY: f"{self._context},undisclosed,1", SHOWN: ""}
+
+    def _forget(self, command: Forget) -> Procedure:
+        nothing = dict.fromkeys((*OURS, SHOW_BY), "") | {TIMEOUT: "0"}
+        halves = [half for leg in command.legs for half in self._halves(leg)]
+        steps = tuple(_set(leg, nothing) for leg in halves)
+        return Procedure(steps=steps, optional=len(steps))
+
+    def _halves(self, leg: LegId) -> tuple[LegId, ...]:
+        """A leg, and its far half if it has one: that has inherited all that we gave the leg."""
+        is_local = self._party_of(leg).channel.startswith("Local/")
+        return (leg, f"{leg}{FAR_HALF}") if is_local else (leg,)
+
+    def _hang_up(self, command: HangUp) -> Procedure:
+        return Procedure(steps=(Kill(_leg(command.leg), number_for(command.cause)),))
+
+    def _channel_of(self, leg: LegId) -> str:
+        channel = self._party_of(_leg(leg)).channel
+        if not channel:
+            raise InputError(f"there is no leg {leg}")
+        return checked(ALLOWED_CHANNEL, channel, "the channel")
+
+
+_AT_EASE: Final = {AFTER: "", RESCUE: "", ARMED: ""}
+"""Nothing is to be done when its partner leaves, or when it answers."""
+
+
+def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
+    return SetVariables(_leg(leg), tuple(variables.items()))
+
+
+def _hold_with_music(command: HoldWithMusic) -> Procedure:
+    return _play(command.leg, command.music)
+
+
+def _play_ringback(command: PlayRingback) -> Procedure:
+    return _play(command.leg, command.ringback)
+
+
+def _play_tone(command: PlayTone) -> Procedure:
+    return _play(command.leg, command.tone)
+
+
+def _play(leg: LegId, sound: Sound) -> Procedure:
+    # behind an endless sound the next would never begin
+    steps = (StopSounds(_leg(leg)), _begin(_leg(leg), sound))
+    return Procedure(steps=steps, optional=1)
+
+
+def _begin(leg: LegId, sound: Sound) -> Play | PlayMusic:
+    return PlayMusic(leg, sound) if isinstance(sound, Music) else Play(leg, sound)
+
+
+def role_on(leg: LegId, mark: str) -> str:
+    """The role that a mark gives a leg; none, if it is another's that was inherited."""
+    role, _, only = mark.partition(":")
+    return role if only in ("", leg) else ""
+
+
+def _seconds(duration_s: float) -> int:
+    """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
+    if not duration_s <= _LONGEST_S:
+        raise InputError(f"{duration_s} s is no usable duration", mend=f"at most {_LONGEST_S} s")
+    return math.ceil(max(duration_s, 1))
+
+
+def _leg(leg: LegId) -> str:
+    return checked(ALLOWED_LEG, leg, "the leg")
+
+
+def _shown(name: str) -> str:
+    """A caller's name as a display may have it: what is not allowed becomes a question mark."""
+    return "".join(c if ALLOWED_NAME.fullmatch(c) else "?" for c in name[:64])

@@ -1,0 +1,200 @@
+"""The primitive operations, as ARI and AMI want them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import attrs
+import msgspec
+
+from hookflash.backends.asterisk.manager import Action
+from hookflash.backends.asterisk.primitives import (
+    Fact,
+    Kill,
+    Originate,
+    Play,
+    PlayMusic,
+    Redirect,
+    SetVariables,
+)
+from hookflash.backends.asterisk.procedures import FAR_HALF
+from hookflash.backends.asterisk.told import Told
+from hookflash.events import LegId
+from hookflash.sounds import Recording, Sound, Tone
+
+_OK: Final = range(200, 300)
+
+WANTED_EVENTS: Final = (
+    "ApplicationReplaced",
+    "ChannelCreated",
+    "ChannelDestroyed",
+    "ChannelDtmfReceived",
+    "ChannelEnteredBridge",
+    "ChannelLeftBridge",
+    "ChannelStateChange",
+    "ChannelUserevent",
+    "Dial",
+    "PlaybackFinished",
+    "PlaybackStarted",
+    "RESTResponse",
+    "StasisEnd",
+    "StasisStart",
+)
+"""All the messages that are read. The others, two in three, are not sent. (Responses pass the same
+filter: without their name here, there are none.)"""
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """A request to ARI."""
+
+    method: str
+    uri: str
+    body: Mapping[str, Any] | None = None
+
+    def encoded(self, request_id: str) -> str:
+        """The message that carries it over the WebSocket.
+
+        The query goes into the body: what stands in the URI is cut at commas.
+        """
+        message: dict[str, Any] = {
+            "type": "RESTRequest",
+            "transaction_id": request_id,
+            "request_id": request_id,
+            "method": self.method,
+            "uri": self.uri,
+        }
+        if self.body is not None:
+            message["content_type"] = "application/json"
+            message["message_body"] = msgspec.json.encode(self.body).decode()
+        return msgspec.json.encode(message).decode()
+
+
+def is_ok(told: Told) -> bool:
+    """Whether a response says that the request was carried out."""
+    return told.status_code in _OK
+
+
+ALL_CHANNELS: Final = Request(method="GET", uri="channels")
+ALL_BRIDGES: Final = Request(method="GET", uri="bridges")
+
+
+def filter_request(application: str) -> Request:
+    """Ask for the events that are read, and no others."""
+    allowed = [{"type": name} for name in WANTED_EVENTS]
+    return Request(
+        method="PUT",
+        uri=f"applications/{quote(application)}/eventFilter",
+        body={"allowed": allowed},
+    )
+
+
+def barrier_request(application: str, name: str) -> Request:
+    """Have an event sent that comes behind all that were sent before."""
+    return Request(method="POST", uri=f"events/user/{name}?application={quote(application)}")
+
+
+def module_request(name: str) -> Request:
+    """Ask for a module."""
+    return Request(method="GET", uri=f"asterisk/modules/{quote(name)}")
+
+
+# ------------------------------------------------------------------ by ARI
+
+
+def originate_request(step: Originate, context: str) -> Request:
+    """Call somebody, and park who answers."""
+    far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
+    return Request(
+        method="POST",
+        uri="channels",
+        body={
+            "endpoint": step.endpoint,
+            "context": context,
+            "extension": "park",
+            "priority": 1,
+            "channelId": step.leg,
+            "callerId": step.caller,
+            "timeout": step.timeout_s,
+            "variables": dict(step.variables),
+            **far,
+        },
+    )
+
+
+def play_request(step: Play, playback: str) -> Request:
+    """Play a tone or a recorded sound."""
+    media = [media_of(step.sound)]
+    return Request(
+        method="POST", uri=f"channels/{quote(step.leg)}/play/{playback}", body={"media": media}
+    )
+
+
+def music_request(step: PlayMusic) -> Request:
+    """Play music on hold."""
+    name = quote(step.sound.name)
+    return Request(method="POST", uri=f"channels/{quote(step.leg)}/moh?mohClass={name}")
+
+
+def stop_music_request(leg: LegId) -> Request:
+    """Stop music on hold."""
+    return Request(method="DELETE", uri=f"channels/{quote(leg)}/moh")
+
+
+def stop_request(playback: str) -> Request:
+    """Stop a sound."""
+    return Request(method="DELETE", uri=f"playbacks/{quote(playback)}")
+
+
+def kill_request(step: Kill) -> Request:
+    """Hang up."""
+    return Request(method="DELETE", uri=f"channels/{quote(step.leg)}?reason_code={step.cause}")
+
+
+def media_of(sound: Tone | Recording) -> str:
+    """A sound as ARI's `media` names it."""
+    if isinstance(sound, Recording):
+        return f"sound:{sound.name}"
+    if sound.times is None:
+        return f"tone:{','.join(map(str, sound.bursts))}"
+    # `!` plays a part once: so the whole is written as often as it is to be heard
+    return f"tone:{','.join(f'!{burst}' for burst in sound.bursts * sound.times)}"
+
+
+def is_endless(sound: Sound) -> bool:
+    """Whether it plays until it is stopped."""
+    return not isinstance(sound, Recording) and getattr(sound, "times", None) is None
+
+
+# ------------------------------------------------------------------ by AMI
+
+
+def set_actions(step: SetVariables) -> Iterator[Action]:
+    """Set variables."""
+    for name, value in step.variables:
+        yield Action("Setvar", {"Channel": step.leg, "Variable": name, "Value": value})
+
+
+def redirect_action(step: Redirect, context: str) -> Action:
+    """Send a leg, or two, to an extension."""
+    headers: dict[str, str] = {
+        "Channel": step.leg,
+        "Context": context,
+        "Exten": step.extension,
+        "Priority": "1",
+    }
+    if step.other:
+        headers |= {
+            "ExtraChannel": step.other,
+            "ExtraContext": context,
+            "ExtraExten": step.extension,
+            "ExtraPriority": "1",
+        }
+    return Action("Redirect", headers)
+
+
+def fact_action(fact: Fact) -> Action:
+    """Ask for a variable."""
+    return Action("Getvar", {"Channel": fact.leg, "Variable": fact.variable})

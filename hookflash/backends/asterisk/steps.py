@@ -1,0 +1,129 @@
+"""One operation after the other, on one line: what was refused, and what plays to whom."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from typing import Final
+
+from hookflash.backends.asterisk.line import Line
+from hookflash.backends.asterisk.primitives import (
+    SOUND,
+    Kill,
+    Originate,
+    Play,
+    PlayMusic,
+    Primitive,
+    Procedure,
+    Redirect,
+    SetVariables,
+    StopSounds,
+)
+from hookflash.backends.asterisk.requests import (
+    Request,
+    is_endless,
+    kill_request,
+    music_request,
+    originate_request,
+    play_request,
+    redirect_action,
+    set_actions,
+    stop_music_request,
+    stop_request,
+)
+from hookflash.events import LegId
+from hookflash.sounds import Sound
+
+MUSIC: Final = "music"
+"""What is noted in place of a playback's id."""
+
+_DICE: Final = random.SystemRandom()
+
+
+class Steps:
+    """Carries out operations, and keeps in mind what they have changed."""
+
+    def __init__(self, context: str) -> None:
+        """Begin with nothing known.
+
+        Args:
+            context: the context of our dialplan.
+        """
+        self.plays: dict[LegId, str] = {}
+        """What was played to each leg last: the id of the playback, or `MUSIC`."""
+        self.moving: set[LegId] = set()
+        """Legs that we have sent somewhere, and that have not come back to the park since."""
+        self._context = context
+        self._playbacks = count(1)
+
+    def forget(self, leg: LegId) -> None:
+        """A leg has ended."""
+        self.plays.pop(leg, None)
+        self.moving.discard(leg)
+
+    def parked(self, leg: LegId) -> None:
+        """A leg has come to the park: whatever played to it has stopped."""
+        self.forget(leg)
+
+    async def run(self, line: Line, procedure: Procedure) -> str | None:
+        """Carry out a procedure.
+
+        Returns:
+            Why it was refused, if it was. Then the rest of it was not carried out.
+        """
+        for step in procedure.before:
+            await self._do(line, step)
+        for facts in procedure.unless:
+            if await line.are_so(facts):
+                return None
+        for number, step in enumerate(procedure.steps):
+            refused = await self._do(line, step)
+            if refused is not None and number >= procedure.optional:
+                return refused
+        return None
+
+    async def _do(self, line: Line, step: Primitive) -> str | None:
+        """Do one operation; why it was refused, if it was."""
+        match step:
+            case SetVariables():
+                return await line.act(set_actions(step))
+            case Redirect():
+                self.moving.update(filter(None, (step.leg, step.other)))
+                return await line.act([redirect_action(step, self._context)])
+            case StopSounds(leg=leg):
+                return await self._stop(line, leg)
+            case Play():
+                playback = f"{step.leg}-s{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
+                return await self._begin(line, step, playback, play_request(step, playback))
+            case PlayMusic():
+                return await self._begin(line, step, MUSIC, music_request(step))
+            case Originate() | Kill():
+                return await line.ask(self._request(step))
+
+    def _request(self, step: Originate | Kill) -> Request:
+        if isinstance(step, Kill):
+            return kill_request(step)
+        return originate_request(step, self._context)
+
+    async def _begin(
+        self, line: Line, step: Play | PlayMusic, playback: str, request: Request
+    ) -> str | None:
+        """Note on the leg what is about to play, and play it."""
+        note = SetVariables(step.leg, ((SOUND, _noted(playback, step.sound)),))
+        refused = await line.act(set_actions(note))
+        if refused is not None:
+            return refused
+        self.plays[step.leg] = playback
+        return await line.ask(request)
+
+    async def _stop(self, line: Line, leg: LegId) -> str | None:
+        playback = self.plays.pop(leg, None)
+        if playback is None:
+            return None
+        stops_music = playback == MUSIC
+        return await line.ask(stop_music_request(leg) if stops_music else stop_request(playback))
+
+
+def _noted(playback: str, sound: Sound) -> str:
+    """What the next controller finds on the leg: the sound, only if it surely still plays then."""
+    return f"{playback} {sound}" if is_endless(sound) else playback

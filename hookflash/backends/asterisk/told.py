@@ -1,0 +1,98 @@
+"""What ARI says, as far as anybody reads it: events, responses, channels and bridges.
+
+An ordinary call is 66 events; what is not read here is not even decoded.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """The name and number of a caller."""
+
+    name: str = ""
+    number: str = ""
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where in the dialplan a channel is."""
+
+    context: str = ""
+    exten: str = ""
+    app_name: str = ""
+    app_data: str = ""
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """A channel."""
+
+    id: str
+    name: str = ""
+    state: str = ""
+    caller: Party = Party()
+    accountcode: str = ""
+    dialplan: Place = Place()
+    channelvars: dict[str, str] = {}
+
+
+class Bridge(msgspec.Struct, frozen=True):
+    """A bridge, and who is in it."""
+
+    id: str
+    technology: str = ""
+    channels: list[str] = []
+
+
+class Playback(msgspec.Struct, frozen=True, gc=False):
+    """A sound that plays."""
+
+    id: str
+    media_uri: str = ""
+    target_uri: str = ""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A message: an event, or the response to a request."""
+
+    type: str = ""
+    channel: Channel | None = None
+    caller: Channel | None = None
+    peer: Channel | None = None
+    bridge: Bridge | None = None
+    playback: Playback | None = None
+    digit: str = ""
+    cause: int = 0
+    dialstatus: str = ""
+    args: list[str] = []
+    eventname: str = ""
+    request_id: str = ""
+    status_code: int = 0
+    reason_phrase: str = ""
+    message_body: str = ""
+
+
+_DECODER = msgspec.json.Decoder(Told)
+
+
+def read_told(text: str | bytes) -> Told:
+    """Read a message.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _DECODER.decode(text)
+
+
+_Body = TypeVar("_Body")
+
+
+def read_body(text: str, kind: type[_Body]) -> _Body:
+    """Read the body of a response.
+
+    Raises:
+        msgspec.DecodeError: it is not what was asked for.
+    """
+    return msgspec.json.decode(text, type=kind)

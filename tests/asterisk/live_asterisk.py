@@ -1,0 +1,162 @@
+"""A real Asterisk under test: a backend on the switch, and the people at the telephones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import attrs
+import trio
+
+from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.manager import Manager, open_manager
+from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.base import Backend
+from hookflash.engine.engine import Engine, TransferHandle
+from hookflash.events import Direction, LegId, LegSnapshot
+from hookflash.pbx.pair import Pair
+from hookflash.pbx.phones import Phones, channels, get_variable, open_phones
+from hookflash.sounds import Music
+from hookflash.testing import Lab
+
+KEY_GAP_S = 0.12
+"""Between two keys: pressed without a gap, the phone's second tone is taken for two."""
+
+DIALPLAN = Dialling()
+"""Through the dialplan: three channels, of which one stands for all."""
+DIRECT = Dialling(template="PJSIP/{number}")
+"""Straight to the phone: a target's leg is one channel."""
+
+
+class AsteriskLab(Lab):
+    """A call on the real switch, and the people at its phones."""
+
+    answering, busy, never = "2600", "2602", "2601"
+    early_media, outside = "2604", "92600"
+    caller, called = "1001", "1002"
+    music = Music()
+
+    def __init__(
+        self, backend: AsteriskBackend, phones: Phones, switch: Manager, settings: Asterisk
+    ) -> None:
+        self.backend = backend
+        self.asterisk = backend
+        self.phones = phones
+        self.switch = switch
+        self.settings = settings
+
+    async def call(
+        self, number: str = "1002", *, caller: str = "1001", withheld: bool = False
+    ) -> tuple[LegId, LegId]:
+        """Somebody calls a number, and they talk."""
+        known = {leg.leg for leg in await self.backend.snapshot()}
+        await self.phones.call(caller, number, withheld=withheld)
+        legs: list[LegSnapshot] = []
+        with trio.fail_after(10):
+            while len(legs) != 2 or not all(leg.peer and leg.answered for leg in legs):
+                await trio.sleep(0.02)
+                legs = [leg for leg in await self.backend.snapshot() if leg.leg not in known]
+        calling, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
+        return calling.leg, called.leg
+
+    async def name(self, leg: LegId) -> str:
+        """The name of a leg's channel."""
+        return await get_variable(self.switch, leg, "CHANNEL")
+
+    async def phone(self, leg: LegId) -> str:
+        """The phone that is on a leg; through the dialplan, the one that was reached."""
+        return await self.phones.phone(await self.name(leg))
+
+    async def hang_up(self, leg: LegId) -> None:
+        await self.phones.hang_up(await self.phone(leg))
+
+    async def press(self, leg: LegId, digit: str) -> None:
+        """Let the party on a leg press keys, one after the other."""
+        phone = await self.phone(leg)
+        for key in digit:
+            await self.phones.press(phone, key)
+            await trio.sleep(KEY_GAP_S)
+
+    async def shown(self, leg: LegId) -> tuple[str, str]:
+        """The name and the number that the phone shows."""
+        return await self.phones.shown(await self.phone(leg))
+
+    async def number_shown(self, leg: LegId) -> str:
+        return (await self.shown(leg))[1]
+
+    async def take_away(self, leg: LegId) -> None:
+        await self.switch.demand(
+            "Redirect", Channel=leg, Context="default", Exten="elsewhere", Priority="1"
+        )
+
+    async def cut_line(self) -> None:
+        self.asterisk.break_line()
+        await trio.lowlevel.checkpoint()
+
+    def second(self) -> AbstractAsyncContextManager[Backend]:
+        return open_asterisk(attrs.evolve(self.settings, application="second"))
+
+    async def variables(self, leg: LegId, *names: str) -> dict[str, str]:
+        """What a leg has for these variables; what it has not is left out."""
+        found = {name: await get_variable(self.switch, leg, name) for name in names}
+        return {name: value for name, value in found.items() if value}
+
+    async def channels(self) -> list[str]:
+        """The names of all channels on the switch."""
+        return [channel.name for channel in await channels(self.switch)]
+
+
+def settings_for(pair: Pair, dialling: Dialling = DIALPLAN) -> Asterisk:
+    """The switch of a pair, and how targets are called on it."""
+    setup = pair.switch.setup
+    return Asterisk(
+        ari_port=setup.ports.http,
+        ami_port=setup.ports.ami,
+        password=setup.secret,
+        dialling=dialling,
+    )
+
+
+@asynccontextmanager
+async def open_live_lab(pair: Pair, dialling: Dialling = DIALPLAN) -> AsyncGenerator[AsteriskLab]:
+    """A backend on the real switch, with nobody on it before and after."""
+    settings = settings_for(pair, dialling)
+    async with (
+        open_phones(pair.telephones.login, pair.switch.login) as phones,
+        open_manager(pair.switch.login) as switch,
+    ):
+        await phones.silence()
+        async with open_asterisk(settings) as backend:
+            yield AsteriskLab(backend, phones, switch, settings)
+        await phones.silence()
+
+
+async def both_known(engine: Engine, legs: tuple[LegId, LegId]) -> None:
+    """Wait until the engine knows that the two talk."""
+    with trio.fail_after(10):
+        while any(
+            (line := engine.switchboard.line(leg)) is None or line.peer is None for leg in legs
+        ):
+            await trio.sleep(0.01)
+
+
+async def talking(engine: Engine, one: LegId, other: LegId) -> None:
+    """Wait until the engine knows that the two talk."""
+    with trio.fail_after(20):
+        while (line := engine.switchboard.line(one)) is None or line.peer != other:
+            await trio.sleep(0.01)
+
+
+async def consult(engine: Engine, leg: LegId, number: str = "2600") -> tuple[TransferHandle, LegId]:
+    """Ask for a transfer, and wait until transferor and target talk."""
+    transfer = await engine.transfer(leg, number)
+    target = f"{transfer.id}-target"
+    await talking(engine, leg, target)
+    return transfer, target
+
+
+async def everybody_talks(lab: AsteriskLab) -> None:
+    """Promise 1: nobody is left behind."""
+    with trio.fail_after(5):
+        while any(leg.peer is None for leg in await lab.backend.snapshot()):
+            await trio.sleep(0.05)
