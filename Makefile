@@ -6,7 +6,8 @@ VENV   ?= .venv
 JOBS   ?= 2
 
 # What the doors run. Each may be given on the command line: make run RUN='simulate --help'
-RUN   ?= serve
+SWITCH ?= simulated
+RUN   ?= $(if $(filter asterisk,$(SWITCH)),pbx,serve)
 PROOF ?= prove
 SOAK  ?= soak
 EXAMPLES ?= 20000
@@ -33,7 +34,7 @@ NEEDS := pyproject.toml constraints.txt
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-run: $(VENV)/.installed ## the service, with a simulated switch and a call to play with
+run: $(VENV)/.installed ## the service, with a simulated switch and a call to play with; SWITCH=asterisk: a real one
 	$(BIN)/hookflash $(RUN)
 
 test: lint types imports unit ## every check there is (CI runs this and nothing else)

@@ -40,6 +40,8 @@ COMMANDS = {
     "transfer": "remote:transfer",
     "complete": "remote:complete",
     "takeback": "remote:takeback",
+    "asterisk": "asterisk:app",
+    "pbx": "pbx:pbx",
     "check-config": "config:check_config",
     "simulate": "recorded:simulate",
     "replay": "recorded:replay",

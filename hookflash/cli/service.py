@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import attrs
 import structlog
 import trio
 from cyclopts import Parameter
 
-from hookflash.backends.simulator.backend import SimulatedBackend
 from hookflash.engine.engine import Engine
 from hookflash.errors import HookflashError, first_of
 from hookflash.events import Direction, LegId
@@ -28,6 +28,19 @@ from hookflash.server.service import Addresses, Service, open_service, serve_doo
 LogFormat = Literal["text", "json"]
 
 DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
+
+
+@attrs.frozen(kw_only=True)
+class Demo:
+    """A service to play with: calls that are up, and commands to paste."""
+
+    config: Config
+    switch: str
+    """The switch that the calls are on."""
+    account: str = "default"
+    """The account whose calls they are."""
+    hints: tuple[str, ...] = ()
+    """More lines for whoever tries it."""
 
 
 def serve(
@@ -48,9 +61,10 @@ def serve(
     try:
         if config is None:
             with tempfile.TemporaryDirectory(prefix="hookflash-") as folder:
-                trio.run(_serve, demo_config(), None, Path(folder))
+                demo = Demo(config=demo_config(), switch="simulated")
+                trio.run(run_demo, demo, Path(folder))
         else:
-            trio.run(_serve, read_config(config), config, config.parent)
+            trio.run(_serve, read_config(config), config, config.parent, None)
     except* HookflashError as errors:
         failed = first_of(errors)
     except* OSError as errors:
@@ -93,13 +107,18 @@ def demo_config() -> Config:
     )
 
 
-async def _serve(config: Config, file: Path | None, beside: Path) -> None:
+async def run_demo(demo: Demo, folder: Path) -> None:
+    """Run a service to play with, until a signal stops it."""
+    await _serve(demo.config, None, folder, demo)
+
+
+async def _serve(config: Config, file: Path | None, beside: Path, demo: Demo | None) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with open_service(config, beside=beside) as service, trio.open_nursery() as nursery:
             addresses: Addresses = await nursery.start(_open_doors, service, beside)
             _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
-            if file is None:
-                await _show_the_demo(service, addresses)
+            if demo is not None:
+                await _show_the_demo(service, addresses, demo)
             await obey(signals, service, file)
             nursery.start_soon(hurry, signals, service)
             _say(*patience(service))
@@ -157,15 +176,13 @@ def left_behind(left: int) -> str:
     return f"stopped; {transfers} left to the switches' own safety net"
 
 
-async def _show_the_demo(service: Service, addresses: Addresses) -> None:
+async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> None:
     """A key, and a command to paste for each of the calls that are up."""
     journal = service.journal
-    make = partial(registry.make_key, account="default", label="demo", now=journal.now())
+    make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
     _, key = await journal.change(make)
     _, token = await service.doors.access.sign_in(key, "demo")
-    backend = service.backends["simulated"]
-    assert isinstance(backend, SimulatedBackend)  # noqa: S101 - demo_config says so
-    engine = service.exchange.engines["simulated"]
+    engine = service.exchange.engines[demo.switch]
     while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - a call has no event for onlookers
         await trio.sleep(0.05)
     hookflash = shlex.quote(sys.argv[0])
@@ -175,7 +192,7 @@ async def _show_the_demo(service: Service, addresses: Addresses) -> None:
         f"{' and '.join(f'{one} with {other}' for one, other in DEMO_CALLS)} talk. Transfer the"
         " first call, from another terminal:",
         "",
-        f"  curl {addresses.http}/v2/accounts/default/channels/{callers[0]} \\",
+        f"  curl {addresses.http}/v2/accounts/{demo.account}/channels/{callers[0]} \\",
         f"    -H 'X-Auth-Token: {token}' -d '{act}'",
         "",
         "and the second, and hear what comes of it:",
@@ -185,6 +202,7 @@ async def _show_the_demo(service: Service, addresses: Addresses) -> None:
         f"  {hookflash} transfer {callers[1]} 2600",
         "",
         "2600 answers, 2601 never does, 2602 is busy, 2603 refuses. Ctrl-C stops.",
+        *demo.hints,
     )
 
 

@@ -22,6 +22,7 @@ class PairSetup:
 
     switch: Setup
     telephones: Setup
+    softphones: tuple[Softphone, ...] = ()
 
 
 @attrs.frozen
@@ -94,7 +95,7 @@ def pair_setup(
         include=include,
         channel_variables=channel_variables,
     )
-    return PairSetup(switch=switch, telephones=telephones)
+    return PairSetup(switch=switch, telephones=telephones, softphones=softphones)
 
 
 @asynccontextmanager

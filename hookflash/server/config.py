@@ -14,6 +14,7 @@ import attrs
 import msgspec
 from msgspec import Meta, Struct
 
+from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.engine.lines import Account
 from hookflash.engine.rules import Rules
 from hookflash.fsm.transfer import Policy
@@ -120,6 +121,54 @@ class FreeSwitchKeys(
         return f"FreeSwitchKeys(host={self.host!r}, port={self.port})"
 
 
+class AsteriskKeys(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="asterisk",
+):
+    """An Asterisk, by its REST interface (ARI) and its manager interface (AMI)."""
+
+    host: Text = "127.0.0.1"
+    """Where both listen."""
+    ari_port: Annotated[int, Meta(ge=1, le=65_535)] = 8088
+    """The port of http.conf."""
+    ami_port: Annotated[int, Meta(ge=1, le=65_535)] = 5038
+    """The port of manager.conf."""
+    username: Text = "hookflash"
+    """The user in ari.conf and in manager.conf."""
+    password: Text = ""
+    """That user's password, the same in both files."""
+    password_file: Text = ""
+    """A file that holds the password, in place of `password`."""
+    tls: bool = False
+    """Whether both connections are encrypted."""
+    tls_ca: Text = ""
+    """A file with the certificates to trust, PEM; the system's by default."""
+    application: Text = "hookflash"
+    """The name under which the service registers with ARI. Each controller needs its own."""
+    context: Text = "hookflash"
+    """The context of the dialplan that `hookflash asterisk dialplan` prints."""
+    template: Text = "Local/{number}@{context}/n"
+    """What is dialled to reach a target, as `Dial` names it."""
+    dialplan_context: Text = "default"
+    """The dialplan context in which targets are looked up."""
+    account_variable: Text = "HOOKFLASH_ACCOUNT"
+    """The channel variable that says whose leg it is, where it is not `accountcode`."""
+    outside_contexts: tuple[Text, ...] = tuple(sorted(DEFAULT_OUTSIDE_CONTEXTS))
+    """The contexts of endpoints that are outside lines."""
+    park_limit_s: Seconds = 1860.0
+    """After so long the switch itself ends a parked leg that nobody fetches."""
+    variables: dict[str, str] = {}
+    """Channel variables for every target's leg."""
+
+    def __repr__(self) -> str:
+        """Say where it is, and not its password."""
+        return f"AsteriskKeys(host={self.host!r}, ari_port={self.ari_port})"
+
+
 def _keys_of(kind: type[Any], name: str) -> type[Struct]:
     """Make a table whose keys are the fields of a value, each of which may be left out."""
     attrs.resolve_types(kind)
@@ -185,7 +234,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a stop waits for the transfers that are in flight."""
 
 
-SwitchKeys: TypeAlias = Simulator | FreeSwitchKeys
+SwitchKeys: TypeAlias = Simulator | FreeSwitchKeys | AsteriskKeys
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

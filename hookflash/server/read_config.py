@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import ssl
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -18,15 +19,19 @@ from typing import Any, Final, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from hookflash.backends.asterisk.client import Asterisk
+from hookflash.backends.asterisk.procedures import Dialling as AsteriskDialling
 from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.errors import InputError
 from hookflash.server.config import (
     AccountKeys,
+    AsteriskKeys,
     Config,
     FreeSwitchKeys,
     Listen,
     Simulator,
+    SwitchKeys,
     given,
 )
 from hookflash.specs.document import faults_of_numbers, meant, place_in
@@ -215,24 +220,27 @@ def _check_choice(value: object, where: str) -> None:
 # --------------------------------------------------------------------- switches
 
 
-def _switch(
-    table: object, name: str, where: str, beside: Path | None
-) -> Simulator | FreeSwitchKeys:
-    kinds: dict[str, type[Simulator | FreeSwitchKeys]] = {
-        "simulator": Simulator,
-        "freeswitch": FreeSwitchKeys,
-    }
+_KINDS: Final[Mapping[str, type[SwitchKeys]]] = {
+    "asterisk": AsteriskKeys,
+    "freeswitch": FreeSwitchKeys,
+    "simulator": Simulator,
+}
+
+
+def _switch(table: object, name: str, where: str, beside: Path | None) -> SwitchKeys:
     inside = cast("dict[str, object]", table) if isinstance(table, dict) else {}
     said = inside.get("kind")
-    if not isinstance(said, str) or said not in kinds:
+    if not isinstance(said, str) or said not in _KINDS:
         raise InputError(
             f"{said!r} is no kind of switch",
             where=f"{where}.kind",
-            mend="freeswitch, or simulator",
+            mend=f"one of {', '.join(_KINDS)}",
         )
-    keys = cast("Simulator | FreeSwitchKeys", _convert(inside, kinds[said], where))
+    keys = cast("SwitchKeys", _convert(inside, _KINDS[said], where))
     if isinstance(keys, FreeSwitchKeys):
         freeswitch_settings(keys, name, where=where, beside=beside)
+    elif isinstance(keys, AsteriskKeys):
+        asterisk_settings(keys, name, where=where, beside=beside)
     return keys
 
 
@@ -244,25 +252,11 @@ def freeswitch_settings(
     Raises:
         InputError: it can't be used like that.
     """
-    for key, name_of_variable in (
-        ("account_variable", keys.account_variable),
-        *(("variables", variable) for variable in keys.variables),
-    ):
-        if not ALLOWED_VARIABLE.fullmatch(name_of_variable):
-            raise InputError(
-                f"{name_of_variable[:60]!r} is no name of a channel variable",
-                where=f"{where}.{key}",
-                mend="letters, digits and _ . : -, at most 128",
-            )
-    password = keys.password
-    if keys.password_file:
-        if password:
-            raise InputError("is given twice", where=f"{where}.password", mend="or a password_file")
-        password = _secret(in_folder(keys.password_file, beside), f"{where}.password_file")
+    _check_variables(keys, where)
+    password = _password(keys, where, beside)
     tls = _client_tls(keys, where, beside) if keys.tls else None
-    try:
-        dialling = Dialling(template=keys.template, context=keys.context, variables=keys.variables)
-        settings = FreeSwitch(
+    with _placed(where):
+        return FreeSwitch(
             host=keys.host,
             port=keys.port,
             password=password or STOCK_PASSWORD,
@@ -272,11 +266,82 @@ def freeswitch_settings(
             outside_profiles=frozenset(keys.outside_profiles),
             park_limit_s=keys.park_limit_s,
             tls=tls,
-            dialling=dialling,
+            dialling=Dialling(
+                template=keys.template, context=keys.context, variables=keys.variables
+            ),
         )
+
+
+def asterisk_settings(
+    keys: AsteriskKeys, name: str, *, where: str = "$", beside: Path | None = None
+) -> Asterisk:
+    """Where an Asterisk is, and how it is used.
+
+    Raises:
+        InputError: it can't be used like that.
+    """
+    _check_variables(keys, where)
+    for key in ("application", "context", "dialplan_context"):
+        if not ALLOWED_NAME.fullmatch(getattr(keys, key)):
+            raise InputError(
+                f"{getattr(keys, key)[:60]!r} can't be a name",
+                where=f"{where}.{key}",
+                mend="letters, digits and _ . -, at most 64",
+            )
+    password = _password(keys, where, beside)
+    tls = _client_tls(keys, where, beside) if keys.tls else None
+    with _placed(where):
+        return Asterisk(
+            host=keys.host,
+            ari_port=keys.ari_port,
+            ami_port=keys.ami_port,
+            username=keys.username,
+            password=password,
+            name=name,
+            application=keys.application,
+            context=keys.context,
+            account_variable=keys.account_variable,
+            outside_contexts=frozenset(keys.outside_contexts),
+            park_limit_s=keys.park_limit_s,
+            tls=tls,
+            dialling=AsteriskDialling(
+                template=keys.template, context=keys.dialplan_context, variables=keys.variables
+            ),
+        )
+
+
+@contextmanager
+def _placed(where: str) -> Generator[None]:
+    """Say where in the config it is that can't be used.
+
+    Raises:
+        InputError: with the place.
+    """
+    try:
+        yield
     except InputError as fault:
         raise InputError(fault.what, where=where, mend=fault.mend) from fault
-    return settings
+
+
+def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
+    for key, variable in (
+        ("account_variable", keys.account_variable),
+        *(("variables", variable) for variable in keys.variables),
+    ):
+        if not ALLOWED_VARIABLE.fullmatch(variable):
+            raise InputError(
+                f"{variable[:60]!r} is no name of a channel variable",
+                where=f"{where}.{key}",
+                mend="letters, digits and _ . : -, at most 128",
+            )
+
+
+def _password(keys: FreeSwitchKeys | AsteriskKeys, where: str, beside: Path | None) -> str:
+    if not keys.password_file:
+        return keys.password
+    if keys.password:
+        raise InputError("is given twice", where=f"{where}.password", mend="or a password_file")
+    return _secret(in_folder(keys.password_file, beside), f"{where}.password_file")
 
 
 def _secret(file: Path, where: str) -> str:
@@ -287,7 +352,9 @@ def _secret(file: Path, where: str) -> str:
         raise InputError(f"can't be read: {why}", where=where, mend="name a file") from error
 
 
-def _client_tls(keys: FreeSwitchKeys, where: str, beside: Path | None) -> ssl.SSLContext:
+def _client_tls(
+    keys: FreeSwitchKeys | AsteriskKeys, where: str, beside: Path | None
+) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(
             cafile=in_folder(keys.tls_ca, beside) if keys.tls_ca else None

@@ -25,6 +25,7 @@ import trio
 from hypercorn.config import Config as HypercornConfig
 from litestar import Litestar
 
+from hookflash.backends.asterisk.client import AsteriskBackend
 from hookflash.backends.base import Backend, Rejected, SwitchBackend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend
 from hookflash.backends.freeswitch.emulator.phones import lab_phone
@@ -44,12 +45,20 @@ from hookflash.journal.journal import (
 )
 from hookflash.server.access import Access
 from hookflash.server.answers import Answers
-from hookflash.server.config import Config, Digits, FreeSwitchKeys, Simulator
+from hookflash.server.config import (
+    AsteriskKeys,
+    Config,
+    Digits,
+    FreeSwitchKeys,
+    Simulator,
+    SwitchKeys,
+)
 from hookflash.server.desk import Desk
 from hookflash.server.http.app import build_app
 from hookflash.server.hub import Hub
 from hookflash.server.metrics import Looked, Metrics
 from hookflash.server.read_config import (
+    asterisk_settings,
     freeswitch_settings,
     in_folder,
     read_address,
@@ -284,16 +293,24 @@ async def _open_switch(
     stack: AsyncExitStack,
     nursery: trio.Nursery,
     name: str,
-    keys: Simulator | FreeSwitchKeys,
+    keys: SwitchKeys,
     beside: Path | None,
 ) -> Backend:
     if isinstance(keys, Simulator):
         backend = await stack.enter_async_context(open_simulator(world=simulated_world(keys.seed)))
         nursery.start_soon(_place_calls, backend, keys)
         return backend
-    switch = FreeSwitchBackend(freeswitch_settings(keys, name, beside=beside))
+    switch = _switch_backend(keys, name, beside)
     nursery.start_soon(_keep_up, switch, name)
     return switch
+
+
+def _switch_backend(
+    keys: FreeSwitchKeys | AsteriskKeys, name: str, beside: Path | None
+) -> SwitchBackend:
+    if isinstance(keys, AsteriskKeys):
+        return AsteriskBackend(asterisk_settings(keys, name, beside=beside))
+    return FreeSwitchBackend(freeswitch_settings(keys, name, beside=beside))
 
 
 async def _keep_up(switch: SwitchBackend, name: str) -> None:

@@ -1,0 +1,135 @@
+"""`hookflash asterisk`: what an Asterisk needs, and whether one has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import trio
+from cyclopts import App, Parameter
+
+from hookflash.backends.asterisk.client import open_asterisk
+from hookflash.backends.asterisk.dialplan import (
+    DEFAULT_APPLICATION,
+    DEFAULT_CONTEXT,
+    dialplan,
+)
+from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.backends.asterisk.procedures import ALLOWED_WORD, checked
+from hookflash.backends.asterisk.readiness import HIDES_DIGITS, NEEDED
+from hookflash.backends.base import Rejected
+from hookflash.cli.terminal import plain, terminal
+from hookflash.server.config import AsteriskKeys
+from hookflash.server.read_config import asterisk_settings, read_config
+
+CONNECT_S = 10.0
+"""How long `check` waits for a switch."""
+
+app = App(name="asterisk", help="What an Asterisk needs, and whether one has it.")
+
+
+@app.command(name="dialplan")
+def print_dialplan(
+    *,
+    context: Annotated[str, Parameter(help="The context's name.")] = DEFAULT_CONTEXT,
+    application: Annotated[
+        str, Parameter(help="The name under which the service registers with ARI.")
+    ] = DEFAULT_APPLICATION,
+) -> int:
+    """Print the dialplan context that an operator includes in extensions.conf.
+
+    Example: hookflash asterisk dialplan > /etc/asterisk/hookflash.conf
+    """
+    names = checked(ALLOWED_WORD, context, "context"), checked(ALLOWED_WORD, application, "name")
+    print(dialplan(*names), end="")
+    return 0
+
+
+@app.command(name="config")
+def print_config() -> int:
+    """Print the lines that ari.conf, manager.conf, http.conf and modules.conf need.
+
+    Example: hookflash asterisk config
+    """
+    print(_CONFIG, end="")
+    return 0
+
+
+@app.command
+def check(
+    file: Annotated[Path, Parameter(help="The service's configuration, hookflash.toml.")], /
+) -> int:
+    """Connect to each Asterisk of a configuration, and report what it lacks.
+
+    Example: hookflash asterisk check hookflash.toml
+    """
+    config = read_config(file)
+    faults = 0
+    console = terminal()
+    for name, keys in config.switches.items():
+        if isinstance(keys, AsteriskKeys):
+            fault = trio.run(_fault_of, keys, name, file.parent)
+            faults += fault is not None
+            said = "[green]ready[/green]" if fault is None else f"[red]fault[/red]  {plain(fault)}"
+            console.print(f"{plain(name)}  {said}", soft_wrap=True)
+    return 1 if faults else 0
+
+
+async def _fault_of(keys: AsteriskKeys, name: str, beside: Path) -> str | None:
+    """What one switch lacks, or None."""
+    settings = asterisk_settings(keys, name, beside=beside)
+    try:
+        with trio.move_on_after(CONNECT_S):
+            async with open_asterisk(settings):
+                return None
+    except Rejected as rejected:
+        return str(rejected)
+    return (
+        f"no connection within {CONNECT_S:g} s: ARI {settings.host}:{settings.ari_port},"
+        f" AMI {settings.host}:{settings.ami_port} (are both enabled, and reachable from here?)"
+    )
+
+
+_VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE))
+
+_CONFIG = f"""\
+; ---- http.conf: ARI listens here. Loopback, if hookflash runs on the same machine.
+[general]
+enabled = yes
+bindaddr = 127.0.0.1
+bindport = 8088
+
+; ---- ari.conf: a user, and the channel variables that events carry.
+[general]
+enabled = yes
+channelvars = {_VARIABLES}
+
+[hookflash]
+type = user
+read_only = no
+password = CHANGE-ME
+
+; ---- manager.conf: the same user and password.
+[general]
+enabled = yes
+port = 5038
+bindaddr = 127.0.0.1
+
+[hookflash]
+secret = CHANGE-ME
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.255
+read = call
+write = call
+
+; ---- modules.conf: only if modules are loaded by name (autoload = no).
+[modules]
+{"".join(f"load = {name}{chr(10)}" for name in NEEDED)}
+; In any case: this module hides the digits of phones that talk.
+noload = {HIDES_DIGITS}
+; And this one can block ARI when a controller reconnects at once.
+noload = res_stasis_device_state.so
+
+; ---- extensions.conf, at its end: what `hookflash asterisk dialplan` prints.
+#include hookflash.conf
+"""
