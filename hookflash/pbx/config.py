@@ -228,6 +228,7 @@ def manager_conf(port: int, secret: str, variables: Iterable[str] = ()) -> str:
 enabled = yes
 bindaddr = {LOOPBACK}
 port = {port}
+authlimit = 1000
 {_variables_line(variables)}
 [{USER}]
 secret = {secret}

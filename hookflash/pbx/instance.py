@@ -45,7 +45,11 @@ class Instance:
 
     @classmethod
     def start(cls, installation: Installation, setup: Setup) -> Instance:
-        """Write the configuration, and start the program. It is not ready yet."""
+        """Write the configuration, and start the program. It is not ready yet.
+
+        It ends with the thread that starts it, where the system can do that (`setpriv`): do not
+        call this in a worker thread.
+        """
         setup.write(installation)
         command = installation.command("-f", "-n", "-C", str(setup.conf / "asterisk.conf"))
         if shutil.which("setpriv"):  # so that nothing is left behind when we are killed

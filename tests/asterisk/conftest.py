@@ -1,4 +1,4 @@
-"""The real pair of Asterisks, for whoever asks for it."""
+"""The real pair of Asterisks: started for the first test that asks for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from asterisk_lab import start_pair
 from hookflash.pbx.pair import Pair
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def pair() -> Pair:
     return start_pair()

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -106,11 +107,11 @@ async def test_calls_through_the_dialplan_the_trunk_and_with_accounts(pair: Pair
         assert lab.phones.chain(local) == [local, f"{local[:-1]}2", real]
         assert await lab.phones.phone(real) == bob
         await lab.phones.silence()
-        await lab.phones.call("1501", "72600")
+        await lab.phones.call("1501", "72606")
         caller, called = await lab.legs()
         assert [await account(lab, leg) for leg in (caller, called)] == ["acme", ""]
         await lab.phones.silence()
-        await lab.phones.call("1501", "82600")
+        await lab.phones.call("1501", "82606")
         caller, called = await lab.legs()
         assert [await account(lab, leg) for leg in (caller, called)] == ["acme", "acme"]
 
@@ -164,6 +165,24 @@ async def test_a_pair_includes_a_dialplan_and_ends_without_a_trace(tmp_path: Pat
         assert " ERROR[" not in side.log.read_text(encoding="utf-8")
 
 
+async def test_on_every_address_the_telephones_are_still_reached(tmp_path: Path) -> None:
+    keys: list[str] = []
+
+    def note(event: Message) -> None:
+        if event.event == "DTMFEnd" and event.get("direction") == "Received":
+            keys.append(event.get("digit"))
+
+    setup = pair_setup(tmp_path, accounts=FEW, address="0.0.0.0")  # noqa: S104 - for a moment
+    async with open_pair(installation(), setup) as pair, open_lab(pair, note) as lab:
+        await lab.phones.call("1001", "1002")
+        for leg in await lab.legs():
+            await lab.phones.press(await lab.phones.phone(leg.name), "7")
+        with trio.fail_after(5):
+            while len(keys) < 2:
+                await trio.sleep(0.01)
+    assert keys == ["7", "7"]
+
+
 async def test_a_crash_is_noticed_with_the_last_lines_of_the_log(tmp_path: Path) -> None:
     setup = pair_setup(tmp_path, accounts=FEW).telephones
 
@@ -178,7 +197,7 @@ async def test_a_crash_is_noticed_with_the_last_lines_of_the_log(tmp_path: Path)
 
 async def test_a_faulty_configuration_is_noticed(tmp_path: Path) -> None:
     setup = pair_setup(tmp_path, accounts=FEW).telephones
-    object.__setattr__(setup, "modules", (*setup.modules, "no_such_module"))
+    setup = attrs.evolve(setup, modules=(*setup.modules, "no_such_module"))
     with pytest.raises(InstanceDied, match="no_such_module"):
         async with open_instance(installation(), setup):
             pass
