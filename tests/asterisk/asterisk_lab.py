@@ -52,7 +52,7 @@ def _obtained() -> Installation | AsteriskUnavailable:
 
 
 def installation() -> Installation:
-    """The unpacked Asterisk; skips the test where there is none."""
+    """The unpacked Asterisk; skips the test where there is none. To be asked for by a fixture."""
     found = _obtained()
     if isinstance(found, AsteriskUnavailable):
         pytest.skip(str(found))

@@ -10,10 +10,11 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from asterisk_lab import Lab, installation, needs_asterisk, open_lab
+from asterisk_lab import Lab, needs_asterisk, open_lab
 
 from hookflash.backends.asterisk.manager import Manager, ManagerLost, Message, open_manager
 from hookflash.pbx.instance import Instance, InstanceDied, open_instance
+from hookflash.pbx.obtain import Installation
 from hookflash.pbx.pair import Pair, open_pair, pair_setup
 from hookflash.pbx.phones import Channel, PhoneError, get_variable
 from hookflash.pbx.switch import Account
@@ -146,11 +147,13 @@ async def test_softphones_register_with_a_password(pair: Pair) -> None:
     assert not details["AorDetail"].get("contacts")
 
 
-async def test_a_pair_includes_a_dialplan_and_ends_without_a_trace(tmp_path: Path) -> None:
+async def test_a_pair_includes_a_dialplan_and_ends_without_a_trace(
+    tmp_path: Path, asterisk: Installation
+) -> None:
     include = tmp_path / "more.conf"
     include.write_text("[more]\nexten => s,1,NoOp()\n")
     setup = pair_setup(tmp_path, include=include, accounts=FEW)
-    async with open_pair(installation(), setup) as pair:
+    async with open_pair(asterisk, setup) as pair:
         async with open_manager(pair.switch.login) as switch:
             more = await switch.listing("ShowDialPlan", Context="more")
             modules = await switch.action("Command", Command="module show like bridge_")
@@ -165,7 +168,9 @@ async def test_a_pair_includes_a_dialplan_and_ends_without_a_trace(tmp_path: Pat
         assert " ERROR[" not in side.log.read_text(encoding="utf-8")
 
 
-async def test_on_every_address_the_telephones_are_still_reached(tmp_path: Path) -> None:
+async def test_on_every_address_the_telephones_are_still_reached(
+    tmp_path: Path, asterisk: Installation
+) -> None:
     keys: list[str] = []
 
     def note(event: Message) -> None:
@@ -173,7 +178,7 @@ async def test_on_every_address_the_telephones_are_still_reached(tmp_path: Path)
             keys.append(event.get("digit"))
 
     setup = pair_setup(tmp_path, accounts=FEW, address="0.0.0.0")  # noqa: S104 - for a moment
-    async with open_pair(installation(), setup) as pair, open_lab(pair, note) as lab:
+    async with open_pair(asterisk, setup) as pair, open_lab(pair, note) as lab:
         await lab.phones.call("1001", "1002")
         for leg in await lab.legs():
             await lab.phones.press(await lab.phones.phone(leg.name), "7")
@@ -183,11 +188,13 @@ async def test_on_every_address_the_telephones_are_still_reached(tmp_path: Path)
     assert keys == ["7", "7"]
 
 
-async def test_a_crash_is_noticed_with_the_last_lines_of_the_log(tmp_path: Path) -> None:
+async def test_a_crash_is_noticed_with_the_last_lines_of_the_log(
+    tmp_path: Path, asterisk: Installation
+) -> None:
     setup = pair_setup(tmp_path, accounts=FEW).telephones
 
     async def crash() -> None:
-        async with open_instance(installation(), setup) as instance:
+        async with open_instance(asterisk, setup) as instance:
             os.kill(instance.process.pid, signal.SIGKILL)
             await trio.sleep_forever()
 
@@ -195,17 +202,19 @@ async def test_a_crash_is_noticed_with_the_last_lines_of_the_log(tmp_path: Path)
         await crash()
 
 
-async def test_a_faulty_configuration_is_noticed(tmp_path: Path) -> None:
+async def test_a_faulty_configuration_is_noticed(tmp_path: Path, asterisk: Installation) -> None:
     setup = pair_setup(tmp_path, accounts=FEW).telephones
     setup = attrs.evolve(setup, modules=(*setup.modules, "no_such_module"))
     with pytest.raises(InstanceDied, match="no_such_module"):
-        async with open_instance(installation(), setup):
+        async with open_instance(asterisk, setup):
             pass
 
 
-async def test_a_connection_that_is_lost_fails_whoever_waits(tmp_path: Path) -> None:
+async def test_a_connection_that_is_lost_fails_whoever_waits(
+    tmp_path: Path, asterisk: Installation
+) -> None:
     setup = pair_setup(tmp_path, accounts=FEW).telephones
-    instance = Instance.start(installation(), setup)
+    instance = Instance.start(asterisk, setup)
     try:
         await instance.ready()
         async with open_manager(instance.login) as manager:
