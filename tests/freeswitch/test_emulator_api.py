@@ -707,6 +707,7 @@ def test_lists() -> None:
         ("", "NORMAL_CLEARING"),
         ("user_busy", "USER_BUSY"),
         ("17", "USER_BUSY"),
+        ("49", "NORMAL_CLEARING"),  # FreeSWITCH has no word for it
         ("9999", "NORMAL_CLEARING"),
         ("BOGUS", "NORMAL_CLEARING"),
     ],

@@ -33,6 +33,7 @@ from urllib.parse import unquote
 import msgspec
 
 from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
+from hookflash.causes import UNSPECIFIED
 from hookflash.events import (
     CallEvent,
     DigitPressed,
@@ -70,8 +71,8 @@ DEFAULT_MAX_FATES: Final = 16_384
 """How many legs' fates are remembered, some 3 MB. Needed are those of the last second (a job's end
 follows its leg's answer or end by milliseconds); this is 16 s at FreeSWITCH's 1000 calls/s."""
 
-UNKNOWN_CAUSE: Final = "NORMAL_UNSPECIFIED"
-"""Q.850 cause 31, for a leg that ended without a cause (an originate over a missing profile)."""
+UNKNOWN_CAUSE: Final = UNSPECIFIED
+"""For a leg that ended without a cause (an originate over a missing profile)."""
 
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_CREATE": (

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from hookflash.backends.freeswitch.emulator.events import Value
-from hookflash.backends.freeswitch.emulator.words import CAUSES
+from hookflash.causes import FREESWITCH_CAUSES, LAST_OF_Q850, number_for
 
 if TYPE_CHECKING:
     from hookflash.backends.freeswitch.emulator.legs import Leg
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _AGENT: Final = "FreeSWITCH-mod_sofia/1.10.12-release~64bit"
 _ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
 _CODEC: Final = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b"
-_LAST_OF_Q850: Final = 127
 _PROFILE: Final = {
     "sofia_profile_name": "internal",
     "sofia_profile_url": "sip:mod_sofia@127.0.0.1:5060",
@@ -272,7 +271,7 @@ def left_variables(leaver: Leg) -> dict[str, Value]:
 
 def _reason(cause: str) -> str:
     """SIP's `Reason` (RFC 3326)."""
-    return f'Q.850;cause={CAUSES.get(cause, 0)};text="{cause}"'
+    return f'Q.850;cause={FREESWITCH_CAUSES.get(cause, 0)};text="{cause}"'
 
 
 _STATUS: Final = {
@@ -294,7 +293,7 @@ def closing_variables(leg: Leg) -> dict[str, Value]:
             "sip_reason": _reason(leg.cause),
             "sip_term_status": "200",
             "proto_specific_hangup_cause": "sip:200",
-            "sip_term_cause": str(CAUSES.get(leg.cause, 0)),
+            "sip_term_cause": str(FREESWITCH_CAUSES.get(leg.cause, 0)),
         }
     if leg.ended_by_switch:
         return {
@@ -309,7 +308,7 @@ def closing_variables(leg: Leg) -> dict[str, Value]:
         "sip_invite_failure_phrase": phrase,
         "sip_term_status": status,
         "proto_specific_hangup_cause": f"sip:{status}",
-        "sip_term_cause": str(CAUSES.get(leg.cause, 0)),
+        "sip_term_cause": str(FREESWITCH_CAUSES.get(leg.cause, 0)),
     }
 
 
@@ -349,8 +348,8 @@ def record_variables(leg: Leg) -> dict[str, Value]:
 
 def _q850(cause: str) -> int:
     """The number of a cause; those that are FreeSWITCH's own pass for normal clearing."""
-    number = CAUSES.get(cause, CAUSES["NORMAL_CLEARING"])
-    return number if number <= _LAST_OF_Q850 else CAUSES["NORMAL_CLEARING"]
+    number = number_for(cause)
+    return number if number <= LAST_OF_Q850 else number_for("NORMAL_CLEARING")
 
 
 def _durations(leg: Leg) -> dict[str, Value]:
