@@ -15,6 +15,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast, get_args
@@ -28,7 +29,7 @@ from hookflash import cli, errors
 from hookflash.events import Kind
 from hookflash.fsm import patterns
 from hookflash.fsm.render import render
-from hookflash.fsm.transfer import Policy, State
+from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
 from hookflash.journal.history import KINDS
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
@@ -232,7 +233,8 @@ def sentence(text: str) -> str:
 
 def scenario_page() -> str:
     """The scenario format."""
-    sounds = {field.name: f"`{field.default}`" for field in attrs.fields(Policy)}
+    policy = Policy()
+    sounds = {field.name: f"`{getattr(policy, field.name)}`" for field in attrs.fields(Policy)}
     schema = Schema("scenario.schema.json", defaults=sounds)
     return page(
         "The scenario file",
@@ -474,9 +476,11 @@ def policy_page() -> str:
     fields = fields_of(class_of("fsm/transfer.py", "Policy"))
 
     def row(field: Field) -> tuple[str, ...]:
-        text = "number" if field.name.endswith("_number") else "sound"
-        unit = "seconds" if field.name.endswith("_s") else field.type.replace("str", text)
+        types = {"str": "number", "Sound": "sound"}
+        unit = "seconds" if field.name.endswith("_s") else types.get(field.type, field.type)
         value = re.sub(r"^[A-Z]\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
+        if field.name in SOUND_CHOICES:
+            value = str(getattr(Policy(), field.name))
         return (f"`{field.name}`", unit, f"`{value}`", field.text)
 
     return page(
@@ -910,10 +914,16 @@ _FIRST = {"engine.engine": 0, "engine.record": 1, "engine.lines": 2, "events": 3
 
 
 def member(path: str, name: str) -> Iterator[str]:
-    """Describe a class or a function of a module."""
+    """Describe a class, a function or a type of a module."""
+    body = module_of(path).body
+    for node, text in pairwise(body):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name:
+            yield from (f"## {name}", "", "```text", ast.unparse(node), "```", "")
+            yield from (*prose(ast.literal_eval(ast.unparse(text))), "")
+            return
     node = next(
         node
-        for node in module_of(path).body
+        for node in body
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name == name
     )

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from hookflash import LegSnapshot, SimulatedBackend, open_simulator
+from hookflash import LegSnapshot, Music, SimulatedBackend, Sound, open_simulator
 from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
 from hookflash.commands import SwitchCommand
 from hookflash.events import CallEvent, LegId
@@ -44,7 +44,8 @@ class MyBackend:
 class MyLab:
     """The backend, and people whom the check can steer."""
 
-    answering, busy, never, music = "2600", "2602", "2601", "local_stream://moh"
+    answering, busy, never = "2600", "2602", "2601"
+    music: Sound = Music()
 
     def __init__(self, switch: SimulatedBackend) -> None:
         """Put phones on the switch."""

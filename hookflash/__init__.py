@@ -1,10 +1,10 @@
 """hookflash: attended transfer for any phone.
 
 What stands here is what is promised: whatever you import from `hookflash` itself keeps its meaning
-until the changelog says otherwise. Three modules are part of the promise as they are:
-`hookflash.events` and `hookflash.commands` (the words of a backend), and `hookflash.testing` (the
-check that a backend keeps its promises). `hookflash.client` is a program's end of a service that
-runs elsewhere; its names stand here, too.
+until the changelog says otherwise. Four modules are part of the promise as they are:
+`hookflash.events` and `hookflash.commands` (the words of a backend), `hookflash.sounds` (what
+parties hear), and `hookflash.testing` (the check that a backend keeps its promises).
+`hookflash.client` is a program's end of a service that runs elsewhere; its names stand here, too.
 
 A name is fetched from its module when it is first used, so that ``import hookflash`` costs nothing,
 and the pure core can be imported without trio.
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from hookflash.events import Kind, LegSnapshot
     from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State, Transfer
+    from hookflash.sounds import Burst, Music, Recording, Sound, Tone, parse_sound
     from hookflash.specs.metaflows import Metaflows, parse_metaflows
 
     __version__: str
@@ -63,6 +64,7 @@ __all__ = [
     "Backend",
     "BackendClosed",
     "BackendError",
+    "Burst",
     "Choice",
     "Client",
     "Dialling",
@@ -83,11 +85,13 @@ __all__ = [
     "Line",
     "LineLost",
     "Metaflows",
+    "Music",
     "NotFound",
     "Outcome",
     "PartialSound",
     "Policy",
     "Record",
+    "Recording",
     "Refusal",
     "Refused",
     "RequestRefused",
@@ -95,8 +99,10 @@ __all__ = [
     "Rights",
     "Rules",
     "SimulatedBackend",
+    "Sound",
     "SpecError",
     "State",
+    "Tone",
     "Transfer",
     "TransferHandle",
     "Unauthorized",
@@ -108,6 +114,7 @@ __all__ = [
     "open_simulator",
     "parse_faults",
     "parse_metaflows",
+    "parse_sound",
 ]
 
 _NAMES_OF: Mapping[str, str] = {
@@ -126,6 +133,7 @@ _NAMES_OF: Mapping[str, str] = {
     "NotFound Refusal RequestRefused SpecError Unauthorized",
     "events": "Kind LegSnapshot",
     "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
+    "sounds": "Burst Music Recording Sound Tone parse_sound",
     "specs.metaflows": "Metaflows parse_metaflows",
 }
 """The same as the imports above, for those who run the program instead of reading it."""

@@ -1,21 +1,33 @@
 """JSON for events, commands and records: only at the edge, and the same way in and out.
 
 Each value becomes an object whose `type` is its class's name (`{"type": "LegParked", "leg": …}`),
-so that a stream of them can be read without knowing what comes next.
+so that a stream of them can be read without knowing what comes next. A sound is its text (see
+`hookflash.sounds`); FreeSWITCH's texts, which older journals have, are read as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, get_args
 
-from cattrs import BaseValidationError, transform_error
+from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.preconf.json import JsonConverter, make_converter
 from cattrs.strategies import configure_tagged_union
+from cattrs.v import format_exception
 
 from hookflash.commands import Command
 from hookflash.errors import InputError
 from hookflash.events import Event
+from hookflash.sounds import (
+    HeardSound,
+    Music,
+    OtherSound,
+    Recording,
+    Sound,
+    Tone,
+    heard_sound,
+    parse_sound,
+)
 
 Value = TypeVar("Value")
 
@@ -23,9 +35,36 @@ Value = TypeVar("Value")
 def json_converter() -> JsonConverter:
     """A converter that knows the vocabulary. Programs may teach it their own types."""
     converter = make_converter(forbid_extra_keys=True)
+    teach_sounds(converter)
     configure_tagged_union(Command, converter, tag_name="type")
     configure_tagged_union(Event, converter, tag_name="type")
     return converter
+
+
+def teach_sounds(converter: Converter) -> None:
+    """Teach a converter that a sound is a text."""
+    for kind in (Music, Tone, Recording, OtherSound):
+        converter.register_unstructure_hook(kind, str)
+    for union, reader in ((Sound, parse_sound), (HeardSound, heard_sound)):
+        converter.register_structure_hook(union, _read_text_with(reader))
+        converter.register_structure_hook(union | None, _read_text_with(reader, or_none=True))
+
+
+def _read_text_with(
+    reader: Callable[[str], HeardSound], *, or_none: bool = False
+) -> Callable[[object, Any], HeardSound | None]:
+    def read(text: object, _: Any) -> HeardSound | None:
+        if text is None and or_none:
+            return None
+        if not isinstance(text, str):
+            raise InputError(f"{text!r} is not a sound", mend="a text, such as music:default")
+        return reader(text)
+
+    return read
+
+
+def _in_words(error: BaseException, kind: type[Any] | None) -> str:
+    return str(error) if isinstance(error, InputError) else format_exception(error, kind)
 
 
 _CONVERTER = json_converter()
@@ -66,4 +105,5 @@ def _read(document: Mapping[str, Any], union: Any, where: str) -> Any:
     try:
         return _CONVERTER.structure(document, union)
     except (BaseValidationError, ValueError, TypeError, KeyError) as error:
-        raise InputError("; ".join(transform_error(error, path=where)), where=where) from error
+        what = "; ".join(transform_error(error, where, _in_words))
+        raise InputError(what, where=where) from error

@@ -4,6 +4,9 @@ A command is an intention. That a switch took it proves nothing: its effect come
 back as an event (see `hookflash.events`), and a command whose effect never comes is
 caught by a timer, which is a command too.
 
+What is played is a value, too: a `Sound`, which is `Music`, a `Tone` or a `Recording` (see
+`hookflash.sounds`); in JSON it is a text such as `music:default`.
+
 Backends execute all of these but `SetTimer` and `CancelTimer`, which are the
 engine's. Don't subclass them.
 """
@@ -14,6 +17,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 import attrs
+
+from hookflash.sounds import Sound
 
 
 class Afterwards(StrEnum):
@@ -79,7 +84,7 @@ class HoldWithMusic:
     """Play music to a parked leg until it is joined or ends. Proof: `SoundStarted`."""
 
     leg: str
-    music: str
+    music: Sound
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +95,7 @@ class PlayRingback:
     """
 
     leg: str
-    ringback: str
+    ringback: Sound
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +103,7 @@ class PlayTone:
     """Play a tone once to a parked leg. Proof: `SoundStarted`."""
 
     leg: str
-    tone: str
+    tone: Sound
 
 
 @attrs.frozen(kw_only=True)

@@ -18,6 +18,9 @@ Rules that every backend keeps:
    not exist (any more), and a `Dial` that came to nothing: in each case the truth
    is that there is no such leg.
 
+A `HeardSound` is a `Sound` (see the commands), or an `OtherSound`: what another program plays, in
+the switch's own words. In JSON it is a text such as `music:default` or `other:say::hello`.
+
 Don't subclass these.
 """
 
@@ -29,6 +32,7 @@ from typing import TypeAlias
 import attrs
 
 from hookflash.commands import Command, Look
+from hookflash.sounds import HeardSound, Sound
 
 LegId: TypeAlias = str
 """One party's channel, in the switch's own naming (a FreeSWITCH channel UUID)."""
@@ -152,7 +156,7 @@ class SoundStarted:
     """The leg's party hears a sound that we asked for (music, ringback or a tone)."""
 
     leg: LegId
-    sound: str
+    sound: HeardSound
 
 
 @attrs.frozen(kw_only=True)
@@ -160,7 +164,7 @@ class SoundStopped:
     """The sound ended: played out, or cut off by a join or a hang-up."""
 
     leg: LegId
-    sound: str
+    sound: HeardSound
 
 
 @attrs.frozen(kw_only=True)
@@ -199,7 +203,7 @@ class LegSnapshot:
     """Whether it stands alone, and is about something that is not ours."""
     peer: LegId | None = None
     """With whom it is joined: a living leg that says the same of this one."""
-    hears: str | None = None
+    hears: HeardSound | None = None
     """The sound that is played to it."""
     transfer: str = ""
     """The transfer whose mark it carries."""
@@ -256,9 +260,9 @@ class TransferRequested:
     kind: Kind = Kind.ATTENDED
     by: str = "digits"
     """Who asked: `digits`, or the name of a program's key."""
-    music: str | None = None
+    music: Sound | None = None
     """What the held party hears, where the engine's default won't do."""
-    ringback: str | None = None
+    ringback: Sound | None = None
     """What the waiting party hears, where the engine's default won't do."""
     takeback_digits: str | None = None
     """What the transferor dials to have the transferee back, where the default won't do."""

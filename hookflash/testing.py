@@ -51,6 +51,7 @@ from hookflash.events import (
     LegsSeparated,
     SoundStarted,
 )
+from hookflash.sounds import Sound, parse_sound
 
 PATIENCE_S = 20.0
 """How long the check waits for a proof before it says that it did not come."""
@@ -78,7 +79,7 @@ class Lab(Protocol):
     """A number that is busy."""
     never: str
     """A number that rings for ever."""
-    music: str
+    music: Sound
     """A sound that the switch has, and that goes on for ever."""
 
     async def call(self) -> tuple[LegId, LegId]:
@@ -237,7 +238,7 @@ async def _parting_and_sounds(observer: _Observer) -> None:
     music = observer.lab.music
     await observer.perform(HoldWithMusic(leg=second, music=music))
     await observer.proof(SoundStarted, "music is told when it plays", leg=second)
-    ringback = "tone_stream://%(1000,1000,440);loops=-1"
+    ringback = parse_sound("tone:440/1000,0/1000")
     await observer.perform(PlayRingback(leg=second, ringback=ringback))
     promise = "a newer sound takes the place of an endless one"
     await observer.proof(SoundStarted, promise, leg=second)

@@ -10,7 +10,24 @@ from hypothesis import strategies as st
 from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
 from hookflash.errors import InputError
-from hookflash.events import Event, LegParked
+from hookflash.events import Event, LegParked, SoundStarted, TransferRequested
+from hookflash.sounds import Burst, Music, OtherSound, Recording, Tone, parse_sound
+
+NAMES = st.text("ab0_./-", min_size=1, max_size=9).filter(lambda name: ".." not in name)
+BURSTS = st.builds(
+    Burst, st.lists(st.integers(1, 9_999), max_size=4).map(tuple), st.integers(1, 999_999)
+)
+st.register_type_strategy(Music, st.builds(Music, NAMES))
+st.register_type_strategy(Recording, st.builds(Recording, NAMES))
+st.register_type_strategy(
+    Tone,
+    st.builds(
+        Tone,
+        st.lists(BURSTS, min_size=1, max_size=16).map(tuple),
+        st.none() | st.integers(1, 99_999_999),
+    ),
+)
+st.register_type_strategy(OtherSound, st.builds(OtherSound, st.text(max_size=20)))
 
 
 def _is_itself(value: Any) -> bool:
@@ -32,6 +49,30 @@ def test_commands_survive(kind: type[Any], data: st.DataObject) -> None:
     assert command_from(json.loads(json.dumps(to_document(command)))) == command
 
 
+def test_a_sound_is_its_text() -> None:
+    asked = TransferRequested(leg="a", transfer="t", music=Music("jazz"))
+    document = to_document(asked)
+    assert (document["music"], document["ringback"]) == ("music:jazz", None)
+
+
+def test_the_texts_of_older_journals_are_read() -> None:
+    asked = event_from(
+        {
+            "type": "TransferRequested",
+            "leg": "a",
+            "transfer": "t",
+            "music": "local_stream://moh",
+            "ringback": "%(2000,4000,440,480)",
+        }
+    )
+    assert isinstance(asked, TransferRequested)
+    assert asked.music == Music()
+    assert asked.ringback == parse_sound("tone:440+480/2000,0/4000")
+    for text in ("say::hello", "other:say::hello"):
+        started = event_from({"type": "SoundStarted", "leg": "a", "sound": text})
+        assert started == SoundStarted(leg="a", sound=OtherSound("say::hello"))
+
+
 def test_the_type_comes_with_the_value() -> None:
     assert to_document(LegParked(leg="a")) == {"type": "LegParked", "leg": "a"}
 
@@ -43,6 +84,11 @@ def test_the_type_comes_with_the_value() -> None:
         ({"type": "LegFlew", "leg": "a"}, "'LegFlew' is no known type"),
         ({"type": "LegParked"}, r"required field missing"),
         ({"type": "LegParked", "leg": "a", "wings": 2}, "wings"),
+        (
+            {"type": "TransferRequested", "leg": "a", "transfer": "t", "music": "http://a/b"},
+            r"http: is not allowed .*file:NAME.* @ \$\.music",
+        ),
+        ({"type": "SoundStarted", "leg": "a", "sound": 3}, "3 is not a sound .a text"),
     ],
 )
 def test_what_is_wrong_is_named(document: dict[str, Any], told: str) -> None:

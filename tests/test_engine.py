@@ -46,6 +46,7 @@ from hookflash.events import (
 )
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
+from hookflash.sounds import Music, Sound
 from hookflash.testing import check_backend
 
 
@@ -539,7 +540,8 @@ async def test_a_line_that_is_lost_is_told_to_whoever_asks(autojump_clock: MockC
 class _Lab:
     """The simulator, as the conformance check wants it."""
 
-    answering, busy, never, music = "2600", "2602", "2601", "local_stream://moh"
+    answering, busy, never = "2600", "2602", "2601"
+    music: Sound = Music()
 
     def __init__(self, backend: SimulatedBackend) -> None:
         self.backend = backend

@@ -28,6 +28,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.sounds import Music
 
 
 def noon() -> float:
@@ -152,7 +153,7 @@ REQUEST = TransferRequested(
     transfer="t",
     target="2600",
     by="key 7",
-    music="local_stream://own",
+    music=Music("own"),
     takeback_digits="*9",
     ring_timeout_s=33,
 )
@@ -195,7 +196,7 @@ def test_what_was_asked_for_is_remembered() -> None:
     assert found is not None
     assert (found.by, found.music, found.ring_timeout_s) == (
         "key 7",
-        "local_stream://own",
+        Music("own"),
         33,
     )
     assert record.account == "acme"

@@ -64,6 +64,7 @@ from hookflash.fsm.machine import (
 from hookflash.fsm.machine import ASKED as ASKED_FIRST
 from hookflash.fsm.spec import Input, Spec
 from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
+from hookflash.sounds import Recording
 from hookflash.specs.attended import ATTENDED
 
 RULES = Rulebook(ATTENDED)
@@ -611,8 +612,8 @@ def test_a_sound_that_ended_because_its_party_was_moved_is_not_played_again() ->
         (CONSULTING, LegAnswered(leg="c"), REPEAT),
         (CONSULTING, LegsJoined(first="a", second="c"), REPEAT),
         (CONSULTING, LegsReleased(first="a", second="b"), REPEAT),
-        (CONSULTING, SoundStarted(leg="a", sound="x"), REPEAT),
-        (CONSULTING, SoundStopped(leg="a", sound="x"), REPEAT),
+        (CONSULTING, SoundStarted(leg="a", sound=Recording("x")), REPEAT),
+        (CONSULTING, SoundStopped(leg="a", sound=Recording("x")), REPEAT),
         (CONSULTING, TimerFired(timer="t1#1"), OVERTAKEN),
         (CONSULTING, LegParked(leg="stranger"), STRANGER),
         (CONSULTING, LegHungUp(leg="stranger"), STRANGER),

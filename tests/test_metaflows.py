@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,9 @@ from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.digits import UNARMED, FeatureAction, Matched, Module, digit_timeout, press
 from hookflash.fsm.patterns import ALPHABET
+from hookflash.sounds import SOUND_PATTERN, Music, Recording, parse_sound
 from hookflash.specs import metaflows as metaflows_module
+from hookflash.specs.document import load_schema
 from hookflash.specs.metaflows import (
     DEFAULT_METAFLOWS,
     MAX_FAULTS,
@@ -35,10 +37,11 @@ EXAMPLE = r"""
     "digit_timeout": 1500,
     "listen_on": "self",
     "numbers": {"1": {"module": "resume"}, "0": {"module": "hangup", "data": {}},
-                "3": {"module": "hold", "data": {"moh": "local_stream://moh"}}},
+                "3": {"module": "hold", "data": {"moh": "music:default"}}},
     "patterns": {
         "2(\\d+)": {"module": "transfer", "data": {"takeback_dtmf": "*9",
-            "moh": "http://example.org:8080/a%20b.wav?x=1", "ringback": "%(2000,4000,440,480)",
+            "moh": "file:/var/sounds/a.wav",
+            "ringback": "tone:440+480/2000,0/4000",
             "transfer_type": "blind", "timeout": 20.5}},
         "4": {"module": "transfer", "data": {"target": "reception", "timeout": 20}}
     }
@@ -64,15 +67,15 @@ def test_a_document_is_read_into_actions() -> None:
     assert dict(metaflows.numbers) == {
         "1": FeatureAction(module=Module.RESUME),
         "0": FeatureAction(module=Module.HANGUP),
-        "3": FeatureAction(module=Module.HOLD, kind=Kind.HOLD, music="local_stream://moh"),
+        "3": FeatureAction(module=Module.HOLD, kind=Kind.HOLD, music=Music()),
     }
     assert dict(metaflows.patterns) == {
         r"2(\d+)": FeatureAction(
             module=Module.TRANSFER,
             kind=Kind.BLIND,
             takeback_digits="*9",
-            music="http://example.org:8080/a%20b.wav?x=1",
-            ringback="%(2000,4000,440,480)",
+            music=Recording("/var/sounds/a.wav"),
+            ringback=parse_sound("tone:440+480/2000,0/4000"),
             ring_timeout_s=20.5,
         ),
         "4": FeatureAction(
@@ -118,7 +121,9 @@ def test_numbers_come_before_patterns() -> None:
 # -------------------------------------------------------------------- there and back
 
 KEYS = st.text(ALPHABET, min_size=1, max_size=5)
-SOUNDS = st.sampled_from(["%(2000,4000,440,480)", "local_stream://moh", "a/b.wav"])
+SOUNDS = st.sampled_from(
+    ["%(2000,4000,440,480)", "local_stream://moh", "a/b.wav", "music:jazz", "tone:425/200,0/400*3"]
+)
 TRANSFERS = st.fixed_dictionaries(
     {},
     optional={
@@ -300,7 +305,7 @@ def test_the_schema_is_one_and_describes_all_that_it_allows() -> None:
             in_transfer(moh="x" * 300),
             r'$.patterns."2(\\d+)".data.moh',
             "…",
-            "up to 256",
+            "1 to 200 letters",
         ),
     ],
 )
@@ -365,19 +370,30 @@ BAD_SOUNDS = [
     "say://1",
     "http:",
     "http://",
+    "https://example.org:8443/a/b%20c.wav?x=1",
+    "../secret",
+    "tone:",
+    "tone:440",
+    "tone:440/0",
+    "tone:" + "440/1," * 16 + "440/1",
+    "music:",
+    "music:a b",
+    "other:a",
+    "x" * 201,
     "ü",
 ]
 GOOD_SOUNDS = [
     "%(2000,4000,440,480)",
-    "v=-7;%(100,0,350+440);loops=-1",
+    "v=-7;%(100,0,350,440);loops=-1",
     "tone_stream://%(2000,4000,440,480);loops=-1",
     "silence_stream://-1",
     "local_stream://moh/8000",
-    "https://example.org:8443/a/b%20c.wav?x=1",
     "/var/sounds/music_on-hold.wav",
-    "~tone",
+    "music:jazz",
+    "tone:440+480/2000,0/4000",
+    "file:ivr/one-moment",
     "0123456789abcdef0123456789abcdef",
-    "x" * 256,
+    "x" * 200,
 ]
 
 
@@ -391,7 +407,24 @@ def test_sounds_that_a_switch_might_obey_are_refused(key: str, sound: str) -> No
 @pytest.mark.parametrize("sound", GOOD_SOUNDS)
 def test_sounds_that_people_use_are_allowed(sound: str) -> None:
     (entry,) = parse_metaflows(in_transfer(moh=sound, ringback=sound)).patterns
-    assert (entry[1].music, entry[1].ringback) == (sound, sound)
+    assert (entry[1].music, entry[1].ringback) == (parse_sound(sound), parse_sound(sound))
+
+
+def test_the_schema_and_the_code_agree_what_a_sound_is() -> None:
+    assert load_schema("metaflows.schema.json")["$defs"]["sound"]["pattern"] == SOUND_PATTERN
+
+
+def test_a_tone_that_is_too_long_for_the_schema_is_told_with_its_place() -> None:
+    burst = "%(1,1,440)"
+    with pytest.raises(InputError, match="18 bursts is not allowed") as caught:
+        parse_metaflows(in_transfer(ringback=burst * 9))
+    assert caught.value.where == r'$.patterns."2(\\d+)".data.ringback'
+
+
+def test_a_sound_is_written_in_our_notation() -> None:
+    document = parse_metaflows(in_transfer(moh="local_stream://moh", ringback="%(1,2,3)"))
+    (entry,) = cast("dict[str, Any]", document.to_document()["patterns"]).values()
+    assert (entry["data"]["moh"], entry["data"]["ringback"]) == ("music:default", "tone:3/1,0/2")
 
 
 @pytest.mark.parametrize("target", ["", "1 2", "1\n", "1\n2", "x" * 65, "${a}", "a,b", "a/b", "ü"])

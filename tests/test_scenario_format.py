@@ -37,6 +37,7 @@ from hookflash.scenarios.format import (
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.stage import VERB_FOR
 from hookflash.scenarios.write import scenario_text
+from hookflash.sounds import Recording, Sound
 from hookflash.specs.document import load_schema
 
 SCHEMA = cast("dict[str, Any]", load_schema("scenario.schema.json"))
@@ -177,6 +178,8 @@ def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
         if isinstance(default, (PartialSound, Choice)):
             assert told[field.name]["enum"] == [choice.value for choice in type(default)]
             assert default.value in told[field.name]["description"]
+        elif isinstance(default, Sound):
+            assert told[field.name]["type"] == "string"
         else:
             assert isinstance(default, kinds[told[field.name]["type"]])
             if not isinstance(default, str):
@@ -444,9 +447,9 @@ def test_a_scenario_s_faults_and_sounds_are_written() -> None:
     scenario = attrs.evolve(
         read(document(do=[{"who": "alice", "at_s": 1, "asks": "hold"}])),
         faults=Faults(duplicate=0.25),
-        missing_sounds=frozenset({"b", "a"}),
+        missing_sounds=frozenset({Recording("b"), Recording("a")}),
     )
     again = parse_scenario(scenario_text(scenario).encode(), where="w", name="x")
     assert again.faults == Faults(duplicate=0.25)
-    assert again.missing_sounds == {"a", "b"}
+    assert again.missing_sounds == {Recording("a"), Recording("b")}
     assert again.deeds == scenario.deeds

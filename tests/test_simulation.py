@@ -20,6 +20,7 @@ from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.simulation import Simulation
+from hookflash.sounds import Music, Sound
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "hookflash" / "specs" / "scenarios"
@@ -132,8 +133,8 @@ def test_the_deadline_can_be_let_pass() -> None:
     assert [record.outcome for record in ended] == [Outcome.RECONNECTED]
 
 
-@pytest.mark.parametrize("missing", [[], ["local_stream://moh"]])
-def test_sounds_can_be_missing(missing: list[str]) -> None:
+@pytest.mark.parametrize("missing", [[], [Music()]])
+def test_sounds_can_be_missing(missing: list[Sound]) -> None:
     simulation = Simulation(seed=1, missing_sounds=missing)
     alice, bob = simulation.world.call("1001", "1002")
     simulation.world.run(until_s=5.0)
@@ -142,5 +143,5 @@ def test_sounds_can_be_missing(missing: list[str]) -> None:
     )
     simulation.world.run(until_s=10.0)
     hears = {leg.leg: leg.hears for leg in simulation.world.snapshot()}
-    assert (hears[bob] == "local_stream://moh") is not bool(missing)
+    assert (hears[bob] == Music()) is not bool(missing)
     assert hears[bob] is not None

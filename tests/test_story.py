@@ -61,6 +61,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.sounds import Recording
 from hookflash.story import (
     ENGINE,
     LONGEST,
@@ -280,9 +281,9 @@ COMMANDS: tuple[tuple[Command, str], ...] = (
     ),
     (Split(first="a", second="b"), "part alice and bob"),
     (Park(leg="b"), "park bob"),
-    (HoldWithMusic(leg="b", music="m"), "play music to bob"),
-    (PlayRingback(leg="a", ringback="r"), "play ringback to alice"),
-    (PlayTone(leg="a", tone="t"), "play a tone to alice"),
+    (HoldWithMusic(leg="b", music=Recording("m")), "play music to bob"),
+    (PlayRingback(leg="a", ringback=Recording("r")), "play ringback to alice"),
+    (PlayTone(leg="a", tone=Recording("t")), "play a tone to alice"),
     (Dial(leg="x", target="2600", on_behalf_of="a", ring_timeout_s=20), "call 2600"),
     (Dial(leg=CAROL, target="2600", on_behalf_of="a", ring_timeout_s=20), "call carol at 2600"),
     (Join(first="a", second="b", afterwards=Afterwards.END), "join alice and bob"),
@@ -338,7 +339,7 @@ CALLS = single(LegCreated(leg="a", number="1001"))
         ([CALLS], LegProgressed(leg="a"), "alice hears ringing"),
         ([], LegHungUp(leg="b", cause="NO_ANSWER"), "bob does not answer"),
         ([], LegHungUp(leg="b", cause="WEIRD"), "bob is gone (WEIRD)"),
-        ([], SoundStarted(leg="b", sound="what"), "bob hears a sound"),
+        ([], SoundStarted(leg="b", sound=Recording("what")), "bob hears a sound"),
     ],
 )
 def test_words_of_an_event(before: list[Record], event: Event, words: str) -> None:
@@ -367,10 +368,10 @@ def test_a_timer_is_told_when_something_comes_of_it() -> None:
 
 
 def test_a_sound_that_breaks_off_is_told_when_something_comes_of_it() -> None:
-    plays = single(LegParked(leg="b"), HoldWithMusic(leg="b", music="m"))
-    ends = single(SoundStopped(leg="b", sound="m"))
+    plays = single(LegParked(leg="b"), HoldWithMusic(leg="b", music=Recording("m")))
+    ends = single(SoundStopped(leg="b", sound=Recording("m")))
     assert len(story_lines([plays, ends], NAMES)) == 1
-    again = attrs.evolve(ends, commands=(PlayTone(leg="b", tone="t"),))
+    again = attrs.evolve(ends, commands=(PlayTone(leg="b", tone=Recording("t")),))
     assert tale([plays, again]) == "bob no longer hears music · play a tone to bob"
 
 

@@ -28,6 +28,7 @@ from hookflash.events import (
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import Scenario, load_scenario
 from hookflash.scenarios.simulation import Simulation
+from hookflash.sounds import Music, Recording
 
 SCENARIOS = sorted((Path(hookflash.__file__).parent / "specs" / "scenarios").glob("*.toml"))
 PARTIES = Parties(
@@ -76,7 +77,7 @@ def test_a_transfer_that_goes_well_breaks_nothing(watched: Watched) -> None:
         LegsSeparated(first="a", second="b"),
         LegParked(leg="a"),
         LegParked(leg="b"),
-        SoundStarted(leg="b", sound="local_stream://moh"),
+        SoundStarted(leg="b", sound=Music()),
         LegHungUp(leg="a"),
         LegHungUp(leg="b"),
     )
@@ -109,7 +110,7 @@ def test_silence_on_hold_is_told_once(watched: Watched) -> None:
         ASKED,
         LegsSeparated(first="a", second="b"),
         LegParked(leg="a"),
-        SoundStarted(leg="a", sound="x"),
+        SoundStarted(leg="a", sound=Recording("x")),
         LegParked(leg="b"),
     )
     watched.watch.look(SILENCE_S)

@@ -46,6 +46,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Transfer
+from hookflash.sounds import Sound
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
 log = structlog.wrap_logger(logging.getLogger("hookflash.engine"))
@@ -229,8 +230,8 @@ class Engine:
         *,
         kind: Kind = Kind.ATTENDED,
         transfer: str | None = None,
-        music: str | None = None,
-        ringback: str | None = None,
+        music: Sound | None = None,
+        ringback: Sound | None = None,
         takeback_digits: str | None = None,
         ring_timeout_s: float | None = None,
         by: str = "program",

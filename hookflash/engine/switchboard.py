@@ -81,7 +81,6 @@ from hookflash.fsm.transfer import (
 )
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.metaflows import (
-    ALLOWED_SOUND,
     ListenOn,
     Metaflows,
 )
@@ -837,9 +836,6 @@ def _check(event: TransferRequested) -> None:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):
         raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
-    for sound in (event.music, event.ringback):
-        if sound is not None and not ALLOWED_SOUND.fullmatch(sound):
-            raise InputError("music and ringback may be a file, a tone or a stream, and no more")
     ring_s = event.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the target may ring for more than 0 s, and at most a day")

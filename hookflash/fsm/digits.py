@@ -28,6 +28,7 @@ import attrs
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.patterns import Matcher, Pattern, check_key, compile_pattern
+from hookflash.sounds import Sound
 
 TERMINATOR = "#"
 """The key by which people say "that's all" (as FreeSWITCH's and Asterisk's readers take it)."""
@@ -67,9 +68,9 @@ class FeatureAction:
     """How to transfer; HOLD for a hold, and of no meaning for the others."""
     takeback_digits: str | None = None
     """What the transferor dials to have the transferee back."""
-    music: str | None = None
+    music: Sound | None = None
     """What the held party hears."""
-    ringback: str | None = None
+    ringback: Sound | None = None
     """What the waiting party hears."""
     ring_timeout_s: float | None = None
     """How long the target may ring."""

@@ -327,7 +327,7 @@ def _failures(record: Transfer) -> Iterator[Event]:
     yield CommandFailed(
         command=Dial(leg=c, target="", on_behalf_of=a, ring_timeout_s=1.0), reason="-ERR"
     )
-    yield CommandFailed(command=PlayTone(leg=a, tone=""), reason="-ERR")
+    yield CommandFailed(command=PlayTone(leg=a, tone=record.policy.failure_tone), reason="-ERR")
     if record.joining:
         one, other = record.joining
         join = Join(

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import Enum, StrEnum
+from typing import Final
 
 import attrs
 
 from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.sounds import Music, Sound, parse_sound
 
 
 class State(Enum):
@@ -147,15 +149,15 @@ class Policy:
     """How often a sound that does not start is tried, from the second time on with the fallback."""
     tone_s: float = 3.0
     """How long somebody who is left alone hears the failure tone before the call ends."""
-    music: str = "local_stream://moh"
-    """What a held party hears: FreeSWITCH's stock hold music."""
-    ringback: str = "tone_stream://%(2000,4000,440,480);loops=-1"
+    music: Sound = Music()
+    """What a held party hears: the music on hold that the switch has when it is installed."""
+    ringback: Sound = parse_sound("tone:440+480/2000,0/4000")
     """What a waiting party hears: the North American ringback tone (ITU-T E.180)."""
-    fallback_sound: str = "tone_stream://%(200,4800,440);loops=-1"
+    fallback_sound: Sound = parse_sound("tone:440/200,0/4800")
     """What is played where the chosen sound does not start: a beep every five seconds."""
-    hold_tone: str = "tone_stream://%(100,9900,425);loops=-1"
+    hold_tone: Sound = parse_sound("tone:425/100,0/9900")
     """What the party hears that has put another on hold: a reminder every ten seconds."""
-    failure_tone: str = "tone_stream://%(250,250,480,620);loops=8"
+    failure_tone: Sound = parse_sound("tone:480+620/250,0/250*8")
     """What somebody hears who is left alone: the North American reorder tone (ITU-T E.180)."""
     hides_codes: bool = False
     """Whether the far end is spared the keys of a feature code, all but the first. They are held
@@ -175,6 +177,12 @@ class Policy:
     """How often one call may be transferred: it stops loops. A restart begins the count anew."""
 
 
+SOUND_CHOICES: Final = frozenset(
+    field.name for field in attrs.fields(Policy) if isinstance(field.default, Sound)
+)
+"""The choices that are sounds."""
+
+
 @attrs.frozen
 class Party:
     """One party of a transfer: its leg, and where that leg is."""
@@ -185,9 +193,9 @@ class Party:
     answered: bool
     peer: LegId | None = None
     """With whom it talks, when its place is JOINED."""
-    sound: str | None = None
+    sound: Sound | None = None
     """What it is to hear."""
-    coming: str | None = None
+    coming: Sound | None = None
     """The sound that was ordered and has not begun: another can be ordered only after it has."""
     hears: bool = False
     """Whether the switch has said that the sound plays."""
@@ -230,8 +238,8 @@ class Transfer:
     """Who asked for it."""
     account: str = ""
     """Whose transfer it is; the target's leg belongs to the same account."""
-    music: str = ""
-    ringback: str = ""
+    music: Sound
+    ringback: Sound
     ring_timeout_s: float = 0.0
     hops: int = 0
     """How many times this call has been transferred before."""
@@ -352,8 +360,8 @@ def new_transfer(
     transferee: tuple[LegId, str],
     target: tuple[LegId, str],
     by: str = "digits",
-    music: str | None = None,
-    ringback: str | None = None,
+    music: Sound | None = None,
+    ringback: Sound | None = None,
     ring_timeout_s: float | None = None,
     hops: int = 0,
     account: str = "",

@@ -16,7 +16,7 @@ import attrs
 import cattrs
 import msgspec
 
-from hookflash.codec import event_from, to_document
+from hookflash.codec import event_from, teach_sounds, to_document
 from hookflash.engine.exchange import Entry
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record, record_from
@@ -296,6 +296,7 @@ def _insert_transfer(
 
 
 _VALUES: Final = cattrs.Converter(omit_if_default=True)
+teach_sounds(_VALUES)
 
 
 def _document_of(value: Policy | Transfer | None) -> bytes:

@@ -46,10 +46,12 @@ from hookflash.backends.simulator.people import (
     Unreachable,
 )
 from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.codec import teach_sounds
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.fsm.transfer import Policy, State
+from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
+from hookflash.sounds import Sound, parse_sound
 from hookflash.specs.document import faults_of, faults_of_numbers, load_schema, meant, place_in
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
@@ -162,7 +164,7 @@ class Scenario:
     seed: int = 0
     account: Account = attrs.field(factory=Account)
     faults: Faults = attrs.field(factory=Faults)
-    missing_sounds: frozenset[str] = frozenset()
+    missing_sounds: frozenset[Sound] = frozenset()
     """Sounds of which the switch has no file."""
     sound_s: float = FILE_S
     """How long a sound from a file plays."""
@@ -237,6 +239,7 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
 
 _CONVERTER = Converter()
 """Makes values of what the schema has let pass."""
+teach_sounds(_CONVERTER)
 
 
 class _Reader:
@@ -263,7 +266,7 @@ class _Reader:
             expect=self._expectation(),
             account=self._account(),
             faults=self._faults(),
-            missing_sounds=frozenset(document.get("missing_sounds", ())),
+            missing_sounds=self._missing_sounds(),
             sound_s=document.get("sound_s", FILE_S),
             dialling=Dialling() if document.get("dialling") == "dialplan" else DIRECT,
             through=frozenset((c["from"], c["to"]) for c in calls if "through" in c),
@@ -413,7 +416,17 @@ class _Reader:
         )
 
     def _policy(self) -> Policy:
-        return _CONVERTER.structure(self._document.get("policy", {}), Policy)
+        policy: dict[str, Any] = self._document.get("policy", {})
+        for name in SOUND_CHOICES & policy.keys():
+            parse_sound(policy[name], place_in(self._where, ["policy", name]))
+        return _CONVERTER.structure(policy, Policy)
+
+    def _missing_sounds(self) -> frozenset[Sound]:
+        written: list[str] = self._document.get("missing_sounds", [])
+        return frozenset(
+            parse_sound(text, place_in(self._where, ["missing_sounds", i]))
+            for i, text in enumerate(written)
+        )
 
     def _faults(self) -> Faults:
         text = self._document.get("faults", "")

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
-from hookflash.backends.freeswitch.procedures import sound_for
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
@@ -30,6 +29,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.sounds import HeardSound
 
 
 class Watched(Protocol):
@@ -73,7 +73,7 @@ class Watch:
         self._given_up: dict[str, frozenset[LegId]] = {}
         """Who had left when a transfer was given up."""
         self._failed: dict[str, frozenset[LegId]] = {}
-        self._kinds: dict[str, str] = {}
+        self._kinds: dict[HeardSound, str] = {}
         self._quiet_since: dict[LegId, float] = {}
         self._before: dict[LegId, dict[str, str]] = {}
         """What the variables of a leg that a transfer changes said before there was one."""
@@ -90,7 +90,7 @@ class Watch:
                 self._joined(first, second)
             case SoundStarted(leg=leg, sound=sound):
                 self._sounding(leg)
-                self._note(leg, self._kinds.get(sound, sound))
+                self._note(leg, self._kinds.get(sound, str(sound)))
             case LegParked(leg=leg) | SoundStopped(leg=leg):
                 self._quiet(leg)
             case LegHungUp(leg=leg):
@@ -160,7 +160,7 @@ class Watch:
                 kind = "tone"
             case _:
                 return
-        self._kinds[sound_for(sound)] = kind  # as the switch will call it
+        self._kinds[sound] = kind
 
     # ----------------------------------------------------------------- silence
 

@@ -28,6 +28,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
+from hookflash.sounds import Sound
 
 
 class Simulation:
@@ -39,7 +40,7 @@ class Simulation:
         seed: int = 0,
         faults: Faults | None = None,
         account: Account | None = None,
-        missing_sounds: Iterable[str] = (),
+        missing_sounds: Iterable[Sound] = (),
         sound_s: float = FILE_S,
         dialling: Dialling = DIRECT,
     ) -> None:

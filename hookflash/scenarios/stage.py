@@ -37,6 +37,7 @@ from hookflash.events import (
 from hookflash.scenarios.format import CLOCK, CONTROLLER, Deed, PartyPlan
 from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.simulation import Simulation
+from hookflash.sounds import Recording, Sound
 
 VERB_FOR: Mapping[type, str] = {
     LegProgressed: "rings",
@@ -72,7 +73,7 @@ class Stage:
         seed: int = 0,
         faults: Faults | None = None,
         account: Account | None = None,
-        missing_sounds: Iterable[str] = (),
+        missing_sounds: Iterable[Sound] = (),
         sound_s: float = FILE_S,
         dialling: Dialling = DIRECT,
         through: Collection[tuple[str, str]] = (),
@@ -171,7 +172,7 @@ class Stage:
             case "answers":
                 self.world.answer(leg)
             case "is sent to an announcement":
-                self.world.move(leg, ToSound("announcement.wav"))
+                self.world.move(leg, ToSound(Recording("announcement.wav")))
             case "is parked by another program":
                 self.world.park(leg)
             case _:

@@ -20,7 +20,7 @@ from hookflash.backends.simulator.people import (
     Unreachable,
 )
 from hookflash.events import Kind
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.transfer import SOUND_CHOICES, Policy
 from hookflash.scenarios.format import Deed, PartyPlan, Scenario
 
 _PHONES: dict[type[Behaviour], str] = {
@@ -50,7 +50,7 @@ def scenario_text(scenario: Scenario) -> str:
         "sound_s": scenario.sound_s,
         "policy": _policy(scenario.account.policy),
         "metaflows": scenario.account.metaflows.to_document(),
-        "missing_sounds": sorted(scenario.missing_sounds),
+        "missing_sounds": sorted(map(str, scenario.missing_sounds)),
         "do": [_deed(deed) for deed in scenario.deeds],
         "expect": {"within_s": scenario.expect.within_s},
     }
@@ -72,11 +72,12 @@ def _call(scenario: Scenario, caller: str, called: str) -> dict[str, str]:
 
 def _policy(policy: Policy) -> dict[str, Any]:
     """What differs from the defaults."""
-    return {
+    differs = {
         field.name: getattr(policy, field.name)
         for field in attrs.fields(Policy)
         if getattr(policy, field.name) != field.default
     }
+    return {name: str(value) if name in SOUND_CHOICES else value for name, value in differs.items()}
 
 
 def _deed(deed: Deed) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from msgspec import Meta, Struct
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.engine.lines import Account
 from hookflash.engine.rules import Rules
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.transfer import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
 from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.sounds import Sound, parse_sound
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
 
 Text: TypeAlias = Annotated[str, Meta(max_length=500)]
@@ -173,7 +174,12 @@ def _keys_of(kind: type[Any], name: str) -> type[Struct]:
     """Make a table whose keys are the fields of a value, each of which may be left out."""
     attrs.resolve_types(kind)
     fields = [
-        (field.name, field.type | msgspec.UnsetType, msgspec.UNSET) for field in attrs.fields(kind)
+        (
+            field.name,
+            (Text if field.type == Sound else field.type) | msgspec.UnsetType,
+            msgspec.UNSET,
+        )
+        for field in attrs.fields(kind)
     ]
     return msgspec.defstruct(name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
@@ -189,6 +195,18 @@ if TYPE_CHECKING:
 else:
     PolicyKeys = _keys_of(Policy, "PolicyKeys")
     RulesKeys = _keys_of(Rules, "RulesKeys")
+
+
+def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
+    """The keys of a policy that are not left out, as the policy has them: sounds are read.
+
+    Raises:
+        InputError: one is not a sound.
+    """
+    return {
+        name: parse_sound(value, f"{where}.{name}") if name in SOUND_CHOICES else value
+        for name, value in given(keys).items()
+    }
 
 
 def given(keys: Struct) -> dict[str, Any]:
@@ -266,7 +284,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         document = stored if stored is not None else written
         return Account(
             metaflows=_metaflows(document, takeback),
-            policy=attrs.evolve(Policy(), **{**given(self.defaults.policy), **given(own.policy)}),
+            policy=attrs.evolve(
+                Policy(),
+                **{**policy_choices(self.defaults.policy), **policy_choices(own.policy)},
+            ),
             rules=attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)}),
             takeback_digits=takeback,
         )

@@ -41,6 +41,7 @@ from hookflash.server.wire import (
     transfer_in_flight,
     transfer_of_past,
 )
+from hookflash.sounds import Sound, parse_sound
 from hookflash.specs.metaflows import parse_metaflows
 
 NO_CALL: Final = "there is no such call"
@@ -197,8 +198,8 @@ class Desk:
             ask.target,
             kind=Kind(ask.transfer_type),
             transfer=name,
-            music=ask.moh,
-            ringback=ask.ringback,
+            music=_sound(ask.moh, "moh"),
+            ringback=_sound(ask.ringback, "ringback"),
             takeback_digits=ask.takeback_dtmf,
             ring_timeout_s=ask.timeout,
             by=caller.name,
@@ -215,7 +216,8 @@ class Desk:
             BackendClosed: the switch is away.
         """
         engine, _ = self._line(caller, account, call, switch)
-        handle = await engine.transfer(call, "", kind=Kind.HOLD, music=moh, by=caller.name)
+        music = _sound(moh, "moh")
+        handle = await engine.transfer(call, "", kind=Kind.HOLD, music=music, by=caller.name)
         return await self._taken(account, handle.id, handle.asked)
 
     async def take_back_by_call(
@@ -509,6 +511,10 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
         raise InputError(
             "there is no such page", where="start_key", mend="the next_start_key of a page"
         ) from None
+
+
+def _sound(text: str | None, where: str) -> Sound | None:
+    return None if text is None else parse_sound(text, where)
 
 
 def _url(account: str, transfer: str) -> str:

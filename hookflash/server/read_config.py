@@ -33,9 +33,10 @@ from hookflash.server.config import (
     Simulator,
     SwitchKeys,
     given,
+    policy_choices,
 )
 from hookflash.specs.document import faults_of_numbers, meant, place_in
-from hookflash.specs.metaflows import ALLOWED_SOUND, parse_metaflows
+from hookflash.specs.metaflows import parse_metaflows
 
 MAX_CONFIG_BYTES: Final = 1_000_000
 """No config that a person wrote is longer."""
@@ -44,6 +45,7 @@ ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 """What an account or a switch may be called: it stands in URLs, logs and metrics."""
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
+ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{0,64}")
 ALLOWED_VARIABLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 ALLOWED_HOST: Final = re.compile(r"[0-9A-Za-z_.:%-]{1,255}")
 HIGHEST_PORT: Final = 65_535
@@ -198,7 +200,7 @@ def _check_account(keys: AccountKeys, where: str) -> None:
             where=f"{where}.takeback_digits",
             mend="1 to 8 of 0-9, A-D, * and #",
         )
-    for key, value in given(keys.policy).items():
+    for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")
     for key, value in given(keys.rules).items():
         if isinstance(value, int) and value < 0:
@@ -212,9 +214,12 @@ def _check_account(keys: AccountKeys, where: str) -> None:
 def _check_choice(value: object, where: str) -> None:
     if isinstance(value, (int, float)) and value <= 0:
         raise InputError(f"{value} is too small", where=where, mend="more than 0")
-    is_sound = isinstance(value, str) and not isinstance(value, StrEnum)
-    if is_sound and not ALLOWED_SOUND.fullmatch(str(value)):
-        raise InputError("this is no sound", where=where, mend="a file, a tone or a stream")
+    if where.endswith(".outside_number") and not ALLOWED_NUMBER.fullmatch(str(value)):
+        raise InputError(
+            f"{str(value)[:80]!r} is not a number",
+            where=where,
+            mend="letters, digits and + * # _ -, at most 64",
+        )
 
 
 # --------------------------------------------------------------------- switches

@@ -17,7 +17,7 @@ from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal.history import DEFAULT_ACCOUNT, Past, Step
-from hookflash.specs.metaflows import ALLOWED_SOUND
+from hookflash.sounds import SOUND_PATTERN
 
 NOTHING_FOLLOWS: Final = r"(?![\s\S])"
 """How an expression ends: in some languages a $ lets a line end pass."""
@@ -30,12 +30,12 @@ Target: TypeAlias = Annotated[
         examples=["2600"],
     ),
 ]
-Sound: TypeAlias = Annotated[
+SoundText: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=ALLOWED_SOUND.pattern,
-        description="a file, a tone or a stream of the switch",
-        examples=["local_stream://moh"],
+        pattern=SOUND_PATTERN,
+        description="a sound: music on hold, a tone, or a recording",
+        examples=["music:default", "tone:440+480/2000,0/4000", "file:ivr/one-moment"],
     ),
 ]
 TakebackDigits: TypeAlias = Annotated[
@@ -57,8 +57,8 @@ class TransferAsk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     target: Target
     transfer_type: Literal["attended", "blind"] = "attended"
     takeback_dtmf: TakebackDigits | None = None
-    moh: Sound | None = None
-    ringback: Sound | None = None
+    moh: SoundText | None = None
+    ringback: SoundText | None = None
     timeout: RingTimeout | None = None
 
 

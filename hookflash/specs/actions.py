@@ -23,6 +23,7 @@ from hookflash.commands import (
 )
 from hookflash.fsm.machine import Work
 from hookflash.fsm.transfer import Outcome, PartialSound, Party, Place
+from hookflash.sounds import Sound
 from hookflash.specs import guards
 
 # ------------------------------------------------------------------- patience
@@ -81,13 +82,13 @@ def _order_split(work: Work, *, repeated: bool) -> None:
     )
 
 
-def _give(work: Work, party: Party, sound: str) -> None:
+def _give(work: Work, party: Party, sound: Sound) -> None:
     """Let a party hear a sound, and look after it."""
     _wish(work, party, sound)
     _expect_sounds(work)
 
 
-def _wish(work: Work, party: Party, sound: str) -> None:
+def _wish(work: Work, party: Party, sound: Sound) -> None:
     """Let a party hear a sound: now, or as soon as the sound that is coming has begun.
 
     FreeSWITCH begins a sound 0.1 to 0.2 s after its order, and in between nothing breaks it off: a
@@ -100,7 +101,7 @@ def _wish(work: Work, party: Party, sound: str) -> None:
         work.rewrite(party, sound=sound, hears=False, heard=False)
 
 
-def _order_sound(work: Work, party: Party, sound: str) -> None:
+def _order_sound(work: Work, party: Party, sound: Sound) -> None:
     t = work.transfer
     if sound == t.policy.failure_tone:
         work.order(PlayTone(leg=party.leg, tone=sound))

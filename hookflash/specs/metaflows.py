@@ -17,13 +17,13 @@ examples that it finds by walking through the codes' automata instead of guessin
 
 All texts that come near a switch (`target`, `moh`, `ringback`) are held against allow-lists:
 there a line end begins a new command, `${…}` runs a program, and so does `app::data` in a sound.
+Sounds are read as `hookflash.sounds` says, Kazoo's tones and FreeSWITCH's streams included.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import TypeAlias, TypedDict, cast
@@ -45,13 +45,11 @@ from hookflash.fsm.digits import (
     takeback_code,
 )
 from hookflash.fsm.patterns import SEARCH_STEPS, Comparison, Matcher, Pattern, compare, shortest
+from hookflash.sounds import Sound, parse_sound
 from hookflash.specs.document import MAX_FAULTS, faults_of, load_schema, place_in
 
 SCHEMA: Mapping[str, object] = load_schema("metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
-
-ALLOWED_SOUND = re.compile(load_schema("metaflows.schema.json")["$defs"]["sound"]["pattern"])
-"""What music and ringback may be, whoever asks for them."""
 
 DEFAULT_BINDING_DIGIT = "*"
 DEFAULT_DIGIT_TIMEOUT_MS = 2_000
@@ -127,12 +125,16 @@ def _written(action: FeatureAction) -> dict[str, object]:
         "target": action.target,
         "transfer_type": action.kind.value if action.module is Module.TRANSFER else None,
         "takeback_dtmf": action.takeback_digits,
-        "moh": action.music,
-        "ringback": action.ringback,
+        "moh": _text_of(action.music),
+        "ringback": _text_of(action.ringback),
         "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,
     }
     data = {key: value for key, value in data.items() if value is not None}
     return {"module": action.module.value, **({"data": data} if data else {})}
+
+
+def _text_of(sound: Sound | None) -> str | None:
+    return None if sound is None else str(sound)
 
 
 # ----------------------------------------------------------------------- reading
@@ -209,10 +211,14 @@ def _action(entry: _Entry, default_takeback_digits: str) -> FeatureAction:
         target=data.get("target"),
         kind=kind,
         takeback_digits=takeback_digits,
-        music=data.get("moh"),
-        ringback=data.get("ringback"),
+        music=_sound(data.get("moh")),
+        ringback=_sound(data.get("ringback")),
         ring_timeout_s=float(data["timeout"]) if "timeout" in data else None,
     )
+
+
+def _sound(text: str | None) -> Sound | None:
+    return None if text is None else parse_sound(text)
 
 
 def metaflows_faults(document: object, where: str = "$") -> tuple[InputError, ...]:
@@ -283,7 +289,20 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
             codes.append(code(begin, pattern, _NOTHING, where=place))
         except InputError as fault:
             yield fault
+    yield from _faults_of_sounds(written, where)
     yield from _faults_of_size(codes, where)
+
+
+def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
+    """Find tones that are too long for a schema to say so."""
+    for part in ("numbers", "patterns"):
+        for dialled, entry in written.get(part, {}).items():
+            for key, text in entry.get("data", {}).items():
+                if key in {"moh", "ringback"}:
+                    try:
+                        parse_sound(str(text), place_in(where, [part, dialled, "data", key]))
+                    except InputError as fault:
+                        yield fault
 
 
 def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:

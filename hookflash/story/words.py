@@ -70,6 +70,7 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
+from hookflash.sounds import HeardSound
 
 _HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget, Look, WithholdKeys, PassKeys)
 """Orders that no story tells."""
@@ -199,7 +200,9 @@ class Scene:
     """Who asked for a transfer."""
     transferred: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
     """Whom a transfer is about."""
-    sounds: dict[tuple[LegId, str], str] = attrs.field(factory=dict[tuple[LegId, str], str])
+    sounds: dict[tuple[LegId, HeardSound], str] = attrs.field(
+        factory=dict[tuple[LegId, HeardSound], str]
+    )
     waits_s: dict[str, float] = attrs.field(factory=dict[str, float])
     """How long each timer was set for."""
     news: dict[LegId, object] = attrs.field(factory=dict[LegId, object])

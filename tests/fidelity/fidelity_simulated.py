@@ -25,6 +25,7 @@ from hookflash.backends.simulator.switch import ToPark, ToPhone, ToSound
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Look
 from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
+from hookflash.sounds import parse_sound
 
 PHONE = "2650"
 NONE = "none"
@@ -56,7 +57,7 @@ def primitive_of(  # noqa: PLR0911 - a table
         case "bridge":
             return Bridge(leg, ids.get(step.what, NONE))
         case "play":
-            return Broadcast(leg, step.what, "tone" if step.what == BEEP else "music")
+            return Broadcast(leg, parse_sound(step.what), "tone" if step.what == BEEP else "music")
         case "break":
             return BreakSounds(leg)
         case "kill":
@@ -185,7 +186,7 @@ class Simulated:
         switch = self.world.switch
         match does:
             case "ivr":
-                switch.transfer(leg, ToSound(IVR))
+                switch.transfer(leg, ToSound(parse_sound(IVR)))
             case "phone":
                 switch.transfer(leg, ToPhone(PHONE))
             case "park both":

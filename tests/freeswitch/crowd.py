@@ -29,11 +29,12 @@ from hookflash.engine.record import Record
 from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegParked, LegsJoined
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.sounds import SILENCE
 
 DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
 """Straight to the phones: a loopback leg would be two more, and transcode."""
 
-SILENT = Policy(music="silence_stream://-1", ringback="silence_stream://-1")
+SILENT = Policy(music=SILENCE, ringback=SILENCE)
 """Sounds that cost the switch nothing."""
 
 RINGING_S = 3.0

@@ -34,6 +34,7 @@ from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegId
+from hookflash.sounds import parse_sound
 
 NAMED = os.environ.get("HOOKFLASH_FREESWITCH", "")
 SWITCH, _, PHONES = NAMED.partition("/")
@@ -88,7 +89,7 @@ class LiveLab:
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
-    music = "tone_stream://%(500,500,300);loops=-1"
+    music = parse_sound("tone:300/500,0/500")
 
     def __init__(self, backend: FreeSwitchBackend, switch: Socket, phones: Socket) -> None:
         self.backend = backend

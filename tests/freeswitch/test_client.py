@@ -59,6 +59,7 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
 )
+from hookflash.sounds import Recording
 
 SECRET = "s3cret-0f-the-switch"  # noqa: S105 - of a switch in this file
 DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20)
@@ -384,7 +385,7 @@ async def test_commands_go_in_order(
     async with opened() as client:
         client.news()
         news = await client.perform(
-            Park(leg="a"), HangUp(leg="b"), PlayTone(leg="a", tone="beep.wav")
+            Park(leg="a"), HangUp(leg="b"), PlayTone(leg="a", tone=Recording("beep.wav"))
         )
     assert news == []  # that they were taken is never reported
     assert switch.scripts == [
@@ -435,7 +436,7 @@ async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSw
     switch.replies |= {"api uuid_getvar": "_undef_", "api uuid_setvar_multi": "-ERR gone\n"}
     async with opened() as client:
         client.news()
-        tone = PlayTone(leg="a", tone="beep.wav")
+        tone = PlayTone(leg="a", tone=Recording("beep.wav"))
         assert await client.perform(tone, Forget(legs=("a", "b"))) == []
     assert [line.split()[1] for line in switch.scripts] == [
         "uuid_break",

@@ -18,6 +18,7 @@ from hookflash.backends.freeswitch.emulator.words import (
     split,
     words,
 )
+from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.people import Answers, Manual
 from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Hears, Sense
@@ -758,4 +759,4 @@ def test_dial_strings_that_lead_nowhere(text: str, cause: str) -> None:
     ],
 )
 def test_how_long_a_sound_plays(sound: str, lasts_s: float | None) -> None:
-    assert sound_length_s(sound) == lasts_s
+    assert sound_length_s(sound_played(sound)) == lasts_s

@@ -22,6 +22,7 @@ from hookflash.backends.freeswitch.emulator.server import (
 from hookflash.backends.freeswitch.emulator.session import Limits
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.events import LegId
+from hookflash.sounds import parse_sound
 from hookflash.testing import check_backend
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
@@ -209,7 +210,7 @@ class Lab:
     """Our own backend on the emulator, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
-    music = "tone_stream://%(500,500,300);loops=-1"
+    music = parse_sound("tone:300/500,0/500")
 
     def __init__(self, backend: Backend, emulator: Emulator) -> None:
         self.backend = backend

@@ -36,12 +36,13 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
 )
+from hookflash.sounds import parse_sound
 
 RECORDINGS = Path(__file__).parent / "recordings"
 STORIES = sorted(path.name.removesuffix(".json.jsonl.gz") for path in RECORDINGS.glob("*.json.*"))
 WIRETAPS = [f"{story}.{form}" for story in STORIES for form in ("json", "plain")]
-MUSIC = "tone_stream://%(500,500,300);loops=-1"
-RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
+MUSIC = parse_sound("tone:300/500,0/500")
+RINGBACK = parse_sound("tone:440+480/2000,0/4000")
 
 MakeFrame: TypeAlias = Callable[[Mapping[str, str]], Frame]
 

@@ -43,6 +43,7 @@ from hookflash.engine.lines import Account
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegId, SoundStarted, TransferRequested
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.sounds import Recording
 
 pytestmark = needs_freeswitch
 
@@ -320,7 +321,7 @@ async def test_music_from_a_file_goes_on(tmp_path: Path) -> None:
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(bytes(2 * 8000 * 2))
-    account = Account(policy=Policy(music=str(file)))
+    account = Account(policy=Policy(music=Recording(str(file))))
     async with (
         open_live_lab(settings()) as lab,
         open_engine(lab.backend, account=account) as engine,

@@ -18,6 +18,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.sounds import parse_sound
 from hookflash.testing import check_backend
 
 S = State
@@ -27,7 +28,7 @@ class Lab:
     """A call on the emulated switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
-    music = "tone_stream://%(500,500,300);loops=-1"
+    music = parse_sound("tone:300/500,0/500")
 
     def __init__(self, backend: FreeSwitchBackend, emulator: Emulator) -> None:
         self.backend = backend

@@ -28,6 +28,7 @@ from hookflash.journal import history
 from hookflash.journal.database import Sync, open_database
 from hookflash.journal.history import KINDS, MASK, Wanted, kind_of, records_of, step_of
 from hookflash.journal.replay import rerun
+from hookflash.sounds import Music
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_transfer_has_one_outcome_whatever_comes_later(connection: sqlite3.Con
 def test_a_policy_is_kept_as_it_held(connection: sqlite3.Connection) -> None:
     record = next(r for r in played("complete")[0].records if r.begins is not None)
     assert record.begins is not None
-    policy = Policy(ring_timeout_s=7.5, music="local_stream://jazz", hop_limit=2)
+    policy = Policy(ring_timeout_s=7.5, music=Music("jazz"), hop_limit=2)
     begins = attrs.evolve(record.begins, policy=policy)
     write(connection, entries_of([attrs.evolve(record, begins=begins)]))
     (past,) = history.find_transfers(connection)
@@ -315,9 +316,7 @@ def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
 def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Connection) -> None:
     asked = next(r for r in played("complete")[0].records if r.begins is not None)
     assert isinstance(asked.event, TransferRequested)
-    event = attrs.evolve(
-        asked.event, music="local_stream://jazz", takeback_digits="*9", ring_timeout_s=7.0
-    )
+    event = attrs.evolve(asked.event, music=Music("jazz"), takeback_digits="*9", ring_timeout_s=7.0)
     entries = entries_of([attrs.evolve(asked, event=event, account="")], switch="east")
     write(connection, [*entries, *transfer_at(50, NOON, outcome=Outcome.FAILED)])
     unfinished = history.unfinished(connection)

@@ -62,7 +62,7 @@ class Wishes:
 
     def text(self) -> str:
         template = f'template = "{self.template}"\n' if self.template else ""
-        silence = 'music = "silence_stream://-1"\nringback = "silence_stream://-1"\n'
+        silence = 'music = "tone:0/1000"\nringback = "tone:0/1000"\n'
         return (
             '[listen]\nhttp = "127.0.0.1:0"\nwebsocket = "127.0.0.1:0"\n'
             '[journal]\nsync = "normal"\n'

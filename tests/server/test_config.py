@@ -173,8 +173,15 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[switches.'a/b']\nkind = 'simulator'", '$.switches."a/b"', "letters, digits and _ . -"),
     ("[defaults]\ntakeback_digits = 'x'", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
     ("[defaults]\ntakeback_digits = ''", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
-    ("[defaults.policy]\nmusic = 'a b'", "$.defaults.policy.music", "a file, a tone or a stream"),
-    ("[accounts.a.policy]\nringback = ''", "$.accounts.a.policy.ringback", "a tone"),
+    ("[defaults.policy]\nmusic = 'a b'", "$.defaults.policy.music", "letters, digits and _ . /"),
+    ("[defaults.policy]\nmusic = 'shell_stream://x'", "$.defaults.policy.music", "file:NAME"),
+    ("[defaults.policy]\nmusic = 5", "$.defaults.policy.music", "expected a text"),
+    ("[accounts.a.policy]\nringback = ''", "$.accounts.a.policy.ringback", "or file:NAME"),
+    (
+        "[defaults.policy]\noutside_number = 'a b'",
+        "$.defaults.policy.outside_number",
+        "letters, digits and + * # _ -",
+    ),
     (
         "[accounts.a.metaflows.patterns]\n'2(' = { module = 'transfer' }",
         '$.accounts.a.metaflows.patterns."2("',

@@ -46,7 +46,7 @@ from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
 
 SWITCH: Final = "fs"
-JAZZ: Final = "tone_stream://%(1000,1000,350);loops=-1"
+JAZZ: Final = "tone:350/1000,0/1000"
 
 
 def config_on(listening: Listening, **tables: Any) -> Config:
@@ -249,7 +249,8 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
         async with open_controller(listening, after) as again:
             transfer = engine_of(again).switchboard.transfer(name)
             assert transfer is not None
-            assert (transfer.music, transfer.ring_timeout_s, transfer.by) == (JAZZ, 77, "key 1")
+            told = (str(transfer.music), transfer.ring_timeout_s, transfer.by)
+            assert told == (JAZZ, 77, "key 1")
             assert transfer.state is State.DIALING
             assert again.exchange.engines[SWITCH].switchboard.owner(name) == "acme"
             listening.emulator.press(legs[0], "*9")

@@ -130,11 +130,11 @@ async def test_a_blind_transfer_lets_the_transferor_go_at_once(
 async def test_music_and_ringback_are_heard(autojump_clock: MockClock, lab: Lab) -> None:
     alice, bob = await lab.call()
     await lab.acme.transfer(
-        alice, "2601", moh="local_stream://jazz", ringback="tone_stream://%(1000,4000,425)"
+        alice, "2601", moh="local_stream://jazz", ringback="tone:425/1000,0/4000"
     )
     await trio.sleep(2)
-    assert lab.hears(bob) == "local_stream://jazz"
-    assert lab.hears(alice) == "tone_stream://%(1000,4000,425)"
+    assert lab.hears(bob) == "music:jazz"
+    assert lab.hears(alice) == "tone:425/1000,0/4000"
 
 
 async def test_the_timeout_says_how_long_the_target_may_ring(
@@ -195,9 +195,9 @@ async def test_completing_by_the_call(autojump_clock: MockClock, lab: Lab) -> No
 
 async def test_hold_and_resume(autojump_clock: MockClock, lab: Lab) -> None:
     alice, bob = await lab.call()
-    held = (await lab.acme.act(alice, "hold", moh="local_stream://rain")).json()["data"]
+    held = (await lab.acme.act(alice, "hold", moh="music:rain")).json()["data"]
     await trio.sleep(2)
-    assert lab.hears(bob) == "local_stream://rain"
+    assert lab.hears(bob) == "music:rain"
     seen = await lab.acme.look(held["url"])
     assert (seen["transfer_type"], seen["state"], seen["target"]) == ("hold", "held", "")
     assert (await lab.acme.act(alice, "resume")).status_code == 202

@@ -159,7 +159,7 @@ async def test_a_transfer_and_its_story_to_the_end(
     alice, bob = await lab.call()
     async with client_of(lab, monkeypatch) as (client, _):
         assert {call["call_id"] for call in await client.calls()} == {alice, bob}
-        taken = await client.transfer(alice, "2600", moh="tone_stream://x", ring_timeout_s=20)
+        taken = await client.transfer(alice, "2600", moh="music:x", ring_timeout_s=20)
         states: list[str] = []
         happening: dict[str, Any] = {}
         with trio.fail_after(PATIENCE_S):

@@ -301,8 +301,8 @@ async def test_a_transfer_with_all_its_fields_and_its_story(
             target="2601",
             transfer_type="attended",
             takeback_dtmf="*7",
-            moh="tone_stream://moh",
-            ringback="tone_stream://ring",
+            moh="music:jazz",
+            ringback="tone:425/1000,0/4000",
             timeout=5,
             switch="sim",
             account_id="acme",
@@ -314,7 +314,7 @@ async def test_a_transfer_with_all_its_fields_and_its_story(
         while "outcome" not in (event := await _next_event(line)):
             if event["state"] == "dialing":
                 await trio.sleep(0.5)
-                assert lab.hears(bob) == "tone_stream://moh"
+                assert lab.hears(bob) == "music:jazz"
         assert event["outcome"] == "reconnected"
         assert trio.current_time() - before_s == pytest.approx(5, abs=1)
         view = await line.get("get_transfer", transfer_id=transfer)
@@ -370,10 +370,10 @@ async def test_hold_hang_up_and_the_lists(autojump_clock: MockClock, lab: Lab) -
         assert {call["call_id"] for call in calls} == {alice, bob}
         seen = await line.get("get_call", call_id=alice, switch="sim")
         assert (seen["bridged"], seen["other_leg_call_id"]) == (True, bob)
-        held = await line.ask("hold", call_id=alice, moh="tone_stream://wait")
+        held = await line.ask("hold", call_id=alice, moh="file:wait")
         assert held["status"] == 202
         await trio.sleep(2)
-        assert lab.hears(bob) == "tone_stream://wait"
+        assert lab.hears(bob) == "file:wait"
         assert (await line.ask("take_back", call_id=alice))["status"] == 202
         await trio.sleep(2)
         assert (await line.ask("hang_up", call_id=alice))["status"] == 202

@@ -17,6 +17,7 @@ import pytest
 
 from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import Way, read_recording
+from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.backends.freeswitch.wire import Wire
 from hookflash.backends.simulator.faults import legs_of
 from hookflash.backends.simulator.people import (
@@ -85,7 +86,7 @@ def say(switch: Switch, sent: str, names: dict[str, str]) -> None:
         case "uuid_transfer":
             reply = switch.park_both(words[0])
         case "uuid_broadcast":
-            reply = switch.broadcast(words[0], words[1])
+            reply = switch.broadcast(words[0], sound_at(words[1]))
         case "uuid_bridge":
             reply = switch.bridge(words[0], words[1])
         case "uuid_kill":

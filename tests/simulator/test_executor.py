@@ -41,9 +41,10 @@ from hookflash.events import (
     SoundStarted,
     SoundStopped,
 )
+from hookflash.sounds import Music, Recording, Sound, parse_sound
 
 A, B, C = "leg-1", "leg-2", "carol"
-MOH = "local_stream://moh"
+MOH = Music()
 DIAL = Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0)
 
 
@@ -124,12 +125,12 @@ def test_after_a_split_no_digit_ends_a_sound() -> None:
     [
         (HoldWithMusic(leg=B, music=MOH), MOH),
         (
-            PlayRingback(leg=B, ringback="%(2000,4000,440,480)"),
-            "tone_stream://%(2000,4000,440,480);loops=-1",
+            PlayRingback(leg=B, ringback=parse_sound("tone:440+480/2000,0/4000")),
+            parse_sound("tone:440+480/2000,0/4000"),
         ),
     ],
 )
-def test_endless_sounds(command: SwitchCommand, sound: str) -> None:
+def test_endless_sounds(command: SwitchCommand, sound: Sound) -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
     assert controller.say(command, for_s=100.0) == [SoundStarted(leg=B, sound=sound)]
@@ -138,15 +139,18 @@ def test_endless_sounds(command: SwitchCommand, sound: str) -> None:
 def test_music_from_a_file_ends_with_the_file() -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
-    told = controller.say(HoldWithMusic(leg=B, music="moh.wav"), for_s=100.0)
-    assert told == [SoundStarted(leg=B, sound="moh.wav"), SoundStopped(leg=B, sound="moh.wav")]
+    told = controller.say(HoldWithMusic(leg=B, music=Recording("moh.wav")), for_s=100.0)
+    assert told == [
+        SoundStarted(leg=B, sound=Recording("moh.wav")),
+        SoundStopped(leg=B, sound=Recording("moh.wav")),
+    ]
 
 
 def test_a_tone_plays_once_even_in_the_midst_of_music() -> None:
     controller = Controller()
     controller.say(Split(first=A, second=B))
     controller.say(HoldWithMusic(leg=B, music=MOH))
-    tone = "tone_stream://%(300,100,880)"
+    tone = parse_sound("tone:880/300,0/100*1")
     assert controller.say(PlayTone(leg=B, tone=tone)) == [
         SoundStopped(leg=B, sound=MOH),
         SoundStarted(leg=B, sound=tone),
@@ -157,15 +161,16 @@ def test_a_tone_plays_once_even_in_the_midst_of_music() -> None:
 @pytest.mark.parametrize(
     ("tone", "lasts_s"),
     [
-        ("tone_stream://%(300,100,880)", 0.4),
-        ("tone_stream://%(300,100,880);%(200,100,440)", 0.7),
-        ("tone_stream://%(300,100,880);loops=3", 1.2),
-        ("tone_stream://%(300,100,880);loops=-1", None),
-        ("beep.wav", 2.0),
+        ("tone:880/300,0/100*1", 0.4),
+        ("tone:880/300,0/100,440/200,0/100*1", 0.7),
+        ("tone:880/300,0/100*3", 1.2),
+        ("tone:880/300,0/100", None),
+        ("file:beep.wav", 2.0),
+        ("music:jazz", None),
     ],
 )
 def test_how_long_a_tone_plays(tone: str, lasts_s: float | None) -> None:
-    assert sound_length_s(tone) == pytest.approx(lasts_s)
+    assert sound_length_s(parse_sound(tone)) == pytest.approx(lasts_s)
 
 
 def test_dial() -> None:
@@ -368,8 +373,8 @@ X = "nobody"
         (Split(first=X, second=B), "-ERR No such channel!"),
         (Park(leg=X), "-ERR No such channel!"),
         (HoldWithMusic(leg=X, music=MOH), "-ERR invalid uuid"),
-        (PlayRingback(leg=X, ringback="ring"), "-ERR invalid uuid"),
-        (PlayTone(leg=X, tone="beep"), "-ERR invalid uuid"),
+        (PlayRingback(leg=X, ringback=Recording("ring")), "-ERR invalid uuid"),
+        (PlayTone(leg=X, tone=Recording("beep")), "-ERR invalid uuid"),
         (Join(first=X, second=B, afterwards=Afterwards.END), "-ERR No such channel!"),
         (Join(first=A, second=X, afterwards=Afterwards.END), "-ERR No such channel!"),
         (Arm(leg=X, rescue=B), "-ERR No such channel!"),

@@ -8,6 +8,7 @@ from hookflash.backends.simulator.people import Answers, Behaviour, Busy, EarlyM
 from hookflash.backends.simulator.switch import Hears, Place, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.events import CallEvent, LegCreated, LegHungUp, LegProgressed, LegsJoined
+from hookflash.sounds import Recording
 
 A, B, C, CB, CP = "leg-1", "leg-2", "C", "leg-3", "leg-4"
 STAYS = {
@@ -116,7 +117,7 @@ def test_keys_are_told_twice_measured() -> None:
 def test_voices_and_sounds_pass() -> None:
     lab = Lab()
     lab.news()
-    lab.switch.broadcast(C, "beep", sense=Sense.TONE)
+    lab.switch.broadcast(C, Recording("beep"), sense=Sense.TONE)
     lab.news()
     assert lab.world.parties["1003"].hears == Hears(Sense.TONE, "beep")
     lab.join()

@@ -23,6 +23,7 @@ from hookflash.events import (
     LegParked,
     LegProgressed,
 )
+from hookflash.sounds import Recording
 
 
 def timeline(behaviour: Behaviour) -> list[tuple[float, CallEvent]]:
@@ -71,8 +72,8 @@ def test_what_each_hears() -> None:
     world.press(first, "#")
     world.perform(Split(first=first, second=second))
     world.run(2.0)
-    world.perform(HoldWithMusic(leg=second, music="moh"))
-    world.perform(PlayRingback(leg=first, ringback="ring"))
+    world.perform(HoldWithMusic(leg=second, music=Recording("moh")))
+    world.perform(PlayRingback(leg=first, ringback=Recording("ring")))
     world.run(3.0)
     assert (alice.hears, bob.hears) == (
         Hears(Sense.RINGBACK, "ring"),

@@ -40,6 +40,7 @@ from hookflash.events import (
     SoundStarted,
     SoundStopped,
 )
+from hookflash.sounds import Music, Recording
 
 PARK = {
     "park_after_bridge": "true",
@@ -53,7 +54,7 @@ ARMED = {
     "exec_after_bridge_arg": "B",
 }
 DISARM = {"exec_after_bridge_app": "", "exec_after_bridge_arg": ""}
-MUSIC = "local_stream://moh"
+MUSIC = Music()
 
 every_seed = pytest.mark.parametrize("seed", range(8))
 
@@ -76,7 +77,7 @@ def short(event: CallEvent) -> str:
     """Write a fact in three words."""
     if isinstance(event, LegProgressed) and event.early_media:
         return f"{event.leg} early"
-    return SAID[type(event)].format(**attrs.asdict(event))
+    return SAID[type(event)].format(**attrs.asdict(event, recurse=False))
 
 
 def quiet(told: list[str]) -> list[str]:
@@ -89,7 +90,7 @@ class Lab:
 
     def __init__(self, seed: int = 0, *, split: bool = True) -> None:
         self.told: list[str] = []
-        self.world = World(seed, missing_sounds=("missing.wav",))
+        self.world = World(seed, missing_sounds=(Recording("missing.wav"),))
         self.world.switch.draws_rare_things = False
         self.world.on_event = lambda event: self.told.append(self.named(short(event)))
         self.world.add_phone("1001", name="Alice")
@@ -887,12 +888,12 @@ def test_a_sound_begins_after_a_while_as_recorded(seed: int) -> None:
     assert lab.ask("broadcast", "B", MUSIC) == "+OK Message sent"
     assert lab.news(0.099) == []
     assert lab.news(0.110) == [f"B plays {MUSIC}"]
-    assert lab.world.parties["1002"].hears == Hears(Sense.MUSIC, MUSIC)
+    assert lab.world.parties["1002"].hears == Hears(Sense.MUSIC, "music:default")
 
 
 def test_a_sound_that_is_missing_is_not_played_and_nobody_is_told() -> None:
     lab = Lab()
-    assert lab.ask("broadcast", "B", "missing.wav") == "+OK Message sent"
+    assert lab.ask("broadcast", "B", Recording("missing.wav")) == "+OK Message sent"
     assert lab.news() == []
 
 
@@ -904,8 +905,8 @@ def test_a_sound_to_nobody() -> None:
 def test_a_sound_to_a_joined_leg_is_played_to_it_alone_measured() -> None:
     lab = Lab(split=False)
     lab.news()
-    lab.switch.broadcast("leg-2", "beep", sense=Sense.TONE, lasts_s=0.4)
-    assert lab.news() == ["B plays beep", "B stops beep"]
+    lab.switch.broadcast("leg-2", Recording("beep"), sense=Sense.TONE, lasts_s=0.4)
+    assert lab.news() == ["B plays file:beep", "B stops file:beep"]
     alice, bob = lab.world.parties["1001"], lab.world.parties["1002"]
     assert [heard.sense for heard in bob.heard] == [Sense.VOICE, Sense.TONE, Sense.VOICE]
     assert [heard.sense for heard in alice.heard] == [Sense.VOICE]
@@ -922,17 +923,17 @@ def test_a_sound_behind_an_endless_one_never_comes_measured() -> None:
     lab = Lab()
     lab.ask("broadcast", "B", MUSIC)
     lab.news()
-    lab.ask("broadcast", "B", "beep")
+    lab.ask("broadcast", "B", Recording("beep"))
     assert lab.news(60.0) == []
 
 
 def test_a_sound_behind_a_short_one_waits_for_it_measured() -> None:
     lab = Lab()
-    for sound in ("one", "two", "three"):
-        lab.switch.broadcast("leg-2", sound, lasts_s=0.4)
+    for name in ("one", "two", "three"):
+        lab.switch.broadcast("leg-2", Recording(name), lasts_s=0.4)
         lab.wait(0.11)
     assert sorted(lab.news(3.0)) == [
-        f"B {v} {s}" for v in ("plays", "stops") for s in ("one", "three", "two")
+        f"B {v} file:{s}" for v in ("plays", "stops") for s in ("one", "three", "two")
     ]
 
 
@@ -942,16 +943,16 @@ def test_broken_off_it_comes_measured(seed: int) -> None:
     lab.ask("broadcast", "B", MUSIC)
     lab.news()
     assert lab.ask("break_all", "B") == "+OK"
-    lab.ask("broadcast", "B", "beep")
-    assert lab.news() == [f"B stops {MUSIC}", "B plays beep"]
+    lab.ask("broadcast", "B", Recording("beep"))
+    assert lab.news() == [f"B stops {MUSIC}", "B plays file:beep"]
 
 
 def test_a_sound_that_was_only_ordered_is_broken_off_too_measured() -> None:
     lab = Lab()
     lab.ask("broadcast", "B", MUSIC)
     lab.ask("break_all", "B")
-    lab.ask("broadcast", "B", "beep")
-    assert lab.news() == ["B plays beep"]
+    lab.ask("broadcast", "B", Recording("beep"))
+    assert lab.news() == ["B plays file:beep"]
 
 
 @pytest.mark.parametrize("order", [("bridge", "A", "B"), ("park_both", "B"), ("kill", "B")])
@@ -966,7 +967,7 @@ def test_a_sound_that_was_only_ordered_is_forgotten_when_the_leg_goes_measured(
 
 def test_a_leg_that_hangs_up_is_told_nothing_more_of() -> None:
     lab = Lab()
-    lab.switch.broadcast("leg-2", "beep", lasts_s=2.0)
+    lab.switch.broadcast("leg-2", Recording("beep"), lasts_s=2.0)
     lab.news()
     lab.world.hang_up("leg-2")
     assert lab.news(5.0) == ["B hung up NORMAL_CLEARING"]

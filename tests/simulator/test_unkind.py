@@ -23,6 +23,7 @@ from hookflash.events import (
     SoundStarted,
     SoundStopped,
 )
+from hookflash.sounds import Music, Recording, parse_sound
 
 A, B, C = "leg-1", "leg-2", "C"
 STAYS = {
@@ -30,7 +31,7 @@ STAYS = {
     "hangup_after_bridge": "false",
     "uuid_bridge_park_on_cancel": "true",
 }
-MUSIC = "tone_stream://%(500,500,300);loops=-1"
+MUSIC = parse_sound("tone:300/500,0/500")
 
 _LOST = "DESTINATION_OUT_OF_ORDER"
 
@@ -242,7 +243,7 @@ def test_a_first_leg_that_heard_a_sound_takes_a_partner_joined_elsewhere_for_its
     seed: int,
 ) -> None:
     lab = Lab(seed)
-    lab.switch.broadcast(A, "beep", lasts_s=0.7)
+    lab.switch.broadcast(A, Recording("beep"), lasts_s=0.7)
     lab.wait(0.4)
     lab.switch.bridge(C, B)
     lab.wait(2.0)
@@ -362,7 +363,7 @@ def test_a_break_comes_too_late_for_a_sound_that_is_about_to_begin(seed: int) ->
     lab.wait(0.03)
     lab.told.clear()
     lab.switch.break_all(B)
-    lab.switch.broadcast(B, "beep", lasts_s=0.5)
+    lab.switch.broadcast(B, Recording("beep"), lasts_s=0.5)
     lab.wait(3.0)
     assert lab.told == [SoundStarted(leg=B, sound=MUSIC)]  # and the beep waits for ever
 
@@ -373,13 +374,13 @@ def test_a_sound_that_waits_outlives_the_bridge_of_its_leg(seed: int) -> None:
     lab.wait()
     lab.switch.broadcast(A, MUSIC)
     lab.wait()
-    lab.switch.broadcast(A, "beep", lasts_s=0.5)
+    lab.switch.broadcast(A, Recording("beep"), lasts_s=0.5)
     lab.wait()
     lab.told.clear()
     lab.switch.park_one(A)
     lab.wait(3.0)
     sounds = [fact for fact in lab.told if isinstance(fact, SoundStarted)]
-    assert sounds == [SoundStarted(leg=A, sound="beep")]
+    assert sounds == [SoundStarted(leg=A, sound=Recording("beep"))]
     assert lab.told.index(LegParked(leg=A)) < lab.told.index(sounds[0])
 
 
@@ -393,7 +394,7 @@ def test_a_park_that_is_over_waits_for_the_sound() -> None:
 
 
 def test_a_file_ends_and_a_stream_does_not() -> None:
-    for sound, ends in (("hold.wav", True), ("local_stream://moh", False), (MUSIC, False)):
+    for sound, ends in ((Recording("hold.wav"), True), (Music(), False), (MUSIC, False)):
         world = World(file_s=5.0)
         told: list[CallEvent] = []
         world.on_event = told.append
@@ -413,14 +414,14 @@ def test_a_file_ends_and_a_stream_does_not() -> None:
 
 def test_a_leg_is_sent_to_an_announcement_that_ends() -> None:
     lab = Lab()
-    lab.world.move(C, ToSound("ivr.wav", 2.0))
+    lab.world.move(C, ToSound(Recording("ivr.wav"), 2.0))
     told = lab.news(0.5)
-    assert SoundStarted(leg=C, sound="ivr.wav") in told
+    assert SoundStarted(leg=C, sound=Recording("ivr.wav")) in told
     assert LegsSeparated(first=A, second=C) in told
     assert LegParked(leg=A) in told
     seen = {leg.leg: leg for leg in lab.world.snapshot()}
     assert not seen[C].parked
-    assert lab.news(3.0) == [SoundStopped(leg=C, sound="ivr.wav"), LegHungUp(leg=C)]
+    assert lab.news(3.0) == [SoundStopped(leg=C, sound=Recording("ivr.wav")), LegHungUp(leg=C)]
 
 
 def test_a_leg_is_sent_to_somebody_else() -> None:

@@ -24,6 +24,7 @@ from hookflash.commands import (
 )
 from hookflash.errors import InputError
 from hookflash.events import CallEvent, Direction, LegCreated, LegHungUp, LegParked, LegsJoined
+from hookflash.sounds import Music, Recording
 
 A, B, C = "leg-1", "leg-2", "carol"
 
@@ -37,8 +38,8 @@ def transfer(seed: int, faults: Faults | None = None, *, trace: bool = True) -> 
     world.call("1001", "1002")
     script = {
         1.0: Split(first=A, second=B),
-        1.5: HoldWithMusic(leg=B, music="local_stream://moh"),
-        1.6: PlayRingback(leg=A, ringback="ring"),
+        1.5: HoldWithMusic(leg=B, music=Music()),
+        1.6: PlayRingback(leg=A, ringback=Recording("ring")),
         1.7: Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0),
         4.0: Join(first=A, second=C, afterwards=Afterwards.PARK, rescue=B),
         7.5: Join(first=B, second=C, afterwards=Afterwards.END),
@@ -221,7 +222,7 @@ def test_snapshot() -> None:
     world.perform(Split(first=A, second=B))
     world.perform(HangUp(leg=C))
     world.run(3.0)
-    world.perform(HoldWithMusic(leg=B, music="local_stream://moh"))
+    world.perform(HoldWithMusic(leg=B, music=Music()))
     world.run(4.0)
     parked = [(leg.leg, leg.parked, leg.peer, leg.hears) for leg in world.snapshot()]
     assert parked == [(A, True, None, None), (B, True, None, "local_stream://moh")]

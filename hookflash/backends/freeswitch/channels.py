@@ -29,7 +29,9 @@ import attrs
 
 from hookflash.backends.freeswitch.inbound import MAY_TRANSFER_VARIABLE, is_outside, may_transfer
 from hookflash.backends.freeswitch.procedures import role_on
+from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.events import Direction, LegId, LegSnapshot
+from hookflash.sounds import HeardSound
 
 _EXECUTES: Final = ("CS_EXECUTE", "4")
 _PARKS: Final = ("CS_PARK", "6")
@@ -149,7 +151,7 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
     return application not in _ON_ITS_WAY
 
 
-def _hears(said: Mapping[str, str]) -> str | None:
+def _hears(said: Mapping[str, str]) -> HeardSound | None:
     """The sound that plays.
 
     One that has ended, and one that is missing, is named as the application's data, too. What
@@ -159,7 +161,8 @@ def _hears(said: Mapping[str, str]) -> str | None:
         return None
     if "variable_current_loop" not in said:
         return None
-    return said.get("variable_current_application_data") or None
+    path = said.get("variable_current_application_data")
+    return sound_at(path) if path else None
 
 
 def pairs_of(seen: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:

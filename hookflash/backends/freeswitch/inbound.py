@@ -33,6 +33,7 @@ from urllib.parse import unquote
 import msgspec
 
 from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
+from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.causes import UNSPECIFIED
 from hookflash.events import (
     CallEvent,
@@ -331,10 +332,10 @@ class Inbound:
         return self._news_of_pair(LegsSeparated(first=told.first, second=told.second))
 
     def _sound_started(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(SoundStarted(leg=told.leg, sound=_needed(told.sound)))
+        return self._news(SoundStarted(leg=told.leg, sound=sound_at(_needed(told.sound))))
 
     def _sound_stopped(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(SoundStopped(leg=told.leg, sound=_needed(told.sound)))
+        return self._news(SoundStopped(leg=told.leg, sound=sound_at(_needed(told.sound))))
 
     def _digit_pressed(self, told: _Told) -> tuple[CallEvent, ...]:
         digit = told.digit.upper()

@@ -4,7 +4,8 @@
 simulated switch executes the same values: what is proved in the simulator is proved of the orders
 that the real switch gets.
 
-A leg, a number, a sound or a cause in one of these has passed an allow-list already.
+A leg, a number or a cause in one of these has passed an allow-list already; so has what a sound is
+made of.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from hookflash.events import LegId
+from hookflash.sounds import Sound
 
 UNDEFINED: Final = "_undef_"
 """How FreeSWITCH says that a channel has no such variable."""
@@ -75,7 +77,7 @@ class Broadcast:
     """`uuid_broadcast LEG SOUND aleg`."""
 
     leg: LegId
-    sound: str
+    sound: Sound
     sense: str = "music"
     """What a party would call it (`music`, `ringback` or `tone`). The switch is not told."""
 

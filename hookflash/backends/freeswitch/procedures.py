@@ -64,6 +64,7 @@ from hookflash.commands import (
 )
 from hookflash.errors import InputError
 from hookflash.events import LegId
+from hookflash.sounds import Sound
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """What a channel's id may be made of."""
@@ -74,14 +75,6 @@ caller's."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,64}")
 """What a caller's name may be made of. Other letters are replaced, for a display is no promise."""
-
-ALLOWED_SOUND: Final = re.compile(
-    r"(?:(?:tone_stream|local_stream|file_string|silence_stream)://)?"
-    r"(?:[0-9A-Za-z_./-]|%\([0-9.,]{1,80}\)){1,200}"
-    r"(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}"
-)
-"""What a sound may be: a file, a stream, or a tone. No other scheme: `shell_stream://` runs a
-program, and `app::data` an application."""
 
 ALLOWED_ACCOUNT: Final = re.compile(r"(?:[0-9A-Za-z_.@-]|:(?![:_])){0,64}")
 """What the name of an account may be made of, where a leg is to carry it. (`:_:` in a dial string
@@ -96,9 +89,6 @@ ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,64}")
 
 ALLOWED_KIND: Final = re.compile(r"[a-z_]{1,32}")
 """What a transfer's kind may be made of."""
-
-TONE: Final = re.compile(r"%\([0-9.,]{1,80}\)(?:;[a-z_]{1,16}=-?[0-9]{1,8}){0,4}")
-"""A bare tone, as Kazoo's metaflows have it: `%(2000,4000,440,480)`."""
 
 RESCUE_AFTER_S: Final = 2
 """How long an armed leg waits for its controller before it takes somebody: whole seconds.
@@ -172,10 +162,6 @@ class Caller:
 _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
     ALLOWED_LEG: "letters, digits and _ . -, beginning with a letter or a digit, at most 64",
     ALLOWED_NUMBER: "letters, digits and + * # _ -, 1 to 64 of them",
-    ALLOWED_SOUND: (
-        "a file's path of letters, digits and _ . / -, a tone like %(2000,4000,440,480), or one of"
-        " these behind tone_stream://, local_stream://, file_string:// or silence_stream://"
-    ),
     ALLOWED_CAUSE: "capital letters and _, beginning with a letter, at most 64",
     ALLOWED_KEYS: "the keys 0-9, A-D, * and #, 1 to 64 of them",
     ALLOWED_KIND: "small letters and _, 1 to 32 of them",
@@ -193,14 +179,6 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
         allowed = _ALLOWED_WORDS[pattern]
         raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"allowed: {allowed}")
     return text
-
-
-def sound_for(sound: str) -> str:
-    """A sound as FreeSWITCH plays it: a bare tone becomes an endless tone stream."""
-    if TONE.fullmatch(sound):
-        loops = "" if "loops=" in sound else ";loops=-1"
-        return f"tone_stream://{sound}{loops}"
-    return checked(ALLOWED_SOUND, sound, "the sound")
 
 
 def _nobody(_leg: LegId) -> Caller:
@@ -490,11 +468,9 @@ def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
     return SetVariables(_leg(leg), tuple(variables.items()))
 
 
-def _play(leg: LegId, sound: str, sense: str) -> Procedure:
+def _play(leg: LegId, sound: Sound, sense: str) -> Procedure:
     # behind an endless sound the next would never begin; breaking what does not play harms not
-    return Procedure(
-        steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound_for(sound), sense)), optional=1
-    )
+    return Procedure(steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound, sense)), optional=1)
 
 
 def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:

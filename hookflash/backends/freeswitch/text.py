@@ -21,6 +21,7 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariables,
     Unschedule,
 )
+from hookflash.backends.freeswitch.sounds import path_of
 from hookflash.events import LegId
 
 
@@ -88,7 +89,7 @@ _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
     SendToPark: lambda p: f"uuid_transfer {p.leg} park inline",
     Bridge: lambda p: f"uuid_bridge {p.first} {p.second}",
     Originate: _originated,
-    Broadcast: lambda p: f"uuid_broadcast {p.leg} {p.sound} aleg",
+    Broadcast: lambda p: f"uuid_broadcast {p.leg} {path_of(p.sound)} aleg",
     BreakSounds: lambda p: f"uuid_break {p.leg} all",
     Kill: lambda p: f"uuid_kill {p.leg} {p.cause}",
     Unschedule: lambda p: f"sched_del {p.group}",

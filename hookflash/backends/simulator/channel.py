@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from hookflash.events import Direction, LegId
+from hookflash.sounds import HeardSound
 
 Thunk: TypeAlias = Callable[[], None]
 
@@ -30,7 +31,7 @@ class Sense(StrEnum):
 
 
 class Hears(NamedTuple):
-    """What a party hears: a sound by its name, a voice by its leg, or nothing."""
+    """What a party hears: a sound by its text, a voice by its leg, or nothing."""
 
     sense: Sense
     what: str = ""
@@ -85,7 +86,7 @@ class ToPark:
 class ToSound:
     """The extension plays a sound, then hangs up."""
 
-    sound: str
+    sound: HeardSound
     lasts_s: float | None = None
     """How long it plays; None: for ever."""
 
@@ -108,20 +109,20 @@ Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg
 """Where a leg can be transferred to."""
 
 
-class Sound:
-    """Something that is played to a leg."""
+class Playback:
+    """A sound that is played to a leg."""
 
-    __slots__ = ("hears", "is_own", "lasts_s", "lost", "name")
+    __slots__ = ("hears", "is_own", "lasts_s", "lost", "sound")
 
     def __init__(
-        self, name: str, sense: Sense, lasts_s: float | None, *, is_own: bool = False
+        self, sound: HeardSound, sense: Sense, lasts_s: float | None, *, is_own: bool = False
     ) -> None:
-        self.name = name
+        self.sound = sound
         self.is_own = is_own
         """An extension plays it; it was not ordered."""
         self.lost = False
         """Its leg was ordered elsewhere while its thread prepared to play it."""
-        self.hears = Hears(sense, name)
+        self.hears = Hears(sense, str(sound))
         self.lasts_s = lasts_s
 
 
@@ -208,8 +209,8 @@ class Channel:
         """The other leg of an ordinary call that is not answered yet."""
         self.called_for: LegId = ""
         """The leg whose bridge called it."""
-        self.playing: Sound | None = None
-        self.sounds: list[Sound] = []
+        self.playing: Playback | None = None
+        self.sounds: list[Playback] = []
         """What was ordered to play, and waits until its thread looks up or `playing` is over."""
         self.settles = False
         """Its bridge is so young that its thread does not look for sounds yet."""
@@ -230,7 +231,7 @@ class Channel:
         """It was ordered elsewhere while it waited for another leg, deaf to orders."""
         self.orders = 0
         """How often it was ordered elsewhere."""
-        self.due: Sound | None = None
+        self.due: Playback | None = None
         """What its thread has taken of that, and is about to play."""
         self.ghosts: list[Thunk] = []
         """What first legs do that still take it for their partner, though it is joined with
@@ -247,7 +248,7 @@ class Channel:
         """Legs that wait for this one."""
         self.unread: list[str] = []
         """Keys that were pressed while it waited for somebody to answer."""
-        self.nested: Sound | None = None
+        self.nested: Playback | None = None
         """What an extension plays, while a sound that was ordered plays on top of it."""
         self.waits: Thunk | None = None
         """What its partner, which has left, will do once this leg's sound lets go of the bridge."""

@@ -120,9 +120,9 @@ class Early(Seeking, ABC):
 
     def _wait_for(self, first: Channel, second: Channel) -> None:
         """The second leaves, and the first, whose thread plays it a sound, does not notice."""
-        sound, second.playing = second.playing, None
-        if sound is not None:
-            over = partial(self._report, SoundStopped(leg=second.id, sound=sound.name))
+        playback, second.playing = second.playing, None
+        if playback is not None:
+            over = partial(self._report, SoundStopped(leg=second.id, sound=playback.sound))
             self._after(odds.TICK_S, over)
         self._after(odds.BREAKS_OFF_S, partial(self._break_off, first, second))
 

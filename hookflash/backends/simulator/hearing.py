@@ -31,11 +31,12 @@ from hookflash.backends.simulator.channel import (
     Channel,
     Hears,
     Place,
+    Playback,
     Sense,
-    Sound,
     Thunk,
 )
 from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
+from hookflash.sounds import HeardSound
 
 _SHORTEST_LIMIT_S: Final = 2
 """A `playback_timeout_sec` that is less does nothing."""
@@ -87,7 +88,7 @@ class Hearing:
         *,
         listen: Callable[[LegId, Hears], None] = nobody_listens,
         dice: random.Random | None = None,
-        missing: Container[str] = frozenset(),
+        missing: Container[HeardSound] = frozenset(),
     ) -> None:
         self._after = after
         self._report = report
@@ -114,7 +115,12 @@ class Hearing:
     # ---- sounds
 
     def broadcast(
-        self, leg: LegId, sound: str, *, sense: Sense = Sense.MUSIC, lasts_s: float | None = None
+        self,
+        leg: LegId,
+        sound: HeardSound,
+        *,
+        sense: Sense = Sense.MUSIC,
+        lasts_s: float | None = None,
     ) -> str:
         """`uuid_broadcast LEG SOUND aleg`: play a sound to a leg that is parked or joined.
 
@@ -123,7 +129,7 @@ class Hearing:
 
         Args:
             leg: to whom.
-            sound: its name.
+            sound: which.
             sense: what a party would call it.
             lasts_s: how long it plays; None: for ever.
         """
@@ -131,7 +137,7 @@ class Hearing:
         if channel is None:
             return _INVALID_BROADCAST
         if sound not in self._missing:
-            channel.sounds.append(Sound(sound, sense, lasts_s))
+            channel.sounds.append(Playback(sound, sense, lasts_s))
             self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
         return "+OK Message sent"
 
@@ -158,45 +164,45 @@ class Hearing:
         playing = channel.playing
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
-            channel.due = sound = channel.sounds.pop(0)
+            channel.due = playback = channel.sounds.pop(0)
             late_s = self._lateness(odds.SOUND_LATE, odds.SOUND_VERY_LATE)
-            begin = partial(self._begin_sound, channel, sound)
+            begin = partial(self._begin_sound, channel, playback)
             self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
-    def _begin_sound(self, channel: Channel, sound: Sound) -> None:
-        if channel.due is not sound:
+    def _begin_sound(self, channel: Channel, playback: Playback) -> None:
+        if channel.due is not playback:
             return
         channel.due = None
-        if sound.lost or channel.cause or not channel.takes_sounds:
+        if playback.lost or channel.cause or not channel.takes_sounds:
             self._take_sound(channel)
             self._freed(channel)
         else:
-            self._play(channel, sound)
+            self._play(channel, playback)
 
     def _settle(self, channel: Channel, joins: int) -> None:
         if channel.joins == joins:
             channel.settles = False
             self._take_sound(channel)
 
-    def _play(self, channel: Channel, sound: Sound) -> None:
+    def _play(self, channel: Channel, playback: Playback) -> None:
         channel.nested = channel.playing  # an extension's own sound is put aside (measured)
-        channel.playing = sound
+        channel.playing = playback
         if channel.call is not None and channel.unread:
             self._after(odds.TICK_S, partial(self._read_own_keys, channel))
-        self._report(SoundStarted(leg=channel.id, sound=sound.name))
+        self._report(SoundStarted(leg=channel.id, sound=playback.sound))
         self._hear(channel)
         limit = channel.variables.get("playback_timeout_sec")
-        ends_s = sound.lasts_s
+        ends_s = playback.lasts_s
         if limit is not None and limit.isdecimal() and int(limit) >= _SHORTEST_LIMIT_S:
             ends_s = float(limit) if ends_s is None else min(ends_s, float(limit))
         if ends_s is not None:
-            self._after(ends_s, partial(self._sound_over, channel, sound))
+            self._after(ends_s, partial(self._sound_over, channel, playback))
 
-    def _sound_over(self, channel: Channel, sound: Sound) -> None:
-        if channel.playing is not sound:
+    def _sound_over(self, channel: Channel, playback: Playback) -> None:
+        if channel.playing is not playback:
             return
         channel.playing, channel.nested = channel.nested, None
-        self._report(SoundStopped(leg=channel.id, sound=sound.name))
+        self._report(SoundStopped(leg=channel.id, sound=playback.sound))
         self._hear(channel)
         if channel.peer is not None and channel.peer.peer is channel:
             self._after(odds.TICK_S, partial(self._read_keys, channel.peer))
@@ -218,12 +224,12 @@ class Hearing:
 
     def _stop(self, channel: Channel) -> None:
         """Cut off what plays; what was only ordered comes yet."""
-        sound = channel.playing
-        if sound is not None:
+        playback = channel.playing
+        if playback is not None:
             under, channel.playing, channel.nested = channel.nested, None, None
-            self._report(SoundStopped(leg=channel.id, sound=sound.name))
+            self._report(SoundStopped(leg=channel.id, sound=playback.sound))
             if under is not None:
-                self._report(SoundStopped(leg=channel.id, sound=under.name))
+                self._report(SoundStopped(leg=channel.id, sound=under.sound))
 
     def _hear(self, channel: Channel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
@@ -266,10 +272,10 @@ class Hearing:
                 self._listen(peer.id, Hears(Sense.DIGIT, digit))
             else:
                 self.press(peer.half.id, digit)
-        sound = channel.playing
+        playback = channel.playing
         terminators = channel.variables.get("playback_terminators", _DEFAULT_TERMINATORS)
-        if sound is not None and terminators != "none" and digit in terminators:
-            self._sound_over(channel, sound)
+        if playback is not None and terminators != "none" and digit in terminators:
+            self._sound_over(channel, playback)
 
     def _read_keys(self, channel: Channel) -> None:
         if channel.peer is not None and not channel.is_suspended:

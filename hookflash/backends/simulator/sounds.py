@@ -1,18 +1,16 @@
-"""How long a sound plays: streams for ever, tones as they say, files as long as they are."""
+"""How long a sound plays: music for ever, tones as they say, recordings as long as they are."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_TONE: Final = re.compile(r"%\((?P<on_ms>\d+),(?P<off_ms>\d+)[^)]*(?:\)|$)")  # `&playback(…)` cuts
-_LOOPS: Final = re.compile(r"loops=(?P<loops>-?\d+)")
+from hookflash.sounds import HeardSound, Music, OtherSound, Recording, Tone, heard_sound
 
 FILE_S: Final = 2.0
 """How long a recorded sound plays, where nobody says otherwise."""
 
 
-def sound_length_s(sound: str, *, file_s: float = FILE_S) -> float | None:
+def sound_length_s(sound: HeardSound, *, file_s: float = FILE_S) -> float | None:
     """Say how long a sound plays; None: for ever.
 
     Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. A file has a length, and ends:
@@ -22,14 +20,21 @@ def sound_length_s(sound: str, *, file_s: float = FILE_S) -> float | None:
         sound: what is played.
         file_s: how long a recorded sound plays.
     """
-    if sound.startswith("local_stream://"):
-        return None
-    if sound.startswith("silence_stream://"):
-        ms = sound.removeprefix("silence_stream://").partition(",")[0]
-        return None if ms in {"-1", "0"} else int(ms) / 1000 if ms.isdecimal() else 0.0
-    parts = [int(m["on_ms"]) + int(m["off_ms"]) for m in _TONE.finditer(sound)]
-    loops = _LOOPS.search(sound)
-    times = int(loops["loops"]) if loops else 1
-    if times < 0:
-        return None
-    return sum(parts) / 1000 * times if parts else file_s * times
+    match sound:
+        case Music():
+            return None
+        case Tone():
+            return sound.lasts_s
+        case Recording():
+            return file_s
+        case OtherSound(text):
+            return _length_of_other_s(text, file_s)
+
+
+def _length_of_other_s(text: str, file_s: float) -> float | None:
+    """Say how long a sound plays that another program ordered, in whatever spelling."""
+    for end in ("", ")"):  # `originate … &playback(…)` cuts the bracket off
+        sound = heard_sound(text + end)
+        if not isinstance(sound, OtherSound):
+            return sound_length_s(sound, file_s=file_s)
+    return 0.0 if "_stream://" in text else file_s

@@ -36,8 +36,8 @@ from hookflash.backends.simulator.channel import (
     Extension,
     Hears,
     Place,
+    Playback,
     Sense,
-    Sound,
     ToLeg,
     ToPark,
     ToPhone,
@@ -58,6 +58,7 @@ from hookflash.events import (
     LegId,
     LegProgressed,
 )
+from hookflash.sounds import HeardSound
 
 __all__ = [
     "SILENCE",
@@ -100,7 +101,7 @@ class Switch(Bridges):
         ring_phone: Callable[[LegId, str], bool],
         listen: Callable[[LegId, Hears], None] = nobody_listens,
         dice: random.Random | None = None,
-        missing: Container[str] = frozenset(),
+        missing: Container[HeardSound] = frozenset(),
     ) -> None:
         """Set up a switch without calls.
 
@@ -372,7 +373,7 @@ class Switch(Bridges):
         match extension:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
-                self._play(channel, Sound(sound, sense, lasts_s, is_own=True))
+                self._play(channel, Playback(sound, sense, lasts_s, is_own=True))
             case ToPhone(number):
                 self._call_from(channel, number)
             case ToPark() | ToLeg():

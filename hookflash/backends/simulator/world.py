@@ -43,6 +43,7 @@ from hookflash.backends.simulator.switch import (
 from hookflash.commands import Look, SwitchCommand
 from hookflash.errors import InputError
 from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
+from hookflash.sounds import Sound
 
 DIGIT_GAP_S: Final = 0.640
 """Between two keys, for a phone that plays tones of 250 ms (complete: 643 ms)."""
@@ -91,7 +92,7 @@ class World:
         faults: Faults | None = None,
         *,
         trace: bool = False,
-        missing_sounds: Iterable[str] = (),
+        missing_sounds: Iterable[Sound] = (),
         dialling: Dialling = DIRECT,
         file_s: float = FILE_S,
     ) -> None:
@@ -290,7 +291,7 @@ class World:
             parked=stands and channel.place is Place.PARKED,
             elsewhere=stands and channel.place is Place.ELSEWHERE,
             peer=None if peer is None or peer.cause else peer.id,
-            hears=None if channel.playing is None else channel.playing.name,
+            hears=None if channel.playing is None else channel.playing.sound,
             transfer=channel.variables.get("hookflash_transfer", ""),
             role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
             kind=channel.variables.get("hookflash_kind", ""),
@@ -410,8 +411,8 @@ class World:
 
         Args:
             leg: whom.
-            how: `ToPark()`, `ToSound("ivr.wav", 5.0)`, or `ToPhone("1003")`: a number that has no
-                phone gets one that rings until it is told what to do.
+            how: `ToPark()`, `ToSound(Recording("ivr.wav"), 5.0)`, or `ToPhone("1003")`: a number
+                that has no phone gets one that rings until it is told what to do.
             both: whether its partner goes too.
         """
         if isinstance(how, ToPhone) and how.number not in self.parties:

@@ -19,7 +19,7 @@ from hookflash.server.wire import (
     NOTHING_FOLLOWS,
     Channel,
     RingTimeout,
-    Sound,
+    SoundText,
     TakebackDigits,
     Taken,
     Target,
@@ -65,9 +65,9 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For `transfer`."""
     takeback_dtmf: TakebackDigits | None = None
     """For `transfer`."""
-    moh: Sound | None = None
+    moh: SoundText | None = None
     """For `transfer` and `hold`: what the held party hears."""
-    ringback: Sound | None = None
+    ringback: SoundText | None = None
     """For `transfer`: what is heard while the target rings."""
     transfer_type: Literal["attended", "blind"] | None = None
     """For `transfer`; attended unless told."""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookflash.journal.history import KINDS
-from hookflash.server.wire import RingTimeout, Sound, TakebackDigits, Target
+from hookflash.server.wire import RingTimeout, SoundText, TakebackDigits, Target
 
 PROTOCOL: Final = "hookflash.v1"
 """The subprotocol's name (RFC 6455, section 1.9). A client that offers others is refused."""
@@ -116,8 +116,8 @@ class Transfer(Ask, frozen=True, kw_only=True):
     target: Target
     transfer_type: Literal["attended", "blind"] = "attended"
     takeback_dtmf: TakebackDigits | None = None
-    moh: Sound | None = None
-    ringback: Sound | None = None
+    moh: SoundText | None = None
+    ringback: SoundText | None = None
     timeout: RingTimeout | None = None
     account_id: AccountId | None = None
     switch: Switch | None = None
@@ -128,7 +128,7 @@ class Hold(Ask, frozen=True, kw_only=True):
     """Put the party that this call talks with on hold."""
 
     call_id: CallId
-    moh: Sound | None = None
+    moh: SoundText | None = None
     account_id: AccountId | None = None
     switch: Switch | None = None
 

@@ -26,6 +26,7 @@ from hookflash.backends.freeswitch.emulator.words import (
     read_cause,
     read_dial_string,
 )
+from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import (
     Extension,
@@ -217,7 +218,8 @@ class Applications:
         match script:
             case [("playback", sound)]:
                 script.clear()
-                return ToSound(sound, sound_length_s(sound, file_s=self._file_s))
+                played = sound_played(sound)
+                return ToSound(played, sound_length_s(played, file_s=self._file_s))
             case [("set", "hangup_after_bridge=true"), ("bridge", dial_string)]:
                 script.clear()
                 return ToPhone(read_dial_string(dial_string).number)
@@ -380,9 +382,10 @@ class Applications:
 
     def play(self, leg: LegId, sound: str) -> str:
         """Play a sound to a leg (`uuid_broadcast`, `playback`)."""
-        lasts_s = sound_length_s(sound, file_s=self._file_s)
+        played = sound_played(sound)
+        lasts_s = sound_length_s(played, file_s=self._file_s)
         sense = Sense.MUSIC if lasts_s is None else Sense.TONE
-        return self._switch.broadcast(leg, sound, sense=sense, lasts_s=lasts_s)
+        return self._switch.broadcast(leg, played, sense=sense, lasts_s=lasts_s)
 
     def _bridge(self, leg: Leg, dial_string: str) -> bool:
         reply = self.originate(dial_string, [], originator=leg)

@@ -28,6 +28,7 @@ from hookflash.backends.freeswitch.emulator.phones import lab_phone
 from hookflash.backends.freeswitch.emulator.session import DEFAULT_LIMITS, Limits, Session
 from hookflash.backends.freeswitch.emulator.teller import Incoming, Teller
 from hookflash.backends.freeswitch.emulator.variables import stamp
+from hookflash.backends.freeswitch.sounds import path_heard
 from hookflash.backends.simulator.people import Behaviour, Unreachable
 from hookflash.backends.simulator.switch import Hears, Sense
 from hookflash.backends.simulator.world import DIGIT_GAP_S, World
@@ -340,7 +341,8 @@ class Emulator:
             case LegParked():
                 self.apps.parked(leg)
             case SoundStarted():
-                self.teller.sound_started(leg, fact.sound, self.apps.run_of(leg, fact.sound))
+                path = path_heard(fact.sound)
+                self.teller.sound_started(leg, path, self.apps.run_of(leg, path))
             case SoundStopped():
                 self.teller.sound_stopped(leg)
                 self.apps.sound_over(leg)

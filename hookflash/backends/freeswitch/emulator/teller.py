@@ -30,6 +30,7 @@ from hookflash.backends.freeswitch.emulator.variables import (
     disposition,
 )
 from hookflash.backends.freeswitch.emulator.words import Dialled
+from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import Channel, Thunk
 from hookflash.events import DigitPressed, Direction, LegCreated, LegHungUp, LegId
@@ -411,7 +412,7 @@ class Teller:
         """A sound is over: played out, or cut off."""
         sound, leg.plays = leg.plays, ""
         played_ms = round((self._now_us() - leg.played_from_us) / 1000)
-        lasts_s = sound_length_s(sound)
+        lasts_s = sound_length_s(sound_played(sound))
         played_out = lasts_s is not None and played_ms >= round(lasts_s * 1000)
         leg.variables |= {
             "playback_last_offset_pos": str(played_ms * _SAMPLES_PER_MS),
