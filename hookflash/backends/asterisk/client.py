@@ -555,7 +555,7 @@ class AsteriskBackend:
 
     def _queued(self, command: SwitchCommand, procedure: Procedure | None) -> _Order:
         """Put a command behind all that concern its legs."""
-        legs = frozenset() if procedure is None else procedure.legs
+        legs: frozenset[LegId] = frozenset() if procedure is None else procedure.legs
         if isinstance(command, Look):
             legs = frozenset(command.legs)
         behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
