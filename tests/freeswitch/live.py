@@ -22,11 +22,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
 
+from hookflash.backends.base import Backend
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
@@ -34,6 +35,7 @@ from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegId
+from hookflash.testing import Lab
 
 NAMED = os.environ.get("HOOKFLASH_FREESWITCH", "")
 SWITCH, _, PHONES = NAMED.partition("/")
@@ -59,6 +61,7 @@ class Socket:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._wire = Wire()
+        self._asking = trio.Lock()
 
     @classmethod
     async def open(cls, address: str) -> Socket:
@@ -74,8 +77,9 @@ class Socket:
         return frame
 
     async def ask(self, line: str) -> Frame:
-        await self.stream.send_all(f"{line}\n\n".encode())
-        return await self.frame()
+        async with self._asking:
+            await self.stream.send_all(f"{line}\n\n".encode())
+            return await self.frame()
 
     async def api(self, command: str) -> str:
         return (await self.ask(f"api {command}")).text().strip()
@@ -84,17 +88,22 @@ class Socket:
         return json.loads(await self.api("show channels as json")).get("rows", [])
 
 
-class LiveLab:
+class LiveLab(Lab):
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
     music = "tone_stream://%(500,500,300);loops=-1"
+    caller, called = "1001", "1002"
+    early_media = "2604"
+    calls_at_once = 8
 
     def __init__(self, backend: FreeSwitchBackend, switch: Socket, phones: Socket) -> None:
-        self.backend = backend
+        self.backend: FreeSwitchBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.switch = switch
         self.phones = phones
         self._calls = 0
+        self._phones: dict[LegId, str] = {}
+        """The phones that were found, so that who is to hang up soon does so at once."""
 
     async def call(self, number: str = "1002", *, privacy: str = "no") -> tuple[LegId, LegId]:
         """1001 calls a number, and they talk."""
@@ -112,6 +121,8 @@ class LiveLab:
                     break
                 await trio.sleep(0.05)
         caller, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
+        for leg in (caller.leg, called.leg):
+            self._phones[leg] = await self.phone(leg)
         return caller.leg, called.leg
 
     async def phone(self, leg: LegId) -> str:
@@ -145,10 +156,23 @@ class LiveLab:
         return chain
 
     async def hang_up(self, leg: LegId) -> None:
-        await self.phones.api(f"uuid_kill {await self.phone(leg)}")
+        phone = self._phones.get(leg) or await self.phone(leg)
+        await self.phones.api(f"uuid_kill {phone}")
 
     async def press(self, leg: LegId, digit: str) -> None:
         await self.phones.api(f"uuid_send_dtmf {await self.phone(leg)} {digit}")
+
+    async def number_shown(self, leg: LegId) -> str:
+        return (await self.shown(leg))[1]
+
+    async def take_away(self, leg: LegId) -> None:
+        await self.switch.api(f"uuid_transfer {leg} echo inline")
+
+    async def cut_line(self) -> None:
+        self.backend.break_line()
+
+    def second(self) -> AbstractAsyncContextManager[Backend]:
+        return open_freeswitch(self.backend.settings)
 
     async def shown(self, leg: LegId) -> tuple[str, str]:
         """The name and the number that the phone shows."""
