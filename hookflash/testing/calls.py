@@ -147,6 +147,7 @@ async def _outside(scene: Scene) -> None:
     await scene.eventually(leg, "the snapshot says who is outside", outside=True)
     told = [getattr(event, "outside", None) for _, event in scene.facts() if _is_of(event, leg)]
     require(True in told, "LegCreated or LegIdentified says who is outside")
+    await scene.agree()
 
 
 def _is_of(event: object, leg: LegId) -> bool:
@@ -266,6 +267,18 @@ async def _displays(scene: Scene) -> None:
         require(shown == number, f"{promise}: {number}, not {shown}")
 
 
+async def _discretion(scene: Scene) -> None:
+    first, second = await scene.part()
+    target = await scene.target(first)
+    shown = await scene.lab.number_shown(target)
+    join = Join(first=second, second=target, afterwards=Afterwards.END, undisclosed=(target,))
+    await scene.perform(join)
+    await scene.joined(second, target, "Join joins")
+    await trio.sleep(A_WHILE_S)
+    now = await scene.lab.number_shown(target)
+    require(now == shown, f"undisclosed: a phone is told nothing, but {shown} became {now}")
+
+
 CHECKS = (
     Check("An ordinary call is told from beginning to end", _the_life_of_a_call),
     Check("A target is called, and parked when it answers", _a_target),
@@ -279,4 +292,5 @@ CHECKS = (
     Check("Early media is told", _early_media, ("reports_ringing", "reports_early_media")),
     Check("An outside party is told", _outside, ("reports_outside",)),
     Check("Phones show whom they talk with", _displays, ("introduces",)),
+    Check("A phone in undisclosed is told nothing", _discretion, ("keeps_discreet",)),
 )

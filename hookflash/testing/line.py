@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from typing import Final
+
 import trio
 
 from hookflash.commands import Look
+from hookflash.errors import BackendClosed
 from hookflash.events import (
     CallEvent,
     DigitPressed,
@@ -19,6 +23,9 @@ from hookflash.events import (
 )
 from hookflash.testing.observer import PATIENCE_S, Check, Scene, legs_of, require
 
+SILENCE_S: Final = 2.5
+"""How long it is watched whether a line that is back is lost or found again."""
+
 
 async def _a_line_that_breaks(scene: Scene) -> None:
     first, second = await scene.part()
@@ -30,7 +37,8 @@ async def _a_line_that_breaks(scene: Scene) -> None:
     scene.is_retold = True
     await scene.hang_up(leaving[0])
     await scene.proof(SwitchLost, "SwitchLost is told when the line breaks")
-    await scene.proof(SwitchFound, "SwitchFound is told when it is back", within_s=PATIENCE_S)
+    await _is_back(scene)
+    await scene.proof(SwitchFound, "SwitchFound is told when the line is back")
     told = scene.news()
     kinds = [type(event) for event in told]
     anew = told[kinds.index(SwitchLost) : kinds.index(SwitchFound)]
@@ -46,6 +54,24 @@ async def _a_line_that_breaks(scene: Scene) -> None:
     await scene.press(talking[0], "4")
     if scene.can.reports_keys_in_calls:
         await scene.proof(DigitPressed, "a line that is back is in use", leg=talking[0], digit="4")
+    await trio.sleep(SILENCE_S)
+    line = [e for _, e in scene.facts() if isinstance(e, SwitchLost | SwitchFound)]
+    kinds = [type(event) for event in line]
+    promise = "a line that broke once is lost once and found once"
+    require(kinds == [SwitchLost, SwitchFound], f"{promise}, but {line}")
+
+
+async def _is_back(scene: Scene) -> None:
+    """Wait until the switch can be asked again."""
+    with trio.move_on_after(PATIENCE_S):
+        while True:
+            try:
+                await scene.backend.snapshot()
+            except BackendClosed:
+                await trio.sleep(0.02)
+            else:
+                return
+    raise AssertionError("a line that broke comes back: the switch can't be asked")
 
 
 def _is_told(events: list[CallEvent], kind: type[CallEvent], leg: LegId) -> bool:
@@ -59,11 +85,14 @@ async def _another_controller(scene: Scene) -> None:
     marked = await scene.living()
     async with scene.lab.second() as backend:
         told: list[CallEvent] = []
+        events = backend.events()
         with trio.move_on_after(PATIENCE_S):
-            async for event in backend.events():
+            async for event in events:
                 told.append(event)
                 if isinstance(event, SwitchFound):
                     break
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
         require(bool(told) and isinstance(told[-1], SwitchFound), f"{promise}, but {told}")
         for leg in (first, second, *talking):
             require(_is_told(told, LegCreated, leg), f"{promise}: {leg} lives, but {told}")

@@ -19,8 +19,11 @@ from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.commands import (
     Dial,
     HangUp,
+    HoldWithMusic,
     Look,
     Park,
+    PlayRingback,
+    PlayTone,
     Split,
     SwitchCommand,
 )
@@ -137,6 +140,17 @@ class Said(NamedTuple):
     parked: bool = False
     peer: LegId | None = None
     hears: bool = False
+
+
+Leg = TypeVar("Leg")
+
+
+class Legs(dict[LegId, Leg]):
+    """What is known of the legs that live."""
+
+    def __missing__(self, leg: LegId) -> Leg:
+        """Say of which leg nothing is known."""
+        raise AssertionError(f"{leg} lives, but only these are known: {[*self]}")
 
 
 class Scene:
@@ -316,26 +330,26 @@ class Scene:
         self.pressed.append((leg, digit))
         await self.lab.press(leg, digit)
 
-    async def look(self, *legs: LegId) -> dict[LegId, LegSnapshot]:
+    async def look(self, *legs: LegId) -> Legs[LegSnapshot]:
         """Ask where legs are."""
         look = Look(legs=legs, transfer=self.name, number=next(self._numbers))
         await self.perform(look)
         seen = await self.proof(LegsSeen, "Look is answered, and says what was asked", look=look)
-        return {leg.leg: leg for leg in seen.living}
+        return Legs({leg.leg: leg for leg in seen.living})
 
-    async def living(self) -> dict[LegId, LegSnapshot]:
+    async def living(self) -> Legs[LegSnapshot]:
         """What the snapshot says of this scene's legs."""
         with trio.move_on_after(self.lab.prompt_s):
             living = await self.backend.snapshot()
             require(
                 len({leg.leg for leg in living}) == len(living), "the snapshot has no leg twice"
             )
-            return {leg.leg: leg for leg in living if leg.leg in self.legs}
+            return Legs({leg.leg: leg for leg in living if leg.leg in self.legs})
         raise AssertionError("the switch answers: no snapshot")
 
     async def eventually(self, leg: LegId, promise: str, **fields: object) -> None:
         """Wait until the snapshot says something of a leg."""
-        living: dict[LegId, LegSnapshot] = {}
+        living: Legs[LegSnapshot] = Legs()
         with trio.move_on_after(self.lab.prompt_s):
             while True:
                 living = await self.living()
@@ -352,9 +366,9 @@ class Scene:
 
     # ------------------------------------------------------------------- what must be true
 
-    def said(self) -> dict[LegId, Said]:  # noqa: C901, PLR0912 - one case for each fact
+    def said(self) -> Legs[Said]:  # noqa: C901, PLR0912 - one case for each fact
         """What the facts come to: each leg that lives, and how it is."""
-        legs: dict[LegId, Said] = {}
+        legs: Legs[Said] = Legs()
 
         def alter(leg: LegId, **changes: object) -> None:
             if leg in legs:
@@ -389,9 +403,9 @@ class Scene:
                 case SoundStopped(leg=leg):
                     alter(leg, hears=False)
                 case LegHungUp(leg=leg):
-                    gone = legs.pop(leg, None)
-                    if gone is not None and gone.peer in legs and legs[gone.peer].peer == leg:
-                        alter(gone.peer, peer=None)
+                    legs.pop(leg, None)
+                    for other in [other for other, said in legs.items() if said.peer == leg]:
+                        alter(other, peer=None)
                 case _:
                     pass
         return legs
@@ -447,12 +461,17 @@ class Scene:
         ]
         require(not strangers, f"nobody is joined with a stranger, but {strangers}")
         failed = [e.command for _, e in self.facts() if isinstance(e, CommandFailed)]
+        often = [command for command in failed if failed.count(command) > 1]
+        require(not often, f"a command fails once, but {often}")
         unexpected = [command for command in failed if command not in self._failures]
         unexpected = [] if self.is_raced else unexpected
         require(not unexpected, f"what can be done is not refused, but {unexpected}")
         looks = Counter(event.look for _, event in self.facts() if isinstance(event, LegsSeen))
         twice = [look for look, times in looks.items() if times > 1]
         require(not twice, f"a question is answered once, but {twice}")
+        if not self.is_retold:
+            line = [e for _, e in self.facts() if isinstance(e, SwitchLost | SwitchFound)]
+            require(not line, f"a line that stays up is neither lost nor found, but {line}")
 
     async def clear(self) -> None:
         """Hang up everybody who is left."""
@@ -516,6 +535,13 @@ def _review_whereabouts(scene: Scene, leg: LegId, facts: list[CallEvent]) -> Non
         isinstance(command, Park | Split) and leg in legs_ordered(command)
         for command in scene.ordered
     )
+    sounds = sum(
+        isinstance(command, HoldWithMusic | PlayRingback | PlayTone) and command.leg == leg
+        for command in scene.ordered
+    )
+    started = sum(isinstance(fact, SoundStarted) for fact in facts)
+    # without an order it is another program's sound
+    require(not sounds or started <= sounds, f"an order starts one sound, but {facts}")
     is_parked = False
     plays = False
     peer: LegId | None = None

@@ -22,6 +22,7 @@ from hookflash.events import (
     LegsJoined,
     LegsSeparated,
     SoundStarted,
+    SoundStopped,
 )
 from hookflash.testing.observer import A_WHILE_S, TALK_S, Check, Scene, require
 
@@ -32,7 +33,8 @@ async def _a_consultation(scene: Scene) -> None:
     await scene.agree()
     await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
-    await trio.sleep(TALK_S)
+    moved = (LegsJoined, LegsSeparated, LegParked, LegHungUp)
+    await scene.watch(A_WHILE_S, "who is joined stays joined", *moved)
     await scene.agree()
     await scene.hang_up(first)
     await scene.proof(LegHungUp, "the hang-up is told", leg=first)
@@ -73,6 +75,8 @@ async def _repeated_orders(scene: Scene) -> None:
     target = await scene.target(first)
     scene.forget()
     await scene.perform(Split(first=first, second=second, repeated=True))
+    moved = (LegParked, SoundStopped, LegHungUp, CommandFailed)
+    await scene.watch(A_WHILE_S, "a repeated Split of two who are parked does nothing", *moved)
     join = Join(first=first, second=target, transfer="check", afterwards=Afterwards.PARK)
     again = attrs.evolve(join, attempt=2, repeated=True)
     await scene.perform(join, again)
@@ -124,6 +128,7 @@ async def _refusals(scene: Scene) -> None:
     await scene.agree()
     await scene.perform(Join(first=first, second=second, attempt=2, afterwards=Afterwards.END))
     await scene.joined(first, second, "after a join that was refused the next one joins")
+    await trio.sleep(2.5 * A_WHILE_S)  # a failure that is reported again would stop what works
 
 
 async def _withheld_keys(scene: Scene) -> None:
@@ -133,7 +138,7 @@ async def _withheld_keys(scene: Scene) -> None:
     before = await scene.lab.keys_heard(second)
     await trio.sleep(A_WHILE_S)
     await scene.perform(WithholdKeys(leg=second, limit_s=20.0))
-    await trio.sleep(TALK_S)
+    await trio.sleep(2 * A_WHILE_S)
     await scene.press(first, "7")
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
@@ -146,6 +151,12 @@ async def _withheld_keys(scene: Scene) -> None:
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
     require(heard == before + "78", f"after PassKeys keys are heard: {before}78, but {heard}")
+    await scene.perform(WithholdKeys(leg=second, limit_s=1.0))
+    await trio.sleep(3 * A_WHILE_S)
+    await scene.press(first, "9")
+    await trio.sleep(A_WHILE_S)
+    heard = await scene.lab.keys_heard(second)
+    require(heard == before + "789", f"after limit_s keys are heard: {before}789, but {heard}")
 
 
 CHECKS = (
