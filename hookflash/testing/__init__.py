@@ -38,7 +38,7 @@ __all__ = ["CHECKS", "Lab", "NotInThisLab", "Report", "Unchecked", "check_backen
 CHECKS: Final = (*calls.CHECKS, *orders.CHECKS, *failsafe.CHECKS, *line.CHECKS)
 """What every backend is held to; the races come on top."""
 
-DEFAULT_RACES: Final = 4
+DEFAULT_RACES: Final = 2
 """How many races of each kind, and of each of the two who hang up."""
 
 

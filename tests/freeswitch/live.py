@@ -95,13 +95,15 @@ class LiveLab(Lab):
     music = "tone_stream://%(500,500,300);loops=-1"
     caller, called = "1001", "1002"
     early_media = "2604"
-    calls_at_once = 8
+    calls_at_once = 12
+    prompt_s = 5.0  # the machine may be busy
 
     def __init__(self, backend: FreeSwitchBackend, switch: Socket, phones: Socket) -> None:
         self.backend: FreeSwitchBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.switch = switch
         self.phones = phones
         self._calls = 0
+        self._call_ids: dict[str, str] = {}
         self._phones: dict[LegId, str] = {}
         """The phones that were found, so that who is to hang up soon does so at once."""
 
@@ -121,8 +123,8 @@ class LiveLab(Lab):
                     break
                 await trio.sleep(0.05)
         caller, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
-        for leg in (caller.leg, called.leg):
-            self._phones[leg] = await self.phone(leg)
+        self._phones[caller.leg] = f"alice-{self._calls}"
+        self._phones[called.leg] = await self.phone(called.leg)
         return caller.leg, called.leg
 
     async def phone(self, leg: LegId) -> str:
@@ -132,9 +134,15 @@ class LiveLab(Lab):
                 behind = (await self.chain(leg))[-1]
                 call = await self.variable(behind, "sip_call_id")
                 for row in await self.phones.channels() if call else ():
-                    if await self.phones.api(f"uuid_getvar {row['uuid']} sip_call_id") == call:
+                    if await self._call_id(row["uuid"]) == call:
                         return row["uuid"]
                 await trio.sleep(0.1)
+
+    async def _call_id(self, phone: str) -> str:
+        """The Call-ID of a phone's leg: it never changes."""
+        if phone not in self._call_ids:
+            self._call_ids[phone] = await self.phones.api(f"uuid_getvar {phone} sip_call_id")
+        return self._call_ids[phone]
 
     async def variable(self, leg: LegId, name: str) -> str:
         """What a leg has for a variable; empty, where it has none or lives no more."""
