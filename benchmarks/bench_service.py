@@ -48,7 +48,7 @@ import trio
 import trio.lowlevel
 from bench_core import Figure, report, until_it_rings
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.commands import (
     Dial,
     HoldWithMusic,
@@ -114,6 +114,8 @@ HOUR_S: Final = 3_600.0
 
 class QuickSwitch:
     """A backend that does at once what it is told; the targets' phones ring for ever."""
+
+    capabilities = Capabilities()
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[CallEvent](math.inf)

@@ -1,7 +1,8 @@
 """A backend of your own, and the check that it keeps its promises.
 
 This one stands in front of another and writes down all that passes. A real one has the switch's
-own client in the place of `switch`, and translates in the three methods.
+own client in the place of `switch`, and translates in the three methods. `capabilities` says what
+it can do beyond what every backend promises.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,11 +11,12 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
-from hookflash import LegSnapshot, Music, SimulatedBackend, Sound, open_simulator
+from hookflash import Backend, LegSnapshot, Music, SimulatedBackend, Sound, open_simulator
+from hookflash.backends.base import Capabilities
 from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
 from hookflash.commands import SwitchCommand
 from hookflash.events import CallEvent, LegId
-from hookflash.testing import check_backend
+from hookflash.testing import Lab, check_backend
 
 
 class MyBackend:
@@ -24,6 +26,11 @@ class MyBackend:
         """Stand in front of a switch."""
         self.switch = switch
         self.seen: list[SwitchCommand | CallEvent] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, and is held to: everything except reporting trunks, for example."""
+        return Capabilities(reports_outside=False)
 
     async def events(self) -> AsyncIterator[CallEvent]:
         """What the switch says, in hookflash's words."""
@@ -41,23 +48,24 @@ class MyBackend:
         return await self.switch.snapshot()
 
 
-class MyLab:
+class MyLab(Lab):
     """The backend, and people whom the check can steer."""
 
     answering, busy, never = "2600", "2602", "2601"
     music: Sound = Music()
+    caller, called = "1001", "1002"
 
     def __init__(self, switch: SimulatedBackend) -> None:
         """Put phones on the switch."""
         self.switch = switch
-        self.backend = MyBackend(switch)
+        self.backend: Backend = MyBackend(switch)
         switch.world.add_phone(self.answering, Answers())
         switch.world.add_phone(self.busy, Busy())
         switch.world.add_phone(self.never, NeverAnswers())
 
     async def call(self) -> tuple[LegId, LegId]:
         """Place an ordinary call."""
-        return await self.switch.call("1001", "1002")
+        return await self.switch.call(self.caller, self.called)
 
     async def hang_up(self, leg: LegId) -> None:
         """Let somebody hang up."""
@@ -77,5 +85,5 @@ async def open_lab() -> AsyncGenerator[MyLab]:
         yield MyLab(switch)
 
 
-trio.run(check_backend, open_lab, clock=MockClock(autojump_threshold=0))
+trio.run(check_backend, open_lab, clock=MockClock(autojump_threshold=0))  # returns a report
 print("every promise is kept")

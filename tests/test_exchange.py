@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from hookflash.backends.base import LOST_TRACK, LegSnapshot
+from hookflash.backends.base import LOST_TRACK, Capabilities, LegSnapshot
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
@@ -37,6 +37,8 @@ def noon() -> float:
 
 class Absent:
     """A switch that can't be reached."""
+
+    capabilities = Capabilities()
 
     async def events(self) -> AsyncIterator[CallEvent]:
         yield SwitchLost(reason="nobody answers there")

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Final, Protocol, runtime_checkable
 
+import attrs
+
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendError
 from hookflash.events import (
@@ -40,6 +42,7 @@ from hookflash.events import (
 __all__ = [
     "LOST_TRACK",
     "Backend",
+    "Capabilities",
     "LegSnapshot",
     "Rejected",
     "SwitchBackend",
@@ -88,8 +91,53 @@ def tell_seen(seen: LegsSeen) -> Iterator[CallEvent]:
             yield LegHungUp(leg=gone, cause=LOST_TRACK)
 
 
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a backend and its switch can do beyond the promises that every backend makes.
+
+    Everything by default. A backend that cannot do one of these says so, and then need not:
+    `check_backend` demands exactly what is stated.
+    """
+
+    rescues_when_left: bool = True
+    """The switch itself carries out `rescue` when a conversation ends: `Join(rescue=…)`, and `Arm`
+    with `Trigger.LEFT_ALONE`. It needs no controller for that."""
+    rescues_on_answer: bool = True
+    """The switch itself carries out `rescue` when a phone answers: `Dial(rescue=…)`, and `Arm`
+    with `Trigger.ANSWER`."""
+    marks_legs: bool = True
+    """The marks of `Split` and `Dial` are kept by the switch, and stand in the snapshot."""
+    introduces: bool = True
+    """`Introduce` reaches phones that can show it."""
+    keeps_discreet: bool = True
+    """The switch tells a phone in `undisclosed` nothing about the party it is joined with."""
+    withholds_keys: bool = True
+    """`WithholdKeys` and `PassKeys` take effect."""
+    reports_keys_in_calls: bool = True
+    """The keys of a leg that is joined are reported."""
+    reports_keys_of_parked: bool = True
+    """The keys of a parked leg are reported."""
+    numbers_keys: bool = True
+    """Each `DigitPressed` has a serial number of its own."""
+    reports_ringing: bool = True
+    """`LegProgressed` is reported."""
+    reports_early_media: bool = True
+    """`LegProgressed` says when a phone sends early media."""
+    reports_outside: bool = True
+    """Legs that go over a trunk are reported as `outside`."""
+    reports_moves: bool = True
+    """When another program sends a leg elsewhere, the answer to `Look` says so (`elsewhere`)."""
+    lists_sounds: bool = True
+    """The snapshot says what a parked leg hears (`hears`)."""
+
+
 class Backend(Protocol):
     """A way to a switch."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do beyond the promises that every backend makes. It never changes."""
+        ...
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens, from now on, until the backend is closed.

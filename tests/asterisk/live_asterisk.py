@@ -39,8 +39,7 @@ class AsteriskLab(Lab):
     def __init__(
         self, backend: AsteriskBackend, phones: Phones, switch: Manager, settings: Asterisk
     ) -> None:
-        self.backend = backend
-        self.asterisk = backend
+        self.backend: AsteriskBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.phones = phones
         self.switch = switch
         self.settings = settings
@@ -90,7 +89,7 @@ class AsteriskLab(Lab):
         )
 
     async def cut_line(self) -> None:
-        self.asterisk.break_line()
+        self.backend.break_line()
         await trio.lowlevel.checkpoint()
 
     def second(self) -> AbstractAsyncContextManager[Backend]:

@@ -22,11 +22,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
 
+from hookflash.backends.base import Backend
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
@@ -35,6 +36,7 @@ from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegId
 from hookflash.sounds import parse_sound
+from hookflash.testing import Lab
 
 NAMED = os.environ.get("HOOKFLASH_FREESWITCH", "")
 SWITCH, _, PHONES = NAMED.partition("/")
@@ -60,6 +62,7 @@ class Socket:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._wire = Wire()
+        self._asking = trio.Lock()
 
     @classmethod
     async def open(cls, address: str) -> Socket:
@@ -75,8 +78,9 @@ class Socket:
         return frame
 
     async def ask(self, line: str) -> Frame:
-        await self.stream.send_all(f"{line}\n\n".encode())
-        return await self.frame()
+        async with self._asking:
+            await self.stream.send_all(f"{line}\n\n".encode())
+            return await self.frame()
 
     async def api(self, command: str) -> str:
         return (await self.ask(f"api {command}")).text().strip()
@@ -85,17 +89,24 @@ class Socket:
         return json.loads(await self.api("show channels as json")).get("rows", [])
 
 
-class LiveLab:
+class LiveLab(Lab):
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
     music = parse_sound("tone:300/500,0/500")
+    caller, called = "1001", "1002"
+    early_media = "2604"
+    calls_at_once = 12
+    prompt_s = 5.0  # the machine may be busy
 
     def __init__(self, backend: FreeSwitchBackend, switch: Socket, phones: Socket) -> None:
-        self.backend = backend
+        self.backend: FreeSwitchBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.switch = switch
         self.phones = phones
         self._calls = 0
+        self._call_ids: dict[str, str] = {}
+        self._phones: dict[LegId, str] = {}
+        """The phones that were found, so that who is to hang up soon does so at once."""
 
     async def call(self, number: str = "1002", *, privacy: str = "no") -> tuple[LegId, LegId]:
         """1001 calls a number, and they talk."""
@@ -113,6 +124,8 @@ class LiveLab:
                     break
                 await trio.sleep(0.05)
         caller, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
+        self._phones[caller.leg] = f"alice-{self._calls}"
+        self._phones[called.leg] = await self.phone(called.leg)
         return caller.leg, called.leg
 
     async def phone(self, leg: LegId) -> str:
@@ -122,9 +135,15 @@ class LiveLab:
                 behind = (await self.chain(leg))[-1]
                 call = await self.variable(behind, "sip_call_id")
                 for row in await self.phones.channels() if call else ():
-                    if await self.phones.api(f"uuid_getvar {row['uuid']} sip_call_id") == call:
+                    if await self._call_id(row["uuid"]) == call:
                         return row["uuid"]
                 await trio.sleep(0.1)
+
+    async def _call_id(self, phone: str) -> str:
+        """The Call-ID of a phone's leg: it never changes."""
+        if phone not in self._call_ids:
+            self._call_ids[phone] = await self.phones.api(f"uuid_getvar {phone} sip_call_id")
+        return self._call_ids[phone]
 
     async def variable(self, leg: LegId, name: str) -> str:
         """What a leg has for a variable; empty, where it has none or lives no more."""
@@ -146,10 +165,23 @@ class LiveLab:
         return chain
 
     async def hang_up(self, leg: LegId) -> None:
-        await self.phones.api(f"uuid_kill {await self.phone(leg)}")
+        phone = self._phones.get(leg) or await self.phone(leg)
+        await self.phones.api(f"uuid_kill {phone}")
 
     async def press(self, leg: LegId, digit: str) -> None:
         await self.phones.api(f"uuid_send_dtmf {await self.phone(leg)} {digit}")
+
+    async def number_shown(self, leg: LegId) -> str:
+        return (await self.shown(leg))[1]
+
+    async def take_away(self, leg: LegId) -> None:
+        await self.switch.api(f"uuid_transfer {leg} echo inline")
+
+    async def cut_line(self) -> None:
+        self.backend.break_line()
+
+    def second(self) -> AbstractAsyncContextManager[Backend]:
+        return open_freeswitch(self.backend.settings)
 
     async def shown(self, leg: LegId) -> tuple[str, str]:
         """The name and the number that the phone shows."""

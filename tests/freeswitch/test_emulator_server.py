@@ -9,8 +9,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import (
     AUTH_LIMIT_S,
@@ -21,9 +19,6 @@ from hookflash.backends.freeswitch.emulator.server import (
 )
 from hookflash.backends.freeswitch.emulator.session import Limits
 from hookflash.backends.freeswitch.wire import Frame, Wire
-from hookflash.events import LegId
-from hookflash.sounds import parse_sound
-from hookflash.testing import check_backend
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -201,39 +196,3 @@ async def test_a_port_that_is_taken(autojump_clock: MockClock) -> None:
     async with open_emulator() as listening:
         with pytest.raises(OSError, match="in use"):
             await serve_emulator(Emulator(), port=listening.port)
-
-
-# ---------------------------------------------------- a whole backend over it
-
-
-class Lab:
-    """Our own backend on the emulator, and the people at its phones."""
-
-    answering, busy, never = "2600", "2602", "2601"
-    music = parse_sound("tone:300/500,0/500")
-
-    def __init__(self, backend: Backend, emulator: Emulator) -> None:
-        self.backend = backend
-        self._emulator = emulator
-
-    async def call(self) -> tuple[LegId, LegId]:
-        return self._emulator.call("1001", "1002")
-
-    async def hang_up(self, leg: LegId) -> None:
-        self._emulator.hang_up(leg)
-
-    async def press(self, leg: LegId, digit: str) -> None:
-        self._emulator.press(leg, digit)
-
-
-@asynccontextmanager
-async def open_lab() -> AsyncGenerator[Lab]:
-    async with (
-        open_emulator() as listening,
-        open_freeswitch(FreeSwitch(port=listening.port)) as backend,
-    ):
-        yield Lab(backend, listening.emulator)
-
-
-async def test_our_backend_keeps_its_promises_on_the_emulator(autojump_clock: MockClock) -> None:
-    await check_backend(open_lab)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
 from live_stories import STORIES
 from trio.testing import MockClock
 
+from hookflash.backends.base import Backend
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.freeswitch.emulator.server import open_emulator
@@ -19,35 +20,54 @@ from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound
+from hookflash.testing import Lab as LabOfBackend
 from hookflash.testing import check_backend
 
 S = State
 
 
-class Lab:
+class Lab(LabOfBackend):
     """A call on the emulated switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
     music = parse_sound("tone:300/500,0/500")
+    caller, called = "1001", "1002"
+    early_media = "2604"
 
     def __init__(self, backend: FreeSwitchBackend, emulator: Emulator) -> None:
-        self.backend = backend
+        self.backend: FreeSwitchBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.emulator = emulator
 
     async def call(self) -> tuple[LegId, LegId]:
         legs = self.emulator.call("1001", "1002")
         with trio.fail_after(10):
-            while not all(leg.peer for leg in await self.backend.snapshot()) or not any(
-                leg.leg == legs[0] for leg in await self.backend.snapshot()
-            ):
+            while True:
+                peers = {leg.leg: leg.peer for leg in await self.backend.snapshot()}
+                if peers.get(legs[0]) and peers.get(legs[1]):
+                    return legs
                 await trio.sleep(0.05)
-        return legs
 
     async def hang_up(self, leg: LegId) -> None:
         self.emulator.hang_up(leg)
 
     async def press(self, leg: LegId, digit: str) -> None:
         self.emulator.press(leg, digit)
+
+    async def number_shown(self, leg: LegId) -> str:
+        return (self.emulator.world.switch.shown(leg) or ("",))[-1]
+
+    async def keys_heard(self, leg: LegId) -> str:
+        party = self.emulator.world.party_on(leg)
+        return "" if party is None else party.digits_heard()
+
+    async def take_away(self, leg: LegId) -> None:
+        self.emulator.api.execute("uuid_transfer", f"{leg} echo inline")
+
+    async def cut_line(self) -> None:
+        self.backend.break_line()
+
+    def second(self) -> AbstractAsyncContextManager[Backend]:
+        return open_freeswitch(self.backend.settings)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from lab import SWITCH, Lab, Program, open_lab, token_of
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
-from hookflash.backends.base import LegSnapshot
+from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.commands import SwitchCommand
 from hookflash.events import CallEvent, Direction, LegCreated, SwitchFound, SwitchLost
@@ -714,6 +714,8 @@ async def test_who_asks_too_often_is_told_so_and_others_are_not(
 
 class Loses:
     """A way to a switch that is lost, and found again when somebody says so."""
+
+    capabilities = Capabilities()
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[CallEvent](100)

@@ -70,7 +70,7 @@ from hookflash.backends.asterisk.requests import (
 )
 from hookflash.backends.asterisk.steps import Steps
 from hookflash.backends.asterisk.told import Channel, Told
-from hookflash.backends.base import Rejected
+from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
 from hookflash.commands import Dial, HangUp, Join, Look, Release, SwitchCommand
@@ -218,6 +218,11 @@ class AsteriskBackend:
         self._closed = False
 
     # ------------------------------------------------------------------ Backend
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All but two: Asterisk can't keep keys from a leg, and its digits have no number."""
+        return Capabilities(withholds_keys=False, numbers_keys=False)
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens on the switch."""

@@ -38,7 +38,7 @@ import stamina
 import structlog
 import trio
 
-from hookflash.backends.base import Rejected
+from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
@@ -226,6 +226,12 @@ class FreeSwitchBackend:
         )
 
     # ------------------------------------------------------------------ Backend
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All of them, except early media of targets that are called through the dialplan."""
+        through_dialplan = self.settings.dialling.template.startswith("loopback/")
+        return Capabilities(reports_early_media=not through_dialplan)
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens on the switch."""
@@ -501,7 +507,12 @@ class FreeSwitchBackend:
                     seen[leg] = snapshot
             named = (one for leg in seen.values() for one in (leg.peer, *and_more(leg)) if one)
             todo = list(dict.fromkeys(one for one in named if one not in asked))
-        return pairs_of(seen.values())
+        return pairs_of(map(self._as_it_began, seen.values()))
+
+    def _as_it_began(self, leg: LegSnapshot) -> LegSnapshot:
+        """A leg under the number that was told of it: one that is sent somewhere takes another."""
+        known = self._callers.get(leg.leg)
+        return leg if known is None else attrs.evolve(leg, number=known.number or leg.number)
 
     async def _answer(self, line: Line, look: Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""

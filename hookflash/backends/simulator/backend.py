@@ -11,16 +11,27 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from hookflash.backends.base import LegSnapshot, tell
+from hookflash.backends.base import LOST_TRACK, Capabilities, LegSnapshot, tell
 from hookflash.backends.simulator.clock import WorldClock
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
-from hookflash.events import CallEvent, LegId, LegsJoined, SwitchFound
+from hookflash.events import (
+    CallEvent,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegsJoined,
+    SwitchFound,
+    SwitchLost,
+)
 
 _NEWS_TAKES_S = 0.2
 """For how long to wait until the controller knows of a call; the event itself takes 20 ms."""
+
+_CUT_S = 0.5
+"""How long a line that was cut stays down."""
 
 
 class SimulatedBackend:
@@ -36,11 +47,16 @@ class SimulatedBackend:
         self._clock = WorldClock(world)
         self._send, self._receive = trio.open_memory_channel[CallEvent](math.inf)
         self._closed = False
-        for event in tell(world.snapshot()):
-            self._send.send_nowait(event)
-        self._send.send_nowait(SwitchFound())
+        self._is_cut = False
+        self._living: set[LegId] = set()
         self._told_joined: set[frozenset[LegId]] = set()
+        self._tell_all()
         world.on_event = self._hear
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All of them."""
+        return Capabilities()
 
     def events(self) -> AsyncIterator[CallEvent]:
         """What happens in the world."""
@@ -51,6 +67,8 @@ class SimulatedBackend:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the simulator is closed")
+        if self._is_cut:
+            return
         self._clock.catch_up()
         self.world.perform(command)
         self.nudge()
@@ -60,7 +78,38 @@ class SimulatedBackend:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the simulator is closed")
+        if self._is_cut:
+            raise BackendClosed("the line is cut")
         return self.world.snapshot()
+
+    def cut_line(self, for_s: float = _CUT_S) -> None:
+        """Cut the line to the switch, as a network would.
+
+        Meanwhile nothing is heard and commands are lost. Then everything that lives is told anew.
+        """
+        if self._is_cut:
+            return
+        self._clock.catch_up()
+        self._is_cut = True
+        self._send.send_nowait(SwitchLost(reason="the line is cut"))
+        self.world.after(for_s, self._come_back)
+        self.nudge()
+
+    def _come_back(self) -> None:
+        if self._closed:
+            return
+        self.world.begin_anew()
+        self._is_cut = False
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Tell the end of what was known and lives no more, and every fact about what lives."""
+        living = self.world.snapshot()
+        for leg in sorted(self._living - {leg.leg for leg in living}):
+            self._hear(LegHungUp(leg=leg, cause=LOST_TRACK))
+        for event in tell(living):
+            self._hear(event)
+        self._hear(SwitchFound())
 
     async def call(
         self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
@@ -82,8 +131,17 @@ class SimulatedBackend:
         return told and not self._receive.statistics().current_buffer_used
 
     def _hear(self, event: CallEvent) -> None:
-        if isinstance(event, LegsJoined):
-            self._told_joined.add(frozenset((event.first, event.second)))
+        if self._is_cut:
+            return
+        match event:
+            case LegsJoined(first=first, second=second):
+                self._told_joined.add(frozenset((first, second)))
+            case LegCreated(leg=leg):
+                self._living.add(leg)
+            case LegHungUp(leg=leg):
+                self._living.discard(leg)
+            case _:
+                pass
         self._send.send_nowait(event)
 
     def _talk(self, one: LegId, other: LegId) -> bool:

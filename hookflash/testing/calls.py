@@ -1,0 +1,296 @@
+"""Checks of what is told: the life of a call, a target's call, questions, marks, and sounds."""
+
+from __future__ import annotations
+
+import trio
+
+from hookflash.commands import (
+    Afterwards,
+    Forget,
+    HangUp,
+    HoldWithMusic,
+    Introduce,
+    Join,
+    Look,
+    PlayRingback,
+    PlayTone,
+    Split,
+)
+from hookflash.events import (
+    DigitPressed,
+    Direction,
+    LegAnswered,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegProgressed,
+    LegSnapshot,
+    LegsSeen,
+    LegsSeparated,
+    SoundStarted,
+    SoundStopped,
+)
+from hookflash.testing.lab import NotInThisLab
+from hookflash.testing.observer import A_WHILE_S, PATIENCE_S, Check, Scene, require
+
+NOBODY = "check-nobody"
+"""A leg that does not exist."""
+
+
+async def _the_life_of_a_call(scene: Scene) -> None:
+    first, second = await scene.call()
+    living = await scene.living()
+    require(living.keys() == {first, second}, "the snapshot lists every leg that lives")
+    require(living[first].peer == second, "the snapshot says who talks with whom")
+    require(living[first].answered, "the snapshot says who has answered")
+    told = scene.said()
+    for leg, direction, number in (
+        (first, Direction.INBOUND, scene.lab.caller),
+        (second, Direction.OUTBOUND, scene.lab.called),
+    ):
+        promise = f"LegCreated says who calls and who is called: {direction}, not {told[leg]}"
+        require(told[leg].direction is direction, promise)
+        if number:
+            require(told[leg].number == number, f"the number is told: {number}, not {told[leg]}")
+        else:
+            scene.skip("the numbers of an ordinary call", "the lab does not say them")
+    await scene.agree()
+    if scene.can.reports_keys_in_calls:
+        for leg, digit in ((first, "5"), (second, "#")):
+            await scene.press(leg, digit)
+            await scene.proof(DigitPressed, "keys are told on their leg", leg=leg, digit=digit)
+    await scene.hang_up(first)
+    await scene.proof(LegHungUp, "a hang-up is told", leg=first)
+    await scene.proof(LegHungUp, "an ordinary call ends for both", leg=second)
+    require(not await scene.living(), "the snapshot leaves out whoever is gone")
+
+
+async def _keys_of_the_parked(scene: Scene) -> None:
+    first, second = await scene.part()
+    for digit, leg in (("*", first), ("2", second)):
+        await scene.press(leg, digit)
+        await scene.proof(DigitPressed, "keys of a parked leg are told", leg=leg, digit=digit)
+
+
+async def _a_target(scene: Scene) -> None:
+    first, _ = await scene.part()
+    leg = await scene.dial(first)
+    if scene.can.reports_ringing:
+        await scene.proof(LegProgressed, "Dial tells that the phone rings", leg=leg)
+        require(not (await scene.living())[leg].answered, "who rings has not answered")
+    await scene.agree()
+    await scene.proof(LegAnswered, "Dial tells of the answer", within_s=PATIENCE_S, leg=leg)
+    await scene.proof(LegParked, "Dial parks the leg that has answered", leg=leg)
+    told = scene.said()[leg]
+    promise = f"a target has the number that was called, not {told.number}"
+    require(told.number == scene.lab.answering, promise)
+    promise = f"a target is called by the switch, not {told.direction}"
+    require(told.direction is Direction.OUTBOUND, promise)
+    await scene.agree()
+    await scene.hang_up(leg)
+    await scene.proof(LegHungUp, "a hang-up is told", leg=leg)
+    await scene.agree()
+
+
+async def _calls_that_fail(scene: Scene) -> None:
+    first, _ = await scene.part()
+    busy = await scene.dial(first, number=scene.lab.busy)
+    never = await scene.dial(first, number=scene.lab.never, ring_timeout_s=3.0)
+    for leg, wanted in ((busy, "USER_BUSY"), (never, "NO_ANSWER")):
+        promise = "a Dial that fails ends its leg"
+        ended = await scene.proof(LegHungUp, promise, within_s=PATIENCE_S, leg=leg)
+        require(ended.cause == wanted, f"the cause is told: {wanted}, not {ended.cause}")
+    await scene.agree()
+
+
+async def _hang_ups(scene: Scene) -> None:
+    first, second = await scene.part()
+    ringing = await scene.dial(first, number=scene.lab.never)
+    for leg, cause, promise in (
+        (ringing, "ORIGINATOR_CANCEL", "HangUp ends a leg that rings"),
+        (second, "CALL_REJECTED", "HangUp ends a parked leg"),
+    ):
+        await scene.perform(HangUp(leg=leg, cause=cause))
+        ended = await scene.proof(LegHungUp, promise, leg=leg)
+        require(ended.cause == cause, f"the cause is kept: {cause}, not {ended.cause}")
+    scene.legs[NOBODY + scene.name] = None
+    await scene.perform(HangUp(leg=NOBODY + scene.name))
+    promise = "HangUp of nobody tells that there is nobody"
+    await scene.proof(LegHungUp, promise, leg=NOBODY + scene.name)
+    await scene.watch(A_WHILE_S, "HangUp ends one leg, once", LegHungUp)
+    await scene.agree()
+
+
+async def _a_hang_up_in_a_call(scene: Scene) -> None:
+    first, second = await scene.call()
+    await scene.perform(HangUp(leg=second))
+    await scene.proof(LegHungUp, "HangUp ends a leg that talks", leg=second)
+    await scene.proof(LegHungUp, "an ordinary call ends for both", leg=first)
+
+
+async def _early_media(scene: Scene) -> None:
+    number = scene.lab.early_media
+    if not number:
+        raise NotInThisLab("a number that sends early media")
+    first, _ = await scene.part()
+    leg = await scene.dial(first, number=number)
+    promise = "early media is told"
+    await scene.proof(LegProgressed, promise, within_s=PATIENCE_S, leg=leg, early_media=True)
+
+
+async def _outside(scene: Scene) -> None:
+    number = scene.lab.outside
+    if not number:
+        raise NotInThisLab("a number that is reached over a trunk")
+    first, _ = await scene.part()
+    leg = await scene.dial(first, number=number)
+    await scene.eventually(leg, "the snapshot says who is outside", outside=True)
+    told = [getattr(event, "outside", None) for _, event in scene.facts() if _is_of(event, leg)]
+    require(True in told, "LegCreated or LegIdentified says who is outside")
+    await scene.agree()
+
+
+def _is_of(event: object, leg: LegId) -> bool:
+    return getattr(event, "leg", None) == leg
+
+
+async def _questions(scene: Scene) -> None:
+    first, second = await scene.call()
+    seen = await scene.look(first)
+    require(seen.keys() == {first, second}, "LegsSeen has who was asked for, and the one's partner")
+    require(seen[first].peer == second, "LegsSeen says who talks with whom")
+    await scene.agree()
+    await scene.perform(Split(first=first, second=second))
+    await scene.proof(LegParked, "Split parks the first", leg=first)
+    await scene.proof(LegParked, "Split parks the second", leg=second)
+    seen = await scene.look(first, second, NOBODY)
+    require(seen.keys() == {first, second}, "LegsSeen leaves out who does not exist")
+    require(all(leg.parked for leg in seen.values()), "LegsSeen says who is parked")
+    seen = await scene.look(second)
+    require(seen.keys() == {second}, "LegsSeen has no more than was asked for, and partners")
+    await scene.agree()
+    scene.forget()
+    await scene.hang_up(first)
+    with trio.move_on_after(scene.lab.prompt_s):
+        while first in await scene.living():  # noqa: ASYNC110 - a snapshot has no event
+            await trio.sleep(0.001)
+    look = Look(legs=(first, second), transfer=scene.name, number=0)
+    await scene.perform(look)
+    await scene.proof(LegsSeen, "Look is answered", look=look)
+    kinds = [type(event) for event in scene.news()]
+    promise = "LegsSeen comes behind everything that the switch has told before"
+    require(LegHungUp in kinds[: kinds.index(LegsSeen) + 1], promise)
+    await scene.agree()
+
+
+async def _marks(scene: Scene) -> None:
+    first, second = await scene.call()
+    transfer = scene.name
+    await scene.perform(Split(first=first, second=second, transfer=transfer, kind="attended"))
+    await scene.proof(LegParked, "Split parks the first", leg=first)
+    await scene.proof(LegParked, "Split parks the second", leg=second)
+    target = await scene.dial(first, number=scene.lab.never, transfer=transfer)
+    roles = {first: "transferor", second: "transferee", target: "target"}
+    for leg, role in roles.items():
+        promise = f"the {role}'s mark stands in the snapshot"
+        kind = {} if leg == target else {"kind": "attended"}
+        await scene.eventually(leg, promise, transfer=transfer, role=role, **kind)
+    marked = {leg: _marks_on(seen) for leg, seen in (await scene.look(*roles)).items()}
+    listed = {leg: _marks_on(seen) for leg, seen in (await scene.living()).items()}
+    require(marked == listed, f"the marks stand in LegsSeen: {listed}, but {marked}")
+    await scene.perform(HangUp(leg=target))
+    await scene.perform(Join(first=first, second=second, afterwards=Afterwards.END))
+    await scene.joined(first, second, "Join joins")
+    await scene.eventually(first, "a join leaves the marks alone", transfer=transfer)
+    await scene.perform(Forget(legs=(first, second)))
+    for leg in (first, second):
+        await scene.eventually(leg, "Forget takes the marks off", transfer="", role="")
+    await scene.agree()
+    await scene.hang_up(second)
+    await scene.proof(LegHungUp, "after Forget the call is an ordinary one", leg=first)
+
+
+def _marks_on(leg: LegSnapshot) -> tuple[str, str, str]:
+    return leg.transfer, leg.role, leg.kind
+
+
+async def _sounds(scene: Scene) -> None:
+    first, second = await scene.call()
+    await scene.perform(Split(first=first, second=second))
+    await scene.proof(LegsSeparated, "Split separates the pair")
+    await scene.proof(LegParked, "Split parks the first", leg=first)
+    await scene.proof(LegParked, "Split parks the second", leg=second)
+    await scene.perform(HoldWithMusic(leg=second, music=scene.lab.music))
+    await scene.proof(SoundStarted, "music is told when it plays", leg=second)
+    promise = "endless music goes on"
+    await scene.watch(A_WHILE_S, promise, SoundStopped, LegParked, SoundStarted)
+    await scene.agree()
+    scene.forget()
+    await scene.perform(PlayRingback(leg=second, ringback=scene.lab.ringback))
+    await scene.proof(SoundStopped, "a sound that is cut off is told", leg=second)
+    promise = "a newer sound takes the place of an endless one"
+    await scene.proof(SoundStarted, promise, leg=second)
+    await scene.watch(A_WHILE_S, "endless ringback goes on", SoundStopped, SoundStarted)
+    await scene.agree()
+    scene.forget()
+    await scene.perform(PlayTone(leg=first, tone=scene.lab.tone))
+    await scene.proof(SoundStarted, "a tone is told when it plays", leg=first)
+    within_s = scene.lab.tone_s + scene.lab.prompt_s
+    await scene.proof(SoundStopped, "a tone that ends is told", within_s=within_s, leg=first)
+    await scene.watch(A_WHILE_S, "a tone is played once", SoundStarted)
+    await scene.agree()
+    await scene.perform(Join(first=first, second=second, afterwards=Afterwards.END))
+    await scene.joined(first, second, "Join takes parked legs, sounds and all")
+    await trio.sleep(A_WHILE_S)
+    told = [type(e) for _, e in scene.facts() if isinstance(e, SoundStarted | SoundStopped)]
+    promise = "a sound that a join cuts off is told"
+    require(told.count(SoundStarted) == told.count(SoundStopped), promise)
+    await scene.agree()
+    await scene.hang_up(second)
+    await scene.proof(LegHungUp, "afterwards END: the call ends for both", leg=first)
+
+
+async def _displays(scene: Scene) -> None:
+    first, second = await scene.part()
+    await scene.perform(Join(first=first, second=second, afterwards=Afterwards.END))
+    await scene.joined(first, second, "Join joins")
+    await scene.perform(
+        Introduce(first=first, second=second, first_number="1771", second_number="1772")
+    )
+    for leg, number in ((first, "1772"), (second, "1771")):
+        promise = "Introduce lets a phone show whom it talks with"
+        shown = ""
+        with trio.move_on_after(scene.lab.prompt_s):
+            while shown != number:
+                await trio.sleep(0.05)
+                shown = await scene.lab.number_shown(leg)
+        require(shown == number, f"{promise}: {number}, not {shown}")
+
+
+async def _discretion(scene: Scene) -> None:
+    first, second = await scene.part()
+    target = await scene.target(first)
+    shown = await scene.lab.number_shown(target)
+    join = Join(first=second, second=target, afterwards=Afterwards.END, undisclosed=(target,))
+    await scene.perform(join)
+    await scene.joined(second, target, "Join joins")
+    await trio.sleep(A_WHILE_S)
+    now = await scene.lab.number_shown(target)
+    require(now == shown, f"undisclosed: a phone is told nothing, but {shown} became {now}")
+
+
+CHECKS = (
+    Check("An ordinary call is told from beginning to end", _the_life_of_a_call),
+    Check("A target is called, and parked when it answers", _a_target),
+    Check("A call that fails says why", _calls_that_fail),
+    Check("HangUp ends a leg in any state, with its cause", _hang_ups),
+    Check("HangUp ends a call", _a_hang_up_in_a_call),
+    Check("Look is answered by the truth", _questions),
+    Check("Sounds play, end and give way", _sounds),
+    Check("Marks stand until Forget takes them off", _marks, ("marks_legs",)),
+    Check("Keys of a parked leg are told", _keys_of_the_parked, ("reports_keys_of_parked",)),
+    Check("Early media is told", _early_media, ("reports_ringing", "reports_early_media")),
+    Check("An outside party is told", _outside, ("reports_outside",)),
+    Check("Phones show whom they talk with", _displays, ("introduces",)),
+    Check("A phone in undisclosed is told nothing", _discretion, ("keeps_discreet",)),
+)

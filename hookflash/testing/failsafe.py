@@ -1,0 +1,140 @@
+"""Checks of the failsafe: what the switch does by itself, and what it must not do any more."""
+
+from __future__ import annotations
+
+import trio
+
+from hookflash.commands import (
+    Afterwards,
+    Arm,
+    Forget,
+    HangUp,
+    Join,
+    Release,
+    Trigger,
+)
+from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsReleased
+from hookflash.testing.observer import FAILSAFE_S, PATIENCE_S, TALK_S, Check, Scene, require
+
+_LEFT = ("rescues_when_left",)
+_ANSWER = ("rescues_on_answer",)
+
+
+async def _consult(scene: Scene) -> tuple[LegId, LegId, LegId]:
+    """A consultation whose target is armed."""
+    first, second = await scene.part()
+    target = await scene.target(first)
+    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK, rescue=second))
+    await scene.joined(first, target, "Join joins")
+    await trio.sleep(TALK_S)
+    return first, second, target
+
+
+async def _rescued(scene: Scene, one: LegId, other: LegId, promise: str) -> None:
+    await scene.joined(one, other, promise, within_s=PATIENCE_S)
+    await trio.sleep(TALK_S)
+    await scene.agree()
+    await scene.hang_up(other)
+    # at once, or after its own failsafe has found nobody
+    promise = "what the failsafe joined ends for both"
+    await scene.proof(LegHungUp, promise, within_s=PATIENCE_S, leg=one)
+
+
+async def _is_left_alone(scene: Scene, leg: LegId, promise: str) -> None:
+    """Require that no failsafe fetches a leg."""
+    await scene.watch(FAILSAFE_S, promise, LegsJoined)
+    living = await scene.living()
+    require(leg in living, f"{promise}: it stays parked, but is gone")
+    require(living[leg].parked, f"{promise}: it stays parked, but {living[leg]}")
+
+
+async def _the_failsafe(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    await scene.hang_up(first)
+    await _rescued(scene, target, second, "the failsafe joins the two by itself")
+
+
+async def _a_first_that_is_armed(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    await scene.perform(Arm(leg=first, rescue=second, when=Trigger.LEFT_ALONE))
+    await trio.sleep(TALK_S)
+    await scene.hang_up(target)
+    promise = "who was armed by Arm LEFT_ALONE takes the other when it is left"
+    await _rescued(scene, first, second, promise)
+
+
+async def _an_armed_target(scene: Scene) -> None:
+    first, second = await scene.part()
+    target = await scene.dial(first)
+    await scene.perform(Arm(leg=target, rescue=second))
+    await _rescued(scene, target, second, "an armed target takes the other on its answer")
+
+
+async def _a_target_called_for_another(scene: Scene) -> None:
+    first, second = await scene.part()
+    target = await scene.dial(first, rescue=second)
+    await _rescued(scene, target, second, "Dial with rescue: the target takes the other")
+
+
+async def _a_takeback(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    await scene.perform(
+        Join(
+            first=first,
+            second=second,
+            attempt=2,
+            afterwards=Afterwards.END,
+            disarm=(first, target),
+            rescued=second,
+        )
+    )
+    await scene.joined(first, second, "Join takes a leg out of a bridge, failsafe and all")
+    await scene.proof(LegParked, "who is left by a takeback is parked", leg=target)
+    promise = "a leg that was disarmed takes nobody"
+    await scene.watch(FAILSAFE_S, promise, LegsJoined, LegHungUp)
+    await scene.agree()
+    await scene.perform(HangUp(leg=target))
+    await scene.proof(LegHungUp, "HangUp ends a leg", leg=target)
+    await scene.hang_up(first)
+    await scene.proof(LegHungUp, "the call is an ordinary one", leg=second)
+
+
+async def _a_released_pair(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    # in this order: what is released last is not armed
+    await scene.perform(Arm(leg=first, rescue=second, when=Trigger.LEFT_ALONE))
+    await scene.perform(Release(first=first, second=target))
+    await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
+    await scene.hang_up(target)
+    await scene.proof(LegHungUp, "a released pair ends together", leg=first)
+    await _is_left_alone(scene, second, "a released pair takes nobody")
+
+
+async def _a_pair_released_by_its_first(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    await scene.perform(Release(first=first, second=target))
+    await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
+    await scene.hang_up(first)
+    await scene.proof(LegHungUp, "a released pair ends together", leg=target)
+    await _is_left_alone(scene, second, "a released pair takes nobody")
+
+
+async def _a_forgotten_pair(scene: Scene) -> None:
+    first, second, target = await _consult(scene)
+    await scene.perform(Forget(legs=(first, target)))
+    await trio.sleep(TALK_S)
+    await scene.hang_up(first)
+    await scene.proof(LegHungUp, "a hang-up is told", leg=first)
+    await _is_left_alone(scene, second, "a leg that was forgotten takes nobody")
+
+
+CHECKS = (
+    Check("The failsafe joins who is left", _the_failsafe, _LEFT),
+    Check("Arm LEFT_ALONE arms a leg that talks", _a_first_that_is_armed, _LEFT),
+    Check("Arm arms a target that rings", _an_armed_target, _ANSWER),
+    Check("Dial with rescue arms the target from the start", _a_target_called_for_another, _ANSWER),
+    Check("A takeback disarms", _a_takeback, _LEFT),
+    Check("Release disarms; the last order counts", _a_released_pair, _LEFT),
+    Check("Release disarms the second", _a_pair_released_by_its_first, _LEFT),
+    Check("Forget disarms", _a_forgotten_pair, _LEFT),
+)

@@ -1,0 +1,194 @@
+"""Races: somebody hangs up within a few milliseconds of an order, before it or after it.
+
+What becomes of the call is not laid down: the order may come first, or the hang-up. But whatever
+happens, the switch goes on to answer, who is gone is reported, the facts and the answer to a
+question agree, and nobody is left standing alone out of reach: who is alone is parked, or can be
+parked by the controller, or ended.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeAlias
+
+import attrs
+import trio
+
+from hookflash.commands import Afterwards, Forget, HangUp, Join, Look, Park, Split
+from hookflash.events import LegAnswered, LegHungUp, LegId, LegsSeen
+from hookflash.testing.observer import PATIENCE_S, TALK_S, Check, Scene, require
+
+LADDER_S: Final = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, -0.0005, -0.001, -0.002, -0.005)
+"""How long after an order somebody hangs up; negative: before it."""
+
+SETTLES_S: Final = 0.5
+"""How long after a race it is looked at what came of it."""
+
+OUT_OF_REACH_S: Final = 25.0
+"""How long a leg may be deaf whose partner died while they were being joined: FreeSWITCH, 20 s."""
+
+Race: TypeAlias = Callable[[Scene, float, int], Awaitable[None]]
+"""Runs a race: with the delay, and with which of the two hangs up."""
+
+
+async def _around(
+    scene: Scene, order: Callable[[], Awaitable[None]], leg: LegId, after_s: float
+) -> None:
+    """Give an order, and let somebody hang up so long after it."""
+
+    async def leave() -> None:
+        if after_s > 0:
+            await trio.sleep(after_s)
+        await scene.hang_up(leg)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave)
+        if after_s < 0:
+            await trio.sleep(-after_s)
+        await order()
+
+
+async def _split(scene: Scene, after_s: float, who: int) -> None:
+    legs = await scene.call()
+    await trio.sleep(TALK_S)
+    split = Split(first=legs[0], second=legs[1])
+    await _around(scene, lambda: scene.perform(split), legs[who], after_s)
+
+
+async def _join(scene: Scene, after_s: float, who: int) -> None:
+    legs = await scene.part()
+    await trio.sleep(TALK_S)
+    join = Join(first=legs[0], second=legs[1], afterwards=Afterwards.PARK)
+    await _around(scene, lambda: scene.perform(join), legs[who], after_s)
+
+
+async def _join_of_a_target(scene: Scene, after_s: float, who: int) -> None:
+    first, second = await scene.part()
+    target = await scene.target(first)
+    rescue = second if scene.can.rescues_when_left else None
+    join = Join(first=first, second=target, afterwards=Afterwards.PARK, rescue=rescue)
+    await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
+
+
+async def _takeback(scene: Scene, after_s: float, who: int) -> None:
+    first, second = await scene.part()
+    target = await scene.target(first)
+    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
+    await scene.joined(first, target, "Join joins")
+    await trio.sleep(TALK_S)
+    join = Join(first=first, second=second, attempt=2, afterwards=Afterwards.END)
+    await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
+
+
+async def _answer(scene: Scene, after_s: float, who: int) -> None:
+    first, second = await scene.part()
+    rescue = second if scene.can.rescues_on_answer and who == 0 else None
+    target = await scene.dial(first, rescue=rescue)
+    promise = "Dial tells of the answer"
+    await scene.proof(LegAnswered, promise, within_s=PATIENCE_S, leg=target)
+    await trio.sleep(abs(after_s))
+    await scene.hang_up((second, target)[who])
+
+
+async def _forget(scene: Scene, after_s: float, who: int) -> None:
+    legs = await scene.part(transfer=scene.name)
+    await scene.perform(Join(first=legs[0], second=legs[1], afterwards=Afterwards.END))
+    await scene.joined(*legs, "Join joins")
+    await trio.sleep(TALK_S)
+    await _around(scene, lambda: scene.perform(Forget(legs=legs)), legs[who], after_s)
+
+
+RACES: Final[dict[str, Race]] = {
+    "Split": _split,
+    "Join": _join,
+    "the Join of a target": _join_of_a_target,
+    "a takeback": _takeback,
+    "an answer": _answer,
+    "Forget": _forget,
+}
+
+
+async def _nobody_is_lost(scene: Scene) -> None:
+    """Require what must be true after every race, whoever was first."""
+    await trio.sleep(SETTLES_S)
+    await _reach(scene)
+    gone = scene.legs.keys() - (await scene.living()).keys()
+    for leg in gone:
+        await _is_reported(scene, leg)
+    await scene.agree()
+    living = await scene.living()
+    require(
+        not living.keys() & scene.left, f"who has hung up is gone, but {scene.left} of {living}"
+    )
+    alone = [leg for leg in living.values() if leg.answered and not leg.parked and not leg.peer]
+    require(not alone, f"nobody is left standing alone, but {alone}")
+
+
+async def _is_reported(scene: Scene, leg: LegId) -> None:
+    with trio.move_on_after(scene.lab.prompt_s):
+        while leg not in _reported(scene):  # noqa: ASYNC110 - it is told, or it is not
+            await trio.sleep(0.02)
+        return
+    raise AssertionError(f"who is gone was reported, but nothing was told of {leg}")
+
+
+def _reported(scene: Scene) -> set[LegId]:
+    return {event.leg for _, event in scene.facts() if isinstance(event, LegHungUp)}
+
+
+async def _reach(scene: Scene) -> None:
+    """Do what a controller does: ask, and park who stands alone; at last, hang up."""
+    numbers = iter(range(1000, 2000))
+    with trio.move_on_after(OUT_OF_REACH_S):
+        while adrift := await _adrift(scene, next(numbers)):
+            for leg in adrift:
+                await scene.perform(Park(leg=leg))
+            await trio.sleep(scene.lab.prompt_s)
+        return
+    for leg in await _adrift(scene, next(numbers)):
+        await scene.perform(HangUp(leg=leg))
+    await trio.sleep(scene.lab.prompt_s)
+
+
+async def _adrift(scene: Scene, number: int) -> list[LegId]:
+    legs = tuple(scene.legs)
+    look = Look(legs=legs, transfer=scene.name, number=number)
+    await scene.perform(look)
+    seen = await scene.proof(LegsSeen, "after a race the switch answers", look=look)
+    return [
+        leg.leg
+        for leg in seen.living
+        if leg.answered and not leg.parked and leg.peer is None and not leg.elsewhere
+    ]
+
+
+@attrs.frozen
+class _Lap:
+    """One race, ready to be run."""
+
+    race: Race
+    after_s: float
+    who: int
+
+    async def __call__(self, scene: Scene) -> None:
+        scene.is_raced = True
+        await self.race(scene, self.after_s, self.who)
+        await _nobody_is_lost(scene)
+
+
+def laps(tries: int, seed: int) -> Iterator[Check]:
+    """Draw races: each kind in turn, with each of the two, up and down the ladder.
+
+    Args:
+        tries: how many of each kind, and of each of the two who hang up.
+        seed: of the draw. The same seed gives the same races.
+    """
+    dice = random.Random(seed)  # noqa: S311 - a draw that must be repeatable
+    for _ in range(tries):
+        for name, race in RACES.items():
+            for who in (0, 1):
+                after_s = dice.choice(LADDER_S)
+                side = ("the first", "the second")[who]
+                when = f"{abs(after_s) * 1000:g} ms {'before' if after_s < 0 else 'after'}"
+                yield Check(f"{side} hangs up {when} {name}", _Lap(race, after_s, who))
