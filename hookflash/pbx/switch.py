@@ -9,6 +9,7 @@
 | 7N | N, with `HOOKFLASH_ACCOUNT=acme` on the caller's leg alone |
 | 8N | N, with `HOOKFLASH_ACCOUNT=acme` on both legs |
 | 9N | N through the trunk, as an outside number |
+| away | nobody: where another program sends a leg |
 
 A phone of an account has it as its `accountcode` and as the variable `HOOKFLASH_ACCOUNT`. They may
 differ: `Dial()` gives the called leg the caller's `accountcode`, whatever its endpoint says.
@@ -239,6 +240,8 @@ exten => _8XXXX,1,Set(CHANNEL(accountcode)=acme)
  same => n,Set(_HOOKFLASH_ACCOUNT=acme)
  same => n,Dial(PJSIP/${EXTEN:1})
  same => n,Hangup(${HANGUPCAUSE})
+
+exten => away,1,Wait(86400)
 
 exten => _9X.,1,Dial(PJSIP/${EXTEN:1}@trunk)
  same => n,Hangup(${HANGUPCAUSE})

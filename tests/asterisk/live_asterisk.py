@@ -32,8 +32,10 @@ class AsteriskLab(Lab):
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
-    early_media, outside = "2604", "92600"
+    early_media = "2604"
     caller, called = "1001", "1002"
+    calls_at_once = 12
+    prompt_s = 5.0  # the machine may be busy
     music = Music()
 
     def __init__(
@@ -43,6 +45,7 @@ class AsteriskLab(Lab):
         self.phones = phones
         self.switch = switch
         self.settings = settings
+        self.outside = "92600" if settings.dialling is DIALPLAN else ""
 
     async def call(
         self, number: str = "1002", *, caller: str = "1001", withheld: bool = False
@@ -85,7 +88,7 @@ class AsteriskLab(Lab):
 
     async def take_away(self, leg: LegId) -> None:
         await self.switch.demand(
-            "Redirect", Channel=leg, Context="default", Exten="elsewhere", Priority="1"
+            "Redirect", Channel=leg, Context="default", Exten="away", Priority="1"
         )
 
     async def cut_line(self) -> None:

@@ -36,6 +36,9 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 QUEUE: Final = 256
 """How many messages may wait for the reader, which never waits itself."""
 
+CLOSE_S: Final = 0.2
+"""How long a close may take: a switch that does not answer must not hold up the next try."""
+
 RESPONSE: Final = "RESTResponse"
 
 
@@ -158,9 +161,12 @@ async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenera
     async with trio.open_nursery() as nursery:
         try:
             socket = await _connect(nursery, login)
-            ari = Ari(socket, login.timeout_s)
-            nursery.start_soon(_read, ari, take, nursery.cancel_scope)
-            yield ari
+            try:
+                ari = Ari(socket, login.timeout_s)
+                nursery.start_soon(_read, ari, take, nursery.cancel_scope)
+                yield ari
+            finally:
+                await _close(socket)
         except Exception as error:  # noqa: BLE001 - raised outside: a nursery wraps it in a group
             failed = error
         finally:
@@ -172,6 +178,12 @@ async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenera
 async def _read(ari: Ari, take: Callable[[Told], None], scope: trio.CancelScope) -> None:
     await ari.read(take)
     scope.cancel()
+
+
+async def _close(socket: WebSocketConnection) -> None:
+    """Close a WebSocket; if the switch does not answer at once, without it."""
+    with trio.move_on_after(CLOSE_S, shield=True):
+        await socket.aclose()
 
 
 async def _connect(nursery: trio.Nursery, login: AriLogin) -> WebSocketConnection:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from hookflash.backends.asterisk.inbound import Reading, is_party, local_half
-from hookflash.backends.asterisk.primitives import KIND, LINKED, ROLE, SOUND, TRANSFER
+from hookflash.backends.asterisk.primitives import BEGAN, KIND, LINKED, ROLE, SOUND, TRANSFER
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.backends.asterisk.told import Bridge, Channel
 from hookflash.events import Direction, LegId, LegSnapshot
@@ -45,7 +45,6 @@ def read_seen(
     *,
     reading: Reading,
     context: str,
-    application: str,
     known: Mapping[LegId, Known],
     outside: Collection[LegId],
 ) -> tuple[LegSnapshot, ...]:
@@ -55,7 +54,6 @@ def read_seen(
         seen: the channels and bridges.
         reading: how the channels of this switch are read.
         context: the context of our dialplan.
-        application: under which name we are registered.
         known: what the events have said of legs.
         outside: the channels that are on an outside line, as far as events have not said so.
     """
@@ -74,7 +72,6 @@ def read_seen(
             peer=peers.get(channel.id),
             alone=channel.id not in in_bridges,
             context=context,
-            application=application,
         )
         for channel in living.values()
     )
@@ -90,12 +87,11 @@ def _snapshot(
     peer: LegId | None,
     alone: bool,
     context: str,
-    application: str,
 ) -> LegSnapshot:
     created = reading.created(channel, known.direction, outside=known.outside)
     role = role_on(channel.id, channel.channelvars.get(ROLE, ""))
     answered = channel.state == "Up"
-    parked = alone and answered and is_parked(channel, context, application)
+    parked = alone and answered and is_parked(channel, context)
     return LegSnapshot(
         leg=channel.id,
         number=known.number or created.number,
@@ -118,14 +114,10 @@ def _snapshot(
     )
 
 
-def is_parked(channel: Channel, context: str, application: str) -> bool:
+def is_parked(channel: Channel, context: str) -> bool:
     """Whether a leg is in `Stasis`, in our keeping."""
     place = channel.dialplan
-    return (
-        place.context == context
-        and place.app_name == "Stasis"
-        and place.app_data.split(",")[:2] == [application, "park"]
-    )
+    return place.context == context and place.app_name == "Stasis"
 
 
 def waits_for_a_controller(channel: Channel, context: str) -> bool:
@@ -182,13 +174,17 @@ def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
     """Of a leg that is older than we are, no event tells who began it.
 
     The application that Asterisk names for a leg that was called is `AppDial` or `AppDial2`, until
-    it is sent elsewhere: by us, and a leg of ours bears its role.
+    it is sent elsewhere: by us, and then it is noted on it.
     """
+    noted = channel.channelvars.get(BEGAN, "")
     _, half = local_half(channel.name)
-    called = (
-        channel.dialplan.app_name.startswith("AppDial")
-        or half == "1"
-        or (role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target")
+    called = noted == Direction.OUTBOUND or (
+        not noted
+        and (
+            half == "1"
+            or channel.dialplan.app_name.startswith("AppDial")
+            or role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target"
+        )
     )
     direction = Direction.OUTBOUND if called else Direction.INBOUND
     return Known(direction=direction, outside=channel.id in outside)

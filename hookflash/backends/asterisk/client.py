@@ -20,7 +20,7 @@ import ipaddress
 import logging
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final
@@ -47,6 +47,7 @@ from hookflash.backends.asterisk.inbound import (
     Inbound,
     Reading,
     endpoint_of,
+    sound_of,
 )
 from hookflash.backends.asterisk.line import LOST, Line
 from hookflash.backends.asterisk.manager import (
@@ -67,9 +68,10 @@ from hookflash.backends.asterisk.requests import (
     filter_request,
     is_ok,
     redirect_action,
+    stop_request,
 )
 from hookflash.backends.asterisk.steps import Steps
-from hookflash.backends.asterisk.told import Channel, Told
+from hookflash.backends.asterisk.told import Channel, Playback, Told
 from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
@@ -89,6 +91,7 @@ from hookflash.events import (
     LegsSeen,
     SwitchLost,
 )
+from hookflash.sounds import Tone
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
 log = structlog.wrap_logger(logging.getLogger("hookflash.asterisk"))
@@ -392,6 +395,32 @@ class AsteriskBackend:
                     self._came_to_park(told.channel)
                 for event in self._inbound.receive(told):
                     self._give(event)
+                if told.type == "PlaybackStarted" and told.playback is not None:
+                    self._time(told.playback)
+
+    def _time(self, playback: Playback) -> None:
+        """A tone that is to be played so many times falls silent by itself, but does not end."""
+        sound = sound_of(playback.media_uri)
+        if isinstance(sound, Tone) and sound.lasts_s is not None:
+            leg = playback.target_uri.removeprefix("channel:")
+            if self._line is not None and self._nursery is not None:
+                self._nursery.start_soon(
+                    self._end_after, self._line, leg, playback.id, sound.lasts_s
+                )
+
+    async def _end_after(self, line: Line, leg: LegId, playback: str, after_s: float) -> None:
+        await trio.sleep(after_s)
+        if self._steps.plays.get(leg) == playback:
+            del self._steps.plays[leg]
+            await self._trying(line, line.ask(stop_request(playback)))
+
+    @staticmethod
+    async def _trying(line: Line, asking: Awaitable[object]) -> None:
+        """Do something on a line; if it dies, that is all."""
+        try:
+            await asking
+        except LOST as lost:
+            line.die(str(lost))
 
     def _replaced(self) -> None:
         """Two controllers of one name would take the switch from each other for ever."""
@@ -421,6 +450,7 @@ class AsteriskBackend:
                     direction=event.direction, outside=event.outside, number=event.number
                 )
                 self._parties[leg] = Party(
+                    direction=event.direction,
                     account=event.account,
                     number=event.number,
                     name=event.name,
@@ -459,13 +489,11 @@ class AsteriskBackend:
 
     async def _see_where(self, line: Line, leg: LegId) -> None:
         await trio.sleep(SETTLES_S)
-        if not self._inbound.is_alone(leg):
-            return
-        try:
-            _, living = await self._look(line)
-        except LOST as lost:
-            line.die(str(lost))
-            return
+        if self._inbound.is_alone(leg):
+            await self._trying(line, self._tell_if_elsewhere(line, leg))
+
+    async def _tell_if_elsewhere(self, line: Line, leg: LegId) -> None:
+        _, living = await self._look(line)
         if any(one.leg == leg and one.elsewhere for one in living):
             self._outlet.give(LegMovedAway(leg=leg))
 
@@ -499,7 +527,6 @@ class AsteriskBackend:
             seen,
             reading=self._reading,
             context=self.settings.context,
-            application=self.settings.application,
             known=self._known,
             outside=await self._outside(line, seen.channels),
         )

@@ -123,6 +123,8 @@ class Procedure:
 TRANSFER: Final = "HOOKFLASH_TRANSFER"
 ROLE: Final = "HOOKFLASH_ROLE"
 KIND: Final = "HOOKFLASH_KIND"
+BEGAN: Final = "HOOKFLASH_BEGAN"
+"""Who began the leg: once it has been moved, nothing on the switch says so."""
 AFTER: Final = "HOOKFLASH_AFTER"
 """What the leg does when its partner leaves: `park`, `rescue`, or, without it, it ends."""
 RESCUE: Final = "HOOKFLASH_RESCUE"
@@ -154,8 +156,8 @@ SHOWN: Final = "HOOKFLASH_SHOWN"
 
 MARKS: Final = (TRANSFER, ROLE, KIND)
 
-OURS: Final = (*MARKS, AFTER, RESCUE, ARMED, PEER, SOUND, LIMIT_S, WHY, SHOWN)
+OURS: Final = (*MARKS, BEGAN, AFTER, RESCUE, ARMED, PEER, SOUND, LIMIT_S, WHY, SHOWN)
 """All that a transfer adds, and takes off again."""
 
-TOLD: Final = (*MARKS, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)
+TOLD: Final = (*MARKS, BEGAN, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)
 """What ARI must tell of every channel, besides the account: `channelvars` in ari.conf."""

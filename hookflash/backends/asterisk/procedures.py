@@ -23,6 +23,7 @@ from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.primitives import (
     AFTER,
     ARMED,
+    BEGAN,
     DEFAULT_ACCOUNT_VARIABLE,
     KIND,
     LIMIT_S,
@@ -64,7 +65,7 @@ from hookflash.commands import (
     Trigger,
 )
 from hookflash.errors import InputError
-from hookflash.events import LegId
+from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,149}")
@@ -164,6 +165,7 @@ class Party:
 
     channel: str = ""
     """The name of its channel."""
+    direction: Direction | None = None
     account: str = ""
     number: str = ""
     name: str = ""
@@ -242,6 +244,7 @@ class Procedures:
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             ROLE: role if command.transfer else "",
             KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
+            BEGAN: self._party_of(leg).direction or "",
         }
         discreet = self._discreet() if leg in command.undisclosed else {}
         limit = {LIMIT_S: str(_seconds(self._park_limit_s))}
