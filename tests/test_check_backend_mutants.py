@@ -148,6 +148,8 @@ class Mutant:
     told: Callable[[Any, Memory], Told] = _as_told
     listed: Callable[[LegSnapshot, Memory], LegSnapshot | None] = _as_seen
     """What `snapshot` says of a leg."""
+    can: Capabilities = attrs.field(factory=Capabilities)
+    """What it claims."""
     seen: Callable[[LegSnapshot, Memory], LegSnapshot | None] = _as_seen
     """What `LegsSeen` says of a leg."""
     waits: type | None = None
@@ -170,7 +172,7 @@ class Broken:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities()
+        return self._mutant.can
 
     async def events(self) -> AsyncIterator[CallEvent]:
         late: dict[int, CallEvent] = {}
@@ -621,3 +623,43 @@ async def test_a_backend_that_is_not_broken_passes(seed: int, autojump_clock: Mo
     unbroken = partial(open_broken_lab, Mutant("none"))
     report = await check_backend(unbroken, races=5, seed=seed)
     assert not report.unchecked
+
+
+_HEARS_NO_KEYS: Final = Capabilities(
+    reports_keys_in_calls=False, reports_keys_of_parked=False, numbers_keys=False
+)
+
+HONEST: Final = (
+    Mutant(
+        "no rescue on an answer",
+        done=_with(Dial, rescue=None),
+        can=Capabilities(rescues_on_answer=False),
+    ),
+    Mutant(
+        "no marks",
+        listed=ANSWERS["the marks are missing"],
+        seen=ANSWERS["the marks are missing"],
+        can=Capabilities(marks_legs=False),
+    ),
+    Mutant("no ringing", told=_of(LegProgressed), can=Capabilities(reports_ringing=False)),
+    Mutant("no keys", told=_of(DigitPressed), can=_HEARS_NO_KEYS),
+    Mutant("no displays", done=_instead(Introduce), can=Capabilities(introduces=False)),
+    Mutant(
+        "no numbers of keys",
+        told=_changed(DigitPressed, serial=0),
+        can=Capabilities(numbers_keys=False),
+    ),
+    Mutant(
+        "no list of sounds",
+        listed=ANSWERS["nobody hears a sound"],
+        seen=ANSWERS["nobody hears a sound"],
+        can=Capabilities(lists_sounds=False),
+    ),
+)
+
+
+@pytest.mark.parametrize("mutant", HONEST, ids=lambda mutant: mutant.name)
+async def test_what_is_not_claimed_is_not_demanded(
+    mutant: Mutant, autojump_clock: MockClock
+) -> None:
+    await check_backend(partial(open_broken_lab, mutant), races=1)

@@ -546,7 +546,7 @@ async def test_a_line_that_is_lost_is_told_to_whoever_asks(autojump_clock: MockC
 async def test_the_simulator_keeps_every_promise_of_a_backend(autojump_clock: MockClock) -> None:
     report = await check_backend(open_simulated_lab)
     assert not report.unchecked
-    assert "promises kept, 24 races survived" in str(report)
+    assert "promises kept, 48 races survived" in str(report)
 
 
 class _Deaf(SimulatedLab):

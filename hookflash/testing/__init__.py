@@ -38,7 +38,7 @@ __all__ = ["CHECKS", "Lab", "NotInThisLab", "Report", "Unchecked", "check_backen
 CHECKS: Final = (*calls.CHECKS, *orders.CHECKS, *failsafe.CHECKS, *line.CHECKS)
 """What every backend is held to; the races come on top."""
 
-DEFAULT_RACES: Final = 2
+DEFAULT_RACES: Final = 4
 """How many races of each kind, and of each of the two who hang up."""
 
 
@@ -124,8 +124,9 @@ class _Run:
         room = trio.CapacityLimiter(lab.calls_at_once)
         lock = trio.Lock()
 
-        async def run(check: Check, scene: Scene) -> None:
+        async def run(check: Check, name: str) -> None:
             async with room:
+                scene = Scene(lab, log, name, lock)
                 try:
                     await check.run(scene)
                 except NotInThisLab as missing:
@@ -142,7 +143,7 @@ class _Run:
         async with trio.open_nursery() as nursery:
             for check in checks:
                 self._scenes += 1
-                nursery.start_soon(run, check, Scene(lab, log, f"check-{self._scenes}", lock))
+                nursery.start_soon(run, check, f"check-{self._scenes}")
 
 
 def _together(checks: Sequence[Check], calls_at_once: int) -> list[Check]:

@@ -173,7 +173,7 @@ async def _questions(scene: Scene) -> None:
     await scene.hang_up(first)
     with trio.move_on_after(scene.lab.prompt_s):
         while first in await scene.living():  # noqa: ASYNC110 - a snapshot has no event
-            await trio.sleep(0.001)
+            await trio.sleep(0.005)
     look = Look(legs=(first, second), transfer=scene.name, number=0)
     await scene.perform(look)
     await scene.proof(LegsSeen, "Look is answered", look=look)

@@ -175,7 +175,10 @@ class Scene:
         self._log = log
         self._calls = lock
         self._numbers = count(1)
-        self._begin = len(log.told)
+        self._own: list[tuple[int, CallEvent]] = []
+        """What is ours of the log, sorted out as far as `_sorted`, for so many legs."""
+        self._sorted_for = 0
+        self._begin = self._sorted = len(log.told)
         self._read = self._begin
         self._spent: set[int] = set()
         self._failures: list[SwitchCommand] = []
@@ -184,12 +187,16 @@ class Scene:
 
     def facts(self, begin: int | None = None) -> Iterator[tuple[int, CallEvent]]:
         """Everything that was told of this scene's legs, with its place in the log."""
-        begin = self._begin if begin is None else begin
-        for index in range(begin, len(self._log.told)):
+        if self._sorted_for != len(self.legs):  # what was told of a leg before it became ours
+            self._own.clear()
+            self._sorted_for, self._sorted = len(self.legs), self._begin
+        for index in range(self._sorted, len(self._log.told)):
             event = self._log.told[index]
             legs = legs_of(event)
             if not legs or any(leg in self.legs for leg in legs):
-                yield index, event
+                self._own.append((index, event))
+        self._sorted = len(self._log.told)
+        return iter([own for own in self._own if begin is None or own[0] >= begin])
 
     def news(self) -> list[CallEvent]:
         """What was told since `forget`."""

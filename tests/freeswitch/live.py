@@ -99,10 +99,18 @@ class LiveLab(Lab):
     calls_at_once = 12
     prompt_s = 5.0  # the machine may be busy
 
-    def __init__(self, backend: FreeSwitchBackend, switch: Socket, phones: Socket) -> None:
+    def __init__(
+        self,
+        backend: FreeSwitchBackend,
+        switch: Socket,
+        phones: Socket,
+        keys: list[dict[str, str]],
+    ) -> None:
         self.backend: FreeSwitchBackend = backend  # pyright: ignore[reportIncompatibleVariableOverride]
         self.switch = switch
         self.phones = phones
+        self._keys = keys
+        """What the phones have heard."""
         self._calls = 0
         self._call_ids: dict[str, str] = {}
         self._phones: dict[LegId, str] = {}
@@ -119,11 +127,14 @@ class LiveLab(Lab):
         )
         with trio.fail_after(10):
             while True:
-                legs = [leg for leg in await self.backend.snapshot() if leg.leg not in known]
-                if len(legs) == 2 and all(leg.peer and leg.answered for leg in legs):
+                # targets may be called meanwhile: but it is a caller, and whoever it talks with
+                legs = {leg.leg: leg for leg in await self.backend.snapshot()}
+                new = [leg for leg in legs.values() if leg.leg not in known and leg.answered]
+                callers = [leg for leg in new if leg.direction is Direction.INBOUND and leg.peer]
+                if callers and legs[callers[0].peer or ""].answered:
+                    caller, called = callers[0], legs[callers[0].peer or ""]
                     break
                 await trio.sleep(0.05)
-        caller, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
         self._phones[caller.leg] = f"alice-{self._calls}"
         self._phones[called.leg] = await self.phone(called.leg)
         return caller.leg, called.leg
@@ -174,6 +185,10 @@ class LiveLab(Lab):
     async def number_shown(self, leg: LegId) -> str:
         return (await self.shown(leg))[1]
 
+    async def keys_heard(self, leg: LegId) -> str:
+        phone = self._phones.get(leg) or await self.phone(leg)
+        return "".join(key["DTMF-Digit"] for key in self._keys if key["Unique-ID"] == phone)
+
     async def take_away(self, leg: LegId) -> None:
         await self.switch.api(f"uuid_transfer {leg} echo inline")
 
@@ -206,8 +221,9 @@ async def open_live_lab(settings: FreeSwitch | None = None) -> AsyncGenerator[Li
         switch.stream,
         phones.stream,
         open_freeswitch(settings or FreeSwitch(host=host, port=int(port))) as backend,
+        hearing(PHONES, "DTMF") as keys,
     ):
-        lab = LiveLab(backend, switch, phones)
+        lab = LiveLab(backend, switch, phones, keys)
         await lab.silence()
         yield lab
         await lab.silence()

@@ -66,6 +66,13 @@ def test_a_leg_that_has_ended_is_no_leg() -> None:
 # ------------------------------------------------------------------------ who it is
 
 
+@pytest.mark.parametrize("destination", ["park", ""], ids=["after a split", "after an intercept"])
+def test_a_leg_that_was_sent_somewhere_keeps_its_number(destination: str) -> None:
+    sent = OUTBOUND | OUR_PARK | {"Caller-Destination-Number": destination}
+    assert read(sent, variable_sip_to_user="2600").number == "2600"
+    assert read(OUTBOUND, variable_sip_to_user="u2600").number == "1002"
+
+
 def test_who_calls_and_who_is_called() -> None:
     named = {"Caller-Caller-ID-Name": "Alice", "Caller-Privacy-Hide-Number": "true"}
     assert read(named, variable_hookflash_account="acme") == LegSnapshot(
