@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
@@ -21,23 +21,20 @@ import trio
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
-    HandshakeError,
     WebSocketConnection,
-    connect_websocket,
+    wrap_client_stream,
 )
 
+from hookflash.backends.asterisk.doors import connect
 from hookflash.backends.asterisk.requests import Request
 from hookflash.backends.asterisk.told import Told, read_told
-from hookflash.errors import BackendError
+from hookflash.errors import BackendError, first_of
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """The list of all channels is one message: some 600 bytes each."""
 
 QUEUE: Final = 256
 """How many messages may wait for the reader, which never waits itself."""
-
-CLOSE_S: Final = 0.2
-"""How long a close may take: a switch that does not answer must not hold up the next try."""
 
 RESPONSE: Final = "RESTResponse"
 
@@ -156,21 +153,23 @@ async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenera
     Raises:
         AriRefused: the switch does not accept the login.
         AriLost: it can't be reached, or the connection ended.
+        Rejected: its certificate is not trusted.
     """
+    stream = await _connect(login)
     failed: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        try:
-            socket = await _connect(nursery, login)
+    try:
+        # closed without a handshake: the switch may hang, or be gone
+        async with stream, trio.open_nursery() as nursery:
             try:
-                ari = Ari(socket, login.timeout_s)
+                ari = Ari(await _upgrade(nursery, stream, login), login.timeout_s)
                 nursery.start_soon(_read, ari, take, nursery.cancel_scope)
                 yield ari
+            except Exception as error:  # noqa: BLE001 - raised outside: a nursery wraps it
+                failed = error
             finally:
-                await _close(socket)
-        except Exception as error:  # noqa: BLE001 - raised outside: a nursery wraps it in a group
-            failed = error
-        finally:
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+    except* ConnectionRejected as rejected:  # by the task that reads for the WebSocket
+        failed = _refusal(login, first_of(rejected))
     if failed is not None:
         raise failed
 
@@ -180,35 +179,46 @@ async def _read(ari: Ari, take: Callable[[Told], None], scope: trio.CancelScope)
     scope.cancel()
 
 
-async def _close(socket: WebSocketConnection) -> None:
-    """Close a WebSocket; if the switch does not answer at once, without it."""
-    with trio.move_on_after(CLOSE_S, shield=True):
-        await socket.aclose()
+async def _connect(login: AriLogin) -> trio.abc.Stream:
+    try:
+        with trio.fail_after(login.timeout_s):
+            return await connect(login.host, login.port, login.tls)
+    except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+        cause = error.__cause__ or error
+        why = str(cause) or type(cause).__name__
+        raise AriLost(f"ARI at {_place(login)} can't be reached: {why}") from error
 
 
-async def _connect(nursery: trio.Nursery, login: AriLogin) -> WebSocketConnection:
-    place = f"{login.host}:{login.port}"
+async def _upgrade(
+    nursery: trio.Nursery, stream: trio.abc.Stream, login: AriLogin
+) -> WebSocketConnection:
+    carrier: Any = stream  # typed for sockets, and works with any stream
     said = b64encode(f"{login.username}:{login.password}".encode())
     resource = f"/ari/events?app={quote(login.application)}&subscribeAll=true"
     try:
         with trio.fail_after(login.timeout_s):
-            return await connect_websocket(
+            return await wrap_client_stream(
                 nursery,
-                login.host,
-                login.port,
+                carrier,
+                _place(login),
                 resource,
-                use_ssl=login.tls or False,
                 extra_headers=[(b"Authorization", b"Basic " + said)],
                 message_queue_size=QUEUE,
                 max_message_size=MAX_MESSAGE_BYTES,
                 receive_buffer_size=None,
             )
-    except ConnectionRejected as error:
-        if error.status_code in (401, 403):
-            raise AriRefused(
-                f"ARI at {place} does not accept the user {login.username!r} or its password"
-            ) from None
-        raise AriLost(f"ARI at {place} answers {error.status_code}") from None
-    except (HandshakeError, OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-        why = str(error) or type(error).__name__
-        raise AriLost(f"ARI at {place} can't be reached: {why}") from error
+    except trio.TooSlowError:
+        raise AriLost(f"ARI at {_place(login)} does not answer") from None
+
+
+def _refusal(login: AriLogin, rejected: BaseException) -> AriRefused | AriLost:
+    status = getattr(rejected, "status_code", 0)
+    if status in (401, 403):
+        return AriRefused(
+            f"ARI at {_place(login)} does not accept the user {login.username!r} or its password"
+        )
+    return AriLost(f"ARI at {_place(login)} answers {status}")
+
+
+def _place(login: AriLogin) -> str:
+    return f"{login.host}:{login.port}"

@@ -41,6 +41,7 @@ from hookflash.backends.asterisk.dialplan import (
     DEFAULT_APPLICATION,
     DEFAULT_CONTEXT,
     PARK_LIMIT_S,
+    checked_setting,
 )
 from hookflash.backends.asterisk.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
@@ -112,7 +113,8 @@ class Asterisk:
     """Where an Asterisk is, and how it is used.
 
     Raises:
-        InputError: a password with a control character, or no password for another machine.
+        InputError: a password with a control character, or no password for another machine; a
+            name that can't stand in a dialplan.
     """
 
     host: str = "127.0.0.1"
@@ -151,6 +153,9 @@ class Asterisk:
     def __attrs_post_init__(self) -> None:
         if any(ord(char) < ord(" ") for char in self.password + self.username):
             raise InputError("the user or the password has a control character in it")
+        checked_setting(self.context, "the context")
+        checked_setting(self.application, "the application")
+        checked_setting(self.account_variable, "the account's variable")
         if not self.password and not _is_loopback(self.host):
             raise InputError(
                 "a switch that is not on this machine needs a password",
@@ -305,22 +310,31 @@ class AsteriskBackend:
         self._inbound = Inbound(self._reading)
         self._outlet.hold()
         why = "the line was closed"
+        was_up = False
         try:
             async with open_manager(self._manager_login(), self._hear) as manager:
                 async with open_ari(self._ari_login(), self._take) as ari:
                     line = Line(ari, manager)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(line.watch, nursery.cancel_scope)
-                        await self._use(line, nursery, task_status)
+                        try:
+                            await self._use(line, nursery, task_status)
+                        finally:  # before the nursery closes, and takes no more orders
+                            was_up = self._line is not None
+                            self._line = self._nursery = None
                 why = str(ari.die("the line was closed"))
         except* LOST as lost:
             why = str(first_of(lost))
-        except* (AriRefused, ManagerRefused, Rejected) as refusal:
+        except* ManagerRefused as refusal:
+            self._rejected = Rejected(
+                f"AMI at {self.settings.host}:{self.settings.ami_port} does not accept the user"
+                f" {self.settings.username!r} or its password: {first_of(refusal)}"
+            )
+        except* (AriRefused, Rejected) as refusal:
             self._rejected = Rejected(str(first_of(refusal)))
         finally:
-            was_up = self._line is not None
-            self._line = self._nursery = None
             self._lanes.clear()
+            self._barriers.clear()
             self._outlet.let_go()
         if self._rejected is not None:
             raise self._rejected
@@ -333,6 +347,8 @@ class AsteriskBackend:
     ) -> None:
         await self._greet(line)
         seen, living = await self._find(line)
+        if self._rejected is not None:
+            raise self._rejected
         self._line, self._nursery = line, nursery
         if not self._started:
             self._started = True
@@ -555,6 +571,8 @@ class AsteriskBackend:
             channel = channels[leg.leg]
             self._inbound.note_living(channel, leg)
             playback, _ = noted_sound(channel)
+            if leg.parked:
+                self._steps.moving.discard(leg.leg)  # the event of its arrival may be lost
             if playback and leg.parked:
                 self._steps.plays.setdefault(leg.leg, playback)
         for bridge in seen.bridges:
@@ -587,7 +605,7 @@ class AsteriskBackend:
 
     def _queued(self, command: SwitchCommand, procedure: Procedure | None) -> _Order:
         """Put a command behind all that concern its legs."""
-        legs: frozenset[LegId] = frozenset() if procedure is None else procedure.legs
+        legs = frozenset[LegId]() if procedure is None else procedure.legs
         if isinstance(command, Look):
             legs = frozenset(command.legs)
         behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
@@ -606,13 +624,14 @@ class AsteriskBackend:
                 await self._run(line, order.command, order.procedure)
         except LOST as lost:
             line.die(str(lost))
+        else:
+            if self.on_answer is not None:
+                self.on_answer(order.command, trio.current_time() - began_s)
         finally:
             order.done.set()
             for leg in order.legs:
                 if self._lanes.get(leg) is order.done:
                     del self._lanes[leg]
-        if self.on_answer is not None:
-            self.on_answer(order.command, trio.current_time() - began_s)
 
     async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
         if isinstance(command, Join):

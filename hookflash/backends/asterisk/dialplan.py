@@ -23,7 +23,10 @@ line.
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from hookflash.errors import InputError
 
 RESCUE_AFTER_S: Final = 2
 """How long a leg with a failsafe waits for its controller before it acts: whole seconds."""
@@ -34,6 +37,10 @@ longer than any hold limit."""
 
 DEFAULT_CONTEXT: Final = "hookflash"
 DEFAULT_APPLICATION: Final = "hookflash"
+
+ALLOWED_SETTING: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
+"""What the names may be made of that an operator chooses: they stand in the dialplan, and in every
+order."""
 
 # The long lines are Asterisk's: an application's arguments can't be broken.
 _DIALPLAN: Final = """\
@@ -99,14 +106,28 @@ def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICAT
     Args:
         context: the context's name.
         application: under which name the controller registers with ARI.
+
+    Raises:
+        InputError: a name that can't stand in a dialplan.
     """
     words = {
-        "CONTEXT": context,
-        "APPLICATION": application,
+        "CONTEXT": checked_setting(context, "the context"),
+        "APPLICATION": checked_setting(application, "the application"),
         "PARK_LIMIT": str(PARK_LIMIT_S),
         "RESCUE_AFTER": str(RESCUE_AFTER_S),
     }
-    text = _DIALPLAN
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    return re.sub("|".join(words), lambda word: words[word[0]], _DIALPLAN)
+
+
+def checked_setting(name: str, what: str) -> str:
+    """Let a name that an operator has chosen pass, or refuse it.
+
+    Raises:
+        InputError: it has something in it that a dialplan could understand as more than a name.
+    """
+    if not ALLOWED_SETTING.fullmatch(name):
+        raise InputError(
+            f"{what} {name[:80]!r} is not allowed",
+            mend="allowed: letters, digits and _ . -, 1 to 64 of them",
+        )
+    return name

@@ -54,7 +54,7 @@ _KEYS: Final = frozenset("0123456789ABCD*#")
 _NOBODY: Final = re.compile(r"(?:AsyncGoto|Surrogate|Message|Recorder|Announcer|Snoop)/|.*<")
 """Channels that are no party: the switch makes them for a moment, when it moves one."""
 _LOCAL: Final = re.compile(r"(Local/.*);([12])")
-_ENDPOINT: Final = re.compile(r"[^/]+/(.+)-[0-9a-f]{8}")
+_ENDPOINT: Final = re.compile(r"PJSIP/([^/(),]+)-[0-9a-f]{8}")
 
 
 def is_party(name: str) -> bool:
@@ -63,7 +63,7 @@ def is_party(name: str) -> bool:
 
 
 def endpoint_of(name: str) -> str:
-    """The endpoint that a channel's name says it is on; empty where it says none."""
+    """The endpoint of PJSIP that a channel's name says it is on; empty where it says none."""
     found = _ENDPOINT.fullmatch(name)
     return found[1] if found is not None else ""
 

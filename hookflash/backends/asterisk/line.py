@@ -21,6 +21,7 @@ from hookflash.backends.asterisk.requests import (
     is_ok,
 )
 from hookflash.backends.asterisk.told import Bridge, Channel, Told, read_body
+from hookflash.backends.base import Rejected
 
 LOST: Final = (AriLost, ManagerLost)
 """How either of the two says that there will be no answer."""
@@ -68,8 +69,15 @@ class Line:
         return None if is_ok(told) else f"{told.status_code} {told.message_body}"
 
     async def value(self, name: str) -> str:
-        """The value of a function that needs no channel: ARI itself knows only variables."""
-        return (await self.manager.action("Getvar", Variable=name)).get("value")
+        """The value of a function that needs no channel: ARI itself knows only variables.
+
+        Raises:
+            Rejected: we may not ask.
+        """
+        answer = await self.manager.action("Getvar", Variable=name)
+        if not answer.ok:
+            raise Rejected(f"AMI refuses a question: {answer.get('message')} ({name})")
+        return answer.get("value")
 
     async def are_so(self, facts: Iterable[Fact]) -> bool:
         """Whether all of these are so."""

@@ -18,6 +18,7 @@ from typing import Final
 import attrs
 import trio
 
+from hookflash.backends.asterisk.doors import connect
 from hookflash.backends.asterisk.manager_wire import (
     HeaderValue,
     ManagerWire,
@@ -299,6 +300,7 @@ async def open_manager(
     Raises:
         ManagerRefused: the switch does not accept the login.
         ManagerLost: it can't be reached, or the connection ended during the login.
+        Rejected: its certificate is not trusted.
     """
     stream = await _connect(login)
     manager = Manager(stream, on_event, timeout_s=login.timeout_s)
@@ -319,18 +321,7 @@ async def open_manager(
 async def _connect(login: ManagerLogin) -> trio.abc.Stream:
     try:
         with trio.fail_after(login.timeout_s):
-            plain = await trio.open_tcp_stream(login.host, login.port)
-            if login.tls is None:
-                return plain
-            stream = trio.SSLStream(
-                plain, login.tls, server_hostname=login.host, https_compatible=True
-            )
-            try:
-                await stream.do_handshake()
-            except BaseException:
-                await trio.aclose_forcefully(plain)
-                raise
-            return stream
+            return await connect(login.host, login.port, login.tls)
     except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
         place = f"{login.host}:{login.port}"
         raise ManagerLost(f"manager interface {place} can't be reached: {_cause(error)}") from error

@@ -88,8 +88,7 @@ class Steps:
             case SetVariables():
                 return await line.act(set_actions(step))
             case Redirect():
-                self.moving.update(filter(None, (step.leg, step.other)))
-                return await line.act([redirect_action(step, self._context)])
+                return await self._move(line, step)
             case StopSounds(leg=leg):
                 return await self._stop(line, leg)
             case Play():
@@ -99,6 +98,14 @@ class Steps:
                 return await self._begin(line, step, MUSIC, music_request(step))
             case Originate() | Kill():
                 return await line.ask(self._request(step))
+
+    async def _move(self, line: Line, step: Redirect) -> str | None:
+        legs = {step.leg, step.other} - {"", *self.moving}
+        self.moving |= legs
+        refused = await line.act([redirect_action(step, self._context)])
+        if refused is not None:  # if one is gone, the other stays where it is
+            self.moving -= legs
+        return refused
 
     def _request(self, step: Originate | Kill) -> Request:
         if isinstance(step, Kill):
