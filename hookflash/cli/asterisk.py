@@ -1,12 +1,14 @@
-"""`hookflash asterisk`: what an Asterisk needs, and whether one has it."""
+"""`hookflash asterisk`: what an Asterisk needs, whether one has it, and what comes from one."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import trio
 from cyclopts import App, Parameter
+from rich.console import Console
 
 from hookflash.backends.asterisk.client import open_asterisk
 from hookflash.backends.asterisk.dialplan import (
@@ -18,14 +20,19 @@ from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOL
 from hookflash.backends.asterisk.procedures import ALLOWED_WORD, checked
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS, NEEDED
 from hookflash.backends.base import Rejected
-from hookflash.cli.terminal import plain, terminal
+from hookflash.cli.terminal import USAGE, plain, terminal
+from hookflash.errors import InputError
 from hookflash.server.config import AsteriskKeys
 from hookflash.server.read_config import asterisk_settings, read_config
+from hookflash.specs.features_conf import convert_features, features_faults, parse_features
 
 CONNECT_S = 10.0
 """How long `check` waits for a switch."""
 
-app = App(name="asterisk", help="What an Asterisk needs, and whether one has it.")
+MAX_FEATURES_BYTES = 1_000_000
+"""No features.conf that a person wrote is longer."""
+
+app = App(name="asterisk", help="Set up hookflash beside an Asterisk.")
 
 
 @app.command(name="dialplan")
@@ -88,6 +95,44 @@ async def _fault_of(keys: AsteriskKeys, name: str, beside: Path) -> str | None:
         f"no connection within {CONNECT_S:g} s: ARI {settings.host}:{settings.ari_port},"
         f" AMI {settings.host}:{settings.ami_port} (are both enabled, and reachable from here?)"
     )
+
+
+@app.command
+def features(
+    file: Annotated[Path, Parameter(help="Asterisk's features.conf.")],
+    /,
+) -> int:
+    """Convert a features.conf to hookflash.toml.
+
+    The result goes to standard output. Its comments say of each line what became of it, and what
+    has no counterpart.
+
+    Example: hookflash asterisk features /etc/asterisk/features.conf > features.toml
+    """
+    text = _text_of(file)
+    faults = features_faults(text, str(file))
+    if faults:
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        for fault in faults:
+            errors.print(f"[red]hookflash:[/red] {plain(str(fault))}")
+        return USAGE
+    sys.stdout.write(convert_features(parse_features(text, str(file)), file.name))
+    return 0
+
+
+def _text_of(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FEATURES_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"can't be read: {error.strerror}", where=str(file), mend="name a features.conf"
+        ) from error
+    if len(data) > MAX_FEATURES_BYTES:
+        raise InputError(
+            "is too large", where=str(file), mend=f"at most {MAX_FEATURES_BYTES} bytes"
+        )
+    return data.decode("utf-8", errors="replace")
 
 
 _VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE))
