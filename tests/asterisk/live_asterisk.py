@@ -34,7 +34,7 @@ class AsteriskLab(Lab):
     answering, busy, never = "2600", "2602", "2601"
     early_media = "2604"
     caller, called = "1001", "1002"
-    calls_at_once = 12
+    calls_at_once = 40
     prompt_s = 5.0  # the machine may be busy
     music = Music()
 
