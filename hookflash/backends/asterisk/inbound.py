@@ -214,9 +214,12 @@ class Inbound:
         self._legs[channel.id] = leg
         if common:
             other = self._locals.pop(common, "")
-            leg.other_half = other
             if not other:
                 self._locals[common] = channel.id
+            elif half == "2":
+                leg.other_half = other
+            else:
+                self._legs[other].other_half = channel.id
         return leg
 
     def _told(self, channel: Channel, leg: _Leg, called_for: LegId = "") -> Iterator[CallEvent]:
@@ -248,7 +251,9 @@ class Inbound:
             return
         self._gone.pop(channel.id, None)  # a name may be used again, for a new leg
         leg = self._meet(channel)
-        if leg.direction is Direction.INBOUND:
+        # a far half without its near one would be taken for somebody
+        is_half = self._locals.get(local_half(channel.name)[0]) == channel.id
+        if leg.direction is Direction.INBOUND and not is_half:
             yield from self._told(channel, leg)
 
     def _dialled(self, told: Told) -> Iterator[CallEvent]:
@@ -346,10 +351,11 @@ class Inbound:
                 pass
 
     def _left(self, told: Told) -> Iterator[CallEvent]:
-        channel = told.channel
+        channel, bridge = told.channel, told.bridge
         leg = self._known(channel)
-        if channel is not None and leg is not None:
-            yield from self._out_of(channel.id, leg)
+        if channel is None or bridge is None or leg is None or leg.bridge != bridge.id:
+            return
+        yield from self._out_of(channel.id, leg)
 
     def _out_of(self, leg_id: LegId, leg: _Leg) -> Iterator[CallEvent]:
         members = self._bridges.get(leg.bridge, [])

@@ -66,7 +66,7 @@ from hookflash.commands import (
 )
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
-from hookflash.sounds import Music, Sound
+from hookflash.sounds import Music, Sound, Tone
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,149}")
 """What a channel's id may be made of."""
@@ -92,6 +92,10 @@ WITHHELD: Final = "anonymous"
 
 FAR_HALF: Final = ".far"
 """What the far half of a call through the dialplan is named after its near half."""
+
+MOST_BURSTS: Final = 1_000
+"""How many bursts a tone may have with all its repeats: Asterisk knows no repeats, so that each is
+written out, and copied to the stack of the thread that plays it."""
 
 _LONGEST_S: Final = 2**31 - 1
 
@@ -451,7 +455,14 @@ def _play(leg: LegId, sound: Sound) -> Procedure:
 
 
 def _begin(leg: LegId, sound: Sound) -> Play | PlayMusic:
-    return PlayMusic(leg, sound) if isinstance(sound, Music) else Play(leg, sound)
+    if isinstance(sound, Music):
+        return PlayMusic(leg, sound)
+    if isinstance(sound, Tone) and len(sound.bursts) * (sound.times or 1) > MOST_BURSTS:
+        raise InputError(
+            f"{sound} has too many bursts with its repeats",
+            mend=f"at most {MOST_BURSTS}; without repeats it plays until it is ended",
+        )
+    return Play(leg, sound)
 
 
 def role_on(leg: LegId, mark: str) -> str:
