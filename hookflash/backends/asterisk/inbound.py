@@ -159,6 +159,11 @@ class Inbound:
             "ChannelDestroyed": self._destroyed,
         }
 
+    @property
+    def kept(self) -> int:
+        """How many legs, bridges and sounds are kept in mind: none, when nobody is on the line."""
+        return sum(map(len, (self._legs, self._bridges, self._locals, self._music)))
+
     def name_of(self, leg: LegId) -> str:
         """The name of a leg's channel; empty if it is not known."""
         known = self._legs.get(leg)
@@ -181,7 +186,7 @@ class Inbound:
     def music(self, event: Message) -> tuple[CallEvent, ...]:
         """Say what AMI's news of music on hold means."""
         leg = event.get("uniqueid")
-        if leg not in self._legs or not self._legs[leg].is_told:
+        if not self._is_told(leg):
             return ()
         if event.event == "MusicOnHoldStart":
             sound = self._music[leg] = heard_sound(f"music:{event.get('class')}")
@@ -326,8 +331,12 @@ class Inbound:
         if playback is None:
             return
         leg = playback.target_uri.removeprefix("channel:")
-        if leg in self._legs:
+        if self._is_told(leg):
             yield leg, sound_of(playback.media_uri)
+
+    def _is_told(self, leg: LegId) -> bool:
+        known = self._legs.get(leg)
+        return known is not None and known.is_told
 
     # ------------------------------------------------------------------ bridges
 
