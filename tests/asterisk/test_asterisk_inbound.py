@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -37,6 +37,7 @@ from hookflash.backends.asterisk.told import Bridge, Channel, read_body, read_to
 from hookflash.backends.halves import Halves
 from hookflash.events import (
     CallEvent,
+    CommandFailed,
     DigitPressed,
     Direction,
     LegAnswered,
@@ -47,10 +48,13 @@ from hookflash.events import (
     LegProgressed,
     LegsJoined,
     LegSnapshot,
+    LegsSeen,
     LegsSeparated,
     PairFact,
     SoundStarted,
     SoundStopped,
+    SwitchFound,
+    SwitchLost,
 )
 from hookflash.sounds import Burst, Music, OtherSound, Recording, Tone
 
@@ -60,6 +64,7 @@ WHOLE = [name for name in NAMES if "controller" not in name]
 LATER = [name for name in NAMES if "controller" in name]
 READING = Reading(account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS)
 RINGBACK = Tone((Burst((440, 480), 2000), Burst((), 4000)))
+_Listed = TypeVar("_Listed")
 INBOUND, OUTBOUND = Direction.INBOUND, Direction.OUTBOUND
 
 
@@ -96,14 +101,20 @@ def shown(facts: Sequence[CallEvent]) -> list[CallEvent]:
     return [told for fact in facts for told in halves.take(fact)]
 
 
+def legs_of(fact: CallEvent) -> tuple[str, ...]:
+    if isinstance(fact, PairFact):
+        return fact.first, fact.second
+    assert not isinstance(fact, CommandFailed | LegsSeen | SwitchLost | SwitchFound)
+    return (fact.leg,)
+
+
 def story(facts: Sequence[CallEvent]) -> dict[str, list[str]]:
     """What happened to each leg; the names of the phones' legs differ each time."""
     legs = [fact.leg for fact in facts if isinstance(fact, LegCreated)]
     names = dict(zip(legs, ("A", "B", "C"), strict=False))
     told: defaultdict[str, list[str]] = defaultdict(list)
     for fact in facts:
-        which = (fact.first, fact.second) if isinstance(fact, PairFact) else (str(fact.leg),)  # type: ignore[union-attr]
-        for leg in which:
+        for leg in legs_of(fact):
             told[names.get(leg, leg)].append(type(fact).__name__)
     return told
 
@@ -120,20 +131,20 @@ def test_a_leg_is_created_first_and_hangs_up_last_and_once(name: str) -> None:
             assert (told[0], told[-1]) == ("LegCreated", "LegHungUp")
             assert (told.count("LegCreated"), told.count("LegHungUp")) == (1, 1)
     assert inbound.skipped == 0
-    assert not any((inbound._legs, inbound._bridges, inbound._locals, inbound._music))
+    assert inbound.kept == 0
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_who_is_who(name: str) -> None:
     """Alice calls Bob, and transfers him to a target through the dialplan."""
-    alice, bob, target = (one for one in shown(heard(name, new_inbound())) if is_created(one))
+    alice, bob, target = created_of(shown(heard(name, new_inbound())))
     assert alice == LegCreated(leg=alice.leg, number="1001", direction=INBOUND, name="Alice")
     assert (bob.number, bob.direction, bob.called_for) == ("1002", OUTBOUND, alice.leg)
     assert (target.direction, target.leg.endswith("-target")) == (OUTBOUND, True)
 
 
-def is_created(fact: CallEvent) -> bool:
-    return isinstance(fact, LegCreated)
+def created_of(facts: Sequence[CallEvent]) -> list[LegCreated]:
+    return [fact for fact in facts if isinstance(fact, LegCreated)]
 
 
 def test_an_attended_transfer_by_digits() -> None:
@@ -221,7 +232,8 @@ def test_keys_in_a_consultation_come_once() -> None:
 def test_a_second_controller_finds_them_all(name: str) -> None:
     """What it lists, and what it hears afterwards, make one story."""
     inbound = new_inbound()
-    channels, bridges = (next(bodies(name, kind), []) for kind in (list[Channel], list[Bridge]))
+    channels = first_list(name, "channels", list[Channel])
+    bridges = first_list(name, "bridges", list[Bridge])
     seen = Seen(channels=tuple(channels), bridges=tuple(bridges))
     living = read_seen(
         seen,
@@ -241,7 +253,7 @@ def test_a_second_controller_finds_them_all(name: str) -> None:
     for bridge in bridges:
         inbound.note_bridge(bridge)
     facts = heard(name, inbound)
-    assert not any(is_created(fact) for fact in facts)
+    assert created_of(facts) == []
     target = next(leg.leg for leg in Halves.sort(living) if leg.number == "2600")
     if "ringing" in name:
         assert [type(fact) for fact in facts if getattr(fact, "leg", "") == target][:2] == [
@@ -254,14 +266,12 @@ def test_a_second_controller_finds_them_all(name: str) -> None:
         assert (peers[alice], peers[target]) == (target, alice)
 
 
-def bodies(name: str, kind: Any) -> Iterator[Any]:
-    """The responses in a recording that list channels, or bridges."""
-    uri = '"uri":"channels"' if kind == list[Channel] else '"uri":"bridges"'
+def first_list(name: str, uri: str, kind: type[list[_Listed]]) -> list[_Listed]:
+    """The first response in a recording that lists channels, or bridges."""
     for connection, data in entries(name):
-        if connection == "ari" and uri in data:
-            found = read_body(read_told(data).message_body, kind)
-            if found:
-                yield found
+        if connection == "ari" and f'"uri":"{uri}"' in data:
+            return read_body(read_told(data).message_body, kind)
+    return []
 
 
 @given(name=st.sampled_from(WHOLE), data=st.data())
@@ -280,13 +290,14 @@ def test_lost_events_confuse_nobody(name: str, data: st.DataObject) -> None:
     gone: set[str] = set()
     talk: dict[str, str] = {}
     for fact in facts:
-        legs = (fact.first, fact.second) if isinstance(fact, PairFact) else (str(fact.leg),)  # type: ignore[union-attr]
+        legs = legs_of(fact)
         if isinstance(fact, LegCreated):
             begun.add(fact.leg)
         assert begun.issuperset(legs)
         assert gone.isdisjoint(legs) or isinstance(fact, LegsSeparated)
         if isinstance(fact, LegHungUp):
             gone.add(fact.leg)
+            talk.pop(talk.pop(fact.leg, ""), None)  # whoever is gone talks with nobody
         elif isinstance(fact, LegsJoined):
             assert not talk.keys() & set(legs)
             talk |= {fact.first: fact.second, fact.second: fact.first}
@@ -398,14 +409,14 @@ def test_the_halves_of_a_call_through_the_dialplan_name_each_other_in_any_order(
         assert shown_legs == ["t"]
         ends = [event("ChannelDestroyed", pair[leg], cause=16) for leg in order]
         told(inbound, *ends)
-        assert inbound._locals == {}
+        assert inbound.kept == 0
 
 
 def test_a_half_that_dies_before_the_other_is_told_of_leaves_nothing() -> None:
     inbound = new_inbound()
     near = channel("t", name="Local/2600@default-00000001;1", state="Down")
     told(inbound, event("ChannelCreated", near), event("ChannelDestroyed", near, cause=17))
-    assert inbound._locals == {}
+    assert inbound.kept == 0
 
 
 def test_a_leg_whose_beginning_was_missed_is_told_of_first() -> None:
@@ -480,7 +491,7 @@ def test_a_channel_that_the_switch_makes_for_a_moment_is_nobody(name: str) -> No
     inbound = new_inbound()
     events = ("ChannelCreated", "ChannelStateChange", "StasisStart", "ChannelDestroyed")
     assert told(inbound, *[event(kind, nobody) for kind in events]) == []
-    assert inbound._legs == {}
+    assert inbound.kept == 0
 
 
 def test_the_name_of_a_leg_is_the_latest() -> None:
@@ -564,7 +575,7 @@ def test_two_in_a_bridge_are_a_pair_and_one_is_none() -> None:
     assert told(inbound, left("b"), left("b")) == []
     assert inbound.is_alone("a")
     assert not inbound.is_alone("nobody")
-    assert inbound._bridges == {}
+    assert inbound.kept == 4  # the legs, and no bridge
     assert told(inbound, event("ChannelEnteredBridge", channel("a"))) == []
     assert told(inbound, event("ChannelEnteredBridge", bridge={"id": "x"})) == []
     assert told(inbound, event("ChannelLeftBridge")) == []
