@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Iterator
 
+import bench_asterisk
 import bench_core
 import bench_engine
 import bench_service
@@ -59,6 +60,7 @@ def main() -> int:
         *wire_figures(asked.rounds),
         *bench_engine.measure(asked.rounds),
         *bench_service.measure(),
+        *bench_asterisk.measure(),
     ]
     bench_core.report(figures)
     missed = [figure for figure in figures if figure.ratio < 1 - asked.margin]
