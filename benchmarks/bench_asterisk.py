@@ -22,11 +22,11 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import attrs
 import trio
@@ -37,17 +37,13 @@ from hookflash.backends.asterisk.dialplan import dialplan
 from hookflash.backends.asterisk.manager import open_manager
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
-from hookflash.backends.base import Backend
-from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
-from hookflash.events import CallEvent, LegSnapshot, SoundStarted, SoundStopped
 from hookflash.fsm.transfer import Policy
 from hookflash.pbx.config import manager_conf, tone
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
 from hookflash.pbx.pair import Pair, PairSetup, open_pair, pair_setup
 from hookflash.pbx.phones import Phones, open_phones
-from hookflash.sounds import Sound, parse_sound
 from hookflash.specs.metaflows import parse_metaflows
 
 KEY_GAP_S: Final = 0.12
@@ -258,42 +254,6 @@ class Clock:
 # --------------------------------------------------------------------------------- both systems
 
 
-class _Sounds:
-    """A backend whose sounds are texts, for an engine that speaks FreeSWITCH's."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-        self._texts: dict[Sound, str] = {}
-
-    async def events(self) -> AsyncIterator[CallEvent]:
-        async for event in self._backend.events():
-            if isinstance(event, (SoundStarted, SoundStopped)):
-                sound = cast("Any", event.sound)
-                yield attrs.evolve(event, sound=self._texts.get(sound, str(sound)))
-            else:
-                yield event
-
-    async def perform(self, command: SwitchCommand) -> None:
-        changes: dict[str, Any] = {}
-        for name in ("music", "ringback", "tone"):
-            text = getattr(command, name, None)
-            if isinstance(text, str):
-                changes[name] = parse_sound(text)
-                self._texts[changes[name]] = text
-        await self._backend.perform(attrs.evolve(command, **changes))
-
-    async def snapshot(self) -> tuple[LegSnapshot, ...]:
-        living: tuple[Any, ...] = await self._backend.snapshot()
-        return tuple(
-            attrs.evolve(leg, hears=leg.hears and self._texts.get(leg.hears, str(leg.hears)))
-            for leg in living
-        )
-
-
-def _speaks_texts() -> bool:
-    return isinstance(cast("object", Policy().music), str)
-
-
 @attrs.define(eq=False)
 class Lab:
     """The pair, its phones, and the clock."""
@@ -318,13 +278,13 @@ class Lab:
             }
         )
         account = Account(metaflows=metaflows, policy=Policy(ring_timeout_s=RING_TIMEOUT_S))
-        async with open_asterisk(settings) as asterisk:
-            backend: Any = _Sounds(asterisk) if _speaks_texts() else asterisk
-            accounts = {"acme": account}
-            async with open_engine(cast("Backend", backend), accounts=accounts) as engine:
-                self.engine = engine
-                yield engine
-                self.engine = None
+        async with (
+            open_asterisk(settings) as asterisk,
+            open_engine(asterisk, accounts={"acme": account}) as engine,
+        ):
+            self.engine = engine
+            yield engine
+            self.engine = None
 
     @asynccontextmanager
     async def transferring(
