@@ -217,6 +217,7 @@ def run_scenario(
         faults: in place of the scenario's own.
         character: whose habits the switch has.
     """
+    scenario = scenario.on(character)
     chosen = scenario.seed if seed is None else seed
     bent = scenario.faults if faults is None else faults
     if seed is not None and bent.seed == 0:

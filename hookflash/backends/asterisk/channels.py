@@ -123,6 +123,7 @@ def is_parked(channel: Channel, context: str, application: str) -> bool:
     place = channel.dialplan
     return (
         place.context == context
+        and place.exten == "park"  # else it was sent elsewhere, and goes at once
         and place.app_name == "Stasis"
         and place.app_data.split(",")[:2] == [application, "park"]
     )

@@ -42,7 +42,8 @@ _DIALPLAN: Final = """\
 exten => park,1,Set(HOOKFLASH_WHY=)
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
- same => n,ExecIf($["${HOOKFLASH_ARMED}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
+ same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
+ same => n,ExecIf($["${HOOKFLASH_BRIEF}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
  same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
 ; Only without a controller does it come to here.
  same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
@@ -50,8 +51,10 @@ exten => park,1,Set(HOOKFLASH_WHY=)
  same => n,Wait(1)
  same => n,Goto(wait)
 
-; It waited too long: for its controller, or for anybody at all.
+; It waited too long: for its controller, or for anybody at all. If its failsafe was taken off in
+; the same moment, it waits on.
 exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
+ same => n,GotoIf($["${HOOKFLASH_BRIEF}" != ""]?park,1)
  same => n,Hangup(102)
 
 ; It is joined with another; afterwards both go on.

@@ -41,7 +41,7 @@ class Redirect:
 
 @attrs.frozen
 class Originate:
-    """ARI `POST /channels`: call somebody, and park who answers."""
+    """ARI `POST /channels`: call somebody, and send who answers to an extension of ours."""
 
     leg: LegId
     number: str
@@ -51,6 +51,7 @@ class Originate:
     """Whom the phone shows: `"Alice" <1001>`."""
     timeout_s: int
     variables: Variables
+    extension: str = "park"
 
 
 @attrs.frozen
@@ -127,6 +128,8 @@ AFTER: Final = "HOOKFLASH_AFTER"
 """What the leg does when its partner leaves: `park`, `rescue`, or, without it, it ends."""
 RESCUE: Final = "HOOKFLASH_RESCUE"
 """The channel that the leg fetches then."""
+BRIEF: Final = "HOOKFLASH_BRIEF"
+"""Whether the leg waits in the park for as long as a failsafe does, and no longer."""
 ARMED: Final = "HOOKFLASH_ARMED"
 """Whether the leg fetches it as soon as it is parked, and not before it has left a partner."""
 PEER: Final = "HOOKFLASH_PEER"
@@ -154,7 +157,7 @@ SHOWN: Final = "HOOKFLASH_SHOWN"
 
 MARKS: Final = (TRANSFER, ROLE, KIND)
 
-OURS: Final = (*MARKS, AFTER, RESCUE, ARMED, PEER, SOUND, LIMIT_S, WHY, SHOWN)
+OURS: Final = (*MARKS, AFTER, RESCUE, ARMED, BRIEF, PEER, SOUND, LIMIT_S, WHY, SHOWN)
 """All that a transfer adds, and takes off again."""
 
 TOLD: Final = (*MARKS, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)

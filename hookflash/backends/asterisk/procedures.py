@@ -270,8 +270,8 @@ class Procedures:
             LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
             **self._owned_by(account),
-            # the failsafe of a target that is called when the transferor has left already
-            **({} if command.rescue is None else self._rescuing(command.rescue) | {ARMED: "yes"}),
+            # who is called when the transferor has left already fetches the transferee at once
+            **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
         }
         originate = Originate(
@@ -281,6 +281,7 @@ class Procedures:
             caller=f'"{_shown(name)}" <{checked(ALLOWED_NUMBER, shown or "0", "the caller")}>',
             timeout_s=_seconds(command.ring_timeout_s),
             variables=tuple(variables.items()),
+            extension="park" if command.rescue is None else "rescue",
         )
         return Procedure(steps=(originate,))
 

@@ -99,6 +99,8 @@ class Channel:
     called_by: Channel | None = None
     """Who calls it, and has no answer yet."""
     called_for: LegId = ""
+    goes_to: str = "park"
+    """The extension of ours to which it goes when it has answered."""
     music: HeardSound | None = None
     playbacks: list[Playback] = attrs.field(factory=list[Playback])
     entering: Bridge | None = None

@@ -70,6 +70,7 @@ class AsteriskPbx:
             elif isinstance(event, LegsSeen):
                 event = attrs.evolve(event, living=tuple(map(self._text, event.living)))
             report(event)
+
         return told
 
     def _text(self, leg):

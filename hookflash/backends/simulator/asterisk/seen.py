@@ -13,7 +13,9 @@ from hookflash.sounds import heard_sound
 def snapshot(channel: Channel, *, outside: bool) -> LegSnapshot:
     """What is seen of a channel."""
     alone = channel.bridge is None
-    parked = alone and channel.answered and channel.app is App.STASIS
+    parked = (
+        alone and channel.answered and channel.app is App.STASIS and channel.place.exten == "park"
+    )
     noted = channel.variables.get(SOUND, "").partition(" ")[2]
     role = role_on(channel.id, channel.variables.get(ROLE, ""))
     peer = channel.peer

@@ -250,6 +250,7 @@ class Asterisk(Dialplan):
         far.name = f"{near.name[:-1]}2"
         near.half, far.half = far, near
         near.is_near = True
+        near.shown.append(shown)
         near.app = App.CALLED
         if caller is not None:
             self._called(near, caller)
@@ -293,6 +294,7 @@ class Asterisk(Dialplan):
             self._tell(channel)
             self._show(channel, shown)
             self._ring_phone(channel.id, step.number)
+        channel.goes_to = step.extension
         self._after(step.timeout_s, partial(self._ring_out, channel))
         return None
 
@@ -332,7 +334,7 @@ class Asterisk(Dialplan):
         if channel.cause or channel.app is not App.CALLED or channel.is_sent:
             return
         if caller is None:
-            channel.place = Place(DEFAULT_CONTEXT, "park")
+            channel.place = Place(DEFAULT_CONTEXT, channel.goes_to)
             self._go_on(channel)
             return
         caller.calls = None
