@@ -88,7 +88,7 @@ class Executor:
         self._look = look
         self._after = after
         self._file_s = file_s
-        self._procedures = Procedures(party_of=self._party_of, dialling=dialling)
+        self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
         self._numbers = count(1)
         self._plays: dict[LegId, str] = {}
         self._joins: dict[LegId, Join] = {}
@@ -106,7 +106,8 @@ class Executor:
             if channel.variables.get(SOUND) and channel.app is App.STASIS
         }
 
-    def _party_of(self, leg: LegId) -> Party:
+    def party_of(self, leg: LegId) -> Party:
+        """What is known of a leg, as far as orders are concerned."""
         channel = self._switch.find(leg)
         if channel is None:
             return Party()
@@ -123,7 +124,7 @@ class Executor:
             self._report(self._look(command))
             return
         try:
-            procedure = self._procedures.of(command)
+            procedure = self.procedures.of(command)
         except InputError as refused:
             self._refused(command, str(refused))
             return

@@ -40,6 +40,7 @@ class AsteriskPbx:
     ) -> None:
         """Set up a switch without calls (see `Asterisk` and `Executor`)."""
         self._texts: dict[object, str] = {}
+        self._given: dict[object, object] = {}
         report, tell = self._shim(report), self._shim(tell)
         self.switch = Asterisk(
             after,
