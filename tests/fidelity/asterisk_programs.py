@@ -164,9 +164,7 @@ class EitherWay(Procedures):
     def __init__(self, party_of: Callable[[LegId], Party]) -> None:
         super().__init__(party_of=party_of)
         self.directly: set[LegId] = set()
-        self._direct = Procedures(
-            party_of=party_of, dialling=Dialling(template="PJSIP/{number}")
-        )
+        self._direct = Procedures(party_of=party_of, dialling=Dialling(template="PJSIP/{number}"))
 
     def of(self, command: SwitchCommand) -> Procedure | None:
         if isinstance(command, Dial) and command.leg in self.directly:
@@ -238,7 +236,9 @@ class _Draw:
         elif roll < 0.58:
             afterwards = self.dice.choice(("park", "park", "end"))
             disarm = self.dice.choice(("", ",disarm"))
-            self.add("join", leg, f"{other},{third if afterwards == 'park' else ''},{afterwards}{disarm}")
+            self.add(
+                "join", leg, f"{other},{third if afterwards == 'park' else ''},{afterwards}{disarm}"
+            )
         elif roll < 0.64:
             self.add("park", leg)
         elif roll < 0.70:

@@ -157,15 +157,15 @@ class Lab:
         self.nursery = nursery
         self.lives: dict[LegId, Live] = {}
         self.callers: dict[str, Live] = {}
-        self.procedures = EitherWay(backend._party_of)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        backend._procedures = self.procedures  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        give = backend._outlet.give  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.procedures = EitherWay(backend._party_of)  # pyright: ignore[reportPrivateUsage]
+        backend._procedures = self.procedures  # pyright: ignore[reportPrivateUsage]
+        give = backend._outlet.give  # pyright: ignore[reportPrivateUsage]
 
         def heard(event: CallEvent) -> None:
             self._hear(event)
             give(event)
 
-        backend._outlet.give = heard  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        backend._outlet.give = heard  # pyright: ignore[reportPrivateUsage]
         self._numbers = 0
 
     def _hear(self, event: CallEvent) -> None:
@@ -201,7 +201,7 @@ class Lab:
     async def phone_of(self, leg: LegId) -> str:
         """The channel at the telephones that a leg leads to."""
         with trio.fail_after(QUIET_S):
-            while not (name := self.backend._inbound.name_of(leg)):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            while not (name := self.backend._inbound.name_of(leg)):  # pyright: ignore[reportPrivateUsage]
                 await trio.sleep(0.01)
         return await self.phones.phone(name)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from asterisk_outcome import AsteriskTold, Names
 from asterisk_programs import (
+    BEEP,
     PEOPLE,
     TO_REST_MS,
     WATCHED,
@@ -77,7 +78,7 @@ class Simulated:
             self.names.by_leg[step.leg] = step.leg
         ids = self.names.by_name
         if step.does == "ivr":
-            self.world.asterisk.move(ids[step.leg], ToSound("ivr"))
+            self.world.asterisk.move(ids[step.leg], ToSound(BEEP))
         elif step.does == "phone":
             self.world.asterisk.move(ids[step.leg], ToPhone(PHONE))
         else:

@@ -119,7 +119,9 @@ async def tally(program: Program, times: int, at_once: int) -> None:
 
 def _told(outcome: Outcome) -> str:
     lines = [f"    {leg}: {' · '.join(facts)}" for leg, facts in sorted(outcome.facts.items())]
-    lines += [f"    {leg} with {rest.peer or 'nobody'}" for leg, rest in sorted(outcome.rest.items())]
+    lines += [
+        f"    {leg} with {rest.peer or 'nobody'}" for leg, rest in sorted(outcome.rest.items())
+    ]
     return "\n".join(lines)
 
 

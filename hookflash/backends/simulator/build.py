@@ -15,6 +15,7 @@ from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.commands import Look
 from hookflash.events import CallEvent, LegId, LegsSeen
+from hookflash.sounds import HeardSound
 
 
 def build_pbx(
@@ -28,7 +29,7 @@ def build_pbx(
     has_phone: Callable[[str], bool],
     listen: Callable[[LegId, Hears], None],
     dice: random.Random,
-    missing: Container[str],
+    missing: Container[HeardSound],
     dialling: Dialling,
     file_s: float,
 ) -> SimulatedPbx:

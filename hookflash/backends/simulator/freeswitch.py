@@ -12,6 +12,7 @@ from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.switch import Switch
 from hookflash.commands import Look, SwitchCommand
 from hookflash.events import CallEvent, Direction, LegId, LegSnapshot, LegsSeen
+from hookflash.sounds import HeardSound
 
 _MARK = "hookflash_transfer"
 _SET_ON_A_FAR_HALF = "hangup_after_bridge"
@@ -30,7 +31,7 @@ class FreeSwitchPbx:
         ring_phone: Callable[[LegId, str], bool],
         listen: Callable[[LegId, Hears], None],
         dice: random.Random,
-        missing: Container[str],
+        missing: Container[HeardSound],
         dialling: Dialling,
         file_s: float,
     ) -> None:

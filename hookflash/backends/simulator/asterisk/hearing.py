@@ -39,7 +39,7 @@ class Hearing:
         *,
         listen: Callable[[LegId, Hears], None],
         dice: random.Random,
-        missing: Container[str],
+        missing: Container[HeardSound],
     ) -> None:
         self._after = after
         self._report = report
@@ -108,7 +108,7 @@ class Hearing:
     def _begin(self, channel: Channel, playback: Playback) -> None:
         playback.begun = True
         self._report(SoundStarted(leg=channel.id, sound=playback.sound))
-        if str(playback.sound) in self._missing:
+        if playback.sound in self._missing:
             self._after(0.001, lambda: self._over(channel, playback.id))
         elif isinstance(playback.sound, Recording) and playback.lasts_s is not None:
             self._after(playback.lasts_s, lambda: self._over(channel, playback.id))
@@ -130,8 +130,8 @@ class Hearing:
             self._hear(channel)
 
     def _begin_music(self, channel: Channel, music: Music) -> None:
-        sound: HeardSound = music if str(music) not in self._missing else DEFAULT_MUSIC
-        if str(sound) in self._missing:
+        sound: HeardSound = music if music not in self._missing else DEFAULT_MUSIC
+        if sound in self._missing:
             return
         channel.music = sound
         self._report(SoundStarted(leg=channel.id, sound=sound))

@@ -12,9 +12,8 @@ from hookflash.backends.simulator.asterisk.seen import snapshot
 from hookflash.backends.simulator.asterisk.switch import Asterisk
 from hookflash.backends.simulator.channel import Hears, Thunk, ToPark
 from hookflash.commands import Look, SwitchCommand
-from hookflash.events import CallEvent, CommandFailed, LegId, LegSnapshot, LegsSeen
-import attrs
-from hookflash.sounds import parse_sound
+from hookflash.events import CallEvent, LegId, LegSnapshot, LegsSeen
+from hookflash.sounds import HeardSound
 
 DIRECT = Dialling(template="PJSIP/{number}")
 """Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
@@ -34,14 +33,11 @@ class AsteriskPbx:
         has_phone: Callable[[str], bool],
         listen: Callable[[LegId, Hears], None],
         dice: random.Random,
-        missing: Container[str],
+        missing: Container[HeardSound],
         dialling: Dialling,
         file_s: float,
     ) -> None:
         """Set up a switch without calls (see `Asterisk` and `Executor`)."""
-        self._texts: dict[object, str] = {}
-        self._given: dict[object, object] = {}
-        report, tell = self._shim(report), self._shim(tell)
         self.switch = Asterisk(
             after,
             report,
@@ -49,44 +45,16 @@ class AsteriskPbx:
             has_phone=has_phone,
             listen=listen,
             dice=dice,
-            missing={str(parse_sound(m)) for m in missing},
+            missing=missing,
         )
         self.executor = Executor(self.switch, tell, look, after, dialling=dialling, file_s=file_s)
-        self.perform: Callable[[SwitchCommand], None] = self._perform
+        self.perform: Callable[[SwitchCommand], None] = self.executor.perform
         switch = self.switch
         self.ring, self.answer = switch.ring, switch.answer
         self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
         self.phone_of, self.shown = switch.phone_of, switch.shown
         self.create_call, self.move = switch.create_call, switch.transfer
         self.disconnect = switch.disconnect
-
-    # SHIM until sounds are values everywhere
-    def _shim(self, report):
-        def told(event):
-            sound = getattr(event, "sound", None)
-            if sound is not None:
-                event = attrs.evolve(event, sound=self._texts.get(sound, str(sound)))
-            elif isinstance(event, CommandFailed):
-                event = attrs.evolve(event, command=self._given.get(event.command, event.command))
-            elif isinstance(event, LegsSeen):
-                event = attrs.evolve(event, living=tuple(map(self._text, event.living)))
-            report(event)
-
-        return told
-
-    def _text(self, leg):
-        return attrs.evolve(leg, hears=leg.hears and self._texts.get(leg.hears, str(leg.hears)))
-
-    def _perform(self, command):
-        given = command
-        for field in ("music", "ringback", "tone"):
-            text = getattr(command, field, None)
-            if isinstance(text, str):
-                value = parse_sound(text)
-                self._texts[value] = text
-                command = attrs.evolve(command, **{field: value})
-        self._given = {command: given}
-        self.executor.perform(command)
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
@@ -105,7 +73,7 @@ class AsteriskPbx:
     def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
         """List every channel, oldest first."""
         return tuple(
-            self._text(snapshot(one, outside=one.half is None and is_outside(one.number)))
+            snapshot(one, outside=one.half is None and is_outside(one.number))
             for one in self.switch.channels()
         )
 

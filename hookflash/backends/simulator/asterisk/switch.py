@@ -57,6 +57,7 @@ from hookflash.events import (
     LegId,
     LegProgressed,
 )
+from hookflash.sounds import HeardSound
 
 CALLS_CONTEXT: Final = "default"
 """Where the operator's own dialplan is: a number is dialled."""
@@ -83,7 +84,7 @@ class Asterisk(Dialplan):
         has_phone: Callable[[str], bool],
         listen: Callable[[LegId, Hears], None],
         dice: random.Random,
-        missing: Container[str] = frozenset(),
+        missing: Container[HeardSound] = frozenset(),
     ) -> None:
         """Set up a switch without calls.
 
