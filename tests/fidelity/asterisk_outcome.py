@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fidelity_outcome import Names, Told
 
 from hookflash.events import CallEvent, CommandFailed, LegMovedAway
@@ -21,4 +23,10 @@ class AsteriskTold(Told):
                 super().hear(event)
 
 
-__all__ = ["AsteriskTold", "Names"]
+def said(value: str, called: Mapping[str, str], names: Names) -> str:
+    """A variable's value, with the names of legs in place of those of channels."""
+    is_channel = value.startswith(("PJSIP/", "Local/"))
+    return called.get(value, "gone") if is_channel else names.in_text(value)
+
+
+__all__ = ["AsteriskTold", "Names", "said"]

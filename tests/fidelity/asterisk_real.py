@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
-from asterisk_outcome import AsteriskTold, Names
+from asterisk_outcome import AsteriskTold, Names, said
 from asterisk_programs import PEOPLE, WATCHED, EitherWay, Program, Step, command_of
 from fidelity_outcome import AtRest, Outcome
 
@@ -129,9 +129,7 @@ class Live:
             if leg not in self.names.by_leg:
                 continue
             told = [(n, await get_variable(self.lab.switch, leg, n)) for n in WATCHED]
-            variables = tuple(
-                sorted((n, called.get(v, self.names.in_text(v))) for n, v in told if v)
-            )
+            variables = tuple(sorted((n, said(v, called, self.names)) for n, v in told if v))
             others = [other for other in bridges.get(one.bridge, ()) if other != leg]
             peer = self.names.of(others[0]) if len(others) == 1 else ""
             rest[self.names.of(leg)] = AtRest(peer, variables)

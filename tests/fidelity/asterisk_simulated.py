@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from asterisk_outcome import AsteriskTold, Names
+from asterisk_outcome import AsteriskTold, Names, said
 from asterisk_programs import (
     BEEP,
     PEOPLE,
@@ -30,6 +30,10 @@ JITTER_S = (0.0, 0.004)
 PERSON_S = (0.001, 0.012)
 """From what a person does to the switch's knowing it: it goes by SIP."""
 KEY_S = (0.05, 0.2)
+BUSY = 5.0
+"""So many times as long the switch takes on a busy machine: in every third life."""
+VERY_BUSY = 12.0
+"""The same, in one of twelve."""
 
 
 class Simulated:
@@ -42,6 +46,7 @@ class Simulated:
         self.world = World(seed, character=Character.ASTERISK)
         self.world.raw = True
         pbx = self.world.asterisk
+        pbx.switch.slowness = VERY_BUSY if seed % 12 == 11 else BUSY if seed % 3 == 2 else 1.0  # noqa: PLR2004
         self.procedures = EitherWay(pbx.executor.party_of)
         pbx.executor.procedures = self.procedures
         self.world.add_phone("1001")
@@ -106,9 +111,7 @@ class Simulated:
         called = {one.name: self.names.of(one.id) for one in switch.channels()}
         for channel in switch.channels():
             told = ((name, channel.variables.get(name, "")) for name in WATCHED)
-            variables = tuple(
-                sorted((n, called.get(v, self.names.in_text(v))) for n, v in told if v)
-            )
+            variables = tuple(sorted((n, said(v, called, self.names)) for n, v in told if v))
             peer = "" if channel.peer is None else self.names.of(channel.peer.id)
             rest[self.names.of(channel.id)] = AtRest(peer, variables)
         return rest

@@ -84,9 +84,11 @@ from hookflash.events import (
     LegId,
     LegIdentified,
     LegMovedAway,
+    LegsJoined,
     LegSnapshot,
     LegsReleased,
     LegsSeen,
+    LegsSeparated,
     SwitchLost,
 )
 
@@ -592,9 +594,14 @@ class AsteriskBackend:
             self._joins[command.first] = command
         elif isinstance(command, Dial):
             self._dials[command.leg] = command
-        refusal = await self._steps.run(line, procedure)
-        if refusal is not None:
-            self._refused(command, refusal)
+        done = await self._steps.run(line, procedure)
+        if done.refused is not None:
+            self._refused(command, done.refused)
+        elif isinstance(command, Join) and done.joined:
+            self._joins.pop(command.first, None)
+            pair = {"first": command.first, "second": command.second}
+            self._outlet.give(LegsSeparated(**pair))
+            self._outlet.give(LegsJoined(**pair))
         elif isinstance(command, Release):
             self._outlet.give(LegsReleased(first=command.first, second=command.second))
 

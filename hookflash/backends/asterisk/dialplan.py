@@ -25,8 +25,10 @@ from __future__ import annotations
 
 from typing import Final
 
-RESCUE_AFTER_S: Final = 2
-"""How long a leg with a failsafe waits for its controller before it acts: whole seconds."""
+RESCUE_AFTER_S: Final = 1.5
+"""How long a leg with a failsafe waits for its controller before it acts. Not a multiple of the
+controller's own patience, which is a second at first and then twice as long each time: at the same
+instant each would undo what the other does."""
 
 PARK_LIMIT_S: Final = 1860
 """After so long the switch itself ends a parked leg, where the controller has not said otherwise:
@@ -38,7 +40,7 @@ DEFAULT_APPLICATION: Final = "hookflash"
 # The long lines are Asterisk's: an application's arguments can't be broken.
 _DIALPLAN: Final = """\
 [CONTEXT]
-; A leg alone, in the keeping of hookflash. With a failsafe it waits for two seconds.
+; A leg alone, in the keeping of hookflash. With a failsafe it waits for a moment.
 exten => park,1,Set(HOOKFLASH_WHY=)
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})

@@ -95,6 +95,12 @@ class Fact:
     leg: LegId
     variable: str
     value: str
+    denied: bool = False
+    """Whether any other answer confirms it."""
+
+    def shown_by(self, answer: str) -> bool:
+        """Whether an answer confirms it."""
+        return (answer == self.value) is not self.denied
 
 
 @attrs.frozen(kw_only=True)
@@ -110,12 +116,16 @@ class Procedure:
     """To be asked before the steps; if all the facts of one of these are so, the switch is about it
     already, and the steps are left out."""
 
+    joined: tuple[Fact, ...] = ()
+    """To be asked then; if all of these are so, the two who are to be joined talk already: the last
+    step, which would end one of them, is left out, and it is told that they were joined anew."""
+
     @property
     def legs(self) -> frozenset[LegId]:
         """All whom it concerns: what comes after it for one of them must not overtake it."""
         steps = (*self.before, *self.steps)
         named = (getattr(step, name, "") for step in steps for name in ("leg", "other"))
-        asked = (fact.leg for facts in self.unless for fact in facts)
+        asked = (fact.leg for facts in (*self.unless, self.joined) for fact in facts)
         return frozenset(filter(None, (*named, *asked)))
 
 
@@ -146,6 +156,11 @@ DEFAULT_ACCOUNT_VARIABLE: Final = "HOOKFLASH_ACCOUNT"
 """By this, or by `accountcode`, an operator says whose leg it is."""
 PRESENTATION: Final = "CALLERID(pres)"
 """Whether a caller wants its number shown."""
+
+PARTNER: Final = "BRIDGEPEER"
+"""The channel that the leg is in a bridge with; none, when it has left."""
+EXTENSION: Final = "EXTEN"
+"""Where the leg is, or was sent."""
 
 LINKED: Final = "CHANNEL(linkedid)"
 """Which legs belong together: whom one calls has what it has."""

@@ -24,9 +24,11 @@ from hookflash.backends.asterisk.primitives import (
     AFTER,
     ARMED,
     DEFAULT_ACCOUNT_VARIABLE,
+    EXTENSION,
     KIND,
     LIMIT_S,
     OURS,
+    PARTNER,
     PEER,
     RESCUE,
     ROLE,
@@ -232,7 +234,7 @@ class Procedures:
                 self._marked(command, second, "transferee"),
                 Redirect(_leg(first), "park", _leg(second)),
             ),
-            unless=((Fact(leg=_leg(first), variable="BRIDGEPEER", value=""),),)
+            unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
             if command.repeated
             else (),
         )
@@ -310,6 +312,11 @@ class Procedures:
             steps=steps,
             optional=2,
             unless=self._is_about(command),
+            joined=(
+                Fact(leg=first, variable=PARTNER, value=self._channel_of(second)),
+                # one that was sent to the park leaves its partner at once
+                Fact(leg=first, variable=EXTENSION, value="park", denied=True),
+            ),
         )
 
     def _bound_for(
@@ -342,7 +349,7 @@ class Procedures:
         (first, first_channel), (second, second_channel) = known
         return tuple(
             (
-                Fact(leg=_leg(leg), variable="EXTEN", value="join"),
+                Fact(leg=_leg(leg), variable=EXTENSION, value="join"),
                 Fact(leg=_leg(leg), variable=PEER, value=channel),
             )
             for leg, channel in ((first, second_channel), (second, first_channel))

@@ -4,6 +4,10 @@ A bridge tells of its members one by one, the second leg first: it is taken from
 then the one that runs `Bridge()` enters. When one of two leaves, the other leaves as well, within 2
 ms, and does what its own place says: it goes on, or where `Bridge(…,F(…))` has said; whoever was
 called by `Dial()` ends. Nothing of that needs a controller.
+
+**Two who are joined can't be joined once more**: the first leaves, the other leaves as well, and as
+a rule does what it does then, before the first looks for it (measured: in 35 of 48). It is found in
+the park, or has ended; or it is just about to leave, and then it can't be taken (13 of 48).
 """
 
 from __future__ import annotations
@@ -16,6 +20,14 @@ from hookflash.backends.simulator.asterisk.extensions import Place
 from hookflash.backends.simulator.asterisk.hearing import TO_STEP_S, Hearing
 from hookflash.events import LegsJoined, LegsSeparated
 
+TO_DISSOLVE_S = (0.0002, 0.0010)
+"""From one leg's leaving a bridge to the other's."""
+TO_GO_ON_S = (0.0003, 0.0014)
+"""From a leg's leaving a bridge to what it does next."""
+TAKEN_LEAVING = 0.15
+"""How often a leg is taken that is about to leave a bridge (measured: 8 of 57)."""
+TAKEN_LATER = 0.7
+"""How often it has then done what it was to do afterwards."""
 BRIDGE_RESULT = "BRIDGERESULT"
 CLEARING = "NORMAL_CLEARING"
 
@@ -39,6 +51,18 @@ class Bridges(Hearing, ABC):
         if second is None or second is first or not second.answered:
             first.variables[BRIDGE_RESULT] = "NONEXISTENT"
             return False
+        if second.bridge is not None and second.bridge.over:
+            # it leaves at this moment, and goes where it is to go afterwards
+            if second.leaving is Leaving.ENDS and after is not None:
+                second.leaving, second.after = Leaving.GOES_TO, after
+            if self._random() >= TAKEN_LEAVING:
+                first.variables[BRIDGE_RESULT] = "FAILURE"
+                return False
+            if self._random() < TAKEN_LATER:
+                self._dissolve(second, second.bridge)
+                if second.cause:
+                    first.variables[BRIDGE_RESULT] = "FAILURE"
+                    return False
         self._leave(second)
         second.moves += 1
         second.is_sent = False
@@ -48,7 +72,7 @@ class Bridges(Hearing, ABC):
             first.leaving = second.leaving = Leaving.ENDS
         bridge = Bridge([second])
         second.bridge = first.entering = bridge
-        self._after(self._span(TO_STEP_S), partial(self._enter, first, bridge))
+        self._after(self.span(TO_STEP_S), partial(self._enter, first, bridge))
         return True
 
     def _enter(self, channel: Channel, bridge: Bridge) -> None:
@@ -89,8 +113,9 @@ class Bridges(Hearing, ABC):
             bridge.members.remove(channel)
             if len(members) > 1:
                 self._report(LegsSeparated(first=members[0].id, second=members[1].id))
+        bridge.over = True
         for other in tuple(bridge.members):
-            self._after(self._span(TO_STEP_S), partial(self._dissolve, other, bridge))
+            self._after(self.span(TO_DISSOLVE_S), partial(self._dissolve, other, bridge))
 
     def _dissolve(self, channel: Channel, bridge: Bridge) -> None:
         """The last one in a bridge leaves it."""

@@ -62,6 +62,8 @@ class Bridge:
     """Some who hear each other; two, as a rule."""
 
     members: list[Channel] = attrs.field(factory=list["Channel"])
+    over: bool = False
+    """Whether somebody has left it, so that the other leaves, too."""
 
 
 @attrs.define(eq=False)

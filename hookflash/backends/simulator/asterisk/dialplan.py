@@ -19,7 +19,8 @@ from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
     dialplan,
 )
-from hookflash.backends.simulator.asterisk.bridges import CLEARING, Bridges
+from hookflash.backends.asterisk.primitives import EXTENSION, PARTNER
+from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, Bridges
 from hookflash.backends.simulator.asterisk.channel import App, Channel
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
 from hookflash.backends.simulator.asterisk.extensions import (
@@ -70,15 +71,23 @@ class Dialplan(Bridges, ABC):
         channel.place = place
         channel.moves += 1
         channel.is_sent = True
-        self._after(self._span(TO_STEP_S), partial(self._arrive, channel, channel.moves))
+        self._after(self.span(TO_STEP_S), partial(self._arrive, channel, channel.moves))
 
     def _arrive(self, channel: Channel, moves: int) -> None:
         if channel.cause or channel.moves != moves:
             return
         channel.is_sent = False
+        parts = channel.peer is not None
         self._leave(channel)
         self._hear(channel)
-        self._go_on(channel)
+        if parts:
+            self._after(self.span(TO_GO_ON_S), partial(self._go_on_after, channel, moves))
+        else:
+            self._go_on(channel)
+
+    def _go_on_after(self, channel: Channel, moves: int) -> None:
+        if not channel.cause and channel.moves == moves:
+            self._go_on(channel)
 
     # ---- running
 
@@ -173,7 +182,12 @@ class Dialplan(Bridges, ABC):
         """The value of a variable, or of a function with what it is given; empty: none."""
         found = _FUNCTION.fullmatch(name)
         if found is None:
-            known = {"EXTEN": channel.place.exten, "CHANNEL": channel.name}
+            peer = channel.peer
+            known = {
+                EXTENSION: channel.place.exten,
+                "CHANNEL": channel.name,
+                PARTNER: "" if peer is None else peer.name,
+            }
             return known.get(name) or channel.variables.get(name, "")
         if found["name"] == "SHARED":
             return channel.shared.get(found["text"], "")

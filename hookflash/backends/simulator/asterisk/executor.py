@@ -7,10 +7,12 @@ somewhere) is kept here in the same way, and lost with the controller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
+
+import attrs
 
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
@@ -49,15 +51,32 @@ from hookflash.events import (
     LegHungUp,
     LegId,
     LegMovedAway,
+    LegsJoined,
     LegsReleased,
     LegsSeen,
+    LegsSeparated,
 )
 from hookflash.sounds import Recording, Sound, Tone
 
 _MUSIC: Final = "music"
 """What is noted in place of a playback's id."""
+STEP_S: Final = (0.0001, 0.0006)
+"""How long one request and its answer take."""
 SETTLES_S: Final = 0.05
 """After so long the backend looks where a leg has gone that it has not sent."""
+
+
+Work: TypeAlias = Iterator[bool]
+"""What is done for a command, step by step: each takes a moment."""
+
+
+@attrs.define(eq=False)
+class _Order:
+    """A command that is being carried out, or waits for others that concern its legs."""
+
+    legs: frozenset[LegId]
+    work: Work
+    begun: bool = False
 
 
 class Executor:
@@ -90,14 +109,20 @@ class Executor:
         self._file_s = file_s
         self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
         self._numbers = count(1)
+        self._orders: list[_Order] = []
         self._plays: dict[LegId, str] = {}
         self._joins: dict[LegId, Join] = {}
         self._moving: set[LegId] = set()
         switch.on_parked = self._came_to_park
         switch.on_left_park = self._left_the_park
 
+    def end(self) -> None:
+        """The controller is gone: what it has begun to do is left as it is."""
+        self._orders.clear()
+
     def begin(self) -> None:
         """A controller begins: it knows what is noted on the legs, and no more."""
+        self.end()
         self._joins.clear()
         self._moving.clear()
         self._plays = {
@@ -121,7 +146,7 @@ class Executor:
     def perform(self, command: SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
         if isinstance(command, Look):
-            self._report(self._look(command))
+            self._queue(frozenset(command.legs), self._answer(command))
             return
         try:
             procedure = self.procedures.of(command)
@@ -129,31 +154,70 @@ class Executor:
             self._refused(command, str(refused))
             return
         if procedure is not None:
-            self._carry_out(command, procedure)
+            self._queue(procedure.legs, self._carry_out(command, procedure))
 
-    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> None:
-        for step in procedure.before:
-            self.execute(step)
-        if any(all(map(self._is_so, facts)) for facts in procedure.unless):
+    # ---- one after the other
+
+    def _queue(self, legs: frozenset[LegId], work: Work) -> None:
+        """Put what is to be done behind all that concerns the same legs."""
+        order = _Order(legs, work)
+        self._orders.append(order)
+        if not self._waits(order):
+            self._go_on(order)
+
+    def _waits(self, order: _Order) -> bool:
+        before = self._orders[: self._orders.index(order)]
+        return any(not order.legs.isdisjoint(other.legs) for other in before)
+
+    def _go_on(self, order: _Order) -> None:
+        order.begun = True
+        if order not in self._orders:
+            return  # the controller that gave it is gone
+        if next(order.work, None) is not None:
+            self._after(self._switch.span(STEP_S), partial(self._go_on, order))
             return
+        self._orders.remove(order)
+        for other in tuple(self._orders):
+            if not other.begun and not self._waits(other):
+                self._go_on(other)
+
+    def _answer(self, look: Look) -> Work:
+        yield True
+        self._report(self._look(look))
+
+    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
+        for step in procedure.before:
+            yield True
+            self.execute(step)
+        for facts in procedure.unless:
+            yield True
+            if all(map(self._is_so, facts)):
+                return
+        joined = False
+        if procedure.joined:
+            yield True
+            joined = all(map(self._is_so, procedure.joined))
         if isinstance(command, Join):
             self._joins[command.first] = command
-        refusal = self._first_refusal(procedure)
-        if refusal is not None:
-            self._refused(command, refusal)
+        for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
+            yield True
+            refused = self.execute(step)
+            if refused is not None and number >= procedure.optional:
+                self._refused(command, refused)
+                return
+        if isinstance(command, Join) and joined:
+            self._joins.pop(command.first, None)
+            pair = {"first": command.first, "second": command.second}
+            self._report(LegsSeparated(**pair))
+            self._report(LegsJoined(**pair))
         elif isinstance(command, Release):
             self._report(LegsReleased(first=command.first, second=command.second))
 
-    def _first_refusal(self, procedure: Procedure) -> str | None:
-        for number, step in enumerate(procedure.steps):
-            refused = self.execute(step)
-            if refused is not None and number >= procedure.optional:
-                return refused
-        return None
-
     def _is_so(self, fact: Fact) -> bool:
         channel = self._switch.find(fact.leg)
-        return channel is not None and self._switch.value(channel, fact.variable) == fact.value
+        if channel is None:
+            return False
+        return fact.shown_by(self._switch.value(channel, fact.variable))
 
     def execute(self, step: Primitive) -> str | None:
         """Execute one operation; why it was refused, if it was."""

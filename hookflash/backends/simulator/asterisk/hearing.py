@@ -48,14 +48,17 @@ class Hearing:
         self._missing = missing
         self._channels: dict[LegId, Channel] = {}
         self._playbacks: dict[str, Channel] = {}
+        self.slowness = 1.0
+        """How many times as long as on a calm machine everything takes."""
 
     def find(self, leg: LegId) -> Channel | None:
         """Find a living leg."""
         return self._channels.get(leg)
 
-    def _span(self, bounds: tuple[float, float]) -> float:
+    def span(self, bounds: tuple[float, float]) -> float:
+        """Draw how long something takes."""
         shortest, longest = bounds
-        return shortest + (longest - shortest) * self._random()
+        return (shortest + (longest - shortest) * self._random()) * self.slowness
 
     # ---- what ARI is asked for
 

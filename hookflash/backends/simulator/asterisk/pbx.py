@@ -54,7 +54,6 @@ class AsteriskPbx:
         self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
         self.phone_of, self.shown = switch.phone_of, switch.shown
         self.create_call, self.move = switch.create_call, switch.transfer
-        self.disconnect = switch.disconnect
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
@@ -69,6 +68,11 @@ class AsteriskPbx:
         """A controller connects: what waits for one is handed in."""
         self.executor.begin()
         self.switch.connect()
+
+    def disconnect(self) -> None:
+        """The controller is gone, and what it was about to do is not done."""
+        self.executor.end()
+        self.switch.disconnect()
 
     def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
         """List every channel, oldest first."""

@@ -223,7 +223,7 @@ class Asterisk(Dialplan):
         self._tell(channel)
         self._show(channel, shown)
         if not self._ring_phone(channel.id, number):
-            self._after(self._span(TO_STEP_S), partial(self._refused, channel, _NOWHERE))
+            self._after(self.span(TO_STEP_S), partial(self._refused, channel, _NOWHERE))
         return channel
 
     @staticmethod
@@ -322,7 +322,7 @@ class Asterisk(Dialplan):
             return
         if channel.half is None:
             self._up(channel)
-            self._after(self._span(TO_STEP_S), partial(self._connect, channel))
+            self._after(self.span(TO_STEP_S), partial(self._connect, channel))
 
     def _up(self, channel: Channel) -> None:
         if not channel.answered:
@@ -346,7 +346,7 @@ class Asterisk(Dialplan):
         near = caller.half
         if near is not None and not near.cause and not near.answered:
             self._up(near)
-            self._after(self._span(TO_STEP_S), partial(self._connect, near))
+            self._after(self.span(TO_STEP_S), partial(self._connect, near))
         self._join(channel, caller)
 
     def refuse(self, leg: LegId, cause: str) -> None:
@@ -391,7 +391,7 @@ class Asterisk(Dialplan):
         channel = self._channels.get(leg)
         if channel is None:
             return NOT_FOUND
-        self._after(self._span(TO_STEP_S), partial(self._end, channel, word_for(cause)))
+        self._after(self.span(TO_STEP_S), partial(self._end, channel, word_for(cause)))
         return None
 
     def _end(self, channel: Channel, cause: str) -> None:
@@ -405,18 +405,18 @@ class Asterisk(Dialplan):
         self._hear(channel)
         half = channel.half
         if half is not None:
-            self._after(self._span(TO_STEP_S), partial(self._end, half, cause))
+            self._after(self.span(TO_STEP_S), partial(self._end, half, cause))
         caller, channel.called_by = channel.called_by, None
         if caller is not None and caller.calls is channel:
             caller.calls = None
-            self._after(self._span(TO_STEP_S), partial(self._end, caller, cause))
+            self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
 
     def _give_up_call(self, channel: Channel) -> None:
         callee, channel.calls = channel.calls, None
         if callee is not None:
             callee.called_by = None
             cause = channel.cause or CLEARING
-            self._after(self._span(TO_STEP_S), partial(self._end, callee, cause))
+            self._after(self.span(TO_STEP_S), partial(self._end, callee, cause))
 
     # ---- what other programs do
 
