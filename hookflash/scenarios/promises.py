@@ -214,23 +214,16 @@ class Watch:
             return  # an order is lost with its line only, and then the marks are found again
         pbx = self._run.world.pbx
         for leg in pbx.legs():
-            if pbx.transfer_of(leg) in in_flight:
-                continue
-            name = self._run.names.get(leg, leg)
-            for variable in sorted(pbx.added(leg)):
-                yield f"promise 8: {variable} is left on {name}"
+            if pbx.transfer_of(leg) not in in_flight:
+                yield from self._left_on(leg)
+
+    def _left_on(self, leg: LegId) -> Iterator[str]:
         pbx = self._run.world.pbx
-        for leg in pbx.legs():
-            if pbx.transfer_of(leg) in in_flight:
-                continue
-            name = self._run.names.get(leg, leg)
-            for variable in sorted(pbx.added(leg)):
-                yield f"promise 8: {variable} is left on {name}"
-            now = pbx.changeable(leg)
-            before = {} if pbx.is_half(leg) else self._before.get(leg, {})
-            for variable in sorted(now.keys() | before.keys()):
-                if now.get(variable) != before.get(variable):
-                    yield f"promise 8: {variable} of {name} is {now.get(variable)}"
-            for variable in sorted(now.keys() | before.keys()):
-                if now.get(variable) != before.get(variable):
-                    yield f"promise 8: {variable} of {name} is {now.get(variable)}"
+        name = self._run.names.get(leg, leg)
+        for variable in sorted(pbx.added(leg)):
+            yield f"promise 8: {variable} is left on {name}"
+        now = pbx.changeable(leg)
+        before = {} if pbx.is_half(leg) else self._before.get(leg, {})
+        for variable in sorted(now.keys() | before.keys()):
+            if now.get(variable) != before.get(variable):
+                yield f"promise 8: {variable} of {name} is {now.get(variable)}"

@@ -112,7 +112,9 @@ class Program:
         )
 
 
-def command_of(step: Step, ids: Mapping[str, LegId], *, caller: str, phone: str) -> SwitchCommand:
+def command_of(  # noqa: C901, PLR0911 - a table
+    step: Step, ids: Mapping[str, LegId], *, caller: str, phone: str
+) -> SwitchCommand:
     """The command that a step is."""
     leg = ids[step.leg]
     other, *more = step.what.split(",") if step.what else [""]

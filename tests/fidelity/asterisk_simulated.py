@@ -27,9 +27,9 @@ from hookflash.events import CallEvent, LegCreated, LegId
 PHONE = "2601"
 JITTER_S = (0.0, 0.004)
 """From an order's instant to the switch's taking it."""
-PERSON_S = (0.001, 0.012)
+PERSON_S = (0.0, 0.012)
 """From what a person does to the switch's knowing it: it goes by SIP."""
-KEY_S = (0.05, 0.2)
+KEY_S = (0.05, 0.35)
 BUSY = 5.0
 """So many times as long the switch takes on a busy machine: in every third life."""
 VERY_BUSY = 12.0
@@ -46,7 +46,7 @@ class Simulated:
         self.world = World(seed, character=Character.ASTERISK)
         self.world.raw = True
         pbx = self.world.asterisk
-        pbx.switch.slowness = VERY_BUSY if seed % 12 == 11 else BUSY if seed % 3 == 2 else 1.0  # noqa: PLR2004
+        pbx.switch.slowness = VERY_BUSY if seed % 12 == 11 else BUSY if seed % 3 == 2 else 1.0
         self.procedures = EitherWay(pbx.executor.party_of)
         pbx.executor.procedures = self.procedures
         self.world.add_phone("1001")

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import attrs
 import trio
-from asterisk_programs import Program, draw
-from asterisk_real import Lab, open_lab
+from asterisk_programs import Program, Step, draw
+from asterisk_real import Lab, Live, open_lab
 from asterisk_simulated import simulate
 from fidelity_outcome import Outcome
+
+from hookflash.pbx.instance import InstanceDied
 
 KEPT = Path(__file__).parent / "kept"
 MOST_DRAWS = 2000
@@ -79,22 +81,65 @@ async def _ask(lab: Lab, seed: int, program: Program) -> Answered | None:
     return None
 
 
-async def ask(first: int, programs: int, at_once: int) -> list[Answered]:
-    """Run programs on the real switch, some at a time."""
-    answered: list[Answered] = []
-    seeds = iter(range(first, first + programs))
+@attrs.frozen
+class Suspect:
+    """A program that ran when the switch died."""
 
-    async def work() -> None:
-        for seed in seeds:
+    seed: int
+    program: Program
+    for_ms: float
+    """For how long it had run."""
+    last: Step | None
+    """The last step that was done, and how long before."""
+    last_ms: float
+
+
+class Asking:
+    """Programs that are run on the real switch."""
+
+    def __init__(self, first: int, programs: int, at_once: int) -> None:
+        self.answered: list[Answered] = []
+        self.suspects: list[Suspect] = []
+        self.deaths: list[str] = []
+        self._seeds = iter(range(first, first + programs))
+        self._at_once = at_once
+        self._done = False
+
+    async def run(self) -> None:
+        """Run them all; when the switch dies, with another one."""
+        while not self._done:
+            try:
+                await self._run()
+            except* InstanceDied as died:
+                self.deaths.append(str(died.exceptions[0]))
+        self.answered.sort(key=lambda one: one.seed)
+
+    async def _run(self) -> None:
+        async with open_lab() as lab, trio.open_nursery() as nursery:
+            try:
+                async with trio.open_nursery() as workers:
+                    for _ in range(self._at_once):
+                        workers.start_soon(self._work, lab)
+                        await trio.sleep(0.1)
+                self._done = True
+            except trio.Cancelled:
+                self.suspects += map(_suspect, lab.callers.values())
+                raise
+            nursery.cancel_scope.cancel()
+
+    async def _work(self, lab: Lab) -> None:
+        for seed in self._seeds:
             one = await _ask(lab, seed, draw(seed))
             if one is not None:
-                answered.append(one)
+                self.answered.append(one)
 
-    async with open_lab() as lab, trio.open_nursery() as nursery:
-        for _ in range(at_once):
-            nursery.start_soon(work)
-            await trio.sleep(0.1)
-    return sorted(answered, key=lambda one: one.seed)
+
+def _suspect(life: Live) -> Suspect:
+    now_ms = (trio.current_time() - life.began_s) * 1000
+    done = len(life.sent_ms)
+    last = life.program.steps[done - 1] if done else None
+    last_ms = now_ms - life.sent_ms[-1] if done else 0.0
+    return Suspect(0, life.program, now_ms, last, last_ms)
 
 
 async def tally(program: Program, times: int, at_once: int) -> None:
@@ -135,7 +180,10 @@ def _main(options: argparse.Namespace) -> int:
     if file is not None and file.exists():
         answered = [*map(Answered.from_row, file.read_text().splitlines())]
     else:
-        answered = trio.run(ask, options.first, options.programs, options.at_once)
+        asking = Asking(options.first, options.programs, options.at_once)
+        trio.run(asking.run)
+        answered = asking.answered
+        _tell_deaths(asking)
         if file is not None:
             file.write_text("".join(f"{one.as_row()}\n" for one in answered))
     asked_s = time.monotonic() - began_s
@@ -159,6 +207,14 @@ def _main(options: argparse.Namespace) -> int:
     if options.keep:
         _keep([one for one, count in zip(answered, draws, strict=True) if count][: options.keep])
     return 1 if differing else 0
+
+
+def _tell_deaths(asking: Asking) -> None:
+    for death in asking.deaths:
+        print(f"the switch died: {death}")
+    for one in asking.suspects:
+        if one.last is not None:
+            print(f"    {one.last_ms:.0f} ms after {one.last}: {json.dumps(one.program.as_json())}")
 
 
 def _keep(answered: list[Answered]) -> None:

@@ -448,8 +448,10 @@ class AsteriskBackend:
     def _came_to_park(self, channel: Channel) -> None:
         """A leg is handed in. If a join has come to nothing, that is why."""
         self._steps.parked(channel.id)
+        if not channel.dialplan.app_data.endswith(",unjoined"):
+            return  # it may be news of a park that was ordered before the join
         join = self._joins.pop(channel.id, None)
-        if join is not None and channel.dialplan.app_data.endswith(",unjoined"):
+        if join is not None:
             reason = "there is nobody to join it with any more"
             self._outlet.give(CommandFailed(command=join, reason=reason))
 

@@ -69,7 +69,32 @@ class FreeSwitchPbx:
         As a program sees them that asks a FreeSWITCH: two are a pair if both live and each says
         that it is bridged with the other.
         """
-        return tuple(_seen(channel, is_outside) for channel in self.switch.channels())
+        return tuple(self.seen(channel, is_outside) for channel in self.switch.channels())
+
+    @staticmethod
+    def seen(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+        """What a program sees of a channel."""
+        # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
+        stands = channel.errand is None
+        peer = channel.peer if stands else None
+        other_half = channel.variables.get("other_loopback_leg_uuid", "")
+        return LegSnapshot(
+            leg=channel.id,
+            number=channel.number,
+            direction=channel.direction,
+            account=channel.account,
+            outside=not other_half and is_outside(channel.number),
+            answered=channel.answered,
+            parked=stands and channel.place is Place.PARKED,
+            elsewhere=stands and channel.place is Place.ELSEWHERE,
+            peer=None if peer is None or peer.cause else peer.id,
+            hears=None if channel.playing is None else channel.playing.sound,
+            transfer=channel.variables.get(_MARK, ""),
+            role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
+            kind=channel.variables.get("hookflash_kind", ""),
+            other_half=other_half,
+            called_for=channel.called_for,
+        )
 
     def legs(self) -> Iterable[LegId]:
         """List the living legs, oldest first."""
@@ -111,27 +136,3 @@ class FreeSwitchPbx:
     def park(self, leg: LegId) -> None:
         """`uuid_park`: another program parks a leg where it is."""
         self.switch.park_in_place(leg)
-
-
-def _seen(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
-    # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
-    stands = channel.errand is None
-    peer = channel.peer if stands else None
-    other_half = channel.variables.get("other_loopback_leg_uuid", "")
-    return LegSnapshot(
-        leg=channel.id,
-        number=channel.number,
-        direction=channel.direction,
-        account=channel.account,
-        outside=not other_half and is_outside(channel.number),
-        answered=channel.answered,
-        parked=stands and channel.place is Place.PARKED,
-        elsewhere=stands and channel.place is Place.ELSEWHERE,
-        peer=None if peer is None or peer.cause else peer.id,
-        hears=None if channel.playing is None else channel.playing.sound,
-        transfer=channel.variables.get(_MARK, ""),
-        role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
-        kind=channel.variables.get("hookflash_kind", ""),
-        other_half=other_half,
-        called_for=channel.called_for,
-    )

@@ -26,6 +26,8 @@ TO_GO_ON_S = (0.0003, 0.0014)
 """From a leg's leaving a bridge to what it does next."""
 TAKEN_LEAVING = 0.15
 """How often a leg is taken that is about to leave a bridge (measured: 8 of 57)."""
+MISSED_SENT = 0.5
+"""How often a leg can't be taken that was sent somewhere a moment before (a guess)."""
 TAKEN_LATER = 0.7
 """How often it has then done what it was to do afterwards."""
 BRIDGE_RESULT = "BRIDGERESULT"
@@ -50,6 +52,9 @@ class Bridges(Hearing, ABC):
         second = self._named(peer)
         if second is None or second is first or not second.answered:
             first.variables[BRIDGE_RESULT] = "NONEXISTENT"
+            return False
+        if second.is_sent and self._random() < MISSED_SENT:
+            first.variables[BRIDGE_RESULT] = "FAILURE"
             return False
         if second.bridge is not None and second.bridge.over:
             # it leaves at this moment, and goes where it is to go afterwards

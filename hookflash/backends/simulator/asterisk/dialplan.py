@@ -114,7 +114,7 @@ class Dialplan(Bridges, ABC):
         text = expand(step.text, partial(self.value, channel))
         return self._apply(channel, step.app, text)
 
-    def _apply(self, channel: Channel, app: str, text: str) -> bool:  # noqa: C901 - a table
+    def _apply(self, channel: Channel, app: str, text: str) -> bool:  # noqa: C901, PLR0912 - a table
         match app:
             case "Set":
                 name, _, value = text.partition("=")

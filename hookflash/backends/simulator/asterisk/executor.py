@@ -219,7 +219,7 @@ class Executor:
             return False
         return fact.shown_by(self._switch.value(channel, fact.variable))
 
-    def execute(self, step: Primitive) -> str | None:
+    def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
         """Execute one operation; why it was refused, if it was."""
         match step:
             case SetVariables():
@@ -287,8 +287,8 @@ class Executor:
     def _came_to_park(self, leg: LegId, why: str) -> None:
         self._moving.discard(leg)
         self._plays.pop(leg, None)
-        join = self._joins.pop(leg, None)
-        if join is not None and why == "unjoined":
+        join = self._joins.pop(leg, None) if why == "unjoined" else None
+        if join is not None:
             reason = "there is nobody to join it with any more"
             self._report(CommandFailed(command=join, reason=reason))
 

@@ -164,13 +164,20 @@ class Asterisk(Dialplan):
             The caller's leg and the callee's: through the dialplan, that of the near half.
         """
         first = self._create(
-            self.name_leg(), f"PJSIP/{caller}", caller, Direction.INBOUND, account, callee
+            self.name_leg(),
+            f"PJSIP/{caller}",
+            caller,
+            Direction.INBOUND,
+            account=account,
+            exten=callee,
         )
         self._tell(first)
         theirs = account if callee_account is None else callee_account
         first.app = App.DIAL
         if through_loopback:
-            second = self._call_through(self.name_leg(), callee, {}, "", caller, first)
+            second = self._call_through(
+                self.name_leg(), callee, variables={}, account="", shown=caller, caller=first
+            )
         else:
             second = self._call_for(first, callee, theirs, caller)
         return first.id, second.id
@@ -181,6 +188,7 @@ class Asterisk(Dialplan):
         endpoint: str,
         number: str,
         direction: Direction,
+        *,
         account: str,
         exten: str,
         variables: Mapping[str, str] | None = None,
@@ -217,7 +225,13 @@ class Asterisk(Dialplan):
         endpoint = f"PJSIP/{number}"
         leg = self.name_leg()
         channel = self._create(
-            leg, endpoint, number, Direction.OUTBOUND, account, caller.place.exten, inherited
+            leg,
+            endpoint,
+            number,
+            Direction.OUTBOUND,
+            account=account,
+            exten=caller.place.exten,
+            variables=inherited,
         )
         self._called(channel, caller)
         self._tell(channel)
@@ -238,6 +252,7 @@ class Asterisk(Dialplan):
         self,
         leg: LegId,
         number: str,
+        *,
         variables: Mapping[str, str],
         account: str,
         shown: str,
@@ -245,9 +260,25 @@ class Asterisk(Dialplan):
     ) -> Channel:
         """Call a number through the dialplan: the two halves, and the leg behind them."""
         endpoint = f"{_LOCAL}{number}@{CALLS_CONTEXT}"
-        near = self._create(leg, endpoint, number, Direction.OUTBOUND, account, number, variables)
+        near = self._create(
+            leg,
+            endpoint,
+            number,
+            Direction.OUTBOUND,
+            account=account,
+            exten=number,
+            variables=variables,
+        )
         far_id = self.name_leg() if caller is not None else f"{leg}{FAR_HALF}"
-        far = self._create(far_id, endpoint, shown, Direction.INBOUND, account, number, variables)
+        far = self._create(
+            far_id,
+            endpoint,
+            shown,
+            Direction.INBOUND,
+            account=account,
+            exten=number,
+            variables=variables,
+        )
         far.name = f"{near.name[:-1]}2"
         near.half, far.half = far, near
         near.is_near = True
@@ -284,12 +315,20 @@ class Asterisk(Dialplan):
         plain = {name.lstrip("_"): value for name, value in variables.items() if "(" not in name}
         shown = step.caller.rpartition("<")[2].removesuffix(">")
         if step.endpoint.startswith(_LOCAL):
-            channel = self._call_through(step.leg, step.number, plain, account, shown)
+            channel = self._call_through(
+                step.leg, step.number, variables=plain, account=account, shown=shown
+            )
         else:
             if not self._has_phone(step.number):
                 return _NO_ENDPOINT
             channel = self._create(
-                step.leg, step.endpoint, step.number, Direction.OUTBOUND, account, "s", plain
+                step.leg,
+                step.endpoint,
+                step.number,
+                Direction.OUTBOUND,
+                account=account,
+                exten="s",
+                variables=plain,
             )
             channel.app = App.CALLED
             self._tell(channel)
