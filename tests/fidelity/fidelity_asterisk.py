@@ -8,6 +8,7 @@ what the real one did. The exit status is 1 if a program differs.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import sys
 import time
@@ -24,7 +25,7 @@ from fidelity_outcome import Outcome
 
 from hookflash.pbx.instance import InstanceDied
 
-KEPT = Path(__file__).parent / "kept"
+KEPT = Path(__file__).parent / "kept" / "asterisk.jsonl.gz"
 MOST_DRAWS = 2000
 MOST_LATE_MS = 25.0
 TRIES = 3
@@ -219,7 +220,7 @@ def _tell_deaths(asking: Asking) -> None:
 
 def _keep(answered: list[Answered]) -> None:
     rows = "".join(f"{one.as_row()}\n" for one in answered)
-    (KEPT / "asterisk.jsonl").write_text(rows)
+    KEPT.write_bytes(gzip.compress(rows.encode(), 9, mtime=0))
     print(f"{len(answered)} programs are kept")
 
 
