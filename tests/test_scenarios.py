@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.commands import Split
 from hookflash.engine.lines import Account
@@ -37,24 +38,41 @@ HARD_SEEDS = range(1, 1 + len(HARDSHIPS))
 """One for each hardship."""
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_it_comes_to_what_it_expects(name: str) -> None:
+CASES = [
+    pytest.param(name, character, id=f"{name}, {character}")
+    for name, scenario in SCENARIOS.items()
+    for character in Character
+    if scenario.is_for(character)
+]
+in_each_character = pytest.mark.parametrize(("name", "character"), CASES)
+
+
+@in_each_character
+def test_it_comes_to_what_it_expects(name: str, character: Character) -> None:
     scenario = SCENARIOS[name]
     for order in scenario.orders():
-        run = run_scenario(order)
+        run = run_scenario(order, character=character)
         assert failures(run) == (), order.name
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_under_other_seeds_the_promises_are_kept(name: str) -> None:
-    tally = run_many([SCENARIOS[name]], SEEDS, hardships=NO_HARDSHIPS, rows=Rows())
+@in_each_character
+def test_under_other_seeds_the_promises_are_kept(name: str, character: Character) -> None:
+    rows = Rows()
+    tally = run_many(
+        [SCENARIOS[name]], SEEDS, hardships=NO_HARDSHIPS, rows=rows, character=character
+    )
     assert tally.failures == []
     assert tally.runs == len(SEEDS) * len([*SCENARIOS[name].orders()])
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(name: str) -> None:
-    tally = run_many([SCENARIOS[name]], HARD_SEEDS, hardships=HARDSHIPS, rows=Rows())
+@in_each_character
+def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(
+    name: str, character: Character
+) -> None:
+    rows = Rows()
+    tally = run_many(
+        [SCENARIOS[name]], HARD_SEEDS, hardships=HARDSHIPS, rows=rows, character=character
+    )
     assert tally.failures == []
 
 

@@ -31,6 +31,7 @@ from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.backends.simulator.channel import Channel
 from hookflash.backends.simulator.executor import Executor
+from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, Dial, Forget, Join
@@ -80,13 +81,13 @@ Patch = pytest.MonkeyPatch
 
 def a_bond_is_believed_from_one_side(patch: Patch) -> None:
     """What a leg says of its partner counts, though that one is dead or with somebody else."""
-    seen = World._seen
+    seen = FreeSwitchPbx.seen
 
-    def believe(self: World, channel: Channel) -> LegSnapshot:
-        leg = seen(self, channel)
+    def believe(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+        leg = seen(channel, is_outside)
         return attrs.evolve(leg, peer=leg.peer or channel.bond or None)
 
-    patch.setattr(World, "_seen", believe)
+    patch.setattr(FreeSwitchPbx, "seen", staticmethod(believe))
 
 
 def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:

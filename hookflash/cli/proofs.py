@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 from rich.console import Console
 
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.cli.recorded import SCENARIOS, scenario_files
 from hookflash.cli.terminal import plain, table_of, terminal
@@ -17,6 +18,10 @@ from hookflash.events import Kind
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, search_tables
 from hookflash.specs.catalog import SPEC_FOR
+
+CharacterOption = Annotated[
+    Character | None, Parameter(help="Whose habits the simulated switch has; both unless told.")
+]
 
 MOST_TOLD = 50
 """Failures that are told one by one."""
@@ -31,13 +36,13 @@ def prove(
     max_records: Annotated[
         int, Parameter(help="How many records of a table are searched.")
     ] = 1_000_000,
+    character: CharacterOption = None,
 ) -> int:
     """Exhaust the tables, and run all scenarios under many seeds, without faults and with them."""
     console = terminal()
     search, wrong = _search(console, join_attempts=join_attempts, max_records=max_records)
     seen = Rows()
-    for hardships in (NO_HARDSHIPS, HARDSHIPS):
-        wrong += _run_many(console, range(1, seeds + 1), hardships, seen)
+    wrong += _run_all(console, range(1, seeds + 1), seen, character)
     wrong += _compare(console, search, seen)
     return _judge(console, wrong)
 
@@ -48,14 +53,13 @@ def soak(
     seed: Annotated[
         int | None, Parameter(help="The first of them; a fresh one unless told.")
     ] = None,
+    character: CharacterOption = None,
 ) -> int:
     """Run all scenarios under seeds that nobody has tried before, with faults and without."""
     console = terminal()
     first = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"seeds from {first}")
-    wrong: list[str] = []
-    for hardships in (NO_HARDSHIPS, HARDSHIPS):
-        wrong += _run_many(console, range(first, first + seeds), hardships, Rows())
+    wrong = _run_all(console, range(first, first + seeds), Rows(), character)
     return _judge(console, wrong)
 
 
@@ -80,16 +84,33 @@ def _search(console: Console, *, join_attempts: int, max_records: int) -> tuple[
     return reached, wrong
 
 
+def _run_all(
+    console: Console, seeds: Sequence[int], seen: Rows, character: Character | None
+) -> list[str]:
+    """Run all scenarios, on a switch of this character or of each, without faults and with them."""
+    return [
+        failure
+        for one in ([*Character] if character is None else [character])
+        for hardships in (NO_HARDSHIPS, HARDSHIPS)
+        for failure in _run_many(console, seeds, hardships, seen, one)
+    ]
+
+
 def _run_many(
-    console: Console, seeds: Sequence[int], hardships: Mapping[str, Faults], seen: Rows
+    console: Console,
+    seeds: Sequence[int],
+    hardships: Mapping[str, Faults],
+    seen: Rows,
+    character: Character,
 ) -> list[str]:
     scenarios = [load_scenario(file) for file in scenario_files([SCENARIOS])]
     began = time.perf_counter()
-    tally = run_many(scenarios, seeds, hardships=hardships, rows=seen)
+    tally = run_many(scenarios, seeds, hardships=hardships, rows=seen, character=character)
     took_s = time.perf_counter() - began
     came = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(tally.outcomes.items()))
     console.print(
-        f"{tally.runs:,} runs {'with' if hardships else 'without'} faults, {tally.steps:,} steps, "
+        f"{character}: {tally.runs:,} runs {'with' if hardships else 'without'} faults, "
+        f"{tally.steps:,} steps, "
         f"{took_s:.0f} s: {came}; {len(tally.failures)} failures",
         soft_wrap=True,
     )

@@ -12,6 +12,7 @@ import attrs
 from cyclopts import Parameter
 from rich.table import Table
 
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import parse_faults
 from hookflash.cli.config import read_metaflows
 from hookflash.cli.terminal import plain, terminal
@@ -59,6 +60,9 @@ def simulate(
         str | None,
         Parameter(help='What goes wrong on the way, such as "lose_command=0.1,duplicate=0.2".'),
     ] = None,
+    character: Annotated[
+        Character, Parameter(help="Whose habits the simulated switch has.")
+    ] = Character.FREESWITCH,
     trace: Annotated[bool, Parameter(negative="", help="Show every step.")] = False,
     story: Annotated[bool, Parameter(negative="", help="Show who did what.")] = False,
     diagram: Diagram = None,
@@ -68,10 +72,17 @@ def simulate(
     chosen = parse_faults(faults) if faults is not None else None
     scenarios = [load_scenario(file) for file in scenario_files(files or [SCENARIOS])]
     runs = [
-        run_scenario(order, seed=seed, faults=chosen)
+        run_scenario(order, seed=seed, faults=chosen, character=character)
         for scenario in scenarios
+        if scenario.is_for(character)
         for order in scenario.orders()
     ]
+    if not runs:
+        raise InputError(
+            f"{scenarios[0].name} makes no sense with --character {character}",
+            where=scenarios[0].because,
+            mend=f"--character {scenarios[0].character}",
+        )
     if diagram is not None:
         write_diagram(diagram, runs[0].records, runs[0].names)
     if json_output:

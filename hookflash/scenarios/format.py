@@ -32,6 +32,7 @@ import attrs
 from cattrs import Converter
 
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.people import (
@@ -172,6 +173,20 @@ class Scenario:
     """How targets are called."""
     through: frozenset[tuple[str, str]] = frozenset()
     """Calls that the dialplan places through a loopback."""
+    character: Character | None = None
+    """The only character of switch on which it makes sense; None: on any."""
+    because: str = ""
+    """Why on no other."""
+    expect_of: Mapping[Character, Expectation] = attrs.field(factory=dict[Character, Expectation])
+    """What must come of it on a switch of one character, where that differs."""
+
+    def is_for(self, character: Character) -> bool:
+        """Whether it makes sense on a switch of this character."""
+        return self.character in (None, character)
+
+    def on(self, character: Character) -> Scenario:
+        """The scenario with what must come of it on a switch of this character."""
+        return attrs.evolve(self, expect=self.expect_of.get(character, self.expect))
 
     def orders(self) -> Iterator[Scenario]:
         """The scenario once for every order of its race, with the race among the deeds."""
@@ -263,7 +278,15 @@ class _Reader:
             calls=tuple(self._call(call, "calls", i) for i, call in enumerate(calls)),
             deeds=tuple(self._deed(d, "do", i) for i, d in enumerate(document.get("do", ()))),
             race=self._race(),
-            expect=self._expectation(),
+            expect=self._expectation(document["expect"], "expect"),
+            character=Character(document["character"]) if "character" in document else None,
+            because=document.get("because", ""),
+            expect_of={
+                Character(character): self._expectation(
+                    document["expect"] | expect, "expect_of", character
+                )
+                for character, expect in document.get("expect_of", {}).items()
+            },
             account=self._account(),
             faults=self._faults(),
             missing_sounds=self._missing_sounds(),
@@ -436,8 +459,8 @@ class _Reader:
             where = place_in(self._where, ["faults"])
             raise InputError(error.what, where=where, mend=error.mend) from error
 
-    def _expectation(self) -> Expectation:
-        expect = dict(self._document["expect"])
+    def _expectation(self, given: Mapping[str, Any], *place: str) -> Expectation:
+        expect = dict(given)
         outcome = expect.get("outcome")
         if outcome is not None:
             expect["outcome"] = (outcome,) if isinstance(outcome, str) else tuple(outcome)
@@ -447,19 +470,19 @@ class _Reader:
         if "talk" in expect:
             for i, pair in enumerate(expect["talk"]):
                 for who in pair:
-                    self._known(who, "expect", "talk", i)
+                    self._known(who, *place, "talk", i)
             expect["talk"] = frozenset(frozenset(pair) for pair in expect["talk"])
         expect["gone"] = frozenset(
-            self._known(who, "expect", "gone", i) for i, who in enumerate(expect.get("gone", ()))
+            self._known(who, *place, "gone", i) for i, who in enumerate(expect.get("gone", ()))
         )
         heard = expect.get("heard", {})
         for who in heard:
-            self._known(who, "expect", "heard", who)
+            self._known(who, *place, "heard", who)
         expect["heard"] = {who: tuple(sounds) for who, sounds in heard.items()}
         shown = expect.get("shown", {})
         for who in shown:
-            self._known(who, "expect", "shown", who)
+            self._known(who, *place, "shown", who)
         expect["shown"] = {who: tuple(numbers) for who, numbers in shown.items()}
         for who in expect.get("keys", {}):
-            self._known(who, "expect", "keys", who)
+            self._known(who, *place, "keys", who)
         return Expectation(**expect)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
@@ -18,7 +17,6 @@ from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
     CallEvent,
     CompleteRequested,
-    Direction,
     Kind,
     LegHungUp,
     LegId,
@@ -49,11 +47,6 @@ class Watched(Protocol):
     def names(self) -> Mapping[LegId, str]:
         """Whose leg each is."""
         ...
-
-
-def _changeable(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a transfer changes, as they are."""
-    return {name: variables[name] for name in CHANGED if name in variables}
 
 
 class Watch:
@@ -140,9 +133,9 @@ class Watch:
     def _remember(self, *legs: LegId) -> None:
         """Remember what the variables of an ordinary call say, before anybody transfers it."""
         for leg in legs:
-            channel = self._run.world.switch.find(leg)
-            if channel is not None and "hookflash_transfer" not in channel.variables:
-                self._before.setdefault(leg, _changeable(channel.variables))
+            pbx = self._run.world.pbx
+            if not pbx.transfer_of(leg):
+                self._before.setdefault(leg, dict(pbx.changeable(leg)))
 
     def _note(self, leg: LegId, what: str) -> None:
         name = self._run.names.get(leg, leg)
@@ -219,15 +212,18 @@ class Watch:
         faults = self._run.world.faults
         if faults.lose_command or faults.fail_command:
             return  # an order is lost with its line only, and then the marks are found again
-        for channel in self._run.world.switch.channels():
-            if channel.variables.get("hookflash_transfer") in in_flight:
-                continue
-            name = self._run.names.get(channel.id, channel.id)
-            for variable in sorted(set(OURS).intersection(channel.variables)):
-                yield f"promise 8: {variable} is left on {name}"
-            now, before = _changeable(channel.variables), self._before.get(channel.id, {})
-            if channel.half is not None and channel.direction is Direction.INBOUND:
-                before = {"hangup_after_bridge": "true"}  # the dialplan sets it on a far half
-            for variable in sorted(now.keys() | before.keys()):
-                if now.get(variable) != before.get(variable):
-                    yield f"promise 8: {variable} of {name} is {now.get(variable)}"
+        pbx = self._run.world.pbx
+        for leg in pbx.legs():
+            if pbx.transfer_of(leg) not in in_flight:
+                yield from self._left_on(leg)
+
+    def _left_on(self, leg: LegId) -> Iterator[str]:
+        pbx = self._run.world.pbx
+        name = self._run.names.get(leg, leg)
+        for variable in sorted(pbx.added(leg)):
+            yield f"promise 8: {variable} is left on {name}"
+        now = pbx.changeable(leg)
+        before = {} if pbx.is_half(leg) else self._before.get(leg, {})
+        for variable in sorted(now.keys() | before.keys()):
+            if now.get(variable) != before.get(variable):
+                yield f"promise 8: {variable} of {name} is {now.get(variable)}"

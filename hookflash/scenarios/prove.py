@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
@@ -256,6 +257,7 @@ def run_many(
     *,
     hardships: Mapping[str, Faults],
     rows: Rows,
+    character: Character = Character.FREESWITCH,
 ) -> Tally:
     """Run scenarios, in every order of their races, under every seed.
 
@@ -268,19 +270,23 @@ def run_many(
         seeds: each in place of the scenarios' own.
         hardships: faults by name; the seeds go through them in turn.
         rows: where the rows that answer are counted.
+        character: whose habits the switch has. Scenarios of another character are left out.
     """
     tally = Tally()
-    orders = [order for scenario in scenarios for order in scenario.orders()]
+    chosen = [scenario for scenario in scenarios if scenario.is_for(character)]
+    orders = [order for scenario in chosen for order in scenario.orders()]
     for seed in seeds:
         name, faults = _hardship(hardships, seed)
         for order in orders:
-            run = run_scenario(order, seed=seed, faults=faults)
+            run = run_scenario(order, seed=seed, faults=faults, character=character)
             tally.runs += 1
             tally.steps += len(run.records)
             tally.outcomes.update(outcome.value for outcome in run.outcomes)
             rows.note(run.records)
             broken = failures(run) if faults is None else run.broken
             told = f' --faults "{faults}"' if faults is not None else ""
+            if character is not Character.FREESWITCH:
+                told = f" --character {character}{told}"
             tally.failures += [
                 f"{order.name}{name}: {failure} (hookflash simulate --seed {seed}{told})"
                 for failure in broken

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from hookflash.backends.simulator.channel import Sense
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
-from hookflash.backends.simulator.switch import Sense
 from hookflash.backends.simulator.world import World
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
@@ -60,7 +61,7 @@ class Run:
 class _Play:
     """The script of one scenario, on its stage."""
 
-    def __init__(self, scenario: Scenario, seed: int, faults: Faults) -> None:
+    def __init__(self, scenario: Scenario, seed: int, faults: Faults, character: Character) -> None:
         self.scenario = scenario
         self.stage = Stage(
             scenario.parties,
@@ -72,6 +73,7 @@ class _Play:
             dialling=scenario.dialling,
             through=scenario.through,
             harsh=any(deed.who in (CONTROLLER, SWITCH) for deed in scenario.deeds),
+            character=character,
         )
         self.world = self.stage.world
         self.stage.on_happening = self._cue
@@ -89,7 +91,7 @@ class _Play:
 
     def _all_shown(self, who: str) -> tuple[str, ...]:
         legs = [leg for leg, name in self.stage.simulation.names.items() if name == who]
-        return tuple(number for leg in legs for number in self.world.switch.shown(leg))
+        return tuple(number for leg in legs for number in self.world.pbx.shown(leg))
 
     def shown_to(self, who: str) -> tuple[str, ...]:
         """Every number that a party's phone has shown since the calls were up."""
@@ -201,7 +203,11 @@ def _keys_heard_by(world: World, number: str) -> str:
 
 
 def run_scenario(
-    scenario: Scenario, *, seed: int | None = None, faults: Faults | None = None
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    faults: Faults | None = None,
+    character: Character = Character.FREESWITCH,
 ) -> Run:
     """Run one scenario, in one order of its race, until nothing moves any more.
 
@@ -209,12 +215,14 @@ def run_scenario(
         scenario: what to play; one of `Scenario.orders()` if it has a race.
         seed: in place of the scenario's own.
         faults: in place of the scenario's own.
+        character: whose habits the switch has.
     """
+    scenario = scenario.on(character)
     chosen = scenario.seed if seed is None else seed
     bent = scenario.faults if faults is None else faults
     if seed is not None and bent.seed == 0:
         bent = attrs.evolve(bent, seed=seed)
-    play = _Play(scenario, chosen, bent)
+    play = _Play(scenario, chosen, bent, character)
     play.begin()
     play.world.run(until_s=play.world.now_s + LIMIT_S, max_steps=MAX_STEPS)
     simulation = play.stage.simulation

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from hookflash.backends.base import tell
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.sounds import FILE_S
@@ -43,6 +44,7 @@ class Simulation:
         missing_sounds: Iterable[Sound] = (),
         sound_s: float = FILE_S,
         dialling: Dialling = DIRECT,
+        character: Character = Character.FREESWITCH,
     ) -> None:
         """Build an empty world.
 
@@ -53,6 +55,7 @@ class Simulation:
             missing_sounds: sounds of which the switch has no file.
             sound_s: how long a sound from a file plays.
             dialling: how targets are called.
+            character: whose habits the switch has.
         """
         self.world = World(
             seed=seed,
@@ -60,6 +63,7 @@ class Simulation:
             missing_sounds=missing_sounds,
             file_s=sound_s,
             dialling=dialling,
+            character=character,
         )
         self._account = account
         self._next_number = itertools.count(1).__next__
@@ -92,6 +96,7 @@ class Simulation:
         self._timers.clear()
         self._suspended = False
         self._passed, self._unread = [], []
+        self.world.end_control()
 
     def return_(self) -> None:
         """A new controller comes, with the journal of the one before, and looks what lives."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.channel import ToSound
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.sounds import FILE_S
@@ -78,6 +79,7 @@ class Stage:
         dialling: Dialling = DIRECT,
         through: Collection[tuple[str, str]] = (),
         harsh: bool = False,
+        character: Character = Character.FREESWITCH,
     ) -> None:
         """Put everybody in their places.
 
@@ -91,6 +93,7 @@ class Stage:
             dialling: how targets are called.
             through: calls that the dialplan places through a loopback.
             harsh: whether events get lost, or the controller stops: then silence may last longer.
+            character: whose habits the switch has.
         """
         self.simulation = Simulation(
             seed=seed,
@@ -99,6 +102,7 @@ class Stage:
             missing_sounds=missing_sounds,
             sound_s=sound_s,
             dialling=dialling,
+            character=character,
         )
         self._through = through
         self.world = self.simulation.world

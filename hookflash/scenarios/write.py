@@ -53,8 +53,10 @@ def scenario_text(scenario: Scenario) -> str:
         "missing_sounds": sorted(map(str, scenario.missing_sounds)),
         "do": [_deed(deed) for deed in scenario.deeds],
         "expect": {"within_s": scenario.expect.within_s},
+        "character": "" if scenario.character is None else scenario.character.value,
+        "because": scenario.because,
     }
-    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
+    return tomli_w.dumps({key: value for key, value in document.items() if value not in ({}, "")})
 
 
 def _party(party: PartyPlan) -> dict[str, Any]:

@@ -117,7 +117,11 @@ def _snapshot(
 def is_parked(channel: Channel, context: str) -> bool:
     """Whether a leg is in `Stasis`, in our keeping."""
     place = channel.dialplan
-    return place.context == context and place.app_name == "Stasis"
+    return (
+        place.context == context
+        and place.exten == "park"  # else it was sent elsewhere, and goes at once
+        and place.app_name == "Stasis"
+    )
 
 
 def waits_for_a_controller(channel: Channel, context: str) -> bool:

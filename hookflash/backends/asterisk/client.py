@@ -87,9 +87,11 @@ from hookflash.events import (
     LegId,
     LegIdentified,
     LegMovedAway,
+    LegsJoined,
     LegSnapshot,
     LegsReleased,
     LegsSeen,
+    LegsSeparated,
     SwitchLost,
 )
 from hookflash.sounds import Tone
@@ -492,8 +494,10 @@ class AsteriskBackend:
     def _came_to_park(self, channel: Channel) -> None:
         """A leg is handed in. If a join has come to nothing, that is why."""
         self._steps.parked(channel.id)
+        if not channel.dialplan.app_data.endswith(",unjoined"):
+            return  # it may be news of a park that was ordered before the join
         join = self._joins.pop(channel.id, None)
-        if join is not None and channel.dialplan.app_data.endswith(",unjoined"):
+        if join is not None:
             reason = "there is nobody to join it with any more"
             self._outlet.give(CommandFailed(command=join, reason=reason))
 
@@ -638,9 +642,14 @@ class AsteriskBackend:
             self._joins[command.first] = command
         elif isinstance(command, Dial):
             self._dials[command.leg] = command
-        refusal = await self._steps.run(line, procedure)
-        if refusal is not None:
-            self._refused(command, refusal)
+        done = await self._steps.run(line, procedure)
+        if done.refused is not None:
+            self._refused(command, done.refused)
+        elif isinstance(command, Join) and done.joined:
+            self._joins.pop(command.first, None)
+            pair = {"first": command.first, "second": command.second}
+            self._outlet.give(LegsSeparated(**pair))
+            self._outlet.give(LegsJoined(**pair))
         elif isinstance(command, Release):
             self._outlet.give(LegsReleased(first=command.first, second=command.second))
 

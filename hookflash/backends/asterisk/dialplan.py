@@ -28,8 +28,10 @@ from typing import Final
 
 from hookflash.errors import InputError
 
-RESCUE_AFTER_S: Final = 2
-"""How long a leg with a failsafe waits for its controller before it acts: whole seconds."""
+RESCUE_AFTER_S: Final = 1.5
+"""How long a leg with a failsafe waits for its controller before it acts. Not a multiple of the
+controller's own patience, which is a second at first and then twice as long each time: at the same
+instant each would undo what the other does."""
 
 PARK_LIMIT_S: Final = 1860
 """After so long the switch itself ends a parked leg, where the controller has not said otherwise:
@@ -45,11 +47,12 @@ order."""
 # The long lines are Asterisk's: an application's arguments can't be broken.
 _DIALPLAN: Final = """\
 [CONTEXT]
-; A leg alone, in the keeping of hookflash. With a failsafe it waits for two seconds.
+; A leg alone, in the keeping of hookflash. With a failsafe it waits for a moment.
 exten => park,1,Set(HOOKFLASH_WHY=)
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
- same => n,ExecIf($["${HOOKFLASH_ARMED}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
+ same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
+ same => n,ExecIf($["${HOOKFLASH_BRIEF}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
  same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
 ; Only without a controller does it come to here.
  same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
@@ -57,8 +60,10 @@ exten => park,1,Set(HOOKFLASH_WHY=)
  same => n,Wait(1)
  same => n,Goto(wait)
 
-; It waited too long: for its controller, or for anybody at all.
+; It waited too long: for its controller, or for anybody at all. If its failsafe was taken off in
+; the same moment, it waits on.
 exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
+ same => n,GotoIf($["${HOOKFLASH_BRIEF}" != ""]?park,1)
  same => n,Hangup(102)
 
 ; It is joined with another; afterwards both go on.

@@ -41,7 +41,7 @@ class Redirect:
 
 @attrs.frozen
 class Originate:
-    """ARI `POST /channels`: call somebody, and park who answers."""
+    """ARI `POST /channels`: call somebody, and send who answers to an extension of ours."""
 
     leg: LegId
     number: str
@@ -51,6 +51,7 @@ class Originate:
     """Whom the phone shows: `"Alice" <1001>`."""
     timeout_s: int
     variables: Variables
+    extension: str = "park"
 
 
 @attrs.frozen
@@ -94,6 +95,12 @@ class Fact:
     leg: LegId
     variable: str
     value: str
+    denied: bool = False
+    """Whether any other answer confirms it."""
+
+    def shown_by(self, answer: str) -> bool:
+        """Whether an answer confirms it."""
+        return (answer == self.value) is not self.denied
 
 
 @attrs.frozen(kw_only=True)
@@ -109,12 +116,16 @@ class Procedure:
     """To be asked before the steps; if all the facts of one of these are so, the switch is about it
     already, and the steps are left out."""
 
+    joined: tuple[Fact, ...] = ()
+    """To be asked then; if all of these are so, the two who are to be joined talk already: the last
+    step, which would end one of them, is left out, and it is told that they were joined anew."""
+
     @property
     def legs(self) -> frozenset[LegId]:
         """All whom it concerns: what comes after it for one of them must not overtake it."""
         steps = (*self.before, *self.steps)
         named = (getattr(step, name, "") for step in steps for name in ("leg", "other"))
-        asked = (fact.leg for facts in self.unless for fact in facts)
+        asked = (fact.leg for facts in (*self.unless, self.joined) for fact in facts)
         return frozenset(filter(None, (*named, *asked)))
 
 
@@ -129,6 +140,8 @@ AFTER: Final = "HOOKFLASH_AFTER"
 """What the leg does when its partner leaves: `park`, `rescue`, or, without it, it ends."""
 RESCUE: Final = "HOOKFLASH_RESCUE"
 """The channel that the leg fetches then."""
+BRIEF: Final = "HOOKFLASH_BRIEF"
+"""Whether the leg waits in the park for as long as a failsafe does, and no longer."""
 ARMED: Final = "HOOKFLASH_ARMED"
 """Whether the leg fetches it as soon as it is parked, and not before it has left a partner."""
 PEER: Final = "HOOKFLASH_PEER"
@@ -146,6 +159,11 @@ DEFAULT_ACCOUNT_VARIABLE: Final = "HOOKFLASH_ACCOUNT"
 PRESENTATION: Final = "CALLERID(pres)"
 """Whether a caller wants its number shown."""
 
+PARTNER: Final = "BRIDGEPEER"
+"""The channel that the leg is in a bridge with; none, when it has left."""
+EXTENSION: Final = "EXTEN"
+"""Where the leg is, or was sent."""
+
 LINKED: Final = "CHANNEL(linkedid)"
 """Which legs belong together: whom one calls has what it has."""
 
@@ -156,7 +174,7 @@ SHOWN: Final = "HOOKFLASH_SHOWN"
 
 MARKS: Final = (TRANSFER, ROLE, KIND)
 
-OURS: Final = (*MARKS, BEGAN, AFTER, RESCUE, ARMED, PEER, SOUND, LIMIT_S, WHY, SHOWN)
+OURS: Final = (*MARKS, BEGAN, AFTER, RESCUE, ARMED, BRIEF, PEER, SOUND, LIMIT_S, WHY, SHOWN)
 """All that a transfer adds, and takes off again."""
 
 TOLD: Final = (*MARKS, BEGAN, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)

@@ -25,9 +25,11 @@ from hookflash.backends.asterisk.primitives import (
     ARMED,
     BEGAN,
     DEFAULT_ACCOUNT_VARIABLE,
+    EXTENSION,
     KIND,
     LIMIT_S,
     OURS,
+    PARTNER,
     PEER,
     RESCUE,
     ROLE,
@@ -238,7 +240,7 @@ class Procedures:
                 self._marked(command, second, "transferee"),
                 Redirect(_leg(first), "park", _leg(second)),
             ),
-            unless=((Fact(leg=_leg(first), variable="BRIDGEPEER", value=""),),)
+            unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
             if command.repeated
             else (),
         )
@@ -277,8 +279,8 @@ class Procedures:
             LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
             **self._owned_by(account),
-            # the failsafe of a target that is called when the transferor has left already
-            **({} if command.rescue is None else self._rescuing(command.rescue) | {ARMED: "yes"}),
+            # who is called when the transferor has left already fetches the transferee at once
+            **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
         }
         originate = Originate(
@@ -288,6 +290,7 @@ class Procedures:
             caller=f'"{_shown(name)}" <{checked(ALLOWED_NUMBER, shown or "0", "the caller")}>',
             timeout_s=_seconds(command.ring_timeout_s),
             variables=tuple(variables.items()),
+            extension="park" if command.rescue is None else "rescue",
         )
         return Procedure(steps=(originate,))
 
@@ -316,6 +319,11 @@ class Procedures:
             steps=steps,
             optional=2,
             unless=self._is_about(command),
+            joined=(
+                Fact(leg=first, variable=PARTNER, value=self._channel_of(second)),
+                # one that was sent to the park leaves its partner at once
+                Fact(leg=first, variable=EXTENSION, value="park", denied=True),
+            ),
         )
 
     def _bound_for(
@@ -348,7 +356,7 @@ class Procedures:
         (first, first_channel), (second, second_channel) = known
         return tuple(
             (
-                Fact(leg=_leg(leg), variable="EXTEN", value="join"),
+                Fact(leg=_leg(leg), variable=EXTENSION, value="join"),
                 Fact(leg=_leg(leg), variable=PEER, value=channel),
             )
             for leg, channel in ((first, second_channel), (second, first_channel))

@@ -105,7 +105,7 @@ def module_request(name: str) -> Request:
 
 
 def originate_request(step: Originate, context: str) -> Request:
-    """Call somebody, and park who answers."""
+    """Call somebody, and send who answers to an extension of ours."""
     far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
     return Request(
         method="POST",
@@ -113,7 +113,7 @@ def originate_request(step: Originate, context: str) -> Request:
         body={
             "endpoint": step.endpoint,
             "context": context,
-            "extension": "park",
+            "extension": step.extension,
             "priority": 1,
             "channelId": step.leg,
             "callerId": step.caller,

@@ -6,6 +6,8 @@ import random
 from itertools import count
 from typing import Final
 
+import attrs
+
 from hookflash.backends.asterisk.line import Line
 from hookflash.backends.asterisk.primitives import (
     SOUND,
@@ -40,6 +42,16 @@ MUSIC: Final = "music"
 _DICE: Final = random.SystemRandom()
 
 
+@attrs.frozen(kw_only=True)
+class Done:
+    """What came of a procedure."""
+
+    refused: str | None = None
+    """Why it was refused, if it was. Then the rest of it was not carried out."""
+    joined: bool = False
+    """Whether the two who were to be joined have talked all along."""
+
+
 class Steps:
     """Carries out operations, and keeps in mind what they have changed."""
 
@@ -65,22 +77,19 @@ class Steps:
         """A leg has come to the park: whatever played to it has stopped."""
         self.forget(leg)
 
-    async def run(self, line: Line, procedure: Procedure) -> str | None:
-        """Carry out a procedure.
-
-        Returns:
-            Why it was refused, if it was. Then the rest of it was not carried out.
-        """
+    async def run(self, line: Line, procedure: Procedure) -> Done:
+        """Carry out a procedure."""
         for step in procedure.before:
             await self._do(line, step)
         for facts in procedure.unless:
             if await line.are_so(facts):
-                return None
-        for number, step in enumerate(procedure.steps):
+                return Done()
+        joined = bool(procedure.joined) and await line.are_so(procedure.joined)
+        for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
             refused = await self._do(line, step)
             if refused is not None and number >= procedure.optional:
-                return refused
-        return None
+                return Done(refused=refused)
+        return Done(joined=joined)
 
     async def _do(self, line: Line, step: Primitive) -> str | None:
         """Do one operation; why it was refused, if it was."""

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
-from hookflash.backends.simulator.switch import SILENCE, Hears, Sense, Switch, Thunk
+from hookflash.backends.simulator.channel import SILENCE, Hears, Sense, Thunk
+from hookflash.backends.simulator.character import Telephones
 from hookflash.events import LegId
 
 RING_S: Final = 0.020
@@ -79,7 +80,7 @@ Behaviour: TypeAlias = (
 
 
 def react(
-    behaviour: Behaviour, leg: LegId, switch: Switch, after: Callable[[float, Thunk], None]
+    behaviour: Behaviour, leg: LegId, switch: Telephones, after: Callable[[float, Thunk], None]
 ) -> None:
     """Have a phone do what its owner does when it is called.
 
@@ -110,7 +111,7 @@ def react(
 
 
 def _ring_and_answer(
-    after_s: float, leg: LegId, switch: Switch, after: Callable[[float, Thunk], None]
+    after_s: float, leg: LegId, switch: Telephones, after: Callable[[float, Thunk], None]
 ) -> None:
     """Ring, unless the phone is picked up before it could."""
     if after_s > RING_S:

@@ -21,17 +21,19 @@ from typing import Final, NamedTuple
 import attrs
 
 from hookflash.backends.base import LegSnapshot
-from hookflash.backends.freeswitch.procedures import Dialling, role_on
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.halves import Halves
-from hookflash.backends.simulator.executor import DIRECT, Executor
+from hookflash.backends.simulator.asterisk.pbx import AsteriskPbx
+from hookflash.backends.simulator.build import build_pbx
+from hookflash.backends.simulator.character import Character, SimulatedPbx
+from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
+from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.backends.simulator.switch import (
-    Channel,
     Extension,
     Hears,
-    Place,
     Sense,
     Switch,
     Thunk,
@@ -95,6 +97,7 @@ class World:
         missing_sounds: Iterable[Sound] = (),
         dialling: Dialling = DIRECT,
         file_s: float = FILE_S,
+        character: Character = Character.FREESWITCH,
     ) -> None:
         """Begin at time 0, with a silent switch and nobody about.
 
@@ -106,8 +109,10 @@ class World:
             dialling: how targets are called: directly, one leg each; or with `Dialling()` through
                 the dialplan, three legs each.
             file_s: how long a recorded sound plays.
+            character: whose habits the switch has.
         """
         self.seed = seed
+        self.character = character
         self.file_s = file_s
         self.faults = faults or Faults()
         self.on_event = _nobody_minds
@@ -130,22 +135,48 @@ class World:
                 self.faults, now=self._now, at=self.at, deliver=self._undelivered.append
             ).send
         self._tell = report
-        self.switch = Switch(
+        self.pbx: SimulatedPbx = build_pbx(
+            character,
             self.after,
             self._fact,
+            tell=report,
+            look=self._look,
             ring_phone=self._ring_phone,
+            has_phone=self.parties.__contains__,
             listen=self._listen,
             dice=random.Random(seed),
             missing=frozenset(missing_sounds),
+            dialling=dialling,
+            file_s=file_s,
         )
         self._halves = Halves()
-        self._execute = Executor(
-            self.switch, report, self._look, dialling=dialling, file_s=file_s
-        ).perform
+        self._execute = self.pbx.perform
         if self.faults.bend_commands:
             self._execute = CommandLine(
                 self.faults, now=self._now, at=self.at, perform=self._execute, report=report
             ).send
+
+    @property
+    def switch(self) -> Switch:
+        """The switch, where it is a FreeSWITCH.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not isinstance(self.pbx, FreeSwitchPbx):
+            raise InputError(f"the switch of this world is no FreeSWITCH, but {self.character}")
+        return self.pbx.switch
+
+    @property
+    def asterisk(self) -> AsteriskPbx:
+        """The switch, where it is an Asterisk.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not isinstance(self.pbx, AsteriskPbx):
+            raise InputError(f"the switch of this world is no Asterisk, but {self.character}")
+        return self.pbx
 
     def lose(self, kind: str) -> None:
         """Lose the next event, or order, of this kind on its way."""
@@ -160,15 +191,12 @@ class World:
 
     def _fact(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated):
-            outside = self._is_outside(event.number, event.other_half)
+            is_half = event.other_half or self.pbx.is_half(event.leg)
+            outside = event.number in self._outside and not is_half
             event = attrs.evolve(event, outside=outside) if outside else event
         self.on_fact(event)
         if not self._loses(event):
             self._tell(event)
-
-    def _is_outside(self, number: str, other_half: LegId) -> bool:
-        """Whether a leg goes over a trunk: no half of a loopback does, whoever is behind it."""
-        return number in self._outside and not other_half
 
     # ---- time
 
@@ -262,42 +290,19 @@ class World:
             return self.channels()
         return self._halves.sort(self.channels())
 
+    def end_control(self) -> None:
+        """The controller is gone."""
+        self.pbx.disconnect()
+
     def begin_anew(self) -> None:
         """A new controller connects: what was on its way to the one before is lost."""
+        self.pbx.connect()
         self._undelivered.clear()
         self._halves.begin(self.channels())
 
     def channels(self) -> tuple[LegSnapshot, ...]:
-        """List every channel of the switch, oldest first.
-
-        As a program sees them that asks a FreeSWITCH: two are a pair if both live and each says
-        that it is bridged with the other.
-        """
-        return tuple(self._seen(channel) for channel in self.switch.channels())
-
-    def _seen(self, channel: Channel) -> LegSnapshot:
-        # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
-        stands = channel.errand is None
-        peer = channel.peer if stands else None
-        return LegSnapshot(
-            leg=channel.id,
-            number=channel.number,
-            direction=channel.direction,
-            account=channel.account,
-            outside=self._is_outside(
-                channel.number, channel.variables.get("other_loopback_leg_uuid", "")
-            ),
-            answered=channel.answered,
-            parked=stands and channel.place is Place.PARKED,
-            elsewhere=stands and channel.place is Place.ELSEWHERE,
-            peer=None if peer is None or peer.cause else peer.id,
-            hears=None if channel.playing is None else channel.playing.sound,
-            transfer=channel.variables.get("hookflash_transfer", ""),
-            role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
-            kind=channel.variables.get("hookflash_kind", ""),
-            other_half=channel.variables.get("other_loopback_leg_uuid", ""),
-            called_for=channel.called_for,
-        )
+        """List every channel of the switch, oldest first."""
+        return self.pbx.snapshots(self._outside.__contains__)
 
     # ---- the people
 
@@ -357,7 +362,7 @@ class World:
         if callee not in self.parties:
             self.add_phone(callee, Answers(after_s=0.0))
         self._person(f"{self.parties[caller].name} calls {self.parties[callee].name}")
-        first, second = self.switch.create_call(
+        first, second = self.pbx.create_call(
             caller,
             callee,
             account=account,
@@ -369,22 +374,22 @@ class World:
 
     def party_on(self, leg: LegId) -> Party | None:
         """Say who is, or was, at the end of a leg; of a loopback half, of the phone's leg."""
-        return self._parties_by_leg.get(self.switch.phone_of(leg))
+        return self._parties_by_leg.get(self.pbx.phone_of(leg))
 
     def answer(self, leg: LegId) -> None:
         """Have whoever is called by this leg pick up."""
         self._person(f"{self._name(leg)} answers")
-        self.switch.answer(self.switch.phone_of(leg))
+        self.pbx.answer(self.pbx.phone_of(leg))
 
     def refuse(self, leg: LegId, cause: str = "CALL_REJECTED") -> None:
         """Have whoever is called by this leg decline."""
         self._person(f"{self._name(leg)} declines")
-        self.switch.refuse(self.switch.phone_of(leg), cause)
+        self.pbx.refuse(self.pbx.phone_of(leg), cause)
 
     def hang_up(self, leg: LegId) -> None:
         """Have the party on this leg hang up."""
         self._person(f"{self._name(leg)} hangs up")
-        self.switch.hang_up(self.switch.phone_of(leg))
+        self.pbx.hang_up(self.pbx.phone_of(leg))
 
     def press(self, leg: LegId, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
         """Have the party on this leg press keys, the first of them now.
@@ -402,7 +407,7 @@ class World:
 
     def _press(self, leg: LegId, digit: str) -> None:
         self._person(f"{self._name(leg)} presses {digit}")
-        self.switch.press(self.switch.phone_of(leg), digit)
+        self.pbx.press(self.pbx.phone_of(leg), digit)
 
     # ---- other programs
 
@@ -424,15 +429,15 @@ class World:
             ToLeg: "whoever is on another leg",
         }
         self._person(f"another program sends {self._name(leg)} to {where[type(how)]}")
-        self.switch.transfer(leg, how, both=both)
+        self.pbx.move(leg, how, both=both)
 
     def park(self, leg: LegId) -> None:
         """Have another program park a leg where it is (`uuid_park`)."""
         self._person(f"another program parks {self._name(leg)}")
-        self.switch.park_in_place(leg)
+        self.pbx.park(leg)
 
     def _name(self, leg: LegId) -> str:
-        party = self._parties_by_leg.get(self.switch.phone_of(leg))
+        party = self._parties_by_leg.get(self.pbx.phone_of(leg))
         return leg if party is None else party.name
 
     def _person(self, sentence: str) -> None:
@@ -444,7 +449,7 @@ class World:
         if party is None:
             return False
         self._has_leg(party, leg)
-        react(party.behaviour, leg, self.switch, self.after)
+        react(party.behaviour, leg, self.pbx, self.after)
         return True
 
     def _has_leg(self, party: Party, leg: LegId) -> None:

@@ -1,0 +1,169 @@
+"""How legs are joined, and what becomes of them when one leaves.
+
+A bridge tells of its members one by one, the second leg first: it is taken from wherever it is,
+then the one that runs `Bridge()` enters. When one of two leaves, the other leaves as well, within 2
+ms, and does what its own place says: it goes on, or where `Bridge(…,F(…))` has said; whoever was
+called by `Dial()` ends. Nothing of that needs a controller.
+
+**Two who are joined can't be joined once more**: the first leaves, the other leaves as well, and as
+a rule does what it does then, before the first looks for it (measured: in 35 of 48). It is found in
+the park, or has ended; or it is just about to leave, and then it can't be taken (13 of 48).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+
+from hookflash.backends.simulator.asterisk.channel import App, Bridge, Channel, Leaving
+from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.hearing import TO_STEP_S, Hearing
+from hookflash.events import LegsJoined, LegsSeparated
+
+TO_DISSOLVE_S = (0.0002, 0.0010)
+"""From one leg's leaving a bridge to the other's."""
+TO_GO_ON_S = (0.0003, 0.0014)
+"""From a leg's leaving a bridge to what it does next."""
+TAKEN_LEAVING = 0.15
+"""How often a leg is taken that is about to leave a bridge (measured: 8 of 57)."""
+MISSED_SENT = 0.5
+"""How often a leg can't be taken that was sent somewhere a moment before (a guess)."""
+TAKEN_LATER = 0.7
+"""How often it has then done what it was to do afterwards."""
+BRIDGE_RESULT = "BRIDGERESULT"
+CLEARING = "NORMAL_CLEARING"
+
+
+class Bridges(Hearing, ABC):
+    """The switch, as far as legs are joined."""
+
+    def _named(self, beginning: str) -> Channel | None:
+        """The channel whose name begins so: the first of them."""
+        if not beginning:
+            return None
+        return next((c for c in self._channels.values() if c.name.startswith(beginning)), None)
+
+    def bridge(self, first: Channel, peer: str, after: Place | None) -> bool:
+        """`Bridge(PEER,F(…))`: take a channel, and be joined with it.
+
+        Returns:
+            False, if there is nobody to be joined with: the channel goes on.
+        """
+        second = self._named(peer)
+        if second is None or second is first or not second.answered:
+            first.variables[BRIDGE_RESULT] = "NONEXISTENT"
+            return False
+        if second.is_sent and self._random() < MISSED_SENT:
+            first.variables[BRIDGE_RESULT] = "FAILURE"
+            return False
+        if second.bridge is not None and second.bridge.over:
+            # it leaves at this moment, and goes where it is to go afterwards
+            if second.leaving is Leaving.ENDS and after is not None:
+                second.leaving, second.after = Leaving.GOES_TO, after
+            if self._random() >= TAKEN_LEAVING:
+                first.variables[BRIDGE_RESULT] = "FAILURE"
+                return False
+            if self._random() < TAKEN_LATER:
+                self._dissolve(second, second.bridge)
+                if second.cause:
+                    first.variables[BRIDGE_RESULT] = "FAILURE"
+                    return False
+        self._leave(second)
+        second.moves += 1
+        second.is_sent = False
+        second.app, second.leaving, second.after = App.BRIDGE, Leaving.GOES_TO, after
+        first.app, first.leaving, first.after = App.BRIDGE, Leaving.GOES_ON, None
+        if after is None:
+            first.leaving = second.leaving = Leaving.ENDS
+        bridge = Bridge([second])
+        second.bridge = first.entering = bridge
+        self._after(self.span(TO_STEP_S), partial(self._enter, first, bridge))
+        return True
+
+    def _enter(self, channel: Channel, bridge: Bridge) -> None:
+        if channel.entering is not bridge:
+            return
+        channel.entering = None
+        if not bridge.members:  # it has left already
+            self._left_alone(channel, channel.moves)
+        else:
+            self._join(bridge.members[0], channel)
+
+    def _join(self, one: Channel, other: Channel) -> None:
+        """Two are in one bridge: the one was there before."""
+        bridge = one.bridge or Bridge([one])
+        one.bridge = other.bridge = bridge
+        bridge.members.append(other)
+        self._report(LegsJoined(first=one.id, second=other.id))
+        self._introduce(one, other)
+        self._hear(one)
+        self._hear(other)
+
+    def _leave(self, channel: Channel) -> None:
+        """Take a channel out of whatever it does."""
+        if channel.app is App.STASIS:
+            self._silence(channel)
+            channel.app = App.NONE
+            self._left_the_park(channel)
+        self._end_music(channel)
+        self._give_up_call(channel)
+        channel.app = App.NONE
+        entering, channel.entering = channel.entering, None
+        bridge = entering or channel.bridge
+        if bridge is None:
+            return
+        members = tuple(bridge.members)
+        channel.bridge = None
+        if channel in bridge.members:
+            bridge.members.remove(channel)
+            if len(members) > 1:
+                self._report(LegsSeparated(first=members[0].id, second=members[1].id))
+        bridge.over = True
+        for other in tuple(bridge.members):
+            self._after(self.span(TO_DISSOLVE_S), partial(self._dissolve, other, bridge))
+
+    def _dissolve(self, channel: Channel, bridge: Bridge) -> None:
+        """The last one in a bridge leaves it."""
+        if channel.bridge is not bridge:
+            return
+        bridge.members.remove(channel)
+        channel.bridge = None
+        channel.app = App.NONE
+        self._hear(channel)
+        if not channel.is_sent:
+            self._left_alone(channel, channel.moves)
+
+    def _left_alone(self, channel: Channel, moves: int) -> None:
+        if channel.cause or channel.moves != moves:
+            return
+        channel.variables[BRIDGE_RESULT] = "SUCCESS"
+        match channel.leaving:
+            case Leaving.GOES_ON:
+                self._go_on(channel)
+            case Leaving.GOES_TO if channel.after is not None:
+                channel.place = channel.after
+                self._go_on(channel)
+            case _:
+                self._end(channel, CLEARING)
+
+    # ---- what `dialplan` and `switch` do
+
+    @abstractmethod
+    def _go_on(self, channel: Channel) -> None:
+        """Let a channel's thread go on until an application keeps it."""
+
+    @abstractmethod
+    def _end(self, channel: Channel, cause: str) -> None:
+        """Hang up."""
+
+    @abstractmethod
+    def _give_up_call(self, channel: Channel) -> None:
+        """A channel that calls somebody does so no more."""
+
+    @abstractmethod
+    def _left_the_park(self, channel: Channel) -> None:
+        """A channel has left Stasis."""
+
+    @abstractmethod
+    def _introduce(self, one: Channel, other: Channel) -> None:
+        """Let the phones of two show whom they talk with."""

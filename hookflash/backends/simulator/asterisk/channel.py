@@ -1,0 +1,133 @@
+"""The values of the simulated Asterisk: a channel, a bridge, what plays.
+
+Only the switch writes them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+import attrs
+
+from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.channel import SILENCE, Extension, Hears, Sense
+from hookflash.events import Direction, LegId
+from hookflash.sounds import HeardSound
+
+
+class App(Enum):
+    """What a channel does: the application that runs."""
+
+    NONE = auto()
+    """It is between one application and the next."""
+    CALLED = auto()
+    """`AppDial`: it is called, and has not been anywhere else."""
+    DIAL = auto()
+    """It calls somebody, and talks with them."""
+    STASIS = auto()
+    BRIDGE = auto()
+    WAIT = auto()
+    ELSEWHERE = auto()
+    """Something of another program's."""
+
+
+class Leaving(Enum):
+    """What a channel does when its partner leaves their bridge."""
+
+    GOES_ON = auto()
+    """It goes on with the next step of its extension."""
+    GOES_TO = auto()
+    """It goes where `Bridge` has said."""
+    ENDS = auto()
+
+
+@attrs.define(eq=False)
+class Playback:
+    """A sound that plays to a channel, or waits until the one before it is over."""
+
+    id: str
+    sound: HeardSound
+    sense: Sense
+    lasts_s: float | None
+    begun: bool = False
+
+    @property
+    def hears(self) -> Hears:
+        """What the party would call it."""
+        return Hears(self.sense, str(self.sound))
+
+
+@attrs.define(eq=False)
+class Bridge:
+    """Some who hear each other; two, as a rule."""
+
+    members: list[Channel] = attrs.field(factory=list["Channel"])
+    over: bool = False
+    """Whether somebody has left it, so that the other leaves, too."""
+
+
+@attrs.define(eq=False)
+class Channel:
+    """One leg, as the switch keeps it. Read it; only the switch writes it."""
+
+    id: LegId
+    name: str
+    number: str
+    direction: Direction
+    place: Place
+    account: str = ""
+    variables: dict[str, str] = attrs.field(factory=dict[str, str])
+    shared: dict[str, str] = attrs.field(factory=dict[str, str])
+    answered: bool = False
+    cause: str = ""
+    """Why it hung up; empty while it lives."""
+    app: App = App.NONE
+    moves: int = 0
+    """How often it was sent somewhere: whatever was to come of the place before is void."""
+    is_sent: bool = False
+    """Whether it is on its way to where it was sent."""
+    bridge: Bridge | None = None
+    leaving: Leaving = Leaving.ENDS
+    after: Place | None = None
+    """Where it goes, if its partner leaves."""
+    limits: int = 0
+    """How often its absolute timeout was set."""
+    limit_s: str = "0"
+    half: Channel | None = None
+    """The other half of a call through the dialplan."""
+    is_near: bool = False
+    calls: Channel | None = None
+    """Whom it calls."""
+    called_by: Channel | None = None
+    """Who calls it, and has no answer yet."""
+    called_for: LegId = ""
+    goes_to: str = "park"
+    """The extension of ours to which it goes when it has answered."""
+    music: HeardSound | None = None
+    playbacks: list[Playback] = attrs.field(factory=list[Playback])
+    entering: Bridge | None = None
+    """The bridge that it has made, and is about to enter."""
+    errand: Extension | None = None
+    """Where another program has sent it."""
+    announced: Hears = SILENCE
+    """What another program's extension plays to it."""
+    hears: Hears = SILENCE
+    shown: list[str] = attrs.field(factory=list[str])
+
+    @property
+    def voice(self) -> Hears:
+        """What whoever is joined with it hears."""
+        return Hears(Sense.VOICE, self.id)
+
+    @property
+    def peer(self) -> Channel | None:
+        """With whom it is joined."""
+        if self.bridge is None or len(self.bridge.members) != 2:  # noqa: PLR2004 - a pair
+            return None
+        one, other = self.bridge.members
+        return other if one is self else one
+
+    @property
+    def playing(self) -> Playback | None:
+        """What plays to it, but for music on hold."""
+        return self.playbacks[0] if self.playbacks and self.playbacks[0].begun else None

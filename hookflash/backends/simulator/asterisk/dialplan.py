@@ -1,0 +1,248 @@
+"""The dialplan that operators include, run step by step.
+
+It is the very text that `hookflash.backends.asterisk.dialplan` writes. Only the applications that
+stand in it are known here.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import attrs
+
+from hookflash.backends.asterisk.dialplan import (
+    DEFAULT_APPLICATION,
+    DEFAULT_CONTEXT,
+    dialplan,
+)
+from hookflash.backends.asterisk.primitives import EXTENSION, PARTNER
+from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, Bridges
+from hookflash.backends.simulator.asterisk.channel import App, Channel
+from hookflash.backends.simulator.asterisk.expressions import chosen, expand
+from hookflash.backends.simulator.asterisk.extensions import (
+    Place,
+    Step,
+    place_of,
+    read_extensions,
+)
+from hookflash.backends.simulator.asterisk.hearing import DEFAULT_MUSIC, NO_SUCH_CHANNEL, TO_STEP_S
+from hookflash.causes import word_for
+from hookflash.errors import InputError
+from hookflash.events import LegId, LegParked
+
+CONTEXT, EXTENSIONS = read_extensions(dialplan())
+"""Of the dialplan with the usual names."""
+
+MOST_STEPS: Final = 200
+"""A channel that takes more steps without a rest turns in a circle."""
+
+_FUNCTION: Final = re.compile(r"(?P<name>[A-Z_]+)\((?P<text>.*)\)")
+_AFTER: Final = re.compile(r"F\((?P<place>[^)]*)\)")
+_LIMIT: Final = "TIMEOUT(absolute)"
+
+assert DEFAULT_CONTEXT == CONTEXT  # noqa: S101 - it was read back
+
+
+class Dialplan(Bridges, ABC):
+    """The switch, as far as its dialplan goes."""
+
+    connected: bool
+    """Whether a controller is connected: the application is registered."""
+    on_parked: Callable[[LegId, str], None]
+    """Is told that a leg is about to be parked, and why."""
+
+    # ---- moving
+
+    def redirect(self, leg: LegId, place: Place, other: LegId = "") -> str | None:
+        """AMI `Redirect`, of one or two; why it was refused, if it was: then nobody moves."""
+        legs = [self._channels.get(one) for one in (leg, other) if one]
+        channels = [channel for channel in legs if channel is not None]
+        if len(channels) < len(legs):
+            return NO_SUCH_CHANNEL
+        for channel in channels:
+            self._send(channel, place)
+        return None
+
+    def _send(self, channel: Channel, place: Place) -> None:
+        channel.place = place
+        channel.moves += 1
+        channel.is_sent = True
+        self._after(self.span(TO_STEP_S), partial(self._arrive, channel, channel.moves))
+
+    def _arrive(self, channel: Channel, moves: int) -> None:
+        if channel.cause or channel.moves != moves:
+            return
+        channel.is_sent = False
+        parts = channel.peer is not None
+        self._leave(channel)
+        self._hear(channel)
+        if parts:
+            self._after(self.span(TO_GO_ON_S), partial(self._go_on_after, channel, moves))
+        else:
+            self._go_on(channel)
+
+    def _go_on_after(self, channel: Channel, moves: int) -> None:
+        if not channel.cause and channel.moves == moves:
+            self._go_on(channel)
+
+    # ---- running
+
+    def _go_on(self, channel: Channel) -> None:
+        for _ in range(MOST_STEPS):
+            if channel.cause:
+                return
+            place = channel.place
+            channel.app = App.NONE
+            if place.context != CONTEXT:
+                self._run_elsewhere(channel)
+                return
+            steps = EXTENSIONS[place.exten].steps
+            if place.step >= len(steps):
+                self._end(channel, CLEARING)
+                return
+            channel.place = attrs.evolve(place, step=place.step + 1)
+            if self._run(channel, steps[place.step]):
+                return
+        raise InputError(f"{channel.name} turns in a circle in the dialplan at {channel.place}")
+
+    def _run(self, channel: Channel, step: Step) -> bool:
+        """Run an application; whether it keeps the channel."""
+        text = expand(step.text, partial(self.value, channel))
+        return self._apply(channel, step.app, text)
+
+    def _apply(self, channel: Channel, app: str, text: str) -> bool:  # noqa: C901, PLR0912 - a table
+        match app:
+            case "Set":
+                name, _, value = text.partition("=")
+                self.set_variable(channel, name, value)
+            case "Goto":
+                channel.place = place_of(text, channel.place, EXTENSIONS)
+            case "GotoIf":
+                where = chosen(text)
+                if where:
+                    channel.place = place_of(where, channel.place, EXTENSIONS)
+            case "ExecIf":
+                what = chosen(text)
+                name, _, given = what.partition("(")
+                return bool(what) and self._apply(channel, name, given.removesuffix(")"))
+            case "Stasis":
+                return self._stasis(channel, text.split(","))
+            case "StartMusicOnHold":
+                if channel.music is None:
+                    self._begin_music(channel, DEFAULT_MUSIC)
+                    self._hear(channel)
+            case "Wait":
+                channel.app = App.WAIT
+                self._after(float(text), partial(self._waited, channel, channel.moves))
+                return True
+            case "Bridge":
+                peer, _, options = text.partition(",")
+                found = _AFTER.search(options)
+                after = found and place_of(
+                    found["place"].replace("^", ","), channel.place, EXTENSIONS
+                )
+                return self.bridge(channel, peer, after or None)
+            case "ChannelRedirect":
+                self._redirect_other(channel, *text.split(","))
+            case "Hangup":
+                self._end(channel, word_for(int(text)) if text else CLEARING)
+                return True
+            case _:
+                raise InputError(f"the application {app} is not known to the simulated Asterisk")
+        return False
+
+    def _waited(self, channel: Channel, moves: int) -> None:
+        if channel.app is App.WAIT and channel.moves == moves and not channel.is_sent:
+            self._go_on(channel)
+
+    def _stasis(self, channel: Channel, arguments: list[str]) -> bool:
+        if not self.connected or arguments[0] != DEFAULT_APPLICATION:
+            return False
+        channel.app = App.STASIS
+        self.on_parked(channel.id, ",".join(arguments[2:]))
+        self._report(LegParked(leg=channel.id))
+        self._hear(channel)
+        return True
+
+    def _redirect_other(
+        self, channel: Channel, name: str, context: str, exten: str, priority: str
+    ) -> None:
+        other = next((one for one in self._channels.values() if one.name == name), None)
+        channel.variables["CHANNELREDIRECT_STATUS"] = "NOCHANNEL" if other is None else "SUCCESS"
+        if other is not None:
+            self._send(other, Place(context, exten, int(priority) - 1))
+
+    # ---- variables
+
+    def value(self, channel: Channel, name: str) -> str:
+        """The value of a variable, or of a function with what it is given; empty: none."""
+        found = _FUNCTION.fullmatch(name)
+        if found is None:
+            peer = channel.peer
+            known = {
+                EXTENSION: channel.place.exten,
+                "CHANNEL": channel.name,
+                PARTNER: "" if peer is None else peer.name,
+            }
+            return known.get(name) or channel.variables.get(name, "")
+        if found["name"] == "SHARED":
+            return channel.shared.get(found["text"], "")
+        if name == _LIMIT:
+            return channel.limit_s
+        raise InputError(f"the function {name} is not known to the simulated Asterisk")
+
+    def set_variable(self, channel: Channel, name: str, value: str) -> None:
+        """`Set()`, or AMI `Setvar`: of a variable, or of a function."""
+        found = _FUNCTION.fullmatch(name)
+        if found is None:
+            self._set_plain(channel, name, value)
+            return
+        match found["name"], found["text"].split(","):
+            case "SHARED", [shared]:
+                channel.shared[shared] = value
+            case "SHARED", [shared, other]:
+                whose = self._named(other)
+                if whose is not None:
+                    whose.shared[shared] = value
+            case "TIMEOUT", ["absolute"]:
+                self._limit(channel, value)
+            case "CONNECTEDLINE", [part, *when]:
+                self._connected_line(channel, part, value, now=not when)
+            case _:
+                self._set_plain(channel, name, value)
+
+    @staticmethod
+    def _set_plain(channel: Channel, name: str, value: str) -> None:
+        if value:
+            channel.variables[name.lstrip("_")] = value
+        else:
+            channel.variables.pop(name.lstrip("_"), None)
+
+    def _limit(self, channel: Channel, seconds: str) -> None:
+        channel.limits += 1
+        channel.limit_s = seconds
+        if float(seconds) > 0:
+            self._after(float(seconds), partial(self._time_out, channel, channel.limits))
+
+    def _time_out(self, channel: Channel, limits: int) -> None:
+        if channel.cause or channel.limits != limits:
+            return
+        channel.limit_s = "0"
+        if channel.place.context == CONTEXT:
+            self._send(channel, Place(CONTEXT, "T"))
+        else:
+            self._end(channel, CLEARING)
+
+    # ---- what `switch` does
+
+    @abstractmethod
+    def _run_elsewhere(self, channel: Channel) -> None:
+        """Do what the operator's own dialplan says."""
+
+    @abstractmethod
+    def _connected_line(self, channel: Channel, part: str, value: str, *, now: bool) -> None:
+        """Say whom the phone shows; `now`: and let it."""

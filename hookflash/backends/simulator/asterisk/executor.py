@@ -1,0 +1,308 @@
+"""The commands of the simulated Asterisk: the procedures of a real one, executed.
+
+A command becomes a `Procedure` by the same code as for a real switch, and its operations are the
+simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has sent
+somewhere) is kept here in the same way, and lost with the controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from typing import Final, TypeAlias
+
+import attrs
+
+from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
+from hookflash.backends.asterisk.primitives import (
+    PRESENTATION,
+    SOUND,
+    Fact,
+    Kill,
+    Originate,
+    Play,
+    PlayMusic,
+    Primitive,
+    Procedure,
+    Redirect,
+    SetVariables,
+    StopSounds,
+)
+from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
+from hookflash.backends.simulator.asterisk.channel import App, Playback
+from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.hearing import NO_SUCH_CHANNEL, NOT_FOUND
+from hookflash.backends.simulator.asterisk.switch import Asterisk
+from hookflash.backends.simulator.channel import Sense
+from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.commands import (
+    Dial,
+    HangUp,
+    Join,
+    Look,
+    Release,
+    SwitchCommand,
+)
+from hookflash.errors import InputError
+from hookflash.events import (
+    CallEvent,
+    CommandFailed,
+    LegHungUp,
+    LegId,
+    LegMovedAway,
+    LegsJoined,
+    LegsReleased,
+    LegsSeen,
+    LegsSeparated,
+)
+from hookflash.sounds import Recording, Sound, Tone
+
+_MUSIC: Final = "music"
+"""What is noted in place of a playback's id."""
+STEP_S: Final = (0.0001, 0.0006)
+"""How long one request and its answer take."""
+SETTLES_S: Final = 0.05
+"""After so long the backend looks where a leg has gone that it has not sent."""
+
+
+Work: TypeAlias = Iterator[bool]
+"""What is done for a command, step by step: each takes a moment."""
+
+
+@attrs.define(eq=False)
+class _Order:
+    """A command that is being carried out, or waits for others that concern its legs."""
+
+    legs: frozenset[LegId]
+    work: Work
+    begun: bool = False
+
+
+class Executor:
+    """Carries out commands on one simulated Asterisk."""
+
+    def __init__(
+        self,
+        switch: Asterisk,
+        report: Callable[[CallEvent], None],
+        look: Callable[[Look], LegsSeen],
+        after: Callable[[float, Callable[[], None]], None],
+        *,
+        dialling: Dialling,
+        file_s: float = FILE_S,
+    ) -> None:
+        """Stand between.
+
+        Args:
+            switch: where the operations are executed.
+            report: is told what the switch itself does not say.
+            look: answers where legs are.
+            after: has a thunk called after so many seconds.
+            dialling: how targets are called.
+            file_s: how long a recorded sound plays.
+        """
+        self._switch = switch
+        self._report = report
+        self._look = look
+        self._after = after
+        self._file_s = file_s
+        self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
+        self._numbers = count(1)
+        self._orders: list[_Order] = []
+        self._plays: dict[LegId, str] = {}
+        self._joins: dict[LegId, Join] = {}
+        self._moving: set[LegId] = set()
+        switch.on_parked = self._came_to_park
+        switch.on_left_park = self._left_the_park
+
+    def end(self) -> None:
+        """The controller is gone: what it has begun to do is left as it is."""
+        self._orders.clear()
+
+    def begin(self) -> None:
+        """A controller begins: it knows what is noted on the legs, and no more."""
+        self.end()
+        self._joins.clear()
+        self._moving.clear()
+        self._plays = {
+            channel.id: channel.variables[SOUND].partition(" ")[0]
+            for channel in self._switch.channels()
+            if channel.variables.get(SOUND) and channel.app is App.STASIS
+        }
+
+    def party_of(self, leg: LegId) -> Party:
+        """What is known of a leg, as far as orders are concerned."""
+        channel = self._switch.find(leg)
+        if channel is None:
+            return Party()
+        return Party(
+            channel=channel.name,
+            account=channel.account,
+            number=channel.number,
+            withheld=channel.variables.get(PRESENTATION, "").startswith("prohib"),
+        )
+
+    def perform(self, command: SwitchCommand) -> None:
+        """Carry out a command. Whatever comes of it is reported."""
+        if isinstance(command, Look):
+            self._queue(frozenset(command.legs), self._answer(command))
+            return
+        try:
+            procedure = self.procedures.of(command)
+        except InputError as refused:
+            self._refused(command, str(refused))
+            return
+        if procedure is not None:
+            self._queue(procedure.legs, self._carry_out(command, procedure))
+
+    # ---- one after the other
+
+    def _queue(self, legs: frozenset[LegId], work: Work) -> None:
+        """Put what is to be done behind all that concerns the same legs."""
+        order = _Order(legs, work)
+        self._orders.append(order)
+        if not self._waits(order):
+            self._go_on(order)
+
+    def _waits(self, order: _Order) -> bool:
+        before = self._orders[: self._orders.index(order)]
+        return any(not order.legs.isdisjoint(other.legs) for other in before)
+
+    def _go_on(self, order: _Order) -> None:
+        order.begun = True
+        if order not in self._orders:
+            return  # the controller that gave it is gone
+        if next(order.work, None) is not None:
+            self._after(self._switch.span(STEP_S), partial(self._go_on, order))
+            return
+        self._orders.remove(order)
+        for other in tuple(self._orders):
+            if not other.begun and not self._waits(other):
+                self._go_on(other)
+
+    def _answer(self, look: Look) -> Work:
+        yield True
+        self._report(self._look(look))
+
+    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
+        for step in procedure.before:
+            yield True
+            self.execute(step)
+        for facts in procedure.unless:
+            yield True
+            if all(map(self._is_so, facts)):
+                return
+        joined = False
+        if procedure.joined:
+            yield True
+            joined = all(map(self._is_so, procedure.joined))
+        if isinstance(command, Join):
+            self._joins[command.first] = command
+        for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
+            yield True
+            refused = self.execute(step)
+            if refused is not None and number >= procedure.optional:
+                self._refused(command, refused)
+                return
+        if isinstance(command, Join) and joined:
+            self._joins.pop(command.first, None)
+            pair = {"first": command.first, "second": command.second}
+            self._report(LegsSeparated(**pair))
+            self._report(LegsJoined(**pair))
+        elif isinstance(command, Release):
+            self._report(LegsReleased(first=command.first, second=command.second))
+
+    def _is_so(self, fact: Fact) -> bool:
+        channel = self._switch.find(fact.leg)
+        if channel is None:
+            return False
+        return fact.shown_by(self._switch.value(channel, fact.variable))
+
+    def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
+        """Execute one operation; why it was refused, if it was."""
+        match step:
+            case SetVariables():
+                return self._set(step)
+            case Redirect():
+                self._moving.update(filter(None, (step.leg, step.other)))
+                place = Place(DEFAULT_CONTEXT, step.extension)
+                return self._switch.redirect(step.leg, place, step.other)
+            case Originate():
+                return self._switch.originate(step)
+            case Play():
+                return self._play(step.leg, step.sound)
+            case PlayMusic():
+                return self._play(step.leg, step.sound)
+            case StopSounds():
+                return self._stop(step.leg)
+            case Kill():
+                return self._switch.kill(step.leg, step.cause)
+
+    def _set(self, step: SetVariables) -> str | None:
+        channel = self._switch.find(step.leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        for name, value in step.variables:
+            self._switch.set_variable(channel, name, value)
+        return None
+
+    def _play(self, leg: LegId, sound: Sound) -> str | None:
+        playback = f"{leg}-s{next(self._numbers)}"
+        is_music = not isinstance(sound, Tone | Recording)
+        lasts_s = self._file_s if isinstance(sound, Recording) else getattr(sound, "lasts_s", None)
+        is_endless = lasts_s is None
+        noted = _MUSIC if is_music else playback
+        noted = f"{noted} {sound}" if is_endless else noted
+        refused = self._set(SetVariables(leg, ((SOUND, noted),)))
+        if refused is None:
+            self._plays[leg] = _MUSIC if is_music else playback
+            sense = Sense.MUSIC if is_music else self._sense_of(sound)
+            refused = self._switch.play(leg, Playback(playback, sound, sense, lasts_s))
+        return refused
+
+    @staticmethod
+    def _sense_of(sound: Sound) -> Sense:
+        if isinstance(sound, Recording):
+            return Sense.MUSIC
+        return Sense.RINGBACK if getattr(sound, "times", None) is None else Sense.TONE
+
+    def _stop(self, leg: LegId) -> str | None:
+        playback = self._plays.pop(leg, None)
+        if playback is None:
+            return None
+        return self._switch.stop_music(leg) if playback == _MUSIC else self._switch.stop(playback)
+
+    def _refused(self, command: SwitchCommand, reason: str) -> None:
+        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        if isinstance(command, HangUp) and reason.startswith(NOT_FOUND[:3]):
+            self._report(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, Dial):
+            self._report(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        else:
+            self._report(CommandFailed(command=command, reason=reason))
+
+    # ---- the park
+
+    def _came_to_park(self, leg: LegId, why: str) -> None:
+        self._moving.discard(leg)
+        self._plays.pop(leg, None)
+        join = self._joins.pop(leg, None) if why == "unjoined" else None
+        if join is not None:
+            reason = "there is nobody to join it with any more"
+            self._report(CommandFailed(command=join, reason=reason))
+
+    def _left_the_park(self, leg: LegId) -> None:
+        if self._switch.connected and leg not in self._moving:
+            self._after(SETTLES_S, partial(self._see_where, leg))
+
+    def _see_where(self, leg: LegId) -> None:
+        channel = self._switch.find(leg)
+        is_away = (
+            channel is not None
+            and self._switch.connected
+            and channel.bridge is None
+            and channel.place.context != DEFAULT_CONTEXT
+        )
+        if is_away:
+            self._report(LegMovedAway(leg=leg))

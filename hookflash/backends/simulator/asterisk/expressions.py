@@ -1,0 +1,82 @@
+"""The expressions of a dialplan: `${NAME}`, `${FUNCTION(…)}`, `$["…" = "…"]`.
+
+As Asterisk does it, what is inside is replaced first, and the text that comes of it is read. So a
+value with a quotation mark or a question mark in it can change the meaning of what it stands in;
+none of ours has one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from hookflash.errors import InputError
+
+_COMPARISON: Final = re.compile(r'\s*"(?P<one>[^"]*)"\s*(?P<how>=|!=)\s*"(?P<other>[^"]*)"\s*')
+_CHOICE: Final = re.compile(r"(?P<holds>[^?]*)\?(?P<yes>[^:]*)(?::(?P<no>.*))?")
+_ENDS: Final = {"{": "}", "[": "]"}
+
+FALSE: Final = frozenset({"", "0"})
+
+
+def expand(text: str, value_of: Callable[[str], str]) -> str:
+    """Replace what is to be replaced.
+
+    Args:
+        text: an application's arguments.
+        value_of: the value of a variable, or of a function with its arguments.
+
+    Raises:
+        InputError: a brace lacks its other, or an expression is of a kind that is not known here.
+    """
+    parts: list[str] = []
+    at = 0
+    while (found := text.find("$", at)) >= 0:
+        kind = text[found + 1 : found + 2]
+        if kind not in _ENDS:
+            parts.append(text[at : found + 1])
+            at = found + 1
+            continue
+        end = _end_of(text, found + 1)
+        inside = expand(text[found + 2 : end], value_of)
+        value = _compared(inside) if kind == "[" else _value(inside, value_of)
+        parts += (text[at:found], value)
+        at = end + 1
+    return "".join((*parts, text[at:]))
+
+
+def _end_of(text: str, opens: int) -> int:
+    depth = 0
+    one, other = text[opens], _ENDS[text[opens]]
+    for place in range(opens, len(text)):
+        depth += (text[place] == one) - (text[place] == other)
+        if depth == 0:
+            return place
+    raise InputError(f"{text!r} lacks a {other}")
+
+
+def _compared(text: str) -> str:
+    found = _COMPARISON.fullmatch(text)
+    if found is None:
+        raise InputError(f"$[{text}] is not understood", mend='"…" = "…" and "…" != "…" are')
+    is_equal = found["one"] == found["other"]
+    return "1" if is_equal is (found["how"] == "=") else "0"
+
+
+def _value(text: str, value_of: Callable[[str], str]) -> str:
+    if text.startswith("IF(") and text.endswith(")"):
+        return chosen(text[3:-1])
+    return value_of(text)
+
+
+def chosen(text: str) -> str:
+    """Of `CONDITION?YES:NO`, the part that counts; empty, if there is none.
+
+    Raises:
+        InputError: there is no condition.
+    """
+    found = _CHOICE.fullmatch(text)
+    if found is None:
+        raise InputError(f"{text!r} has no condition")
+    return (found["yes"] if found["holds"].strip() not in FALSE else found["no"]) or ""

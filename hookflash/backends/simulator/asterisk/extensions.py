@@ -1,0 +1,95 @@
+"""A dialplan's text, read into extensions and their steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from hookflash.errors import InputError
+
+_CONTEXT: Final = re.compile(r"\[([^]]+)\]")
+_EXTEN: Final = re.compile(r"exten\s*=>\s*(?P<exten>[^,]+),1,(?P<step>.*)")
+_SAME: Final = re.compile(r"same\s*=>\s*n(?:\((?P<label>\w+)\))?,(?P<step>.*)")
+_STEP: Final = re.compile(r"(?P<app>\w+)\((?P<text>.*)\)")
+
+
+@attrs.frozen
+class Step:
+    """One application, and what it is given."""
+
+    app: str
+    text: str
+
+
+@attrs.frozen
+class Extension:
+    """What is done in an extension, step by step."""
+
+    steps: tuple[Step, ...]
+    labels: Mapping[str, int]
+    """The places that have a name; the first is 0."""
+
+
+@attrs.frozen
+class Place:
+    """Somewhere in a dialplan: the step that comes next."""
+
+    context: str
+    exten: str
+    step: int = 0
+
+
+def read_extensions(text: str) -> tuple[str, Mapping[str, Extension]]:
+    """Read a dialplan that has one context.
+
+    Returns:
+        The context's name, and its extensions.
+
+    Raises:
+        InputError: a line that is not understood.
+    """
+    context, exten = "", ""
+    steps: dict[str, list[Step]] = {}
+    labels: dict[str, dict[str, int]] = {}
+    for number, whole in enumerate(text.splitlines(), 1):
+        line = whole.strip()
+        if not line or line.startswith(";"):
+            continue
+        if found := _CONTEXT.fullmatch(line):
+            context = found[1]
+        elif found := _EXTEN.fullmatch(line):
+            exten = found["exten"]
+            steps[exten], labels[exten] = [_step(found["step"], number)], {}
+        elif exten and (found := _SAME.fullmatch(line)):
+            if found["label"]:
+                labels[exten][found["label"]] = len(steps[exten])
+            steps[exten].append(_step(found["step"], number))
+        else:
+            raise InputError(f"{line!r} is not understood", where=f"line {number}")
+    read = {name: Extension(tuple(steps[name]), labels[name]) for name in steps}
+    return context, read
+
+
+def _step(text: str, number: int) -> Step:
+    found = _STEP.fullmatch(text.strip())
+    if found is None:
+        raise InputError(f"{text!r} is no application", where=f"line {number}")
+    return Step(found["app"], found["text"])
+
+
+def place_of(text: str, here: Place, extensions: Mapping[str, Extension]) -> Place:
+    """The place that `Goto` and its like name: `label`, `exten,1`, `context,exten,1`."""
+    context, exten, priority = here.context, here.exten, text
+    match text.split(","):
+        case [exten, priority]:
+            pass
+        case [context, exten, priority]:
+            pass
+        case _:
+            pass
+    if priority.isdecimal():
+        return Place(context, exten, int(priority) - 1)
+    return Place(context, exten, extensions[exten].labels[priority])

@@ -1,0 +1,175 @@
+"""What parties hear, and what ARI plays to them.
+
+* **Only in Stasis can anything be played** (409 elsewhere). Requests are done one after the other:
+  what is asked for while a sound plays waits until that one is over.
+* **A tone never ends by itself**, not even one that is written to be played once: when it has been
+  heard, there is silence, and no event until it is stopped (measured on 22.10.1).
+* **A class of music that is not there** plays the default class, and the event says so (measured).
+* **A recording that is not there** begins and ends at once (measured).
+* **Whoever leaves Stasis leaves the sounds behind**: they end before anything else is told of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container
+from typing import Final
+
+from hookflash.backends.simulator.asterisk.channel import App, Channel, Playback
+from hookflash.backends.simulator.channel import SILENCE, Hears, Sense, Thunk
+from hookflash.events import CallEvent, LegId, SoundStarted, SoundStopped
+from hookflash.sounds import HeardSound, Music, Recording
+
+TO_STEP_S: Final = (0.0002, 0.002)
+"""From what happens to a channel to its thread's doing what comes of it."""
+
+NO_SUCH_CHANNEL: Final = "No such channel"
+NOT_FOUND: Final = '404 {"message":"Channel not found"}'
+NOT_IN_STASIS: Final = '409 {"message":"Channel not in Stasis application"}'
+DEFAULT_MUSIC: Final = Music()
+
+
+class Hearing:
+    """The switch, as far as it is heard."""
+
+    def __init__(
+        self,
+        after: Callable[[float, Thunk], None],
+        report: Callable[[CallEvent], None],
+        *,
+        listen: Callable[[LegId, Hears], None],
+        dice: random.Random,
+        missing: Container[HeardSound],
+    ) -> None:
+        self._after = after
+        self._report = report
+        self._listen = listen
+        self._random = dice.random
+        self._missing = missing
+        self._channels: dict[LegId, Channel] = {}
+        self._playbacks: dict[str, Channel] = {}
+        self.slowness = 1.0
+        """How many times as long as on a calm machine everything takes."""
+
+    def find(self, leg: LegId) -> Channel | None:
+        """Find a living leg."""
+        return self._channels.get(leg)
+
+    def span(self, bounds: tuple[float, float]) -> float:
+        """Draw how long something takes."""
+        shortest, longest = bounds
+        return (shortest + (longest - shortest) * self._random()) * self.slowness
+
+    # ---- what ARI is asked for
+
+    def _refusal(self, leg: LegId) -> str | None:
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NOT_FOUND
+        return None if channel.app is App.STASIS else NOT_IN_STASIS
+
+    def play(self, leg: LegId, playback: Playback) -> str | None:
+        """`POST /channels/LEG/play/ID`, or `/moh`; why it was refused, if it was."""
+        refused = self._refusal(leg)
+        if refused is None:
+            channel = self._channels[leg]
+            channel.playbacks.append(playback)
+            self._playbacks[playback.id] = channel
+            self._play_next(channel)
+        return refused
+
+    def stop(self, playback: str) -> str | None:
+        """`DELETE /playbacks/ID`."""
+        channel = self._playbacks.get(playback)
+        if channel is None:
+            return '404 {"message":"Playback not found"}'
+        self._over(channel, playback)
+        return None
+
+    def stop_music(self, leg: LegId) -> str | None:
+        """`DELETE /channels/LEG/moh`."""
+        refused = self._refusal(leg)
+        if refused is None:
+            self._end_music(self._channels[leg])
+            self._hear(self._channels[leg])
+        return refused
+
+    # ---- what comes of it
+
+    def _play_next(self, channel: Channel) -> None:
+        while channel.playbacks and channel.playing is None:
+            playback = channel.playbacks[0]
+            self._end_music(channel)
+            if isinstance(playback.sound, Music):
+                channel.playbacks.pop(0)
+                self._playbacks.pop(playback.id, None)
+                self._begin_music(channel, playback.sound)
+            else:
+                self._begin(channel, playback)
+        self._hear(channel)
+
+    def _begin(self, channel: Channel, playback: Playback) -> None:
+        playback.begun = True
+        self._report(SoundStarted(leg=channel.id, sound=playback.sound))
+        if playback.sound in self._missing:
+            self._after(0.001, lambda: self._over(channel, playback.id))
+        elif isinstance(playback.sound, Recording) and playback.lasts_s is not None:
+            self._after(playback.lasts_s, lambda: self._over(channel, playback.id))
+        elif playback.lasts_s is not None:
+            self._after(playback.lasts_s, lambda: self._fall_silent(channel, playback))
+
+    def _over(self, channel: Channel, playback_id: str) -> None:
+        if self._playbacks.pop(playback_id, None) is None:
+            return
+        playback = next(one for one in channel.playbacks if one.id == playback_id)
+        channel.playbacks.remove(playback)
+        if playback.begun:
+            self._report(SoundStopped(leg=channel.id, sound=playback.sound))
+        self._play_next(channel)
+
+    def _fall_silent(self, channel: Channel, playback: Playback) -> None:
+        if channel.playing is playback:
+            playback.sense = Sense.SILENCE
+            self._hear(channel)
+
+    def _begin_music(self, channel: Channel, music: Music) -> None:
+        sound: HeardSound = music if music not in self._missing else DEFAULT_MUSIC
+        if sound in self._missing:
+            return
+        channel.music = sound
+        self._report(SoundStarted(leg=channel.id, sound=sound))
+
+    def _end_music(self, channel: Channel) -> None:
+        sound, channel.music = channel.music, None
+        if sound is not None:
+            self._report(SoundStopped(leg=channel.id, sound=sound))
+
+    def _silence(self, channel: Channel) -> None:
+        """End all that plays: the channel leaves."""
+        for playback in channel.playbacks:
+            self._playbacks.pop(playback.id, None)
+            if playback.begun:
+                self._report(SoundStopped(leg=channel.id, sound=playback.sound))
+        channel.playbacks.clear()
+        self._end_music(channel)
+
+    def _hear(self, channel: Channel) -> None:
+        """Tell the listener, if what the leg's party hears has changed."""
+        peer = channel.peer
+        if channel.cause:
+            hears = SILENCE
+        elif channel.playing is not None:
+            hears = channel.playing.hears
+        elif channel.music is not None:
+            hears = Hears(Sense.MUSIC, str(channel.music))
+        elif peer is not None:
+            hears = peer.voice if peer.half is None else peer.half.hears
+        else:
+            hears = channel.announced
+        if hears == channel.hears:
+            return
+        channel.hears = hears
+        if channel.half is None:
+            self._listen(channel.id, hears)
+        elif channel.half.peer is not None:
+            self._hear(channel.half.peer)

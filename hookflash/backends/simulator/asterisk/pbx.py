@@ -1,0 +1,113 @@
+"""The simulated Asterisk, as a world needs it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container, Iterable, Mapping
+
+from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT, TRANSFER
+from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.simulator.asterisk.executor import Executor
+from hookflash.backends.simulator.asterisk.seen import snapshot
+from hookflash.backends.simulator.asterisk.switch import Asterisk
+from hookflash.backends.simulator.channel import Hears, Thunk, ToPark
+from hookflash.commands import Look, SwitchCommand
+from hookflash.events import CallEvent, LegId, LegSnapshot, LegsSeen
+from hookflash.sounds import HeardSound
+
+DIRECT = Dialling(template="PJSIP/{number}")
+"""Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
+
+
+class AsteriskPbx:
+    """A `SimulatedPbx` with Asterisk's habits."""
+
+    def __init__(
+        self,
+        after: Callable[[float, Thunk], None],
+        report: Callable[[CallEvent], None],
+        *,
+        tell: Callable[[CallEvent], None],
+        look: Callable[[Look], LegsSeen],
+        ring_phone: Callable[[LegId, str], bool],
+        has_phone: Callable[[str], bool],
+        listen: Callable[[LegId, Hears], None],
+        dice: random.Random,
+        missing: Container[HeardSound],
+        dialling: Dialling,
+        file_s: float,
+    ) -> None:
+        """Set up a switch without calls (see `Asterisk` and `Executor`)."""
+        self.switch = Asterisk(
+            after,
+            report,
+            ring_phone=ring_phone,
+            has_phone=has_phone,
+            listen=listen,
+            dice=dice,
+            missing=missing,
+        )
+        self.executor = Executor(self.switch, tell, look, after, dialling=dialling, file_s=file_s)
+        self.perform: Callable[[SwitchCommand], None] = self.executor.perform
+        switch = self.switch
+        self.ring, self.answer = switch.ring, switch.answer
+        self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
+        self.phone_of, self.shown = switch.phone_of, switch.shown
+        self.create_call, self.move = switch.create_call, switch.transfer
+
+    @property
+    def name_leg(self) -> Callable[[], LegId]:
+        """Gives the legs that nobody names their names."""
+        return self.switch.name_leg
+
+    @name_leg.setter
+    def name_leg(self, name: Callable[[], LegId]) -> None:
+        self.switch.name_leg = name
+
+    def connect(self) -> None:
+        """A controller connects: what waits for one is handed in."""
+        self.executor.begin()
+        self.switch.connect()
+
+    def disconnect(self) -> None:
+        """The controller is gone, and what it was about to do is not done."""
+        self.executor.end()
+        self.switch.disconnect()
+
+    def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
+        """List every channel, oldest first."""
+        return tuple(
+            snapshot(one, outside=one.half is None and is_outside(one.number))
+            for one in self.switch.channels()
+        )
+
+    def legs(self) -> Iterable[LegId]:
+        """List the living legs, oldest first."""
+        return [channel.id for channel in self.switch.channels()]
+
+    def _variables(self, leg: LegId) -> Mapping[str, str]:
+        channel = self.switch.find(leg)
+        return {} if channel is None else channel.variables
+
+    def transfer_of(self, leg: LegId) -> str:
+        """The transfer that a leg is marked with."""
+        return self._variables(leg).get(TRANSFER, "")
+
+    def added(self, leg: LegId) -> frozenset[str]:
+        """The variables on a leg that only a transfer adds."""
+        return frozenset((*OURS, SHOW_BY)).intersection(self._variables(leg))
+
+    def changeable(self, leg: LegId) -> Mapping[str, str]:
+        """What a transfer changes of a leg: only how long it may last."""
+        channel = self.switch.find(leg)
+        limited = channel is not None and channel.limit_s != "0"
+        return {TIMEOUT: channel.limit_s} if channel is not None and limited else {}
+
+    def is_half(self, leg: LegId) -> bool:
+        """Whether a leg is half of a call through the dialplan."""
+        channel = self.switch.find(leg)
+        return channel is not None and channel.half is not None
+
+    def park(self, leg: LegId) -> None:
+        """Another program parks a leg, in a place of its own."""
+        self.switch.transfer(leg, ToPark())

@@ -1,0 +1,41 @@
+"""What a program sees of the simulated Asterisk's channels, as ARI lists them."""
+
+from __future__ import annotations
+
+from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
+from hookflash.backends.asterisk.primitives import KIND, ROLE, SOUND, TRANSFER
+from hookflash.backends.asterisk.procedures import role_on
+from hookflash.backends.simulator.asterisk.channel import App, Channel
+from hookflash.events import LegSnapshot
+from hookflash.sounds import heard_sound
+
+
+def snapshot(channel: Channel, *, outside: bool) -> LegSnapshot:
+    """What is seen of a channel."""
+    alone = channel.bridge is None
+    parked = (
+        alone and channel.answered and channel.app is App.STASIS and channel.place.exten == "park"
+    )
+    noted = channel.variables.get(SOUND, "").partition(" ")[2]
+    role = role_on(channel.id, channel.variables.get(ROLE, ""))
+    peer = channel.peer
+    is_far = channel.half is not None and not channel.is_near
+    return LegSnapshot(
+        leg=channel.id,
+        number=channel.number,
+        direction=channel.direction,
+        account=channel.account,
+        outside=outside,
+        answered=channel.answered,
+        parked=parked,
+        elsewhere=(
+            alone and channel.answered and not parked and channel.place.context != DEFAULT_CONTEXT
+        ),
+        peer=None if peer is None else peer.id,
+        hears=heard_sound(noted) if parked and noted else None,
+        transfer=channel.variables.get(TRANSFER, "") if role else "",
+        role=role,
+        kind=channel.variables.get(KIND, ""),
+        other_half=channel.half.id if is_far and channel.half is not None else "",
+        called_for=channel.called_for,
+    )

@@ -1,0 +1,527 @@
+"""A telephone switch with Asterisk's manners: its primitives, its facts, and its traps.
+
+Everything here is as Asterisk 22.10 did it when it was recorded and measured. `channel` says what a
+leg is, `hearing` what is heard, `bridges` how legs are joined, `dialplan` what they do by
+themselves. Here calls come in and go out, and people act.
+
+* **A target through `Local/…/n` is three legs**: the near half, which was asked for; the far half,
+  which runs the dialplan; and the phone that this calls. Both halves are told of, the far one
+  first and without a number. When the phone answers, so do they, and the near half goes to the
+  park.
+* **When one half ends, so does the other**, within 2 ms and with the same cause. A half does
+  nothing more then.
+* **Each key comes twice**: on the leg whose party presses it, and on the half behind whoever is
+  joined with it.
+* **A controller that is gone is known at once**: what comes to the park meets none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
+from itertools import count
+from typing import Final
+
+from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    SHOW_BY,
+    Originate,
+)
+from hookflash.backends.asterisk.procedures import FAR_HALF
+from hookflash.backends.simulator.asterisk.bridges import CLEARING
+from hookflash.backends.simulator.asterisk.channel import App, Channel, Leaving
+from hookflash.backends.simulator.asterisk.dialplan import Dialplan
+from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.hearing import NOT_FOUND, TO_STEP_S
+from hookflash.backends.simulator.channel import (
+    SILENCE,
+    Extension,
+    Hears,
+    Sense,
+    Thunk,
+    ToLeg,
+    ToPark,
+    ToPhone,
+    ToSound,
+)
+from hookflash.causes import CAUSES, LAST_OF_Q850, word_for
+from hookflash.events import (
+    CallEvent,
+    DigitPressed,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegProgressed,
+)
+from hookflash.sounds import HeardSound
+
+CALLS_CONTEXT: Final = "default"
+"""Where the operator's own dialplan is: a number is dialled."""
+_ELSEWHERE: Final = "elsewhere"
+"""A context of another program."""
+_NOWHERE: Final = "NORMAL_UNSPECIFIED"
+"""Why a call to a number ends of which the dialplan knows nothing (measured)."""
+_ABSENT: Final = "SUBSCRIBER_ABSENT"
+_LOCAL: Final = "Local/"
+_INHERITED: Final = "__"
+_IN_USE: Final = '409 {"message":"Channel with given unique ID already exists"}'
+_NO_ENDPOINT: Final = '500 {"error":"Allocation failed"}'
+
+
+class Asterisk(Dialplan):
+    """The switch. What it is asked for returns why it was refused, if it was."""
+
+    def __init__(
+        self,
+        after: Callable[[float, Thunk], None],
+        report: Callable[[CallEvent], None],
+        *,
+        ring_phone: Callable[[LegId, str], bool],
+        has_phone: Callable[[str], bool],
+        listen: Callable[[LegId, Hears], None],
+        dice: random.Random,
+        missing: Container[HeardSound] = frozenset(),
+    ) -> None:
+        """Set up a switch without calls.
+
+        Args:
+            after: has a thunk called after so many seconds.
+            report: is told every fact. It must not call back into the switch from within.
+            ring_phone: is told that the switch calls a number, and by which leg; false if there is
+                no such phone. It must not call back into the switch from within, either.
+            has_phone: whether a number can be called.
+            listen: is told whenever what a leg's party hears has changed.
+            dice: draws the times and orders that vary on a real switch.
+            missing: sounds of which there is no file.
+        """
+        super().__init__(after, report, listen=listen, dice=dice, missing=missing)
+        self._ring_phone = ring_phone
+        self._has_phone = has_phone
+        self.connected = True
+        self.on_parked = lambda _leg, _why: None
+        self.on_left_park: Callable[[LegId], None] = lambda _leg: None
+        self.name_leg: Callable[[], LegId] = lambda: f"leg-{next(self._legs_named)}"
+        """Gives the legs that nobody names their names."""
+        self._legs_named = count(1)
+        self._channels_named = count(1)
+        self._shown: dict[LegId, list[str]] = {}
+
+    def channels(self) -> Iterable[Channel]:
+        """List the living legs, oldest first."""
+        return self._channels.values()
+
+    def phone_of(self, leg: LegId) -> LegId:
+        """Find the leg at whose end a phone is: for a near half, the one behind the far half."""
+        channel = self._channels.get(leg)
+        while channel is not None and channel.half is not None and channel.is_near:
+            behind = channel.half.peer or channel.half.calls
+            if behind is None:
+                break
+            channel = behind
+        return leg if channel is None else channel.id
+
+    # ---- controllers
+
+    def connect(self) -> None:
+        """A controller registers: what waits for one is handed in."""
+        self.connected = True
+        for channel in tuple(self._channels.values()):
+            waits = channel.place.context == DEFAULT_CONTEXT and channel.app is App.WAIT
+            if waits and channel.place.exten == "park":
+                channel.moves += 1
+                channel.place = Place(DEFAULT_CONTEXT, "park")
+                self._go_on(channel)
+
+    def disconnect(self) -> None:
+        """The controller is gone. Whoever is in Stasis stays there, and hears what it heard."""
+        self.connected = False
+
+    # ---- calls come in
+
+    def create_call(
+        self,
+        caller: str,
+        callee: str,
+        *,
+        account: str = "",
+        callee_account: str | None = None,
+        through_loopback: bool = False,
+    ) -> tuple[LegId, LegId]:
+        """Take a call and pass it on, as a dialplan's `Dial` does.
+
+        Args:
+            caller: the number that calls.
+            callee: the number that is called.
+            account: whose call it is.
+            callee_account: whose leg the callee's is: the same, unless told.
+            through_loopback: whether the dialplan calls `Local/…/n`.
+
+        Returns:
+            The caller's leg and the callee's: through the dialplan, that of the near half.
+        """
+        first = self._create(
+            self.name_leg(),
+            f"PJSIP/{caller}",
+            caller,
+            Direction.INBOUND,
+            account=account,
+            exten=callee,
+        )
+        self._tell(first)
+        theirs = account if callee_account is None else callee_account
+        first.app = App.DIAL
+        if through_loopback:
+            second = self._call_through(
+                self.name_leg(), callee, variables={}, account="", shown=caller, caller=first
+            )
+        else:
+            second = self._call_for(first, callee, theirs, caller)
+        return first.id, second.id
+
+    def _create(
+        self,
+        leg: LegId,
+        endpoint: str,
+        number: str,
+        direction: Direction,
+        *,
+        account: str,
+        exten: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> Channel:
+        suffix = f"-{next(self._channels_named):08x}"
+        half = ";1" if direction is Direction.OUTBOUND else ";2"
+        name = endpoint + suffix + (half if endpoint.startswith(_LOCAL) else "")
+        place = Place(CALLS_CONTEXT, exten)
+        channel = Channel(leg, name, number, direction, place, account, dict(variables or ()))
+        self._channels[leg] = channel
+        self._shown[leg] = channel.shown
+        return channel
+
+    def _tell(self, channel: Channel, *, number: str | None = None, other_half: LegId = "") -> None:
+        self._report(
+            LegCreated(
+                leg=channel.id,
+                number=channel.number if number is None else number,
+                direction=channel.direction,
+                account="" if number == "" else channel.account,
+                other_half=other_half,
+                called_for=channel.called_for,
+            )
+        )
+
+    def _call_for(self, caller: Channel, number: str, account: str, shown: str) -> Channel:
+        """Create the leg that a dialplan's `Dial` calls."""
+        inherited = {
+            name: value
+            for name, value in caller.variables.items()
+            if name == DEFAULT_ACCOUNT_VARIABLE
+        }
+        account = inherited.get(DEFAULT_ACCOUNT_VARIABLE, account)
+        endpoint = f"PJSIP/{number}"
+        leg = self.name_leg()
+        channel = self._create(
+            leg,
+            endpoint,
+            number,
+            Direction.OUTBOUND,
+            account=account,
+            exten=caller.place.exten,
+            variables=inherited,
+        )
+        self._called(channel, caller)
+        self._tell(channel)
+        self._show(channel, shown)
+        if not self._ring_phone(channel.id, number):
+            self._after(self.span(TO_STEP_S), partial(self._refused, channel, _NOWHERE))
+        return channel
+
+    @staticmethod
+    def _called(channel: Channel, caller: Channel) -> None:
+        channel.app = App.CALLED
+        channel.called_for, channel.called_by = caller.id, caller
+        caller.calls = channel
+        caller.app = App.DIAL
+        caller.leaving = channel.leaving = Leaving.ENDS
+
+    def _call_through(
+        self,
+        leg: LegId,
+        number: str,
+        *,
+        variables: Mapping[str, str],
+        account: str,
+        shown: str,
+        caller: Channel | None = None,
+    ) -> Channel:
+        """Call a number through the dialplan: the two halves, and the leg behind them."""
+        endpoint = f"{_LOCAL}{number}@{CALLS_CONTEXT}"
+        near = self._create(
+            leg,
+            endpoint,
+            number,
+            Direction.OUTBOUND,
+            account=account,
+            exten=number,
+            variables=variables,
+        )
+        far_id = self.name_leg() if caller is not None else f"{leg}{FAR_HALF}"
+        far = self._create(
+            far_id,
+            endpoint,
+            shown,
+            Direction.INBOUND,
+            account=account,
+            exten=number,
+            variables=variables,
+        )
+        far.name = f"{near.name[:-1]}2"
+        near.half, far.half = far, near
+        near.is_near = True
+        near.shown.append(shown)
+        near.app = App.CALLED
+        if caller is not None:
+            self._called(near, caller)
+        if not self._has_phone(number):
+            self._tell(far, number="", other_half=leg)
+            self._tell(near)
+            far.half = None
+            self._end(far, _NOWHERE)
+            self._refused(near, _NOWHERE)
+            return near
+        self._tell(far, number="", other_half=leg)
+        self._tell(near)
+        far.app = App.DIAL
+        self._call_for(far, number, "", shown)
+        return near
+
+    def originate(self, step: Originate) -> str | None:
+        """`POST /channels`: call somebody; who answers goes to the park."""
+        if step.leg in self._channels:
+            return _IN_USE
+        variables = dict(step.variables)
+        account = next(
+            (
+                variables[name]
+                for name in (f"{_INHERITED}{DEFAULT_ACCOUNT_VARIABLE}", "CHANNEL(accountcode)")
+                if name in variables
+            ),
+            "",
+        )
+        plain = {name.lstrip("_"): value for name, value in variables.items() if "(" not in name}
+        shown = step.caller.rpartition("<")[2].removesuffix(">")
+        if step.endpoint.startswith(_LOCAL):
+            channel = self._call_through(
+                step.leg, step.number, variables=plain, account=account, shown=shown
+            )
+        else:
+            if not self._has_phone(step.number):
+                return _NO_ENDPOINT
+            channel = self._create(
+                step.leg,
+                step.endpoint,
+                step.number,
+                Direction.OUTBOUND,
+                account=account,
+                exten="s",
+                variables=plain,
+            )
+            channel.app = App.CALLED
+            self._tell(channel)
+            self._show(channel, shown)
+            self._ring_phone(channel.id, step.number)
+        channel.goes_to = step.extension
+        self._after(step.timeout_s, partial(self._ring_out, channel))
+        return None
+
+    def _ring_out(self, channel: Channel) -> None:
+        if not channel.answered:
+            self._end(channel, "NO_ANSWER")
+
+    # ---- what people do
+
+    def ring(self, leg: LegId, *, early_media: bool = False) -> None:
+        """The phone says that it rings (180), or sends early media (183)."""
+        channel = self._channels.get(leg)
+        if channel is None or channel.answered:
+            return
+        self._report(LegProgressed(leg=leg, early_media=early_media))
+        caller = channel.called_by
+        if caller is not None and caller.half is not None and not caller.half.answered:
+            self.ring(caller.half.id, early_media=early_media)
+
+    def answer(self, leg: LegId) -> None:
+        """The party picks up. A leg that is gone or has answered is left as it is."""
+        channel = self._channels.get(leg)
+        if channel is None or channel.answered or channel.direction is Direction.INBOUND:
+            return
+        if channel.half is None:
+            self._up(channel)
+            self._after(self.span(TO_STEP_S), partial(self._connect, channel))
+
+    def _up(self, channel: Channel) -> None:
+        if not channel.answered:
+            channel.answered = True
+            self._report(LegAnswered(leg=channel.id))
+
+    def _connect(self, channel: Channel) -> None:
+        """A leg that was called has answered: it goes to its caller, or to the park."""
+        caller, channel.called_by = channel.called_by, None
+        if channel.cause or channel.app is not App.CALLED or channel.is_sent:
+            return
+        if caller is None:
+            channel.place = Place(DEFAULT_CONTEXT, channel.goes_to)
+            self._go_on(channel)
+            return
+        caller.calls = None
+        if caller.cause or caller.is_sent:
+            self._end(channel, CLEARING)
+            return
+        self._up(caller)
+        near = caller.half
+        if near is not None and not near.cause and not near.answered:
+            self._up(near)
+            self._after(self.span(TO_STEP_S), partial(self._connect, near))
+        self._join(channel, caller)
+
+    def refuse(self, leg: LegId, cause: str) -> None:
+        """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
+        channel = self._channels.get(leg)
+        if channel is not None and not channel.answered and channel.half is None:
+            known = CAUSES.get(cause, LAST_OF_Q850 + 1) <= LAST_OF_Q850
+            self._refused(channel, cause if known else _ABSENT)
+
+    def _refused(self, channel: Channel, cause: str) -> None:
+        """A call comes to nothing: so does the leg that has placed it, for the same cause."""
+        if channel.cause:
+            return
+        caller, channel.called_by = channel.called_by, None
+        self._end(channel, cause)
+        if caller is not None and not caller.cause:
+            caller.calls = None
+            self._end(caller, cause)
+
+    def hang_up(self, leg: LegId) -> None:
+        """The party hangs up, in whatever state the leg is."""
+        channel = self._channels.get(leg)
+        if channel is not None and channel.half is None:
+            self._end(channel, CLEARING)
+
+    def press(self, leg: LegId, digit: str) -> None:
+        """The party presses a key; whoever is joined with it hears that."""
+        channel = self._channels.get(leg)
+        if channel is None or not channel.answered:
+            return
+        self._report(DigitPressed(leg=leg, digit=digit))
+        peer = channel.peer
+        if peer is None:
+            return
+        if peer.half is None:
+            self._listen(peer.id, Hears(Sense.DIGIT, digit))
+        else:
+            self.press(peer.half.id, digit)
+
+    def kill(self, leg: LegId, cause: int) -> str | None:
+        """`DELETE /channels/LEG?reason_code=CAUSE`."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return NOT_FOUND
+        self._after(self.span(TO_STEP_S), partial(self._end, channel, word_for(cause)))
+        return None
+
+    def _end(self, channel: Channel, cause: str) -> None:
+        if channel.cause:
+            return
+        self._leave(channel)
+        channel.cause = cause
+        channel.moves += 1
+        del self._channels[channel.id]
+        self._report(LegHungUp(leg=channel.id, cause=cause))
+        self._hear(channel)
+        half = channel.half
+        if half is not None:
+            self._after(self.span(TO_STEP_S), partial(self._end, half, cause))
+        caller, channel.called_by = channel.called_by, None
+        if caller is not None and caller.calls is channel:
+            caller.calls = None
+            self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
+
+    def _give_up_call(self, channel: Channel) -> None:
+        callee, channel.calls = channel.calls, None
+        if callee is not None:
+            callee.called_by = None
+            cause = channel.cause or CLEARING
+            self._after(self.span(TO_STEP_S), partial(self._end, callee, cause))
+
+    # ---- what other programs do
+
+    def transfer(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
+        """Another program's `Redirect`, into a context of its own."""
+        channel = self._channels.get(leg)
+        if channel is None:
+            return
+        channels = [channel] if not both or channel.peer is None else [channel, channel.peer]
+        for one in channels:
+            one.errand = how
+            self._send(one, Place(_ELSEWHERE, "s"))
+
+    def _run_elsewhere(self, channel: Channel) -> None:
+        channel.app = App.ELSEWHERE
+        match channel.errand:
+            case ToSound(sound, lasts_s):
+                sense = Sense.MUSIC if lasts_s is None else Sense.TONE
+                channel.announced = Hears(sense, str(sound))
+                if lasts_s is not None:
+                    self._after(lasts_s, partial(self._announced, channel, channel.moves))
+            case ToPhone(number):
+                channel.app = App.DIAL
+                self._call_for(channel, number, "", channel.number)
+            case ToLeg(wanted):
+                whom = self._channels.get(wanted)
+                if whom is None or not self.bridge(channel, whom.name, None):
+                    self._end(channel, CLEARING)
+            case ToPark():
+                channel.announced = SILENCE
+            case None:
+                self._end(channel, CLEARING)
+        self._hear(channel)
+
+    def _announced(self, channel: Channel, moves: int) -> None:
+        if channel.moves == moves and not channel.cause:
+            self._end(channel, CLEARING)
+
+    def _left_the_park(self, channel: Channel) -> None:
+        self.on_left_park(channel.id)
+
+    # ---- displays
+
+    def _introduce(self, one: Channel, other: Channel) -> None:
+        for leg, whom in ((one, other), (other, one)):
+            self._show_instead(leg, whom.number)
+
+    def _show_instead(self, leg: Channel, number: str) -> None:
+        """Show a number, or what the leg's subroutine says instead."""
+        if leg.variables.get(SHOW_BY):
+            number = leg.variables.get("HOOKFLASH_SHOWN", "")
+        self._show(leg, number)
+
+    def _connected_line(self, channel: Channel, part: str, value: str, *, now: bool) -> None:
+        if part == "num" and now:
+            self._show_instead(channel, value)
+
+    def _show(self, channel: Channel, number: str) -> None:
+        if channel.half is not None:
+            behind = channel.half.peer
+            if behind is not None and behind.half is None:
+                self._show(behind, number)
+            return
+        if number and channel.shown[-1:] != [number]:
+            channel.shown.append(number)
+
+    def shown(self, leg: LegId) -> tuple[str, ...]:
+        """The numbers that a leg's phone has ever shown, in order, the last one last."""
+        return tuple(self._shown.get(leg, ()))

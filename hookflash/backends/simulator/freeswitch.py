@@ -1,0 +1,138 @@
+"""The simulated FreeSWITCH, as a world needs it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container, Iterable, Mapping
+
+from hookflash.backends.freeswitch.primitives import CHANGED, OURS
+from hookflash.backends.freeswitch.procedures import Dialling, role_on
+from hookflash.backends.simulator.channel import Channel, Extension, Hears, Place, Thunk
+from hookflash.backends.simulator.executor import Executor
+from hookflash.backends.simulator.switch import Switch
+from hookflash.commands import Look, SwitchCommand
+from hookflash.events import CallEvent, Direction, LegId, LegSnapshot, LegsSeen
+from hookflash.sounds import HeardSound
+
+_MARK = "hookflash_transfer"
+_SET_ON_A_FAR_HALF = "hangup_after_bridge"
+
+
+class FreeSwitchPbx:
+    """A `SimulatedPbx` with FreeSWITCH's habits."""
+
+    def __init__(
+        self,
+        after: Callable[[float, Thunk], None],
+        report: Callable[[CallEvent], None],
+        *,
+        tell: Callable[[CallEvent], None],
+        look: Callable[[Look], LegsSeen],
+        ring_phone: Callable[[LegId, str], bool],
+        listen: Callable[[LegId, Hears], None],
+        dice: random.Random,
+        missing: Container[HeardSound],
+        dialling: Dialling,
+        file_s: float,
+    ) -> None:
+        """Set up a switch without calls (see `Switch` and `Executor`)."""
+        self.switch = Switch(
+            after, report, ring_phone=ring_phone, listen=listen, dice=dice, missing=missing
+        )
+        self.perform: Callable[[SwitchCommand], None] = Executor(
+            self.switch, tell, look, dialling=dialling, file_s=file_s
+        ).perform
+        switch = self.switch
+        self.ring, self.answer = switch.ring, switch.answer
+        self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
+        self.phone_of, self.shown = switch.phone_of, switch.shown
+        self.create_call = switch.create_call
+
+    @property
+    def name_leg(self) -> Callable[[], LegId]:
+        """Gives the legs that nobody names their names."""
+        return self.switch.name_leg
+
+    @name_leg.setter
+    def name_leg(self, name: Callable[[], LegId]) -> None:
+        self.switch.name_leg = name
+
+    def connect(self) -> None:
+        """FreeSWITCH does not mind who listens."""
+
+    def disconnect(self) -> None:
+        """Nor that nobody does."""
+
+    def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
+        """List every channel, oldest first.
+
+        As a program sees them that asks a FreeSWITCH: two are a pair if both live and each says
+        that it is bridged with the other.
+        """
+        return tuple(self.seen(channel, is_outside) for channel in self.switch.channels())
+
+    @staticmethod
+    def seen(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+        """What a program sees of a channel."""
+        # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
+        stands = channel.errand is None
+        peer = channel.peer if stands else None
+        other_half = channel.variables.get("other_loopback_leg_uuid", "")
+        return LegSnapshot(
+            leg=channel.id,
+            number=channel.number,
+            direction=channel.direction,
+            account=channel.account,
+            outside=not other_half and is_outside(channel.number),
+            answered=channel.answered,
+            parked=stands and channel.place is Place.PARKED,
+            elsewhere=stands and channel.place is Place.ELSEWHERE,
+            peer=None if peer is None or peer.cause else peer.id,
+            hears=None if channel.playing is None else channel.playing.sound,
+            transfer=channel.variables.get(_MARK, ""),
+            role=role_on(channel.id, channel.variables.get("hookflash_role", "")),
+            kind=channel.variables.get("hookflash_kind", ""),
+            other_half=other_half,
+            called_for=channel.called_for,
+        )
+
+    def legs(self) -> Iterable[LegId]:
+        """List the living legs, oldest first."""
+        return [channel.id for channel in self.switch.channels()]
+
+    def _variables(self, leg: LegId) -> Mapping[str, str]:
+        channel = self.switch.find(leg)
+        return {} if channel is None else channel.variables
+
+    def transfer_of(self, leg: LegId) -> str:
+        """The transfer that a leg is marked with."""
+        return self._variables(leg).get(_MARK, "")
+
+    def added(self, leg: LegId) -> frozenset[str]:
+        """The variables on a leg that only a transfer adds."""
+        return frozenset(OURS).intersection(self._variables(leg))
+
+    def changeable(self, leg: LegId) -> Mapping[str, str]:
+        """The variables of a leg that a transfer changes, as they are."""
+        channel = self.switch.find(leg)
+        if channel is None:
+            return {}
+        variables = channel.variables
+        said = {name: variables[name] for name in CHANGED if name in variables}
+        if channel.half is not None and channel.direction is Direction.INBOUND:
+            ends = said.pop(_SET_ON_A_FAR_HALF, "false")
+            said |= {} if ends == "true" else {_SET_ON_A_FAR_HALF: ends}
+        return said
+
+    def is_half(self, leg: LegId) -> bool:
+        """Whether a leg is half of a loopback pair."""
+        channel = self.switch.find(leg)
+        return channel is not None and channel.half is not None
+
+    def move(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
+        """`uuid_transfer`."""
+        self.switch.transfer(leg, how, both=both)
+
+    def park(self, leg: LegId) -> None:
+        """`uuid_park`: another program parks a leg where it is."""
+        self.switch.park_in_place(leg)
