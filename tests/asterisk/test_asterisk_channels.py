@@ -44,7 +44,6 @@ def read(
         seen_of(*channels, bridges=bridges),
         reading=READING,
         context="hookflash",
-        application="hookflash",
         known=known or {},
         outside=outside,
     )

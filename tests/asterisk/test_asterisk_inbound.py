@@ -239,7 +239,6 @@ def test_a_second_controller_finds_them_all(name: str) -> None:
         seen,
         reading=READING,
         context="hookflash",
-        application="hookflash",
         known=dict[str, Known](),
         outside=(),
     )
