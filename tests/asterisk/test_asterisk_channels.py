@@ -87,7 +87,9 @@ def test_a_leg_that_has_not_answered_is_nowhere_yet(state: str) -> None:
         ({"app": "Dial"}, INBOUND),
         ({"app": "AppDial"}, OUTBOUND),
         ({"app": "AppDial2"}, OUTBOUND),
-        ({"app": "Stasis"}, INBOUND),  # perhaps it was called, and has been parked since
+        ({"app": "Stasis"}, INBOUND),
+        ({"app": "Stasis", "HOOKFLASH_BEGAN": "outbound"}, OUTBOUND),  # parked since
+        ({"app": "AppDial", "HOOKFLASH_BEGAN": "inbound"}, INBOUND),
         ({"app": "Stasis", "HOOKFLASH_ROLE": "target:a"}, OUTBOUND),
         ({"app": "Stasis", "HOOKFLASH_ROLE": "target:b"}, INBOUND),
         ({"app": "Stasis", "HOOKFLASH_ROLE": "transferee"}, INBOUND),
@@ -145,9 +147,7 @@ def test_a_leg_in_our_keeping() -> None:
     [
         parked("a", context="default"),
         parked("a", app="Playback"),
-        channel("a", **OURS, app="Stasis", data="another,park,"),
-        channel("a", **OURS, app="Stasis", data="hookflash,else"),
-        channel("a", **OURS, app="Stasis", data=""),
+        channel("a", **OURS, exten="park", app="Wait"),
     ],
 )
 def test_what_looks_like_it_and_is_not_ours(one: Json) -> None:

@@ -57,6 +57,7 @@ from hookflash.events import (
     LegsJoined,
     LegsReleased,
     LegsSeen,
+    LegsSeparated,
     SoundStarted,
     SwitchFound,
     SwitchLost,
@@ -345,6 +346,53 @@ async def test_what_plays_is_noted_on_the_leg_first(
     assert tone == f'POST channels/a/play/{name} {{"media":["tone:!440/200"]}}'
 
 
+async def test_a_tone_that_has_been_played_often_enough_is_ended(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """It falls silent by itself, but does not end."""
+    two_who_are_parked(switch)
+    async with opened() as client:
+        client.news()
+        for stays in (True, False):
+            await client.perform(PlayTone(leg="a", tone=attrs.evolve(BEEP, times=10)))
+            name = switch.orders[-1].split()[1].rpartition("/")[2]
+            media = f"tone:{','.join(['!440/200'] * 10)}"
+            playback = {"id": name, "media_uri": media, "target_uri": "channel:a"}
+            await switch.tell(event("PlaybackStarted", playback=playback))
+            assert isinstance(client.news()[0], SoundStarted)
+            if not stays:
+                await client.perform(HoldWithMusic(leg="a", music=Music()))
+            before = switch.said.count(f"DELETE playbacks/{name}")
+            await trio.sleep(1.9)
+            assert switch.said.count(f"DELETE playbacks/{name}") == before
+            await trio.sleep(0.2)
+            assert switch.said.count(f"DELETE playbacks/{name}") == before + stays
+        endless = {**playback, "media_uri": "tone:440/200"}
+        await switch.tell(event("PlaybackStarted", playback=endless))
+        music = {**playback, "media_uri": "sound:hello"}
+        await switch.tell(event("PlaybackStarted", playback=music))
+        said = len(switch.said)
+        await trio.sleep(10)
+        assert len(switch.said) == said
+
+
+async def test_a_tone_whose_end_is_never_answered(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    two_who_are_parked(switch)
+    async with opened() as client:
+        await client.perform(PlayTone(leg="a", tone=BEEP))
+        name = switch.orders[-1].split()[1].rpartition("/")[2]
+        playback = {"id": name, "media_uri": "tone:!440/200", "target_uri": "channel:a"}
+        switch.replies["DELETE"] = None
+        await switch.tell(event("PlaybackStarted", playback=playback))
+        client.news()
+        await trio.sleep(5.3)
+        (lost,) = client.news()
+        assert isinstance(lost, SwitchLost)
+        assert "no response to DELETE" in lost.reason
+
+
 async def test_a_leg_on_which_nothing_can_be_noted_plays_nothing(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
@@ -498,6 +546,31 @@ async def test_an_order_that_is_repeated_is_carried_out_once(  # noqa: PLR0917 -
     assert not any(line.startswith("Setvar") for line in switch.said) or deed
 
 
+@pytest.mark.parametrize(
+    ("exten", "news", "moved"),
+    [
+        ("1002", [LegsSeparated(first="a", second="b"), LegsJoined(first="a", second="b")], 0),
+        ("park", [], 1),  # it was sent away
+    ],
+)
+async def test_two_who_talk_already_are_not_joined_again(
+    autojump_clock: MockClock,
+    switch: FakeAsterisk,
+    exten: str,
+    news: list[CallEvent],
+    moved: int,
+) -> None:
+    two_who_talk(switch)
+    name = switch.channels["b"]["name"]
+    switch.values |= {"a BRIDGEPEER": name, "a EXTEN": exten}
+    async with opened() as client:
+        client.news()
+        assert await client.perform(JOIN) == news
+    assert switch.said.count("Redirect a join") == moved
+    # their orders have changed for all that
+    assert f"Setvar a HOOKFLASH_PEER={name}" in switch.said
+
+
 async def test_a_split_that_is_repeated_parts_only_who_is_together(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
@@ -548,6 +621,7 @@ async def test_commands_that_this_switch_does_not_need_are_left_out(
 ) -> None:
     async with opened() as client:
         said = len(switch.said)
+        assert not client.backend.capabilities.withholds_keys
         await client.perform(PassKeys(leg="a", digits="1"))
         assert len(switch.said) == said
 

@@ -71,14 +71,15 @@ def test_every_variable_that_is_read_is_set_by_somebody_and_the_other_way_round(
     set_there = {name for name in written() if name.startswith("HOOKFLASH_")}
     assert read <= set_here | set_there
     # the marks, and what plays, are read by the next controller; the account by its rules
-    assert set_there - read == {*primitives.MARKS, primitives.SOUND}
+    assert set_there - read == {*primitives.MARKS, primitives.BEGAN, primitives.SOUND}
     assert set_here - read <= {primitives.SOUND}
-    assert read | set_here | {*primitives.MARKS} == {*OURS}
+    assert read | set_here | {*primitives.MARKS, primitives.BEGAN} == {*OURS}
 
 
 def test_what_a_controller_reads_is_asked_of_ari() -> None:
     """`channelvars` in ari.conf names them."""
-    assert {*TOLD} >= {*primitives.MARKS, primitives.SOUND, primitives.MAY_TRANSFER}
+    assert {*TOLD} >= {*primitives.MARKS, primitives.BEGAN, primitives.SOUND}
+    assert primitives.MAY_TRANSFER in TOLD
     assert {primitives.PRESENTATION, primitives.LINKED} <= {*TOLD}
     assert channels.SOUND in TOLD
 

@@ -244,7 +244,7 @@ def test_a_second_controller_finds_them_all(name: str) -> None:
     )
     directions = {leg.number: leg.direction for leg in Halves.sort(living)}
     assert directions.keys() == {"1001", "1002", "2600"}
-    # of one who was called, and has been parked since, nothing tells it any more
+    # of Bob, who was called and has been parked, that is noted now, and was not then
     assert (directions["1001"], directions["2600"]) == (INBOUND, OUTBOUND)
     by_id = {one.id: one for one in channels}
     for leg in living:

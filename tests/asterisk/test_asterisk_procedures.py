@@ -56,6 +56,7 @@ from hookflash.commands import (
     WithholdKeys,
 )
 from hookflash.errors import InputError
+from hookflash.events import Direction
 from hookflash.sounds import Burst, Music, Recording, Tone
 
 DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20, transfer="x1")
@@ -98,12 +99,13 @@ DISCREET = {"CONNECTED_LINE_SEND_SUB": "hookflash,undisclosed,1", "HOOKFLASH_SHO
 
 
 def test_split_marks_both_and_parks_both_at_once() -> None:
-    procedure = made(Split(first="a", second="b", transfer="x1", kind="attended"))
+    maker = procedures(a=Party(direction=Direction.INBOUND))
+    procedure = made(Split(first="a", second="b", transfer="x1", kind="attended"), maker)
     marks = {"HOOKFLASH_TRANSFER": "x1", "HOOKFLASH_KIND": "attended"} | AT_EASE
     limit = {"HOOKFLASH_LIMIT_S": "1860"}
     assert sets(procedure) == {
-        "a": marks | {"HOOKFLASH_ROLE": "transferor"} | limit,
-        "b": marks | {"HOOKFLASH_ROLE": "transferee"} | limit,
+        "a": marks | {"HOOKFLASH_ROLE": "transferor", "HOOKFLASH_BEGAN": "inbound"} | limit,
+        "b": marks | {"HOOKFLASH_ROLE": "transferee", "HOOKFLASH_BEGAN": ""} | limit,
     }
     assert procedure.steps[-1] == Redirect("a", "park", "b")
     assert (procedure.before, procedure.unless, procedure.optional) == ((), (), 0)
@@ -220,9 +222,11 @@ def test_dial_carries_the_account_through_the_dialplan() -> None:
     assert said["CHANNEL(accountcode)"] == "mine"
 
 
-def test_dial_with_a_rescue_is_armed() -> None:
-    said = variables(dialled(attrs.evolve(DIAL, rescue="b")))
-    assert said.items() >= (RESCUES_B | {"HOOKFLASH_ARMED": "yes"}).items()
+def test_a_target_with_a_rescue_fetches_whom_it_is_for_when_it_answers() -> None:
+    one = dialled(attrs.evolve(DIAL, rescue="b"))
+    assert one.extension == "rescue"
+    assert variables(one).items() >= RESCUES_B.items()
+    assert dialled().extension == "park"
 
 
 def test_dialling_as_the_operator_wants_it() -> None:
@@ -277,6 +281,15 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     disarmed = (("HOOKFLASH_AFTER", "park"), ("HOOKFLASH_ARMED", ""), ("HOOKFLASH_RESCUE", ""))
     assert procedure.before == (SetVariables("c", disarmed), SetVariables("d", disarmed))
     assert procedure.legs == {"a", "t", "c", "d"}
+
+
+def test_a_join_asks_whether_the_two_talk_already() -> None:
+    """To bridge them once more would end one of them; but one that is on its way out does not."""
+    here, there = made(JOIN).joined
+    assert here == Fact(leg="a", variable="BRIDGEPEER", value="PJSIP/t-00000001")
+    assert there == Fact(leg="a", variable="EXTEN", value="park", denied=True)
+    assert [there.shown_by(exten) for exten in ("join", "1002", "park")] == [True, True, False]
+    assert [here.shown_by(peer) for peer in (here.value, "")] == [True, False]
 
 
 def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
