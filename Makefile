@@ -68,7 +68,7 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (HOOKFLASH_FREESWITCH) or the emulator
 	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
 
-fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH)
+fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH, or an Asterisk)
 	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)

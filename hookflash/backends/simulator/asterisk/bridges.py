@@ -128,6 +128,7 @@ class Bridges(Hearing, ABC):
             return
         bridge.members.remove(channel)
         channel.bridge = None
+        channel.cause_of_partner = bridge.cause
         channel.app = App.NONE
         self._hear(channel)
         if not channel.is_sent:

@@ -64,6 +64,8 @@ class Bridge:
     members: list[Channel] = attrs.field(factory=list["Channel"])
     over: bool = False
     """Whether somebody has left it, so that the other leaves, too."""
+    cause: str = ""
+    """Why, if that one has hung up."""
 
 
 @attrs.define(eq=False)
@@ -88,6 +90,8 @@ class Channel:
     """Whether it is on its way to where it was sent."""
     bridge: Bridge | None = None
     leaving: Leaving = Leaving.ENDS
+    cause_of_partner: str = ""
+    """Why the one has hung up that it was in a bridge with: `Hangup()` says the same."""
     after: Place | None = None
     """Where it goes, if its partner leaves."""
     limits: int = 0

@@ -149,7 +149,8 @@ class Dialplan(Bridges, ABC):
             case "ChannelRedirect":
                 self._redirect_other(channel, *text.split(","))
             case "Hangup":
-                self._end(channel, word_for(int(text)) if text else CLEARING)
+                cause = word_for(int(text)) if text else channel.cause_of_partner
+                self._end(channel, cause or CLEARING)
                 return True
             case _:
                 raise InputError(f"the application {app} is not known to the simulated Asterisk")

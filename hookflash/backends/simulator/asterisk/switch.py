@@ -436,6 +436,8 @@ class Asterisk(Dialplan):
     def _end(self, channel: Channel, cause: str) -> None:
         if channel.cause:
             return
+        if channel.bridge is not None:
+            channel.bridge.cause = cause
         self._leave(channel)
         channel.cause = cause
         channel.moves += 1
