@@ -243,6 +243,20 @@ def parse_sound(text: str, where: str = "") -> Sound:
         raise InputError(fault.what, where=where, mend=fault.mend) from None
 
 
+def check_sound(sound: object, where: str) -> None:
+    """Refuse what is not a sound that can be played, such as a text from a program without types.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(sound, Sound):
+        raise InputError(
+            f"{str(sound)[:80]!r} is not a sound",
+            where=where,
+            mend="a Music, a Tone or a Recording; parse_sound(…) reads a text",
+        )
+
+
 def heard_sound(text: str) -> HeardSound:
     """Read what somebody was reported to hear. Every text is one: what is not ours is another's."""
     if text.startswith("other:"):

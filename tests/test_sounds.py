@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -198,6 +199,12 @@ def test_whatever_is_reported_is_a_sound_that_can_be_written_down(text: str) -> 
     assert heard_sound(str(sound)) == sound
     assert str(sound).isprintable()
     assert len(str(sound)) <= 1_100
+
+
+def test_a_policy_takes_sounds_and_no_texts() -> None:
+    text: Any = "local_stream://moh"
+    with pytest.raises(InputError, match="hold_tone: 'local_stream://moh' is not a sound"):
+        Policy(hold_tone=text)
 
 
 # -------------------------------------------------------------------- in FreeSWITCH

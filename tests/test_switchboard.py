@@ -65,6 +65,7 @@ from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
 from hookflash.scenarios.format import Deed, PartyPlan
 from hookflash.scenarios.run import MAX_STEPS
 from hookflash.scenarios.stage import CALL_UP_S, Stage
+from hookflash.sounds import Recording
 from hookflash.specs.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows, parse_metaflows
 
 
@@ -889,7 +890,7 @@ def test_a_code_that_holds_and_one_that_resumes() -> None:
     record = desk.dial("a", "*3")
     assert isinstance(record.event, TransferRequested)
     assert (record.event.kind, record.event.target) == (Kind.HOLD, "")
-    assert record.event.music == "jazz.wav"
+    assert record.event.music == Recording("jazz.wav")
     desk.tell(LegParked(leg="a"), LegParked(leg="b"))
     assert desk.state("transfer-1") is State.HELD
     desk.dial("a", "*4")
@@ -980,8 +981,8 @@ def test_when_both_sides_ask_the_first_wins() -> None:
         ({"transfer": "a b"}, "the id may have only"),
         ({"takeback_digits": "1x"}, "takeback_digits: 'x' is not a key"),
         ({"takeback_digits": "*" * 33}, "takeback_digits: a code of 33 digits"),
-        ({"music": "x\n\nhangup"}, "music and ringback"),
-        ({"ringback": "${system(date)}"}, "music and ringback"),
+        ({"music": "x\n\nhangup"}, "music: 'x\\n\\nhangup' is not a sound"),
+        ({"ringback": "${system(date)}"}, "ringback: '${system(date)}' is not a sound"),
         ({"ring_timeout_s": math.nan}, "the target may ring"),
         ({"ring_timeout_s": 0.0}, "the target may ring"),
         ({"ring_timeout_s": math.inf}, "the target may ring"),

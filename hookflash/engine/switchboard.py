@@ -79,6 +79,7 @@ from hookflash.fsm.transfer import (
     Transfer,
     new_transfer,
 )
+from hookflash.sounds import check_sound
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.specs.metaflows import (
     ListenOn,
@@ -836,6 +837,10 @@ def _check(event: TransferRequested) -> None:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):
         raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
+    if event.music is not None:
+        check_sound(event.music, "music")
+    if event.ringback is not None:
+        check_sound(event.ringback, "ringback")
     ring_s = event.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the target may ring for more than 0 s, and at most a day")

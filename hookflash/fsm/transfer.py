@@ -21,7 +21,7 @@ from typing import Final
 import attrs
 
 from hookflash.events import Kind, LegId, TransferRequested
-from hookflash.sounds import Music, Sound, parse_sound
+from hookflash.sounds import Music, Sound, check_sound, parse_sound
 
 
 class State(Enum):
@@ -175,6 +175,10 @@ class Policy:
     """The transferee leaves during the consultation: the two talk on, or not."""
     hop_limit: int = 5
     """How often one call may be transferred: it stops loops. A restart begins the count anew."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in SOUND_CHOICES:
+            check_sound(getattr(self, name), name)
 
 
 SOUND_CHOICES: Final = frozenset(

@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from hookflash.backends.freeswitch.sounds import path_heard
 from hookflash.events import (
     CallEvent,
     DigitPressed,
@@ -138,9 +139,9 @@ class Told:
             case LegProgressed(leg=leg, early_media=early):
                 self._add(leg, "is early" if early else "rings")
             case SoundStarted(leg=leg, sound=sound):
-                self._add(leg, f"plays {sound}")
+                self._add(leg, f"plays {path_heard(sound)}")
             case SoundStopped(leg=leg, sound=sound):
-                self._add(leg, f"stops {sound}")
+                self._add(leg, f"stops {path_heard(sound)}")
             case DigitPressed(leg=leg, digit=digit):
                 self._add(leg, f"presses {digit}")
             case LegHungUp(leg=leg, cause=cause):

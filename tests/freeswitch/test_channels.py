@@ -10,6 +10,7 @@ import pytest
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import DEFAULT_OUTSIDE_CONTEXTS, DEFAULT_OUTSIDE_PROFILES
 from hookflash.events import Direction, LegSnapshot
+from hookflash.sounds import HeardSound, Music, OtherSound
 
 READING = Reading(
     account_variable="hookflash_account",
@@ -235,17 +236,18 @@ MUSIC = app("playback", "local_stream://moh")
     ("said", "hears"),
     [
         (MUSIC, None),  # missing, or ended: what plays has a loop
-        ({**MUSIC, "variable_current_loop": "1"}, "local_stream://moh"),
+        ({**MUSIC, "variable_current_loop": "1"}, Music()),
         (
             {**MUSIC, "variable_current_loop": "1", "variable_playback_ms": "20"},
-            "local_stream://moh",
+            Music(),
         ),
         ({**MUSIC, "variable_playback_ms": "4000"}, None),  # it has ended, and is named still
+        ({**app("playback", "say::hi"), "variable_current_loop": "1"}, OtherSound("say::hi")),
         (app("playback"), None),
         (app("park"), None),
     ],
 )
-def test_what_a_parked_leg_hears(said: dict[str, str], hears: str | None) -> None:
+def test_what_a_parked_leg_hears(said: dict[str, str], hears: HeardSound | None) -> None:
     leg = read(EXECUTE, OUR_PARK, said)
     assert (leg.parked, leg.hears) == (True, hears)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
@@ -40,7 +41,7 @@ from hookflash.commands import (
     WithholdKeys,
 )
 from hookflash.errors import InputError
-from hookflash.sounds import Music, Recording, parse_sound
+from hookflash.sounds import Music, OtherSound, Recording, parse_sound
 
 TAKES_B = (
     "exec_after_bridge_app=execute_extension;"
@@ -585,8 +586,15 @@ def test_nothing_is_not_a_name(place: str) -> None:
 @pytest.mark.parametrize("text", [one for one in BREAKOUTS if one not in HARMLESS_IN_A_SOUND])
 @pytest.mark.parametrize("place", SOUNDS)
 def test_no_sound_breaks_out(place: str, text: str) -> None:
-    with pytest.raises(InputError, match="the sound"):
+    with pytest.raises(InputError, match="is not a sound"):
         Procedures().of(SOUNDS[place](text))
+
+
+@pytest.mark.parametrize("sound", ["shell_stream://x", OtherSound("shell_stream://x"), None])
+def test_what_is_not_a_sound_of_ours_is_never_sent(sound: Any) -> None:
+    for command in (HoldWithMusic(leg="a", music=sound), PlayTone(leg="a", tone=sound)):
+        with pytest.raises(InputError, match="is not a sound .a Music, a Tone or a Recording"):
+            Procedures().of(command)
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)

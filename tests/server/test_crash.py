@@ -44,9 +44,10 @@ from hookflash.journal.history import Past
 from hookflash.journal.replay import rerun
 from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
+from hookflash.sounds import parse_sound
 
 SWITCH: Final = "fs"
-JAZZ: Final = "tone:350/1000,0/1000"
+JAZZ: Final = parse_sound("tone:350/1000,0/1000")
 
 
 def config_on(listening: Listening, **tables: Any) -> Config:
@@ -249,7 +250,7 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
         async with open_controller(listening, after) as again:
             transfer = engine_of(again).switchboard.transfer(name)
             assert transfer is not None
-            told = (str(transfer.music), transfer.ring_timeout_s, transfer.by)
+            told = (transfer.music, transfer.ring_timeout_s, transfer.by)
             assert told == (JAZZ, 77, "key 1")
             assert transfer.state is State.DIALING
             assert again.exchange.engines[SWITCH].switchboard.owner(name) == "acme"

@@ -119,7 +119,7 @@ def test_voices_and_sounds_pass() -> None:
     lab.news()
     lab.switch.broadcast(C, Recording("beep"), sense=Sense.TONE)
     lab.news()
-    assert lab.world.parties["1003"].hears == Hears(Sense.TONE, "beep")
+    assert lab.world.parties["1003"].hears == Hears(Sense.TONE, "file:beep")
     lab.join()
     assert lab.world.parties["1003"].hears == Hears(Sense.VOICE, "Alice")
     assert lab.world.parties["1001"].hears == Hears(Sense.VOICE, "Carol")

@@ -76,8 +76,8 @@ def test_what_each_hears() -> None:
     world.perform(PlayRingback(leg=first, ringback=Recording("ring")))
     world.run(3.0)
     assert (alice.hears, bob.hears) == (
-        Hears(Sense.RINGBACK, "ring"),
-        Hears(Sense.MUSIC, "moh"),
+        Hears(Sense.RINGBACK, "file:ring"),
+        Hears(Sense.MUSIC, "file:moh"),
     )
     world.hang_up(second)
     world.run(4.0)
@@ -85,11 +85,11 @@ def test_what_each_hears() -> None:
         (Sense.VOICE, "Alice"),
         (Sense.DIGIT, "#"),
         (Sense.SILENCE, ""),
-        (Sense.MUSIC, "moh"),
+        (Sense.MUSIC, "file:moh"),
         (Sense.SILENCE, ""),
     ]
     assert bob.digits_heard() == "#"
     assert bob.heard_at(1.0001) == Hears(Sense.VOICE, "Alice")
     assert bob.heard_at(1.5) == SILENCE
-    assert bob.heard_at(2.9) == Hears(Sense.MUSIC, "moh")
+    assert bob.heard_at(2.9) == Hears(Sense.MUSIC, "file:moh")
     assert alice.leg == first

@@ -225,7 +225,7 @@ def test_snapshot() -> None:
     world.perform(HoldWithMusic(leg=B, music=Music()))
     world.run(4.0)
     parked = [(leg.leg, leg.parked, leg.peer, leg.hears) for leg in world.snapshot()]
-    assert parked == [(A, True, None, None), (B, True, None, "local_stream://moh")]
+    assert parked == [(A, True, None, None), (B, True, None, Music())]
 
 
 def test_whoever_has_just_hung_up_is_nobodys_peer() -> None:

@@ -64,7 +64,7 @@ from hookflash.commands import (
 )
 from hookflash.errors import InputError
 from hookflash.events import LegId
-from hookflash.sounds import Sound
+from hookflash.sounds import Sound, check_sound
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """What a channel's id may be made of."""
@@ -469,6 +469,7 @@ def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
 
 
 def _play(leg: LegId, sound: Sound, sense: str) -> Procedure:
+    check_sound(sound, sense)
     # behind an endless sound the next would never begin; breaking what does not play harms not
     return Procedure(steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound, sense)), optional=1)
 
