@@ -232,7 +232,9 @@ class FakeAsterisk:
                     return _response(action, "Error", Message="Authentication failed")
                 return _response(action, "Success")
             case "Getvar":
-                value = self.values.get(said.removeprefix("Getvar "), "")
+                asked = said.removeprefix("Getvar ")
+                inside = "default" if asked.startswith("PJSIP_ENDPOINT") else ""
+                value = self.values.get(asked, inside)
                 return _response(action, "Success", Value=value)
             case _:
                 return _response(action, "Success")

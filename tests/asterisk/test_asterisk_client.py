@@ -704,7 +704,7 @@ async def test_who_is_on_an_outside_line_is_asked_of_legs_that_are_older_than_we
     switch.values["PJSIP_ENDPOINT(b,context)"] = "from-trunk"
     async with opened() as client:
         legs = {leg.leg: leg.outside for leg in await client.backend.snapshot()}
-        assert legs == {"a": False, "b": True, "c": True, "l": False, "i": False}
+        assert legs == {"a": False, "b": True, "c": True, "l": False, "i": True}
     asked = [line for line in switch.said if "PJSIP_ENDPOINT" in line]
     assert sorted(asked) == [f"Getvar PJSIP_ENDPOINT({one},context)" for one in "ab"]
 

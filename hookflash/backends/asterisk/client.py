@@ -552,21 +552,32 @@ class AsteriskBackend:
         )
 
     async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[LegId]:
-        """Of legs whose beginning we have not seen: which are on outside lines."""
+        """Of legs whose beginning we have not seen: which are on outside lines.
+
+        One of which the switch can't say it is careful to take for an outside line.
+        """
         endpoints = {
             channel.id: endpoint_of(channel.name)
             for channel in channels
-            if channel.id not in self._known
+            if channel.id not in self._known and not channel.name.startswith("Local/")
         }
         contexts = {
-            endpoint: await line.value(f"PJSIP_ENDPOINT({endpoint},context)")
-            for endpoint in {*endpoints.values()} - {""}
+            endpoint: await self._context_of(line, endpoint) for endpoint in {*endpoints.values()}
         }
+        outside = {"", *self.settings.outside_contexts}
         return frozenset(
-            leg
-            for leg, endpoint in endpoints.items()
-            if contexts.get(endpoint) in self.settings.outside_contexts
+            leg for leg, endpoint in endpoints.items() if contexts[endpoint] in outside
         )
+
+    @staticmethod
+    async def _context_of(line: Line, endpoint: str) -> str:
+        """The context that an endpoint calls in; empty if it is not known."""
+        if not endpoint:
+            return ""
+        try:
+            return await line.value(f"PJSIP_ENDPOINT({endpoint},context)")
+        except Rejected:
+            return ""
 
     def _note(self, seen: Seen, living: Iterable[LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""

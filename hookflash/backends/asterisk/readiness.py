@@ -20,6 +20,7 @@ NEEDED: Final = (
     "func_dialplan.so",
     "func_global.so",
     "func_logic.so",
+    "func_pjsip_endpoint.so",
     "func_timeout.so",
     "res_musiconhold.so",
     "res_stasis_playback.so",
