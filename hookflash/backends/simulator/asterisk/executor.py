@@ -259,7 +259,14 @@ class Executor:
             self._plays[leg] = _MUSIC if is_music else playback
             sense = Sense.MUSIC if is_music else self._sense_of(sound)
             refused = self._switch.play(leg, Playback(playback, sound, sense, lasts_s))
+        if refused is None and isinstance(sound, Tone) and lasts_s is not None:
+            self._after(lasts_s, partial(self._end_tone, leg, playback))
         return refused
+
+    def _end_tone(self, leg: LegId, playback: str) -> None:
+        """A tone falls silent by itself, but does not end: its controller ends it."""
+        if self._switch.connected and self._plays.get(leg) == playback:
+            self._stop(leg)
 
     @staticmethod
     def _sense_of(sound: Sound) -> Sense:
