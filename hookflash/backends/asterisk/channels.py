@@ -125,7 +125,10 @@ def is_parked(channel: Channel, context: str) -> bool:
 
 
 def waits_for_a_controller(channel: Channel, context: str) -> bool:
-    """Whether a leg is in our keeping, and has found no controller."""
+    """Whether a leg that is in no bridge is in our keeping, and has found no controller.
+
+    One that another has joined itself with is at this place of the dialplan, too.
+    """
     place = channel.dialplan
     return place.context == context and place.exten == "park" and place.app_name != "Stasis"
 

@@ -530,10 +530,12 @@ class AsteriskBackend:
     async def _find(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
         """Ask what lives; legs that wait for a controller are handed in first."""
         context = self.settings.context
+        seen = await line.list()
+        joined = {member for bridge in seen.bridges for member in bridge.channels}
         waiting = [
             redirect_action(Redirect(channel.id, "park"), context)
-            for channel in (await line.list()).channels
-            if waits_for_a_controller(channel, context)
+            for channel in seen.channels
+            if waits_for_a_controller(channel, context) and channel.id not in joined
         ]
         if waiting:
             await line.act(waiting)
