@@ -96,6 +96,7 @@ class LegIdentified:
     account: str = ""
     outside: bool | None = None
     may_transfer: bool | None = None
+    withheld: bool | None = None
 
 
 @attrs.frozen(kw_only=True)

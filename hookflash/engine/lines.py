@@ -78,6 +78,7 @@ class Line:
         self.number = event.number or self.number
         self.outside = self.outside if event.outside is None else event.outside
         self.may_transfer = self.may_transfer if event.may_transfer is None else event.may_transfer
+        self.withheld = self.withheld if event.withheld is None else event.withheld
 
 
 class Lines(dict[LegId, Line]):

@@ -335,6 +335,8 @@ def _identified(work: Work, event: LegIdentified) -> News:
         return STRANGER
     if event.outside is not None:
         work.rewrite(party, outside=event.outside)
+    if event.withheld is not None:
+        work.rewrite(party, withheld=event.withheld)
     return IDENTIFIED
 
 

@@ -476,7 +476,11 @@ class AsteriskBackend:
                 )
             case LegIdentified(leg=leg, account=account) if leg in self._parties:
                 known = self._parties[leg]
-                self._parties[leg] = attrs.evolve(known, account=account or known.account)
+                self._parties[leg] = attrs.evolve(
+                    known,
+                    account=account or known.account,
+                    withheld=known.withheld or bool(event.withheld),
+                )
             case LegAnswered(leg=leg):
                 self._dials.pop(leg, None)
             case LegHungUp(leg=leg):

@@ -127,6 +127,7 @@ class _Leg:
     other_half: LegId = ""
     account: str = ""
     may_transfer: bool | None = None
+    withheld: bool = False
     is_told: bool = False
     answered: bool = False
     bridge: str = ""
@@ -243,12 +244,24 @@ class Inbound:
         said = (self.reading.account(channel), may_transfer(channel))
         is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
         leg.account, leg.may_transfer = said[0] or leg.account, said[1]
+        withheld = leg.direction is Direction.INBOUND and is_withheld(channel)
+        is_new = is_new or (withheld and not leg.withheld)
+        leg.withheld = leg.withheld or withheld
         return is_new
 
     def _identified(self, channel: Channel, leg: _Leg) -> Iterator[CallEvent]:
-        """The dialplan has said whose it is, which the event of its beginning could not know."""
+        """What the event of its beginning could not know.
+
+        The dialplan has said whose it is; and whether a caller withholds its number is set just
+        after the channel was created.
+        """
         if self._learn(channel, leg):
-            yield LegIdentified(leg=channel.id, account=leg.account, may_transfer=leg.may_transfer)
+            yield LegIdentified(
+                leg=channel.id,
+                account=leg.account,
+                may_transfer=leg.may_transfer,
+                withheld=leg.withheld or None,
+            )
 
     def _created(self, told: Told) -> Iterator[CallEvent]:
         channel = told.channel
@@ -262,6 +275,9 @@ class Inbound:
             yield from self._told(channel, leg)
 
     def _dialled(self, told: Told) -> Iterator[CallEvent]:
+        caller = self._known(told.caller)
+        if told.caller is not None and caller is not None and caller.is_told:
+            yield from self._identified(told.caller, caller)
         channel = told.peer
         leg = self._known(channel)
         if channel is None or leg is None:
@@ -404,6 +420,7 @@ class Inbound:
             leg = _Leg(channel.name, seen.direction, seen.outside, seen.other_half)
             self._legs[channel.id] = leg
         leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
+        leg.withheld = leg.withheld or seen.withheld
         self._gone.pop(channel.id, None)
 
     def note_bridge(self, bridge: Bridge) -> None:
