@@ -13,7 +13,15 @@ from typing import Final
 import attrs
 
 from hookflash.backends.asterisk.inbound import Reading, is_party, local_half
-from hookflash.backends.asterisk.primitives import BEGAN, KIND, LINKED, ROLE, SOUND, TRANSFER
+from hookflash.backends.asterisk.primitives import (
+    BEGAN,
+    DIALLED,
+    KIND,
+    LINKED,
+    ROLE,
+    SOUND,
+    TRANSFER,
+)
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.backends.asterisk.told import Bridge, Channel
 from hookflash.events import Direction, LegId, LegSnapshot
@@ -181,7 +189,8 @@ def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
     """Of a leg that is older than we are, no event tells who began it.
 
     The application that Asterisk names for a leg that was called is `AppDial` or `AppDial2`, until
-    it is sent elsewhere: by us, and then it is noted on it.
+    it is sent elsewhere: by us, and then it is noted on it. What it has dialled that called us
+    stays.
     """
     noted = channel.channelvars.get(BEGAN, "")
     _, half = local_half(channel.name)
@@ -189,6 +198,7 @@ def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
         not noted
         and (
             half == "1"
+            or (not half and channel.channelvars.get(DIALLED) == "")
             or channel.dialplan.app_name.startswith("AppDial")
             or role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target"
         )

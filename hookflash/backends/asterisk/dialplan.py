@@ -48,7 +48,13 @@ order."""
 _DIALPLAN: Final = """\
 [CONTEXT]
 ; A leg alone, in the keeping of hookflash. With a failsafe it waits for a moment.
-exten => park,1,Set(HOOKFLASH_WHY=)
+; One that hookflash has called is known by its own number from now on, and not by its caller's.
+exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
+ same => n,Set(CALLERID(num)=${HOOKFLASH_NUMBER})
+ same => n,Set(CALLERID(name)=)
+ same => n,Set(CALLERID(pres)=allowed)
+ same => n,Set(HOOKFLASH_NUMBER=)
+ same => n(known),Set(HOOKFLASH_WHY=)
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
  same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})

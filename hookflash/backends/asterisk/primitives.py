@@ -172,10 +172,29 @@ SHOW_BY: Final = "CONNECTED_LINE_SEND_SUB"
 SHOWN: Final = "HOOKFLASH_SHOWN"
 """What that subroutine tells instead."""
 
+NUMBER: Final = "HOOKFLASH_NUMBER"
+"""The number of a leg that we have called. Asterisk gives it the caller's as its own."""
+
+DIALLED: Final = "CALLERID(dnid)"
+"""What a leg has dialled that called us; empty on one that was called."""
+
 MARKS: Final = (TRANSFER, ROLE, KIND)
 
-OURS: Final = (*MARKS, BEGAN, AFTER, RESCUE, ARMED, BRIEF, PEER, SOUND, LIMIT_S, WHY, SHOWN)
+OURS: Final = (
+    *MARKS,
+    BEGAN,
+    AFTER,
+    RESCUE,
+    ARMED,
+    BRIEF,
+    PEER,
+    SOUND,
+    LIMIT_S,
+    WHY,
+    SHOWN,
+    NUMBER,
+)
 """All that a transfer adds, and takes off again."""
 
-TOLD: Final = (*MARKS, BEGAN, SOUND, MAY_TRANSFER, PRESENTATION, LINKED)
+TOLD: Final = (*MARKS, BEGAN, SOUND, MAY_TRANSFER, PRESENTATION, LINKED, DIALLED)
 """What ARI must tell of every channel, besides the account: `channelvars` in ari.conf."""

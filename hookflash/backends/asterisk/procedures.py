@@ -28,6 +28,7 @@ from hookflash.backends.asterisk.primitives import (
     EXTENSION,
     KIND,
     LIMIT_S,
+    NUMBER,
     OURS,
     PARTNER,
     PEER,
@@ -276,6 +277,7 @@ class Procedures:
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             # the far half gets all of these, too: only the leg of this name means them
             ROLE: f"target:{leg}",
+            NUMBER: number,
             LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
             **self._owned_by(account),
