@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 import attrs
 import trio
 
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
-from hookflash.backends.asterisk.manager import Manager, open_manager
+from hookflash.backends.asterisk.manager import Action, Manager, open_manager
+from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.backends.base import Backend
-from hookflash.engine.engine import Engine, TransferHandle
-from hookflash.events import Direction, LegId, LegSnapshot
+from hookflash.engine.engine import Engine, Follower, TransferHandle
+from hookflash.engine.record import Record
+from hookflash.events import DigitPressed, Direction, LegId, LegSnapshot, TransferRequested
+from hookflash.fsm.transfer import Outcome
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import Phones, channels, get_variable, open_phones
 from hookflash.sounds import Music
@@ -26,6 +30,9 @@ DIALPLAN = Dialling()
 """Through the dialplan: three channels, of which one stands for all."""
 DIRECT = Dialling(template="PJSIP/{number}")
 """Straight to the phone: a target's leg is one channel."""
+
+TRACES: Final = (*OURS, SHOW_BY, TIMEOUT)
+"""What a transfer may leave on no channel."""
 
 
 class AsteriskLab(Lab):
@@ -50,20 +57,27 @@ class AsteriskLab(Lab):
     async def call(
         self, number: str = "1002", *, caller: str = "1001", withheld: bool = False
     ) -> tuple[LegId, LegId]:
-        """Somebody calls a number, and they talk."""
+        """Somebody calls a number, and they talk. Calls at once need a caller's number each."""
         known = {leg.leg for leg in await self.backend.snapshot()}
-        await self.phones.call(caller, number, withheld=withheld)
-        legs: list[LegSnapshot] = []
-        with trio.fail_after(10):
-            while len(legs) != 2 or not all(leg.peer and leg.answered for leg in legs):
+        phone = await self.phones.call(caller, number, withheld=withheld)
+        with trio.fail_after(20):
+            while True:
+                for leg in await self.backend.snapshot():
+                    calls = leg.leg not in known and leg.direction is Direction.INBOUND
+                    if calls and leg.peer and await self._is_of(leg, phone, caller):
+                        return leg.leg, leg.peer
                 await trio.sleep(0.02)
-                legs = [leg for leg in await self.backend.snapshot() if leg.leg not in known]
-        calling, called = sorted(legs, key=lambda leg: leg.direction is Direction.OUTBOUND)
-        return calling.leg, called.leg
+
+    async def _is_of(self, leg: LegSnapshot, phone: str, caller: str) -> bool:
+        """Whether a leg is the one of a phone that calls; one that withholds its number, too."""
+        return leg.number == caller or await self.phone(leg.leg) == phone
 
     async def name(self, leg: LegId) -> str:
-        """The name of a leg's channel."""
-        return await get_variable(self.switch, leg, "CHANNEL")
+        """The name of a leg's channel, which may be about to begin."""
+        with trio.fail_after(5):
+            while not (name := await get_variable(self.switch, leg, "CHANNEL")):
+                await trio.sleep(0.01)
+        return name
 
     async def phone(self, leg: LegId) -> str:
         """The phone that is on a leg; through the dialplan, the one that was reached."""
@@ -102,6 +116,23 @@ class AsteriskLab(Lab):
         """What a leg has for these variables; what it has not is left out."""
         found = {name: await get_variable(self.switch, leg, name) for name in names}
         return {name: value for name, value in found.items() if value}
+
+    async def traces(self) -> dict[str, dict[str, str]]:
+        """What transfers have left on the channels of the switch: on whichever, and what."""
+        left: dict[str, dict[str, str]] = {}
+        for channel in await self.channels():
+            asked = await self.switch.send(
+                *(Action("Getvar", {"Channel": channel, "Variable": name}) for name in TRACES)
+            )
+            told = [(await pending.response()).get("value") for pending in asked]
+            found = {
+                name: value
+                for name, value in zip(TRACES, told, strict=True)
+                if value and (name, value) != (TIMEOUT, "0")
+            }
+            if found:
+                left[channel] = found
+        return left
 
     async def channels(self) -> list[str]:
         """The names of all channels on the switch."""
@@ -162,3 +193,59 @@ async def everybody_talks(lab: AsteriskLab) -> None:
     with trio.fail_after(5):
         while any(leg.peer is None for leg in await lab.backend.snapshot()):
             await trio.sleep(0.05)
+
+
+async def nothing_stays_behind(lab: AsteriskLab) -> None:
+    """Promise 8: no channel has anything of ours, not the far half of one either."""
+    with trio.move_on_after(5):
+        while await lab.traces():
+            await trio.sleep(0.1)
+    assert await lab.traces() == {}
+
+
+async def hand_over(
+    lab: AsteriskLab,
+    engine: Engine,
+    transfer: TransferHandle,
+    legs: tuple[LegId, LegId],
+    target: LegId,
+) -> None:
+    """The transferor leaves, and the other two talk."""
+    await lab.hang_up(legs[0])
+    with trio.fail_after(20):
+        assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+    await talking(engine, legs[1], target)
+
+
+@asynccontextmanager
+async def noting(engine: Engine) -> AsyncGenerator[list[Record]]:
+    """All records from now on, in a list that grows."""
+    records: list[Record] = []
+
+    async def note(follower: Follower) -> None:
+        async for record in follower:
+            records.append(record)  # noqa: PERF401 - as it goes, and not at the end
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note, engine.follow())
+        yield records
+        nursery.cancel_scope.cancel()
+
+
+def pressed(records: list[Record], *legs: LegId) -> str:
+    """The keys of some legs; of all of them, where none is named."""
+    keys = [r.event for r in records if isinstance(r.event, DigitPressed)]
+    return "".join(key.digit for key in keys if not legs or key.leg in legs)
+
+
+def requests(records: list[Record]) -> list[Record]:
+    """All that asks for a transfer."""
+    return [record for record in records if isinstance(record.event, TransferRequested)]
+
+
+async def until_acted_on(records: list[Record], leg: LegId, keys: str) -> None:
+    """Wait until the engine has had all keys of a party, and what comes of them has begun."""
+    with trio.fail_after(20):
+        while len(pressed(records, leg)) < len(keys):
+            await trio.sleep(0.02)
+    await trio.sleep(0.3)  # to begin a transfer takes 0.05 s
