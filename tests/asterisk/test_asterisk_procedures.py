@@ -189,6 +189,7 @@ def test_dial_calls_through_the_dialplan_and_parks_who_answers() -> None:
         variables=(
             ("HOOKFLASH_TRANSFER", "x1"),
             ("HOOKFLASH_ROLE", "target:t"),
+            ("HOOKFLASH_NUMBER", "1003"),
             ("HOOKFLASH_LIMIT_S", "1860"),
         ),
     )
