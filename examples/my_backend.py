@@ -85,5 +85,6 @@ async def open_lab() -> AsyncGenerator[MyLab]:
         yield MyLab(switch)
 
 
-trio.run(check_backend, open_lab, clock=MockClock(autojump_threshold=0))  # returns a report
-print("every promise is kept")
+if __name__ == "__main__":
+    trio.run(check_backend, open_lab, clock=MockClock(autojump_threshold=0))  # returns a report
+    print("every promise is kept")
