@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.dialplan import DEFAULT_APPLICATION
 from hookflash.backends.asterisk.manager import Action, Manager, open_manager
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
@@ -59,18 +60,14 @@ class AsteriskLab(Lab):
     ) -> tuple[LegId, LegId]:
         """Somebody calls a number, and they talk. Calls at once need a caller's number each."""
         known = {leg.leg for leg in await self.backend.snapshot()}
-        phone = await self.phones.call(caller, number, withheld=withheld)
+        await self.phones.call(caller, number, withheld=withheld)
         with trio.fail_after(20):
             while True:
                 for leg in await self.backend.snapshot():
-                    calls = leg.leg not in known and leg.direction is Direction.INBOUND
-                    if calls and leg.peer and await self._is_of(leg, phone, caller):
+                    calls = leg.direction is Direction.INBOUND and leg.number == caller
+                    if calls and leg.leg not in known and leg.peer:
                         return leg.leg, leg.peer
                 await trio.sleep(0.02)
-
-    async def _is_of(self, leg: LegSnapshot, phone: str, caller: str) -> bool:
-        """Whether a leg is the one of a phone that calls; one that withholds its number, too."""
-        return leg.number == caller or await self.phone(leg.leg) == phone
 
     async def name(self, leg: LegId) -> str:
         """The name of a leg's channel, which may be about to begin."""
@@ -151,9 +148,14 @@ def settings_for(pair: Pair, dialling: Dialling = DIALPLAN) -> Asterisk:
 
 
 @asynccontextmanager
-async def open_live_lab(pair: Pair, dialling: Dialling = DIALPLAN) -> AsyncGenerator[AsteriskLab]:
-    """A backend on the real switch, with nobody on it before and after."""
-    settings = settings_for(pair, dialling)
+async def open_live_lab(
+    pair: Pair, dialling: Dialling = DIALPLAN, *, application: str = DEFAULT_APPLICATION
+) -> AsyncGenerator[AsteriskLab]:
+    """A backend on the real switch, with nobody on it before and after.
+
+    With another application than the dialplan's, it is no controller: it only looks.
+    """
+    settings = attrs.evolve(settings_for(pair, dialling), application=application)
     async with (
         open_phones(pair.telephones.login, pair.switch.login) as phones,
         open_manager(pair.switch.login) as switch,

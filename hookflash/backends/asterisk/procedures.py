@@ -350,7 +350,13 @@ class Procedures:
         pairs += [(leg, rescued) for leg in join.disarm if leg != rescued]
         if not join.repeated:  # two that talked before may still say so
             pairs = pairs[1:]
-        return tuple(facts for pair in pairs for facts in self._are_with(*pair))
+        # Whoever is seen in the park after it was disarmed will not act any more
+        acting = tuple(
+            (Fact(leg=_leg(leg), variable="EXTEN", value=extension),)
+            for leg in join.disarm
+            for extension in ("T", "rescue")
+        )
+        return (*acting, *(facts for pair in pairs for facts in self._are_with(*pair)))
 
     def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[Fact, ...], ...]:
         """Ask whether one of two is at the extension where it bridges itself with the other."""

@@ -1,0 +1,628 @@
+"""What a real Asterisk does when things go wrong, one habit after another: it costs nobody a call.
+
+Stories that don't meet are told at once, each with phones of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import attrs
+import pytest
+import trio
+from asterisk_lab import needs_asterisk
+from live_asterisk import (
+    DIALPLAN,
+    DIRECT,
+    AsteriskLab,
+    both_known,
+    consult,
+    everybody_talks,
+    hand_over,
+    nothing_stays_behind,
+    noting,
+    open_live_lab,
+    settings_for,
+    talking,
+    until_acted_on,
+)
+
+from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.asterisk.told import Told
+from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
+from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.errors import Refusal
+from hookflash.events import Kind, LegAnswered, LegId
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.pbx.pair import Pair
+
+pytestmark = needs_asterisk
+
+both_ways = pytest.mark.parametrize("dialling", [DIRECT, DIALPLAN], ids=["direct", "dialplan"])
+
+CODE = "*22601#"
+"""A transfer to a phone that rings, and is never answered."""
+
+
+@attrs.frozen
+class Scene:
+    """A call, and what is needed to do something with it."""
+
+    lab: AsteriskLab
+    engine: Engine
+    legs: tuple[LegId, LegId]
+
+    async def consult(self, number: str = "2600") -> tuple[TransferHandle, LegId]:
+        return await consult(self.engine, self.legs[0], number)
+
+    async def ends(self, transfer: TransferHandle, outcome: Outcome, *talk: LegId) -> None:
+        with trio.fail_after(30):
+            assert (await transfer.outcome()).outcome is outcome
+        if talk:
+            await talking(self.engine, *talk)
+
+    async def reached(self, transfer: TransferHandle, state: State) -> None:
+        with trio.fail_after(10):
+            while (now := transfer.transfer) is None or now.state is not state:
+                await trio.sleep(0.005)
+
+
+Story = Callable[[Scene], Awaitable[None]]
+
+
+async def tell(lab: AsteriskLab, engine: Engine, *stories: Story, number: str = "") -> None:
+    """Tell stories at once, each with a call of its own."""
+    numbers = count(1301, 2)
+
+    async def one(story: Story, caller: int) -> None:
+        legs = await lab.call(number or str(caller + 1), caller=str(caller))
+        await both_known(engine, legs)
+        await story(Scene(lab, engine, legs))
+
+    async with trio.open_nursery() as nursery:
+        for story, caller in zip(stories, numbers, strict=False):
+            nursery.start_soon(one, story, caller)
+
+
+# --------------------------------------------------------------- nothing stays behind
+
+
+async def _transferred(scene: Scene) -> None:
+    transfer, target = await scene.consult()
+    await hand_over(scene.lab, scene.engine, transfer, scene.legs, target)
+    # the next transfer goes as the first, and so does one more
+    again, third = await consult(scene.engine, scene.legs[1], "2604")
+    await hand_over(scene.lab, scene.engine, again, (scene.legs[1], target), third)
+    for outcome in (Outcome.TAKEN_BACK, Outcome.RECONNECTED):
+        last = await scene.engine.transfer(
+            target, "1399" if outcome is Outcome.TAKEN_BACK else "2602"
+        )
+        if outcome is Outcome.TAKEN_BACK:
+            await talking(scene.engine, target, f"{last.id}-target")
+            await last.take_back()
+        await scene.ends(last, outcome, target, third)
+
+
+async def _completed(scene: Scene) -> None:
+    transfer, target = await scene.consult()
+    await transfer.complete()
+    await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+
+
+async def _blind(scene: Scene) -> None:
+    transfer = await scene.engine.transfer(scene.legs[0], "2600", kind=Kind.BLIND)
+    await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], f"{transfer.id}-target")
+
+
+async def _partial(scene: Scene) -> None:
+    transfer = await scene.engine.transfer(scene.legs[0], "2600")
+    await scene.reached(transfer, State.DIALING)
+    await scene.lab.hang_up(scene.legs[0])
+    await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], f"{transfer.id}-target")
+
+
+async def _busy(scene: Scene) -> None:
+    transfer = await scene.engine.transfer(scene.legs[0], "2602")
+    await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
+    await _completed(scene)
+
+
+async def _target_leaves(scene: Scene) -> None:
+    transfer, target = await scene.consult()
+    await scene.lab.hang_up(target)
+    await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
+    await _completed(scene)
+
+
+async def _taken_back(scene: Scene) -> None:
+    transfer, _ = await scene.consult()
+    await transfer.take_back()
+    await scene.ends(transfer, Outcome.TAKEN_BACK, *scene.legs)
+    await _completed(scene)
+
+
+async def _taken_back_while_ringing(scene: Scene) -> None:
+    transfer = await scene.engine.transfer(scene.legs[0], "2601")
+    await scene.reached(transfer, State.DIALING)
+    await trio.sleep(0.2)
+    await transfer.take_back()
+    await scene.ends(transfer, Outcome.TAKEN_BACK, *scene.legs)
+
+
+async def _abandoned(scene: Scene) -> None:
+    transfer, target = await scene.consult()
+    await scene.lab.hang_up(scene.legs[1])
+    await scene.ends(transfer, Outcome.ABANDONED, scene.legs[0], target)
+    again, third = await scene.consult("2604")
+    await hand_over(scene.lab, scene.engine, again, (scene.legs[0], target), third)
+
+
+async def _abandoned_while_ringing(scene: Scene) -> None:
+    transfer = await scene.engine.transfer(scene.legs[0], "2600")
+    await scene.reached(transfer, State.DIALING)
+    await scene.lab.hang_up(scene.legs[1])
+    await scene.ends(transfer, Outcome.ABANDONED)
+    await talking(scene.engine, scene.legs[0], f"{transfer.id}-target")
+
+
+ENDS = (
+    _transferred,
+    _completed,
+    _blind,
+    _partial,
+    _busy,
+    _target_leaves,
+    _taken_back,
+    _taken_back_while_ringing,
+    _abandoned,
+    _abandoned_while_ringing,
+)
+
+
+@both_ways
+async def test_nothing_stays_behind_however_a_transfer_ends(pair: Pair, dialling: Dialling) -> None:
+    """And the next transfer goes as the first."""
+    async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
+        await tell(lab, engine, *ENDS)
+        await everybody_talks(lab)
+        await nothing_stays_behind(lab)
+        living = await lab.backend.snapshot()
+        assert len(living) == 2 * len(ENDS)
+        for leg in living:
+            if leg.leg < (leg.peer or ""):
+                await lab.hang_up(leg.leg)
+        with trio.fail_after(5):
+            while await lab.channels():
+                await trio.sleep(0.05)
+
+
+@both_ways
+async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_controller(
+    pair: Pair, dialling: Dialling
+) -> None:
+    """It dies in a consultation or a partial transfer; the next one learns what has become of it."""
+    settings = settings_for(pair, dialling)
+    async with open_live_lab(pair, dialling, application="looks-on") as lab:
+        talk: list[tuple[LegId, LegId]] = []
+        leavers: list[LegId] = []
+
+        async def transferor_will_leave(scene: Scene) -> None:
+            _, target = await scene.consult()
+            leavers.append(scene.legs[0])
+            talk.append((scene.legs[1], target))
+
+        async def target_will_leave(scene: Scene) -> None:
+            _, target = await scene.consult()
+            leavers.append(target)
+            talk.append(scene.legs)
+
+        async def partial(scene: Scene) -> None:
+            await trio.sleep(1.5)  # until the others talk, so that it rings on
+            transfer = await scene.engine.transfer(scene.legs[0], "2600")
+            await scene.reached(transfer, State.DIALING)
+            await scene.lab.hang_up(scene.legs[0])
+            await scene.reached(transfer, State.PARTIAL)
+            talk.append((scene.legs[1], f"{transfer.id}-target"))
+
+        async with (
+            open_asterisk(settings) as backend,
+            open_engine(backend) as engine,
+        ):
+            doomed = AsteriskLab(backend, lab.phones, lab.switch, settings)
+            await tell(doomed, engine, transferor_will_leave, target_will_leave, partial)
+            await trio.sleep(0.2)
+        for leg in leavers:
+            await lab.hang_up(leg)
+        await trio.sleep(4.0)  # 1.5 s until the target answers, and 2 s of the failsafe
+        bridges = {one.leg: one.peer for one in await lab.backend.snapshot()}
+        assert [bridges.get(one) for one, _ in talk] == [other for _, other in talk]
+        async with open_asterisk(settings) as backend, open_engine(backend) as engine:
+            for one, other in talk:
+                await talking(engine, one, other)
+            with trio.fail_after(10):
+                while engine.transfers():
+                    await trio.sleep(0.05)
+            await nothing_stays_behind(lab)
+            assert {leg.leg: leg.peer for leg in await backend.snapshot()} == bridges
+
+
+# ------------------------------------------------------------------------- rights
+
+
+async def test_an_outside_party_gains_no_right_and_gives_none(pair: Pair) -> None:
+    async with open_live_lab(pair, DIALPLAN) as lab, open_engine(lab.backend) as engine:
+        caller, alice = await lab.call("1002", caller="4930555")
+        await both_known(engine, (caller, alice))
+        other = await lab.call("1312", caller="1311")
+        await both_known(engine, other)
+        transfer, carol = await consult(engine, alice)
+        out, outside = await consult(engine, other[0], "92600")
+        await hand_over(lab, engine, transfer, (alice, caller), carol)
+        await hand_over(lab, engine, out, other, outside)
+        assert engine.switchboard.lines[outside].outside
+        assert engine.switchboard.lines[carol].account == "acme"
+        async with noting(engine) as records:
+            for leg in (caller, outside):
+                await lab.press(leg, CODE)
+                await until_acted_on(records, leg, CODE)
+        assert [r.refusal for r in records if r.refused] == [Refusal.NOT_ENTITLED] * 2
+        assert engine.transfers() == ()
+        await lab.press(carol, CODE)
+        with trio.fail_after(10):
+            while not engine.transfers():
+                await trio.sleep(0.05)
+
+
+# ------------------------------------------------------------------ other programs
+
+
+@both_ways
+async def test_a_held_party_that_is_sent_elsewhere_is_left_alone(
+    pair: Pair, dialling: Dialling
+) -> None:
+    async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        await lab.take_away(legs[1])
+        with trio.fail_after(20):
+            assert (await transfer.outcome()).outcome is Outcome.ABANDONED
+        await talking(engine, legs[0], target)
+        await nothing_stays_behind(lab)
+        await lab.hang_up(legs[0])
+        await trio.sleep(0.5)
+        living = {leg.leg: leg.elsewhere for leg in await lab.backend.snapshot()}
+        assert living == {legs[1]: True}, "an armed leg has fetched it back"
+
+
+async def test_a_phone_may_transfer_by_refer_those_whom_we_have_joined(pair: Pair) -> None:
+    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
+        await _teach_refer(lab)
+
+        async def referred(scene: Scene) -> None:
+            transfer, target = await scene.consult()
+            await hand_over(scene.lab, scene.engine, transfer, scene.legs, target)
+            await _refer(lab, await lab.phone(target), "1339")
+            with trio.fail_after(10):  # the switch hangs up on who referred, and calls the other
+                while (line := engine.switchboard.line(scene.legs[1])) is None or line.peer in (
+                    None,
+                    target,
+                ):
+                    await trio.sleep(0.05)
+            assert line is not None
+            assert line.peer is not None
+            assert engine.switchboard.lines[line.peer].number == "1339"
+
+        await tell(lab, engine, referred)
+        await nothing_stays_behind(lab)
+
+
+async def _teach_refer(lab: AsteriskLab) -> None:
+    """Let the phones know how to send a REFER."""
+    telephones = lab.phones.telephones
+    await telephones.action("ModuleLoad", Module="app_transfer.so", LoadType="load")
+    await telephones.demand(
+        "DialplanExtensionAdd",
+        Context="phones",
+        Extension="_r.",
+        Priority="1",
+        Application="Transfer",
+        ApplicationData="PJSIP/sip:${EXTEN:1}@127.0.0.1",
+        Replace="true",
+    )
+
+
+async def _refer(lab: AsteriskLab, phone: str, number: str) -> None:
+    await lab.phones.telephones.demand(
+        "Redirect", Channel=phone, Context="phones", Exten=f"r{number}", Priority="1"
+    )
+
+
+# ---------------------------------------------------------------- nobody comes back
+
+
+async def test_nobody_is_held_for_ever_when_no_controller_comes_back(pair: Pair) -> None:
+    settings = attrs.evolve(settings_for(pair, DIRECT), park_limit_s=2.0)
+    async with open_live_lab(pair, DIRECT, application="looks-on") as lab:
+        async with open_asterisk(settings) as backend, open_engine(backend) as engine:
+            legs = await lab.call()
+            await both_known(engine, legs)
+            await engine.transfer(legs[0], "2601")
+            await trio.sleep(0.3)
+        await trio.sleep(0.5)
+        assert {leg.leg for leg in await lab.backend.snapshot()} >= {*legs}
+        with trio.fail_after(8):
+            while {leg.leg for leg in await lab.backend.snapshot()} & set(legs):
+                await trio.sleep(0.1)
+
+
+# ------------------------------------------------------------------ the line is cut
+
+
+async def test_the_line_breaks_in_every_state_and_everything_is_learned(pair: Pair) -> None:
+    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
+        ready: list[str] = []
+        cut = trio.Event()
+
+        async def when_all_are_ready(name: str) -> None:
+            ready.append(name)
+            await cut.wait()
+
+        async def consulting_transferor_leaves(scene: Scene) -> None:
+            transfer, target = await scene.consult()
+            await when_all_are_ready("consulting")
+            await scene.lab.hang_up(scene.legs[0])
+            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+
+        async def consulting_target_leaves(scene: Scene) -> None:
+            transfer, target = await scene.consult()
+            await when_all_are_ready("consulting")
+            await scene.lab.hang_up(target)
+            await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
+
+        async def consulting_transferee_leaves(scene: Scene) -> None:
+            transfer, target = await scene.consult()
+            await when_all_are_ready("consulting")
+            await scene.lab.hang_up(scene.legs[1])
+            await scene.ends(transfer, Outcome.ABANDONED, scene.legs[0], target)
+
+        async def consulting_nothing_happens(scene: Scene) -> None:
+            transfer, target = await scene.consult()
+            await when_all_are_ready("consulting")
+            await trio.sleep(1.0)
+            assert transfer.transfer is not None
+            assert transfer.transfer.state is State.CONSULTING
+            await transfer.complete()
+            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+
+        async def dialing_transferor_leaves(scene: Scene) -> None:
+            await trio.sleep(2.5)
+            transfer = await scene.engine.transfer(scene.legs[0], "2600")
+            await scene.reached(transfer, State.DIALING)
+            await when_all_are_ready("dialing")
+            await scene.lab.hang_up(scene.legs[0])
+            target = f"{transfer.id}-target"
+            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+
+        async def dialing_target_answers(scene: Scene) -> None:
+            await trio.sleep(2.5)
+            transfer = await scene.engine.transfer(scene.legs[0], "2600")
+            await scene.reached(transfer, State.DIALING)
+            await when_all_are_ready("dialing")
+            await talking(scene.engine, scene.legs[0], f"{transfer.id}-target")
+
+        async def partial_target_answers(scene: Scene) -> None:
+            await trio.sleep(2.5)
+            transfer = await scene.engine.transfer(scene.legs[0], "2600")
+            await scene.reached(transfer, State.DIALING)
+            await scene.lab.hang_up(scene.legs[0])
+            await scene.reached(transfer, State.PARTIAL)
+            await when_all_are_ready("partial")
+            target = f"{transfer.id}-target"
+            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+
+        async def just_asked(scene: Scene) -> None:
+            with trio.fail_after(20):
+                while len(ready) < len(stories) - 1:
+                    await trio.sleep(0.01)
+            transfer = await scene.engine.transfer(scene.legs[0], "2600")
+            lab.backend.break_line()
+            cut.set()
+            with trio.fail_after(30):
+                result = await transfer.outcome() if not transfer.transfer else None
+                if result is None:
+                    await talking(scene.engine, scene.legs[0], f"{transfer.id}-target")
+                else:
+                    await talking(scene.engine, *scene.legs)
+
+        stories = (
+            consulting_transferor_leaves,
+            consulting_target_leaves,
+            consulting_transferee_leaves,
+            consulting_nothing_happens,
+            dialing_transferor_leaves,
+            dialing_target_answers,
+            partial_target_answers,
+            just_asked,
+        )
+        await tell(lab, engine, *stories)
+        assert lab.backend.reconnects == 1
+        with trio.fail_after(5):
+            while len(engine.transfers()) > 2:
+                await trio.sleep(0.05)
+        for transfer in engine.transfers():
+            await transfer_of(engine, transfer.id).complete()
+        with trio.fail_after(10):
+            while engine.transfers():
+                await trio.sleep(0.05)
+        await everybody_talks(lab)
+        await nothing_stays_behind(lab)
+
+
+def transfer_of(engine: Engine, name: str) -> TransferHandle:
+    return TransferHandle(engine, name)
+
+
+async def test_events_that_nobody_takes_are_dropped_and_told_anew(pair: Pair) -> None:
+    settings = attrs.evolve(settings_for(pair, DIRECT), event_buffer=8, application="slow")
+    async with open_live_lab(pair, DIRECT) as lab, open_asterisk(settings) as backend:
+        numbers = count(1301, 2)
+        legs = ("", "")
+        with trio.fail_after(20):
+            while not backend.dropped:  # nobody takes what is told of these
+                first = next(numbers)
+                legs = await lab.call(str(first + 1), caller=str(first))
+        async with open_engine(backend) as engine:
+            await both_known(engine, legs)
+            transfer, target = await consult(engine, legs[0])
+            await hand_over(lab, engine, transfer, legs, target)
+        await everybody_talks(lab)
+
+
+# ------------------------------------------------------------------ an event is lost
+
+LOST: dict[str, Callable[[Told, str], bool]] = {
+    "the join of the consultation": lambda told, target: (
+        told.type == "ChannelEnteredBridge"
+        and told.channel is not None
+        and told.channel.id == target
+    ),
+    "the beginning of the target": lambda told, target: (
+        told.type == "ChannelCreated" and told.channel is not None and told.channel.id == target
+    ),
+    "the answer": lambda told, target: (
+        told.type == "ChannelStateChange" and told.channel is not None and told.channel.id == target
+    ),
+    "the park of the target": lambda told, target: (
+        told.type == "StasisStart" and told.channel is not None and told.channel.id == target
+    ),
+    "the target leaves the bridge": lambda told, target: (
+        told.type == "ChannelLeftBridge" and told.channel is not None and told.channel.id == target
+    ),
+    "all dials": lambda told, target: (
+        told.type == "Dial" and told.peer is not None and told.peer.id == target
+    ),
+}
+
+
+async def test_an_event_is_lost_and_nobody_is_blamed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    take = AsteriskBackend._take
+
+    def sift(backend: AsteriskBackend, told: Told) -> None:
+        for number, (name, is_it) in enumerate(LOST.items()):
+            if is_it(told, f"lost-{number}-target") and name not in lost:
+                if name != "all dials":
+                    lost.append(name)
+                return
+        take(backend, told)
+
+    monkeypatch.setattr(AsteriskBackend, "_take", sift)
+
+    def story(number: int) -> Story:
+        async def one(scene: Scene) -> None:
+            transfer = await scene.engine.transfer(scene.legs[0], "2600", transfer=f"lost-{number}")
+            target = f"lost-{number}-target"
+            await talking(scene.engine, scene.legs[0], target)
+            await hand_over(scene.lab, scene.engine, transfer, scene.legs, target)
+
+        return one
+
+    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
+        await tell(lab, engine, *map(story, range(len(LOST))))
+        assert {*lost} == {*LOST} - {"all dials"}
+        await everybody_talks(lab)
+        await nothing_stays_behind(lab)
+
+
+# ----------------------------------------------------------- failsafe and controller
+
+AT_ONCE = 80
+
+
+@pytest.mark.parametrize("consults", [False, True], ids=["partial", "consulting"])
+async def test_the_failsafe_and_the_controller_join_the_same_two_at_once(
+    pair: Pair, *, consults: bool
+) -> None:
+    """The controller's join comes while the switch does it by itself, a little before or after."""
+    async with open_live_lab(pair, DIRECT) as lab, trio.open_nursery() as nursery:
+        answers = await nursery.start(_hear_answers, lab)
+        pairs = [await lab.call(str(1102 + n), caller=str(1201 + n)) for n in range(AT_ONCE)]
+        async with trio.open_nursery() as at_once:
+            for n, (transferor, transferee) in enumerate(pairs):
+                # the failsafe acts 2 s after the leg was parked
+                after_s = 1.92 + 0.12 * n / AT_ONCE
+                race = _Race(f"race-{n}", transferor, transferee, after_s, consults)
+                at_once.start_soon(race.run, lab, answers)
+                await trio.sleep(0.01)
+        await trio.sleep(2.5)
+        living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
+        nursery.cancel_scope.cancel()
+    together = {f"race-{n}-target": transferee for n, (_, transferee) in enumerate(pairs)}
+    assert living == together | {bob: carol for carol, bob in together.items()}
+
+
+async def _hear_answers(
+    lab: AsteriskLab, task_status: trio.TaskStatus[dict[LegId, trio.Event]]
+) -> None:
+    answers: dict[LegId, trio.Event] = {}
+    task_status.started(answers)
+    async for event in lab.backend.events():
+        if isinstance(event, LegAnswered):
+            answers.setdefault(event.leg, trio.Event()).set()
+
+
+@attrs.frozen
+class _Race:
+    """A transfer until target and transferee are to be joined, and the join so long after."""
+
+    name: str
+    transferor: LegId
+    transferee: LegId
+    after_s: float
+    consults: bool
+    """Whether the transferor leaves during the consultation, and not while the target rings."""
+
+    async def run(self, lab: AsteriskLab, answers: dict[LegId, trio.Event]) -> None:
+        target = f"{self.name}-target"
+        answered = answers.setdefault(target, trio.Event())
+        perform = lab.backend.perform
+        dial = Dial(leg=target, target="2600", on_behalf_of=self.transferor, ring_timeout_s=20)
+        await perform(Split(first=self.transferor, second=self.transferee))
+        await trio.sleep(0.2)
+        await perform(dial)
+        await trio.sleep(0.5)
+        if self.consults:
+            await answered.wait()
+            await trio.sleep(0.2)
+            await perform(
+                Join(
+                    first=self.transferor,
+                    second=target,
+                    afterwards=Afterwards.PARK,
+                    rescue=self.transferee,
+                    transfer=self.name,
+                )
+            )
+            await trio.sleep(0.3)
+        else:
+            await perform(Arm(leg=target, rescue=self.transferee))
+        await perform(HangUp(leg=self.transferor))
+        await answered.wait()
+        await trio.sleep(self.after_s)
+        join = Join(
+            first=self.transferee,
+            second=target,
+            afterwards=Afterwards.END,
+            disarm=(target,),
+            transfer=self.name,
+        )
+        await perform(join)
+        await trio.sleep(1.0)  # as the engine does: what has come to nothing is ordered again
+        living = {leg.leg: leg.peer for leg in await lab.backend.snapshot()}
+        if living.get(target) != self.transferee:
+            await perform(attrs.evolve(join, repeated=True))
