@@ -17,7 +17,7 @@ from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record
-from hookflash.events import DigitPressed, Direction, LegId, LegSnapshot, TransferRequested
+from hookflash.events import DigitPressed, Direction, LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import Phones, channels, get_variable, open_phones

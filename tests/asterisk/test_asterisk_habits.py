@@ -6,6 +6,7 @@ Stories that don't meet are told at once, each with phones of its own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 
 import attrs
@@ -116,7 +117,7 @@ async def _blind(scene: Scene) -> None:
     await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], f"{transfer.id}-target")
 
 
-async def _partial(scene: Scene) -> None:
+async def _leaves_ringing(scene: Scene) -> None:
     transfer = await scene.engine.transfer(scene.legs[0], "2600")
     await scene.reached(transfer, State.DIALING)
     await scene.lab.hang_up(scene.legs[0])
@@ -171,7 +172,7 @@ ENDS = (
     _transferred,
     _completed,
     _blind,
-    _partial,
+    _leaves_ringing,
     _busy,
     _target_leaves,
     _taken_back,
@@ -202,7 +203,7 @@ async def test_nothing_stays_behind_however_a_transfer_ends(pair: Pair, dialling
 async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_controller(
     pair: Pair, dialling: Dialling
 ) -> None:
-    """It dies in a consultation or a partial transfer; the next one learns what has become of it."""
+    """It dies in a consultation or a partial transfer; the next learns what has become of it."""
     settings = settings_for(pair, dialling)
     async with open_live_lab(pair, dialling, application="looks-on") as lab:
         talk: list[tuple[LegId, LegId]] = []
@@ -218,7 +219,7 @@ async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_co
             leavers.append(target)
             talk.append(scene.legs)
 
-        async def partial(scene: Scene) -> None:
+        async def rings_on(scene: Scene) -> None:
             await trio.sleep(1.5)  # until the others talk, so that it rings on
             transfer = await scene.engine.transfer(scene.legs[0], "2600")
             await scene.reached(transfer, State.DIALING)
@@ -231,7 +232,7 @@ async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_co
             open_engine(backend) as engine,
         ):
             doomed = AsteriskLab(backend, lab.phones, lab.switch, settings)
-            await tell(doomed, engine, transferor_will_leave, target_will_leave, partial)
+            await tell(doomed, engine, transferor_will_leave, target_will_leave, rings_on)
             await trio.sleep(0.2)
         for leg in leavers:
             await lab.hang_up(leg)
@@ -297,47 +298,24 @@ async def test_a_held_party_that_is_sent_elsewhere_is_left_alone(
         assert living == {legs[1]: True}, "an armed leg has fetched it back"
 
 
-async def test_a_phone_may_transfer_by_refer_those_whom_we_have_joined(pair: Pair) -> None:
-    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
-        await _teach_refer(lab)
-
-        async def referred(scene: Scene) -> None:
-            transfer, target = await scene.consult()
-            await hand_over(scene.lab, scene.engine, transfer, scene.legs, target)
-            await _refer(lab, await lab.phone(target), "1339")
-            with trio.fail_after(10):  # the switch hangs up on who referred, and calls the other
-                while (line := engine.switchboard.line(scene.legs[1])) is None or line.peer in (
-                    None,
-                    target,
-                ):
-                    await trio.sleep(0.05)
-            assert line is not None
-            assert line.peer is not None
-            assert engine.switchboard.lines[line.peer].number == "1339"
-
-        await tell(lab, engine, referred)
+@both_ways
+async def test_those_whom_we_have_joined_may_be_transferred_by_other_means(
+    pair: Pair, dialling: Dialling
+) -> None:
+    """What the switch does with a REFER, too: it sends who talks with the one that asks."""
+    async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
+        legs = await lab.call()
+        await both_known(engine, legs)
+        transfer, target = await consult(engine, legs[0])
+        await hand_over(lab, engine, transfer, legs, target)
         await nothing_stays_behind(lab)
-
-
-async def _teach_refer(lab: AsteriskLab) -> None:
-    """Let the phones know how to send a REFER."""
-    telephones = lab.phones.telephones
-    await telephones.action("ModuleLoad", Module="app_transfer.so", LoadType="load")
-    await telephones.demand(
-        "DialplanExtensionAdd",
-        Context="phones",
-        Extension="_r.",
-        Priority="1",
-        Application="Transfer",
-        ApplicationData="PJSIP/sip:${EXTEN:1}@127.0.0.1",
-        Replace="true",
-    )
-
-
-async def _refer(lab: AsteriskLab, phone: str, number: str) -> None:
-    await lab.phones.telephones.demand(
-        "Redirect", Channel=phone, Context="phones", Exten=f"r{number}", Priority="1"
-    )
+        behind = lab.phones.chain(await lab.name(target))[-1]
+        await lab.switch.demand("BlindTransfer", Channel=behind, Context="default", Exten="1339")
+        with trio.fail_after(10):
+            while {leg.number for leg in await lab.backend.snapshot()} != {"1002", "1339"}:
+                await trio.sleep(0.05)
+        await everybody_talks(lab)
+        await nothing_stays_behind(lab)
 
 
 # ---------------------------------------------------------------- nobody comes back
@@ -361,108 +339,88 @@ async def test_nobody_is_held_for_ever_when_no_controller_comes_back(pair: Pair)
 # ------------------------------------------------------------------ the line is cut
 
 
-async def test_the_line_breaks_in_every_state_and_everything_is_learned(pair: Pair) -> None:
-    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
-        ready: list[str] = []
-        cut = trio.Event()
+@attrs.define
+class _Cut:
+    """The line is cut when all transfers are where they are to be; people go on without it."""
 
-        async def when_all_are_ready(name: str) -> None:
-            ready.append(name)
-            await cut.wait()
+    lab: AsteriskLab
+    waiting: int
+    is_done: trio.Event = attrs.field(factory=trio.Event)
 
-        async def consulting_transferor_leaves(scene: Scene) -> None:
-            transfer, target = await scene.consult()
-            await when_all_are_ready("consulting")
-            await scene.lab.hang_up(scene.legs[0])
-            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+    async def comes(self) -> None:
+        self.waiting -= 1
+        if not self.waiting:
+            await self.lab.cut_line()
+            self.is_done.set()
+        await self.is_done.wait()
 
-        async def consulting_target_leaves(scene: Scene) -> None:
-            transfer, target = await scene.consult()
-            await when_all_are_ready("consulting")
-            await scene.lab.hang_up(target)
-            await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
-
-        async def consulting_transferee_leaves(scene: Scene) -> None:
-            transfer, target = await scene.consult()
-            await when_all_are_ready("consulting")
-            await scene.lab.hang_up(scene.legs[1])
-            await scene.ends(transfer, Outcome.ABANDONED, scene.legs[0], target)
-
-        async def consulting_nothing_happens(scene: Scene) -> None:
-            transfer, target = await scene.consult()
-            await when_all_are_ready("consulting")
+    async def consulting(self, leaver: int | None, outcome: Outcome, scene: Scene) -> None:
+        transfer, target = await scene.consult()
+        everybody = (*scene.legs, target)
+        await self.comes()
+        if leaver is None:
             await trio.sleep(1.0)
             assert transfer.transfer is not None
             assert transfer.transfer.state is State.CONSULTING
             await transfer.complete()
-            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+            leaver = 0
+        else:
+            await self.lab.hang_up(everybody[leaver])
+        stay = [leg for leg in everybody if leg != everybody[leaver]]
+        await scene.ends(transfer, outcome, *stay)
 
-        async def dialing_transferor_leaves(scene: Scene) -> None:
-            await trio.sleep(2.5)
-            transfer = await scene.engine.transfer(scene.legs[0], "2600")
-            await scene.reached(transfer, State.DIALING)
-            await when_all_are_ready("dialing")
-            await scene.lab.hang_up(scene.legs[0])
-            target = f"{transfer.id}-target"
-            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
-
-        async def dialing_target_answers(scene: Scene) -> None:
-            await trio.sleep(2.5)
-            transfer = await scene.engine.transfer(scene.legs[0], "2600")
-            await scene.reached(transfer, State.DIALING)
-            await when_all_are_ready("dialing")
-            await talking(scene.engine, scene.legs[0], f"{transfer.id}-target")
-
-        async def partial_target_answers(scene: Scene) -> None:
-            await trio.sleep(2.5)
-            transfer = await scene.engine.transfer(scene.legs[0], "2600")
-            await scene.reached(transfer, State.DIALING)
-            await scene.lab.hang_up(scene.legs[0])
+    async def dialing(self, scene: Scene, *, transferor_leaves: str = "") -> None:
+        await trio.sleep(2.5)  # until those who consult do so
+        transfer = await scene.engine.transfer(scene.legs[0], "2600")
+        target = f"{transfer.id}-target"
+        await scene.reached(transfer, State.DIALING)
+        if transferor_leaves == "before":
+            await self.lab.hang_up(scene.legs[0])
             await scene.reached(transfer, State.PARTIAL)
-            await when_all_are_ready("partial")
-            target = f"{transfer.id}-target"
-            await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
+        await self.comes()
+        if transferor_leaves == "meanwhile":
+            await self.lab.hang_up(scene.legs[0])
+        if not transferor_leaves:
+            await talking(scene.engine, scene.legs[0], target)
+            await self.lab.hang_up(scene.legs[0])
+        await scene.ends(transfer, Outcome.TRANSFERRED, scene.legs[1], target)
 
-        async def just_asked(scene: Scene) -> None:
-            with trio.fail_after(20):
-                while len(ready) < len(stories) - 1:
-                    await trio.sleep(0.01)
-            transfer = await scene.engine.transfer(scene.legs[0], "2600")
-            lab.backend.break_line()
-            cut.set()
-            with trio.fail_after(30):
-                result = await transfer.outcome() if not transfer.transfer else None
-                if result is None:
-                    await talking(scene.engine, scene.legs[0], f"{transfer.id}-target")
-                else:
-                    await talking(scene.engine, *scene.legs)
 
-        stories = (
-            consulting_transferor_leaves,
-            consulting_target_leaves,
-            consulting_transferee_leaves,
-            consulting_nothing_happens,
-            dialing_transferor_leaves,
-            dialing_target_answers,
-            partial_target_answers,
-            just_asked,
+async def test_the_line_breaks_in_every_state_and_everything_is_learned(pair: Pair) -> None:
+    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
+        cut = _Cut(lab, 7)
+        await tell(
+            lab,
+            engine,
+            partial(cut.consulting, 0, Outcome.TRANSFERRED),
+            partial(cut.consulting, 1, Outcome.ABANDONED),
+            partial(cut.consulting, 2, Outcome.RECONNECTED),
+            partial(cut.consulting, None, Outcome.TRANSFERRED),
+            cut.dialing,
+            partial(cut.dialing, transferor_leaves="before"),
+            partial(cut.dialing, transferor_leaves="meanwhile"),
         )
-        await tell(lab, engine, *stories)
         assert lab.backend.reconnects == 1
-        with trio.fail_after(5):
-            while len(engine.transfers()) > 2:
-                await trio.sleep(0.05)
-        for transfer in engine.transfers():
-            await transfer_of(engine, transfer.id).complete()
-        with trio.fail_after(10):
-            while engine.transfers():
-                await trio.sleep(0.05)
         await everybody_talks(lab)
         await nothing_stays_behind(lab)
 
 
-def transfer_of(engine: Engine, name: str) -> TransferHandle:
-    return TransferHandle(engine, name)
+async def test_the_line_breaks_just_after_a_transfer_was_asked_for(pair: Pair) -> None:
+    """Its commands may be lost, and nobody knows which."""
+
+    def story(after_s: float) -> Story:
+        async def one(scene: Scene) -> None:
+            await trio.sleep(2.0)
+            transfer = await scene.engine.transfer(scene.legs[0], "2602")
+            await trio.sleep(after_s)
+            await scene.lab.cut_line()
+            await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
+
+        return one
+
+    async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
+        await tell(lab, engine, *map(story, (0.0, 0.002, 0.005, 0.01, 0.02)))
+        await nothing_stays_behind(lab)
 
 
 async def test_events_that_nobody_takes_are_dropped_and_told_anew(pair: Pair) -> None:
@@ -511,7 +469,7 @@ async def test_an_event_is_lost_and_nobody_is_blamed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    take = AsteriskBackend._take
+    take = AsteriskBackend._take  # pyright: ignore[reportPrivateUsage]
 
     def sift(backend: AsteriskBackend, told: Told) -> None:
         for number, (name, is_it) in enumerate(LOST.items()):
