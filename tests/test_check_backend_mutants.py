@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import pytest
 import trio
-from lab import SimulatedLab
+from simulated_lab import SimulatedLab
 from trio.testing import MockClock
 
 from hookflash.backends.base import Backend, Capabilities

@@ -431,8 +431,8 @@ def test_soak_says_what_it_has_tried(
     monkeypatch.setattr(proofs, "SCENARIOS", tmp_path)
     told = say("soak", "--seeds", "2", "--seed", "40")
     assert told.status == 0
-    assert told.out.startswith("seeds from 40\n2 runs without faults")
-    assert "2 runs with faults" in told.out
+    assert told.out.startswith("seeds from 40\nfreeswitch: 2 runs without faults")
+    assert "asterisk: 2 runs with faults" in told.out
     assert told.out.endswith("every promise is kept\n")
     fresh = {say("soak", "--seeds", "1").out.splitlines()[0] for _ in range(3)}
     assert len(fresh) == 3

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from lab import SimulatedLab, open_simulated_lab
+from simulated_lab import SimulatedLab, open_simulated_lab
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookflash.backends.base import Capabilities, LegSnapshot
