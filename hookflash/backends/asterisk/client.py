@@ -23,7 +23,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Final
+from typing import Final, TypeVarTuple, Unpack
 
 import attrs
 import structlog
@@ -108,6 +108,7 @@ SETTLES_S: Final = 0.05
 
 _NOT_THERE: Final = "404"
 _JITTER: Final = random.SystemRandom()
+_Arguments = TypeVarTuple("_Arguments")
 
 
 @attrs.frozen(kw_only=True)
@@ -243,8 +244,8 @@ class AsteriskBackend:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the backend is closed")
-        nursery = self._nursery
-        if self._line is None or nursery is None:
+        line = self._line
+        if line is None or line.is_dead:
             return
         try:
             procedure = self._procedures.of(command)
@@ -253,7 +254,15 @@ class AsteriskBackend:
             self._refused(command, str(refused))
             return
         if procedure is not None or isinstance(command, Look):
-            nursery.start_soon(self._carry_out, self._line, self._queued(command, procedure))
+            self._start_soon(self._carry_out, self._queued(command, procedure))
+
+    def _start_soon(
+        self, task: Callable[[Line, Unpack[_Arguments]], Awaitable[None]], *args: *_Arguments
+    ) -> None:
+        """Start a task on the line. Where it is down, or about to be, there is nothing to do."""
+        line, nursery = self._line, self._nursery
+        if line is not None and nursery is not None and not line.is_dead:
+            nursery.start_soon(task, line, *args)
 
     async def snapshot(self) -> tuple[LegSnapshot, ...]:
         """List every leg that lives on the switch."""
@@ -421,10 +430,7 @@ class AsteriskBackend:
         sound = sound_of(playback.media_uri)
         if isinstance(sound, Tone) and sound.lasts_s is not None:
             leg = playback.target_uri.removeprefix("channel:")
-            if self._line is not None and self._nursery is not None:
-                self._nursery.start_soon(
-                    self._end_after, self._line, leg, playback.id, sound.lasts_s
-                )
+            self._start_soon(self._end_after, leg, playback.id, sound.lasts_s)
 
     async def _end_after(self, line: Line, leg: LegId, playback: str, after_s: float) -> None:
         await trio.sleep(after_s)
@@ -507,9 +513,8 @@ class AsteriskBackend:
 
     def _left_the_park(self, leg: LegId) -> None:
         """A leg has left our keeping: by our order, by its failsafe, or by somebody else's."""
-        if self._nursery is None or self._line is None or leg in self._steps.moving:
-            return
-        self._nursery.start_soon(self._see_where, self._line, leg)
+        if leg not in self._steps.moving:
+            self._start_soon(self._see_where, leg)
 
     async def _see_where(self, line: Line, leg: LegId) -> None:
         await trio.sleep(SETTLES_S)

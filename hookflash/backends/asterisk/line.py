@@ -36,6 +36,11 @@ class Line:
     ari: Ari
     manager: Manager
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether one of the two is lost: nothing can be done on this line any more."""
+        return self.ari.dead is not None or self.manager.dead is not None
+
     def die(self, why: str) -> None:
         """End both."""
         self.ari.die(why)
