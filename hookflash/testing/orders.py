@@ -138,7 +138,7 @@ async def _withheld_keys(scene: Scene) -> None:
     before = await scene.lab.keys_heard(second)
     await trio.sleep(A_WHILE_S)
     await scene.perform(WithholdKeys(leg=second, limit_s=20.0))
-    await trio.sleep(A_WHILE_S)
+    await trio.sleep(1.5 * A_WHILE_S)  # in the midst of two seconds, so that no mutant is in time
     await scene.press(first, "7")
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
