@@ -5,6 +5,7 @@ Stories that don't meet are told at once, each with phones of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -502,6 +503,10 @@ async def test_an_event_is_lost_and_nobody_is_blamed(
 AT_ONCE = 80
 
 
+@pytest.mark.skipif(
+    not os.environ.get("HOOKFLASH_ASTERISK_LONG"),
+    reason="80 joins around one instant need a quiet machine: HOOKFLASH_ASTERISK_LONG=1",
+)
 @pytest.mark.parametrize("consults", [False, True], ids=["partial", "consulting"])
 async def test_the_failsafe_and_the_controller_join_the_same_two_at_once(
     pair: Pair, *, consults: bool

@@ -297,23 +297,35 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
     assert made(attrs.evolve(JOIN, repeated=True)).unless == together("a", "t")
 
 
+def acting(*legs: str) -> tuple[tuple[Fact, ...], ...]:
+    """Ask whether one of these legs is at its failsafe."""
+    return tuple(
+        (Fact(leg=leg, variable="EXTEN", value=extension),)
+        for leg in legs
+        for extension in ("T", "rescue")
+    )
+
+
 def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
     join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"), rescued="b")
     # that the two talk may be left from before
-    assert made(join).unless == together("a", "b") + together("t", "b")
+    caught = acting("a", "t") + together("a", "b") + together("t", "b")
+    assert made(join).unless == caught
     again = attrs.evolve(join, repeated=True)
-    assert made(again).unless == together("b", "t") + together("a", "b") + together("t", "b")
+    assert made(again).unless == (
+        acting("a", "t") + together("b", "t") + together("a", "b") + together("t", "b")
+    )
 
 
 def test_a_takeback_asks_whether_the_failsafe_has_caught_the_transferee() -> None:
     """The transferee is not the first leg of that join, and it is whom they would fetch."""
     join = attrs.evolve(JOIN, first="a", second="b", disarm=("a", "t"), rescued="b")
-    assert made(join).unless == together("a", "b") + together("t", "b")
+    assert made(join).unless == acting("a", "t") + together("a", "b") + together("t", "b")
     # a leg that is both armed and rescued fetches nobody
-    assert made(attrs.evolve(join, disarm=("b",))).unless == ()
+    assert made(attrs.evolve(join, disarm=("b",))).unless == acting("b")
     # who is to be fetched is the first, where nobody says otherwise
     unsaid = attrs.evolve(JOIN, first="b", second="t", disarm=("t",))
-    assert made(unsaid).unless == together("t", "b")
+    assert made(unsaid).unless == acting("t") + together("t", "b")
 
 
 def test_arm() -> None:

@@ -670,8 +670,9 @@ class AsteriskBackend:
         elif isinstance(command, Join) and done.joined:
             self._joins.pop(command.first, None)
             pair = {"first": command.first, "second": command.second}
-            self._outlet.give(LegsSeparated(**pair))
-            self._outlet.give(LegsJoined(**pair))
+            if not any(map(self._inbound.is_gone, pair.values())):  # its end is its last fact
+                self._outlet.give(LegsSeparated(**pair))
+                self._outlet.give(LegsJoined(**pair))
         elif isinstance(command, Release):
             self._outlet.give(LegsReleased(first=command.first, second=command.second))
 
