@@ -37,7 +37,11 @@ help: ## this list
 run: $(VENV)/.installed ## the service, with a simulated switch and a call to play with; SWITCH=asterisk: a real one
 	$(BIN)/hookflash $(RUN)
 
-test: lint types imports unit ## every check there is (CI runs this and nothing else)
+# First what waits for the network or has one core's work, two at a time; then what uses all cores.
+test: ## every check there is (CI runs this and nothing else)
+	$(MAKE) --jobs=2 $(VENV)/.installed-dev $(VENV)-bench/.installed
+	$(MAKE) --jobs=2 lint types imports
+	$(MAKE) unit
 
 lint: $(VENV)/.installed-dev ## ruff: rules and format
 	$(BIN)/ruff check .
