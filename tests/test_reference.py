@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -12,28 +13,38 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+FOLDERS = ("reference", "pictures")
 SCRIPT = runpy.run_path(str(DOCS / "make_reference.py"))
-FILES = cast("Callable[[], dict[str, str]]", SCRIPT["files"])()
+PAGES = sorted(f"{folder}/{path.name}" for folder in FOLDERS for path in (DOCS / folder).iterdir())
+
+pytestmark = pytest.mark.xdist_group("pages")  # they are made once
 
 
-@pytest.mark.parametrize("name", FILES)
+@cache
+def files() -> dict[str, str]:
+    return cast("Callable[[], dict[str, str]]", SCRIPT["files"])()
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_as_the_code_is_now(name: str) -> None:
-    found = (DOCS / name).read_text(encoding="utf-8") if (DOCS / name).exists() else ""
-    assert found == FILES[name], f"docs/{name} is stale: make docs"
+    found = (DOCS / name).read_text(encoding="utf-8")
+    assert found == files().get(name), f"docs/{name} is stale: make docs"
 
 
-@pytest.mark.parametrize("folder", ["reference", "pictures"])
-def test_nothing_else_lies_where_pages_are_made(folder: str) -> None:
-    found = {f"{folder}/{path.name}" for path in (DOCS / folder).iterdir()}
-    assert found == {name for name in FILES if name.startswith(f"{folder}/")}
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_is_missing_and_nothing_else_lies_where_pages_are_made(folder: str) -> None:
+    found = {name for name in PAGES if name.startswith(f"{folder}/")}
+    assert found == {name for name in files() if name.startswith(f"{folder}/")}
 
 
+@pytest.mark.exhaustive
 def test_what_is_made_is_the_same_wherever_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert cast("Callable[[], dict[str, str]]", SCRIPT["files"])() == FILES
+    assert cast("Callable[[], dict[str, str]]", SCRIPT["files"])() == files()
 
 
+@pytest.mark.exhaustive
 def test_making_writes_every_file_and_removes_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -43,7 +54,7 @@ def test_making_writes_every_file_and_removes_the_others(
     (tmp_path / "reference" / "of-yesterday.md").touch()
     main()
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert made == set(FILES)
+    assert made == set(files())
 
 
 def test_every_page_can_be_reached() -> None:
