@@ -28,6 +28,7 @@ def _explorations(kind: Kind) -> list[Exploration]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", Kind)
 def test_no_order_of_events_breaks_a_promise_and_no_row_is_dead(
     kind: Kind, record_property: Callable[[str, object], None]
@@ -116,6 +117,7 @@ def _in_a_consultation(start: Transfer) -> Transfer:
     )
 
 
+@pytest.mark.exhaustive
 def test_what_overtakes_the_answer_about_sounds_is_searched_too() -> None:
     """Bob's music stops, the switch is asked; before it answers, he is gone, and nobody waits."""
     once = Policy(join_attempts=1, sound_attempts=1, dial_attempts=1)

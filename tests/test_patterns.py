@@ -66,6 +66,7 @@ def all_strings(longest: int, keys: str = FEW) -> Iterable[str]:
 # ---------------------------------------------------------------- against Python's re
 
 
+@pytest.mark.exhaustive
 @given(PATTERNS, STRINGS)
 @settings(max_examples=5 * settings().max_examples)
 @example("(1*)*", "1")
@@ -88,6 +89,7 @@ def test_matches_and_captures_as_re_does(text: str, digits: str) -> None:
         assert set(matcher.captures) <= {None}
 
 
+@pytest.mark.exhaustive
 @given(PATTERNS, st.text(FEW, max_size=3))
 def test_viable_and_extendable_are_what_trying_all_strings_says(text: str, digits: str) -> None:
     matcher = compiled(text).run(digits)
@@ -308,6 +310,7 @@ def _beginnings(digits: str) -> set[str]:
     return {digits[:length] for length in range(len(digits))}
 
 
+@pytest.mark.exhaustive
 @given(PATTERNS, PATTERNS)
 def test_compare_tells_what_the_languages_tell(one: str, other: str) -> None:
     first, second = compiled(one), compiled(other)

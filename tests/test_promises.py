@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import attrs
+import pytest
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -162,7 +163,7 @@ class Calls(RuleBasedStateMachine):
 
 
 Calls.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
-TestCalls = Calls.TestCase
+TestCalls = pytest.mark.exhaustive(Calls.TestCase)
 
 
 def test_a_scenario_survives_being_written() -> None:

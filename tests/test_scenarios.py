@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -22,6 +23,7 @@ from hookflash.scenarios.prove import (
     NO_HARDSHIPS,
     POLICIES,
     Rows,
+    Tally,
     run_many,
     search_tables,
 )
@@ -38,8 +40,13 @@ HARD_SEEDS = range(1, 1 + len(HARDSHIPS))
 """One for each hardship."""
 
 
+GROUPS = {
+    # those runs are counted below: in the same process they need not run twice
+    Character.FREESWITCH: pytest.mark.xdist_group("rows"),
+    Character.ASTERISK: pytest.mark.xdist_group("rows on the other switch"),
+}
 CASES = [
-    pytest.param(name, character, id=f"{name}, {character}")
+    pytest.param(name, character, id=f"{name}, {character}", marks=GROUPS[character])
     for name, scenario in SCENARIOS.items()
     for character in Character
     if scenario.is_for(character)
@@ -55,24 +62,29 @@ def test_it_comes_to_what_it_expects(name: str, character: Character) -> None:
         assert failures(run) == (), order.name
 
 
+@cache
+def many_runs(name: str, character: Character, *, hard: bool) -> tuple[Tally, Rows]:
+    """Many runs of one scenario, once for all the tests that ask for them in this process."""
+    rows = Rows()
+    seeds, hardships = (HARD_SEEDS, HARDSHIPS) if hard else (SEEDS, NO_HARDSHIPS)
+    tally = run_many([SCENARIOS[name]], seeds, hardships=hardships, rows=rows, character=character)
+    return tally, rows
+
+
+@pytest.mark.exhaustive
 @in_each_character
 def test_under_other_seeds_the_promises_are_kept(name: str, character: Character) -> None:
-    rows = Rows()
-    tally = run_many(
-        [SCENARIOS[name]], SEEDS, hardships=NO_HARDSHIPS, rows=rows, character=character
-    )
+    tally, _ = many_runs(name, character, hard=False)
     assert tally.failures == []
     assert tally.runs == len(SEEDS) * len([*SCENARIOS[name].orders()])
 
 
+@pytest.mark.exhaustive
 @in_each_character
 def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(
     name: str, character: Character
 ) -> None:
-    rows = Rows()
-    tally = run_many(
-        [SCENARIOS[name]], HARD_SEEDS, hardships=HARDSHIPS, rows=rows, character=character
-    )
+    tally, _ = many_runs(name, character, hard=True)
     assert tally.failures == []
 
 
@@ -95,6 +107,7 @@ def test_every_outcome_every_state_and_every_kind_is_somewhere_expected() -> Non
     assert kinds >= {Kind.ATTENDED, Kind.BLIND}
 
 
+@pytest.mark.exhaustive
 def test_a_scenario_that_is_written_and_read_again_runs_alike() -> None:
     for scenario in SCENARIOS.values():
         for order in list(scenario.orders())[:2]:
@@ -110,20 +123,28 @@ def load_again(text: str) -> Scenario:
 # ------------------------------------------------------------- rows, counted
 
 
-@pytest.fixture(scope="module")
-def seen() -> Rows:
-    """The rows of some runs, with faults and without."""
-    rows = Rows()
-    run_many([*SCENARIOS.values()], [1], hardships=NO_HARDSHIPS, rows=rows)
-    run_many([*SCENARIOS.values()], HARD_SEEDS, hardships=HARDSHIPS, rows=rows)
-    return rows
+def rows_seen() -> Rows:
+    """The rows of all those runs on FreeSWITCH, with faults and without."""
+    seen = Rows()
+    for name, scenario in SCENARIOS.items():
+        if scenario.is_for(Character.FREESWITCH):
+            for hard in (False, True):
+                seen.add(many_runs(name, Character.FREESWITCH, hard=hard)[1])
+    return seen
 
 
 @pytest.mark.xdist_group("rows")
-def test_rows_and_rows_after_rows(
-    seen: Rows, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -> None:
+    """Those of a real switch rely on it. Where pytest is too new for pytest-xdist, none does."""
+    item = cast("pytest.Item", request.node)
+    grouped = getattr(request.config.option, "loadgroup", False)
+    assert not grouped or item.nodeid.endswith("@rows")
+
+
+@pytest.mark.xdist_group("rows")
+def test_rows_and_rows_after_rows(record_property: Callable[[str, object], None]) -> None:
     """What the runs have been through: counted for the summary, and each a row of its table."""
+    seen = rows_seen()
     for kind in Kind:
         keys = {row.key for row in SPEC_FOR[kind].rows}
         assert set(seen.rows[kind]) <= keys
@@ -132,9 +153,11 @@ def test_rows_and_rows_after_rows(
         record_property(f"{kind.value} in runs", f"{rows} rows, {pairs} pairs")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.xdist_group("rows")
-def test_whatever_follows_in_a_run_could_follow_in_the_search(seen: Rows) -> None:
+def test_whatever_follows_in_a_run_could_follow_in_the_search() -> None:
     """The adversary of the search is at least as bad as the simulator; told of the small table."""
+    seen = rows_seen()
     searched = Rows()
     for search in search_tables(join_attempts=3, sounds=True, max_records=4_000, kinds=[Kind.HOLD]):
         assert search.complete

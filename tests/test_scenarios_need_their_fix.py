@@ -479,6 +479,7 @@ def test_an_order_waits_until_a_bridge_is_up(monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+@pytest.mark.exhaustive
 def test_a_transfer_that_is_found_may_be_armed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its failsafe acts within 50 ms of the join, or does not: chance of one in thirty."""
     name, seeds = "restart-as-a-failsafe-catches", range(200)

@@ -39,12 +39,14 @@ def story(seed: int, faults: str = WEATHER) -> bytes:
     return "\n".join(lines).encode()
 
 
+@pytest.mark.exhaustive
 def test_the_same_seed_gives_the_same_records_in_one_process() -> None:
     first = story(7)
     assert len(first) > 100_000
     assert story(7) == first
 
 
+@pytest.mark.exhaustive
 def test_another_seed_gives_others() -> None:
     assert len({hashlib.sha256(story(seed)).digest() for seed in range(5)}) == 5
     assert story(1, "") != story(2, "")  # without faults it is the switch's own times that differ
@@ -68,6 +70,7 @@ sys.stdout.buffer.write(story(7))
 """
 
 
+@pytest.mark.exhaustive
 def test_the_same_seed_gives_the_same_records_in_any_process() -> None:
     """Whatever the order of the hash, the time zone or the locale."""
     script = TELL.format(paths=[str(ROOT), str(ROOT / "tests")])

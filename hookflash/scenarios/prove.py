@@ -103,6 +103,13 @@ class Rows:
         self.rows.setdefault(kind, Counter()).update(found.rows)
         self.pairs.setdefault(kind, Counter()).update(found.pairs)
 
+    def add(self, others: Rows) -> None:
+        """Count the rows of other runs, too."""
+        for kind, rows in others.rows.items():
+            self.rows.setdefault(kind, Counter()).update(rows)
+        for kind, pairs in others.pairs.items():
+            self.pairs.setdefault(kind, Counter()).update(pairs)
+
     def untouched(self, kind: Kind) -> list[str]:
         """The rows that have never answered."""
         return sorted({row.key for row in SPEC_FOR[kind].rows}.difference(self.rows.get(kind, ())))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ KEPT = Path(__file__).parent / "kept" / "programs.jsonl.gz"
 PARTS = 8
 
 
+@cache
 def kept() -> list[tuple[Program, list[float], Outcome]]:
     rows = map(json.loads, gzip.decompress(KEPT.read_bytes()).decode().splitlines())
     return [

@@ -100,6 +100,7 @@ def frame(request: pytest.FixtureRequest) -> MakeFrame:
 # ----------------------------------------------------------------------------- recordings
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("wiretap", WIRETAPS)
 def test_a_recording_gives_the_same_facts_whatever_the_cut(wiretap: str) -> None:
     """That the frames are the same, byte by byte too, is the wire's own test for all of them."""
@@ -113,6 +114,7 @@ def test_a_recording_gives_the_same_facts_whatever_the_cut(wiretap: str) -> None
         assert told(chunks) == whole
 
 
+@pytest.mark.exhaustive
 @given(wiretap=st.sampled_from(WIRETAPS), data=st.data())
 def test_random_cuts(wiretap: str, data: st.DataObject) -> None:
     stream = received(wiretap)

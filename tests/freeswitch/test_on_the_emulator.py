@@ -155,6 +155,7 @@ async def test_a_controller_dies_in_the_consultation_and_another_comes(
             assert [leg.role for leg in alone] == (["transferee"] if found is None else [])
 
 
+@pytest.mark.exhaustive
 async def test_a_controller_that_comes_while_a_leg_leaves_its_bridge_keeps_both(
     autojump_clock: MockClock,
 ) -> None:
@@ -183,6 +184,7 @@ async def _found_while_the_caller_leaves_its_bridge(seed: int) -> bool:
     return len([leg for leg in seen.values() if leg.parked]) == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_join_on_the_heels_of_a_sound_leaves_nobody_deaf(
     seed: int, autojump_clock: MockClock

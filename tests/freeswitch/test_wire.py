@@ -119,6 +119,7 @@ def test_a_buffer_may_be_used_again() -> None:
 # ---------------------------------------------------------------------------------- cuts
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", RECORDINGS, ids=RECORDING_IDS)
 def test_a_recording_gives_the_same_frames_whatever_the_cut(path: Path) -> None:
     stream = received(path)
@@ -129,6 +130,7 @@ def test_a_recording_gives_the_same_frames_whatever_the_cut(path: Path) -> None:
         assert framed(cut_every(stream, chunk_bytes)) == whole
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["errors.json", "errors.plain"])
 def test_chunks_of_every_length_and_two_parts_at_every_place(name: str) -> None:
     stream = received(Path(__file__).parent / "recordings" / f"{name}.jsonl.gz")
@@ -169,6 +171,7 @@ def test_garbage_ends_the_same_way_whatever_the_cut(garbage: bytes, chunk_bytes:
     assert parts == whole[: len(parts)]
 
 
+@pytest.mark.exhaustive
 def test_a_large_frame_byte_by_byte_takes_linear_time() -> None:
     """With a search or a copy anew for each byte, this would take minutes."""
     head = b"Content-Type: api/response\nContent-Length: 400000\nX: " + b"x" * 100_000

@@ -37,6 +37,7 @@ async def play(folder: Path, seed: int, forker: Forker, found: list[Figures]) ->
         found.append(player.figures)
 
 
+@pytest.mark.exhaustive
 async def test_a_process_that_is_killed_forty_times_loses_nobody(tmp_path: Path) -> None:
     found: list[Figures] = []
     forker = Forker()
@@ -52,6 +53,7 @@ async def test_a_process_that_is_killed_forty_times_loses_nobody(tmp_path: Path)
     assert_nobody_is_lost(found, tmp_path)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_service_cut_off_between_any_two_steps_loses_nobody(
     seed: int, tmp_path: Path, autojump_clock: MockClock

@@ -304,6 +304,7 @@ async def _cut_and_resume(folder: Path, wanted: Filter, rounds: list[Any]) -> No
         assert heard == expected
 
 
+@pytest.mark.exhaustive
 @given(wanted=FILTERS, rounds=ROUNDS)
 @settings(max_examples=60)
 def test_whoever_is_cut_and_resumes_hears_exactly_what_an_uncut_reader_hears(

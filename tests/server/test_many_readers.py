@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 from talk import Line, open_line, open_rig
 from trio.testing import MockClock
@@ -15,6 +16,7 @@ BURSTS = 10
 BURST = 10
 
 
+@pytest.mark.exhaustive
 async def test_a_thousand_readers_hear_every_event_in_order(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

@@ -691,6 +691,7 @@ async def _say_anything(folder: Path, before: bytes, shakes: bool, said: list[by
             assert len(await line.until(3)) == 3
 
 
+@pytest.mark.exhaustive
 @given(
     before=st.just(b"") | st.binary(max_size=200),
     shakes=st.booleans(),
