@@ -306,7 +306,8 @@ def test_what_the_page_shows_happens(page: str, tmp_path: Path) -> None:
     """A page is one test: its blocks share a copy of the repository, and come in their order."""
     shown = [example for example in EXAMPLES if example.page == page]
     require_tools(shown)
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "htmlcov")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "htmlcov")
+    # with what is compiled already: a copy keeps the times by which Python knows that it is current
     home = shutil.copytree(ROOT, tmp_path / "hookflash", ignore=ignored)
     if any(example.serves for example in shown):
         ports = free_ports()
