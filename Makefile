@@ -20,7 +20,7 @@ DOCS  ?= docs/make_reference.py
 KILLS ?= 200
 CALLS ?= 15
 SEED  ?= 1
-KILL  ?=
+KILL  ?= $(if $(filter asterisk,$(SWITCH)),--asterisk)
 SOAK_KILLS ?= 10000
 
 BIN   := $(VENV)/bin
@@ -70,7 +70,7 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (HOOKFLASH_FREESWITCH) or the emulator
+kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (SWITCH=asterisk, or HOOKFLASH_FREESWITCH) or the emulator
 	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
 
 fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH, or an Asterisk)

@@ -3,6 +3,7 @@
 python tests/kill --kills 200 --calls 15 --seed 1                  # the emulator, real kills
 python tests/kill --kills 10000 --seed 1 --virtual                 # the virtual clock
 HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 python tests/kill --kills 200 --seed 1
+python tests/kill --asterisk --kills 200 --calls 15 --seed 1       # an Asterisk of its own
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import trio
 from killing import Forker
-from rounds import Figures, Player, Setting, on_the_emulator, on_the_switch
+from rounds import Figures, Player, Setting, on_asterisk, on_the_emulator, on_the_switch
 from trio.testing import MockClock
+
+from hookflash.pbx.pair import Pair
 
 KILLS_A_ROUND = 12
 
@@ -57,7 +62,7 @@ def folder_for(options: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="hookflash-kill-", dir=in_memory)
 
 
-async def run(options: argparse.Namespace, out: Path) -> Figures:
+async def run(options: argparse.Namespace, out: Path, pair: Pair | None) -> Figures:
     named = os.environ.get("HOOKFLASH_FREESWITCH", "")
     hows = tuple(options.blows.split(","))
     dialling = options.dial or ("direct" if options.seed % 2 else "dialplan")
@@ -75,17 +80,23 @@ async def run(options: argparse.Namespace, out: Path) -> Figures:
             pace=options.pace,
             forker=forker,
         )
-        stage = (
-            on_the_switch(named, setting)
-            if named and not options.virtual
-            else on_the_emulator(setting, virtual=options.virtual)
-        )
-        where = f"a FreeSWITCH, {named}" if named and not options.virtual else "the emulator"
+        if pair is not None:
+            stage, where = on_asterisk(pair, setting), "an Asterisk of its own"
+        elif named and not options.virtual:
+            stage, where = on_the_switch(named, setting), f"a FreeSWITCH, {named}"
+        else:
+            stage, where = on_the_emulator(setting, virtual=options.virtual), "the emulator"
         say(f"on {where}; seed {options.seed}; targets are dialled by {dialling}")
         async with stage as player:
             return await play(
                 player, kills=options.kills, calls=options.calls, most=options.most, out=out
             )
+
+
+def own_pair() -> Pair:
+    """Start an Asterisk and its telephones, as the tests do."""
+    sys.path.append(str(Path(__file__).parent.with_name("asterisk")))
+    return cast("Pair", import_module("asterisk_lab").start_pair())
 
 
 def main() -> int:
@@ -95,6 +106,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=KILLS_A_ROUND, help="kills a round")
     parser.add_argument("--virtual", action="store_true", help="emulator, on the virtual clock")
+    parser.add_argument("--asterisk", action="store_true", help="an Asterisk of its own")
     parser.add_argument("--blows", default="kill", help="kill,cut,freeze,overload")
     parser.add_argument("--freeze-s", type=float, default=30.0)
     parser.add_argument("--pace", type=float, default=1.0, help="how long it works and is away")
@@ -106,10 +118,12 @@ def main() -> int:
     options = parser.parse_args()
     if options.virtual and "freeze" in options.blows.split(","):
         parser.error("--virtual: a service without a process of its own can't be frozen")
+    if options.asterisk and (options.virtual or "overload" in options.blows.split(",")):
+        parser.error("--asterisk: neither --virtual nor the blow `overload`")
     out = Path(options.stories)
     out.unlink(missing_ok=True)
     clock = MockClock(autojump_threshold=0) if options.virtual else None
-    figures = trio.run(run, options, out, clock=clock)
+    figures = trio.run(run, options, out, own_pair() if options.asterisk else None, clock=clock)
     say(figures.text())
     for fault in figures.faults[:40]:
         say(f"  call {fault.index}: {fault.kind}: {fault.who} {fault.text}")

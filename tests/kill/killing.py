@@ -59,18 +59,29 @@ class Wishes:
     ring_timeout_s: float
     template: str = ""
     """How targets are called; the default goes through the dialplan."""
+    account: str = ACCOUNT
+    """Whose calls they are."""
+    asterisk: str = ""
+    """The keys of an Asterisk, in place of a FreeSWITCH with silent sounds."""
 
     def text(self) -> str:
         template = f'template = "{self.template}"\n' if self.template else ""
         silence = 'music = "tone:0/1000"\nringback = "tone:0/1000"\n'
+        switch = (
+            f'[switches.fs]\nkind = "freeswitch"\nhost = "{self.host}"\nport = {self.port}\n'
+            'password = "ClueCon"\n'
+        )
+        if self.asterisk:
+            silence = ""
+            switch = f'[switches.asterisk]\nkind = "asterisk"\nhost = "{self.host}"\n'
+            switch += self.asterisk
         return (
             '[listen]\nhttp = "127.0.0.1:0"\nwebsocket = "127.0.0.1:0"\n'
             '[journal]\nsync = "normal"\n'
             "[limits]\ntoken_lifetime_s = 1000000\nrequests_per_second = 100000\n"
             '[defaults.rules]\nmay_transfer = "anybody"\n'
             f"[defaults.policy]\nring_timeout_s = {self.ring_timeout_s}\n{silence}"
-            f'[switches.fs]\nkind = "freeswitch"\nhost = "{self.host}"\nport = {self.port}\n'
-            f'password = "ClueCon"\n{template}'
+            f"{switch}{template}"
         )
 
 
@@ -80,9 +91,9 @@ def write_config(folder: Path, wishes: Wishes) -> Path:
     return file
 
 
-def make_key(config: Path) -> str:
+def make_key(config: Path, account: str = ACCOUNT) -> str:
     """Make a key, as an operator does."""
-    command = [sys.executable, "-m", "hookflash", "keys", "make", "--account", ACCOUNT]
+    command = [sys.executable, "-m", "hookflash", "keys", "make", "--account", account]
     command += ["--label", "kill", "--config", str(config)]
     made = subprocess.run(command, check=True, capture_output=True, text=True)
     return made.stdout.split()[0]
@@ -153,7 +164,8 @@ class ProcessService:
         self.works_since_s: float | None = None
         self.epoch_s = time.time() - trio.current_time()
         self._config = write_config(folder, wishes)
-        self._key = make_key(self._config)
+        self._account = wishes.account
+        self._key = make_key(self._config, wishes.account)
         self._token = ""
         self._forker = forker
         self._child: trio.Process | None = None
@@ -181,7 +193,7 @@ class ProcessService:
             async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as client:
                 self._token = await sign_in(client, self._key)
         self.client = httpx.AsyncClient(
-            base_url=f"{base}/v2/accounts/{ACCOUNT}",
+            base_url=f"{base}/v2/accounts/{self._account}",
             headers={"X-Auth-Token": self._token, "Content-Type": "application/json"},
             trust_env=False,
             timeout=10,

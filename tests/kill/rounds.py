@@ -17,6 +17,7 @@ from typing import Final
 
 import attrs
 import trio
+from asterisk_stage import AsteriskStage, open_stage
 from event_socket import Commands, Listener
 from killing import (
     Forker,
@@ -34,6 +35,7 @@ from stages import EmulatedStage, LabStage
 from verdict import Fault, judge_between, judge_end, judge_ends, judge_variables
 
 from hookflash.backends.freeswitch.emulator.server import open_emulator
+from hookflash.pbx.pair import Pair as Asterisks
 
 RING_TIMEOUT_S: Final = 8.0
 QUIET_S: Final = 1.6
@@ -113,12 +115,13 @@ class Pair:
 class Player:
     """Plays rounds on one stage with one service."""
 
-    stage: EmulatedStage | LabStage
+    stage: EmulatedStage | LabStage | AsteriskStage
     service: Service
     figures: Figures
-    proxy: Proxy | None
+    proxy: Proxy | Proxies | None
     blows: Blows
     programme: Programme
+    over_s: float = OVER_S
     overload: Callable[[], trio.CancelScope] | None = None
     freeze: Callable[[float], Awaitable[None]] | None = None
     """Stops the service for so many seconds; None: it has no process of its own."""
@@ -140,7 +143,7 @@ class Player:
         self._began_s = trio.current_time()
         await self.service.begin_round()
         groups: list[Group] = []
-        for plan in self.programme.round(size, over_s=OVER_S):
+        for plan in self.programme.round(size, over_s=self.over_s):
             caller, called, target = self.stage.numbers(self._index, plan)
             groups.append(
                 make_group(self._index, plan, caller=caller, called=called, target=target)
@@ -424,10 +427,15 @@ class Setting:
     """How long the service works and is away, times this."""
     forker: Forker | None = None
     """Starts services fast; None: as anybody does."""
+    over_s: float = OVER_S
+    """Over how long the calls of a round begin."""
 
 
 def _player(
-    stage: EmulatedStage | LabStage, service: Service, proxy: Proxy | None, setting: Setting
+    stage: EmulatedStage | LabStage | AsteriskStage,
+    service: Service,
+    proxy: Proxy | Proxies | None,
+    setting: Setting,
 ) -> Player:
     return Player(
         stage=stage,
@@ -436,6 +444,7 @@ def _player(
         proxy=proxy,
         blows=Blows(setting.seed, hows=setting.hows, freeze_s=setting.freeze_s, pace=setting.pace),
         programme=Programme(setting.seed, ring_timeout_s=RING_TIMEOUT_S),
+        over_s=setting.over_s,
         freeze=service.freeze if isinstance(service, ProcessService) else None,
     )
 
@@ -474,8 +483,51 @@ async def on_the_emulator(setting: Setting, *, virtual: bool) -> AsyncGenerator[
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
-                for commands in player.stage.asks():
+                for commands in stage.asks():
                     await commands.stream.aclose()
+        tasks.cancel_scope.cancel()
+
+
+@attrs.frozen
+class Proxies:
+    """Those before ARI and AMI: both are cut at once."""
+
+    ari: Proxy
+    ami: Proxy
+
+    async def cut(self, for_s: float) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.ari.cut, for_s)
+            nursery.start_soon(self.ami.cut, for_s)
+
+
+@asynccontextmanager
+async def on_asterisk(pair: Asterisks, setting: Setting) -> AsyncGenerator[Player]:
+    """A player on an Asterisk of the project's own, with `hookflash serve` as a process."""
+    setup = pair.switch.setup
+    async with trio.open_nursery() as tasks, open_stage(pair) as stage:
+        proxies = Proxies(*(Proxy("127.0.0.1", n) for n in (setup.ports.http, setup.ports.ami)))
+        for proxy in (proxies.ari, proxies.ami):
+            await tasks.start(proxy.serve)
+        cut = "cut" in setting.hows
+        wishes = Wishes(
+            host="127.0.0.1",
+            port=0,
+            ring_timeout_s=RING_TIMEOUT_S,
+            template="PJSIP/{number}" if setting.direct else "",
+            account="acme",
+            asterisk=f"ari_port = {proxies.ari.port if cut else setup.ports.http}\n"
+            f"ami_port = {proxies.ami.port if cut else setup.ports.ami}\n"
+            f'password = "{setup.secret}"\n',
+        )
+        service = ProcessService(setting.folder, wishes, setting.forker)
+        player = _player(stage, service, proxies, setting)
+        await stage.clear()
+        try:
+            yield player
+        finally:
+            with trio.CancelScope(shield=True):
+                await service.stop()
         tasks.cancel_scope.cancel()
 
 
@@ -514,7 +566,7 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
-                for commands in player.stage.asks():
+                for commands in stage.asks():
                     await commands.stream.aclose()
         tasks.cancel_scope.cancel()
 

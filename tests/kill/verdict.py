@@ -51,6 +51,9 @@ FORBIDDEN: Final = (
     "playback_terminators",
     "ignore_display_updates",
     "transfer_after_bridge",
+    # on an Asterisk
+    "connected_line_send_sub",
+    "timeout(absolute)",
 )
 
 COMPARED: Final = ("hangup_after_bridge",)
