@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import count, product
 
 import attrs
 import pytest
 import trio
+from asterisk_crowd import run_crowd
 from asterisk_lab import needs_asterisk
 from live_asterisk import (
     DIALPLAN,
@@ -15,12 +17,13 @@ from live_asterisk import (
     AsteriskLab,
     both_known,
     everybody_talks,
+    nothing_stays_behind,
     open_live_lab,
 )
 from live_stories import STORIES
 
 from hookflash.backends.asterisk.procedures import Dialling
-from hookflash.engine.engine import open_engine
+from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
@@ -33,6 +36,9 @@ pytestmark = needs_asterisk
 
 WAYS = pytest.mark.parametrize("dialling", [DIALPLAN, DIRECT], ids=["dialplan", "direct"])
 
+CROWD = int(os.environ.get("HOOKFLASH_CROWD", "20"))
+"""How many transfers at once. 200 want a machine to themselves."""
+
 
 UNCHECKED = {"Keys can be withheld"}
 """What Asterisk can't do."""
@@ -41,10 +47,6 @@ RING_S = 4.0
 """How long a target may ring: longer than any that answers takes, and no longer."""
 
 
-@pytest.mark.skipif(
-    not os.environ.get("HOOKFLASH_ASTERISK_LONG"),
-    reason="a minute each, with races, on a quiet machine: HOOKFLASH_ASTERISK_LONG=1",
-)
 @WAYS
 async def test_the_real_switch_keeps_every_promise_of_a_backend(
     pair: Pair, dialling: Dialling
@@ -54,80 +56,60 @@ async def test_the_real_switch_keeps_every_promise_of_a_backend(
     assert unchecked <= UNCHECKED | ({"An outside party is told"} if dialling is DIRECT else set())
 
 
-@attrs.define(eq=False)
-class Told:
-    """One story that is told: who is in it, and what the engine has said of it."""
+@attrs.frozen
+class _Story:
+    """A recorded story, and who tells it how, with a call of its own."""
 
     name: str
-    transferor: LegId
-    transferee: LegId
-    records: list[Record] = attrs.field(factory=list[Record])
-    transfer: str | None = None
-    has_acted: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        return bool(self.records) and self.records[-1].outcome is not None
+    by: str
+    caller: int
+    transferor: str
 
 
-@pytest.mark.parametrize("by", ["digits", "request"])
-@pytest.mark.parametrize("side", ["caller", "called"])
-async def test_the_recorded_stories_all_at_once(pair: Pair, by: str, side: str) -> None:
-    patient = Account(policy=Policy(ring_timeout_s=RING_S))
+@pytest.mark.parametrize("transferor", ["caller", "called"])
+async def test_the_recorded_stories(pair: Pair, transferor: str) -> None:
+    """All of them at once, by digits and by request."""
+    account = Account(policy=Policy(ring_timeout_s=RING_S))
+    told = product(STORIES, ("digits", "request"))
     async with (
         open_live_lab(pair) as lab,
-        open_engine(lab.backend, account=patient) as engine,
-        trio.open_nursery() as nursery,
+        open_engine(lab.backend, account=account) as engine,
     ):
-        stories: list[Told] = []
-        for name in STORIES:
-            legs = await lab.call()
-            await both_known(engine, legs)
-            transferor, transferee = legs if side == "caller" else legs[::-1]
-            stories.append(Told(name, transferor, transferee))
-        follower = engine.follow()
-        for story in stories:
-            number = STORIES[story.name][0]
-            if by == "digits":
-                nursery.start_soon(lab.press, story.transferor, f"*2{number}")
-            else:
-                await engine.transfer(story.transferor, number)
-        with trio.fail_after(60):
-            async for record in follower:
-                story = await _belongs(record, stories)
-                if story is not None:
-                    _follow(nursery, lab, story)
-                if all(story.is_over for story in stories):
-                    break
-        for story in stories:
-            assert (story.name, story.records[-1].outcome) == (story.name, STORIES[story.name][2])
-            assert (story.name, states_of(story.records)) == (story.name, STORIES[story.name][3])
+        async with trio.open_nursery() as nursery:
+            for (name, by), caller in zip(told, count(1201, 2), strict=False):
+                story = _Story(name, by, caller, transferor)
+                nursery.start_soon(_tell, lab, engine, story)
         await everybody_talks(lab)
+        await nothing_stays_behind(lab)
 
 
-async def _belongs(record: Record, stories: list[Told]) -> Told | None:
-    """The story that a record is of: told by its transfer, which is told by who asked for it."""
-    await trio.lowlevel.checkpoint()
-    if record.transfer is None or record.parties is None:
-        return None
-    for story in stories:
-        if record.transfer == story.transfer or (
-            story.transfer is None and record.parties.transferor.leg == story.transferor
-        ):
-            story.transfer = record.transfer
-            story.records.append(record)
-            return story
-    return None
-
-
-def _follow(nursery: trio.Nursery, lab: AsteriskLab, story: Told) -> None:
-    """Do what somebody does in this story, when it is time for it."""
-    cue = STORIES[story.name][1]
-    record = story.records[-1]
-    if story.has_acted or cue is None or (record.after, type(record.event)) != cue[:2]:
-        return
-    story.has_acted = True
-    nursery.start_soon(_act, lab, cue[2], story.transferor, story.transferee)
+async def _tell(lab: AsteriskLab, engine: Engine, story: _Story) -> None:
+    number, cue, outcome, states = STORIES[story.name]
+    legs = await lab.call(str(story.caller + 1), caller=str(story.caller))
+    await both_known(engine, legs)
+    transferor, transferee = legs if story.transferor == "caller" else legs[::-1]
+    follower = engine.follow()
+    if story.by == "digits":
+        await lab.press(transferor, f"*2{number}")
+    else:
+        await engine.transfer(transferor, number)
+    told: list[Record] = []
+    name = ""
+    with trio.fail_after(45):
+        async for record in follower:
+            running = engine.switchboard.transfer(record.transfer) if record.transfer else None
+            if running is not None and running.transferor.leg == transferor:
+                name = running.id
+            if not name or record.transfer != name:
+                continue
+            told.append(record)
+            if cue is not None and (record.after, type(record.event)) == cue[:2]:
+                await _act(lab, cue[2], transferor, transferee)
+                cue = None
+            if record.outcome is not None:
+                break
+    assert told[-1].outcome is outcome, story
+    assert states_of(told) == states, story
 
 
 async def _act(lab: AsteriskLab, what: str, transferor: LegId, transferee: LegId) -> None:
@@ -139,3 +121,10 @@ async def _act(lab: AsteriskLab, what: str, transferor: LegId, transferee: LegId
             await lab.hang_up(transferee)
         case _:
             await lab.press(transferor, "*1")
+
+
+async def test_a_crowd_is_transferred_at_once_and_everybody_as_scripted(pair: Pair) -> None:
+    report = await run_crowd(pair, CROWD)
+    assert report.wrong == ()
+    assert report.in_flight == CROWD
+    assert report.left == (0, 0)
