@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+import h11
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
@@ -136,9 +137,14 @@ class FakeAsterisk:
             while await stream.receive_some():
                 pass
             return
+        begins = await stream.receive_some()
+        if not begins.startswith(b"GET /ari/events"):
+            await self._serve_list(stream, begins)
+            return
         self.ari = stream
         async with trio.open_nursery() as nursery:
-            request = await wrap_server_stream(nursery, stream)
+            carrier: Any = _Begun(stream, begins)
+            request = await wrap_server_stream(nursery, carrier)
             login = b64encode(f"hookflash:{self.password}".encode())
             if (b"authorization", b"Basic " + login) not in request.headers:
                 await request.reject(401)
@@ -148,6 +154,25 @@ class FakeAsterisk:
                 assert request.path == "/ari/events?app=hookflash&subscribeAll=true"
                 await self._talk(await request.accept())
             nursery.cancel_scope.cancel()
+
+    async def _serve_list(self, stream: trio.abc.Stream, asked: bytes) -> None:
+        """Answer a request by HTTP, as Asterisk does: with a length, and the connection's end."""
+        http = h11.Connection(h11.SERVER)
+        http.receive_data(asked)
+        request = http.next_event()
+        assert isinstance(request, h11.Request)
+        said = f"GET {request.target.decode().removeprefix('/ari/')}"
+        login = b64encode(f"hookflash:{self.password}".encode())
+        assert (b"authorization", b"Basic " + login) in [*request.headers]
+        self._happen(said)
+        answer = self._answer(said)
+        if answer is None:
+            await trio.sleep_forever()
+            return
+        status, body = answer[0], answer[1].encode()
+        head = h11.Response(status_code=status, headers=[("Content-Length", str(len(body)))])
+        for part in (head, h11.Data(data=body), h11.EndOfMessage()):
+            await stream.send_all(http.send(part) or b"")
 
     async def _talk(self, socket: WebSocketConnection) -> None:
         is_ghost, self.ghosts = self.ghosts > 0, max(0, self.ghosts - 1)
@@ -252,6 +277,29 @@ class FakeAsterisk:
         assert self.ami is not None
         await self.ami.aclose()
         await wait_all_tasks_blocked()
+
+
+class _Begun(trio.abc.Stream):
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, stream: trio.abc.Stream, begins: bytes | bytearray) -> None:
+        self.stream = stream
+        self.begins = bytes(begins)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        begins, self.begins = self.begins, b""
+        if begins:
+            await trio.lowlevel.checkpoint()
+        return begins or await self.stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
 
 _SHOWN: Final = {"Action", "Channel", "ExtraChannel", "Variable", "Exten", "Username"}

@@ -3,6 +3,9 @@
 The switch carries out the requests of one WebSocket strictly one after the other. So each has a
 time limit, and where one passes, the connection is over: only a new one shows whether the switch
 still does what it is asked.
+
+Lists go by HTTP. What Asterisk sends over a WebSocket is copied to the stack of a thread first, and
+half a megabyte, the list of some 600 channels, ends the whole process (seen on 22.10.1).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
+import h11
 import msgspec
 import trio
 from trio_websocket import (
@@ -30,8 +34,11 @@ from hookflash.backends.asterisk.requests import Request
 from hookflash.backends.asterisk.told import Told, read_told
 from hookflash.errors import BackendError, first_of
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-"""The list of all channels is one message: some 600 bytes each."""
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+"""No event or response is longer."""
+
+RECEIVE_BYTES: Final = 262_144
+"""How much of a list is read at once."""
 
 QUEUE: Final = 256
 """How many messages may wait for the reader, which never waits itself."""
@@ -60,6 +67,12 @@ class AriLogin:
     """For connecting, and for every request."""
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
 
+    @property
+    def authorization(self) -> str:
+        """What a request says to be let in (RFC 7617)."""
+        said = b64encode(f"{self.username}:{self.password}".encode())
+        return f"Basic {said.decode()}"
+
 
 @attrs.define(eq=False)
 class _Asked:
@@ -73,12 +86,13 @@ class _Asked:
 class Ari:
     """One connection. `open_ari` opens it."""
 
-    def __init__(self, socket: WebSocketConnection, timeout_s: float) -> None:
+    def __init__(self, socket: WebSocketConnection, login: AriLogin) -> None:
         """Take a WebSocket that is open. `read` must run beside the rest."""
         self.dead: AriLost | None = None
         """Why the connection ended; `None` while it has not."""
         self._socket = socket
-        self._timeout_s = timeout_s
+        self._login = login
+        self._timeout_s = login.timeout_s
         self._asked: dict[str, _Asked] = {}
         self._numbers = count(1)
         self._scope = trio.CancelScope()
@@ -133,6 +147,28 @@ class Ari:
             self.die(f"no response to {request.method} {request.uri} within {limit_s:g} s")
         raise self.die("")
 
+    async def list(self, what: str) -> Told:
+        """Get a list, by HTTP.
+
+        Args:
+            what: `channels` or `bridges`.
+
+        Raises:
+            AriLost: there is none.
+        """
+        if self.dead is not None:
+            raise self.dead
+        try:
+            with trio.fail_after(self._timeout_s):
+                status, body = await _get(self._login, f"/ari/{what}")
+        except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+            raise self.die(f"no list of {what}: {str(error) or type(error).__name__}") from error
+        except AriLost as lost:
+            raise self.die(str(lost)) from lost
+        except trio.TooSlowError:
+            raise self.die(f"no list of {what} within {self._timeout_s:g} s") from None
+        return Told(status_code=status, message_body=body.decode(errors="replace"))
+
     def die(self, why: str) -> AriLost:
         """End the connection. The first reason is kept."""
         if self.dead is None:
@@ -161,7 +197,7 @@ async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenera
         # closed without a handshake: the switch may hang, or be gone
         async with stream, trio.open_nursery() as nursery:
             try:
-                ari = Ari(await _upgrade(nursery, stream, login), login.timeout_s)
+                ari = Ari(await _upgrade(nursery, stream, login), login)
                 nursery.start_soon(_read, ari, take, nursery.cancel_scope)
                 yield ari
             except Exception as error:  # noqa: BLE001 - raised outside: a nursery wraps it
@@ -189,11 +225,41 @@ async def _connect(login: AriLogin) -> trio.abc.Stream:
         raise AriLost(f"ARI at {_place(login)} can't be reached: {why}") from error
 
 
+async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
+    """Get what is at a path, on a connection of its own: the status, and the answer.
+
+    Raises:
+        AriLost: it can't be reached.
+        h11.RemoteProtocolError: what it answers is no HTTP, or ends too soon.
+    """
+    http = h11.Connection(h11.CLIENT)
+    headers = [
+        ("Host", login.host),
+        ("Authorization", login.authorization),
+        ("Connection", "close"),
+    ]
+    asked = h11.Request(method="GET", target=path, headers=headers)
+    status, body = 0, bytearray()
+    async with await _connect(login) as stream:
+        await stream.send_all((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
+        while True:
+            match http.next_event():
+                case h11.NEED_DATA:
+                    http.receive_data(await stream.receive_some(RECEIVE_BYTES))
+                case h11.Response(status_code=status):
+                    pass
+                case h11.Data(data=data):
+                    body += data
+                case h11.EndOfMessage():
+                    return status, bytes(body)
+                case _:
+                    pass  # a response that says only that another will come
+
+
 async def _upgrade(
     nursery: trio.Nursery, stream: trio.abc.Stream, login: AriLogin
 ) -> WebSocketConnection:
     carrier: Any = stream  # typed for sockets, and works with any stream
-    said = b64encode(f"{login.username}:{login.password}".encode())
     resource = f"/ari/events?app={quote(login.application)}&subscribeAll=true"
     try:
         with trio.fail_after(login.timeout_s):
@@ -202,7 +268,7 @@ async def _upgrade(
                 carrier,
                 _place(login),
                 resource,
-                extra_headers=[(b"Authorization", b"Basic " + said)],
+                extra_headers=[(b"Authorization", login.authorization.encode())],
                 message_queue_size=QUEUE,
                 max_message_size=MAX_MESSAGE_BYTES,
                 receive_buffer_size=None,

@@ -13,13 +13,7 @@ from hookflash.backends.asterisk.ari import Ari, AriLost
 from hookflash.backends.asterisk.channels import Seen
 from hookflash.backends.asterisk.manager import Action, Manager, ManagerLost
 from hookflash.backends.asterisk.primitives import Fact
-from hookflash.backends.asterisk.requests import (
-    ALL_BRIDGES,
-    ALL_CHANNELS,
-    Request,
-    fact_action,
-    is_ok,
-)
+from hookflash.backends.asterisk.requests import Request, fact_action, is_ok
 from hookflash.backends.asterisk.told import Bridge, Channel, Told, read_body
 from hookflash.backends.base import Rejected
 
@@ -95,11 +89,9 @@ class Line:
 
     async def list(self) -> Seen:
         """List all channels and bridges."""
-        channels = await self.ari.ask(ALL_CHANNELS)
-        bridges = await self.ari.ask(ALL_BRIDGES)
         return Seen(
-            channels=tuple(_read(channels, list[Channel])),
-            bridges=tuple(_read(bridges, list[Bridge])),
+            channels=tuple(_read(await self.ari.list("channels"), list[Channel])),
+            bridges=tuple(_read(await self.ari.list("bridges"), list[Bridge])),
         )
 
 
@@ -109,6 +101,8 @@ def _read(told: Told, kind: type[_Read]) -> _Read:
     Raises:
         AriLost: it is none; who knows what else is not as it should be.
     """
+    if not is_ok(told):
+        raise AriLost(f"ARI: there is no list: {told.status_code} {told.message_body}")
     try:
         return read_body(told.message_body, kind)
     except msgspec.DecodeError as error:

@@ -77,10 +77,6 @@ def is_ok(told: Told) -> bool:
     return told.status_code in _OK
 
 
-ALL_CHANNELS: Final = Request(method="GET", uri="channels")
-ALL_BRIDGES: Final = Request(method="GET", uri="bridges")
-
-
 def filter_request(application: str) -> Request:
     """Ask for the events that are read, and no others."""
     allowed = [{"type": name} for name in WANTED_EVENTS]
