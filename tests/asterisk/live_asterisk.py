@@ -11,6 +11,7 @@ import trio
 
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import DEFAULT_APPLICATION
+from hookflash.backends.asterisk.inbound import is_party
 from hookflash.backends.asterisk.manager import Action, Manager, open_manager
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
@@ -133,7 +134,8 @@ class AsteriskLab(Lab):
 
     async def channels(self) -> list[str]:
         """The names of all channels on the switch."""
-        return [channel.name for channel in await channels(self.switch)]
+        names = [channel.name for channel in await channels(self.switch)]
+        return [name for name in names if is_party(name)]
 
 
 def settings_for(pair: Pair, dialling: Dialling = DIALPLAN) -> Asterisk:

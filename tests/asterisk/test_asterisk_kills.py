@@ -30,7 +30,7 @@ async def test_a_process_that_is_killed_a_dozen_times_loses_nobody(
     pair: Pair, tmp_path: Path
 ) -> None:
     forker = Forker()
-    setting = Setting(folder=tmp_path, seed=2, pace=0.25, forker=forker, over_s=4.0)
+    setting = Setting(folder=tmp_path, seed=2, direct=True, pace=0.25, forker=forker, over_s=4.0)
     try:
         async with on_asterisk(pair, setting) as player:
             await player.round(CALLS, kills=KILLS)

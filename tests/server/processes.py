@@ -78,18 +78,20 @@ def write_config(folder: Path, switch: str, **more: str) -> Path:
     return file
 
 
-def make_key(folder: Path) -> str:
+def make_key(folder: Path, account: str = "acme") -> str:
     connection = open_database(folder / JOURNAL)
     try:
-        return registry.make_key(connection, account="acme", label="test", now=0.0)[1]
+        return registry.make_key(connection, account=account, label="test", now=0.0)[1]
     finally:
         connection.close()
 
 
 @asynccontextmanager
-async def asking(process: Process, key: str) -> AsyncGenerator[httpx.AsyncClient]:
+async def asking(
+    process: Process, key: str, account: str = "acme"
+) -> AsyncGenerator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        base_url=f"{process.http}/v2/accounts/acme", trust_env=False, timeout=PATIENCE_S
+        base_url=f"{process.http}/v2/accounts/{account}", trust_env=False, timeout=PATIENCE_S
     ) as client:
         url = f"{process.http}/v2/api_auth"
         signed = await client.put(url, json={"data": {"api_key": key}})
