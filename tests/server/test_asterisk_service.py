@@ -103,7 +103,7 @@ async def _calls(client: httpx.AsyncClient, count: int) -> dict[str, str]:
         while True:
             legs = await _look(client, "channels")
             if len(legs) >= count and all(leg["other_leg_call_id"] for leg in legs):
-                return {leg["number"]: leg["uuid"] for leg in legs}
+                return {leg["number"]: leg["call_id"] for leg in legs}
             await trio.sleep(0.05)
 
 
