@@ -187,6 +187,14 @@ class _Order:
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
+@attrs.define(eq=False)
+class _Listing:
+    """A list of all that lives, for all who wait for it."""
+
+    come: trio.Event = attrs.field(factory=trio.Event)
+    found: tuple[Seen, tuple[LegSnapshot, ...]] | None = None
+
+
 # ------------------------------------------------------------------ the backend
 
 
@@ -221,6 +229,9 @@ class AsteriskBackend:
         self._joins: dict[LegId, Join] = {}
         """By its first leg, what each was ordered into last."""
         self._barriers: dict[str, trio.Event] = {}
+        self._listing: _Listing | None = None
+        """The list that is asked for next, if anybody waits for it."""
+        self._listing_turn = trio.StrictFIFOLock()
         self._numbers = count(1)
         self._line: Line | None = None
         self._nursery: trio.Nursery | None = None
@@ -332,7 +343,7 @@ class AsteriskBackend:
                             await self._use(line, nursery, task_status)
                         finally:  # before the nursery closes, and takes no more orders
                             was_up = self._line is not None
-                            self._line = self._nursery = None
+                            self._line = self._nursery = self._listing = None
                 why = str(ari.die("the line was closed"))
         except* LOST as lost:
             why = str(first_of(lost))
@@ -606,8 +617,7 @@ class AsteriskBackend:
 
     async def _answer(self, line: Line, look: Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
-        await self._pass_barrier(line)
-        seen, everybody = await self._look(line)
+        seen, everybody = await self._look_behind(line)
         legs = {leg.leg: leg for leg in everybody}
         wanted = {*look.legs, *(legs[leg].peer for leg in look.legs if leg in legs)}
         living = tuple(leg for leg in everybody if leg.leg in wanted)
@@ -616,6 +626,29 @@ class AsteriskBackend:
             if leg not in legs:
                 self._inbound.note_gone(leg)
         self._outlet.give(LegsSeen(look=look, living=living))
+
+    async def _look_behind(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
+        """Ask what lives, behind every event that the switch has sent before.
+
+        One list serves all who ask while the one before is on its way: on a busy switch, hundreds
+        ask at once, and each list holds everybody.
+        """
+        listing = self._listing
+        if listing is not None:
+            await listing.come.wait()
+            if listing.found is None:
+                raise line.ari.die("a list did not come")
+            return listing.found
+        listing = self._listing = _Listing()
+        try:
+            async with self._listing_turn:
+                if self._listing is listing:  # who asks from now on needs another
+                    self._listing = None
+                await self._pass_barrier(line)
+                listing.found = await self._look(line)
+                return listing.found
+        finally:
+            listing.come.set()
 
     async def _pass_barrier(self, line: Line) -> None:
         """Wait until all events that were sent before now have come."""
