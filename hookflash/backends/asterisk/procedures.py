@@ -315,9 +315,8 @@ class Procedures:
             Redirect(first, "join"),
         )
         return Procedure(
-            before=tuple(
-                _set(leg, {AFTER: "park", ARMED: "", RESCUE: ""}) for leg in command.disarm
-            ),
+            # whom it rescues it needs to know to the end, if it is about it already
+            before=tuple(_set(leg, {AFTER: "park", ARMED: ""}) for leg in command.disarm),
             steps=steps,
             optional=2,
             unless=self._is_about(command),
