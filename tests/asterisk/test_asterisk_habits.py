@@ -249,6 +249,30 @@ async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_co
             assert {leg.leg: leg.peer for leg in await backend.snapshot()} == bridges
 
 
+@both_ways
+async def test_two_leave_a_consultation_one_just_after_the_other(
+    pair: Pair, dialling: Dialling
+) -> None:
+    """The third is left alone, and not forgotten: also where the two were just being released."""
+
+    def story(number: int) -> Story:
+        async def one(scene: Scene) -> None:
+            await scene.consult("1399")
+            phones = [await scene.lab.phone(leg) for leg in scene.legs]
+            await trio.sleep(0.5)
+            await scene.lab.phones.hang_up(phones[1])
+            await trio.sleep(0.001 * number)
+            await scene.lab.phones.hang_up(phones[0])
+
+        return one
+
+    async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
+        await tell(lab, engine, *map(story, range(30)))
+        with trio.fail_after(8):
+            while await lab.channels():
+                await trio.sleep(0.05)
+
+
 # ------------------------------------------------------------------------- rights
 
 

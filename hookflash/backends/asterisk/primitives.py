@@ -115,6 +115,8 @@ class Procedure:
     unless: tuple[tuple[Fact, ...], ...] = ()
     """To be asked before the steps; if all the facts of one of these are so, the switch is about it
     already, and the steps are left out."""
+    proof: tuple[Fact, ...] = ()
+    """To be asked when the steps are done; if one is not so, the command has come to nothing."""
 
     joined: tuple[Fact, ...] = ()
     """To be asked then; if all of these are so, the two who are to be joined talk already: the last

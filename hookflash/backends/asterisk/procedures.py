@@ -381,8 +381,16 @@ class Procedures:
         return {RESCUE: self._channel_of(rescue)}
 
     def _release(self, command: Release) -> Procedure:
-        ordinary = {AFTER: "", RESCUE: "", ARMED: ""}
-        return Procedure(steps=(_set(command.first, ordinary), _set(command.second, ordinary)))
+        pair = ((command.first, command.second), (command.second, command.first))
+        return Procedure(
+            steps=tuple(_set(leg, _AT_EASE) for leg, _ in pair),
+            # A partner that is about to end can still be told something, when the other has read
+            # already what it is to do now
+            proof=tuple(
+                Fact(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
+                for leg, other in pair
+            ),
+        )
 
     def _introduce(self, command: Introduce) -> Procedure:
         pair = (

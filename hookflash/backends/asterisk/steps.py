@@ -89,6 +89,8 @@ class Steps:
             refused = await self._do(line, step)
             if refused is not None and number >= procedure.optional:
                 return Done(refused=refused)
+        if not await line.are_so(procedure.proof):
+            return Done(refused="it came too late: the two have parted")
         return Done(joined=joined)
 
     async def _do(self, line: Line, step: Primitive) -> str | None:
