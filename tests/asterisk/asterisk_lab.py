@@ -38,6 +38,11 @@ needs_asterisk = [
     # one pair for all of them: they take turns
     pytest.mark.xdist_group("asterisk"),
 ]
+needs_another_asterisk = [
+    pytest.mark.asterisk,
+    # these take turns on a pair of their own, where tests run in several processes
+    pytest.mark.xdist_group("asterisk-2"),
+]
 
 PASSWORD = secrets.token_urlsafe()
 SOFTPHONES = (Softphone(number="1101", password=PASSWORD, name="Dora"),)

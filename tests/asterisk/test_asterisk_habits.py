@@ -13,7 +13,7 @@ from itertools import count
 import attrs
 import pytest
 import trio
-from asterisk_lab import needs_asterisk
+from asterisk_lab import needs_another_asterisk
 from live_asterisk import (
     DIALPLAN,
     DIRECT,
@@ -40,7 +40,7 @@ from hookflash.events import Kind, LegAnswered, LegId
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.pbx.pair import Pair
 
-pytestmark = needs_asterisk
+pytestmark = needs_another_asterisk
 
 both_ways = pytest.mark.parametrize("dialling", [DIRECT, DIALPLAN], ids=["direct", "dialplan"])
 
