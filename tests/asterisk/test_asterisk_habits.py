@@ -5,7 +5,6 @@ Stories that don't meet are told at once, each with phones of its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
