@@ -48,12 +48,15 @@ class Outlet:
 
     def give(self, event: CallEvent) -> None:
         """Hand an event over, without ever waiting."""
-        if self._overflowed:
-            self.dropped += 1
-        elif not self._found_room(event):
+        if self._overflowed or not self._found_room(event):
+            self.drop()
+
+    def drop(self) -> None:
+        """Count an event that is dropped; everything is told anew when there is room again."""
+        self.dropped += 1
+        if not self._overflowed:
             self._overflowed = True
             self._overflow.set()
-            self.dropped += 1
             self._log.error("events are dropped: nobody takes them", buffer=self.size)
 
     def _found_room(self, event: CallEvent) -> bool:

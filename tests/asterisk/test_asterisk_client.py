@@ -25,7 +25,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from hookflash.backends.asterisk.ari import AriLogin, AriLost, open_ari
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS
-from hookflash.backends.asterisk.requests import ALL_BRIDGES, ALL_CHANNELS, WANTED_EVENTS
+from hookflash.backends.asterisk.requests import WANTED_EVENTS, filter_request
 from hookflash.backends.base import LOST_TRACK, LegSnapshot, Rejected
 from hookflash.commands import (
     Afterwards,
@@ -1413,10 +1413,11 @@ async def test_after_the_end_of_a_connection_whoever_asks_is_told_why(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
     async with open_ari(AriLogin(username="hookflash", password=""), print) as ari:
-        assert (await ari.ask(ALL_CHANNELS)).message_body == "[]"
-    for _ in range(2):
-        with pytest.raises(AriLost, match="the connection was closed"):
-            await ari.ask(ALL_BRIDGES)
+        assert (await ari.list("channels")).message_body == "[]"
+    with pytest.raises(AriLost, match="the connection was closed"):
+        await ari.list("bridges")
+    with pytest.raises(AriLost, match="the connection was closed"):
+        await ari.ask(filter_request("hookflash"))
 
 
 async def test_a_connection_that_breaks_while_something_is_sent(
@@ -1429,7 +1430,7 @@ async def test_a_connection_that_breaks_while_something_is_sent(
     async with open_ari(AriLogin(username="hookflash", password=""), print) as ari:
         monkeypatch.setattr(WebSocketConnection, "send_message", broken)
         try:
-            await ari.ask(ALL_CHANNELS)
+            await ari.ask(filter_request("hookflash"))
         except AriLost as lost:
             why.append(str(lost))
     assert why == ["ARI: the switch has closed the connection"]

@@ -429,21 +429,28 @@ async def test_the_line_breaks_in_every_state_and_everything_is_learned(pair: Pa
         await nothing_stays_behind(lab)
 
 
-async def test_the_line_breaks_just_after_a_transfer_was_asked_for(pair: Pair) -> None:
-    """Its commands may be lost, and nobody knows which."""
+async def test_the_line_breaks_just_after_transfers_were_asked_for(pair: Pair) -> None:
+    """Their commands may be lost, and nobody knows which."""
+    ages_s = (0.02, 0.01, 0.005, 0.002, 0.0)
+    asked = 0
+    all_asked = trio.Event()
 
-    def story(after_s: float) -> Story:
+    def story(number: int) -> Story:
         async def one(scene: Scene) -> None:
-            await trio.sleep(2.0)
+            nonlocal asked
+            await trio.sleep(2.0 - ages_s[number])
             transfer = await scene.engine.transfer(scene.legs[0], "2602")
-            await trio.sleep(after_s)
-            await scene.lab.cut_line()
+            asked += 1
+            if asked == len(ages_s):
+                await scene.lab.cut_line()
+                all_asked.set()
+            await all_asked.wait()
             await scene.ends(transfer, Outcome.RECONNECTED, *scene.legs)
 
         return one
 
     async with open_live_lab(pair, DIRECT) as lab, open_engine(lab.backend) as engine:
-        await tell(lab, engine, *map(story, (0.0, 0.002, 0.005, 0.01, 0.02)))
+        await tell(lab, engine, *map(story, range(len(ages_s))))
         await nothing_stays_behind(lab)
 
 

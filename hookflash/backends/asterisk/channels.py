@@ -7,10 +7,11 @@ takes the note off when the leg is parked anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import attrs
+from msgspec.structs import replace
 
 from hookflash.backends.asterisk.inbound import Reading, is_party, local_half
 from hookflash.backends.asterisk.primitives import (
@@ -36,6 +37,16 @@ class Seen:
 
     channels: tuple[Channel, ...]
     bridges: tuple[Bridge, ...]
+
+    def without(self, is_gone: Callable[[LegId], bool]) -> Seen:
+        """The same, less those who are gone."""
+        return Seen(
+            channels=tuple(one for one in self.channels if not is_gone(one.id)),
+            bridges=tuple(
+                replace(one, channels=[leg for leg in one.channels if not is_gone(leg)])
+                for one in self.bridges
+            ),
+        )
 
 
 @attrs.frozen(kw_only=True)

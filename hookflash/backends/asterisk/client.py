@@ -20,7 +20,7 @@ import ipaddress
 import logging
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final, TypeVarTuple, Unpack
@@ -187,12 +187,22 @@ class _Order:
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
+@attrs.frozen
+class _Found:
+    """All that lives."""
+
+    seen: Seen
+    living: tuple[LegSnapshot, ...]
+    heard: int
+    """How many events had come before it was asked for: what came later may be newer."""
+
+
 @attrs.define(eq=False)
 class _Listing:
     """A list of all that lives, for all who wait for it."""
 
     come: trio.Event = attrs.field(factory=trio.Event)
-    found: tuple[Seen, tuple[LegSnapshot, ...]] | None = None
+    found: _Found | None = None
 
 
 # ------------------------------------------------------------------ the backend
@@ -229,6 +239,14 @@ class AsteriskBackend:
         self._joins: dict[LegId, Join] = {}
         """By its first leg, what each was ordered into last."""
         self._barriers: dict[str, trio.Event] = {}
+        self._put_off: list[Told | Message] | None = None
+        """What has been heard since all that lives was asked for: newer than the list."""
+        self._caught_up = trio.Event()
+        """Whether nothing is put off."""
+        self._heard = 0
+        """How many events have come."""
+        self._heard_of: dict[LegId, int] = {}
+        """Which was the last one about a leg."""
         self._listing: _Listing | None = None
         """The list that is asked for next, if anybody waits for it."""
         self._listing_turn = trio.StrictFIFOLock()
@@ -281,7 +299,7 @@ class AsteriskBackend:
         if self._closed or line is None:
             raise BackendClosed("the switch is away")
         try:
-            return Halves.sort((await self._look(line))[1])
+            return Halves.sort((await self._look(line)).living)
         except LOST as lost:
             raise BackendClosed(str(lost)) from lost
 
@@ -330,7 +348,8 @@ class AsteriskBackend:
             Rejected: the switch doesn't let us in, or lacks something that we need.
         """
         self._inbound = Inbound(self._reading)
-        self._outlet.hold()
+        self._heard_of.clear()
+        self._hold()
         why = "the line was closed"
         was_up = False
         try:
@@ -357,6 +376,7 @@ class AsteriskBackend:
         finally:
             self._lanes.clear()
             self._barriers.clear()
+            self._put_off = None
             self._outlet.let_go()
         if self._rejected is not None:
             raise self._rejected
@@ -368,7 +388,7 @@ class AsteriskBackend:
         self, line: Line, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
     ) -> None:
         await self._greet(line)
-        seen, living = await self._find(line)
+        found = await self._find(line)
         if self._rejected is not None:
             raise self._rejected
         self._line, self._nursery = line, nursery
@@ -376,7 +396,7 @@ class AsteriskBackend:
             self._started = True
             task_status.started()
         log.info("line is up", host=self.settings.host)
-        await self._tell_all(seen, living)
+        await self._tell_all(found)
         await self._outlet.catch_up(lambda: self._tell_anew(line))
 
     def _manager_login(self) -> ManagerLogin:
@@ -426,15 +446,44 @@ class AsteriskBackend:
                 barrier = self._barriers.pop(told.eventname, None)
                 if barrier is not None:
                     barrier.set()
-            case "StasisEnd" if told.channel is not None:
-                self._left_the_park(told.channel.id)
             case _:
                 if told.type == "StasisStart" and told.channel is not None:
-                    self._came_to_park(told.channel)
-                for event in self._inbound.receive(told):
-                    self._give(event)
-                if told.type == "PlaybackStarted" and told.playback is not None:
-                    self._time(told.playback)
+                    self._steps.parked(told.channel.id)
+                self._put_off_or_read(told)
+
+    def _hear(self, message: Message) -> None:
+        """Take an event of AMI."""
+        if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
+            self._put_off_or_read(message)
+
+    def _put_off_or_read(self, news: Told | Message) -> None:
+        if self._put_off is None:
+            self._read(news)
+        elif len(self._put_off) < self.settings.event_buffer:
+            self._put_off.append(news)
+        else:
+            self._outlet.drop()
+
+    def _read(self, news: Told | Message) -> None:
+        if isinstance(news, Message):
+            for event in self._inbound.music(news):
+                self._give(event)
+            return
+        self._heard += 1
+        for channel in (news.channel, news.caller, news.peer):
+            if channel is not None:
+                self._heard_of[channel.id] = self._heard
+        if news.type == "StasisEnd" and news.channel is not None:
+            self._left_the_park(news.channel.id)
+            return
+        if news.type == "StasisStart" and news.channel is not None:
+            self._came_to_park(news.channel)
+        for event in self._inbound.receive(news):
+            self._give(event)
+        if news.type == "PlaybackStarted" and news.playback is not None:
+            self._time(news.playback)
+        if news.type == "ChannelDestroyed" and news.channel is not None:
+            self._heard_of.pop(news.channel.id, None)  # the inbound side knows that it is gone
 
     def _time(self, playback: Playback) -> None:
         """A tone that is to be played so many times falls silent by itself, but does not end."""
@@ -464,12 +513,6 @@ class AsteriskBackend:
             f" {self.settings.application!r}: give each an application of its own"
         )
         self.break_line()
-
-    def _hear(self, message: Message) -> None:
-        """Take an event of AMI."""
-        if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
-            for event in self._inbound.music(message):
-                self._give(event)
 
     def _give(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated) and event.leg in self._dials:
@@ -514,7 +557,6 @@ class AsteriskBackend:
 
     def _came_to_park(self, channel: Channel) -> None:
         """A leg is handed in. If a join has come to nothing, that is why."""
-        self._steps.parked(channel.id)
         if not channel.dialplan.app_data.endswith(",unjoined"):
             return  # it may be news of a park that was ordered before the join
         join = self._joins.pop(channel.id, None)
@@ -533,21 +575,33 @@ class AsteriskBackend:
             await self._trying(line, self._tell_if_elsewhere(line, leg))
 
     async def _tell_if_elsewhere(self, line: Line, leg: LegId) -> None:
-        _, living = await self._look(line)
-        if any(one.leg == leg and one.elsewhere for one in living):
+        found = await self._look(line)
+        if any(one.leg == leg and one.elsewhere for one in found.living):
             self._outlet.give(LegMovedAway(leg=leg))
 
     # ------------------------------------------------------------------- looking
 
-    async def _tell_anew(self, line: Line) -> None:
+    def _hold(self) -> None:
+        """Begin to look at what lives: what is heard from now on is read after that."""
+        self._put_off = []
+        self._caught_up = trio.Event()
         self._outlet.hold()
-        await self._tell_all(*await self._find(line))
 
-    async def _tell_all(self, seen: Seen, living: Sequence[LegSnapshot]) -> None:
-        self._note(seen, living)
-        await self._outlet.tell_all(living, self.settings.name)
+    async def _tell_anew(self, line: Line) -> None:
+        self._hold()
+        await self._tell_all(await self._find(line))
 
-    async def _find(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
+    async def _tell_all(self, found: _Found) -> None:
+        self._note(found, found.living)
+        await self._outlet.tell_all(found.living, self.settings.name)
+        listed = {leg.leg for leg in found.living}
+        put_off, self._put_off = self._put_off or [], None
+        for news in put_off:
+            if not (isinstance(news, Told) and news.begins in listed):
+                self._read(news)
+        self._caught_up.set()
+
+    async def _find(self, line: Line) -> _Found:
         """Ask what lives; legs that wait for a controller are handed in first."""
         context = self.settings.context
         seen = await line.list()
@@ -562,16 +616,20 @@ class AsteriskBackend:
             await trio.sleep(SETTLES_S)
         return await self._look(line)
 
-    async def _look(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
-        """Ask what lives."""
+    async def _look(self, line: Line) -> _Found:
+        """Ask what lives. The end of a leg that is heard of meanwhile is newer."""
+        heard = self._heard
         seen = await line.list()
-        return seen, read_seen(
+        outside = await self._outside(line, seen.channels)
+        seen = seen.without(self._inbound.is_gone)
+        living = read_seen(
             seen,
             reading=self._reading,
             context=self.settings.context,
             known=self._known,
-            outside=await self._outside(line, seen.channels),
+            outside=outside,
         )
+        return _Found(seen, living, heard)
 
     async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[LegId]:
         """Of legs whose beginning we have not seen: which are on outside lines.
@@ -601,9 +659,9 @@ class AsteriskBackend:
         except Rejected:
             return ""
 
-    def _note(self, seen: Seen, living: Iterable[LegSnapshot]) -> None:
+    def _note(self, found: _Found, living: Iterable[LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""
-        channels = {channel.id: channel for channel in seen.channels}
+        channels = {channel.id: channel for channel in found.seen.channels}
         for leg in living:
             channel = channels[leg.leg]
             self._inbound.note_living(channel, leg)
@@ -612,22 +670,30 @@ class AsteriskBackend:
                 self._steps.moving.discard(leg.leg)  # the event of its arrival may be lost
             if playback and leg.parked:
                 self._steps.plays.setdefault(leg.leg, playback)
-        for bridge in seen.bridges:
-            self._inbound.note_bridge(bridge)
+        for bridge in found.seen.bridges:
+            if self._is_still_so(found, bridge.channels):
+                self._inbound.note_bridge(bridge)
+
+    def _is_still_so(self, found: _Found, legs: Iterable[LegId]) -> bool:
+        """Whether nothing has been heard of these legs since it was looked where they are."""
+        return all(self._heard_of.get(leg, 0) <= found.heard for leg in legs)
 
     async def _answer(self, line: Line, look: Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
-        seen, everybody = await self._look_behind(line)
-        legs = {leg.leg: leg for leg in everybody}
-        wanted = {*look.legs, *(legs[leg].peer for leg in look.legs if leg in legs)}
-        living = tuple(leg for leg in everybody if leg.leg in wanted)
-        self._note(seen, living)
-        for leg in look.legs:
-            if leg not in legs:
-                self._inbound.note_gone(leg)
-        self._outlet.give(LegsSeen(look=look, living=living))
+        while True:
+            found = await self._look_behind(line)
+            legs = {leg.leg: leg for leg in found.living if not self._inbound.is_gone(leg.leg)}
+            wanted = {*look.legs, *(legs[leg].peer for leg in look.legs if leg in legs)}
+            if self._is_still_so(found, wanted):
+                living = tuple(leg for leg in legs.values() if leg.leg in wanted)
+                self._note(found, living)
+                for leg in look.legs:
+                    if leg not in legs:
+                        self._inbound.note_gone(leg)
+                self._outlet.give(LegsSeen(look=look, living=living))
+                return
 
-    async def _look_behind(self, line: Line) -> tuple[Seen, tuple[LegSnapshot, ...]]:
+    async def _look_behind(self, line: Line) -> _Found:
         """Ask what lives, behind every event that the switch has sent before.
 
         One list serves all who ask while the one before is on its way: on a busy switch, hundreds
@@ -673,7 +739,7 @@ class AsteriskBackend:
         return order
 
     async def _carry_out(self, line: Line, order: _Order) -> None:
-        for event in order.behind:
+        for event in (self._caught_up, *order.behind):
             await event.wait()
         began_s = trio.current_time()
         try:

@@ -363,6 +363,8 @@ class Inbound:
             return
         yield from self._told(channel, leg)
         yield from self._up(channel.id, leg)
+        if leg.bridge == bridge.id:  # it has been seen there before this was heard
+            return
         yield from self._out_of(channel.id, leg)
         members = self._bridges.setdefault(bridge.id, [])
         leg.bridge = bridge.id
@@ -421,7 +423,6 @@ class Inbound:
             self._legs[channel.id] = leg
         leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
         leg.withheld = leg.withheld or seen.withheld
-        self._gone.pop(channel.id, None)
 
     def note_bridge(self, bridge: Bridge) -> None:
         """It was told in another way who is in a bridge."""

@@ -73,6 +73,11 @@ class Told(msgspec.Struct, frozen=True):
     reason_phrase: str = ""
     message_body: str = ""
 
+    @property
+    def begins(self) -> str:
+        """The channel that begins with this event; empty if none does."""
+        return self.channel.id if self.type == "ChannelCreated" and self.channel else ""
+
 
 _DECODER = msgspec.json.Decoder(Told)
 
