@@ -81,6 +81,8 @@ class FakeAsterisk:
         """What is done before the answer to what begins so, once."""
         self.said: list[str] = []
         self.tried_s: dict[int, list[float]] = {ARI_PORT: [], AMI_PORT: []}
+        self.sockets_s: list[float] = []
+        """When a WebSocket was asked for."""
         self.refusals: dict[int, int] = {ARI_PORT: 0, AMI_PORT: 0}
         """So many connections are refused."""
         self.ghosts = 0
@@ -137,11 +139,12 @@ class FakeAsterisk:
             while await stream.receive_some():
                 pass
             return
-        begins = await stream.receive_some()
+        begins = bytes(await stream.receive_some())
         if not begins.startswith(b"GET /ari/events"):
             await self._serve_list(stream, begins)
             return
         self.ari = stream
+        self.sockets_s.append(trio.current_time())
         async with trio.open_nursery() as nursery:
             carrier: Any = _Begun(stream, begins)
             request = await wrap_server_stream(nursery, carrier)
@@ -282,9 +285,9 @@ class FakeAsterisk:
 class _Begun(trio.abc.Stream):
     """A stream of which the first bytes have been read already."""
 
-    def __init__(self, stream: trio.abc.Stream, begins: bytes | bytearray) -> None:
+    def __init__(self, stream: trio.abc.Stream, begins: bytes) -> None:
         self.stream = stream
-        self.begins = bytes(begins)
+        self.begins = begins
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         begins, self.begins = self.begins, b""

@@ -279,7 +279,7 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     assert said["a"]["HOOKFLASH_RESCUE"] == ""
     assert said["t"].items() >= (RESCUES_B | {"HOOKFLASH_AFTER": "rescue"}).items()
     # a disarmed leg parks: its partner may leave before the bridge is ordered
-    disarmed = (("HOOKFLASH_AFTER", "park"), ("HOOKFLASH_ARMED", ""), ("HOOKFLASH_RESCUE", ""))
+    disarmed = (("HOOKFLASH_AFTER", "park"), ("HOOKFLASH_ARMED", ""))
     assert procedure.before == (SetVariables("c", disarmed), SetVariables("d", disarmed))
     assert procedure.legs == {"a", "t", "c", "d"}
 

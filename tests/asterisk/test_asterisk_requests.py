@@ -20,8 +20,6 @@ from hookflash.backends.asterisk.primitives import (
     SetVariables,
 )
 from hookflash.backends.asterisk.requests import (
-    ALL_BRIDGES,
-    ALL_CHANNELS,
     WANTED_EVENTS,
     Request,
     barrier_request,
@@ -57,8 +55,6 @@ ORIGINATE = Originate(
 @pytest.mark.parametrize(
     ("request_", "line"),
     [
-        (ALL_CHANNELS, "GET channels"),
-        (ALL_BRIDGES, "GET bridges"),
         (module_request("app_stasis.so"), "GET asterisk/modules/app_stasis.so"),
         (barrier_request("a b", "n-1"), "POST events/user/n-1?application=a%20b"),
         (music_request(PlayMusic("a", Music("my/jazz"))), "POST channels/a/moh?mohClass=my/jazz"),

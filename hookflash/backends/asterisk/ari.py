@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
@@ -95,12 +95,13 @@ class Ari:
         self._timeout_s = login.timeout_s
         self._asked: dict[str, _Asked] = {}
         self._numbers = count(1)
-        self._scope = trio.CancelScope()
+        self._scopes: set[trio.CancelScope] = set()
+        """Of all that waits for the switch, and ends with the connection."""
 
     async def read(self, take: Callable[[Told], None]) -> None:
         """Read until the connection ends. Events go to `take`, which must not block."""
         try:
-            with self._scope:
+            with self._while_it_lives():
                 while True:
                     told = read_told(await self._socket.get_message())
                     if told.type == RESPONSE:
@@ -156,24 +157,33 @@ class Ari:
         Raises:
             AriLost: there is none.
         """
-        if self.dead is not None:
-            raise self.dead
+        why = f"no list of {what} within {self._timeout_s:g} s"
         try:
-            with trio.fail_after(self._timeout_s):
+            with self._while_it_lives(), trio.move_on_after(self._timeout_s):
                 status, body = await _get(self._login, f"/ari/{what}")
+                return Told(status_code=status, message_body=body.decode(errors="replace"))
         except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
-            raise self.die(f"no list of {what}: {str(error) or type(error).__name__}") from error
-        except AriLost as lost:
-            raise self.die(str(lost)) from lost
-        except trio.TooSlowError:
-            raise self.die(f"no list of {what} within {self._timeout_s:g} s") from None
-        return Told(status_code=status, message_body=body.decode(errors="replace"))
+            why = f"no list of {what}: {str(error) or type(error).__name__}"
+        raise self.die(why)
+
+    @contextmanager
+    def _while_it_lives(self) -> Generator[None]:
+        """What is waited for here is given up when the connection ends."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self.dead is not None:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
 
     def die(self, why: str) -> AriLost:
         """End the connection. The first reason is kept."""
         if self.dead is None:
             self.dead = AriLost(f"ARI: {why}")
-            self._scope.cancel()
+            for scope in self._scopes:
+                scope.cancel()
         for asked in self._asked.values():
             asked.come.set()
         self._asked.clear()
@@ -229,7 +239,8 @@ async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
     """Get what is at a path, on a connection of its own: the status, and the answer.
 
     Raises:
-        AriLost: it can't be reached.
+        OSError: it can't be reached.
+        trio.BrokenResourceError: the connection broke.
         h11.RemoteProtocolError: what it answers is no HTTP, or ends too soon.
     """
     http = h11.Connection(h11.CLIENT)
@@ -240,12 +251,12 @@ async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
     ]
     asked = h11.Request(method="GET", target=path, headers=headers)
     status, body = 0, bytearray()
-    async with await _connect(login) as stream:
+    async with await connect(login.host, login.port, login.tls) as stream:
         await stream.send_all((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
         while True:
             match http.next_event():
                 case h11.NEED_DATA:
-                    http.receive_data(await stream.receive_some(RECEIVE_BYTES))
+                    http.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
                 case h11.Response(status_code=status):
                     pass
                 case h11.Data(data=data):

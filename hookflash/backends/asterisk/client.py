@@ -683,7 +683,7 @@ class AsteriskBackend:
         while True:
             found = await self._look_behind(line)
             legs = {leg.leg: leg for leg in found.living if not self._inbound.is_gone(leg.leg)}
-            wanted = {*look.legs, *(legs[leg].peer for leg in look.legs if leg in legs)}
+            wanted = {*look.legs, *(legs[leg].peer or "" for leg in look.legs if leg in legs)}
             if self._is_still_so(found, wanted):
                 living = tuple(leg for leg in legs.values() if leg.leg in wanted)
                 self._note(found, living)

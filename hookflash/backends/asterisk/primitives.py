@@ -19,6 +19,10 @@ Variables: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values, in order. An empty value takes the variable off."""
 
 
+TOO_LATE: Final = "it came too late: the two have parted"
+"""Why a command has come to nothing whose proof is missing."""
+
+
 @attrs.frozen
 class SetVariables:
     """AMI `Setvar`, one for each. In effect before the answer."""
@@ -117,7 +121,6 @@ class Procedure:
     already, and the steps are left out."""
     proof: tuple[Fact, ...] = ()
     """To be asked when the steps are done; if one is not so, the command has come to nothing."""
-
     joined: tuple[Fact, ...] = ()
     """To be asked then; if all of these are so, the two who are to be joined talk already: the last
     step, which would end one of them, is left out, and it is told that they were joined anew."""

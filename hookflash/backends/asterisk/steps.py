@@ -11,6 +11,7 @@ import attrs
 from hookflash.backends.asterisk.line import Line
 from hookflash.backends.asterisk.primitives import (
     SOUND,
+    TOO_LATE,
     Kill,
     Originate,
     Play,
@@ -90,7 +91,7 @@ class Steps:
             if refused is not None and number >= procedure.optional:
                 return Done(refused=refused)
         if not await line.are_so(procedure.proof):
-            return Done(refused="it came too late: the two have parted")
+            return Done(refused=TOO_LATE)
         return Done(joined=joined)
 
     async def _do(self, line: Line, step: Primitive) -> str | None:

@@ -18,6 +18,7 @@ from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     PRESENTATION,
     SOUND,
+    TOO_LATE,
     Fact,
     Kill,
     Originate,
@@ -205,6 +206,15 @@ class Executor:
             if refused is not None and number >= procedure.optional:
                 self._refused(command, refused)
                 return
+        if procedure.proof:
+            yield True
+            if not all(map(self._is_so, procedure.proof)):
+                self._refused(command, TOO_LATE)
+                return
+        self._done(command, joined=joined)
+
+    def _done(self, command: SwitchCommand, *, joined: bool) -> None:
+        """Report what the switch does not tell by itself."""
         if isinstance(command, Join) and joined:
             self._joins.pop(command.first, None)
             pair = {"first": command.first, "second": command.second}
