@@ -120,7 +120,13 @@ def _snapshot(
         may_transfer=created.may_transfer,
         answered=answered,
         parked=parked,
-        elsewhere=alone and answered and not parked and channel.dialplan.context != context,
+        elsewhere=(
+            alone
+            and answered
+            and not parked
+            and not was_called(channel)  # it has just answered, and is about to be parked or joined
+            and channel.dialplan.context != context
+        ),
         peer=peer,
         hears=noted_sound(channel)[1] if parked else None,
         transfer=channel.channelvars.get(TRANSFER, "") if role else "",
@@ -141,6 +147,11 @@ def is_parked(channel: Channel, context: str) -> bool:
         and place.exten == "park"  # else it was sent elsewhere, and goes at once
         and place.app_name == "Stasis"
     )
+
+
+def was_called(channel: Channel) -> bool:
+    """Whether a leg was called, and has not been anywhere else since."""
+    return channel.dialplan.app_name.startswith("AppDial")
 
 
 def waits_for_a_controller(channel: Channel, context: str) -> bool:
@@ -190,7 +201,7 @@ def _callers(
     callers = {leg: peer for leg, peer in peers.items() if peer in halves}
     for channel in channels:
         far = linked.get(channel.channelvars.get(LINKED, ""))
-        rings = channel.state != "Up" and channel.dialplan.app_name.startswith("AppDial")
+        rings = channel.state != "Up" and was_called(channel)
         if far is not None and rings and channel.id not in (far, halves[far]):
             callers.setdefault(channel.id, far)
     return callers
@@ -210,7 +221,7 @@ def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
         and (
             half == "1"
             or (not half and channel.channelvars.get(DIALLED) == "")
-            or channel.dialplan.app_name.startswith("AppDial")
+            or was_called(channel)
             or role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target"
         )
     )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
@@ -59,6 +60,7 @@ from hookflash.backends.asterisk.manager import (
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
+    SETTLES_S,
     Procedure,
     Redirect,
 )
@@ -102,9 +104,6 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.asterisk"))
 FIRST_ANSWER_S: Final = 0.5
 """How long the first answer of a new WebSocket may take. One that was opened on the heels of the
 last may be a ghost, on which nothing ever comes (measured on 22.10.1: 3 of 200)."""
-
-SETTLES_S: Final = 0.05
-"""How long a leg may be on its way from one place to the next: some 2 ms, on a busy machine 20."""
 
 _NOT_THERE: Final = "404"
 _JITTER: Final = random.SystemRandom()
@@ -243,6 +242,8 @@ class AsteriskBackend:
         """What has been heard since all that lives was asked for: newer than the list."""
         self._caught_up = trio.Event()
         """Whether nothing is put off."""
+        self._joined_s: dict[LegId, float] = {}
+        """When a leg was joined with another one last."""
         self._heard = 0
         """How many events have come."""
         self._heard_of: dict[LegId, int] = {}
@@ -470,9 +471,7 @@ class AsteriskBackend:
                 self._give(event)
             return
         self._heard += 1
-        for channel in (news.channel, news.caller, news.peer):
-            if channel is not None:
-                self._heard_of[channel.id] = self._heard
+        self._heard_of |= dict.fromkeys(news.legs, self._heard)
         if news.type == "StasisEnd" and news.channel is not None:
             self._left_the_park(news.channel.id)
             return
@@ -518,6 +517,8 @@ class AsteriskBackend:
         if isinstance(event, LegCreated) and event.leg in self._dials:
             # a call that fails at once has never got its number
             event = attrs.evolve(event, number=self._dials[event.leg].target)
+        if isinstance(event, LegsJoined):
+            self._note_joined(event.first, event.second)
         self._outlet.give(event)
 
     def _remember(self, event: CallEvent) -> None:
@@ -545,7 +546,7 @@ class AsteriskBackend:
                 self._dials.pop(leg, None)
             case LegHungUp(leg=leg):
                 self._steps.forget(leg)
-                for kept in (self._parties, self._known, self._dials, self._joins):
+                for kept in (self._parties, self._known, self._dials, self._joins, self._joined_s):
                     kept.pop(leg, None)
             case _:
                 pass
@@ -758,7 +759,12 @@ class AsteriskBackend:
                 if self._lanes.get(leg) is order.done:
                     del self._lanes[leg]
 
+    def _note_joined(self, *legs: LegId) -> None:
+        self._joined_s |= dict.fromkeys(legs, trio.current_time())
+
     async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
+        joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
+        await trio.sleep_until(max(joined_s, default=-math.inf) + SETTLES_S)
         if isinstance(command, Join):
             self._joins[command.first] = command
         elif isinstance(command, Dial):
@@ -766,7 +772,9 @@ class AsteriskBackend:
         done = await self._steps.run(line, procedure)
         if done.refused is not None:
             self._refused(command, done.refused)
-        elif isinstance(command, Join) and done.joined:
+        elif isinstance(command, Join) and not done.joined:
+            self._note_joined(command.first, command.second)  # within a moment
+        elif isinstance(command, Join):
             self._joins.pop(command.first, None)
             pair = {"first": command.first, "second": command.second}
             if not any(map(self._inbound.is_gone, pair.values())):  # its end is its last fact

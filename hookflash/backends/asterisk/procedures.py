@@ -244,6 +244,7 @@ class Procedures:
             unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
             if command.repeated
             else (),
+            settled=(first, second),
         )
 
     def _marked(self, command: Split, leg: LegId, role: str) -> SetVariables:
@@ -325,6 +326,7 @@ class Procedures:
                 # one that was sent to the park leaves its partner at once
                 Fact(leg=first, variable=EXTENSION, value="park", denied=True),
             ),
+            settled=(first, second),
         )
 
     def _bound_for(

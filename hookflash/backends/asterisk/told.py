@@ -74,6 +74,11 @@ class Told(msgspec.Struct, frozen=True):
     message_body: str = ""
 
     @property
+    def legs(self) -> list[str]:
+        """The channels that it is about."""
+        return [one.id for one in (self.channel, self.caller, self.peer) if one is not None]
+
+    @property
     def begins(self) -> str:
         """The channel that begins with this event; empty if none does."""
         return self.channel.id if self.type == "ChannelCreated" and self.channel else ""

@@ -66,6 +66,18 @@ class Bridge:
     """Whether somebody has left it, so that the other leaves, too."""
     cause: str = ""
     """Why, if that one has hung up."""
+    is_new: bool = False
+    """Whether who was taken into it can hardly be sent out of it yet."""
+    is_young: bool = False
+    """Whether a controller had better not send anybody out of it yet."""
+
+    def grow_old(self) -> None:
+        """Who was taken into it can be sent out of it."""
+        self.is_new = False
+
+    def settle(self) -> None:
+        """Its bridge has been up for a moment."""
+        self.is_young = False
 
 
 @attrs.define(eq=False)
@@ -88,6 +100,8 @@ class Channel:
     """How often it was sent somewhere: whatever was to come of the place before is void."""
     is_sent: bool = False
     """Whether it is on its way to where it was sent."""
+    is_leaving: bool = False
+    """Whether its party has hung up: its partner's variables say at once that it is alone."""
     bridge: Bridge | None = None
     leaving: Leaving = Leaving.ENDS
     cause_of_partner: str = ""

@@ -77,6 +77,9 @@ class Dialplan(Bridges, ABC):
         if channel.cause or channel.moves != moves:
             return
         channel.is_sent = False
+        if self._is_torn(channel):
+            self._end(channel, CLEARING)
+            return
         parts = channel.peer is not None
         self._leave(channel)
         self._hear(channel)
@@ -187,7 +190,7 @@ class Dialplan(Bridges, ABC):
             known = {
                 EXTENSION: channel.place.exten,
                 "CHANNEL": channel.name,
-                PARTNER: "" if peer is None else peer.name,
+                PARTNER: "" if peer is None or peer.is_leaving else peer.name,
             }
             return known.get(name) or channel.variables.get(name, "")
         if found["name"] == "SHARED":

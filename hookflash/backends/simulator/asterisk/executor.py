@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,6 +17,7 @@ import attrs
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     PRESENTATION,
+    SETTLES_S,
     SOUND,
     TOO_LATE,
     Fact,
@@ -63,12 +64,13 @@ _MUSIC: Final = "music"
 """What is noted in place of a playback's id."""
 STEP_S: Final = (0.0001, 0.0006)
 """How long one request and its answer take."""
-SETTLES_S: Final = 0.05
-"""After so long the backend looks where a leg has gone that it has not sent."""
 
 
-Work: TypeAlias = Iterator[bool]
-"""What is done for a command, step by step: each takes a moment."""
+LOOKS_AGAIN_S: Final = 0.002
+"""How often it is looked whether a bridge has settled."""
+
+Work: TypeAlias = Iterator[float]
+"""What is done for a command, step by step: each takes so long, or (0) a moment."""
 
 
 @attrs.define(eq=False)
@@ -155,7 +157,8 @@ class Executor:
             self._refused(command, str(refused))
             return
         if procedure is not None:
-            self._queue(procedure.legs, self._carry_out(command, procedure))
+            work = chain(self._settle(procedure), self._carry_out(command, procedure))
+            self._queue(procedure.legs, work)
 
     # ---- one after the other
 
@@ -174,8 +177,9 @@ class Executor:
         order.begun = True
         if order not in self._orders:
             return  # the controller that gave it is gone
-        if next(order.work, None) is not None:
-            self._after(self._switch.span(STEP_S), partial(self._go_on, order))
+        lasts_s = next(order.work, None)
+        if lasts_s is not None:
+            self._after(lasts_s or self._switch.span(STEP_S), partial(self._go_on, order))
             return
         self._orders.remove(order)
         for other in tuple(self._orders):
@@ -183,31 +187,35 @@ class Executor:
                 self._go_on(other)
 
     def _answer(self, look: Look) -> Work:
-        yield True
+        yield 0.0
         self._report(self._look(look))
+
+    def _settle(self, procedure: Procedure) -> Work:
+        while any(map(self._is_young, procedure.settled)):
+            yield LOOKS_AGAIN_S
 
     def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
         for step in procedure.before:
-            yield True
+            yield 0.0
             self.execute(step)
         for facts in procedure.unless:
-            yield True
+            yield 0.0
             if all(map(self._is_so, facts)):
                 return
         joined = False
         if procedure.joined:
-            yield True
+            yield 0.0
             joined = all(map(self._is_so, procedure.joined))
         if isinstance(command, Join):
             self._joins[command.first] = command
         for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
-            yield True
+            yield 0.0
             refused = self.execute(step)
             if refused is not None and number >= procedure.optional:
                 self._refused(command, refused)
                 return
         if procedure.proof:
-            yield True
+            yield 0.0
             if not all(map(self._is_so, procedure.proof)):
                 self._refused(command, TOO_LATE)
                 return
@@ -222,6 +230,10 @@ class Executor:
             self._report(LegsJoined(**pair))
         elif isinstance(command, Release):
             self._report(LegsReleased(first=command.first, second=command.second))
+
+    def _is_young(self, leg: LegId) -> bool:
+        channel = self._switch.find(leg)
+        return channel is not None and channel.bridge is not None and channel.bridge.is_young
 
     def _is_so(self, fact: Fact) -> bool:
         channel = self._switch.find(fact.leg)

@@ -29,7 +29,11 @@ def snapshot(channel: Channel, *, outside: bool) -> LegSnapshot:
         answered=channel.answered,
         parked=parked,
         elsewhere=(
-            alone and channel.answered and not parked and channel.place.context != DEFAULT_CONTEXT
+            alone
+            and channel.answered
+            and not parked
+            and channel.app is not App.CALLED
+            and channel.place.context != DEFAULT_CONTEXT
         ),
         peer=None if peer is None else peer.id,
         hears=heard_sound(noted) if parked and noted else None,

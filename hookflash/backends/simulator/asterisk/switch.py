@@ -409,7 +409,8 @@ class Asterisk(Dialplan):
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
-            self._end(channel, CLEARING)
+            channel.is_leaving = True
+            self._after(self.span(TO_STEP_S), partial(self._end, channel, CLEARING))
 
     def press(self, leg: LegId, digit: str) -> None:
         """The party presses a key; whoever is joined with it hears that."""
@@ -438,7 +439,7 @@ class Asterisk(Dialplan):
             return
         if channel.bridge is not None:
             channel.bridge.cause = cause
-        self._leave(channel)
+        self._leave(channel, cause)
         channel.cause = cause
         channel.moves += 1
         del self._channels[channel.id]
@@ -452,12 +453,11 @@ class Asterisk(Dialplan):
             caller.calls = None
             self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
 
-    def _give_up_call(self, channel: Channel) -> None:
+    def _give_up_call(self, channel: Channel, cause: str) -> None:
         callee, channel.calls = channel.calls, None
         if callee is not None:
             callee.called_by = None
-            cause = channel.cause or CLEARING
-            self._after(self.span(TO_STEP_S), partial(self._end, callee, cause))
+            self._after(self.span(TO_STEP_S), partial(self._end, callee, cause or CLEARING))
 
     # ---- what other programs do
 
