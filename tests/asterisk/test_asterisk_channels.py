@@ -81,6 +81,12 @@ def test_a_leg_that_has_not_answered_is_nowhere_yet(state: str) -> None:
         assert (leg.answered, leg.parked, leg.elsewhere) == (False, False, False)
 
 
+@pytest.mark.parametrize("app", ["AppDial", "AppDial2"])
+def test_a_leg_that_has_just_answered_is_nowhere_yet(app: str) -> None:
+    leg = read(channel("a", app=app))["a"]
+    assert (leg.answered, leg.parked, leg.elsewhere) == (True, False, False)
+
+
 @pytest.mark.parametrize(
     ("said", "direction"),
     [

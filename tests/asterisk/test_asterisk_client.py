@@ -17,7 +17,16 @@ import pytest
 import trio
 import trustme
 from certificates import showing, trusting
-from fake_asterisk import AMI_PORT, ARI_PORT, FakeAsterisk, FakeNetwork, channel, event, parked
+from fake_asterisk import (
+    AMI_PORT,
+    ARI_PORT,
+    FakeAsterisk,
+    FakeNetwork,
+    Json,
+    channel,
+    event,
+    parked,
+)
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -832,6 +841,96 @@ async def test_an_answer_comes_behind_what_the_switch_has_said_before(
         assert facts[-1] == LegParked(leg="a")
         begin = switch.said.index("POST events/user/hookflash-1?application=hookflash")
         assert switch.said[begin + 1 : begin + 3] == ["GET channels", "GET bridges"]
+
+
+async def test_a_look_is_repeated_if_something_is_heard_of_the_leg_meanwhile(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """A list may be older than what is told while it is on its way."""
+    two_who_are_parked(switch)
+    async with opened() as client:
+        client.news()
+
+        def meanwhile() -> None:
+            switch.nursery.start_soon(switch.tell, *they_join())
+            switch.happens["GET channels"] = lambda: switch.bridges.update(x=["a", "b"])
+
+        switch.happens["GET channels"] = meanwhile
+        switch.said.clear()
+        news = await client.perform(Look(legs=("a",)))
+        assert news[0] == LegsJoined(first="b", second="a")
+        (seen,) = news[1:]
+        assert isinstance(seen, LegsSeen)
+        assert {leg.leg: leg.peer for leg in seen.living} == {"a": "b", "b": "a"}
+        assert switch.said.count("GET channels") == 2
+
+
+def they_join() -> list[Json]:
+    bridge = {"id": "x"}
+    return [
+        event("ChannelEnteredBridge", channel("b"), bridge=bridge),
+        event("ChannelEnteredBridge", channel("a"), bridge=bridge),
+    ]
+
+
+async def test_a_leg_that_ends_while_it_is_listed_does_not_live_on(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    two_who_are_parked(switch)
+    async with opened() as client:
+        client.news()
+
+        def meanwhile() -> None:
+            gone = event("ChannelDestroyed", channel("a"), cause=16)
+            switch.nursery.start_soon(switch.tell, gone)
+
+        switch.happens["GET bridges"] = meanwhile
+        look = Look(legs=("a",))
+        assert await client.perform(look) == [LegHungUp(leg="a"), LegsSeen(look=look, living=())]
+
+
+async def test_those_who_look_at_the_same_time_share_a_list(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    switch.channels = {leg: parked(leg) for leg in "abcdefgh"}
+    async with opened() as client:
+        switch.said.clear()
+        looks = [Look(legs=(leg,)) for leg in switch.channels]
+        news = await client.perform(*looks)
+        assert {one.look for one in news if isinstance(one, LegsSeen)} == {*looks}
+        assert switch.said.count("GET channels") == 2  # one for the first, one for all others
+
+
+async def test_more_than_can_be_put_off_is_dropped_and_told_anew(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    def meanwhile() -> None:
+        new = [event("ChannelCreated", channel(f"c{n}", state="Ring")) for n in range(9)]
+        switch.nursery.start_soon(switch.tell, *new)
+        switch.channels = {f"c{n}": channel(f"c{n}", state="Ring") for n in range(9)}
+
+    switch.happens["GET bridges"] = meanwhile
+    async with opened(Asterisk(event_buffer=3)) as client:
+        assert client.backend.dropped >= 6
+        await trio.sleep(3)
+        created = {one.leg for one in client.news() if isinstance(one, LegCreated)}
+    assert created == {f"c{n}" for n in range(9)}
+
+
+async def test_who_has_just_been_joined_is_not_parted_at_once(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    two_who_are_parked(switch)
+    async with opened() as client:
+        await client.backend.perform(JOIN)
+        await wait_all_tasks_blocked()
+        await switch.tell(*they_join())
+        await trio.sleep(0.01)
+        await client.perform(Split(first="a", second="b"))
+        await trio.sleep(0.03)
+        assert "Redirect a park b" not in switch.said
+        await trio.sleep(0.02)
+        assert "Redirect a park b" in switch.said
 
 
 async def test_a_barrier_of_somebody_else_is_none_of_ours(

@@ -569,6 +569,7 @@ def test_two_in_a_bridge_are_a_pair_and_one_is_none() -> None:
     assert inbound.is_alone("a")
     assert told(inbound, entered("a")) == []
     assert told(inbound, entered("b")) == [LegsJoined(first="a", second="b")]
+    assert told(inbound, entered("b")) == []  # it was seen there before that was read
     assert not inbound.is_alone("a")
     assert told(inbound, left("a")) == [LegsSeparated(first="a", second="b")]
     assert told(inbound, left("b"), left("b")) == []

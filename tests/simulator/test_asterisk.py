@@ -369,6 +369,49 @@ def test_what_plays_is_known_to_the_next_controller() -> None:
     assert LegHungUp(leg="nobody", cause="INVALID_CALL_REFERENCE") in told
 
 
+# ---- young bridges
+
+
+def test_who_is_sent_out_of_a_bridge_at_once_may_end() -> None:
+    """1 of 100, on a real one; so an order of ours waits."""
+    ended = 0
+    for seed in range(200):
+        lab = Asterisk(seed=seed)
+        lab.split()
+        lab.world.perform(Join(first=lab.a, second=lab.b, afterwards=Afterwards.PARK))
+        while lab.peers[lab.a] is None:
+            lab.wait(0.001)
+        if seed % 2:
+            lab.order(Split(first=lab.b, second=lab.a))
+            assert lab.peers == {lab.a: None, lab.b: None}
+        else:
+            lab.world.move(lab.b, ToPark(), both=True)
+            lab.wait(0.1)
+            ended += lab.b not in lab.peers
+    assert 1 <= ended <= 20
+
+
+def test_an_order_waits_until_a_bridge_has_settled() -> None:
+    lab = Asterisk()
+    lab.split()
+    lab.world.perform(Join(first=lab.a, second=lab.b, afterwards=Afterwards.PARK))
+    lab.wait(0.02)
+    assert lab.peers[lab.a] == lab.b
+    lab.world.perform(Split(first=lab.a, second=lab.b))
+    lab.wait(0.02)
+    assert lab.peers[lab.a] == lab.b
+    lab.wait(0.05)
+    assert lab.peers[lab.a] is None
+
+
+def test_a_caller_s_cause_is_that_of_whom_it_calls() -> None:
+    lab = Asterisk()
+    lab.world.move(lab.b, ToPhone("1003"))
+    lab.wait(0.3)
+    told = lab.order(HangUp(leg=lab.b, cause="USER_BUSY"))
+    assert [one.cause for one in told if isinstance(one, LegHungUp)] == ["USER_BUSY"] * 2
+
+
 # ---- others
 
 
