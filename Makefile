@@ -13,7 +13,7 @@ PROOF ?= prove
 SOAK  ?= soak
 EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
-FIDELITY ?= tests/fidelity/fidelity.py --programs 1000
+FIDELITY ?= tests/fidelity/$(if $(filter asterisk,$(SWITCH)),fidelity_asterisk.py --programs 300,fidelity.py --programs 1000)
 DOCS  ?= docs/make_reference.py
 
 # What make kill does: kills, calls in flight, dice, and what else `python tests/kill -h` lists.
@@ -73,7 +73,7 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (SWITCH=asterisk, or HOOKFLASH_FREESWITCH) or the emulator
 	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
 
-fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH, or an Asterisk)
+fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH; or SWITCH=asterisk)
 	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)

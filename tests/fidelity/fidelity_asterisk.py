@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -98,11 +99,11 @@ class Suspect:
 class Asking:
     """Programs that are run on the real switch."""
 
-    def __init__(self, first: int, programs: int, at_once: int) -> None:
+    def __init__(self, seeds: Iterable[int], at_once: int) -> None:
         self.answered: list[Answered] = []
         self.suspects: list[Suspect] = []
         self.deaths: list[str] = []
-        self._seeds = iter(range(first, first + programs))
+        self._seeds = iter(seeds)
         self._at_once = at_once
         self._done = False
 
@@ -181,7 +182,7 @@ def _main(options: argparse.Namespace) -> int:
     if file is not None and file.exists():
         answered = [*map(Answered.from_row, file.read_text().splitlines())]
     else:
-        asking = Asking(options.first, options.programs, options.at_once)
+        asking = Asking(range(options.first, options.first + options.programs), options.at_once)
         trio.run(asking.run)
         answered = asking.answered
         _tell_deaths(asking)

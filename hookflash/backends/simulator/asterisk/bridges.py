@@ -76,6 +76,8 @@ class Bridges(Hearing, ABC):
                 if second.cause:
                     first.variables[BRIDGE_RESULT] = "FAILURE"
                     return False
+        if second.bridge is None:  # it is taken off its thread, and leaves its time limit behind
+            second.limits, second.limit_s = second.limits + 1, "0"
         self._leave(second)
         second.moves += 1
         second.is_sent = False
@@ -146,7 +148,8 @@ class Bridges(Hearing, ABC):
             return
         bridge.members.remove(channel)
         channel.bridge = None
-        channel.cause_of_partner = bridge.cause
+        if channel.leaving is Leaving.GOES_TO:  # it was taken into the bridge
+            channel.cause_of_partner = bridge.cause
         channel.app = App.NONE
         self._hear(channel)
         if not channel.is_sent:

@@ -105,7 +105,7 @@ class Channel:
     bridge: Bridge | None = None
     leaving: Leaving = Leaving.ENDS
     cause_of_partner: str = ""
-    """Why the one has hung up that it was in a bridge with: `Hangup()` says the same."""
+    """Why the one has hung up that took it into a bridge: `Hangup()` says the same."""
     after: Place | None = None
     """Where it goes, if its partner leaves."""
     limits: int = 0
