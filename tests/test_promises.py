@@ -13,6 +13,7 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.people import (
     Answers,
@@ -74,6 +75,8 @@ DELAYS = st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.02, 0.021, 0.03, 0.045, 0.1, 
 class Calls(RuleBasedStateMachine):
     """Alice and Bob talk; Carol and Dave may be called; anything may happen at any moment."""
 
+    character = Character.FREESWITCH
+
     def __init__(self) -> None:
         super().__init__()
         self.scenario: Scenario | None = None
@@ -97,7 +100,13 @@ class Calls(RuleBasedStateMachine):
             faults=faults,
             expect=Expectation(within_s=3600.0),
         )
-        self.stage = Stage(parties, seed=seed, faults=faults, account=self.scenario.account)
+        self.stage = Stage(
+            parties,
+            seed=seed,
+            faults=faults,
+            account=self.scenario.account,
+            character=self.character,
+        )
         self.stage.call("alice", "bob")
         self.stage.world.run(until_s=CALL_UP_S, max_steps=MAX_STEPS)
         self.began_s = self.stage.world.now_s
@@ -155,15 +164,23 @@ class Calls(RuleBasedStateMachine):
     def teardown(self) -> None:
         if self.scenario is None:
             return
-        note(f"seed {self.scenario.seed}; the scenario that replays it:")
+        note(f"seed {self.scenario.seed}, --character {self.character}; what replays it:")
         note(scenario_text(self.scenario))
         world = self.stage.world
         assert world.run(until_s=world.now_s + 24 * 3600, max_steps=MAX_STEPS), "it never ends"
         assert list(self.stage.watch.verdict()) == []
 
 
-Calls.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
+class CallsOnAsterisk(Calls):
+    """The same, on a switch with Asterisk's habits."""
+
+    character = Character.ASTERISK
+
+
+for calls in (Calls, CallsOnAsterisk):
+    calls.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
 TestCalls = pytest.mark.exhaustive(Calls.TestCase)
+TestCallsOnAsterisk = pytest.mark.exhaustive(CallsOnAsterisk.TestCase)
 
 
 def test_a_scenario_survives_being_written() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookflash.backends.base import LegSnapshot
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, legs_of
 from hookflash.backends.simulator.people import Answers, Manual
 from hookflash.backends.simulator.world import What, World
@@ -29,9 +30,15 @@ from hookflash.sounds import Music, Recording
 A, B, C = "leg-1", "leg-2", "carol"
 
 
-def transfer(seed: int, faults: Faults | None = None, *, trace: bool = True) -> World:
+def transfer(
+    seed: int,
+    faults: Faults | None = None,
+    *,
+    trace: bool = True,
+    character: Character = Character.FREESWITCH,
+) -> World:
     """A transfer by the clock: whoever commands here waits for nothing."""
-    world = World(seed, faults, trace=trace)
+    world = World(seed, faults, trace=trace, character=character)
     world.add_phone("1001", name="Alice")
     world.add_phone("1002", Answers(after_s=0.1), name="Bob")
     world.add_phone("2600", Answers(after_s=1.5), name="Carol")
@@ -75,9 +82,12 @@ def test_a_transfer_by_the_clock_works() -> None:
     assert world.snapshot() == ()
 
 
-@given(st.integers(0, 2**32), faults)
-def test_the_same_seed_is_the_same_run_to_the_byte(seed: int, with_faults: Faults) -> None:
-    assert repr(transfer(seed, with_faults).trace) == repr(transfer(seed, with_faults).trace)
+@given(st.integers(0, 2**32), faults, st.sampled_from(Character))
+def test_the_same_seed_is_the_same_run_to_the_byte(
+    seed: int, with_faults: Faults, character: Character
+) -> None:
+    runs = [transfer(seed, with_faults, character=character).trace for _ in range(2)]
+    assert repr(runs[0]) == repr(runs[1])
 
 
 def test_another_seed_is_another_run() -> None:
