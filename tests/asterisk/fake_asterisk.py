@@ -18,6 +18,7 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
+from hookflash.backends.asterisk.dialplan import NEWEST
 from hookflash.backends.asterisk.readiness import NEEDED
 
 ARI_PORT: Final = 8088
@@ -72,7 +73,10 @@ class FakeAsterisk:
         self.channels: dict[str, Json] = {}
         self.bridges: dict[str, list[str]] = {}
         self.modules = {*NEEDED}
-        self.values: dict[str, str] = {"DIALPLAN_EXISTS(hookflash,park,1)": "1"}
+        self.values: dict[str, str] = {
+            "DIALPLAN_EXISTS(hookflash,park,1)": "1",
+            f"DIALPLAN_EXISTS(hookflash,park,{NEWEST})": "1",
+        }
         """What `Getvar` answers, for `NAME` or `CHANNEL NAME`."""
         self.replies: dict[str, tuple[int, str] | str | None] = {}
         """Answers to what begins so: of ARI a status and a body, of AMI the reason of a refusal;

@@ -156,11 +156,12 @@ async def test_it_logs_in_asks_for_events_checks_the_switch_and_asks_what_lives(
     request, _, body = said[2].partition("eventFilter ")
     assert request == "PUT applications/hookflash/"
     assert [one["type"] for one in json.loads(body)["allowed"]] == [*WANTED_EVENTS]
-    assert said[3:-5] == [
+    assert said[3:-6] == [
         f"GET asterisk/modules/{name}" for name in (*sorted(switch.modules), HIDES_DIGITS)
     ]
-    assert said[-5:] == [
+    assert said[-6:] == [
         "Getvar DIALPLAN_EXISTS(hookflash,park,1)",
+        "Getvar DIALPLAN_EXISTS(hookflash,park,own)",
         *["GET channels", "GET bridges"] * 2,  # who waits for a controller, then all
     ]
 
@@ -224,6 +225,15 @@ async def test_a_switch_without_our_dialplan(
 ) -> None:
     switch.values.clear()
     with pytest.raises(Rejected, match=r"no context \[hookflash\]: include what `hookflash aster"):
+        async with opened():
+            raise AssertionError("let in")
+
+
+async def test_a_dialplan_of_an_older_version(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    del switch.values["DIALPLAN_EXISTS(hookflash,park,own)"]
+    with pytest.raises(Rejected, match=r"\[hookflash\] .* older hookflash: replace it by what"):
         async with opened():
             raise AssertionError("let in")
 

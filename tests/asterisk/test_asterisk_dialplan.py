@@ -6,16 +6,24 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from test_asterisk_procedures import DIAL, INTRODUCE, JOIN, made, values
+from test_asterisk_procedures import DIAL, INTRODUCE, JOIN, made
 
 from hookflash.backends.asterisk import channels, primitives
 from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
+    NEWEST,
     PARK_LIMIT_S,
     RESCUE_AFTER_S,
     dialplan,
 )
-from hookflash.backends.asterisk.primitives import OURS, TOLD, Originate, Redirect, SetVariables
+from hookflash.backends.asterisk.primitives import (
+    OURS,
+    TOLD,
+    Conceal,
+    Originate,
+    Redirect,
+    SetVariables,
+)
 from hookflash.commands import Arm, Forget, Park, Release, Split, Trigger
 from hookflash.errors import InputError
 
@@ -63,6 +71,8 @@ def written() -> Iterator[str]:
         for step in made(command).steps:
             if isinstance(step, SetVariables | Originate):
                 yield from (name for name, _ in step.variables)
+            elif isinstance(step, Conceal):
+                yield from (name for name, _ in step.amended(("",)))
 
 
 def test_every_variable_that_is_read_is_set_by_somebody_and_the_other_way_round() -> None:
@@ -71,9 +81,10 @@ def test_every_variable_that_is_read_is_set_by_somebody_and_the_other_way_round(
     set_there = {name for name in written() if name.startswith("HOOKFLASH_")}
     assert read <= set_here | set_there
     # the marks, and what plays, are read by the next controller; the account by its rules
-    assert set_there - read == {*primitives.MARKS, primitives.BEGAN, primitives.SOUND}
+    left = {*primitives.MARKS, primitives.BEGAN, primitives.SHOWN_BY}
+    assert set_there - read == {*left, primitives.SOUND}
     assert set_here - read <= {primitives.SOUND}
-    assert read | set_here | {*primitives.MARKS, primitives.BEGAN} == {*OURS}
+    assert read | set_here | left == {*OURS}
 
 
 def test_what_a_controller_reads_is_asked_of_ari() -> None:
@@ -93,7 +104,7 @@ def test_every_extension_that_is_ordered_is_there() -> None:
     }
     assert ordered == {"park", "join"}
     assert ordered <= EXTENSIONS.keys()
-    assert f"{DEFAULT_CONTEXT},undisclosed,1" in set(values(made(COMMANDS[0])))
+    assert Conceal("a", f"{DEFAULT_CONTEXT},undisclosed,1") in made(COMMANDS[0]).steps
 
 
 def test_every_jump_leads_somewhere() -> None:
@@ -143,21 +154,26 @@ def test_nothing_that_a_person_chooses_is_expanded() -> None:
         "BRIDGERESULT",
         "CHANNEL",
         "CHANNELREDIRECT_STATUS",
+        "EPOCH",
         "IF",
         "SHARED",
+        "TIMEOUT",
     }
 
 
-def test_every_comparison_is_between_quotes() -> None:
+def test_every_comparison_is_between_quotes_or_of_numbers() -> None:
     """Else an empty variable would be a syntax error, and the answer no."""
     for condition in re.findall(r"\$\[(.*?)\]", dialplan()):
-        assert re.fullmatch(r'"\$\{[A-Z_]+\}" !?= "[A-Za-z]*"', condition)
+        if not re.fullmatch(r'"\$\{[A-Z_]+\}" !?= "[A-Za-z]*"', condition):
+            numbers = re.split(r" [-+<>=&] ", condition)
+            # these are never empty
+            assert {*numbers} <= {"0${HOOKFLASH_UNTIL}", "${EPOCH}", "${TIMEOUT(absolute)}", "0"}
 
 
 def test_the_failsafe_is_disarmed_before_it_acts_and_by_every_join() -> None:
     assert EXTENSIONS["rescue"][0] == "Set(HOOKFLASH_ARMED=)"
     assert "Set(HOOKFLASH_ARMED=)" in EXTENSIONS["join"][:2]
-    assert "Set(TIMEOUT(absolute)=0)" in EXTENSIONS["join"][:1]
+    assert EXTENSIONS["join"][0].startswith("Set(TIMEOUT(absolute)=${IF($[0${HOOKFLASH_UNTIL} = 0")
     assert "Set(HOOKFLASH_PEER=)" in EXTENSIONS["left"][:1]
 
 
@@ -184,7 +200,8 @@ def test_the_names_and_limits_go_through() -> None:
     assert text.count(f"=({RESCUE_AFTER_S})") == 0
     assert f"Wait({RESCUE_AFTER_S})" in text
     assert f"Set(TIMEOUT(absolute)={RESCUE_AFTER_S})" in text
-    assert not re.search("CONTEXT|APPLICATION|PARK_LIMIT|RESCUE_AFTER", text)
+    assert not re.search("CONTEXT|APPLICATION|PARK_LIMIT|RESCUE_AFTER|OWN_LIMIT", text)
+    assert f" same => n({NEWEST})," in text
 
 
 def test_a_name_that_is_a_word_of_the_template_is_a_name_only() -> None:

@@ -16,6 +16,7 @@ from asterisk_lab import needs_another_asterisk
 from live_asterisk import (
     DIALPLAN,
     DIRECT,
+    TRACES,
     AsteriskLab,
     both_known,
     consult,
@@ -30,6 +31,7 @@ from live_asterisk import (
 )
 
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.primitives import SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.backends.asterisk.told import Told
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
@@ -38,6 +40,7 @@ from hookflash.errors import Refusal
 from hookflash.events import Kind, LegAnswered, LegId
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.pbx.pair import Pair
+from hookflash.pbx.phones import get_variable
 
 pytestmark = needs_another_asterisk
 
@@ -269,6 +272,90 @@ async def test_two_leave_a_consultation_one_just_after_the_other(
         await tell(lab, engine, *map(story, range(30)))
         with trio.fail_after(8):
             while await lab.channels():
+                await trio.sleep(0.05)
+
+
+# ---------------------------------------------------------- what an operator has set
+
+SUBROUTINE = "default,shows,1"
+
+
+async def _limit_s(lab: AsteriskLab, leg: LegId) -> float:
+    return float((await lab.variables(leg, TIMEOUT))[TIMEOUT])
+
+
+async def _set(lab: AsteriskLab, leg: LegId, name: str, value: str) -> None:
+    await lab.switch.demand("Setvar", Channel=leg, Variable=name, Value=value)
+
+
+@both_ways
+async def test_an_operators_own_limit_and_display_outlive_a_transfer(
+    pair: Pair, dialling: Dialling
+) -> None:
+    async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
+        caller, alice = await lab.call("1002", caller="4930555")
+        await both_known(engine, (caller, alice))
+        ends_s = trio.current_time() + 40
+        for leg in (caller, alice):
+            await _set(lab, leg, TIMEOUT, "40")
+            await _set(lab, leg, SHOW_BY, SUBROUTINE)
+        transfer, target = await consult(engine, alice)
+        shown_by = await lab.variables(caller, SHOW_BY)
+        assert shown_by == {SHOW_BY: "hookflash,undisclosed,1"}, "who calls from outside"
+        far = await _far_half(lab, target)
+        if far:
+            await _set(lab, far, TIMEOUT, "50")
+        for leg in (caller, alice):
+            assert await _limit_s(lab, leg) == pytest.approx(ends_s - trio.current_time(), abs=2)
+        await hand_over(lab, engine, transfer, (alice, caller), target)
+        ours = {*TRACES} - {TIMEOUT, SHOW_BY}
+        with trio.fail_after(5):
+            while any(name in ours for left in (await lab.traces()).values() for name in left):
+                await trio.sleep(0.05)
+        left = await lab.traces()
+        assert left.keys() == {await lab.name(caller), *([await lab.name(far)] if far else [])}
+        assert await lab.variables(caller, SHOW_BY) == {SHOW_BY: SUBROUTINE}
+        assert await _limit_s(lab, caller) == pytest.approx(ends_s - trio.current_time(), abs=2)
+        assert await _limit_s(lab, target) == 0
+
+
+async def _far_half(lab: AsteriskLab, leg: LegId) -> LegId:
+    """The far half of a leg that is called through the dialplan; empty, if it has none."""
+    found = await get_variable(lab.switch, f"{leg}.far", "CHANNEL")
+    return f"{leg}.far" if found else ""
+
+
+async def test_a_leg_ends_when_its_own_limit_passes_with_a_controller_and_without(
+    pair: Pair,
+) -> None:
+    """Held, and in a conversation that the switch has made by itself."""
+    settings = settings_for(pair, DIRECT)
+    async with open_live_lab(pair, DIRECT, application="looks-on") as lab:
+        rescued: list[LegId] = []
+
+        async def held(scene: Scene) -> None:
+            await _set(lab, scene.legs[1], TIMEOUT, "3")
+            transfer, target = await scene.consult()
+            await scene.ends(transfer, Outcome.ABANDONED, scene.legs[0], target)
+
+        async def left_alone(scene: Scene) -> None:
+            await _set(lab, scene.legs[1], TIMEOUT, "8")
+            _, target = await scene.consult()
+            rescued.extend((*scene.legs, target))
+
+        async with open_asterisk(settings) as backend, open_engine(backend) as engine:
+            doomed = AsteriskLab(backend, lab.phones, lab.switch, settings)
+            await tell(doomed, engine, held, left_alone)
+        await lab.hang_up(rescued[0])
+        with trio.fail_after(2):
+            while {leg.leg: leg.peer for leg in await lab.backend.snapshot()}.get(
+                rescued[1]
+            ) != rescued[2]:
+                await trio.sleep(0.02)
+        assert 0 < await _limit_s(lab, rescued[1]) < 8
+        assert await _limit_s(lab, rescued[2]) == 0
+        with trio.fail_after(8):
+            while {leg.leg for leg in await lab.backend.snapshot()} & {*rescued}:
                 await trio.sleep(0.05)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hookflash.backends.asterisk.primitives import (
     OURS,
+    Conceal,
     Fact,
     Kill,
     Originate,
@@ -20,8 +21,11 @@ from hookflash.backends.asterisk.primitives import (
     Primitive,
     Procedure,
     Redirect,
+    RestoreDisplay,
+    RestoreLimit,
     SetVariables,
     StopSounds,
+    Variables,
 )
 from hookflash.backends.asterisk.procedures import (
     ALLOWED_ACCOUNT,
@@ -92,7 +96,12 @@ def sets(procedure: Procedure) -> dict[str, dict[str, str]]:
 
 AT_EASE = {"HOOKFLASH_AFTER": "", "HOOKFLASH_RESCUE": "", "HOOKFLASH_ARMED": ""}
 RESCUES_B = {"HOOKFLASH_RESCUE": "PJSIP/b-00000001"}
-DISCREET = {"CONNECTED_LINE_SEND_SUB": "hookflash,undisclosed,1", "HOOKFLASH_SHOWN": ""}
+BY = "hookflash,undisclosed,1"
+
+
+def concealed(procedure: Procedure) -> set[str]:
+    """The legs whose phones are told nothing by the switch."""
+    return {step.leg for step in procedure.steps if isinstance(step, Conceal) and step.by == BY}
 
 
 # ------------------------------------------------------------- what is sent
@@ -258,9 +267,12 @@ def test_join_and_park_afterwards() -> None:
     after = {"HOOKFLASH_AFTER": "park", "HOOKFLASH_RESCUE": "", "HOOKFLASH_ARMED": ""}
     assert sets(procedure) == {
         "a": after | {"HOOKFLASH_PEER": "PJSIP/t-00000001"},
-        # it does not come by the extension that takes off the park limit
-        "t": after | {"HOOKFLASH_PEER": "PJSIP/a-00000001", "TIMEOUT(absolute)": "0"},
+        "t": after | {"HOOKFLASH_PEER": "PJSIP/a-00000001"},
     }
+    # the second does not come by the extension that takes off the park limit
+    assert [step for step in procedure.steps if isinstance(step, RestoreLimit)] == [
+        RestoreLimit("t")
+    ]
     assert procedure.steps[:2] == (StopSounds("a"), StopSounds("t"))
     assert procedure.steps[-1] == Redirect("a", "join")
     assert (procedure.optional, procedure.unless, procedure.before) == (2, (), ())
@@ -331,7 +343,12 @@ def test_a_takeback_asks_whether_the_failsafe_has_caught_the_transferee() -> Non
 def test_arm() -> None:
     assert sets(made(Arm(leg="t", rescue="b"))) == {"t": RESCUES_B | {"HOOKFLASH_ARMED": "yes"}}
     left = Arm(leg="t", rescue="b", when=Trigger.LEFT_ALONE, undisclosed=True)
-    assert sets(made(left)) == {"t": RESCUES_B | {"HOOKFLASH_AFTER": "rescue"} | DISCREET}
+    armed = RESCUES_B | {"HOOKFLASH_AFTER": "rescue"}
+    assert made(left).steps == (
+        SetVariables("t", (("HOOKFLASH_SHOWN", ""),)),
+        Conceal("t", BY),
+        SetVariables("t", tuple(armed.items())),
+    )
 
 
 def test_release() -> None:
@@ -387,29 +404,58 @@ def test_who_is_told_nothing_by_the_switch_is_shown_a_number_and_no_name() -> No
 
 
 def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
-    said = sets(made(attrs.evolve(JOIN, undisclosed=("t",))))
-    assert "CONNECTED_LINE_SEND_SUB" not in said["a"]
-    assert said["t"].items() >= DISCREET.items()
-    said = sets(made(Split(first="a", second="b", undisclosed=("b",))))
-    assert "CONNECTED_LINE_SEND_SUB" not in said["a"]
-    assert said["b"].items() >= DISCREET.items()
+    assert concealed(made(attrs.evolve(JOIN, undisclosed=("t",)))) == {"t"}
+    assert concealed(made(Split(first="a", second="b", undisclosed=("b",)))) == {"b"}
     elsewhere = Procedures(party_of=party_of, context="other")
-    said = sets(made(Split(first="a", second="b", undisclosed=("a",)), elsewhere))
-    assert said["a"]["CONNECTED_LINE_SEND_SUB"] == "other,undisclosed,1"
+    steps = made(Split(first="a", second="b", undisclosed=("a",)), elsewhere).steps
+    assert Conceal("a", "other,undisclosed,1") in steps
+    assert isinstance(steps[-1], Redirect)
 
 
 def test_forget_takes_off_all_that_was_ours_and_minds_nobody_gone() -> None:
     procedure = made(Forget(legs=("a", "b")))
-    nothing = dict.fromkeys((*OURS, "CONNECTED_LINE_SEND_SUB"), "") | {"TIMEOUT(absolute)": "0"}
-    assert sets(procedure) == {"a": nothing, "b": nothing}
-    assert procedure.optional == 2
+    nothing = SetVariables("a", tuple(dict.fromkeys(OURS, "").items()))
+    # what is noted is read before it is taken off
+    assert procedure.steps[:3] == (RestoreLimit("a"), RestoreDisplay("a", BY), nothing)
+    assert [step.leg for step in procedure.steps if isinstance(step, SetVariables)] == ["a", "b"]
+    assert procedure.optional == len(procedure.steps)
 
 
 def test_forget_thinks_of_the_far_half_that_has_inherited_it_all() -> None:
     maker = procedures(t=Party(channel="Local/1003@default-00000001;1"))
     procedure = made(Forget(legs=("a", "t")), maker)
     assert [*sets(procedure)] == ["a", "t", f"t{FAR_HALF}"]
-    assert procedure.optional == 3
+    # a limit of the operator's on the far half is none of ours
+    assert RestoreLimit(f"t{FAR_HALF}") not in procedure.steps
+    assert procedure.optional == len(procedure.steps)
+
+
+@pytest.mark.parametrize(
+    ("until", "left"),
+    [
+        ("", ()),
+        ("0", (("TIMEOUT(absolute)", "0"),)),
+        ("1700000030.5", (("TIMEOUT(absolute)", "30.500"),)),
+        ("1700000000", (("TIMEOUT(absolute)", "0.100"),)),
+        ("1600000000", (("TIMEOUT(absolute)", "0.100"),)),
+        ("never", ()),
+    ],
+)
+def test_what_is_left_of_a_legs_own_limit(until: str, left: Variables) -> None:
+    step = RestoreLimit("a")
+    assert step.asked() == ("HOOKFLASH_UNTIL", "EPOCH")
+    assert step.amended((until, "1700000000")) == left
+
+
+def test_an_operators_own_subroutine_is_noted_and_given_back() -> None:
+    conceal, restore = Conceal("a", BY), RestoreDisplay("a", BY)
+    name, noted = "CONNECTED_LINE_SEND_SUB", "HOOKFLASH_SHOWN_BY"
+    assert (conceal.asked(), restore.asked()) == ((name,), (name, noted))
+    assert conceal.amended(("mine,s,1",)) == ((noted, "mine,s,1"), (name, BY))
+    assert conceal.amended((BY,)) == ()  # a second time: what is noted stays
+    assert restore.amended((BY, "mine,s,1")) == ((name, "mine,s,1"),)
+    assert restore.amended((BY, "")) == ((name, ""),)
+    assert restore.amended(("mine,s,1", "")) == ()
 
 
 def test_hang_up() -> None:

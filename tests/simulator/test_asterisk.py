@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S, RESCUE_AFTER_S, dialplan
+from hookflash.backends.asterisk.primitives import SHOW_BY, TIMEOUT
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
 from hookflash.backends.simulator.asterisk.extensions import Place, place_of, read_extensions
@@ -127,8 +128,13 @@ def test_expressions() -> None:
     assert expand('${IF($["${B}" = ""]?yes:no)}', value_of) == "yes"
     assert expand('${IF($["${B}" != ""]?yes)}', value_of) == ""
     assert expand("5 $ and ${A}", value_of) == "5 $ and x"
+    assert expand("$[1700000000 + 60.499]", value_of) == "1700000060.499"
+    assert expand("$[10 - 2 - 3]", value_of) == "5"
+    assert expand("$[0${B} > 0 & 0${B} < 5 + 1]", value_of) == "0"
+    assert expand("$[03 > 0 & 03 < 5 + 1]", value_of) == "1"
+    assert expand("$[0${B} = 0]", value_of) == "1"
     assert chosen("0?a:b") == "b"
-    for wrong in ("${A", "$[1 + 1]", "${IF(nothing)}"):
+    for wrong in ("${A", "$[1 +]", "$[1 * 2]", "$[${B} > 0]", "${IF(nothing)}"):
         with pytest.raises(InputError):
             expand(wrong, value_of)
 
@@ -220,6 +226,60 @@ def test_the_failsafe_needs_no_controller(leaves: str, controller: str) -> None:
     lab.world.hang_up(lab.b)
     lab.wait(5)
     assert lab.peers == {}
+
+
+def test_a_legs_own_limit_is_there_again_and_one_that_had_none_has_none() -> None:
+    lab = Asterisk()
+    switch = lab.world.asterisk.switch
+    b = switch.find(lab.b)
+    assert b is not None
+    switch.set_variable(b, TIMEOUT, "60")
+    ends_s = lab.world.now_s + 60
+    lab.consult()
+    assert b.ends_s == pytest.approx(ends_s, abs=1)
+    assert all(lab.world.pbx.changeable(leg) == {} for leg in (lab.a, "c"))
+    lab.order(
+        Join(first="c", second=lab.b, afterwards=Afterwards.END, disarm=("c",)),
+        HangUp(leg=lab.a),
+        Forget(legs=(lab.b, "c")),
+    )
+    assert lab.peers == {lab.b: "c", "c": lab.b}
+    assert b.ends_s == pytest.approx(ends_s, abs=1)
+    assert not any(lab.world.pbx.added(leg) for leg in (lab.b, "c"))
+    assert lab.world.pbx.changeable("c") == {}
+    lab.wait(60)
+    assert lab.peers == {}
+
+
+def test_a_leg_that_is_held_or_rescued_ends_when_its_own_limit_passes() -> None:
+    for rescued in (False, True):
+        lab = Asterisk()
+        switch = lab.world.asterisk.switch
+        b = switch.find(lab.b)
+        assert b is not None
+        switch.set_variable(b, TIMEOUT, "20")
+        lab.consult()
+        if rescued:
+            lab.world.end_control()
+            lab.world.hang_up(lab.a)
+            lab.wait(1)
+            assert lab.peers == {lab.b: "c", "c": lab.b}
+        lab.wait(20)
+        assert lab.b not in lab.peers
+
+
+def test_an_operators_own_subroutine_for_displays_is_there_again() -> None:
+    lab = Asterisk()
+    switch = lab.world.asterisk.switch
+    b = switch.find(lab.b)
+    assert b is not None
+    switch.set_variable(b, SHOW_BY, "mine,s,1")
+    split = Split(first=lab.a, second=lab.b, transfer="t", undisclosed=(lab.a, lab.b))
+    lab.order(split, attrs.evolve(split, repeated=True))
+    assert b.variables[SHOW_BY] == "hookflash,undisclosed,1"
+    lab.order(Forget(legs=(lab.a, lab.b)))
+    assert b.variables[SHOW_BY] == "mine,s,1"
+    assert not lab.world.pbx.added(lab.a)
 
 
 def test_a_failsafe_that_was_taken_off_does_nothing() -> None:

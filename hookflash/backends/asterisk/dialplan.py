@@ -16,6 +16,10 @@ undone.
 Who is to be rescued is redirected, and bridges itself: only a leg itself can take off its own park
 limit, which would else end the conversation half an hour later.
 
+**A leg's own time limit stays in effect.** An operator may have set `TIMEOUT(absolute)`. The first
+time a leg comes here, it notes when that limit passes (HOOKFLASH_UNTIL); in the park the earlier of
+the two limits counts, and in a conversation only its own.
+
 All names are channel names (`PJSIP/1001-0000003a`): `Bridge` takes whatever channel begins with
 what it is given, and an id that is the beginning of another's name would bring a stranger on the
 line.
@@ -44,6 +48,18 @@ ALLOWED_SETTING: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 """What the names may be made of that an operator chooses: they stand in the dialplan, and in every
 order."""
 
+_OWN_LIMIT: Final = (
+    "${IF($[0${HOOKFLASH_UNTIL} = 0]?0:"
+    "${IF($[0${HOOKFLASH_UNTIL} > ${EPOCH}]?$[0${HOOKFLASH_UNTIL} - ${EPOCH}]:0.1)})}"
+)
+"""What is left of the time limit that a leg had before it was taken; 0: it had none.
+
+A limit that has passed is 0.1 s, for 0 would be none. The leading 0 stands for a variable that is
+empty: the expression would be a syntax error."""
+
+NEWEST: Final = "own"
+"""A label of `park` that older versions of the dialplan don't have."""
+
 # The long lines are Asterisk's: an application's arguments can't be broken.
 _DIALPLAN: Final = """\
 [CONTEXT]
@@ -55,8 +71,11 @@ exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n,Set(CALLERID(pres)=allowed)
  same => n,Set(HOOKFLASH_NUMBER=)
  same => n(known),Set(HOOKFLASH_WHY=)
+; A time limit of its own stays in effect: it is noted when it passes, or 0 if there is none.
+ same => n(own),ExecIf($["${HOOKFLASH_UNTIL}" = ""]?Set(HOOKFLASH_UNTIL=${IF($[${TIMEOUT(absolute)} > 0]?$[${EPOCH} + ${TIMEOUT(absolute)}]:0)}))
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
+ same => n,ExecIf($[0${HOOKFLASH_UNTIL} > 0 & 0${HOOKFLASH_UNTIL} < ${EPOCH} + ${TIMEOUT(absolute)}]?Set(TIMEOUT(absolute)=OWN_LIMIT))
  same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
  same => n,ExecIf($["${HOOKFLASH_BRIEF}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
  same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
@@ -73,7 +92,7 @@ exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
  same => n,Hangup(102)
 
 ; It is joined with another; afterwards both go on.
-exten => join,1,Set(TIMEOUT(absolute)=0)
+exten => join,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(HOOKFLASH_ARMED=)
  same => n,Bridge(${HOOKFLASH_PEER},F(CONTEXT^left^1))
  same => n,GotoIf($["${BRIDGERESULT}" = "SUCCESS"]?left,1)
@@ -90,7 +109,7 @@ exten => left,1,Set(HOOKFLASH_PEER=)
 ; The failsafe: whoever is to be rescued comes, and bridges itself with this leg.
 exten => rescue,1,Set(HOOKFLASH_ARMED=)
  same => n,Set(HOOKFLASH_AFTER=)
- same => n,Set(TIMEOUT(absolute)=0)
+ same => n,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(SHARED(HOOKFLASH_PEER,${HOOKFLASH_RESCUE})=${CHANNEL})
  same => n,ChannelRedirect(${HOOKFLASH_RESCUE},CONTEXT,fetched,1)
  same => n,Set(HOOKFLASH_RESCUE=)
@@ -126,6 +145,7 @@ def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICAT
         "APPLICATION": checked_setting(application, "the application"),
         "PARK_LIMIT": str(PARK_LIMIT_S),
         "RESCUE_AFTER": str(RESCUE_AFTER_S),
+        "OWN_LIMIT": _OWN_LIMIT,
     }
     return re.sub("|".join(words), lambda word: words[word[0]], _DIALPLAN)
 

@@ -16,6 +16,7 @@ from hookflash.backends.asterisk.primitives import Fact
 from hookflash.backends.asterisk.requests import Request, fact_action, is_ok
 from hookflash.backends.asterisk.told import Bridge, Channel, Told, read_body
 from hookflash.backends.base import Rejected
+from hookflash.events import LegId
 
 LOST: Final = (AriLost, ManagerLost)
 """How either of the two says that there will be no answer."""
@@ -77,6 +78,13 @@ class Line:
         if not answer.ok:
             raise Rejected(f"AMI refuses a question: {answer.get('message')} ({name})")
         return answer.get("value")
+
+    async def variables(self, leg: LegId, *names: str) -> tuple[str, ...] | str:
+        """The values of a leg's variables, or why they can't be had."""
+        asked = (Action("Getvar", {"Channel": leg, "Variable": name}) for name in names)
+        answers = [await pending.response() for pending in await self.manager.send(*asked)]
+        refusals = [one.get("message") or "refused" for one in answers if not one.ok]
+        return refusals[0] if refusals else tuple(one.get("value") for one in answers)
 
     async def are_so(self, facts: Iterable[Fact]) -> bool:
         """Whether all of these are so."""

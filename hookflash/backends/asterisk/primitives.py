@@ -8,6 +8,7 @@ by its id; only what the dialplan reads names channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -33,6 +34,66 @@ class SetVariables:
 
     leg: LegId
     variables: Variables
+
+
+@attrs.frozen
+class RestoreLimit:
+    """Give a leg its own time limit back: AMI `Getvar` of what is noted, and `Setvar` of the rest.
+
+    A leg on which nothing is noted has not been parked, and keeps what it has.
+    """
+
+    leg: LegId
+
+    def asked(self) -> tuple[str, ...]:
+        """The variables to ask for."""
+        return (UNTIL, NOW)
+
+    def amended(self, told: Sequence[str]) -> Variables:
+        """What is to be set, when these are their values."""
+        left = time_left(*told)
+        return ((TIMEOUT, left),) if left else ()
+
+
+@attrs.frozen
+class Conceal:
+    """Have our subroutine decide what a phone shows, and note which one did before."""
+
+    leg: LegId
+    by: str
+    """Our subroutine, as `SHOW_BY` names it."""
+
+    def asked(self) -> tuple[str, ...]:
+        """The variables to ask for."""
+        return (SHOW_BY,)
+
+    def amended(self, told: Sequence[str]) -> Variables:
+        """What is to be set, when these are their values."""
+        (before,) = told
+        # noted first, for the controller may die in between
+        return ((SHOWN_BY, before), (SHOW_BY, self.by)) if before != self.by else ()
+
+
+@attrs.frozen
+class RestoreDisplay:
+    """Let the subroutine decide again that did before. One that is not ours stays."""
+
+    leg: LegId
+    by: str
+    """Our subroutine, as `SHOW_BY` names it."""
+
+    def asked(self) -> tuple[str, ...]:
+        """The variables to ask for."""
+        return (SHOW_BY, SHOWN_BY)
+
+    def amended(self, told: Sequence[str]) -> Variables:
+        """What is to be set, when these are their values."""
+        now, before = told
+        return ((SHOW_BY, before),) if now == self.by else ()
+
+
+Amendment: TypeAlias = RestoreLimit | Conceal | RestoreDisplay
+"""What is set depends on what is there."""
 
 
 @attrs.frozen
@@ -93,7 +154,9 @@ class Kill:
     cause: int
 
 
-Primitive: TypeAlias = SetVariables | Redirect | Originate | Play | PlayMusic | StopSounds | Kill
+Primitive: TypeAlias = (
+    SetVariables | Amendment | Redirect | Originate | Play | PlayMusic | StopSounds | Kill
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +225,11 @@ SOUND: Final = "HOOKFLASH_SOUND"
 LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
 WHY: Final = "HOOKFLASH_WHY"
 TIMEOUT: Final = "TIMEOUT(absolute)"
+UNTIL: Final = "HOOKFLASH_UNTIL"
+"""When the time limit passes that the leg had before it was parked (in seconds, as `NOW` counts
+them); `0`: it had none; empty: it has not been parked."""
+NOW: Final = "EPOCH"
+"""The switch's own clock: whole seconds."""
 
 MAY_TRANSFER: Final = "HOOKFLASH_MAY_TRANSFER"
 """By this an operator says of one leg whether it may transfer."""
@@ -182,6 +250,8 @@ SHOW_BY: Final = "CONNECTED_LINE_SEND_SUB"
 """The subroutine that Asterisk runs before it tells a phone whom it talks with."""
 SHOWN: Final = "HOOKFLASH_SHOWN"
 """What that subroutine tells instead."""
+SHOWN_BY: Final = "HOOKFLASH_SHOWN_BY"
+"""The operator's own subroutine, while ours stands in its place."""
 
 NUMBER: Final = "HOOKFLASH_NUMBER"
 """The number of a leg that we have called. Asterisk gives it the caller's as its own."""
@@ -190,6 +260,28 @@ DIALLED: Final = "CALLERID(dnid)"
 """What a leg has dialled that called us; empty on one that was called."""
 
 MARKS: Final = (TRANSFER, ROLE, KIND)
+
+LEAST_LEFT_S: Final = 0.1
+"""A time limit that has passed ends the leg after so long: 0 would be none."""
+
+
+def time_left(until: str, now: str) -> str:
+    """The time limit that a leg is to have.
+
+    Args:
+        until: what `UNTIL` says.
+        now: what `NOW` says.
+
+    Returns:
+        A value for `TIMEOUT`; empty, if nothing usable is noted.
+    """
+    try:
+        ends_s = float(until)
+        left_s = ends_s - float(now)
+    except ValueError:
+        return ""
+    return f"{max(left_s, LEAST_LEFT_S):.3f}" if ends_s > 0 else "0"
+
 
 OURS: Final = (
     *MARKS,
@@ -201,8 +293,10 @@ OURS: Final = (
     PEER,
     SOUND,
     LIMIT_S,
+    UNTIL,
     WHY,
     SHOWN,
+    SHOWN_BY,
     NUMBER,
 )
 """All that a transfer adds, and takes off again."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from string import Formatter
 from typing import Final
 
@@ -34,10 +34,9 @@ from hookflash.backends.asterisk.primitives import (
     PEER,
     RESCUE,
     ROLE,
-    SHOW_BY,
     SHOWN,
-    TIMEOUT,
     TRANSFER,
+    Conceal,
     Fact,
     Kill,
     Originate,
@@ -46,6 +45,8 @@ from hookflash.backends.asterisk.primitives import (
     Primitive,
     Procedure,
     Redirect,
+    RestoreDisplay,
+    RestoreLimit,
     SetVariables,
     StopSounds,
 )
@@ -237,8 +238,8 @@ class Procedures:
         first, second = command.first, command.second
         return Procedure(
             steps=(
-                self._marked(command, first, "transferor"),
-                self._marked(command, second, "transferee"),
+                *self._marked(command, first, "transferor"),
+                *self._marked(command, second, "transferee"),
                 Redirect(_leg(first), "park", _leg(second)),
             ),
             unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
@@ -247,16 +248,16 @@ class Procedures:
             settled=(first, second),
         )
 
-    def _marked(self, command: Split, leg: LegId, role: str) -> SetVariables:
+    def _marked(self, command: Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
         marks = {
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             ROLE: role if command.transfer else "",
             KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
             BEGAN: self._party_of(leg).direction or "",
         }
-        discreet = self._discreet() if leg in command.undisclosed else {}
         limit = {LIMIT_S: str(_seconds(self._park_limit_s))}
-        return _set(leg, marks | _AT_EASE | limit | discreet)
+        discreet = self._discreet(leg, command.undisclosed)
+        return (_set(leg, marks | _AT_EASE | limit), *discreet)
 
     def _park(self, command: Park) -> Procedure:
         leg = _leg(command.leg)
@@ -311,8 +312,10 @@ class Procedures:
         steps = (
             StopSounds(first),
             StopSounds(second),
-            self._bound_for(command, first, second, after),
-            self._bound_for(command, second, first, after | armed),
+            *self._bound_for(command, first, second, after),
+            *self._bound_for(command, second, first, after | armed),
+            # the first, which bridges itself, does it in the dialplan
+            RestoreLimit(second),
             Redirect(first, "join"),
         )
         return Procedure(
@@ -331,12 +334,10 @@ class Procedures:
 
     def _bound_for(
         self, command: Join, leg: LegId, other: LegId, orders: dict[str, str]
-    ) -> SetVariables:
+    ) -> tuple[Primitive, ...]:
         """What a leg is to know that is about to be joined."""
-        discreet = self._discreet() if leg in command.undisclosed else {}
-        # the leg that bridges itself takes off its own park limit; of the other it is done here
-        limit = {TIMEOUT: "0"} if leg == command.second else {}
-        return _set(leg, _AT_EASE | {PEER: self._channel_of(other)} | orders | discreet | limit)
+        discreet = self._discreet(leg, command.undisclosed)
+        return (_set(leg, _AT_EASE | {PEER: self._channel_of(other)} | orders), *discreet)
 
     def _is_about(self, join: Join) -> tuple[tuple[Fact, ...], ...]:
         """Ask whether the switch is joining the two already: a second order would part them.
@@ -374,9 +375,10 @@ class Procedures:
 
     def _arm(self, command: Arm) -> Procedure:
         answers = {ARMED: "yes"} if command.when is Trigger.ANSWER else {AFTER: "rescue"}
-        discreet = self._discreet() if command.undisclosed else {}
+        leg = command.leg
+        discreet = self._discreet(leg, (leg,) if command.undisclosed else ())
         return Procedure(
-            steps=(_set(command.leg, self._rescuing(command.rescue) | answers | discreet),)
+            steps=(*discreet, _set(leg, self._rescuing(command.rescue) | answers)),
         )
 
     def _rescuing(self, rescue: LegId) -> dict[str, str]:
@@ -428,20 +430,30 @@ class Procedures:
             ),
         )
 
-    def _discreet(self) -> dict[str, str]:
+    def _discreet(self, leg: LegId, undisclosed: Collection[LegId]) -> tuple[Primitive, ...]:
         """Let the switch tell a phone nothing by itself of whom it joins it with."""
-        return {SHOW_BY: f"{self._context},undisclosed,1", SHOWN: ""}
+        if leg not in undisclosed:
+            return ()
+        return (_set(leg, {SHOWN: ""}), Conceal(leg, self._concealed_by))
+
+    @property
+    def _concealed_by(self) -> str:
+        return f"{self._context},undisclosed,1"
 
     def _forget(self, command: Forget) -> Procedure:
-        nothing = dict.fromkeys((*OURS, SHOW_BY), "") | {TIMEOUT: "0"}
-        halves = [half for leg in command.legs for half in self._halves(leg)]
-        steps = tuple(_set(leg, nothing) for leg in halves)
+        steps = tuple(step for leg in command.legs for step in self._forgotten(_leg(leg)))
         return Procedure(steps=steps, optional=len(steps))
 
-    def _halves(self, leg: LegId) -> tuple[LegId, ...]:
-        """A leg, and its far half if it has one: that has inherited all that we gave the leg."""
+    def _forgotten(self, leg: LegId) -> tuple[Primitive, ...]:
+        """Take off a leg what is ours, and give back what an operator had there.
+
+        Its far half, if it has one, has got the variables that we gave the leg, and nothing else.
+        """
+        nothing: dict[str, str] = dict.fromkeys(OURS, "")
         is_local = self._party_of(leg).channel.startswith("Local/")
-        return (leg, f"{leg}{FAR_HALF}") if is_local else (leg,)
+        far = (_set(f"{leg}{FAR_HALF}", nothing),) if is_local else ()
+        own = (RestoreLimit(leg), RestoreDisplay(leg, self._concealed_by))
+        return (*own, _set(leg, nothing), *far)
 
     def _hang_up(self, command: HangUp) -> Procedure:
         return Procedure(steps=(Kill(_leg(command.leg), number_for(command.cause)),))

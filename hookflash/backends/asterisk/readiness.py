@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hookflash.backends.asterisk.dialplan import NEWEST
 from hookflash.backends.asterisk.line import Line
 from hookflash.backends.asterisk.requests import is_ok, module_request
 from hookflash.backends.base import Rejected
@@ -47,6 +48,11 @@ async def check_switch(line: Line, host: str, context: str) -> None:
         raise Rejected(
             f"the dialplan of {host} has no context [{context}]:"
             " include what `hookflash asterisk dialplan` prints, and reload it"
+        )
+    if await line.value(f"DIALPLAN_EXISTS({context},park,{NEWEST})") != "1":
+        raise Rejected(
+            f"the context [{context}] in the dialplan of {host} is that of an older hookflash:"
+            " replace it by what `hookflash asterisk dialplan` prints, and reload it"
         )
 
 

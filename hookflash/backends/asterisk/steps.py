@@ -12,6 +12,8 @@ from hookflash.backends.asterisk.line import Line
 from hookflash.backends.asterisk.primitives import (
     SOUND,
     TOO_LATE,
+    Amendment,
+    Conceal,
     Kill,
     Originate,
     Play,
@@ -19,6 +21,8 @@ from hookflash.backends.asterisk.primitives import (
     Primitive,
     Procedure,
     Redirect,
+    RestoreDisplay,
+    RestoreLimit,
     SetVariables,
     StopSounds,
 )
@@ -97,8 +101,8 @@ class Steps:
     async def _do(self, line: Line, step: Primitive) -> str | None:
         """Do one operation; why it was refused, if it was."""
         match step:
-            case SetVariables():
-                return await line.act(set_actions(step))
+            case SetVariables() | RestoreLimit() | Conceal() | RestoreDisplay():
+                return await self._set(line, step)
             case Redirect():
                 return await self._move(line, step)
             case StopSounds(leg=leg):
@@ -110,6 +114,16 @@ class Steps:
                 return await self._begin(line, step, MUSIC, music_request(step))
             case Originate() | Kill():
                 return await line.ask(self._request(step))
+
+    @staticmethod
+    async def _set(line: Line, step: SetVariables | Amendment) -> str | None:
+        """Set variables; what depends on what is there is asked for first."""
+        if not isinstance(step, SetVariables):
+            told = await line.variables(step.leg, *step.asked())
+            if isinstance(told, str):
+                return told
+            step = SetVariables(step.leg, step.amended(told))
+        return await line.act(set_actions(step))
 
     async def _move(self, line: Line, step: Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}

@@ -23,6 +23,7 @@ def build_pbx(
     after: Callable[[float, Thunk], None],
     report: Callable[[CallEvent], None],
     *,
+    now: Callable[[], float],
     tell: Callable[[CallEvent], None],
     look: Callable[[Look], LegsSeen],
     ring_phone: Callable[[LegId, str], bool],
@@ -39,6 +40,7 @@ def build_pbx(
         character: whose habits it has.
         after: has a thunk called after so many seconds.
         report: is told every fact in the moment in which it becomes one.
+        now: the time, in seconds.
         tell: is told what the switch itself does not say.
         look: answers where legs are.
         ring_phone: is told that the switch calls a number, and by which leg.
@@ -53,6 +55,7 @@ def build_pbx(
         return AsteriskPbx(
             after,
             report,
+            now=now,
             tell=tell,
             look=look,
             ring_phone=ring_phone,

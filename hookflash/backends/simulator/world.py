@@ -139,6 +139,7 @@ class World:
             character,
             self.after,
             self._fact,
+            now=self._now,
             tell=report,
             look=self._look,
             ring_phone=self._ring_phone,

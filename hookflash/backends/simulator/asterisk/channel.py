@@ -110,7 +110,8 @@ class Channel:
     """Where it goes, if its partner leaves."""
     limits: int = 0
     """How often its absolute timeout was set."""
-    limit_s: str = "0"
+    ends_s: float | None = None
+    """When its absolute timeout passes, if it has one."""
     half: Channel | None = None
     """The other half of a call through the dialplan."""
     is_near: bool = False

@@ -19,7 +19,7 @@ from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
     dialplan,
 )
-from hookflash.backends.asterisk.primitives import EXTENSION, PARTNER
+from hookflash.backends.asterisk.primitives import EXTENSION, NOW, PARTNER, TIMEOUT
 from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, Bridges
 from hookflash.backends.simulator.asterisk.channel import App, Channel
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
@@ -48,7 +48,8 @@ AT_ONCE: Final = 0.04
 
 _FUNCTION: Final = re.compile(r"(?P<name>[A-Z_]+)\((?P<text>.*)\)")
 _AFTER: Final = re.compile(r"F\((?P<place>[^)]*)\)")
-_LIMIT: Final = "TIMEOUT(absolute)"
+_FIRST_S: Final = 1_700_000_000
+"""What a switch's clock says when the world begins."""
 
 assert DEFAULT_CONTEXT == CONTEXT  # noqa: S101 - it was read back
 
@@ -58,6 +59,8 @@ class Dialplan(Bridges, ABC):
 
     connected: bool
     """Whether a controller is connected: the application is registered."""
+    now: Callable[[], float]
+    """The time, in seconds."""
     on_parked: Callable[[LegId, str], None]
     """Is told that a leg is about to be parked, and why."""
 
@@ -201,6 +204,7 @@ class Dialplan(Bridges, ABC):
         if found is None:
             peer = channel.peer
             known = {
+                NOW: str(_FIRST_S + int(self.now())),
                 EXTENSION: channel.place.exten,
                 "CHANNEL": channel.name,
                 PARTNER: "" if peer is None or peer.is_leaving else peer.name,
@@ -208,8 +212,8 @@ class Dialplan(Bridges, ABC):
             return known.get(name) or channel.variables.get(name, "")
         if found["name"] == "SHARED":
             return channel.shared.get(found["text"], "")
-        if name == _LIMIT:
-            return channel.limit_s
+        if name == TIMEOUT:
+            return "0" if channel.ends_s is None else f"{channel.ends_s - self.now():.3f}"
         raise InputError(f"the function {name} is not known to the simulated Asterisk")
 
     def set_variable(self, channel: Channel, name: str, value: str) -> None:
@@ -241,14 +245,14 @@ class Dialplan(Bridges, ABC):
 
     def _limit(self, channel: Channel, seconds: str) -> None:
         channel.limits += 1
-        channel.limit_s = seconds
-        if float(seconds) > 0:
+        channel.ends_s = self.now() + float(seconds) if float(seconds) > 0 else None
+        if channel.ends_s is not None:
             self._after(float(seconds), partial(self._time_out, channel, channel.limits))
 
     def _time_out(self, channel: Channel, limits: int) -> None:
         if channel.cause or channel.limits != limits:
             return
-        channel.limit_s = "0"
+        channel.ends_s = None
         if channel.place.context == CONTEXT:
             self._send(channel, Place(CONTEXT, "T"))
         else:

@@ -20,6 +20,8 @@ from hookflash.backends.asterisk.primitives import (
     SETTLES_S,
     SOUND,
     TOO_LATE,
+    Amendment,
+    Conceal,
     Fact,
     Kill,
     Originate,
@@ -28,6 +30,8 @@ from hookflash.backends.asterisk.primitives import (
     Primitive,
     Procedure,
     Redirect,
+    RestoreDisplay,
+    RestoreLimit,
     SetVariables,
     StopSounds,
 )
@@ -246,6 +250,8 @@ class Executor:
         match step:
             case SetVariables():
                 return self._set(step)
+            case RestoreLimit() | Conceal() | RestoreDisplay():
+                return self._amend(step)
             case Redirect():
                 self._moving.update(filter(None, (step.leg, step.other)))
                 place = Place(DEFAULT_CONTEXT, step.extension)
@@ -268,6 +274,13 @@ class Executor:
         for name, value in step.variables:
             self._switch.set_variable(channel, name, value)
         return None
+
+    def _amend(self, step: Amendment) -> str | None:
+        channel = self._switch.find(step.leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        told = [self._switch.value(channel, name) for name in step.asked()]
+        return self._set(SetVariables(step.leg, step.amended(told)))
 
     def _play(self, leg: LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"

@@ -1,4 +1,4 @@
-"""The expressions of a dialplan: `${NAME}`, `${FUNCTION(…)}`, `$["…" = "…"]`.
+"""The expressions of a dialplan: `${NAME}`, `${FUNCTION(…)}`, `$["…" = "…"]`, `$[1 + 2 > 3]`.
 
 As Asterisk does it, what is inside is replaced first, and the text that comes of it is read. So a
 value with a quotation mark or a question mark in it can change the meaning of what it stands in;
@@ -7,11 +7,20 @@ none of ours has one.
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from hookflash.errors import InputError
+
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_OPERATIONS: Final[tuple[Mapping[str, Callable[[float, float], float]], ...]] = (
+    {"&": lambda one, other: bool(one) and bool(other)},
+    {"=": operator.eq, "<": operator.lt, ">": operator.gt},
+    {"+": operator.add, "-": operator.sub},
+)
+"""By how strongly they bind, the weakest first."""
 
 _COMPARISON: Final = re.compile(r'\s*"(?P<one>[^"]*)"\s*(?P<how>=|!=)\s*"(?P<other>[^"]*)"\s*')
 _CHOICE: Final = re.compile(r"(?P<holds>[^?]*)\?(?P<yes>[^:]*)(?::(?P<no>.*))?")
@@ -40,7 +49,7 @@ def expand(text: str, value_of: Callable[[str], str]) -> str:
             continue
         end = _end_of(text, found + 1)
         inside = expand(text[found + 2 : end], value_of)
-        value = _compared(inside) if kind == "[" else _value(inside, value_of)
+        value = _worked_out(inside) if kind == "[" else _value(inside, value_of)
         parts += (text[at:found], value)
         at = end + 1
     return "".join((*parts, text[at:]))
@@ -56,12 +65,28 @@ def _end_of(text: str, opens: int) -> int:
     raise InputError(f"{text!r} lacks a {other}")
 
 
-def _compared(text: str) -> str:
+def _worked_out(text: str) -> str:
     found = _COMPARISON.fullmatch(text)
     if found is None:
-        raise InputError(f"$[{text}] is not understood", mend='"…" = "…" and "…" != "…" are')
+        return f"{_number(text, text.split()):.15g}"
     is_equal = found["one"] == found["other"]
     return "1" if is_equal is (found["how"] == "=") else "0"
+
+
+def _number(text: str, words: list[str]) -> float:
+    """Work out numbers and what stands between them, the last operation of the weakest first."""
+    for known in _OPERATIONS:
+        for place in reversed(range(len(words))):
+            work = known.get(words[place])
+            if work is not None:
+                one, other = words[:place], words[place + 1 :]
+                return float(work(_number(text, one), _number(text, other)))
+    if len(words) != 1 or not _NUMBER.fullmatch(words[0]):
+        raise InputError(
+            f"$[{text}] is not understood",
+            mend='"…" = "…", "…" != "…", and numbers with blanks and + - = < > & between them are',
+        )
+    return float(words[0])
 
 
 def _value(text: str, value_of: Callable[[str], str]) -> str:

@@ -27,6 +27,7 @@ class AsteriskPbx:
         after: Callable[[float, Thunk], None],
         report: Callable[[CallEvent], None],
         *,
+        now: Callable[[], float],
         tell: Callable[[CallEvent], None],
         look: Callable[[Look], LegsSeen],
         ring_phone: Callable[[LegId, str], bool],
@@ -41,6 +42,7 @@ class AsteriskPbx:
         self.switch = Asterisk(
             after,
             report,
+            now=now,
             ring_phone=ring_phone,
             has_phone=has_phone,
             listen=listen,
@@ -100,8 +102,9 @@ class AsteriskPbx:
     def changeable(self, leg: LegId) -> Mapping[str, str]:
         """What a transfer changes of a leg: only how long it may last."""
         channel = self.switch.find(leg)
-        limited = channel is not None and channel.limit_s != "0"
-        return {TIMEOUT: channel.limit_s} if channel is not None and limited else {}
+        if channel is None or channel.ends_s is None:
+            return {}
+        return {TIMEOUT: f"until {channel.ends_s:.1f} s"}
 
     def is_half(self, leg: LegId) -> bool:
         """Whether a leg is half of a call through the dialplan."""

@@ -80,6 +80,7 @@ class Asterisk(Dialplan):
         after: Callable[[float, Thunk], None],
         report: Callable[[CallEvent], None],
         *,
+        now: Callable[[], float],
         ring_phone: Callable[[LegId, str], bool],
         has_phone: Callable[[str], bool],
         listen: Callable[[LegId, Hears], None],
@@ -91,6 +92,7 @@ class Asterisk(Dialplan):
         Args:
             after: has a thunk called after so many seconds.
             report: is told every fact. It must not call back into the switch from within.
+            now: the time, in seconds.
             ring_phone: is told that the switch calls a number, and by which leg; false if there is
                 no such phone. It must not call back into the switch from within, either.
             has_phone: whether a number can be called.
@@ -99,6 +101,7 @@ class Asterisk(Dialplan):
             missing: sounds of which there is no file.
         """
         super().__init__(after, report, listen=listen, dice=dice, missing=missing)
+        self.now = now
         self._ring_phone = ring_phone
         self._has_phone = has_phone
         self.connected = True
