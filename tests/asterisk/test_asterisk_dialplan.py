@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import attrs
 import pytest
 from test_asterisk_procedures import DIAL, INTRODUCE, JOIN, made
 
@@ -40,6 +41,9 @@ COMMANDS = [
     INTRODUCE,
     Forget(legs=("a",)),
 ]
+
+
+DIALS = (DIAL, attrs.evolve(DIAL, rescue="b"))
 
 
 def extensions(text: str) -> dict[str, list[str]]:
@@ -175,6 +179,17 @@ def test_the_failsafe_is_disarmed_before_it_acts_and_by_every_join() -> None:
     assert "Set(HOOKFLASH_ARMED=)" in EXTENSIONS["join"][:2]
     assert EXTENSIONS["join"][0].startswith("Set(TIMEOUT(absolute)=${IF($[0${HOOKFLASH_UNTIL} = 0")
     assert "Set(HOOKFLASH_PEER=)" in EXTENSIONS["left"][:1]
+
+
+@pytest.mark.parametrize("name", ["park", "rescue"])
+def test_a_leg_that_we_have_called_is_known_by_its_own_number(name: str) -> None:
+    """Wherever it comes first when it has answered."""
+    steps = [step for dial in DIALS for step in made(dial).steps]
+    assert name in {step.extension for step in steps if isinstance(step, Originate)}
+    does = EXTENSIONS[name]
+    named = does.index("Set(CALLERID(num)=${HOOKFLASH_NUMBER})")
+    assert does[named - 1] == 'GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)'
+    assert does[named : named + 4][-1] == "Set(HOOKFLASH_NUMBER=)"
 
 
 def test_a_leg_without_a_controller_hears_music_and_tries_again() -> None:

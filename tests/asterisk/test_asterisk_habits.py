@@ -31,7 +31,7 @@ from live_asterisk import (
 )
 
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
-from hookflash.backends.asterisk.primitives import SHOW_BY, TIMEOUT
+from hookflash.backends.asterisk.primitives import NUMBER, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.backends.asterisk.told import Told
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
@@ -249,6 +249,33 @@ async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_co
                     await trio.sleep(0.05)
             await nothing_stays_behind(lab)
             assert {leg.leg: leg.peer for leg in await backend.snapshot()} == bridges
+
+
+@both_ways
+async def test_a_target_that_fetches_whom_it_rescues_is_known_by_its_own_number(
+    pair: Pair, dialling: Dialling
+) -> None:
+    """It was called when the transferor had left, and answers while no controller is connected."""
+    settings = settings_for(pair, dialling)
+    async with open_live_lab(pair, dialling, application="looks-on") as lab:
+        alice, bob = await lab.call()
+        async with open_asterisk(settings) as backend:
+            await backend.perform(Split(first=alice, second=bob, transfer="t"))
+            await trio.sleep(0.2)
+            dial = Dial(leg="t-target", target="2600", on_behalf_of=alice, ring_timeout_s=20)
+            await backend.perform(attrs.evolve(dial, rescue=bob, transfer="t"))
+            await trio.sleep(0.3)
+        await lab.hang_up(alice)
+        with trio.fail_after(8):
+            while {leg.leg: leg.peer for leg in await lab.backend.snapshot()}.get(
+                "t-target"
+            ) != bob:
+                await trio.sleep(0.05)
+        noted = await lab.variables("t-target", NUMBER, "CALLERID(num)")
+        assert noted == {"CALLERID(num)": "2600"}
+        async with open_asterisk(attrs.evolve(settings, application="later")) as later:
+            listed = {leg.leg: leg.number for leg in await later.snapshot()}
+        assert listed == {bob: "1002", "t-target": "2600"}
 
 
 @both_ways

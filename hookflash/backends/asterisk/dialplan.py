@@ -107,9 +107,15 @@ exten => left,1,Set(HOOKFLASH_PEER=)
  same => n,Hangup()
 
 ; The failsafe: whoever is to be rescued comes, and bridges itself with this leg.
+; One that is called while the transferor has left already comes straight to here.
 exten => rescue,1,Set(HOOKFLASH_ARMED=)
  same => n,Set(HOOKFLASH_AFTER=)
- same => n,Set(TIMEOUT(absolute)=OWN_LIMIT)
+ same => n,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
+ same => n,Set(CALLERID(num)=${HOOKFLASH_NUMBER})
+ same => n,Set(CALLERID(name)=)
+ same => n,Set(CALLERID(pres)=allowed)
+ same => n,Set(HOOKFLASH_NUMBER=)
+ same => n(known),Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(SHARED(HOOKFLASH_PEER,${HOOKFLASH_RESCUE})=${CHANNEL})
  same => n,ChannelRedirect(${HOOKFLASH_RESCUE},CONTEXT,fetched,1)
  same => n,Set(HOOKFLASH_RESCUE=)
