@@ -19,7 +19,7 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from hookflash.backends.asterisk.dialplan import NEWEST
-from hookflash.backends.asterisk.readiness import NEEDED
+from hookflash.backends.asterisk.readiness import NEEDED, NOBODY
 
 ARI_PORT: Final = 8088
 AMI_PORT: Final = 5038
@@ -128,7 +128,7 @@ class FakeAsterisk:
     def orders(self) -> list[str]:
         """What it was told to do: not what it was asked."""
         asked = ("GET", "Getvar", "PUT", "POST events", "Challenge", "Login")
-        return [line for line in self.said if not line.startswith(asked)]
+        return [line for line in self.said if not line.startswith(asked) and NOBODY not in line]
 
     def _happen(self, said: str) -> None:
         self.said.append(said)
@@ -254,6 +254,11 @@ class FakeAsterisk:
             if said.startswith(begin):
                 assert not isinstance(reply, tuple)
                 return None if reply is None else _response(action, "Error", Message=reply)
+        return self._acted(action, said)
+
+    def _acted(self, action: Json, said: str) -> bytes:
+        if action.get("Channel") == NOBODY:
+            return _response(action, "Error", Message="No such channel")
         match action["Action"]:
             case "Challenge":
                 return _response(action, "Success", Challenge="4711")

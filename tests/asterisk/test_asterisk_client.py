@@ -156,10 +156,13 @@ async def test_it_logs_in_asks_for_events_checks_the_switch_and_asks_what_lives(
     request, _, body = said[2].partition("eventFilter ")
     assert request == "PUT applications/hookflash/"
     assert [one["type"] for one in json.loads(body)["allowed"]] == [*WANTED_EVENTS]
-    assert said[3:-6] == [
+    assert said[3:-9] == [
         f"GET asterisk/modules/{name}" for name in (*sorted(switch.modules), HIDES_DIGITS)
     ]
-    assert said[-6:] == [
+    assert said[-9:] == [
+        "Redirect hookflash-nobody park",
+        "Setvar hookflash-nobody HOOKFLASH_WHY=",
+        "Getvar hookflash-nobody HOOKFLASH_WHY",
         "Getvar DIALPLAN_EXISTS(hookflash,park,1)",
         "Getvar DIALPLAN_EXISTS(hookflash,park,own)",
         *["GET channels", "GET bridges"] * 2,  # who waits for a controller, then all
@@ -243,9 +246,23 @@ async def test_a_manager_user_that_may_not_ask(
 ) -> None:
     """It is not the dialplan that is missing."""
     switch.replies["Getvar"] = "Permission denied"
-    with pytest.raises(Rejected, match=r"AMI refuses a question: Permission denied"):
+    with pytest.raises(Rejected, match=r"may not use Getvar: in manager.conf, give it `write = c"):
         async with opened():
             raise AssertionError("let in")
+
+
+async def test_a_manager_user_that_may_ask_and_not_move_anybody(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """`write = reporting`: it would be noticed in the middle of a call."""
+    switch.password = SECRET
+    switch.replies |= dict.fromkeys(("Redirect", "Setvar"), "Permission denied")
+    await expect_rejection(
+        switch,
+        "the manager user of hookflash on 127.0.0.1 may not use Redirect, Setvar: in manager.conf,"
+        " give it `write = call`, then `manager reload`",
+    )
+    assert switch.orders == []
 
 
 async def test_an_ari_that_sends_no_events(autojump_clock: MockClock, switch: FakeAsterisk) -> None:
@@ -437,7 +454,7 @@ async def test_the_first_refusal_is_told_and_the_rest_is_not_done(
         client.news()
         news = await client.perform(JOIN)
     assert news == [CommandFailed(command=JOIN, reason="the first")]
-    assert not any(line.startswith("Redirect") for line in switch.said)
+    assert not any(line.startswith("Redirect") for line in switch.orders)
 
 
 async def test_a_refusal_of_ari_is_told_with_its_status(
@@ -567,7 +584,7 @@ async def test_an_order_that_is_repeated_is_carried_out_once(  # noqa: PLR0917 -
     async with opened() as client:
         await client.perform(attrs.evolve(JOIN, attempt=2, repeated=True))
     assert switch.said.count("Redirect a join") == deed
-    assert not any(line.startswith("Setvar") for line in switch.said) or deed
+    assert not any(line.startswith("Setvar") for line in switch.orders) or deed
 
 
 @pytest.mark.parametrize(

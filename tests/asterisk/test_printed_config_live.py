@@ -99,7 +99,14 @@ async def test_a_transfer_needs_no_more_than_what_is_printed(
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (("manager.conf", "write = call", "write = originate"), "AMI refuses a question"),
+        (
+            ("manager.conf", "write = call", "write = originate"),
+            "may not use Redirect, Setvar, Getvar: in manager.conf",
+        ),
+        (
+            ("manager.conf", "write = call", "write = reporting"),
+            "may not use Redirect, Setvar: in manager.conf, give it `write = call`",
+        ),
         (("ari.conf", "password = ", "password = not-"), "does not accept the user"),
     ],
 )

@@ -6,7 +6,14 @@ from typing import Final
 
 from hookflash.backends.asterisk.dialplan import NEWEST
 from hookflash.backends.asterisk.line import Line
-from hookflash.backends.asterisk.requests import is_ok, module_request
+from hookflash.backends.asterisk.primitives import WHY, Fact, Redirect, SetVariables
+from hookflash.backends.asterisk.requests import (
+    fact_action,
+    is_ok,
+    module_request,
+    redirect_action,
+    set_actions,
+)
 from hookflash.backends.base import Rejected
 
 HIDES_DIGITS: Final = "bridge_native_rtp.so"
@@ -29,8 +36,16 @@ NEEDED: Final = (
 """The modules that the dialplan and the requests need, besides those without which ARI is not."""
 
 
+NOBODY: Final = "hookflash-nobody"
+"""A channel that is not there: what is ordered of it does nothing."""
+
+_DENIED: Final = "Permission denied"
+"""How AMI refuses an action that a user's `write` does not allow (measured on 22.10.1). An action
+that is allowed is answered with `Channel does not exist` or `No such channel`."""
+
+
 async def check_switch(line: Line, host: str, context: str) -> None:
-    """See whether the switch has the modules and the dialplan that we need.
+    """See whether the switch has the modules and the dialplan that we need, and lets us use them.
 
     Raises:
         Rejected: it has not. The message names what is missing, and the fix.
@@ -44,6 +59,7 @@ async def check_switch(line: Line, host: str, context: str) -> None:
             f"{host} has the module {HIDES_DIGITS} loaded, which hides the digits of phones that"
             f" talk: write `noload = {HIDES_DIGITS}` into modules.conf, and restart it"
         )
+    await _check_rights(line, host, context)
     if await line.value(f"DIALPLAN_EXISTS({context},park,1)") != "1":
         raise Rejected(
             f"the dialplan of {host} has no context [{context}]:"
@@ -53,6 +69,25 @@ async def check_switch(line: Line, host: str, context: str) -> None:
         raise Rejected(
             f"the context [{context}] in the dialplan of {host} is that of an older hookflash:"
             " replace it by what `hookflash asterisk dialplan` prints, and reload it"
+        )
+
+
+async def _check_rights(line: Line, host: str, context: str) -> None:
+    """See whether our user of AMI may do what moves legs, before somebody is on the line.
+
+    Raises:
+        Rejected: it may not.
+    """
+    orders = (
+        redirect_action(Redirect(NOBODY, "park"), context),
+        *set_actions(SetVariables(NOBODY, ((WHY, ""),))),
+        fact_action(Fact(leg=NOBODY, variable=WHY, value="")),
+    )
+    denied = [order.name for order in orders if await line.act([order]) == _DENIED]
+    if denied:
+        raise Rejected(
+            f"the manager user of hookflash on {host} may not use {', '.join(denied)}: in"
+            " manager.conf, give it `write = call`, then `manager reload`"
         )
 
 
