@@ -12,7 +12,8 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 * a `Look` is answered by `LegsSeen`, behind every event that the switch has sent before;
 * `perform` returns as soon as the command is on its way. It reports nothing: what comes of a
   command comes back as an event, and one that the switch refuses as `CommandFailed`;
-* commands reach the switch in the order in which they were given;
+* commands that concern the same leg reach the switch in the order in which they were given; others
+  may overtake one another;
 * a `HangUp` of a leg that is not there is answered by its `LegHungUp`, and so is a `Dial` that
   comes to nothing.
 """
@@ -149,6 +150,8 @@ class Backend(Protocol):
 
     async def perform(self, command: SwitchCommand) -> None:
         """Send a command on its way.
+
+        It does not overtake a command that was given before and concerns one of the same legs.
 
         Raises:
             BackendClosed: it can't be sent at all.
