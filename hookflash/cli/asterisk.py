@@ -138,6 +138,9 @@ def _text_of(file: Path) -> str:
 _VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE))
 
 _CONFIG = f"""\
+; Lines for five files. If a file has a section [general] already, add the lines to that section, or
+; write [general](+) in place of [general]: a second plain [general] in ari.conf stops all of ARI.
+;
 ; ---- http.conf: ARI listens here. Loopback, if hookflash runs on the same machine.
 [general]
 enabled = yes
@@ -174,6 +177,8 @@ write = call
 noload = {HIDES_DIGITS}
 ; And this one can block ARI when a controller reconnects at once.
 noload = res_stasis_device_state.so
+; This one needs the one before. Without this line Asterisk logs an error at each start.
+noload = res_ari_device_states.so
 
 ; ---- extensions.conf, at its end: what `hookflash asterisk dialplan` prints.
 #include hookflash.conf

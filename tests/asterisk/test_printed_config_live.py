@@ -122,11 +122,20 @@ async def test_with_less_it_is_rejected_when_it_connects(
             pass
 
 
-async def test_a_setting_may_be_added_from_another_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "added",
+    [
+        ("ari.conf", "channelvars = ", "[general](+)\nchannelvars = "),
+        ("ari.conf", "[general]", "[general]\npretty = no\n\n[general](+)"),
+        ("http.conf", "[general]", "[general]\nservername = pbx\n\n[general](+)"),
+        ("manager.conf", "write = call", "write = call\n\n[general](+)\nenabled = yes"),
+    ],
+    ids=["a-setting", "ari", "http", "manager"],
+)
+async def test_what_is_printed_may_be_added_to_files_that_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], added: tuple[str, str, str]
 ) -> None:
-    """With a plain second [general], Asterisk would not serve ARI at all."""
+    """With a plain second [general] in ari.conf, Asterisk would not serve ARI at all."""
     config, dialplan = printed(capsys, "config"), printed(capsys, "dialplan")
-    added = ("ari.conf", "channelvars = ", "[general](+)\nchannelvars = ")
     async with open_printed_lab(tmp_path, config, dialplan, added) as lab:
         assert await lab.backend.snapshot() == ()
