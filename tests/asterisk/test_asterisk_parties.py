@@ -37,7 +37,7 @@ from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal, RequestRefused
-from hookflash.events import LegId, TransferRequested
+from hookflash.events import Direction, LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, Policy, State
 from hookflash.pbx.pair import Pair
 
@@ -271,6 +271,8 @@ async def test_a_code_counts_once_and_only_where_it_may(pair: Pair, way: Way) ->
         async with open_asterisk(settings) as backend, open_engine(backend) as later:
             await talking(later, legs[1], target)
             assert _listed(later) == {legs[1]: "1002", target: "2600"}
+            # although nothing of ours says so any more
+            assert {leg.direction for leg in await backend.snapshot()} == {Direction.OUTBOUND}
         async with noting(engine) as records:  # and now one of who was reached by a transfer
             await lab.press(legs[1], "159")
             await lab.press(target, CODE)
