@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
     from hookflash.backends.base import Backend
     from hookflash.backends.freeswitch.client import (
         FreeSwitch,
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "Asterisk",
+    "AsteriskBackend",
     "Backend",
     "BackendClosed",
     "BackendError",
@@ -108,6 +111,7 @@ __all__ = [
     "Unauthorized",
     "__version__",
     "connect",
+    "open_asterisk",
     "open_engine",
     "open_exchange",
     "open_freeswitch",
@@ -118,6 +122,7 @@ __all__ = [
 ]
 
 _NAMES_OF: Mapping[str, str] = {
+    "backends.asterisk.client": "Asterisk AsteriskBackend open_asterisk",
     "backends.base": "Backend",
     "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
     "backends.freeswitch.procedures": "Dialling",

@@ -52,6 +52,8 @@ def test_the_public_surface_is_decided_in_one_place() -> None:
 
 PUBLIC = {
     "Account",
+    "Asterisk",
+    "AsteriskBackend",
     "Backend",
     "BackendClosed",
     "BackendError",
@@ -99,6 +101,7 @@ PUBLIC = {
     "Unauthorized",
     "__version__",
     "connect",
+    "open_asterisk",
     "open_engine",
     "open_exchange",
     "open_freeswitch",
