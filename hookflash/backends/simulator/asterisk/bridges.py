@@ -77,7 +77,7 @@ class Bridges(Hearing, ABC):
                     first.variables[BRIDGE_RESULT] = "FAILURE"
                     return False
         if second.bridge is None:  # it is taken off its thread, and leaves its time limit behind
-            second.limits, second.limit_s = second.limits + 1, "0"
+            second.limits, second.ends_s = second.limits + 1, None
         self._leave(second)
         second.moves += 1
         second.is_sent = False
