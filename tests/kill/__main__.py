@@ -39,7 +39,7 @@ def say(text: str) -> None:
 async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) -> Figures:
     """Play rounds until there were enough kills."""
     began = time.monotonic()
-    told = 0
+    told = shown = 0
     while player.figures.kills < kills:
         left = kills - player.figures.kills
         await player.round(calls, kills=min(left, most))
@@ -48,6 +48,9 @@ async def play(player: Player, *, kills: int, calls: int, most: int, out: Path) 
             with out.open("a", encoding="utf-8") as file:
                 file.write(story + "\n\n")
         told = len(figures.stories)
+        for fault in figures.faults[shown:]:
+            say(f"    {fault.kind}: {fault.who} {fault.text}")
+        shown = len(figures.faults)
         took_s = time.monotonic() - began
         say(
             f"{took_s:6.0f} s: {figures.kills} kills, {figures.calls} calls,"
