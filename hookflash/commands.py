@@ -114,7 +114,8 @@ class Dial:
     """
 
     leg: str
-    """The id that the new leg gets: ours to choose, so that no event can come unknown."""
+    """The id that the new leg gets: ours to choose, so that no event can come unknown. If a leg of
+    this id lives already, the command fails."""
     target: str
     """The number, as dialled."""
     on_behalf_of: str

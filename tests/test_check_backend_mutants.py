@@ -442,6 +442,12 @@ def _keys_twice(fact: Any, memory: Memory) -> Told:
     return [(0, fact)]
 
 
+def _in_use_is_an_end(fact: Any, _memory: Memory) -> Told:
+    if isinstance(fact, CommandFailed) and isinstance(fact.command, Dial):
+        return [(0, LegHungUp(leg=fact.command.leg, cause="INVALID_NUMBER_FORMAT"))]
+    return [(0, fact)]
+
+
 def _parked_before_the_answer(fact: Any, _memory: Memory) -> Told:
     if isinstance(fact, LegAnswered):
         return [(0, LegParked(leg=fact.leg)), (0, fact)]
@@ -490,6 +496,7 @@ def _looks_are_forgotten(fact: Any, memory: Memory) -> Told:
 TOLD: Final = (
     *_facts(),
     Mutant("LegParked comes after LegHungUp", told=_parked_after_the_end),
+    Mutant("a Dial under an id in use is told as an end", told=_in_use_is_an_end),
     Mutant("LegParked comes before LegAnswered", told=_parked_before_the_answer),
     Mutant("keys are told twice, under two numbers", told=_keys_twice),
     Mutant("keys have no number", told=_changed(DigitPressed, serial=0)),

@@ -15,7 +15,8 @@ The promises that it makes stand in the docstrings below and in `hookflash.event
 * commands that concern the same leg reach the switch in the order in which they were given; others
   may overtake one another;
 * a `HangUp` of a leg that is not there is answered by its `LegHungUp`, and so is a `Dial` that
-  comes to nothing.
+  comes to nothing; but a `Dial` whose id belongs to a living leg comes back as `CommandFailed`, and
+  that leg stays as it is.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from hookflash.events import (
 )
 
 __all__ = [
+    "ID_IN_USE",
     "LOST_TRACK",
     "Backend",
     "Capabilities",
@@ -50,6 +52,9 @@ __all__ = [
     "tell",
     "tell_seen",
 ]
+
+ID_IN_USE: Final = "a leg of this id lives already"
+"""Why a `Dial` fails whose id belongs to a living leg."""
 
 LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a leg's end that nobody saw."""

@@ -7,6 +7,7 @@ import trio
 
 from hookflash.commands import (
     Afterwards,
+    Dial,
     HangUp,
     HoldWithMusic,
     Join,
@@ -121,6 +122,10 @@ async def _refusals(scene: Scene) -> None:
     join = Join(first=first, second="check-nobody", afterwards=Afterwards.END)
     await scene.perform(join)
     await scene.failed(join, "an order that is refused is told")
+    for number in (scene.lab.answering, "no number"):
+        dial = Dial(leg=second, target=number, on_behalf_of=first, ring_timeout_s=5.0)
+        await scene.perform(dial)
+        await scene.failed(dial, "a Dial whose id is in use is refused, and nobody is hung up")
     await trio.sleep(TALK_S)
     scene.forget()
     await scene.perform(Park(leg=first))

@@ -36,7 +36,7 @@ from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_a
 from hookflash.backends.asterisk.primitives import TOO_LATE
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS
 from hookflash.backends.asterisk.requests import WANTED_EVENTS, filter_request
-from hookflash.backends.base import LOST_TRACK, LegSnapshot, Rejected
+from hookflash.backends.base import ID_IN_USE, LOST_TRACK, LegSnapshot, Rejected
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -495,6 +495,7 @@ async def test_a_dial_that_is_refused_is_a_leg_that_ended(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
     switch.replies["POST channels"] = (400, '{"message":"Invalid endpoint"}')
+    switch.replies["GET channels/t"] = (404, '{"message":"Channel not found"}')
     async with opened() as client:
         client.news()
         ended = LegHungUp(leg="t", cause="INVALID_NUMBER_FORMAT")
@@ -502,6 +503,27 @@ async def test_a_dial_that_is_refused_is_a_leg_that_ended(
         said = len(switch.said)
         assert await client.perform(attrs.evolve(DIAL, target="1,2")) == [ended]
     assert len(switch.said) == said
+
+
+async def test_a_dial_under_an_id_that_is_in_use_ends_nobody(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    two_who_talk(switch)
+    async with opened() as client:
+        client.news()
+        for target in ("1003", "1,2"):
+            dial = attrs.evolve(DIAL, leg="b", target=target)
+            (failed,) = await client.perform(dial)
+            assert isinstance(failed, CommandFailed)
+            assert failed.command == dial
+        assert switch.orders == []
+        # nobody has told of this one; that it is there is asked when the call is refused
+        switch.replies["POST channels"] = (409, '{"message":"exists"}')
+        switch.replies["GET channels/t"] = (200, "{}")
+        assert await client.perform(DIAL) == [CommandFailed(command=DIAL, reason=ID_IN_USE)]
+        switch.replies["GET channels/t"] = (404, "{}")
+        ended = LegHungUp(leg="t", cause="INVALID_NUMBER_FORMAT")
+        assert await client.perform(DIAL) == [ended]
 
 
 async def test_a_dial_shows_on_whose_behalf_it_is_and_tells_whom_it_calls(

@@ -21,7 +21,7 @@ from certificates import showing, trusting
 from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from hookflash.backends.base import LOST_TRACK, LegSnapshot, Rejected
+from hookflash.backends.base import ID_IN_USE, LOST_TRACK, LegSnapshot, Rejected
 from hookflash.backends.freeswitch.client import (
     STOCK_PASSWORD,
     FreeSwitch,
@@ -643,6 +643,19 @@ async def test_a_dial_that_is_refused_is_a_leg_that_ended(
     assert len(switch.said) == said
 
 
+async def test_a_dial_under_an_id_that_is_in_use_ends_nobody(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        await switch.tell(created("a", "1001"))
+        client.news()
+        said = len(switch.said)
+        for target in ("1003", "1,2"):
+            dial = attrs.evolve(DIAL, leg="a", target=target)
+            assert await client.perform(dial) == [CommandFailed(command=dial, reason=ID_IN_USE)]
+        assert len(switch.said) == said
+
+
 @pytest.mark.parametrize("leg", ["a\n\napi system ls", "${system(ls)}", "a b", ""])
 async def test_what_is_not_allowed_is_never_sent(
     autojump_clock: MockClock, switch: FakeSwitch, leg: str
@@ -762,7 +775,7 @@ async def test_a_leg_that_is_known_is_asked_when_the_line_is_back_though_no_list
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
     async with opened() as client:
-        await switch.tell(created("a"))
+        await switch.tell(created("a", "1001"))
         client.news()
         switch.legs = {"a": alice()}
         switch.lists_later = {"a": 99}
@@ -797,7 +810,7 @@ async def test_an_answer_comes_behind_what_the_switch_has_said_before(
 ) -> None:
     """And what is late of a leg that it says nothing of is no news."""
     async with opened() as client:
-        await switch.tell(created("a"))
+        await switch.tell(created("a", "1001"))
         client.news()
         switch.happens["api uuid_dump a"] = event("CHANNEL_ANSWER", "a")
         await switch.tell(event("CHANNEL_PARK", "a"))
@@ -1008,7 +1021,7 @@ async def test_what_means_nothing_does_not_matter(
         await switch.send(b"Content-Type: api/response\nContent-Length: 2\n\nhi")  # nobody asked
         await switch.send(b"Content-Type: text/event-json\nContent-Length: 2\n\n{]")
         await switch.send(b"Content-Type: log/data\n\n")
-        await switch.tell(created("a"))
+        await switch.tell(created("a", "1001"))
         assert client.news() == [LegCreated(leg="a", number="1001")]
         assert await client.backend.snapshot() == ()
 

@@ -68,6 +68,7 @@ from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
 from hookflash.backends.asterisk.readiness import check_switch
 from hookflash.backends.asterisk.requests import (
     barrier_request,
+    channel_request,
     filter_request,
     is_ok,
     redirect_action,
@@ -75,7 +76,7 @@ from hookflash.backends.asterisk.requests import (
 )
 from hookflash.backends.asterisk.steps import Steps
 from hookflash.backends.asterisk.told import Channel, Playback, Told
-from hookflash.backends.base import Capabilities, Rejected
+from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
 from hookflash.commands import Dial, HangUp, Join, Look, Release, SwitchCommand
@@ -768,10 +769,13 @@ class AsteriskBackend:
         if isinstance(command, Join):
             self._joins[command.first] = command
         elif isinstance(command, Dial):
+            if self._inbound.name_of(command.leg):
+                self._refused(command, ID_IN_USE)
+                return
             self._dials[command.leg] = command
         done = await self._steps.run(line, procedure)
         if done.refused is not None:
-            self._refused(command, done.refused)
+            await self._was_refused(line, command, done.refused)
         elif isinstance(command, Join) and not done.joined:
             self._note_joined(command.first, command.second)  # within a moment
         elif isinstance(command, Join):
@@ -783,11 +787,23 @@ class AsteriskBackend:
         elif isinstance(command, Release):
             self._outlet.give(LegsReleased(first=command.first, second=command.second))
 
+    async def _was_refused(self, line: Line, command: SwitchCommand, reason: str) -> None:
+        """Say what the switch has refused.
+
+        The refusal of a call does not say whether its id is in use: after one 409 for that reason,
+        Asterisk answers 409 to other failed calls, too (measured on 22.10.1). So it is asked.
+        """
+        if isinstance(command, Dial) and await line.ask(channel_request(command.leg)) is None:
+            self._dials.pop(command.leg, None)
+            self._outlet.give(CommandFailed(command=command, reason=ID_IN_USE))
+        else:
+            self._refused(command, reason)
+
     def _refused(self, command: SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
         if isinstance(command, HangUp) and reason.startswith(_NOT_THERE):
             self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial):
+        elif isinstance(command, Dial) and not self._inbound.name_of(command.leg):
             self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
             self._outlet.give(CommandFailed(command=command, reason=reason))

@@ -97,6 +97,11 @@ def module_request(name: str) -> Request:
     return Request(method="GET", uri=f"asterisk/modules/{quote(name)}")
 
 
+def channel_request(leg: LegId) -> Request:
+    """Ask for a channel."""
+    return Request(method="GET", uri=f"channels/{quote(leg)}")
+
+
 # ------------------------------------------------------------------ by ARI
 
 

@@ -38,7 +38,7 @@ import stamina
 import structlog
 import trio
 
-from hookflash.backends.base import Capabilities, Rejected
+from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
@@ -560,6 +560,10 @@ class FreeSwitchBackend:
                 command = self._next(order)
                 if isinstance(command, Look):
                     await self._answer(line, command)
+                    continue
+                if isinstance(command, Dial) and self._inbound.lives(command.leg):
+                    # its `originate` would fail, and its result would not be read: see `Inbound`
+                    self._outlet.give(CommandFailed(command=command, reason=ID_IN_USE))
                     continue
                 try:
                     procedure = self._procedures.of(command)

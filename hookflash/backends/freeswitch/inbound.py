@@ -362,6 +362,10 @@ class Inbound:
 
     # --- fates ---
 
+    def lives(self, leg: LegId) -> bool:
+        """Whether a leg has begun, and has not ended."""
+        return self._fates.get(leg, _Fate.GONE) is not _Fate.GONE
+
     def note_gone(self, leg: LegId) -> None:
         """It was told in another way that a leg has ended: what is late of it is no news.
 

@@ -319,7 +319,7 @@ class Executor:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
         if isinstance(command, HangUp) and reason.startswith(NOT_FOUND[:3]):
             self._report(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial):
+        elif isinstance(command, Dial) and self._switch.find(command.leg) is None:
             self._report(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
             self._report(CommandFailed(command=command, reason=reason))
