@@ -457,6 +457,35 @@ async def test_the_first_refusal_is_told_and_the_rest_is_not_done(
     assert not any(line.startswith("Redirect") for line in switch.orders)
 
 
+async def test_a_music_class_that_is_not_there_is_warned_of_once(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """The switch plays its default music in its place, and says nothing."""
+    two_who_are_parked(switch)
+    jazz = HoldWithMusic(leg="a", music=Music("jazz"))
+    async with opened() as client:
+        client.news()
+        with capture_logs() as logs:
+            for _ in range(2):
+                await client.perform(jazz)
+                await switch.tell_ami("MusicOnHoldStart", "a", Class="default")
+        assert client.news()[0] == SoundStarted(leg="a", sound=Music("default"))
+        (warning,) = logs
+        assert (warning["log_level"], warning["music"], warning["plays"]) == (
+            "warning",
+            "jazz",
+            "default",
+        )
+        with capture_logs() as logs:
+            await client.perform(HoldWithMusic(leg="a", music=Music()))
+            await client.perform(HoldWithMusic(leg="a", music=Music("blues")))
+            await switch.tell_ami("MusicOnHoldStart", "a", Class="default")  # of the first
+            await switch.tell_ami("MusicOnHoldStart", "a", Class="Blues")
+            await switch.tell_ami("MusicOnHoldStart", "a", Class="other")  # another program's
+            await switch.tell_ami("MusicOnHoldStart", "b", Class="other")
+        assert logs == []
+
+
 async def test_a_refusal_of_ari_is_told_with_its_status(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:

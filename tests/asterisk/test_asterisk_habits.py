@@ -29,18 +29,20 @@ from live_asterisk import (
     talking,
     until_acted_on,
 )
+from structlog.testing import capture_logs
 
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.primitives import NUMBER, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import Dialling
 from hookflash.backends.asterisk.told import Told
-from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
+from hookflash.commands import Afterwards, Arm, Dial, HangUp, HoldWithMusic, Join, Split
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegAnswered, LegId
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import get_variable
+from hookflash.sounds import Music
 
 pytestmark = needs_another_asterisk
 
@@ -384,6 +386,19 @@ async def test_a_leg_ends_when_its_own_limit_passes_with_a_controller_and_withou
         with trio.fail_after(8):
             while {leg.leg for leg in await lab.backend.snapshot()} & {*rescued}:
                 await trio.sleep(0.05)
+
+
+async def test_a_music_class_that_is_not_there_is_warned_of(pair: Pair) -> None:
+    """The held party hears the default music."""
+    async with open_live_lab(pair, DIRECT) as lab:
+        alice, bob = await lab.call()
+        await lab.backend.perform(Split(first=alice, second=bob))
+        await trio.sleep(0.2)
+        with capture_logs() as logs:
+            for name in ("default", "no-such-class"):
+                await lab.backend.perform(HoldWithMusic(leg=bob, music=Music(name)))
+                await trio.sleep(0.3)
+        assert [(log["music"], log["plays"]) for log in logs] == [("no-such-class", "default")]
 
 
 # ------------------------------------------------------------------------- rights

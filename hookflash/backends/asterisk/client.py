@@ -245,6 +245,8 @@ class AsteriskBackend:
         """Whether nothing is put off."""
         self._joined_s: dict[LegId, float] = {}
         """When a leg was joined with another one last."""
+        self._missing_music: set[str] = set()
+        """Classes of music that were missing, and of which it was warned."""
         self._heard = 0
         """How many events have come."""
         self._heard_of: dict[LegId, int] = {}
@@ -468,6 +470,7 @@ class AsteriskBackend:
 
     def _read(self, news: Told | Message) -> None:
         if isinstance(news, Message):
+            self._check_music(news)
             for event in self._inbound.music(news):
                 self._give(event)
             return
@@ -484,6 +487,22 @@ class AsteriskBackend:
             self._time(news.playback)
         if news.type == "ChannelDestroyed" and news.channel is not None:
             self._heard_of.pop(news.channel.id, None)  # the inbound side knows that it is gone
+
+    def _check_music(self, news: Message) -> None:
+        """Warn, once for each class, that the switch plays other music than was ordered."""
+        if news.event != "MusicOnHoldStart":
+            return
+        plays = news.get("class")
+        missing = self._steps.missing_music(news.get("uniqueid"), plays)
+        if missing and missing not in self._missing_music:
+            self._missing_music.add(missing)
+            log.warning(
+                "a music class is not there",
+                host=self.settings.host,
+                music=missing,
+                plays=plays,
+                fix=f"add [{missing}] to musiconhold.conf, then `moh reload`",
+            )
 
     def _time(self, playback: Playback) -> None:
         """A tone that is to be played so many times falls silent by itself, but does not end."""

@@ -68,6 +68,8 @@ class Steps:
         """
         self.plays: dict[LegId, str] = {}
         """What was played to each leg last: the id of the playback, or `MUSIC`."""
+        self._asked: dict[LegId, list[str]] = {}
+        """Classes of music that were ordered for each leg, and have not been reported to play."""
         self.moving: set[LegId] = set()
         """Legs that we have sent somewhere, and that have not come back to the park since."""
         self._context = context
@@ -76,11 +78,28 @@ class Steps:
     def forget(self, leg: LegId) -> None:
         """A leg has ended."""
         self.plays.pop(leg, None)
+        self._asked.pop(leg, None)
         self.moving.discard(leg)
 
     def parked(self, leg: LegId) -> None:
         """A leg has come to the park: whatever played to it has stopped."""
         self.forget(leg)
+
+    def missing_music(self, leg: LegId, plays: str) -> str:
+        """Take the news that a class of music plays to a leg.
+
+        Asterisk plays its default class if the one that was ordered is not there, and answers as if
+        all was well (measured on 22.10.1).
+
+        Returns:
+            The class that was ordered in its place; empty, if none is missing.
+        """
+        asked = self._asked.pop(leg, [])
+        names = [name.casefold() for name in asked]
+        place = names.index(plays.casefold()) if plays.casefold() in names else 0
+        if asked[place + 1 :]:
+            self._asked[leg] = asked[place + 1 :]
+        return asked[0] if asked and plays.casefold() not in names else ""
 
     async def run(self, line: Line, procedure: Procedure) -> Done:
         """Carry out a procedure."""
@@ -111,6 +130,7 @@ class Steps:
                 playback = f"{step.leg}-s{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
                 return await self._begin(line, step, playback, play_request(step, playback))
             case PlayMusic():
+                self._asked.setdefault(step.leg, []).append(step.sound.name)
                 return await self._begin(line, step, MUSIC, music_request(step))
             case Originate() | Kill():
                 return await line.ask(self._request(step))
