@@ -64,6 +64,7 @@ from hookflash.server.read_config import (
     read_address,
     server_tls,
 )
+from hookflash.server.stored import readable_metaflows
 from hookflash.server.websocket.listener import Listener
 from hookflash.server.websocket.session import Doors
 from hookflash.version import version
@@ -188,7 +189,7 @@ async def open_service(
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
-        stored = await journal.read(registry.stored_metaflows)
+        stored = readable_metaflows(await journal.read(registry.stored_metaflows))
         unfinished = await journal.read(history.unfinished)
         ended = await journal.read(history.ended_lately)
         _miss(unfinished, config.switches if backends is None else backends)

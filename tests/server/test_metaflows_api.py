@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from lab import SWITCH, Lab, open_lab
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from hookflash.journal import registry
 from hookflash.journal.database import JournalError
 
 STOCK = {
@@ -117,6 +120,29 @@ async def test_delete_lets_the_configs_codes_hold_again(
         assert answered.status_code == 200
         assert answered.json()["data"] == before == await lab.acme.look("metaflows")
         assert await begins(lab, up, "*42601")
+
+
+async def test_a_stored_sound_that_can_no_longer_be_read_is_left_out_and_not_lost(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Older versions let programs set a URL as music. The service still starts."""
+    data = {"moh": "http://example.org/a.wav", "ringback": "%(2000,4000,440,480)"}
+    old = {"patterns": {r"9(\d+)": {"module": "transfer", "data": data}}}
+    async with open_lab(tmp_path) as lab:
+        journal = lab.service.journal
+        store = partial(registry.store_metaflows, account="acme", document=old, now=journal.now())
+        await journal.change(store)
+    with capture_logs() as logs:
+        async with open_lab(tmp_path) as lab:
+            (entry,) = (await lab.acme.look("metaflows"))["patterns"].values()
+            assert entry["data"].keys() == {"transfer_type", "takeback_dtmf", "ringback"}
+            leg, _ = await lab.call()
+            assert await begins(lab, leg, "*92601")
+            assert await lab.service.journal.read(registry.stored_metaflows) == {"acme": old}
+    (warning,) = [log for log in logs if "stored sound" in log["event"]]
+    assert warning["account"] == "acme"
+    assert warning["where"] == r'$.patterns."9(\\d+)".data.moh'
+    assert "http: is not allowed" in warning["why"]
 
 
 async def test_what_was_set_outlives_a_restart_and_goes_before_the_config(

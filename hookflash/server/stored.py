@@ -1,0 +1,61 @@
+"""Feature codes that programs have stored, as older versions let them.
+
+A sound was a text for FreeSWITCH once, and `http://…` was allowed in it. Such a document is still
+in the journal. It is used without the sounds that can't be read: the policy's are played in their
+place, as it was before, for FreeSWITCH never got to play them. What is stored stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final
+
+import structlog
+
+from hookflash.errors import InputError
+from hookflash.sounds import parse_sound
+from hookflash.specs.document import place_in
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
+
+_SOUNDS: Final = ("moh", "ringback")
+
+
+def readable_metaflows(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return feature codes without the sounds that can't be read, and warn of each.
+
+    Args:
+        stored: the feature codes that programs have set, by account.
+    """
+    return {account: _readable(account, document) for account, document in stored.items()}
+
+
+def _readable(account: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    faults = [*_unreadable(document)]
+    if not faults:
+        return document
+    usable = deepcopy(dict(document))
+    for part, dialled, key, fault in faults:
+        del usable[part][dialled]["data"][key]
+        log.warning(
+            "a stored sound can't be read, and is not played",
+            account=account,
+            where=place_in("$", [part, dialled, "data", key]),
+            why=fault.what,
+            fix=f"set its feature codes again: POST or PATCH /v2/accounts/{account}/metaflows",
+        )
+    return usable
+
+
+def _unreadable(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, InputError]]:
+    for part in ("numbers", "patterns"):
+        for dialled, entry in document.get(part, {}).items():
+            data = entry.get("data", {})
+            for key in _SOUNDS:
+                try:
+                    if key in data:
+                        parse_sound(str(data[key]))
+                except InputError as fault:
+                    yield part, dialled, key, fault
