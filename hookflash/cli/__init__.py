@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 app = App(
     name="hookflash",
-    help="Attended transfer for any phone: serve, steer, simulate, look inside.",
+    help="Attended transfer for any phone: run the service, control it, simulate, inspect.",
     suppress_keyboard_interrupt=False,
 )
 spec = App(name="spec", help="The transfer tables.")

@@ -60,7 +60,7 @@ def emulate(
     password: Annotated[str, Parameter(help="Of the event socket.")] = STOCK_PASSWORD,
     seed: Annotated[int | None, Parameter(help="Fixes what chance decides.")] = None,
 ) -> int:
-    """Be a FreeSWITCH with people at its phones, for programs to be tested against.
+    """Run an emulated FreeSWITCH with people at its phones, to test programs against.
 
     1xxx answers at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 plays early
     media, 2605 answers and leaves after 2.5 s, 2650 to 2699 ring.

@@ -15,7 +15,7 @@ from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.server.read_config import ALLOWED_NAME, in_folder, read_config
 from hookflash.server.wire import iso
 
-app = App(name="keys", help="The keys with which programs say who they are.")
+app = App(name="keys", help="Manage the API keys of programs.")
 
 Config = Annotated[Path, Parameter(help="hookflash.toml, which says where the journal is.")]
 
@@ -33,7 +33,8 @@ def journal_of(config: Path) -> Path:
 def make(
     *,
     account: Annotated[
-        str | None, Parameter(help="For this account only; `default` where nobody is told apart.")
+        str | None,
+        Parameter(help="For this account only; `default` if the switch does not report accounts."),
     ] = None,
     admin: Annotated[bool, Parameter(negative="", help="For all accounts.")] = False,
     label: Annotated[str, Parameter(help="What it is for.")] = "",

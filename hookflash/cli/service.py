@@ -47,14 +47,18 @@ def serve(
     *,
     config: Annotated[
         Path | None,
-        Parameter(help="hookflash.toml; without one, a simulated switch with a call to play with."),
+        Parameter(
+            help="The configuration, hookflash.toml. Default: a simulated switch with demo calls."
+        ),
     ] = None,
     log_format: Annotated[LogFormat, Parameter(help="How the log is written.")] = "text",
 ) -> int:
-    """Be a service that other programs steer, by HTTP and by WebSocket.
+    """Run the hookflash service (HTTP and WebSocket APIs).
 
-    SIGTERM (or Ctrl-C) stops it when the transfers in flight have ended; SIGHUP reads the config
-    again.
+    SIGTERM (or Ctrl-C) stops it when the transfers in flight have ended. SIGHUP reloads the
+    configuration.
+
+    Example: hookflash serve --config hookflash.toml
     """
     log_to_stderr(log_format)
     failed: BaseException | None = None

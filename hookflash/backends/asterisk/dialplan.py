@@ -10,8 +10,8 @@ undone.
 * **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both go on at
   *left*.
 * **left**: the partner has gone. HOOKFLASH_AFTER says what now: `park`, `rescue`, or the call ends.
-* **rescue**: the failsafe. The leg has waited for its controller, in vain; it sends the one that
-  HOOKFLASH_RESCUE names to fetch it.
+* **rescue**: the failsafe. The controller has not acted in time, so the leg sends the one that
+  HOOKFLASH_RESCUE names to `fetched`.
 
 Who is to be rescued is redirected, and bridges itself: only a leg itself can take off its own park
 limit, which would else end the conversation half an hour later.
@@ -63,15 +63,15 @@ NEWEST: Final = "own"
 # The long lines are Asterisk's: an application's arguments can't be broken.
 _DIALPLAN: Final = """\
 [CONTEXT]
-; A leg alone, in the keeping of hookflash. With a failsafe it waits for a moment.
-; One that hookflash has called is known by its own number from now on, and not by its caller's.
+; A leg alone, held by hookflash. A leg with a failsafe waits only for a moment.
+; A leg that hookflash has called has its own number from now on, and not its caller's.
 exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n,Set(CALLERID(num)=${HOOKFLASH_NUMBER})
  same => n,Set(CALLERID(name)=)
  same => n,Set(CALLERID(pres)=allowed)
  same => n,Set(HOOKFLASH_NUMBER=)
  same => n(known),Set(HOOKFLASH_WHY=)
-; A time limit of its own stays in effect: it is noted when it passes, or 0 if there is none.
+; The leg's own time limit stays in effect. HOOKFLASH_UNTIL is the time at which it ends; 0: no limit.
  same => n(own),ExecIf($["${HOOKFLASH_UNTIL}" = ""]?Set(HOOKFLASH_UNTIL=${IF($[${TIMEOUT(absolute)} > 0]?$[${EPOCH} + ${TIMEOUT(absolute)}]:0)}))
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
@@ -79,19 +79,18 @@ exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
  same => n,ExecIf($["${HOOKFLASH_BRIEF}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
  same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
-; Only without a controller does it come to here.
+; Reached only if no controller is connected.
  same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
  same => n,StartMusicOnHold()
  same => n,Wait(1)
  same => n,Goto(wait)
 
-; It waited too long: for its controller, or for anybody at all. If its failsafe was taken off in
-; the same moment, it waits on.
+; The time limit has passed. A leg whose failsafe was removed at the same moment waits on.
 exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
  same => n,GotoIf($["${HOOKFLASH_BRIEF}" != ""]?park,1)
  same => n,Hangup(102)
 
-; It is joined with another; afterwards both go on.
+; The leg bridges itself with its new partner. Afterwards both continue at `left`.
 exten => join,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(HOOKFLASH_ARMED=)
  same => n,Bridge(${HOOKFLASH_PEER},F(CONTEXT^left^1))
@@ -99,15 +98,15 @@ exten => join,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(HOOKFLASH_WHY=unjoined)
  same => n,Goto(park,stay)
 
-; Its partner has left.
+; The partner has left.
 exten => left,1,Set(HOOKFLASH_PEER=)
  same => n,GotoIf($["${HOOKFLASH_AFTER}" = "park"]?park,1)
  same => n,Set(HOOKFLASH_ARMED=${IF($["${HOOKFLASH_AFTER}" = "rescue"]?yes:)})
  same => n,GotoIf($["${HOOKFLASH_ARMED}" != ""]?park,1)
  same => n,Hangup()
 
-; The failsafe: whoever is to be rescued comes, and bridges itself with this leg.
-; One that is called while the transferor has left already comes straight to here.
+; The failsafe: the leg to be rescued is sent to `fetched`, and bridges itself with this leg.
+; A target that was called after the transferor had left comes here directly.
 exten => rescue,1,Set(HOOKFLASH_ARMED=)
  same => n,Set(HOOKFLASH_AFTER=)
  same => n,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
@@ -122,14 +121,14 @@ exten => rescue,1,Set(HOOKFLASH_ARMED=)
  same => n,ExecIf($["${CHANNELREDIRECT_STATUS}" = "SUCCESS"]?Wait(RESCUE_AFTER):Hangup())
  same => n,Goto(park,1)
 
-; Whoever is to be rescued is sent to here.
+; The leg to be rescued arrives here.
 exten => fetched,1,Set(HOOKFLASH_PEER=${SHARED(HOOKFLASH_PEER)})
  same => n,Set(SHARED(HOOKFLASH_PEER)=)
  same => n,Set(HOOKFLASH_AFTER=)
  same => n,Set(HOOKFLASH_RESCUE=)
  same => n,Goto(join,1)
 
-; Instead of whom the switch joins a leg with, its phone is told what the controller has said.
+; The phone shows what the controller allows, and not the number of the new partner.
 exten => undisclosed,1,Set(CONNECTEDLINE(name,i)=${HOOKFLASH_SHOWN})
  same => n,Set(CONNECTEDLINE(num,i)=${HOOKFLASH_SHOWN})
  same => n,Return()

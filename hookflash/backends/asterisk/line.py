@@ -110,7 +110,7 @@ def _read(told: Told, kind: type[_Read]) -> _Read:
         AriLost: it is none; who knows what else is not as it should be.
     """
     if not is_ok(told):
-        raise AriLost(f"ARI: there is no list: {told.status_code} {told.message_body}")
+        raise AriLost(f"ARI can't list channels or bridges: {told.status_code} {told.message_body}")
     try:
         return read_body(told.message_body, kind)
     except msgspec.DecodeError as error:
