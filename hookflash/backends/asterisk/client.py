@@ -49,6 +49,7 @@ from hookflash.backends.asterisk.inbound import (
     Inbound,
     Reading,
     endpoint_of,
+    is_party,
     sound_of,
 )
 from hookflash.backends.asterisk.line import LOST, Line
@@ -474,8 +475,7 @@ class AsteriskBackend:
             for event in self._inbound.music(news):
                 self._give(event)
             return
-        self._heard += 1
-        self._heard_of |= dict.fromkeys(news.legs, self._heard)
+        self._note_heard(news)
         if news.type == "StasisEnd" and news.channel is not None:
             self._left_the_park(news.channel.id)
             return
@@ -487,6 +487,12 @@ class AsteriskBackend:
             self._time(news.playback)
         if news.type == "ChannelDestroyed" and news.channel is not None:
             self._heard_of.pop(news.channel.id, None)  # the inbound side knows that it is gone
+
+    def _note_heard(self, news: Told) -> None:
+        self._heard += 1
+        for channel in news.channels:
+            if is_party(channel.name) and not self._inbound.is_gone(channel.id):
+                self._heard_of[channel.id] = self._heard
 
     def _check_music(self, news: Message) -> None:
         """Warn, once for each class, that the switch plays other music than was ordered."""
@@ -780,7 +786,8 @@ class AsteriskBackend:
                     del self._lanes[leg]
 
     def _note_joined(self, *legs: LegId) -> None:
-        self._joined_s |= dict.fromkeys(legs, trio.current_time())
+        living = (leg for leg in legs if not self._inbound.is_gone(leg))
+        self._joined_s |= dict.fromkeys(living, trio.current_time())
 
     async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
         joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)

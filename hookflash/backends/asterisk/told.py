@@ -74,9 +74,9 @@ class Told(msgspec.Struct, frozen=True):
     message_body: str = ""
 
     @property
-    def legs(self) -> list[str]:
+    def channels(self) -> list[Channel]:
         """The channels that it is about."""
-        return [one.id for one in (self.channel, self.caller, self.peer) if one is not None]
+        return [one for one in (self.channel, self.caller, self.peer) if one is not None]
 
     @property
     def begins(self) -> str:
