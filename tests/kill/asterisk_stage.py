@@ -117,10 +117,14 @@ class ManagerListener(Listener):
             hear(heard)
 
     async def _learn_call_id(self, leg: str) -> None:
+        """Ask until it is known: asked at once, a busy switch may not know it yet."""
         assert self._manager is not None
-        if call_id := await get_variable(self._manager, leg, CALL_ID):
-            self.call_ids[leg] = call_id
-            self._hear("CALL_ID", leg, {"variable_sip_call_id": call_id})
+        for _ in range(100):
+            if call_id := await get_variable(self._manager, leg, CALL_ID):
+                self.call_ids[leg] = call_id
+                self._hear("CALL_ID", leg, {"variable_sip_call_id": call_id})
+                return
+            await trio.sleep(0.05)
 
 
 @attrs.frozen
