@@ -1009,6 +1009,21 @@ async def test_who_has_just_been_joined_is_not_parted_at_once(
         assert "Redirect a park b" not in switch.said
         await trio.sleep(0.02)
         assert "Redirect a park b" in switch.said
+async def test_an_answer_about_one_leg_keeps_no_news_of_others_back(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """The list may say already that two talk of whom the events are still to come."""
+    two_who_are_parked(switch)
+    switch.channels["c"] = parked("c", number="1003")
+    async with opened() as client:
+        client.news()
+        switch.bridges = {"bridge": ["a", "b"]}
+        (seen,) = await client.perform(Look(legs=("c",)))
+        assert isinstance(seen, LegsSeen)
+        bridge = {"id": "bridge", "channels": ["a", "b"]}
+        for leg in ("a", "b"):
+            await switch.tell(event("ChannelEnteredBridge", channel(leg), bridge=bridge))
+        assert client.news() == [LegsJoined(first="a", second="b")]
 
 
 async def test_a_barrier_of_somebody_else_is_none_of_ours(

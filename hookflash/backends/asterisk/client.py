@@ -689,7 +689,9 @@ class AsteriskBackend:
     def _note(self, found: _Found, living: Iterable[LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""
         channels = {channel.id: channel for channel in found.seen.channels}
+        told: set[LegId] = set()
         for leg in living:
+            told.add(leg.leg)
             channel = channels[leg.leg]
             self._inbound.note_living(channel, leg)
             playback, _ = noted_sound(channel)
@@ -698,7 +700,9 @@ class AsteriskBackend:
             if playback and leg.parked:
                 self._steps.plays.setdefault(leg.leg, playback)
         for bridge in found.seen.bridges:
-            if self._is_still_so(found, bridge.channels):
+            # the list may be newer than the events: of others, what is to come is news still
+            is_theirs = bridge.channels and told.issuperset(bridge.channels)
+            if is_theirs and self._is_still_so(found, bridge.channels):
                 self._inbound.note_bridge(bridge)
 
     def _is_still_so(self, found: _Found, legs: Iterable[LegId]) -> bool:
