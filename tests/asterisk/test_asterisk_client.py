@@ -1009,6 +1009,8 @@ async def test_who_has_just_been_joined_is_not_parted_at_once(
         assert "Redirect a park b" not in switch.said
         await trio.sleep(0.02)
         assert "Redirect a park b" in switch.said
+
+
 async def test_an_answer_about_one_leg_keeps_no_news_of_others_back(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
