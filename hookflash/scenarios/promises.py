@@ -20,6 +20,7 @@ from hookflash.events import (
     Kind,
     LegHungUp,
     LegId,
+    LegMovedAway,
     LegParked,
     LegsJoined,
     SoundStarted,
@@ -96,6 +97,8 @@ class Watch:
         """The switchboard has just written this."""
         for command in record.commands:
             self._learn_sounds(command)
+        if isinstance(record.event, LegMovedAway):  # what it hears is another program's affair
+            self._quiet_since.pop(record.event.leg, None)
         if record.transfer is None:
             return
         if isinstance(record.event, TransferRequested) and record.row is not None:

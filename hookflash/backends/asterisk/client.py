@@ -796,6 +796,7 @@ class AsteriskBackend:
     async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
         joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
         await trio.sleep_until(max(joined_s, default=-math.inf) + SETTLES_S)
+        await trio.sleep(procedure.after_s)
         if isinstance(command, Join):
             self._joins[command.first] = command
         elif isinstance(command, Dial):

@@ -191,6 +191,8 @@ class Procedure:
     joined: tuple[Fact, ...] = ()
     """To be asked then; if all of these are so, the two who are to be joined talk already: the last
     step, which would end one of them, is left out, and it is told that they were joined anew."""
+    after_s: float = 0.0
+    """To be done so much later: the order that it repeats may be on its way."""
     settled: tuple[LegId, ...] = ()
     """Legs whose bridge must have been up for a moment (`SETTLES_S`) before any of this."""
 

@@ -34,6 +34,7 @@ from hookflash.backends.asterisk.primitives import (
     PEER,
     RESCUE,
     ROLE,
+    SETTLES_S,
     SHOWN,
     TRANSFER,
     Conceal,
@@ -245,6 +246,7 @@ class Procedures:
             unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
             if command.repeated
             else (),
+            after_s=SETTLES_S if command.repeated else 0.0,
             settled=(first, second),
         )
 

@@ -197,6 +197,8 @@ class Executor:
     def _settle(self, procedure: Procedure) -> Work:
         while any(map(self._is_young, procedure.settled)):
             yield LOOKS_AGAIN_S
+        if procedure.after_s:
+            yield procedure.after_s
 
     def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
         for step in procedure.before:
