@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from hookflash.backends.simulator.character import Character
-from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.commands import Split
 from hookflash.engine.lines import Account
 from hookflash.events import Kind, LegHungUp, LegsJoined
@@ -86,6 +86,19 @@ def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(
 ) -> None:
     tally, _ = many_runs(name, character, hard=True)
     assert tally.failures == []
+
+
+@pytest.mark.parametrize(
+    ("name", "faults"),
+    [
+        ("moved-while-held", "seed=200,fail_command=0.3,lose_at_most=2"),
+        ("found-overlapping-joins", "seed=97,lose_event=0.15,lose_events_at_most=1"),
+    ],
+)
+def test_what_the_proof_has_found_on_an_asterisk(name: str, faults: str) -> None:
+    bent = parse_faults(faults)
+    run = run_scenario(SCENARIOS[name], seed=bent.seed, faults=bent, character=Character.ASTERISK)
+    assert run.broken == ()
 
 
 def test_there_are_many_and_each_says_what_it_shows() -> None:
