@@ -337,7 +337,7 @@ async def test_music_from_a_file_goes_on(tmp_path: Path) -> None:
             if isinstance(record.event, SoundStarted) and record.event.leg == legs[1]
         ]
         assert len(heard) >= 3
-        assert set(heard) == {str(file)}
+        assert set(heard) == {Recording(str(file))}
 
 
 async def test_a_held_party_that_is_sent_elsewhere_is_left_alone() -> None:
