@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 import trio
 import trio.testing
+from crowd_scripts import SCRIPTS, Report, Script
 from live_asterisk import DIRECT, settings_for
 
 from hookflash.backends.asterisk.client import open_asterisk
@@ -24,7 +25,7 @@ from hookflash.engine.engine import Engine, Result, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegId, LegsJoined
-from hookflash.fsm.transfer import Outcome, State
+from hookflash.fsm.transfer import State
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import channels
 
@@ -40,28 +41,6 @@ CALLS_PER_S = 25.0
 LIMIT_S = 240.0
 """How long a crowd may take. Longer than any transfer goes on trying."""
 FIRST_NUMBER = 1201
-
-
-@attrs.frozen
-class Script:
-    """What the people of one transfer do, and what must come of it."""
-
-    name: str
-    outcome: Outcome
-    talk: str
-    """Who talks at the end."""
-
-
-COMPLETE = Script("complete", Outcome.TRANSFERRED, "transferee and target")
-PARTIAL = Script("partial", Outcome.TRANSFERRED, "transferee and target")
-BUSY = Script("busy", Outcome.RECONNECTED, "transferor and transferee")
-TAKEBACK = Script("takeback", Outcome.TAKEN_BACK, "transferor and transferee")
-CONSULT_TAKEBACK = Script(
-    "takeback in the consultation", Outcome.TAKEN_BACK, "transferor and transferee"
-)
-TARGET_DROPS = Script("target drops", Outcome.RECONNECTED, "transferor and transferee")
-BRIDGE_RACE = Script("target answers and is gone", Outcome.RECONNECTED, "transferor and transferee")
-SCRIPTS = (COMPLETE, PARTIAL, BUSY, TAKEBACK, CONSULT_TAKEBACK, TARGET_DROPS, BRIDGE_RACE)
 
 
 @attrs.define
@@ -81,21 +60,6 @@ class Trio:
     answered_s: float = 0.0
     joined_s: float = 0.0
     result: Result | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """What became of a crowd."""
-
-    ended: int
-    wrong: tuple[str, ...]
-    in_flight: int
-    """How many transfers were in flight at once."""
-    took_s: float
-    to_join_ms: tuple[float, float]
-    """From the news of the target's answer to that of the join, p50 and p99."""
-    left: tuple[int, int]
-    """Channels on the switch and on the phones, after everybody has hung up."""
 
 
 @attrs.define

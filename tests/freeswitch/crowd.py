@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 import attrs
 import trio
 import trio.testing
+from crowd_scripts import SCRIPTS, Report, Script
 from live import HOST, PHONES, SWITCH, Socket
 
 from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
@@ -28,7 +29,7 @@ from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegCreated, LegId, LegParked, LegsJoined
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.transfer import Policy, State
 from hookflash.sounds import SILENCE
 
 DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
@@ -50,28 +51,6 @@ LIMIT_S = 240.0
 """How long a crowd may take. Longer than the longest patience of a transfer."""
 
 
-@attrs.frozen
-class Script:
-    """What the people of one transfer do, and what must come of it."""
-
-    name: str
-    outcome: Outcome
-    talk: str
-    """Who talks at the end."""
-
-
-COMPLETE = Script("complete", Outcome.TRANSFERRED, "transferee and target")
-PARTIAL = Script("partial", Outcome.TRANSFERRED, "transferee and target")
-BUSY = Script("busy", Outcome.RECONNECTED, "transferor and transferee")
-TAKEBACK = Script("takeback", Outcome.TAKEN_BACK, "transferor and transferee")
-CONSULT_TAKEBACK = Script(
-    "takeback in the consultation", Outcome.TAKEN_BACK, "transferor and transferee"
-)
-TARGET_DROPS = Script("target drops", Outcome.RECONNECTED, "transferor and transferee")
-BRIDGE_RACE = Script("target answers and is gone", Outcome.RECONNECTED, "transferor and transferee")
-SCRIPTS = (COMPLETE, PARTIAL, BUSY, TAKEBACK, CONSULT_TAKEBACK, TARGET_DROPS, BRIDGE_RACE)
-
-
 @attrs.define
 class Trio:
     """The three of one transfer: their phones, and the legs of the first two on the switch."""
@@ -90,21 +69,6 @@ class Trio:
     answered_s: float = 0.0
     joined_s: float = 0.0
     result: Result | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """What became of a crowd."""
-
-    ended: int
-    wrong: tuple[str, ...]
-    in_flight: int
-    """How many transfers were in flight at once."""
-    took_s: float
-    to_join_ms: tuple[float, float]
-    """From the news of the target's answer to that of the join, p50 and p99."""
-    left: tuple[int, int]
-    """Channels on the switch and on the phones, after everybody has hung up."""
 
 
 class Crowd:

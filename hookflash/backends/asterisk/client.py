@@ -11,7 +11,7 @@ What it promises besides `Backend`:
 * **What we need is checked first**: the dialplan and the modules (see `readiness`).
 
 A command whose line dies under it is neither repeated nor reported: nobody knows whether it was
-carried out. The facts that are told anew, and the deadline of whoever gave it, decide.
+carried out. The facts that are told anew, and the deadline of the engine, decide.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ class Asterisk:
     account_variable: str = DEFAULT_ACCOUNT_VARIABLE
     """The channel variable that says whose leg it is, where it is not `accountcode`."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
-    """The contexts of endpoints that are outside lines: whoever calls in there, or is called over
-    such an endpoint, may not transfer, unless the account's rules say so."""
+    """The contexts of endpoints that are outside lines: a party that calls in there, or is called
+    over such an endpoint, may not transfer, unless the account's rules say so."""
     context: str = DEFAULT_CONTEXT
     """The context of the dialplan that hookflash brings."""
     application: str = DEFAULT_APPLICATION
@@ -319,7 +319,7 @@ class AsteriskBackend:
         return self._line is not None
 
     def break_line(self) -> None:
-        """Cut the line, as a network would: for whoever wants to see what happens then."""
+        """Cut the line, as a network would, to see what happens then."""
         if self._line is not None:
             self._line.die("the line was cut")
 
