@@ -25,9 +25,11 @@ from typing import Final
 
 import trio
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "freeswitch"))
 
-from crowd import COMPLETE, Crowd, Trio, open_crowd, run_crowd
+from crowd import Crowd, Trio, open_crowd, run_crowd
+from crowd_scripts import COMPLETE
 from live import PHONES, SWITCH, Socket
 
 RINGING_S: Final = 0.3
