@@ -449,8 +449,14 @@ class Scene:
         require(
             told == seen, f"facts and snapshot agree: told {told}, but the snapshot says {seen}"
         )
-        asked = await self.look(*self.legs)
-        living = await self.living()
+        asked = living = None
+        with trio.move_on_after(self.lab.prompt_s):
+            while True:  # the second may be asked when more has happened
+                asked = await self.look(*self.legs)
+                living = await self.living()
+                if asked == living:
+                    break
+                await trio.sleep(_STEP_S)
         require(
             asked == living,
             f"Look is answered as the snapshot is: {asked}, but the snapshot says {living}",

@@ -113,16 +113,25 @@ async def _nobody_is_lost(scene: Scene) -> None:
     """Require what must be true after every race, whoever was first."""
     await trio.sleep(SETTLES_S)
     await _reach(scene)
+    await _hang_ups_arrive(scene)
     gone = scene.legs.keys() - (await scene.living()).keys()
     for leg in gone:
         await _is_reported(scene, leg)
     await scene.agree()
     living = await scene.living()
-    require(
-        not living.keys() & scene.left, f"who has hung up is gone, but {scene.left} of {living}"
-    )
     alone = [leg for leg in living.values() if leg.answered and not leg.parked and not leg.peer]
     require(not alone, f"nobody is left standing alone, but {alone}")
+
+
+async def _hang_ups_arrive(scene: Scene) -> None:
+    """A phone may have to send its hang-up again: after half a second, and so on (RFC 3261, 17)."""
+    living = await scene.living()
+    with trio.move_on_after(PATIENCE_S):
+        while living.keys() & scene.left:
+            await trio.sleep(0.1)
+            living = await scene.living()
+    left = living.keys() & scene.left
+    require(not left, f"who has hung up is gone, but {left} of {living}")
 
 
 async def _is_reported(scene: Scene, leg: LegId) -> None:

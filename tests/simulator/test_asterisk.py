@@ -517,6 +517,26 @@ def test_phones_show_whom_they_talk_with_and_outside_ones_what_they_may() -> Non
     assert lab.world.pbx.shown(lab.b)[-1] == "1004"
 
 
+def test_a_bridge_tells_phones_late_and_an_order_waits_for_that() -> None:
+    lab = Asterisk()
+    lab.split()
+    a, b = lab.a, lab.b
+    join = Join(first=a, second=b, afterwards=Afterwards.END)
+    begun = len(lab.told)
+    lab.world.perform(join)
+    while not of(LegsJoined, lab.told[begun:]):
+        lab.wait(0.0001)
+    switch = lab.world.asterisk.switch
+    channel = switch.find(b)
+    assert channel is not None
+    switch.set_variable(channel, "CONNECTEDLINE(num)", "1771")  # too early
+    lab.wait(0.3)
+    assert lab.world.pbx.shown(b)[-2:] == ("1771", "1001")
+    lab.split()
+    lab.order(join, Introduce(first=a, second=b, first_number="1771", second_number="1772"))
+    assert [lab.world.pbx.shown(leg)[-1] for leg in (a, b)] == ["1772", "1771"]
+
+
 def test_a_controller_that_dies_leaves_half_of_an_order_undone() -> None:
     lab = Asterisk()
     lab.world.perform(Split(first=lab.a, second=lab.b, transfer="t"))

@@ -471,6 +471,15 @@ def test_each_phone_is_shown_the_other_at_each_bridge_unless_that_is_switched_of
     assert lab.switch.shown(B) == before
 
 
+def test_what_a_phone_shows_later_is_shown_unless_it_is_unscheduled() -> None:
+    lab = Lab()
+    for number, forget in (("200", False), ("300", True)):
+        lab.switch.display_later("group", A, "", number, 1)
+        lab.switch.sched_del("group") if forget else None
+        lab.wait(2)
+        assert lab.switch.shown(A)[-1] == "200"
+
+
 def test_targets_may_be_called_through_the_dialplan() -> None:
     world = World(dialling=Dialling())
     world.raw = True

@@ -408,7 +408,10 @@ class Procedures:
             for leg, other, number in pair
             for step in self._show(leg, other, number, discreet=leg in command.undisclosed)
         )
-        return Procedure(steps=steps, optional=len(steps))
+        # A bridge tells both phones by itself, a moment after it is up: what was ordered before is
+        # undone (measured on 22.10.1).
+        settled = (command.first, command.second)
+        return Procedure(steps=steps, optional=len(steps), settled=settled)
 
     def _show(
         self, leg: LegId, other: LegId, number: str, *, discreet: bool

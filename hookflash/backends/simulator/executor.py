@@ -38,7 +38,7 @@ from hookflash.backends.freeswitch.primitives import (
     with_kept,
 )
 from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
-from hookflash.backends.freeswitch.text import variables_group
+from hookflash.backends.freeswitch.text import display_group, variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
@@ -183,8 +183,10 @@ class Executor:
         )
 
     def _display(self, step: Display) -> str:
-        if step.after_s:  # what is to be shown later is what is shown now
-            return "+OK"
+        if step.after_s:
+            return self._switch.display_later(
+                display_group(step.leg), step.leg, step.name, step.number, step.after_s
+            )
         return self._switch.display(step.leg, step.name, step.number)
 
     def _originate(self, step: Originate) -> str:

@@ -119,8 +119,8 @@ class Switch(Bridges):
         self.name_leg: Callable[[], LegId] = self._name
         """Gives the legs that nobody names their names."""
         self._scheduled: dict[LegId, object] = {}
-        self._variables_later: dict[str, object] = {}
-        """What is to set variables later, by its group."""
+        self._by_group: dict[str, object] = {}
+        """What is to be done later (`sched_api`), by its group."""
         self._shown: dict[LegId, list[str]] = {}
         self._legs_named = 0
 
@@ -348,7 +348,7 @@ class Switch(Bridges):
     def sched_del(self, leg: LegId) -> int:
         """Forget what was scheduled for a leg; how much that was. None is no fault."""
         later = self.forget_key_task(leg)
-        later += self._variables_later.pop(leg, None) is not None
+        later += self._by_group.pop(leg, None) is not None
         return later if self._scheduled.pop(leg, None) is None else later + 1
 
     def _park_target(self, channel: Channel) -> None:
@@ -438,17 +438,23 @@ class Switch(Bridges):
     def setvar_later(
         self, group: str, leg: LegId, variables: Mapping[str, str], after_s: float
     ) -> str:
-        """`sched_api +N GROUP uuid_setvar_multi …`, of which there is one in a group."""
-        self._variables_later[group] = task = object()
-        self._after(after_s, partial(self._set_later, group, leg, variables, task))
+        """`sched_api +N GROUP uuid_setvar_multi …`."""
+        return self._schedule(group, after_s, partial(self.setvar_multi, leg, variables))
+
+    def display_later(self, group: str, leg: LegId, name: str, number: str, after_s: float) -> str:
+        """`sched_api +N GROUP uuid_display …`."""
+        return self._schedule(group, after_s, partial(self.display, leg, name, number))
+
+    def _schedule(self, group: str, after_s: float, do: Callable[[], object]) -> str:
+        """`sched_api +N GROUP …`, of which there is one in a group."""
+        self._by_group[group] = task = object()
+        self._after(after_s, partial(self._do_scheduled, group, do, task))
         return "+OK Added: 1"
 
-    def _set_later(
-        self, group: str, leg: LegId, variables: Mapping[str, str], task: object
-    ) -> None:
-        if self._variables_later.get(group) is task:
-            del self._variables_later[group]
-            self.setvar_multi(leg, variables)
+    def _do_scheduled(self, group: str, do: Callable[[], object], task: object) -> None:
+        if self._by_group.get(group) is task:
+            del self._by_group[group]
+            do()
 
     def getvar(self, leg: LegId, name: str) -> str:
         """`uuid_getvar`."""

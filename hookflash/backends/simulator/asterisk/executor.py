@@ -120,6 +120,8 @@ class Executor:
         self._plays: dict[LegId, str] = {}
         self._joins: dict[LegId, Join] = {}
         self._moving: set[LegId] = set()
+        self._about_to_join: set[LegId] = set()
+        """Legs that were ordered to join a moment ago."""
         switch.on_parked = self._came_to_park
         switch.on_left_park = self._left_the_park
 
@@ -132,6 +134,7 @@ class Executor:
         self.end()
         self._joins.clear()
         self._moving.clear()
+        self._about_to_join.clear()
         self._plays = {
             channel.id: channel.variables[SOUND].partition(" ")[0]
             for channel in self._switch.channels()
@@ -231,15 +234,20 @@ class Executor:
         """Report what the switch does not tell by itself."""
         if isinstance(command, Join) and joined:
             self._joins.pop(command.first, None)
-            pair = {"first": command.first, "second": command.second}
-            self._report(LegsSeparated(**pair))
-            self._report(LegsJoined(**pair))
+            names = {"first": command.first, "second": command.second}
+            self._report(LegsSeparated(**names))
+            self._report(LegsJoined(**names))
+        elif isinstance(command, Join):
+            pair = {command.first, command.second}
+            self._about_to_join |= pair
+            self._after(SETTLES_S, partial(self._about_to_join.difference_update, pair))
         elif isinstance(command, Release):
             self._report(LegsReleased(first=command.first, second=command.second))
 
     def _is_young(self, leg: LegId) -> bool:
         channel = self._switch.find(leg)
-        return channel is not None and channel.bridge is not None and channel.bridge.is_young
+        bridge = None if channel is None else channel.bridge
+        return leg in self._about_to_join or (bridge is not None and bridge.is_young)
 
     def _is_so(self, fact: Fact) -> bool:
         channel = self._switch.find(fact.leg)
