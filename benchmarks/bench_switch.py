@@ -20,6 +20,7 @@ import argparse
 import json
 import statistics
 import sys
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +29,8 @@ import trio
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "freeswitch"))
 
-from crowd import Crowd, Trio, open_crowd, run_crowd
-from crowd_scripts import COMPLETE
+from crowd import FreeSwitchCrowd, open_crowd, run_crowd
+from crowds import COMPLETE, Trio
 from live import PHONES, SWITCH, Socket
 
 RINGING_S: Final = 0.3
@@ -72,15 +73,13 @@ class Clock:
         return (self.bridged_us[pair] - self.answered_us[target]) / 1000
 
 
-async def _by_hookflash(crowd: Crowd, three: Trio) -> str:
-    three.transfer = f"{crowd.name}-{three.number}"
-    crowd.by_transfer[three.transfer] = three
-    await crowd.engine.transfer(three.legs[0], "2660", transfer=three.transfer)
+async def _by_hookflash(crowd: FreeSwitchCrowd, three: Trio) -> str:
+    await crowd.ask(three)
     return f"{three.transfer}-target"
 
 
-async def _by_att_xfer(switch: Socket, crowd: Crowd, three: Trio) -> str:
-    target = f"{crowd.name}-att-{three.number}"
+async def _by_att_xfer(switch: Socket, three: Trio) -> str:
+    target = f"att-{uuid.uuid4().hex}"
     shown = f"origination_uuid={target},origination_caller_id_number={three.number}"
     dial = f"{{{shown}}}sofia/internal/2660@127.0.0.1:5090"
     await switch.api(f"uuid_broadcast {three.legs[0]} att_xfer::{dial} aleg")
@@ -96,19 +95,18 @@ async def answer_to_join(calls: int) -> dict[str, list[float]]:
         switch = await Socket.open(SWITCH)
         for n in range(2 * calls):
             who = "hookflash" if n % 2 else "att_xfer"
-            three = Trio(str(40_000 + n), COMPLETE, f"{crowd.name}-alice-{n}")
-            crowd.by_number[three.number] = three
+            three = Trio(str(40_000 + n), COMPLETE)
             with trio.fail_after(LIMIT_S):
                 await crowd.call(three)
                 target = await (
-                    _by_hookflash(crowd, three) if n % 2 else _by_att_xfer(switch, crowd, three)
+                    _by_hookflash(crowd, three) if n % 2 else _by_att_xfer(switch, three)
                 )
-                await crowd.until(lambda three=three: len(three.phones) > 1)
+                await crowd.until(lambda three=three: crowd.is_ringing(three))
                 await trio.sleep(RINGING_S)
-                await crowd.api(f"uuid_answer {three.phones[1]}")
+                await crowd.answer(three.target)
                 waits[who].append(await clock.to_join_ms(target, three.legs[0]))
-            for phone in (*three.phones, three.alice):
-                await crowd.api(f"uuid_kill {phone}")
+            for phone in (three.transferee, three.target, three.alice):
+                await crowd.hang_up(phone)
         await switch.stream.aclose()
         nursery.cancel_scope.cancel()
     return waits

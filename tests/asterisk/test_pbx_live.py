@@ -218,7 +218,7 @@ async def test_a_connection_that_is_lost_fails_whoever_waits(
     try:
         await instance.ready()
         async with open_manager(instance.login) as manager:
-            os.kill(instance.process.pid, signal.SIGSTOP)
+            freeze(instance.process.pid)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(expect_loss, manager)
                 nursery.start_soon(expect_loss, manager)
@@ -228,6 +228,12 @@ async def test_a_connection_that_is_lost_fails_whoever_waits(
             await expect_loss(manager)
     finally:
         instance.stop()
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, and wait until all of its threads have stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
 
 async def expect_loss(manager: Manager) -> None:
