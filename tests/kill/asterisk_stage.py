@@ -18,7 +18,7 @@ import trio
 from event_socket import Heard, Listener
 from people import Group, Person
 from programme import Plan, Target
-from stages import BaseStage
+from stages import RealStage
 
 from hookflash.backends.asterisk.inbound import is_party
 from hookflash.backends.asterisk.manager import (
@@ -164,7 +164,7 @@ class ManagerAsk:
         return {"uuid": leg, **dump}
 
 
-class AsteriskStage(BaseStage):
+class AsteriskStage(RealStage[ManagerAsk]):
     """A pair of Asterisks."""
 
     def __init__(
@@ -175,11 +175,8 @@ class AsteriskStage(BaseStage):
         switch: ManagerListener,
         phones: ManagerListener,
     ) -> None:
-        super().__init__(switch, phones)
-        self.ask = ask
-        self.ask_phones = ask_phones
+        super().__init__(ask, ask_phones, switch, phones)
         self._keypad = keypad
-        self._legs_by_call: dict[str, str] = {}
         self._locals: dict[str, str] = {}
 
     @staticmethod
@@ -191,12 +188,9 @@ class AsteriskStage(BaseStage):
 
     def begin_round(self) -> None:
         super().begin_round()
-        self._legs_by_call.clear()
         self._locals.clear()
 
     def _on_switch(self, heard: Heard) -> None:
-        if call_id := heard.get("variable_sip_call_id"):
-            self._legs_by_call[call_id] = heard.leg
         if found := LOCAL.fullmatch(heard.get("Channel-Name")):
             other = self._locals.setdefault(found[1], heard.leg)
             if other != heard.leg:
@@ -218,27 +212,7 @@ class AsteriskStage(BaseStage):
             Timeout=86_400_000,
             Async="true",
         )
-        with trio.move_on_after(20):
-            while (
-                self.talks_with(caller) is not called
-                or caller.answered_s is None
-                or called.answered_s is None
-            ):
-                await self.changes()
-        for person in (caller, called):
-            person.leg = self.find_leg(person)
-        return self.talks_with(caller) is called
-
-    def meet(self, heard: Heard) -> Person | None:
-        if heard.name != "CHANNEL_CREATE" or heard.get("Call-Direction") != "inbound":
-            return None
-        numbers = (heard.get("Caller-Caller-ID-Number"), heard.get("Caller-Destination-Number"))
-        for group in reversed(self.groups):
-            if not group.called.phone and numbers == (group.caller.number, group.called.number):
-                return self.has_phone(group.called, heard.leg, heard.at_s)
-            if not group.target.phone and numbers == (group.transferor.number, group.target.number):
-                return self.has_phone(group.target, heard.leg, heard.at_s)
-        return None
+        return await self._talk(group)
 
     async def press(self, person: Person, digits: str) -> None:
         async with open_manager(self._keypad) as keypad:
@@ -268,32 +242,10 @@ class AsteriskStage(BaseStage):
                     return
                 await trio.sleep(0.01)
 
-    async def variables(self, person: Person) -> dict[str, str]:
-        return await self.ask.dump(self.find_leg(person))
-
-    def person_on(self, leg: str) -> Person | None:
-        call_id = self.switch.call_ids.get(leg, "")
-        if not call_id:
-            return None
-        for phone, person in self.people.items():
-            if self.phones.call_ids.get(phone) == call_id:
-                return person
-        return None
-
-    def find_leg(self, person: Person) -> str:
-        if not person.leg:
-            call_id = self.phones.call_ids.get(person.phone, "")
-            person.leg = self._legs_by_call.get(call_id, "")
-        return person.leg
-
     async def clear(self) -> None:
         for side in (self.ask_phones, self.ask):
             for row in await side.rows():
                 await side.manager.action("Hangup", Channel=row["uuid"])
-
-    async def left(self) -> tuple[int, int]:
-        """Channels on the switch, and on the phones."""
-        return len(await self.ask.rows()), len(await self.ask_phones.rows())
 
 
 @asynccontextmanager

@@ -1,20 +1,20 @@
-"""Where people have phones: `EmulatedStage` and `LabStage`.
+"""Where people have phones: `EmulatedStage`, and `RealStage` with its `LabStage`.
 
 **EmulatedStage**: the emulator, on a port of its own, in the process of the harness. A leg is a
 phone. People answer, dial and hang up at the emulator's phones. On the real clock, or on trio's
 virtual one.
 
-**LabStage**: two real switches, named by HOOKFLASH_FREESWITCH as for the live tests. One is the
-switch, the other is all the telephones. A leg and its phone are two channels with one SIP Call-ID.
+**LabStage**: two FreeSWITCHes, named by HOOKFLASH_FREESWITCH as for the live tests. One is the
+switch, the other is all the telephones. `asterisk_stage` has the same for two Asterisks.
 
-Both follow the switch by an event socket of their own, so that what is judged is what the switch
-says and not what the service believes.
+All follow the switch by connections of their own, so that what is judged is what the switch says
+and not what the service believes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import trio
 from event_socket import Commands, Heard, Listener
@@ -26,14 +26,32 @@ from hookflash.backends.simulator.people import Answers, Behaviour, EarlyMedia, 
 
 SILENCE: Final = "silence_stream://-1"
 
+CALL_S: Final = 20
+"""How long two people may take until they talk."""
+
 LAB_DIGITS: Final = 4
 
 CALLED_NUMBERS: Final = 40
 """2660 to 2699 are those who are called; 2650 to 2659 are targets."""
 
 
+class Asks(Protocol):
+    """Asks a switch what the judgement wants to know."""
+
+    async def rows(self) -> list[dict[str, str]]:
+        """The channels that live."""
+        ...
+
+    async def dump(self, leg: str) -> dict[str, str]:
+        """What the switch knows of a channel; empty if there is none."""
+        ...
+
+
+AsksT = TypeVar("AsksT", bound=Asks)
+
+
 class BaseStage(ABC):
-    """What both have: two listeners, and who has which phone."""
+    """What all have: two listeners, and who has which phone."""
 
     def __init__(self, switch: Listener, phones: Listener) -> None:
         self.switch = switch
@@ -250,62 +268,23 @@ class EmulatedStage(BaseStage):
         return len(await self.ask.rows()), 0
 
 
-class LabStage(BaseStage):
-    """Two real switches."""
+class RealStage(BaseStage, Generic[AsksT]):
+    """Two real switches: a leg and its phone are two channels with one SIP Call-ID."""
 
-    def __init__(
-        self, host: str, ask: Commands, ask_phones: Commands, switch: Listener, phones: Listener
-    ) -> None:
+    def __init__(self, ask: AsksT, ask_phones: AsksT, switch: Listener, phones: Listener) -> None:
         super().__init__(switch, phones)
-        self.host = host
         self.ask = ask
         self.ask_phones = ask_phones
-        self._waits = set[str]()
         self._legs_by_call: dict[str, str] = {}
-
-    @staticmethod
-    def numbers(index: int, plan: Plan) -> tuple[str, str, str]:
-        """The caller's number, the called one's, the target's."""
-        called = 2660 + index % CALLED_NUMBERS
-        target = f"265{index % 10}" if plan.target is Target.MANUAL else plan.target.value
-        return str(30_000 + index % 30_000), str(called), target
 
     def begin_round(self) -> None:
         super().begin_round()
         self._legs_by_call.clear()
-        self._waits.clear()
 
     def _on_switch(self, heard: Heard) -> None:
         if call_id := heard.get("variable_sip_call_id"):
             self._legs_by_call[call_id] = heard.leg
         super()._on_switch(heard)
-
-    def _on_phone(self, heard: Heard) -> None:
-        if heard.name == "CHANNEL_PARK":
-            self._waits.add(heard.leg)
-        super()._on_phone(heard)
-
-    async def call(self, group: Group) -> bool:
-        caller, called = group.caller, group.called
-        phone = f"kill-{group.index}"
-        self.has_phone(caller, phone, trio.current_time())
-        self.groups.append(group)
-        number = f"origination_caller_id_number={caller.number}"
-        await self.ask_phones.api(
-            f"bgapi originate {{{number},origination_uuid={phone}}}"
-            f"sofia/internal/{called.number}@{self.host}:5060 &park()"
-        )
-        with trio.move_on_after(20):
-            while called.phone not in self._waits:
-                await self.changes()
-            await self.ask_phones.api(f"uuid_answer {called.phone}")
-            while self.talks_with(caller) is not called:
-                await self.changes()
-            while caller.answered_s is None or called.answered_s is None:
-                await self.changes()
-        for person in (caller, called):
-            person.leg = self.find_leg(person)
-        return self.talks_with(caller) is called
 
     def meet(self, heard: Heard) -> Person | None:
         if heard.name != "CHANNEL_CREATE" or heard.get("Call-Direction") != "inbound":
@@ -318,23 +297,19 @@ class LabStage(BaseStage):
                 return self.has_phone(group.target, heard.leg, heard.at_s)
         return None
 
-    async def press(self, person: Person, digits: str) -> None:
-        await self.ask_phones.api(f"uuid_send_dtmf {person.phone} {digits}@100")
-        await trio.sleep(0.2 * len(digits))
-
-    async def hang_up(self, person: Person) -> None:
-        person.left_s = trio.current_time()
-        await self.ask_phones.api(f"uuid_kill {person.phone}")
-
-    async def answer(self, person: Person) -> None:
-        with trio.move_on_after(3):
-            while person.phone not in self._waits and person.ended_s is None:
+    async def _talk(self, group: Group) -> bool:
+        """Wait until the two have answered and talk. Whether they do before time is up."""
+        caller, called = group.caller, group.called
+        with trio.move_on_after(CALL_S):
+            while (
+                self.talks_with(caller) is not called
+                or caller.answered_s is None
+                or called.answered_s is None
+            ):
                 await self.changes()
-        if person.ended_s is None:
-            await self.ask_phones.api(f"uuid_answer {person.phone}")
-
-    async def variables(self, person: Person) -> dict[str, str]:
-        return await self.ask.dump(self.find_leg(person))
+        for person in (caller, called):
+            person.leg = self.find_leg(person)
+        return self.talks_with(caller) is called
 
     def person_on(self, leg: str) -> Person | None:
         call_id = self.switch.call_ids.get(leg, "")
@@ -351,6 +326,71 @@ class LabStage(BaseStage):
             person.leg = self._legs_by_call.get(call_id, "")
         return person.leg
 
+    async def variables(self, person: Person) -> dict[str, str]:
+        return await self.ask.dump(self.find_leg(person))
+
+    async def left(self) -> tuple[int, int]:
+        """Channels on the switch, and on the phones."""
+        return len(await self.ask.rows()), len(await self.ask_phones.rows())
+
+
+class LabStage(RealStage[Commands]):
+    """Two FreeSWITCHes."""
+
+    def __init__(
+        self, host: str, ask: Commands, ask_phones: Commands, switch: Listener, phones: Listener
+    ) -> None:
+        super().__init__(ask, ask_phones, switch, phones)
+        self.host = host
+        self._waits = set[str]()
+
+    @staticmethod
+    def numbers(index: int, plan: Plan) -> tuple[str, str, str]:
+        """The caller's number, the called one's, the target's."""
+        called = 2660 + index % CALLED_NUMBERS
+        target = f"265{index % 10}" if plan.target is Target.MANUAL else plan.target.value
+        return str(30_000 + index % 30_000), str(called), target
+
+    def begin_round(self) -> None:
+        super().begin_round()
+        self._waits.clear()
+
+    def _on_phone(self, heard: Heard) -> None:
+        if heard.name == "CHANNEL_PARK":
+            self._waits.add(heard.leg)
+        super()._on_phone(heard)
+
+    async def call(self, group: Group) -> bool:
+        caller, called = group.caller, group.called
+        phone = f"kill-{group.index}"
+        self.has_phone(caller, phone, trio.current_time())
+        self.groups.append(group)
+        number = f"origination_caller_id_number={caller.number}"
+        await self.ask_phones.api(
+            f"bgapi originate {{{number},origination_uuid={phone}}}"
+            f"sofia/internal/{called.number}@{self.host}:5060 &park()"
+        )
+        with trio.move_on_after(CALL_S):
+            while called.phone not in self._waits:
+                await self.changes()
+            await self.ask_phones.api(f"uuid_answer {called.phone}")
+        return await self._talk(group)
+
+    async def press(self, person: Person, digits: str) -> None:
+        await self.ask_phones.api(f"uuid_send_dtmf {person.phone} {digits}@100")
+        await trio.sleep(0.2 * len(digits))
+
+    async def hang_up(self, person: Person) -> None:
+        person.left_s = trio.current_time()
+        await self.ask_phones.api(f"uuid_kill {person.phone}")
+
+    async def answer(self, person: Person) -> None:
+        with trio.move_on_after(3):
+            while person.phone not in self._waits and person.ended_s is None:
+                await self.changes()
+        if person.ended_s is None:
+            await self.ask_phones.api(f"uuid_answer {person.phone}")
+
     def asks(self) -> tuple[Commands, ...]:
         """The event sockets that are to be closed."""
         return (self.ask, self.ask_phones)
@@ -358,7 +398,3 @@ class LabStage(BaseStage):
     async def clear(self) -> None:
         for side in (self.ask_phones, self.ask):
             await side.api("hupall")
-
-    async def left(self) -> tuple[int, int]:
-        """Channels on the switch, and on the phones."""
-        return len(await self.ask.rows()), len(await self.ask_phones.rows())
