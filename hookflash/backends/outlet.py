@@ -52,7 +52,7 @@ class Outlet:
             self.drop()
 
     def drop(self) -> None:
-        """Count an event that is dropped; everything is told anew when there is room again."""
+        """Count an event that is dropped. Everything is reported again when there is room."""
         self.dropped += 1
         if not self._overflowed:
             self._overflowed = True

@@ -125,7 +125,7 @@ async def _refusals(scene: Scene) -> None:
     for number in (scene.lab.answering, "no number"):
         dial = Dial(leg=second, target=number, on_behalf_of=first, ring_timeout_s=5.0)
         await scene.perform(dial)
-        await scene.failed(dial, "a Dial whose id is in use is refused, and nobody is hung up")
+        await scene.failed(dial, "a Dial whose id is in use is refused, and no leg ends")
     await trio.sleep(TALK_S)
     scene.forget()
     await scene.perform(Park(leg=first))

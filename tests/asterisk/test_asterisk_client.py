@@ -619,7 +619,7 @@ async def test_a_join_of_legs_that_are_not_known_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("leg", "peer", "exten", "deed"),
+    ("leg", "peer", "exten", "joins"),
     [
         ("a", "PJSIP/b-00000001", "join", 0),  # it is joining them already
         ("b", "PJSIP/a-00000001", "join", 0),  # by the other's doing
@@ -628,14 +628,14 @@ async def test_a_join_of_legs_that_are_not_known_is_refused(
     ],
 )
 async def test_an_order_that_is_repeated_is_carried_out_once(  # noqa: PLR0917 - pytest names them
-    autojump_clock: MockClock, switch: FakeAsterisk, leg: str, peer: str, exten: str, deed: int
+    autojump_clock: MockClock, switch: FakeAsterisk, leg: str, peer: str, exten: str, joins: int
 ) -> None:
     two_who_are_parked(switch)
     switch.values |= {f"{leg} EXTEN": exten, f"{leg} HOOKFLASH_PEER": peer}
     async with opened() as client:
         await client.perform(attrs.evolve(JOIN, attempt=2, repeated=True))
-    assert switch.said.count("Redirect a join") == deed
-    assert not any(line.startswith("Setvar") for line in switch.orders) or deed
+    assert switch.said.count("Redirect a join") == joins
+    assert not any(line.startswith("Setvar") for line in switch.orders) or joins
 
 
 @pytest.mark.parametrize(
@@ -927,7 +927,7 @@ async def test_an_answer_comes_behind_what_the_switch_has_said_before(
 async def test_a_look_is_repeated_if_something_is_heard_of_the_leg_meanwhile(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
-    """A list may be older than what is told while it is on its way."""
+    """A list may be older than the events that come while it is on its way."""
     two_who_are_parked(switch)
     async with opened() as client:
         client.news()

@@ -127,7 +127,7 @@ class Bridges(Hearing, ABC):
         return self._random() < TORN
 
     def _leave(self, channel: Channel, cause: str = "") -> None:
-        """Take a channel out of whatever it does; `cause`: it hangs up."""
+        """Take a channel out of its application and its bridge; `cause`: it hangs up."""
         if channel.app is App.STASIS:
             self._silence(channel)
             channel.app = App.NONE
