@@ -452,8 +452,8 @@ async def test_the_first_refusal_is_told_and_the_rest_is_not_done(
     }
     async with opened() as client:
         client.news()
-        news = await client.perform(JOIN)
-    assert news == [CommandFailed(command=JOIN, reason="the first")]
+        news = await client.perform(Park(leg="b"))
+    assert news == [CommandFailed(command=Park(leg="b"), reason="the first")]
     assert not any(line.startswith("Redirect") for line in switch.orders)
 
 

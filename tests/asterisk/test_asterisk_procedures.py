@@ -91,7 +91,10 @@ def variables(step: Primitive) -> dict[str, str]:
 
 def sets(procedure: Procedure) -> dict[str, dict[str, str]]:
     """What its steps set, for each leg."""
-    return {step.leg: variables(step) for step in procedure.steps if isinstance(step, SetVariables)}
+    steps = [*procedure.steps]
+    for step in procedure.steps:
+        steps += step.sets if isinstance(step, Redirect) else ()
+    return {step.leg: variables(step) for step in steps if isinstance(step, SetVariables)}
 
 
 AT_EASE = {"HOOKFLASH_AFTER": "", "HOOKFLASH_RESCUE": "", "HOOKFLASH_ARMED": ""}
@@ -274,7 +277,12 @@ def test_join_and_park_afterwards() -> None:
         RestoreLimit("t")
     ]
     assert procedure.steps[:2] == (StopSounds("a"), StopSounds("t"))
-    assert procedure.steps[-1] == Redirect("a", "join")
+    *before, redirect = procedure.steps
+    assert isinstance(redirect, Redirect)
+    assert redirect == attrs.evolve(Redirect("a", "join"), sets=redirect.sets)
+    # of a controller that dies in between, a leg that talks would do the new order too early
+    assert not any(isinstance(step, SetVariables) for step in before)
+    assert procedure.steps_when_joined == (*before, *redirect.sets)
     assert (procedure.optional, procedure.unless, procedure.before) == (2, (), ())
     assert procedure.legs == {"a", "t"}
 
@@ -587,6 +595,9 @@ def values(procedure: Procedure) -> Iterator[str]:
                 yield from (value for _, value in step.variables)
             case Redirect():
                 yield step.other
+                for one in step.sets:
+                    yield one.leg
+                    yield from (value for _, value in one.variables)
             case Originate():
                 yield from (step.number, step.endpoint, step.caller)
                 yield from (value for _, value in step.variables)

@@ -241,8 +241,8 @@ def test_a_legs_own_limit_is_there_again_and_one_that_had_none_has_none() -> Non
     lab.order(
         Join(first="c", second=lab.b, afterwards=Afterwards.END, disarm=("c",)),
         HangUp(leg=lab.a),
-        Forget(legs=(lab.b, "c")),
     )
+    lab.order(Forget(legs=(lab.b, "c")))
     assert lab.peers == {lab.b: "c", "c": lab.b}
     assert b.ends_s == pytest.approx(ends_s, abs=1)
     assert not any(lab.world.pbx.added(leg) for leg in (lab.b, "c"))
@@ -535,6 +535,27 @@ def test_a_bridge_tells_phones_late_and_an_order_waits_for_that() -> None:
     lab.split()
     lab.order(join, Introduce(first=a, second=b, first_number="1771", second_number="1772"))
     assert [lab.world.pbx.shown(leg)[-1] for leg in (a, b)] == ["1772", "1771"]
+
+
+@pytest.mark.parametrize("after_ms", [x / 5 for x in range(30)])
+@pytest.mark.parametrize("order", ["hand over", "take back"])
+def test_a_controller_that_dies_in_a_join_leaves_nobody_without_a_failsafe(
+    order: str, after_ms: float
+) -> None:
+    """Seen in a kill: of a join that was half ordered, the target was to end when left alone."""
+    lab = Asterisk()
+    lab.consult()
+    first, second = (lab.b, "c") if order == "hand over" else (lab.a, lab.b)
+    join = Join(first=first, second=second, afterwards=Afterwards.END, disarm=(lab.a, "c"))
+    lab.world.perform(join)
+    lab.wait(after_ms / 1000)
+    lab.world.end_control()
+    lab.wait(0.1)
+    is_joined = lab.peers[lab.b] is not None
+    lab.world.hang_up(lab.a if order == "hand over" else "c")
+    lab.wait(RESCUE_AFTER_S + 1)
+    stays = "c" if order == "hand over" else lab.a
+    assert is_joined or {lab.b, stays} <= lab.peers.keys()
 
 
 def test_a_controller_that_dies_leaves_half_of_an_order_undone() -> None:

@@ -52,12 +52,16 @@ class Line:
         Returns:
             Why the first of them was refused, if one was.
         """
-        refusals = [
-            response.get("message") or "refused"
-            for pending in await self.manager.send(*actions)
-            if not (response := await pending.response()).ok
-        ]
-        return refusals[0] if refusals else None
+        return next(filter(None, await self.act_each(actions)), None)
+
+    async def act_each(self, actions: Iterable[Action]) -> list[str | None]:
+        """Send actions in one go.
+
+        Returns:
+            Of each, why it was refused, if it was.
+        """
+        responses = [await pending.response() for pending in await self.manager.send(*actions)]
+        return [None if one.ok else one.get("message") or "refused" for one in responses]
 
     async def ask(self, request: Request) -> str | None:
         """Send a request.

@@ -106,6 +106,9 @@ class Redirect:
     leg: LegId
     extension: str
     other: LegId = ""
+    sets: tuple[SetVariables, ...] = ()
+    """What is set first, in the same message: a controller that dies leaves all undone, or none. A
+    leg that talks with another would else do already what it is to do after the next call."""
 
 
 @attrs.frozen
@@ -197,9 +200,15 @@ class Procedure:
     """Legs whose bridge must have been up for a moment (`SETTLES_S`) before any of this."""
 
     @property
+    def steps_when_joined(self) -> tuple[Primitive, ...]:
+        """The steps without the last one; what it sets is set all the same."""
+        *others, last = self.steps
+        return (*others, *last.sets) if isinstance(last, Redirect) else tuple(others)
+
+    @property
     def legs(self) -> frozenset[LegId]:
         """All whom it concerns: what comes after it for one of them must not overtake it."""
-        steps = (*self.before, *self.steps)
+        steps = (*self.before, *self.steps, *self.steps_when_joined)
         named = (getattr(step, name, "") for step in steps for name in ("leg", "other"))
         asked = (fact.leg for facts in (*self.unless, self.joined) for fact in facts)
         return frozenset(filter(None, (*named, *asked, *self.settled)))

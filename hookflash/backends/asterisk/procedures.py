@@ -314,11 +314,18 @@ class Procedures:
         steps = (
             StopSounds(first),
             StopSounds(second),
-            *self._bound_for(command, first, second, after),
-            *self._bound_for(command, second, first, after | armed),
+            *self._discreet(first, command.undisclosed),
+            *self._discreet(second, command.undisclosed),
             # the first, which bridges itself, does it in the dialplan
             RestoreLimit(second),
-            Redirect(first, "join"),
+            Redirect(
+                first,
+                "join",
+                sets=(
+                    _set(first, _AT_EASE | {PEER: self._channel_of(second)} | after),
+                    _set(second, _AT_EASE | {PEER: self._channel_of(first)} | after | armed),
+                ),
+            ),
         )
         return Procedure(
             # whom it rescues it needs to know to the end, if it is about it already
@@ -333,13 +340,6 @@ class Procedures:
             ),
             settled=(first, second),
         )
-
-    def _bound_for(
-        self, command: Join, leg: LegId, other: LegId, orders: dict[str, str]
-    ) -> tuple[Primitive, ...]:
-        """What a leg is to know that is about to be joined."""
-        discreet = self._discreet(leg, command.undisclosed)
-        return (_set(leg, _AT_EASE | {PEER: self._channel_of(other)} | orders), *discreet)
 
     def _is_about(self, join: Join) -> tuple[tuple[Fact, ...], ...]:
         """Ask whether the switch is joining the two already: a second order would part them.

@@ -109,7 +109,7 @@ class Steps:
             if await line.are_so(facts):
                 return Done()
         joined = bool(procedure.joined) and await line.are_so(procedure.joined)
-        for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
+        for number, step in enumerate(procedure.steps_when_joined if joined else procedure.steps):
             refused = await self._do(line, step)
             if refused is not None and number >= procedure.optional:
                 return Done(refused=refused)
@@ -148,7 +148,8 @@ class Steps:
     async def _move(self, line: Line, step: Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}
         self.moving |= legs
-        refused = await line.act([redirect_action(step, self._context)])
+        sets = [action for one in step.sets for action in set_actions(one)]
+        *_, refused = await line.act_each([*sets, redirect_action(step, self._context)])
         if refused is not None:  # if one is gone, the other stays where it is
             self.moving -= legs
         return refused

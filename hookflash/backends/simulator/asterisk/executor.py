@@ -217,7 +217,7 @@ class Executor:
             joined = all(map(self._is_so, procedure.joined))
         if isinstance(command, Join):
             self._joins[command.first] = command
-        for number, step in enumerate(procedure.steps[:-1] if joined else procedure.steps):
+        for number, step in enumerate(procedure.steps_when_joined if joined else procedure.steps):
             yield 0.0
             refused = self.execute(step)
             if refused is not None and number >= procedure.optional:
@@ -264,6 +264,8 @@ class Executor:
                 return self._amend(step)
             case Redirect():
                 self._moving.update(filter(None, (step.leg, step.other)))
+                for variables in step.sets:
+                    self._set(variables)
                 place = Place(DEFAULT_CONTEXT, step.extension)
                 return self._switch.redirect(step.leg, place, step.other)
             case Originate():
