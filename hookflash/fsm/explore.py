@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import Any
@@ -47,6 +47,19 @@ from hookflash.fsm.transfer import Place, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
+class Card:
+    """One row at work: the shortest way to it, and what comes of it there."""
+
+    way: tuple[str, ...]
+    """The events from the first record to the row, its own event last."""
+    orders: tuple[Command, ...]
+    outcome: str | None
+    """The outcome that is decided in this step, if one is."""
+    cause: str | None
+    """The cause that is written in this step, if one is."""
+
+
+@attrs.frozen(kw_only=True)
 class Exploration:
     """What a search found."""
 
@@ -56,6 +69,8 @@ class Exploration:
     """How many steps were tried."""
     rows: Counter[str]
     """How often each row answered, by its key."""
+    cards: Mapping[str, Card]
+    """Each row at work, by its key."""
     pairs: frozenset[tuple[str, str]]
     """Rows that can follow one another."""
     violations: tuple[str, ...]
@@ -89,6 +104,7 @@ def explore(
         records=len(search.reached),
         steps=search.steps,
         rows=search.rows,
+        cards=search.cards,
         pairs=frozenset(search.pairs),
         violations=tuple(search.violations),
     )
@@ -125,6 +141,7 @@ class _Search:
     judge: Check
     steps: int = 0
     rows: Counter[str] = attrs.field(factory=Counter[str])
+    cards: dict[str, Card] = attrs.field(factory=dict[str, Card])
     pairs: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     violations: list[str] = attrs.field(factory=list[str])
     reached: dict[tuple[object, ...], _Reached] = attrs.field(
@@ -153,7 +170,7 @@ class _Search:
                 taken = steps_with_answer(self.rules, here.record, event)
             except RequestRefused:
                 continue
-            name = type(event).__name__
+            name = in_words(event)
             broken = next((told for step in taken if (told := self.judge(step)) is not None), None)
             if broken is None:
                 self._take(here, name, taken)
@@ -168,6 +185,8 @@ class _Search:
             if step.row is not None:
                 key = step.row.key
                 self.rows[key] += 1
+                if key not in self.cards:  # breadth first, so that the first way is the shortest
+                    self.cards[key] = _card((*here.way(), name), step)
                 # before the answer comes, anything may follow the row that asked
                 self.pairs.update((row, key) for row in answered)
                 answered.add(key)
@@ -192,6 +211,32 @@ class _Search:
         if after.record.state is not State.IDLE and not came_by <= after.came_by:
             after.came_by |= came_by
             self.todo.append(after)  # once more, so that pairs of rows spread
+
+
+def in_words(event: Event) -> str:
+    """An event in a few words: its type, and the legs that it is about."""
+    match event:
+        case LegsJoined(first=one, second=other) | LegsSeparated(first=one, second=other):
+            legs = f" {one} {other}"
+        case LegParked(leg=leg) | LegHungUp(leg=leg) | LegMovedAway(leg=leg):
+            legs = f" {leg}"
+        case SoundStarted(leg=leg) | SoundStopped(leg=leg):
+            legs = f" {leg}"
+        case CommandFailed(command=command):
+            legs = f" {type(command).__name__}"
+        case _:
+            legs = ""
+    return type(event).__name__ + legs
+
+
+def _card(way: tuple[str, ...], step: Step) -> Card:
+    before, after = step.before, step.after
+    return Card(
+        way=way,
+        orders=step.commands,
+        outcome=after.outcome.value if after.outcome not in (None, before.outcome) else None,
+        cause=after.cause if after.cause != before.cause else None,
+    )
 
 
 def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
-from hookflash.fsm.explore import Exploration, explore
+from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import (
     Choice,
@@ -183,9 +183,18 @@ def _merged(looks: Sequence[Exploration]) -> Exploration:
         records=sum(look.records for look in looks),
         steps=sum(look.steps for look in looks),
         rows=sum((look.rows for look in looks), Counter[str]()),
+        cards=_shortest(looks),
         pairs=frozenset(pair for look in looks for pair in look.pairs),
         violations=tuple(violation for look in looks for violation in look.violations),
     )
+
+
+def _shortest(looks: Iterable[Exploration]) -> dict[str, Card]:
+    cards: dict[str, Card] = {}
+    for row, card in ((row, card) for look in looks for row, card in look.cards.items()):
+        if row not in cards or len(card.way) < len(cards[row].way):
+            cards[row] = card
+    return cards
 
 
 _A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")

@@ -1,0 +1,87 @@
+"""Row cards: for each row of a table the shortest way to it, and what it orders and decides.
+
+The explorer finds them; `tests/cards/` keeps them. So the question which test covers a row is
+answered by the row's own name, and a change of a row shows in the diff of its card.
+
+    python tests/row_cards.py      # write them anew, after a change that is meant
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from hookflash.commands import Command, SetTimer
+from hookflash.events import Kind
+from hookflash.fsm.explore import Card, explore
+from hookflash.fsm.machine import Rulebook
+from hookflash.fsm.transfer import Policy
+from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
+from hookflash.specs.catalog import SPEC_FOR
+
+FOLDER = Path(__file__).parent / "cards"
+
+# two attempts are enough to see "again" and "no more"
+_FEW = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
+
+
+def cards_of(kind: Kind) -> dict[str, Card]:
+    """The card of each row of one table, in the table's order."""
+    rules = Rulebook(SPEC_FOR[kind])
+    few = attrs.evolve(Policy(), **_FEW)
+    strict = attrs.evolve(POLICIES["strict"], **_FEW)
+    searches = (
+        *(explore(rules, asked_for(kind, policy)) for policy in (few, strict)),
+        *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, few)),
+        explore(rules, asked_for(kind, few), sounds=True, max_records=2_000),
+    )
+    shortest: dict[str, Card] = {}
+    for row, card in ((row, card) for one in searches for row, card in one.cards.items()):
+        if row not in shortest or len(card.way) < len(shortest[row].way):
+            shortest[row] = card
+    return {row.key: shortest[row.key] for row in SPEC_FOR[kind].rows if row.key in shortest}
+
+
+def text_of(cards: dict[str, Card]) -> str:
+    """The cards of one table as text."""
+    return "\n\n".join("\n".join(_lines(row, card)) for row, card in cards.items()) + "\n"
+
+
+def _lines(row: str, card: Card) -> Iterator[str]:
+    yield row
+    yield "    way     " + ", ".join(card.way)
+    for order in _told(card.orders):
+        yield "    orders  " + order
+    if card.outcome is not None:
+        yield "    decides " + card.outcome
+    if card.cause is not None:
+        yield "    because " + card.cause
+
+
+def _told(orders: Iterable[Command]) -> Iterator[str]:
+    """Each order with what differs from its defaults; a timer without its number."""
+    for order in orders:
+        chosen = [
+            f"{field.name}={_value(getattr(order, field.name))}"
+            for field in attrs.fields(type(order))
+            if getattr(order, field.name) != field.default and field.name != "timer"
+        ]
+        if chosen or isinstance(order, SetTimer):
+            yield f"{type(order).__name__}({', '.join(chosen)})"
+
+
+def _value(value: object) -> str:
+    return str(value) if not isinstance(value, tuple) else "(" + " ".join(map(str, value)) + ")"
+
+
+def main() -> None:
+    """Write the cards of all tables."""
+    FOLDER.mkdir(exist_ok=True)
+    for kind in Kind:
+        (FOLDER / f"{kind.value}.txt").write_text(text_of(cards_of(kind)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

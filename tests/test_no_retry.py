@@ -1,0 +1,57 @@
+"""No retry without a fault: on a switch that does as it is told, no back-off timer ever fires.
+
+A table that waits for the wrong proof would pass every other test: the retry comes, and all ends
+well, a second late. Only the limits of people pass here, and the tone at a transfer's end.
+"""
+
+from __future__ import annotations
+
+import pytest
+from test_scenarios import FILES
+
+from hookflash.backends.simulator.character import Character
+from hookflash.backends.simulator.faults import Faults
+from hookflash.commands import Look
+from hookflash.events import TimerFired
+from hookflash.fsm.transfer import State
+from hookflash.scenarios.format import CLOCK, CONTROLLER, SWITCH, Scenario, load_scenario
+from hookflash.scenarios.run import run_scenario
+
+PEOPLES_LIMITS = frozenset({State.CONSULTING, State.HELD, State.ENDING})
+"""Nobody is held for ever, and whoever is left alone hears the tone for a while."""
+
+
+def is_kind(scenario: Scenario) -> bool:
+    """Whether nothing goes wrong in it but what people do."""
+    harsh = {CLOCK, CONTROLLER, SWITCH}
+    return (
+        scenario.faults == Faults()
+        and not scenario.missing_sounds
+        and harsh.isdisjoint(deed.who for order in scenario.orders() for deed in order.deeds)
+    )
+
+
+KIND = [scenario for scenario in map(load_scenario, FILES) if is_kind(scenario)]
+CASES = [
+    pytest.param(scenario, character, id=f"{scenario.name}, {character}")
+    for scenario in KIND
+    for character in Character
+    if scenario.is_for(character)
+]
+
+
+def test_most_scenarios_are_kind() -> None:
+    assert len(KIND) > 80
+
+
+@pytest.mark.parametrize(("scenario", "character"), CASES)
+def test_no_back_off_timer_fires(scenario: Scenario, character: Character) -> None:
+    for order in scenario.orders():
+        asked = [
+            record
+            for record in run_scenario(order, character=character).records
+            if record.transfer is not None
+            and isinstance(record.event, TimerFired)
+            and any(isinstance(command, Look) for command in record.commands)
+        ]
+        assert {record.before for record in asked} <= PEOPLES_LIMITS, order.name
