@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import attrs
 
@@ -73,7 +74,10 @@ def _told(orders: Iterable[Command]) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    return str(value) if not isinstance(value, tuple) else "(" + " ".join(map(str, value)) + ")"
+    if not isinstance(value, tuple):
+        return str(value)
+    parts = cast("tuple[object, ...]", value)
+    return "(" + " ".join(map(str, parts)) + ")"
 
 
 def main() -> None:
