@@ -10,10 +10,11 @@ import attrs
 import pytest
 
 from hookflash.errors import InputError
-from hookflash.fsm.machine import Work
+from hookflash.fsm.inputs import MEANING, Input
 from hookflash.fsm.render import Form, render
-from hookflash.fsm.spec import MEANING, Guard, Input, Refused, Row, Spec, words
+from hookflash.fsm.spec import Guard, Phase, Row, Spec, words
 from hookflash.fsm.transfer import State
+from hookflash.fsm.work import Work
 from hookflash.specs.catalog import SPECS
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -28,12 +29,17 @@ def given_or_not(work: Work) -> bool:
     return work.state is State.IDLE
 
 
-def odd(spec: Spec, why: str) -> Spec:
-    """The table with one odd row."""
-    first, *rest = spec.rows
-    row = attrs.evolve(first, why=why, given=given_or_not)
-    refused = Refused(state=first.state, on=first.on, why="no")
-    return attrs.evolve(spec, rows=(row, *rest), refused=(*spec.refused, refused), title='A "\\" b')
+def odd(spec: Spec, why: str, given: Guard = given_or_not) -> Spec:
+    """The table with one odd row in front of another."""
+    first = spec.rows[0]
+
+    def with_odd_row(phase: Phase) -> Phase:
+        if phase.state is not first.state:
+            return phase
+        row = attrs.evolve(first, why=why, given=(given,))
+        return attrs.evolve(phase, entries=(row, *phase.entries))
+
+    return attrs.evolve(spec, phases=tuple(map(with_odd_row, spec.phases)), title='A "\\" b')
 
 
 @ALL
@@ -70,31 +76,31 @@ def test_the_tables_hold_every_row_refusal_and_silence_once(spec: Spec) -> None:
     text = render(spec, "table")
     found = grids(text)
     assert all(len(row) == len(grid[0]) for grid in found for row in grid)
-    rows = [row for grid in found if "then go" in grid[0] for row in grid[2:]]
-    refusals = [row for grid in found if grid[0] == ["on", "if", "why"] for row in grid[2:]]
-    silences = [row for grid in found if grid[0] == ["on", "why"] for row in grid[2:]]
+    rows = [row for grid in found if "to" in grid[0] for row in grid[2:]]
+    refusals = [row for grid in found if grid[0] == ["on", "when", "because"] for row in grid[2:]]
+    silences = [row for grid in found if grid[0] == ["on", "because"] for row in grid[2:]]
     assert len(rows) == len(spec.rows)
     assert len(refusals) == len(spec.refused)
     assert sum(len(on.split(", ")) for on, _ in silences) == len(spec.ignored)
     assert {row[-1] for row in rows} == {row.why for row in spec.rows}
     assert [row[0] for row in found[0][2:]] == [f"`{state.value}`" for state in spec.states]
     headings = re.findall(r"^## (\w+)$", text, flags=re.MULTILINE)
-    assert headings == [*(s.value for s in spec.states), "Inputs", "Guards", "Actions"]
+    assert headings[: len(spec.states) + 1] == [*(s.value for s in spec.states), "anywhere"]
 
 
 def test_a_row_is_a_sentence() -> None:
     text = render(SPECS["attended"], "table")
     assert (
-        "| transferee parked | both parked | `dialing` | hold transferee, dial target "
-        "| Both stand alone: call the target. |"
+        "| transferor hung up | partial unwanted | `ending` |  "
+        "| The transferor left while the target rang, and partial transfers are off. |"
     ) in text
-    assert "| transferee parked |  | stay | hold transferee |" in text
-    assert "| both parked | Transferor and transferee stand alone, each. |" in text
-    assert "| `idle` | in the call | in the call | not yet there | none |" in text
+    assert "| found | reunited | `failed_reconnect` | blame restart |" in text
+    assert "| partial unwanted | The operator wants no partial transfers. |" in text
+    assert "| `idle` | in the call | in the call | not yet there |  |" in text
     assert (
-        "| split timeout: Parking two legs takes a switch 20 ms. Later attempts are given longer. |"
-        in text
-    )
+        "| `consulting` | talks with the target | hears music | talks with the transferor "
+        "| hold limit |"
+    ) in text
 
 
 def test_a_cell_stays_a_cell() -> None:
@@ -107,7 +113,7 @@ def test_a_cell_stays_a_cell() -> None:
 
 
 def changes(spec: Spec) -> set[tuple[str, str]]:
-    return {(row.state.value, row.to.value) for row in spec.rows if not row.stays}
+    return {(row.state.value, row.to.value) for row in spec.rows if row.state is not None}
 
 
 @ALL
@@ -126,19 +132,15 @@ def test_mermaid_draws_each_change_of_state_once(spec: Spec) -> None:
 
 def test_labels_merge_the_inputs_of_one_guard() -> None:
     text = render(SPECS["attended"], "mermaid")
-    assert ("holding --> dialing : transferor parked, transferee parked [both parked]\n") in text
-    assert (
-        "holding --> idle : transferor hung up, transferee hung up [everyone gone]<br/>reunited\n"
-    ) in text
+    assert "dialing --> partial : transferor hung up, complete asked\n" in text
+    assert "holding --> ending : unarrangeable<br/>arranged [transferor gone, " in text
 
 
 NAMELESS: Guard = lambda _work: True  # noqa: E731 - what is tested is that it has no name
 
 
 def test_a_guard_without_a_good_name_breaks_no_label() -> None:
-    spec = odd(SPECS["hold"], "why")
-    first, *rest = spec.rows
-    spec = attrs.evolve(spec, rows=(attrs.evolve(first, given=NAMELESS), *rest))
+    spec = odd(SPECS["hold"], "why", NAMELESS)
     assert "requested [ lambda ]" in render(spec, "mermaid")
     assert "requested [<lambda>]" in render(spec, "dot")
 
@@ -174,24 +176,22 @@ def test_json_is_the_whole_table(spec: Spec) -> None:
     assert document["inputs"] == {on.value: MEANING[on] for on in Input}
     for row, printed in zip(spec.rows, document["rows"], strict=True):
         assert printed["then"] == [words(action) for action in row.then]
-        assert printed["given"] == (row.guard_name or None)
-        assert document["guards"].get(printed["given"]) == printed["given_doc"]
+        assert printed["given"] == [words(guard) for guard in row.given]
+        assert [document["guards"][name] for name in printed["given"]] == printed["given_doc"]
         assert set(printed["then"]) <= set(document["actions"])
-    assert [(r["state"], r["on"], r["why"]) for r in document["refused"]] == [
-        (r.state.value, r.on.value, r.why) for r in spec.refused
-    ]
-    assert [(i["state"], i["on"], i["why"]) for i in document["ignored"]] == [
-        (i.state.value, i.on.value, i.why) for i in spec.ignored
-    ]
+    for name, entries in (("refused", spec.refused), ("ignored", spec.ignored)):
+        assert [(one["state"], one["on"], one["why"]) for one in document[name]] == [
+            (one.state.value if one.state else "anywhere", one.on.value, one.why) for one in entries
+        ]
 
 
 def test_json_explains_by_the_first_line_of_the_docstring() -> None:
     document = json.loads(render(odd(SPECS["attended"], "why"), "json"))
     row: dict[str, Any] = document["rows"][0]
-    assert row["given_doc"] == "A guard whose docstring has a | in it, and <tags>."
-    deadlines = {phase["state"]: phase["deadline"] for phase in document["phases"]}
-    assert deadlines["idle"] is None
-    assert deadlines["holding"] == "split timeout"
+    assert row["given_doc"] == ["A guard whose docstring has a | in it, and <tags>."]
+    limits = {phase["state"]: phase["limit"] for phase in document["phases"]}
+    assert limits["idle"] is None
+    assert limits["consulting"] == "hold limit"
 
 
 @ALL
@@ -200,7 +200,7 @@ def test_whatever_is_named_is_explained(spec: Spec) -> None:
     document = json.loads(render(spec, "json"))
     assert all(document["guards"].values())
     assert all(document["actions"].values())
-    assert all(p["deadline_doc"] for p in document["phases"] if p["deadline"])
+    assert all(p["limit_doc"] for p in document["phases"] if p["limit"])
 
 
 def test_a_row_is_found_by_its_key() -> None:

@@ -394,7 +394,7 @@ def test_the_table_has_every_step_and_its_reason() -> None:
     line = next(line for line in text.splitlines() if "holding → dialing" in line)
     assert re.split(r"  +", line.strip()) == [
         *("16.040 s", "holding → dialing", "alice is parked", "play ringback to alice"),
-        "Both stand alone: call the target.",
+        "Both stand alone. The target is called.",
     ]
     assert "wait at most 25 s" in text
     assert "stop waiting" not in text

@@ -403,7 +403,7 @@ class Switchboard:
             parties=running.parties,
             before=before.state,
             after=after.state,
-            row=step.row.key if step.row else None,
+            row=step.row_keys,
             why=step.why,
             commands=step.commands,
             outcome=after.outcome if after.over else None,

@@ -181,21 +181,25 @@ class _Search:
     def _take(self, here: _Reached, name: str, taken: tuple[Step, ...]) -> None:
         """What came of an event: count the rows that answered, and go on from there."""
         answered = set[str]()
+        first = ""
         for step in taken:
-            if step.row is not None:
-                key = step.row.key
-                self.rows[key] += 1
-                if key not in self.cards:  # breadth first, so that the first way is the shortest
-                    self.cards[key] = _card((*here.way(), name), step)
+            for row in step.rows:
+                self.rows[row.key] += 1
+                if row.key not in self.cards:  # breadth first: the first way is the shortest
+                    self.cards[row.key] = _card((*here.way(), name), step)
+            self.pairs.update(itertools.pairwise(row.key for row in step.rows))
+            if step.rows:
                 # before the answer comes, anything may follow the row that asked
-                self.pairs.update((row, key) for row in answered)
-                answered.add(key)
+                self.pairs.update((key, step.rows[0].key) for key in answered)
+                first = first or step.rows[0].key
+                answered = {step.rows[-1].key}
             if step is taken[-1] or _answer_may_be_late(step):
                 after = self._reach(step.after, here, name)
                 self._spread(after, answered or here.came_by)
                 if not answered:
                     here.silently[after] = None
-        here.answers |= answered
+        if first:
+            here.answers.add(first)
 
     def _reach(self, record: Transfer, before: _Reached | None, by: str) -> _Reached:
         if before is not None and record is before.record:
@@ -274,7 +278,6 @@ _SIMPLIFIED = (
     "sound_look",
     "where_look",
     "looks_left",
-    "dials_left",
     "cause",
 )
 
@@ -285,12 +288,11 @@ def _simplified(transfer: Transfer) -> tuple[object, ...]:
         "deadline" if transfer.deadline else None,
         "sound" if transfer.sound_timer else None,
         0,
-        0,
+        min(transfer.joins_ordered, 1),
         0,
         None if transfer.sound_look is None else 0,
         None,
         0 if transfer.overdue_look is None else transfer.looks_left,
-        0 if transfer.called else transfer.dials_left,
         None,
     )
 

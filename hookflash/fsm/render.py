@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from hookflash.errors import InputError
-from hookflash.fsm.spec import MEANING, Input, Phase, Row, Spec, words
-from hookflash.fsm.transfer import State
+from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement
+from hookflash.fsm.inputs import MEANING, Input
+from hookflash.fsm.spec import Phase, Row, Spec, words
+from hookflash.fsm.transfer import Role, State
 
 Form: TypeAlias = Literal["table", "mermaid", "dot", "json"]
 """Markdown tables, a Mermaid or Graphviz state diagram, or the whole table as data."""
@@ -49,11 +51,28 @@ def _explained(function: Named) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
-def _deadline_words(phase: Phase) -> str:
-    """The name of a phase's deadline, without the unit that every one of them has."""
-    if phase.deadline is None:
-        return ""
-    return phase.deadline.__name__.removesuffix("_s").replace("_", " ")
+def lived(arrangement: Arrangement, role: Role) -> str:
+    """What a party lives through in an arrangement."""
+    if arrangement is ORDINARY_CALL:
+        return "not yet there" if role is Role.TARGET else "in the call"
+    parts: list[str] = []
+    if role is Role.TARGET and arrangement.calls:
+        parts.append("is called")
+    if role in arrangement.hears:
+        parts.append(f"hears {arrangement.hears[role].value}")
+    if arrangement.talk is not None and role in arrangement.talk:
+        parts.append(f"talks with the {next(r for r in arrangement.talk if r is not role).value}")
+    if role in arrangement.leaves:
+        parts.append("is hung up")
+    if role in arrangement.leaves_then:
+        parts.append("is hung up when the others talk")
+    return ", then ".join(parts) or ("" if role is Role.TARGET else "stands alone")
+
+
+def _limit_words(phase: Phase) -> str:
+    """The name of a phase's limit, without the unit that every one of them has."""
+    limit = phase.arrangement.limit
+    return "" if limit is None else limit.__name__.removesuffix("_s").replace("_", " ")
 
 
 def _spoken(value: Input) -> str:
@@ -63,7 +82,7 @@ def _spoken(value: Input) -> str:
 def _guards(spec: Spec) -> dict[str, str]:
     """What each guard asks, in the order in which the table asks it."""
     entries = (*spec.refused, *spec.rows)
-    return {words(e.given): _explained(e.given) for e in entries if e.given is not None}
+    return {words(one): _explained(one) for entry in entries for one in entry.given}
 
 
 def _actions(spec: Spec) -> dict[str, str]:
@@ -78,39 +97,27 @@ def _markdown(spec: Spec) -> Iterator[str]:
     yield f"# {spec.title}"
     yield ""
     yield from _grid(
-        ("state", "transferor", "transferee", "target", "deadline"),
+        ("state", "transferor", "transferee", "target", "limit"),
         (
-            (_code(p.state), p.transferor, p.transferee, p.target, _markdown_deadline(p))
+            (_code(p.state), *(lived(p.arrangement, role) for role in Role), _limit_words(p))
             for p in spec.phases
         ),
     )
-    for state in spec.states:
-        yield from ("", f"## {state.value}")
+    for state in (*spec.states, None):
+        yield from ("", f"## {state.value if state is not None else 'anywhere'}")
         yield from _markdown_state(spec, state)
     yield from _glossary("Inputs", "input", ((_spoken(on), MEANING[on]) for on in Input))
-    yield from _glossary("Guards", "if", _guards(spec).items())
+    yield from _glossary("Guards", "when", _guards(spec).items())
     yield from _glossary("Actions", "do", _actions(spec).items())
 
 
-def _markdown_deadline(phase: Phase) -> str:
-    if phase.deadline is None:
-        return "none"
-    return f"{_deadline_words(phase)}: {_explained(phase.deadline)}"
-
-
-def _markdown_state(spec: Spec, state: State) -> Iterator[str]:
-    """What is done in a state, then what is refused, then what is ignored."""
+def _markdown_state(spec: Spec, state: State | None) -> Iterator[str]:
+    """The rows of a state, then what is refused, then what is ignored."""
     yield ""
     yield from _grid(
-        ("on", "if", "then go", "do", "why"),
+        ("on", "when", "to", "do", "because"),
         (
-            (
-                _spoken(row.on),
-                row.guard_name,
-                "stay" if row.stays else _code(row.to),
-                ", ".join(map(words, row.then)),
-                row.why,
-            )
+            (_spoken(row.on), row.guard_name, _code(row.to), words(*row.then), row.why)
             for row in spec.rows
             if row.state is state
         ),
@@ -119,7 +126,8 @@ def _markdown_state(spec: Spec, state: State) -> Iterator[str]:
     if refused:
         yield from ("", "Refused:", "")
         yield from _grid(
-            ("on", "if", "why"), ((_spoken(r.on), words(r.given), r.why) for r in refused)
+            ("on", "when", "because"),
+            ((_spoken(r.on), words(*r.given), r.why) for r in refused),
         )
     ignored: dict[str, list[str]] = {}
     for entry in spec.ignored:
@@ -127,7 +135,7 @@ def _markdown_state(spec: Spec, state: State) -> Iterator[str]:
             ignored.setdefault(entry.why, []).append(_spoken(entry.on))
     if ignored:
         yield from ("", "Ignored:", "")
-        yield from _grid(("on", "why"), ((", ".join(on), why) for why, on in ignored.items()))
+        yield from _grid(("on", "because"), ((", ".join(on), why) for why, on in ignored.items()))
 
 
 def _glossary(title: str, head: str, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -161,11 +169,11 @@ Edge: TypeAlias = tuple[State, State]
 def _edges(spec: Spec) -> Iterator[tuple[State, State, list[str]]]:
     """The changes of state: for each pair of states, one line for each guard and its inputs.
 
-    Rows that stay are left out: what they do is in the tables, and twenty loops hide the path.
+    What holds anywhere is left out: ten arrows to the same place hide the path.
     """
     edges: dict[Edge, dict[str, list[str]]] = {}
     for row in spec.rows:
-        if not row.stays:
+        if row.state is not None:
             inputs = edges.setdefault((row.state, row.to), {}).setdefault(row.guard_name, [])
             inputs.append(_spoken(row.on))
     for (state, to), by_guard in edges.items():
@@ -229,28 +237,33 @@ def _document(spec: Spec) -> dict[str, Any]:
         "phases": [_phase_document(phase) for phase in spec.phases],
         "rows": [_row_document(row) for row in spec.rows],
         "refused": [
-            {"state": r.state.value, "on": r.on.value, **_given_document(r.given), "why": r.why}
+            {"state": _place(r.state), "on": r.on.value, **_given_document(r.given), "why": r.why}
             for r in spec.refused
         ],
-        "ignored": [{"state": i.state.value, "on": i.on.value, "why": i.why} for i in spec.ignored],
+        "ignored": [
+            {"state": _place(i.state), "on": i.on.value, "why": i.why} for i in spec.ignored
+        ],
     }
 
 
-def _phase_document(phase: Phase) -> dict[str, str | None]:
+def _place(state: State | None) -> str:
+    return state.value if state is not None else "anywhere"
+
+
+def _phase_document(phase: Phase) -> dict[str, Any]:
+    limit = phase.arrangement.limit
     return {
         "state": phase.state.value,
-        "transferor": phase.transferor,
-        "transferee": phase.transferee,
-        "target": phase.target,
-        "deadline": _deadline_words(phase) or None,
-        "deadline_doc": _explained(phase.deadline) if phase.deadline else None,
+        **{role.value: lived(phase.arrangement, role) for role in Role},
+        "limit": _limit_words(phase) or None,
+        "limit_doc": _explained(limit) if limit else None,
     }
 
 
 def _row_document(row: Row) -> dict[str, Any]:
     return {
         "key": row.key,
-        "state": row.state.value,
+        "state": _place(row.state),
         "on": row.on.value,
         **_given_document(row.given),
         "to": row.to.value,
@@ -259,11 +272,8 @@ def _row_document(row: Row) -> dict[str, Any]:
     }
 
 
-def _given_document(given: Named | None) -> dict[str, str | None]:
-    return {
-        "given": words(given) or None,
-        "given_doc": _explained(given) if given is not None else None,
-    }
+def _given_document(given: tuple[Named, ...]) -> dict[str, list[str]]:
+    return {"given": [words(one) for one in given], "given_doc": [_explained(g) for g in given]}
 
 
 _FORMS: Mapping[str, Callable[[Spec], Iterator[str]]] = {

@@ -20,6 +20,7 @@ from typing import Final
 
 import attrs
 
+from hookflash.commands import Trigger
 from hookflash.events import Kind, LegId, TransferRequested
 from hookflash.sounds import Music, Sound, check_sound, parse_sound
 
@@ -74,6 +75,35 @@ class Place(Enum):
     """In a conversation with `peer`."""
     GONE = "gone"
     """Hung up, or taken out of our hands by somebody else."""
+
+    __hash__ = object.__hash__  # as of State
+
+
+class Wait(Enum):
+    """What a transfer waits for. Each ends with a fact, or with a deadline."""
+
+    PARTED = "parted"
+    """Transferor and transferee stand alone, each."""
+    CALLED = "called"
+    """The switch has begun to call the target."""
+    ANSWER = "answer"
+    """The target answers. Its deadline is the limit of the state."""
+    FREE = "free"
+    """Those who are to be joined stand somewhere. They are on their way."""
+    JOINED = "joined"
+    """They talk: a join has been ordered."""
+    STRANDED = "stranded"
+    """They talk; one of them was parked since the join was ordered."""
+    ORDINARY = "ordinary"
+    """They talk, and are an ordinary call."""
+    GONE = "gone"
+    """Those whose end was ordered are gone."""
+    FOUND = "found"
+    """Those who are adrift at the end stand alone, and can hear why it ends."""
+    TONE = "tone"
+    """The failure tone has been heard."""
+    PEOPLE = "people"
+    """Somebody does something. Its deadline is the limit of the state."""
 
     __hash__ = object.__hash__  # as of State
 
@@ -187,6 +217,20 @@ SOUND_CHOICES: Final = frozenset(
 """The choices that are sounds."""
 
 
+MOST_DOUBLINGS = 5
+"""How often a back-off doubles, so that no number of attempts makes it endless: 32 times."""
+
+
+def backoff_s(first_s: float, attempt: int) -> float:
+    """How long one attempt is waited for: the first so long, each further one twice as long.
+
+    A switch that has not answered may have lost the order, or be slow; nobody can tell. To ask
+    again at the same pace would make a slow switch slower still, and end calls that it was about to
+    join.
+    """
+    return first_s * 2 ** min(max(attempt - 1, 0), MOST_DOUBLINGS)
+
+
 @attrs.frozen
 class Party:
     """One party of a transfer: its leg, and where that leg is."""
@@ -199,8 +243,10 @@ class Party:
     """With whom it talks, when its place is JOINED."""
     sound: Sound | None = None
     """What it is to hear."""
-    coming: Sound | None = None
-    """The sound that was ordered and has not begun: another can be ordered only after it has."""
+    coming: bool = False
+    """Whether a sound was ordered that has not begun: another can be ordered only after it has."""
+    overtaken: bool = False
+    """Whether that is not what it is to hear by now."""
     hears: bool = False
     """Whether the switch has said that the sound plays."""
     heard: bool = False
@@ -210,6 +256,8 @@ class Party:
     """Whether the party is outside: its phone is shown nothing internal."""
     withheld: bool = False
     """Whether the party wants its number shown to nobody."""
+    dismissed: bool = False
+    """Whether its end has been ordered."""
 
     @property
     def lives(self) -> bool:
@@ -248,26 +296,34 @@ class Transfer:
     hops: int = 0
     """How many times this call has been transferred before."""
     deadline: str | None = None
-    """The timer that ends the wait in this state."""
+    """The timer that ends the present wait."""
+    waits_for: Wait | None = None
+    """What that timer is for."""
+    tries: int = 0
+    """How many orders this state has given for what it waits for."""
+    arranged: bool = False
+    """Whether the table has heard that the arrangement of this state stands."""
     sound_timer: str | None = None
     """The timer after which a sound that was ordered must have started."""
-    timers_set: int = 0
-    """How many timers this transfer has set: it numbers the next."""
-    tries_left: int = 0
-    """How many more times the order of this state may be given: its join, or the split."""
     sounds_left: int = 0
     """How many more times a sound that does not start may be tried."""
+    timers_set: int = 0
+    """How many timers this transfer has set: it numbers the next."""
     parted: bool = False
     """Whether transferor and transferee are known to have been parted. Until then, news that they
     are joined is from before: it has crossed our order to part them."""
+    called: bool = False
+    """Whether the switch is known to have begun to call the target."""
     joining: tuple[LegId, LegId] | None = None
     """The two legs of the join that was ordered last, until it is proven or refused."""
     joins_ordered: int = 0
     """How many joins this transfer has ordered."""
-    called: bool = False
-    """Whether the switch is known to have begun to call the target."""
-    dials_left: int = 0
-    """How many more times the target's call may be ordered."""
+    armed: bool = False
+    """Whether target or transferor may carry a failsafe of the switch."""
+    failsafe: Trigger | None = None
+    """The failsafe that we know to be on the legs."""
+    rescue_on_answer: bool = False
+    """Whether the switch takes the transferee by itself as soon as the target answers."""
     looks: int = 0
     """How many questions this transfer has asked: it numbers the next."""
     looks_left: int = 2
@@ -278,18 +334,6 @@ class Transfer:
     """The question whose answer decides whether a sound is missing; `None`: none is asked."""
     where_look: int | None = None
     """The question where somebody is whose join was refused; it decides nothing else."""
-    fetched: bool = False
-    """Whether those who were left adrift have been fetched, to hear why it ends."""
-    armed: bool = False
-    """Whether target or transferor may carry a failsafe of the switch."""
-    rescue_on_answer: bool = False
-    """Whether the switch takes the transferee by itself as soon as the target answers."""
-    dismissed: bool = False
-    """Whether the target's end has been ordered."""
-    transferor_released: bool = False
-    """Whether the transferor's end has been ordered, because it asked to be let go."""
-    goodbye: bool = False
-    """Whether those who are left alone hear the failure tone before they are hung up."""
     outcome: Outcome | None = None
     cause: str | None = None
     """Why it ended as it did, where that is not plain: a hang-up cause, or a word of ours."""
@@ -297,6 +341,12 @@ class Transfer:
     def awaits(self, look: int) -> bool:
         """Whether the answer to this question is still wanted."""
         return look in (self.overdue_look, self.sound_look, self.where_look)
+
+    def party(self, role: Role) -> Party:
+        """Who plays a part."""
+        if role is Role.TRANSFEROR:
+            return self.transferor
+        return self.transferee if role is Role.TRANSFEREE else self.target
 
     @property
     def parties(self) -> tuple[Party, Party, Party]:
@@ -322,8 +372,8 @@ def found_transfer(
 ) -> Transfer:
     """Go on with a transfer that was found on the switch.
 
-    Where it stands is told by the facts alone. Each living leg may carry a failsafe, or have been
-    parked by one that is to act in a moment: all are taken for armed.
+    Where it stands is told by the facts alone. Unless the transferee talks, a living leg may carry
+    a failsafe, or have been parked by one that is to act in a moment: it is taken for armed.
 
     Args:
         transfer: its id.
@@ -349,7 +399,7 @@ def found_transfer(
         ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
         ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
         parted=True,
-        armed=True,
+        armed=transferee.place is not Place.JOINED,
         called=target.lives,
         account=account,
     )

@@ -124,7 +124,7 @@ def _again(transfer: Transfer, written: Record) -> tuple[Record, Transfer | None
         written,
         before=before,
         after=after.state,
-        row=step.row.key if step.row else None,
+        row=step.row_keys,
         why=step.why,
         refusal=None,
         commands=step.commands,

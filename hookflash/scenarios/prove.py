@@ -23,7 +23,7 @@ from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
 from hookflash.fsm.explore import Card, Exploration, explore
-from hookflash.fsm.machine import Rulebook
+from hookflash.fsm.machine import AND_THEN, Rulebook
 from hookflash.fsm.transfer import (
     Choice,
     Party,
@@ -92,11 +92,13 @@ class Rows:
             if isinstance(record.event, TransferFound):
                 # another controller begins where the switch stands: no row came before
                 before.pop(record.transfer, None)
-            kind, came_by = kinds[record.transfer], before.get(record.transfer)
-            self.rows.setdefault(kind, Counter())[record.row] += 1
-            if came_by is not None:
-                self.pairs.setdefault(kind, Counter())[came_by, record.row] += 1
-            before[record.transfer] = record.row
+            kind = kinds[record.transfer]
+            for row in record.row.split(AND_THEN):
+                came_by = before.get(record.transfer)
+                self.rows.setdefault(kind, Counter())[row] += 1
+                if came_by is not None:
+                    self.pairs.setdefault(kind, Counter())[came_by, row] += 1
+                before[record.transfer] = row
 
     def note_search(self, kind: Kind, found: Exploration) -> None:
         """Count the rows that a search has reached."""

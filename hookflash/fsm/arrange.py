@@ -1,0 +1,383 @@
+"""Arrange: from where everybody is to where the state wants them, one order at a time.
+
+A state of a table declares an `Arrangement`: who talks, who waits and hears what, who is called,
+who leaves. After every event `arrange` compares it with the facts and gives the next orders, or
+none; called twice, it gives none the second time. What comes of it goes back to the table as two
+inputs (`verdict`): *arranged*, facts prove it; *unarrangeable*, as many attempts as allowed came to
+nothing. Everything that is difficult about moving legs stands here, and nowhere else:
+
+* A leg between an order and its proof is `MOVING`, and nothing is built on where it stood before.
+* One join at a time, numbered. Each further attempt is given twice as long as the one before.
+* A second join on the heels of the first would end a leg: whoever is parked while it is being
+  joined was, as a rule, on the way there when the join was ordered. So that is waited for.
+* A failsafe is taken off with the join that makes it wrong, and put on when two talk.
+* A target that has answered stays until the others have each other.
+* A sound that ended is played again; one that never began is replaced.
+* A hang-up is ordered until it is seen.
+* A deadline counts only after the switch was asked whether an event was missed (`Work.overdue`).
+
+A transfer that a restarted controller finds is nothing special: facts, and no outstanding order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hookflash import commands as c
+from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement
+from hookflash.fsm.hearing import let_hear
+from hookflash.fsm.inputs import Input
+from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer, Wait, backoff_s
+from hookflash.fsm.work import Work
+
+# ------------------------------------------------------------------- the results
+
+
+def verdict(work: Work, want: Arrangement) -> Input | None:
+    """What the table has to hear of its arrangement, if anything."""
+    t = work.transfer
+    if t.outcome is None and want.talk is not None and talk(*the_two(t, want.talk)):
+        _decide(work, want.outcome)
+    if work.overdue or work.refused is not None:
+        failure = _failure(work)
+        if failure is not None:
+            return failure
+    if t.arranged or want is ORDINARY_CALL or not _stands(t, want):
+        return None
+    work.note(arranged=True)
+    return Input.ARRANGED
+
+
+def _decide(work: Work, outcome: Outcome | None) -> None:
+    """They talk, and so it is decided. A cause remains only where something went wrong."""
+    if outcome in (Outcome.TRANSFERRED, Outcome.TAKEN_BACK):
+        work.note(outcome=outcome, cause=None)
+    else:
+        work.note(outcome=outcome)
+
+
+_FAILS: Mapping[Wait, tuple[str, Input]] = {
+    Wait.PARTED: ("SPLIT_FAILED", Input.UNARRANGEABLE),
+    Wait.CALLED: ("DIAL_FAILED", Input.TARGET_FAILED),
+    Wait.ANSWER: ("NO_ANSWER", Input.TARGET_FAILED),
+    Wait.FREE: ("JOIN_FAILED", Input.UNARRANGEABLE),
+    Wait.JOINED: ("JOIN_FAILED", Input.UNARRANGEABLE),
+    Wait.STRANDED: ("JOIN_FAILED", Input.UNARRANGEABLE),
+    Wait.PEOPLE: ("HOLD_LIMIT", Input.LIMIT_PASSED),
+}
+"""What it means when a wait comes to nothing: the cause, and what the table hears."""
+
+
+def _failure(work: Work) -> Input | None:
+    """Whether a limit has passed, or an attempt failed that was the last."""
+    t = work.transfer
+    refused = (work.refused is c.Dial and t.waits_for in (Wait.CALLED, Wait.ANSWER)) or (
+        work.refused is c.Split and t.waits_for is Wait.PARTED and _both_live(t)
+    )
+    used_up = work.overdue and t.tries >= _attempts(t)
+    if t.waits_for is None or t.waits_for not in _FAILS or not (refused or used_up):
+        return None
+    if t.waits_for is Wait.PARTED:
+        for party in (t.transferor, t.transferee):
+            if party.place is Place.MOVING:  # it is where it was, whether or not with the other
+                work.place(party, Place.JOINED)
+    cause, result = _FAILS[t.waits_for]
+    work.note(cause="DIAL_FAILED" if work.refused is c.Dial else cause)
+    return result
+
+
+def _attempts(t: Transfer) -> int:
+    """How many orders may be given before a wait has come to nothing."""
+    match t.waits_for:
+        case Wait.PARTED:
+            return t.policy.split_attempts if _both_live(t) else 0
+        case Wait.CALLED:
+            return t.policy.dial_attempts
+        case Wait.FREE | Wait.JOINED | Wait.STRANDED:
+            return t.policy.join_attempts
+        case _:
+            return 0
+
+
+def _both_live(t: Transfer) -> bool:
+    return t.transferor.lives and t.transferee.lives
+
+
+def the_two(t: Transfer, roles: tuple[Role, Role]) -> tuple[Party, Party]:
+    """The parties in two parts."""
+    return t.party(roles[0]), t.party(roles[1])
+
+
+def talk(one: Party, other: Party) -> bool:
+    """Whether two hear each other."""
+    return one.peer == other.leg and other.peer == one.leg
+
+
+def _stands(t: Transfer, want: Arrangement) -> bool:
+    if want.talk is None:
+        return not (want.calls or want.ends) and all(
+            party.place is Place.PARKED for party in (t.transferor, t.transferee) if party.lives
+        )
+    if not talk(*the_two(t, want.talk)) or (want.ordinary and t.armed):
+        return False
+    return not any(t.party(role).lives for role in want.leaves_then)
+
+
+# -------------------------------------------------------------------- the orders
+
+
+def arrange(work: Work, want: Arrangement) -> None:
+    """Give the orders that lead from the facts to an arrangement, and wait for their proof."""
+    tone_ordered = let_hear(work, want)
+    _let_go(work, want)
+    if want.ends:
+        _end(work, tone_ordered=tone_ordered)
+    elif want.talk is not None:
+        _bring_together(work, want, want.talk)
+    elif want.calls:
+        _call(work, want)
+    elif want.limit is not None:
+        _wait(work, Wait.PEOPLE, want.limit(work.transfer))
+    else:
+        _part(work)
+
+
+def _wait(work: Work, wait: Wait, after_s: float, *, anew: bool = False) -> None:
+    """Wait for something, and set the deadline if that is not what was waited for before."""
+    if anew or work.overdue or work.transfer.waits_for is not wait:
+        work.note(waits_for=wait)
+        work.set_deadline(after_s)
+
+
+def _part(work: Work) -> None:
+    """Park each of the two."""
+    t = work.transfer
+    first = t.waits_for is not Wait.PARTED
+    if first or work.overdue:
+        work.order(
+            c.Split(
+                first=t.transferor.leg,
+                second=t.transferee.leg,
+                transfer=t.id,
+                kind=t.kind.value,
+                undisclosed=tuple(p.leg for p in (t.transferor, t.transferee) if p.outside),
+                repeated=not first,
+            )
+        )
+        work.note(tries=t.tries + 1)
+        work.why = "The two are being parted." if first else "No proof of it: parted once more."
+    if first:
+        work.place(t.transferor, Place.MOVING)
+        work.place(t.transferee, Place.MOVING)
+    _wait(work, Wait.PARTED, backoff_s(t.policy.split_timeout_s, t.tries))
+
+
+# --- calling
+
+
+def _call(work: Work, want: Arrangement) -> None:
+    """Call the target, and wait until it answers."""
+    t = work.transfer
+    rings_s = t.ring_timeout_s + t.policy.dial_grace_s
+    if t.target.place is Place.UNBORN or (work.overdue and not t.called):
+        _dial(work, want)
+    elif want.failsafe is c.Trigger.ANSWER is not t.failsafe and t.transferee.lives:
+        _arm_target(work, c.Trigger.ANSWER)
+        work.note(armed=True, failsafe=c.Trigger.ANSWER)
+    if t.called:
+        _wait(work, Wait.ANSWER, rings_s)
+    else:
+        _wait(work, Wait.CALLED, min(t.policy.dial_timeout_s, rings_s))
+
+
+def _dial(work: Work, want: Arrangement) -> None:
+    t = work.transfer
+    alone = want.failsafe is c.Trigger.ANSWER and t.transferee.lives
+    rescue = t.transferee.leg if alone else None
+    work.order(
+        c.Dial(
+            leg=t.target.leg,
+            target=t.target.number,
+            on_behalf_of=t.transferor.leg,
+            caller=t.transferor.number,
+            account=t.account,
+            ring_timeout_s=t.ring_timeout_s,
+            transfer=t.id,
+            rescue=rescue,
+        )
+    )
+    work.place(t.target, Place.RINGING)
+    work.note(
+        tries=t.tries + 1,
+        armed=rescue is not None,
+        rescue_on_answer=rescue is not None,
+        failsafe=c.Trigger.ANSWER if rescue is not None else None,
+    )
+    work.why = "The target is being called."
+
+
+def _arm_target(work: Work, when: c.Trigger) -> None:
+    t = work.transfer
+    undisclosed = t.target.outside or t.transferee.withheld
+    work.order(c.Arm(leg=t.target.leg, rescue=t.transferee.leg, when=when, undisclosed=undisclosed))
+
+
+# --- joining
+
+
+def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
+    """Join the two who are to talk, one join at a time, until facts prove that they do."""
+    t = work.transfer
+    one, other = the_two(t, roles)
+    if not other.answered:
+        _call(work, want)
+    elif talk(one, other):
+        _keep(work, want, one, other)
+    elif _is_due(work, one, other):
+        _join(work, want, one, other)
+        _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries), anew=True)
+    elif t.joining is None:
+        # an armed leg may be taking the transferee at this moment: ask before the failsafe acts
+        armed = t.armed and not t.rescue_on_answer
+        _wait(work, Wait.FREE, t.policy.rescue_timeout_s if armed else t.policy.join_timeout_s)
+    elif Place.PARKED in (one.place, other.place):
+        _wait(work, Wait.STRANDED, backoff_s(t.policy.rescue_timeout_s, t.tries))
+    else:
+        _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries))
+
+
+def _is_due(work: Work, one: Party, other: Party) -> bool:
+    """Whether a join is to be ordered now: both stand, or the last one came to nothing."""
+    t = work.transfer
+    if t.tries >= t.policy.join_attempts:
+        return False
+    if work.overdue or work.refused is c.Join:
+        return True
+    return t.joining is None and one.settled and other.settled
+
+
+def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
+    t = work.transfer
+    watched = want.failsafe is c.Trigger.LEFT_ALONE and t.transferee.lives
+    rescue = t.transferee.leg if watched else None
+    pair = (one.leg, other.leg)
+    hidden = rescue is not None and t.transferee.withheld
+    undisclosed = tuple(
+        party.leg
+        for party, partner in ((one, other), (other, one))
+        if party.outside or partner.withheld or hidden
+    )
+    work.order(
+        c.Join(
+            first=one.leg,
+            second=other.leg,
+            attempt=t.joins_ordered + 1,
+            repeated=t.joining == pair,
+            transfer=t.id,
+            afterwards=c.Afterwards.PARK if watched else c.Afterwards.END,
+            rescue=rescue,
+            disarm=tuple(p.leg for p in (t.transferor, t.target) if t.armed and p.lives),
+            rescued=t.transferee.leg if t.armed and t.transferee.lives else "",
+            undisclosed=undisclosed,
+        )
+    )
+    for party in t.parties:
+        if party.lives and (party.leg in pair or party.peer in pair):
+            work.place(party, Place.MOVING)
+    work.note(
+        tries=t.tries + 1,
+        joining=pair,
+        joins_ordered=t.joins_ordered + 1,
+        armed=t.armed or watched,  # disarmed when that is proven, and not before
+        failsafe=None,
+    )
+    work.why = "No proof of it: joined once more." if t.tries > 1 else "The two are being joined."
+
+
+def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
+    """They talk: what is still to do?"""
+    t = work.transfer
+    if want.ordinary and t.armed:
+        if t.waits_for is not Wait.ORDINARY or work.overdue:
+            work.order(c.Release(first=one.leg, second=other.leg))
+        _wait(work, Wait.ORDINARY, t.policy.join_timeout_s)
+        return
+    if want.failsafe is c.Trigger.LEFT_ALONE is not t.failsafe and t.transferee.lives:
+        if not t.joins_ordered:  # found like this: who knows what the target's leg has
+            _arm_target(work, c.Trigger.LEFT_ALONE)
+        leg, rescue = t.transferor.leg, t.transferee.leg
+        work.order(c.Arm(leg=leg, rescue=rescue, when=c.Trigger.LEFT_ALONE))
+        work.note(armed=True, failsafe=c.Trigger.LEFT_ALONE)
+    if want.limit is not None:
+        _wait(work, Wait.PEOPLE, want.limit(t))
+    else:
+        _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
+
+
+# --- letting go
+
+
+def _let_go(work: Work, want: Arrangement) -> None:
+    """End the calls of those who are to leave, and again until that is seen."""
+    if work.overdue:
+        for party in work.transfer.parties:
+            if party.dismissed:
+                _hang_up(work, party)
+    for role in want.leaves:
+        dismiss(work, role)
+    for role in want.leaves_then:
+        others_talk = want.talk is not None and talk(*the_two(work.transfer, want.talk))
+        if others_talk or not work.transfer.party(role).answered:
+            dismiss(work, role)
+
+
+def dismiss(work: Work, role: Role) -> None:
+    """End a party's call, unless that has been ordered."""
+    party = work.transfer.party(role)
+    if party.lives and not party.dismissed:
+        _hang_up(work, party)
+        work.rewrite(party, dismissed=True)
+
+
+def _hang_up(work: Work, party: Party) -> None:
+    """Cancel a call that rings, hang up one that was answered."""
+    if party.lives:
+        cause = "NORMAL_CLEARING" if party.answered else "ORIGINATOR_CANCEL"
+        work.order(c.HangUp(leg=party.leg, cause=cause))
+
+
+def _end(work: Work, *, tone_ordered: bool) -> None:
+    """Those who are left hear why, and are hung up. Where it is decided, nobody need hear why.
+
+    A party that stands nowhere was left adrift by a join, as a rule: FreeSWITCH says nothing of it.
+    It is parked first, once, so that it hears something.
+    """
+    t = work.transfer
+    left = [party for party in (t.transferor, t.transferee) if party.lives and not party.dismissed]
+    alone = [party for party in left if party.place is Place.PARKED]
+    if work.overdue and t.waits_for is Wait.FOUND and t.tries == 0:
+        _fetch(work, left)
+    elif work.overdue and t.waits_for is Wait.FOUND and alone:
+        work.note(tries=_HEARD_OUT)
+    elif work.overdue or t.outcome not in (Outcome.FAILED, Outcome.ABANDONED):
+        for role in (Role.TRANSFEROR, Role.TRANSFEREE):
+            dismiss(work, role)
+        left = []
+    if not left:
+        _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
+    elif t.tries < _HEARD_OUT and len(alone) < len(left):
+        _wait(work, Wait.FOUND, t.policy.rescue_timeout_s)
+    else:
+        _wait(work, Wait.TONE, t.policy.tone_s, anew=tone_ordered)
+
+
+_HEARD_OUT = 2
+"""Tries after which nobody is fetched any more: those who hear the tone hear it to its end."""
+
+
+def _fetch(work: Work, left: list[Party]) -> None:
+    work.note(tries=1)
+    for party in left:
+        if party.place is Place.MOVING:
+            others = tuple(other.leg for other in work.transfer.parties if other is not party)
+            work.order(c.Park(leg=party.leg, unless_with=others))
