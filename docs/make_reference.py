@@ -26,8 +26,9 @@ from msgspec import inspect as shapes
 
 import hookflash
 from hookflash import cli, errors
+from hookflash.dialling import patterns
+from hookflash.document import load_schema
 from hookflash.events import Kind
-from hookflash.fsm import patterns
 from hookflash.fsm.render import render
 from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
 from hookflash.journal.history import KINDS
@@ -51,7 +52,6 @@ from hookflash.server.websocket.asyncapi import ANSWERS, asyncapi_document
 from hookflash.server.websocket.session import Doors
 from hookflash.server.wire import Channel, Happening, Moment, PartyView, Taken, TransferView
 from hookflash.specs.catalog import SPEC_FOR
-from hookflash.specs.document import load_schema
 from hookflash.story import sequence, sequence_svg
 
 HERE = Path(__file__).resolve().parent
@@ -235,7 +235,7 @@ def scenario_page() -> str:
     """The scenario format."""
     policy = Policy()
     sounds = {field.name: f"`{getattr(policy, field.name)}`" for field in attrs.fields(Policy)}
-    schema = Schema("scenario.schema.json", defaults=sounds)
+    schema = Schema("specs/scenario.schema.json", defaults=sounds)
     return page(
         "The scenario file",
         "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
@@ -265,7 +265,9 @@ def scenario_page() -> str:
 
 def phones() -> str:
     """What a party's `phone` may be, as the simulator's behaviours say of themselves."""
-    choices = load_schema("scenario.schema.json")["$defs"]["party"]["properties"]["phone"]["enum"]
+    choices = load_schema("specs/scenario.schema.json")["$defs"]["party"]["properties"]["phone"][
+        "enum"
+    ]
 
     def row(phone: str) -> tuple[str, ...]:
         text = f"""
@@ -333,7 +335,7 @@ def faults() -> str:
 def metaflows_page() -> str:
     """The feature codes' format."""
     units = {"digit_timeout": "milliseconds", "timeout": "seconds"}
-    schema = Schema("metaflows.schema.json", units=units)
+    schema = Schema("dialling/metaflows.schema.json", units=units)
     theory = (inspect.getdoc(patterns) or "").split("\n\n")
     return page(
         "Feature codes (metaflows)",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
     from hookflash.backends.simulator.faults import Faults, parse_faults
     from hookflash.client import Client, LineLost, Refused, connect
+    from hookflash.dialling.metaflows import Metaflows, parse_metaflows
     from hookflash.engine.engine import (
         Engine,
         FellBehind,
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from hookflash.events import Kind, LegSnapshot
     from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State, Transfer
     from hookflash.sounds import Burst, Music, Recording, Sound, Tone, parse_sound
-    from hookflash.specs.metaflows import Metaflows, parse_metaflows
 
     __version__: str
 
@@ -139,7 +139,7 @@ _NAMES_OF: Mapping[str, str] = {
     "events": "Kind LegSnapshot",
     "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
     "sounds": "Burst Music Recording Sound Tone parse_sound",
-    "specs.metaflows": "Metaflows parse_metaflows",
+    "dialling.metaflows": "Metaflows parse_metaflows",
 }
 """The same as the imports above, for those who run the program instead of reading it."""
 

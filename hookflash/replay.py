@@ -24,13 +24,13 @@ from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import Entry, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.commands import CancelTimer, SetTimer, name_of_target
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, states_of
 from hookflash.errors import InputError
 from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS
 
 DIGIT_TIMEOUT_S = 1.0
 """How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""

@@ -12,17 +12,17 @@ import trio
 from asterisk_lab import installation, needs_asterisk
 
 from hookflash.backends.asterisk.manager import Manager, open_manager
-from hookflash.pbx.config import Setup
-from hookflash.pbx.instance import open_instance
-from hookflash.pbx.pair import pair_setup
-from hookflash.pbx.switch import Account
-from hookflash.server.read_config import parse_config
-from hookflash.specs.features_conf import (
+from hookflash.dialling.features_conf import (
     KNOWN,
     convert_features,
     features_faults,
     parse_features,
 )
+from hookflash.pbx.config import Setup
+from hookflash.pbx.instance import open_instance
+from hookflash.pbx.pair import pair_setup
+from hookflash.pbx.switch import Account
+from hookflash.server.read_config import parse_config
 
 pytestmark = needs_asterisk
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import attrs
 
+from hookflash.document import MAX_FAULTS
 from hookflash.errors import InputError
-from hookflash.specs.document import MAX_FAULTS
 
 MAX_LINE: Final = 8_192
 """Characters of a line. Asterisk reads no more."""

@@ -31,8 +31,8 @@ _SHOWN = 60
 
 
 def load_schema(name: str) -> Mapping[str, Any]:
-    """Read one of the schemas that ship with hookflash."""
-    text = files("hookflash.specs").joinpath(name).read_text(encoding="utf-8")
+    """Read a schema that ships with hookflash, named by its path within the package."""
+    text = files("hookflash").joinpath(name).read_text(encoding="utf-8")
     return cast("Mapping[str, Any]", json.loads(text))
 
 

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookflash.errors import InputError
-from hookflash.events import Kind
-from hookflash.fsm.digits import (
+from hookflash.dialling.digits import (
     MAX_CODES,
     MAX_DIGITS,
     UNARMED,
@@ -29,7 +27,9 @@ from hookflash.fsm.digits import (
     press,
     takeback_code,
 )
-from hookflash.fsm.patterns import ALPHABET
+from hookflash.dialling.patterns import ALPHABET
+from hookflash.errors import InputError
+from hookflash.events import Kind
 
 TRANSFER = FeatureAction(module=Module.TRANSFER)
 RESUME = FeatureAction(module=Module.RESUME)

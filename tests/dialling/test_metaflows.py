@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hookflash.errors import InputError
-from hookflash.events import Kind
-from hookflash.fsm.digits import UNARMED, FeatureAction, Matched, Module, digit_timeout, press
-from hookflash.fsm.patterns import ALPHABET
-from hookflash.sounds import SOUND_PATTERN, Music, Recording, parse_sound
-from hookflash.specs import metaflows as metaflows_module
-from hookflash.specs.document import load_schema
-from hookflash.specs.metaflows import (
+from hookflash.dialling import metaflows as metaflows_module
+from hookflash.dialling.digits import UNARMED, FeatureAction, Matched, Module, digit_timeout, press
+from hookflash.dialling.metaflows import (
     DEFAULT_METAFLOWS,
     MAX_FAULTS,
     SCHEMA,
@@ -30,6 +25,11 @@ from hookflash.specs.metaflows import (
     metaflows_faults,
     parse_metaflows,
 )
+from hookflash.dialling.patterns import ALPHABET
+from hookflash.document import load_schema
+from hookflash.errors import InputError
+from hookflash.events import Kind
+from hookflash.sounds import SOUND_PATTERN, Music, Recording, parse_sound
 
 EXAMPLE = r"""
 {
@@ -411,7 +411,9 @@ def test_sounds_that_people_use_are_allowed(sound: str) -> None:
 
 
 def test_the_schema_and_the_code_agree_what_a_sound_is() -> None:
-    assert load_schema("metaflows.schema.json")["$defs"]["sound"]["pattern"] == SOUND_PATTERN
+    assert (
+        load_schema("dialling/metaflows.schema.json")["$defs"]["sound"]["pattern"] == SOUND_PATTERN
+    )
 
 
 def test_a_tone_that_is_too_long_for_the_schema_is_told_with_its_place() -> None:

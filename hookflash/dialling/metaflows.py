@@ -30,9 +30,7 @@ from typing import TypeAlias, TypedDict, cast
 
 import attrs
 
-from hookflash.errors import InputError
-from hookflash.events import Kind
-from hookflash.fsm.digits import (
+from hookflash.dialling.digits import (
     MAX_CODES,
     MAX_DIGITS,
     Code,
@@ -44,11 +42,20 @@ from hookflash.fsm.digits import (
     literal_code,
     takeback_code,
 )
-from hookflash.fsm.patterns import SEARCH_STEPS, Comparison, Matcher, Pattern, compare, shortest
+from hookflash.dialling.patterns import (
+    SEARCH_STEPS,
+    Comparison,
+    Matcher,
+    Pattern,
+    compare,
+    shortest,
+)
+from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
+from hookflash.errors import InputError
+from hookflash.events import Kind
 from hookflash.sounds import Sound, parse_sound
-from hookflash.specs.document import MAX_FAULTS, faults_of, load_schema, place_in
 
-SCHEMA: Mapping[str, object] = load_schema("metaflows.schema.json")
+SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
 
 DEFAULT_BINDING_DIGIT = "*"

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from hookflash.errors import InputError
-from hookflash.fsm import patterns
-from hookflash.fsm.patterns import (
+from hookflash.dialling import patterns
+from hookflash.dialling.patterns import (
     ALPHABET,
     MAX_PROGRAM,
     Found,
@@ -22,6 +21,7 @@ from hookflash.fsm.patterns import (
     compile_pattern,
     shortest,
 )
+from hookflash.errors import InputError
 
 FEW = "12*#"
 """Few keys make many coincidences."""

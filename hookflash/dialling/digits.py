@@ -25,9 +25,9 @@ from typing import TypeAlias
 
 import attrs
 
+from hookflash.dialling.patterns import Matcher, Pattern, check_key, compile_pattern
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.fsm.patterns import Matcher, Pattern, check_key, compile_pattern
 from hookflash.sounds import Sound
 
 TERMINATOR = "#"
@@ -90,7 +90,7 @@ def code(binding_digit: str, pattern: str, action: FeatureAction, *, where: str 
 
     Args:
         binding_digit: the key that begins it.
-        pattern: such as ``2(\d+)``, in the language of `hookflash.fsm.patterns`.
+        pattern: such as ``2(\d+)``, in the language of `hookflash.dialling.patterns`.
         action: what it does.
         where: the place that errors name.
 

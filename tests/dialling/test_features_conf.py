@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookflash.cli import main
-from hookflash.errors import InputError
-from hookflash.events import Kind
-from hookflash.fsm.digits import UNARMED, Matched, digit_timeout, press
-from hookflash.server.config import Config
-from hookflash.server.read_config import parse_config
-from hookflash.specs.asterisk_file import MAX_INHERITED, MAX_LINE, read_asterisk_file
-from hookflash.specs.features_conf import (
+from hookflash.dialling.asterisk_file import MAX_INHERITED, MAX_LINE, read_asterisk_file
+from hookflash.dialling.digits import UNARMED, Matched, digit_timeout, press
+from hookflash.dialling.features_conf import (
     KNOWN,
     Features,
     convert_features,
     features_faults,
     parse_features,
 )
+from hookflash.errors import InputError
+from hookflash.events import Kind
+from hookflash.server.config import Config
+from hookflash.server.read_config import parse_config
 
 ENTRY = "[applicationmap]\nx = *5,self,NoOp\n"
 

@@ -17,8 +17,13 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from hookflash.errors import InputError
-from hookflash.fsm.digits import (
+from hookflash.dialling.asterisk_file import (
+    Setting,
+    line_in,
+    read_asterisk_file,
+    shown,
+)
+from hookflash.dialling.digits import (
     UNARMED,
     CodeTable,
     FeatureAction,
@@ -28,13 +33,8 @@ from hookflash.fsm.digits import (
     literal_code,
     press,
 )
-from hookflash.specs.asterisk_file import (
-    Setting,
-    line_in,
-    read_asterisk_file,
-    shown,
-)
-from hookflash.specs.document import MAX_FAULTS, meant
+from hookflash.document import MAX_FAULTS, meant
+from hookflash.errors import InputError
 
 MAX_FEATURE_KEYS: Final = 10
 """Keys of a feature code in Asterisk."""
