@@ -36,11 +36,11 @@ import trio
 from bench_core import Figure
 
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, serve_emulator
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.backends.simulator.people import Answers
 from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record

@@ -17,9 +17,9 @@ from typing import Annotated, Final
 import trio
 from cyclopts import Parameter
 
-from hookflash.backends.freeswitch.emulator.emulator import STOCK_PASSWORD, Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, serve_emulator
 from hookflash.backends.simulator.world import World
+from hookflash.emulator.emulator import STOCK_PASSWORD, Emulator
+from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.errors import InputError
 from hookflash.events import (
     CallEvent,

@@ -28,8 +28,8 @@ from litestar import Litestar
 from hookflash.backends.asterisk.client import AsteriskBackend
 from hookflash.backends.base import Backend, Rejected, SwitchBackend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend
-from hookflash.backends.freeswitch.emulator.phones import lab_phone
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.world import World
 from hookflash.engine.exchange import Entry, Exchange, open_exchange
 from hookflash.engine.watch import PromiseWatch

@@ -22,13 +22,13 @@ from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import channels, client
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, open_emulator
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS, Procedure, SetVariables
 from hookflash.backends.freeswitch.procedures import Procedures
 from hookflash.backends.simulator.people import Behaviour, Unreachable
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Forget
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import Listening, open_emulator
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard

@@ -11,11 +11,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from hookflash.backends.freeswitch.emulator.events import Value
 from hookflash.causes import FREESWITCH_CAUSES, LAST_OF_Q850, number_for
+from hookflash.emulator.events import Value
 
 if TYPE_CHECKING:
-    from hookflash.backends.freeswitch.emulator.legs import Leg
+    from hookflash.emulator.legs import Leg
 
 _AGENT: Final = "FreeSWITCH-mod_sofia/1.10.12-release~64bit"
 _ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"

@@ -18,14 +18,6 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from hookflash.backends.freeswitch.emulator.legs import Leg, caller_of
-from hookflash.backends.freeswitch.emulator.teller import Outgoing, Teller
-from hookflash.backends.freeswitch.emulator.words import (
-    DialError,
-    Dialled,
-    read_cause,
-    read_dial_string,
-)
 from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import (
@@ -35,6 +27,14 @@ from hookflash.backends.simulator.switch import (
     Thunk,
     ToPhone,
     ToSound,
+)
+from hookflash.emulator.event_publisher import Outgoing, Teller
+from hookflash.emulator.legs import Leg, caller_of
+from hookflash.emulator.parsing import (
+    DialError,
+    Dialled,
+    read_cause,
+    read_dial_string,
 )
 from hookflash.events import LegId
 

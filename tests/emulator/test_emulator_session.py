@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.session import Limits, Session
 from hookflash.backends.freeswitch.wire import Frame, Wire
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.session import Limits, Session
 
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 LEAVES = f"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n{GOODBYE}"

@@ -15,8 +15,8 @@ import pytest
 import trio
 from live import PHONES, SWITCH, Socket, needs_freeswitch
 
-from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.backends.freeswitch.wire import Frame, Wire
+from hookflash.emulator.server import open_emulator
 
 pytestmark = needs_freeswitch
 

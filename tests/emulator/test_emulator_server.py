@@ -9,16 +9,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import (
+from hookflash.backends.freeswitch.wire import Frame, Wire
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import (
     AUTH_LIMIT_S,
     LAST_WORDS_S,
     Listening,
     open_emulator,
     serve_emulator,
 )
-from hookflash.backends.freeswitch.emulator.session import Limits
-from hookflash.backends.freeswitch.wire import Frame, Wire
+from hookflash.emulator.session import Limits
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 

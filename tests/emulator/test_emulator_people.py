@@ -15,10 +15,10 @@ from trio.testing import MockClock
 
 import hookflash.cli.emulator
 from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
-from hookflash.backends.freeswitch.emulator.server import open_emulator
-from hookflash.backends.freeswitch.emulator.session import Session
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
+from hookflash.emulator.server import open_emulator
+from hookflash.emulator.session import Session
 from hookflash.engine.engine import open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError

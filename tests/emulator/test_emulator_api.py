@@ -7,10 +7,15 @@ import re
 
 import pytest
 
-from hookflash.backends.freeswitch.emulator.apps import Later
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.phones import lab_phone
-from hookflash.backends.freeswitch.emulator.words import (
+from hookflash.backends.freeswitch.sounds import sound_played
+from hookflash.backends.simulator.lab_phones import lab_phone
+from hookflash.backends.simulator.people import Answers, Manual
+from hookflash.backends.simulator.sounds import sound_length_s
+from hookflash.backends.simulator.switch import Hears, Sense
+from hookflash.backends.simulator.world import World
+from hookflash.emulator.apps import Later
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.parsing import (
     DialError,
     Dialled,
     read_cause,
@@ -18,11 +23,6 @@ from hookflash.backends.freeswitch.emulator.words import (
     split,
     words,
 )
-from hookflash.backends.freeswitch.sounds import sound_played
-from hookflash.backends.simulator.people import Answers, Manual
-from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Hears, Sense
-from hookflash.backends.simulator.world import World
 from hookflash.errors import InputError
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

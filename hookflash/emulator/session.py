@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from hookflash.backends.freeswitch.emulator.api import NO_REPLY
-from hookflash.backends.freeswitch.emulator.events import (
+from hookflash.emulator.api import NO_REPLY
+from hookflash.emulator.events import (
     EVENT_NAMES,
     Event,
     Header,
     read_event_name,
 )
-from hookflash.backends.freeswitch.emulator.words import atoi, read_cause
+from hookflash.emulator.parsing import atoi, read_cause
 from hookflash.events import LegId
 
 if TYPE_CHECKING:
-    from hookflash.backends.freeswitch.emulator.emulator import Emulator
+    from hookflash.emulator.emulator import Emulator
 
 
 @attrs.frozen(kw_only=True)

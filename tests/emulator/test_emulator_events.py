@@ -14,8 +14,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.events import (
+from hookflash.backends.freeswitch.inbound import Inbound
+from hookflash.backends.freeswitch.recording import Way, read_recording
+from hookflash.backends.freeswitch.wire import Wire
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.events import (
     EVENT_NAMES,
     ORIGINS,
     TOLD,
@@ -23,11 +26,8 @@ from hookflash.backends.freeswitch.emulator.events import (
     percent_encoded,
     read_event_name,
 )
-from hookflash.backends.freeswitch.inbound import Inbound
-from hookflash.backends.freeswitch.recording import Way, read_recording
-from hookflash.backends.freeswitch.wire import Wire
 
-RECORDINGS = Path(__file__).parent / "recordings"
+RECORDINGS = Path(__file__).parent.with_name("freeswitch") / "recordings"
 NAMES = {
     "complete": 60.0,
     "partial": 60.0,

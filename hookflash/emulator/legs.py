@@ -13,8 +13,9 @@ from typing import Final
 
 import attrs
 
-from hookflash.backends.freeswitch.emulator.events import Header, Value
-from hookflash.backends.freeswitch.emulator.variables import (
+from hookflash.backends.simulator.switch import Channel
+from hookflash.emulator.events import Header, Value
+from hookflash.emulator.variables import (
     answered_variables,
     closing_variables,
     inbound_variables,
@@ -24,7 +25,6 @@ from hookflash.backends.freeswitch.emulator.variables import (
     record_variables,
     remote_variables,
 )
-from hookflash.backends.simulator.switch import Channel
 from hookflash.events import LegId
 
 STATE_NUMBERS: Final = {

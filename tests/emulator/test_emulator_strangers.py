@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import trio
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import open_emulator
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import open_emulator
 from hookflash.events import CallEvent, LegsJoined
 
 ROOT = Path(__file__).parent.parent.parent

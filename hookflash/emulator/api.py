@@ -13,19 +13,19 @@ from functools import partial
 from json import dumps
 from typing import TYPE_CHECKING, Final
 
-from hookflash.backends.freeswitch.emulator.apps import (
+from hookflash.emulator.apps import (
     DEFAULT_RING_S,
     Reply,
     read_application,
 )
-from hookflash.backends.freeswitch.emulator.events import Header
-from hookflash.backends.freeswitch.emulator.legs import Leg
-from hookflash.backends.freeswitch.emulator.variables import stamp
-from hookflash.backends.freeswitch.emulator.words import atoi, read_cause, split, words
+from hookflash.emulator.events import Header
+from hookflash.emulator.legs import Leg
+from hookflash.emulator.parsing import atoi, read_cause, split, words
+from hookflash.emulator.variables import stamp
 from hookflash.events import LegId
 
 if TYPE_CHECKING:
-    from hookflash.backends.freeswitch.emulator.emulator import Emulator
+    from hookflash.emulator.emulator import Emulator
 
 OK: Final = "+OK\n"
 NO_CHANNEL: Final = "-ERR No such channel!\n"

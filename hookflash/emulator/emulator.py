@@ -3,7 +3,7 @@
 `Emulator` is one switch: a world with its phones, the legs as events tell of them, and every
 connection to it. Programs stand at its event sockets (`connect`: bytes in, bytes out); people stand
 at its phones (`call`, `answer`, `press`, `hang_up`). There is no clock here but the world's:
-`hookflash.backends.freeswitch.emulator.server` keeps it up with the real one.
+`hookflash.emulator.server` keeps it up with the real one.
 
 Where it differs from a FreeSWITCH on purpose:
 
@@ -20,18 +20,18 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
-from hookflash.backends.freeswitch.emulator.api import HOSTNAME, Api
-from hookflash.backends.freeswitch.emulator.apps import Applications
-from hookflash.backends.freeswitch.emulator.events import Event, Header, origin
-from hookflash.backends.freeswitch.emulator.legs import Leg
-from hookflash.backends.freeswitch.emulator.phones import lab_phone
-from hookflash.backends.freeswitch.emulator.session import DEFAULT_LIMITS, Limits, Session
-from hookflash.backends.freeswitch.emulator.teller import Incoming, Teller
-from hookflash.backends.freeswitch.emulator.variables import stamp
 from hookflash.backends.freeswitch.sounds import path_heard
+from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.people import Behaviour, Unreachable
 from hookflash.backends.simulator.switch import Hears, Sense
 from hookflash.backends.simulator.world import DIGIT_GAP_S, World
+from hookflash.emulator.api import HOSTNAME, Api
+from hookflash.emulator.apps import Applications
+from hookflash.emulator.event_publisher import Incoming, Teller
+from hookflash.emulator.events import Event, Header, origin
+from hookflash.emulator.legs import Leg
+from hookflash.emulator.session import DEFAULT_LIMITS, Limits, Session
+from hookflash.emulator.variables import stamp
 from hookflash.errors import InputError
 from hookflash.events import (
     CallEvent,

@@ -19,9 +19,9 @@ from typing import Final
 import attrs
 import trio
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.session import Session
 from hookflash.backends.simulator.clock import WorldClock
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.session import Session
 
 RECEIVE_BYTES: Final = 16_384
 """How much is read at once."""

@@ -22,17 +22,17 @@ from typing import Final, Protocol
 
 import attrs
 
-from hookflash.backends.freeswitch.emulator.events import Header
-from hookflash.backends.freeswitch.emulator.legs import CALL_STATE_NUMBERS, Leg, caller_of
-from hookflash.backends.freeswitch.emulator.variables import (
+from hookflash.backends.freeswitch.sounds import sound_played
+from hookflash.backends.simulator.sounds import sound_length_s
+from hookflash.backends.simulator.switch import Channel, Thunk
+from hookflash.emulator.events import Header
+from hookflash.emulator.legs import CALL_STATE_NUMBERS, Leg, caller_of
+from hookflash.emulator.parsing import Dialled
+from hookflash.emulator.variables import (
     bridged_variables,
     dialplan_variables,
     disposition,
 )
-from hookflash.backends.freeswitch.emulator.words import Dialled
-from hookflash.backends.freeswitch.sounds import sound_played
-from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Channel, Thunk
 from hookflash.events import DigitPressed, Direction, LegCreated, LegHungUp, LegId
 
 _TO_NOTICE_S: Final = 0.020
