@@ -156,10 +156,10 @@ class People:
     def come(self) -> None:
         """Have them call as soon as a program has asked for events."""
         self._emulator.on_fact = self._happened
-        self._emulator.on_listener = self._somebody_listens
+        self._emulator.bus.on_subscription = self._somebody_listens
 
     def _somebody_listens(self) -> None:
-        self._emulator.on_listener = _nothing
+        self._emulator.bus.on_subscription = _nothing
         self._emulator.world.after(_BEGIN_S, self._call)
 
     def _call(self) -> None:

@@ -3,7 +3,7 @@
 Every answer is FreeSWITCH's, to the letter, its inconsistencies included (`-ERR No such channel!`,
 `-ERR Invalid uuid`, `-ERR invalid uuid`, `-ERR Cannot locate session!`, `-ERROR` all mean the
 same). A command that is not emulated is answered as one that does not exist. An answer is text, or
-comes `Later`.
+comes `PendingReply`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from json import dumps
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from hookflash.backends.simulator.switch import Hears, Sense
 from hookflash.emulator.apps import (
     DEFAULT_RING_S,
+    Applications,
     Reply,
     read_application,
 )
+from hookflash.emulator.event_bus import EventBus
+from hookflash.emulator.event_publisher import EventPublisher
 from hookflash.emulator.events import Header
+from hookflash.emulator.host import HOSTNAME, Host
 from hookflash.emulator.legs import Leg
-from hookflash.emulator.parsing import atoi, read_cause, split, words
+from hookflash.emulator.parsing import atoi, read_cause, split_list, split_words
 from hookflash.emulator.variables import stamp
 from hookflash.events import LegId
-
-if TYPE_CHECKING:
-    from hookflash.emulator.emulator import Emulator
 
 OK: Final = "+OK\n"
 NO_CHANNEL: Final = "-ERR No such channel!\n"
@@ -33,7 +35,6 @@ NO_REPLY: Final = "-ERR no reply\n"
 """What `api` says for a command that says nothing. (`bgapi` says nothing then.)"""
 
 VERSION: Final = "1.10.12-release"
-HOSTNAME: Final = "emulator"
 _KEYS: Final = frozenset("0123456789*#ABCDabcd")
 _PAUSES: Final = frozenset("wWF")
 _DIGIT_GAP_S: Final = 0.020
@@ -84,9 +85,23 @@ def _usage(command: str) -> str:
 class Api:
     """The commands of one emulator."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        """Stand before an emulator."""
-        self._emulator = emulator
+    def __init__(
+        self, host: Host, bus: EventBus, publisher: EventPublisher, apps: Applications
+    ) -> None:
+        """Give access to one switch.
+
+        Args:
+            host: has the switch.
+            bus: makes events.
+            publisher: knows the legs.
+            apps: moves legs.
+        """
+        self._host = host
+        self._world = host.world
+        self._switch = host.world.switch
+        self._bus = bus
+        self._publisher = publisher
+        self._apps = apps
         self._tasks: dict[int, str] = {}
         """What is to be done later, by its number: the group that it belongs to."""
         self._tasks_added = 0
@@ -104,7 +119,7 @@ class Api:
             "show": self._show,
             "sofia_contact": lambda _: "error/user_not_registered",
             "status": self._status,
-            "strftime": lambda _: stamp(self._emulator.now_us()),
+            "strftime": lambda _: stamp(self._host.now_us()),
             "switchname": lambda _: self._globals()["hostname"],
             "uptime": self._uptime,
             "uuid_answer": self._answer,
@@ -141,9 +156,9 @@ class Api:
 
     def _leg(self, leg: LegId) -> Leg | None:
         """Find a living leg."""
-        if self._emulator.world.switch.find(leg) is None:
+        if self._switch.find(leg) is None:
             return None
-        return self._emulator.teller.legs.get(leg)
+        return self._publisher.legs.get(leg)
 
     # ---- trivia that clients ask when they connect
 
@@ -153,7 +168,7 @@ class Api:
             "local_ip_v4": "127.0.0.1",
             "local_mask_v4": "255.0.0.0",
             "local_ip_v6": "::1",
-            "core_uuid": self._emulator.core_uuid,
+            "core_uuid": self._host.core_uuid,
             "switchname": HOSTNAME,
         }
 
@@ -163,7 +178,7 @@ class Api:
         return "".join(f"{key}={value}\n" for key, value in self._globals().items())
 
     def _create_uuid(self, _argument: str) -> str:
-        return self._emulator.make_id()
+        return self._host.make_id()
 
     def _version(self, argument: str) -> str:
         if argument == "short":
@@ -174,16 +189,16 @@ class Api:
         scale = _UNITS_US.get(unit.lower())
         if scale is None:
             return _usage("uptime")
-        return f"{round(self._emulator.world.now_s * 1_000_000) // scale}\n"
+        return f"{round(self._world.now_s * 1_000_000) // scale}\n"
 
     def _status(self, _argument: str) -> str:
-        us = round(self._emulator.world.now_s * 1_000_000)
-        legs = len(self._emulator.teller.legs)
-        peak = self._emulator.teller.peak
+        us = round(self._world.now_s * 1_000_000)
+        legs = len(self._publisher.legs)
+        peak = self._publisher.peak
         return (
             f"UP {_duration(us)}\n"
             f"FreeSWITCH (Version {VERSION}  64bit) is ready\n"
-            f"{self._emulator.teller.sessions} session(s) since startup\n"
+            f"{self._publisher.sessions} session(s) since startup\n"
             f"{legs} session(s) - peak {peak}, last 5min {peak} \n"
             f"0 session(s) per Sec out of max 1000, peak {peak}, last 5min {peak} \n"
             f"{_MOST_SESSIONS} session(s) max\n"
@@ -194,12 +209,12 @@ class Api:
     # ---- legs begin and end
 
     def _originate(self, argument: str) -> Reply:
-        given = words(argument, 10)
+        given = split_words(argument, 10)
         if not 2 <= len(given) <= 7:  # noqa: PLR2004 - as its usage says
             return _usage("originate")
         given = ["" if word.lower() == "undef" else word for word in given]
         dial_string, extension, dialplan, _, name, number, ring_s = given + [""] * (7 - len(given))
-        apps = self._emulator.apps
+        apps = self._apps
         script = read_application(extension) or apps.find_script(extension, dialplan)
         return apps.originate(
             dial_string,
@@ -216,20 +231,20 @@ class Api:
         return OK if self._end(leg, read_cause(cause)) else NO_CHANNEL
 
     def _end(self, leg: LegId, cause: str) -> bool:
-        teller = self._emulator.teller
-        teller.killing = True
-        reply = self._emulator.world.switch.kill(leg, cause)
-        teller.killing = False
+        publisher = self._publisher
+        publisher.killing = True
+        reply = self._switch.kill(leg, cause)
+        publisher.killing = False
         return reply.startswith("+OK")
 
     def _hupall(self, argument: str) -> str:
-        given = words(argument, 11)
+        given = split_words(argument, 11)
         cause = read_cause(given[0] if given else "", "MANAGER_REQUEST")
         if not given:
             cause = "MANAGER_REQUEST"
         wanted = dict(zip(given[1::2], given[2::2], strict=False))
-        for channel in list(self._emulator.world.switch.channels()):
-            leg = self._emulator.teller.legs[channel.id]
+        for channel in list(self._switch.channels()):
+            leg = self._publisher.legs[channel.id]
             if all(leg.variable(name) == value for name, value in wanted.items()):
                 self._end(leg.id, cause)
         if not wanted:
@@ -248,7 +263,7 @@ class Api:
     # ---- legs move
 
     def _transfer(self, argument: str) -> str:
-        given = words(argument, 5)
+        given = split_words(argument, 5)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_transfer")
         leg = self._leg(given[0])
@@ -261,9 +276,9 @@ class Api:
         legs = [leg]
         if peer is not None and flag in {"both", "bleg"}:
             legs = [leg, peer] if flag == "both" else [peer]
-        script = self._emulator.apps.find_script(extension, dialplan)
+        script = self._apps.find_script(extension, dialplan)
         where = f"{extension}/{context or 'default'}/{dialplan}"
-        self._emulator.apps.send(legs, script, where)
+        self._apps.send(legs, script, where)
         return OK
 
     def _peer(self, leg: Leg) -> Leg | None:
@@ -271,23 +286,23 @@ class Api:
         return None if peer is None else self._leg(peer.id)
 
     def _park(self, argument: str) -> str:
-        reply = self._emulator.world.switch.park_in_place(argument)
+        reply = self._switch.park_in_place(argument)
         return OK if reply.startswith("+OK") else NO_CHANNEL
 
     def _bridge(self, argument: str) -> str:
-        given = words(argument, 4)
+        given = split_words(argument, 4)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_bridge")
         first = given[0]
         for second in given[1:3]:
             if first != second:
-                reply = self._emulator.apps.join(first, second)
+                reply = self._apps.join(first, second)
                 if reply.startswith("+OK"):
                     return f"+OK {second}\n"
         return "-ERR Invalid uuid\n"
 
     def _hold(self, argument: str) -> str:
-        given = words(argument, 4)
+        given = split_words(argument, 4)
         if not given:
             return f"{_usage('uuid_hold')}-ERR Operation failed\n"
         mode = given.pop(0).lower() if given[0].lower() in {"off", "toggle"} else "on"
@@ -297,7 +312,7 @@ class Api:
             holds = not held if mode == "toggle" else mode == "on"
             if holds != held:
                 leg.goes("HELD" if holds else "UNHELD")
-                self._emulator.teller.tell("CHANNEL_HOLD" if holds else "CHANNEL_UNHOLD", leg)
+                self._publisher.publish("CHANNEL_HOLD" if holds else "CHANNEL_UNHOLD", leg)
                 if not holds:
                     leg.goes("ACTIVE")
         return "+OK Success\n"
@@ -305,7 +320,7 @@ class Api:
     # ---- sounds and digits
 
     def _broadcast(self, argument: str) -> str:
-        given = words(argument, 4)
+        given = split_words(argument, 4)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_broadcast")
         leg = self._leg(given[0])
@@ -317,7 +332,7 @@ class Api:
         if peer is not None and ("bleg" in to or "both" in to):
             hearers.append(peer)
         for hearer in hearers:
-            self._emulator.apps.play(hearer.id, given[1])
+            self._apps.play(hearer.id, given[1])
         return "+OK Message sent\n"
 
     def _break(self, argument: str) -> str:
@@ -330,31 +345,38 @@ class Api:
         peer = self._peer(leg) if "both" in flag else None
         for one in (leg, peer):
             if one is not None:
-                self._emulator.world.switch.break_all(one.id)
+                self._switch.break_all(one.id)
         return OK
 
     def _send_dtmf(self, argument: str) -> str:
-        given = words(argument, 2)
+        given = split_words(argument, 2)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_send_dtmf")
         leg = self._leg(given[0])
         if leg is None:
             return "-ERR Cannot locate session!\n"
-        self._emulator.hear_digits(leg.id, _digits(given[1]))
+        self._hear_digits(leg.id, _digits(given[1]))
         return f"+OK {leg.id} sent DTMF {given[1]}.\n"
 
+    def _hear_digits(self, leg: LegId, digits: str) -> None:
+        """Let the party on a leg hear digits that the switch sends."""
+        party = self._world.party_on(leg)
+        if party is not None:
+            for digit in digits:
+                party.listen(self._world.now_s, Hears(Sense.DIGIT, digit))
+
     def _drop_dtmf(self, argument: str) -> str:
-        given = words(argument, 4)
+        given = split_words(argument, 4)
         if len(argument.split()) < 4:  # noqa: PLR2004 - it wants a mask, be it an empty one
             return _usage("uuid_drop_dtmf")
         drop = given[1].lower() == "on"
-        if self._emulator.world.switch.drop_keys(given[0], drop).startswith("-"):
+        if self._switch.drop_keys(given[0], drop).startswith("-"):
             return NO_CHANNEL
         does = "dropping" if drop else "not dropping"
         return f"+OK {given[0]} is {does} DTMF. mask_file: NONE mask_digits: NONE\n"
 
     def _recv_dtmf(self, argument: str) -> str:
-        given = words(argument, 2)
+        given = split_words(argument, 2)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_recv_dtmf")
         leg = self._leg(given[0])
@@ -364,11 +386,16 @@ class Api:
         if not digits:
             return _usage("uuid_recv_dtmf")
         for place, digit in enumerate(digits):
-            self._emulator.world.after(place * _DIGIT_GAP_S, self._digit(leg.id, digit))
+            self._world.after(place * _DIGIT_GAP_S, self._digit(leg.id, digit))
         return f"+OK {leg.id} received DTMF {given[1]}.\n"
 
     def _digit(self, leg: LegId, digit: str) -> Callable[[], None]:
-        return lambda: self._emulator.receive_digit(leg, digit)
+        def receive() -> None:
+            self._publisher.dtmf_source = "APP"
+            self._switch.press(leg, digit)
+            self._publisher.dtmf_source = "RTP"
+
+        return receive
 
     # ---- what is to be done later
 
@@ -381,10 +408,10 @@ class Api:
         task = self._tasks_added
         self._tasks[task] = group
         again_s = atoi(when[1:]) if when.startswith("@") else None
-        now_s = 0.0 if when[:1] in {"+", "@"} else self._emulator.now_us() / 1e6
+        now_s = 0.0 if when[:1] in {"+", "@"} else self._host.now_us() / 1e6
         delay_s = max(0.0, atoi(when.lstrip("+@")) - now_s)
-        command, _, told = line.removesuffix("&").partition(" ")
-        self._emulator.world.after(delay_s, partial(self._fall_due, task, command, told, again_s))
+        command, _, argument = line.removesuffix("&").partition(" ")
+        self._world.after(delay_s, partial(self._fall_due, task, command, argument, again_s))
         return f"+OK Added: {task}\n"
 
     def _fall_due(self, task: int, command: str, argument: str, again_s: int | None) -> None:
@@ -394,29 +421,29 @@ class Api:
             del self._tasks[task]
         else:
             again = partial(self._fall_due, task, command, argument, again_s)
-            self._emulator.world.after(max(again_s, 1), again)
+            self._world.after(max(again_s, 1), again)
         self.execute(command, argument)
 
     def _sched_del(self, argument: str) -> str:
         doomed = [task for task, group in self._tasks.items() if argument in (group, str(task))]
         for task in doomed:
             del self._tasks[task]
-        transfers = self._emulator.world.switch.sched_del(argument)
+        transfers = self._switch.sched_del(argument)
         return f"+OK Deleted: {len(doomed) + transfers}\n"
 
     # ---- displays
 
     def _display(self, argument: str) -> str:
-        given = words(argument, 2)
+        given = split_words(argument, 2)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_display")
         name, _, number = given[1].partition("|")
-        return f"{self._emulator.world.switch.display(given[0], name, number)}\n"
+        return f"{self._switch.display(given[0], name, number)}\n"
 
     # ---- variables
 
     def _setvar(self, argument: str) -> str:
-        given = words(argument, 3)
+        given = split_words(argument, 3)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_setvar")
         return self._set(given[0], {given[1]: given[2] if len(given) > 2 else ""})  # noqa: PLR2004
@@ -427,9 +454,9 @@ class Api:
             return _usage("uuid_setvar_multi")
         if not space:
             return ""
-        pairs = (part.partition("=") for part in split(rest, ";"))
-        told = {name: value for name, _, value in pairs if name}
-        reply = self._set(leg, told)
+        pairs = (part.partition("=") for part in split_list(rest, ";"))
+        variables = {name: value for name, _, value in pairs if name}
+        reply = self._set(leg, variables)
         return reply if reply == OK else reply + _usage("uuid_setvar_multi")
 
     def _set(self, leg_id: LegId, variables: dict[str, str]) -> str:
@@ -439,11 +466,11 @@ class Api:
         for name, value in variables.items():
             if not value:
                 leg.variables.pop(name, None)
-        self._emulator.world.switch.setvar_multi(leg_id, variables)
+        self._switch.setvar_multi(leg_id, variables)
         return OK
 
     def _getvar(self, argument: str) -> str:
-        given = words(argument, 4)
+        given = split_words(argument, 4)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_getvar")
         leg = self._leg(given[0])
@@ -453,14 +480,14 @@ class Api:
         return "_undef_" if value is None else value
 
     def _dump(self, argument: str) -> str:
-        given = words(argument, 2)
+        given = split_words(argument, 2)
         if not given:
             return _usage("uuid_dump")
         leg = self._leg(given[0])
         if leg is None:
             return NO_CHANNEL
         headers = [*leg.headers(), *_without_bridge(leg.variable_headers()), *self._bridge_to(leg)]
-        event = self._emulator.event("CHANNEL_DATA", headers)
+        event = self._bus.make_event("CHANNEL_DATA", headers)
         form = given[1].lower() if len(given) > 1 else "txt"
         if form == "json":
             return event.json().decode()
@@ -474,7 +501,7 @@ class Api:
     # ---- lists
 
     def _show(self, argument: str) -> str:
-        given = words(argument, 6)
+        given = split_words(argument, 6)
         what = given[0].lower() if given else ""
         if what == "status":
             return self._status("")
@@ -492,10 +519,10 @@ class Api:
                 return f"-ERR Cannot find format {form}\n"
 
     def _rows(self, what: str, given: list[str]) -> list[dict[str, str]] | None:
-        listed_us = self._emulator.now_us() - _LIST_LAGS_US
+        listed_us = self._host.now_us() - _LIST_LAGS_US
         living = [
             leg
-            for leg in self._emulator.teller.legs.values()
+            for leg in self._publisher.legs.values()
             if not leg.cause and leg.created_us <= listed_us
         ]
         match what:
@@ -594,7 +621,7 @@ _OF_CALL: Final = [*_FIRST, *(name for name in _SECOND if name != "call_uuid")]
 
 
 def _basic(leg: Leg) -> dict[str, str]:
-    """What the lists of channels and of calls both tell."""
+    """What the lists of channels and of calls both have."""
     return {
         "uuid": leg.id,
         "direction": "inbound" if leg.inbound else "outbound",

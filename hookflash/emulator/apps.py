@@ -1,8 +1,8 @@
 """What a leg does by itself: the applications of a dialplan, one after the other.
 
 A *script* is what a leg has yet to do. It gets one by `originate … &app(…)`, by `uuid_transfer`,
-and runs it as soon as the simulator has it in its park (of which nobody is told: to the outside it
-is in its application). When the script is over, the leg hangs up, as in FreeSWITCH; `park` ends it
+and runs it as soon as the simulator has it in its park (without an event: to the outside it is in
+its application). When the script is over, the leg hangs up, as in FreeSWITCH; `park` ends it
 without that. A program that sends `sendmsg` with `execute` has one application run beside what the
 leg does.
 
@@ -19,16 +19,15 @@ from typing import Final, TypeAlias
 import attrs
 
 from hookflash.backends.freeswitch.sounds import sound_played
-from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
+from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import (
     Extension,
     Sense,
-    Switch,
-    Thunk,
     ToPhone,
     ToSound,
 )
-from hookflash.emulator.event_publisher import Outgoing, Teller
+from hookflash.emulator.event_publisher import EventPublisher, Outgoing
+from hookflash.emulator.host import Host
 from hookflash.emulator.legs import Leg, caller_of
 from hookflash.emulator.parsing import (
     DialError,
@@ -36,6 +35,7 @@ from hookflash.emulator.parsing import (
     read_cause,
     read_dial_string,
 )
+from hookflash.emulator.phone_book import PhoneBook
 from hookflash.events import LegId
 
 Script: TypeAlias = list[tuple[str, str]]
@@ -55,7 +55,7 @@ APPLICATIONS: Final = frozenset(
         "unset",
     }
 )
-"""What a leg can be told to do."""
+"""The applications that are emulated."""
 
 _COMMA: Final = re.compile(r"(?<!\\),")
 """Between two applications; `\\,` is a comma of an argument."""
@@ -64,8 +64,8 @@ DEFAULT_RING_S: Final = 60
 """How long `originate` rings, if nothing else is said."""
 
 
-class Later:
-    """An answer that is not known yet."""
+class PendingReply:
+    """A reply that is not known yet."""
 
     __slots__ = ("_then", "text")
 
@@ -74,30 +74,30 @@ class Later:
         self._then: Callable[[str], None] | None = None
 
     def then(self, take: Callable[[str], None]) -> None:
-        """Have somebody told, once it is known."""
+        """Have `take` called with the text, once it is known."""
         self._then = take
         if self.text is not None:
             take(self.text)
 
     def settle(self, text: str) -> None:
-        """Say it. Only the first time counts."""
+        """Give the text. Only the first time counts."""
         if self.text is None:
             self.text = text
             if self._then is not None:
                 self._then(text)
 
 
-Reply: TypeAlias = str | Later
+Reply: TypeAlias = str | PendingReply
 
 
 @attrs.define(eq=False, kw_only=True)
-class _Doing:
-    """What a leg is about, besides what the simulator knows."""
+class _Activity:
+    """What a leg is doing, besides what the simulator knows."""
 
     script: Script = attrs.field(factory=list[tuple[str, str]])
     scripted: bool = False
     """A script has the leg: after its applications come others, or the end."""
-    job: Later | None = None
+    job: PendingReply | None = None
     """Whoever called the leg waits to hear what comes of it."""
     calls: LegId | None = None
     """The leg that its `bridge` calls."""
@@ -108,42 +108,27 @@ class _Doing:
 
 
 class Applications:
-    """Runs them, on the legs of one switch."""
+    """Runs applications on the legs of one switch."""
 
-    def __init__(
-        self,
-        switch: Switch,
-        teller: Teller,
-        *,
-        after: Callable[[float, Thunk], None],
-        make_id: Callable[[], str],
-        add_phone: Callable[[str], None],
-        has_phone: Callable[[str], bool],
-        file_s: float = FILE_S,
-    ) -> None:
-        """Stand beside a switch.
+    def __init__(self, host: Host, publisher: EventPublisher, phones: PhoneBook) -> None:
+        """Begin without scripts.
 
         Args:
-            switch: whose legs they are.
-            teller: tells of what they do.
-            after: has a thunk called after so many seconds.
-            make_id: makes a UUID.
-            add_phone: puts a phone behind a number, if there is none yet.
-            has_phone: says whether there is one behind a number.
-            file_s: how long a recorded sound plays.
+            host: has the switch whose legs they are.
+            publisher: publishes what they do.
+            phones: who can be called.
         """
-        self._switch = switch
-        self._teller = teller
-        self._after = after
-        self._make_id = make_id
-        self._add_phone = add_phone
-        self._has_phone = has_phone
-        self._file_s = file_s
-        self._doings: dict[LegId, _Doing] = {}
-        teller.on_end = self._ended
+        self._switch = host.world.switch
+        self._publisher = publisher
+        self._phones = phones
+        self._after = host.world.after
+        self._make_id = host.make_id
+        self._file_s = host.world.file_s
+        self._activities: dict[LegId, _Activity] = {}
+        publisher.on_end = self._ended
 
-    def _doing(self, leg: LegId) -> _Doing:
-        return self._doings.setdefault(leg, _Doing())
+    def _activity(self, leg: LegId) -> _Activity:
+        return self._activities.setdefault(leg, _Activity())
 
     # ---- legs are called
 
@@ -166,21 +151,21 @@ class Applications:
             dialled = read_dial_string(dial_string)
         except DialError as error:
             if error.cause == "INVALID_PROFILE":
-                self._teller.stillborn(_asked_id(dial_string) or self._make_id())
+                self._publisher.failed_to_create(_asked_id(dial_string) or self._make_id())
             return f"-ERR {error.cause}\n"
         leg = dialled.variables.get("origination_uuid") or self._make_id()
-        if leg in self._teller.legs:
+        if leg in self._publisher.legs:
             return "-ERR DESTINATION_OUT_OF_ORDER\n"
         name, number = caller_of(dialled.variables, originator)
-        self._teller.outgoing = Outgoing(
+        self._publisher.outgoing = Outgoing(
             dialled=dialled,
             caller_name=caller_name or name,
             caller_number=caller_number or number,
             originator=originator,
         )
-        job = Later()
+        job = PendingReply()
         takes = script[0][1] if script and script[0][0] == "intercept" else None
-        self._doings[leg] = _Doing(
+        self._activities[leg] = _Activity(
             script=[] if takes else list(script),
             job=job,
             called_for=None if originator is None else originator.id,
@@ -189,7 +174,7 @@ class Applications:
         return job
 
     def _call(self, leg: LegId, dialled: Dialled, ring_s: str, takes: LegId | None) -> None:
-        self._add_phone(dialled.number)
+        self._phones.add(dialled.number)
         variables = dialled.variables
         timed = {"originate_timeout": ring_s, **variables}
         account = variables.get("hookflash_account", "")
@@ -205,12 +190,12 @@ class Applications:
     def send(self, legs: list[Leg], script: Script, where: str) -> None:
         """Have legs do something else (`uuid_transfer`): all of one bridge, or one."""
         for leg in legs:
-            self._teller.transferred(leg, where)
+            self._publisher.transferred(leg, where)
         extension = self._extension(script)
         for leg in legs:
-            doing = self._doing(leg.id)
-            doing.script = list(script)
-            doing.scripted = False
+            activity = self._activity(leg.id)
+            activity.script = list(script)
+            activity.scripted = False
         self._switch.transfer(legs[0].id, extension, both=len(legs) > 1)
 
     def _extension(self, script: Script) -> Extension | None:
@@ -231,7 +216,7 @@ class Applications:
         if app not in APPLICATIONS:
             return False
         if run:
-            self._doing(leg.id).runs[argument if app == "playback" else app] = run
+            self._activity(leg.id).runs[argument if app == "playback" else app] = run
         self._do(leg, app, argument)
         return True
 
@@ -239,26 +224,26 @@ class Applications:
 
     def parked(self, leg: Leg) -> None:
         """The simulator has a leg in its park: there it begins its script, if it has one."""
-        doing = self._doings.get(leg.id)
-        if doing is not None and doing.job is not None:
-            doing.job.settle(f"+OK {leg.id}\n")
-        if doing is not None and doing.called_for is not None:
-            self._meet(leg, doing)
-        elif doing is not None and doing.script:
-            doing.scripted = True
+        activity = self._activities.get(leg.id)
+        if activity is not None and activity.job is not None:
+            activity.job.settle(f"+OK {leg.id}\n")
+        if activity is not None and activity.called_for is not None:
+            self._meet(leg, activity)
+        elif activity is not None and activity.script:
+            activity.scripted = True
             leg.is_in_dialplan()
-            if doing.script[0][0] == "park":  # nothing but told, and so at once
+            if activity.script[0][0] == "park":  # publishes events only, and so at once
                 self._next(leg)
             else:
                 self._after(0.0, partial(self._next, leg))
         elif not leg.in_park and leg.channel.in_cs_park:
-            self._teller.parked(leg, by_bridge=True)
+            self._publisher.parked(leg, by_bridge=True)
         elif not leg.in_park:
-            self._teller.parked_by_failsafe(leg)
+            self._publisher.parked_by_failsafe(leg)
 
-    def _meet(self, called: Leg, doing: _Doing) -> None:
+    def _meet(self, called: Leg, activity: _Activity) -> None:
         """Whom a `bridge` called has answered: to the bridge, then."""
-        caller, doing.called_for = doing.called_for, None
+        caller, activity.called_for = activity.called_for, None
         if caller is not None:
             self._after(0.0, partial(self._join_both, caller, called.id))
 
@@ -267,73 +252,73 @@ class Applications:
 
     def join(self, first: LegId, second: LegId) -> str:
         """Join two legs (`uuid_bridge`)."""
-        self._teller.bridging = True
+        self._publisher.bridging = True
         reply = self._switch.bridge(first, second)
-        self._teller.bridging = False
+        self._publisher.bridging = False
         return reply
 
     def progressed(self, leg: Leg, *, early_media: bool) -> None:
         """A phone rings, or plays something: to `originate` that may be as good as an answer."""
-        doing = self._doings.get(leg.id)
-        if doing is None or doing.job is None or doing.called_for is not None:
+        activity = self._activities.get(leg.id)
+        if activity is None or activity.job is None or activity.called_for is not None:
             return
         wanted = leg.channel.variables.get
         ignored = early_media and wanted("ignore_early_media") == "true"
         if wanted("return_ring_ready") == "true" or (early_media and not ignored):
-            doing.job.settle(f"+OK {leg.id}\n")
-            if doing.script[:1] == [("park", "")]:
-                doing.script.clear()
-                self._teller.parked(leg)
+            activity.job.settle(f"+OK {leg.id}\n")
+            if activity.script[:1] == [("park", "")]:
+                activity.script.clear()
+                self._publisher.parked(leg)
 
     def answered(self, leg: Leg) -> None:
         """A party picked up; a leg that takes another then does so without having been parked."""
-        doing = self._doings.get(leg.id)
-        if doing is not None and doing.job is not None and leg.channel.takes is not None:
-            doing.job.settle(f"+OK {leg.id}\n")
+        activity = self._activities.get(leg.id)
+        if activity is not None and activity.job is not None and leg.channel.takes is not None:
+            activity.job.settle(f"+OK {leg.id}\n")
 
     def joined(self, *legs: Leg) -> None:
         """Legs hear each other: whatever they were about is over."""
         for leg in legs:
-            doing = self._doings.get(leg.id)
-            if doing is not None:
-                doing.script.clear()
-                doing.scripted = False
-                doing.calls = doing.called_for = None
-                if doing.job is not None:  # it was intercepted before it came to its script
-                    doing.job.settle("-ERR ORIGINATOR_CANCEL\n")
+            activity = self._activities.get(leg.id)
+            if activity is not None:
+                activity.script.clear()
+                activity.scripted = False
+                activity.calls = activity.called_for = None
+                if activity.job is not None:  # it was intercepted before it came to its script
+                    activity.job.settle("-ERR ORIGINATOR_CANCEL\n")
 
     def run_of(self, leg: Leg, sound: str) -> str:
         """Say the id that somebody gave to the playing of this sound; empty if nobody did."""
-        doing = self._doings.get(leg.id)
-        return "" if doing is None else doing.runs.pop(sound, "")
+        activity = self._activities.get(leg.id)
+        return "" if activity is None else activity.runs.pop(sound, "")
 
     def sound_over(self, leg: Leg) -> None:
         """A sound is over; if it was of a script, its next application begins."""
-        doing = self._doings.get(leg.id)
-        if doing is not None and doing.scripted:
+        activity = self._activities.get(leg.id)
+        if activity is not None and activity.scripted:
             self._after(0.0, partial(self._next, leg))
 
     def _ended(self, leg: Leg) -> None:
-        doing = self._doings.pop(leg.id, None)
-        if doing is None:
+        activity = self._activities.pop(leg.id, None)
+        if activity is None:
             return
-        if doing.job is not None:
+        if activity.job is not None:
             good = f"+OK {leg.id}\n" if leg.answered_us else f"-ERR {leg.cause}\n"
-            doing.job.settle(good)
-        if doing.calls is not None:
-            self._switch.kill(doing.calls, "ORIGINATOR_CANCEL")
-        if doing.called_for is not None:
-            self._kill(doing.called_for, leg.cause)
+            activity.job.settle(good)
+        if activity.calls is not None:
+            self._switch.kill(activity.calls, "ORIGINATOR_CANCEL")
+        if activity.called_for is not None:
+            self._kill(activity.called_for, leg.cause)
 
     # ---- applications
 
     def _next(self, leg: Leg) -> None:
-        doing = self._doing(leg.id)
-        while doing.scripted and not leg.cause:
-            if not doing.script:
+        activity = self._activity(leg.id)
+        while activity.scripted and not leg.cause:
+            if not activity.script:
                 self._kill(leg.id, "NORMAL_CLEARING")
                 return
-            app, argument = doing.script.pop(0)
+            app, argument = activity.script.pop(0)
             if self._do(leg, app, argument):
                 return
 
@@ -347,14 +332,14 @@ class Applications:
                 self.play(leg.id, argument)
                 return True
             case "bridge":
-                self._teller.executes(leg, app, argument, self.run_of(leg, app))
+                self._publisher.executes(leg, app, argument, self.run_of(leg, app))
                 return self._bridge(leg, argument)
             case "sleep" | "echo":
                 return self._wait(leg, app, argument)
             case _:
-                self._teller.executes(leg, app, argument, self.run_of(leg, app))
+                self._publisher.executes(leg, app, argument, self.run_of(leg, app))
                 self._do_at_once(leg, app, argument)
-                self._teller.executed(leg, app)
+                self._publisher.executed(leg, app)
                 return False
 
     def _do_at_once(self, leg: Leg, app: str, argument: str) -> None:
@@ -372,12 +357,12 @@ class Applications:
                 self._kill(leg.id, "DESTINATION_OUT_OF_ORDER")
 
     def _park(self, leg: Leg) -> None:
-        doing = self._doing(leg.id)
-        if doing.scripted:
-            doing.scripted = False
-            self._teller.parked(leg)
+        activity = self._activity(leg.id)
+        if activity.scripted:
+            activity.scripted = False
+            self._publisher.parked(leg)
         else:
-            doing.script = [("park", "")]
+            activity.script = [("park", "")]
             self._switch.park_one(leg.id)
 
     def play(self, leg: LegId, sound: str) -> str:
@@ -392,12 +377,12 @@ class Applications:
         if isinstance(reply, str):
             self._kill(leg.id, reply.removeprefix("-ERR ").strip())
             return True
-        called = max(self._teller.legs.values(), key=lambda other: other.session)
-        self._doing(leg.id).calls = called.id
+        called = max(self._publisher.legs.values(), key=lambda other: other.session)
+        self._activity(leg.id).calls = called.id
         return True
 
     def _wait(self, leg: Leg, app: str, argument: str) -> bool:
-        self._teller.executes(leg, app, argument, self.run_of(leg, app))
+        self._publisher.executes(leg, app, argument, self.run_of(leg, app))
         if app == "sleep":
             ms = int(argument) if argument.isdecimal() else 0
             self._after(ms / 1000, partial(self._waited, leg))
@@ -405,14 +390,14 @@ class Applications:
 
     def _waited(self, leg: Leg) -> None:
         if not leg.cause:
-            self._teller.executed(leg, "sleep")
-            if self._doing(leg.id).scripted:
+            self._publisher.executed(leg, "sleep")
+            if self._activity(leg.id).scripted:
                 self._next(leg)
 
     def _kill(self, leg: LegId, cause: str) -> None:
-        self._teller.killing = True
+        self._publisher.killing = True
         self._switch.kill(leg, cause)
-        self._teller.killing = False
+        self._publisher.killing = False
 
     # ---- the dialplan
 
@@ -431,7 +416,7 @@ class Applications:
             return [("answer", ""), ("park", "")]
         if extension == "9486":
             return [("hangup", "USER_BUSY")]
-        if not self._has_phone(extension):
+        if not self._phones.has(extension):
             return [("hangup", "NO_ROUTE_DESTINATION")]
         return [
             ("set", "hangup_after_bridge=true"),

@@ -1,6 +1,6 @@
 """The emulator: a simulated switch that speaks as a FreeSWITCH does, without a socket.
 
-`Emulator` is one switch: a world with its phones, the legs as events tell of them, and every
+`Emulator` is one switch: a world with its phones, the legs as events report them, and every
 connection to it. Programs stand at its event sockets (`connect`: bytes in, bytes out); people stand
 at its phones (`call`, `answer`, `press`, `hang_up`). There is no clock here but the world's:
 `hookflash.emulator.server` keeps it up with the real one.
@@ -10,28 +10,26 @@ Where it differs from a FreeSWITCH on purpose:
 * It does what a transfer needs, and refuses the rest aloud (`-ERR … Command not found!`).
 * Times of day are those of the recordings, unless `epoch_s` says otherwise, and in UTC.
 * There is no log: `log` is answered, and nothing follows.
-* Events of other kinds than `events.TOLD` are never told.
+* Events of other kinds than `events.PUBLISHED` are never published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from random import Random
+from collections.abc import Callable
 from typing import Final
 
 from hookflash.backends.freeswitch.sounds import path_heard
 from hookflash.backends.simulator.lab_phones import lab_phone
-from hookflash.backends.simulator.people import Behaviour, Unreachable
-from hookflash.backends.simulator.switch import Hears, Sense
+from hookflash.backends.simulator.people import Behaviour
 from hookflash.backends.simulator.world import DIGIT_GAP_S, World
-from hookflash.emulator.api import HOSTNAME, Api
+from hookflash.emulator.api import Api
 from hookflash.emulator.apps import Applications
-from hookflash.emulator.event_publisher import Incoming, Teller
-from hookflash.emulator.events import Event, Header, origin
+from hookflash.emulator.event_bus import EventBus
+from hookflash.emulator.event_publisher import EventPublisher, Incoming
+from hookflash.emulator.host import Host
 from hookflash.emulator.legs import Leg
+from hookflash.emulator.phone_book import PhoneBook
 from hookflash.emulator.session import DEFAULT_LIMITS, Limits, Session
-from hookflash.emulator.variables import stamp
 from hookflash.errors import InputError
 from hookflash.events import (
     CallEvent,
@@ -52,8 +50,6 @@ STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - FreeSWITCH's own, known to eve
 
 RECORDED_S: Final = 1_795_397_907.0
 """When the recordings were made: 2026-11-23 01:38:27 UTC."""
-
-_DICE_SALT: Final = 0x5EED
 
 
 class Emulator:
@@ -88,136 +84,33 @@ class Emulator:
             raise InputError("the world has calls already", mend="emulate an empty one")
         self.password = password
         self.limits = limits
-        self.sessions: list[Session] = []
-        self.before: Callable[[], None] = _nothing
-        """Called before anybody does anything: the world's clock may have to catch up."""
-        self.afterwards: Callable[[], None] = _nothing
-        """Called after anybody has done anything: something new may be due."""
-        self.on_listener: Callable[[], None] = _nothing
-        """Called when a program asks for events."""
-        self.on_fact: Callable[[CallEvent], None] = _nobody_minds
-        """Called with every fact, after it was told."""
-        self._phones = phones
-        self._nowhere: set[str] = set()
-        self._epoch_us = round(epoch_s * 1_000_000)
-        self._dice = Random(seed ^ _DICE_SALT)  # noqa: S311 - repeatable, not secret
-        self._sequence = 0
-        self._to_lose: list[str] = []
-        self.core_uuid = self.make_id()
-        switch = self.world.switch
-        self.teller = Teller(
-            self.fire,
-            find=switch.find,
-            after=self.world.after,
-            now_us=self.now_us,
-            make_id=self.make_id,
-            dice=self._dice,
-        )
-        self.apps = Applications(
-            switch,
-            self.teller,
-            after=self.world.after,
-            make_id=self.make_id,
-            add_phone=self.add_phone,
-            has_phone=self.has_phone,
-            file_s=self.world.file_s,
-        )
-        self.api = Api(self)
-        switch.name_leg = self.make_id
-        switch.watcher = self.teller
+        self.on_fact: Callable[[CallEvent], None] = lambda _fact: None
+        """Called with every fact, after its events were published."""
+        self.host = Host(self.world, seed=seed, epoch_s=epoch_s)
+        self.phones = PhoneBook(self.world, phones)
+        self.bus = EventBus(self.host)
+        self.publisher = EventPublisher(self.host, self.bus)
+        self.apps = Applications(self.host, self.publisher, self.phones)
+        self.api = Api(self.host, self.bus, self.publisher, self.apps)
+        self.world.switch.name_leg = self.host.make_id
+        self.world.switch.watcher = self.publisher
         self.world.on_fact = self._fact
-
-    def now_us(self) -> int:
-        """The time of day, in microseconds since 1970."""
-        return self._epoch_us + round(self.world.now_s * 1_000_000)
-
-    def make_id(self) -> str:
-        """Make up a UUID (RFC 9562, version 4), the same for the same seed."""
-        bits = self._dice.getrandbits(128) & ~(0xF << 76) | (0x4 << 76)
-        text = f"{bits & ~(0x3 << 62) | (0x2 << 62):032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-    # ---- programs
 
     def connect(self) -> Session:
         """Open an event socket to this switch."""
-        session = Session(self)
-        self.sessions.append(session)
+        session = Session(
+            host=self.host,
+            bus=self.bus,
+            api=self.api,
+            apps=self.apps,
+            legs=self.publisher.legs,
+            password=self.password,
+            limits=self.limits,
+        )
+        self.bus.listeners.append(session)
         return session
 
-    def disconnect(self, session: Session) -> None:
-        """Forget a connection."""
-        if session in self.sessions:
-            self.sessions.remove(session)
-
-    def fire(
-        self, name: str, headers: Callable[[], Sequence[Header]], body: str | None = None
-    ) -> None:
-        """Send an event to every session that subscribed to it."""
-        self._sequence += 1
-        if name in self._to_lose:
-            self._to_lose.remove(name)
-            return
-        wanting = [session for session in self.sessions if session.wants(name)]
-        if wanting:
-            event = self.event(name, headers(), body)
-            for session in wanting:
-                session.offer(event)
-
-    def lose(self, name: str) -> None:
-        """Lose the next event of this name, as a FreeSWITCH does under load: nobody is told."""
-        self._to_lose.append(name)
-
-    def event(self, name: str, headers: Sequence[Header], body: str | None = None) -> Event:
-        """Make an event: what all begin with, and then these headers."""
-        now_us = self.now_us()
-        file, function, line = origin(name)
-        now = datetime.fromtimestamp(now_us // 1_000_000, tz=UTC)
-        subclass = [header for header in headers if header[0] == "Event-Subclass"]
-        if subclass:  # it comes first
-            headers = [header for header in headers if header not in subclass]
-        return Event(
-            name,
-            [
-                *subclass,
-                ("Event-Name", name),
-                ("Core-UUID", self.core_uuid),
-                ("FreeSWITCH-Hostname", HOSTNAME),
-                ("FreeSWITCH-Switchname", HOSTNAME),
-                ("FreeSWITCH-IPv4", "127.0.0.1"),
-                ("FreeSWITCH-IPv6", "::1"),
-                ("Event-Date-Local", stamp(now_us)),
-                ("Event-Date-GMT", f"{now:%a, %d %b %Y %H:%M:%S} GMT"),
-                ("Event-Date-Timestamp", str(now_us)),
-                ("Event-Calling-File", file),
-                ("Event-Calling-Function", function),
-                ("Event-Calling-Line-Number", line),
-                ("Event-Sequence", str(self._sequence)),
-                *(
-                    [header for header in headers if header not in subclass]
-                    if subclass
-                    else headers
-                ),
-            ],
-            body,
-        )
-
     # ---- phones
-
-    def add_phone(self, number: str) -> None:
-        """Put a phone behind a number, if there is none, and the plan has one."""
-        if number in self.world.parties:
-            return
-        behaviour = self._phones(number)
-        if behaviour is None:
-            self._nowhere.add(number)
-            behaviour = Unreachable(cause="NO_ROUTE_DESTINATION")
-        self.world.add_phone(number, behaviour)
-
-    def has_phone(self, number: str) -> bool:
-        """Whether there is a phone behind a number."""
-        self.add_phone(number)
-        return number not in self._nowhere
 
     def call(
         self,
@@ -236,20 +129,20 @@ class Emulator:
             callee: whom.
             name: what the call shows; by default the party's name, if they have one.
             account: whose call it is (the variable `hookflash_account` of both legs).
-            callee_account: whose leg the callee's is: the same, unless told; empty for an outside
+            callee_account: whose leg the callee's is: by default the same; empty for an outside
                 party.
             through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
 
         Returns:
             The caller's leg and the callee's.
         """
-        self.before()
+        self.host.before()
         for number in (caller, callee):
-            self.add_phone(number)
+            self.phones.add(number)
         party = self.world.parties.get(caller)
         if not name and party is not None and party.name != caller:
             name = party.name
-        self.teller.incoming = Incoming(callee=callee, caller_name=name)
+        self.publisher.incoming = Incoming(callee=callee, caller_name=name)
         legs = self.world.call(
             caller,
             callee,
@@ -257,7 +150,7 @@ class Emulator:
             callee_account=callee_account,
             through_loopback=through_loopback,
         )
-        self.afterwards()
+        self.host.afterwards()
         return legs
 
     def hang_up(self, who: str) -> None:
@@ -266,56 +159,43 @@ class Emulator:
         Args:
             who: their leg, or their number: then it is the leg of their latest call.
         """
-        self.before()
+        self.host.before()
         self.world.hang_up(self.leg_of(who))
-        self.afterwards()
+        self.host.afterwards()
 
     def answer(self, who: str) -> None:
         """Have whoever is called pick up."""
-        self.before()
+        self.host.before()
         self.world.answer(self.leg_of(who))
-        self.afterwards()
+        self.host.afterwards()
 
     def refuse(self, who: str, cause: str = "CALL_REJECTED") -> None:
         """Have whoever is called decline."""
-        self.before()
+        self.host.before()
         self.world.refuse(self.leg_of(who), cause)
-        self.afterwards()
+        self.host.afterwards()
 
     def press(self, who: str, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
         """Have a party press keys, the first of them now."""
-        self.before()
+        self.host.before()
         self.world.press(self.leg_of(who), digits, gap_s=gap_s)
-        self.afterwards()
+        self.host.afterwards()
 
     def leg_of(self, who: str) -> LegId:
         """Find a party's leg: by their number, or as it is."""
         party = self.world.parties.get(who)
         return who if party is None or party.leg is None else party.leg
 
-    def hear_digits(self, leg: LegId, digits: str) -> None:
-        """Let the party on a leg hear digits that the switch sends (`uuid_send_dtmf`)."""
-        party = self.world.party_on(leg)
-        if party is not None:
-            for digit in digits:
-                party.listen(self.world.now_s, Hears(Sense.DIGIT, digit))
-
-    def receive_digit(self, leg: LegId, digit: str) -> None:
-        """Take a digit as if the party had pressed it (`uuid_recv_dtmf`)."""
-        self.teller.dtmf_source = "APP"
-        self.world.switch.press(leg, digit)
-        self.teller.dtmf_source = "RTP"
-
     # ---- facts
 
     def _fact(self, fact: CallEvent) -> None:
         match fact:
             case LegCreated():
-                self.teller.created(fact)
+                self.publisher.created(fact)
             case LegsJoined():
-                first, second = self.teller.legs[fact.first], self.teller.legs[fact.second]
+                first, second = self.publisher.legs[fact.first], self.publisher.legs[fact.second]
                 self.apps.joined(first, second)
-                self.teller.joined(first, second)
+                self.publisher.joined(first, second)
             case (
                 LegProgressed()
                 | LegAnswered()
@@ -325,44 +205,31 @@ class Emulator:
                 | DigitPressed()
                 | LegHungUp()
             ):
-                self._fact_of(self.teller.legs[fact.leg], fact)
+                self._fact_of(self.publisher.legs[fact.leg], fact)
             case _:
-                pass  # that a pair is parted is told by the watcher; the rest is not the switch's
+                pass  # the watcher hears that a pair is parted; the rest is not the switch's
         self.on_fact(fact)
 
     def _fact_of(self, leg: Leg, fact: CallEvent) -> None:
         match fact:
             case LegProgressed():
-                self.teller.progressed(leg, early_media=fact.early_media)
+                self.publisher.progressed(leg, early_media=fact.early_media)
                 self.apps.progressed(leg, early_media=fact.early_media)
             case LegAnswered():
-                self.teller.answered(leg)
+                self.publisher.answered(leg)
                 self.apps.answered(leg)
             case LegParked():
                 self.apps.parked(leg)
             case SoundStarted():
                 path = path_heard(fact.sound)
-                self.teller.sound_started(leg, path, self.apps.run_of(leg, path))
+                self.publisher.sound_started(leg, path, self.apps.run_of(leg, path))
             case SoundStopped():
-                self.teller.sound_stopped(leg)
+                self.publisher.sound_stopped(leg)
                 self.apps.sound_over(leg)
             case DigitPressed():
-                self.teller.pressed(leg, fact)
+                self.publisher.pressed(leg, fact)
             case LegHungUp():
-                self.teller.hung_up(leg, fact)
-                self.sessions_lose(leg)
+                self.publisher.hung_up(leg, fact)
+                self.bus.leg_ended(leg.id, leg.name)
             case _:
                 raise AssertionError(fact)
-
-    def sessions_lose(self, leg: Leg) -> None:
-        """Tell the sessions that follow a leg (`myevents`) that it has ended."""
-        for session in list(self.sessions):
-            session.loses(leg.id, leg.name)
-
-
-def _nothing() -> None:
-    return
-
-
-def _nobody_minds(_fact: CallEvent) -> None:
-    return

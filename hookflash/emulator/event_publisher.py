@@ -1,4 +1,4 @@
-"""The simulator's facts, told as FreeSWITCH's events.
+"""The simulator's facts, published as FreeSWITCH's events.
 
 The simulator reports what moves a transfer; FreeSWITCH reports everything. What a fact leaves out
 is added here, in the order in which the recordings have it:
@@ -9,7 +9,7 @@ is added here, in the order in which the recordings have it:
   later, for each leg has a thread that must notice;
 * CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE around each application.
 
-An event tells a leg's states as they were *before* what it tells: a CHANNEL_ANSWER says
+An event has a leg's states as they were *before* what it reports: a CHANNEL_ANSWER says
 `Channel-Call-State: RINGING`.
 """
 
@@ -17,15 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from random import Random
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
 from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Channel, Thunk
+from hookflash.backends.simulator.switch import Channel
+from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import Header
+from hookflash.emulator.host import Host
 from hookflash.emulator.legs import CALL_STATE_NUMBERS, Leg, caller_of
 from hookflash.emulator.parsing import Dialled
 from hookflash.emulator.variables import (
@@ -46,16 +47,6 @@ _GATEWAY: Final = "carrier"
 _SAMPLES_PER_MS: Final = 8
 
 
-class Fire(Protocol):
-    """Sends an event to whoever subscribed to it."""
-
-    def __call__(
-        self, name: str, headers: Callable[[], Sequence[Header]], body: str | None = None
-    ) -> None:
-        """Send an event; its headers are asked for only if anybody wants it."""
-        ...
-
-
 @attrs.define(kw_only=True)
 class Incoming:
     """A call that is about to come in."""
@@ -74,35 +65,22 @@ class Outgoing:
     originator: Leg | None
 
 
-class Teller:
-    """Tells of the legs of one switch."""
+class EventPublisher:
+    """Publishes the events of the legs of one switch."""
 
-    def __init__(
-        self,
-        fire: Fire,
-        *,
-        find: Callable[[LegId], Channel | None],
-        after: Callable[[float, Thunk], None],
-        now_us: Callable[[], int],
-        make_id: Callable[[], str],
-        dice: Random,
-    ) -> None:
-        """Stand between.
+    def __init__(self, host: Host, bus: EventBus) -> None:
+        """Begin without legs.
 
         Args:
-            fire: sends an event.
-            find: finds a leg of the switch.
-            after: has a thunk called after so many seconds.
-            now_us: the switch's time of day.
-            make_id: makes a UUID.
-            dice: draws how long a leg takes to notice its end.
+            host: has the switch, its clock and its ids; its dice say how long a leg takes to notice
+                its end.
+            bus: sends the events.
         """
-        self._fire = fire
-        self._find = find
-        self._after = after
-        self._now_us = now_us
-        self._make_id = make_id
-        self._random = dice.random
+        self._host = host
+        self._fire = bus.fire
+        self._now_us = host.now_us
+        self._make_id = host.make_id
+        self._random = host.dice.random
         self.legs: dict[LegId, Leg] = {}
         """Every leg until its CHANNEL_DESTROY."""
         self.sessions = 0
@@ -120,9 +98,9 @@ class Teller:
         """Is called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
         self._calling: Leg | None = None
 
-    # ---- telling
+    # ---- publishing
 
-    def tell(
+    def publish(
         self,
         name: str,
         leg: Leg,
@@ -131,7 +109,7 @@ class Teller:
         *,
         variables: bool = True,
     ) -> None:
-        """Tell an event of a leg, with headers of its own before and behind the leg's."""
+        """Publish an event of a leg, with headers of its own before and behind the leg's."""
         self._fire(
             name,
             lambda: [
@@ -143,15 +121,15 @@ class Teller:
         )
 
     def _state(self, leg: Leg) -> None:
-        self.tell("CHANNEL_STATE", leg, variables=False)
+        self.publish("CHANNEL_STATE", leg, variables=False)
 
     def _call_state(self, leg: Leg, before: str) -> None:
         number = str(CALL_STATE_NUMBERS[leg.call_state])
         first = [("Original-Channel-Call-State", before), ("Channel-Call-State-Number", number)]
-        self.tell("CHANNEL_CALLSTATE", leg, first, variables=False)
+        self.publish("CHANNEL_CALLSTATE", leg, first, variables=False)
 
     def executes(self, leg: Leg, app: str, data: str, run: str = "") -> None:
-        """Tell that an application begins."""
+        """An application begins."""
         leg.runs[app] = (run or self._make_id(), data)
         leg.application = (app, data)
         if app != "uuid_bridge":
@@ -159,16 +137,16 @@ class Teller:
             leg.variables.pop("current_application_data", None)
             if data:
                 leg.variables["current_application_data"] = data
-        self.tell("CHANNEL_EXECUTE", leg, last=_application(app, leg.runs[app]))
+        self.publish("CHANNEL_EXECUTE", leg, last=_application(app, leg.runs[app]))
 
     def executed(self, leg: Leg, app: str, response: str = "_none_") -> None:
-        """Tell that an application is over, if it was told that it began."""
+        """An application is over, if its beginning was published."""
         run = leg.runs.pop(app, None)
         if run is not None:
-            self.tell("CHANNEL_EXECUTE_COMPLETE", leg, last=_application(app, run, response))
+            self.publish("CHANNEL_EXECUTE_COMPLETE", leg, last=_application(app, run, response))
 
-    def stillborn(self, leg: LegId) -> None:
-        """Tell the end of a leg that never came to be: its endpoint does not exist."""
+    def failed_to_create(self, leg: LegId) -> None:
+        """Publish the end of a leg that never began: its endpoint does not exist."""
         self.sessions += 1
         headers: list[Header] = [
             ("Channel-State", "CS_NONE"),
@@ -193,7 +171,7 @@ class Teller:
 
     def created(self, fact: LegCreated) -> None:
         """A leg came into being."""
-        channel = self._find(fact.leg)
+        channel = self._host.world.switch.find(fact.leg)
         if channel is None:
             return
         self.sessions += 1
@@ -212,7 +190,7 @@ class Teller:
         leg.on_state = self._state
         leg.on_call_state = self._call_state
         leg.enters("CS_INIT")
-        self.tell("CHANNEL_CREATE", leg)
+        self.publish("CHANNEL_CREATE", leg)
         if leg.inbound:
             leg.routed()
             self._calling = leg
@@ -301,11 +279,11 @@ class Teller:
             leg.gets_media()
             leg.answer_state = "early"
             leg.media_us = self._now_us()
-            self.tell("CHANNEL_PROGRESS_MEDIA", leg)
+            self.publish("CHANNEL_PROGRESS_MEDIA", leg)
             leg.goes("EARLY")
         else:
             leg.progress_us = self._now_us()
-            self.tell("CHANNEL_PROGRESS", leg)
+            self.publish("CHANNEL_PROGRESS", leg)
             leg.goes("RINGING")
 
     def answered(self, leg: Leg) -> None:
@@ -313,7 +291,7 @@ class Teller:
         leg.reached()
         leg.gets_media()
         leg.gets_answered(self._now_us())
-        self.tell("CHANNEL_ANSWER", leg)
+        self.publish("CHANNEL_ANSWER", leg)
         leg.goes("ACTIVE")
         leg.variables["endpoint_disposition"] = "ANSWER"
 
@@ -331,7 +309,7 @@ class Teller:
         if not by_bridge:
             self.executes(leg, "park", "")
         leg.in_park = True
-        self.tell("CHANNEL_PARK", leg)
+        self.publish("CHANNEL_PARK", leg)
 
     def parked_by_failsafe(self, leg: Leg) -> None:
         """An armed leg is in the park: `execute_extension` of `sched_transfer` and `park`."""
@@ -346,12 +324,12 @@ class Teller:
         self.parked(leg)
 
     def unparked(self, channel: Channel) -> None:
-        """A leg left the park, if it was told that it is there."""
+        """A leg left the park, if its CHANNEL_PARK was published."""
         leg = self.legs[channel.id]
         if not leg.in_park:
             return
         leg.in_park = False
-        self.tell("CHANNEL_UNPARK", leg)
+        self.publish("CHANNEL_UNPARK", leg)
         self.executed(leg, "park")
         self.executed(leg, "execute_extension")
 
@@ -374,7 +352,7 @@ class Teller:
         if ordered:
             for leg, other in ((first, second), (second, first)):
                 self.executes(leg, "uuid_bridge", other.id)
-                leg.runs.pop("uuid_bridge", None)  # of its end nothing is told
+                leg.runs.pop("uuid_bridge", None)  # its end has no event
         else:
             first.variables.pop("originate_signal_bond", None)
             first.variables |= {
@@ -382,7 +360,7 @@ class Teller:
                 "DIALSTATUS": "SUCCESS",
                 "originate_causes": f"{second.id};NONE",
             }
-        self.tell("CHANNEL_BRIDGE", first, _pair(first, second))
+        self.publish("CHANNEL_BRIDGE", first, _pair(first, second))
         second.enters("CS_EXCHANGE_MEDIA")
         if first.inbound:
             first.variables |= bridged_variables(first)
@@ -395,7 +373,7 @@ class Teller:
         leaver = one if one.cause else other if other.cause else None
         one.leaves_bridge(leaver)
         other.leaves_bridge(leaver)
-        self.tell("CHANNEL_UNBRIDGE", one, _pair(one, other))
+        self.publish("CHANNEL_UNBRIDGE", one, _pair(one, other))
         self.executed(one, "bridge")
 
     # ---- sounds and digits
@@ -406,7 +384,7 @@ class Teller:
         leg.plays = sound
         leg.played_from_us = self._now_us()
         leg.variables |= {"current_loop": "1", "total_loops": "1"}
-        self.tell("PLAYBACK_START", leg, last=_playback(sound))
+        self.publish("PLAYBACK_START", leg, last=_playback(sound))
 
     def sound_stopped(self, leg: Leg) -> None:
         """A sound is over: played out, or cut off."""
@@ -421,7 +399,7 @@ class Teller:
             "playback_samples": str(played_ms * _SAMPLES_PER_MS),
         }
         status: Header = ("Playback-Status", "done")
-        self.tell("PLAYBACK_STOP", leg, last=[*_playback(sound), status])
+        self.publish("PLAYBACK_STOP", leg, last=[*_playback(sound), status])
         response = "FILE PLAYED" if played_out else "PLAYBACK ERROR"
         for loop in ("current_loop", "total_loops"):
             leg.variables.pop(loop, None)
@@ -436,14 +414,14 @@ class Teller:
             ("DTMF-Duration", "2080" if self.dtmf_source == "RTP" else "2000"),
             ("DTMF-Source", self.dtmf_source),
         ]
-        self.tell("DTMF", leg, last=pressed, variables=False)
+        self.publish("DTMF", leg, last=pressed, variables=False)
 
     # ---- ends
 
     def hung_up(self, leg: Leg, fact: LegHungUp) -> None:
-        """A leg ends. What belongs to its end is told when it has noticed: `over`."""
+        """A leg ends. What belongs to its end is published when it has noticed: `over`."""
         leg.hangs_up(fact.cause, by_switch=self._is_ours(leg, fact.cause))
-        self.tell("CHANNEL_HANGUP", leg)
+        self.publish("CHANNEL_HANGUP", leg)
         if leg.inbound and leg.answered_us:
             leg.variables["sip_hangup_disposition"] = disposition(leg)
 
@@ -456,16 +434,16 @@ class Teller:
     def over(self, channel: Channel) -> None:
         """A leg that has hung up has nothing more to do with any other."""
         leg = self.legs[channel.id]
-        self._after(_TO_NOTICE_S * self._random(), partial(self._destroy, leg))
+        self._host.world.after(_TO_NOTICE_S * self._random(), partial(self._destroy, leg))
 
     def _destroy(self, leg: Leg) -> None:
         if leg.plays:
             self.sound_stopped(leg)
         self.unparked(leg.channel)
         leg.reports(self._now_us())
-        self.tell("CHANNEL_HANGUP_COMPLETE", leg, [("Hangup-Cause", leg.cause)])
+        self.publish("CHANNEL_HANGUP_COMPLETE", leg, [("Hangup-Cause", leg.cause)])
         self.on_end(leg)
-        self.tell("CHANNEL_DESTROY", leg)
+        self.publish("CHANNEL_DESTROY", leg)
         leg.enters("CS_DESTROY")
         del self.legs[leg.id]
 
@@ -487,10 +465,10 @@ def _playback(sound: str) -> list[Header]:
 
 def _application(app: str, run: tuple[str, str], response: str = "") -> list[Header]:
     run_id, data = run
-    told: list[Header] = [("Application", app)]
+    headers: list[Header] = [("Application", app)]
     if data:
-        told.append(("Application-Data", data))
+        headers.append(("Application-Data", data))
     if response:
-        told.append(("Application-Response", response))
-    told.append(("Application-UUID", run_id))
-    return told
+        headers.append(("Application-Response", response))
+    headers.append(("Application-UUID", run_id))
+    return headers

@@ -39,7 +39,7 @@ EVENT_NAMES: Final = frozenset(
 )
 """Every event that FreeSWITCH 1.10.12 knows by name, and so takes a subscription to."""
 
-TOLD: Final = frozenset(
+PUBLISHED: Final = frozenset(
     """
     CHANNEL_CREATE CHANNEL_STATE CHANNEL_CALLSTATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA
     CHANNEL_ANSWER CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_PARK CHANNEL_UNPARK CHANNEL_HOLD
@@ -47,7 +47,7 @@ TOLD: Final = frozenset(
     CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY DTMF PLAYBACK_START PLAYBACK_STOP BACKGROUND_JOB
     """.split()  # noqa: SIM905 - a hundred quoted strings read worse
 )
-"""Those that the emulator tells by itself; others come from a client's own `sendevent`."""
+"""Those that the emulator publishes by itself; others come from a client's own `sendevent`."""
 
 _LONGEST_PREFIX: Final = len("SWITCH_EVENT_")
 _SAFE: Final = "!$'()*,/"
@@ -120,7 +120,7 @@ class Event:
     __slots__ = ("_json", "_plain", "body", "headers", "name")
 
     def __init__(self, name: str, headers: Sequence[Header], body: str | None = None) -> None:
-        """Take what is told.
+        """Take the headers and the body.
 
         Args:
             name: of the event; it stands among the headers too.

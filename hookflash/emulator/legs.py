@@ -1,6 +1,6 @@
-"""What FreeSWITCH tells of a channel: its states, its caller profile, its other leg, its variables.
+"""What FreeSWITCH reports of a channel: states, caller profile, other leg, variables.
 
-A `Leg` is the telling side of a simulated channel. It holds what the simulator has no use for and
+A `Leg` is what events report of a simulated channel. It holds what the simulator has no use for and
 what every event repeats: names, times, `CS_` states. Its methods say what happened to it; `headers`
 says all of it, in FreeSWITCH's order. The variables that a program set are the simulator's own
 (`Channel.variables`); those that the switch itself keeps are here.
@@ -14,7 +14,8 @@ from typing import Final
 import attrs
 
 from hookflash.backends.simulator.switch import Channel
-from hookflash.emulator.events import Header, Value
+from hookflash.emulator.events import Header
+from hookflash.emulator.leg_record import LegRecord
 from hookflash.emulator.variables import (
     answered_variables,
     closing_variables,
@@ -25,7 +26,6 @@ from hookflash.emulator.variables import (
     record_variables,
     remote_variables,
 )
-from hookflash.events import LegId
 
 STATE_NUMBERS: Final = {
     "CS_NONE": 0,
@@ -64,38 +64,23 @@ _NOBODY: Final = "0000000000"
 _NAMELESS: Final = "Outbound Call"
 
 
-def _nobody_minds(_leg: Leg) -> None:
+def _ignore_state(_leg: Leg) -> None:
     return
 
 
-def _nobody_minds_either(_leg: Leg, _before: str) -> None:
+def _ignore_call_state(_leg: Leg, _before: str) -> None:
     return
 
 
 @attrs.define(eq=False, kw_only=True)
-class Leg:
-    """One channel, as events tell of it."""
+class Leg(LegRecord):
+    """One channel, as events report it."""
 
-    id: LegId
     channel: Channel
-    session: int
-    """The number of its session, from 1."""
-    inbound: bool
-    name: str
-    """`sofia/internal/1002@127.0.0.1:5090`."""
-    destination: str
-    caller_name: str
-    caller_number: str
-    created_us: int
-    endpoint: str = "sofia"
     context: str = "default"
     """The dialplan's, in which it came in."""
     originator: Leg | None = None
     """Whose call it is part of, if it was called for another leg."""
-
-    call_uuid: str = attrs.field(init=False)
-    original_name: str = attrs.field(init=False)
-    original_number: str = attrs.field(init=False)
     known_as: tuple[str, str] | None = None
     """The name and number by which its partner knows it, where its own profile shows others."""
     callee_name: str = ""
@@ -103,22 +88,16 @@ class Leg:
     dialplan: str = ""
     transfer_source: str = ""
     profile_index: int = 1
-    profile_us: int = attrs.field(init=False)
-    progress_us: int = 0
-    media_us: int = 0
-    answered_us: int = 0
-    bridged_us: int = 0
-    hangup_us: int = 0
 
-    on_state: Callable[[Leg], None] = attrs.field(default=_nobody_minds)
+    on_state: Callable[[Leg], None] = attrs.field(default=_ignore_state)
     """Called when it enters a state."""
-    on_call_state: Callable[[Leg, str], None] = attrs.field(default=_nobody_minds_either)
+    on_call_state: Callable[[Leg, str], None] = attrs.field(default=_ignore_call_state)
     """Called when its call state has changed, with the one before."""
     state: str = "CS_INIT"
     coming: int = 0
-    """The number of the state that it was told to enter, until it does."""
+    """The number of the state that it was ordered to enter, until it does."""
     elsewhere: str = ""
-    """Where it was told to go, until it is there."""
+    """Where it was ordered to go, until it is there."""
     application: tuple[str, str] = ("", "")
     """What it runs, or ran last, as `show channels` has it."""
     call_state: str = "DOWN"
@@ -126,16 +105,12 @@ class Leg:
     logical_direction: str = attrs.field(init=False)
     hit_dialplan: bool = attrs.field(init=False)
     has_media: bool = False
-    cause: str = ""
-    ended_by_switch: bool = False
-    digits: str = ""
     other: Leg | None = None
     is_originator_of_other: bool = False
-    variables: dict[str, Value] = attrs.field(factory=dict[str, Value])
     in_park: bool = False
-    """It was told that it is parked, and not that it left."""
+    """Its CHANNEL_PARK was published, and no CHANNEL_UNPARK since."""
     plays: str = ""
-    """The sound of which the start was told, and not the end."""
+    """The sound whose PLAYBACK_START was published, and no PLAYBACK_STOP since."""
     played_from_us: int = 0
     runs: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]])
     """The applications that it is in: each one's id, which its events carry, and its argument."""
@@ -155,7 +130,7 @@ class Leg:
             self.dialplan = "" if self.originator is None else "XML"
             self.callee_name = _NAMELESS
             self.callee_number = self.destination
-            self.variables = outbound_variables(self)
+            self.variables = outbound_variables(self, self.originator)
 
     # ---- what happens to it
 
@@ -178,7 +153,7 @@ class Leg:
         self.enters("CS_EXECUTE")
 
     def _enters_calling(self, state: str, call_state: str) -> None:
-        """Enter a state, and tell of the call's state first, as a caller's leg does."""
+        """Enter a state, but report the call's state first, as a caller's leg does."""
         self.state = state
         self.goes(call_state)
         self.enters(state)
@@ -342,10 +317,10 @@ class Leg:
         self.variables.pop("bridge_to", None)
         self.variables |= record_variables(self)
 
-    # ---- what is told of it
+    # ---- what events report of it
 
     def headers(self, event: str = "") -> list[Header]:
-        """Tell everything but the variables."""
+        """Everything but the variables."""
         number = _COMING.get(event) or self.coming or STATE_NUMBERS[self.state]
         return [
             ("Channel-State", self.state),
@@ -375,14 +350,14 @@ class Leg:
         return [("Other-Type", kind), *self.other.profile("Other-Leg")]
 
     def profile(self, prefix: str) -> list[Header]:
-        """Tell the caller profile; of the other leg it is told in the same words."""
+        """The caller profile; the other leg's is reported in the same words."""
         own = prefix == "Caller"
         caller_name, caller_number = self.caller_name, self.caller_number
         if not own and self.known_as is not None:
             caller_name, caller_number = self.known_as
         placed = self.inbound or self.originator is not None
         reached = "sip_call_id" in self.variables
-        told: list[tuple[str, str] | None] = [
+        parts: list[tuple[str, str] | None] = [
             ("Direction", self._direction),
             ("Logical-Direction", self.logical_direction),
             ("Username", self.original_number) if placed else None,
@@ -418,7 +393,7 @@ class Leg:
             ("Privacy-Hide-Name", "false"),
             ("Privacy-Hide-Number", "false"),
         ]
-        return [(f"{prefix}-{one[0]}", one[1]) for one in told if one is not None]
+        return [(f"{prefix}-{one[0]}", one[1]) for one in parts if one is not None]
 
     def variable(self, name: str) -> str | None:
         """Look a variable up; None if there is none."""
@@ -432,13 +407,16 @@ class Leg:
         return value
 
     def variable_headers(self) -> list[Header]:
-        """Tell the variables, the switch's first."""
+        """The variables, the switch's first."""
         own = self.channel.variables
         bonds = self._bonds()
-        told = {k: v for k, v in self.variables.items() if k not in own}
-        told = {k: bonds.pop(k, "") if k in _BONDS else v for k, v in told.items()}
+        kept = {
+            k: bonds.pop(k, "") if k in _BONDS else v
+            for k, v in self.variables.items()
+            if k not in own
+        }
         return [
-            *((f"variable_{k}", v) for k, v in told.items() if v),
+            *((f"variable_{k}", v) for k, v in kept.items() if v),
             *((f"variable_{k}", v) for k, v in bonds.items() if v),
             *((f"variable_{k}", v) for k, v in own.items()),
         ]

@@ -1,4 +1,4 @@
-"""How FreeSWITCH reads what it is told: words and quotes, dial strings, causes.
+"""How FreeSWITCH parses commands: words and quotes, dial strings, causes.
 
 Nothing here knows a call. Each function reads text as FreeSWITCH 1.10.12 does, as far as a test of
 a program needs it; what is not read says so by `DialError` with the cause that FreeSWITCH gives.
@@ -31,19 +31,19 @@ def atoi(text: str) -> int:
     return int(found[1]) if found else 0
 
 
-def words(text: str, most: int) -> list[str]:
+def split_words(text: str, most: int) -> list[str]:
     """Split at blanks, as the arguments of most commands are.
 
     Between two single quotes a blank is like any letter; a backslash takes the next one's meaning.
 
     Args:
-        text: what was said.
+        text: the arguments.
         most: how many words there may be; the last takes all the rest.
     """
     return [_without_quotes(word) for word in _split(text.strip(" "), " ", most) if word]
 
 
-def split(text: str, delimiter: str) -> list[str]:
+def split_list(text: str, delimiter: str) -> list[str]:
     """Split a list, except between quotes. `^^:` at its beginning makes `:` the delimiter."""
     if text.startswith("^^") and len(text) > len("^^:"):
         delimiter, text = text[2], text[3:]
@@ -130,7 +130,7 @@ def read_dial_string(text: str) -> Dialled:
     variables: dict[str, str] = {}
     while text[:1] in _BRACKETS:
         end = _closing(text)
-        for part in split(text[1:end], ","):
+        for part in split_list(text[1:end], ","):
             name, _, value = part.partition("=")
             if name.strip():
                 variables[name.strip()] = value

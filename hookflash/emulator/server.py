@@ -59,11 +59,11 @@ async def serve_emulator(
         emulator: which. Its clock begins to run now.
         host: where to listen; whoever can reach it can steer the calls.
         port: 0 for any that is free.
-        task_status: is told where it listens.
+        task_status: receives the address on which it listens.
     """
     clock = WorldClock(emulator.world)
-    emulator.before = clock.catch_up
-    emulator.afterwards = clock.nudge
+    emulator.host.before = clock.catch_up
+    emulator.host.afterwards = clock.nudge
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound: int = listeners[0].socket.getsockname()[1]
 
@@ -123,7 +123,7 @@ class _Connection:
                 pass  # the client has gone
 
     async def _serve(self) -> None:
-        if len(self._emulator.sessions) >= self._emulator.limits.sessions:
+        if len(self._emulator.bus.listeners) >= self._emulator.limits.sessions:
             self._scope.deadline = trio.current_time() + LAST_WORDS_S
             await self._stream.send_all(_REJECTION)
             return

@@ -14,23 +14,24 @@ line, and a body if there is a `Content-Length`. What stays true:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import attrs
 
-from hookflash.emulator.api import NO_REPLY
+from hookflash.emulator.api import NO_REPLY, Api
+from hookflash.emulator.apps import Applications
+from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import (
     EVENT_NAMES,
     Event,
     Header,
     read_event_name,
 )
+from hookflash.emulator.host import Host
+from hookflash.emulator.legs import Leg
 from hookflash.emulator.parsing import atoi, read_cause
 from hookflash.events import LegId
-
-if TYPE_CHECKING:
-    from hookflash.emulator.emulator import Emulator
 
 
 @attrs.frozen(kw_only=True)
@@ -83,10 +84,35 @@ class Packet:
 class Session:
     """A connection. Give it what came in, send what `take` gives, until `is_over`."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        """Begin with the greeting."""
-        self._emulator = emulator
-        self._limits = emulator.limits
+    def __init__(
+        self,
+        *,
+        host: Host,
+        bus: EventBus,
+        api: Api,
+        apps: Applications,
+        legs: Mapping[LegId, Leg],
+        password: str,
+        limits: Limits,
+    ) -> None:
+        """Begin with the greeting.
+
+        Args:
+            host: has the switch.
+            bus: sends events.
+            api: executes the commands of `api` and `bgapi`.
+            apps: run the applications of `sendmsg`.
+            legs: those that there are.
+            password: the one that lets a client in.
+            limits: of this connection.
+        """
+        self._host = host
+        self._bus = bus
+        self._api_commands = api
+        self._apps = apps
+        self._legs = legs
+        self._password = password
+        self._limits = limits
         self._received = bytearray()
         self._body_bytes: int | None = None
         self._head = b""
@@ -156,7 +182,7 @@ class Session:
         """The connection is gone, from whichever side."""
         self.is_over = True
         self._received.clear()
-        self._emulator.disconnect(self)
+        self._bus.remove(self)
 
     def _proceed(self) -> None:
         """Carry out what is there, one command after the other."""
@@ -263,12 +289,12 @@ class Session:
                 passes = True
         return passes
 
-    def loses(self, leg: LegId, name: str) -> None:
-        """The leg that it follows has ended: so does the session, unless it lingers."""
+    def leg_ended(self, leg: LegId, name: str) -> None:
+        """If it is the leg that the session follows, the session ends, unless it lingers."""
         if not self._follows or leg != self._mine:
             return
         if self._lingers_s is None:
-            self._emulator.world.after(_LAST_WORDS_S, self._end)
+            self._host.world.after(_LAST_WORDS_S, self._end)
             return
         self._send(
             "Content-Type: text/disconnect-notice\n"
@@ -279,7 +305,7 @@ class Session:
             "Content-Length: 0\n\n"
         )
         if self._lingers_s >= 0:
-            self._emulator.world.after(self._lingers_s, self._end)
+            self._host.world.after(self._lingers_s, self._end)
 
     def _end(self) -> None:
         if not self.is_over:
@@ -288,7 +314,7 @@ class Session:
     # ---- commands
 
     def _carry_out(self, packet: Packet) -> None:
-        self._emulator.before()
+        self._host.before()
         line = packet.line
         folded = line.lower()
         if folded.startswith(("exit", "...")):
@@ -298,11 +324,11 @@ class Session:
             self._authenticate(line, folded)
         else:
             self._begin(packet)
-        self._emulator.afterwards()
+        self._host.afterwards()
 
     def _authenticate(self, line: str, folded: str) -> None:
         if folded.startswith("auth "):
-            self._authed = line[len("auth ") :] == self._emulator.password
+            self._authed = line[len("auth ") :] == self._password
             self._reply("+OK accepted" if self._authed else "-ERR invalid")
             if not self._authed:
                 self._disconnect()
@@ -336,7 +362,7 @@ class Session:
 
     def _api(self, _packet: Packet, rest: str) -> None:
         command, _, argument = rest.partition(" ")
-        reply = self._emulator.api.execute(command, argument)
+        reply = self._api_commands.execute(command, argument)
         if isinstance(reply, str):
             self._answer(reply)
         else:
@@ -351,9 +377,9 @@ class Session:
     def _answer_later(self, text: str) -> None:
         if not self.is_over:
             self._answer(text)
-            # The switch is in the middle of something: what it is told next must wait for its end.
+            # The switch is in the middle of something: the next command must wait for its end.
             self._paused = True
-            self._emulator.world.after(0.0, self._go_on)
+            self._host.world.after(0.0, self._go_on)
 
     def _go_on(self) -> None:
         self._paused = False
@@ -362,15 +388,15 @@ class Session:
 
     def _bgapi(self, packet: Packet, rest: str) -> None:
         command, _, argument = rest.partition(" ")
-        job = packet.headers.get("job-uuid") or self._emulator.make_id()
+        job = packet.headers.get("job-uuid") or self._host.make_id()
         self._reply(f"+OK Job-UUID: {job}\nJob-UUID: {job}")
-        reply = self._emulator.api.execute(command, argument)
-        told: list[Header] = [("Job-UUID", job), ("Job-Command", command)]
+        reply = self._api_commands.execute(command, argument)
+        headers: list[Header] = [("Job-UUID", job), ("Job-Command", command)]
         if argument:
-            told.append(("Job-Command-Arg", argument))
+            headers.append(("Job-Command-Arg", argument))
 
         def fire(text: str) -> None:
-            self._emulator.fire("BACKGROUND_JOB", lambda: told, text)
+            self._bus.fire("BACKGROUND_JOB", lambda: headers, text)
 
         if isinstance(reply, str):
             fire(reply)
@@ -390,7 +416,7 @@ class Session:
         self._names |= EVENT_NAMES if "ALL" in known else known
         self._subclasses |= subclasses
         self._listening = True
-        self._emulator.on_listener()
+        self._bus.on_subscription()
         return f"+OK event listener enabled {self._format}"
 
     def _nixevent(self, _packet: Packet, rest: str) -> str:
@@ -435,7 +461,7 @@ class Session:
         if self._follows:
             return "-ERR aready enabled."
         leg, _, form = rest.partition(" ")
-        found = self._emulator.world.switch.find(leg)
+        found = self._host.world.switch.find(leg)
         if found is None and form:
             return "-ERR invalid uuid"
         self._mine = leg if found is not None else None
@@ -490,28 +516,28 @@ class Session:
         return "+OK no longer logging" if was_logging else "-ERR not loging"
 
     def _sendevent(self, packet: Packet, rest: str) -> str:
-        event_id = self._emulator.make_id()
+        event_id = self._host.make_id()
         name = read_event_name(rest.strip(" \t")) or "CLONE"
         headers = [*packet.given, ("Event-UUID", event_id)]
-        self._emulator.fire(name, lambda: headers, packet.body or None)
+        self._bus.fire(name, lambda: headers, packet.body or None)
         return f"+OK {event_id}"
 
     def _sendmsg(self, packet: Packet, rest: str) -> str:
         wanted = rest.strip(" ") or packet.headers.get("session-id", "") or (self._mine or "")
-        leg = self._emulator.teller.legs.get(wanted)
+        leg = self._legs.get(wanted)
         if leg is None or leg.cause:
             return f"-ERR invalid session id [{wanted}]"
         match packet.headers.get("call-command", "").lower():
             case "hangup":
                 cause = read_cause(packet.headers.get("hangup-cause", ""))
-                self._emulator.api.execute("uuid_kill", f"{leg.id} {cause}")
+                self._api_commands.execute("uuid_kill", f"{leg.id} {cause}")
             case "execute":
                 app = packet.headers.get("execute-app-name", "").lower()
                 argument = packet.headers.get("execute-app-arg", "")
                 if not argument and packet.headers.get("content-type") == "text/plain":
                     argument = packet.body
                 run = packet.headers.get("event-uuid", "")
-                if not self._emulator.apps.execute(leg, app, argument, run):
+                if not self._apps.execute(leg, app, argument, run):
                     return f"-ERR application {app} is not emulated"
             case command:
                 return f"-ERR call-command {command} is not emulated"

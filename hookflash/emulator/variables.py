@@ -1,7 +1,7 @@
 """The channel variables that FreeSWITCH and its SIP endpoint set by themselves.
 
 They come as `variable_NAME` with nearly every event. There is no SIP and no sound here, so that
-what tells of them is made up, and the same for every leg but for its numbers; what counts real
+what describes them is made up, and the same for every leg but for its numbers; what counts real
 packets (`rtp_audio_…`) is left out. Programs look at the numbers, the causes and the times: these
 are true.
 """
@@ -9,13 +9,11 @@ are true.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hookflash.causes import FREESWITCH_CAUSES, LAST_OF_Q850, number_for
 from hookflash.emulator.events import Value
-
-if TYPE_CHECKING:
-    from hookflash.emulator.legs import Leg
+from hookflash.emulator.leg_record import LegRecord
 
 _AGENT: Final = "FreeSWITCH-mod_sofia/1.10.12-release~64bit"
 _ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
@@ -36,12 +34,12 @@ def _sdp(port: int, direction: str = "") -> str:
     )
 
 
-def _ports(leg: Leg) -> tuple[int, int]:
+def _ports(leg: LegRecord) -> tuple[int, int]:
     """The ports of the sound that there is not: the switch's, and the phone's."""
     return 20_000 + 2 * leg.session % 12_000, 40_000 + 2 * leg.session % 12_000
 
 
-def _from(leg: Leg) -> dict[str, str]:
+def _from(leg: LegRecord) -> dict[str, str]:
     shown = f'"{leg.original_name}" ' if leg.original_name else ""
     tag = f"t{leg.session:012d}"
     return {
@@ -54,8 +52,8 @@ def _from(leg: Leg) -> dict[str, str]:
     }
 
 
-def inbound_variables(leg: Leg) -> dict[str, Value]:
-    """What an INVITE that came in tells."""
+def inbound_variables(leg: LegRecord) -> dict[str, Value]:
+    """What comes with an INVITE."""
     number = leg.destination
     port = _ports(leg)[1]
     return {
@@ -108,7 +106,7 @@ def inbound_variables(leg: Leg) -> dict[str, Value]:
     }
 
 
-def dialplan_variables(leg: Leg, callee: Leg) -> dict[str, Value]:
+def dialplan_variables(leg: LegRecord, callee: LegRecord) -> dict[str, Value]:
     """What the dialplan leaves on a caller's leg once it has called somebody for it."""
     number = leg.destination
     return {
@@ -125,10 +123,14 @@ def dialplan_variables(leg: Leg, callee: Leg) -> dict[str, Value]:
     }
 
 
-def outbound_variables(leg: Leg) -> dict[str, Value]:
-    """What an INVITE that goes out is made of."""
+def outbound_variables(leg: LegRecord, originator: LegRecord | None) -> dict[str, Value]:
+    """What an INVITE that goes out is made of.
+
+    Args:
+        leg: which is called.
+        originator: the leg for which it is called, if there is one.
+    """
     local, _ = _ports(leg)
-    originator = leg.originator
     of_originator: dict[str, Value] = {}
     if originator is not None:
         of_originator = {
@@ -170,8 +172,8 @@ def outbound_variables(leg: Leg) -> dict[str, Value]:
     }
 
 
-def remote_variables(leg: Leg) -> dict[str, Value]:
-    """What the first answer of a phone that was called tells."""
+def remote_variables(leg: LegRecord) -> dict[str, Value]:
+    """What comes with the first answer of a phone that was called."""
     number = leg.destination
     via = f"SIP/2.0/UDP 127.0.0.1;rport=5060;branch=z9hG4bK{leg.session}"
     tag = f"r{leg.session:012d}"
@@ -202,7 +204,7 @@ def remote_variables(leg: Leg) -> dict[str, Value]:
     }
 
 
-def media_variables(leg: Leg) -> dict[str, Value]:
+def media_variables(leg: LegRecord) -> dict[str, Value]:
     """What an agreed codec leaves behind."""
     local, remote = _ports(leg)
     return {
@@ -240,17 +242,17 @@ def media_variables(leg: Leg) -> dict[str, Value]:
     }
 
 
-def answered_variables(leg: Leg) -> dict[str, Value]:
+def answered_variables(leg: LegRecord) -> dict[str, Value]:
     """What a caller's leg has once it is answered."""
     return {"rtp_local_sdp_str": _sdp(_ports(leg)[0], "a=sendrecv\r\n")}
 
 
-def disposition(leg: Leg) -> str:
+def disposition(leg: LegRecord) -> str:
     """Who said goodbye."""
     return "send_bye" if leg.ended_by_switch else "recv_bye"
 
 
-def bridged_variables(leg: Leg) -> dict[str, Value]:
+def bridged_variables(leg: LegRecord) -> dict[str, Value]:
     """What a caller's leg has once it is in its first bridge."""
     return {
         "sip_to_tag": f"r{leg.session:012d}",
@@ -258,7 +260,7 @@ def bridged_variables(leg: Leg) -> dict[str, Value]:
     }
 
 
-def left_variables(leaver: Leg) -> dict[str, Value]:
+def left_variables(leaver: LegRecord) -> dict[str, Value]:
     """What the end of a bridge leaves on both its legs, when one of them has hung up."""
     return {
         "sip_reason": _reason(leaver.cause),
@@ -284,7 +286,7 @@ _STATUS: Final = {
 """SIP's words for the causes with which phones refuse (RFC 4497, section 8.4.4)."""
 
 
-def closing_variables(leg: Leg) -> dict[str, Value]:
+def closing_variables(leg: LegRecord) -> dict[str, Value]:
     """What a hang-up leaves, according to whoever hung up."""
     if leg.answered_us:
         if leg.ended_by_switch or not leg.inbound:
@@ -317,15 +319,15 @@ def stamp(us: int) -> str:
     return f"{datetime.fromtimestamp(us // 1_000_000, tz=UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def record_variables(leg: Leg) -> dict[str, Value]:
+def record_variables(leg: LegRecord) -> dict[str, Value]:
     """The call's record: when what happened to a leg that has ended, and how long it took."""
-    told: dict[str, Value] = {
+    variables: dict[str, Value] = {
         "hangup_cause": leg.cause,
         "hangup_cause_q850": str(_q850(leg.cause)),
         "digits_dialed": leg.digits or "none",
     }
     if leg.answered_us:
-        told["sip_hangup_disposition"] = disposition(leg)
+        variables["sip_hangup_disposition"] = disposition(leg)
     moments = {
         "start": leg.created_us,
         "profile_start": leg.profile_us,
@@ -337,13 +339,13 @@ def record_variables(leg: Leg) -> dict[str, Value]:
         "progress_media": leg.media_us,
         "end": leg.hangup_us,
     }
-    told |= {f"{name}_stamp": stamp(us) for name, us in moments.items() if us}
+    variables |= {f"{name}_stamp": stamp(us) for name, us in moments.items() if us}
     for name, us in moments.items():
-        told |= {f"{name}_epoch": str(us // 1_000_000), f"{name}_uepoch": str(us)}
-    told |= {f"hold_accum_{unit}": "0" for unit in ("seconds", "usec", "ms")}
+        variables |= {f"{name}_epoch": str(us // 1_000_000), f"{name}_uepoch": str(us)}
+    variables |= {f"hold_accum_{unit}": "0" for unit in ("seconds", "usec", "ms")}
     caller = f'"{leg.caller_name}" <{leg.caller_number}>' if leg.caller_name else leg.caller_number
-    told["caller_id"] = caller
-    return told | _durations(leg) | _last_application(leg)
+    variables["caller_id"] = caller
+    return variables | _durations(leg) | _last_application(leg)
 
 
 def _q850(cause: str) -> int:
@@ -352,7 +354,7 @@ def _q850(cause: str) -> int:
     return number if number <= LAST_OF_Q850 else number_for("NORMAL_CLEARING")
 
 
-def _durations(leg: Leg) -> dict[str, Value]:
+def _durations(leg: LegRecord) -> dict[str, Value]:
     def since(us: int) -> int:
         return us - leg.created_us if us else 0
 
@@ -365,21 +367,21 @@ def _durations(leg: Leg) -> dict[str, Value]:
         "progress_media": since(leg.media_us),
         "flow_bill": leg.hangup_us - leg.created_us,
     }
-    told: dict[str, Value] = {}
+    variables: dict[str, Value] = {}
     for name, us in spans.items():
         if name:
-            told |= {f"{name}sec": str(us // 1_000_000), f"{name}msec": str(us // 1000)}
-            told[f"{name}usec"] = str(us)
+            variables |= {f"{name}sec": str(us // 1_000_000), f"{name}msec": str(us // 1000)}
+            variables[f"{name}usec"] = str(us)
         else:
-            told |= {"duration": str(us // 1_000_000), "mduration": str(us // 1000)}
-            told["uduration"] = str(us)
-    return told
+            variables |= {"duration": str(us // 1_000_000), "mduration": str(us // 1000)}
+            variables["uduration"] = str(us)
+    return variables
 
 
-def _last_application(leg: Leg) -> dict[str, Value]:
-    told: dict[str, Value] = {}
+def _last_application(leg: LegRecord) -> dict[str, Value]:
+    variables: dict[str, Value] = {}
     if "current_application" in leg.variables:
-        told["last_app"] = leg.variables["current_application"]
+        variables["last_app"] = leg.variables["current_application"]
     if "current_application_data" in leg.variables:
-        told["last_arg"] = leg.variables["current_application_data"]
-    return told
+        variables["last_arg"] = leg.variables["current_application_data"]
+    return variables

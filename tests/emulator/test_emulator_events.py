@@ -21,7 +21,7 @@ from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.events import (
     EVENT_NAMES,
     ORIGINS,
-    TOLD,
+    PUBLISHED,
     Event,
     percent_encoded,
     read_event_name,
@@ -347,5 +347,5 @@ def test_names_of_events(word: str, name: str) -> None:
 
 
 def test_what_is_told_is_known_and_has_an_origin() -> None:
-    assert TOLD <= EVENT_NAMES
-    assert ORIGINS.keys() >= TOLD
+    assert PUBLISHED <= EVENT_NAMES
+    assert ORIGINS.keys() >= PUBLISHED

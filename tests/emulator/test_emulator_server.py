@@ -94,8 +94,8 @@ async def test_several_clients_at_once(autojump_clock: MockClock) -> None:
         assert reply == "+OK c\n"
         assert '"Unique-ID":"c"' in await one.event("CHANNEL_PARK")
         assert '"Unique-ID":"c"' in await other.event("CHANNEL_PARK")
-        assert len(listening.emulator.sessions) == 2
-    assert listening.emulator.sessions == []
+        assert len(listening.emulator.bus.listeners) == 2
+    assert listening.emulator.bus.listeners == []
 
 
 async def test_a_client_says_goodbye(autojump_clock: MockClock) -> None:
@@ -112,7 +112,7 @@ async def test_a_client_just_goes(autojump_clock: MockClock) -> None:
         async with connect(listening) as client:
             await client.ask("event json all")
         await trio.sleep(1)
-        assert listening.emulator.sessions == []
+        assert listening.emulator.bus.listeners == []
 
 
 async def test_a_client_that_goes_while_it_is_told_something(autojump_clock: MockClock) -> None:
@@ -124,7 +124,7 @@ async def test_a_client_that_goes_while_it_is_told_something(autojump_clock: Moc
             await trio.sleep(1)  # closing with bytes unread resets the connection
         listening.emulator.call("1001", "1002")
         await trio.sleep(1)
-        assert listening.emulator.sessions == []
+        assert listening.emulator.bus.listeners == []
 
 
 async def test_a_client_that_says_nothing_is_let_go(autojump_clock: MockClock) -> None:
@@ -150,7 +150,7 @@ async def test_a_client_that_does_not_read_is_cut_off(autojump_clock: MockClock)
             await trio.sleep(0.5)
             emulator.hang_up("1001")
             await trio.sleep(0.5)
-        assert emulator.sessions == []
+        assert emulator.bus.listeners == []
         with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - how much came is luck
             while await client.stream.receive_some(1_000_000):
                 pass
@@ -166,7 +166,7 @@ async def test_a_client_that_does_not_hear_the_last_word(autojump_clock: MockClo
         await trio.sleep(1)
         await client.stream.send_all(b"exit\n\n")
         await trio.sleep(2 * LAST_WORDS_S)
-        assert emulator.sessions == []
+        assert emulator.bus.listeners == []
 
 
 async def test_one_client_too_many(autojump_clock: MockClock) -> None:
@@ -189,7 +189,7 @@ async def test_a_client_that_leaves_while_a_phone_rings(autojump_clock: MockCloc
             await client.stream.send_all(b"api originate user/2600 &park()\n\n")
             await trio.sleep(0.5)
         await trio.sleep(5)
-        assert listening.emulator.sessions == []
+        assert listening.emulator.bus.listeners == []
 
 
 async def test_a_port_that_is_taken(autojump_clock: MockClock) -> None:

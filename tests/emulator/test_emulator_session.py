@@ -74,7 +74,7 @@ def test_before_anybody_is_let_in(line: str, answer: str, *, is_over: bool) -> N
     session.take()
     assert say(session, line) == answer
     assert session.is_over is is_over
-    assert emulator.sessions == ([] if is_over else [session])
+    assert emulator.bus.listeners == ([] if is_over else [session])
     assert say(session, "api uuid_exists x") == "" if is_over else session.has_spoken
 
 
@@ -354,8 +354,8 @@ def test_a_session_may_linger_for_ever_and_be_closed_meanwhile() -> None:
     assert not session.is_over
     assert b"Linger-Time: -1\n" in session.take()
     session.close()
-    emulator.disconnect(session)
-    assert emulator.sessions == []
+    emulator.bus.remove(session)
+    assert emulator.bus.listeners == []
 
 
 # ------------------------------------------------------------------- sendmsg
@@ -484,7 +484,7 @@ def test_who_does_not_read_is_cut_off() -> None:
     assert session.is_over
     assert session.take() == b""
     assert outputs[-1]
-    assert emulator.sessions == []
+    assert emulator.bus.listeners == []
 
 
 def test_who_does_not_read_while_it_waits_is_cut_off() -> None:

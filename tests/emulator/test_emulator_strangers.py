@@ -188,7 +188,7 @@ async def run(python: str, script: str) -> dict[str, Any]:
             world.after(0.1, lambda: calls.extend(emulator.call("1001", "1002")))
 
     emulator.on_fact = people
-    emulator.on_listener = place_call
+    emulator.bus.on_subscription = place_call
     with trio.fail_after(LIMIT_S):
         async with open_emulator(emulator) as listening:
             done = await trio.run_process(

@@ -185,9 +185,9 @@ class Play:
     def by_another_program(self, command: str, argument: str) -> None:
         """Have another program give an order."""
         emulator = self.listening.emulator
-        emulator.before()
+        emulator.host.before()
         emulator.api.execute(command, argument)
-        emulator.afterwards()
+        emulator.host.afterwards()
 
     # ---- what is done
 
@@ -219,7 +219,7 @@ class Play:
             with suppress(RequestRefused, NotFound, BackendClosed):
                 await self._ask(deed)
         elif deed.loses is not None:
-            self.listening.emulator.lose(EVENT_NAMES[deed.loses])
+            self.listening.emulator.bus.lose(EVENT_NAMES[deed.loses])
         elif deed.who == CLOCK:
             await self._let_the_deadline_pass()
         elif deed.who == CONTROLLER:
