@@ -32,6 +32,8 @@ from hookflash.events import Kind
 from hookflash.fsm.render import render
 from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
 from hookflash.journal.history import KINDS
+from hookflash.promises.names import PROMISES
+from hookflash.promises.production import CHECKED
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.server import wire
@@ -74,6 +76,7 @@ def files() -> dict[str, str]:
         "reference/websocket.md": websocket_page(),
         "reference/websocket.asyncapi.json": as_json(asyncapi_document()),
         "reference/metrics.md": metrics_page(),
+        "reference/promises.md": promises_page(),
         "reference/errors.md": errors_page(),
         "reference/library.md": library_page(),
         "reference/cli.md": cli_page(),
@@ -849,6 +852,25 @@ def metrics_page() -> str:
         "service](../how-to/run-the-service.md#alarms) says on which to put an alarm. A histogram "
         "has `_bucket`, `_sum` and `_count` behind its name.",
         grid(("metric", "kind", "labels", "meaning"), found),
+    )
+
+
+def promises_page() -> str:
+    """What is promised of every transfer."""
+    return page(
+        "Promises",
+        "What hookflash promises of every transfer. [The design](../explanation/design.md"
+        "#the-eight-promises) says what checks each. A running service counts how often one of "
+        "those marked was broken (`hookflash_promises_broken_total`, with the key as the label "
+        "`promise`), and logs an error with the key. These counters must stay 0; alert on any "
+        "increase.",
+        grid(
+            ("number", "key", "promise", "counted by a service"),
+            (
+                (str(one.number), f"`{one.key}`", one.sentence, "yes" if one in CHECKED else "")
+                for one in PROMISES
+            ),
+        ),
     )
 
 

@@ -308,7 +308,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "moved-after-the-failsafe",
         only_marks_are_taken_off,
-        "promise 8: hangup_after_bridge of bob is false",
+        "promise 8 (nothing_left): hangup_after_bridge of bob is false",
     ),
     # one party is one leg
     ("code-by-a-dialplan-target", every_half_is_a_party, "the outcomes are transferred, "),
@@ -359,7 +359,11 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
         "the outcome is reconnected, expected transferred",
     ),
     ("lost-answer", a_park_proves_no_answer, "the outcome is reconnected, expected transferred"),
-    ("lost-answer-of-a-blind-target", a_join_proves_no_answer, "promise 3: request-1 never ended"),
+    (
+        "lost-answer-of-a-blind-target",
+        a_join_proves_no_answer,
+        "promise 3 (one_outcome): request-1 never ended",
+    ),
     ("lost-dial", a_call_is_ordered_once, "the outcome is reconnected, expected transferred"),
     # a sound that ended is played again
     (
@@ -464,7 +468,9 @@ def test_a_target_is_called_with_nothing_that_its_far_half_would_keep(
     assert complaints("blind-through-the-dialplan") == set()
     monkeypatch.setattr(procedures.Procedures, "_dial", armed)
     (wrong,) = complaints("blind-through-the-dialplan", seeds=(0,))
-    assert re.fullmatch(r"promise 8: execute_on_answer of leg-\d is intercept leg-\d", wrong)
+    assert re.fullmatch(
+        r"promise 8 \(nothing_left\): execute_on_answer of leg-\d is intercept leg-\d", wrong
+    )
 
 
 def test_an_order_waits_until_a_bridge_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,9 @@ from hookflash.events import (
     LegSnapshot,
     TimerFired,
 )
+from hookflash.promises.run import RunWatch
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import CLOCK, CONTROLLER, SWITCH, Deed, Scenario, load_scenario
-from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.run import Run, what_came
 from hookflash.scenarios.simulation import ended_of, unfinished_of
 from hookflash.scenarios.stage import (
@@ -105,7 +105,7 @@ class Play:
     scenario: Scenario
     listening: Listening
     nursery: trio.Nursery
-    watch: Watch = attrs.field(init=False)
+    watch: RunWatch = attrs.field(init=False)
     legs: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
     names: dict[LegId, str] = attrs.field(factory=dict[LegId, str])
     happened: list[str] = attrs.field(factory=list[str])
@@ -123,7 +123,7 @@ class Play:
     def __attrs_post_init__(self) -> None:
         harsh = any(deed.who in (CONTROLLER, SWITCH) for deed in self.scenario.deeds)
         limit_s = FAULTY_SILENCE_LIMIT_S if harsh else SILENCE_LIMIT_S
-        self.watch = Watch(self, silence_limit_s=limit_s + LINE_S)
+        self.watch = RunWatch(self, silence_limit_s=limit_s + LINE_S)
 
     @property
     def world(self) -> World:
@@ -398,5 +398,5 @@ async def test_what_stays_behind_is_seen_on_both_sides(
 
     monkeypatch.setattr(Procedures, "_forget", forget)
     run, left_behind = await _play(SCENARIOS["complete"])
-    assert "promise 8: park_after_bridge of bob is false" in run.broken
+    assert "promise 8 (nothing_left): park_after_bridge of bob is false" in run.broken
     assert "park_after_bridge=false is left on bob" in left_behind

@@ -1,4 +1,4 @@
-"""The watch over the promises: quiet where all is well, loud where one is broken."""
+"""The check of a running service: quiet where all is well, loud where one is broken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import hookflash
 from hookflash.commands import Afterwards, Join
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.engine.watch import GRACE_S, SILENCE_S, PromiseWatch
 from hookflash.events import (
     CompleteRequested,
     Kind,
@@ -26,6 +25,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.promises.production import GRACE_S, SILENCE_S, ProductionWatch
 from hookflash.scenarios.format import Scenario, load_scenario
 from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Music, Recording
@@ -43,7 +43,7 @@ class Watched:
     def __init__(self) -> None:
         self.board = Switchboard()
         self.told: list[tuple[int, str]] = []
-        self.watch = PromiseWatch(self.board, lambda promise, how: self.told.append((promise, how)))
+        self.watch = ProductionWatch(self.board, lambda p, how: self.told.append((p.number, how)))
         self.happens(
             LegCreated(leg="a", number="1001"),
             LegCreated(leg="b", number="1002"),
@@ -63,7 +63,7 @@ class Watched:
 
     @property
     def broken(self) -> dict[int, int]:
-        return dict(self.watch.broken)
+        return {promise.number: times for promise, times in self.watch.broken.items()}
 
 
 @pytest.fixture
@@ -170,13 +170,13 @@ def test_no_scenario_alarms_it_but_those_that_should(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario: Scenario = next(load_scenario(file).orders())
-    watches: list[PromiseWatch] = []
+    watches: list[ProductionWatch] = []
     told: list[tuple[int, str]] = []
     plain = Simulation.__init__
 
     def watched(self: Simulation, *args: object, **kwargs: object) -> None:
         plain(self, *args, **kwargs)
-        watch = PromiseWatch(self.switchboard, lambda p, how: told.append((p, how)))
+        watch = ProductionWatch(self.switchboard, lambda p, how: told.append((p.number, how)))
         handle = self.switchboard.handle
 
         def handled(event: object, at_s: float = 0.0) -> list[Record]:

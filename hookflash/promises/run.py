@@ -1,4 +1,4 @@
-"""The promises, watched over in every moment of a run, and at its end.
+"""The promises, checked in every moment of a run in the simulator, and at its end.
 
 The watch sees the switch's facts when they become true, and the switchboard's records when they
 are written. It knows nothing of the table: it would catch a wrong row as well as a wrong engine.
@@ -28,11 +28,12 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.promises import names as promises
 from hookflash.sounds import HeardSound
 
 
-class Watched(Protocol):
-    """A run that is watched: a simulation, or an engine on an emulated switch."""
+class WatchedRun(Protocol):
+    """A run that is checked: a simulation, or an engine on an emulated switch."""
 
     @property
     def world(self) -> World:
@@ -50,10 +51,10 @@ class Watched(Protocol):
         ...
 
 
-class Watch:
-    """Whoever keeps an eye on a run."""
+class RunWatch:
+    """Checks one run."""
 
-    def __init__(self, run: Watched, *, silence_limit_s: float) -> None:
+    def __init__(self, run: WatchedRun, *, silence_limit_s: float) -> None:
         self._run = run
         self._heard: dict[str, list[str]] = {}
         self._broken: list[str] = []
@@ -123,7 +124,7 @@ class Watch:
         )
 
     def _joined(self, first: LegId, second: LegId) -> None:
-        """Promise 5: no stranger on the line."""
+        """No stranger on the line."""
         names = self._run.names
         self._note(first, names.get(second, second))
         self._note(second, names.get(first, first))
@@ -131,7 +132,9 @@ class Watch:
         transfer = self._run.switchboard.transfer_of(first)
         other = self._run.switchboard.transfer_of(second)
         if transfer is not other:
-            self._broken.append(f"promise 5: {first} and {second} of different calls were joined")
+            self._broken.append(
+                promises.NO_STRANGER.broken(f"{first} and {second} of different calls were joined")
+            )
 
     def _remember(self, *legs: LegId) -> None:
         """Remember what the variables of an ordinary call say, before anybody transfers it."""
@@ -164,14 +167,16 @@ class Watch:
         self._quiet_since.setdefault(leg, self._run.world.now_s)
 
     def _sounding(self, leg: LegId) -> None:
-        """Promise 2: nobody waits in silence."""
+        """Nobody waits in silence."""
         since = self._quiet_since.pop(leg, None)
         if since is None:
             return
         silence_s = self._run.world.now_s - since
         if silence_s > self._silence_limit_s:
             name = self._run.names.get(leg, leg)
-            self._broken.append(f"promise 2: {name} waited in silence for {silence_s:.1f} s")
+            self._broken.append(
+                promises.NO_SILENCE.broken(f"{name} waited in silence for {silence_s:.1f} s")
+            )
 
     def heard(self, name: str) -> list[str]:
         """What a party heard, in order: kinds of sound, and the names of those it talked with."""
@@ -188,29 +193,33 @@ class Watch:
         yield from self._left_behind()
 
     def _forgotten(self) -> Iterator[str]:
-        """Promise 1: when nothing moves any more, everybody is in a conversation."""
+        """When nothing moves any more, everybody is in a conversation."""
         for leg in self._run.world.snapshot():
             if leg.peer is None and not leg.elsewhere:
                 name = self._run.names.get(leg.leg, leg.leg)
-                yield f"promise 1: {name} is forgotten"
+                yield promises.NOBODY_FORGOTTEN.broken(f"{name} is forgotten")
 
     def _undecided(self) -> Iterator[str]:
-        """Promise 3: one transfer, one outcome."""
+        """One transfer, one outcome."""
         for transfer in self._begun:
             if self._outcomes[transfer] != 1:
-                yield f"promise 3: {transfer} has {self._outcomes[transfer]} outcomes"
+                yield promises.ONE_OUTCOME.broken(
+                    f"{transfer} has {self._outcomes[transfer]} outcomes"
+                )
         for transfer in self._run.switchboard.running:
-            yield f"promise 3: {transfer} never ended"
+            yield promises.ONE_OUTCOME.broken(f"{transfer} never ended")
 
     def _kept_apart(self) -> Iterator[str]:
-        """Promise 4: if transferor and transferee both live, a takeback or failure joins them."""
+        """If transferor and transferee both live, a takeback or failure joins them."""
         for transfer, left in self._failed.items():
             pair = self._pairs[transfer]
             if pair and pair.isdisjoint(left):
-                yield f"promise 4: {transfer} failed while transferor and transferee lived"
+                yield promises.PAIR_REJOINED.broken(
+                    f"{transfer} failed while transferor and transferee lived"
+                )
 
     def _left_behind(self) -> Iterator[str]:
-        """Promise 8: whoever is left is in an ordinary call, as if there had been no transfer."""
+        """Whoever is left is in an ordinary call, as if there had been no transfer."""
         in_flight = self._run.switchboard.running
         faults = self._run.world.faults
         if faults.lose_command or faults.fail_command:
@@ -224,9 +233,9 @@ class Watch:
         pbx = self._run.world.pbx
         name = self._run.names.get(leg, leg)
         for variable in sorted(pbx.added(leg)):
-            yield f"promise 8: {variable} is left on {name}"
+            yield promises.NOTHING_LEFT.broken(f"{variable} is left on {name}")
         now = pbx.changeable(leg)
         before = {} if pbx.is_half(leg) else self._before.get(leg, {})
         for variable in sorted(now.keys() | before.keys()):
             if now.get(variable) != before.get(variable):
-                yield f"promise 8: {variable} of {name} is {now.get(variable)}"
+                yield promises.NOTHING_LEFT.broken(f"{variable} of {name} is {now.get(variable)}")

@@ -1,8 +1,8 @@
-"""The promises of the design, watched over in production.
+"""The promises, checked in production.
 
 The searches and the simulations show that no order of events breaks one. This is for what they
-can't show: a switch that does what no switch should, and a fault of ours that they have missed. The
-counts must stay at nought; an operator has an alarm on them.
+can't show: a switch that does what no switch should, and a fault of ours that they have missed.
+These counters must stay 0; alert on any increase.
 
 It reads the records, and looks at the switchboard from time to time. It decides nothing.
 """
@@ -31,6 +31,8 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.promises import names as promises
+from hookflash.promises.names import Promise
 
 GRACE_S: Final = 15.0
 """How long after its transfer's end somebody may stand alone: until a hang-up is done, and the
@@ -38,6 +40,16 @@ tone before it."""
 
 SILENCE_S: Final = 10.0
 """How long somebody who is held may hear nothing: three attempts at a sound, and a slow switch."""
+
+
+CHECKED: Final = (
+    promises.NOBODY_FORGOTTEN,
+    promises.NO_SILENCE,
+    promises.ONE_OUTCOME,
+    promises.PAIR_REJOINED,
+    promises.NO_STRANGER,
+)
+"""What can be seen in the records of a service."""
 
 
 @attrs.define
@@ -50,19 +62,19 @@ class _Open:
     """Whether it was given up while both of the pair were there."""
 
 
-class PromiseWatch:
-    """Whoever keeps an eye on one switchboard."""
+class ProductionWatch:
+    """Checks one switchboard."""
 
     def __init__(
-        self, switchboard: Switchboard, on_broken: Callable[[int, str], None] | None = None
+        self, switchboard: Switchboard, on_broken: Callable[[Promise, str], None] | None = None
     ) -> None:
         """Begin.
 
         Args:
             switchboard: whose.
-            on_broken: told the number of each promise that is broken, and how.
+            on_broken: called with each promise that is broken, and how.
         """
-        self.broken: Counter[int] = Counter()
+        self.broken: Counter[Promise] = Counter()
         self._board = switchboard
         self._on_broken = on_broken
         self._open: dict[str, _Open] = {}
@@ -122,11 +134,13 @@ class PromiseWatch:
             self._left.pop(leg, None)
 
     def _ordered(self, record: Record) -> None:
-        """Promise 5: no stranger on the line."""
+        """No stranger on the line."""
         ours = _legs_of(record)
         for command in record.commands:
             if isinstance(command, Join) and not {command.first, command.second} <= ours:
-                self._break(5, f"{record.transfer} joins a leg that is not its own")
+                self._break(
+                    promises.NO_STRANGER, f"{record.transfer} joins a leg that is not its own"
+                )
 
     def _given_up(self, transfer: str) -> None:
         opened = self._open.get(transfer)
@@ -136,9 +150,13 @@ class PromiseWatch:
     def _ended(self, record: Record) -> None:
         opened = self._open.pop(record.transfer or "", None)
         if opened is None:
-            self._break(3, f"{record.transfer} has a second outcome: {record.outcome}")
+            self._break(
+                promises.ONE_OUTCOME, f"{record.transfer} has a second outcome: {record.outcome}"
+            )
         elif opened.given_up_whole and record.outcome is Outcome.FAILED:
-            self._break(4, f"{record.transfer} failed while both of the two were there")
+            self._break(
+                promises.PAIR_REJOINED, f"{record.transfer} failed while both of the two were there"
+            )
         for leg in _legs_of(record):
             if leg in self._board.lines and leg not in self._moved:
                 self._left[leg] = record.at_s
@@ -154,23 +172,28 @@ class PromiseWatch:
                 del self._left[leg]
                 line = self._board.line(leg)
                 if line is not None and line.peer is None and self._board.transfer_of(leg) is None:
-                    self._break(1, f"{leg} stands alone, and in no transfer")
+                    self._break(
+                        promises.NOBODY_FORGOTTEN, f"{leg} stands alone, and in no transfer"
+                    )
         for leg, since_s in tuple(self._quiet.items()):
             if now_s - since_s > SILENCE_S:
                 del self._quiet[leg]
                 if self._is_held(leg):
-                    self._break(2, f"{leg} waits in silence")
+                    self._break(promises.NO_SILENCE, f"{leg} waits in silence")
         for running in self._board.running.values():
             transfer = running.transfer
             if transfer.deadline is None and transfer.state is not State.IDLE:
-                self._break(1, f"{transfer.id} waits without a deadline in {transfer.state.value}")
+                self._break(
+                    promises.NOBODY_FORGOTTEN,
+                    f"{transfer.id} waits without a deadline in {transfer.state.value}",
+                )
 
     def _is_held(self, leg: LegId) -> bool:
         """Whether a leg is parked in a transfer in which somebody has to be waited for."""
         transfer = self._board.transfer_of(leg)
         return transfer is not None and transfer.state in _WAITING
 
-    def _break(self, promise: int, how: str) -> None:
+    def _break(self, promise: Promise, how: str) -> None:
         self.broken[promise] += 1
         if self._on_broken is not None:
             self._on_broken(promise, how)
