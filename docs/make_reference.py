@@ -387,7 +387,7 @@ def fields_of(node: ast.ClassDef) -> list[Field]:
     for at, statement in enumerate(node.body):
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
-                kind = ast.unparse(annotation)
+                kind = _type(annotation)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 kind = ""
             case _:
@@ -398,6 +398,11 @@ def fields_of(node: ast.ClassDef) -> list[Field]:
         following = node.body[at + 1] if at + 1 < len(node.body) else None
         found.append(Field(name, kind, _plain_default(default), _docstring(following)))
     return found
+
+
+def _type(annotation: ast.expr) -> str:
+    """A type as a reader knows it: without the aliases of the vocabulary (`c.Dial`, `e.LegId`)."""
+    return re.sub(r"\b[ce]\.(?=[A-Z])", "", ast.unparse(annotation))
 
 
 def _plain_default(source: str) -> str:
@@ -992,7 +997,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     before = "async with " if "asynccontextmanager" in decorators else ""
     if isinstance(node, ast.AsyncFunctionDef) and not before:
         before = "await "
-    back = ast.unparse(node.returns) if node.returns else "None"
+    back = _type(node.returns) if node.returns else "None"
     if "property" in decorators:
         yield f"{node.name}: {back}"
         return
@@ -1006,7 +1011,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def _argument(argument: ast.arg, default: ast.expr | None) -> str:
-    kind = f": {ast.unparse(argument.annotation)}" if argument.annotation else ""
+    kind = f": {_type(argument.annotation)}" if argument.annotation else ""
     return argument.arg + kind + (f" = {ast.unparse(default)}" if default else "")
 
 

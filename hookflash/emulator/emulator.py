@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from hookflash import events as e
 from hookflash.backends.freeswitch.sounds import path_heard
 from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.people import Behaviour
@@ -31,19 +32,6 @@ from hookflash.emulator.legs import Leg
 from hookflash.emulator.phone_book import PhoneBook
 from hookflash.emulator.session import DEFAULT_LIMITS, Limits, Session
 from hookflash.errors import InputError
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    SoundStarted,
-    SoundStopped,
-)
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - FreeSWITCH's own, known to everybody
 """The password with which FreeSWITCH is installed."""
@@ -84,7 +72,7 @@ class Emulator:
             raise InputError("the world has calls already", mend="emulate an empty one")
         self.password = password
         self.limits = limits
-        self.on_fact: Callable[[CallEvent], None] = lambda _fact: None
+        self.on_fact: Callable[[e.CallEvent], None] = lambda _fact: None
         """Called with every fact, after its events were published."""
         self.host = Host(self.world, seed=seed, epoch_s=epoch_s)
         self.phones = PhoneBook(self.world, phones)
@@ -121,7 +109,7 @@ class Emulator:
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
-    ) -> tuple[LegId, LegId]:
+    ) -> tuple[e.LegId, e.LegId]:
         """Have one number call another. It takes some time until they talk.
 
         Args:
@@ -181,54 +169,54 @@ class Emulator:
         self.world.press(self.leg_of(who), digits, gap_s=gap_s)
         self.host.afterwards()
 
-    def leg_of(self, who: str) -> LegId:
+    def leg_of(self, who: str) -> e.LegId:
         """Find a party's leg: by their number, or as it is."""
         party = self.world.parties.get(who)
         return who if party is None or party.leg is None else party.leg
 
     # ---- facts
 
-    def _fact(self, fact: CallEvent) -> None:
+    def _fact(self, fact: e.CallEvent) -> None:
         match fact:
-            case LegCreated():
+            case e.LegCreated():
                 self.publisher.created(fact)
-            case LegsJoined():
+            case e.LegsJoined():
                 first, second = self.publisher.legs[fact.first], self.publisher.legs[fact.second]
                 self.apps.joined(first, second)
                 self.publisher.joined(first, second)
             case (
-                LegProgressed()
-                | LegAnswered()
-                | LegParked()
-                | SoundStarted()
-                | SoundStopped()
-                | DigitPressed()
-                | LegHungUp()
+                e.LegProgressed()
+                | e.LegAnswered()
+                | e.LegParked()
+                | e.SoundStarted()
+                | e.SoundStopped()
+                | e.DigitPressed()
+                | e.LegHungUp()
             ):
                 self._fact_of(self.publisher.legs[fact.leg], fact)
             case _:
                 pass  # the watcher hears that a pair is parted; the rest is not the switch's
         self.on_fact(fact)
 
-    def _fact_of(self, leg: Leg, fact: CallEvent) -> None:
+    def _fact_of(self, leg: Leg, fact: e.CallEvent) -> None:
         match fact:
-            case LegProgressed():
+            case e.LegProgressed():
                 self.publisher.progressed(leg, early_media=fact.early_media)
                 self.apps.progressed(leg, early_media=fact.early_media)
-            case LegAnswered():
+            case e.LegAnswered():
                 self.publisher.answered(leg)
                 self.apps.answered(leg)
-            case LegParked():
+            case e.LegParked():
                 self.apps.parked(leg)
-            case SoundStarted():
+            case e.SoundStarted():
                 path = path_heard(fact.sound)
                 self.publisher.sound_started(leg, path, self.apps.run_of(leg, path))
-            case SoundStopped():
+            case e.SoundStopped():
                 self.publisher.sound_stopped(leg)
                 self.apps.sound_over(leg)
-            case DigitPressed():
+            case e.DigitPressed():
                 self.publisher.pressed(leg, fact)
-            case LegHungUp():
+            case e.LegHungUp():
                 self.publisher.hung_up(leg, fact)
                 self.bus.leg_ended(leg.id, leg.name)
             case _:

@@ -30,6 +30,8 @@ import attrs
 import structlog
 import trio
 
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.backends.asterisk.ari import AriLogin, AriRefused, open_ari
 from hookflash.backends.asterisk.channels import (
     Known,
@@ -80,24 +82,7 @@ from hookflash.backends.asterisk.told import Channel, Playback, Told
 from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
-from hookflash.commands import Dial, HangUp, Join, Look, Release, SwitchCommand
 from hookflash.errors import BackendClosed, InputError, first_of
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegMovedAway,
-    LegsJoined,
-    LegSnapshot,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-    SwitchLost,
-)
 from hookflash.sounds import Tone
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
@@ -181,9 +166,9 @@ def _is_loopback(host: str) -> bool:
 class _Order:
     """A command that is to be carried out, and what must be done before."""
 
-    command: SwitchCommand
+    command: c.SwitchCommand
     procedure: Procedure | None
-    legs: frozenset[LegId]
+    legs: frozenset[e.LegId]
     behind: tuple[trio.Event, ...]
     done: trio.Event = attrs.field(factory=trio.Event)
 
@@ -193,7 +178,7 @@ class _Found:
     """All that lives."""
 
     seen: Seen
-    living: tuple[LegSnapshot, ...]
+    living: tuple[e.LegSnapshot, ...]
     heard: int
     """How many events had come before it was asked for: what came later may be newer."""
 
@@ -216,13 +201,13 @@ class AsteriskBackend:
         """Begin with nothing known."""
         self.settings = settings
         self.reconnects = 0
-        self.on_answer: Callable[[SwitchCommand, float], None] | None = None
+        self.on_answer: Callable[[c.SwitchCommand, float], None] | None = None
         """Optional callback that receives how long the switch took to carry out a command."""
         self._reading = Reading(
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
         )
-        self._parties: dict[LegId, Party] = {}
-        self._known: dict[LegId, Known] = {}
+        self._parties: dict[e.LegId, Party] = {}
+        self._known: dict[e.LegId, Known] = {}
         self._procedures = Procedures(
             party_of=self._party_of,
             dialling=settings.dialling,
@@ -233,24 +218,24 @@ class AsteriskBackend:
         self._outlet = Outlet(settings.event_buffer, self._remember, log)
         self._inbound = Inbound(self._reading)
         self._steps = Steps(settings.context)
-        self._lanes: dict[LegId, trio.Event] = {}
+        self._lanes: dict[e.LegId, trio.Event] = {}
         """Of each leg, when the last order for it is done."""
-        self._dials: dict[LegId, Dial] = {}
+        self._dials: dict[e.LegId, c.Dial] = {}
         """Calls that have not been answered."""
-        self._joins: dict[LegId, Join] = {}
+        self._joins: dict[e.LegId, c.Join] = {}
         """By its first leg, what each was ordered into last."""
         self._barriers: dict[str, trio.Event] = {}
         self._put_off: list[Told | Message] | None = None
         """What has been heard since all that lives was asked for: newer than the list."""
         self._caught_up = trio.Event()
         """Whether nothing is put off."""
-        self._joined_s: dict[LegId, float] = {}
+        self._joined_s: dict[e.LegId, float] = {}
         """When a leg was joined with another one last."""
         self._missing_music: set[str] = set()
         """Classes of music that were missing, and of which it was warned."""
         self._heard = 0
         """How many events have come."""
-        self._heard_of: dict[LegId, int] = {}
+        self._heard_of: dict[e.LegId, int] = {}
         """Which was the last one about a leg."""
         self._listing: _Listing | None = None
         """The list that is asked for next, if anybody waits for it."""
@@ -269,11 +254,11 @@ class AsteriskBackend:
         """All but two: Asterisk can't keep keys from a leg, and its digits have no number."""
         return Capabilities(withholds_keys=False, numbers_keys=False)
 
-    def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[e.CallEvent]:
         """What happens on the switch."""
         return self._outlet.taken
 
-    async def perform(self, command: SwitchCommand) -> None:
+    async def perform(self, command: c.SwitchCommand) -> None:
         """Send a command on its way. While the line is down it is dropped: see the module."""
         await trio.lowlevel.checkpoint()
         if self._closed:
@@ -287,7 +272,7 @@ class AsteriskBackend:
             log.warning("a command was refused before it was sent", why=str(refused))
             self._refused(command, str(refused))
             return
-        if procedure is not None or isinstance(command, Look):
+        if procedure is not None or isinstance(command, c.Look):
             self._start_soon(self._carry_out, self._queued(command, procedure))
 
     def _start_soon(
@@ -298,7 +283,7 @@ class AsteriskBackend:
         if line is not None and nursery is not None and not line.is_dead:
             nursery.start_soon(task, line, *args)
 
-    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+    async def snapshot(self) -> tuple[e.LegSnapshot, ...]:
         """List every leg that lives on the switch."""
         line = self._line
         if self._closed or line is None:
@@ -387,7 +372,7 @@ class AsteriskBackend:
             raise self._rejected
         log.warning("line is down", host=self.settings.host, why=why)
         if was_up:
-            await self._outlet.tell(SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _use(
         self, line: Line, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
@@ -517,7 +502,7 @@ class AsteriskBackend:
             leg = playback.target_uri.removeprefix("channel:")
             self._start_soon(self._end_after, leg, playback.id, sound.lasts_s)
 
-    async def _end_after(self, line: Line, leg: LegId, playback: str, after_s: float) -> None:
+    async def _end_after(self, line: Line, leg: e.LegId, playback: str, after_s: float) -> None:
         await trio.sleep(after_s)
         if self._steps.plays.get(leg) == playback:
             del self._steps.plays[leg]
@@ -539,18 +524,18 @@ class AsteriskBackend:
         )
         self.break_line()
 
-    def _give(self, event: CallEvent) -> None:
-        if isinstance(event, LegCreated) and event.leg in self._dials:
+    def _give(self, event: e.CallEvent) -> None:
+        if isinstance(event, e.LegCreated) and event.leg in self._dials:
             # a call that fails at once has never got its number
             event = attrs.evolve(event, number=self._dials[event.leg].target)
-        if isinstance(event, LegsJoined):
+        if isinstance(event, e.LegsJoined):
             self._note_joined(event.first, event.second)
         self._outlet.give(event)
 
-    def _remember(self, event: CallEvent) -> None:
+    def _remember(self, event: e.CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         match event:
-            case LegCreated(leg=leg):
+            case e.LegCreated(leg=leg):
                 self._known[leg] = Known(
                     direction=event.direction, outside=event.outside, number=event.number
                 )
@@ -561,23 +546,23 @@ class AsteriskBackend:
                     name=event.name,
                     withheld=event.withheld,
                 )
-            case LegIdentified(leg=leg, account=account) if leg in self._parties:
+            case e.LegIdentified(leg=leg, account=account) if leg in self._parties:
                 known = self._parties[leg]
                 self._parties[leg] = attrs.evolve(
                     known,
                     account=account or known.account,
                     withheld=known.withheld or bool(event.withheld),
                 )
-            case LegAnswered(leg=leg):
+            case e.LegAnswered(leg=leg):
                 self._dials.pop(leg, None)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._steps.forget(leg)
                 for kept in (self._parties, self._known, self._dials, self._joins, self._joined_s):
                     kept.pop(leg, None)
             case _:
                 pass
 
-    def _party_of(self, leg: LegId) -> Party:
+    def _party_of(self, leg: e.LegId) -> Party:
         return attrs.evolve(self._parties.get(leg, Party()), channel=self._inbound.name_of(leg))
 
     # ------------------------------------------------------------------- the park
@@ -589,22 +574,22 @@ class AsteriskBackend:
         join = self._joins.pop(channel.id, None)
         if join is not None:
             reason = "there is nobody to join it with any more"
-            self._outlet.give(CommandFailed(command=join, reason=reason))
+            self._outlet.give(e.CommandFailed(command=join, reason=reason))
 
-    def _left_the_park(self, leg: LegId) -> None:
+    def _left_the_park(self, leg: e.LegId) -> None:
         """A leg has left our keeping: by our order, by its failsafe, or by somebody else's."""
         if leg not in self._steps.moving:
             self._start_soon(self._see_where, leg)
 
-    async def _see_where(self, line: Line, leg: LegId) -> None:
+    async def _see_where(self, line: Line, leg: e.LegId) -> None:
         await trio.sleep(SETTLES_S)
         if self._inbound.is_alone(leg):
             await self._trying(line, self._tell_if_elsewhere(line, leg))
 
-    async def _tell_if_elsewhere(self, line: Line, leg: LegId) -> None:
+    async def _tell_if_elsewhere(self, line: Line, leg: e.LegId) -> None:
         found = await self._look(line)
         if any(one.leg == leg and one.elsewhere for one in found.living):
-            self._outlet.give(LegMovedAway(leg=leg))
+            self._outlet.give(e.LegMovedAway(leg=leg))
 
     # ------------------------------------------------------------------- looking
 
@@ -658,7 +643,7 @@ class AsteriskBackend:
         )
         return _Found(seen, living, heard)
 
-    async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[LegId]:
+    async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[e.LegId]:
         """Of legs whose beginning we have not seen: which are on outside lines.
 
         One of which the switch can't say it is careful to take for an outside line.
@@ -686,10 +671,10 @@ class AsteriskBackend:
         except Rejected:
             return ""
 
-    def _note(self, found: _Found, living: Iterable[LegSnapshot]) -> None:
+    def _note(self, found: _Found, living: Iterable[e.LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""
         channels = {channel.id: channel for channel in found.seen.channels}
-        told: set[LegId] = set()
+        told: set[e.LegId] = set()
         for leg in living:
             told.add(leg.leg)
             channel = channels[leg.leg]
@@ -705,11 +690,11 @@ class AsteriskBackend:
             if is_theirs and self._is_still_so(found, bridge.channels):
                 self._inbound.note_bridge(bridge)
 
-    def _is_still_so(self, found: _Found, legs: Iterable[LegId]) -> bool:
+    def _is_still_so(self, found: _Found, legs: Iterable[e.LegId]) -> bool:
         """Whether nothing has been heard of these legs since it was looked where they are."""
         return all(self._heard_of.get(leg, 0) <= found.heard for leg in legs)
 
-    async def _answer(self, line: Line, look: Look) -> None:
+    async def _answer(self, line: Line, look: c.Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         while True:
             found = await self._look_behind(line)
@@ -721,7 +706,7 @@ class AsteriskBackend:
                 for leg in look.legs:
                     if leg not in legs:
                         self._inbound.note_gone(leg)
-                self._outlet.give(LegsSeen(look=look, living=living))
+                self._outlet.give(e.LegsSeen(look=look, living=living))
                 return
 
     async def _look_behind(self, line: Line) -> _Found:
@@ -759,10 +744,10 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------------- speaking
 
-    def _queued(self, command: SwitchCommand, procedure: Procedure | None) -> _Order:
+    def _queued(self, command: c.SwitchCommand, procedure: Procedure | None) -> _Order:
         """Put a command behind all that concern its legs."""
-        legs = frozenset[LegId]() if procedure is None else procedure.legs
-        if isinstance(command, Look):
+        legs = frozenset[e.LegId]() if procedure is None else procedure.legs
+        if isinstance(command, c.Look):
             legs = frozenset(command.legs)
         behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
         order = _Order(command, procedure, legs, behind)
@@ -774,7 +759,7 @@ class AsteriskBackend:
             await event.wait()
         began_s = trio.current_time()
         try:
-            if isinstance(order.command, Look):
+            if isinstance(order.command, c.Look):
                 await self._answer(line, order.command)
             elif order.procedure is not None:
                 await self._run(line, order.command, order.procedure)
@@ -789,17 +774,17 @@ class AsteriskBackend:
                 if self._lanes.get(leg) is order.done:
                     del self._lanes[leg]
 
-    def _note_joined(self, *legs: LegId) -> None:
+    def _note_joined(self, *legs: e.LegId) -> None:
         living = (leg for leg in legs if not self._inbound.is_gone(leg))
         self._joined_s |= dict.fromkeys(living, trio.current_time())
 
-    async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
+    async def _run(self, line: Line, command: c.SwitchCommand, procedure: Procedure) -> None:
         joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
         await trio.sleep_until(max(joined_s, default=-math.inf) + SETTLES_S)
         await trio.sleep(procedure.after_s)
-        if isinstance(command, Join):
+        if isinstance(command, c.Join):
             self._joins[command.first] = command
-        elif isinstance(command, Dial):
+        elif isinstance(command, c.Dial):
             if self._inbound.name_of(command.leg):
                 self._refused(command, ID_IN_USE)
                 return
@@ -807,37 +792,37 @@ class AsteriskBackend:
         done = await self._steps.run(line, procedure)
         if done.refused is not None:
             await self._was_refused(line, command, done.refused)
-        elif isinstance(command, Join) and not done.joined:
+        elif isinstance(command, c.Join) and not done.joined:
             self._note_joined(command.first, command.second)  # within a moment
-        elif isinstance(command, Join):
+        elif isinstance(command, c.Join):
             self._joins.pop(command.first, None)
             pair = {"first": command.first, "second": command.second}
             if not any(map(self._inbound.is_gone, pair.values())):  # its end is its last fact
-                self._outlet.give(LegsSeparated(**pair))
-                self._outlet.give(LegsJoined(**pair))
-        elif isinstance(command, Release):
-            self._outlet.give(LegsReleased(first=command.first, second=command.second))
+                self._outlet.give(e.LegsSeparated(**pair))
+                self._outlet.give(e.LegsJoined(**pair))
+        elif isinstance(command, c.Release):
+            self._outlet.give(e.LegsReleased(first=command.first, second=command.second))
 
-    async def _was_refused(self, line: Line, command: SwitchCommand, reason: str) -> None:
+    async def _was_refused(self, line: Line, command: c.SwitchCommand, reason: str) -> None:
         """Say what the switch has refused.
 
         The refusal of a call does not say whether its id is in use: after one 409 for that reason,
         Asterisk answers 409 to other failed calls, too (measured on 22.10.1). So it is asked.
         """
-        if isinstance(command, Dial) and await line.ask(channel_request(command.leg)) is None:
+        if isinstance(command, c.Dial) and await line.ask(channel_request(command.leg)) is None:
             self._dials.pop(command.leg, None)
-            self._outlet.give(CommandFailed(command=command, reason=ID_IN_USE))
+            self._outlet.give(e.CommandFailed(command=command, reason=ID_IN_USE))
         else:
             self._refused(command, reason)
 
-    def _refused(self, command: SwitchCommand, reason: str) -> None:
+    def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
-        if isinstance(command, HangUp) and reason.startswith(_NOT_THERE):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial) and not self._inbound.name_of(command.leg):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        if isinstance(command, c.HangUp) and reason.startswith(_NOT_THERE):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, c.Dial) and not self._inbound.name_of(command.leg):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._outlet.give(CommandFailed(command=command, reason=reason))
+            self._outlet.give(e.CommandFailed(command=command, reason=reason))
 
 
 @asynccontextmanager

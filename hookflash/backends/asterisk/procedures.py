@@ -19,6 +19,7 @@ from typing import Final
 
 import attrs
 
+from hookflash import commands as c
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.primitives import (
     AFTER,
@@ -52,23 +53,6 @@ from hookflash.backends.asterisk.primitives import (
     StopSounds,
 )
 from hookflash.causes import number_for
-from hookflash.commands import (
-    Afterwards,
-    Arm,
-    Dial,
-    Forget,
-    HangUp,
-    HoldWithMusic,
-    Introduce,
-    Join,
-    Park,
-    PlayRingback,
-    PlayTone,
-    Release,
-    Split,
-    SwitchCommand,
-    Trigger,
-)
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound, Tone
@@ -210,21 +194,21 @@ class Procedures:
         self._park_limit_s = park_limit_s
         self._account_variable = account_variable
         self._makers: dict[type, Callable[..., Procedure]] = {
-            Split: self._split,
-            Park: self._park,
-            HoldWithMusic: _hold_with_music,
-            PlayRingback: _play_ringback,
-            PlayTone: _play_tone,
-            Dial: self._dial,
-            Join: self._join,
-            Arm: self._arm,
-            Release: self._release,
-            Introduce: self._introduce,
-            Forget: self._forget,
-            HangUp: self._hang_up,
+            c.Split: self._split,
+            c.Park: self._park,
+            c.HoldWithMusic: _hold_with_music,
+            c.PlayRingback: _play_ringback,
+            c.PlayTone: _play_tone,
+            c.Dial: self._dial,
+            c.Join: self._join,
+            c.Arm: self._arm,
+            c.Release: self._release,
+            c.Introduce: self._introduce,
+            c.Forget: self._forget,
+            c.HangUp: self._hang_up,
         }
 
-    def of(self, command: SwitchCommand) -> Procedure | None:
+    def of(self, command: c.SwitchCommand) -> Procedure | None:
         """Make the procedure of a command; None if this switch can't do it, and needn't.
 
         Raises:
@@ -235,7 +219,7 @@ class Procedures:
 
     # ------------------------------------------------------------------ one for each command
 
-    def _split(self, command: Split) -> Procedure:
+    def _split(self, command: c.Split) -> Procedure:
         first, second = command.first, command.second
         return Procedure(
             steps=(
@@ -250,7 +234,7 @@ class Procedures:
             settled=(first, second),
         )
 
-    def _marked(self, command: Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
+    def _marked(self, command: c.Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
         marks = {
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             ROLE: role if command.transfer else "",
@@ -261,7 +245,7 @@ class Procedures:
         discreet = self._discreet(leg, command.undisclosed)
         return (_set(leg, marks | _AT_EASE | limit), *discreet)
 
-    def _park(self, command: Park) -> Procedure:
+    def _park(self, command: c.Park) -> Procedure:
         leg = _leg(command.leg)
         return Procedure(
             steps=(_set(leg, _AT_EASE), Redirect(leg, "park")),
@@ -270,7 +254,7 @@ class Procedures:
             ),
         )
 
-    def _dial(self, command: Dial) -> Procedure:
+    def _dial(self, command: c.Dial) -> Procedure:
         caller = self._party_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
@@ -306,9 +290,9 @@ class Procedures:
         # inherited by whom the dialplan calls, as accountcode is
         return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
 
-    def _join(self, command: Join) -> Procedure:
+    def _join(self, command: c.Join) -> Procedure:
         first, second = _leg(command.first), _leg(command.second)
-        after = {AFTER: "park" if command.afterwards is Afterwards.PARK else ""}
+        after = {AFTER: "park" if command.afterwards is c.Afterwards.PARK else ""}
         # The first leg is armed when they talk, by an order of its own
         armed = {} if command.rescue is None else self._rescuing(command.rescue) | {AFTER: "rescue"}
         steps = (
@@ -341,7 +325,7 @@ class Procedures:
             settled=(first, second),
         )
 
-    def _is_about(self, join: Join) -> tuple[tuple[Fact, ...], ...]:
+    def _is_about(self, join: c.Join) -> tuple[tuple[Fact, ...], ...]:
         """Ask whether the switch is joining the two already: a second order would part them.
 
         It may have taken the attempt before this one. Or its own failsafe has acted in this very
@@ -375,8 +359,8 @@ class Procedures:
             if channel
         )
 
-    def _arm(self, command: Arm) -> Procedure:
-        answers = {ARMED: "yes"} if command.when is Trigger.ANSWER else {AFTER: "rescue"}
+    def _arm(self, command: c.Arm) -> Procedure:
+        answers = {ARMED: "yes"} if command.when is c.Trigger.ANSWER else {AFTER: "rescue"}
         leg = command.leg
         discreet = self._discreet(leg, (leg,) if command.undisclosed else ())
         return Procedure(
@@ -386,7 +370,7 @@ class Procedures:
     def _rescuing(self, rescue: LegId) -> dict[str, str]:
         return {RESCUE: self._channel_of(rescue)}
 
-    def _release(self, command: Release) -> Procedure:
+    def _release(self, command: c.Release) -> Procedure:
         pair = ((command.first, command.second), (command.second, command.first))
         return Procedure(
             steps=tuple(_set(leg, _AT_EASE) for leg, _ in pair),
@@ -398,7 +382,7 @@ class Procedures:
             ),
         )
 
-    def _introduce(self, command: Introduce) -> Procedure:
+    def _introduce(self, command: c.Introduce) -> Procedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
@@ -445,7 +429,7 @@ class Procedures:
     def _concealed_by(self) -> str:
         return f"{self._context},undisclosed,1"
 
-    def _forget(self, command: Forget) -> Procedure:
+    def _forget(self, command: c.Forget) -> Procedure:
         steps = tuple(step for leg in command.legs for step in self._forgotten(_leg(leg)))
         return Procedure(steps=steps, optional=len(steps))
 
@@ -460,7 +444,7 @@ class Procedures:
         own = (RestoreLimit(leg), RestoreDisplay(leg, self._concealed_by))
         return (*own, _set(leg, nothing), *far)
 
-    def _hang_up(self, command: HangUp) -> Procedure:
+    def _hang_up(self, command: c.HangUp) -> Procedure:
         return Procedure(steps=(Kill(_leg(command.leg), number_for(command.cause)),))
 
     def _channel_of(self, leg: LegId) -> str:
@@ -478,15 +462,15 @@ def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
     return SetVariables(_leg(leg), tuple(variables.items()))
 
 
-def _hold_with_music(command: HoldWithMusic) -> Procedure:
+def _hold_with_music(command: c.HoldWithMusic) -> Procedure:
     return _play(command.leg, command.music)
 
 
-def _play_ringback(command: PlayRingback) -> Procedure:
+def _play_ringback(command: c.PlayRingback) -> Procedure:
     return _play(command.leg, command.ringback)
 
 
-def _play_tone(command: PlayTone) -> Procedure:
+def _play_tone(command: c.PlayTone) -> Procedure:
     return _play(command.leg, command.tone)
 
 
@@ -526,4 +510,4 @@ def _leg(leg: LegId) -> str:
 
 def _shown(name: str) -> str:
     """A caller's name as a display may have it: what is not allowed becomes a question mark."""
-    return "".join(c if ALLOWED_NAME.fullmatch(c) else "?" for c in name[:64])
+    return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])

@@ -38,6 +38,8 @@ import stamina
 import structlog
 import trio
 
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import (
@@ -70,34 +72,7 @@ from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.backends.freeswitch.wire import Frame
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
-from hookflash.commands import (
-    Dial,
-    HangUp,
-    Join,
-    Look,
-    Release,
-    Split,
-    SwitchCommand,
-    name_of_target,
-)
 from hookflash.errors import BackendClosed, InputError
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegParked,
-    LegsJoined,
-    LegSnapshot,
-    LegsReleased,
-    LegsSeen,
-    SwitchLost,
-)
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
 log = structlog.wrap_logger(logging.getLogger("hookflash.freeswitch"))
@@ -185,10 +160,10 @@ class FreeSwitchBackend:
     def __init__(self, settings: FreeSwitch) -> None:
         self.settings = settings
         self.reconnects = 0
-        self.on_answer: Callable[[SwitchCommand, float], None] | None = None
+        self.on_answer: Callable[[c.SwitchCommand, float], None] | None = None
         """Told how long the switch took to answer each command, in seconds; for whoever measures.
         """
-        self._callers: dict[LegId, Caller] = {}
+        self._callers: dict[e.LegId, Caller] = {}
         self._procedures = Procedures(
             dialling=settings.dialling,
             park_limit_s=settings.park_limit_s,
@@ -197,7 +172,7 @@ class FreeSwitchBackend:
         )
         self._outlet = Outlet(settings.event_buffer, self._remember, log)
         self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
-        self._waiting: dict[SwitchCommand, _Order] = {}
+        self._waiting: dict[c.SwitchCommand, _Order] = {}
         """What has been ordered and not yet been sent."""
         self._line: Line | None = None
         self._inbound = self._new_inbound()
@@ -206,13 +181,13 @@ class FreeSwitchBackend:
             outside_contexts=settings.outside_contexts,
             outside_profiles=settings.outside_profiles,
         )
-        self._joined_s: dict[LegId, float] = {}
+        self._joined_s: dict[e.LegId, float] = {}
         """When each leg's last bridge was told."""
         self._too_early: deque[_Order] = deque()
         """Orders that wait until a bridge is up."""
-        self._dialled: dict[LegId, Dial] = {}
+        self._dialled: dict[e.LegId, c.Dial] = {}
         """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
-        self._asked: set[LegId] = set()
+        self._asked: set[e.LegId] = set()
         """Legs of which nothing was known, and which were asked who they are."""
         self._started = False
         self._jobs = 0
@@ -233,11 +208,11 @@ class FreeSwitchBackend:
         through_dialplan = self.settings.dialling.template.startswith("loopback/")
         return Capabilities(reports_early_media=not through_dialplan)
 
-    def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[e.CallEvent]:
         """What happens on the switch."""
         return self._outlet.taken
 
-    async def perform(self, command: SwitchCommand) -> None:
+    async def perform(self, command: c.SwitchCommand) -> None:
         """Send a command on its way. While the line is down it is dropped: see the module."""
         await trio.lowlevel.checkpoint()
         if self._closed:
@@ -246,17 +221,17 @@ class FreeSwitchBackend:
             order = self._waiting[_same(command)] = _Order(command)
             self._orders.send_nowait(order)
 
-    def _is_waiting(self, command: SwitchCommand) -> bool:
+    def _is_waiting(self, command: c.SwitchCommand) -> bool:
         """Whether a repeated command waits to be sent: then it is given once, as the newest."""
-        if not (isinstance(command, Join | Split) and command.repeated):
+        if not (isinstance(command, c.Join | c.Split) and command.repeated):
             return False
         order = self._waiting.get(_same(command))
-        if order is None or not isinstance(order.command, Join | Split):
+        if order is None or not isinstance(order.command, c.Join | c.Split):
             return False
         order.command = attrs.evolve(command, repeated=order.command.repeated)
         return True
 
-    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+    async def snapshot(self) -> tuple[e.LegSnapshot, ...]:
         """List every leg that lives on the switch."""
         line = self._line
         if self._closed or line is None:
@@ -378,7 +353,7 @@ class FreeSwitchBackend:
             raise rejected
         log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
         if was_up:
-            await self._outlet.tell(SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _read(self, line: Line, scope: trio.CancelScope) -> None:
         try:
@@ -409,10 +384,10 @@ class FreeSwitchBackend:
         for event in self._inbound.receive(frame):
             self._outlet.give(event)
 
-    def _remember(self, event: CallEvent) -> None:
+    def _remember(self, event: e.CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         match event:
-            case LegCreated(leg=leg):
+            case e.LegCreated(leg=leg):
                 self._callers[leg] = Caller(
                     account=event.account,
                     number=event.number,
@@ -420,27 +395,27 @@ class FreeSwitchBackend:
                     withheld=event.withheld,
                 )
                 self._dialled.pop(leg, None)
-            case LegIdentified(leg=leg, account=account) if leg in self._callers:
+            case e.LegIdentified(leg=leg, account=account) if leg in self._callers:
                 known = self._callers[leg]
                 self._callers[leg] = attrs.evolve(known, account=account or known.account)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._callers.pop(leg, None)
                 self._dialled.pop(leg, None)
                 self._joined_s.pop(leg, None)
-            case LegAnswered(leg=leg) | LegParked(leg=leg) | DigitPressed(leg=leg):
+            case e.LegAnswered(leg=leg) | e.LegParked(leg=leg) | e.DigitPressed(leg=leg):
                 self._ask_who_is(leg)
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._joined_s[first] = self._joined_s[second] = trio.current_time()
                 self._ask_who_is(first, second)
             case _:
                 pass
 
-    def _ask_who_is(self, *legs: LegId) -> None:
+    def _ask_who_is(self, *legs: e.LegId) -> None:
         """Of a leg whose beginning was never told: the event was lost."""
         unknown = tuple(leg for leg in legs if leg not in self._outlet.living)
         if unknown and self._line is not None and self._asked.isdisjoint(unknown):
             self._asked.update(unknown)
-            self._orders.send_nowait(_Order(Look(legs=unknown)))
+            self._orders.send_nowait(_Order(c.Look(legs=unknown)))
 
     def _hold(self) -> None:
         """Begin to look at what lives."""
@@ -451,12 +426,12 @@ class FreeSwitchBackend:
         self._hold()
         await self._tell_all(await self._find(line))
 
-    async def _tell_all(self, living: tuple[LegSnapshot, ...]) -> None:
+    async def _tell_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
         """Tell every fact about what lives, and the end of what was known and lives no more."""
         self._note(living)
         await self._outlet.tell_all(living, self.settings.name)
 
-    async def _find(self, line: Line) -> tuple[LegSnapshot, ...]:
+    async def _find(self, line: Line) -> tuple[e.LegSnapshot, ...]:
         """Ask which channels there are until there are as many as the switch counts.
 
         Not for long: a session that has hung up counts for a while, too.
@@ -470,7 +445,7 @@ class FreeSwitchBackend:
             living = await self._look(line)
         return living
 
-    async def _look(self, line: Line) -> tuple[LegSnapshot, ...]:
+    async def _look(self, line: Line) -> tuple[e.LegSnapshot, ...]:
         """Ask which channels there are, and each of them how it is.
 
         The list lags behind: a leg is in it 80 to 190 ms after it was created (measured on 1.10.12:
@@ -484,13 +459,13 @@ class FreeSwitchBackend:
     async def _look_at(
         self,
         line: Line,
-        legs: Iterable[LegId],
+        legs: Iterable[e.LegId],
         *,
-        and_more: Callable[[LegSnapshot], Iterable[LegId]] = lambda _leg: (),
-    ) -> tuple[LegSnapshot, ...]:
+        and_more: Callable[[e.LegSnapshot], Iterable[e.LegId]] = lambda _leg: (),
+    ) -> tuple[e.LegSnapshot, ...]:
         """Ask legs how they are, whomever they say that they are joined with, and more of them."""
-        seen: dict[LegId, LegSnapshot] = {}
-        asked: set[LegId] = set()
+        seen: dict[e.LegId, e.LegSnapshot] = {}
+        asked: set[e.LegId] = set()
         todo = list(legs)
         while todo:
             batch = [leg for leg in todo if leg not in asked and ALLOWED_LEG.fullmatch(leg)]
@@ -509,12 +484,12 @@ class FreeSwitchBackend:
             todo = list(dict.fromkeys(one for one in named if one not in asked))
         return pairs_of(map(self._as_it_began, seen.values()))
 
-    def _as_it_began(self, leg: LegSnapshot) -> LegSnapshot:
+    def _as_it_began(self, leg: e.LegSnapshot) -> e.LegSnapshot:
         """A leg under the number that was told of it: one that is sent somewhere takes another."""
         known = self._callers.get(leg.leg)
         return leg if known is None else attrs.evolve(leg, number=known.number or leg.number)
 
-    async def _answer(self, line: Line, look: Look) -> None:
+    async def _answer(self, line: Line, look: c.Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         living = await self._look_at(line, look.legs)
         living += tuple(self._about_to_call(look, living))
@@ -523,9 +498,11 @@ class FreeSwitchBackend:
         for leg in look.legs:
             if leg not in present:
                 self._inbound.note_gone(leg)
-        self._outlet.give(LegsSeen(look=look, living=living))
+        self._outlet.give(e.LegsSeen(look=look, living=living))
 
-    def _about_to_call(self, look: Look, living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
+    def _about_to_call(
+        self, look: c.Look, living: Iterable[e.LegSnapshot]
+    ) -> Iterator[e.LegSnapshot]:
         """Calls that a busy switch has taken, and has not come to yet: they are not lost.
 
         To order one again would call the target twice (through loopback: under another name).
@@ -534,16 +511,16 @@ class FreeSwitchBackend:
         for leg in look.legs:
             dial = self._dialled.get(leg)
             if dial is not None and leg not in present:
-                yield LegSnapshot(
+                yield e.LegSnapshot(
                     leg=leg,
                     number=dial.target,
-                    direction=Direction.OUTBOUND,
+                    direction=e.Direction.OUTBOUND,
                     account=dial.account,
                     transfer=dial.transfer,
                     role="target",
                 )
 
-    def _note(self, living: Iterable[LegSnapshot]) -> None:
+    def _note(self, living: Iterable[e.LegSnapshot]) -> None:
         for leg in living:
             self._inbound.note_living(leg.leg, answered=leg.answered)
 
@@ -558,12 +535,12 @@ class FreeSwitchBackend:
             while True:
                 order = await self._to_say.receive()
                 command = self._next(order)
-                if isinstance(command, Look):
+                if isinstance(command, c.Look):
                     await self._answer(line, command)
                     continue
-                if isinstance(command, Dial) and self._inbound.lives(command.leg):
+                if isinstance(command, c.Dial) and self._inbound.lives(command.leg):
                     # its `originate` would fail, and its result would not be read: see `Inbound`
-                    self._outlet.give(CommandFailed(command=command, reason=ID_IN_USE))
+                    self._outlet.give(e.CommandFailed(command=command, reason=ID_IN_USE))
                     continue
                 try:
                     procedure = self._procedures.of(command)
@@ -607,13 +584,13 @@ class FreeSwitchBackend:
         await trio.sleep_until(order.due_s)
         self._orders.send_nowait(order)
 
-    def _next(self, order: _Order) -> SwitchCommand:
+    def _next(self, order: _Order) -> c.SwitchCommand:
         command = order.command
         if self._waiting.get(same := _same(command)) is order:
             del self._waiting[same]
         return command
 
-    async def _send(self, line: Line, command: SwitchCommand, procedure: Procedure) -> _Said:
+    async def _send(self, line: Line, command: c.SwitchCommand, procedure: Procedure) -> _Said:
         sent_s = trio.current_time()
         keeps = await self._kept(line, procedure.remember)
         before = await line.send([self._as_sent(step) for step in procedure.before])
@@ -625,7 +602,7 @@ class FreeSwitchBackend:
         optional = len(before) + procedure.optional
         return _Said(command, optional, before + answers, sent_s=sent_s)
 
-    async def _kept(self, line: Line, legs: Sequence[LegId]) -> list[SetVariables]:
+    async def _kept(self, line: Line, legs: Sequence[e.LegId]) -> list[SetVariables]:
         """What legs are to keep: what their variables say before they are changed at first."""
         keeps: list[SetVariables] = []
         for leg in legs:
@@ -635,14 +612,14 @@ class FreeSwitchBackend:
                 keeps.append(keep)
         return keeps
 
-    async def _give_back(self, line: Line, legs: Sequence[LegId]) -> None:
+    async def _give_back(self, line: Line, legs: Sequence[e.LegId]) -> None:
         for leg in legs:
             answers = await self._ask_all(line, leg, ASKED_AFTER)
             if not answers[0].startswith(NO_CHANNEL):
                 await line.send([self._as_sent(step) for step in restored(leg, answers)])
 
     @staticmethod
-    async def _ask_all(line: Line, leg: LegId, variables: Sequence[str]) -> list[str]:
+    async def _ask_all(line: Line, leg: e.LegId, variables: Sequence[str]) -> list[str]:
         answers = await line.send([f"api uuid_getvar {leg} {name}" for name in variables])
         return [(await line.answer(answer)).text() for answer in answers]
 
@@ -662,11 +639,11 @@ class FreeSwitchBackend:
             refusal = next((reply for reply in replies if reply.startswith("-")), None)
             if refusal is not None:
                 self._refused(said.command, refusal)
-            elif isinstance(said.command, Dial):
+            elif isinstance(said.command, c.Dial):
                 self._dialled.setdefault(said.command.leg, said.command)
-            elif isinstance(said.command, Release):
+            elif isinstance(said.command, c.Release):
                 release = said.command
-                self._outlet.give(LegsReleased(first=release.first, second=release.second))
+                self._outlet.give(e.LegsReleased(first=release.first, second=release.second))
 
     @staticmethod
     async def _are_so(line: Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
@@ -679,32 +656,32 @@ class FreeSwitchBackend:
                 return True
         return False
 
-    def _refused(self, command: SwitchCommand, reason: str) -> None:
+    def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
-        if isinstance(command, HangUp) and reason.startswith(NO_CHANNEL):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        if isinstance(command, c.HangUp) and reason.startswith(NO_CHANNEL):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, c.Dial):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._outlet.give(CommandFailed(command=command, reason=reason))
+            self._outlet.give(e.CommandFailed(command=command, reason=reason))
 
 
 @attrs.define(eq=False)
 class _Order:
     """A command that waits to be sent."""
 
-    command: SwitchCommand
+    command: c.SwitchCommand
     due_s: float = 0.0
     """For an order that waits until a bridge is up: when that is, and whom the order concerns."""
-    legs: frozenset[LegId] = frozenset()
+    legs: frozenset[e.LegId] = frozenset()
 
 
-def _same(command: SwitchCommand) -> SwitchCommand:
+def _same(command: c.SwitchCommand) -> c.SwitchCommand:
     """The command without what tells a repetition from the first."""
     match command:
-        case Join():
+        case c.Join():
             return attrs.evolve(command, attempt=1, repeated=False)
-        case Split():
+        case c.Split():
             return attrs.evolve(command, repeated=False)
         case _:
             return command
@@ -714,7 +691,7 @@ def _same(command: SwitchCommand) -> SwitchCommand:
 class _Said:
     """A command that was sent, and the answers that are awaited."""
 
-    command: SwitchCommand
+    command: c.SwitchCommand
     optional: int
     answers: list[Answer]
     sent_s: float
@@ -740,10 +717,10 @@ class _Channels(msgspec.Struct):
     rows: list[_Channel] = []
 
 
-def _named_by(leg: LegSnapshot) -> Iterator[LegId]:
+def _named_by(leg: e.LegSnapshot) -> Iterator[e.LegId]:
     """Which legs there may be beside this one, and not in the list yet."""
     if leg.transfer:
-        yield name_of_target(leg.transfer)
+        yield c.name_of_target(leg.transfer)
     yield leg.other_half
 
 

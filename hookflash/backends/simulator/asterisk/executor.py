@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     PRESENTATION,
@@ -42,26 +44,7 @@ from hookflash.backends.simulator.asterisk.hearing import NO_SUCH_CHANNEL, NOT_F
 from hookflash.backends.simulator.asterisk.switch import Asterisk
 from hookflash.backends.simulator.channel import Sense
 from hookflash.backends.simulator.sounds import FILE_S
-from hookflash.commands import (
-    Dial,
-    HangUp,
-    Join,
-    Look,
-    Release,
-    SwitchCommand,
-)
 from hookflash.errors import InputError
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    LegHungUp,
-    LegId,
-    LegMovedAway,
-    LegsJoined,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-)
 from hookflash.sounds import Recording, Sound, Tone
 
 _MUSIC: Final = "music"
@@ -81,7 +64,7 @@ Work: TypeAlias = Iterator[float]
 class _Order:
     """A command that is being carried out, or waits for others that concern its legs."""
 
-    legs: frozenset[LegId]
+    legs: frozenset[e.LegId]
     work: Work
     begun: bool = False
 
@@ -92,8 +75,8 @@ class Executor:
     def __init__(
         self,
         switch: Asterisk,
-        report: Callable[[CallEvent], None],
-        look: Callable[[Look], LegsSeen],
+        report: Callable[[e.CallEvent], None],
+        look: Callable[[c.Look], e.LegsSeen],
         after: Callable[[float, Callable[[], None]], None],
         *,
         dialling: Dialling,
@@ -117,10 +100,10 @@ class Executor:
         self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
         self._numbers = count(1)
         self._orders: list[_Order] = []
-        self._plays: dict[LegId, str] = {}
-        self._joins: dict[LegId, Join] = {}
-        self._moving: set[LegId] = set()
-        self._about_to_join: set[LegId] = set()
+        self._plays: dict[e.LegId, str] = {}
+        self._joins: dict[e.LegId, c.Join] = {}
+        self._moving: set[e.LegId] = set()
+        self._about_to_join: set[e.LegId] = set()
         """Legs that were ordered to join a moment ago."""
         switch.on_parked = self._came_to_park
         switch.on_left_park = self._left_the_park
@@ -141,7 +124,7 @@ class Executor:
             if channel.variables.get(SOUND) and channel.app is App.STASIS
         }
 
-    def party_of(self, leg: LegId) -> Party:
+    def party_of(self, leg: e.LegId) -> Party:
         """What is known of a leg, as far as orders are concerned."""
         channel = self._switch.find(leg)
         if channel is None:
@@ -153,9 +136,9 @@ class Executor:
             withheld=channel.variables.get(PRESENTATION, "").startswith("prohib"),
         )
 
-    def perform(self, command: SwitchCommand) -> None:
+    def perform(self, command: c.SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
-        if isinstance(command, Look):
+        if isinstance(command, c.Look):
             self._queue(frozenset(command.legs), self._answer(command))
             return
         try:
@@ -169,7 +152,7 @@ class Executor:
 
     # ---- one after the other
 
-    def _queue(self, legs: frozenset[LegId], work: Work) -> None:
+    def _queue(self, legs: frozenset[e.LegId], work: Work) -> None:
         """Put what is to be done behind all that concerns the same legs."""
         order = _Order(legs, work)
         self._orders.append(order)
@@ -193,7 +176,7 @@ class Executor:
             if not other.begun and not self._waits(other):
                 self._go_on(other)
 
-    def _answer(self, look: Look) -> Work:
+    def _answer(self, look: c.Look) -> Work:
         yield 0.0
         self._report(self._look(look))
 
@@ -203,7 +186,7 @@ class Executor:
         if procedure.after_s:
             yield procedure.after_s
 
-    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
+    def _carry_out(self, command: c.SwitchCommand, procedure: Procedure) -> Work:
         for step in procedure.before:
             yield 0.0
             self.execute(step)
@@ -215,7 +198,7 @@ class Executor:
         if procedure.joined:
             yield 0.0
             joined = all(map(self._is_so, procedure.joined))
-        if isinstance(command, Join):
+        if isinstance(command, c.Join):
             self._joins[command.first] = command
         for number, step in enumerate(procedure.steps_when_joined if joined else procedure.steps):
             yield 0.0
@@ -230,21 +213,21 @@ class Executor:
                 return
         self._done(command, joined=joined)
 
-    def _done(self, command: SwitchCommand, *, joined: bool) -> None:
+    def _done(self, command: c.SwitchCommand, *, joined: bool) -> None:
         """Report what the switch does not tell by itself."""
-        if isinstance(command, Join) and joined:
+        if isinstance(command, c.Join) and joined:
             self._joins.pop(command.first, None)
             names = {"first": command.first, "second": command.second}
-            self._report(LegsSeparated(**names))
-            self._report(LegsJoined(**names))
-        elif isinstance(command, Join):
+            self._report(e.LegsSeparated(**names))
+            self._report(e.LegsJoined(**names))
+        elif isinstance(command, c.Join):
             pair = {command.first, command.second}
             self._about_to_join |= pair
             self._after(SETTLES_S, partial(self._about_to_join.difference_update, pair))
-        elif isinstance(command, Release):
-            self._report(LegsReleased(first=command.first, second=command.second))
+        elif isinstance(command, c.Release):
+            self._report(e.LegsReleased(first=command.first, second=command.second))
 
-    def _is_young(self, leg: LegId) -> bool:
+    def _is_young(self, leg: e.LegId) -> bool:
         channel = self._switch.find(leg)
         bridge = None if channel is None else channel.bridge
         return leg in self._about_to_join or (bridge is not None and bridge.is_young)
@@ -294,7 +277,7 @@ class Executor:
         told = [self._switch.value(channel, name) for name in step.asked()]
         return self._set(SetVariables(step.leg, step.amended(told)))
 
-    def _play(self, leg: LegId, sound: Sound) -> str | None:
+    def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"
         is_music = not isinstance(sound, Tone | Recording)
         lasts_s = self._file_s if isinstance(sound, Recording) else getattr(sound, "lasts_s", None)
@@ -310,7 +293,7 @@ class Executor:
             self._after(lasts_s, partial(self._end_tone, leg, playback))
         return refused
 
-    def _end_tone(self, leg: LegId, playback: str) -> None:
+    def _end_tone(self, leg: e.LegId, playback: str) -> None:
         """A tone falls silent by itself, but does not end: its controller ends it."""
         if self._switch.connected and self._plays.get(leg) == playback:
             self._stop(leg)
@@ -321,36 +304,36 @@ class Executor:
             return Sense.MUSIC
         return Sense.RINGBACK if getattr(sound, "times", None) is None else Sense.TONE
 
-    def _stop(self, leg: LegId) -> str | None:
+    def _stop(self, leg: e.LegId) -> str | None:
         playback = self._plays.pop(leg, None)
         if playback is None:
             return None
         return self._switch.stop_music(leg) if playback == _MUSIC else self._switch.stop(playback)
 
-    def _refused(self, command: SwitchCommand, reason: str) -> None:
+    def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
-        if isinstance(command, HangUp) and reason.startswith(NOT_FOUND[:3]):
-            self._report(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial) and self._switch.find(command.leg) is None:
-            self._report(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        if isinstance(command, c.HangUp) and reason.startswith(NOT_FOUND[:3]):
+            self._report(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, c.Dial) and self._switch.find(command.leg) is None:
+            self._report(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._report(CommandFailed(command=command, reason=reason))
+            self._report(e.CommandFailed(command=command, reason=reason))
 
     # ---- the park
 
-    def _came_to_park(self, leg: LegId, why: str) -> None:
+    def _came_to_park(self, leg: e.LegId, why: str) -> None:
         self._moving.discard(leg)
         self._plays.pop(leg, None)
         join = self._joins.pop(leg, None) if why == "unjoined" else None
         if join is not None:
             reason = "there is nobody to join it with any more"
-            self._report(CommandFailed(command=join, reason=reason))
+            self._report(e.CommandFailed(command=join, reason=reason))
 
-    def _left_the_park(self, leg: LegId) -> None:
+    def _left_the_park(self, leg: e.LegId) -> None:
         if self._switch.connected and leg not in self._moving:
             self._after(SETTLES_S, partial(self._see_where, leg))
 
-    def _see_where(self, leg: LegId) -> None:
+    def _see_where(self, leg: e.LegId) -> None:
         channel = self._switch.find(leg)
         is_away = (
             channel is not None
@@ -359,4 +342,4 @@ class Executor:
             and channel.place.context != DEFAULT_CONTEXT
         )
         if is_away:
-            self._report(LegMovedAway(leg=leg))
+            self._report(e.LegMovedAway(leg=leg))

@@ -23,6 +23,7 @@ from functools import partial
 from itertools import count
 from typing import Final
 
+from hookflash import events as e
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
@@ -47,16 +48,6 @@ from hookflash.backends.simulator.channel import (
     ToSound,
 )
 from hookflash.causes import CAUSES, LAST_OF_Q850, word_for
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegProgressed,
-)
 from hookflash.sounds import HeardSound
 
 CALLS_CONTEXT: Final = "default"
@@ -78,12 +69,12 @@ class Asterisk(Dialplan):
     def __init__(
         self,
         after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
+        report: Callable[[e.CallEvent], None],
         *,
         now: Callable[[], float],
-        ring_phone: Callable[[LegId, str], bool],
+        ring_phone: Callable[[e.LegId, str], bool],
         has_phone: Callable[[str], bool],
-        listen: Callable[[LegId, Hears], None],
+        listen: Callable[[e.LegId, Hears], None],
         dice: random.Random,
         missing: Container[HeardSound] = frozenset(),
     ) -> None:
@@ -106,18 +97,18 @@ class Asterisk(Dialplan):
         self._has_phone = has_phone
         self.connected = True
         self.on_parked = lambda _leg, _why: None
-        self.on_left_park: Callable[[LegId], None] = lambda _leg: None
-        self.name_leg: Callable[[], LegId] = lambda: f"leg-{next(self._legs_named)}"
+        self.on_left_park: Callable[[e.LegId], None] = lambda _leg: None
+        self.name_leg: Callable[[], e.LegId] = lambda: f"leg-{next(self._legs_named)}"
         """Gives the legs that nobody names their names."""
         self._legs_named = count(1)
         self._channels_named = count(1)
-        self._shown: dict[LegId, list[str]] = {}
+        self._shown: dict[e.LegId, list[str]] = {}
 
     def channels(self) -> Iterable[Channel]:
         """List the living legs, oldest first."""
         return self._channels.values()
 
-    def phone_of(self, leg: LegId) -> LegId:
+    def phone_of(self, leg: e.LegId) -> e.LegId:
         """Find the leg at whose end a phone is: for a near half, the one behind the far half."""
         channel = self._channels.get(leg)
         while channel is not None and channel.half is not None and channel.is_near:
@@ -153,7 +144,7 @@ class Asterisk(Dialplan):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
-    ) -> tuple[LegId, LegId]:
+    ) -> tuple[e.LegId, e.LegId]:
         """Take a call and pass it on, as a dialplan's `Dial` does.
 
         Args:
@@ -170,7 +161,7 @@ class Asterisk(Dialplan):
             self.name_leg(),
             f"PJSIP/{caller}",
             caller,
-            Direction.INBOUND,
+            e.Direction.INBOUND,
             account=account,
             exten=callee,
         )
@@ -187,17 +178,17 @@ class Asterisk(Dialplan):
 
     def _create(
         self,
-        leg: LegId,
+        leg: e.LegId,
         endpoint: str,
         number: str,
-        direction: Direction,
+        direction: e.Direction,
         *,
         account: str,
         exten: str,
         variables: Mapping[str, str] | None = None,
     ) -> Channel:
         suffix = f"-{next(self._channels_named):08x}"
-        half = ";1" if direction is Direction.OUTBOUND else ";2"
+        half = ";1" if direction is e.Direction.OUTBOUND else ";2"
         name = endpoint + suffix + (half if endpoint.startswith(_LOCAL) else "")
         place = Place(CALLS_CONTEXT, exten)
         channel = Channel(leg, name, number, direction, place, account, dict(variables or ()))
@@ -205,9 +196,11 @@ class Asterisk(Dialplan):
         self._shown[leg] = channel.shown
         return channel
 
-    def _tell(self, channel: Channel, *, number: str | None = None, other_half: LegId = "") -> None:
+    def _tell(
+        self, channel: Channel, *, number: str | None = None, other_half: e.LegId = ""
+    ) -> None:
         self._report(
-            LegCreated(
+            e.LegCreated(
                 leg=channel.id,
                 number=channel.number if number is None else number,
                 direction=channel.direction,
@@ -231,7 +224,7 @@ class Asterisk(Dialplan):
             leg,
             endpoint,
             number,
-            Direction.OUTBOUND,
+            e.Direction.OUTBOUND,
             account=account,
             exten=caller.place.exten,
             variables=inherited,
@@ -253,7 +246,7 @@ class Asterisk(Dialplan):
 
     def _call_through(
         self,
-        leg: LegId,
+        leg: e.LegId,
         number: str,
         *,
         variables: Mapping[str, str],
@@ -267,7 +260,7 @@ class Asterisk(Dialplan):
             leg,
             endpoint,
             number,
-            Direction.OUTBOUND,
+            e.Direction.OUTBOUND,
             account=account,
             exten=number,
             variables=variables,
@@ -277,7 +270,7 @@ class Asterisk(Dialplan):
             far_id,
             endpoint,
             shown,
-            Direction.INBOUND,
+            e.Direction.INBOUND,
             account=account,
             exten=number,
             variables=variables,
@@ -328,7 +321,7 @@ class Asterisk(Dialplan):
                 step.leg,
                 step.endpoint,
                 step.number,
-                Direction.OUTBOUND,
+                e.Direction.OUTBOUND,
                 account=account,
                 exten="s",
                 variables=plain,
@@ -347,20 +340,20 @@ class Asterisk(Dialplan):
 
     # ---- what people do
 
-    def ring(self, leg: LegId, *, early_media: bool = False) -> None:
+    def ring(self, leg: e.LegId, *, early_media: bool = False) -> None:
         """The phone says that it rings (180), or sends early media (183)."""
         channel = self._channels.get(leg)
         if channel is None or channel.answered:
             return
-        self._report(LegProgressed(leg=leg, early_media=early_media))
+        self._report(e.LegProgressed(leg=leg, early_media=early_media))
         caller = channel.called_by
         if caller is not None and caller.half is not None and not caller.half.answered:
             self.ring(caller.half.id, early_media=early_media)
 
-    def answer(self, leg: LegId) -> None:
+    def answer(self, leg: e.LegId) -> None:
         """The party picks up. A leg that is gone or has answered is left as it is."""
         channel = self._channels.get(leg)
-        if channel is None or channel.answered or channel.direction is Direction.INBOUND:
+        if channel is None or channel.answered or channel.direction is e.Direction.INBOUND:
             return
         if channel.half is None:
             self._up(channel)
@@ -369,7 +362,7 @@ class Asterisk(Dialplan):
     def _up(self, channel: Channel) -> None:
         if not channel.answered:
             channel.answered = True
-            self._report(LegAnswered(leg=channel.id))
+            self._report(e.LegAnswered(leg=channel.id))
 
     def _connect(self, channel: Channel) -> None:
         """A leg that was called has answered: it goes to its caller, or to the park."""
@@ -391,7 +384,7 @@ class Asterisk(Dialplan):
             self._after(self.span(TO_STEP_S), partial(self._connect, near))
         self._join(channel, caller)
 
-    def refuse(self, leg: LegId, cause: str) -> None:
+    def refuse(self, leg: e.LegId, cause: str) -> None:
         """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
         channel = self._channels.get(leg)
         if channel is not None and not channel.answered and channel.half is None:
@@ -408,19 +401,19 @@ class Asterisk(Dialplan):
             caller.calls = None
             self._end(caller, cause)
 
-    def hang_up(self, leg: LegId) -> None:
+    def hang_up(self, leg: e.LegId) -> None:
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
             channel.is_leaving = True
             self._after(self.span(TO_STEP_S), partial(self._end, channel, CLEARING))
 
-    def press(self, leg: LegId, digit: str) -> None:
+    def press(self, leg: e.LegId, digit: str) -> None:
         """The party presses a key; whoever is joined with it hears that."""
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
-        self._report(DigitPressed(leg=leg, digit=digit))
+        self._report(e.DigitPressed(leg=leg, digit=digit))
         peer = channel.peer
         if peer is None:
             return
@@ -429,7 +422,7 @@ class Asterisk(Dialplan):
         else:
             self.press(peer.half.id, digit)
 
-    def kill(self, leg: LegId, cause: int) -> str | None:
+    def kill(self, leg: e.LegId, cause: int) -> str | None:
         """`DELETE /channels/LEG?reason_code=CAUSE`."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -446,7 +439,7 @@ class Asterisk(Dialplan):
         channel.cause = cause
         channel.moves += 1
         del self._channels[channel.id]
-        self._report(LegHungUp(leg=channel.id, cause=cause))
+        self._report(e.LegHungUp(leg=channel.id, cause=cause))
         self._hear(channel)
         half = channel.half
         if half is not None:
@@ -464,7 +457,7 @@ class Asterisk(Dialplan):
 
     # ---- what other programs do
 
-    def transfer(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
+    def transfer(self, leg: e.LegId, how: Extension, *, both: bool = False) -> None:
         """Another program's `Redirect`, into a context of its own."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -527,6 +520,6 @@ class Asterisk(Dialplan):
         if number and channel.shown[-1:] != [number]:
             channel.shown.append(number)
 
-    def shown(self, leg: LegId) -> tuple[str, ...]:
+    def shown(self, leg: e.LegId) -> tuple[str, ...]:
         """The numbers that a leg's phone has ever shown, in order, the last one last."""
         return tuple(self._shown.get(leg, ()))
