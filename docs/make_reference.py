@@ -937,8 +937,14 @@ def library_page() -> str:
     )
 
 
-_ELSEWHERE = frozenset(errors.__dict__) | {"Choice", "FellBehind", "PartialSound", "Policy"}
-"""Names that have a page of their own."""
+_ELSEWHERE = frozenset(errors.__dict__) | {
+    "Choice",
+    "FellBehind",
+    "PartialSound",
+    "Policy",
+    "__version__",
+}
+"""Names that have a page of their own, or need none."""
 _FIRST = {"engine.engine": 0, "engine.record": 1, "engine.lines": 2, "events": 3}
 
 
