@@ -14,11 +14,13 @@ import ast
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast, get_args
+from unittest.mock import patch
 
 import attrs
 import msgspec
@@ -1026,7 +1028,9 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 def cli_page() -> str:
     """The help of each command."""
-    text = cli.app.generate_docs(output_format="markdown")
+    # cyclopts takes part of the usage from the name of the program that runs, here and now
+    with patch.object(sys, "argv", ["hookflash"]):
+        text = cli.app.generate_docs(output_format="markdown")
     body = text[text.index("**Commands**") :].replace("```console", "```text")
     status = (inspect.getdoc(cli) or "").partition("Exit status:")[2]
     return page(
