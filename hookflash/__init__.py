@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         AsteriskBackend as AsteriskBackend,
         open_asterisk as open_asterisk,
     )
+    from hookflash.backends.asterisk.procedures import (
+        AsteriskDialling as AsteriskDialling,
+    )
     from hookflash.backends.base import (
         Backend as Backend,
     )
@@ -112,6 +115,7 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
 
 _NAMES_OF: Mapping[str, str] = {
     "backends.asterisk.client": "Asterisk AsteriskBackend open_asterisk",
+    "backends.asterisk.procedures": "AsteriskDialling",
     "backends.base": "Backend",
     "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
     "backends.freeswitch.procedures": "Dialling",

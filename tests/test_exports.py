@@ -54,6 +54,7 @@ PUBLIC = {
     "Account",
     "Asterisk",
     "AsteriskBackend",
+    "AsteriskDialling",
     "Backend",
     "BackendClosed",
     "BackendError",

@@ -21,15 +21,15 @@ from trio.testing import MockClock
 from hookflash.backends.freeswitch import procedures
 from hookflash.backends.freeswitch.primitives import (
     OURS,
-    Fact,
     Originate,
     Procedure,
     SetVariables,
+    VariableCheck,
 )
 from hookflash.backends.halves import Halves
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
-from hookflash.backends.simulator.channel import Channel
+from hookflash.backends.simulator.channel import SimulatedChannel
 from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers
@@ -83,7 +83,7 @@ def a_bond_is_believed_from_one_side(patch: Patch) -> None:
     """What a leg says of its partner counts, though that one is dead or with somebody else."""
     seen = FreeSwitchPbx.seen
 
-    def believe(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+    def believe(channel: SimulatedChannel, is_outside: Callable[[str], bool]) -> LegSnapshot:
         leg = seen(channel, is_outside)
         return attrs.evolve(leg, peer=leg.peer or channel.bond or None)
 
@@ -98,7 +98,7 @@ def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:
         moves = party.place is Place.MOVING
         return attrs.evolve(party, place=Place.PARKED) if moves else party
 
-    def about(_join: Join) -> tuple[tuple[Fact, ...], ...]:
+    def about(_join: Join) -> tuple[tuple[VariableCheck, ...], ...]:
         return ()
 
     patch.setattr(found_module, "_party", settled)

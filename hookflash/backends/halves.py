@@ -32,7 +32,7 @@ from hookflash import events as e
 
 
 @attrs.define
-class _Leg:
+class _TrackedLeg:
     """What is kept of one leg."""
 
     created: e.LegCreated
@@ -50,7 +50,7 @@ class Halves:
     """Leaves out what is behind a near half. One for each connection."""
 
     def __init__(self) -> None:
-        self._legs: dict[e.LegId, _Leg] = {}
+        self._legs: dict[e.LegId, _TrackedLeg] = {}
         self._early: dict[e.LegId, e.LegId] = {}
         """Near halves that were not told of yet, and their far halves."""
 
@@ -105,7 +105,7 @@ class Halves:
             event: which.
             all_told: whether everything else that lives, and is older, is known.
         """
-        leg = _Leg(event)
+        leg = _TrackedLeg(event)
         self._legs[event.leg] = leg
         half = self._legs.get(event.other_half)
         caller = self._legs.get(event.called_for)
@@ -164,11 +164,11 @@ class Halves:
                 yield from self._reveal(leg)
         yield event
 
-    def _lives_on(self, leg: _Leg) -> bool:
+    def _lives_on(self, leg: _TrackedLeg) -> bool:
         """Whether it is hidden behind a near half that is gone, and not to come."""
         return bool(leg.near) and leg.near not in self._legs and leg.near not in self._early
 
-    def _reveal(self, leg: _Leg) -> Iterator[e.CallEvent]:
+    def _reveal(self, leg: _TrackedLeg) -> Iterator[e.CallEvent]:
         leg.near = ""
         yield leg.created
         if leg.answered:

@@ -71,7 +71,7 @@ def read_asterisk_file(text: str, where: str = "") -> AsteriskFile:
         text: the file.
         where: its name, with which the places in faults begin.
     """
-    reader = _Reader(where)
+    reader = _LineReader(where)
     for number, line in _without_comments(text, reader):
         reader.read(number, line)
     return AsteriskFile(
@@ -86,7 +86,7 @@ def line_in(where: str, number: int) -> str:
     return f"{where}: line {number}" if where else f"line {number}"
 
 
-def _without_comments(text: str, reader: _Reader) -> Iterator[tuple[int, str]]:
+def _without_comments(text: str, reader: _LineReader) -> Iterator[tuple[int, str]]:
     """Take off the comments, and what surrounds a line; leave out what is empty then."""
     begins: list[int] = []  # of the block comments that are open
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
@@ -123,7 +123,7 @@ def _uncommented(line: str, number: int, begins: list[int]) -> str:
     return "".join(kept)
 
 
-class _Reader:
+class _LineReader:
     """Takes line by line, and knows in which section it is."""
 
     def __init__(self, where: str) -> None:

@@ -322,7 +322,7 @@ def _in_group(setting: Setting, where: str, known: list[Application]) -> Applica
 
 
 @attrs.frozen
-class _Entry:
+class _TomlLine:
     """A key of the result, and where it comes from."""
 
     toml: str
@@ -330,14 +330,14 @@ class _Entry:
 
 
 @attrs.define
-class _Result:
+class _Conversion:
     """What has been converted so far."""
 
-    takeback: list[_Entry] = attrs.field(factory=list[_Entry])
-    policy: list[_Entry] = attrs.field(factory=list[_Entry])
-    metaflows: list[_Entry] = attrs.field(factory=list[_Entry])
-    numbers: list[_Entry] = attrs.field(factory=list[_Entry])
-    patterns: list[_Entry] = attrs.field(factory=list[_Entry])
+    takeback: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
+    policy: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
+    metaflows: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
+    numbers: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
+    patterns: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
     missing: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
     """Without a counterpart: the line, and a comment."""
     staying: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
@@ -356,7 +356,7 @@ def convert_features(features: Features, name: str = "features.conf") -> str:
         features: what the file says.
         name: the file's name, for the first comment.
     """
-    result = _Result()
+    result = _Conversion()
     _convert_policy(features, result)
     _convert_takeback(features, result)
     table = _convert_codes(features, result)
@@ -364,7 +364,7 @@ def convert_features(features: Features, name: str = "features.conf") -> str:
     return "".join(f"{line}\n" for line in _lines(result, name))
 
 
-def _lines(result: _Result, name: str) -> Iterator[str]:
+def _lines(result: _Conversion, name: str) -> Iterator[str]:
     yield f"# Converted from {shown(name)}. Merge it into hookflash.toml."
     for head, entries in (
         ("defaults", result.takeback),
@@ -390,7 +390,7 @@ def _lines(result: _Result, name: str) -> Iterator[str]:
             yield from (f"#   {comment}" for _, comment in sorted(listed))
 
 
-def _convert_policy(features: Features, result: _Result) -> None:
+def _convert_policy(features: Features, result: _Conversion) -> None:
     timeout = features.get(_GENERAL, "atxfernoanswertimeout")
     wanted_s = int(timeout.value) if timeout is not None else 15
     least_s, most_s = RING_TIMEOUTS_S
@@ -402,7 +402,7 @@ def _convert_policy(features: Features, result: _Result) -> None:
     )
     if used_s != wanted_s:
         comment += f"; out of hookflash's range, {least_s} to {most_s} s"
-    result.policy.append(_Entry(f"ring_timeout_s = {used_s}", (comment,)))
+    result.policy.append(_TomlLine(f"ring_timeout_s = {used_s}", (comment,)))
 
     drop = features.get(_GENERAL, "atxferdropcall")
     drops = drop is not None and drop.value.lower() in _TRUE
@@ -418,15 +418,15 @@ def _convert_policy(features: Features, result: _Result) -> None:
         result.missing.append(
             (line, f"{comments[0]}: no recall, so the transferee's call ends if the target fails")
         )
-    entry = _Entry('transferor_leaves_ringing = "carry_on"', tuple(comments))
+    entry = _TomlLine('transferor_leaves_ringing = "carry_on"', tuple(comments))
     result.policy.append(entry)
 
 
-def _convert_takeback(features: Features, result: _Result) -> None:
+def _convert_takeback(features: Features, result: _Conversion) -> None:
     abort = features.get(_GENERAL, "atxferabort")
     if abort is None:
         comment = "not in the file: atxferabort = *1 is Asterisk's default"
-        result.takeback.append(_Entry('takeback_digits = "*1"', (comment,)))
+        result.takeback.append(_TomlLine('takeback_digits = "*1"', (comment,)))
     elif not abort.value:
         why = "hookflash always has takeback digits, by default *1"
         result.missing.append((abort.line, f"{_cited(abort)}: {why}"))
@@ -435,7 +435,7 @@ def _convert_takeback(features: Features, result: _Result) -> None:
         result.missing.append((abort.line, f"{_cited(abort)}: {why}"))
     else:
         toml = f'takeback_digits = "{abort.value.upper()}"'
-        result.takeback.append(_Entry(toml, (_cited(abort),)))
+        result.takeback.append(_TomlLine(toml, (_cited(abort),)))
 
 
 _DONE: Final = {
@@ -450,7 +450,7 @@ _MODULES: Final = {
 }
 
 
-def _convert_codes(features: Features, result: _Result) -> CodeTable | None:
+def _convert_codes(features: Features, result: _Conversion) -> CodeTable | None:
     """Write the feature codes, and return them, if there are any."""
     given = [features.get(_FEATUREMAP, key) for key in _DONE]
     codes = [attrs.evolve(one, value=one.value.upper()) for one in given if one and one.value]
@@ -483,7 +483,7 @@ def _pattern(keys: str) -> str:
     return keys.replace("*", r"\*") + r"(\d+)"
 
 
-def _convert_code(one: Setting, begin: str, taken: dict[str, Setting], result: _Result) -> None:
+def _convert_code(one: Setting, begin: str, taken: dict[str, Setting], result: _Conversion) -> None:
     hangs_up = _MODULES[one.key] is Module.HANGUP
     rest = one.value[1:]
     if one.value in taken:
@@ -499,13 +499,13 @@ def _convert_code(one: Setting, begin: str, taken: dict[str, Setting], result: _
     else:
         taken[one.value] = one
         key = f'"{rest}"' if hangs_up else f"'{_pattern(rest)}'"
-        entry = _Entry(f"{key} = {_DONE[one.key]}", (_cited(one),))
+        entry = _TomlLine(f"{key} = {_DONE[one.key]}", (_cited(one),))
         (result.numbers if hangs_up else result.patterns).append(entry)
 
 
-def _convert_timing(features: Features, begin: str, first: Setting, result: _Result) -> None:
+def _convert_timing(features: Features, begin: str, first: Setting, result: _Conversion) -> None:
     comment = f"line {first.line}: the first key of {first.key}"
-    result.metaflows.append(_Entry(f'binding_digit = "{begin}"', (comment,)))
+    result.metaflows.append(_TomlLine(f'binding_digit = "{begin}"', (comment,)))
     timeout = features.get(_GENERAL, "transferdigittimeout")
     wanted_ms = int(timeout.value) * 1000 if timeout is not None else 3000
     least_ms, most_ms = DIGIT_TIMEOUTS_MS
@@ -518,10 +518,10 @@ def _convert_timing(features: Features, begin: str, first: Setting, result: _Res
     if used_ms != wanted_ms:
         comment += f"; out of hookflash's range, {least_ms} to {most_ms} ms"
     hint = "a number that can't go on is complete at once if the pattern says so: 2(1\\d{3})"
-    result.metaflows.append(_Entry(f"digit_timeout = {used_ms}", (comment, hint)))
+    result.metaflows.append(_TomlLine(f"digit_timeout = {used_ms}", (comment, hint)))
 
 
-def _list_rest(features: Features, result: _Result, table: CodeTable | None) -> None:
+def _list_rest(features: Features, result: _Conversion, table: CodeTable | None) -> None:
     converted = {"atxfernoanswertimeout", "atxferdropcall", "atxferabort", "transferdigittimeout"}
     for one in features.settings:
         if one.key in _STAYS:

@@ -160,7 +160,7 @@ class _Data(TypedDict, total=False):
     timeout: _Seconds
 
 
-class _Entry(TypedDict, total=False):
+class _WrittenAction(TypedDict, total=False):
     module: str
     data: _Data
 
@@ -169,8 +169,8 @@ class _Document(TypedDict, total=False):
     binding_digit: str
     digit_timeout: _Milliseconds
     listen_on: str
-    numbers: dict[str, _Entry]
-    patterns: dict[str, _Entry]
+    numbers: dict[str, _WrittenAction]
+    patterns: dict[str, _WrittenAction]
 
 
 def parse_metaflows(
@@ -199,11 +199,11 @@ def parse_metaflows(
     )
 
 
-def _entries(written: dict[str, _Entry], takeback_digits: str) -> Entries:
+def _entries(written: dict[str, _WrittenAction], takeback_digits: str) -> Entries:
     return tuple((dialled, _action(entry, takeback_digits)) for dialled, entry in written.items())
 
 
-def _action(entry: _Entry, default_takeback_digits: str) -> FeatureAction:
+def _action(entry: _WrittenAction, default_takeback_digits: str) -> FeatureAction:
     """Read a sound entry."""
     module = Module(entry.get("module"))
     data = entry.get("data", _Data())
@@ -365,7 +365,7 @@ LINT_STEPS = 500_000
 
 
 @attrs.frozen
-class _Row:
+class _SpelledCode:
     """A code, where it stands, and how a person spells it."""
 
     path: str
@@ -402,12 +402,12 @@ class _Lint:
         self.where = where
         self.steps = LINT_STEPS
         self.unfinished: list[str] = []
-        self.too_long: list[_Row] = []
+        self.too_long: list[_SpelledCode] = []
         begin = metaflows.binding_digit
         sources = [("numbers", digits) for digits, _ in metaflows.numbers]
         sources += [("patterns", pattern) for pattern, _ in metaflows.patterns]
         self.rows = [
-            _Row(place_in(where, source), begin + source[1], code)
+            _SpelledCode(place_in(where, source), begin + source[1], code)
             for source, code in zip(sources, metaflows.table.codes, strict=True)
         ]
 
@@ -469,7 +469,7 @@ class _Lint:
             )
             yield Advice(path=path, sentence=sentence, mend=mend)
 
-    def _of_digits(self, row: _Row) -> Iterator[Advice]:
+    def _of_digits(self, row: _SpelledCode) -> Iterator[Advice]:
         least = self._shortest(row.pattern, None, f"the length of {row.spelled}")
         if least is not None and len(least) == 1:
             yield Advice(
@@ -493,7 +493,7 @@ class _Lint:
                 mend=r"write \d instead of . where you mean digits",
             )
 
-    def _of_target(self, row: _Row) -> Iterator[Advice]:
+    def _of_target(self, row: _SpelledCode) -> Iterator[Advice]:
         if row.action.module is not Module.TRANSFER or row.action.target:
             return
         if row.pattern.groups == 0:
@@ -511,7 +511,7 @@ class _Lint:
                 mend=r"let the group capture one digit at least: (\d+) instead of (\d*)",
             )
 
-    def _of_pair(self, first: _Row, second: _Row) -> Iterator[Advice]:
+    def _of_pair(self, first: _SpelledCode, second: _SpelledCode) -> Iterator[Advice]:
         found = self._compare(first.pattern, second.pattern, first.spelled, second.spelled)
         if found.covered:
             yield Advice(
@@ -587,7 +587,7 @@ def _no_target(matcher: Matcher) -> bool:
     return Matched(action=_NOTHING, digits="", captures=matcher.captures).target is None
 
 
-def _waiting(path: str, digits: str, longer: _Row) -> Advice:
+def _waiting(path: str, digits: str, longer: _SpelledCode) -> Advice:
     return Advice(
         path=path,
         sentence=f"{digits} waits for the digit timeout before it acts, since {longer.spelled} "

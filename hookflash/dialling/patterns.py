@@ -102,7 +102,7 @@ class _Sequence:
 
 
 @attrs.frozen
-class _Choice:
+class _Alternatives:
     """One of several, the first preferred."""
 
     options: tuple[_Node, ...]
@@ -126,7 +126,7 @@ class _Repeat:
     greedy: bool
 
 
-_Node: TypeAlias = _Keys | _Sequence | _Choice | _Group | _Repeat
+_Node: TypeAlias = _Keys | _Sequence | _Alternatives | _Group | _Repeat
 
 
 class _Parser:
@@ -162,7 +162,7 @@ class _Parser:
         options = [self._sequence(depth=depth)]
         while self._take("|"):
             options.append(self._sequence(depth=depth))
-        return options[0] if len(options) == 1 else _Choice(tuple(options))
+        return options[0] if len(options) == 1 else _Alternatives(tuple(options))
 
     def _sequence(self, *, depth: int) -> _Node:
         parts: list[_Node] = []
@@ -356,7 +356,7 @@ def _size(node: _Node) -> int:
             return 1
         case _Sequence(parts):
             return sum(map(_size, parts))
-        case _Choice(options):
+        case _Alternatives(options):
             return sum(map(_size, options)) + 2 * (len(options) - 1)
         case _Group(_, body):
             return _size(body) + 2
@@ -374,7 +374,7 @@ def _emit(node: _Node, program: list[_Instruction], depth: int) -> None:
         case _Sequence(parts):
             for part in parts:
                 _emit(part, program, depth)
-        case _Choice(options):
+        case _Alternatives(options):
             _emit_choice(options, program, depth)
         case _Group(index, body):
             program.append(_Mark(2 * index))
@@ -677,7 +677,7 @@ def _shape(matchers: tuple[Matcher, ...]) -> object:
 
 
 @attrs.frozen(kw_only=True)
-class Found:
+class SearchResult:
     """What a search for digits came to."""
 
     digits: str | None
@@ -693,7 +693,7 @@ def shortest(
     *,
     after: str | None = None,
     steps: int = SEARCH_STEPS,
-) -> Found:
+) -> SearchResult:
     """Find a shortest match of a pattern.
 
     Args:
@@ -710,10 +710,10 @@ def shortest(
             spent += matcher.steps + 1
             fits = matcher.matches and matcher.digits != after
             if fits and (wanted is None or wanted(matcher)):
-                return Found(digits=matcher.digits, complete=True, steps=spent)
+                return SearchResult(digits=matcher.digits, complete=True, steps=spent)
     except _TooIntricate:
-        return Found(digits=None, complete=False, steps=steps)
-    return Found(digits=None, complete=True, steps=spent)
+        return SearchResult(digits=None, complete=False, steps=steps)
+    return SearchResult(digits=None, complete=True, steps=spent)
 
 
 @attrs.frozen(kw_only=True)

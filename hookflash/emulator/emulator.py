@@ -30,7 +30,7 @@ from hookflash.emulator.event_publisher import EventPublisher, Incoming
 from hookflash.emulator.host import Host
 from hookflash.emulator.legs import Leg
 from hookflash.emulator.phone_book import PhoneBook
-from hookflash.emulator.session import DEFAULT_LIMITS, Limits, Session
+from hookflash.emulator.session import DEFAULT_LIMITS, ConnectionLimits, EventSocketSession
 from hookflash.errors import InputError
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - FreeSWITCH's own, known to everybody
@@ -51,7 +51,7 @@ class Emulator:
         password: str = STOCK_PASSWORD,
         epoch_s: float = RECORDED_S,
         phones: Callable[[str], Behaviour | None] = lab_phone,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
     ) -> None:
         """Set up a switch without calls.
 
@@ -84,9 +84,9 @@ class Emulator:
         self.world.switch.watcher = self.publisher
         self.world.on_fact = self._fact
 
-    def connect(self) -> Session:
+    def connect(self) -> EventSocketSession:
         """Open an event socket to this switch."""
-        session = Session(
+        session = EventSocketSession(
             host=self.host,
             bus=self.bus,
             api=self.api,

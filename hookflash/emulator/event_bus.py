@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from hookflash.emulator.events import Event, Header, origin
+from hookflash.emulator.events import FreeSwitchEvent, Header, origin
 from hookflash.emulator.host import HOSTNAME, Host
 from hookflash.emulator.variables import stamp
 from hookflash.events import LegId
@@ -19,7 +19,7 @@ class Listener(Protocol):
         """Whether events of this name may be sent; `offer` asks the filters, too."""
         ...
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: FreeSwitchEvent) -> None:
         """Send an event, if no filter stands against it."""
         ...
 
@@ -79,12 +79,14 @@ class EventBus:
         for listener in list(self.listeners):
             listener.leg_ended(leg, name)
 
-    def make_event(self, name: str, headers: Sequence[Header], body: str | None = None) -> Event:
+    def make_event(
+        self, name: str, headers: Sequence[Header], body: str | None = None
+    ) -> FreeSwitchEvent:
         """Make an event: the headers that all events begin with, then these."""
         now_us = self._host.now_us()
         file, function, line = origin(name)
         now = datetime.fromtimestamp(now_us // 1_000_000, tz=UTC)
-        return Event(
+        return FreeSwitchEvent(
             name,
             [
                 *(header for header in headers if header[0] == _SUBCLASS),

@@ -23,7 +23,7 @@ import attrs
 
 from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Channel
+from hookflash.backends.simulator.switch import SimulatedChannel
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import Header
 from hookflash.emulator.host import Host
@@ -198,7 +198,7 @@ class EventPublisher:
         else:
             leg.called()
 
-    def _comes_in(self, fact: LegCreated, channel: Channel) -> Leg:
+    def _comes_in(self, fact: LegCreated, channel: SimulatedChannel) -> Leg:
         if fact.other_half in self.legs:
             return self._comes_through(fact, channel, self.legs[fact.other_half])
         incoming = self.incoming or Incoming(callee="", caller_name="")
@@ -215,7 +215,7 @@ class EventPublisher:
             created_us=self._now_us(),
         )
 
-    def _comes_through(self, fact: LegCreated, channel: Channel, half: Leg) -> Leg:
+    def _comes_through(self, fact: LegCreated, channel: SimulatedChannel, half: Leg) -> Leg:
         """Loopback-b: it comes in from loopback-a, for the same number."""
         return Leg(
             id=fact.leg,
@@ -230,7 +230,7 @@ class EventPublisher:
             endpoint="loopback",
         )
 
-    def _goes_out(self, fact: LegCreated, channel: Channel) -> Leg:
+    def _goes_out(self, fact: LegCreated, channel: SimulatedChannel) -> Leg:
         outgoing = self.outgoing
         self.outgoing = None
         if outgoing is None:
@@ -323,7 +323,7 @@ class EventPublisher:
             self.executed(leg, "sched_transfer")
         self.parked(leg)
 
-    def unparked(self, channel: Channel) -> None:
+    def unparked(self, channel: SimulatedChannel) -> None:
         """A leg left the park, if its CHANNEL_PARK was published."""
         leg = self.legs[channel.id]
         if not leg.in_park:
@@ -333,7 +333,7 @@ class EventPublisher:
         self.executed(leg, "park")
         self.executed(leg, "execute_extension")
 
-    def joining(self, first: Channel, second: Channel) -> None:
+    def joining(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Two legs are on their way to each other."""
         one, other = self.legs[first.id], self.legs[second.id]
         if not self.bridging:
@@ -365,7 +365,7 @@ class EventPublisher:
         if first.inbound:
             first.variables |= bridged_variables(first)
 
-    def parted(self, first: Channel, second: Channel) -> None:
+    def parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """A bridge ended."""
         if first.id not in self.legs or second.id not in self.legs:
             return  # its partner played a sound, and has only now noticed that it is long gone
@@ -431,7 +431,7 @@ class EventPublisher:
             return True
         return leg.bridged_us != 0 and leg.other is not None and bool(leg.other.cause)
 
-    def over(self, channel: Channel) -> None:
+    def over(self, channel: SimulatedChannel) -> None:
         """A leg that has hung up has nothing more to do with any other."""
         leg = self.legs[channel.id]
         self._host.world.after(_TO_NOTICE_S * self._random(), partial(self._destroy, leg))

@@ -114,7 +114,7 @@ def origin(name: str) -> Origin:
     return ORIGINS.get(name, _SENT_BY_A_CLIENT)
 
 
-class Event:
+class FreeSwitchEvent:
     """One event. Its bytes are made once, for all who want them."""
 
     __slots__ = ("_json", "_plain", "body", "headers", "name")

@@ -3,7 +3,7 @@
 A `Leg` is what events report of a simulated channel. It holds what the simulator has no use for and
 what every event repeats: names, times, `CS_` states. Its methods say what happened to it; `headers`
 says all of it, in FreeSWITCH's order. The variables that a program set are the simulator's own
-(`Channel.variables`); those that the switch itself keeps are here.
+(`SimulatedChannel.variables`); those that the switch itself keeps are here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from hookflash.backends.simulator.switch import Channel
+from hookflash.backends.simulator.switch import SimulatedChannel
 from hookflash.emulator.events import Header
 from hookflash.emulator.leg_record import LegRecord
 from hookflash.emulator.variables import (
@@ -76,7 +76,7 @@ def _ignore_call_state(_leg: Leg, _before: str) -> None:
 class Leg(LegRecord):
     """One channel, as events report it."""
 
-    channel: Channel
+    channel: SimulatedChannel
     context: str = "default"
     """The dialplan's, in which it came in."""
     originator: Leg | None = None

@@ -21,7 +21,7 @@ import trio
 
 from hookflash.backends.simulator.clock import WorldClock
 from hookflash.emulator.emulator import Emulator
-from hookflash.emulator.session import Session
+from hookflash.emulator.session import EventSocketSession
 
 RECEIVE_BYTES: Final = 16_384
 """How much is read at once."""
@@ -139,7 +139,7 @@ class _Connection:
         finally:
             session.close()
 
-    def _has_output(self, session: Session) -> None:
+    def _has_output(self, session: EventSocketSession) -> None:
         self._output.set()
         if session.is_cut_off:
             self._scope.cancel()
@@ -149,7 +149,7 @@ class _Connection:
     def _is_ready(self) -> None:
         self._ready.set()
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, session: EventSocketSession) -> None:
         """Read, until the session or the client has enough."""
         with trio.move_on_after(AUTH_LIMIT_S) as patience:
             while not session.is_over:
@@ -163,7 +163,7 @@ class _Connection:
                     self._ready = trio.Event()
                     await self._ready.wait()
 
-    async def _write(self, session: Session) -> None:
+    async def _write(self, session: EventSocketSession) -> None:
         """Send what there is, up to the session's last words."""
         while True:
             self._output = trio.Event()

@@ -24,7 +24,7 @@ from hookflash.emulator.apps import Applications
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import (
     EVENT_NAMES,
-    Event,
+    FreeSwitchEvent,
     Header,
     read_event_name,
 )
@@ -35,7 +35,7 @@ from hookflash.events import LegId
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class ConnectionLimits:
     """How much a connection may cost."""
 
     packet_bytes: int = 65_536
@@ -48,7 +48,7 @@ class Limits:
     """How many may be connected at once."""
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_LIMITS: Final = ConnectionLimits()
 
 _GREETING: Final = b"Content-Type: auth/request\n\n"
 _GOODBYE: Final = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
@@ -81,7 +81,7 @@ class Packet:
     body: str = ""
 
 
-class Session:
+class EventSocketSession:
     """A connection. Give it what came in, send what `take` gives, until `is_over`."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Session:
         apps: Applications,
         legs: Mapping[LegId, Leg],
         password: str,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> None:
         """Begin with the greeting.
 
@@ -117,7 +117,7 @@ class Session:
         self._body_bytes: int | None = None
         self._head = b""
         self._out = bytearray(_GREETING)
-        self._held: list[Event] = []
+        self._held: list[FreeSwitchEvent] = []
         self._held_bytes = 0
         self._carrying_out = False
         self._paused = False
@@ -250,7 +250,7 @@ class Session:
         """Whether events of this name may be sent; `offer` asks the filters, too."""
         return self._listening and not self.is_over and name in self._names
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: FreeSwitchEvent) -> None:
         """Send an event, if nothing stands against it."""
         if not self._passes(event):
             return
@@ -263,12 +263,12 @@ class Session:
         else:
             self._send_event(event)
 
-    def _send_event(self, event: Event) -> None:
+    def _send_event(self, event: FreeSwitchEvent) -> None:
         data = event.json() if self._format == "json" else event.plain()
         head = f"Content-Length: {len(data)}\nContent-Type: text/event-{self._format}\n\n"
         self._send(head.encode() + data)
 
-    def _passes(self, event: Event) -> bool:
+    def _passes(self, event: FreeSwitchEvent) -> bool:
         subclass = event.get("Event-Subclass") if event.name == "CUSTOM" else ""
         if subclass and "ALL" not in self._names and subclass not in self._subclasses:
             return False

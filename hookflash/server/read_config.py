@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from hookflash.backends.asterisk.client import Asterisk
-from hookflash.backends.asterisk.procedures import Dialling as AsteriskDialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.dialling.metaflows import parse_metaflows

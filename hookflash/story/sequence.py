@@ -11,7 +11,7 @@ import attrs
 
 from hookflash import events as e
 from hookflash.engine.record import Record
-from hookflash.story.words import ENGINE, LONGEST, Scene, Told, clip, plain, scene_of
+from hookflash.story.words import ENGINE, LONGEST, Narrator, RecordInWords, clip, plain, scene_of
 
 
 class NoteKind(StrEnum):
@@ -115,7 +115,7 @@ def _participants(steps: Iterable[SequenceStep]) -> tuple[str, ...]:
     return (first, ENGINE, *others) if first else (ENGINE,)
 
 
-def _steps(scene: Scene, told: Told) -> Iterator[SequenceStep]:
+def _steps(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
     """What a record looks like: what happened, what it changed, what was ordered, the end."""
     at_s = told.record.at_s
     yield from _happening(scene, told)
@@ -130,7 +130,7 @@ def _steps(scene: Scene, told: Told) -> Iterator[SequenceStep]:
         yield Note(at_s=at_s, text=told.outcome, kind=NoteKind.OUTCOME)
 
 
-def _happening(scene: Scene, told: Told) -> Iterator[SequenceStep]:
+def _happening(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
     at_s, event, said = told.record.at_s, told.record.event, told.said
     match event:
         case e.LegsJoined() | e.LegsSeparated() | e.LegsReleased():

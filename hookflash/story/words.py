@@ -1,9 +1,9 @@
 """Every event and every command in words, and what a listener would remember of a run.
 
-The records of a run are walked once, in order, by a `Scene` that remembers what a listener would:
-who talks with whom, who asked for which transfer, who was told to hang up. It puts every event and
-every command into words, each in one place, and marks what is worth telling. The views (lines, a
-table of steps, a sequence diagram) take it from there and decide only the layout.
+The records of a run are walked once, in order, by a `Narrator` that remembers what a listener
+would: who talks with whom, who asked for which transfer, who was told to hang up. It puts every
+event and every command into words, each in one place, and marks what is worth telling. The views
+(lines, a table of steps, a sequence diagram) take it from there and decide only the layout.
 
 Names and reasons come from outside. Whatever they hold, they are made one short line of printable
 text first, and each format escapes what it must.
@@ -75,7 +75,7 @@ def clip(text: str, columns: int) -> str:
 
 
 @attrs.frozen
-class _Said:
+class _EventInWords:
     """An event in words, cut after its subject: `alice` + ` answers`, `bob` + `'s phone rings`."""
 
     who: str
@@ -98,7 +98,7 @@ _AUXILIARY = re.compile(r"^('s | is | hears | asks to | )")
 
 
 @attrs.frozen
-class _Order:
+class _OrderInWords:
     """A command in words, and how it looks as an arrow to a leg, if it is about one."""
 
     text: str
@@ -107,14 +107,14 @@ class _Order:
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class RecordInWords:
     """A record in words."""
 
     record: Record
-    said: _Said
-    orders: tuple[_Order, ...]
+    said: _EventInWords
+    orders: tuple[_OrderInWords, ...]
     """Those that somebody notices: all but the timers."""
-    waits: tuple[_Order, ...]
+    waits: tuple[_OrderInWords, ...]
     """The timers that were set."""
     matters: bool
     """Whether it is worth telling: not a repeat, and not what only the engine cares for."""
@@ -144,7 +144,7 @@ class Told:
 
 
 @attrs.define
-class Scene:
+class Narrator:
     """What has been heard so far, as far as later sentences need it."""
 
     names: Mapping[e.LegId, str]
@@ -180,10 +180,10 @@ class Scene:
         """The parties of a pair."""
         return f"{self.who(pair.first)} and {self.who(pair.second)}"
 
-    def tell(self, record: Record) -> Told:
+    def tell(self, record: Record) -> RecordInWords:
         """Put a record into words, then remember it."""
         orders = [(command, self.order(command)) for command in record.commands]
-        told = Told(
+        told = RecordInWords(
             record=record,
             said=_EVENTS[type(record.event)](self, record.event),
             orders=tuple(order for command, order in orders if not _is_housekeeping(command)),
@@ -199,7 +199,7 @@ class Scene:
         moves = told.orders or told.change or told.outcome or told.refusal
         return attrs.evolve(told, matters=True) if moves else told
 
-    def order(self, command: c.Command) -> _Order:
+    def order(self, command: c.Command) -> _OrderInWords:
         """Put a command into words."""
         return _COMMANDS[type(command)](self, command)
 
@@ -245,7 +245,7 @@ class Scene:
         if event.leg in self.peers:
             self.transferred[event.transfer] = self.peers[event.leg]
 
-    def _await(self, command: c.Command, order: _Order) -> None:
+    def _await(self, command: c.Command, order: _OrderInWords) -> None:
         match command:
             case c.HangUp(leg=leg):
                 self.sent_away.add(leg)
@@ -299,80 +299,90 @@ def _by(event: Any) -> str:
     return "" if event.by == "digits" else f" (by {plain(event.by)})"
 
 
-def _wish(scene: Scene, event: e.TransferRequested) -> _Said:
+def _wish(scene: Narrator, event: e.TransferRequested) -> _EventInWords:
     other = scene.who(scene.peers.get(event.leg))
     target = plain(event.target) or "nobody"
     wish = _WISHES[event.kind].format(other=other, target=target)
-    return _Said(scene.who(event.leg), wish + _by(event))
+    return _EventInWords(scene.who(event.leg), wish + _by(event))
 
 
-def _change_of_mind(scene: Scene, event: Any, wish: str) -> _Said:
+def _change_of_mind(scene: Narrator, event: Any, wish: str) -> _EventInWords:
     other = scene.who(scene.transferred.get(event.transfer))
     asker = scene.asked.get(event.transfer)
-    return _Said(scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event))
+    return _EventInWords(
+        scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event)
+    )
 
 
-def _gone(scene: Scene, event: e.LegHungUp) -> _Said:
+def _gone(scene: Narrator, event: e.LegHungUp) -> _EventInWords:
     who = scene.who(event.leg)
     if event.leg in scene.sent_away:
-        return _Said(who, " is hung up", passive=True)
+        return _EventInWords(who, " is hung up", passive=True)
     if event.leg in scene.bereft:
-        return _Said(who, "'s call ends", passive=True)
-    return _Said(who, _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})"))
+        return _EventInWords(who, "'s call ends", passive=True)
+    return _EventInWords(who, _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})"))
 
 
-def _progress(scene: Scene, event: e.LegProgressed) -> _Said:
+def _progress(scene: Narrator, event: e.LegProgressed) -> _EventInWords:
     """Whoever is called has a phone that rings; whoever calls hears that it does."""
     who = scene.who(event.leg)
     called = event.leg not in scene.inbound
-    return _Said(who, "'s phone rings") if called else _Said(who, " hears ringing", passive=True)
+    return (
+        _EventInWords(who, "'s phone rings")
+        if called
+        else _EventInWords(who, " hears ringing", passive=True)
+    )
 
 
-def _answer(scene: Scene, event: e.LegAnswered) -> _Said:
+def _answer(scene: Narrator, event: e.LegAnswered) -> _EventInWords:
     who = scene.who(event.leg)
     called = event.leg not in scene.inbound
-    return _Said(who, " answers") if called else _Said(who, " is answered", passive=True)
+    return (
+        _EventInWords(who, " answers")
+        if called
+        else _EventInWords(who, " is answered", passive=True)
+    )
 
 
-def _time_is_up(scene: Scene, event: e.TimerFired) -> _Said:
+def _time_is_up(scene: Narrator, event: e.TimerFired) -> _EventInWords:
     after_s = scene.waits_s.get(event.timer)
     wait = "a wait" if after_s is None else f"the wait of {after_s:g} s"
-    return _Said(wait, " is over")
+    return _EventInWords(wait, " is over")
 
 
-def _failure(scene: Scene, event: e.CommandFailed) -> _Said:
+def _failure(scene: Narrator, event: e.CommandFailed) -> _EventInWords:
     order = scene.order(event.command).text
-    return _Said("the switch", f" refuses to {order} ({plain(event.reason)})")
+    return _EventInWords("the switch", f" refuses to {order} ({plain(event.reason)})")
 
 
-def _sound(scene: Scene, event: e.SoundStarted | e.SoundStopped) -> str:
+def _sound(scene: Narrator, event: e.SoundStarted | e.SoundStopped) -> str:
     return scene.sounds.get((event.leg, event.sound), "a sound")
 
 
-_EVENTS: Mapping[type, Callable[[Scene, Any], _Said]] = {
-    e.LegCreated: lambda s, it: _Said(s.who(it.leg), _CREATED[it.direction]),
+_EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
+    e.LegCreated: lambda s, it: _EventInWords(s.who(it.leg), _CREATED[it.direction]),
     e.LegProgressed: _progress,
     e.LegAnswered: _answer,
-    e.LegParked: lambda s, it: _Said(s.who(it.leg), " is parked"),
-    e.LegsJoined: lambda s, it: _Said(s.both(it), " talk"),
-    e.LegsSeparated: lambda s, it: _Said(s.both(it), " are parted"),
-    e.LegsReleased: lambda s, it: _Said(s.both(it), " are an ordinary call"),
-    e.SoundStarted: lambda s, it: _Said(s.who(it.leg), f" hears {_sound(s, it)}"),
-    e.SoundStopped: lambda s, it: _Said(s.who(it.leg), f" no longer hears {_sound(s, it)}"),
-    e.DigitPressed: lambda s, it: _Said(s.who(it.leg), f" presses {plain(it.digit)}"),
+    e.LegParked: lambda s, it: _EventInWords(s.who(it.leg), " is parked"),
+    e.LegsJoined: lambda s, it: _EventInWords(s.both(it), " talk"),
+    e.LegsSeparated: lambda s, it: _EventInWords(s.both(it), " are parted"),
+    e.LegsReleased: lambda s, it: _EventInWords(s.both(it), " are an ordinary call"),
+    e.SoundStarted: lambda s, it: _EventInWords(s.who(it.leg), f" hears {_sound(s, it)}"),
+    e.SoundStopped: lambda s, it: _EventInWords(s.who(it.leg), f" no longer hears {_sound(s, it)}"),
+    e.DigitPressed: lambda s, it: _EventInWords(s.who(it.leg), f" presses {plain(it.digit)}"),
     e.LegHungUp: _gone,
     e.TransferRequested: _wish,
     e.TakebackRequested: lambda s, it: _change_of_mind(s, it, " wants {other} back"),
     e.CompleteRequested: lambda s, it: _change_of_mind(s, it, " hands {other} over"),
-    e.HangUpRequested: lambda s, it: _Said(s.who(it.leg), " asks to hang up" + _by(it)),
+    e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,
-    e.SwitchLost: lambda _s, it: _Said("the switch", f" is away ({plain(it.reason)})"),
-    e.SwitchFound: lambda _s, _it: _Said("the switch", " is there"),
-    e.TransferFound: lambda _s, _it: _Said("a transfer", " is found in flight"),
+    e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),
+    e.SwitchFound: lambda _s, _it: _EventInWords("the switch", " is there"),
+    e.TransferFound: lambda _s, _it: _EventInWords("a transfer", " is found in flight"),
     e.TimerFired: _time_is_up,
-    e.LegIdentified: lambda s, it: _Said(s.who(it.leg), " is known by number"),
-    e.LegMovedAway: lambda s, it: _Said(s.who(it.leg), " is sent elsewhere", passive=True),
-    e.LegsSeen: lambda _s, _it: _Said("the switch", " says where everybody is"),
+    e.LegIdentified: lambda s, it: _EventInWords(s.who(it.leg), " is known by number"),
+    e.LegMovedAway: lambda s, it: _EventInWords(s.who(it.leg), " is sent elsewhere", passive=True),
+    e.LegsSeen: lambda _s, _it: _EventInWords("the switch", " says where everybody is"),
 }
 
 
@@ -383,47 +393,55 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _call(scene: Scene, dial: c.Dial) -> _Order:
+def _call(scene: Narrator, dial: c.Dial) -> _OrderInWords:
     number = plain(dial.target)
     who = f"{scene.who(dial.leg)} at {number}" if dial.leg in scene.names else number
-    return _Order(f"call {who}", dial.leg, f"call {number}")
+    return _OrderInWords(f"call {who}", dial.leg, f"call {number}")
 
 
-def _arm(scene: Scene, arm: c.Arm) -> _Order:
+def _arm(scene: Narrator, arm: c.Arm) -> _OrderInWords:
     leg, rescue = scene.who(arm.leg), scene.who(arm.rescue)
     if arm.when is c.Trigger.LEFT_ALONE:
-        return _Order(f"have {leg} joined with {rescue} if it is left alone", arm.leg, "net")
-    return _Order(f"have {leg} joined with {rescue} on answer", arm.leg, f"on answer: {rescue}")
+        return _OrderInWords(f"have {leg} joined with {rescue} if it is left alone", arm.leg, "net")
+    return _OrderInWords(
+        f"have {leg} joined with {rescue} on answer", arm.leg, f"on answer: {rescue}"
+    )
 
 
-_COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
-    c.Split: lambda s, it: _Order(f"part {s.both(it)}"),
-    c.Park: lambda s, it: _Order(f"park {s.who(it.leg)}", it.leg, "park"),
-    c.HoldWithMusic: lambda s, it: _Order(f"play music to {s.who(it.leg)}", it.leg, "music"),
-    c.PlayRingback: lambda s, it: _Order(f"play ringback to {s.who(it.leg)}", it.leg, "ringback"),
-    c.PlayTone: lambda s, it: _Order(f"play a tone to {s.who(it.leg)}", it.leg, "a tone"),
+_COMMANDS: Mapping[type, Callable[[Narrator, Any], _OrderInWords]] = {
+    c.Split: lambda s, it: _OrderInWords(f"part {s.both(it)}"),
+    c.Park: lambda s, it: _OrderInWords(f"park {s.who(it.leg)}", it.leg, "park"),
+    c.HoldWithMusic: lambda s, it: _OrderInWords(f"play music to {s.who(it.leg)}", it.leg, "music"),
+    c.PlayRingback: lambda s, it: _OrderInWords(
+        f"play ringback to {s.who(it.leg)}", it.leg, "ringback"
+    ),
+    c.PlayTone: lambda s, it: _OrderInWords(f"play a tone to {s.who(it.leg)}", it.leg, "a tone"),
     c.Dial: _call,
-    c.Join: lambda s, it: _Order(f"join {s.both(it)}"),
+    c.Join: lambda s, it: _OrderInWords(f"join {s.both(it)}"),
     c.Arm: _arm,
-    c.Release: lambda s, it: _Order(f"let {s.both(it)} be an ordinary call"),
-    c.Introduce: lambda s, it: _Order(f"let the phones of {s.both(it)} show it"),
-    c.Forget: lambda _s, _it: _Order("take the marks off"),
-    c.Look: lambda s, it: _Order("ask about " + (_listed(map(s.who, it.legs)) or "everybody")),
-    c.WithholdKeys: lambda s, it: _Order(f"spare {s.who(it.leg)} the keys", it.leg, "no keys"),
-    c.PassKeys: lambda s, it: _Order(f"let {s.who(it.leg)} hear keys again", it.leg, "keys"),
-    c.HangUp: lambda s, it: _Order(f"hang up {s.who(it.leg)}", it.leg, "hang up"),
-    c.SetTimer: lambda _s, it: _Order(f"wait at most {it.after_s:g} s"),
-    c.CancelTimer: lambda _s, _it: _Order("stop waiting"),
+    c.Release: lambda s, it: _OrderInWords(f"let {s.both(it)} be an ordinary call"),
+    c.Introduce: lambda s, it: _OrderInWords(f"let the phones of {s.both(it)} show it"),
+    c.Forget: lambda _s, _it: _OrderInWords("take the marks off"),
+    c.Look: lambda s, it: _OrderInWords(
+        "ask about " + (_listed(map(s.who, it.legs)) or "everybody")
+    ),
+    c.WithholdKeys: lambda s, it: _OrderInWords(
+        f"spare {s.who(it.leg)} the keys", it.leg, "no keys"
+    ),
+    c.PassKeys: lambda s, it: _OrderInWords(f"let {s.who(it.leg)} hear keys again", it.leg, "keys"),
+    c.HangUp: lambda s, it: _OrderInWords(f"hang up {s.who(it.leg)}", it.leg, "hang up"),
+    c.SetTimer: lambda _s, it: _OrderInWords(f"wait at most {it.after_s:g} s"),
+    c.CancelTimer: lambda _s, _it: _OrderInWords("stop waiting"),
 }
 
 
-def scene_of(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Scene:
+def scene_of(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Narrator:
     """Whoever is about to listen to these records."""
     transfers = {record.transfer for record in records if record.transfer is not None}
-    return Scene(names, several=len(transfers) > 1)
+    return Narrator(names, several=len(transfers) > 1)
 
 
-def tell(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Iterator[Told]:
+def tell(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Iterator[RecordInWords]:
     """Each record in words, by one who has listened to all before it."""
     scene = scene_of(records, names)
     return (scene.tell(record) for record in records)

@@ -100,7 +100,7 @@ class Log:
 Fact = TypeVar("Fact", bound=e.CallEvent)
 
 
-class Said(NamedTuple):
+class ReportedLeg(NamedTuple):
     """What the facts of a leg come to."""
 
     number: str
@@ -344,9 +344,9 @@ class Scene:
 
     # ------------------------------------------------------------------- what must be true
 
-    def said(self) -> Legs[Said]:  # noqa: C901, PLR0912 - one case for each fact
+    def said(self) -> Legs[ReportedLeg]:  # noqa: C901, PLR0912 - one case for each fact
         """What the facts come to: each leg that lives, and how it is."""
-        legs: Legs[Said] = Legs()
+        legs: Legs[ReportedLeg] = Legs()
 
         def alter(leg: e.LegId, **changes: object) -> None:
             if leg in legs:
@@ -357,7 +357,7 @@ class Scene:
                 case e.LegCreated(leg=leg, number=number, direction=direction):
                     legs.setdefault(
                         leg,
-                        Said(
+                        ReportedLeg(
                             number, direction, answered=False, parked=False, peer=None, hears=False
                         ),
                     )
@@ -388,8 +388,8 @@ class Scene:
                     pass
         return legs
 
-    def _seen(self, leg: LegSnapshot) -> Said:
-        return Said(
+    def _seen(self, leg: LegSnapshot) -> ReportedLeg:
+        return ReportedLeg(
             number=leg.number,
             direction=leg.direction,
             answered=leg.answered,
@@ -398,7 +398,7 @@ class Scene:
             hears=leg.parked and leg.hears is not None,
         )
 
-    def _comparable(self, legs: dict[e.LegId, Said]) -> dict[e.LegId, Said]:
+    def _comparable(self, legs: dict[e.LegId, ReportedLeg]) -> dict[e.LegId, ReportedLeg]:
         return {
             leg: said._replace(hears=said.parked and said.hears and self.can.lists_sounds)
             for leg, said in legs.items()

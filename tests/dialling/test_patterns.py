@@ -14,9 +14,9 @@ from hookflash.dialling import patterns
 from hookflash.dialling.patterns import (
     ALPHABET,
     MAX_PROGRAM,
-    Found,
     Matcher,
     Pattern,
+    SearchResult,
     compare,
     compile_pattern,
     shortest,
@@ -365,7 +365,7 @@ def test_a_search_gives_up_in_bounded_time_and_says_so() -> None:
     assert not given_up.covered
     assert given_up.steps == 500
     searched = shortest(other, lambda matcher: bool(matcher.captures), steps=50)
-    assert searched == Found(digits=None, complete=False, steps=50)
+    assert searched == SearchResult(digits=None, complete=False, steps=50)
 
 
 def test_shortest_may_ask_for_captures() -> None:

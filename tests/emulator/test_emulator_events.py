@@ -22,7 +22,7 @@ from hookflash.emulator.events import (
     EVENT_NAMES,
     ORIGINS,
     PUBLISHED,
-    Event,
+    FreeSwitchEvent,
     percent_encoded,
     read_event_name,
 )
@@ -318,7 +318,7 @@ def test_values_are_encoded_as_the_real_switch_does() -> None:
 
 
 def test_an_event_in_both_forms() -> None:
-    event = Event("CUSTOM", [("A", 'x "ü"\n'), ("L", ("1", "2")), ("A", "y")], "body")
+    event = FreeSwitchEvent("CUSTOM", [("A", 'x "ü"\n'), ("L", ("1", "2")), ("A", "y")], "body")
     assert event.plain() == (
         b"A: x%20%22%C3%BC%22%0A\nL: ARRAY%3A%3A1%7C%3A2\nA: y\nContent-Length: 4\n\nbody"
     )

@@ -18,7 +18,7 @@ from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.emulator.server import open_emulator
-from hookflash.emulator.session import Session
+from hookflash.emulator.session import EventSocketSession
 from hookflash.engine.engine import open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError
@@ -80,7 +80,7 @@ class Listener:
         self.emulator, people = prepare(file)
         assert people is not None
         people.come()
-        self.session: Session = self.emulator.connect()
+        self.session: EventSocketSession = self.emulator.connect()
 
     def run(self, until_s: float) -> list[tuple[str, str]]:
         """The events until then: their names, and what they tell."""

@@ -18,7 +18,7 @@ from hookflash.emulator.server import (
     open_emulator,
     serve_emulator,
 )
-from hookflash.emulator.session import Limits
+from hookflash.emulator.session import ConnectionLimits
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -142,7 +142,7 @@ async def test_a_client_that_has_said_something_may_be_silent(autojump_clock: Mo
 
 
 async def test_a_client_that_does_not_read_is_cut_off(autojump_clock: MockClock) -> None:
-    emulator = Emulator(limits=Limits(backlog_bytes=100_000))
+    emulator = Emulator(limits=ConnectionLimits(backlog_bytes=100_000))
     async with open_emulator(emulator) as listening, connect(listening) as client:
         await client.ask("event json all")
         for _ in range(100):  # some 10 MB: more than two kernels hold for anybody
@@ -170,7 +170,7 @@ async def test_a_client_that_does_not_hear_the_last_word(autojump_clock: MockClo
 
 
 async def test_one_client_too_many(autojump_clock: MockClock) -> None:
-    emulator = Emulator(limits=Limits(sessions=1))
+    emulator = Emulator(limits=ConnectionLimits(sessions=1))
     async with (
         open_emulator(emulator) as listening,
         connect(listening),

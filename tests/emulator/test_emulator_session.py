@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.emulator.emulator import Emulator
-from hookflash.emulator.session import Limits, Session
+from hookflash.emulator.session import ConnectionLimits, EventSocketSession
 
 GOODBYE = "Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 LEAVES = f"Content-Type: text/disconnect-notice\nContent-Length: 67\n\n{GOODBYE}"
@@ -20,7 +20,7 @@ def reply(text: str) -> str:
     return f"Content-Type: command/reply\nReply-Text: {text}\n\n"
 
 
-def connect(emulator: Emulator | None = None) -> Session:
+def connect(emulator: Emulator | None = None) -> EventSocketSession:
     """A connection that has been greeted, and has authenticated."""
     session = (emulator or Emulator()).connect()
     session.receive(b"auth ClueCon\n\n")
@@ -28,7 +28,7 @@ def connect(emulator: Emulator | None = None) -> Session:
     return session
 
 
-def say(session: Session, line: str) -> str:
+def say(session: EventSocketSession, line: str) -> str:
     session.receive(f"{line}\n\n".encode())
     return session.take().decode()
 
@@ -226,7 +226,7 @@ def test_no_bytes_do_harm(chunks: list[bytes]) -> None:
 # --------------------------------------------------------------------- events
 
 
-def listening(line: str = "event json all") -> tuple[Emulator, Session, str, str]:
+def listening(line: str = "event json all") -> tuple[Emulator, EventSocketSession, str, str]:
     """Alice and Bob talk, and somebody listens."""
     emulator = Emulator()
     session = connect(emulator)
@@ -446,7 +446,7 @@ def test_a_client_that_leaves_while_it_waits() -> None:
 
 # --------------------------------------------------------------------- limits
 
-LIMITS = Limits(packet_bytes=200, body_bytes=100, backlog_bytes=20_000)
+LIMITS = ConnectionLimits(packet_bytes=200, body_bytes=100, backlog_bytes=20_000)
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,15 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.asterisk.ari import AriLogin, AriRefused, open_ari
+from hookflash.backends.asterisk.ari_messages import AriChannel, AriMessage, AriPlayback
 from hookflash.backends.asterisk.channels import (
-    Known,
+    KnownLeg,
     Seen,
     noted_sound,
     read_seen,
     waits_for_a_controller,
 )
+from hookflash.backends.asterisk.connection import LOST, AsteriskConnection
 from hookflash.backends.asterisk.dialplan import (
     DEFAULT_APPLICATION,
     DEFAULT_CONTEXT,
@@ -48,13 +50,12 @@ from hookflash.backends.asterisk.dialplan import (
 )
 from hookflash.backends.asterisk.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
-    Inbound,
-    Reading,
+    AsteriskInbound,
+    AsteriskReading,
     endpoint_of,
     is_party,
     sound_of,
 )
-from hookflash.backends.asterisk.line import LOST, Line
 from hookflash.backends.asterisk.manager import (
     ManagerLogin,
     ManagerRefused,
@@ -64,10 +65,10 @@ from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
     SETTLES_S,
-    Procedure,
+    AsteriskProcedure,
     Redirect,
 )
-from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
+from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
 from hookflash.backends.asterisk.readiness import check_switch
 from hookflash.backends.asterisk.requests import (
     barrier_request,
@@ -78,7 +79,6 @@ from hookflash.backends.asterisk.requests import (
     stop_request,
 )
 from hookflash.backends.asterisk.steps import Steps
-from hookflash.backends.asterisk.told import Channel, Playback, Told
 from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
@@ -116,7 +116,7 @@ class Asterisk:
     """What events call it; for programs that have several."""
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     """For both connections: a context that checks the switch's certificate and host name."""
-    dialling: Dialling = attrs.field(factory=Dialling)
+    dialling: AsteriskDialling = attrs.field(factory=AsteriskDialling)
     account_variable: str = DEFAULT_ACCOUNT_VARIABLE
     """The channel variable that says whose leg it is, where it is not `accountcode`."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
@@ -163,18 +163,18 @@ def _is_loopback(host: str) -> bool:
 
 
 @attrs.define(eq=False)
-class _Order:
+class _PendingOrder:
     """A command that is to be carried out, and what must be done before."""
 
     command: c.SwitchCommand
-    procedure: Procedure | None
+    procedure: AsteriskProcedure | None
     legs: frozenset[e.LegId]
     behind: tuple[trio.Event, ...]
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
 @attrs.frozen
-class _Found:
+class _Survey:
     """All that lives."""
 
     seen: Seen
@@ -188,7 +188,7 @@ class _Listing:
     """A list of all that lives, for all who wait for it."""
 
     come: trio.Event = attrs.field(factory=trio.Event)
-    found: _Found | None = None
+    found: _Survey | None = None
 
 
 # ------------------------------------------------------------------ the backend
@@ -203,12 +203,12 @@ class AsteriskBackend:
         self.reconnects = 0
         self.on_answer: Callable[[c.SwitchCommand, float], None] | None = None
         """Optional callback that receives how long the switch took to carry out a command."""
-        self._reading = Reading(
+        self._reading = AsteriskReading(
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
         )
-        self._parties: dict[e.LegId, Party] = {}
-        self._known: dict[e.LegId, Known] = {}
-        self._procedures = Procedures(
+        self._parties: dict[e.LegId, KnownParty] = {}
+        self._known: dict[e.LegId, KnownLeg] = {}
+        self._procedures = AsteriskProcedures(
             party_of=self._party_of,
             dialling=settings.dialling,
             context=settings.context,
@@ -216,7 +216,7 @@ class AsteriskBackend:
             account_variable=settings.account_variable,
         )
         self._outlet = Outlet(settings.event_buffer, self._remember, log)
-        self._inbound = Inbound(self._reading)
+        self._inbound = AsteriskInbound(self._reading)
         self._steps = Steps(settings.context)
         self._lanes: dict[e.LegId, trio.Event] = {}
         """Of each leg, when the last order for it is done."""
@@ -225,7 +225,7 @@ class AsteriskBackend:
         self._joins: dict[e.LegId, c.Join] = {}
         """By its first leg, what each was ordered into last."""
         self._barriers: dict[str, trio.Event] = {}
-        self._put_off: list[Told | Message] | None = None
+        self._put_off: list[AriMessage | Message] | None = None
         """What has been heard since all that lives was asked for: newer than the list."""
         self._caught_up = trio.Event()
         """Whether nothing is put off."""
@@ -241,7 +241,7 @@ class AsteriskBackend:
         """The list that is asked for next, if anybody waits for it."""
         self._listing_turn = trio.StrictFIFOLock()
         self._numbers = count(1)
-        self._line: Line | None = None
+        self._line: AsteriskConnection | None = None
         self._nursery: trio.Nursery | None = None
         self._rejected: Rejected | None = None
         self._started = False
@@ -276,7 +276,9 @@ class AsteriskBackend:
             self._start_soon(self._carry_out, self._queued(command, procedure))
 
     def _start_soon(
-        self, task: Callable[[Line, Unpack[_Arguments]], Awaitable[None]], *args: *_Arguments
+        self,
+        task: Callable[[AsteriskConnection, Unpack[_Arguments]], Awaitable[None]],
+        *args: *_Arguments,
     ) -> None:
         """Start a task on the line. Where it is down, or about to be, there is nothing to do."""
         line, nursery = self._line, self._nursery
@@ -337,7 +339,7 @@ class AsteriskBackend:
         Raises:
             Rejected: the switch doesn't let us in, or lacks something that we need.
         """
-        self._inbound = Inbound(self._reading)
+        self._inbound = AsteriskInbound(self._reading)
         self._heard_of.clear()
         self._hold()
         why = "the line was closed"
@@ -345,7 +347,7 @@ class AsteriskBackend:
         try:
             async with open_manager(self._manager_login(), self._hear) as manager:
                 async with open_ari(self._ari_login(), self._take) as ari:
-                    line = Line(ari, manager)
+                    line = AsteriskConnection(ari, manager)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(line.watch, nursery.cancel_scope)
                         try:
@@ -375,7 +377,7 @@ class AsteriskBackend:
             await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _use(
-        self, line: Line, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
+        self, line: AsteriskConnection, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
     ) -> None:
         await self._greet(line)
         found = await self._find(line)
@@ -413,7 +415,7 @@ class AsteriskBackend:
             tls=settings.tls,
         )
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, line: AsteriskConnection) -> None:
         """Ask for the events that we read, and see whether the switch has all that we need.
 
         Raises:
@@ -427,7 +429,7 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------------- hearing
 
-    def _take(self, told: Told) -> None:
+    def _take(self, told: AriMessage) -> None:
         """Take an event of ARI."""
         match told.type:
             case "ApplicationReplaced":
@@ -446,7 +448,7 @@ class AsteriskBackend:
         if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
             self._put_off_or_read(message)
 
-    def _put_off_or_read(self, news: Told | Message) -> None:
+    def _put_off_or_read(self, news: AriMessage | Message) -> None:
         if self._put_off is None:
             self._read(news)
         elif len(self._put_off) < self.settings.event_buffer:
@@ -454,7 +456,7 @@ class AsteriskBackend:
         else:
             self._outlet.drop()
 
-    def _read(self, news: Told | Message) -> None:
+    def _read(self, news: AriMessage | Message) -> None:
         if isinstance(news, Message):
             self._check_music(news)
             for event in self._inbound.music(news):
@@ -473,7 +475,7 @@ class AsteriskBackend:
         if news.type == "ChannelDestroyed" and news.channel is not None:
             self._heard_of.pop(news.channel.id, None)  # the inbound side knows that it is gone
 
-    def _note_heard(self, news: Told) -> None:
+    def _note_heard(self, news: AriMessage) -> None:
         self._heard += 1
         for channel in news.channels:
             if is_party(channel.name) and not self._inbound.is_gone(channel.id):
@@ -495,21 +497,23 @@ class AsteriskBackend:
                 fix=f"add [{missing}] to musiconhold.conf, then `moh reload`",
             )
 
-    def _time(self, playback: Playback) -> None:
+    def _time(self, playback: AriPlayback) -> None:
         """A tone that is to be played so many times falls silent by itself, but does not end."""
         sound = sound_of(playback.media_uri)
         if isinstance(sound, Tone) and sound.lasts_s is not None:
             leg = playback.target_uri.removeprefix("channel:")
             self._start_soon(self._end_after, leg, playback.id, sound.lasts_s)
 
-    async def _end_after(self, line: Line, leg: e.LegId, playback: str, after_s: float) -> None:
+    async def _end_after(
+        self, line: AsteriskConnection, leg: e.LegId, playback: str, after_s: float
+    ) -> None:
         await trio.sleep(after_s)
         if self._steps.plays.get(leg) == playback:
             del self._steps.plays[leg]
             await self._trying(line, line.ask(stop_request(playback)))
 
     @staticmethod
-    async def _trying(line: Line, asking: Awaitable[object]) -> None:
+    async def _trying(line: AsteriskConnection, asking: Awaitable[object]) -> None:
         """Do something on a line; if it dies, that is all."""
         try:
             await asking
@@ -536,10 +540,10 @@ class AsteriskBackend:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         match event:
             case e.LegCreated(leg=leg):
-                self._known[leg] = Known(
+                self._known[leg] = KnownLeg(
                     direction=event.direction, outside=event.outside, number=event.number
                 )
-                self._parties[leg] = Party(
+                self._parties[leg] = KnownParty(
                     direction=event.direction,
                     account=event.account,
                     number=event.number,
@@ -562,12 +566,14 @@ class AsteriskBackend:
             case _:
                 pass
 
-    def _party_of(self, leg: e.LegId) -> Party:
-        return attrs.evolve(self._parties.get(leg, Party()), channel=self._inbound.name_of(leg))
+    def _party_of(self, leg: e.LegId) -> KnownParty:
+        return attrs.evolve(
+            self._parties.get(leg, KnownParty()), channel=self._inbound.name_of(leg)
+        )
 
     # ------------------------------------------------------------------- the park
 
-    def _came_to_park(self, channel: Channel) -> None:
+    def _came_to_park(self, channel: AriChannel) -> None:
         """A leg is handed in. If a join has come to nothing, that is why."""
         if not channel.dialplan.app_data.endswith(",unjoined"):
             return  # it may be news of a park that was ordered before the join
@@ -581,12 +587,12 @@ class AsteriskBackend:
         if leg not in self._steps.moving:
             self._start_soon(self._see_where, leg)
 
-    async def _see_where(self, line: Line, leg: e.LegId) -> None:
+    async def _see_where(self, line: AsteriskConnection, leg: e.LegId) -> None:
         await trio.sleep(SETTLES_S)
         if self._inbound.is_alone(leg):
             await self._trying(line, self._tell_if_elsewhere(line, leg))
 
-    async def _tell_if_elsewhere(self, line: Line, leg: e.LegId) -> None:
+    async def _tell_if_elsewhere(self, line: AsteriskConnection, leg: e.LegId) -> None:
         found = await self._look(line)
         if any(one.leg == leg and one.elsewhere for one in found.living):
             self._outlet.give(e.LegMovedAway(leg=leg))
@@ -599,21 +605,21 @@ class AsteriskBackend:
         self._caught_up = trio.Event()
         self._outlet.hold()
 
-    async def _tell_anew(self, line: Line) -> None:
+    async def _tell_anew(self, line: AsteriskConnection) -> None:
         self._hold()
         await self._tell_all(await self._find(line))
 
-    async def _tell_all(self, found: _Found) -> None:
+    async def _tell_all(self, found: _Survey) -> None:
         self._note(found, found.living)
         await self._outlet.tell_all(found.living, self.settings.name)
         listed = {leg.leg for leg in found.living}
         put_off, self._put_off = self._put_off or [], None
         for news in put_off:
-            if not (isinstance(news, Told) and news.begins in listed):
+            if not (isinstance(news, AriMessage) and news.begins in listed):
                 self._read(news)
         self._caught_up.set()
 
-    async def _find(self, line: Line) -> _Found:
+    async def _find(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives; legs that wait for a controller are handed in first."""
         context = self.settings.context
         seen = await line.list()
@@ -628,7 +634,7 @@ class AsteriskBackend:
             await trio.sleep(SETTLES_S)
         return await self._look(line)
 
-    async def _look(self, line: Line) -> _Found:
+    async def _look(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives. The end of a leg that is heard of meanwhile is newer."""
         heard = self._heard
         seen = await line.list()
@@ -641,9 +647,11 @@ class AsteriskBackend:
             known=self._known,
             outside=outside,
         )
-        return _Found(seen, living, heard)
+        return _Survey(seen, living, heard)
 
-    async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[e.LegId]:
+    async def _outside(
+        self, line: AsteriskConnection, channels: Iterable[AriChannel]
+    ) -> frozenset[e.LegId]:
         """Of legs whose beginning we have not seen: which are on outside lines.
 
         One of which the switch can't say it is careful to take for an outside line.
@@ -662,7 +670,7 @@ class AsteriskBackend:
         )
 
     @staticmethod
-    async def _context_of(line: Line, endpoint: str) -> str:
+    async def _context_of(line: AsteriskConnection, endpoint: str) -> str:
         """The context that an endpoint calls in; empty if it is not known."""
         if not endpoint:
             return ""
@@ -671,7 +679,7 @@ class AsteriskBackend:
         except Rejected:
             return ""
 
-    def _note(self, found: _Found, living: Iterable[e.LegSnapshot]) -> None:
+    def _note(self, found: _Survey, living: Iterable[e.LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""
         channels = {channel.id: channel for channel in found.seen.channels}
         told: set[e.LegId] = set()
@@ -690,11 +698,11 @@ class AsteriskBackend:
             if is_theirs and self._is_still_so(found, bridge.channels):
                 self._inbound.note_bridge(bridge)
 
-    def _is_still_so(self, found: _Found, legs: Iterable[e.LegId]) -> bool:
+    def _is_still_so(self, found: _Survey, legs: Iterable[e.LegId]) -> bool:
         """Whether nothing has been heard of these legs since it was looked where they are."""
         return all(self._heard_of.get(leg, 0) <= found.heard for leg in legs)
 
-    async def _answer(self, line: Line, look: c.Look) -> None:
+    async def _answer(self, line: AsteriskConnection, look: c.Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         while True:
             found = await self._look_behind(line)
@@ -709,7 +717,7 @@ class AsteriskBackend:
                 self._outlet.give(e.LegsSeen(look=look, living=living))
                 return
 
-    async def _look_behind(self, line: Line) -> _Found:
+    async def _look_behind(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives, behind every event that the switch has sent before.
 
         One list serves all who ask while the one before is on its way: on a busy switch, hundreds
@@ -732,7 +740,7 @@ class AsteriskBackend:
         finally:
             listing.come.set()
 
-    async def _pass_barrier(self, line: Line) -> None:
+    async def _pass_barrier(self, line: AsteriskConnection) -> None:
         """Wait until all events that were sent before now have come."""
         name = f"hookflash-{next(self._numbers)}"
         passed = self._barriers[name] = trio.Event()
@@ -744,17 +752,19 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------------- speaking
 
-    def _queued(self, command: c.SwitchCommand, procedure: Procedure | None) -> _Order:
+    def _queued(
+        self, command: c.SwitchCommand, procedure: AsteriskProcedure | None
+    ) -> _PendingOrder:
         """Put a command behind all that concern its legs."""
         legs = frozenset[e.LegId]() if procedure is None else procedure.legs
         if isinstance(command, c.Look):
             legs = frozenset(command.legs)
         behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
-        order = _Order(command, procedure, legs, behind)
+        order = _PendingOrder(command, procedure, legs, behind)
         self._lanes |= dict.fromkeys(legs, order.done)
         return order
 
-    async def _carry_out(self, line: Line, order: _Order) -> None:
+    async def _carry_out(self, line: AsteriskConnection, order: _PendingOrder) -> None:
         for event in (self._caught_up, *order.behind):
             await event.wait()
         began_s = trio.current_time()
@@ -778,7 +788,9 @@ class AsteriskBackend:
         living = (leg for leg in legs if not self._inbound.is_gone(leg))
         self._joined_s |= dict.fromkeys(living, trio.current_time())
 
-    async def _run(self, line: Line, command: c.SwitchCommand, procedure: Procedure) -> None:
+    async def _run(
+        self, line: AsteriskConnection, command: c.SwitchCommand, procedure: AsteriskProcedure
+    ) -> None:
         joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
         await trio.sleep_until(max(joined_s, default=-math.inf) + SETTLES_S)
         await trio.sleep(procedure.after_s)
@@ -803,7 +815,9 @@ class AsteriskBackend:
         elif isinstance(command, c.Release):
             self._outlet.give(e.LegsReleased(first=command.first, second=command.second))
 
-    async def _was_refused(self, line: Line, command: c.SwitchCommand, reason: str) -> None:
+    async def _was_refused(
+        self, line: AsteriskConnection, command: c.SwitchCommand, reason: str
+    ) -> None:
         """Say what the switch has refused.
 
         The refusal of a call does not say whether its id is in use: after one 409 for that reason,

@@ -20,9 +20,9 @@ from typing import Final
 import attrs
 
 from hookflash import events as e
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriMessage
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import MAY_TRANSFER, PRESENTATION
-from hookflash.backends.asterisk.told import Bridge, Channel, Told
 from hookflash.causes import word_for
 from hookflash.sounds import HeardSound, heard_sound
 
@@ -63,18 +63,23 @@ def local_half(name: str) -> tuple[str, str]:
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class AsteriskReading:
     """How the channels of one switch are read."""
 
     account_variable: str
     outside_contexts: Collection[str]
 
-    def account(self, channel: Channel) -> str:
+    def account(self, channel: AriChannel) -> str:
         """Whose leg it is."""
         return channel.channelvars.get(self.account_variable, "") or channel.accountcode
 
     def created(
-        self, channel: Channel, direction: e.Direction, *, outside: bool, called_for: e.LegId = ""
+        self,
+        channel: AriChannel,
+        direction: e.Direction,
+        *,
+        outside: bool,
+        called_for: e.LegId = "",
     ) -> e.LegCreated:
         """What is told of a leg when it begins, but for its other half."""
         calls = direction is e.Direction.INBOUND
@@ -91,18 +96,18 @@ class Reading:
         )
 
 
-def may_transfer(channel: Channel) -> bool | None:
+def may_transfer(channel: AriChannel) -> bool | None:
     """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
     return {"true": True, "false": False}.get(channel.channelvars.get(MAY_TRANSFER, ""))
 
 
-def is_withheld(channel: Channel) -> bool:
+def is_withheld(channel: AriChannel) -> bool:
     """Whether a caller wants its number shown to nobody."""
     return channel.channelvars.get(PRESENTATION, "").startswith("prohib")
 
 
 @attrs.define
-class _Leg:
+class _LegState:
     """What is kept of one leg."""
 
     name: str
@@ -117,21 +122,21 @@ class _Leg:
     bridge: str = ""
 
 
-class Inbound:
+class AsteriskInbound:
     """Turns the events of one connection into facts."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: AsteriskReading) -> None:
         """Begin with nothing known."""
         self.reading = reading
         self.skipped = 0
         """Events that lacked what their kind must have."""
-        self._legs: dict[e.LegId, _Leg] = {}
+        self._legs: dict[e.LegId, _LegState] = {}
         self._gone: OrderedDict[e.LegId, None] = OrderedDict()
         self._bridges: dict[str, list[e.LegId]] = {}
         self._locals: dict[str, e.LegId] = {}
         """Halves whose other half has not been told of, by what they have in common."""
         self._music: dict[e.LegId, HeardSound] = {}
-        self._readers: dict[str, Callable[[Told], Iterator[e.CallEvent]]] = {
+        self._readers: dict[str, Callable[[AriMessage], Iterator[e.CallEvent]]] = {
             "ChannelCreated": self._created,
             "ChannelStateChange": self._changed,
             "Dial": self._dialled,
@@ -163,7 +168,7 @@ class Inbound:
         known = self._legs.get(leg)
         return known is not None and not known.bridge
 
-    def receive(self, told: Told) -> tuple[e.CallEvent, ...]:
+    def receive(self, told: AriMessage) -> tuple[e.CallEvent, ...]:
         """Say what an event means: the facts, in order; mostly one or none."""
         reader = self._readers.get(told.type)
         return () if reader is None else tuple(reader(told))
@@ -181,7 +186,7 @@ class Inbound:
 
     # ------------------------------------------------------------------ one leg
 
-    def _known(self, channel: Channel | None) -> _Leg | None:
+    def _known(self, channel: AriChannel | None) -> _LegState | None:
         """The leg that an event is about; None if it is none, or has ended."""
         if channel is None or channel.id in self._gone or not is_party(channel.name):
             return None
@@ -191,7 +196,7 @@ class Inbound:
         leg.name = channel.name
         return leg
 
-    def _meet(self, channel: Channel) -> _Leg:
+    def _meet(self, channel: AriChannel) -> _LegState:
         direction = e.Direction.INBOUND if channel.state == "Ring" else e.Direction.OUTBOUND
         # The context of a leg that has just begun is the one of its endpoint: where an outside line
         # ends, whether it calls or is called
@@ -200,7 +205,7 @@ class Inbound:
         if common:
             direction = e.Direction.OUTBOUND if half == "1" else e.Direction.INBOUND
             outside = False
-        leg = _Leg(channel.name, direction, outside)
+        leg = _LegState(channel.name, direction, outside)
         self._legs[channel.id] = leg
         if common:
             other = self._locals.pop(common, "")
@@ -212,7 +217,9 @@ class Inbound:
                 self._legs[other].other_half = channel.id
         return leg
 
-    def _told(self, channel: Channel, leg: _Leg, called_for: e.LegId = "") -> Iterator[e.CallEvent]:
+    def _told(
+        self, channel: AriChannel, leg: _LegState, called_for: e.LegId = ""
+    ) -> Iterator[e.CallEvent]:
         """Tell of a leg's beginning, unless that has been done."""
         if leg.is_told:
             return
@@ -223,7 +230,7 @@ class Inbound:
         )
         yield attrs.evolve(created, other_half=leg.other_half)
 
-    def _learn(self, channel: Channel, leg: _Leg) -> bool:
+    def _learn(self, channel: AriChannel, leg: _LegState) -> bool:
         """Whether a channel says more of whose it is than was known."""
         said = (self.reading.account(channel), may_transfer(channel))
         is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
@@ -233,7 +240,7 @@ class Inbound:
         leg.withheld = leg.withheld or withheld
         return is_new
 
-    def _identified(self, channel: Channel, leg: _Leg) -> Iterator[e.CallEvent]:
+    def _identified(self, channel: AriChannel, leg: _LegState) -> Iterator[e.CallEvent]:
         """What the event of its beginning could not know.
 
         The dialplan has said whose it is; and whether a caller withholds its number is set just
@@ -247,7 +254,7 @@ class Inbound:
                 withheld=leg.withheld or None,
             )
 
-    def _created(self, told: Told) -> Iterator[e.CallEvent]:
+    def _created(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         if channel is None or not is_party(channel.name):
             return
@@ -258,7 +265,7 @@ class Inbound:
         if leg.direction is e.Direction.INBOUND and not is_half:
             yield from self._told(channel, leg)
 
-    def _dialled(self, told: Told) -> Iterator[e.CallEvent]:
+    def _dialled(self, told: AriMessage) -> Iterator[e.CallEvent]:
         caller = self._known(told.caller)
         if told.caller is not None and caller is not None and caller.is_told:
             yield from self._identified(told.caller, caller)
@@ -272,7 +279,7 @@ class Inbound:
             early = told.dialstatus == "PROGRESS"
             yield e.LegProgressed(leg=channel.id, early_media=early)
 
-    def _changed(self, told: Told) -> Iterator[e.CallEvent]:
+    def _changed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None or channel.state != "Up":
@@ -282,12 +289,12 @@ class Inbound:
         yield from self._up(channel.id, leg)
 
     @staticmethod
-    def _up(leg_id: e.LegId, leg: _Leg) -> Iterator[e.CallEvent]:
+    def _up(leg_id: e.LegId, leg: _LegState) -> Iterator[e.CallEvent]:
         if not leg.answered:
             leg.answered = True
             yield e.LegAnswered(leg=leg_id)
 
-    def _parked(self, told: Told) -> Iterator[e.CallEvent]:
+    def _parked(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None:
@@ -297,7 +304,7 @@ class Inbound:
             yield from self._up(channel.id, leg)
         yield e.LegParked(leg=channel.id)
 
-    def _pressed(self, told: Told) -> Iterator[e.CallEvent]:
+    def _pressed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         digit = told.digit.upper()
@@ -307,7 +314,7 @@ class Inbound:
         yield from self._told(channel, leg)
         yield e.DigitPressed(leg=channel.id, digit=digit)
 
-    def _destroyed(self, told: Told) -> Iterator[e.CallEvent]:
+    def _destroyed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None:
@@ -318,15 +325,15 @@ class Inbound:
 
     # ------------------------------------------------------------------ sounds
 
-    def _sound_started(self, told: Told) -> Iterator[e.CallEvent]:
+    def _sound_started(self, told: AriMessage) -> Iterator[e.CallEvent]:
         for leg, sound in self._playing(told):
             yield e.SoundStarted(leg=leg, sound=sound)
 
-    def _sound_stopped(self, told: Told) -> Iterator[e.CallEvent]:
+    def _sound_stopped(self, told: AriMessage) -> Iterator[e.CallEvent]:
         for leg, sound in self._playing(told):
             yield e.SoundStopped(leg=leg, sound=sound)
 
-    def _playing(self, told: Told) -> Iterator[tuple[e.LegId, HeardSound]]:
+    def _playing(self, told: AriMessage) -> Iterator[tuple[e.LegId, HeardSound]]:
         playback = told.playback
         if playback is None:
             return
@@ -340,7 +347,7 @@ class Inbound:
 
     # ------------------------------------------------------------------ bridges
 
-    def _entered(self, told: Told) -> Iterator[e.CallEvent]:
+    def _entered(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel, bridge = told.channel, told.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None:
@@ -361,14 +368,14 @@ class Inbound:
             case _:
                 pass
 
-    def _left(self, told: Told) -> Iterator[e.CallEvent]:
+    def _left(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel, bridge = told.channel, told.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None or leg.bridge != bridge.id:
             return
         yield from self._out_of(channel.id, leg)
 
-    def _out_of(self, leg_id: e.LegId, leg: _Leg) -> Iterator[e.CallEvent]:
+    def _out_of(self, leg_id: e.LegId, leg: _LegState) -> Iterator[e.CallEvent]:
         members = self._bridges.get(leg.bridge, [])
         if leg_id not in members:
             return
@@ -399,16 +406,16 @@ class Inbound:
         if len(self._gone) > MAX_GONE:
             self._gone.popitem(last=False)
 
-    def note_living(self, channel: Channel, seen: e.LegSnapshot) -> None:
+    def note_living(self, channel: AriChannel, seen: e.LegSnapshot) -> None:
         """It was told in another way that a leg lives."""
         leg = self._legs.get(channel.id)
         if leg is None:
-            leg = _Leg(channel.name, seen.direction, seen.outside, seen.other_half)
+            leg = _LegState(channel.name, seen.direction, seen.outside, seen.other_half)
             self._legs[channel.id] = leg
         leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
         leg.withheld = leg.withheld or seen.withheld
 
-    def note_bridge(self, bridge: Bridge) -> None:
+    def note_bridge(self, bridge: AriBridge) -> None:
         """It was told in another way who is in a bridge."""
         self._bridges[bridge.id] = [*bridge.channels]
         for member in bridge.channels:

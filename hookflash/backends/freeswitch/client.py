@@ -4,7 +4,7 @@ What it promises besides `Backend`:
 
 * **The socket is always drained.** The reader never waits for anybody (see `outlet`).
 * **A dead line fails at once.** Whoever waits for an answer gets an error of its own
-  (`LineLost`); an end of file ends the reader; an answer that never comes is a dead line too.
+  (`ConnectionLost`); an end of file ends the reader; an answer that never comes is a dead line too.
 * **It comes back.** With back-off and jitter, for ever; then it subscribes anew, asks what lives
   (`show channels`, and each channel's partner), and tells it as facts, between `SwitchLost` and
   `SwitchFound`. What happened meanwhile is so learned: answers, hang-ups, joins by the switch.
@@ -42,29 +42,33 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
+from hookflash.backends.freeswitch.connection import (
+    AwaitedReply,
+    ConnectionLost,
+    EventSocketConnection,
+)
 from hookflash.backends.freeswitch.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
     DEFAULT_OUTSIDE_PROFILES,
     EVENT_NAMES,
     Inbound,
 )
-from hookflash.backends.freeswitch.line import Answer, Line, LineLost
 from hookflash.backends.freeswitch.primitives import (
     ASKED_AFTER,
     ASKED_BEFORE,
     SETTLES_S,
-    Fact,
     Originate,
     Primitive,
     Procedure,
     SetVariables,
+    VariableCheck,
     kept,
     restored,
     with_kept,
 )
 from hookflash.backends.freeswitch.procedures import (
     ALLOWED_LEG,
-    Caller,
+    CallerId,
     Dialling,
     Procedures,
 )
@@ -161,20 +165,19 @@ class FreeSwitchBackend:
         self.settings = settings
         self.reconnects = 0
         self.on_answer: Callable[[c.SwitchCommand, float], None] | None = None
-        """Told how long the switch took to answer each command, in seconds; for whoever measures.
-        """
-        self._callers: dict[e.LegId, Caller] = {}
+        """Optional callback that receives each command and the time of its answer, in seconds."""
+        self._callers: dict[e.LegId, CallerId] = {}
         self._procedures = Procedures(
             dialling=settings.dialling,
             park_limit_s=settings.park_limit_s,
             account_variable=settings.account_variable,
-            caller_of=lambda leg: self._callers.get(leg, Caller()),
+            caller_of=lambda leg: self._callers.get(leg, CallerId()),
         )
         self._outlet = Outlet(settings.event_buffer, self._remember, log)
-        self._orders, self._to_say = trio.open_memory_channel[_Order](math.inf)
-        self._waiting: dict[c.SwitchCommand, _Order] = {}
+        self._orders, self._to_say = trio.open_memory_channel[_PendingCommand](math.inf)
+        self._waiting: dict[c.SwitchCommand, _PendingCommand] = {}
         """What has been ordered and not yet been sent."""
-        self._line: Line | None = None
+        self._line: EventSocketConnection | None = None
         self._inbound = self._new_inbound()
         self._reading = Reading(
             account_variable=settings.account_variable,
@@ -183,7 +186,7 @@ class FreeSwitchBackend:
         )
         self._joined_s: dict[e.LegId, float] = {}
         """When each leg's last bridge was told."""
-        self._too_early: deque[_Order] = deque()
+        self._too_early: deque[_PendingCommand] = deque()
         """Orders that wait until a bridge is up."""
         self._dialled: dict[e.LegId, c.Dial] = {}
         """Calls that the switch has taken on this line, and has not begun yet as far as we know."""
@@ -218,7 +221,7 @@ class FreeSwitchBackend:
         if self._closed:
             raise BackendClosed("the backend is closed")
         if self._line is not None and not self._is_waiting(command):
-            order = self._waiting[_same(command)] = _Order(command)
+            order = self._waiting[_same(command)] = _PendingCommand(command)
             self._orders.send_nowait(order)
 
     def _is_waiting(self, command: c.SwitchCommand) -> bool:
@@ -238,7 +241,7 @@ class FreeSwitchBackend:
             raise BackendClosed("the switch is away")
         try:
             return Halves.sort(await self._look(line))
-        except LineLost as lost:
+        except ConnectionLost as lost:
             raise BackendClosed(str(lost)) from lost
 
     @property
@@ -319,7 +322,7 @@ class FreeSwitchBackend:
         Raises:
             Rejected: the switch doesn't let us in.
         """
-        line = Line(stream, self.settings.reply_timeout_s)
+        line = EventSocketConnection(stream, self.settings.reply_timeout_s)
         self._inbound = self._new_inbound()
         self._dialled.clear()
         self._hold()
@@ -338,7 +341,7 @@ class FreeSwitchBackend:
                 await self._tell_all(living)
                 nursery.start_soon(self._outlet.catch_up, partial(self._tell_anew, line))
                 await self._say(line)
-        except* LineLost as lost:
+        except* ConnectionLost as lost:
             line.die(str(lost.exceptions[0]))
         except* Rejected as refusal:
             rejected = Rejected(str(refusal.exceptions[0]))
@@ -355,10 +358,10 @@ class FreeSwitchBackend:
         if was_up:
             await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
-    async def _read(self, line: Line, scope: trio.CancelScope) -> None:
+    async def _read(self, line: EventSocketConnection, scope: trio.CancelScope) -> None:
         try:
             await line.read(self._take)
-        except LineLost:
+        except ConnectionLost:
             scope.cancel()
 
     def _drop_orders(self) -> None:
@@ -370,13 +373,13 @@ class FreeSwitchBackend:
             except trio.WouldBlock:
                 return
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, line: EventSocketConnection) -> None:
         reply = (await line.ask(f"auth {self.settings.password}")).header("reply-text")
         if not reply.startswith("+OK"):
             raise Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {reply}")
         reply = (await line.ask("event json " + " ".join(EVENT_NAMES))).header("reply-text")
         if not reply.startswith("+OK"):
-            raise LineLost(f"the switch tells us nothing: {reply}")
+            raise ConnectionLost(f"the switch tells us nothing: {reply}")
 
     # ------------------------------------------------------------------- hearing
 
@@ -388,7 +391,7 @@ class FreeSwitchBackend:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         match event:
             case e.LegCreated(leg=leg):
-                self._callers[leg] = Caller(
+                self._callers[leg] = CallerId(
                     account=event.account,
                     number=event.number,
                     name=event.name,
@@ -415,14 +418,14 @@ class FreeSwitchBackend:
         unknown = tuple(leg for leg in legs if leg not in self._outlet.living)
         if unknown and self._line is not None and self._asked.isdisjoint(unknown):
             self._asked.update(unknown)
-            self._orders.send_nowait(_Order(c.Look(legs=unknown)))
+            self._orders.send_nowait(_PendingCommand(c.Look(legs=unknown)))
 
     def _hold(self) -> None:
         """Begin to look at what lives."""
         self._outlet.hold()
         self._asked.clear()
 
-    async def _tell_anew(self, line: Line) -> None:
+    async def _tell_anew(self, line: EventSocketConnection) -> None:
         self._hold()
         await self._tell_all(await self._find(line))
 
@@ -431,7 +434,7 @@ class FreeSwitchBackend:
         self._note(living)
         await self._outlet.tell_all(living, self.settings.name)
 
-    async def _find(self, line: Line) -> tuple[e.LegSnapshot, ...]:
+    async def _find(self, line: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
         """Ask which channels there are until there are as many as the switch counts.
 
         Not for long: a session that has hung up counts for a while, too.
@@ -445,7 +448,7 @@ class FreeSwitchBackend:
             living = await self._look(line)
         return living
 
-    async def _look(self, line: Line) -> tuple[e.LegSnapshot, ...]:
+    async def _look(self, line: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
         """Ask which channels there are, and each of them how it is.
 
         The list lags behind: a leg is in it 80 to 190 ms after it was created (measured on 1.10.12:
@@ -458,7 +461,7 @@ class FreeSwitchBackend:
 
     async def _look_at(
         self,
-        line: Line,
+        line: EventSocketConnection,
         legs: Iterable[e.LegId],
         *,
         and_more: Callable[[e.LegSnapshot], Iterable[e.LegId]] = lambda _leg: (),
@@ -489,7 +492,7 @@ class FreeSwitchBackend:
         known = self._callers.get(leg.leg)
         return leg if known is None else attrs.evolve(leg, number=known.number or leg.number)
 
-    async def _answer(self, line: Line, look: c.Look) -> None:
+    async def _answer(self, line: EventSocketConnection, look: c.Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         living = await self._look_at(line, look.legs)
         living += tuple(self._about_to_call(look, living))
@@ -526,9 +529,9 @@ class FreeSwitchBackend:
 
     # ------------------------------------------------------------------- speaking
 
-    async def _say(self, line: Line) -> None:
+    async def _say(self, line: EventSocketConnection) -> None:
         """Send commands in their order, and hear in the same order what the switch answers."""
-        said, answered = trio.open_memory_channel[_Said](MOST_UNANSWERED)
+        said, answered = trio.open_memory_channel[_SentCommand](MOST_UNANSWERED)
         self._too_early.clear()
         async with trio.open_nursery() as nursery, said:
             nursery.start_soon(self._hear_answers, line, answered)
@@ -559,10 +562,10 @@ class FreeSwitchBackend:
                         nursery.start_soon(self._come_back)
 
     @property
-    def _first_too_early(self) -> _Order | None:
+    def _first_too_early(self) -> _PendingCommand | None:
         return self._too_early[0] if self._too_early else None
 
-    def _comes_too_early(self, order: _Order, procedure: Procedure) -> bool:
+    def _comes_too_early(self, order: _PendingCommand, procedure: Procedure) -> bool:
         """Whether an order must wait for a bridge that was told a moment ago; if so, note it.
 
         An order that comes after it, and concerns the same legs, waits behind it: variables that it
@@ -584,13 +587,15 @@ class FreeSwitchBackend:
         await trio.sleep_until(order.due_s)
         self._orders.send_nowait(order)
 
-    def _next(self, order: _Order) -> c.SwitchCommand:
+    def _next(self, order: _PendingCommand) -> c.SwitchCommand:
         command = order.command
         if self._waiting.get(same := _same(command)) is order:
             del self._waiting[same]
         return command
 
-    async def _send(self, line: Line, command: c.SwitchCommand, procedure: Procedure) -> _Said:
+    async def _send(
+        self, line: EventSocketConnection, command: c.SwitchCommand, procedure: Procedure
+    ) -> _SentCommand:
         sent_s = trio.current_time()
         keeps = await self._kept(line, procedure.remember)
         before = await line.send([self._as_sent(step) for step in procedure.before])
@@ -600,9 +605,11 @@ class FreeSwitchBackend:
         await self._give_back(line, procedure.restore)
         answers = await line.send([self._as_sent(step) for step in steps])
         optional = len(before) + procedure.optional
-        return _Said(command, optional, before + answers, sent_s=sent_s)
+        return _SentCommand(command, optional, before + answers, sent_s=sent_s)
 
-    async def _kept(self, line: Line, legs: Sequence[e.LegId]) -> list[SetVariables]:
+    async def _kept(
+        self, line: EventSocketConnection, legs: Sequence[e.LegId]
+    ) -> list[SetVariables]:
         """What legs are to keep: what their variables say before they are changed at first."""
         keeps: list[SetVariables] = []
         for leg in legs:
@@ -612,14 +619,16 @@ class FreeSwitchBackend:
                 keeps.append(keep)
         return keeps
 
-    async def _give_back(self, line: Line, legs: Sequence[e.LegId]) -> None:
+    async def _give_back(self, line: EventSocketConnection, legs: Sequence[e.LegId]) -> None:
         for leg in legs:
             answers = await self._ask_all(line, leg, ASKED_AFTER)
             if not answers[0].startswith(NO_CHANNEL):
                 await line.send([self._as_sent(step) for step in restored(leg, answers)])
 
     @staticmethod
-    async def _ask_all(line: Line, leg: e.LegId, variables: Sequence[str]) -> list[str]:
+    async def _ask_all(
+        line: EventSocketConnection, leg: e.LegId, variables: Sequence[str]
+    ) -> list[str]:
         answers = await line.send([f"api uuid_getvar {leg} {name}" for name in variables])
         return [(await line.answer(answer)).text() for answer in answers]
 
@@ -630,7 +639,9 @@ class FreeSwitchBackend:
         self._jobs += 1
         return f"bgapi {line_of(step)}\nJob-UUID: hookflash-{self._jobs}"
 
-    async def _hear_answers(self, line: Line, answered: trio.MemoryReceiveChannel[_Said]) -> None:
+    async def _hear_answers(
+        self, line: EventSocketConnection, answered: trio.MemoryReceiveChannel[_SentCommand]
+    ) -> None:
         async for said in answered:
             frames = [await line.answer(answer) for answer in said.answers]
             if self.on_answer is not None:
@@ -646,7 +657,9 @@ class FreeSwitchBackend:
                 self._outlet.give(e.LegsReleased(first=release.first, second=release.second))
 
     @staticmethod
-    async def _are_so(line: Line, alternatives: tuple[tuple[Fact, ...], ...]) -> bool:
+    async def _are_so(
+        line: EventSocketConnection, alternatives: tuple[tuple[VariableCheck, ...], ...]
+    ) -> bool:
         """Whether all the facts of one alternative are so: the switch is about it already."""
         for facts in alternatives:
             for fact in facts:
@@ -667,7 +680,7 @@ class FreeSwitchBackend:
 
 
 @attrs.define(eq=False)
-class _Order:
+class _PendingCommand:
     """A command that waits to be sent."""
 
     command: c.SwitchCommand
@@ -688,12 +701,12 @@ def _same(command: c.SwitchCommand) -> c.SwitchCommand:
 
 
 @attrs.frozen
-class _Said:
+class _SentCommand:
     """A command that was sent, and the answers that are awaited."""
 
     command: c.SwitchCommand
     optional: int
-    answers: list[Answer]
+    answers: list[AwaitedReply]
     sent_s: float
 
 
@@ -704,7 +717,7 @@ def _reply(frame: Frame) -> str:
     return frame.text().strip()
 
 
-class _Channel(msgspec.Struct):
+class _ChannelRow(msgspec.Struct):
     """A row of `show channels as json`."""
 
     uuid: str
@@ -714,7 +727,7 @@ class _Channels(msgspec.Struct):
     """`show channels as json`: without rows when there are none."""
 
     row_count: int = 0
-    rows: list[_Channel] = []
+    rows: list[_ChannelRow] = []
 
 
 def _named_by(leg: e.LegSnapshot) -> Iterator[e.LegId]:
@@ -731,12 +744,12 @@ def _read(text: str, kind: type[_Answered]) -> _Answered:
     """Read an answer in JSON.
 
     Raises:
-        LineLost: it is none; who knows what else is not as it should be.
+        ConnectionLost: it is none; who knows what else is not as it should be.
     """
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise LineLost(f"an answer of the switch can't be read: {error}") from error
+        raise ConnectionLost(f"an answer of the switch can't be read: {error}") from error
 
 
 @asynccontextmanager

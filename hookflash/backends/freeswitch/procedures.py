@@ -3,9 +3,9 @@
 A procedure is a few operations that are sent in this order, and none waits for the answer to the
 one before. If one is refused, a leg is not there, and those after it come to nothing by
 themselves: `uuid_bridge` with a leg that is gone moves nobody. If the switch may be carrying out
-an order already, it is asked first (`Fact`). What an answer proves is little: only that variables
-were set (their effect comes before the answer), and that a leg is not there. So only `Release` and
-`HangUp` take their facts from answers; everything else is proven by events.
+an order already, it is asked first (`VariableCheck`). What an answer proves is little: only that
+variables were set (their effect comes before the answer), and that a leg is not there. So only
+`Release` and `HangUp` take their facts from answers; everything else is proven by events.
 
 Whatever comes from a person passes an allow-list here: a newline would begin another command,
 `${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | & ^^` mean something in a dial
@@ -32,7 +32,6 @@ from hookflash.backends.freeswitch.primitives import (
     Broadcast,
     Display,
     DropKeys,
-    Fact,
     Kill,
     Originate,
     Primitive,
@@ -42,6 +41,7 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    VariableCheck,
 )
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
 from hookflash.errors import InputError
@@ -131,7 +131,7 @@ class Dialling:
 
 
 @attrs.frozen(kw_only=True)
-class Caller:
+class CallerId:
     """Who is on a leg, as far as others are concerned."""
 
     account: str = ""
@@ -163,8 +163,8 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     return text
 
 
-def _nobody(_leg: LegId) -> Caller:
-    return Caller()
+def _nobody(_leg: LegId) -> CallerId:
+    return CallerId()
 
 
 class Procedures:
@@ -176,7 +176,7 @@ class Procedures:
         dialling: Dialling | None = None,
         park_limit_s: float = 1860.0,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
-        caller_of: Callable[[LegId], Caller] | None = None,
+        caller_of: Callable[[LegId], CallerId] | None = None,
     ) -> None:
         """Choose how.
 
@@ -478,21 +478,21 @@ def _armed(rescue: LegId) -> dict[str, str]:
     }
 
 
-def _is_with(leg: LegId, partner: str) -> Fact:
+def _is_with(leg: LegId, partner: str) -> VariableCheck:
     """Ask with whom a leg is, or is about to be.
 
     FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
     carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
     """
-    return Fact(leg=_leg(leg), variable="signal_bond", value=partner)
+    return VariableCheck(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
-def _are_with(one: LegId, other: LegId) -> tuple[Fact, ...]:
+def _are_with(one: LegId, other: LegId) -> tuple[VariableCheck, ...]:
     """Ask whether two are together, or about to be: each must say so, for one may name the dead."""
     return (_is_with(one, _leg(other)), _is_with(other, _leg(one)))
 
 
-def _is_about(join: c.Join) -> tuple[tuple[Fact, ...], ...]:
+def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
     """Ask whether the switch is joining somebody already: a second bridge would end a leg.
 
     It may have taken the attempt before this one. Or its own failsafe has caught, in this very
@@ -519,17 +519,17 @@ def _is_about(join: c.Join) -> tuple[tuple[Fact, ...], ...]:
     return (*taken, *caught)
 
 
-def _fetches(leg: LegId, other: LegId) -> Fact:
+def _fetches(leg: LegId, other: LegId) -> VariableCheck:
     """Ask whether the failsafe has sent a leg off: that stands here before it has gone."""
     sent = f"intercept:{_leg(other)}"
-    return Fact(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
+    return VariableCheck(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
 
 
-def _is_taken(join: c.Join) -> tuple[Fact, ...]:
+def _is_taken(join: c.Join) -> tuple[VariableCheck, ...]:
     """Ask whether the switch has taken the attempt before this one, and is still about it."""
     leg = _leg(join.first)
     order = (
-        Fact(leg=leg, variable=name, value=value)
+        VariableCheck(leg=leg, variable=name, value=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
     return (*order, *_are_with(leg, join.second))

@@ -24,7 +24,6 @@ from hookflash.backends.freeswitch.primitives import (
     Broadcast,
     Display,
     DropKeys,
-    Fact,
     Kill,
     Originate,
     Primitive,
@@ -34,11 +33,12 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    VariableCheck,
     kept,
     restored,
     with_kept,
 )
-from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
+from hookflash.backends.freeswitch.procedures import CallerId, Dialling, Procedures
 from hookflash.backends.freeswitch.text import display_group, variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
@@ -95,11 +95,11 @@ class Executor:
             SendKeys: lambda step: switch.send_keys(step.leg, step.digits),
         }
 
-    def _caller_of(self, leg: e.LegId) -> Caller:
+    def _caller_of(self, leg: e.LegId) -> CallerId:
         channel = self._switch.find(leg)
         if channel is None:
-            return Caller()
-        return Caller(account=channel.account, number=channel.number)
+            return CallerId()
+        return CallerId(account=channel.account, number=channel.number)
 
     def perform(self, command: SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
@@ -161,7 +161,7 @@ class Executor:
         said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
         return None if said[0].startswith("-") else kept(leg, said)
 
-    def _is_so(self, fact: Fact) -> bool:
+    def _is_so(self, fact: VariableCheck) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
     def execute(self, step: Primitive) -> str:

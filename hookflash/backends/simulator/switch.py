@@ -33,12 +33,12 @@ from hookflash import events as e
 from hookflash.backends.simulator.bridges import Bridges
 from hookflash.backends.simulator.channel import (
     SILENCE,
-    Channel,
+    ChannelPlace,
     Extension,
     Hears,
-    Place,
     Playback,
     Sense,
+    SimulatedChannel,
     ToLeg,
     ToPark,
     ToPhone,
@@ -55,11 +55,11 @@ from hookflash.sounds import HeardSound
 
 __all__ = [
     "SILENCE",
-    "Channel",
+    "ChannelPlace",
     "Extension",
     "Hears",
-    "Place",
     "Sense",
+    "SimulatedChannel",
     "Switch",
     "Thunk",
     "ToPark",
@@ -122,12 +122,12 @@ class Switch(Bridges):
         channel = self._channels.get(leg)
         return None if channel is None else channel.bond or None
 
-    def mate(self, channel: Channel) -> e.LegId | None:
+    def mate(self, channel: SimulatedChannel) -> e.LegId | None:
         """With whom a leg is joined, or about to be: both live, and each bond names the other."""
         other = self._channels.get(channel.bond)
         return other.id if other is not None and other.bond == channel.id else None
 
-    def channels(self) -> Iterable[Channel]:
+    def channels(self) -> Iterable[SimulatedChannel]:
         """List the living legs, oldest first (`show channels`)."""
         return self._channels.values()
 
@@ -190,10 +190,10 @@ class Switch(Bridges):
         variables: Mapping[str, str] | None = None,
         *,
         other_half: e.LegId = "",
-        caller: Channel | None = None,
+        caller: SimulatedChannel | None = None,
         caller_id: str = "",
-    ) -> Channel:
-        channel = Channel(leg, number, direction, account, dict(variables or ()))
+    ) -> SimulatedChannel:
+        channel = SimulatedChannel(leg, number, direction, account, dict(variables or ()))
         self._channels[leg] = channel
         if caller is not None:
             channel.called_for = channel.bond = caller.id
@@ -215,7 +215,7 @@ class Switch(Bridges):
         )
         return channel
 
-    def _call_for(self, caller: Channel, number: str, account: str) -> Channel:
+    def _call_for(self, caller: SimulatedChannel, number: str, account: str) -> SimulatedChannel:
         """Create the leg that a dialplan's `bridge` calls. It inherits what is exported."""
         names = [name for name in caller.variables.get("export_vars", "").split(",") if name]
         inherited = {name: caller.variables[name] for name in names if name in caller.variables}
@@ -232,8 +232,8 @@ class Switch(Bridges):
         variables: Mapping[str, str],
         account: str,
         *,
-        caller: Channel | None = None,
-    ) -> Channel:
+        caller: SimulatedChannel | None = None,
+    ) -> SimulatedChannel:
         """Call a number through the dialplan: create the two halves, and the leg behind them."""
         other = self.name_leg()
         shown = variables.get("origination_caller_id_number", _NOBODY)
@@ -265,11 +265,11 @@ class Switch(Bridges):
         self._call_phone(self._call_for(two, number, ""))
         return one
 
-    def _call_phone(self, channel: Channel) -> None:
+    def _call_phone(self, channel: SimulatedChannel) -> None:
         if not self._ring_phone(channel.id, channel.number):
             self._after(_TO_NO_ROUTE_S, partial(self._end, channel, "UNALLOCATED_NUMBER"))
 
-    def _connect(self, caller: Channel, callee: Channel) -> None:
+    def _connect(self, caller: SimulatedChannel, callee: SimulatedChannel) -> None:
         """Answer the caller, now that the callee has, and join the two."""
         if caller.cause or callee.cause or caller.call is not callee:
             return
@@ -300,7 +300,7 @@ class Switch(Bridges):
                 progress = partial(self._halves_ring, half, early_media=early_media)
                 self._after(self._span(_RING_TO_HALVES_S), progress)
 
-    def _halves_ring(self, two: Channel, *, early_media: bool) -> None:
+    def _halves_ring(self, two: SimulatedChannel, *, early_media: bool) -> None:
         for half in (two.half, two):
             if half is not None and not half.cause and not half.answered:
                 self._report(e.LegProgressed(leg=half.id, early_media=early_media))
@@ -313,14 +313,14 @@ class Switch(Bridges):
         if channel.half is None:  # nobody is at the end of a loopback half
             self._answered(channel)
 
-    def _answered(self, channel: Channel) -> None:
+    def _answered(self, channel: SimulatedChannel) -> None:
         channel.answered = True
         self._report(e.LegAnswered(leg=channel.id))
         if channel.call is not None:
             self._after(
                 self._span(_ANSWER_TO_CALL_S), partial(self._connect, channel.call, channel)
             )
-        elif channel.errand is None and channel.place is Place.DIALLING:
+        elif channel.errand is None and channel.place is ChannelPlace.DIALLING:
             app, _, argument = channel.variables.get("execute_on_answer", "").partition(" ")
             if app == "sched_transfer":
                 after_s, _, what = argument.removeprefix("+").partition(" ")
@@ -331,9 +331,13 @@ class Switch(Bridges):
             elif app != "intercept" or not self._intercept(channel, argument):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
 
-    def _take_at_once(self, channel: Channel) -> None:
+    def _take_at_once(self, channel: SimulatedChannel) -> None:
         """`&intercept(LEG)`: the leg's only application; if nobody is there, the leg ends."""
-        if channel.cause or channel.errand is not None or channel.place is not Place.DIALLING:
+        if (
+            channel.cause
+            or channel.errand is not None
+            or channel.place is not ChannelPlace.DIALLING
+        ):
             return
         if not self._intercept(channel, channel.takes or ""):
             self._end(channel, "NORMAL_CLEARING")
@@ -344,8 +348,8 @@ class Switch(Bridges):
         later += self._by_group.pop(leg, None) is not None
         return later if self._scheduled.pop(leg, None) is None else later + 1
 
-    def _park_target(self, channel: Channel) -> None:
-        if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:
+    def _park_target(self, channel: SimulatedChannel) -> None:
+        if not channel.cause and channel.errand is None and channel.place is ChannelPlace.DIALLING:
             self._park(channel)
 
     def refuse(self, leg: e.LegId, cause: str) -> None:
@@ -362,7 +366,7 @@ class Switch(Bridges):
 
     # ---- what other programs do
 
-    def _begin_extension(self, channel: Channel, extension: Extension) -> None:
+    def _begin_extension(self, channel: SimulatedChannel, extension: Extension) -> None:
         match extension:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
@@ -372,7 +376,7 @@ class Switch(Bridges):
             case ToPark() | ToLeg():
                 pass
 
-    def _call_from(self, channel: Channel, number: str) -> None:
+    def _call_from(self, channel: SimulatedChannel, number: str) -> None:
         channel.variables["hangup_after_bridge"] = "true"
         self._call_phone(self._call_for(channel, number, ""))
 
@@ -389,7 +393,7 @@ class Switch(Bridges):
             self._show(channel, number)
         return "+OK Success"
 
-    def _show_both(self, first: Channel, second: Channel) -> None:
+    def _show_both(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         for leg, number in (
             (second, second.caller_id or first.caller_id),
             (first, second.callee_id or second.number),
@@ -397,7 +401,7 @@ class Switch(Bridges):
             if leg.variables.get("ignore_display_updates") != "true":
                 self._show(leg, number)
 
-    def _show(self, channel: Channel, number: str) -> None:
+    def _show(self, channel: SimulatedChannel, number: str) -> None:
         if channel.half is not None:
             behind = channel.half.peer
             if behind is not None and behind.half is None:
@@ -503,6 +507,6 @@ class Switch(Bridges):
             self._after(self._whole_seconds(limit), partial(self._ring_out, channel))
         return f"+OK {leg}"
 
-    def _ring_out(self, channel: Channel) -> None:
+    def _ring_out(self, channel: SimulatedChannel) -> None:
         if not channel.answered:
             self._end(channel, "NO_ANSWER")

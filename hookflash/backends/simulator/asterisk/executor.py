@@ -1,8 +1,8 @@
 """The commands of the simulated Asterisk: the procedures of a real one, executed.
 
-A command becomes a `Procedure` by the same code as for a real switch, and its operations are the
-simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has sent
-somewhere) is kept here in the same way, and lost with the controller.
+A command becomes an `AsteriskProcedure` by the same code as for a real switch, and its operations
+are the simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has
+sent somewhere) is kept here in the same way, and lost with the controller.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from hookflash.backends.asterisk.primitives import (
     SOUND,
     TOO_LATE,
     Amendment,
+    AsteriskProcedure,
     Conceal,
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Primitive,
-    Procedure,
     Redirect,
     RestoreDisplay,
     RestoreLimit,
-    SetVariables,
+    Setvar,
     StopSounds,
 )
-from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
-from hookflash.backends.simulator.asterisk.channel import App, Playback
-from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskPlayback
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.asterisk.hearing import NO_SUCH_CHANNEL, NOT_FOUND
-from hookflash.backends.simulator.asterisk.switch import Asterisk
+from hookflash.backends.simulator.asterisk.switch import SimulatedAsterisk
 from hookflash.backends.simulator.channel import Sense
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.errors import InputError
@@ -61,7 +61,7 @@ Work: TypeAlias = Iterator[float]
 
 
 @attrs.define(eq=False)
-class _Order:
+class _RunningOrder:
     """A command that is being carried out, or waits for others that concern its legs."""
 
     legs: frozenset[e.LegId]
@@ -69,17 +69,17 @@ class _Order:
     begun: bool = False
 
 
-class Executor:
+class AsteriskExecutor:
     """Carries out commands on one simulated Asterisk."""
 
     def __init__(
         self,
-        switch: Asterisk,
+        switch: SimulatedAsterisk,
         report: Callable[[e.CallEvent], None],
         look: Callable[[c.Look], e.LegsSeen],
         after: Callable[[float, Callable[[], None]], None],
         *,
-        dialling: Dialling,
+        dialling: AsteriskDialling,
         file_s: float = FILE_S,
     ) -> None:
         """Stand between.
@@ -97,9 +97,9 @@ class Executor:
         self._look = look
         self._after = after
         self._file_s = file_s
-        self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
+        self.procedures = AsteriskProcedures(party_of=self.party_of, dialling=dialling)
         self._numbers = count(1)
-        self._orders: list[_Order] = []
+        self._orders: list[_RunningOrder] = []
         self._plays: dict[e.LegId, str] = {}
         self._joins: dict[e.LegId, c.Join] = {}
         self._moving: set[e.LegId] = set()
@@ -124,12 +124,12 @@ class Executor:
             if channel.variables.get(SOUND) and channel.app is App.STASIS
         }
 
-    def party_of(self, leg: e.LegId) -> Party:
+    def party_of(self, leg: e.LegId) -> KnownParty:
         """What is known of a leg, as far as orders are concerned."""
         channel = self._switch.find(leg)
         if channel is None:
-            return Party()
-        return Party(
+            return KnownParty()
+        return KnownParty(
             channel=channel.name,
             account=channel.account,
             number=channel.number,
@@ -154,16 +154,16 @@ class Executor:
 
     def _queue(self, legs: frozenset[e.LegId], work: Work) -> None:
         """Put what is to be done behind all that concerns the same legs."""
-        order = _Order(legs, work)
+        order = _RunningOrder(legs, work)
         self._orders.append(order)
         if not self._waits(order):
             self._go_on(order)
 
-    def _waits(self, order: _Order) -> bool:
+    def _waits(self, order: _RunningOrder) -> bool:
         before = self._orders[: self._orders.index(order)]
         return any(not order.legs.isdisjoint(other.legs) for other in before)
 
-    def _go_on(self, order: _Order) -> None:
+    def _go_on(self, order: _RunningOrder) -> None:
         order.begun = True
         if order not in self._orders:
             return  # the controller that gave it is gone
@@ -180,13 +180,13 @@ class Executor:
         yield 0.0
         self._report(self._look(look))
 
-    def _settle(self, procedure: Procedure) -> Work:
+    def _settle(self, procedure: AsteriskProcedure) -> Work:
         while any(map(self._is_young, procedure.settled)):
             yield LOOKS_AGAIN_S
         if procedure.after_s:
             yield procedure.after_s
 
-    def _carry_out(self, command: c.SwitchCommand, procedure: Procedure) -> Work:
+    def _carry_out(self, command: c.SwitchCommand, procedure: AsteriskProcedure) -> Work:
         for step in procedure.before:
             yield 0.0
             self.execute(step)
@@ -232,7 +232,7 @@ class Executor:
         bridge = None if channel is None else channel.bridge
         return leg in self._about_to_join or (bridge is not None and bridge.is_young)
 
-    def _is_so(self, fact: Fact) -> bool:
+    def _is_so(self, fact: GetvarCheck) -> bool:
         channel = self._switch.find(fact.leg)
         if channel is None:
             return False
@@ -241,7 +241,7 @@ class Executor:
     def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
         """Execute one operation; why it was refused, if it was."""
         match step:
-            case SetVariables():
+            case Setvar():
                 return self._set(step)
             case RestoreLimit() | Conceal() | RestoreDisplay():
                 return self._amend(step)
@@ -249,20 +249,20 @@ class Executor:
                 self._moving.update(filter(None, (step.leg, step.other)))
                 for variables in step.sets:
                     self._set(variables)
-                place = Place(DEFAULT_CONTEXT, step.extension)
+                place = DialplanPlace(DEFAULT_CONTEXT, step.extension)
                 return self._switch.redirect(step.leg, place, step.other)
-            case Originate():
+            case OriginateChannel():
                 return self._switch.originate(step)
-            case Play():
+            case PlayMedia():
                 return self._play(step.leg, step.sound)
             case PlayMusic():
                 return self._play(step.leg, step.sound)
             case StopSounds():
                 return self._stop(step.leg)
-            case Kill():
+            case HangUpChannel():
                 return self._switch.kill(step.leg, step.cause)
 
-    def _set(self, step: SetVariables) -> str | None:
+    def _set(self, step: Setvar) -> str | None:
         channel = self._switch.find(step.leg)
         if channel is None:
             return NO_SUCH_CHANNEL
@@ -275,7 +275,7 @@ class Executor:
         if channel is None:
             return NO_SUCH_CHANNEL
         told = [self._switch.value(channel, name) for name in step.asked()]
-        return self._set(SetVariables(step.leg, step.amended(told)))
+        return self._set(Setvar(step.leg, step.amended(told)))
 
     def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"
@@ -284,11 +284,11 @@ class Executor:
         is_endless = lasts_s is None
         noted = _MUSIC if is_music else playback
         noted = f"{noted} {sound}" if is_endless else noted
-        refused = self._set(SetVariables(leg, ((SOUND, noted),)))
+        refused = self._set(Setvar(leg, ((SOUND, noted),)))
         if refused is None:
             self._plays[leg] = _MUSIC if is_music else playback
             sense = Sense.MUSIC if is_music else self._sense_of(sound)
-            refused = self._switch.play(leg, Playback(playback, sound, sense, lasts_s))
+            refused = self._switch.play(leg, AsteriskPlayback(playback, sound, sense, lasts_s))
         if refused is None and isinstance(sound, Tone) and lasts_s is not None:
             self._after(lasts_s, partial(self._end_tone, leg, playback))
         return refused

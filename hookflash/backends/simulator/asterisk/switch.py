@@ -28,13 +28,13 @@ from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
     SHOW_BY,
-    Originate,
+    OriginateChannel,
 )
 from hookflash.backends.asterisk.procedures import FAR_HALF
 from hookflash.backends.simulator.asterisk.bridges import CLEARING
-from hookflash.backends.simulator.asterisk.channel import App, Channel, Leaving
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, Leaving
 from hookflash.backends.simulator.asterisk.dialplan import Dialplan
-from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.asterisk.hearing import NOT_FOUND, TO_STEP_S
 from hookflash.backends.simulator.channel import (
     SILENCE,
@@ -63,7 +63,7 @@ _IN_USE: Final = '409 {"message":"Channel with given unique ID already exists"}'
 _NO_ENDPOINT: Final = '500 {"error":"Allocation failed"}'
 
 
-class Asterisk(Dialplan):
+class SimulatedAsterisk(Dialplan):
     """The switch. What it is asked for returns why it was refused, if it was."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Asterisk(Dialplan):
         self._channels_named = count(1)
         self._shown: dict[e.LegId, list[str]] = {}
 
-    def channels(self) -> Iterable[Channel]:
+    def channels(self) -> Iterable[AsteriskChannel]:
         """List the living legs, oldest first."""
         return self._channels.values()
 
@@ -127,7 +127,7 @@ class Asterisk(Dialplan):
             waits = channel.place.context == DEFAULT_CONTEXT and channel.app is App.WAIT
             if waits and channel.place.exten == "park":
                 channel.moves += 1
-                channel.place = Place(DEFAULT_CONTEXT, "park")
+                channel.place = DialplanPlace(DEFAULT_CONTEXT, "park")
                 self._go_on(channel)
 
     def disconnect(self) -> None:
@@ -186,18 +186,20 @@ class Asterisk(Dialplan):
         account: str,
         exten: str,
         variables: Mapping[str, str] | None = None,
-    ) -> Channel:
+    ) -> AsteriskChannel:
         suffix = f"-{next(self._channels_named):08x}"
         half = ";1" if direction is e.Direction.OUTBOUND else ";2"
         name = endpoint + suffix + (half if endpoint.startswith(_LOCAL) else "")
-        place = Place(CALLS_CONTEXT, exten)
-        channel = Channel(leg, name, number, direction, place, account, dict(variables or ()))
+        place = DialplanPlace(CALLS_CONTEXT, exten)
+        channel = AsteriskChannel(
+            leg, name, number, direction, place, account, dict(variables or ())
+        )
         self._channels[leg] = channel
         self._shown[leg] = channel.shown
         return channel
 
     def _tell(
-        self, channel: Channel, *, number: str | None = None, other_half: e.LegId = ""
+        self, channel: AsteriskChannel, *, number: str | None = None, other_half: e.LegId = ""
     ) -> None:
         self._report(
             e.LegCreated(
@@ -210,7 +212,9 @@ class Asterisk(Dialplan):
             )
         )
 
-    def _call_for(self, caller: Channel, number: str, account: str, shown: str) -> Channel:
+    def _call_for(
+        self, caller: AsteriskChannel, number: str, account: str, shown: str
+    ) -> AsteriskChannel:
         """Create the leg that a dialplan's `Dial` calls."""
         inherited = {
             name: value
@@ -237,7 +241,7 @@ class Asterisk(Dialplan):
         return channel
 
     @staticmethod
-    def _called(channel: Channel, caller: Channel) -> None:
+    def _called(channel: AsteriskChannel, caller: AsteriskChannel) -> None:
         channel.app = App.CALLED
         channel.called_for, channel.called_by = caller.id, caller
         caller.calls = channel
@@ -252,8 +256,8 @@ class Asterisk(Dialplan):
         variables: Mapping[str, str],
         account: str,
         shown: str,
-        caller: Channel | None = None,
-    ) -> Channel:
+        caller: AsteriskChannel | None = None,
+    ) -> AsteriskChannel:
         """Call a number through the dialplan: the two halves, and the leg behind them."""
         endpoint = f"{_LOCAL}{number}@{CALLS_CONTEXT}"
         near = self._create(
@@ -295,7 +299,7 @@ class Asterisk(Dialplan):
         self._call_for(far, number, "", shown)
         return near
 
-    def originate(self, step: Originate) -> str | None:
+    def originate(self, step: OriginateChannel) -> str | None:
         """`POST /channels`: call somebody; who answers goes to the park."""
         if step.leg in self._channels:
             return _IN_USE
@@ -334,7 +338,7 @@ class Asterisk(Dialplan):
         self._after(step.timeout_s, partial(self._ring_out, channel))
         return None
 
-    def _ring_out(self, channel: Channel) -> None:
+    def _ring_out(self, channel: AsteriskChannel) -> None:
         if not channel.answered:
             self._end(channel, "NO_ANSWER")
 
@@ -359,18 +363,18 @@ class Asterisk(Dialplan):
             self._up(channel)
             self._after(self.span(TO_STEP_S), partial(self._connect, channel))
 
-    def _up(self, channel: Channel) -> None:
+    def _up(self, channel: AsteriskChannel) -> None:
         if not channel.answered:
             channel.answered = True
             self._report(e.LegAnswered(leg=channel.id))
 
-    def _connect(self, channel: Channel) -> None:
+    def _connect(self, channel: AsteriskChannel) -> None:
         """A leg that was called has answered: it goes to its caller, or to the park."""
         caller, channel.called_by = channel.called_by, None
         if channel.cause or channel.app is not App.CALLED or channel.is_sent:
             return
         if caller is None:
-            channel.place = Place(DEFAULT_CONTEXT, channel.goes_to)
+            channel.place = DialplanPlace(DEFAULT_CONTEXT, channel.goes_to)
             self._go_on(channel)
             return
         caller.calls = None
@@ -391,7 +395,7 @@ class Asterisk(Dialplan):
             known = CAUSES.get(cause, LAST_OF_Q850 + 1) <= LAST_OF_Q850
             self._refused(channel, cause if known else _ABSENT)
 
-    def _refused(self, channel: Channel, cause: str) -> None:
+    def _refused(self, channel: AsteriskChannel, cause: str) -> None:
         """A call comes to nothing: so does the leg that has placed it, for the same cause."""
         if channel.cause:
             return
@@ -430,7 +434,7 @@ class Asterisk(Dialplan):
         self._after(self.span(TO_STEP_S), partial(self._end, channel, word_for(cause)))
         return None
 
-    def _end(self, channel: Channel, cause: str) -> None:
+    def _end(self, channel: AsteriskChannel, cause: str) -> None:
         if channel.cause:
             return
         if channel.bridge is not None:
@@ -449,7 +453,7 @@ class Asterisk(Dialplan):
             caller.calls = None
             self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
 
-    def _give_up_call(self, channel: Channel, cause: str) -> None:
+    def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
         callee, channel.calls = channel.calls, None
         if callee is not None:
             callee.called_by = None
@@ -465,9 +469,9 @@ class Asterisk(Dialplan):
         channels = [channel] if not both or channel.peer is None else [channel, channel.peer]
         for one in channels:
             one.errand = how
-            self._send(one, Place(_ELSEWHERE, "s"))
+            self._send(one, DialplanPlace(_ELSEWHERE, "s"))
 
-    def _run_elsewhere(self, channel: Channel) -> None:
+    def _run_elsewhere(self, channel: AsteriskChannel) -> None:
         channel.app = App.ELSEWHERE
         match channel.errand:
             case ToSound(sound, lasts_s):
@@ -488,30 +492,32 @@ class Asterisk(Dialplan):
                 self._end(channel, CLEARING)
         self._hear(channel)
 
-    def _announced(self, channel: Channel, moves: int) -> None:
+    def _announced(self, channel: AsteriskChannel, moves: int) -> None:
         if channel.moves == moves and not channel.cause:
             self._end(channel, CLEARING)
 
-    def _left_the_park(self, channel: Channel) -> None:
+    def _left_the_park(self, channel: AsteriskChannel) -> None:
         self.on_left_park(channel.id)
 
     # ---- displays
 
-    def _introduce(self, one: Channel, other: Channel) -> None:
+    def _introduce(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
         for leg, whom in ((one, other), (other, one)):
             self._show_instead(leg, whom.number)
 
-    def _show_instead(self, leg: Channel, number: str) -> None:
+    def _show_instead(self, leg: AsteriskChannel, number: str) -> None:
         """Show a number, or what the leg's subroutine says instead."""
         if leg.variables.get(SHOW_BY):
             number = leg.variables.get("HOOKFLASH_SHOWN", "")
         self._show(leg, number)
 
-    def _connected_line(self, channel: Channel, part: str, value: str, *, now: bool) -> None:
+    def _connected_line(
+        self, channel: AsteriskChannel, part: str, value: str, *, now: bool
+    ) -> None:
         if part == "num" and now:
             self._show_instead(channel, value)
 
-    def _show(self, channel: Channel, number: str) -> None:
+    def _show(self, channel: AsteriskChannel, number: str) -> None:
         if channel.half is not None:
             behind = channel.half.peer
             if behind is not None and behind.half is None:

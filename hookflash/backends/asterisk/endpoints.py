@@ -1,4 +1,4 @@
-"""A connection to one of the switch's two doors, encrypted where that is wanted."""
+"""A connection to one of the switch's two endpoints (ARI, AMI), encrypted if it is to be."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ import msgspec
 import trio
 
 from hookflash.backends.asterisk.ari import Ari, AriLost
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriMessage, read_body
 from hookflash.backends.asterisk.channels import Seen
-from hookflash.backends.asterisk.manager import Action, Manager, ManagerLost
-from hookflash.backends.asterisk.primitives import Fact
+from hookflash.backends.asterisk.manager import Manager, ManagerAction, ManagerLost
+from hookflash.backends.asterisk.primitives import GetvarCheck
 from hookflash.backends.asterisk.requests import Request, fact_action, is_ok
-from hookflash.backends.asterisk.told import Bridge, Channel, Told, read_body
 from hookflash.backends.base import Rejected
 from hookflash.events import LegId
 
@@ -25,7 +25,7 @@ _Read = TypeVar("_Read")
 
 
 @attrs.frozen
-class Line:
+class AsteriskConnection:
     """ARI tells what happens, AMI moves legs. If one of the two is lost, so is the other."""
 
     ari: Ari
@@ -46,7 +46,7 @@ class Line:
         self.ari.die(str(await self.manager.lost()))
         scope.cancel()
 
-    async def act(self, actions: Iterable[Action]) -> str | None:
+    async def act(self, actions: Iterable[ManagerAction]) -> str | None:
         """Send actions in one go.
 
         Returns:
@@ -54,7 +54,7 @@ class Line:
         """
         return next(filter(None, await self.act_each(actions)), None)
 
-    async def act_each(self, actions: Iterable[Action]) -> list[str | None]:
+    async def act_each(self, actions: Iterable[ManagerAction]) -> list[str | None]:
         """Send actions in one go.
 
         Returns:
@@ -85,12 +85,12 @@ class Line:
 
     async def variables(self, leg: LegId, *names: str) -> tuple[str, ...] | str:
         """The values of a leg's variables, or why they can't be had."""
-        asked = (Action("Getvar", {"Channel": leg, "Variable": name}) for name in names)
+        asked = (ManagerAction("Getvar", {"Channel": leg, "Variable": name}) for name in names)
         answers = [await pending.response() for pending in await self.manager.send(*asked)]
         refusals = [one.get("message") or "refused" for one in answers if not one.ok]
         return refusals[0] if refusals else tuple(one.get("value") for one in answers)
 
-    async def are_so(self, facts: Iterable[Fact]) -> bool:
+    async def are_so(self, facts: Iterable[GetvarCheck]) -> bool:
         """Whether all of these are so."""
         for fact in facts:
             (pending,) = await self.manager.send(fact_action(fact))
@@ -102,12 +102,12 @@ class Line:
     async def list(self) -> Seen:
         """List all channels and bridges."""
         return Seen(
-            channels=tuple(_read(await self.ari.list("channels"), list[Channel])),
-            bridges=tuple(_read(await self.ari.list("bridges"), list[Bridge])),
+            channels=tuple(_read(await self.ari.list("channels"), list[AriChannel])),
+            bridges=tuple(_read(await self.ari.list("bridges"), list[AriBridge])),
         )
 
 
-def _read(told: Told, kind: type[_Read]) -> _Read:
+def _read(told: AriMessage, kind: type[_Read]) -> _Read:
     """Read a response.
 
     Raises:

@@ -10,14 +10,14 @@ from typing import TypeVar
 import msgspec
 
 
-class Party(msgspec.Struct, frozen=True, gc=False):
+class AriCaller(msgspec.Struct, frozen=True, gc=False):
     """The name and number of a caller."""
 
     name: str = ""
     number: str = ""
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class AriDialplan(msgspec.Struct, frozen=True, gc=False):
     """Where in the dialplan a channel is."""
 
     context: str = ""
@@ -26,19 +26,19 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     app_data: str = ""
 
 
-class Channel(msgspec.Struct, frozen=True):
+class AriChannel(msgspec.Struct, frozen=True):
     """A channel."""
 
     id: str
     name: str = ""
     state: str = ""
-    caller: Party = Party()
+    caller: AriCaller = AriCaller()
     accountcode: str = ""
-    dialplan: Place = Place()
+    dialplan: AriDialplan = AriDialplan()
     channelvars: dict[str, str] = {}
 
 
-class Bridge(msgspec.Struct, frozen=True):
+class AriBridge(msgspec.Struct, frozen=True):
     """A bridge, and who is in it."""
 
     id: str
@@ -46,7 +46,7 @@ class Bridge(msgspec.Struct, frozen=True):
     channels: list[str] = []
 
 
-class Playback(msgspec.Struct, frozen=True, gc=False):
+class AriPlayback(msgspec.Struct, frozen=True, gc=False):
     """A sound that plays."""
 
     id: str
@@ -54,15 +54,15 @@ class Playback(msgspec.Struct, frozen=True, gc=False):
     target_uri: str = ""
 
 
-class Told(msgspec.Struct, frozen=True):
+class AriMessage(msgspec.Struct, frozen=True):
     """A message: an event, or the response to a request."""
 
     type: str = ""
-    channel: Channel | None = None
-    caller: Channel | None = None
-    peer: Channel | None = None
-    bridge: Bridge | None = None
-    playback: Playback | None = None
+    channel: AriChannel | None = None
+    caller: AriChannel | None = None
+    peer: AriChannel | None = None
+    bridge: AriBridge | None = None
+    playback: AriPlayback | None = None
     digit: str = ""
     cause: int = 0
     dialstatus: str = ""
@@ -74,7 +74,7 @@ class Told(msgspec.Struct, frozen=True):
     message_body: str = ""
 
     @property
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[AriChannel]:
         """The channels that it is about."""
         return [one for one in (self.channel, self.caller, self.peer) if one is not None]
 
@@ -84,10 +84,10 @@ class Told(msgspec.Struct, frozen=True):
         return self.channel.id if self.type == "ChannelCreated" and self.channel else ""
 
 
-_DECODER = msgspec.json.Decoder(Told)
+_DECODER = msgspec.json.Decoder(AriMessage)
 
 
-def read_told(text: str | bytes) -> Told:
+def read_message(text: str | bytes) -> AriMessage:
     """Read a message.
 
     Raises:
