@@ -35,7 +35,8 @@ import bench_wire
 import trio
 from bench_core import Figure
 
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.backends.freeswitch.client import open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.backends.simulator.people import Answers
 from hookflash.dialling.metaflows import parse_metaflows

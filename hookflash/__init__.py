@@ -29,12 +29,14 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         Backend as Backend,
     )
     from hookflash.backends.freeswitch.client import (
-        FreeSwitch as FreeSwitch,
         FreeSwitchBackend as FreeSwitchBackend,
         open_freeswitch as open_freeswitch,
     )
     from hookflash.backends.freeswitch.procedures import (
         Dialling as Dialling,
+    )
+    from hookflash.backends.freeswitch.settings import (
+        FreeSwitch as FreeSwitch,
     )
     from hookflash.backends.simulator.backend import (
         SimulatedBackend as SimulatedBackend,
@@ -117,8 +119,9 @@ _NAMES_OF: Mapping[str, str] = {
     "backends.asterisk.client": "Asterisk AsteriskBackend open_asterisk",
     "backends.asterisk.procedures": "AsteriskDialling",
     "backends.base": "Backend",
-    "backends.freeswitch.client": "FreeSwitch FreeSwitchBackend open_freeswitch",
+    "backends.freeswitch.client": "FreeSwitchBackend open_freeswitch",
     "backends.freeswitch.procedures": "Dialling",
+    "backends.freeswitch.settings": "FreeSwitch",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
     "backends.simulator.faults": "Faults parse_faults",
     "client": "Client LineLost Refused connect",

@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from hookflash.backends.asterisk.client import Asterisk
 from hookflash.backends.asterisk.procedures import AsteriskDialling
-from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.errors import InputError

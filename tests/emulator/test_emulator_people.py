@@ -14,7 +14,8 @@ import trio
 from trio.testing import MockClock
 
 import hookflash.cli.emulator
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.backends.freeswitch.client import open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.emulator.server import open_emulator

@@ -11,7 +11,8 @@ from live_stories import STORIES
 from trio.testing import MockClock
 
 from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import Follower, open_engine

@@ -20,10 +20,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hookflash.backends.freeswitch import channels, client
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.backends.freeswitch import channels, looking
+from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS, Procedure, SetVariables
 from hookflash.backends.freeswitch.procedures import Procedures
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.simulator.people import Behaviour, Unreachable
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Forget
@@ -382,7 +383,7 @@ async def test_a_partner_that_is_believed_from_one_side_loses_a_caller(
         return None if seen is None else attrs.evolve(seen, peer=peer)
 
     monkeypatch.setattr(channels.Reading, "read", bond)
-    monkeypatch.setattr(client, "pairs_of", tuple)
+    monkeypatch.setattr(looking, "pairs_of", tuple)
     run, _ = await _play(SCENARIOS[name])
     assert complaint in failures(run)
 

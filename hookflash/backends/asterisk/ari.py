@@ -30,8 +30,8 @@ from trio_websocket import (
 )
 
 from hookflash.backends.asterisk.ari_messages import AriMessage, read_message
-from hookflash.backends.asterisk.endpoints import connect
 from hookflash.backends.asterisk.requests import Request
+from hookflash.backends.endpoints import connect
 from hookflash.errors import BackendError, first_of
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024

@@ -18,7 +18,6 @@ from typing import Final
 import attrs
 import trio
 
-from hookflash.backends.asterisk.endpoints import connect
 from hookflash.backends.asterisk.manager_wire import (
     HeaderValue,
     ManagerWire,
@@ -26,6 +25,7 @@ from hookflash.backends.asterisk.manager_wire import (
     Message,
     render,
 )
+from hookflash.backends.endpoints import connect
 from hookflash.errors import BackendError
 
 RECEIVE_BYTES: Final = 262_144

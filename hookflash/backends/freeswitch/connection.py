@@ -1,7 +1,7 @@
 """One connection to an event socket, from the greeting to its end.
 
 The switch answers commands in the order in which they were sent, so that order is all that tells
-answers apart: a line of which one answer is overdue is dead.
+answers apart: a connection of which one answer is overdue is dead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECEIVE_BYTES: Final = 262_144
 
 
 class ConnectionLost(BackendError):
-    """The line died before the answer came."""
+    """The connection died before the answer came."""
 
 
 class EventSocketConnection:
@@ -37,7 +37,7 @@ class EventSocketConnection:
         self.rejected = False
 
     async def read(self, take: Callable[[Frame], None]) -> None:
-        """Read until the line ends; events go to `take`, answers to whoever asked.
+        """Read until the connection ends; events go to `take`, answers to whoever asked.
 
         Raises:
             ConnectionLost: always, in the end.
@@ -151,12 +151,12 @@ class AwaitedReply:
         self._lost: ConnectionLost | None = None
 
     def give(self, frame: Frame) -> None:
-        """It has come. For the line."""
+        """It has come. For the connection."""
         self._frame = frame
         self._come.set()
 
     def fail(self, lost: ConnectionLost) -> None:
-        """It will never come. For the line."""
+        """It will never come. For the connection."""
         self._lost = lost
         self._come.set()
 

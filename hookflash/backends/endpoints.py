@@ -1,7 +1,8 @@
-"""A connection to one of the switch's two endpoints (ARI, AMI), encrypted if it is to be."""
+"""The network endpoints of a switch: connections to them, encrypted if they are to be."""
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 
 import trio
@@ -30,3 +31,13 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> trio.abc.
             raise Rejected(f"{host}:{port} is not trusted: {why}") from error
         raise
     return stream
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
