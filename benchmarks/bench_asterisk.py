@@ -37,6 +37,7 @@ from hookflash.backends.asterisk.dialplan import dialplan
 from hookflash.backends.asterisk.manager import open_manager
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.fsm.transfer import Policy
@@ -44,7 +45,6 @@ from hookflash.pbx.config import manager_conf, tone
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
 from hookflash.pbx.pair import Pair, PairSetup, open_pair, pair_setup
 from hookflash.pbx.phones import Phones, open_phones
-from hookflash.specs.metaflows import parse_metaflows
 
 KEY_GAP_S: Final = 0.12
 """Between two keys: pressed without a gap, the phone's second tone is taken for two."""

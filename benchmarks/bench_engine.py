@@ -35,17 +35,18 @@ import bench_wire
 import trio
 from bench_core import Figure
 
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, serve_emulator
+from hookflash.backends.freeswitch.client import open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.backends.simulator.people import Answers
+from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegCreated, LegsJoined
 from hookflash.fsm.transfer import Policy, State
-from hookflash.specs.metaflows import parse_metaflows
 
 REPLAYS: Final = 20
 LAST: Final = "the-last-leg"

@@ -14,11 +14,13 @@ import ast
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast, get_args
+from unittest.mock import patch
 
 import attrs
 import msgspec
@@ -26,11 +28,14 @@ from msgspec import inspect as shapes
 
 import hookflash
 from hookflash import cli, errors
+from hookflash.dialling import patterns
+from hookflash.document import load_schema
 from hookflash.events import Kind
-from hookflash.fsm import patterns
 from hookflash.fsm.render import render
 from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
 from hookflash.journal.history import KINDS
+from hookflash.promises.names import PROMISES
+from hookflash.promises.production import CHECKED
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.server import wire
@@ -51,7 +56,6 @@ from hookflash.server.websocket.asyncapi import ANSWERS, asyncapi_document
 from hookflash.server.websocket.session import Doors
 from hookflash.server.wire import Channel, Happening, Moment, PartyView, Taken, TransferView
 from hookflash.specs.catalog import SPEC_FOR
-from hookflash.specs.document import load_schema
 from hookflash.story import sequence, sequence_svg
 
 HERE = Path(__file__).resolve().parent
@@ -74,6 +78,7 @@ def files() -> dict[str, str]:
         "reference/websocket.md": websocket_page(),
         "reference/websocket.asyncapi.json": as_json(asyncapi_document()),
         "reference/metrics.md": metrics_page(),
+        "reference/promises.md": promises_page(),
         "reference/errors.md": errors_page(),
         "reference/library.md": library_page(),
         "reference/cli.md": cli_page(),
@@ -235,7 +240,7 @@ def scenario_page() -> str:
     """The scenario format."""
     policy = Policy()
     sounds = {field.name: f"`{getattr(policy, field.name)}`" for field in attrs.fields(Policy)}
-    schema = Schema("scenario.schema.json", defaults=sounds)
+    schema = Schema("specs/scenario.schema.json", defaults=sounds)
     return page(
         "The scenario file",
         "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
@@ -265,7 +270,9 @@ def scenario_page() -> str:
 
 def phones() -> str:
     """What a party's `phone` may be, as the simulator's behaviours say of themselves."""
-    choices = load_schema("scenario.schema.json")["$defs"]["party"]["properties"]["phone"]["enum"]
+    choices = load_schema("specs/scenario.schema.json")["$defs"]["party"]["properties"]["phone"][
+        "enum"
+    ]
 
     def row(phone: str) -> tuple[str, ...]:
         text = f"""
@@ -333,7 +340,7 @@ def faults() -> str:
 def metaflows_page() -> str:
     """The feature codes' format."""
     units = {"digit_timeout": "milliseconds", "timeout": "seconds"}
-    schema = Schema("metaflows.schema.json", units=units)
+    schema = Schema("dialling/metaflows.schema.json", units=units)
     theory = (inspect.getdoc(patterns) or "").split("\n\n")
     return page(
         "Feature codes (metaflows)",
@@ -382,7 +389,7 @@ def fields_of(node: ast.ClassDef) -> list[Field]:
     for at, statement in enumerate(node.body):
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
-                kind = ast.unparse(annotation)
+                kind = _type(annotation)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 kind = ""
             case _:
@@ -393,6 +400,11 @@ def fields_of(node: ast.ClassDef) -> list[Field]:
         following = node.body[at + 1] if at + 1 < len(node.body) else None
         found.append(Field(name, kind, _plain_default(default), _docstring(following)))
     return found
+
+
+def _type(annotation: ast.expr) -> str:
+    """A type as a reader knows it: without the aliases of the vocabulary (`c.Dial`, `e.LegId`)."""
+    return re.sub(r"\b[ce]\.(?=[A-Z])", "", ast.unparse(annotation))
 
 
 def _plain_default(source: str) -> str:
@@ -850,6 +862,25 @@ def metrics_page() -> str:
     )
 
 
+def promises_page() -> str:
+    """What is promised of every transfer."""
+    return page(
+        "Promises",
+        "What hookflash promises of every transfer. [The design](../explanation/design.md"
+        "#the-eight-promises) says what checks each. A running service counts how often one of "
+        "those marked was broken (`hookflash_promises_broken_total`, with the key as the label "
+        "`promise`), and logs an error with the key. These counters must stay 0; alert on any "
+        "increase.",
+        grid(
+            ("number", "key", "promise", "counted by a service"),
+            (
+                (str(one.number), f"`{one.key}`", one.sentence, "yes" if one in CHECKED else "")
+                for one in PROMISES
+            ),
+        ),
+    )
+
+
 _COUNTED: Mapping[str, str] = {
     "Counter": "counter",
     "CounterMetricFamily": "counter",
@@ -908,8 +939,14 @@ def library_page() -> str:
     )
 
 
-_ELSEWHERE = frozenset(errors.__dict__) | {"Choice", "FellBehind", "PartialSound", "Policy"}
-"""Names that have a page of their own."""
+_ELSEWHERE = frozenset(errors.__dict__) | {
+    "Choice",
+    "FellBehind",
+    "PartialSound",
+    "Policy",
+    "__version__",
+}
+"""Names that have a page of their own, or need none."""
 _FIRST = {"engine.engine": 0, "engine.record": 1, "engine.lines": 2, "events": 3}
 
 
@@ -968,7 +1005,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     before = "async with " if "asynccontextmanager" in decorators else ""
     if isinstance(node, ast.AsyncFunctionDef) and not before:
         before = "await "
-    back = ast.unparse(node.returns) if node.returns else "None"
+    back = _type(node.returns) if node.returns else "None"
     if "property" in decorators:
         yield f"{node.name}: {back}"
         return
@@ -982,7 +1019,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def _argument(argument: ast.arg, default: ast.expr | None) -> str:
-    kind = f": {ast.unparse(argument.annotation)}" if argument.annotation else ""
+    kind = f": {_type(argument.annotation)}" if argument.annotation else ""
     return argument.arg + kind + (f" = {ast.unparse(default)}" if default else "")
 
 
@@ -991,7 +1028,9 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 def cli_page() -> str:
     """The help of each command."""
-    text = cli.app.generate_docs(output_format="markdown")
+    # cyclopts takes part of the usage from the name of the program that runs, here and now
+    with patch.object(sys, "argv", ["hookflash"]):
+        text = cli.app.generate_docs(output_format="markdown")
     body = text[text.index("**Commands**") :].replace("```console", "```text")
     status = (inspect.getdoc(cli) or "").partition("Exit status:")[2]
     return page(

@@ -21,16 +21,16 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from hookflash.backends.freeswitch.inbound import Inbound
-from hookflash.backends.freeswitch.recording import Entry, Way, read_recording
+from hookflash.backends.freeswitch.recording import RecordedLine, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.commands import CancelTimer, SetTimer, name_of_target
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, states_of
 from hookflash.errors import InputError
 from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS
 
 DIGIT_TIMEOUT_S = 1.0
 """How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""
@@ -140,7 +140,7 @@ class _Session:
             skipped=self._inbound.skipped,
         )
 
-    def _receive(self, entry: Entry) -> None:
+    def _receive(self, entry: RecordedLine) -> None:
         try:
             self._wire.receive(entry.raw())
             for frame in self._wire.frames():
@@ -179,7 +179,9 @@ class _Session:
     def _next_dial(self) -> _Dial | None:
         return next((dial for dial in self._dials if dial.at_s >= self._now_s), None)
 
-    def _request(self, note: Entry, following: list[Entry]) -> TransferRequested | None:
+    def _request(
+        self, note: RecordedLine, following: list[RecordedLine]
+    ) -> TransferRequested | None:
         """The transfer that a note tells of: who asked is whose call was then parted."""
         asked = _ASKED.match(note.data)
         if asked is None:
@@ -198,7 +200,7 @@ class _Session:
         )
 
 
-def _measured(path: str | os.PathLike[str]) -> Iterator[Entry]:
+def _measured(path: str | os.PathLike[str]) -> Iterator[RecordedLine]:
     """Read a recording, as far as anybody can look through it."""
     characters = 0
     began_s: float | None = None
@@ -215,7 +217,7 @@ def _measured(path: str | os.PathLike[str]) -> Iterator[Entry]:
         yield entry
 
 
-def _dials(entries: Iterable[Entry]) -> Iterator[_Dial]:
+def _dials(entries: Iterable[RecordedLine]) -> Iterator[_Dial]:
     for entry in entries:
         found = _ORIGINATE.search(entry.data) if entry.direction is Way.SEND else None
         if found is None:

@@ -14,3 +14,6 @@ def version() -> str:
         return installed("hookflash")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+__version__ = version()

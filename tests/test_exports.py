@@ -54,6 +54,7 @@ PUBLIC = {
     "Account",
     "Asterisk",
     "AsteriskBackend",
+    "AsteriskDialling",
     "Backend",
     "BackendClosed",
     "BackendError",
@@ -120,9 +121,10 @@ def test_the_type_checker_sees_what_the_program_gets() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hookflash.")
         for alias in node.names
+        if alias.asname == alias.name  # else it is private to a type checker
     }
     assert imported == vars(hookflash)["_MODULE_OF"]
-    assert set(imported) | {"__version__"} == PUBLIC
+    assert set(imported) == PUBLIC
 
 
 def test_what_is_not_public_is_not_there() -> None:

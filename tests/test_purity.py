@@ -19,6 +19,8 @@ PURE = (
     "commands.py",
     "errors.py",
     "codec.py",
+    "dialling/**/*.py",
+    "document.py",
     "fsm/**/*.py",
     "specs/**/*.py",
     "backends/freeswitch/wire.py",

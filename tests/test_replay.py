@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookflash import replay as replay_module
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import TransferRequested
 from hookflash.replay import Replay, names_in, replay_recording
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
 RECORDINGS = Path(__file__).resolve().parent / "freeswitch" / "recordings"
 FORMS = ("json", "plain")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookflash.backends.simulator.backend import open_simulator
+from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.rules import MINUTE_S, Asker, Meter, Rights, Rules, check_rights
@@ -21,7 +22,6 @@ from hookflash.events import (
     LegsJoined,
     TransferRequested,
 )
-from hookflash.specs.metaflows import parse_metaflows
 
 
 def asked(

@@ -23,6 +23,7 @@ from hookflash.backends.simulator.people import (
     Refuses,
     Unreachable,
 )
+from hookflash.document import load_schema
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State
@@ -38,9 +39,8 @@ from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.stage import VERB_FOR
 from hookflash.scenarios.write import scenario_text
 from hookflash.sounds import Recording, Sound
-from hookflash.specs.document import load_schema
 
-SCHEMA = cast("dict[str, Any]", load_schema("scenario.schema.json"))
+SCHEMA = cast("dict[str, Any]", load_schema("specs/scenario.schema.json"))
 
 PARTIES: dict[str, Any] = {
     "alice": {"number": "1001"},

@@ -214,7 +214,7 @@ def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> 
 def broken(scenario: Scenario, **changes: Any) -> set[str]:
     """The numbers of the promises that a changed scenario breaks."""
     run = run_scenario(attrs.evolve(scenario, **changes))
-    return {told.split(":")[0] for told in run.broken}
+    return {told.split(" (")[0] for told in run.broken}
 
 
 def with_policy(**choices: object) -> Account:
@@ -244,7 +244,7 @@ def test_a_stranger_on_the_line_is_noticed() -> None:
     stage = stage_with_two_calls()
     stage.perform(Deed(who="alice", asks="transfer", target="2600"))
     stage.watch.fact(LegsJoined(first=stage.legs["bob"], second=stage.legs["bert"]))
-    assert next(told.split(":")[0] for told in stage.watch.verdict()) == "promise 5"
+    assert next(iter(stage.watch.verdict())).startswith("promise 5 (no_stranger): ")
 
 
 def test_whoever_is_forgotten_is_noticed() -> None:
@@ -254,13 +254,13 @@ def test_whoever_is_forgotten_is_noticed() -> None:
     stage.world.run(until_s=10.0)
     verdict = list(stage.watch.verdict())
     assert [told for told in verdict if told.startswith("promise 1")] == [
-        "promise 1: alice is forgotten",
-        "promise 1: bob is forgotten",
+        "promise 1 (nobody_forgotten): alice is forgotten",
+        "promise 1 (nobody_forgotten): bob is forgotten",
     ]
     # nor has anybody taken off what the split has left on them
-    assert all(told.startswith("promise 8: ") for told in verdict[2:])
+    assert all(told.startswith("promise 8 ") for told in verdict[2:])
     for name in ("alice", "bob"):
-        assert f"promise 8: hookflash_role is left on {name}" in verdict
+        assert f"promise 8 (nothing_left): hookflash_role is left on {name}" in verdict
 
 
 def test_an_expectation_that_fails_is_told() -> None:

@@ -21,15 +21,15 @@ from trio.testing import MockClock
 from hookflash.backends.freeswitch import procedures
 from hookflash.backends.freeswitch.primitives import (
     OURS,
-    Fact,
     Originate,
     Procedure,
     SetVariables,
+    VariableCheck,
 )
 from hookflash.backends.halves import Halves
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.backend import open_simulator
-from hookflash.backends.simulator.channel import Channel
+from hookflash.backends.simulator.channel import SimulatedChannel
 from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers
@@ -85,7 +85,7 @@ def a_bond_is_believed_from_one_side(patch: Patch) -> None:
     """What a leg says of its partner counts, though that one is dead or with somebody else."""
     seen = FreeSwitchPbx.seen
 
-    def believe(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+    def believe(channel: SimulatedChannel, is_outside: Callable[[str], bool]) -> LegSnapshot:
         leg = seen(channel, is_outside)
         return attrs.evolve(leg, peer=leg.peer or channel.bond or None)
 
@@ -100,7 +100,7 @@ def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:
         moves = party.place is Place.MOVING
         return attrs.evolve(party, place=Place.PARKED) if moves else party
 
-    def about(_join: Join) -> tuple[tuple[Fact, ...], ...]:
+    def about(_join: Join) -> tuple[tuple[VariableCheck, ...], ...]:
         return ()
 
     patch.setattr(found_module, "_party", settled)
@@ -311,7 +311,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "moved-after-the-failsafe",
         only_marks_are_taken_off,
-        "promise 8: hangup_after_bridge of bob is false",
+        "promise 8 (nothing_left): hangup_after_bridge of bob is false",
     ),
     # one party is one leg
     ("code-by-a-dialplan-target", every_half_is_a_party, "the outcomes are transferred, "),
@@ -467,7 +467,9 @@ def test_a_target_is_called_with_nothing_that_its_far_half_would_keep(
     assert complaints("blind-through-the-dialplan") == set()
     monkeypatch.setattr(procedures.Procedures, "_dial", armed)
     (wrong,) = complaints("blind-through-the-dialplan", seeds=(0,))
-    assert re.fullmatch(r"promise 8: execute_on_answer of leg-\d is intercept leg-\d", wrong)
+    assert re.fullmatch(
+        r"promise 8 \(nothing_left\): execute_on_answer of leg-\d is intercept leg-\d", wrong
+    )
 
 
 def test_an_order_waits_until_a_bridge_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

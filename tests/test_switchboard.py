@@ -27,6 +27,7 @@ from hookflash.commands import (
     Split,
     WithholdKeys,
 )
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows, parse_metaflows
 from hookflash.engine.alone import ALONE_S
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
@@ -66,7 +67,6 @@ from hookflash.scenarios.format import Deed, PartyPlan
 from hookflash.scenarios.run import MAX_STEPS
 from hookflash.scenarios.stage import CALL_UP_S, Stage
 from hookflash.sounds import Recording
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows, parse_metaflows
 
 
 class Desk:

@@ -26,20 +26,10 @@ from typing import Final, Protocol, runtime_checkable
 
 import attrs
 
+from hookflash import events as e
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendError
-from hookflash.events import (
-    CallEvent,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegMovedAway,
-    LegParked,
-    LegsJoined,
-    LegSnapshot,
-    LegsSeen,
-    SoundStarted,
-)
+from hookflash.events import LegSnapshot
 
 __all__ = [
     "ID_IN_USE",
@@ -60,11 +50,11 @@ LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a leg's end that nobody saw."""
 
 
-def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
+def tell(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
     """Every fact about the legs that live, as events: what a backend tells when it is found."""
     legs = {leg.leg: leg for leg in living}
     for leg in legs.values():
-        yield LegCreated(
+        yield e.LegCreated(
             leg=leg.leg,
             number=leg.number,
             direction=leg.direction,
@@ -75,26 +65,26 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[CallEvent]:
             withheld=leg.withheld,
         )
         if leg.answered:
-            yield LegAnswered(leg=leg.leg)
+            yield e.LegAnswered(leg=leg.leg)
     for leg in legs.values():
         if leg.peer in legs and leg.leg < (leg.peer or ""):
-            yield LegsJoined(first=leg.leg, second=leg.peer or "")
+            yield e.LegsJoined(first=leg.leg, second=leg.peer or "")
         elif leg.parked:
-            yield LegParked(leg=leg.leg)
+            yield e.LegParked(leg=leg.leg)
             if leg.hears is not None:
-                yield SoundStarted(leg=leg.leg, sound=leg.hears)
+                yield e.SoundStarted(leg=leg.leg, sound=leg.hears)
 
 
-def tell_seen(seen: LegsSeen) -> Iterator[CallEvent]:
+def tell_seen(seen: e.LegsSeen) -> Iterator[e.CallEvent]:
     """What the answer to a question comes to, as facts."""
     living = {leg.leg for leg in seen.living}
     yield from tell(seen.living)
     for leg in seen.living:
         if leg.elsewhere and leg.peer is None:
-            yield LegMovedAway(leg=leg.leg)
+            yield e.LegMovedAway(leg=leg.leg)
     for gone in seen.look.legs:
         if gone not in living:
-            yield LegHungUp(leg=gone, cause=LOST_TRACK)
+            yield e.LegHungUp(leg=gone, cause=LOST_TRACK)
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +135,7 @@ class Backend(Protocol):
         """What it can do beyond the promises that every backend makes. It never changes."""
         ...
 
-    def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[e.CallEvent]:
         """What happens, from now on, until the backend is closed.
 
         Called once. The iteration ends when the backend is closed; it raises `BackendClosed`

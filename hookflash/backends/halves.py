@@ -28,68 +28,54 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegParked,
-    LegsJoined,
-    LegSnapshot,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-)
+from hookflash import events as e
 
 
 @attrs.define
-class _Leg:
+class _TrackedLeg:
     """What is kept of one leg."""
 
-    created: LegCreated
-    near: LegId = ""
+    created: e.LegCreated
+    near: e.LegId = ""
     """The near half that stands for it, where it is hidden."""
-    far: LegId = ""
+    far: e.LegId = ""
     """Its far half, where it is a near half."""
     is_far: bool = False
     """Whether it is a far half whose near half has not ended."""
     answered: bool = False
-    identity: LegIdentified | None = None
+    identity: e.LegIdentified | None = None
 
 
 class Halves:
     """Leaves out what is behind a near half. One for each connection."""
 
     def __init__(self) -> None:
-        self._legs: dict[LegId, _Leg] = {}
-        self._early: dict[LegId, LegId] = {}
+        self._legs: dict[e.LegId, _TrackedLeg] = {}
+        self._early: dict[e.LegId, e.LegId] = {}
         """Near halves that were not told of yet, and their far halves."""
 
-    def is_hidden(self, leg: LegId) -> bool:
+    def is_hidden(self, leg: e.LegId) -> bool:
         """Whether nothing is told of a leg."""
         known = self._legs.get(leg)
         return known is not None and bool(known.near)
 
-    def take(self, event: CallEvent) -> Iterator[CallEvent]:
+    def take(self, event: e.CallEvent) -> Iterator[e.CallEvent]:
         """What is to be told, given what has happened."""
         match event:
-            case LegCreated():
+            case e.LegCreated():
                 yield from self._created(event)
-            case LegsJoined():
+            case e.LegsJoined():
                 yield from self._joined(event)
             case (
-                LegsSeparated(first=first, second=second) | LegsReleased(first=first, second=second)
+                e.LegsSeparated(first=first, second=second)
+                | e.LegsReleased(first=first, second=second)
             ):
                 if not (self.is_hidden(first) or self.is_hidden(second)):
                     yield event
-            case LegsSeen():
+            case e.LegsSeen():
                 yield from self._learn(event.living)
                 yield attrs.evolve(event, living=self._shown(event.living))
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 hidden = self.is_hidden(leg)
                 self._end(leg)
                 if not hidden:
@@ -97,33 +83,33 @@ class Halves:
             case _:
                 yield from self._of_one(event)
 
-    def _of_one(self, event: CallEvent) -> Iterator[CallEvent]:
+    def _of_one(self, event: e.CallEvent) -> Iterator[e.CallEvent]:
         leg = getattr(event, "leg", None)
         if leg is None or leg not in self._legs:
             yield event
             return
         known = self._legs[leg]
-        if isinstance(event, LegAnswered):
+        if isinstance(event, e.LegAnswered):
             known.answered = True
-        if isinstance(event, LegParked | DigitPressed) and self._lives_on(known):
+        if isinstance(event, e.LegParked | e.DigitPressed) and self._lives_on(known):
             yield from self._reveal(known)
         if not known.near:
             yield event
 
     # ------------------------------------------------------------------ who is who
 
-    def _created(self, event: LegCreated, *, all_told: bool = False) -> Iterator[CallEvent]:
+    def _created(self, event: e.LegCreated, *, all_told: bool = False) -> Iterator[e.CallEvent]:
         """A leg has begun.
 
         Args:
             event: which.
             all_told: whether everything else that lives, and is older, is known.
         """
-        leg = _Leg(event)
+        leg = _TrackedLeg(event)
         self._legs[event.leg] = leg
         half = self._legs.get(event.other_half)
         caller = self._legs.get(event.called_for)
-        calls = event.direction is Direction.INBOUND
+        calls = event.direction is e.Direction.INBOUND
         if calls and event.other_half and (half is not None or not all_told):
             leg.is_far = True
             if half is None:
@@ -141,19 +127,19 @@ class Halves:
         if leg.far:
             yield from self._stand_for_those_behind(event.leg, leg.near or event.leg)
 
-    def _told_behind(self, event: LegCreated, near: LegId) -> Iterator[CallEvent]:
+    def _told_behind(self, event: e.LegCreated, near: e.LegId) -> Iterator[e.CallEvent]:
         """It may yet be another one that answers, but better be careful."""
         if event.outside:
             yield from self._identify(near, event)
 
-    def _stand_for_those_behind(self, half: LegId, near: LegId) -> Iterator[CallEvent]:
+    def _stand_for_those_behind(self, half: e.LegId, near: e.LegId) -> Iterator[e.CallEvent]:
         """They were told of before the near half, and so hidden behind it alone."""
         for behind in tuple(self._legs.values()):
             if behind.near == half:
                 behind.near = near
                 yield from self._told_behind(behind.created, near)
 
-    def _end(self, leg: LegId) -> None:
+    def _end(self, leg: e.LegId) -> None:
         ended = self._legs.pop(leg, None)
         if ended is None:
             return
@@ -162,13 +148,13 @@ class Halves:
         if far is not None:
             far.is_far = False
 
-    def _joined(self, event: LegsJoined) -> Iterator[CallEvent]:
+    def _joined(self, event: e.LegsJoined) -> Iterator[e.CallEvent]:
         first, second = self._legs.get(event.first), self._legs.get(event.second)
         for one, other in ((first, second), (second, first)):
             if one is None or not one.is_far:
                 continue
             if other is None:  # its beginning was lost, and so is what it is
-                careful = LegIdentified(leg=one.near, number="", outside=True)
+                careful = e.LegIdentified(leg=one.near, number="", outside=True)
                 yield from self._tell_identity(careful)
             elif other.near in ("", one.near) and not other.far:  # else it stands for another
                 yield from self._identify(one.near, other.created)
@@ -178,24 +164,24 @@ class Halves:
                 yield from self._reveal(leg)
         yield event
 
-    def _lives_on(self, leg: _Leg) -> bool:
+    def _lives_on(self, leg: _TrackedLeg) -> bool:
         """Whether it is hidden behind a near half that is gone, and not to come."""
         return bool(leg.near) and leg.near not in self._legs and leg.near not in self._early
 
-    def _reveal(self, leg: _Leg) -> Iterator[CallEvent]:
+    def _reveal(self, leg: _TrackedLeg) -> Iterator[e.CallEvent]:
         leg.near = ""
         yield leg.created
         if leg.answered:
-            yield LegAnswered(leg=leg.created.leg)
+            yield e.LegAnswered(leg=leg.created.leg)
 
-    def _identify(self, near: LegId, behind: LegCreated) -> Iterator[CallEvent]:
+    def _identify(self, near: e.LegId, behind: e.LegCreated) -> Iterator[e.CallEvent]:
         """Say of a near half what is known of the party behind it."""
         half = self._legs.get(near)
         if half is None:
             return
         own = half.created
         yield from self._tell_identity(
-            LegIdentified(
+            e.LegIdentified(
                 leg=near,
                 number=behind.number,
                 account=behind.account or own.account,
@@ -206,7 +192,7 @@ class Halves:
             )
         )
 
-    def _tell_identity(self, identity: LegIdentified) -> Iterator[CallEvent]:
+    def _tell_identity(self, identity: e.LegIdentified) -> Iterator[e.CallEvent]:
         half = self._legs.get(identity.leg)
         if half is not None and half.identity != identity:
             half.identity = identity
@@ -214,7 +200,7 @@ class Halves:
 
     # ------------------------------------------------------------------ from a snapshot
 
-    def begin(self, living: Sequence[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+    def begin(self, living: Sequence[e.LegSnapshot]) -> tuple[e.LegSnapshot, ...]:
         """Begin anew from what lives, and leave out what is hidden.
 
         Near halves say who is behind them.
@@ -226,21 +212,21 @@ class Halves:
         return self._shown(living)
 
     @staticmethod
-    def sort(living: Sequence[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+    def sort(living: Sequence[e.LegSnapshot]) -> tuple[e.LegSnapshot, ...]:
         """What is to be shown of all that lives, whatever was told of it; nothing is learned."""
         return Halves().begin(living)
 
-    def identities(self) -> Iterator[LegIdentified]:
+    def identities(self) -> Iterator[e.LegIdentified]:
         """Whatever is known of who is behind near halves."""
         for leg in self._legs.values():
             if leg.identity is not None:
                 yield leg.identity
 
     def _learn(
-        self, living: Sequence[LegSnapshot], *, all_told: bool = False
-    ) -> Iterator[CallEvent]:
+        self, living: Sequence[e.LegSnapshot], *, all_told: bool = False
+    ) -> Iterator[e.CallEvent]:
         """Learn who lives, and tell who came out of hiding, or is behind a near half."""
-        told: list[CallEvent] = []
+        told: list[e.CallEvent] = []
         for leg in _in_order(living):
             if leg.leg not in self._legs:
                 told += self._created(_created_from(leg), all_told=all_told)
@@ -250,15 +236,15 @@ class Halves:
                 yield from self._reveal(known)
         for leg in living:
             if leg.peer is not None and leg.leg < leg.peer:
-                told += self._joined(LegsJoined(first=leg.leg, second=leg.peer))
+                told += self._joined(e.LegsJoined(first=leg.leg, second=leg.peer))
         for event in told:
-            if isinstance(event, LegIdentified):
+            if isinstance(event, e.LegIdentified):
                 yield event
 
-    def _shown(self, living: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
+    def _shown(self, living: Iterable[e.LegSnapshot]) -> tuple[e.LegSnapshot, ...]:
         return tuple(self._as_shown(leg) for leg in living if not self.is_hidden(leg.leg))
 
-    def _as_shown(self, leg: LegSnapshot) -> LegSnapshot:
+    def _as_shown(self, leg: e.LegSnapshot) -> e.LegSnapshot:
         identity = self._legs[leg.leg].identity
         if identity is None:
             return leg
@@ -271,7 +257,7 @@ class Halves:
         )
 
 
-def _in_order(living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
+def _in_order(living: Iterable[e.LegSnapshot]) -> Iterator[e.LegSnapshot]:
     """Whoever is behind another comes after it, as it came into being."""
     todo = {leg.leg: leg for leg in living}
     while todo:
@@ -280,13 +266,13 @@ def _in_order(living: Iterable[LegSnapshot]) -> Iterator[LegSnapshot]:
             yield todo.pop(leg.leg)
 
 
-def _comes_after(leg: LegSnapshot) -> LegId:
+def _comes_after(leg: e.LegSnapshot) -> e.LegId:
     """The near half of a far half; or the leg for which a leg is called."""
-    return leg.other_half if leg.direction is Direction.INBOUND else leg.called_for
+    return leg.other_half if leg.direction is e.Direction.INBOUND else leg.called_for
 
 
-def _created_from(leg: LegSnapshot) -> LegCreated:
-    return LegCreated(
+def _created_from(leg: e.LegSnapshot) -> e.LegCreated:
+    return e.LegCreated(
         leg=leg.leg,
         number=leg.number,
         direction=leg.direction,

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import trio
 
+from hookflash import events as e
 from hookflash.backends.base import LOST_TRACK, tell
 from hookflash.backends.halves import Halves
-from hookflash.events import CallEvent, LegCreated, LegHungUp, LegId, LegSnapshot, SwitchFound
 
 CATCH_UP_S: Final = 1.0
 """How often it is looked, after an overflow, whether there is room again."""
@@ -25,7 +25,7 @@ CATCH_UP_S: Final = 1.0
 class Outlet:
     """Hands facts over, in order, and knows which legs it has told of."""
 
-    def __init__(self, size: int, remember: Callable[[CallEvent], None], log: Any) -> None:
+    def __init__(self, size: int, remember: Callable[[e.CallEvent], None], log: Any) -> None:
         """Begin with nothing told.
 
         Args:
@@ -36,17 +36,17 @@ class Outlet:
         self.size = size
         self.dropped = 0
         """Events that were dropped because nobody took them in time."""
-        self.living: set[LegId] = set()
+        self.living: set[e.LegId] = set()
         """The legs that were told of, and have not ended since."""
         self.halves = Halves()
         self._remember_too = remember
         self._log = log
-        self._events, self.taken = trio.open_memory_channel[CallEvent](size)
-        self._held: list[CallEvent] | None = None
+        self._events, self.taken = trio.open_memory_channel[e.CallEvent](size)
+        self._held: list[e.CallEvent] | None = None
         self._overflowed = False
         self._overflow = trio.Event()
 
-    def give(self, event: CallEvent) -> None:
+    def give(self, event: e.CallEvent) -> None:
         """Hand an event over, without ever waiting."""
         if self._overflowed or not self._found_room(event):
             self.drop()
@@ -59,7 +59,7 @@ class Outlet:
             self._overflow.set()
             self._log.error("events are dropped: nobody takes them", buffer=self.size)
 
-    def _found_room(self, event: CallEvent) -> bool:
+    def _found_room(self, event: e.CallEvent) -> bool:
         if self._held is not None:
             has_room = len(self._held) < self.size
             if has_room:
@@ -73,11 +73,11 @@ class Outlet:
             self._remember(told)
         return True
 
-    def _remember(self, event: CallEvent) -> None:
+    def _remember(self, event: e.CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
-        if isinstance(event, LegCreated):
+        if isinstance(event, e.LegCreated):
             self.living.add(event.leg)
-        elif isinstance(event, LegHungUp):
+        elif isinstance(event, e.LegHungUp):
             self.living.discard(event.leg)
         self._remember_too(event)
 
@@ -91,20 +91,20 @@ class Outlet:
         """The line is down: what was held back is history, and what comes is told at once."""
         self._held = None
 
-    async def tell_all(self, living: Sequence[LegSnapshot], switch: str) -> None:
+    async def tell_all(self, living: Sequence[e.LegSnapshot], switch: str) -> None:
         """Tell every fact about what lives, and the end of what was known and lives no more."""
         shown = self.halves.begin(living)
         present = {leg.leg for leg in shown}
         for leg in sorted(self.living - present):
-            await self.tell(LegHungUp(leg=leg, cause=LOST_TRACK))
+            await self.tell(e.LegHungUp(leg=leg, cause=LOST_TRACK))
         for event in (*tell(shown), *self.halves.identities()):
             await self.tell(event)
-        await self.tell(SwitchFound(switch=switch))
+        await self.tell(e.SwitchFound(switch=switch))
         held, self._held = self._held or [], None
         for event in held:
             self.give(event)
 
-    async def tell(self, event: CallEvent) -> None:
+    async def tell(self, event: e.CallEvent) -> None:
         """Hand over an event that must not be dropped."""
         self._remember(event)
         await self._events.send(event)

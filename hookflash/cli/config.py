@@ -10,9 +10,7 @@ from typing import Annotated, cast
 from cyclopts import Parameter
 
 from hookflash.cli.terminal import USAGE, plain, terminal
-from hookflash.errors import InputError
-from hookflash.server.read_config import read_config
-from hookflash.specs.metaflows import (
+from hookflash.dialling.metaflows import (
     SCHEMA,
     Advice,
     Metaflows,
@@ -20,6 +18,8 @@ from hookflash.specs.metaflows import (
     metaflows_faults,
     parse_metaflows,
 )
+from hookflash.errors import InputError
+from hookflash.server.read_config import read_config
 
 MAX_CONFIG_BYTES = 1_000_000
 """No config that a person wrote is longer."""

@@ -17,9 +17,9 @@ from typing import Annotated, Final
 import trio
 from cyclopts import Parameter
 
-from hookflash.backends.freeswitch.emulator.emulator import STOCK_PASSWORD, Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, serve_emulator
 from hookflash.backends.simulator.world import World
+from hookflash.emulator.emulator import STOCK_PASSWORD, Emulator
+from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.errors import InputError
 from hookflash.events import (
     CallEvent,
@@ -156,10 +156,10 @@ class People:
     def come(self) -> None:
         """Have them call as soon as a program has asked for events."""
         self._emulator.on_fact = self._happened
-        self._emulator.on_listener = self._somebody_listens
+        self._emulator.bus.on_subscription = self._somebody_listens
 
     def _somebody_listens(self) -> None:
-        self._emulator.on_listener = _nothing
+        self._emulator.bus.on_subscription = _nothing
         self._emulator.world.after(_BEGIN_S, self._call)
 
     def _call(self) -> None:

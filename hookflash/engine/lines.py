@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import attrs
 
+from hookflash.dialling.digits import UNARMED, Collector
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.engine.rules import Rules
 from hookflash.events import (
     Direction,
@@ -22,9 +24,7 @@ from hookflash.events import (
     LegsJoined,
     LegsSeparated,
 )
-from hookflash.fsm.digits import UNARMED, Collector
 from hookflash.fsm.transfer import Policy
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 
 
 @attrs.frozen(kw_only=True)

@@ -32,6 +32,21 @@ from hookflash.commands import (
     WithholdKeys,
     name_of_target,
 )
+from hookflash.dialling.digits import (
+    UNARMED,
+    CodeTable,
+    FeatureAction,
+    Matched,
+    Module,
+    Press,
+    digit_timeout,
+    press,
+    takeback_code,
+)
+from hookflash.dialling.metaflows import (
+    ListenOn,
+    Metaflows,
+)
 from hookflash.engine.alone import Alone
 from hookflash.engine.found import Found, Unfinished, by_transfer, what_became
 from hookflash.engine.lines import Account, Line, Lines, line_of
@@ -60,17 +75,6 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
-from hookflash.fsm.digits import (
-    UNARMED,
-    CodeTable,
-    FeatureAction,
-    Matched,
-    Module,
-    Press,
-    digit_timeout,
-    press,
-    takeback_code,
-)
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import (
     Outcome,
@@ -81,10 +85,6 @@ from hookflash.fsm.transfer import (
 )
 from hookflash.sounds import check_sound
 from hookflash.specs.catalog import SPEC_FOR
-from hookflash.specs.metaflows import (
-    ListenOn,
-    Metaflows,
-)
 
 ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """What a number to call may be made of. Whatever else a person sends never comes near a switch. No

@@ -16,31 +16,12 @@ import attrs
 import cattrs
 import msgspec
 
+from hookflash import events as e
 from hookflash.codec import event_from, teach_sounds, to_document
 from hookflash.engine.exchange import Entry
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record, record_from
 from hookflash.errors import InputError
-from hookflash.events import (
-    CommandFailed,
-    DigitPressed,
-    Event,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    LegsReleased,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-    SwitchFound,
-    SwitchLost,
-    TimerFired,
-    TransferFound,
-    TransferRequested,
-)
 from hookflash.fsm.transfer import Policy, Transfer
 
 DEFAULT_ACCOUNT: Final = "default"
@@ -50,21 +31,21 @@ MASK: Final = "•"
 """What is written instead of a digit: people press PINs and card numbers, too."""
 
 _KIND_OF_FACT: Final[Mapping[type, str]] = {
-    LegCreated: "call.created",
-    LegProgressed: "call.progressed",
-    LegAnswered: "call.answered",
-    LegParked: "call.parked",
-    LegsJoined: "call.joined",
-    LegsSeparated: "call.separated",
-    LegsReleased: "call.released",
-    SoundStarted: "call.sound_started",
-    SoundStopped: "call.sound_stopped",
-    DigitPressed: "call.digit",
-    LegHungUp: "call.ended",
-    SwitchLost: "switch.lost",
-    SwitchFound: "switch.found",
-    CommandFailed: "engine.command_failed",
-    TimerFired: "engine.timer",
+    e.LegCreated: "call.created",
+    e.LegProgressed: "call.progressed",
+    e.LegAnswered: "call.answered",
+    e.LegParked: "call.parked",
+    e.LegsJoined: "call.joined",
+    e.LegsSeparated: "call.separated",
+    e.LegsReleased: "call.released",
+    e.SoundStarted: "call.sound_started",
+    e.SoundStopped: "call.sound_stopped",
+    e.DigitPressed: "call.digit",
+    e.LegHungUp: "call.ended",
+    e.SwitchLost: "switch.lost",
+    e.SwitchFound: "switch.found",
+    e.CommandFailed: "engine.command_failed",
+    e.TimerFired: "engine.timer",
 }
 
 KINDS: Final = (
@@ -87,9 +68,9 @@ def kind_of(record: Record) -> str:
     if record.transfer is not None:
         if record.outcome is not None:
             return "transfer.ended"
-        if isinstance(record.event, TransferRequested):
+        if isinstance(record.event, e.TransferRequested):
             return "transfer.requested"
-        if isinstance(record.event, TransferFound):
+        if isinstance(record.event, e.TransferFound):
             return "transfer.found"
         if record.before is not record.after:
             return "transfer.changed"
@@ -175,9 +156,9 @@ _DIALLED: Final = re.compile(r"^[0-9A-D*#]+ is no ")
 
 
 def _masked(record: Record) -> Record:
-    if isinstance(record.event, DigitPressed):
-        event: Event = attrs.evolve(record.event, digit=MASK)
-    elif isinstance(record.event, TimerFired):
+    if isinstance(record.event, e.DigitPressed):
+        event: e.Event = attrs.evolve(record.event, digit=MASK)
+    elif isinstance(record.event, e.TimerFired):
         event = record.event
     else:
         return record
@@ -186,9 +167,9 @@ def _masked(record: Record) -> Record:
     )
 
 
-def _calls_of(event: Event) -> tuple[str | None, str | None]:
-    if isinstance(event, CommandFailed):
-        return _calls_of(cast("Event", event.command))
+def _calls_of(event: e.Event) -> tuple[str | None, str | None]:
+    if isinstance(event, e.CommandFailed):
+        return _calls_of(cast("e.Event", event.command))
     leg = getattr(event, "leg", None) or getattr(event, "first", None)
     return leg, getattr(event, "second", None)
 
@@ -242,10 +223,10 @@ def _row(step: Step) -> tuple[object, ...]:
 def _write_transfer(connection: sqlite3.Connection, entry: Entry) -> None:
     record = entry.record
     if record.parties is not None and record.refusal is None:
-        if isinstance(record.event, TransferRequested):
+        if isinstance(record.event, e.TransferRequested):
             _insert_transfer(connection, entry, record.event, record.parties)
-        elif isinstance(record.event, TransferFound) and record.begins is not None:
-            found = TransferRequested(
+        elif isinstance(record.event, e.TransferFound) and record.begins is not None:
+            found = e.TransferRequested(
                 leg=record.parties.transferor.leg,
                 transfer=record.event.transfer,
                 target=record.parties.target.number,
@@ -267,7 +248,7 @@ def _write_transfer(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _insert_transfer(
-    connection: sqlite3.Connection, entry: Entry, request: TransferRequested, parties: Parties
+    connection: sqlite3.Connection, entry: Entry, request: e.TransferRequested, parties: Parties
 ) -> None:
     record = entry.record
     connection.execute(
@@ -488,7 +469,7 @@ class Past:
     by: str
     target: str
     parties: Parties
-    request: TransferRequested
+    request: e.TransferRequested
     policy: Policy
     begun: float
     state: str
@@ -600,9 +581,9 @@ def _past(row: Sequence[Any]) -> Past:
     )
 
 
-def _request_from(text: str, where: str) -> TransferRequested:
+def _request_from(text: str, where: str) -> e.TransferRequested:
     event = event_from(msgspec.json.decode(text), where=where)
-    if not isinstance(event, TransferRequested):
+    if not isinstance(event, e.TransferRequested):
         raise InputError("is no request for a transfer", where=where)
     return event
 

@@ -12,7 +12,7 @@ import trio
 from hookflash.pbx.config import LOOPBACK, Ports, Setup
 from hookflash.pbx.instance import Instance, open_instance
 from hookflash.pbx.obtain import Installation
-from hookflash.pbx.switch import ACCOUNTS, Account, Softphone, switch_setup
+from hookflash.pbx.switch import ACCOUNTS, PbxAccount, Softphone, switch_setup
 from hookflash.pbx.telephones import telephones_setup
 
 
@@ -64,7 +64,7 @@ def pair_setup(
     include: Path | None = None,
     address: str = LOOPBACK,
     sip_port: int | None = None,
-    accounts: tuple[Account, ...] = ACCOUNTS,
+    accounts: tuple[PbxAccount, ...] = ACCOUNTS,
     softphones: tuple[Softphone, ...] = (),
     channel_variables: tuple[str, ...] = (),
 ) -> PairSetup:

@@ -15,8 +15,8 @@ import attrs
 import trio
 
 from hookflash.backends.asterisk.manager import (
-    Action,
     Manager,
+    ManagerAction,
     ManagerLogin,
     Message,
     open_manager,
@@ -38,7 +38,7 @@ class PhoneError(BackendError):
 
 
 @attrs.frozen(kw_only=True)
-class Channel:
+class ListedChannel:
     """A channel, as either instance lists it."""
 
     name: str
@@ -113,7 +113,7 @@ class Phones:
         try:
             await self.telephones.demand(
                 "Originate",
-                Channel=f"PJSIP/{number}@switch",
+                ListedChannel=f"PJSIP/{number}@switch",
                 ChannelId=unique_id,
                 Application="Wait",
                 Data="86400",
@@ -146,20 +146,20 @@ class Phones:
 
     async def hang_up(self, channel: str) -> None:
         """Let a phone hang up."""
-        await self.telephones.demand("Hangup", Channel=channel, Cause="16")
+        await self.telephones.demand("Hangup", ListedChannel=channel, Cause="16")
 
     async def press(self, channel: str, digit: str) -> None:
         """Let a phone press a key: it sends RFC 4733 events, for `KEY_MS`."""
         # a connection of its own: Asterisk serves no other action on one while the key is down
         async with open_manager(self.keypad) as manager:
-            await manager.demand("PlayDTMF", Channel=channel, Digit=digit, Duration=KEY_MS)
+            await manager.demand("PlayDTMF", ListedChannel=channel, Digit=digit, Duration=KEY_MS)
 
     async def shown(self, channel: str) -> tuple[str, str]:
         """Return the name and the number that a phone shows now: who is at the other end."""
         name, number = await self._variables(channel, "CALLERID(name)", "CALLERID(num)")
         return name, number
 
-    async def channels(self) -> list[Channel]:
+    async def channels(self) -> list[ListedChannel]:
         """List the phones' channels."""
         return await channels(self.telephones)
 
@@ -216,7 +216,7 @@ class Phones:
         with trio.move_on_after(TIMEOUT_S):
             while left := [(side, leg.name) for side in sides for leg in await channels(side)]:
                 for side, name in left:
-                    await side.send(Action("Hangup", {"Channel": name}))
+                    await side.send(ManagerAction("Hangup", {"Channel": name}))
                 await trio.sleep(5 * _POLL_S)
             return
         raise PhoneError(f"calls are left: {', '.join(name for _, name in left)}")
@@ -229,7 +229,7 @@ class Phones:
 
     async def _each(self, names: list[str], variable: str) -> list[str]:
         asked = await self.telephones.send(
-            *(Action("Getvar", {"Channel": name, "Variable": variable}) for name in names)
+            *(ManagerAction("Getvar", {"Channel": name, "Variable": variable}) for name in names)
         )
         return [(await pending.response()).get("value") for pending in asked]
 
@@ -242,13 +242,13 @@ async def get_variable(manager: Manager, channel: str, name: str) -> str:
         channel: its name or its unique ID.
         name: for example `CHANNEL(state)`.
     """
-    return (await manager.action("Getvar", Channel=channel, Variable=name)).get("value")
+    return (await manager.action("Getvar", ListedChannel=channel, Variable=name)).get("value")
 
 
-async def channels(manager: Manager) -> list[Channel]:
+async def channels(manager: Manager) -> list[ListedChannel]:
     """List the channels of an instance."""
     return [
-        Channel(
+        ListedChannel(
             name=event.get("channel"),
             unique_id=event.get("uniqueid"),
             linked_id=event.get("linkedid"),

@@ -50,7 +50,7 @@ class Archive:
 
 
 @attrs.frozen(kw_only=True)
-class _Entry:
+class _SourceEntry:
     uris: tuple[str, ...]
     suites: frozenset[str]
     components: frozenset[str]
@@ -96,7 +96,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _entries(apt: Path) -> Iterator[_Entry]:
+def _entries(apt: Path) -> Iterator[_SourceEntry]:
     for path in (apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))):
         if path.suffix == ".sources":
             yield from _deb822_entries(_read(path))
@@ -104,7 +104,7 @@ def _entries(apt: Path) -> Iterator[_Entry]:
             yield from _one_line_entries(_read(path))
 
 
-def _one_line_entries(text: str) -> Iterator[_Entry]:
+def _one_line_entries(text: str) -> Iterator[_SourceEntry]:
     for line in text.splitlines():
         match = _A_ONE_LINE_ENTRY.fullmatch(line.partition("#")[0].strip())
         words = match["rest"].split() if match else []
@@ -113,7 +113,7 @@ def _one_line_entries(text: str) -> Iterator[_Entry]:
         uri, suite, *components = words
         pairs = (option.partition("=") for option in (match["options"] or "").split())
         options = {name.lower(): value for name, _, value in pairs}
-        yield _Entry(
+        yield _SourceEntry(
             uris=(uri,),
             suites=frozenset({suite}),
             components=frozenset(components),
@@ -125,12 +125,12 @@ def _one_line_entries(text: str) -> Iterator[_Entry]:
         )
 
 
-def _deb822_entries(text: str) -> Iterator[_Entry]:
+def _deb822_entries(text: str) -> Iterator[_SourceEntry]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in re.split(r"\n[ \t]*\n", "\n".join(lines)):
         fields = _fields(stanza)
         if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes") != "no":
-            yield _Entry(
+            yield _SourceEntry(
                 uris=tuple(fields.get("uris", "").split()),
                 suites=frozenset(fields.get("suites", "").split()),
                 components=frozenset(fields.get("components", "").split()),

@@ -32,14 +32,14 @@ TARGETS: Final = range(2600, 2610)
 
 
 @attrs.frozen
-class Account:
+class PbxAccount:
     """An account, and its phones."""
 
     name: str
     numbers: range
 
 
-ACCOUNTS: Final = (Account("acme", range(1001, 1500)), Account("beta", range(1501, 2000)))
+ACCOUNTS: Final = (PbxAccount("acme", range(1001, 1500)), PbxAccount("beta", range(1501, 2000)))
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +57,7 @@ def switch_setup(
     telephones_port: int,
     ports: Ports | None = None,
     address: str = LOOPBACK,
-    accounts: tuple[Account, ...] = ACCOUNTS,
+    accounts: tuple[PbxAccount, ...] = ACCOUNTS,
     softphones: tuple[Softphone, ...] = (),
     include: Path | None = None,
     channel_variables: tuple[str, ...] = (),
@@ -133,7 +133,7 @@ def pjsip_conf(
     address: str,
     port: int,
     telephones: str,
-    accounts: Iterable[Account],
+    accounts: Iterable[PbxAccount],
     softphones: Iterable[Softphone],
 ) -> str:
     """Render the switch's endpoints."""

@@ -48,13 +48,13 @@ from hookflash.backends.simulator.people import (
 )
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.codec import teach_sounds
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
+from hookflash.document import faults_of, faults_of_numbers, load_schema, meant, place_in
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
 from hookflash.sounds import Sound, parse_sound
-from hookflash.specs.document import faults_of, faults_of_numbers, load_schema, meant, place_in
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 
 CLOCK = "clock"
 """The one who lets deadlines pass."""
@@ -246,7 +246,7 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
     except RecursionError as error:
         raise InputError("is nested too deeply", where=where, mend="write it flat") from error
     place = f"{where}: $"
-    schema = load_schema("scenario.schema.json")
+    schema = load_schema("specs/scenario.schema.json")
     for fault in (*faults_of_numbers(document, place), *faults_of(document, schema, place)):
         raise fault
     return _Reader(document, where).scenario(name)

@@ -14,8 +14,8 @@ from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.promises.run import RunWatch
 from hookflash.scenarios.format import CONTROLLER, SWITCH, Deed, Scenario
-from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.stage import CALL_UP_S, Stage
 
 LIMIT_S = 24 * 3600.0
@@ -152,7 +152,7 @@ def what_came(
     scenario: Scenario,
     seed: int,
     records: Sequence[Record],
-    watch: Watch,
+    watch: RunWatch,
     *,
     world: World,
     names: Mapping[LegId, str],

@@ -35,8 +35,8 @@ from hookflash.events import (
     TakebackRequested,
     TransferRequested,
 )
+from hookflash.promises.run import RunWatch
 from hookflash.scenarios.format import CLOCK, CONTROLLER, Deed, PartyPlan
-from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Recording, Sound
 
@@ -112,7 +112,7 @@ class Stage:
         bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
         slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
         limit_s = max(FAULTY_SILENCE_LIMIT_S, slow_s) if bent else SILENCE_LIMIT_S
-        self.watch = Watch(self.simulation, silence_limit_s=limit_s)
+        self.watch = RunWatch(self.simulation, silence_limit_s=limit_s)
         self._names = {party.number: party.name for party in self.parties.values()}
         self._requests = 0
         self._asked_by: dict[str, str] = {}

@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
+from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
 from hookflash.engine.lines import Account
 from hookflash.engine.rules import Rules
 from hookflash.fsm.transfer import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
 from hookflash.journal.history import DEFAULT_ACCOUNT
 from hookflash.sounds import Sound, parse_sound
-from hookflash.specs.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
 
 Text: TypeAlias = Annotated[str, Meta(max_length=500)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=10 * 366 * 86_400)]

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import attrs
 import trio
 
+from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine
 from hookflash.engine.exchange import Exchange
 from hookflash.engine.lines import Line
@@ -42,7 +43,6 @@ from hookflash.server.wire import (
     transfer_of_past,
 )
 from hookflash.sounds import Sound, parse_sound
-from hookflash.specs.metaflows import parse_metaflows
 
 NO_CALL: Final = "there is no such call"
 NO_TRANSFER: Final = "there is no such transfer"

@@ -19,9 +19,9 @@ from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Timing
 from hookflash.engine.exchange import Entry, Exchange
-from hookflash.engine.watch import PromiseWatch
 from hookflash.fsm.transfer import State
 from hookflash.journal.journal import Journal
+from hookflash.promises.production import CHECKED, ProductionWatch
 from hookflash.server.access import Access
 from hookflash.server.hub import Hub
 
@@ -29,7 +29,6 @@ SHORT_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Buckets for what a machine does."""
 LONG_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0, 1800.0)
 """Buckets for what people wait for."""
-PROMISES: Final = (1, 2, 3, 4, 5)
 
 
 class Metrics:
@@ -141,7 +140,7 @@ class Looked(Collector):
         journal: Journal,
         hub: Hub,
         access: Access,
-        watches: dict[str, PromiseWatch],
+        watches: dict[str, ProductionWatch],
     ) -> None:
         self._exchange = exchange
         self._backends = backends
@@ -197,12 +196,12 @@ class Looked(Collector):
     def _promises(self) -> Iterator[Metric]:
         broken = CounterMetricFamily(
             "hookflash_promises_broken",
-            "Promises of the design that were broken. Must stay 0.",
+            "Promises that were broken, by key. Must stay 0.",
             labels=["switch", "promise"],
         )
         for name, watch in self._watches.items():
-            for promise in PROMISES:
-                broken.add_metric([name, str(promise)], watch.broken[promise])
+            for promise in CHECKED:
+                broken.add_metric([name, promise.key], watch.broken[promise])
         yield broken
 
     def _rest(self) -> Iterator[Metric]:

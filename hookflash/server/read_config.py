@@ -20,9 +20,11 @@ import msgspec
 from msgspec import Struct
 
 from hookflash.backends.asterisk.client import Asterisk
-from hookflash.backends.asterisk.procedures import Dialling as AsteriskDialling
-from hookflash.backends.freeswitch.client import STOCK_PASSWORD, FreeSwitch
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
+from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.errors import InputError
 from hookflash.server.config import (
     AccountKeys,
@@ -35,8 +37,6 @@ from hookflash.server.config import (
     given,
     policy_choices,
 )
-from hookflash.specs.document import faults_of_numbers, meant, place_in
-from hookflash.specs.metaflows import parse_metaflows
 
 MAX_CONFIG_BYTES: Final = 1_000_000
 """No config that a person wrote is longer."""

@@ -28,11 +28,10 @@ from litestar import Litestar
 from hookflash.backends.asterisk.client import AsteriskBackend
 from hookflash.backends.base import Backend, Rejected, SwitchBackend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend
-from hookflash.backends.freeswitch.emulator.phones import lab_phone
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
+from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.world import World
 from hookflash.engine.exchange import Entry, Exchange, open_exchange
-from hookflash.engine.watch import PromiseWatch
 from hookflash.errors import InputError, first_of
 from hookflash.journal import history, registry
 from hookflash.journal.history import DEFAULT_ACCOUNT
@@ -43,6 +42,8 @@ from hookflash.journal.journal import (
     in_thread,
     open_journal,
 )
+from hookflash.promises.names import Promise
+from hookflash.promises.production import ProductionWatch
 from hookflash.server.access import Access
 from hookflash.server.answers import Answers
 from hookflash.server.config import (
@@ -100,7 +101,7 @@ class Service:
         doors: Doors,
         app: Litestar,
         listener: Listener,
-        watches: Mapping[str, PromiseWatch],
+        watches: Mapping[str, ProductionWatch],
     ) -> None:
         self.config = config
         self.exchange = exchange
@@ -200,7 +201,7 @@ async def open_service(
                 name: await _open_switch(stack, nursery, name, keys, beside)
                 for name, keys in config.switches.items()
             }
-        watches: dict[str, PromiseWatch] = {}  # filled as soon as there are engines to watch
+        watches: dict[str, ProductionWatch] = {}  # filled as soon as there are engines to watch
         exchange = await stack.enter_async_context(
             open_exchange(
                 backends,
@@ -247,11 +248,11 @@ def _attend(
     exchange: Exchange,
     backends: Mapping[str, Backend],
     metrics: Metrics,
-    watches: dict[str, PromiseWatch],
+    watches: dict[str, ProductionWatch],
 ) -> None:
     """Watch over the promises of each engine, and time it and its switch."""
     for name, engine in exchange.engines.items():
-        watches[name] = PromiseWatch(engine.switchboard, partial(_broken, name))
+        watches[name] = ProductionWatch(engine.switchboard, partial(_broken, name))
         engine.on_timing = partial(metrics.time_event, name)
         backend = backends[name]
         if isinstance(backend, SwitchBackend):
@@ -269,17 +270,17 @@ def _miss(unfinished: Mapping[str, Mapping[str, object]], switches: Container[st
             )
 
 
-def _tell_watch(watches: Mapping[str, PromiseWatch], entry: Entry) -> None:
+def _tell_watch(watches: Mapping[str, ProductionWatch], entry: Entry) -> None:
     watch = watches.get(entry.switch)
     if watch is not None:
         watch.tell(entry.record)
 
 
-def _broken(switch: str, promise: int, how: str) -> None:
-    log.error("a promise is broken; please report it", switch=switch, promise=promise, how=how)
+def _broken(switch: str, promise: Promise, how: str) -> None:
+    log.error("a promise is broken; please report it", switch=switch, promise=promise.key, how=how)
 
 
-async def _look(watches: Mapping[str, PromiseWatch], access: Access) -> None:
+async def _look(watches: Mapping[str, ProductionWatch], access: Access) -> None:
     while True:
         await trio.sleep(LOOK_EVERY_S)
         for watch in watches.values():

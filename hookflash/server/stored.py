@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import structlog
 
+from hookflash.document import place_in
 from hookflash.errors import InputError
 from hookflash.sounds import parse_sound
-from hookflash.specs.document import place_in
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 

@@ -1,1 +1,1 @@
-"""The tables: what happens in a transfer, and what people write about one."""
+"""The tables: what happens in a transfer."""

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hookflash.engine.record import Record
 from hookflash.events import LegId
-from hookflash.story.words import SENTENCE, Told, plain, tell
+from hookflash.story.words import SENTENCE, RecordInWords, plain, tell
 
 
 def story_lines(records: Sequence[Record], names: Mapping[LegId, str]) -> list[str]:
@@ -27,7 +27,7 @@ def story_lines(records: Sequence[Record], names: Mapping[LegId, str]) -> list[s
     return [f"{t.record.at_s:7.3f} s  {_line(t)}" for t in tell(records, names) if t.matters]
 
 
-def _line(told: Told) -> str:
+def _line(told: RecordInWords) -> str:
     orders = ", ".join(order.text for order in told.orders)
     parts = (told.said.sentence, told.refusal, told.change, orders, told.outcome)
     return " · ".join(part for part in parts if part)
@@ -59,18 +59,18 @@ def steps_table(records: Sequence[Record], names: Mapping[LegId, str]) -> Table:
     return table
 
 
-def _state(told: Told) -> str:
+def _state(told: RecordInWords) -> str:
     after = told.record.after
     return told.change or (after.value if after else "")
 
 
-def _orders(told: Told) -> Text:
+def _orders(told: RecordInWords) -> Text:
     lines = [(order.text, "") for order in told.orders]
     lines += [(order.text, "dim") for order in told.waits]
     return Text("\n").join(Text(text, style=style) for text, style in lines)
 
 
-def _why(told: Told) -> Text:
+def _why(told: RecordInWords) -> Text:
     if told.refusal:
         return Text(told.refusal, style="red")
     why = Text(plain(told.record.why, SENTENCE))

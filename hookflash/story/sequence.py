@@ -9,25 +9,9 @@ from typing import TypeAlias
 
 import attrs
 
+from hookflash import events as e
 from hookflash.engine.record import Record
-from hookflash.events import (
-    CommandFailed,
-    CompleteRequested,
-    DigitPressed,
-    Direction,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegParked,
-    LegsJoined,
-    LegsReleased,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-    TakebackRequested,
-    TimerFired,
-)
-from hookflash.story.words import ENGINE, LONGEST, Scene, Told, clip, plain, scene_of
+from hookflash.story.words import ENGINE, LONGEST, Narrator, RecordInWords, clip, plain, scene_of
 
 
 class NoteKind(StrEnum):
@@ -86,7 +70,7 @@ class SequenceDiagram:
         return min(numbers), max(numbers)
 
 
-def sequence(records: Sequence[Record], names: Mapping[LegId, str]) -> SequenceDiagram:
+def sequence(records: Sequence[Record], names: Mapping[e.LegId, str]) -> SequenceDiagram:
     """Make a sequence diagram of a run.
 
     Args:
@@ -104,7 +88,7 @@ def sequence(records: Sequence[Record], names: Mapping[LegId, str]) -> SequenceD
         if not told.matters:
             continue
         new = list(_steps(scene, told))
-        digit = isinstance(record.event, DigitPressed)
+        digit = isinstance(record.event, e.DigitPressed)
         if digit and dialling and _continue_dialling(steps, new):
             continue
         dialling = digit if new else dialling
@@ -131,7 +115,7 @@ def _participants(steps: Iterable[SequenceStep]) -> tuple[str, ...]:
     return (first, ENGINE, *others) if first else (ENGINE,)
 
 
-def _steps(scene: Scene, told: Told) -> Iterator[SequenceStep]:
+def _steps(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
     """What a record looks like: what happened, what it changed, what was ordered, the end."""
     at_s = told.record.at_s
     yield from _happening(scene, told)
@@ -146,24 +130,24 @@ def _steps(scene: Scene, told: Told) -> Iterator[SequenceStep]:
         yield Note(at_s=at_s, text=told.outcome, kind=NoteKind.OUTCOME)
 
 
-def _happening(scene: Scene, told: Told) -> Iterator[SequenceStep]:
+def _happening(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
     at_s, event, said = told.record.at_s, told.record.event, told.said
     match event:
-        case LegsJoined() | LegsSeparated() | LegsReleased():
-            kind = NoteKind.PARTED if isinstance(event, LegsSeparated) else NoteKind.TALK
+        case e.LegsJoined() | e.LegsSeparated() | e.LegsReleased():
+            kind = NoteKind.PARTED if isinstance(event, e.LegsSeparated) else NoteKind.TALK
             over = (scene.who(event.first), scene.who(event.second))
             yield Note(at_s=at_s, text=said.sentence, kind=kind, over=over)
-        case CommandFailed() | TimerFired():
+        case e.CommandFailed() | e.TimerFired():
             yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
-        case LegCreated(direction=Direction.OUTBOUND) | LegParked():
+        case e.LegCreated(direction=e.Direction.OUTBOUND) | e.LegParked():
             pass  # the effect of an order that has an arrow of its own
-        case SoundStarted() | SoundStopped():
+        case e.SoundStarted() | e.SoundStopped():
             pass  # the same
-        case LegHungUp(leg=leg) if leg in scene.sent_away:
+        case e.LegHungUp(leg=leg) if leg in scene.sent_away:
             pass  # the same
-        case TakebackRequested() | CompleteRequested() if event.transfer not in scene.asked:
+        case e.TakebackRequested() | e.CompleteRequested() if event.transfer not in scene.asked:
             yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
-        case DigitPressed():
+        case e.DigitPressed():
             yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=plain(event.digit) or "?")
         case _ if said.passive:
             yield Arrow(at_s=at_s, tail=ENGINE, head=said.who, text=said.label)

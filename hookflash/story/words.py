@@ -1,9 +1,9 @@
 """Every event and every command in words, and what a listener would remember of a run.
 
-The records of a run are walked once, in order, by a `Scene` that remembers what a listener would:
-who talks with whom, who asked for which transfer, who was told to hang up. It puts every event and
-every command into words, each in one place, and marks what is worth telling. The views (lines, a
-table of steps, a sequence diagram) take it from there and decide only the layout.
+The records of a run are walked once, in order, by a `Narrator` that remembers what a listener
+would: who talks with whom, who asked for which transfer, who was told to hang up. It puts every
+event and every command into words, each in one place, and marks what is worth telling. The views
+(lines, a table of steps, a sequence diagram) take it from there and decide only the layout.
 
 Names and reasons come from outside. Whatever they hold, they are made one short line of printable
 text first, and each format escapes what it must.
@@ -19,60 +19,20 @@ from typing import Any
 import attrs
 from rich.cells import cell_len, set_cell_size
 
-from hookflash.commands import (
-    Arm,
-    CancelTimer,
-    Command,
-    Dial,
-    Forget,
-    HangUp,
-    HoldWithMusic,
-    Introduce,
-    Join,
-    Look,
-    Park,
-    PassKeys,
-    PlayRingback,
-    PlayTone,
-    Release,
-    SetTimer,
-    Split,
-    Trigger,
-    WithholdKeys,
-)
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.engine.record import Record
-from hookflash.events import (
-    CommandFailed,
-    CompleteRequested,
-    DigitPressed,
-    Direction,
-    Event,
-    HangUpRequested,
-    Kind,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegMovedAway,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-    SwitchFound,
-    SwitchLost,
-    TakebackRequested,
-    TimerFired,
-    TransferFound,
-    TransferRequested,
-)
 from hookflash.sounds import HeardSound
 
-_HOUSEKEEPING = (SetTimer, CancelTimer, Introduce, Forget, Look, WithholdKeys, PassKeys)
+_HOUSEKEEPING = (
+    c.SetTimer,
+    c.CancelTimer,
+    c.Introduce,
+    c.Forget,
+    c.Look,
+    c.WithholdKeys,
+    c.PassKeys,
+)
 """Orders that no story tells."""
 
 ENGINE = "hookflash"
@@ -115,7 +75,7 @@ def clip(text: str, columns: int) -> str:
 
 
 @attrs.frozen
-class _Said:
+class _EventInWords:
     """An event in words, cut after its subject: `alice` + ` answers`, `bob` + `'s phone rings`."""
 
     who: str
@@ -138,23 +98,23 @@ _AUXILIARY = re.compile(r"^('s | is | hears | asks to | )")
 
 
 @attrs.frozen
-class _Order:
+class _OrderInWords:
     """A command in words, and how it looks as an arrow to a leg, if it is about one."""
 
     text: str
-    leg: LegId | None = None
+    leg: e.LegId | None = None
     label: str = ""
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class RecordInWords:
     """A record in words."""
 
     record: Record
-    said: _Said
-    orders: tuple[_Order, ...]
+    said: _EventInWords
+    orders: tuple[_OrderInWords, ...]
     """Those that somebody notices: all but the timers."""
-    waits: tuple[_Order, ...]
+    waits: tuple[_OrderInWords, ...]
     """The timers that were set."""
     matters: bool
     """Whether it is worth telling: not a repeat, and not what only the engine cares for."""
@@ -184,31 +144,31 @@ class Told:
 
 
 @attrs.define
-class Scene:
+class Narrator:
     """What has been heard so far, as far as later sentences need it."""
 
-    names: Mapping[LegId, str]
+    names: Mapping[e.LegId, str]
     several: bool
     """Whether there is more than one transfer to tell of."""
-    peers: dict[LegId, LegId] = attrs.field(factory=dict[LegId, LegId])
-    inbound: set[LegId] = attrs.field(factory=set[LegId])
-    sent_away: set[LegId] = attrs.field(factory=set[LegId])
+    peers: dict[e.LegId, e.LegId] = attrs.field(factory=dict[e.LegId, e.LegId])
+    inbound: set[e.LegId] = attrs.field(factory=set[e.LegId])
+    sent_away: set[e.LegId] = attrs.field(factory=set[e.LegId])
     """Legs whose end was ordered."""
-    bereft: set[LegId] = attrs.field(factory=set[LegId])
+    bereft: set[e.LegId] = attrs.field(factory=set[e.LegId])
     """Legs whose partner has hung up."""
-    asked: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
+    asked: dict[str, e.LegId] = attrs.field(factory=dict[str, e.LegId])
     """Who asked for a transfer."""
-    transferred: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
+    transferred: dict[str, e.LegId] = attrs.field(factory=dict[str, e.LegId])
     """Whom a transfer is about."""
-    sounds: dict[tuple[LegId, HeardSound], str] = attrs.field(
-        factory=dict[tuple[LegId, HeardSound], str]
+    sounds: dict[tuple[e.LegId, HeardSound], str] = attrs.field(
+        factory=dict[tuple[e.LegId, HeardSound], str]
     )
     waits_s: dict[str, float] = attrs.field(factory=dict[str, float])
     """How long each timer was set for."""
-    news: dict[LegId, object] = attrs.field(factory=dict[LegId, object])
+    news: dict[e.LegId, object] = attrs.field(factory=dict[e.LegId, object])
     """The last event of each leg, by which a repeat is known."""
 
-    def who(self, leg: LegId | None) -> str:
+    def who(self, leg: e.LegId | None) -> str:
         """A leg's party by name."""
         if leg is None:
             return "the other party"
@@ -220,109 +180,109 @@ class Scene:
         """The parties of a pair."""
         return f"{self.who(pair.first)} and {self.who(pair.second)}"
 
-    def tell(self, record: Record) -> Told:
+    def tell(self, record: Record) -> RecordInWords:
         """Put a record into words, then remember it."""
         orders = [(command, self.order(command)) for command in record.commands]
-        told = Told(
+        told = RecordInWords(
             record=record,
             said=_EVENTS[type(record.event)](self, record.event),
-            orders=tuple(o for c, o in orders if not _is_housekeeping(c)),
-            waits=tuple(o for c, o in orders if isinstance(c, SetTimer)),
+            orders=tuple(order for command, order in orders if not _is_housekeeping(command)),
+            waits=tuple(order for command, order in orders if isinstance(command, c.SetTimer)),
             matters=self._news(record.event),
             about=f"{plain(record.transfer)}: " if self.several and record.transfer else "",
         )
         self._learn(record.event)
-        if isinstance(record.event, TransferRequested) and not record.refused:
+        if isinstance(record.event, e.TransferRequested) and not record.refused:
             self._ask(record.event)
         for command, order in orders:
             self._await(command, order)
         moves = told.orders or told.change or told.outcome or told.refusal
         return attrs.evolve(told, matters=True) if moves else told
 
-    def order(self, command: Command) -> _Order:
+    def order(self, command: c.Command) -> _OrderInWords:
         """Put a command into words."""
         return _COMMANDS[type(command)](self, command)
 
-    def _news(self, event: Event) -> bool:
+    def _news(self, event: e.Event) -> bool:
         """Whether a fact that moves nothing is worth a line."""
         if isinstance(event, _QUIET):
             return False
-        if isinstance(event, LegsJoined | LegsSeparated):
+        if isinstance(event, e.LegsJoined | e.LegsSeparated):
             talk = self.peers.get(event.first) == event.second
-            return talk is isinstance(event, LegsSeparated)
+            return talk is isinstance(event, e.LegsSeparated)
         legs = _legs(event)
-        if not legs or (isinstance(event, DigitPressed) and not event.serial):
+        if not legs or (isinstance(event, e.DigitPressed) and not event.serial):
             return True
         return any(self.news.get(leg) != event for leg in legs)
 
-    def _learn(self, event: Event) -> None:
+    def _learn(self, event: e.Event) -> None:
         self.news.update(dict.fromkeys(_legs(event), event))
         match event:
-            case LegCreated(leg=leg, direction=Direction.INBOUND):
+            case e.LegCreated(leg=leg, direction=e.Direction.INBOUND):
                 self.inbound.add(leg)
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._part(first, second)
                 self.peers |= {first: second, second: first}
                 self.bereft -= {first, second}
-            case LegsSeparated(first=first, second=second):
+            case e.LegsSeparated(first=first, second=second):
                 self._part(first, second)
-            case LegParked(leg=leg):
+            case e.LegParked(leg=leg):
                 self.bereft.discard(leg)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self.bereft |= {self.peers[leg]} if leg in self.peers else set()
                 self._part(leg)
             case _:
                 pass
 
-    def _part(self, *legs: LegId) -> None:
+    def _part(self, *legs: e.LegId) -> None:
         for leg in legs:
             peer = self.peers.pop(leg, None)
             if peer is not None:
                 self.peers.pop(peer, None)
 
-    def _ask(self, event: TransferRequested) -> None:
+    def _ask(self, event: e.TransferRequested) -> None:
         self.asked[event.transfer] = event.leg
         if event.leg in self.peers:
             self.transferred[event.transfer] = self.peers[event.leg]
 
-    def _await(self, command: Command, order: _Order) -> None:
+    def _await(self, command: c.Command, order: _OrderInWords) -> None:
         match command:
-            case HangUp(leg=leg):
+            case c.HangUp(leg=leg):
                 self.sent_away.add(leg)
-            case SetTimer(timer=timer, after_s=after_s):
+            case c.SetTimer(timer=timer, after_s=after_s):
                 self.waits_s[timer] = after_s
             case (
-                HoldWithMusic(leg=leg, music=sound)
-                | PlayRingback(leg=leg, ringback=sound)
-                | PlayTone(leg=leg, tone=sound)
+                c.HoldWithMusic(leg=leg, music=sound)
+                | c.PlayRingback(leg=leg, ringback=sound)
+                | c.PlayTone(leg=leg, tone=sound)
             ):
                 self.sounds[leg, sound] = order.label
             case _:
                 pass
 
 
-def _is_housekeeping(command: Command) -> bool:
-    if isinstance(command, Arm):  # a net that is spread as a matter of course
-        return command.when is Trigger.LEFT_ALONE
+def _is_housekeeping(command: c.Command) -> bool:
+    if isinstance(command, c.Arm):  # a net that is spread as a matter of course
+        return command.when is c.Trigger.LEFT_ALONE
     return isinstance(command, _HOUSEKEEPING)
 
 
-_QUIET = (LegParked, LegIdentified, LegsSeen, SoundStopped, TimerFired)
+_QUIET = (e.LegParked, e.LegIdentified, e.LegsSeen, e.SoundStopped, e.TimerFired)
 """What is told only where something comes of it."""
 
 
-def _legs(event: Event) -> tuple[LegId, ...]:
+def _legs(event: e.Event) -> tuple[e.LegId, ...]:
     names = ("leg", "first", "second")
     return tuple(getattr(event, name) for name in names if hasattr(event, name))
 
 
 # One entry for each type of event: the words of a fact, a request or a consequence.
 
-_CREATED = {Direction.INBOUND: " calls", Direction.OUTBOUND: " is called"}
+_CREATED = {e.Direction.INBOUND: " calls", e.Direction.OUTBOUND: " is called"}
 _WISHES = {
-    Kind.ATTENDED: " asks to transfer {other} to {target}",
-    Kind.BLIND: " asks to send {other} to {target} at once",
-    Kind.HOLD: " asks to hold {other}",
+    e.Kind.ATTENDED: " asks to transfer {other} to {target}",
+    e.Kind.BLIND: " asks to send {other} to {target} at once",
+    e.Kind.HOLD: " asks to hold {other}",
 }
 _CAUSES = {
     "NORMAL_CLEARING": " hangs up",
@@ -339,80 +299,90 @@ def _by(event: Any) -> str:
     return "" if event.by == "digits" else f" (by {plain(event.by)})"
 
 
-def _wish(scene: Scene, event: TransferRequested) -> _Said:
+def _wish(scene: Narrator, event: e.TransferRequested) -> _EventInWords:
     other = scene.who(scene.peers.get(event.leg))
     target = plain(event.target) or "nobody"
     wish = _WISHES[event.kind].format(other=other, target=target)
-    return _Said(scene.who(event.leg), wish + _by(event))
+    return _EventInWords(scene.who(event.leg), wish + _by(event))
 
 
-def _change_of_mind(scene: Scene, event: Any, wish: str) -> _Said:
+def _change_of_mind(scene: Narrator, event: Any, wish: str) -> _EventInWords:
     other = scene.who(scene.transferred.get(event.transfer))
     asker = scene.asked.get(event.transfer)
-    return _Said(scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event))
+    return _EventInWords(
+        scene.who(asker) if asker else "somebody", wish.format(other=other) + _by(event)
+    )
 
 
-def _gone(scene: Scene, event: LegHungUp) -> _Said:
+def _gone(scene: Narrator, event: e.LegHungUp) -> _EventInWords:
     who = scene.who(event.leg)
     if event.leg in scene.sent_away:
-        return _Said(who, " is hung up", passive=True)
+        return _EventInWords(who, " is hung up", passive=True)
     if event.leg in scene.bereft:
-        return _Said(who, "'s call ends", passive=True)
-    return _Said(who, _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})"))
+        return _EventInWords(who, "'s call ends", passive=True)
+    return _EventInWords(who, _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})"))
 
 
-def _progress(scene: Scene, event: LegProgressed) -> _Said:
+def _progress(scene: Narrator, event: e.LegProgressed) -> _EventInWords:
     """Whoever is called has a phone that rings; whoever calls hears that it does."""
     who = scene.who(event.leg)
     called = event.leg not in scene.inbound
-    return _Said(who, "'s phone rings") if called else _Said(who, " hears ringing", passive=True)
+    return (
+        _EventInWords(who, "'s phone rings")
+        if called
+        else _EventInWords(who, " hears ringing", passive=True)
+    )
 
 
-def _answer(scene: Scene, event: LegAnswered) -> _Said:
+def _answer(scene: Narrator, event: e.LegAnswered) -> _EventInWords:
     who = scene.who(event.leg)
     called = event.leg not in scene.inbound
-    return _Said(who, " answers") if called else _Said(who, " is answered", passive=True)
+    return (
+        _EventInWords(who, " answers")
+        if called
+        else _EventInWords(who, " is answered", passive=True)
+    )
 
 
-def _time_is_up(scene: Scene, event: TimerFired) -> _Said:
+def _time_is_up(scene: Narrator, event: e.TimerFired) -> _EventInWords:
     after_s = scene.waits_s.get(event.timer)
     wait = "a wait" if after_s is None else f"the wait of {after_s:g} s"
-    return _Said(wait, " is over")
+    return _EventInWords(wait, " is over")
 
 
-def _failure(scene: Scene, event: CommandFailed) -> _Said:
+def _failure(scene: Narrator, event: e.CommandFailed) -> _EventInWords:
     order = scene.order(event.command).text
-    return _Said("the switch", f" refuses to {order} ({plain(event.reason)})")
+    return _EventInWords("the switch", f" refuses to {order} ({plain(event.reason)})")
 
 
-def _sound(scene: Scene, event: SoundStarted | SoundStopped) -> str:
+def _sound(scene: Narrator, event: e.SoundStarted | e.SoundStopped) -> str:
     return scene.sounds.get((event.leg, event.sound), "a sound")
 
 
-_EVENTS: Mapping[type, Callable[[Scene, Any], _Said]] = {
-    LegCreated: lambda s, e: _Said(s.who(e.leg), _CREATED[e.direction]),
-    LegProgressed: _progress,
-    LegAnswered: _answer,
-    LegParked: lambda s, e: _Said(s.who(e.leg), " is parked"),
-    LegsJoined: lambda s, e: _Said(s.both(e), " talk"),
-    LegsSeparated: lambda s, e: _Said(s.both(e), " are parted"),
-    LegsReleased: lambda s, e: _Said(s.both(e), " are an ordinary call"),
-    SoundStarted: lambda s, e: _Said(s.who(e.leg), f" hears {_sound(s, e)}"),
-    SoundStopped: lambda s, e: _Said(s.who(e.leg), f" no longer hears {_sound(s, e)}"),
-    DigitPressed: lambda s, e: _Said(s.who(e.leg), f" presses {plain(e.digit)}"),
-    LegHungUp: _gone,
-    TransferRequested: _wish,
-    TakebackRequested: lambda s, e: _change_of_mind(s, e, " wants {other} back"),
-    CompleteRequested: lambda s, e: _change_of_mind(s, e, " hands {other} over"),
-    HangUpRequested: lambda s, e: _Said(s.who(e.leg), " asks to hang up" + _by(e)),
-    CommandFailed: _failure,
-    SwitchLost: lambda _s, e: _Said("the switch", f" is away ({plain(e.reason)})"),
-    SwitchFound: lambda _s, _e: _Said("the switch", " is there"),
-    TransferFound: lambda _s, _e: _Said("a transfer", " is found in flight"),
-    TimerFired: _time_is_up,
-    LegIdentified: lambda s, e: _Said(s.who(e.leg), " is known by number"),
-    LegMovedAway: lambda s, e: _Said(s.who(e.leg), " is sent elsewhere", passive=True),
-    LegsSeen: lambda _s, _e: _Said("the switch", " says where everybody is"),
+_EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
+    e.LegCreated: lambda s, it: _EventInWords(s.who(it.leg), _CREATED[it.direction]),
+    e.LegProgressed: _progress,
+    e.LegAnswered: _answer,
+    e.LegParked: lambda s, it: _EventInWords(s.who(it.leg), " is parked"),
+    e.LegsJoined: lambda s, it: _EventInWords(s.both(it), " talk"),
+    e.LegsSeparated: lambda s, it: _EventInWords(s.both(it), " are parted"),
+    e.LegsReleased: lambda s, it: _EventInWords(s.both(it), " are an ordinary call"),
+    e.SoundStarted: lambda s, it: _EventInWords(s.who(it.leg), f" hears {_sound(s, it)}"),
+    e.SoundStopped: lambda s, it: _EventInWords(s.who(it.leg), f" no longer hears {_sound(s, it)}"),
+    e.DigitPressed: lambda s, it: _EventInWords(s.who(it.leg), f" presses {plain(it.digit)}"),
+    e.LegHungUp: _gone,
+    e.TransferRequested: _wish,
+    e.TakebackRequested: lambda s, it: _change_of_mind(s, it, " wants {other} back"),
+    e.CompleteRequested: lambda s, it: _change_of_mind(s, it, " hands {other} over"),
+    e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
+    e.CommandFailed: _failure,
+    e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),
+    e.SwitchFound: lambda _s, _it: _EventInWords("the switch", " is there"),
+    e.TransferFound: lambda _s, _it: _EventInWords("a transfer", " is found in flight"),
+    e.TimerFired: _time_is_up,
+    e.LegIdentified: lambda s, it: _EventInWords(s.who(it.leg), " is known by number"),
+    e.LegMovedAway: lambda s, it: _EventInWords(s.who(it.leg), " is sent elsewhere", passive=True),
+    e.LegsSeen: lambda _s, _it: _EventInWords("the switch", " says where everybody is"),
 }
 
 
@@ -423,47 +393,55 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _call(scene: Scene, dial: Dial) -> _Order:
+def _call(scene: Narrator, dial: c.Dial) -> _OrderInWords:
     number = plain(dial.target)
     who = f"{scene.who(dial.leg)} at {number}" if dial.leg in scene.names else number
-    return _Order(f"call {who}", dial.leg, f"call {number}")
+    return _OrderInWords(f"call {who}", dial.leg, f"call {number}")
 
 
-def _arm(scene: Scene, arm: Arm) -> _Order:
+def _arm(scene: Narrator, arm: c.Arm) -> _OrderInWords:
     leg, rescue = scene.who(arm.leg), scene.who(arm.rescue)
-    if arm.when is Trigger.LEFT_ALONE:
-        return _Order(f"have {leg} joined with {rescue} if it is left alone", arm.leg, "net")
-    return _Order(f"have {leg} joined with {rescue} on answer", arm.leg, f"on answer: {rescue}")
+    if arm.when is c.Trigger.LEFT_ALONE:
+        return _OrderInWords(f"have {leg} joined with {rescue} if it is left alone", arm.leg, "net")
+    return _OrderInWords(
+        f"have {leg} joined with {rescue} on answer", arm.leg, f"on answer: {rescue}"
+    )
 
 
-_COMMANDS: Mapping[type, Callable[[Scene, Any], _Order]] = {
-    Split: lambda s, c: _Order(f"part {s.both(c)}"),
-    Park: lambda s, c: _Order(f"park {s.who(c.leg)}", c.leg, "park"),
-    HoldWithMusic: lambda s, c: _Order(f"play music to {s.who(c.leg)}", c.leg, "music"),
-    PlayRingback: lambda s, c: _Order(f"play ringback to {s.who(c.leg)}", c.leg, "ringback"),
-    PlayTone: lambda s, c: _Order(f"play a tone to {s.who(c.leg)}", c.leg, "a tone"),
-    Dial: _call,
-    Join: lambda s, c: _Order(f"join {s.both(c)}"),
-    Arm: _arm,
-    Release: lambda s, c: _Order(f"let {s.both(c)} be an ordinary call"),
-    Introduce: lambda s, c: _Order(f"let the phones of {s.both(c)} show it"),
-    Forget: lambda _s, _c: _Order("take the marks off"),
-    Look: lambda s, c: _Order("ask about " + (_listed(map(s.who, c.legs)) or "everybody")),
-    WithholdKeys: lambda s, c: _Order(f"spare {s.who(c.leg)} the keys", c.leg, "no keys"),
-    PassKeys: lambda s, c: _Order(f"let {s.who(c.leg)} hear keys again", c.leg, "keys"),
-    HangUp: lambda s, c: _Order(f"hang up {s.who(c.leg)}", c.leg, "hang up"),
-    SetTimer: lambda _s, c: _Order(f"wait at most {c.after_s:g} s"),
-    CancelTimer: lambda _s, _c: _Order("stop waiting"),
+_COMMANDS: Mapping[type, Callable[[Narrator, Any], _OrderInWords]] = {
+    c.Split: lambda s, it: _OrderInWords(f"part {s.both(it)}"),
+    c.Park: lambda s, it: _OrderInWords(f"park {s.who(it.leg)}", it.leg, "park"),
+    c.HoldWithMusic: lambda s, it: _OrderInWords(f"play music to {s.who(it.leg)}", it.leg, "music"),
+    c.PlayRingback: lambda s, it: _OrderInWords(
+        f"play ringback to {s.who(it.leg)}", it.leg, "ringback"
+    ),
+    c.PlayTone: lambda s, it: _OrderInWords(f"play a tone to {s.who(it.leg)}", it.leg, "a tone"),
+    c.Dial: _call,
+    c.Join: lambda s, it: _OrderInWords(f"join {s.both(it)}"),
+    c.Arm: _arm,
+    c.Release: lambda s, it: _OrderInWords(f"let {s.both(it)} be an ordinary call"),
+    c.Introduce: lambda s, it: _OrderInWords(f"let the phones of {s.both(it)} show it"),
+    c.Forget: lambda _s, _it: _OrderInWords("take the marks off"),
+    c.Look: lambda s, it: _OrderInWords(
+        "ask about " + (_listed(map(s.who, it.legs)) or "everybody")
+    ),
+    c.WithholdKeys: lambda s, it: _OrderInWords(
+        f"spare {s.who(it.leg)} the keys", it.leg, "no keys"
+    ),
+    c.PassKeys: lambda s, it: _OrderInWords(f"let {s.who(it.leg)} hear keys again", it.leg, "keys"),
+    c.HangUp: lambda s, it: _OrderInWords(f"hang up {s.who(it.leg)}", it.leg, "hang up"),
+    c.SetTimer: lambda _s, it: _OrderInWords(f"wait at most {it.after_s:g} s"),
+    c.CancelTimer: lambda _s, _it: _OrderInWords("stop waiting"),
 }
 
 
-def scene_of(records: Sequence[Record], names: Mapping[LegId, str]) -> Scene:
+def scene_of(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Narrator:
     """Whoever is about to listen to these records."""
     transfers = {record.transfer for record in records if record.transfer is not None}
-    return Scene(names, several=len(transfers) > 1)
+    return Narrator(names, several=len(transfers) > 1)
 
 
-def tell(records: Sequence[Record], names: Mapping[LegId, str]) -> Iterator[Told]:
+def tell(records: Sequence[Record], names: Mapping[e.LegId, str]) -> Iterator[RecordInWords]:
     """Each record in words, by one who has listened to all before it."""
     scene = scene_of(records, names)
     return (scene.tell(record) for record in records)

@@ -63,7 +63,7 @@ async def check_backend(
     Raises:
         AssertionError: a promise was not kept; the message says which, and what came instead.
     """
-    run = _Run(open_lab)
+    run = _CheckRun(open_lab)
     broken: list[AssertionError] = []
     try:
         await run.all(CHECKS)
@@ -85,7 +85,7 @@ def _leaves(
             yield from _leaves(error.exceptions)
 
 
-class _Run:
+class _CheckRun:
     """One run of the checks."""
 
     def __init__(self, open_lab: Callable[[], AbstractAsyncContextManager[Lab]]) -> None:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from hookflash.commands import (
-    Afterwards,
-    Arm,
-    Forget,
-    HangUp,
-    Join,
-    Release,
-    Trigger,
-)
+from hookflash import commands as c
 from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsReleased
 from hookflash.testing.observer import FAILSAFE_S, PATIENCE_S, TALK_S, Check, Scene, require
 
@@ -24,7 +16,9 @@ async def _consult(scene: Scene) -> tuple[LegId, LegId, LegId]:
     """A consultation whose target is armed."""
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK, rescue=second))
+    await scene.perform(
+        c.Join(first=first, second=target, afterwards=c.Afterwards.PARK, rescue=second)
+    )
     await scene.joined(first, target, "Join joins")
     await trio.sleep(TALK_S)
     return first, second, target
@@ -56,7 +50,7 @@ async def _the_failsafe(scene: Scene) -> None:
 
 async def _a_first_that_is_armed(scene: Scene) -> None:
     first, second, target = await _consult(scene)
-    await scene.perform(Arm(leg=first, rescue=second, when=Trigger.LEFT_ALONE))
+    await scene.perform(c.Arm(leg=first, rescue=second, when=c.Trigger.LEFT_ALONE))
     await trio.sleep(TALK_S)
     await scene.hang_up(target)
     promise = "who was armed by Arm LEFT_ALONE takes the other when it is left"
@@ -66,7 +60,7 @@ async def _a_first_that_is_armed(scene: Scene) -> None:
 async def _an_armed_target(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.dial(first)
-    await scene.perform(Arm(leg=target, rescue=second))
+    await scene.perform(c.Arm(leg=target, rescue=second))
     await _rescued(scene, target, second, "an armed target takes the other on its answer")
 
 
@@ -79,11 +73,11 @@ async def _a_target_called_for_another(scene: Scene) -> None:
 async def _a_takeback(scene: Scene) -> None:
     first, second, target = await _consult(scene)
     await scene.perform(
-        Join(
+        c.Join(
             first=first,
             second=second,
             attempt=2,
-            afterwards=Afterwards.END,
+            afterwards=c.Afterwards.END,
             disarm=(first, target),
             rescued=second,
         )
@@ -93,7 +87,7 @@ async def _a_takeback(scene: Scene) -> None:
     promise = "a leg that was disarmed takes nobody"
     await scene.watch(FAILSAFE_S, promise, LegsJoined, LegHungUp)
     await scene.agree()
-    await scene.perform(HangUp(leg=target))
+    await scene.perform(c.HangUp(leg=target))
     await scene.proof(LegHungUp, "HangUp ends a leg", leg=target)
     await scene.hang_up(first)
     await scene.proof(LegHungUp, "the call is an ordinary one", leg=second)
@@ -102,8 +96,8 @@ async def _a_takeback(scene: Scene) -> None:
 async def _a_released_pair(scene: Scene) -> None:
     first, second, target = await _consult(scene)
     # in this order: what is released last is not armed
-    await scene.perform(Arm(leg=first, rescue=second, when=Trigger.LEFT_ALONE))
-    await scene.perform(Release(first=first, second=target))
+    await scene.perform(c.Arm(leg=first, rescue=second, when=c.Trigger.LEFT_ALONE))
+    await scene.perform(c.Release(first=first, second=target))
     await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
     await scene.hang_up(target)
     await scene.proof(LegHungUp, "a released pair ends together", leg=first)
@@ -112,7 +106,7 @@ async def _a_released_pair(scene: Scene) -> None:
 
 async def _a_pair_released_by_its_first(scene: Scene) -> None:
     first, second, target = await _consult(scene)
-    await scene.perform(Release(first=first, second=target))
+    await scene.perform(c.Release(first=first, second=target))
     await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
     await scene.hang_up(first)
     await scene.proof(LegHungUp, "a released pair ends together", leg=target)
@@ -121,7 +115,7 @@ async def _a_pair_released_by_its_first(scene: Scene) -> None:
 
 async def _a_forgotten_pair(scene: Scene) -> None:
     first, second, target = await _consult(scene)
-    await scene.perform(Forget(legs=(first, target)))
+    await scene.perform(c.Forget(legs=(first, target)))
     await trio.sleep(TALK_S)
     await scene.hang_up(first)
     await scene.proof(LegHungUp, "a hang-up is told", leg=first)

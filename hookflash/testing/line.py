@@ -7,20 +7,9 @@ from typing import Final
 
 import trio
 
+from hookflash import events as e
 from hookflash.commands import Look
 from hookflash.errors import BackendClosed
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegParked,
-    LegsJoined,
-    LegsSeen,
-    SwitchFound,
-    SwitchLost,
-)
 from hookflash.testing.observer import PATIENCE_S, Check, Scene, legs_of, require
 
 SILENCE_S: Final = 2.5
@@ -36,29 +25,31 @@ async def _a_line_that_breaks(scene: Scene) -> None:
     await scene.lab.cut_line()
     scene.is_retold = True
     await scene.hang_up(leaving[0])
-    await scene.proof(SwitchLost, "SwitchLost is told when the line breaks")
+    await scene.proof(e.SwitchLost, "SwitchLost is told when the line breaks")
     await _is_back(scene)
-    await scene.proof(SwitchFound, "SwitchFound is told when the line is back")
+    await scene.proof(e.SwitchFound, "SwitchFound is told when the line is back")
     told = scene.news()
     kinds = [type(event) for event in told]
-    anew = told[kinds.index(SwitchLost) : kinds.index(SwitchFound)]
+    anew = told[kinds.index(e.SwitchLost) : kinds.index(e.SwitchFound)]
     for leg in (first, second, *talking):
-        require(_is_told(anew, LegCreated, leg), f"{promise}: {leg} lives, but {anew}")
+        require(_is_told(anew, e.LegCreated, leg), f"{promise}: {leg} lives, but {anew}")
     for leg in (first, second):
-        require(_is_told(anew, LegParked, leg), f"{promise}: {leg} is parked, but {anew}")
-    require(_is_told(anew, LegsJoined, talking[0]), f"{promise}: who talks, but {anew}")
+        require(_is_told(anew, e.LegParked, leg), f"{promise}: {leg} is parked, but {anew}")
+    require(_is_told(anew, e.LegsJoined, talking[0]), f"{promise}: who talks, but {anew}")
     for leg in leaving:
         # a hang-up may be slower than the line is to come back
-        await scene.proof(LegHungUp, f"{promise}: who has left meanwhile", leg=leg)
+        await scene.proof(e.LegHungUp, f"{promise}: who has left meanwhile", leg=leg)
     await scene.agree()
     await scene.press(talking[0], "4")
     if scene.can.reports_keys_in_calls:
-        await scene.proof(DigitPressed, "a line that is back is in use", leg=talking[0], digit="4")
+        await scene.proof(
+            e.DigitPressed, "a line that is back is in use", leg=talking[0], digit="4"
+        )
     await trio.sleep(SILENCE_S)
-    line = [e for _, e in scene.facts() if isinstance(e, SwitchLost | SwitchFound)]
+    line = [fact for _, fact in scene.facts() if isinstance(fact, e.SwitchLost | e.SwitchFound)]
     kinds = [type(event) for event in line]
     promise = "a line that broke once is lost once and found once"
-    require(kinds == [SwitchLost, SwitchFound], f"{promise}, but {line}")
+    require(kinds == [e.SwitchLost, e.SwitchFound], f"{promise}, but {line}")
 
 
 async def _is_back(scene: Scene) -> None:
@@ -74,7 +65,7 @@ async def _is_back(scene: Scene) -> None:
     raise AssertionError("a line that broke comes back: the switch can't be asked")
 
 
-def _is_told(events: list[CallEvent], kind: type[CallEvent], leg: LegId) -> bool:
+def _is_told(events: list[e.CallEvent], kind: type[e.CallEvent], leg: e.LegId) -> bool:
     return any(isinstance(event, kind) and leg in legs_of(event) for event in events)
 
 
@@ -84,21 +75,21 @@ async def _another_controller(scene: Scene) -> None:
     talking = await scene.call()
     marked = await scene.living()
     async with scene.lab.second() as backend:
-        told: list[CallEvent] = []
+        told: list[e.CallEvent] = []
         events = backend.events()
         with trio.move_on_after(PATIENCE_S):
             async for event in events:
                 told.append(event)
-                if isinstance(event, SwitchFound):
+                if isinstance(event, e.SwitchFound):
                     break
         if isinstance(events, AsyncGenerator):
             await events.aclose()
-        require(bool(told) and isinstance(told[-1], SwitchFound), f"{promise}, but {told}")
+        require(bool(told) and isinstance(told[-1], e.SwitchFound), f"{promise}, but {told}")
         for leg in (first, second, *talking):
-            require(_is_told(told, LegCreated, leg), f"{promise}: {leg} lives, but {told}")
+            require(_is_told(told, e.LegCreated, leg), f"{promise}: {leg} lives, but {told}")
         for leg in (first, second):
-            require(_is_told(told, LegParked, leg), f"{promise}: {leg} is parked, but {told}")
-        require(_is_told(told, LegsJoined, talking[0]), f"{promise}: who talks, but {told}")
+            require(_is_told(told, e.LegParked, leg), f"{promise}: {leg} is parked, but {told}")
+        require(_is_told(told, e.LegsJoined, talking[0]), f"{promise}: who talks, but {told}")
         found = {leg.leg: leg for leg in await backend.snapshot() if leg.leg in scene.legs}
         require(found == marked, f"{promise}: {marked}, but {found}")
         if scene.can.marks_legs:
@@ -112,7 +103,7 @@ async def _another_program(scene: Scene) -> None:
     await scene.eventually(second, promise, parked=False, elsewhere=True)
     look = Look(legs=(first, second), transfer=scene.name, number=0)
     await scene.perform(look)
-    seen = await scene.proof(LegsSeen, "Look is answered", look=look)
+    seen = await scene.proof(e.LegsSeen, "Look is answered", look=look)
     away = [leg.leg for leg in seen.living if leg.elsewhere]
     require(away == [second], f"{promise}, but {seen}")
 

@@ -5,26 +5,8 @@ from __future__ import annotations
 import attrs
 import trio
 
-from hookflash.commands import (
-    Afterwards,
-    Dial,
-    HangUp,
-    HoldWithMusic,
-    Join,
-    Park,
-    PassKeys,
-    Split,
-    WithholdKeys,
-)
-from hookflash.events import (
-    CommandFailed,
-    LegHungUp,
-    LegParked,
-    LegsJoined,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-)
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.testing.observer import A_WHILE_S, TALK_S, Check, Scene, require
 
 
@@ -32,66 +14,70 @@ async def _a_consultation(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
     await scene.agree()
-    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
+    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
-    moved = (LegsJoined, LegsSeparated, LegParked, LegHungUp)
+    moved = (e.LegsJoined, e.LegsSeparated, e.LegParked, e.LegHungUp)
     await scene.watch(A_WHILE_S, "who is joined stays joined", *moved)
     await scene.agree()
     await scene.hang_up(first)
-    await scene.proof(LegHungUp, "the hang-up is told", leg=first)
-    await scene.proof(LegParked, "afterwards PARK: who is left is parked", leg=target)
+    await scene.proof(e.LegHungUp, "the hang-up is told", leg=first)
+    await scene.proof(e.LegParked, "afterwards PARK: who is left is parked", leg=target)
     await scene.agree()
-    await scene.perform(Join(first=second, second=target, attempt=2, afterwards=Afterwards.END))
+    await scene.perform(c.Join(first=second, second=target, attempt=2, afterwards=c.Afterwards.END))
     await scene.joined(second, target, "whoever was parked can be joined")
     await trio.sleep(TALK_S)
     await scene.agree()
     await scene.hang_up(second)
-    await scene.proof(LegHungUp, "afterwards END: the call ends for both", leg=target)
+    await scene.proof(e.LegHungUp, "afterwards END: the call ends for both", leg=target)
 
 
 async def _the_other_leaves(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
+    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
     await trio.sleep(TALK_S)
     await scene.hang_up(target)
-    await scene.proof(LegHungUp, "the hang-up is told", leg=target)
-    await scene.proof(LegParked, "afterwards PARK: who is left is parked", leg=first)
+    await scene.proof(e.LegHungUp, "the hang-up is told", leg=target)
+    await scene.proof(e.LegParked, "afterwards PARK: who is left is parked", leg=first)
     await scene.agree()
-    await scene.perform(Join(first=first, second=second, attempt=2, afterwards=Afterwards.PARK))
+    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.PARK))
     await scene.joined(first, second, "whoever was parked can be joined")
     await trio.sleep(TALK_S)
-    await scene.perform(Split(first=second, second=first))
-    await scene.proof(LegsSeparated, "Split separates the pair")
-    await scene.proof(LegParked, "Split parks the first", leg=second)
-    await scene.proof(LegParked, "Split parks the second", leg=first)
+    await scene.perform(c.Split(first=second, second=first))
+    await scene.proof(e.LegsSeparated, "Split separates the pair")
+    await scene.proof(e.LegParked, "Split parks the first", leg=second)
+    await scene.proof(e.LegParked, "Split parks the second", leg=first)
     await scene.agree()
 
 
 async def _repeated_orders(scene: Scene) -> None:
     first, second = await scene.part()
-    await scene.perform(HoldWithMusic(leg=second, music=scene.lab.music))
-    await scene.proof(SoundStarted, "music is told when it plays", leg=second)
+    await scene.perform(c.HoldWithMusic(leg=second, music=scene.lab.music))
+    await scene.proof(e.SoundStarted, "music is told when it plays", leg=second)
     target = await scene.target(first)
     scene.forget()
-    await scene.perform(Split(first=first, second=second, repeated=True))
-    moved = (LegParked, SoundStopped, LegHungUp, CommandFailed)
+    await scene.perform(c.Split(first=first, second=second, repeated=True))
+    moved = (e.LegParked, e.SoundStopped, e.LegHungUp, e.CommandFailed)
     await scene.watch(A_WHILE_S, "a repeated Split of two who are parked does nothing", *moved)
-    join = Join(first=first, second=target, transfer="check", afterwards=Afterwards.PARK)
+    join = c.Join(first=first, second=target, transfer="check", afterwards=c.Afterwards.PARK)
     again = attrs.evolve(join, attempt=2, repeated=True)
     await scene.perform(join, again)
     await trio.sleep(A_WHILE_S)
-    disturbed = [e for e in scene.news() if isinstance(e, LegParked | LegHungUp | CommandFailed)]
+    disturbed = [
+        fact
+        for fact in scene.news()
+        if isinstance(fact, e.LegParked | e.LegHungUp | e.CommandFailed)
+    ]
     require(not disturbed, f"a repeated order does no harm, but {disturbed}")
     await scene.joined(first, target, "a join that is repeated on its heels still joins")
-    lost = Join(
+    lost = c.Join(
         first=first,
         second=second,
         transfer="check",
         attempt=4,
         repeated=True,
-        afterwards=Afterwards.END,
+        afterwards=c.Afterwards.END,
     )
     await scene.perform(lost)
     await scene.joined(first, second, "a repeated join is carried out if the first was lost")
@@ -101,54 +87,54 @@ async def _repeated_orders(scene: Scene) -> None:
 async def _taking_out_of_a_bridge(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
+    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
     await trio.sleep(0.5)
-    await scene.perform(Join(first=first, second=second, attempt=2, afterwards=Afterwards.END))
+    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
     await scene.joined(first, second, "Join takes a leg out of a bridge")
     promise = "afterwards PARK: who is left by a join is parked"
-    await scene.proof(LegParked, promise, leg=target)
+    await scene.proof(e.LegParked, promise, leg=target)
     promise = "who was left by a join stays parked"
-    await scene.watch(A_WHILE_S, promise, LegHungUp, LegsJoined, LegParked)
+    await scene.watch(A_WHILE_S, promise, e.LegHungUp, e.LegsJoined, e.LegParked)
     await scene.agree()
-    await scene.perform(HangUp(leg=target))
-    await scene.proof(LegHungUp, "HangUp ends a leg", leg=target)
+    await scene.perform(c.HangUp(leg=target))
+    await scene.proof(e.LegHungUp, "HangUp ends a leg", leg=target)
     await scene.hang_up(first)
-    await scene.proof(LegHungUp, "afterwards END: the call ends for both", leg=second)
+    await scene.proof(e.LegHungUp, "afterwards END: the call ends for both", leg=second)
 
 
 async def _refusals(scene: Scene) -> None:
     first, second = await scene.part()
-    join = Join(first=first, second="check-nobody", afterwards=Afterwards.END)
+    join = c.Join(first=first, second="check-nobody", afterwards=c.Afterwards.END)
     await scene.perform(join)
     await scene.failed(join, "an order that is refused is told")
     for number in (scene.lab.answering, "no number"):
-        dial = Dial(leg=second, target=number, on_behalf_of=first, ring_timeout_s=5.0)
+        dial = c.Dial(leg=second, target=number, on_behalf_of=first, ring_timeout_s=5.0)
         await scene.perform(dial)
         await scene.failed(dial, "a Dial whose id is in use is refused, and no leg ends")
     await trio.sleep(TALK_S)
     scene.forget()
-    await scene.perform(Park(leg=first))
-    await scene.proof(LegParked, "Park parks", leg=first)
+    await scene.perform(c.Park(leg=first))
+    await scene.proof(e.LegParked, "Park parks", leg=first)
     await scene.agree()
-    await scene.perform(Join(first=first, second=second, attempt=2, afterwards=Afterwards.END))
+    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
     await scene.joined(first, second, "after a join that was refused the next one joins")
     await trio.sleep(2.5 * A_WHILE_S)  # a failure that is reported again would stop what works
 
 
 async def _withheld_keys(scene: Scene) -> None:
     first, second = await scene.part()
-    await scene.perform(Join(first=first, second=second, afterwards=Afterwards.END))
+    await scene.perform(c.Join(first=first, second=second, afterwards=c.Afterwards.END))
     await scene.joined(first, second, "Join joins")
     before = await scene.lab.keys_heard(second)
     await trio.sleep(A_WHILE_S)
-    await scene.perform(WithholdKeys(leg=second, limit_s=20.0))
+    await scene.perform(c.WithholdKeys(leg=second, limit_s=20.0))
     await trio.sleep(1.5 * A_WHILE_S)  # in the midst of two seconds, so that no mutant is in time
     await scene.press(first, "7")
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
     require(heard == before, f"a key that is withheld is not heard: {before}, but {heard}")
-    await scene.perform(PassKeys(leg=second, digits="7"))
+    await scene.perform(c.PassKeys(leg=second, digits="7"))
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
     require(heard == before + "7", f"PassKeys gives what was missed: {before}7, but {heard}")
@@ -156,7 +142,7 @@ async def _withheld_keys(scene: Scene) -> None:
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
     require(heard == before + "78", f"after PassKeys keys are heard: {before}78, but {heard}")
-    await scene.perform(WithholdKeys(leg=second, limit_s=1.0))
+    await scene.perform(c.WithholdKeys(leg=second, limit_s=1.0))
     await trio.sleep(3 * A_WHILE_S)
     await scene.press(first, "9")
     await trio.sleep(A_WHILE_S)

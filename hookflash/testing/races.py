@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import attrs
 import trio
 
-from hookflash.commands import Afterwards, Forget, HangUp, Join, Look, Park, Split
+from hookflash import commands as c
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsSeen
 from hookflash.testing.observer import PATIENCE_S, TALK_S, Check, Scene, require
 
@@ -52,14 +52,14 @@ async def _around(
 async def _split(scene: Scene, after_s: float, who: int) -> None:
     legs = await scene.call()
     await trio.sleep(TALK_S)
-    split = Split(first=legs[0], second=legs[1])
+    split = c.Split(first=legs[0], second=legs[1])
     await _around(scene, lambda: scene.perform(split), legs[who], after_s)
 
 
 async def _join(scene: Scene, after_s: float, who: int) -> None:
     legs = await scene.part()
     await trio.sleep(TALK_S)
-    join = Join(first=legs[0], second=legs[1], afterwards=Afterwards.PARK)
+    join = c.Join(first=legs[0], second=legs[1], afterwards=c.Afterwards.PARK)
     await _around(scene, lambda: scene.perform(join), legs[who], after_s)
 
 
@@ -67,17 +67,17 @@ async def _join_of_a_target(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
     rescue = second if scene.can.rescues_when_left else None
-    join = Join(first=first, second=target, afterwards=Afterwards.PARK, rescue=rescue)
+    join = c.Join(first=first, second=target, afterwards=c.Afterwards.PARK, rescue=rescue)
     await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
 
 
 async def _takeback(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(Join(first=first, second=target, afterwards=Afterwards.PARK))
+    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
     await trio.sleep(TALK_S)
-    join = Join(first=first, second=second, attempt=2, afterwards=Afterwards.END)
+    join = c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END)
     await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
 
 
@@ -93,10 +93,10 @@ async def _answer(scene: Scene, after_s: float, who: int) -> None:
 
 async def _forget(scene: Scene, after_s: float, who: int) -> None:
     legs = await scene.part(transfer=scene.name)
-    await scene.perform(Join(first=legs[0], second=legs[1], afterwards=Afterwards.END))
+    await scene.perform(c.Join(first=legs[0], second=legs[1], afterwards=c.Afterwards.END))
     await scene.joined(*legs, "Join joins")
     await trio.sleep(TALK_S)
-    await _around(scene, lambda: scene.perform(Forget(legs=legs)), legs[who], after_s)
+    await _around(scene, lambda: scene.perform(c.Forget(legs=legs)), legs[who], after_s)
 
 
 RACES: Final[dict[str, Race]] = {
@@ -152,17 +152,17 @@ async def _reach(scene: Scene) -> None:
     with trio.move_on_after(OUT_OF_REACH_S):
         while adrift := await _adrift(scene, next(numbers)):
             for leg in adrift:
-                await scene.perform(Park(leg=leg))
+                await scene.perform(c.Park(leg=leg))
             await trio.sleep(scene.lab.prompt_s)
         return
     for leg in await _adrift(scene, next(numbers)):
-        await scene.perform(HangUp(leg=leg))
+        await scene.perform(c.HangUp(leg=leg))
     await trio.sleep(scene.lab.prompt_s)
 
 
 async def _adrift(scene: Scene, number: int) -> list[LegId]:
     legs = tuple(scene.legs)
-    look = Look(legs=legs, transfer=scene.name, number=number)
+    look = c.Look(legs=legs, transfer=scene.name, number=number)
     await scene.perform(look)
     seen = await scene.proof(LegsSeen, "after a race the switch answers", look=look)
     return [

@@ -13,7 +13,7 @@ from live_asterisk import DIRECT, settings_for
 
 from hookflash.backends.asterisk.client import open_asterisk
 from hookflash.backends.asterisk.manager import Manager, ManagerRefused, Message, open_manager
-from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import channels
@@ -86,7 +86,7 @@ class AsteriskCrowd(Crowd):
 
 
 @asynccontextmanager
-async def open_crowd(pair: Pair, dialling: Dialling) -> AsyncGenerator[Crowd]:
+async def open_crowd(pair: Pair, dialling: AsteriskDialling) -> AsyncGenerator[Crowd]:
     """An engine on the switch, and the phones."""
     crowd: AsteriskCrowd | None = None
 
@@ -109,7 +109,7 @@ async def open_crowd(pair: Pair, dialling: Dialling) -> AsyncGenerator[Crowd]:
         nursery.cancel_scope.cancel()
 
 
-async def run_crowd(pair: Pair, size: int, dialling: Dialling = DIRECT) -> Report:
+async def run_crowd(pair: Pair, size: int, dialling: AsteriskDialling = DIRECT) -> Report:
     """Transfer so many calls at once, and see what becomes of them."""
     async with open_crowd(pair, dialling) as crowd:
         return await crowd.run(size)

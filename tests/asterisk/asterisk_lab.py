@@ -30,7 +30,7 @@ from hookflash.backends.asterisk.manager import EventHandler, Manager, ignore_ev
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
 from hookflash.pbx.pair import Pair, pair_setup
-from hookflash.pbx.phones import Channel, Phones, channels, open_phones
+from hookflash.pbx.phones import ListedChannel, Phones, channels, open_phones
 from hookflash.pbx.switch import Softphone
 
 needs_asterisk = [
@@ -94,7 +94,7 @@ class Lab:
     phones: Phones
     switch: Manager
 
-    async def legs(self, count: int = 2) -> list[Channel]:
+    async def legs(self, count: int = 2) -> list[ListedChannel]:
         """Wait until the switch has so many channels, all of them in bridges."""
         with trio.fail_after(10):
             while True:

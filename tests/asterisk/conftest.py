@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from asterisk_lab import installation, start_pair
 
 from hookflash.pbx.obtain import Installation
 from hookflash.pbx.pair import Pair
-
-sys.path.append(str(Path(__file__).parent.with_name("kill")))
 
 
 @pytest.fixture

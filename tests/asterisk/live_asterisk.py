@@ -12,9 +12,9 @@ import trio
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import DEFAULT_APPLICATION
 from hookflash.backends.asterisk.inbound import is_party
-from hookflash.backends.asterisk.manager import Action, Manager, open_manager
+from hookflash.backends.asterisk.manager import Manager, ManagerAction, open_manager
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
-from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record
@@ -28,9 +28,9 @@ from hookflash.testing import Lab
 KEY_GAP_S = 0.12
 """Between two keys: pressed without a gap, the phone's second tone is taken for two."""
 
-DIALPLAN = Dialling()
+DIALPLAN = AsteriskDialling()
 """Through the dialplan: three channels, of which one stands for all."""
-DIRECT = Dialling(template="PJSIP/{number}")
+DIRECT = AsteriskDialling(template="PJSIP/{number}")
 """Straight to the phone: a target's leg is one channel."""
 
 TRACES: Final = (*OURS, SHOW_BY, TIMEOUT)
@@ -120,7 +120,10 @@ class AsteriskLab(Lab):
         left: dict[str, dict[str, str]] = {}
         for channel in await self.channels():
             asked = await self.switch.send(
-                *(Action("Getvar", {"Channel": channel, "Variable": name}) for name in TRACES)
+                *(
+                    ManagerAction("Getvar", {"Channel": channel, "Variable": name})
+                    for name in TRACES
+                )
             )
             told = [(await pending.response()).get("value") for pending in asked]
             found = {
@@ -138,7 +141,7 @@ class AsteriskLab(Lab):
         return [name for name in names if is_party(name)]
 
 
-def settings_for(pair: Pair, dialling: Dialling = DIALPLAN) -> Asterisk:
+def settings_for(pair: Pair, dialling: AsteriskDialling = DIALPLAN) -> Asterisk:
     """The switch of a pair, and how targets are called on it."""
     setup = pair.switch.setup
     return Asterisk(
@@ -151,7 +154,7 @@ def settings_for(pair: Pair, dialling: Dialling = DIALPLAN) -> Asterisk:
 
 @asynccontextmanager
 async def open_live_lab(
-    pair: Pair, dialling: Dialling = DIALPLAN, *, application: str = DEFAULT_APPLICATION
+    pair: Pair, dialling: AsteriskDialling = DIALPLAN, *, application: str = DEFAULT_APPLICATION
 ) -> AsyncGenerator[AsteriskLab]:
     """A backend on the real switch, with nobody on it before and after.
 

@@ -8,28 +8,30 @@ import msgspec
 import pytest
 from fake_asterisk import Json, channel, parked
 
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
 from hookflash.backends.asterisk.channels import (
-    Known,
+    KnownLeg,
     Seen,
     noted_sound,
     read_seen,
     waits_for_a_controller,
 )
-from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS, Reading
-from hookflash.backends.asterisk.told import Bridge, Channel
+from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS, AsteriskReading
 from hookflash.events import Direction, LegSnapshot
 from hookflash.sounds import Burst, Music, OtherSound, Tone
 
-READING = Reading(account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS)
+READING = AsteriskReading(
+    account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS
+)
 INBOUND, OUTBOUND = Direction.INBOUND, Direction.OUTBOUND
 OURS = {"context": "hookflash"}
 
 
 def seen_of(*channels: Json, bridges: list[list[str]] | None = None) -> Seen:
     return Seen(
-        channels=tuple(msgspec.convert(one, Channel) for one in channels),
+        channels=tuple(msgspec.convert(one, AriChannel) for one in channels),
         bridges=tuple(
-            Bridge(id=str(number), channels=legs) for number, legs in enumerate(bridges or [])
+            AriBridge(id=str(number), channels=legs) for number, legs in enumerate(bridges or [])
         ),
     )
 
@@ -37,7 +39,7 @@ def seen_of(*channels: Json, bridges: list[list[str]] | None = None) -> Seen:
 def read(
     *channels: Json,
     bridges: list[list[str]] | None = None,
-    known: Mapping[str, Known] | None = None,
+    known: Mapping[str, KnownLeg] | None = None,
     outside: Collection[str] = (),
 ) -> dict[str, LegSnapshot]:
     living = read_seen(
@@ -110,10 +112,10 @@ def test_who_began_a_leg_that_is_older_than_we_are_is_guessed(
 
 
 def test_what_the_events_have_said_is_better_than_a_guess() -> None:
-    known = {"a": Known(direction=OUTBOUND, outside=True, number="1003")}
+    known = {"a": KnownLeg(direction=OUTBOUND, outside=True, number="1003")}
     leg = read(parked("a", number="1001"), known=known, outside=())["a"]
     assert (leg.direction, leg.outside, leg.number) == (OUTBOUND, True, "1003")
-    without = {"a": Known(direction=INBOUND, outside=False)}
+    without = {"a": KnownLeg(direction=INBOUND, outside=False)}
     leg = read(parked("a"), known=without, outside={"a"})["a"]
     assert (leg.number, leg.outside) == ("1001", False)
 
@@ -165,7 +167,7 @@ def test_a_leg_that_waits_for_a_controller(app: str) -> None:
     one = channel("a", **OURS, exten="park", app=app)
     leg = read(one)["a"]
     assert (leg.parked, leg.elsewhere) == (False, False)
-    assert waits_for_a_controller(msgspec.convert(one, Channel), "hookflash")
+    assert waits_for_a_controller(msgspec.convert(one, AriChannel), "hookflash")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_a_leg_that_waits_for_a_controller(app: str) -> None:
     ],
 )
 def test_a_leg_that_does_not_wait_for_a_controller(one: Json) -> None:
-    assert not waits_for_a_controller(msgspec.convert(one, Channel), "hookflash")
+    assert not waits_for_a_controller(msgspec.convert(one, AriChannel), "hookflash")
 
 
 @pytest.mark.parametrize("exten", ["join", "left", "rescue", "fetched"])
@@ -265,7 +267,7 @@ RINGBACK = Tone((Burst((440, 480), 2000), Burst((), 4000)))
 )
 def test_what_a_parked_leg_hears_is_noted_on_it(note: str, playback: str, hears: object) -> None:
     one = parked("a", HOOKFLASH_SOUND=note)
-    assert noted_sound(msgspec.convert(one, Channel)) == (playback, hears)
+    assert noted_sound(msgspec.convert(one, AriChannel)) == (playback, hears)
     assert read(one)["a"].hears == hears
     talks = channel("a", HOOKFLASH_SOUND=note)
     assert read(talks, channel("b"), bridges=[["a", "b"]])["a"].hears is None

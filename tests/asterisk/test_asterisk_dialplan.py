@@ -21,9 +21,9 @@ from hookflash.backends.asterisk.primitives import (
     OURS,
     TOLD,
     Conceal,
-    Originate,
+    OriginateChannel,
     Redirect,
-    SetVariables,
+    Setvar,
 )
 from hookflash.commands import Arm, Forget, Park, Release, Split, Trigger
 from hookflash.errors import InputError
@@ -73,7 +73,7 @@ def written() -> Iterator[str]:
     """The variables that procedures set."""
     for command in COMMANDS:
         for step in made(command).steps:
-            if isinstance(step, SetVariables | Originate):
+            if isinstance(step, Setvar | OriginateChannel):
                 yield from (name for name, _ in step.variables)
             elif isinstance(step, Conceal):
                 yield from (name for name, _ in step.amended(("",)))
@@ -185,7 +185,7 @@ def test_the_failsafe_is_disarmed_before_it_acts_and_by_every_join() -> None:
 def test_a_leg_that_we_have_called_is_known_by_its_own_number(name: str) -> None:
     """Wherever it comes first when it has answered."""
     steps = [step for dial in DIALS for step in made(dial).steps]
-    assert name in {step.extension for step in steps if isinstance(step, Originate)}
+    assert name in {step.extension for step in steps if isinstance(step, OriginateChannel)}
     does = EXTENSIONS[name]
     named = does.index("Set(CALLERID(num)=${HOOKFLASH_NUMBER})")
     assert does[named - 1] == 'GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)'

@@ -31,10 +31,10 @@ from live_asterisk import (
 )
 from structlog.testing import capture_logs
 
+from hookflash.backends.asterisk.ari_messages import AriMessage
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.primitives import NUMBER, SHOW_BY, TIMEOUT
-from hookflash.backends.asterisk.procedures import Dialling
-from hookflash.backends.asterisk.told import Told
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, HoldWithMusic, Join, Split
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.errors import Refusal
@@ -188,7 +188,9 @@ ENDS = (
 
 
 @both_ways
-async def test_nothing_stays_behind_however_a_transfer_ends(pair: Pair, dialling: Dialling) -> None:
+async def test_nothing_stays_behind_however_a_transfer_ends(
+    pair: Pair, dialling: AsteriskDialling
+) -> None:
     """And the next transfer goes as the first."""
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
         await tell(lab, engine, *ENDS)
@@ -255,7 +257,7 @@ async def test_nothing_stays_behind_when_the_switch_has_joined_them_without_a_co
 
 @both_ways
 async def test_a_target_that_fetches_whom_it_rescues_is_known_by_its_own_number(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     """It was called when the transferor had left, and answers while no controller is connected."""
     settings = settings_for(pair, dialling)
@@ -282,7 +284,7 @@ async def test_a_target_that_fetches_whom_it_rescues_is_known_by_its_own_number(
 
 @both_ways
 async def test_two_leave_a_consultation_one_just_after_the_other(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     """The third is left alone, and not forgotten: also where the two were just being released."""
 
@@ -319,7 +321,7 @@ async def _set(lab: AsteriskLab, leg: LegId, name: str, value: str) -> None:
 
 @both_ways
 async def test_an_operators_own_limit_and_display_outlive_a_transfer(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
         caller, alice = await lab.call("1002", caller="4930555")
@@ -434,7 +436,7 @@ async def test_an_outside_party_gains_no_right_and_gives_none(pair: Pair) -> Non
 
 @both_ways
 async def test_a_held_party_that_is_sent_elsewhere_is_left_alone(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
         legs = await lab.call()
@@ -453,7 +455,7 @@ async def test_a_held_party_that_is_sent_elsewhere_is_left_alone(
 
 @both_ways
 async def test_those_whom_we_have_joined_may_be_transferred_by_other_means(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     """What the switch does with a REFER, too: it sends who talks with the one that asks."""
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
@@ -628,7 +630,7 @@ async def test_a_long_list_of_channels_does_not_end_the_switch(pair: Pair) -> No
 
 # ------------------------------------------------------------------ an event is lost
 
-LOST: dict[str, Callable[[Told, str], bool]] = {
+LOST: dict[str, Callable[[AriMessage, str], bool]] = {
     "the join of the consultation": lambda told, target: (
         told.type == "ChannelEnteredBridge"
         and told.channel is not None
@@ -658,7 +660,7 @@ async def test_an_event_is_lost_and_nobody_is_blamed(
     lost: list[str] = []
     take = AsteriskBackend._take  # pyright: ignore[reportPrivateUsage]
 
-    def sift(backend: AsteriskBackend, told: Told) -> None:
+    def sift(backend: AsteriskBackend, told: AriMessage) -> None:
         for number, (name, is_it) in enumerate(LOST.items()):
             if is_it(told, f"lost-{number}-target") and name not in lost:
                 if name != "all dials":

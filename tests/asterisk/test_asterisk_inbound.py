@@ -19,12 +19,13 @@ from fake_asterisk import channel, event, parked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookflash.backends.asterisk.channels import Known, Seen, read_seen
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, read_body, read_message
+from hookflash.backends.asterisk.channels import KnownLeg, Seen, read_seen
 from hookflash.backends.asterisk.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
     MAX_GONE,
-    Inbound,
-    Reading,
+    AsteriskInbound,
+    AsteriskReading,
     endpoint_of,
     is_party,
     local_half,
@@ -33,7 +34,6 @@ from hookflash.backends.asterisk.inbound import (
 from hookflash.backends.asterisk.manager_wire import ManagerWire, Message
 from hookflash.backends.asterisk.procedures import MOST_BURSTS
 from hookflash.backends.asterisk.requests import media_of
-from hookflash.backends.asterisk.told import Bridge, Channel, read_body, read_told
 from hookflash.backends.halves import Halves
 from hookflash.events import (
     CallEvent,
@@ -62,14 +62,16 @@ RECORDINGS = Path(__file__).parent.parent / "recordings" / "asterisk"
 NAMES = sorted(path.name.removesuffix(".jsonl.gz") for path in RECORDINGS.glob("*.gz"))
 WHOLE = [name for name in NAMES if "controller" not in name]
 LATER = [name for name in NAMES if "controller" in name]
-READING = Reading(account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS)
+READING = AsteriskReading(
+    account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS
+)
 RINGBACK = Tone((Burst((440, 480), 2000), Burst((), 4000)))
 _Listed = TypeVar("_Listed")
 INBOUND, OUTBOUND = Direction.INBOUND, Direction.OUTBOUND
 
 
-def new_inbound() -> Inbound:
-    return Inbound(READING)
+def new_inbound() -> AsteriskInbound:
+    return AsteriskInbound(READING)
 
 
 def entries(name: str) -> Iterator[tuple[str, str]]:
@@ -79,14 +81,14 @@ def entries(name: str) -> Iterator[tuple[str, str]]:
             yield entry["conn"], entry["data"]
 
 
-def heard(name: str, inbound: Inbound) -> list[CallEvent]:
+def heard(name: str, inbound: AsteriskInbound) -> list[CallEvent]:
     """All the facts of a recording."""
     wire = ManagerWire()
     wire.receive(b"Asterisk Call Manager/11.0.0\r\n")
     facts: list[CallEvent] = []
     for connection, data in entries(name):
         if connection == "ari":
-            facts += inbound.receive(read_told(data))
+            facts += inbound.receive(read_message(data))
             continue
         wire.receive(data.encode())
         for message in wire.messages():
@@ -232,14 +234,14 @@ def test_keys_in_a_consultation_come_once() -> None:
 def test_a_second_controller_finds_them_all(name: str) -> None:
     """What it lists, and what it hears afterwards, make one story."""
     inbound = new_inbound()
-    channels = first_list(name, "channels", list[Channel])
-    bridges = first_list(name, "bridges", list[Bridge])
+    channels = first_list(name, "channels", list[AriChannel])
+    bridges = first_list(name, "bridges", list[AriBridge])
     seen = Seen(channels=tuple(channels), bridges=tuple(bridges))
     living = read_seen(
         seen,
         reading=READING,
         context="hookflash",
-        known=dict[str, Known](),
+        known=dict[str, KnownLeg](),
         outside=(),
     )
     directions = {leg.number: leg.direction for leg in Halves.sort(living)}
@@ -269,14 +271,14 @@ def first_list(name: str, uri: str, kind: type[list[_Listed]]) -> list[_Listed]:
     """The first response in a recording that lists channels, or bridges."""
     for connection, data in entries(name):
         if connection == "ari" and f'"uri":"{uri}"' in data:
-            return read_body(read_told(data).message_body, kind)
+            return read_body(read_message(data).message_body, kind)
     return []
 
 
 @given(name=st.sampled_from(WHOLE), data=st.data())
 def test_lost_events_confuse_nobody(name: str, data: st.DataObject) -> None:
     """Whatever is missing: a leg is told of before anything else of it, and ends once."""
-    kept = [read_told(text) for connection, text in entries(name) if connection == "ari"]
+    kept = [read_message(text) for connection, text in entries(name) if connection == "ari"]
     lost = data.draw(st.sets(st.integers(0, len(kept) - 1), max_size=len(kept)))
     inbound = new_inbound()
     facts = [
@@ -307,15 +309,15 @@ def test_lost_events_confuse_nobody(name: str, data: st.DataObject) -> None:
 # ------------------------------------------------------------------------ one leg
 
 
-def told(inbound: Inbound, *events: dict[str, Any]) -> list[CallEvent]:
+def told(inbound: AsteriskInbound, *events: dict[str, Any]) -> list[CallEvent]:
     return [fact for one in events for fact in inbound.receive(msgspec.convert(one, TOLD))]
 
 
-TOLD = type(read_told("{}"))
+TOLD = type(read_message("{}"))
 RING = {"state": "Ring"}
 
 
-def begun(inbound: Inbound, *legs: str) -> None:
+def begun(inbound: AsteriskInbound, *legs: str) -> None:
     for leg in legs:
         assert told(inbound, event("ChannelCreated", channel(leg, **RING)))
 
@@ -557,7 +559,7 @@ def left(leg: str, bridge: str = "one") -> dict[str, Any]:
     return event("ChannelLeftBridge", channel(leg), bridge={"id": bridge})
 
 
-def talking() -> Inbound:
+def talking() -> AsteriskInbound:
     inbound = new_inbound()
     begun(inbound, "a", "b", "c", "d")
     told(inbound, *[event("ChannelStateChange", channel(leg)) for leg in "abcd"])
@@ -709,11 +711,11 @@ def test_what_was_seen_is_no_news_afterwards() -> None:
     inbound = new_inbound()
     seen = LegSnapshot(leg="a", number="1001", direction=INBOUND, answered=True, peer="b")
     for leg in "ab":
-        inbound.note_living(msgspec.convert(channel(leg), Channel), seen)
-    inbound.note_bridge(Bridge(id="one", channels=["a", "b", "stranger"][:2]))
+        inbound.note_living(msgspec.convert(channel(leg), AriChannel), seen)
+    inbound.note_bridge(AriBridge(id="one", channels=["a", "b", "stranger"][:2]))
     assert told(inbound, event("ChannelStateChange", channel("a"))) == []
     assert told(inbound, left("a")) == [LegsSeparated(first="a", second="b")]
-    inbound.note_bridge(Bridge(id="two", channels=["stranger"]))
+    inbound.note_bridge(AriBridge(id="two", channels=["stranger"]))
     inbound.note_gone("stranger")
     assert inbound.name_of("a") == channel("a")["name"]
 

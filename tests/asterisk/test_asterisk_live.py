@@ -22,7 +22,7 @@ from live_asterisk import (
 )
 from live_stories import STORIES
 
-from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
@@ -49,7 +49,7 @@ RING_S = 4.0
 
 @WAYS
 async def test_the_real_switch_keeps_every_promise_of_a_backend(
-    pair: Pair, dialling: Dialling
+    pair: Pair, dialling: AsteriskDialling
 ) -> None:
     report = await check_backend(partial(open_live_lab, pair, dialling), races=1)
     unchecked = {one.promise for one in report.unchecked}

@@ -33,7 +33,7 @@ from live_asterisk import (
 )
 
 from hookflash.backends.asterisk.client import open_asterisk
-from hookflash.backends.asterisk.procedures import Dialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal, RequestRefused
@@ -58,7 +58,7 @@ class Way:
     """A way to call a target."""
 
     name: str
-    dialling: Dialling
+    dialling: AsteriskDialling
     number: str = "2600"
 
 
@@ -97,7 +97,7 @@ async def shows(lab: AsteriskLab, leg: LegId, number: str) -> None:
 
 
 @both_ways
-async def test_every_phone_shows_whom_it_talks_with(pair: Pair, dialling: Dialling) -> None:
+async def test_every_phone_shows_whom_it_talks_with(pair: Pair, dialling: AsteriskDialling) -> None:
     numbers = Numbers()
     targets = ("2600", "62600") if dialling is DIALPLAN else ("2600",)
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
@@ -140,7 +140,9 @@ async def _displays(
 
 
 @both_ways
-async def test_a_number_that_is_withheld_is_shown_to_nobody(pair: Pair, dialling: Dialling) -> None:
+async def test_a_number_that_is_withheld_is_shown_to_nobody(
+    pair: Pair, dialling: AsteriskDialling
+) -> None:
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
         caller, called = await lab.call("1202", caller="1201", withheld=True)
         await both_known(engine, (caller, called))
@@ -215,7 +217,7 @@ async def _outside_target(
 @both_policies
 @both_ways
 async def test_an_outside_caller_is_shown_nothing_of_the_next_partner(
-    pair: Pair, dialling: Dialling, number: str
+    pair: Pair, dialling: AsteriskDialling, number: str
 ) -> None:
     account = Account(policy=Policy(outside_number=number))
     async with (

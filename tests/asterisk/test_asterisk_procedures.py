@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from hookflash.backends.asterisk.primitives import (
     OURS,
+    AsteriskProcedure,
     Conceal,
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Primitive,
-    Procedure,
     Redirect,
     RestoreDisplay,
     RestoreLimit,
-    SetVariables,
+    Setvar,
     StopSounds,
     Variables,
 )
@@ -34,9 +34,9 @@ from hookflash.backends.asterisk.procedures import (
     FAR_HALF,
     MOST_BURSTS,
     WITHHELD,
-    Dialling,
-    Party,
-    Procedures,
+    AsteriskDialling,
+    AsteriskProcedures,
+    KnownParty,
     role_on,
 )
 from hookflash.commands import (
@@ -69,32 +69,32 @@ INTRODUCE = Introduce(first="b", second="t", first_number="1002", second_number=
 TONE = Tone((Burst((440,), 200),), times=1)
 
 
-def party_of(leg: str) -> Party:
+def party_of(leg: str) -> KnownParty:
     """Everybody is known, and has a channel."""
-    return Party(channel=f"PJSIP/{leg}-00000001")
+    return KnownParty(channel=f"PJSIP/{leg}-00000001")
 
 
-def procedures(**parties: Party) -> Procedures:
-    return Procedures(party_of=lambda leg: parties.get(leg) or party_of(leg))
+def procedures(**parties: KnownParty) -> AsteriskProcedures:
+    return AsteriskProcedures(party_of=lambda leg: parties.get(leg) or party_of(leg))
 
 
-def made(command: SwitchCommand, maker: Procedures | None = None) -> Procedure:
+def made(command: SwitchCommand, maker: AsteriskProcedures | None = None) -> AsteriskProcedure:
     procedure = (maker or procedures()).of(command)
     assert procedure is not None
     return procedure
 
 
 def variables(step: Primitive) -> dict[str, str]:
-    assert isinstance(step, SetVariables | Originate)
+    assert isinstance(step, Setvar | OriginateChannel)
     return dict(step.variables)
 
 
-def sets(procedure: Procedure) -> dict[str, dict[str, str]]:
+def sets(procedure: AsteriskProcedure) -> dict[str, dict[str, str]]:
     """What its steps set, for each leg."""
     steps = [*procedure.steps]
     for step in procedure.steps:
         steps += step.sets if isinstance(step, Redirect) else ()
-    return {step.leg: variables(step) for step in steps if isinstance(step, SetVariables)}
+    return {step.leg: variables(step) for step in steps if isinstance(step, Setvar)}
 
 
 AT_EASE = {"HOOKFLASH_AFTER": "", "HOOKFLASH_RESCUE": "", "HOOKFLASH_ARMED": ""}
@@ -102,7 +102,7 @@ RESCUES_B = {"HOOKFLASH_RESCUE": "PJSIP/b-00000001"}
 BY = "hookflash,undisclosed,1"
 
 
-def concealed(procedure: Procedure) -> set[str]:
+def concealed(procedure: AsteriskProcedure) -> set[str]:
     """The legs whose phones are told nothing by the switch."""
     return {step.leg for step in procedure.steps if isinstance(step, Conceal) and step.by == BY}
 
@@ -111,7 +111,7 @@ def concealed(procedure: Procedure) -> set[str]:
 
 
 def test_split_marks_both_and_parks_both_at_once() -> None:
-    maker = procedures(a=Party(direction=Direction.INBOUND))
+    maker = procedures(a=KnownParty(direction=Direction.INBOUND))
     procedure = made(Split(first="a", second="b", transfer="x1", kind="attended"), maker)
     marks = {"HOOKFLASH_TRANSFER": "x1", "HOOKFLASH_KIND": "attended"} | AT_EASE
     limit = {"HOOKFLASH_LIMIT_S": "1860"}
@@ -130,21 +130,21 @@ def test_without_a_transfer_there_is_no_role() -> None:
 
 def test_a_repeated_split_asks_whether_they_are_parted() -> None:
     again = made(Split(first="a", second="b", repeated=True))
-    assert again.unless == ((Fact(leg="a", variable="BRIDGEPEER", value=""),),)
+    assert again.unless == ((GetvarCheck(leg="a", variable="BRIDGEPEER", value=""),),)
 
 
 def test_park() -> None:
     procedure = made(Park(leg="a"))
-    assert procedure.steps == (SetVariables("a", tuple(AT_EASE.items())), Redirect("a", "park"))
+    assert procedure.steps == (Setvar("a", tuple(AT_EASE.items())), Redirect("a", "park"))
     assert procedure.unless == ()
 
 
-def together(one: str, other: str) -> tuple[tuple[Fact, ...], ...]:
+def together(one: str, other: str) -> tuple[tuple[GetvarCheck, ...], ...]:
     """One of the two bridges itself with the other."""
     return tuple(
         (
-            Fact(leg=leg, variable="EXTEN", value="join"),
-            Fact(leg=leg, variable="HOOKFLASH_PEER", value=f"PJSIP/{peer}-00000001"),
+            GetvarCheck(leg=leg, variable="EXTEN", value="join"),
+            GetvarCheck(leg=leg, variable="HOOKFLASH_PEER", value=f"PJSIP/{peer}-00000001"),
         )
         for leg, peer in ((one, other), (other, one))
     )
@@ -154,7 +154,7 @@ def test_a_leg_that_is_being_joined_is_not_parked() -> None:
     procedure = made(Park(leg="b", unless_with=("a", "t")))
     assert procedure.unless == together("b", "a") + together("b", "t")
     # of one who is gone, no name is known: nobody is being joined with it
-    gone = procedures(t=Party())
+    gone = procedures(t=KnownParty())
     (facts,) = made(Park(leg="b", unless_with=("t",)), gone).unless
     assert {fact.leg for fact in facts} == {"t"}
 
@@ -163,12 +163,12 @@ def test_a_leg_that_is_being_joined_is_not_parked() -> None:
     ("sound", "step"),
     [
         (Music("jazz"), PlayMusic("a", Music("jazz"))),
-        (TONE, Play("a", TONE)),
-        (Recording("ivr/one-moment"), Play("a", Recording("ivr/one-moment"))),
+        (TONE, PlayMedia("a", TONE)),
+        (Recording("ivr/one-moment"), PlayMedia("a", Recording("ivr/one-moment"))),
     ],
 )
 def test_a_sound_replaces_the_one_before(
-    sound: Music | Tone | Recording, step: Play | PlayMusic
+    sound: Music | Tone | Recording, step: PlayMedia | PlayMusic
 ) -> None:
     for command in (
         HoldWithMusic(leg="a", music=sound),
@@ -192,7 +192,7 @@ def test_a_tone_is_not_written_out_without_end() -> None:
 
 def test_dial_calls_through_the_dialplan_and_parks_who_answers() -> None:
     (originate,) = made(DIAL).steps
-    assert originate == Originate(
+    assert originate == OriginateChannel(
         leg="t",
         number="1003",
         endpoint="Local/1003@default/n",
@@ -207,14 +207,14 @@ def test_dial_calls_through_the_dialplan_and_parks_who_answers() -> None:
     )
 
 
-def dialled(command: Dial = DIAL, maker: Procedures | None = None) -> Originate:
+def dialled(command: Dial = DIAL, maker: AsteriskProcedures | None = None) -> OriginateChannel:
     (originate,) = made(command, maker).steps
-    assert isinstance(originate, Originate)
+    assert isinstance(originate, OriginateChannel)
     return originate
 
 
 def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
-    maker = procedures(a=Party(number="1001", name="Zoë (desk)"), b=Party(number="1002"))
+    maker = procedures(a=KnownParty(number="1001", name="Zoë (desk)"), b=KnownParty(number="1002"))
     assert dialled(DIAL, maker).caller == '"Zo? (desk)" <1001>'
     assert dialled(attrs.evolve(DIAL, on_behalf_of="b"), maker).caller == '"1002" <1002>'
     gone = attrs.evolve(DIAL, on_behalf_of="gone", caller="1004")
@@ -225,13 +225,13 @@ def test_dial_carries_the_account_through_the_dialplan() -> None:
     owned = {"__HOOKFLASH_ACCOUNT": "acme", "CHANNEL(accountcode)": "acme"}
     for one in (
         dialled(attrs.evolve(DIAL, account="acme")),
-        dialled(maker=procedures(a=Party(account="acme"))),
+        dialled(maker=procedures(a=KnownParty(account="acme"))),
     ):
         assert variables(one).items() >= owned.items()
-    theirs = Procedures(party_of=party_of, account_variable="TENANT")
+    theirs = AsteriskProcedures(party_of=party_of, account_variable="TENANT")
     assert variables(dialled(attrs.evolve(DIAL, account="acme"), theirs))["__TENANT"] == "acme"
     mine = attrs.evolve(DIAL, account="mine")
-    said = variables(dialled(mine, procedures(a=Party(account="acme"))))
+    said = variables(dialled(mine, procedures(a=KnownParty(account="acme"))))
     assert said["CHANNEL(accountcode)"] == "mine"
 
 
@@ -243,17 +243,17 @@ def test_a_target_with_a_rescue_fetches_whom_it_is_for_when_it_answers() -> None
 
 
 def test_dialling_as_the_operator_wants_it() -> None:
-    dialling = Dialling(template="PJSIP/{number}@mytrunk", variables={"SHARED": "1"})
-    one = dialled(maker=Procedures(party_of=party_of, dialling=dialling))
+    dialling = AsteriskDialling(template="PJSIP/{number}@mytrunk", variables={"SHARED": "1"})
+    one = dialled(maker=AsteriskProcedures(party_of=party_of, dialling=dialling))
     assert one.endpoint == "PJSIP/1003@mytrunk"
     assert variables(one)["SHARED"] == "1"
-    assert Dialling(context="inside").endpoint("7") == "Local/7@inside/n"
+    assert AsteriskDialling(context="inside").endpoint("7") == "Local/7@inside/n"
 
 
 @pytest.mark.parametrize(("asked_s", "told"), [(0.2, 1), (0, 1), (-5, 1), (19.2, 20), (30, 30)])
 def test_durations_are_whole_seconds_and_never_too_short(asked_s: float, told: int) -> None:
     assert dialled(attrs.evolve(DIAL, ring_timeout_s=asked_s)).timeout_s == told
-    said = variables(dialled(maker=Procedures(party_of=party_of, park_limit_s=asked_s)))
+    said = variables(dialled(maker=AsteriskProcedures(party_of=party_of, park_limit_s=asked_s)))
     assert said["HOOKFLASH_LIMIT_S"] == str(told)
 
 
@@ -262,7 +262,10 @@ def test_a_duration_that_does_not_fit_is_refused(asked_s: float) -> None:
     with pytest.raises(InputError, match="no usable duration"):
         made(attrs.evolve(DIAL, ring_timeout_s=asked_s))
     with pytest.raises(InputError, match="no usable duration"):
-        made(Split(first="a", second="b"), Procedures(party_of=party_of, park_limit_s=asked_s))
+        made(
+            Split(first="a", second="b"),
+            AsteriskProcedures(party_of=party_of, park_limit_s=asked_s),
+        )
 
 
 def test_join_and_park_afterwards() -> None:
@@ -281,7 +284,7 @@ def test_join_and_park_afterwards() -> None:
     assert isinstance(redirect, Redirect)
     assert redirect == attrs.evolve(Redirect("a", "join"), sets=redirect.sets)
     # of a controller that dies in between, a leg that talks would do the new order too early
-    assert not any(isinstance(step, SetVariables) for step in before)
+    assert not any(isinstance(step, Setvar) for step in before)
     assert procedure.steps_when_joined == (*before, *redirect.sets)
     assert (procedure.optional, procedure.unless, procedure.before) == (2, (), ())
     assert procedure.legs == {"a", "t"}
@@ -300,15 +303,15 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
     assert said["t"].items() >= (RESCUES_B | {"HOOKFLASH_AFTER": "rescue"}).items()
     # a disarmed leg parks: its partner may leave before the bridge is ordered
     disarmed = (("HOOKFLASH_AFTER", "park"), ("HOOKFLASH_ARMED", ""))
-    assert procedure.before == (SetVariables("c", disarmed), SetVariables("d", disarmed))
+    assert procedure.before == (Setvar("c", disarmed), Setvar("d", disarmed))
     assert procedure.legs == {"a", "t", "c", "d"}
 
 
 def test_a_join_asks_whether_the_two_talk_already() -> None:
     """To bridge them once more would end one of them; but one that is on its way out does not."""
     here, there = made(JOIN).joined
-    assert here == Fact(leg="a", variable="BRIDGEPEER", value="PJSIP/t-00000001")
-    assert there == Fact(leg="a", variable="EXTEN", value="park", denied=True)
+    assert here == GetvarCheck(leg="a", variable="BRIDGEPEER", value="PJSIP/t-00000001")
+    assert there == GetvarCheck(leg="a", variable="EXTEN", value="park", denied=True)
     assert [there.shown_by(exten) for exten in ("join", "1002", "park")] == [True, True, False]
     assert [here.shown_by(peer) for peer in (here.value, "")] == [True, False]
 
@@ -317,10 +320,10 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
     assert made(attrs.evolve(JOIN, repeated=True)).unless == together("a", "t")
 
 
-def acting(*legs: str) -> tuple[tuple[Fact, ...], ...]:
+def acting(*legs: str) -> tuple[tuple[GetvarCheck, ...], ...]:
     """Ask whether one of these legs is at its failsafe."""
     return tuple(
-        (Fact(leg=leg, variable="EXTEN", value=extension),)
+        (GetvarCheck(leg=leg, variable="EXTEN", value=extension),)
         for leg in legs
         for extension in ("T", "rescue")
     )
@@ -353,9 +356,9 @@ def test_arm() -> None:
     left = Arm(leg="t", rescue="b", when=Trigger.LEFT_ALONE, undisclosed=True)
     armed = RESCUES_B | {"HOOKFLASH_AFTER": "rescue"}
     assert made(left).steps == (
-        SetVariables("t", (("HOOKFLASH_SHOWN", ""),)),
+        Setvar("t", (("HOOKFLASH_SHOWN", ""),)),
         Conceal("t", BY),
-        SetVariables("t", tuple(armed.items())),
+        Setvar("t", tuple(armed.items())),
     )
 
 
@@ -384,7 +387,7 @@ def shown_as(name: str, number: str) -> dict[str, str]:
 
 
 def test_introduce_tells_names_where_there_are_some() -> None:
-    said = sets(made(INTRODUCE, procedures(b=Party(number="1002", name=" Zoë | (desk)\n"))))
+    said = sets(made(INTRODUCE, procedures(b=KnownParty(number="1002", name=" Zoë | (desk)\n"))))
     assert said["t"] == shown_as("Zo? ? (desk)", "1002")
 
 
@@ -395,7 +398,7 @@ def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
 
 
 def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
-    maker = procedures(b=Party(number="1002", name="Bob", account="acme", withheld=True))
+    maker = procedures(b=KnownParty(number="1002", name="Bob", account="acme", withheld=True))
     assert sets(made(INTRODUCE, maker)).keys() == {"b"}
     one = dialled(attrs.evolve(DIAL, on_behalf_of="b", caller="1002"), maker)
     assert one.caller == f'"{WITHHELD}" <{WITHHELD}>'
@@ -405,7 +408,7 @@ def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
 
 
 def test_who_is_told_nothing_by_the_switch_is_shown_a_number_and_no_name() -> None:
-    maker = procedures(b=Party(name="Bob"), t=Party(name="Carol"))
+    maker = procedures(b=KnownParty(name="Bob"), t=KnownParty(name="Carol"))
     said = sets(made(attrs.evolve(INTRODUCE, undisclosed=("t",)), maker))
     assert said["t"] == {"HOOKFLASH_SHOWN": "1002", **shown_as("1002", "1002")}
     assert said["b"] == shown_as("Carol", "+4930123")
@@ -414,7 +417,7 @@ def test_who_is_told_nothing_by_the_switch_is_shown_a_number_and_no_name() -> No
 def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
     assert concealed(made(attrs.evolve(JOIN, undisclosed=("t",)))) == {"t"}
     assert concealed(made(Split(first="a", second="b", undisclosed=("b",)))) == {"b"}
-    elsewhere = Procedures(party_of=party_of, context="other")
+    elsewhere = AsteriskProcedures(party_of=party_of, context="other")
     steps = made(Split(first="a", second="b", undisclosed=("a",)), elsewhere).steps
     assert Conceal("a", "other,undisclosed,1") in steps
     assert isinstance(steps[-1], Redirect)
@@ -422,15 +425,15 @@ def test_the_switch_is_kept_from_telling_what_is_not_to_be_disclosed() -> None:
 
 def test_forget_takes_off_all_that_was_ours_and_minds_nobody_gone() -> None:
     procedure = made(Forget(legs=("a", "b")))
-    nothing = SetVariables("a", tuple(dict.fromkeys(OURS, "").items()))
+    nothing = Setvar("a", tuple(dict.fromkeys(OURS, "").items()))
     # what is noted is read before it is taken off
     assert procedure.steps[:3] == (RestoreLimit("a"), RestoreDisplay("a", BY), nothing)
-    assert [step.leg for step in procedure.steps if isinstance(step, SetVariables)] == ["a", "b"]
+    assert [step.leg for step in procedure.steps if isinstance(step, Setvar)] == ["a", "b"]
     assert procedure.optional == len(procedure.steps)
 
 
 def test_forget_thinks_of_the_far_half_that_has_inherited_it_all() -> None:
-    maker = procedures(t=Party(channel="Local/1003@default-00000001;1"))
+    maker = procedures(t=KnownParty(channel="Local/1003@default-00000001;1"))
     procedure = made(Forget(legs=("a", "t")), maker)
     assert [*sets(procedure)] == ["a", "t", f"t{FAR_HALF}"]
     # a limit of the operator's on the far half is none of ours
@@ -467,8 +470,8 @@ def test_an_operators_own_subroutine_is_noted_and_given_back() -> None:
 
 
 def test_hang_up() -> None:
-    assert made(HangUp(leg="a", cause="USER_BUSY")).steps == (Kill("a", 17),)
-    assert made(HangUp(leg="a", cause="NO_SUCH_WORD")).steps == (Kill("a", 31),)
+    assert made(HangUp(leg="a", cause="USER_BUSY")).steps == (HangUpChannel("a", 17),)
+    assert made(HangUp(leg="a", cause="NO_SUCH_WORD")).steps == (HangUpChannel("a", 31),)
 
 
 @pytest.mark.parametrize(
@@ -479,7 +482,7 @@ def test_what_this_switch_needs_no_operation_for(command: SwitchCommand) -> None
 
 
 def test_a_leg_that_is_not_known_can_not_be_named_to_the_dialplan() -> None:
-    nobody = Procedures(party_of=lambda _: Party())
+    nobody = AsteriskProcedures(party_of=lambda _: KnownParty())
     for command in (
         JOIN,
         Arm(leg="a", rescue="b"),
@@ -586,19 +589,19 @@ PLACES: dict[str, Place] = {
 MAY_BE_EMPTY = {"split.transfer", "split.kind", "dial.transfer", "dial.caller", "join.rescued"}
 
 
-def values(procedure: Procedure) -> Iterator[str]:
+def values(procedure: AsteriskProcedure) -> Iterator[str]:
     """Whatever it may come to send."""
     for step in (*procedure.before, *procedure.steps):
         yield step.leg
         match step:
-            case SetVariables():
+            case Setvar():
                 yield from (value for _, value in step.variables)
             case Redirect():
                 yield step.other
                 for one in step.sets:
                     yield one.leg
                     yield from (value for _, value in one.variables)
-            case Originate():
+            case OriginateChannel():
                 yield from (step.number, step.endpoint, step.caller)
                 yield from (value for _, value in step.variables)
             case _:
@@ -608,15 +611,15 @@ def values(procedure: Procedure) -> Iterator[str]:
             yield from (fact.leg, fact.value)
 
 
-def assert_harmless(procedure: Procedure) -> None:
+def assert_harmless(procedure: AsteriskProcedure) -> None:
     for value in values(procedure):
         assert value.isascii()
         assert not any(char < " " or char in "$[]{}`\\&|^%!\x7f" for char in value)
         assert len(value) < 240
     for step in procedure.steps:
-        if isinstance(step, SetVariables):  # the dialplan compares them, in quotes
+        if isinstance(step, Setvar):  # the dialplan compares them, in quotes
             assert not any('"' in value for _, value in step.variables)
-        if isinstance(step, Originate):
+        if isinstance(step, OriginateChannel):
             assert step.caller.count('"') == 2
             assert step.endpoint == f"Local/{step.number}@default/n"
 
@@ -639,13 +642,13 @@ def test_nothing_is_not_a_name(place: str) -> None:
 @pytest.mark.parametrize("text", BREAKOUTS)
 def test_no_caller_number_breaks_out(text: str) -> None:
     with pytest.raises(InputError, match="the caller"):
-        made(DIAL, procedures(a=Party(number=text)))
+        made(DIAL, procedures(a=KnownParty(number=text)))
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)
 def test_an_account_that_can_t_be_written_is_not_carried_and_refuses_no_call(text: str) -> None:
     one = dialled(attrs.evolve(DIAL, account=text))
-    assert_harmless(Procedure(steps=(one,)))
+    assert_harmless(AsteriskProcedure(steps=(one,)))
     # a domain, or a pair of names, is a usual account
     carried = text in ("1@evil.example", "1:2")
     assert ("CHANNEL(accountcode)" in variables(one)) == carried
@@ -653,9 +656,9 @@ def test_an_account_that_can_t_be_written_is_not_carried_and_refuses_no_call(tex
 
 @pytest.mark.parametrize("text", [*BREAKOUTS, "Ann O'Hara", ""])
 def test_a_caller_name_is_shown_without_what_means_something(text: str) -> None:
-    procedure = made(DIAL, procedures(a=Party(number="1001", name=text)))
+    procedure = made(DIAL, procedures(a=KnownParty(number="1001", name=text)))
     (one,) = procedure.steps
-    assert isinstance(one, Originate)
+    assert isinstance(one, OriginateChannel)
     name = one.caller.split('"')[1]
     assert len(name) <= 64
     assert not set(name) & set(',{}[]|&^;$\n<>"@/')
@@ -680,7 +683,7 @@ BAD_CHANNELS = [
 @pytest.mark.parametrize("channel", BAD_CHANNELS)
 def test_the_dialplan_reads_no_name_that_is_more_than_a_name(channel: str) -> None:
     """Names of channels hold what was dialled."""
-    maker = procedures(b=Party(channel=channel), t=Party(channel=channel))
+    maker = procedures(b=KnownParty(channel=channel), t=KnownParty(channel=channel))
     for command in (JOIN, Arm(leg="a", rescue="b"), attrs.evolve(DIAL, rescue="b")):
         with pytest.raises(InputError, match="the channel .* is not allowed"):
             maker.of(command)
@@ -691,7 +694,7 @@ def test_the_dialplan_reads_no_name_that_is_more_than_a_name(channel: str) -> No
     ["PJSIP/1001-0000003a", "PJSIP/my.trunk_2-0000003a", "Local/*72+1@from-internal-0000003a;1"],
 )
 def test_names_of_channels_pass(channel: str) -> None:
-    said = sets(made(JOIN, procedures(t=Party(channel=channel))))
+    said = sets(made(JOIN, procedures(t=KnownParty(channel=channel))))
     assert said["a"]["HOOKFLASH_PEER"] == channel
 
 
@@ -722,7 +725,7 @@ def test_what_passes_is_harmless(place: str, text: str) -> None:
 
 @given(number=texts, name=texts, account=texts)
 def test_what_passes_of_a_caller_is_harmless(number: str, name: str, account: str) -> None:
-    maker = procedures(a=Party(number=number, name=name, account=account))
+    maker = procedures(a=KnownParty(number=number, name=name, account=account))
     try:
         procedure = made(DIAL, maker)
     except InputError:
@@ -732,7 +735,7 @@ def test_what_passes_of_a_caller_is_harmless(number: str, name: str, account: st
 
 @given(name=texts)
 def test_what_a_display_shows_is_harmless(name: str) -> None:
-    assert_harmless(made(INTRODUCE, procedures(b=Party(name=name), t=Party(name=name))))
+    assert_harmless(made(INTRODUCE, procedures(b=KnownParty(name=name), t=KnownParty(name=name))))
 
 
 @given(place=st.sampled_from(sorted(LEGS)), leg=st.from_regex(ALLOWED_LEG, fullmatch=True))
@@ -765,23 +768,23 @@ def test_every_allowed_leg_passes(place: str, leg: str) -> None:
 )
 def test_templates_that_can_not_be_dialled(template: str) -> None:
     with pytest.raises(InputError, match="can't be dialled"):
-        Dialling(template=template)
+        AsteriskDialling(template=template)
 
 
 @pytest.mark.parametrize("template", ["Local/{number}@{context}", "Local/{number}@x/j"])
 def test_a_local_without_its_n_would_be_replaced(template: str) -> None:
     with pytest.raises(InputError, match="lacks its /n"):
-        Dialling(template=template)
-    assert Dialling(template="Local/{number}@x/nj").endpoint("1") == "Local/1@x/nj"
+        AsteriskDialling(template=template)
+    assert AsteriskDialling(template="Local/{number}@x/nj").endpoint("1") == "Local/1@x/nj"
 
 
 @pytest.mark.parametrize("evil", ["a\nb", "a\rb", "a\0b"])
 def test_not_even_the_operator_begins_another_line(evil: str) -> None:
     for make in (
-        lambda: Dialling(template=f"PJSIP/{{number}}{evil}"),
-        lambda: Dialling(context=evil),
-        lambda: Dialling(variables={evil: "1"}),
-        lambda: Dialling(variables={"a": evil}),
+        lambda: AsteriskDialling(template=f"PJSIP/{{number}}{evil}"),
+        lambda: AsteriskDialling(context=evil),
+        lambda: AsteriskDialling(variables={evil: "1"}),
+        lambda: AsteriskDialling(variables={"a": evil}),
     ):
         with pytest.raises(InputError, match="line break"):
             make()
@@ -800,6 +803,6 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
     """A person reads it: no regular expression."""
     command, words = REFUSED[what]
     with pytest.raises(InputError) as refused:
-        procedures(strange=Party(channel="no slash")).of(command)
+        procedures(strange=KnownParty(channel="no slash")).of(command)
     assert refused.value.mend.startswith(f"allowed: {words}")
     assert not any(sign in refused.value.mend for sign in ("[", "{", "(?", "\\"))

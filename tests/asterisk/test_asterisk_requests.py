@@ -8,16 +8,17 @@ import attrs
 import msgspec
 import pytest
 
-from hookflash.backends.asterisk.manager import Action
+from hookflash.backends.asterisk.ari_messages import AriMessage, read_body, read_message
+from hookflash.backends.asterisk.manager import ManagerAction
 from hookflash.backends.asterisk.manager_wire import render
 from hookflash.backends.asterisk.primitives import (
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Redirect,
-    SetVariables,
+    Setvar,
 )
 from hookflash.backends.asterisk.requests import (
     WANTED_EVENTS,
@@ -38,11 +39,10 @@ from hookflash.backends.asterisk.requests import (
     stop_music_request,
     stop_request,
 )
-from hookflash.backends.asterisk.told import Told, read_body, read_told
 from hookflash.sounds import SILENCE, Burst, Music, Recording, Tone
 
 BEEP = Tone((Burst((440,), 200), Burst((), 100)))
-ORIGINATE = Originate(
+ORIGINATE = OriginateChannel(
     leg="t",
     number="1003",
     endpoint="Local/1003@default/n",
@@ -60,7 +60,7 @@ ORIGINATE = Originate(
         (music_request(PlayMusic("a", Music("my/jazz"))), "POST channels/a/moh?mohClass=my/jazz"),
         (stop_music_request("a"), "DELETE channels/a/moh"),
         (stop_request("a-s1-0"), "DELETE playbacks/a-s1-0"),
-        (kill_request(Kill("a.1", 17)), "DELETE channels/a.1?reason_code=17"),
+        (kill_request(HangUpChannel("a.1", 17)), "DELETE channels/a.1?reason_code=17"),
     ],
 )
 def test_requests_without_a_body(request_: Request, line: str) -> None:
@@ -111,7 +111,7 @@ def test_originate_names_both_halves_of_a_local_pair() -> None:
 
 def test_media_go_in_the_body() -> None:
     """In the URI they would be cut at commas."""
-    asked = play_request(Play("a", BEEP), "a-s1-0")
+    asked = play_request(PlayMedia("a", BEEP), "a-s1-0")
     assert (asked.method, asked.uri) == ("POST", "channels/a/play/a-s1-0")
     assert body_of(asked) == {"media": ["tone:440/200,0/100"]}
 
@@ -136,17 +136,17 @@ def test_music_is_endless() -> None:
 
 
 def test_variables_are_set_one_by_one() -> None:
-    step = SetVariables("a", (("HOOKFLASH_AFTER", ""), ("TIMEOUT(absolute)", "0")))
+    step = Setvar("a", (("HOOKFLASH_AFTER", ""), ("TIMEOUT(absolute)", "0")))
     assert [*set_actions(step)] == [
-        Action("Setvar", {"Channel": "a", "Variable": "HOOKFLASH_AFTER", "Value": ""}),
-        Action("Setvar", {"Channel": "a", "Variable": "TIMEOUT(absolute)", "Value": "0"}),
+        ManagerAction("Setvar", {"Channel": "a", "Variable": "HOOKFLASH_AFTER", "Value": ""}),
+        ManagerAction("Setvar", {"Channel": "a", "Variable": "TIMEOUT(absolute)", "Value": "0"}),
     ]
 
 
 def test_two_are_redirected_in_one_action() -> None:
     """So that, if one is gone, none moves."""
     one = {"Channel": "a", "Context": "hookflash", "Exten": "park", "Priority": "1"}
-    assert redirect_action(Redirect("a", "park"), "hookflash") == Action("Redirect", one)
+    assert redirect_action(Redirect("a", "park"), "hookflash") == ManagerAction("Redirect", one)
     other = {
         "ExtraChannel": "b",
         "ExtraContext": "hookflash",
@@ -154,31 +154,31 @@ def test_two_are_redirected_in_one_action() -> None:
         "ExtraPriority": "1",
     }
     both = redirect_action(Redirect("a", "park", "b"), "hookflash")
-    assert both == Action("Redirect", one | other)
+    assert both == ManagerAction("Redirect", one | other)
     assert render(both.name, "1", both.headers).count(b"\r\n") == 11
 
 
 def test_a_fact_is_asked_for() -> None:
-    asked = fact_action(Fact(leg="a", variable="BRIDGEPEER", value=""))
-    assert asked == Action("Getvar", {"Channel": "a", "Variable": "BRIDGEPEER"})
+    asked = fact_action(GetvarCheck(leg="a", variable="BRIDGEPEER", value=""))
+    assert asked == ManagerAction("Getvar", {"Channel": "a", "Variable": "BRIDGEPEER"})
 
 
 @pytest.mark.parametrize(
     ("status", "ok"), [(200, True), (201, True), (204, True), (299, True), (404, False), (0, False)]
 )
 def test_what_was_carried_out(status: int, *, ok: bool) -> None:
-    assert is_ok(Told(status_code=status)) is ok
+    assert is_ok(AriMessage(status_code=status)) is ok
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"channel": {}}', '{"cause": "16"}', b"\xff"])
 def test_what_can_not_be_read(text: str | bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        read_told(text)
+        read_message(text)
 
 
 def test_what_is_not_read_is_not_decoded() -> None:
-    told = read_told('{"type": "Novelty", "channel": null, "more": [{"channel": 1}]}')
-    assert told == Told(type="Novelty")
+    told = read_message('{"type": "Novelty", "channel": null, "more": [{"channel": 1}]}')
+    assert told == AriMessage(type="Novelty")
     assert read_body('[{"id": "a", "new": {}}]', list[dict[str, object]]) == [
         {"id": "a", "new": {}}
     ]

@@ -12,17 +12,17 @@ import trio
 from asterisk_lab import installation, needs_asterisk
 
 from hookflash.backends.asterisk.manager import Manager, open_manager
-from hookflash.pbx.config import Setup
-from hookflash.pbx.instance import open_instance
-from hookflash.pbx.pair import pair_setup
-from hookflash.pbx.switch import Account
-from hookflash.server.read_config import parse_config
-from hookflash.specs.features_conf import (
+from hookflash.dialling.features_conf import (
     KNOWN,
     convert_features,
     features_faults,
     parse_features,
 )
+from hookflash.pbx.config import Setup
+from hookflash.pbx.instance import open_instance
+from hookflash.pbx.pair import pair_setup
+from hookflash.pbx.switch import PbxAccount
+from hookflash.server.read_config import parse_config
 
 pytestmark = needs_asterisk
 
@@ -71,7 +71,7 @@ async def complaints(manager: Manager, setup: Setup, text: str, serial: int) -> 
 
 
 async def test_the_real_one_takes_what_we_take_and_refuses_what_we_refuse(tmp_path: Path) -> None:
-    setup = pair_setup(tmp_path, accounts=(Account("acme", range(1001, 1003)),)).switch
+    setup = pair_setup(tmp_path, accounts=(PbxAccount("acme", range(1001, 1003)),)).switch
     async with (
         open_instance(installation(), setup) as instance,
         open_manager(instance.login) as manager,

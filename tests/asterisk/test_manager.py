@@ -15,8 +15,8 @@ import trio.testing
 import trustme
 
 from hookflash.backends.asterisk.manager import (
-    Action,
     Manager,
+    ManagerAction,
     ManagerLogin,
     ManagerLost,
     ManagerRefused,
@@ -66,7 +66,7 @@ async def open_line(timeout_s: float = 5.0) -> AsyncGenerator[tuple[Manager, Pee
 async def test_responses_find_their_actions_in_any_order() -> None:
     async with open_line() as (manager, peer, events):
         one, two = await manager.send(
-            Action("Setvar", {"Value": "1"}), Action("Setvar", {"Value": "2"})
+            ManagerAction("Setvar", {"Value": "1"}), ManagerAction("Setvar", {"Value": "2"})
         )
         first, second = await peer.asked(), await peer.asked()
         await peer.say(Event="FullyBooted")
@@ -158,7 +158,7 @@ async def test_who_stops_waiting_disturbs_nobody() -> None:
             await manager.action("Slow")
         action_id = (await peer.asked())["ActionID"]
         await peer.say(Response="Success", ActionID=action_id)
-        (pending,) = await manager.send(Action("Ping"))
+        (pending,) = await manager.send(ManagerAction("Ping"))
         await peer.say(Response="Success", ActionID=(await peer.asked())["ActionID"])
         assert (await pending.response()).ok
         assert not events
@@ -192,13 +192,13 @@ async def test_a_switch_that_does_not_read_is_lost(autojump_clock: trio.testing.
 async def test_what_can_not_be_sent_harms_nobody() -> None:
     async with open_line() as (manager, peer, _):
         with pytest.raises(InputError):
-            await manager.send(Action("Ping"), Action("Setvar", {"Value": "a\r\nb"}))
-        await manager.send(Action("Ping"))
+            await manager.send(ManagerAction("Ping"), ManagerAction("Setvar", {"Value": "a\r\nb"}))
+        await manager.send(ManagerAction("Ping"))
         assert (await peer.asked())["Action"] == "Ping"
         await peer.stream.aclose()
         await manager.lost()
         with pytest.raises(ManagerLost):
-            await manager.send(Action("Ping"))
+            await manager.send(ManagerAction("Ping"))
 
 
 Serve = Callable[[Peer], Awaitable[None]]

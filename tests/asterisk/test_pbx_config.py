@@ -10,11 +10,11 @@ import pytest
 from hookflash.pbx.config import MUSIC_S, RTP_PORTS, SAMPLE_RATE, Ports, tone
 from hookflash.pbx.obtain import Installation
 from hookflash.pbx.pair import PairSetup, pair_setup
-from hookflash.pbx.switch import Account, Softphone
+from hookflash.pbx.switch import PbxAccount, Softphone
 
 PASSWORD = secrets.token_urlsafe()
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only written to a file
-FEW = (Account("acme", range(1101, 1103)), Account("beta", range(1501, 1502)))
+FEW = (PbxAccount("acme", range(1101, 1103)), PbxAccount("beta", range(1501, 1502)))
 
 
 def installation(tmp_path: Path) -> Installation:

@@ -16,12 +16,12 @@ from hookflash.backends.asterisk.manager import Manager, ManagerLost, Message, o
 from hookflash.pbx.instance import Instance, InstanceDied, open_instance
 from hookflash.pbx.obtain import Installation
 from hookflash.pbx.pair import Pair, open_pair, pair_setup
-from hookflash.pbx.phones import Channel, PhoneError, get_variable
-from hookflash.pbx.switch import Account
+from hookflash.pbx.phones import ListedChannel, PhoneError, get_variable
+from hookflash.pbx.switch import PbxAccount
 
 pytestmark = needs_asterisk
 
-FEW = (Account("acme", range(1001, 1003)),)
+FEW = (PbxAccount("acme", range(1001, 1003)),)
 
 
 async def test_two_phones_talk_and_see_each_other(pair: Pair) -> None:
@@ -117,7 +117,7 @@ async def test_calls_through_the_dialplan_the_trunk_and_with_accounts(pair: Pair
         assert [await account(lab, leg) for leg in (caller, called)] == ["acme", "acme"]
 
 
-async def account(lab: Lab, leg: Channel) -> str:
+async def account(lab: Lab, leg: ListedChannel) -> str:
     return await get_variable(lab.switch, leg.name, "HOOKFLASH_ACCOUNT")
 
 

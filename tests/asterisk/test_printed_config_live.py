@@ -22,7 +22,7 @@ from hookflash.fsm.transfer import Outcome
 from hookflash.pbx.config import USER, manager_conf
 from hookflash.pbx.pair import open_pair, pair_setup
 from hookflash.pbx.phones import open_phones
-from hookflash.pbx.switch import Account
+from hookflash.pbx.switch import PbxAccount
 
 pytestmark = needs_asterisk
 
@@ -50,7 +50,7 @@ async def open_printed_lab(
     """A switch with the printed lines, of which one may be changed in one file."""
     include = directory / "hookflash.conf"
     include.write_text(dialplan, encoding="utf-8")
-    accounts = (Account("acme", range(1001, 1003)),)
+    accounts = (PbxAccount("acme", range(1001, 1003)),)
     setup = pair_setup(directory, include=include, accounts=accounts)
     switch = setup.switch
     files = files_in(config.replace("CHANGE-ME", switch.secret).replace(USER, PRINTED))

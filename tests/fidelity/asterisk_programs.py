@@ -14,8 +14,8 @@ from typing import Final
 
 import attrs
 
-from hookflash.backends.asterisk.primitives import Procedure
-from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
+from hookflash.backends.asterisk.primitives import AsteriskProcedure
+from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
 from hookflash.commands import (
     Afterwards,
     Arm,
@@ -160,15 +160,17 @@ def command_of(  # noqa: C901, PLR0911 - a table
             raise AssertionError(step)
 
 
-class EitherWay(Procedures):
+class EitherWay(AsteriskProcedures):
     """Calls some targets directly, and others through the dialplan."""
 
-    def __init__(self, party_of: Callable[[LegId], Party]) -> None:
+    def __init__(self, party_of: Callable[[LegId], KnownParty]) -> None:
         super().__init__(party_of=party_of)
         self.directly: set[LegId] = set()
-        self._direct = Procedures(party_of=party_of, dialling=Dialling(template="PJSIP/{number}"))
+        self._direct = AsteriskProcedures(
+            party_of=party_of, dialling=AsteriskDialling(template="PJSIP/{number}")
+        )
 
-    def of(self, command: SwitchCommand) -> Procedure | None:
+    def of(self, command: SwitchCommand) -> AsteriskProcedure | None:
         if isinstance(command, Dial) and command.leg in self.directly:
             return self._direct.of(command)
         return super().of(command)

@@ -20,7 +20,7 @@ from fidelity_outcome import AtRest, Outcome
 
 from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import dialplan
-from hookflash.backends.asterisk.manager import Action, Manager, open_manager
+from hookflash.backends.asterisk.manager import Manager, ManagerAction, open_manager
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
 from hookflash.events import CallEvent, CommandFailed, LegCreated, LegId, LegsJoined
 from hookflash.pbx.obtain import obtain
@@ -91,7 +91,7 @@ class Live:
             lab.nursery.start_soon(self._person, step)
         elif step.does in ("ivr", "phone"):
             headers = {"Channel": ids[step.leg], "Context": "elsewhere", "Exten": step.does}
-            await lab.switch.send(Action("Redirect", headers | {"Priority": "1"}))
+            await lab.switch.send(ManagerAction("Redirect", headers | {"Priority": "1"}))
         else:
             command = command_of(step, ids, caller=self.caller, phone=PHONE)
             await lab.backend.perform(command)
@@ -108,11 +108,15 @@ class Live:
         match step.does:
             case "answers":
                 headers = {"Channel": phone, "Context": "phones", "Exten": "1001", "Priority": "1"}
-                await lab.telephones.send(Action("Redirect", headers))
+                await lab.telephones.send(ManagerAction("Redirect", headers))
             case "refuses":
-                await lab.telephones.send(Action("Hangup", {"Channel": phone, "Cause": "17"}))
+                await lab.telephones.send(
+                    ManagerAction("Hangup", {"Channel": phone, "Cause": "17"})
+                )
             case "hangs up":
-                await lab.telephones.send(Action("Hangup", {"Channel": phone, "Cause": "16"}))
+                await lab.telephones.send(
+                    ManagerAction("Hangup", {"Channel": phone, "Cause": "16"})
+                )
             case _:
                 headers = {"Channel": phone, "Digit": step.what, "Duration": "80"}
                 async with open_manager(lab.phones.keypad) as keypad:
@@ -141,7 +145,7 @@ class Live:
         listed = {one.unique_id: one.name for one in await channels(self.lab.switch)}
         for leg in (*self.names.by_leg,):
             if leg in listed:
-                await self.lab.switch.send(Action("Hangup", {"Channel": listed[leg]}))
+                await self.lab.switch.send(ManagerAction("Hangup", {"Channel": listed[leg]}))
 
 
 class Lab:

@@ -13,12 +13,12 @@ from fidelity_outcome import AtRest, Outcome
 from fidelity_programs import IVR, WATCHED, Program
 from fidelity_simulated import PHONE, Simulated
 
-from hookflash.backends.freeswitch.emulator.emulator import STOCK_PASSWORD, Emulator
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES, Inbound
 from hookflash.backends.freeswitch.primitives import Originate, Primitive
 from hookflash.backends.freeswitch.text import line_of
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.backends.simulator.world import World
+from hookflash.emulator.emulator import STOCK_PASSWORD, Emulator
 from hookflash.events import LegId
 
 

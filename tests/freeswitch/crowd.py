@@ -15,8 +15,9 @@ import trio.testing
 from crowds import LIMIT_S, Crowd, Report, Trio
 from live import HOST, PHONES, SWITCH, Socket
 
-from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.events import Direction, LegCreated, LegId, LegParked

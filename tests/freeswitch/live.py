@@ -28,9 +28,10 @@ import pytest
 import trio
 
 from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record

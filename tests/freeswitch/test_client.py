@@ -22,13 +22,9 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from hookflash.backends.base import ID_IN_USE, LOST_TRACK, LegSnapshot, Rejected
-from hookflash.backends.freeswitch.client import (
-    STOCK_PASSWORD,
-    FreeSwitch,
-    FreeSwitchBackend,
-    open_freeswitch,
-)
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswitch
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES
+from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
 from hookflash.commands import (
     Afterwards,
     Arm,

@@ -18,8 +18,8 @@ from crowd import run_crowd
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
 from live_stories import STORIES
 
-from hookflash.backends.freeswitch.client import FreeSwitch
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
 from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record
@@ -139,7 +139,8 @@ async def _everybody_talks(lab: LiveLab) -> None:
 
 CONTROLLER = f"""
 import sys, trio
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.backends.freeswitch.client import open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import open_engine
 
 async def main():

@@ -31,9 +31,10 @@ from live import (
     variables,
 )
 
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
+from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.primitives import OURS
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record

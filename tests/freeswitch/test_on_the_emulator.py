@@ -11,9 +11,10 @@ from live_stories import STORIES
 from trio.testing import MockClock
 
 from hookflash.backends.base import Backend
-from hookflash.backends.freeswitch.client import FreeSwitch, FreeSwitchBackend, open_freeswitch
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import open_emulator
+from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswitch
+from hookflash.backends.freeswitch.settings import FreeSwitch
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import Follower, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of

@@ -14,11 +14,11 @@ from hookflash.backends.freeswitch.primitives import (
     OURS,
     UNDEFINED,
     Display,
-    Fact,
     Originate,
     SendToPark,
     SetVariable,
     SetVariables,
+    VariableCheck,
     kept,
     restored,
     with_kept,
@@ -183,10 +183,10 @@ def test_a_display_is_shown_now_or_later() -> None:
 
 
 def test_a_question_and_what_answers_it() -> None:
-    exact = Fact(leg="a", variable="signal_bond", value="b")
+    exact = VariableCheck(leg="a", variable="signal_bond", value="b")
     assert question_of(exact) == "uuid_getvar a signal_bond"
     assert exact.shown_by("b\n")
     assert not exact.shown_by("bob")
-    within = Fact(leg="a", variable="transfer_source", value="intercept:b", within=True)
+    within = VariableCheck(leg="a", variable="transfer_source", value="intercept:b", within=True)
     assert within.shown_by("17:9c:bl_xfer:intercept:b/default/inline")
     assert not within.shown_by("17:9c:bl_xfer:intercept:c/default/inline")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hookflash.backends.freeswitch.primitives import Fact, Procedure, restored
+from hookflash.backends.freeswitch.primitives import Procedure, VariableCheck, restored
 from hookflash.backends.freeswitch.procedures import (
     ALLOWED_CAUSE,
     ALLOWED_LEG,
     ALLOWED_NUMBER,
-    Caller,
+    CallerId,
     Dialling,
     Procedures,
 )
@@ -106,11 +106,11 @@ def test_a_leg_that_is_being_joined_is_not_parked() -> None:
     assert Procedures().of(Park(leg="b")).unless == ()
 
 
-def together(one: str, other: str) -> tuple[Fact, ...]:
+def together(one: str, other: str) -> tuple[VariableCheck, ...]:
     """The switch says of both that each is, or is about to be, with the other."""
     return (
-        Fact(leg=one, variable="signal_bond", value=other),
-        Fact(leg=other, variable="signal_bond", value=one),
+        VariableCheck(leg=one, variable="signal_bond", value=other),
+        VariableCheck(leg=other, variable="signal_bond", value=one),
     )
 
 
@@ -144,7 +144,7 @@ def test_dial_goes_as_a_job_and_parks_the_target() -> None:
 
 
 def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
-    callers = {"a": Caller(number="1001", name="Zoë (desk)"), "b": Caller(number="1002")}
+    callers = {"a": CallerId(number="1001", name="Zoë (desk)"), "b": CallerId(number="1002")}
     procedures = Procedures(caller_of=callers.__getitem__)
     assert (
         "caller_id_number=1001,origination_caller_id_name='Zo? (desk)',"
@@ -158,7 +158,7 @@ def test_dial_carries_the_account_through_the_dialplan() -> None:
     told = ",export_vars=media_mix_inbound_outbound_codecs\\,hookflash_account,"
     for procedure in (
         Procedures().of(attrs.evolve(DIAL, account="acme")),
-        Procedures(caller_of=lambda _: Caller(account="acme")).of(DIAL),
+        Procedures(caller_of=lambda _: CallerId(account="acme")).of(DIAL),
     ):
         (line,) = sent(procedure)
         assert f"{told}hookflash_account=acme}}loopback" in line
@@ -220,7 +220,7 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
     assert sent(again)[0].endswith(";hookflash_join=x1.4")
     assert again.unless == (
         (
-            Fact(leg="a", variable="hookflash_join", value="x1.3"),
+            VariableCheck(leg="a", variable="hookflash_join", value="x1.3"),
             *together("a", "t"),
         ),
     )
@@ -228,7 +228,7 @@ def test_a_repeated_join_asks_whether_the_one_before_was_taken() -> None:
 
 def test_a_repeated_split_asks_whether_they_are_parted() -> None:
     again = Procedures().of(Split(first="a", second="b", repeated=True))
-    assert again.unless == ((Fact(leg="a", variable="signal_bond", value="_undef_"),),)
+    assert again.unless == ((VariableCheck(leg="a", variable="signal_bond", value="_undef_"),),)
     assert again.spared == len(again.steps)
 
 
@@ -268,8 +268,8 @@ def test_join_with_a_rescue_and_disarmed_legs() -> None:
 
 
 def test_a_join_of_an_armed_leg_asks_whether_the_failsafe_has_caught() -> None:
-    caught = Fact(leg="t", variable="transfer_source", value="intercept:b", within=True)
-    left = Fact(leg="a", variable="transfer_source", value="intercept:b", within=True)
+    caught = VariableCheck(leg="t", variable="transfer_source", value="intercept:b", within=True)
+    left = VariableCheck(leg="a", variable="transfer_source", value="intercept:b", within=True)
     join = attrs.evolve(JOIN, first="b", second="t", disarm=("a", "t"), rescued="b")
     procedure = Procedures().of(join)
     assert procedure.unless == (
@@ -338,8 +338,8 @@ def test_introduce_tells_each_phone_of_the_other() -> None:
 
 
 def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
-    callers = {"b": Caller(number="1002", name="Bob", withheld=True)}
-    procedures = Procedures(caller_of=lambda leg: callers.get(leg, Caller(number="1001")))
+    callers = {"b": CallerId(number="1002", name="Bob", withheld=True)}
+    procedures = Procedures(caller_of=lambda leg: callers.get(leg, CallerId(number="1001")))
     procedure = procedures.of(INTRODUCE)
     assert {line.split()[-2] for line in sent(procedure) if "uuid_display" in line} == {"b"}
     dial = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")))[0]
@@ -364,7 +364,7 @@ def test_an_outside_party_is_told_nothing_by_the_switch_from_the_parting_on() ->
 
 
 def test_who_is_told_nothing_by_the_switch_is_shown_a_number_and_no_name() -> None:
-    callers = {"b": Caller(number="1002", name="Bob"), "t": Caller(number="1", name="Carol")}
+    callers = {"b": CallerId(number="1002", name="Bob"), "t": CallerId(number="1", name="Carol")}
     hidden = attrs.evolve(INTRODUCE, undisclosed=("t",))
     said = sent(Procedures(caller_of=callers.__getitem__).of(hidden))
     assert said[0] == "uuid_display b Carol|+4930123"
@@ -393,7 +393,7 @@ def test_keys_are_withheld_with_a_net_and_passed_on_again() -> None:
 
 
 def test_introduce_tells_names_where_there_are_some() -> None:
-    callers = {"b": Caller(number="1002", name="Zoë | (desk)\n"), "t": Caller(number="1")}
+    callers = {"b": CallerId(number="1002", name="Zoë | (desk)\n"), "t": CallerId(number="1")}
     procedure = Procedures(caller_of=callers.__getitem__).of(INTRODUCE)
     assert [line for line in sent(procedure) if line.startswith("uuid_display")] == [
         "uuid_display b +4930123|+4930123",
@@ -600,7 +600,7 @@ def test_what_is_not_a_sound_of_ours_is_never_sent(sound: Any) -> None:
 @pytest.mark.parametrize("text", BREAKOUTS)
 def test_no_caller_number_breaks_out(text: str) -> None:
     with pytest.raises(InputError, match="caller"):
-        Procedures(caller_of=lambda _: Caller(number=text)).of(DIAL)
+        Procedures(caller_of=lambda _: CallerId(number=text)).of(DIAL)
 
 
 @pytest.mark.parametrize("text", [*BREAKOUTS, ":_:", "a:_:b", "a::b", "Sales Berlin"])
@@ -613,7 +613,7 @@ def test_an_account_that_can_t_be_written_is_not_carried_and_refuses_no_call(tex
 
 @pytest.mark.parametrize("text", [*BREAKOUTS, "Ann O'Hara", ""])
 def test_a_caller_name_is_shown_without_what_means_something(text: str) -> None:
-    procedures = Procedures(caller_of=lambda _: Caller(number="1001", name=text))
+    procedures = Procedures(caller_of=lambda _: CallerId(number="1001", name=text))
     procedure = procedures.of(DIAL)
     assert_harmless(procedure)
     _, _, rest = sent(procedure)[0].partition("origination_caller_id_name='")
@@ -651,7 +651,7 @@ def test_what_passes_is_harmless(place: str, text: str) -> None:
 
 @given(number=texts, name=texts, account=texts)
 def test_what_passes_of_a_caller_is_harmless(number: str, name: str, account: str) -> None:
-    caller = Caller(number=number, name=name, account=account)
+    caller = CallerId(number=number, name=name, account=account)
     procedures = Procedures(caller_of=lambda _: caller)
     try:
         procedure = procedures.of(DIAL)

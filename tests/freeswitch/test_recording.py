@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookflash.backends.freeswitch.recording import MAX_LINE_BYTES, Entry, Way, read_recording
+from hookflash.backends.freeswitch.recording import (
+    MAX_LINE_BYTES,
+    RecordedLine,
+    Way,
+    read_recording,
+)
 from hookflash.errors import InputError
 
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.jsonl.gz"))
@@ -39,8 +44,8 @@ def test_plain_text_is_read_too_and_blanks_at_the_end_of_a_line(tmp_path: Path) 
     path = tmp_path / "a.jsonl"
     path.write_bytes(GOOD[:-1] + b" \r\n" + '{"t":1,"dir":"note","data":"schön","x":[1]}'.encode())
     assert list(read_recording(str(path))) == [
-        Entry(at_s=0.5, direction=Way.RECV, data="Content-Type: auth/request\n\n", line=1),
-        Entry(at_s=1.0, direction=Way.NOTE, data="schön", line=2),
+        RecordedLine(at_s=0.5, direction=Way.RECV, data="Content-Type: auth/request\n\n", line=1),
+        RecordedLine(at_s=1.0, direction=Way.NOTE, data="schön", line=2),
     ]
 
 

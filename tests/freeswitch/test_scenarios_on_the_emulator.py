@@ -20,15 +20,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hookflash.backends.freeswitch import channels, client
-from hookflash.backends.freeswitch.client import FreeSwitch, open_freeswitch
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, open_emulator
+from hookflash.backends.freeswitch import channels, looking
+from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS, Procedure, SetVariables
 from hookflash.backends.freeswitch.procedures import Procedures
+from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.simulator.people import Behaviour, Unreachable
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Forget
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import Listening, open_emulator
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
@@ -43,9 +44,9 @@ from hookflash.events import (
     LegSnapshot,
     TimerFired,
 )
+from hookflash.promises.run import RunWatch
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import CLOCK, CONTROLLER, SWITCH, Deed, Scenario, load_scenario
-from hookflash.scenarios.promises import Watch
 from hookflash.scenarios.run import Run, what_came
 from hookflash.scenarios.simulation import ended_of, unfinished_of
 from hookflash.scenarios.stage import (
@@ -105,7 +106,7 @@ class Play:
     scenario: Scenario
     listening: Listening
     nursery: trio.Nursery
-    watch: Watch = attrs.field(init=False)
+    watch: RunWatch = attrs.field(init=False)
     legs: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
     names: dict[LegId, str] = attrs.field(factory=dict[LegId, str])
     happened: list[str] = attrs.field(factory=list[str])
@@ -123,7 +124,7 @@ class Play:
     def __attrs_post_init__(self) -> None:
         harsh = any(deed.who in (CONTROLLER, SWITCH) for deed in self.scenario.deeds)
         limit_s = FAULTY_SILENCE_LIMIT_S if harsh else SILENCE_LIMIT_S
-        self.watch = Watch(self, silence_limit_s=limit_s + LINE_S)
+        self.watch = RunWatch(self, silence_limit_s=limit_s + LINE_S)
 
     @property
     def world(self) -> World:
@@ -185,9 +186,9 @@ class Play:
     def by_another_program(self, command: str, argument: str) -> None:
         """Have another program give an order."""
         emulator = self.listening.emulator
-        emulator.before()
+        emulator.host.before()
         emulator.api.execute(command, argument)
-        emulator.afterwards()
+        emulator.host.afterwards()
 
     # ---- what is done
 
@@ -219,7 +220,7 @@ class Play:
             with suppress(RequestRefused, NotFound, BackendClosed):
                 await self._ask(deed)
         elif deed.loses is not None:
-            self.listening.emulator.lose(EVENT_NAMES[deed.loses])
+            self.listening.emulator.bus.lose(EVENT_NAMES[deed.loses])
         elif deed.who == CLOCK:
             await self._let_the_deadline_pass()
         elif deed.who == CONTROLLER:
@@ -382,7 +383,7 @@ async def test_a_partner_that_is_believed_from_one_side_loses_a_caller(
         return None if seen is None else attrs.evolve(seen, peer=peer)
 
     monkeypatch.setattr(channels.Reading, "read", bond)
-    monkeypatch.setattr(client, "pairs_of", tuple)
+    monkeypatch.setattr(looking, "pairs_of", tuple)
     run, _ = await _play(SCENARIOS[name])
     assert complaint in failures(run)
 
@@ -398,5 +399,5 @@ async def test_what_stays_behind_is_seen_on_both_sides(
 
     monkeypatch.setattr(Procedures, "_forget", forget)
     run, left_behind = await _play(SCENARIOS["complete"])
-    assert "promise 8: park_after_bridge of bob is false" in run.broken
+    assert "promise 8 (nothing_left): park_after_bridge of bob is false" in run.broken
     assert "park_after_bridge=false is left on bob" in left_behind

@@ -22,8 +22,8 @@ from stages import RealStage
 
 from hookflash.backends.asterisk.inbound import is_party
 from hookflash.backends.asterisk.manager import (
-    Action,
     Manager,
+    ManagerAction,
     ManagerLogin,
     ManagerRefused,
     Message,
@@ -150,7 +150,7 @@ class ManagerAsk:
         others = [one.unique_id for one in living if one.bridge and one.bridge == own.bridge != ""]
         others.remove(leg) if leg in others else None
         asked = await self.manager.send(
-            *(Action("Getvar", {"Channel": leg, "Variable": name}) for name in TRACES)
+            *(ManagerAction("Getvar", {"Channel": leg, "Variable": name}) for name in TRACES)
         )
         told = {
             name: (await pending.response()).get("value")

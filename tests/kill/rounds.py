@@ -34,7 +34,7 @@ from programme import Blow, Blows, Programme
 from stages import EmulatedStage, LabStage
 from verdict import Fault, judge_between, judge_end, judge_ends, judge_variables
 
-from hookflash.backends.freeswitch.emulator.server import open_emulator
+from hookflash.emulator.server import open_emulator
 from hookflash.pbx.pair import Pair as Asterisks
 
 RING_TIMEOUT_S: Final = 8.0

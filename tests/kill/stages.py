@@ -21,8 +21,8 @@ from event_socket import Commands, Heard, Listener
 from people import Group, Person
 from programme import Plan, Target
 
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
 from hookflash.backends.simulator.people import Answers, Behaviour, EarlyMedia, Manual
+from hookflash.emulator.emulator import Emulator
 
 SILENCE: Final = "silence_stream://-1"
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 from lab import Lab, open_lab
 from trio.testing import MockClock
-
-# the pair of Asterisks; behind this folder, for both have a `conftest`
-sys.path.append(str(Path(__file__).parent.with_name("asterisk")))
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ from processes import (
 from trio.testing import MockClock
 
 from hookflash.backends.base import LOST_TRACK
-from hookflash.backends.freeswitch.emulator.emulator import Emulator
-from hookflash.backends.freeswitch.emulator.server import Listening, open_emulator
+from hookflash.emulator.emulator import Emulator
+from hookflash.emulator.server import Listening, open_emulator
 from hookflash.engine.engine import Engine
 from hookflash.engine.record import Record
 from hookflash.fsm.transfer import Outcome, State

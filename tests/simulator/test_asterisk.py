@@ -11,7 +11,11 @@ from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S, RESCUE_AFTER_S, d
 from hookflash.backends.asterisk.primitives import SHOW_BY, TIMEOUT
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
-from hookflash.backends.simulator.asterisk.extensions import Place, place_of, read_extensions
+from hookflash.backends.simulator.asterisk.extensions import (
+    DialplanPlace,
+    place_of,
+    read_extensions,
+)
 from hookflash.backends.simulator.channel import ToLeg, ToPark, ToPhone, ToSound
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
@@ -143,10 +147,10 @@ def test_extensions() -> None:
     text = "; a comment\n[here]\nexten => one,1,Set(A=b)\n same => n(again),Wait(1)\n"
     context, extensions = read_extensions(text)
     assert context == "here"
-    place = Place("here", "one")
-    assert place_of("again", place, extensions) == Place("here", "one", 1)
-    assert place_of("one,again", place, extensions) == Place("here", "one", 1)
-    assert place_of("there,two,3", place, extensions) == Place("there", "two", 2)
+    place = DialplanPlace("here", "one")
+    assert place_of("again", place, extensions) == DialplanPlace("here", "one", 1)
+    assert place_of("one,again", place, extensions) == DialplanPlace("here", "one", 1)
+    assert place_of("there,two,3", place, extensions) == DialplanPlace("there", "two", 2)
     for wrong in ("same => n,Wait(1)", "[x]\nexten => one,1,Wait"):
         with pytest.raises(InputError):
             read_extensions(wrong)
@@ -310,7 +314,7 @@ def test_a_failsafe_that_is_taken_off_as_it_falls_due_ends_nobody() -> None:
 def test_whoever_meets_no_controller_hears_music_and_is_handed_in_to_the_next() -> None:
     lab = Asterisk()
     lab.world.end_control()
-    lab.world.asterisk.switch.redirect(lab.a, Place("hookflash", "park"), lab.b)
+    lab.world.asterisk.switch.redirect(lab.a, DialplanPlace("hookflash", "park"), lab.b)
     lab.wait(2.5)
     assert [event.sound for event in lab.told if isinstance(event, SoundStarted)] == [Music()] * 2
     assert not any(leg.parked for leg in lab.world.snapshot())

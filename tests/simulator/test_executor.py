@@ -7,7 +7,7 @@ import pytest
 
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, NeverAnswers
 from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Place
+from hookflash.backends.simulator.switch import ChannelPlace
 from hookflash.backends.simulator.world import World
 from hookflash.commands import (
     Afterwards,
@@ -427,7 +427,7 @@ def test_a_join_that_came_to_nothing_can_be_mended() -> None:
     assert controller.say(join, HangUp(leg=A)) == [LegHungUp(leg=A)]
     carol = controller.world.switch.find(C)
     assert carol is not None
-    assert carol.place is Place.ADRIFT
+    assert carol.place is ChannelPlace.ADRIFT
     assert controller.say(Park(leg=C)) == [LegParked(leg=C)]
     mend = Join(first=B, second=C, afterwards=Afterwards.END)
     assert controller.say(mend) == [LegsJoined(first=B, second=C)]

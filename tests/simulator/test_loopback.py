@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hookflash.backends.simulator.people import Answers, Behaviour, Busy, EarlyMedia, Manual
-from hookflash.backends.simulator.switch import Hears, Place, Sense
+from hookflash.backends.simulator.switch import ChannelPlace, Hears, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.events import CallEvent, LegCreated, LegHungUp, LegProgressed, LegsJoined
 from hookflash.sounds import Recording
@@ -208,7 +208,7 @@ def test_loopback_b_is_parked_measured() -> None:
     assert lab.of(CB, told) == ["LegParked"]
     channel = lab.switch.find(C)
     assert channel is not None
-    assert channel.place is Place.PARKED
+    assert channel.place is ChannelPlace.PARKED
 
 
 def test_a_dialplan_that_goes_through_loopback_measured() -> None:

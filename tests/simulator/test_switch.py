@@ -24,7 +24,7 @@ from hookflash.backends.simulator.people import (
     Refuses,
     Unreachable,
 )
-from hookflash.backends.simulator.switch import SILENCE, Hears, Place, Sense
+from hookflash.backends.simulator.switch import SILENCE, ChannelPlace, Hears, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.events import (
     CallEvent,
@@ -134,7 +134,7 @@ class Lab:
         self.ask("bridge", first, second)
         return self.news()
 
-    def place(self, leg: str) -> Place | None:
+    def place(self, leg: str) -> ChannelPlace | None:
         channel = self.switch.find(self.leg(leg))
         return None if channel is None else channel.place
 
@@ -284,7 +284,7 @@ def test_a_parked_leg_that_nobody_fetches_is_hung_up_measured() -> None:
     lab.set("A", {"park_timeout": "3", "park_after_bridge": "true"})
     lab.ask("park_both", "A")
     lab.news(2.0)
-    assert lab.place("A") is Place.PARKED
+    assert lab.place("A") is ChannelPlace.PARKED
     assert lab.ask("getvar", "A", "park_after_bridge") == "_undef_"
     assert lab.news(1.1) == ["A hung up NORMAL_CLEARING"]
 
@@ -297,7 +297,7 @@ def test_a_parked_leg_that_was_fetched_in_time_lives() -> None:
     lab.join("A", "B")
     lab.ask("park_both", "A")
     lab.news(3.0)
-    assert lab.place("A") is Place.PARKED
+    assert lab.place("A") is ChannelPlace.PARKED
 
 
 # --------------------------------------------------------------- dialling out
@@ -406,7 +406,7 @@ def test_the_reply_comes_long_before_the_join(seed: int) -> None:
     lab = Lab(seed)
     assert lab.ask("bridge", "A", "B") == "+OK leg-2"
     assert lab.news(0.0265) == []
-    assert lab.place("A") is Place.MOVING
+    assert lab.place("A") is ChannelPlace.MOVING
     assert lab.news(0.032) == ["A joined B"]
 
 
@@ -495,7 +495,7 @@ def test_a_second_leg_whose_first_dies_within_the_join_goes_adrift_measured(
 ) -> None:
     lab = adrift(seed, after_s)
     assert lab.news() == ["A hung up NORMAL_CLEARING"]
-    assert lab.place("C") is Place.ADRIFT
+    assert lab.place("C") is ChannelPlace.ADRIFT
     assert lab.ask("broadcast", "C", MUSIC) == "+OK Message sent"
     assert lab.news() == []
 
@@ -561,20 +561,20 @@ def three(seed: int) -> Lab:
 TOOK_A = "C hung up DESTINATION_OUT_OF_ORDER"
 
 
-Crossed: TypeAlias = tuple[list[str], dict[str, Place | None]]
+Crossed: TypeAlias = tuple[list[str], dict[str, ChannelPlace | None]]
 CROSSINGS: list[tuple[float, tuple[str, str], list[Crossed]]] = [
     # the first leg is wanted by a new join that it leads: the new one wins
-    (0.0001, ("A", "B"), [(["A joined B"], {"C": Place.ADRIFT})]),
+    (0.0001, ("A", "B"), [(["A joined B"], {"C": ChannelPlace.ADRIFT})]),
     (0.0250, ("A", "B"), [([TOOK_A, "A joined B"], {"C": None})]),
     # … or in which it is the second: what had not begun stays, and the other goes adrift
-    (0.0001, ("B", "A"), [(["A joined C"], {"B": Place.ADRIFT})]),
+    (0.0001, ("B", "A"), [(["A joined C"], {"B": ChannelPlace.ADRIFT})]),
     (0.0250, ("B", "A"), [([TOOK_A, "B joined A"], {"C": None})]),
     # the second leg is to lead: the new one wins
-    (0.0001, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
-    (0.0250, ("C", "B"), [(["C joined B"], {"A": Place.ADRIFT})]),
+    (0.0001, ("C", "B"), [(["C joined B"], {"A": ChannelPlace.ADRIFT})]),
+    (0.0250, ("C", "B"), [(["C joined B"], {"A": ChannelPlace.ADRIFT})]),
     # … or is to be second once more: whoever of the two is quicker
-    (0.0001, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
-    (0.0250, ("B", "C"), [(["B joined C"], {"A": Place.ADRIFT}), (["A joined C"], {})]),
+    (0.0001, ("B", "C"), [(["B joined C"], {"A": ChannelPlace.ADRIFT}), (["A joined C"], {})]),
+    (0.0250, ("B", "C"), [(["B joined C"], {"A": ChannelPlace.ADRIFT}), (["A joined C"], {})]),
     # the same once more
     (0.0001, ("A", "C"), [(["A joined C"], {})]),
     (0.0250, ("A", "C"), [([TOOK_A, "A parked"], {"C": None})]),
@@ -608,7 +608,7 @@ def test_of_three_joins_at_once_the_last_wins() -> None:
     lab.ask("bridge", "A", "B")
     lab.ask("bridge", "A", "B")
     assert lab.news() == ["A joined B"]
-    assert lab.place("C") is Place.ADRIFT
+    assert lab.place("C") is ChannelPlace.ADRIFT
 
 
 @every_seed
@@ -619,7 +619,7 @@ def test_a_join_that_comes_while_another_fails_fails_with_it_measured(seed: int)
     lab.ask("kill", "C")
     lab.ask("bridge", "A", "B")
     assert lab.news() == ["C hung up NORMAL_CLEARING", "A parked"]
-    assert lab.place("B") is Place.ADRIFT
+    assert lab.place("B") is ChannelPlace.ADRIFT
 
 
 @every_seed
@@ -631,7 +631,7 @@ def test_a_transfer_overtakes_a_join_measured(seed: int, after_s: float) -> None
     lab.ask("park_one", "A")
     if after_s < 0.001:
         assert lab.news() == ["A parked"]
-        assert lab.place("C") is Place.ADRIFT
+        assert lab.place("C") is ChannelPlace.ADRIFT
     else:
         assert lab.news() == ["C hung up DESTINATION_OUT_OF_ORDER", "A parked"]
 
@@ -653,7 +653,7 @@ def test_a_join_overtakes_a_transfer_of_one_of_the_pair() -> None:
     lab.ask("bridge", "A", "B")
     told = lab.news()
     assert told[-1] == "A joined B"
-    assert lab.place("C") is Place.PARKED
+    assert lab.place("C") is ChannelPlace.PARKED
 
 
 def test_what_was_left_behind_is_fetched_by_a_later_order() -> None:
@@ -673,7 +673,7 @@ def test_who_is_left_behind_leaves_their_bridge() -> None:
     lab.ask("bridge", "D", "B")
     told = lab.news()
     assert set(told) == {"A parted C", "A parked", f"B stops {MUSIC}", "D joined B"}
-    assert lab.place("C") is Place.ADRIFT
+    assert lab.place("C") is ChannelPlace.ADRIFT
 
 
 # --------------------------------------------------- fetched out of a bridge
@@ -831,7 +831,7 @@ def test_disarmed_it_does_not_measured(seed: int) -> None:
     lab = consultation(seed, **ARMED)
     lab.set("C", {**DISARM, "park_after_bridge": "true"})
     assert sorted(quiet(lab.join("A", "B"))[:2]) == ["A parted C", "C parked"]
-    assert lab.place("A") is Place.JOINED
+    assert lab.place("A") is ChannelPlace.JOINED
 
 
 @every_seed

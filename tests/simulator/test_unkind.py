@@ -9,7 +9,7 @@ import pytest
 
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.people import Answers
-from hookflash.backends.simulator.switch import Place, ToPark, ToPhone, ToSound
+from hookflash.backends.simulator.switch import ChannelPlace, ToPark, ToPhone, ToSound
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Dial, HoldWithMusic, Split
 from hookflash.events import (
@@ -172,7 +172,7 @@ def test_an_armed_first_leg_of_a_dialplans_bridge_goes_nowhere_when_it_is_sent(s
     assert set(told) == {LegParked(leg=B), LegsSeparated(first=A, second=B)}
     channel = world.switch.find(A)
     assert channel is not None
-    assert channel.place is Place.ADRIFT
+    assert channel.place is ChannelPlace.ADRIFT
 
 
 @every_seed
@@ -183,7 +183,7 @@ def test_a_first_leg_that_lost_its_second_is_deaf_and_ends_with_it_after_20_s(se
     lab.wait(5.0)
     first = lab.switch.find(A)
     assert first is not None
-    if first.place is Place.PARKED:
+    if first.place is ChannelPlace.PARKED:
         return  # it found at once that the second is gone
     lab.told.clear()
     lab.wait(9.0)
@@ -199,7 +199,7 @@ def _fetched_from_a_deaf_leg(seed: int, *, disturbed: bool) -> list[CallEvent] |
     lab.switch.park_one(C)
     lab.wait()
     first = lab.switch.find(A)
-    if first is None or first.place is Place.PARKED:
+    if first is None or first.place is ChannelPlace.PARKED:
         return None
     lab.told.clear()
     if disturbed:
@@ -235,7 +235,7 @@ def test_a_first_leg_that_lost_its_second_parks_when_that_one_hangs_up(seed: int
     lab.wait(1.0)
     first = lab.switch.find(A)
     assert first is not None
-    assert first.place is Place.PARKED
+    assert first.place is ChannelPlace.PARKED
 
 
 @every_seed
@@ -254,7 +254,7 @@ def test_a_first_leg_that_heard_a_sound_takes_a_partner_joined_elsewhere_for_its
     assert second.peer is not first
     lab.switch.park_one(C)
     lab.wait(1.0)
-    assert first.place is Place.PARKED
+    assert first.place is ChannelPlace.PARKED
 
 
 @every_seed
@@ -271,10 +271,10 @@ def test_a_first_leg_that_is_ordered_away_waits_until_its_partner_leaves_the_oth
     first = lab.switch.find(A)
     assert first is not None
     assert first.playing is None
-    assert first.place is not Place.PARKED
+    assert first.place is not ChannelPlace.PARKED
     lab.switch.park_one(C)
     lab.wait(1.0)
-    assert first.place is Place.PARKED
+    assert first.place is ChannelPlace.PARKED
 
 
 @every_seed
@@ -288,18 +288,18 @@ def test_a_partner_that_leads_the_other_bridge_does_not_hold_a_first_leg_up(seed
     lab.wait(1.0)
     first = lab.switch.find(A)
     assert first is not None
-    assert first.place is Place.PARKED
+    assert first.place is ChannelPlace.PARKED
 
 
 @every_seed
 def test_a_leg_that_finds_nobody_ends_but_the_first_of_a_dialplans_bridge_is_left_adrift(
     seed: int,
 ) -> None:
-    for leg, place in ((A, Place.ADRIFT), (A, None), (C, None)):
+    for leg, place in ((A, ChannelPlace.ADRIFT), (A, None), (C, None)):
         lab = Lab(seed)
         first = lab.switch.find(A)
         assert first is not None
-        first.in_dialplan = place is Place.ADRIFT
+        first.in_dialplan = place is ChannelPlace.ADRIFT
         lab.arm(leg, "nobody")
         lab.switch.park_one(leg)
         told = lab.news()
@@ -339,7 +339,7 @@ def test_a_first_leg_that_hears_a_sound_does_not_notice_that_its_partner_is_gone
     assert lab.news(60.0) == [LegHungUp(leg=C)]
     channel = lab.switch.find(A)
     assert channel is not None
-    assert channel.place is Place.JOINED
+    assert channel.place is ChannelPlace.JOINED
     lab.switch.break_all(A)
     assert lab.news() == [SoundStopped(leg=A, sound=MUSIC), LegParked(leg=A)]
 

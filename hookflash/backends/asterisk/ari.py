@@ -29,9 +29,9 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from hookflash.backends.asterisk.doors import connect
+from hookflash.backends.asterisk.ari_messages import AriMessage, read_message
 from hookflash.backends.asterisk.requests import Request
-from hookflash.backends.asterisk.told import Told, read_told
+from hookflash.backends.endpoints import connect
 from hookflash.errors import BackendError, first_of
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -75,12 +75,12 @@ class AriLogin:
 
 
 @attrs.define(eq=False)
-class _Asked:
+class _PendingRequest:
     """A request whose response is awaited."""
 
     request: Request
     come: trio.Event = attrs.field(factory=trio.Event)
-    told: Told | None = None
+    told: AriMessage | None = None
 
 
 class Ari:
@@ -93,17 +93,17 @@ class Ari:
         self._socket = socket
         self._login = login
         self._timeout_s = login.timeout_s
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, _PendingRequest] = {}
         self._numbers = count(1)
         self._scopes: set[trio.CancelScope] = set()
         """Of all that waits for the switch, and ends with the connection."""
 
-    async def read(self, take: Callable[[Told], None]) -> None:
+    async def read(self, take: Callable[[AriMessage], None]) -> None:
         """Read until the connection ends. Events go to `take`, which must not block."""
         try:
             with self._while_it_lives():
                 while True:
-                    told = read_told(await self._socket.get_message())
+                    told = read_message(await self._socket.get_message())
                     if told.type == RESPONSE:
                         self._answer(told)
                     else:
@@ -115,13 +115,13 @@ class Ari:
         finally:
             self.die("the connection was closed")
 
-    def _answer(self, told: Told) -> None:
+    def _answer(self, told: AriMessage) -> None:
         asked = self._asked.pop(told.request_id, None)
         if asked is not None:
             asked.told = told
             asked.come.set()
 
-    async def ask(self, request: Request, timeout_s: float | None = None) -> Told:
+    async def ask(self, request: Request, timeout_s: float | None = None) -> AriMessage:
         """Send a request, and wait for its response.
 
         Args:
@@ -132,7 +132,7 @@ class Ari:
             AriLost: there will be none.
         """
         number = f"h{next(self._numbers)}"
-        asked = self._asked[number] = _Asked(request)
+        asked = self._asked[number] = _PendingRequest(request)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         with trio.move_on_after(limit_s):
             if self.dead is not None:
@@ -148,7 +148,7 @@ class Ari:
             self.die(f"no response to {request.method} {request.uri} within {limit_s:g} s")
         raise self.die("")
 
-    async def list(self, what: str) -> Told:
+    async def list(self, what: str) -> AriMessage:
         """Get a list, by HTTP.
 
         Args:
@@ -161,7 +161,7 @@ class Ari:
         try:
             with self._while_it_lives(), trio.move_on_after(self._timeout_s):
                 status, body = await _get(self._login, f"/ari/{what}")
-                return Told(status_code=status, message_body=body.decode(errors="replace"))
+                return AriMessage(status_code=status, message_body=body.decode(errors="replace"))
         except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
             why = f"no list of {what}: {str(error) or type(error).__name__}"
         raise self.die(why)
@@ -191,7 +191,7 @@ class Ari:
 
 
 @asynccontextmanager
-async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenerator[Ari]:
+async def open_ari(login: AriLogin, take: Callable[[AriMessage], None]) -> AsyncGenerator[Ari]:
     """Connect, and read. The connection is closed at the end of the block.
 
     If the connection ends before that, whoever asks gets `AriLost`, and `read` ends the block.
@@ -220,7 +220,7 @@ async def open_ari(login: AriLogin, take: Callable[[Told], None]) -> AsyncGenera
         raise failed
 
 
-async def _read(ari: Ari, take: Callable[[Told], None], scope: trio.CancelScope) -> None:
+async def _read(ari: Ari, take: Callable[[AriMessage], None], scope: trio.CancelScope) -> None:
     await ari.read(take)
     scope.cancel()
 

@@ -13,7 +13,8 @@ from typing import Final
 import attrs
 from msgspec.structs import replace
 
-from hookflash.backends.asterisk.inbound import Reading, is_party, local_half
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
+from hookflash.backends.asterisk.inbound import AsteriskReading, is_party, local_half
 from hookflash.backends.asterisk.primitives import (
     BEGAN,
     DIALLED,
@@ -24,7 +25,6 @@ from hookflash.backends.asterisk.primitives import (
     TRANSFER,
 )
 from hookflash.backends.asterisk.procedures import role_on
-from hookflash.backends.asterisk.told import Bridge, Channel
 from hookflash.events import Direction, LegId, LegSnapshot
 from hookflash.sounds import HeardSound, heard_sound
 
@@ -35,8 +35,8 @@ _A_PAIR: Final = 2
 class Seen:
     """What was listed."""
 
-    channels: tuple[Channel, ...]
-    bridges: tuple[Bridge, ...]
+    channels: tuple[AriChannel, ...]
+    bridges: tuple[AriBridge, ...]
 
     def without(self, is_gone: Callable[[LegId], bool]) -> Seen:
         """The same, less those who are gone."""
@@ -50,7 +50,7 @@ class Seen:
 
 
 @attrs.frozen(kw_only=True)
-class Known:
+class KnownLeg:
     """What is known of a leg from the events of its life, and can't be asked."""
 
     direction: Direction
@@ -62,9 +62,9 @@ class Known:
 def read_seen(
     seen: Seen,
     *,
-    reading: Reading,
+    reading: AsteriskReading,
     context: str,
-    known: Mapping[LegId, Known],
+    known: Mapping[LegId, KnownLeg],
     outside: Collection[LegId],
 ) -> tuple[LegSnapshot, ...]:
     """Read what was listed.
@@ -97,10 +97,10 @@ def read_seen(
 
 
 def _snapshot(
-    channel: Channel,
+    channel: AriChannel,
     *,
-    reading: Reading,
-    known: Known,
+    reading: AsteriskReading,
+    known: KnownLeg,
     other_half: LegId,
     called_for: LegId,
     peer: LegId | None,
@@ -139,7 +139,7 @@ def _snapshot(
     )
 
 
-def is_parked(channel: Channel, context: str) -> bool:
+def is_parked(channel: AriChannel, context: str) -> bool:
     """Whether a leg is in `Stasis`, in our keeping."""
     place = channel.dialplan
     return (
@@ -149,12 +149,12 @@ def is_parked(channel: Channel, context: str) -> bool:
     )
 
 
-def was_called(channel: Channel) -> bool:
+def was_called(channel: AriChannel) -> bool:
     """Whether a leg was called, and has not been anywhere else since."""
     return channel.dialplan.app_name.startswith("AppDial")
 
 
-def waits_for_a_controller(channel: Channel, context: str) -> bool:
+def waits_for_a_controller(channel: AriChannel, context: str) -> bool:
     """Whether a leg that is in no bridge is in our keeping, and has found no controller.
 
     One that another has joined itself with is at this place of the dialplan, too.
@@ -163,13 +163,13 @@ def waits_for_a_controller(channel: Channel, context: str) -> bool:
     return place.context == context and place.exten == "park" and place.app_name != "Stasis"
 
 
-def noted_sound(channel: Channel) -> tuple[str, HeardSound | None]:
+def noted_sound(channel: AriChannel) -> tuple[str, HeardSound | None]:
     """What is noted on a leg: the id of what plays, and the sound."""
     playback, _, text = channel.channelvars.get(SOUND, "").partition(" ")
     return playback, heard_sound(text) if text else None
 
 
-def _peers(bridges: Iterable[Bridge], living: Mapping[LegId, Channel]) -> dict[LegId, LegId]:
+def _peers(bridges: Iterable[AriBridge], living: Mapping[LegId, AriChannel]) -> dict[LegId, LegId]:
     peers: dict[LegId, LegId] = {}
     for bridge in bridges:
         members = [member for member in bridge.channels if member in living]
@@ -179,7 +179,7 @@ def _peers(bridges: Iterable[Bridge], living: Mapping[LegId, Channel]) -> dict[L
     return peers
 
 
-def _other_halves(channels: Iterable[Channel]) -> dict[LegId, LegId]:
+def _other_halves(channels: Iterable[AriChannel]) -> dict[LegId, LegId]:
     """Of each far half of a call through the dialplan, the near one."""
     pairs: dict[str, dict[str, LegId]] = {}
     for channel in channels:
@@ -190,7 +190,7 @@ def _other_halves(channels: Iterable[Channel]) -> dict[LegId, LegId]:
 
 
 def _callers(
-    channels: Iterable[Channel], halves: Mapping[LegId, LegId], peers: Mapping[LegId, LegId]
+    channels: Iterable[AriChannel], halves: Mapping[LegId, LegId], peers: Mapping[LegId, LegId]
 ) -> dict[LegId, LegId]:
     """Of each leg that a far half has called, the far half: they talk, or the leg still rings."""
     linked = {
@@ -207,7 +207,7 @@ def _callers(
     return callers
 
 
-def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
+def _guess(channel: AriChannel, outside: Collection[LegId]) -> KnownLeg:
     """Of a leg that is older than we are, no event tells who began it.
 
     The application that Asterisk names for a leg that was called is `AppDial` or `AppDial2`, until
@@ -226,4 +226,4 @@ def _guess(channel: Channel, outside: Collection[LegId]) -> Known:
         )
     )
     direction = Direction.OUTBOUND if called else Direction.INBOUND
-    return Known(direction=direction, outside=channel.id in outside)
+    return KnownLeg(direction=direction, outside=channel.id in outside)

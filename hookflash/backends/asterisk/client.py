@@ -30,14 +30,18 @@ import attrs
 import structlog
 import trio
 
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.backends.asterisk.ari import AriLogin, AriRefused, open_ari
+from hookflash.backends.asterisk.ari_messages import AriChannel, AriMessage, AriPlayback
 from hookflash.backends.asterisk.channels import (
-    Known,
+    KnownLeg,
     Seen,
     noted_sound,
     read_seen,
     waits_for_a_controller,
 )
+from hookflash.backends.asterisk.connection import LOST, AsteriskConnection
 from hookflash.backends.asterisk.dialplan import (
     DEFAULT_APPLICATION,
     DEFAULT_CONTEXT,
@@ -46,13 +50,12 @@ from hookflash.backends.asterisk.dialplan import (
 )
 from hookflash.backends.asterisk.inbound import (
     DEFAULT_OUTSIDE_CONTEXTS,
-    Inbound,
-    Reading,
+    AsteriskInbound,
+    AsteriskReading,
     endpoint_of,
     is_party,
     sound_of,
 )
-from hookflash.backends.asterisk.line import LOST, Line
 from hookflash.backends.asterisk.manager import (
     ManagerLogin,
     ManagerRefused,
@@ -62,10 +65,10 @@ from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
     SETTLES_S,
-    Procedure,
+    AsteriskProcedure,
     Redirect,
 )
-from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
+from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
 from hookflash.backends.asterisk.readiness import check_switch
 from hookflash.backends.asterisk.requests import (
     barrier_request,
@@ -76,28 +79,10 @@ from hookflash.backends.asterisk.requests import (
     stop_request,
 )
 from hookflash.backends.asterisk.steps import Steps
-from hookflash.backends.asterisk.told import Channel, Playback, Told
 from hookflash.backends.base import ID_IN_USE, Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.outlet import Outlet
-from hookflash.commands import Dial, HangUp, Join, Look, Release, SwitchCommand
 from hookflash.errors import BackendClosed, InputError, first_of
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegMovedAway,
-    LegsJoined,
-    LegSnapshot,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-    SwitchLost,
-)
 from hookflash.sounds import Tone
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
@@ -131,7 +116,7 @@ class Asterisk:
     """What events call it; for programs that have several."""
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     """For both connections: a context that checks the switch's certificate and host name."""
-    dialling: Dialling = attrs.field(factory=Dialling)
+    dialling: AsteriskDialling = attrs.field(factory=AsteriskDialling)
     account_variable: str = DEFAULT_ACCOUNT_VARIABLE
     """The channel variable that says whose leg it is, where it is not `accountcode`."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
@@ -178,22 +163,22 @@ def _is_loopback(host: str) -> bool:
 
 
 @attrs.define(eq=False)
-class _Order:
+class _PendingOrder:
     """A command that is to be carried out, and what must be done before."""
 
-    command: SwitchCommand
-    procedure: Procedure | None
-    legs: frozenset[LegId]
+    command: c.SwitchCommand
+    procedure: AsteriskProcedure | None
+    legs: frozenset[e.LegId]
     behind: tuple[trio.Event, ...]
     done: trio.Event = attrs.field(factory=trio.Event)
 
 
 @attrs.frozen
-class _Found:
+class _Survey:
     """All that lives."""
 
     seen: Seen
-    living: tuple[LegSnapshot, ...]
+    living: tuple[e.LegSnapshot, ...]
     heard: int
     """How many events had come before it was asked for: what came later may be newer."""
 
@@ -203,7 +188,7 @@ class _Listing:
     """A list of all that lives, for all who wait for it."""
 
     come: trio.Event = attrs.field(factory=trio.Event)
-    found: _Found | None = None
+    found: _Survey | None = None
 
 
 # ------------------------------------------------------------------ the backend
@@ -216,14 +201,14 @@ class AsteriskBackend:
         """Begin with nothing known."""
         self.settings = settings
         self.reconnects = 0
-        self.on_answer: Callable[[SwitchCommand, float], None] | None = None
+        self.on_answer: Callable[[c.SwitchCommand, float], None] | None = None
         """Optional callback that receives how long the switch took to carry out a command."""
-        self._reading = Reading(
+        self._reading = AsteriskReading(
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
         )
-        self._parties: dict[LegId, Party] = {}
-        self._known: dict[LegId, Known] = {}
-        self._procedures = Procedures(
+        self._parties: dict[e.LegId, KnownParty] = {}
+        self._known: dict[e.LegId, KnownLeg] = {}
+        self._procedures = AsteriskProcedures(
             party_of=self._party_of,
             dialling=settings.dialling,
             context=settings.context,
@@ -231,32 +216,32 @@ class AsteriskBackend:
             account_variable=settings.account_variable,
         )
         self._outlet = Outlet(settings.event_buffer, self._remember, log)
-        self._inbound = Inbound(self._reading)
+        self._inbound = AsteriskInbound(self._reading)
         self._steps = Steps(settings.context)
-        self._lanes: dict[LegId, trio.Event] = {}
+        self._lanes: dict[e.LegId, trio.Event] = {}
         """Of each leg, when the last order for it is done."""
-        self._dials: dict[LegId, Dial] = {}
+        self._dials: dict[e.LegId, c.Dial] = {}
         """Calls that have not been answered."""
-        self._joins: dict[LegId, Join] = {}
+        self._joins: dict[e.LegId, c.Join] = {}
         """By its first leg, what each was ordered into last."""
         self._barriers: dict[str, trio.Event] = {}
-        self._put_off: list[Told | Message] | None = None
+        self._put_off: list[AriMessage | Message] | None = None
         """What has been heard since all that lives was asked for: newer than the list."""
         self._caught_up = trio.Event()
         """Whether nothing is put off."""
-        self._joined_s: dict[LegId, float] = {}
+        self._joined_s: dict[e.LegId, float] = {}
         """When a leg was joined with another one last."""
         self._missing_music: set[str] = set()
         """Classes of music that were missing, and of which it was warned."""
         self._heard = 0
         """How many events have come."""
-        self._heard_of: dict[LegId, int] = {}
+        self._heard_of: dict[e.LegId, int] = {}
         """Which was the last one about a leg."""
         self._listing: _Listing | None = None
         """The list that is asked for next, if anybody waits for it."""
         self._listing_turn = trio.StrictFIFOLock()
         self._numbers = count(1)
-        self._line: Line | None = None
+        self._line: AsteriskConnection | None = None
         self._nursery: trio.Nursery | None = None
         self._rejected: Rejected | None = None
         self._started = False
@@ -269,11 +254,11 @@ class AsteriskBackend:
         """All but two: Asterisk can't keep keys from a leg, and its digits have no number."""
         return Capabilities(withholds_keys=False, numbers_keys=False)
 
-    def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[e.CallEvent]:
         """What happens on the switch."""
         return self._outlet.taken
 
-    async def perform(self, command: SwitchCommand) -> None:
+    async def perform(self, command: c.SwitchCommand) -> None:
         """Send a command on its way. While the line is down it is dropped: see the module."""
         await trio.lowlevel.checkpoint()
         if self._closed:
@@ -287,18 +272,20 @@ class AsteriskBackend:
             log.warning("a command was refused before it was sent", why=str(refused))
             self._refused(command, str(refused))
             return
-        if procedure is not None or isinstance(command, Look):
+        if procedure is not None or isinstance(command, c.Look):
             self._start_soon(self._carry_out, self._queued(command, procedure))
 
     def _start_soon(
-        self, task: Callable[[Line, Unpack[_Arguments]], Awaitable[None]], *args: *_Arguments
+        self,
+        task: Callable[[AsteriskConnection, Unpack[_Arguments]], Awaitable[None]],
+        *args: *_Arguments,
     ) -> None:
         """Start a task on the line. Where it is down, or about to be, there is nothing to do."""
         line, nursery = self._line, self._nursery
         if line is not None and nursery is not None and not line.is_dead:
             nursery.start_soon(task, line, *args)
 
-    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+    async def snapshot(self) -> tuple[e.LegSnapshot, ...]:
         """List every leg that lives on the switch."""
         line = self._line
         if self._closed or line is None:
@@ -352,7 +339,7 @@ class AsteriskBackend:
         Raises:
             Rejected: the switch doesn't let us in, or lacks something that we need.
         """
-        self._inbound = Inbound(self._reading)
+        self._inbound = AsteriskInbound(self._reading)
         self._heard_of.clear()
         self._hold()
         why = "the line was closed"
@@ -360,7 +347,7 @@ class AsteriskBackend:
         try:
             async with open_manager(self._manager_login(), self._hear) as manager:
                 async with open_ari(self._ari_login(), self._take) as ari:
-                    line = Line(ari, manager)
+                    line = AsteriskConnection(ari, manager)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(line.watch, nursery.cancel_scope)
                         try:
@@ -387,10 +374,10 @@ class AsteriskBackend:
             raise self._rejected
         log.warning("line is down", host=self.settings.host, why=why)
         if was_up:
-            await self._outlet.tell(SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _use(
-        self, line: Line, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
+        self, line: AsteriskConnection, nursery: trio.Nursery, task_status: trio.TaskStatus[None]
     ) -> None:
         await self._greet(line)
         found = await self._find(line)
@@ -428,7 +415,7 @@ class AsteriskBackend:
             tls=settings.tls,
         )
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, line: AsteriskConnection) -> None:
         """Ask for the events that we read, and see whether the switch has all that we need.
 
         Raises:
@@ -442,7 +429,7 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------------- hearing
 
-    def _take(self, told: Told) -> None:
+    def _take(self, told: AriMessage) -> None:
         """Take an event of ARI."""
         match told.type:
             case "ApplicationReplaced":
@@ -461,7 +448,7 @@ class AsteriskBackend:
         if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
             self._put_off_or_read(message)
 
-    def _put_off_or_read(self, news: Told | Message) -> None:
+    def _put_off_or_read(self, news: AriMessage | Message) -> None:
         if self._put_off is None:
             self._read(news)
         elif len(self._put_off) < self.settings.event_buffer:
@@ -469,7 +456,7 @@ class AsteriskBackend:
         else:
             self._outlet.drop()
 
-    def _read(self, news: Told | Message) -> None:
+    def _read(self, news: AriMessage | Message) -> None:
         if isinstance(news, Message):
             self._check_music(news)
             for event in self._inbound.music(news):
@@ -488,7 +475,7 @@ class AsteriskBackend:
         if news.type == "ChannelDestroyed" and news.channel is not None:
             self._heard_of.pop(news.channel.id, None)  # the inbound side knows that it is gone
 
-    def _note_heard(self, news: Told) -> None:
+    def _note_heard(self, news: AriMessage) -> None:
         self._heard += 1
         for channel in news.channels:
             if is_party(channel.name) and not self._inbound.is_gone(channel.id):
@@ -510,21 +497,23 @@ class AsteriskBackend:
                 fix=f"add [{missing}] to musiconhold.conf, then `moh reload`",
             )
 
-    def _time(self, playback: Playback) -> None:
+    def _time(self, playback: AriPlayback) -> None:
         """A tone that is to be played so many times falls silent by itself, but does not end."""
         sound = sound_of(playback.media_uri)
         if isinstance(sound, Tone) and sound.lasts_s is not None:
             leg = playback.target_uri.removeprefix("channel:")
             self._start_soon(self._end_after, leg, playback.id, sound.lasts_s)
 
-    async def _end_after(self, line: Line, leg: LegId, playback: str, after_s: float) -> None:
+    async def _end_after(
+        self, line: AsteriskConnection, leg: e.LegId, playback: str, after_s: float
+    ) -> None:
         await trio.sleep(after_s)
         if self._steps.plays.get(leg) == playback:
             del self._steps.plays[leg]
             await self._trying(line, line.ask(stop_request(playback)))
 
     @staticmethod
-    async def _trying(line: Line, asking: Awaitable[object]) -> None:
+    async def _trying(line: AsteriskConnection, asking: Awaitable[object]) -> None:
         """Do something on a line; if it dies, that is all."""
         try:
             await asking
@@ -539,72 +528,74 @@ class AsteriskBackend:
         )
         self.break_line()
 
-    def _give(self, event: CallEvent) -> None:
-        if isinstance(event, LegCreated) and event.leg in self._dials:
+    def _give(self, event: e.CallEvent) -> None:
+        if isinstance(event, e.LegCreated) and event.leg in self._dials:
             # a call that fails at once has never got its number
             event = attrs.evolve(event, number=self._dials[event.leg].target)
-        if isinstance(event, LegsJoined):
+        if isinstance(event, e.LegsJoined):
             self._note_joined(event.first, event.second)
         self._outlet.give(event)
 
-    def _remember(self, event: CallEvent) -> None:
+    def _remember(self, event: e.CallEvent) -> None:
         """Keep in mind what has been told, and only that: what was dropped is not known."""
         match event:
-            case LegCreated(leg=leg):
-                self._known[leg] = Known(
+            case e.LegCreated(leg=leg):
+                self._known[leg] = KnownLeg(
                     direction=event.direction, outside=event.outside, number=event.number
                 )
-                self._parties[leg] = Party(
+                self._parties[leg] = KnownParty(
                     direction=event.direction,
                     account=event.account,
                     number=event.number,
                     name=event.name,
                     withheld=event.withheld,
                 )
-            case LegIdentified(leg=leg, account=account) if leg in self._parties:
+            case e.LegIdentified(leg=leg, account=account) if leg in self._parties:
                 known = self._parties[leg]
                 self._parties[leg] = attrs.evolve(
                     known,
                     account=account or known.account,
                     withheld=known.withheld or bool(event.withheld),
                 )
-            case LegAnswered(leg=leg):
+            case e.LegAnswered(leg=leg):
                 self._dials.pop(leg, None)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._steps.forget(leg)
                 for kept in (self._parties, self._known, self._dials, self._joins, self._joined_s):
                     kept.pop(leg, None)
             case _:
                 pass
 
-    def _party_of(self, leg: LegId) -> Party:
-        return attrs.evolve(self._parties.get(leg, Party()), channel=self._inbound.name_of(leg))
+    def _party_of(self, leg: e.LegId) -> KnownParty:
+        return attrs.evolve(
+            self._parties.get(leg, KnownParty()), channel=self._inbound.name_of(leg)
+        )
 
     # ------------------------------------------------------------------- the park
 
-    def _came_to_park(self, channel: Channel) -> None:
+    def _came_to_park(self, channel: AriChannel) -> None:
         """A leg is handed in. If a join has come to nothing, that is why."""
         if not channel.dialplan.app_data.endswith(",unjoined"):
             return  # it may be news of a park that was ordered before the join
         join = self._joins.pop(channel.id, None)
         if join is not None:
             reason = "there is nobody to join it with any more"
-            self._outlet.give(CommandFailed(command=join, reason=reason))
+            self._outlet.give(e.CommandFailed(command=join, reason=reason))
 
-    def _left_the_park(self, leg: LegId) -> None:
+    def _left_the_park(self, leg: e.LegId) -> None:
         """A leg has left our keeping: by our order, by its failsafe, or by somebody else's."""
         if leg not in self._steps.moving:
             self._start_soon(self._see_where, leg)
 
-    async def _see_where(self, line: Line, leg: LegId) -> None:
+    async def _see_where(self, line: AsteriskConnection, leg: e.LegId) -> None:
         await trio.sleep(SETTLES_S)
         if self._inbound.is_alone(leg):
             await self._trying(line, self._tell_if_elsewhere(line, leg))
 
-    async def _tell_if_elsewhere(self, line: Line, leg: LegId) -> None:
+    async def _tell_if_elsewhere(self, line: AsteriskConnection, leg: e.LegId) -> None:
         found = await self._look(line)
         if any(one.leg == leg and one.elsewhere for one in found.living):
-            self._outlet.give(LegMovedAway(leg=leg))
+            self._outlet.give(e.LegMovedAway(leg=leg))
 
     # ------------------------------------------------------------------- looking
 
@@ -614,21 +605,21 @@ class AsteriskBackend:
         self._caught_up = trio.Event()
         self._outlet.hold()
 
-    async def _tell_anew(self, line: Line) -> None:
+    async def _tell_anew(self, line: AsteriskConnection) -> None:
         self._hold()
         await self._tell_all(await self._find(line))
 
-    async def _tell_all(self, found: _Found) -> None:
+    async def _tell_all(self, found: _Survey) -> None:
         self._note(found, found.living)
         await self._outlet.tell_all(found.living, self.settings.name)
         listed = {leg.leg for leg in found.living}
         put_off, self._put_off = self._put_off or [], None
         for news in put_off:
-            if not (isinstance(news, Told) and news.begins in listed):
+            if not (isinstance(news, AriMessage) and news.begins in listed):
                 self._read(news)
         self._caught_up.set()
 
-    async def _find(self, line: Line) -> _Found:
+    async def _find(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives; legs that wait for a controller are handed in first."""
         context = self.settings.context
         seen = await line.list()
@@ -643,7 +634,7 @@ class AsteriskBackend:
             await trio.sleep(SETTLES_S)
         return await self._look(line)
 
-    async def _look(self, line: Line) -> _Found:
+    async def _look(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives. The end of a leg that is heard of meanwhile is newer."""
         heard = self._heard
         seen = await line.list()
@@ -656,9 +647,11 @@ class AsteriskBackend:
             known=self._known,
             outside=outside,
         )
-        return _Found(seen, living, heard)
+        return _Survey(seen, living, heard)
 
-    async def _outside(self, line: Line, channels: Iterable[Channel]) -> frozenset[LegId]:
+    async def _outside(
+        self, line: AsteriskConnection, channels: Iterable[AriChannel]
+    ) -> frozenset[e.LegId]:
         """Of legs whose beginning we have not seen: which are on outside lines.
 
         One of which the switch can't say it is careful to take for an outside line.
@@ -677,7 +670,7 @@ class AsteriskBackend:
         )
 
     @staticmethod
-    async def _context_of(line: Line, endpoint: str) -> str:
+    async def _context_of(line: AsteriskConnection, endpoint: str) -> str:
         """The context that an endpoint calls in; empty if it is not known."""
         if not endpoint:
             return ""
@@ -686,10 +679,10 @@ class AsteriskBackend:
         except Rejected:
             return ""
 
-    def _note(self, found: _Found, living: Iterable[LegSnapshot]) -> None:
+    def _note(self, found: _Survey, living: Iterable[e.LegSnapshot]) -> None:
         """Keep in mind what was seen, as if events had told it."""
         channels = {channel.id: channel for channel in found.seen.channels}
-        told: set[LegId] = set()
+        told: set[e.LegId] = set()
         for leg in living:
             told.add(leg.leg)
             channel = channels[leg.leg]
@@ -705,11 +698,11 @@ class AsteriskBackend:
             if is_theirs and self._is_still_so(found, bridge.channels):
                 self._inbound.note_bridge(bridge)
 
-    def _is_still_so(self, found: _Found, legs: Iterable[LegId]) -> bool:
+    def _is_still_so(self, found: _Survey, legs: Iterable[e.LegId]) -> bool:
         """Whether nothing has been heard of these legs since it was looked where they are."""
         return all(self._heard_of.get(leg, 0) <= found.heard for leg in legs)
 
-    async def _answer(self, line: Line, look: Look) -> None:
+    async def _answer(self, line: AsteriskConnection, look: c.Look) -> None:
         """Say where these legs are: behind every event that the switch has sent before."""
         while True:
             found = await self._look_behind(line)
@@ -721,10 +714,10 @@ class AsteriskBackend:
                 for leg in look.legs:
                     if leg not in legs:
                         self._inbound.note_gone(leg)
-                self._outlet.give(LegsSeen(look=look, living=living))
+                self._outlet.give(e.LegsSeen(look=look, living=living))
                 return
 
-    async def _look_behind(self, line: Line) -> _Found:
+    async def _look_behind(self, line: AsteriskConnection) -> _Survey:
         """Ask what lives, behind every event that the switch has sent before.
 
         One list serves all who ask while the one before is on its way: on a busy switch, hundreds
@@ -747,7 +740,7 @@ class AsteriskBackend:
         finally:
             listing.come.set()
 
-    async def _pass_barrier(self, line: Line) -> None:
+    async def _pass_barrier(self, line: AsteriskConnection) -> None:
         """Wait until all events that were sent before now have come."""
         name = f"hookflash-{next(self._numbers)}"
         passed = self._barriers[name] = trio.Event()
@@ -759,22 +752,24 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------------- speaking
 
-    def _queued(self, command: SwitchCommand, procedure: Procedure | None) -> _Order:
+    def _queued(
+        self, command: c.SwitchCommand, procedure: AsteriskProcedure | None
+    ) -> _PendingOrder:
         """Put a command behind all that concern its legs."""
-        legs = frozenset[LegId]() if procedure is None else procedure.legs
-        if isinstance(command, Look):
+        legs = frozenset[e.LegId]() if procedure is None else procedure.legs
+        if isinstance(command, c.Look):
             legs = frozenset(command.legs)
         behind = tuple(self._lanes[leg] for leg in legs if leg in self._lanes)
-        order = _Order(command, procedure, legs, behind)
+        order = _PendingOrder(command, procedure, legs, behind)
         self._lanes |= dict.fromkeys(legs, order.done)
         return order
 
-    async def _carry_out(self, line: Line, order: _Order) -> None:
+    async def _carry_out(self, line: AsteriskConnection, order: _PendingOrder) -> None:
         for event in (self._caught_up, *order.behind):
             await event.wait()
         began_s = trio.current_time()
         try:
-            if isinstance(order.command, Look):
+            if isinstance(order.command, c.Look):
                 await self._answer(line, order.command)
             elif order.procedure is not None:
                 await self._run(line, order.command, order.procedure)
@@ -789,17 +784,19 @@ class AsteriskBackend:
                 if self._lanes.get(leg) is order.done:
                     del self._lanes[leg]
 
-    def _note_joined(self, *legs: LegId) -> None:
+    def _note_joined(self, *legs: e.LegId) -> None:
         living = (leg for leg in legs if not self._inbound.is_gone(leg))
         self._joined_s |= dict.fromkeys(living, trio.current_time())
 
-    async def _run(self, line: Line, command: SwitchCommand, procedure: Procedure) -> None:
+    async def _run(
+        self, line: AsteriskConnection, command: c.SwitchCommand, procedure: AsteriskProcedure
+    ) -> None:
         joined_s = (self._joined_s.get(leg, -math.inf) for leg in procedure.settled)
         await trio.sleep_until(max(joined_s, default=-math.inf) + SETTLES_S)
         await trio.sleep(procedure.after_s)
-        if isinstance(command, Join):
+        if isinstance(command, c.Join):
             self._joins[command.first] = command
-        elif isinstance(command, Dial):
+        elif isinstance(command, c.Dial):
             if self._inbound.name_of(command.leg):
                 self._refused(command, ID_IN_USE)
                 return
@@ -807,37 +804,39 @@ class AsteriskBackend:
         done = await self._steps.run(line, procedure)
         if done.refused is not None:
             await self._was_refused(line, command, done.refused)
-        elif isinstance(command, Join) and not done.joined:
+        elif isinstance(command, c.Join) and not done.joined:
             self._note_joined(command.first, command.second)  # within a moment
-        elif isinstance(command, Join):
+        elif isinstance(command, c.Join):
             self._joins.pop(command.first, None)
             pair = {"first": command.first, "second": command.second}
             if not any(map(self._inbound.is_gone, pair.values())):  # its end is its last fact
-                self._outlet.give(LegsSeparated(**pair))
-                self._outlet.give(LegsJoined(**pair))
-        elif isinstance(command, Release):
-            self._outlet.give(LegsReleased(first=command.first, second=command.second))
+                self._outlet.give(e.LegsSeparated(**pair))
+                self._outlet.give(e.LegsJoined(**pair))
+        elif isinstance(command, c.Release):
+            self._outlet.give(e.LegsReleased(first=command.first, second=command.second))
 
-    async def _was_refused(self, line: Line, command: SwitchCommand, reason: str) -> None:
+    async def _was_refused(
+        self, line: AsteriskConnection, command: c.SwitchCommand, reason: str
+    ) -> None:
         """Say what the switch has refused.
 
         The refusal of a call does not say whether its id is in use: after one 409 for that reason,
         Asterisk answers 409 to other failed calls, too (measured on 22.10.1). So it is asked.
         """
-        if isinstance(command, Dial) and await line.ask(channel_request(command.leg)) is None:
+        if isinstance(command, c.Dial) and await line.ask(channel_request(command.leg)) is None:
             self._dials.pop(command.leg, None)
-            self._outlet.give(CommandFailed(command=command, reason=ID_IN_USE))
+            self._outlet.give(e.CommandFailed(command=command, reason=ID_IN_USE))
         else:
             self._refused(command, reason)
 
-    def _refused(self, command: SwitchCommand, reason: str) -> None:
+    def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
-        if isinstance(command, HangUp) and reason.startswith(_NOT_THERE):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial) and not self._inbound.name_of(command.leg):
-            self._outlet.give(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        if isinstance(command, c.HangUp) and reason.startswith(_NOT_THERE):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, c.Dial) and not self._inbound.name_of(command.leg):
+            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._outlet.give(CommandFailed(command=command, reason=reason))
+            self._outlet.give(e.CommandFailed(command=command, reason=reason))
 
 
 @asynccontextmanager

@@ -19,27 +19,11 @@ from typing import Final
 
 import attrs
 
+from hookflash import events as e
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriMessage
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import MAY_TRANSFER, PRESENTATION
-from hookflash.backends.asterisk.told import Bridge, Channel, Told
 from hookflash.causes import word_for
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    LegSnapshot,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-)
 from hookflash.sounds import HeardSound, heard_sound
 
 DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset(
@@ -79,22 +63,27 @@ def local_half(name: str) -> tuple[str, str]:
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class AsteriskReading:
     """How the channels of one switch are read."""
 
     account_variable: str
     outside_contexts: Collection[str]
 
-    def account(self, channel: Channel) -> str:
+    def account(self, channel: AriChannel) -> str:
         """Whose leg it is."""
         return channel.channelvars.get(self.account_variable, "") or channel.accountcode
 
     def created(
-        self, channel: Channel, direction: Direction, *, outside: bool, called_for: LegId = ""
-    ) -> LegCreated:
+        self,
+        channel: AriChannel,
+        direction: e.Direction,
+        *,
+        outside: bool,
+        called_for: e.LegId = "",
+    ) -> e.LegCreated:
         """What is told of a leg when it begins, but for its other half."""
-        calls = direction is Direction.INBOUND
-        return LegCreated(
+        calls = direction is e.Direction.INBOUND
+        return e.LegCreated(
             leg=channel.id,
             number=channel.caller.number,
             direction=direction,
@@ -107,24 +96,24 @@ class Reading:
         )
 
 
-def may_transfer(channel: Channel) -> bool | None:
+def may_transfer(channel: AriChannel) -> bool | None:
     """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
     return {"true": True, "false": False}.get(channel.channelvars.get(MAY_TRANSFER, ""))
 
 
-def is_withheld(channel: Channel) -> bool:
+def is_withheld(channel: AriChannel) -> bool:
     """Whether a caller wants its number shown to nobody."""
     return channel.channelvars.get(PRESENTATION, "").startswith("prohib")
 
 
 @attrs.define
-class _Leg:
+class _LegState:
     """What is kept of one leg."""
 
     name: str
-    direction: Direction
+    direction: e.Direction
     outside: bool
-    other_half: LegId = ""
+    other_half: e.LegId = ""
     account: str = ""
     may_transfer: bool | None = None
     withheld: bool = False
@@ -133,21 +122,21 @@ class _Leg:
     bridge: str = ""
 
 
-class Inbound:
+class AsteriskInbound:
     """Turns the events of one connection into facts."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: AsteriskReading) -> None:
         """Begin with nothing known."""
         self.reading = reading
         self.skipped = 0
         """Events that lacked what their kind must have."""
-        self._legs: dict[LegId, _Leg] = {}
-        self._gone: OrderedDict[LegId, None] = OrderedDict()
-        self._bridges: dict[str, list[LegId]] = {}
-        self._locals: dict[str, LegId] = {}
+        self._legs: dict[e.LegId, _LegState] = {}
+        self._gone: OrderedDict[e.LegId, None] = OrderedDict()
+        self._bridges: dict[str, list[e.LegId]] = {}
+        self._locals: dict[str, e.LegId] = {}
         """Halves whose other half has not been told of, by what they have in common."""
-        self._music: dict[LegId, HeardSound] = {}
-        self._readers: dict[str, Callable[[Told], Iterator[CallEvent]]] = {
+        self._music: dict[e.LegId, HeardSound] = {}
+        self._readers: dict[str, Callable[[AriMessage], Iterator[e.CallEvent]]] = {
             "ChannelCreated": self._created,
             "ChannelStateChange": self._changed,
             "Dial": self._dialled,
@@ -165,39 +154,39 @@ class Inbound:
         """How many legs, bridges and sounds are kept in mind: none, when nobody is on the line."""
         return sum(map(len, (self._legs, self._bridges, self._locals, self._music)))
 
-    def name_of(self, leg: LegId) -> str:
+    def name_of(self, leg: e.LegId) -> str:
         """The name of a leg's channel; empty if it is not known."""
         known = self._legs.get(leg)
         return known.name if known is not None else ""
 
-    def is_gone(self, leg: LegId) -> bool:
+    def is_gone(self, leg: e.LegId) -> bool:
         """Whether a leg has ended."""
         return leg in self._gone
 
-    def is_alone(self, leg: LegId) -> bool:
+    def is_alone(self, leg: e.LegId) -> bool:
         """Whether a leg lives, and is in no bridge."""
         known = self._legs.get(leg)
         return known is not None and not known.bridge
 
-    def receive(self, told: Told) -> tuple[CallEvent, ...]:
+    def receive(self, told: AriMessage) -> tuple[e.CallEvent, ...]:
         """Say what an event means: the facts, in order; mostly one or none."""
         reader = self._readers.get(told.type)
         return () if reader is None else tuple(reader(told))
 
-    def music(self, event: Message) -> tuple[CallEvent, ...]:
+    def music(self, event: Message) -> tuple[e.CallEvent, ...]:
         """Say what AMI's news of music on hold means."""
         leg = event.get("uniqueid")
         if not self._is_told(leg):
             return ()
         if event.event == "MusicOnHoldStart":
             sound = self._music[leg] = heard_sound(f"music:{event.get('class')}")
-            return (SoundStarted(leg=leg, sound=sound),)
+            return (e.SoundStarted(leg=leg, sound=sound),)
         sound = self._music.pop(leg, None)
-        return () if sound is None else (SoundStopped(leg=leg, sound=sound),)
+        return () if sound is None else (e.SoundStopped(leg=leg, sound=sound),)
 
     # ------------------------------------------------------------------ one leg
 
-    def _known(self, channel: Channel | None) -> _Leg | None:
+    def _known(self, channel: AriChannel | None) -> _LegState | None:
         """The leg that an event is about; None if it is none, or has ended."""
         if channel is None or channel.id in self._gone or not is_party(channel.name):
             return None
@@ -207,16 +196,16 @@ class Inbound:
         leg.name = channel.name
         return leg
 
-    def _meet(self, channel: Channel) -> _Leg:
-        direction = Direction.INBOUND if channel.state == "Ring" else Direction.OUTBOUND
+    def _meet(self, channel: AriChannel) -> _LegState:
+        direction = e.Direction.INBOUND if channel.state == "Ring" else e.Direction.OUTBOUND
         # The context of a leg that has just begun is the one of its endpoint: where an outside line
         # ends, whether it calls or is called
         outside = channel.dialplan.context in self.reading.outside_contexts
         common, half = local_half(channel.name)
         if common:
-            direction = Direction.OUTBOUND if half == "1" else Direction.INBOUND
+            direction = e.Direction.OUTBOUND if half == "1" else e.Direction.INBOUND
             outside = False
-        leg = _Leg(channel.name, direction, outside)
+        leg = _LegState(channel.name, direction, outside)
         self._legs[channel.id] = leg
         if common:
             other = self._locals.pop(common, "")
@@ -228,7 +217,9 @@ class Inbound:
                 self._legs[other].other_half = channel.id
         return leg
 
-    def _told(self, channel: Channel, leg: _Leg, called_for: LegId = "") -> Iterator[CallEvent]:
+    def _told(
+        self, channel: AriChannel, leg: _LegState, called_for: e.LegId = ""
+    ) -> Iterator[e.CallEvent]:
         """Tell of a leg's beginning, unless that has been done."""
         if leg.is_told:
             return
@@ -239,31 +230,31 @@ class Inbound:
         )
         yield attrs.evolve(created, other_half=leg.other_half)
 
-    def _learn(self, channel: Channel, leg: _Leg) -> bool:
+    def _learn(self, channel: AriChannel, leg: _LegState) -> bool:
         """Whether a channel says more of whose it is than was known."""
         said = (self.reading.account(channel), may_transfer(channel))
         is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
         leg.account, leg.may_transfer = said[0] or leg.account, said[1]
-        withheld = leg.direction is Direction.INBOUND and is_withheld(channel)
+        withheld = leg.direction is e.Direction.INBOUND and is_withheld(channel)
         is_new = is_new or (withheld and not leg.withheld)
         leg.withheld = leg.withheld or withheld
         return is_new
 
-    def _identified(self, channel: Channel, leg: _Leg) -> Iterator[CallEvent]:
+    def _identified(self, channel: AriChannel, leg: _LegState) -> Iterator[e.CallEvent]:
         """What the event of its beginning could not know.
 
         The dialplan has said whose it is; and whether a caller withholds its number is set just
         after the channel was created.
         """
         if self._learn(channel, leg):
-            yield LegIdentified(
+            yield e.LegIdentified(
                 leg=channel.id,
                 account=leg.account,
                 may_transfer=leg.may_transfer,
                 withheld=leg.withheld or None,
             )
 
-    def _created(self, told: Told) -> Iterator[CallEvent]:
+    def _created(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         if channel is None or not is_party(channel.name):
             return
@@ -271,10 +262,10 @@ class Inbound:
         leg = self._meet(channel)
         # a far half without its near one would be taken for somebody
         is_half = self._locals.get(local_half(channel.name)[0]) == channel.id
-        if leg.direction is Direction.INBOUND and not is_half:
+        if leg.direction is e.Direction.INBOUND and not is_half:
             yield from self._told(channel, leg)
 
-    def _dialled(self, told: Told) -> Iterator[CallEvent]:
+    def _dialled(self, told: AriMessage) -> Iterator[e.CallEvent]:
         caller = self._known(told.caller)
         if told.caller is not None and caller is not None and caller.is_told:
             yield from self._identified(told.caller, caller)
@@ -286,9 +277,9 @@ class Inbound:
         yield from self._told(channel, leg, called_for)
         if told.dialstatus in ("RINGING", "PROGRESS") and not leg.answered:
             early = told.dialstatus == "PROGRESS"
-            yield LegProgressed(leg=channel.id, early_media=early)
+            yield e.LegProgressed(leg=channel.id, early_media=early)
 
-    def _changed(self, told: Told) -> Iterator[CallEvent]:
+    def _changed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None or channel.state != "Up":
@@ -298,12 +289,12 @@ class Inbound:
         yield from self._up(channel.id, leg)
 
     @staticmethod
-    def _up(leg_id: LegId, leg: _Leg) -> Iterator[CallEvent]:
+    def _up(leg_id: e.LegId, leg: _LegState) -> Iterator[e.CallEvent]:
         if not leg.answered:
             leg.answered = True
-            yield LegAnswered(leg=leg_id)
+            yield e.LegAnswered(leg=leg_id)
 
-    def _parked(self, told: Told) -> Iterator[CallEvent]:
+    def _parked(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None:
@@ -311,9 +302,9 @@ class Inbound:
         yield from self._told(channel, leg)
         if channel.state == "Up":
             yield from self._up(channel.id, leg)
-        yield LegParked(leg=channel.id)
+        yield e.LegParked(leg=channel.id)
 
-    def _pressed(self, told: Told) -> Iterator[CallEvent]:
+    def _pressed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         digit = told.digit.upper()
@@ -321,28 +312,28 @@ class Inbound:
             self.skipped += 1
             return
         yield from self._told(channel, leg)
-        yield DigitPressed(leg=channel.id, digit=digit)
+        yield e.DigitPressed(leg=channel.id, digit=digit)
 
-    def _destroyed(self, told: Told) -> Iterator[CallEvent]:
+    def _destroyed(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel = told.channel
         leg = self._known(channel)
         if channel is None or leg is None:
             return
         yield from self._told(channel, leg)
-        yield LegHungUp(leg=channel.id, cause=word_for(told.cause))
+        yield e.LegHungUp(leg=channel.id, cause=word_for(told.cause))
         self.note_gone(channel.id)
 
     # ------------------------------------------------------------------ sounds
 
-    def _sound_started(self, told: Told) -> Iterator[CallEvent]:
+    def _sound_started(self, told: AriMessage) -> Iterator[e.CallEvent]:
         for leg, sound in self._playing(told):
-            yield SoundStarted(leg=leg, sound=sound)
+            yield e.SoundStarted(leg=leg, sound=sound)
 
-    def _sound_stopped(self, told: Told) -> Iterator[CallEvent]:
+    def _sound_stopped(self, told: AriMessage) -> Iterator[e.CallEvent]:
         for leg, sound in self._playing(told):
-            yield SoundStopped(leg=leg, sound=sound)
+            yield e.SoundStopped(leg=leg, sound=sound)
 
-    def _playing(self, told: Told) -> Iterator[tuple[LegId, HeardSound]]:
+    def _playing(self, told: AriMessage) -> Iterator[tuple[e.LegId, HeardSound]]:
         playback = told.playback
         if playback is None:
             return
@@ -350,13 +341,13 @@ class Inbound:
         if self._is_told(leg):
             yield leg, sound_of(playback.media_uri)
 
-    def _is_told(self, leg: LegId) -> bool:
+    def _is_told(self, leg: e.LegId) -> bool:
         known = self._legs.get(leg)
         return known is not None and known.is_told
 
     # ------------------------------------------------------------------ bridges
 
-    def _entered(self, told: Told) -> Iterator[CallEvent]:
+    def _entered(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel, bridge = told.channel, told.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None:
@@ -371,20 +362,20 @@ class Inbound:
         members.append(channel.id)
         match members:
             case [first, second]:
-                yield LegsJoined(first=first, second=second)
+                yield e.LegsJoined(first=first, second=second)
             case [first, second, _]:  # a conference is no pair
-                yield LegsSeparated(first=first, second=second)
+                yield e.LegsSeparated(first=first, second=second)
             case _:
                 pass
 
-    def _left(self, told: Told) -> Iterator[CallEvent]:
+    def _left(self, told: AriMessage) -> Iterator[e.CallEvent]:
         channel, bridge = told.channel, told.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None or leg.bridge != bridge.id:
             return
         yield from self._out_of(channel.id, leg)
 
-    def _out_of(self, leg_id: LegId, leg: _Leg) -> Iterator[CallEvent]:
+    def _out_of(self, leg_id: e.LegId, leg: _LegState) -> Iterator[e.CallEvent]:
         members = self._bridges.get(leg.bridge, [])
         if leg_id not in members:
             return
@@ -395,15 +386,15 @@ class Inbound:
         leg.bridge = ""
         match (pair, members):
             case ([first, second], _):
-                yield LegsSeparated(first=first, second=second)
+                yield e.LegsSeparated(first=first, second=second)
             case (_, [first, second]):
-                yield LegsJoined(first=first, second=second)
+                yield e.LegsJoined(first=first, second=second)
             case _:
                 pass
 
     # ------------------------------------------------------------------ what is told otherwise
 
-    def note_gone(self, leg: LegId) -> None:
+    def note_gone(self, leg: e.LegId) -> None:
         """It was told that a leg has ended: what is late of it is no news."""
         known = self._legs.pop(leg, None)
         self._music.pop(leg, None)
@@ -415,16 +406,16 @@ class Inbound:
         if len(self._gone) > MAX_GONE:
             self._gone.popitem(last=False)
 
-    def note_living(self, channel: Channel, seen: LegSnapshot) -> None:
+    def note_living(self, channel: AriChannel, seen: e.LegSnapshot) -> None:
         """It was told in another way that a leg lives."""
         leg = self._legs.get(channel.id)
         if leg is None:
-            leg = _Leg(channel.name, seen.direction, seen.outside, seen.other_half)
+            leg = _LegState(channel.name, seen.direction, seen.outside, seen.other_half)
             self._legs[channel.id] = leg
         leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
         leg.withheld = leg.withheld or seen.withheld
 
-    def note_bridge(self, bridge: Bridge) -> None:
+    def note_bridge(self, bridge: AriBridge) -> None:
         """It was told in another way who is in a bridge."""
         self._bridges[bridge.id] = [*bridge.channels]
         for member in bridge.channels:

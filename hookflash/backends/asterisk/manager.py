@@ -18,7 +18,6 @@ from typing import Final
 import attrs
 import trio
 
-from hookflash.backends.asterisk.doors import connect
 from hookflash.backends.asterisk.manager_wire import (
     HeaderValue,
     ManagerWire,
@@ -26,6 +25,7 @@ from hookflash.backends.asterisk.manager_wire import (
     Message,
     render,
 )
+from hookflash.backends.endpoints import connect
 from hookflash.errors import BackendError
 
 RECEIVE_BYTES: Final = 262_144
@@ -71,7 +71,7 @@ class ManagerLogin:
 
 
 @attrs.frozen
-class Action:
+class ManagerAction:
     """An action to be sent."""
 
     name: str
@@ -83,7 +83,7 @@ class Pending:
 
     __slots__ = ("_deadline", "_done", "_lost", "_manager", "action", "messages")
 
-    def __init__(self, manager: Manager, action: Action, deadline_s: float) -> None:
+    def __init__(self, manager: Manager, action: ManagerAction, deadline_s: float) -> None:
         """For the manager."""
         self.action = action
         self.messages: list[Message] = []
@@ -188,7 +188,7 @@ class Manager:
         await self._ended.wait()
         return self.die("")
 
-    async def send(self, *actions: Action) -> list[Pending]:
+    async def send(self, *actions: ManagerAction) -> list[Pending]:
         """Send actions in one go, without waiting for the responses.
 
         Raises:
@@ -235,7 +235,7 @@ class Manager:
             ManagerLost: there will be no response.
             InputError: a value holds a line break.
         """
-        (pending,) = await self.send(Action(name, headers))
+        (pending,) = await self.send(ManagerAction(name, headers))
         return await pending.response()
 
     async def demand(self, name: str, /, **headers: HeaderValue) -> Message:
@@ -262,7 +262,7 @@ class Manager:
             ManagerLost: there will be no response.
             InputError: a value holds a line break.
         """
-        (pending,) = await self.send(Action(name, headers))
+        (pending,) = await self.send(ManagerAction(name, headers))
         response = await pending.response()
         if not response.ok:
             raise ManagerRefused(name, response)

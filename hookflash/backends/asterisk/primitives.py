@@ -29,7 +29,7 @@ TOO_LATE: Final = "it came too late: the two have parted"
 
 
 @attrs.frozen
-class SetVariables:
+class Setvar:
     """AMI `Setvar`, one for each. In effect before the answer."""
 
     leg: LegId
@@ -106,13 +106,13 @@ class Redirect:
     leg: LegId
     extension: str
     other: LegId = ""
-    sets: tuple[SetVariables, ...] = ()
+    sets: tuple[Setvar, ...] = ()
     """What is set first, in the same message: a controller that dies leaves all undone, or none. A
     leg that talks with another would else do already what it is to do after the next call."""
 
 
 @attrs.frozen
-class Originate:
+class OriginateChannel:
     """ARI `POST /channels`: call somebody, and send who answers to an extension of ours."""
 
     leg: LegId
@@ -127,7 +127,7 @@ class Originate:
 
 
 @attrs.frozen
-class Play:
+class PlayMedia:
     """ARI `POST /channels/LEG/play/ID`: a tone, or a recorded sound."""
 
     leg: LegId
@@ -150,7 +150,7 @@ class StopSounds:
 
 
 @attrs.frozen
-class Kill:
+class HangUpChannel:
     """ARI `DELETE /channels/LEG`, with a number of Q.850 as the reason."""
 
     leg: LegId
@@ -158,12 +158,19 @@ class Kill:
 
 
 Primitive: TypeAlias = (
-    SetVariables | Amendment | Redirect | Originate | Play | PlayMusic | StopSounds | Kill
+    Setvar
+    | Amendment
+    | Redirect
+    | OriginateChannel
+    | PlayMedia
+    | PlayMusic
+    | StopSounds
+    | HangUpChannel
 )
 
 
 @attrs.frozen(kw_only=True)
-class Fact:
+class GetvarCheck:
     """A question about a channel's variable (AMI `Getvar`), and the answer that confirms it."""
 
     leg: LegId
@@ -178,7 +185,7 @@ class Fact:
 
 
 @attrs.frozen(kw_only=True)
-class Procedure:
+class AsteriskProcedure:
     """What one command comes to: the operations, in their order."""
 
     steps: tuple[Primitive, ...]
@@ -186,12 +193,12 @@ class Procedure:
     """To be done before any question is asked. They may fail."""
     optional: int = 0
     """So many steps at the beginning may fail: what they do may be done already."""
-    unless: tuple[tuple[Fact, ...], ...] = ()
+    unless: tuple[tuple[GetvarCheck, ...], ...] = ()
     """To be asked before the steps; if all the facts of one of these are so, the switch is about it
     already, and the steps are left out."""
-    proof: tuple[Fact, ...] = ()
+    proof: tuple[GetvarCheck, ...] = ()
     """To be asked when the steps are done; if one is not so, the command has come to nothing."""
-    joined: tuple[Fact, ...] = ()
+    joined: tuple[GetvarCheck, ...] = ()
     """To be asked then; if all of these are so, the two who are to be joined talk already: the last
     step, which would end one of them, is left out, and it is told that they were joined anew."""
     after_s: float = 0.0

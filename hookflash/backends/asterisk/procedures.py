@@ -19,6 +19,7 @@ from typing import Final
 
 import attrs
 
+from hookflash import commands as c
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.primitives import (
     AFTER,
@@ -37,38 +38,21 @@ from hookflash.backends.asterisk.primitives import (
     SETTLES_S,
     SHOWN,
     TRANSFER,
+    AsteriskProcedure,
     Conceal,
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Primitive,
-    Procedure,
     Redirect,
     RestoreDisplay,
     RestoreLimit,
-    SetVariables,
+    Setvar,
     StopSounds,
 )
 from hookflash.causes import number_for
-from hookflash.commands import (
-    Afterwards,
-    Arm,
-    Dial,
-    Forget,
-    HangUp,
-    HoldWithMusic,
-    Introduce,
-    Join,
-    Park,
-    PlayRingback,
-    PlayTone,
-    Release,
-    Split,
-    SwitchCommand,
-    Trigger,
-)
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound, Tone
@@ -126,7 +110,7 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Dialling:
+class AsteriskDialling:
     """How targets are called. The default works with a dialplan that has a context `default`.
 
     Raises:
@@ -169,7 +153,7 @@ class Dialling:
 
 
 @attrs.frozen(kw_only=True)
-class Party:
+class KnownParty:
     """What is known of a leg, as far as orders are concerned."""
 
     channel: str = ""
@@ -182,14 +166,14 @@ class Party:
     """Whether it is to be shown to nobody."""
 
 
-class Procedures:
+class AsteriskProcedures:
     """Turns our commands into the operations of one Asterisk."""
 
     def __init__(
         self,
         *,
-        party_of: Callable[[LegId], Party],
-        dialling: Dialling | None = None,
+        party_of: Callable[[LegId], KnownParty],
+        dialling: AsteriskDialling | None = None,
         context: str = "hookflash",
         park_limit_s: float = PARK_LIMIT_S,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
@@ -205,26 +189,26 @@ class Procedures:
             account_variable: the channel variable that holds a leg's account.
         """
         self._party_of = party_of
-        self._dialling = dialling or Dialling()
+        self._dialling = dialling or AsteriskDialling()
         self._context = context
         self._park_limit_s = park_limit_s
         self._account_variable = account_variable
-        self._makers: dict[type, Callable[..., Procedure]] = {
-            Split: self._split,
-            Park: self._park,
-            HoldWithMusic: _hold_with_music,
-            PlayRingback: _play_ringback,
-            PlayTone: _play_tone,
-            Dial: self._dial,
-            Join: self._join,
-            Arm: self._arm,
-            Release: self._release,
-            Introduce: self._introduce,
-            Forget: self._forget,
-            HangUp: self._hang_up,
+        self._makers: dict[type, Callable[..., AsteriskProcedure]] = {
+            c.Split: self._split,
+            c.Park: self._park,
+            c.HoldWithMusic: _hold_with_music,
+            c.PlayRingback: _play_ringback,
+            c.PlayTone: _play_tone,
+            c.Dial: self._dial,
+            c.Join: self._join,
+            c.Arm: self._arm,
+            c.Release: self._release,
+            c.Introduce: self._introduce,
+            c.Forget: self._forget,
+            c.HangUp: self._hang_up,
         }
 
-    def of(self, command: SwitchCommand) -> Procedure | None:
+    def of(self, command: c.SwitchCommand) -> AsteriskProcedure | None:
         """Make the procedure of a command; None if this switch can't do it, and needn't.
 
         Raises:
@@ -235,22 +219,22 @@ class Procedures:
 
     # ------------------------------------------------------------------ one for each command
 
-    def _split(self, command: Split) -> Procedure:
+    def _split(self, command: c.Split) -> AsteriskProcedure:
         first, second = command.first, command.second
-        return Procedure(
+        return AsteriskProcedure(
             steps=(
                 *self._marked(command, first, "transferor"),
                 *self._marked(command, second, "transferee"),
                 Redirect(_leg(first), "park", _leg(second)),
             ),
-            unless=((Fact(leg=_leg(first), variable=PARTNER, value=""),),)
+            unless=((GetvarCheck(leg=_leg(first), variable=PARTNER, value=""),),)
             if command.repeated
             else (),
             after_s=SETTLES_S if command.repeated else 0.0,
             settled=(first, second),
         )
 
-    def _marked(self, command: Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
+    def _marked(self, command: c.Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
         marks = {
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             ROLE: role if command.transfer else "",
@@ -261,16 +245,16 @@ class Procedures:
         discreet = self._discreet(leg, command.undisclosed)
         return (_set(leg, marks | _AT_EASE | limit), *discreet)
 
-    def _park(self, command: Park) -> Procedure:
+    def _park(self, command: c.Park) -> AsteriskProcedure:
         leg = _leg(command.leg)
-        return Procedure(
+        return AsteriskProcedure(
             steps=(_set(leg, _AT_EASE), Redirect(leg, "park")),
             unless=tuple(
                 facts for other in command.unless_with for facts in self._are_with(leg, other)
             ),
         )
 
-    def _dial(self, command: Dial) -> Procedure:
+    def _dial(self, command: c.Dial) -> AsteriskProcedure:
         caller = self._party_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
@@ -289,7 +273,7 @@ class Procedures:
             **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
         }
-        originate = Originate(
+        originate = OriginateChannel(
             leg=leg,
             number=number,
             endpoint=self._dialling.endpoint(number),
@@ -298,7 +282,7 @@ class Procedures:
             variables=tuple(variables.items()),
             extension="park" if command.rescue is None else "rescue",
         )
-        return Procedure(steps=(originate,))
+        return AsteriskProcedure(steps=(originate,))
 
     def _owned_by(self, account: str) -> dict[str, str]:
         if not account or not ALLOWED_ACCOUNT.fullmatch(account):
@@ -306,9 +290,9 @@ class Procedures:
         # inherited by whom the dialplan calls, as accountcode is
         return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
 
-    def _join(self, command: Join) -> Procedure:
+    def _join(self, command: c.Join) -> AsteriskProcedure:
         first, second = _leg(command.first), _leg(command.second)
-        after = {AFTER: "park" if command.afterwards is Afterwards.PARK else ""}
+        after = {AFTER: "park" if command.afterwards is c.Afterwards.PARK else ""}
         # The first leg is armed when they talk, by an order of its own
         armed = {} if command.rescue is None else self._rescuing(command.rescue) | {AFTER: "rescue"}
         steps = (
@@ -327,21 +311,21 @@ class Procedures:
                 ),
             ),
         )
-        return Procedure(
+        return AsteriskProcedure(
             # whom it rescues it needs to know to the end, if it is about it already
             before=tuple(_set(leg, {AFTER: "park", ARMED: ""}) for leg in command.disarm),
             steps=steps,
             optional=2,
             unless=self._is_about(command),
             joined=(
-                Fact(leg=first, variable=PARTNER, value=self._channel_of(second)),
+                GetvarCheck(leg=first, variable=PARTNER, value=self._channel_of(second)),
                 # one that was sent to the park leaves its partner at once
-                Fact(leg=first, variable=EXTENSION, value="park", denied=True),
+                GetvarCheck(leg=first, variable=EXTENSION, value="park", denied=True),
             ),
             settled=(first, second),
         )
 
-    def _is_about(self, join: Join) -> tuple[tuple[Fact, ...], ...]:
+    def _is_about(self, join: c.Join) -> tuple[tuple[GetvarCheck, ...], ...]:
         """Ask whether the switch is joining the two already: a second order would part them.
 
         It may have taken the attempt before this one. Or its own failsafe has acted in this very
@@ -356,49 +340,49 @@ class Procedures:
             pairs = pairs[1:]
         # Whoever is seen in the park after it was disarmed will not act any more
         acting = tuple(
-            (Fact(leg=_leg(leg), variable="EXTEN", value=extension),)
+            (GetvarCheck(leg=_leg(leg), variable="EXTEN", value=extension),)
             for leg in join.disarm
             for extension in ("T", "rescue")
         )
         return (*acting, *(facts for pair in pairs for facts in self._are_with(*pair)))
 
-    def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[Fact, ...], ...]:
+    def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[GetvarCheck, ...], ...]:
         """Ask whether one of two is at the extension where it bridges itself with the other."""
         known = [(leg, self._party_of(leg).channel) for leg in (one, other)]
         (first, first_channel), (second, second_channel) = known
         return tuple(
             (
-                Fact(leg=_leg(leg), variable=EXTENSION, value="join"),
-                Fact(leg=_leg(leg), variable=PEER, value=channel),
+                GetvarCheck(leg=_leg(leg), variable=EXTENSION, value="join"),
+                GetvarCheck(leg=_leg(leg), variable=PEER, value=channel),
             )
             for leg, channel in ((first, second_channel), (second, first_channel))
             if channel
         )
 
-    def _arm(self, command: Arm) -> Procedure:
-        answers = {ARMED: "yes"} if command.when is Trigger.ANSWER else {AFTER: "rescue"}
+    def _arm(self, command: c.Arm) -> AsteriskProcedure:
+        answers = {ARMED: "yes"} if command.when is c.Trigger.ANSWER else {AFTER: "rescue"}
         leg = command.leg
         discreet = self._discreet(leg, (leg,) if command.undisclosed else ())
-        return Procedure(
+        return AsteriskProcedure(
             steps=(*discreet, _set(leg, self._rescuing(command.rescue) | answers)),
         )
 
     def _rescuing(self, rescue: LegId) -> dict[str, str]:
         return {RESCUE: self._channel_of(rescue)}
 
-    def _release(self, command: Release) -> Procedure:
+    def _release(self, command: c.Release) -> AsteriskProcedure:
         pair = ((command.first, command.second), (command.second, command.first))
-        return Procedure(
+        return AsteriskProcedure(
             steps=tuple(_set(leg, _AT_EASE) for leg, _ in pair),
             # A partner that is about to end can still be told something, when the other has read
             # already what it is to do now
             proof=tuple(
-                Fact(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
+                GetvarCheck(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
                 for leg, other in pair
             ),
         )
 
-    def _introduce(self, command: Introduce) -> Procedure:
+    def _introduce(self, command: c.Introduce) -> AsteriskProcedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
@@ -411,7 +395,7 @@ class Procedures:
         # A bridge tells both phones by itself, a moment after it is up: what was ordered before is
         # undone (measured on 22.10.1).
         settled = (command.first, command.second)
-        return Procedure(steps=steps, optional=len(steps), settled=settled)
+        return AsteriskProcedure(steps=steps, optional=len(steps), settled=settled)
 
     def _show(
         self, leg: LegId, other: LegId, number: str, *, discreet: bool
@@ -445,9 +429,9 @@ class Procedures:
     def _concealed_by(self) -> str:
         return f"{self._context},undisclosed,1"
 
-    def _forget(self, command: Forget) -> Procedure:
+    def _forget(self, command: c.Forget) -> AsteriskProcedure:
         steps = tuple(step for leg in command.legs for step in self._forgotten(_leg(leg)))
-        return Procedure(steps=steps, optional=len(steps))
+        return AsteriskProcedure(steps=steps, optional=len(steps))
 
     def _forgotten(self, leg: LegId) -> tuple[Primitive, ...]:
         """Take off a leg what is ours, and give back what an operator had there.
@@ -460,8 +444,10 @@ class Procedures:
         own = (RestoreLimit(leg), RestoreDisplay(leg, self._concealed_by))
         return (*own, _set(leg, nothing), *far)
 
-    def _hang_up(self, command: HangUp) -> Procedure:
-        return Procedure(steps=(Kill(_leg(command.leg), number_for(command.cause)),))
+    def _hang_up(self, command: c.HangUp) -> AsteriskProcedure:
+        return AsteriskProcedure(
+            steps=(HangUpChannel(_leg(command.leg), number_for(command.cause)),)
+        )
 
     def _channel_of(self, leg: LegId) -> str:
         channel = self._party_of(_leg(leg)).channel
@@ -474,29 +460,29 @@ _AT_EASE: Final = {AFTER: "", RESCUE: "", ARMED: ""}
 """Nothing is to be done when its partner leaves, or when it answers."""
 
 
-def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
-    return SetVariables(_leg(leg), tuple(variables.items()))
+def _set(leg: LegId, variables: Mapping[str, str]) -> Setvar:
+    return Setvar(_leg(leg), tuple(variables.items()))
 
 
-def _hold_with_music(command: HoldWithMusic) -> Procedure:
+def _hold_with_music(command: c.HoldWithMusic) -> AsteriskProcedure:
     return _play(command.leg, command.music)
 
 
-def _play_ringback(command: PlayRingback) -> Procedure:
+def _play_ringback(command: c.PlayRingback) -> AsteriskProcedure:
     return _play(command.leg, command.ringback)
 
 
-def _play_tone(command: PlayTone) -> Procedure:
+def _play_tone(command: c.PlayTone) -> AsteriskProcedure:
     return _play(command.leg, command.tone)
 
 
-def _play(leg: LegId, sound: Sound) -> Procedure:
+def _play(leg: LegId, sound: Sound) -> AsteriskProcedure:
     # behind an endless sound the next would never begin
     steps = (StopSounds(_leg(leg)), _begin(_leg(leg), sound))
-    return Procedure(steps=steps, optional=1)
+    return AsteriskProcedure(steps=steps, optional=1)
 
 
-def _begin(leg: LegId, sound: Sound) -> Play | PlayMusic:
+def _begin(leg: LegId, sound: Sound) -> PlayMedia | PlayMusic:
     if isinstance(sound, Music):
         return PlayMusic(leg, sound)
     if isinstance(sound, Tone) and len(sound.bursts) * (sound.times or 1) > MOST_BURSTS:
@@ -504,7 +490,7 @@ def _begin(leg: LegId, sound: Sound) -> Play | PlayMusic:
             f"{sound} has too many bursts with its repeats",
             mend=f"at most {MOST_BURSTS}; without repeats it plays until it is ended",
         )
-    return Play(leg, sound)
+    return PlayMedia(leg, sound)
 
 
 def role_on(leg: LegId, mark: str) -> str:
@@ -526,4 +512,4 @@ def _leg(leg: LegId) -> str:
 
 def _shown(name: str) -> str:
     """A caller's name as a display may have it: what is not allowed becomes a question mark."""
-    return "".join(c if ALLOWED_NAME.fullmatch(c) else "?" for c in name[:64])
+    return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from hookflash.backends.asterisk.connection import AsteriskConnection
 from hookflash.backends.asterisk.dialplan import NEWEST
-from hookflash.backends.asterisk.line import Line
-from hookflash.backends.asterisk.primitives import WHY, Fact, Redirect, SetVariables
+from hookflash.backends.asterisk.primitives import WHY, GetvarCheck, Redirect, Setvar
 from hookflash.backends.asterisk.requests import (
     fact_action,
     is_ok,
@@ -44,7 +44,7 @@ _DENIED: Final = "Permission denied"
 that is allowed is answered with `Channel does not exist` or `No such channel`."""
 
 
-async def check_switch(line: Line, host: str, context: str) -> None:
+async def check_switch(line: AsteriskConnection, host: str, context: str) -> None:
     """See whether the switch has the modules and the dialplan that we need, and lets us use them.
 
     Raises:
@@ -72,7 +72,7 @@ async def check_switch(line: Line, host: str, context: str) -> None:
         )
 
 
-async def _check_rights(line: Line, host: str, context: str) -> None:
+async def _check_rights(line: AsteriskConnection, host: str, context: str) -> None:
     """See whether our user of AMI may do what moves legs, before somebody is on the line.
 
     Raises:
@@ -80,8 +80,8 @@ async def _check_rights(line: Line, host: str, context: str) -> None:
     """
     orders = (
         redirect_action(Redirect(NOBODY, "park"), context),
-        *set_actions(SetVariables(NOBODY, ((WHY, ""),))),
-        fact_action(Fact(leg=NOBODY, variable=WHY, value="")),
+        *set_actions(Setvar(NOBODY, ((WHY, ""),))),
+        fact_action(GetvarCheck(leg=NOBODY, variable=WHY, value="")),
     )
     denied = [order.name for order in orders if await line.act([order]) == _DENIED]
     if denied:
@@ -91,6 +91,6 @@ async def _check_rights(line: Line, host: str, context: str) -> None:
         )
 
 
-async def _runs(line: Line, module: str) -> bool:
+async def _runs(line: AsteriskConnection, module: str) -> bool:
     told = await line.ari.ask(module_request(module))
     return is_ok(told) and '"status":"Running"' in told.message_body

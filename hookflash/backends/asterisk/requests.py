@@ -9,18 +9,18 @@ from urllib.parse import quote
 import attrs
 import msgspec
 
-from hookflash.backends.asterisk.manager import Action
+from hookflash.backends.asterisk.ari_messages import AriMessage
+from hookflash.backends.asterisk.manager import ManagerAction
 from hookflash.backends.asterisk.primitives import (
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Redirect,
-    SetVariables,
+    Setvar,
 )
 from hookflash.backends.asterisk.procedures import FAR_HALF
-from hookflash.backends.asterisk.told import Told
 from hookflash.events import LegId
 from hookflash.sounds import Recording, Sound, Tone
 
@@ -72,7 +72,7 @@ class Request:
         return msgspec.json.encode(message).decode()
 
 
-def is_ok(told: Told) -> bool:
+def is_ok(told: AriMessage) -> bool:
     """Whether a response says that the request was carried out."""
     return told.status_code in _OK
 
@@ -105,7 +105,7 @@ def channel_request(leg: LegId) -> Request:
 # ------------------------------------------------------------------ by ARI
 
 
-def originate_request(step: Originate, context: str) -> Request:
+def originate_request(step: OriginateChannel, context: str) -> Request:
     """Call somebody, and send who answers to an extension of ours."""
     far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
     return Request(
@@ -125,7 +125,7 @@ def originate_request(step: Originate, context: str) -> Request:
     )
 
 
-def play_request(step: Play, playback: str) -> Request:
+def play_request(step: PlayMedia, playback: str) -> Request:
     """Play a tone or a recorded sound."""
     media = [media_of(step.sound)]
     return Request(
@@ -149,7 +149,7 @@ def stop_request(playback: str) -> Request:
     return Request(method="DELETE", uri=f"playbacks/{quote(playback)}")
 
 
-def kill_request(step: Kill) -> Request:
+def kill_request(step: HangUpChannel) -> Request:
     """Hang up."""
     return Request(method="DELETE", uri=f"channels/{quote(step.leg)}?reason_code={step.cause}")
 
@@ -172,13 +172,13 @@ def is_endless(sound: Sound) -> bool:
 # ------------------------------------------------------------------ by AMI
 
 
-def set_actions(step: SetVariables) -> Iterator[Action]:
+def set_actions(step: Setvar) -> Iterator[ManagerAction]:
     """Set variables."""
     for name, value in step.variables:
-        yield Action("Setvar", {"Channel": step.leg, "Variable": name, "Value": value})
+        yield ManagerAction("Setvar", {"Channel": step.leg, "Variable": name, "Value": value})
 
 
-def redirect_action(step: Redirect, context: str) -> Action:
+def redirect_action(step: Redirect, context: str) -> ManagerAction:
     """Send a leg, or two, to an extension."""
     headers: dict[str, str] = {
         "Channel": step.leg,
@@ -193,9 +193,9 @@ def redirect_action(step: Redirect, context: str) -> Action:
             "ExtraExten": step.extension,
             "ExtraPriority": "1",
         }
-    return Action("Redirect", headers)
+    return ManagerAction("Redirect", headers)
 
 
-def fact_action(fact: Fact) -> Action:
+def fact_action(fact: GetvarCheck) -> ManagerAction:
     """Ask for a variable."""
-    return Action("Getvar", {"Channel": fact.leg, "Variable": fact.variable})
+    return ManagerAction("Getvar", {"Channel": fact.leg, "Variable": fact.variable})

@@ -8,22 +8,22 @@ from typing import Final
 
 import attrs
 
-from hookflash.backends.asterisk.line import Line
+from hookflash.backends.asterisk.connection import AsteriskConnection
 from hookflash.backends.asterisk.primitives import (
     SOUND,
     TOO_LATE,
     Amendment,
+    AsteriskProcedure,
     Conceal,
-    Kill,
-    Originate,
-    Play,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Primitive,
-    Procedure,
     Redirect,
     RestoreDisplay,
     RestoreLimit,
-    SetVariables,
+    Setvar,
     StopSounds,
 )
 from hookflash.backends.asterisk.requests import (
@@ -101,7 +101,7 @@ class Steps:
             self._asked[leg] = asked[place + 1 :]
         return asked[0] if asked and plays.casefold() not in names else ""
 
-    async def run(self, line: Line, procedure: Procedure) -> Done:
+    async def run(self, line: AsteriskConnection, procedure: AsteriskProcedure) -> Done:
         """Carry out a procedure."""
         for step in procedure.before:
             await self._do(line, step)
@@ -117,35 +117,35 @@ class Steps:
             return Done(refused=TOO_LATE)
         return Done(joined=joined)
 
-    async def _do(self, line: Line, step: Primitive) -> str | None:
+    async def _do(self, line: AsteriskConnection, step: Primitive) -> str | None:
         """Do one operation; why it was refused, if it was."""
         match step:
-            case SetVariables() | RestoreLimit() | Conceal() | RestoreDisplay():
+            case Setvar() | RestoreLimit() | Conceal() | RestoreDisplay():
                 return await self._set(line, step)
             case Redirect():
                 return await self._move(line, step)
             case StopSounds(leg=leg):
                 return await self._stop(line, leg)
-            case Play():
+            case PlayMedia():
                 playback = f"{step.leg}-s{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
                 return await self._begin(line, step, playback, play_request(step, playback))
             case PlayMusic():
                 self._asked.setdefault(step.leg, []).append(step.sound.name)
                 return await self._begin(line, step, MUSIC, music_request(step))
-            case Originate() | Kill():
+            case OriginateChannel() | HangUpChannel():
                 return await line.ask(self._request(step))
 
     @staticmethod
-    async def _set(line: Line, step: SetVariables | Amendment) -> str | None:
+    async def _set(line: AsteriskConnection, step: Setvar | Amendment) -> str | None:
         """Set variables; what depends on what is there is asked for first."""
-        if not isinstance(step, SetVariables):
+        if not isinstance(step, Setvar):
             told = await line.variables(step.leg, *step.asked())
             if isinstance(told, str):
                 return told
-            step = SetVariables(step.leg, step.amended(told))
+            step = Setvar(step.leg, step.amended(told))
         return await line.act(set_actions(step))
 
-    async def _move(self, line: Line, step: Redirect) -> str | None:
+    async def _move(self, line: AsteriskConnection, step: Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}
         self.moving |= legs
         sets = [action for one in step.sets for action in set_actions(one)]
@@ -154,23 +154,23 @@ class Steps:
             self.moving -= legs
         return refused
 
-    def _request(self, step: Originate | Kill) -> Request:
-        if isinstance(step, Kill):
+    def _request(self, step: OriginateChannel | HangUpChannel) -> Request:
+        if isinstance(step, HangUpChannel):
             return kill_request(step)
         return originate_request(step, self._context)
 
     async def _begin(
-        self, line: Line, step: Play | PlayMusic, playback: str, request: Request
+        self, line: AsteriskConnection, step: PlayMedia | PlayMusic, playback: str, request: Request
     ) -> str | None:
         """Note on the leg what is about to play, and play it."""
-        note = SetVariables(step.leg, ((SOUND, _noted(playback, step.sound)),))
+        note = Setvar(step.leg, ((SOUND, _noted(playback, step.sound)),))
         refused = await line.act(set_actions(note))
         if refused is not None:
             return refused
         self.plays[step.leg] = playback
         return await line.ask(request)
 
-    async def _stop(self, line: Line, leg: LegId) -> str | None:
+    async def _stop(self, line: AsteriskConnection, leg: LegId) -> str | None:
         playback = self.plays.pop(leg, None)
         if playback is None:
             return None

@@ -2,9 +2,9 @@
 
 FreeSWITCH tells everything, with 141 headers on average; a transfer needs a dozen kinds of fact
 with one or two headers each. So nothing is parsed that nobody reads: of a JSON event, msgspec
-decodes the headers named in `_Told` and skips the others; of a plain one, the few that its kind of
-event needs are searched for, and only those are unquoted. (After splitting, never before: two
-events in three hold an SDP, and with it `%0A`.)
+decodes the headers named in `_EventHeaders` and skips the others; of a plain one, the few that its
+kind of event needs are searched for, and only those are unquoted. (After splitting, never before:
+two events in three hold an SDP, and with it `%0A`.)
 
 What is kept here is what the rules in `hookflash.events` ask for, and no more: the *fate* of a leg,
 which is either "answered" or "gone".
@@ -32,27 +32,10 @@ from urllib.parse import unquote
 
 import msgspec
 
+from hookflash import events as e
 from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.causes import UNSPECIFIED
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegFact,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    LegsSeparated,
-    PairFact,
-    SoundStarted,
-    SoundStopped,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -104,7 +87,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_DESTROY": ("leg", "cause"),
     "BACKGROUND_JOB": ("job", "argument"),
 }
-"""Of each kind of event, the headers (by their names in `_Told`) that are looked up."""
+"""Of each kind of event, the headers (by their names in `_EventHeaders`) that are looked up."""
 
 EVENT_NAMES: Final = tuple(_NEEDS)
 """What to subscribe to: `event json` and these. Nothing else is read."""
@@ -113,10 +96,10 @@ _KEYS: Final = frozenset("0123456789ABCD*#")
 _MAX_SERIAL_DIGITS: Final = 18
 _ORIGINATION_UUID: Final = re.compile(r"[{<\[,]origination_uuid='?([^,'}>\]]+)")
 _FAILED: Final = re.compile(r"-ERR\s+([A-Z][A-Z0-9_]*)\s*\Z")
-_NOTHING: Final[tuple[CallEvent, ...]] = ()
+_NOTHING: Final[tuple[e.CallEvent, ...]] = ()
 
 
-class _Told(msgspec.Struct, frozen=True, gc=False):
+class _EventHeaders(msgspec.Struct, frozen=True, gc=False):
     """The headers that anybody reads. An absent one is empty."""
 
     name: str = msgspec.field(default="", name="Event-Name")
@@ -145,14 +128,14 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
     account: object = ""  # a channel variable, and such may be lists; named by each `Inbound`
 
 
-_HEADERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(_Told)}
+_HEADERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(_EventHeaders)}
 _NEEDLES: Final = {
     name: tuple((field, f"\n{_HEADERS[field]}: ".encode()) for field in fields)
     for name, fields in _NEEDS.items()
 }
 
 
-class _Fate(Enum):
+class _LegStage(Enum):
     CALLED = "called"
     ANSWERED = "answered"
     GONE = "gone"
@@ -203,11 +186,11 @@ class Inbound:
         self._decode = _decoder(account_header).decode
         self._outside_contexts = outside_contexts
         self._outside_profiles = outside_profiles
-        self._fates: OrderedDict[LegId, _Fate] = OrderedDict()
+        self._fates: OrderedDict[e.LegId, _LegStage] = OrderedDict()
         self._max_fates = max_fates
-        self._ownerless: set[LegId] = set()
+        self._ownerless: set[e.LegId] = set()
         """Living legs that began without an account."""
-        self._readers: dict[str, Callable[[_Told], tuple[CallEvent, ...]]] = {
+        self._readers: dict[str, Callable[[_EventHeaders], tuple[e.CallEvent, ...]]] = {
             "CHANNEL_CREATE": self._created,
             "CHANNEL_PROGRESS": self._rang,
             "CHANNEL_PROGRESS_MEDIA": self._played_early_media,
@@ -224,7 +207,7 @@ class Inbound:
             "BACKGROUND_JOB": self._job_ended,
         }
 
-    def receive(self, frame: Frame) -> tuple[CallEvent, ...]:
+    def receive(self, frame: Frame) -> tuple[e.CallEvent, ...]:
         """Say what a frame means.
 
         Args:
@@ -250,8 +233,8 @@ class Inbound:
             self.skipped += 1
         return _NOTHING
 
-    def _read_plain(self, body: bytes) -> _Told:
-        """Look up the headers that this kind of event needs, as `_Told` would have them."""
+    def _read_plain(self, body: bytes) -> _EventHeaders:
+        """Look up the headers that this kind of event needs, as `_EventHeaders` would have them."""
         name = _plain_name(body)
         # A job has its result behind the empty line. The others end there: no search is needed.
         is_job = name == "BACKGROUND_JOB"
@@ -263,20 +246,20 @@ class Inbound:
             values["account"] = _plain_value(body, self._account_needle, end)
         elif is_job and end >= 0:
             values["result"] = body[end + 2 :].decode("utf-8", "replace")
-        return _Told(name, **values)
+        return _EventHeaders(name, **values)
 
     # --- one reader for each kind of event ---
 
-    def _created(self, told: _Told) -> tuple[CallEvent, ...]:
+    def _created(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
         leg = _needed(told.leg)
         direction = _direction(told.direction)
-        self._remember(leg, _Fate.CALLED)  # a name may be used again, for a new leg
-        calls = direction is Direction.INBOUND
+        self._remember(leg, _LegStage.CALLED)  # a name may be used again, for a new leg
+        calls = direction is e.Direction.INBOUND
         number = told.caller if calls else told.called
         account = _text(told.account)
         if not account:
             self._ownerless.add(leg)
-        created = LegCreated(
+        created = e.LegCreated(
             leg=leg,
             number=number,
             direction=direction,
@@ -298,101 +281,101 @@ class Inbound:
         )
         return (created,)
 
-    def _rang(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(LegProgressed(leg=told.leg))
+    def _rang(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.LegProgressed(leg=told.leg))
 
-    def _played_early_media(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(LegProgressed(leg=told.leg, early_media=True))
+    def _played_early_media(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.LegProgressed(leg=told.leg, early_media=True))
 
-    def _answered(self, told: _Told) -> tuple[CallEvent, ...]:
-        news = self._news(LegAnswered(leg=told.leg))
+    def _answered(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegAnswered(leg=told.leg))
         if not news:
             return news
-        self._remember(told.leg, _Fate.ANSWERED)
+        self._remember(told.leg, _LegStage.ANSWERED)
         account = _text(told.account)
         if not account or told.leg not in self._ownerless:
             return news
         # the dialplan has said whose it is, which the event of its beginning could not know
         self._ownerless.discard(told.leg)
-        return (LegIdentified(leg=told.leg, account=account), *news)
+        return (e.LegIdentified(leg=told.leg, account=account), *news)
 
-    def _parked(self, told: _Told) -> tuple[CallEvent, ...]:
-        news = self._news(LegParked(leg=told.leg))
-        unheard = self._fates.get(told.leg) is _Fate.CALLED and told.answer_state == "answered"
+    def _parked(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegParked(leg=told.leg))
+        unheard = self._fates.get(told.leg) is _LegStage.CALLED and told.answer_state == "answered"
         if not (news and unheard):
             return news
         # the event of its answer was lost, and this one says so all the same
-        self._remember(told.leg, _Fate.ANSWERED)
-        return (LegAnswered(leg=told.leg), *news)
+        self._remember(told.leg, _LegStage.ANSWERED)
+        return (e.LegAnswered(leg=told.leg), *news)
 
-    def _joined(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news_of_pair(LegsJoined(first=told.first, second=told.second))
+    def _joined(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news_of_pair(e.LegsJoined(first=told.first, second=told.second))
 
-    def _separated(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news_of_pair(LegsSeparated(first=told.first, second=told.second))
+    def _separated(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news_of_pair(e.LegsSeparated(first=told.first, second=told.second))
 
-    def _sound_started(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(SoundStarted(leg=told.leg, sound=sound_at(_needed(told.sound))))
+    def _sound_started(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.SoundStarted(leg=told.leg, sound=sound_at(_needed(told.sound))))
 
-    def _sound_stopped(self, told: _Told) -> tuple[CallEvent, ...]:
-        return self._news(SoundStopped(leg=told.leg, sound=sound_at(_needed(told.sound))))
+    def _sound_stopped(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.SoundStopped(leg=told.leg, sound=sound_at(_needed(told.sound))))
 
-    def _digit_pressed(self, told: _Told) -> tuple[CallEvent, ...]:
+    def _digit_pressed(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
         digit = told.digit.upper()
         if digit not in _KEYS:
             raise _UnusableEventError
-        return self._news(DigitPressed(leg=told.leg, digit=digit, serial=_serial(told.serial)))
+        return self._news(e.DigitPressed(leg=told.leg, digit=digit, serial=_serial(told.serial)))
 
-    def _hung_up(self, told: _Told) -> tuple[CallEvent, ...]:
-        news = self._news(LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
+    def _hung_up(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
         self._ownerless.discard(told.leg)
         # Anew for each of the up to three events, so that the last of them counts for its age.
-        self._remember(told.leg, _Fate.GONE)
+        self._remember(told.leg, _LegStage.GONE)
         return news
 
-    def _job_ended(self, told: _Told) -> tuple[CallEvent, ...]:
+    def _job_ended(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
         if _needed(told.job) != "originate" or not told.result.startswith("-"):
             return _NOTHING
         asked = _ORIGINATION_UUID.search(told.argument)
         if asked is None or asked[1] in self._fates:
             return _NOTHING  # not ours to name; or it lives, or its end will be told, or has been
         failed = _FAILED.match(told.result)
-        self._remember(asked[1], _Fate.GONE)
-        return (LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
+        self._remember(asked[1], _LegStage.GONE)
+        return (e.LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
 
     # --- fates ---
 
-    def lives(self, leg: LegId) -> bool:
+    def lives(self, leg: e.LegId) -> bool:
         """Whether a leg has begun, and has not ended."""
-        return self._fates.get(leg, _Fate.GONE) is not _Fate.GONE
+        return self._fates.get(leg, _LegStage.GONE) is not _LegStage.GONE
 
-    def note_gone(self, leg: LegId) -> None:
+    def note_gone(self, leg: e.LegId) -> None:
         """It was told in another way that a leg has ended: what is late of it is no news.
 
         Of a leg that was never heard of, the end of its `originate` is news still.
         """
         if leg in self._fates:
-            self._remember(leg, _Fate.GONE)
+            self._remember(leg, _LegStage.GONE)
 
-    def note_living(self, leg: LegId, *, answered: bool) -> None:
+    def note_living(self, leg: e.LegId, *, answered: bool) -> None:
         """It was told in another way that a leg lives."""
-        self._remember(leg, _Fate.ANSWERED if answered else _Fate.CALLED)
+        self._remember(leg, _LegStage.ANSWERED if answered else _LegStage.CALLED)
 
-    def _news(self, fact: LegFact) -> tuple[CallEvent, ...]:
+    def _news(self, fact: e.LegFact) -> tuple[e.CallEvent, ...]:
         """Drop what is told of a leg that is gone."""
-        gone = self._fates.get(_needed(fact.leg)) is _Fate.GONE
+        gone = self._fates.get(_needed(fact.leg)) is _LegStage.GONE
         return _NOTHING if gone else (fact,)
 
-    def _news_of_pair(self, fact: PairFact) -> tuple[CallEvent, ...]:
+    def _news_of_pair(self, fact: e.PairFact) -> tuple[e.CallEvent, ...]:
         """Drop what is told of a pair of which one is gone: that it is gone says it all."""
         fates = self._fates
         one_gone = (
-            fates.get(_needed(fact.first)) is _Fate.GONE
-            or fates.get(_needed(fact.second)) is _Fate.GONE
+            fates.get(_needed(fact.first)) is _LegStage.GONE
+            or fates.get(_needed(fact.second)) is _LegStage.GONE
         )
         return _NOTHING if one_gone else (fact,)
 
-    def _remember(self, leg: LegId, fate: _Fate) -> None:
+    def _remember(self, leg: e.LegId, fate: _LegStage) -> None:
         self._fates[leg] = fate
         self._fates.move_to_end(leg)
         if len(self._fates) > self._max_fates:
@@ -400,7 +383,7 @@ class Inbound:
 
 
 def is_outside(
-    direction: Direction,
+    direction: e.Direction,
     context: str,
     gateway: object,
     profile: object = "",
@@ -414,7 +397,7 @@ def is_outside(
     for carriers. (A leg that the switch makes has the context of whoever called; it says nothing
     of the callee.)
     """
-    if direction is Direction.INBOUND:
+    if direction is e.Direction.INBOUND:
         return context in outside_contexts
     return bool(gateway) or _text(profile) in outside_profiles
 
@@ -430,16 +413,16 @@ def may_transfer(variable: object) -> bool | None:
 
 
 @lru_cache(maxsize=8)
-def _decoder(account_header: str) -> msgspec.json.Decoder[_Told]:
+def _decoder(account_header: str) -> msgspec.json.Decoder[_EventHeaders]:
     """Make a decoder of events in which this header is the account."""
     told = msgspec.defstruct(
         "_ToldWithAccount",
         [("account", object, msgspec.field(default="", name=account_header))],
-        bases=(_Told,),
+        bases=(_EventHeaders,),
         frozen=True,
         gc=False,
     )
-    return msgspec.json.Decoder(cast("type[_Told]", told))
+    return msgspec.json.Decoder(cast("type[_EventHeaders]", told))
 
 
 def _plain_name(body: bytes) -> str:
@@ -464,9 +447,9 @@ def _needed(value: str) -> str:
     return value
 
 
-def _direction(value: str) -> Direction:
+def _direction(value: str) -> e.Direction:
     try:
-        return Direction(value)
+        return e.Direction(value)
     except ValueError:
         raise _UnusableEventError from None
 

@@ -148,7 +148,7 @@ Primitive: TypeAlias = (
 
 
 @attrs.frozen(kw_only=True)
-class Fact:
+class VariableCheck:
     """A question about a channel's variable (`uuid_getvar`), and the answer that confirms it."""
 
     leg: LegId
@@ -171,7 +171,7 @@ class Procedure:
     """To be done before any question is asked. They may fail."""
     optional: int = 0
     """So many steps at the beginning may fail: what they do may be done already."""
-    unless: tuple[tuple[Fact, ...], ...] = ()
+    unless: tuple[tuple[VariableCheck, ...], ...] = ()
     """To be asked before the steps; if all the facts of one of these are so, …"""
     spared: int = 1
     """… so many steps at the end are left out: the switch is about it already."""

@@ -3,9 +3,9 @@
 A procedure is a few operations that are sent in this order, and none waits for the answer to the
 one before. If one is refused, a leg is not there, and those after it come to nothing by
 themselves: `uuid_bridge` with a leg that is gone moves nobody. If the switch may be carrying out
-an order already, it is asked first (`Fact`). What an answer proves is little: only that variables
-were set (their effect comes before the answer), and that a leg is not there. So only `Release` and
-`HangUp` take their facts from answers; everything else is proven by events.
+an order already, it is asked first (`VariableCheck`). What an answer proves is little: only that
+variables were set (their effect comes before the answer), and that a leg is not there. So only
+`Release` and `HangUp` take their facts from answers; everything else is proven by events.
 
 Whatever comes from a person passes an allow-list here: a newline would begin another command,
 `${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | & ^^` mean something in a dial
@@ -22,6 +22,7 @@ from typing import Final
 
 import attrs
 
+from hookflash import commands as c
 from hookflash.backends.freeswitch.primitives import (
     KEPT,
     NOTHING_KEPT,
@@ -31,7 +32,6 @@ from hookflash.backends.freeswitch.primitives import (
     Broadcast,
     Display,
     DropKeys,
-    Fact,
     Kill,
     Originate,
     Primitive,
@@ -41,27 +41,9 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    VariableCheck,
 )
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
-from hookflash.commands import (
-    Afterwards,
-    Arm,
-    Dial,
-    Forget,
-    HangUp,
-    HoldWithMusic,
-    Introduce,
-    Join,
-    Park,
-    PassKeys,
-    PlayRingback,
-    PlayTone,
-    Release,
-    Split,
-    SwitchCommand,
-    Trigger,
-    WithholdKeys,
-)
 from hookflash.errors import InputError
 from hookflash.events import LegId
 from hookflash.sounds import Sound, check_sound
@@ -149,7 +131,7 @@ class Dialling:
 
 
 @attrs.frozen(kw_only=True)
-class Caller:
+class CallerId:
     """Who is on a leg, as far as others are concerned."""
 
     account: str = ""
@@ -181,8 +163,8 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     return text
 
 
-def _nobody(_leg: LegId) -> Caller:
-    return Caller()
+def _nobody(_leg: LegId) -> CallerId:
+    return CallerId()
 
 
 class Procedures:
@@ -194,7 +176,7 @@ class Procedures:
         dialling: Dialling | None = None,
         park_limit_s: float = 1860.0,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
-        caller_of: Callable[[LegId], Caller] | None = None,
+        caller_of: Callable[[LegId], CallerId] | None = None,
     ) -> None:
         """Choose how.
 
@@ -211,23 +193,23 @@ class Procedures:
         self._caller_of = caller_of or _nobody
         # Looked up by type: a chain of comparisons would cost more than most commands do.
         self._makers: dict[type, Callable[..., Procedure]] = {
-            Split: self._split,
-            Park: self._park,
-            HoldWithMusic: self._hold_with_music,
-            PlayRingback: self._play_ringback,
-            PlayTone: self._play_tone,
-            Dial: self._dial,
-            Join: self._join,
-            Arm: self._arm,
-            Release: self._release,
-            Introduce: self._introduce,
-            WithholdKeys: _withhold_keys,
-            PassKeys: _pass_keys,
-            HangUp: self._hang_up,
-            Forget: self._forget,
+            c.Split: self._split,
+            c.Park: self._park,
+            c.HoldWithMusic: self._hold_with_music,
+            c.PlayRingback: self._play_ringback,
+            c.PlayTone: self._play_tone,
+            c.Dial: self._dial,
+            c.Join: self._join,
+            c.Arm: self._arm,
+            c.Release: self._release,
+            c.Introduce: self._introduce,
+            c.WithholdKeys: _withhold_keys,
+            c.PassKeys: _pass_keys,
+            c.HangUp: self._hang_up,
+            c.Forget: self._forget,
         }
 
-    def of(self, command: SwitchCommand) -> Procedure:
+    def of(self, command: c.SwitchCommand) -> Procedure:
         """What a command comes to.
 
         Raises:
@@ -256,7 +238,7 @@ class Procedures:
 
     # ----------------------------------------------------------------- commands
 
-    def _split(self, command: Split) -> Procedure:
+    def _split(self, command: c.Split) -> Procedure:
         # One is fetched, and the other parks by itself. To have both fetched (`-both`) is a race on
         # a busy switch: the leg that runs the dialplan's bridge may find itself alone before its
         # turn comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
@@ -281,23 +263,23 @@ class Procedures:
             spared=3,  # whoever is parked already must not be told again to park after its bridge
         )
 
-    def _park(self, command: Park) -> Procedure:
+    def _park(self, command: c.Park) -> Procedure:
         return Procedure(
             steps=(_set(command.leg, self._limits()), SendToPark(_leg(command.leg))),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
         )
 
-    def _hold_with_music(self, command: HoldWithMusic) -> Procedure:
+    def _hold_with_music(self, command: c.HoldWithMusic) -> Procedure:
         return _play(command.leg, command.music, "music")
 
-    def _play_ringback(self, command: PlayRingback) -> Procedure:
+    def _play_ringback(self, command: c.PlayRingback) -> Procedure:
         return _play(command.leg, command.ringback, "ringback")
 
-    def _play_tone(self, command: PlayTone) -> Procedure:
+    def _play_tone(self, command: c.PlayTone) -> Procedure:
         return _play(command.leg, command.tone, "tone")
 
-    def _dial(self, command: Dial) -> Procedure:
+    def _dial(self, command: c.Dial) -> Procedure:
         caller = self._caller_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
@@ -340,9 +322,9 @@ class Procedures:
         )
         return Procedure(steps=(originate,))
 
-    def _join(self, command: Join) -> Procedure:
+    def _join(self, command: c.Join) -> Procedure:
         variables = self._parks() | _order(command.transfer, command.attempt)
-        if command.afterwards is Afterwards.END:
+        if command.afterwards is c.Afterwards.END:
             variables |= _ORDINARY
         # The first leg is armed when they talk, by an order of its own: one that does not park is
         # hung up (DESTINATION_OUT_OF_ORDER) should the second be gone before they are joined
@@ -372,8 +354,8 @@ class Procedures:
             spared=3,
         )
 
-    def _arm(self, command: Arm) -> Procedure:
-        if command.when is Trigger.LEFT_ALONE:
+    def _arm(self, command: c.Arm) -> Procedure:
+        if command.when is c.Trigger.LEFT_ALONE:
             return Procedure(steps=(_set(command.leg, _armed(command.rescue)),))
         # A while after its answer, and not at once: a leg that intercepts while its `&park()`
         # begins may kill whom it takes (measured: 1 of 6 tries with a loopback leg). By then a
@@ -386,7 +368,7 @@ class Procedures:
             )
         )
 
-    def _release(self, command: Release) -> Procedure:
+    def _release(self, command: c.Release) -> Procedure:
         variables = {**_DISARMED, **_ORDINARY}
         return Procedure(
             steps=(
@@ -397,7 +379,7 @@ class Procedures:
             optional=1,
         )
 
-    def _introduce(self, command: Introduce) -> Procedure:
+    def _introduce(self, command: c.Introduce) -> Procedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
@@ -436,23 +418,23 @@ class Procedures:
             _set(leg, {"ignore_display_updates": "true"}),
         )
 
-    def _forget(self, command: Forget) -> Procedure:
+    def _forget(self, command: c.Forget) -> Procedure:
         legs = tuple(map(_leg, command.legs))
         steps = tuple(Unschedule(leg) for leg in legs)
         return Procedure(steps=steps, optional=len(steps), restore=legs)
 
-    def _hang_up(self, command: HangUp) -> Procedure:
+    def _hang_up(self, command: c.HangUp) -> Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return Procedure(steps=(Kill(_leg(command.leg), cause),))
 
 
-def _withhold_keys(command: WithholdKeys) -> Procedure:
+def _withhold_keys(command: c.WithholdKeys) -> Procedure:
     leg = _leg(command.leg)
     net = DropKeys(leg, drop=False, after_s=int(_seconds(command.limit_s)))
     return Procedure(steps=(Unschedule(keys_group(leg)), net, DropKeys(leg, drop=True)), optional=1)
 
 
-def _pass_keys(command: PassKeys) -> Procedure:
+def _pass_keys(command: c.PassKeys) -> Procedure:
     leg = _leg(command.leg)
     keys = (SendKeys(leg, checked(ALLOWED_KEYS, command.digits, "keys")),) if command.digits else ()
     steps: tuple[Primitive, ...] = (
@@ -474,7 +456,7 @@ def _play(leg: LegId, sound: Sound, sense: str) -> Procedure:
     return Procedure(steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound, sense)), optional=1)
 
 
-def _discretion(command: Split | Join, leg: LegId) -> dict[str, str]:
+def _discretion(command: c.Split | c.Join, leg: LegId) -> dict[str, str]:
     """Keep the switch, too, from telling a phone what it is not to know."""
     return _SILENT if leg in command.undisclosed else {}
 
@@ -496,21 +478,21 @@ def _armed(rescue: LegId) -> dict[str, str]:
     }
 
 
-def _is_with(leg: LegId, partner: str) -> Fact:
+def _is_with(leg: LegId, partner: str) -> VariableCheck:
     """Ask with whom a leg is, or is about to be.
 
     FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
     carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
     """
-    return Fact(leg=_leg(leg), variable="signal_bond", value=partner)
+    return VariableCheck(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
-def _are_with(one: LegId, other: LegId) -> tuple[Fact, ...]:
+def _are_with(one: LegId, other: LegId) -> tuple[VariableCheck, ...]:
     """Ask whether two are together, or about to be: each must say so, for one may name the dead."""
     return (_is_with(one, _leg(other)), _is_with(other, _leg(one)))
 
 
-def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
+def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
     """Ask whether the switch is joining somebody already: a second bridge would end a leg.
 
     It may have taken the attempt before this one. Or its own failsafe has caught, in this very
@@ -537,17 +519,17 @@ def _is_about(join: Join) -> tuple[tuple[Fact, ...], ...]:
     return (*taken, *caught)
 
 
-def _fetches(leg: LegId, other: LegId) -> Fact:
+def _fetches(leg: LegId, other: LegId) -> VariableCheck:
     """Ask whether the failsafe has sent a leg off: that stands here before it has gone."""
     sent = f"intercept:{_leg(other)}"
-    return Fact(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
+    return VariableCheck(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
 
 
-def _is_taken(join: Join) -> tuple[Fact, ...]:
+def _is_taken(join: c.Join) -> tuple[VariableCheck, ...]:
     """Ask whether the switch has taken the attempt before this one, and is still about it."""
     leg = _leg(join.first)
     order = (
-        Fact(leg=leg, variable=name, value=value)
+        VariableCheck(leg=leg, variable=name, value=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
     return (*order, *_are_with(leg, join.second))
@@ -605,4 +587,4 @@ def _leg(leg: LegId) -> str:
 
 def _shown(name: str) -> str:
     """A caller's name as a display may have it: what is not allowed becomes a question mark."""
-    return "".join(c if ALLOWED_NAME.fullmatch(c) else "?" for c in name[:64])
+    return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])

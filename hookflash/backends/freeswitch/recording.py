@@ -50,7 +50,7 @@ class Way(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class RecordedLine:
     """One line of a recording."""
 
     at_s: float
@@ -65,16 +65,16 @@ class Entry:
         return self.data.encode()
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False):
+class _StoredLine(msgspec.Struct, frozen=True, gc=False):
     t: float
     dir: Way
     data: str
 
 
-_decode: Final = msgspec.json.Decoder(_Line).decode
+_decode: Final = msgspec.json.Decoder(_StoredLine).decode
 
 
-def read_recording(path: str | os.PathLike[str]) -> Iterator[Entry]:
+def read_recording(path: str | os.PathLike[str]) -> Iterator[RecordedLine]:
     """Read a recording, one entry at a time.
 
     Args:
@@ -147,7 +147,7 @@ def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
     return file
 
 
-def _entry(line: bytes, number: int, where: str, before_s: float) -> Entry:
+def _entry(line: bytes, number: int, where: str, before_s: float) -> RecordedLine:
     try:
         told = _decode(line)
         told.data.encode()  # half a surrogate pair is JSON, but no text that a socket carries
@@ -159,4 +159,4 @@ def _entry(line: bytes, number: int, where: str, before_s: float) -> Entry:
             where=where,
             mend=f"at least {before_s} s, the time of the line before",
         )
-    return Entry(at_s=told.t, direction=told.dir, data=told.data, line=number)
+    return RecordedLine(at_s=told.t, direction=told.dir, data=told.data, line=number)

@@ -11,7 +11,6 @@ from hookflash.backends.freeswitch.primitives import (
     Broadcast,
     Display,
     DropKeys,
-    Fact,
     Kill,
     Originate,
     Primitive,
@@ -20,6 +19,7 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    VariableCheck,
 )
 from hookflash.backends.freeswitch.sounds import path_of
 from hookflash.events import LegId
@@ -74,7 +74,7 @@ def keys_group(leg: LegId) -> str:
     return f"hookflash-keys-{leg}"
 
 
-def question_of(fact: Fact) -> str:
+def question_of(fact: VariableCheck) -> str:
     """What to ask."""
     return f"uuid_getvar {fact.leg} {fact.variable}"
 

@@ -11,21 +11,13 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from hookflash import events as e
 from hookflash.backends.base import LOST_TRACK, Capabilities, LegSnapshot, tell
 from hookflash.backends.simulator.clock import WorldClock
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
-from hookflash.events import (
-    CallEvent,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegsJoined,
-    SwitchFound,
-    SwitchLost,
-)
 
 _NEWS_TAKES_S = 0.2
 """For how long to wait until the controller knows of a call; the event itself takes 20 ms."""
@@ -45,11 +37,11 @@ class SimulatedBackend:
         """Take over a world: its events come out of `events` from now on."""
         self.world = world
         self._clock = WorldClock(world)
-        self._send, self._receive = trio.open_memory_channel[CallEvent](math.inf)
+        self._send, self._receive = trio.open_memory_channel[e.CallEvent](math.inf)
         self._closed = False
         self._is_cut = False
-        self._living: set[LegId] = set()
-        self._told_joined: set[frozenset[LegId]] = set()
+        self._living: set[e.LegId] = set()
+        self._told_joined: set[frozenset[e.LegId]] = set()
         self._tell_all()
         world.on_event = self._hear
 
@@ -58,7 +50,7 @@ class SimulatedBackend:
         """All of them."""
         return Capabilities()
 
-    def events(self) -> AsyncIterator[CallEvent]:
+    def events(self) -> AsyncIterator[e.CallEvent]:
         """What happens in the world."""
         return self._receive
 
@@ -91,7 +83,7 @@ class SimulatedBackend:
             return
         self._clock.catch_up()
         self._is_cut = True
-        self._send.send_nowait(SwitchLost(reason="the line is cut"))
+        self._send.send_nowait(e.SwitchLost(reason="the line is cut"))
         self.world.after(for_s, self._come_back)
         self.nudge()
 
@@ -106,14 +98,14 @@ class SimulatedBackend:
         """Tell the end of what was known and lives no more, and every fact about what lives."""
         living = self.world.snapshot()
         for leg in sorted(self._living - {leg.leg for leg in living}):
-            self._hear(LegHungUp(leg=leg, cause=LOST_TRACK))
+            self._hear(e.LegHungUp(leg=leg, cause=LOST_TRACK))
         for event in tell(living):
             self._hear(event)
-        self._hear(SwitchFound())
+        self._hear(e.SwitchFound())
 
     async def call(
         self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
-    ) -> tuple[LegId, LegId]:
+    ) -> tuple[e.LegId, e.LegId]:
         """Have one number call another, and wait until they talk (see `World.call`)."""
         self._clock.catch_up()
         legs = self.world.call(caller, callee, account=account, callee_account=callee_account)
@@ -125,26 +117,26 @@ class SimulatedBackend:
                 await trio.sleep(0.02)
         return legs
 
-    def _is_known(self, one: LegId, other: LegId) -> bool:
+    def _is_known(self, one: e.LegId, other: e.LegId) -> bool:
         """Whether the controller has taken the event that the two talk: it comes a little later."""
         told = frozenset((one, other)) in self._told_joined
         return told and not self._receive.statistics().current_buffer_used
 
-    def _hear(self, event: CallEvent) -> None:
+    def _hear(self, event: e.CallEvent) -> None:
         if self._is_cut:
             return
         match event:
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._told_joined.add(frozenset((first, second)))
-            case LegCreated(leg=leg):
+            case e.LegCreated(leg=leg):
                 self._living.add(leg)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._living.discard(leg)
             case _:
                 pass
         self._send.send_nowait(event)
 
-    def _talk(self, one: LegId, other: LegId) -> bool:
+    def _talk(self, one: e.LegId, other: e.LegId) -> bool:
         return any(leg.leg == one and leg.peer == other for leg in self.world.snapshot())
 
     def nudge(self) -> None:

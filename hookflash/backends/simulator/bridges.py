@@ -30,9 +30,9 @@ from typing import Final
 
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
-    Channel,
-    Join,
-    Place,
+    ChannelPlace,
+    PendingJoin,
+    SimulatedChannel,
 )
 from hookflash.backends.simulator.hearing import (
     NO_SUCH_CHANNEL,
@@ -57,7 +57,7 @@ class Bridges(Parking):
         self._end(channel, cause)
         return OK
 
-    def _end(self, channel: Channel, cause: str, *, itself: bool = False) -> None:
+    def _end(self, channel: SimulatedChannel, cause: str, *, itself: bool = False) -> None:
         """Hang a leg up. Whoever has to do with it notices a moment later.
 
         Args:
@@ -93,7 +93,7 @@ class Bridges(Parking):
             return
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
 
-    def _take_along(self, gone: Channel, half: Channel) -> None:
+    def _take_along(self, gone: SimulatedChannel, half: SimulatedChannel) -> None:
         """Half of a loopback pair has ended by itself, and hangs up the other; mostly at once."""
         late_s = odds.AT_ONCE_S
         if self._rarely(odds.HALF_STARVES):
@@ -101,7 +101,7 @@ class Bridges(Parking):
             late_s = self._span(odds.TO_REACH_HALF_S)
         self._after(late_s, partial(self._let_go, gone))
 
-    def _tell_end_of_bridge(self, leaver: Channel) -> None:
+    def _tell_end_of_bridge(self, leaver: SimulatedChannel) -> None:
         """A leg hangs up, and its partner's thread sees that before the hang-up is told."""
         peer = leaver.peer
         if peer is None or peer.peer is not leaver or leaver.half is not None:
@@ -110,10 +110,10 @@ class Bridges(Parking):
             first, second = (leaver, peer) if leaver.is_first else (peer, leaver)
             self._report(LegsSeparated(first=first.id, second=second.id))
 
-    def _let_go(self, gone: Channel) -> None:
+    def _let_go(self, gone: SimulatedChannel) -> None:
         """Let the others notice that a leg has ended."""
         join = gone.errand
-        if isinstance(join, Join) and join.begun and join.live:
+        if isinstance(join, PendingJoin) and join.begun and join.live:
             if gone is join.second and self._random() < odds.LOST_LATE:
                 join.broken = True
             self._fail(join)
@@ -128,7 +128,7 @@ class Bridges(Parking):
         if self.watcher is not None:
             self.watcher.over(gone)
 
-    def _drop_call(self, channel: Channel) -> None:
+    def _drop_call(self, channel: SimulatedChannel) -> None:
         """End what a leg's bridge calls, or for which it is called."""
         other = channel.call
         if other is None:
@@ -139,7 +139,7 @@ class Bridges(Parking):
         else:
             self._end(other, channel.cause or "NORMAL_CLEARING", itself=True)
 
-    def _starve(self, half: Channel) -> None:
+    def _starve(self, half: SimulatedChannel) -> None:
         """The other half of a loopback pair has ended, and nothing comes out of this one any more.
 
         Its own thread may notice that before the hang-up reaches it; then it leaves its bridge as
@@ -147,10 +147,10 @@ class Bridges(Parking):
         """
         if half.cause or half.errand is not None:
             return
-        if half.place in (Place.PARKED, Place.ELSEWHERE):
+        if half.place in (ChannelPlace.PARKED, ChannelPlace.ELSEWHERE):
             self._stop(half)
             self._end(half, "NORMAL_CLEARING")
-        elif half.place is Place.JOINED and half.peer is not None:
+        elif half.place is ChannelPlace.JOINED and half.peer is not None:
             peer = half.peer
             if half.is_first:
                 self._part(half, peer)
@@ -160,7 +160,7 @@ class Bridges(Parking):
                 self._go_on_alone(half, "")
                 self._after(self._span(odds.TO_STARVE_S), partial(self._part_still, half, peer))
 
-    def _part_still(self, leaver: Channel, stayer: Channel) -> None:
+    def _part_still(self, leaver: SimulatedChannel, stayer: SimulatedChannel) -> None:
         if stayer.peer is leaver or leaver.peer is stayer:
             self._part(leaver, stayer)
 
@@ -182,13 +182,15 @@ class Bridges(Parking):
             self._start_join(other, one)  # FreeSWITCH: "reversing order of channels"
         return f"+OK {second}"
 
-    def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
-        join = Join(first, second)
+    def _start_join(
+        self, first: SimulatedChannel, second: SimulatedChannel, *, intercepts: bool = False
+    ) -> None:
+        join = PendingJoin(first, second)
         kept = [leg for leg in (first, second) if self._is_kept(leg, join)]
         self._disturb(kept, join)
         for leg in (first, second):
             earlier = leg.errand
-            if leg not in kept and isinstance(earlier, Join) and earlier.live:
+            if leg not in kept and isinstance(earlier, PendingJoin) and earlier.live:
                 self._overtake(earlier, join)
         first, second = join.first, join.second
         for leg in (first, second):
@@ -210,16 +212,16 @@ class Bridges(Parking):
         elif len(kept) == 1:
             self._leave_over(join, second if kept[0] is first else first, intercepts=intercepts)
 
-    def _disturb(self, kept: Sequence[Channel], join: Join) -> None:
+    def _disturb(self, kept: Sequence[SimulatedChannel], join: PendingJoin) -> None:
         for leg in kept:
-            if isinstance(leg.errand, Join) and leg.errand.live:
+            if isinstance(leg.errand, PendingJoin) and leg.errand.live:
                 self._leave_early(leg.errand)
             if leg.seeks is not None:
                 leg.disturbed = True
                 leg.wanted = join.second if leg is join.first else None
                 leg.later = None
 
-    def _leave_over(self, join: Join, leg: Channel, *, intercepts: bool) -> None:
+    def _leave_over(self, join: PendingJoin, leg: SimulatedChannel, *, intercepts: bool) -> None:
         """Another join keeps one leg of a new one: the other is left over."""
         ends = intercepts and leg is join.first and self._random() < odds.GIVES_UP
         if self._random() < odds.STRANDED_FIRST:
@@ -228,7 +230,7 @@ class Bridges(Parking):
         strand = partial(self._strand, join, leg, "NORMAL_CLEARING" if ends else "")
         self._after(self._span(odds.TO_BEGIN_S), strand)
 
-    def _introduce(self, first: Channel, second: Channel) -> None:
+    def _introduce(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         if not first.is_flipped:
             first.is_flipped = True
             first.caller_id, first.callee_id = first.callee_id, first.caller_id
@@ -236,7 +238,7 @@ class Bridges(Parking):
         if self.watcher is not None:
             self.watcher.joining(first, second)
 
-    def _is_kept(self, leg: Channel, join: Join) -> bool:
+    def _is_kept(self, leg: SimulatedChannel, join: PendingJoin) -> bool:
         """Whether a join under way keeps a leg that a new join wants as its second.
 
         Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
@@ -245,7 +247,7 @@ class Bridges(Parking):
         if leg.seeks is not None:
             return leg.seeks not in (join.first, join.second)
         earlier = leg.errand
-        if not isinstance(earlier, Join) or leg is join.first:
+        if not isinstance(earlier, PendingJoin) or leg is join.first:
             return False
         if not earlier.live:
             return earlier.stranded and leg is earlier.first
@@ -256,17 +258,17 @@ class Bridges(Parking):
         stage = "ripe" if earlier.ripe else "begun" if earlier.begun else "before it began"
         return self._random() < odds.OLD_WINS[stage]
 
-    def _keeps_first(self, join: Join) -> bool:
+    def _keeps_first(self, join: PendingJoin) -> bool:
         if join.was_held and not join.begun:
             return self._random() < odds.HELD_WINS
         join.waits = self._rarely(odds.FIRST_WAITS)
         return not (join.begun or join.waits)
 
     @staticmethod
-    def _ripen(join: Join) -> None:
+    def _ripen(join: PendingJoin) -> None:
         join.ripe = True
 
-    def _overtake(self, earlier: Join, join: Join) -> None:
+    def _overtake(self, earlier: PendingJoin, join: PendingJoin) -> None:
         """Put an end to a join, of which the new one takes a leg, or both."""
         earlier.live = False
         self._leave_early(earlier)
@@ -288,11 +290,11 @@ class Bridges(Parking):
         if not earlier.begun:
             join.left += earlier.left
 
-    def _is_lost_held(self, join: Join) -> bool:
+    def _is_lost_held(self, join: PendingJoin) -> bool:
         """Whether the second leg of a join, which a sound holds up, is lost with the first."""
         return join.was_held and self._random() < odds.HELD_LOST
 
-    def _leave_early(self, join: Join) -> None:
+    def _leave_early(self, join: PendingJoin) -> None:
         """The second leg's partner may see that it is fetched before the join has begun.
 
         The order marks both legs (`CF_TRANSFER`), before the thread of the first looks up.
@@ -301,7 +303,7 @@ class Bridges(Parking):
         if not join.begun and peer is not None and self._random() < odds.LEFT_EARLY:
             self._part(join.second, peer)
 
-    def _leave_behind(self, leg: Channel, cause: str) -> None:
+    def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
         """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
         if leg.cause or leg.errand is not None:
             return
@@ -319,14 +321,14 @@ class Bridges(Parking):
             self._part(leg, peer)
         self._set_adrift(leg)
 
-    def _strand(self, join: Join, leg: Channel, cause: str) -> None:
+    def _strand(self, join: PendingJoin, leg: SimulatedChannel, cause: str) -> None:
         second = join.second
         join.stranded = False
         if leg.errand is join:
             leg.errand = None
         self._leave_behind(leg, cause)
         kept = second.errand
-        if isinstance(kept, Join) and kept.was_held:
+        if isinstance(kept, PendingJoin) and kept.was_held:
             return
         if leg is not second:
             self._seek(leg, second)
@@ -334,16 +336,16 @@ class Bridges(Parking):
         elif not leg.cause and leg.errand is None:
             self._is_found(leg, leg)
 
-    def _leave_all(self, join: Join) -> None:
+    def _leave_all(self, join: PendingJoin) -> None:
         for leg, hangs_up in join.left:
             self._leave_behind(leg, odds.LOST if hangs_up else "")
             if leg.bond == join.second.id and leg is not join.second:
                 self._seek(leg, join.second)
-            elif leg.bond == join.first.id and leg.place is Place.ADRIFT:
+            elif leg.bond == join.first.id and leg.place is ChannelPlace.ADRIFT:
                 leg.is_free = self._random() < odds.FREED  # it waited for a leg that leads now
                 self._take_sound(leg)
 
-    def _begin(self, join: Join) -> None:
+    def _begin(self, join: PendingJoin) -> None:
         """Fetch the two legs: they leave their bridges, and their sounds stop."""
         if not join.live:
             return
@@ -375,11 +377,11 @@ class Bridges(Parking):
         for leg in (first, second):
             self._stop(leg)
             self._drop_call(leg)
-            self._move(leg, Place.MOVING)
+            self._move(leg, ChannelPlace.MOVING)
             self._hear(leg)
         self._after(self._to_look_up(odds.TO_FINISH_S), partial(self._finish, join))
 
-    def _leave_bridges(self, join: Join) -> bool:
+    def _leave_bridges(self, join: PendingJoin) -> bool:
         """Let two legs leave where they are. False if the join cannot begin, or not yet."""
         first, second = join.first, join.second
         if first.peer is second and second.peer is first:
@@ -403,7 +405,7 @@ class Bridges(Parking):
         join.was_held = True
         return False
 
-    def _slips(self, second: Channel) -> bool:
+    def _slips(self, second: SimulatedChannel) -> bool:
         """Whether a second leg slips away, as the bridge that it leaves was not quite up yet."""
         if not second.is_fresh or second.is_first or not self._rarely(odds.SLIPS):
             return False
@@ -411,7 +413,7 @@ class Bridges(Parking):
         self._set_adrift(second)
         return True
 
-    def _lose_to_seeker(self, join: Join) -> None:
+    def _lose_to_seeker(self, join: PendingJoin) -> None:
         """Whoever sought the second leg of a join has found it: the first is left over."""
         first, second = join.first, join.second
         join.live = False
@@ -422,7 +424,9 @@ class Bridges(Parking):
         else:
             self._seek(first, second)
 
-    def _leaving(self, first: Channel, second: Channel) -> tuple[Channel, ...]:
+    def _leaving(
+        self, first: SimulatedChannel, second: SimulatedChannel
+    ) -> tuple[SimulatedChannel, ...]:
         """Say which legs leave their bridges now: each of those left has a thread of its own."""
         if first.peer is None or second.peer is None or self._random() >= odds.LATER_LEFT:
             return (first, second)
@@ -433,7 +437,7 @@ class Bridges(Parking):
         self._after(self._span(odds.TO_LEAVE_S), partial(self._part_still, later, peer))
         return (sooner,)
 
-    def _finish(self, join: Join) -> None:
+    def _finish(self, join: PendingJoin) -> None:
         first, second = join.first, join.second
         if not join.live or first.cause or second.cause:
             return  # `_let_go` deals with whatever a hang-up leaves behind
@@ -448,7 +452,7 @@ class Bridges(Parking):
             self._end(second, "DESTINATION_OUT_OF_ORDER")
             self._fail(join)
 
-    def _joined(self, first: Channel, second: Channel) -> None:
+    def _joined(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         first.peer = second
         second.peer = first
         first.is_first = True
@@ -456,7 +460,7 @@ class Bridges(Parking):
         first.errand = second.errand = first.missed = second.missed = None
         first.bond = first.bridge_uuid = second.id
         second.bond = second.bridge_uuid = first.id
-        first.place = second.place = Place.JOINED
+        first.place = second.place = ChannelPlace.JOINED
         self._report(LegsJoined(first=first.id, second=second.id))
         for leg in (first, second):
             keys, leg.unread = leg.unread, []
@@ -474,14 +478,14 @@ class Bridges(Parking):
         self._hear(second)
 
     @staticmethod
-    def _ages(leg: Channel, joins: int) -> None:
+    def _ages(leg: SimulatedChannel, joins: int) -> None:
         if leg.joins == joins:
             leg.is_fresh = False
 
-    def _show_both(self, first: Channel, second: Channel) -> None:
+    def _show_both(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Let each phone show the other party, as the switch knows them."""
 
-    def _fail(self, join: Join) -> None:
+    def _fail(self, join: PendingJoin) -> None:
         """Give a join up: the second leg goes adrift, the first is parked or hung up."""
         join.live = False
         first, second = join.first, join.second
@@ -496,7 +500,7 @@ class Bridges(Parking):
             is_found = not join.broken or self._random() >= odds.NOT_FOUND
             self._miss(first, is_found=is_found, is_race=second.answered)
 
-    def _miss(self, first: Channel, *, is_found: bool, is_race: bool = True) -> None:
+    def _miss(self, first: SimulatedChannel, *, is_found: bool, is_race: bool = True) -> None:
         """Let a first leg go without its second.
 
         If that is found, and has hung up, one variable counts; if it is gone for good, another
@@ -509,16 +513,16 @@ class Bridges(Parking):
         is_other = is_race and self._random() < odds.LOST_CAUSE
         self._end(first, "ORIGINATOR_CANCEL" if is_found != is_other else odds.LOST)
 
-    def _set_adrift(self, channel: Channel) -> None:
+    def _set_adrift(self, channel: SimulatedChannel) -> None:
         self._silence(channel)
         self._drop_call(channel)
         channel.errand = None
-        self._move(channel, Place.ADRIFT)
+        self._move(channel, ChannelPlace.ADRIFT)
         self._hear(channel)
 
-    def _move(self, channel: Channel, place: Place) -> None:
+    def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
         """Put a leg somewhere else; into the park anew, if it was parked."""
-        if channel.place is Place.PARKED and self.watcher is not None:
+        if channel.place is ChannelPlace.PARKED and self.watcher is not None:
             self.watcher.unparked(channel)
         channel.place = place
         channel.is_idle = channel.is_free = False

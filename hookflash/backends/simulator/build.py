@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Container
 
-from hookflash.backends.asterisk.procedures import Dialling as AsteriskDialling
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.asterisk.pbx import DIRECT as ASTERISK_DIRECT
 from hookflash.backends.simulator.asterisk.pbx import AsteriskPbx

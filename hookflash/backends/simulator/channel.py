@@ -40,7 +40,7 @@ class Hears(NamedTuple):
 SILENCE: Final = Hears(Sense.SILENCE)
 
 
-class Place(Enum):
+class ChannelPlace(Enum):
     """Where a leg is, within the switch."""
 
     DIALLING = "dialling"
@@ -126,7 +126,7 @@ class Playback:
         self.lasts_s = lasts_s
 
 
-class Channel:
+class SimulatedChannel:
     """One leg, as the switch keeps it. Read it; only the switch writes it."""
 
     __slots__ = (
@@ -193,8 +193,8 @@ class Channel:
         self.answered = False
         self.cause = ""
         """Why it hung up; empty while it lives."""
-        self.place = Place.DIALLING
-        self.peer: Channel | None = None
+        self.place = ChannelPlace.DIALLING
+        self.peer: SimulatedChannel | None = None
         """With whom it is joined."""
         self.is_first = False
         """Which side of its bridge it is."""
@@ -202,10 +202,10 @@ class Channel:
         """The variable `signal_bond`: with whom it is, was, or was to be."""
         self.bridge_uuid = ""
         """The variable `bridge_uuid`: the same, and it stays when the bond is taken off."""
-        self.half: Channel | None = None
+        self.half: SimulatedChannel | None = None
         """The other half of a loopback pair, for as long as both live."""
-        self.errand: Join | Transfer | None = None
-        self.call: Channel | None = None
+        self.errand: PendingJoin | DialplanTransfer | None = None
+        self.call: SimulatedChannel | None = None
         """The other leg of an ordinary call that is not answered yet."""
         self.called_for: LegId = ""
         """The leg whose bridge called it."""
@@ -216,7 +216,7 @@ class Channel:
         """Its bridge is so young that its thread does not look for sounds yet."""
         self.is_fresh = False
         """It was joined a moment ago."""
-        self.missed: Channel | None = None
+        self.missed: SimulatedChannel | None = None
         """The other leg of its last bridge, which was told and did not come to be."""
         self.is_free = False
         """It is adrift, and its thread waits for nobody: it plays what it is told to."""
@@ -224,7 +224,7 @@ class Channel:
         """It was parked in place where it was so already: its thread has left that park, and reads
         no keys any more."""
         self.joins = 0
-        self.early: Channel | None = None
+        self.early: SimulatedChannel | None = None
         """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
         the bridge was up. It looks after the bridge when that sound is over."""
         self.disturbed = False
@@ -236,15 +236,15 @@ class Channel:
         self.ghosts: list[Thunk] = []
         """What first legs do that still take it for their partner, though it is joined with
         another, once it leaves that bridge."""
-        self.seeks: Channel | None = None
+        self.seeks: SimulatedChannel | None = None
         """For whom it waits, deaf to every order: its join lost that leg before it began."""
         self.later: Extension | None = None
         """Where it was ordered while it waited like that: it goes there when the wait is over."""
         self.again = False
         """It was ordered to join whom it seeks."""
-        self.wanted: Channel | None = None
+        self.wanted: SimulatedChannel | None = None
         """With whom it was ordered to join while it waited for another."""
-        self.seekers: list[Channel] = []
+        self.seekers: list[SimulatedChannel] = []
         """Legs that wait for this one."""
         self.unread: list[str] = []
         """Keys that were pressed while it waited for somebody to answer."""
@@ -252,7 +252,7 @@ class Channel:
         """What an extension plays, while a sound that was ordered plays on top of it."""
         self.waits: Thunk | None = None
         """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
-        self.held: Channel | None = None
+        self.held: SimulatedChannel | None = None
         """The second leg for the end of whose sound it waits, having left their bridge."""
         self.parkings = 0
         self.in_cs_park = False
@@ -291,11 +291,11 @@ class Channel:
     @property
     def takes_sounds(self) -> bool:
         """Whether its thread looks for orders to play a sound."""
-        if self.place is Place.JOINED:
+        if self.place is ChannelPlace.JOINED:
             return not self.settles
-        if self.place is Place.PARKED:
+        if self.place is ChannelPlace.PARKED:
             return not self.is_idle
-        return self.is_free or self.place is Place.ELSEWHERE
+        return self.is_free or self.place is ChannelPlace.ELSEWHERE
 
     @property
     def is_about_to_play(self) -> bool:
@@ -303,7 +303,7 @@ class Channel:
         return self.due is not None and not self.due.lost
 
     @property
-    def bridged_to(self) -> Channel | None:
+    def bridged_to(self) -> SimulatedChannel | None:
         """The variable `bridge_to`.
 
         A first leg takes it off as soon as it is ordered elsewhere, even if it waits then until its
@@ -351,7 +351,7 @@ class Channel:
         self.lose_due()
 
 
-class Join:
+class PendingJoin:
     """Two legs on their way into one bridge."""
 
     __slots__ = (
@@ -369,7 +369,7 @@ class Join:
         "was_held",
     )
 
-    def __init__(self, first: Channel, second: Channel) -> None:
+    def __init__(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         self.first = first
         self.second = second
         self.live = True
@@ -389,24 +389,26 @@ class Join:
         """Its first leg has come to it when another order takes that, and its second has not."""
         self.was_held = False
         """One of its legs had to wait for a sound of the second leg of its old bridge."""
-        self.left: list[tuple[Channel, bool]] = []
+        self.left: list[tuple[SimulatedChannel, bool]] = []
         """Legs whose join this one put an end to; true: such a one hangs up."""
 
 
-class Transfer:
+class DialplanTransfer:
     """A leg, or a pair, on its way into an extension."""
 
     __slots__ = ("busy", "extension", "in_place", "left", "legs", "redirects", "seeks")
 
-    def __init__(self, extension: Extension, *legs: Channel, in_place: bool = False) -> None:
+    def __init__(
+        self, extension: Extension, *legs: SimulatedChannel, in_place: bool = False
+    ) -> None:
         self.extension = extension
         self.in_place = in_place
         self.legs = legs
-        self.busy: Channel | None = None
+        self.busy: SimulatedChannel | None = None
         """A leg that prepared a sound in a bridge when it was to go."""
         self.redirects = False
         """It put an end to a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
-        self.seeks: tuple[Channel, Channel] | None = None
+        self.seeks: tuple[SimulatedChannel, SimulatedChannel] | None = None
         """The first leg of a join that it put an end to, and the second, which it took away."""
-        self.left: list[tuple[Channel, bool]] = []
+        self.left: list[tuple[SimulatedChannel, bool]] = []
         """Legs whose join this one put an end to; true: such a one hangs up."""

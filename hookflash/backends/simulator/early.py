@@ -11,7 +11,13 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from hookflash.backends.simulator import odds
-from hookflash.backends.simulator.channel import Channel, Fate, Join, ToPark, Transfer
+from hookflash.backends.simulator.channel import (
+    DialplanTransfer,
+    Fate,
+    PendingJoin,
+    SimulatedChannel,
+    ToPark,
+)
 from hookflash.backends.simulator.seeking import Seeking
 from hookflash.events import SoundStopped
 
@@ -19,7 +25,7 @@ from hookflash.events import SoundStopped
 class Early(Seeking, ABC):
     """The switch, as far as bridges are reported and not up yet."""
 
-    def _is_broken_off(self, join: Join) -> bool:
+    def _is_broken_off(self, join: PendingJoin) -> bool:
         """Whether legs that are to be joined leave a bridge that is not up yet.
 
         A sound that was ordered before the legs were joined is played by the first leg's thread,
@@ -46,13 +52,13 @@ class Early(Seeking, ABC):
                 return True
         return False
 
-    def _forget(self, join: Join) -> None:
+    def _forget(self, join: PendingJoin) -> None:
         join.live = False
         for leg in (join.first, join.second):
             leg.peer = leg.errand = None
             self._set_adrift(leg)
 
-    def _withhold(self, join: Join, lead: Channel) -> None:
+    def _withhold(self, join: PendingJoin, lead: SimulatedChannel) -> None:
         first, second = join.first, join.second
         join.live = False
         first.errand = second.errand = None
@@ -65,14 +71,14 @@ class Early(Seeking, ABC):
         self._seek(first, second)
         self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
 
-    def _break_off(self, first: Channel, second: Channel) -> None:
+    def _break_off(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """The second has left before the bridge was up: the first has waited for it in vain."""
         if first.peer is second and second.peer is None and not (first.cause or second.cause):
             first.peer = None
             self._end(second, odds.LOST)
             self._go_on_alone(first, "")
 
-    def _bind_again(self, leg: Channel) -> None:
+    def _bind_again(self, leg: SimulatedChannel) -> None:
         """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
 
         If that is the first leg, it may also hang up the second, which it does not find in the
@@ -100,14 +106,14 @@ class Early(Seeking, ABC):
             lead.bond = second.id
             self._end(second, odds.LOST)
 
-    def _is_not_up(self, lead: Channel) -> bool:
+    def _is_not_up(self, lead: SimulatedChannel) -> bool:
         """Whether a bridge that was told a moment ago does not come to be, as its first leg goes.
 
         The first's thread finds that it is to go, and hangs up the second (`abort_call`).
         """
         return lead.is_fresh and lead.early is None and self._rarely(odds.NOT_UP)
 
-    def _abort_early(self, gone: Channel) -> None:
+    def _abort_early(self, gone: SimulatedChannel) -> None:
         """The first leg of a bridge that was not up yet has hung up: so does the second.
 
         The second's thread has come into the bridge by then, and left it again. (Measured, 68 of 68
@@ -118,7 +124,7 @@ class Early(Seeking, ABC):
         if early is not None and second is not None and second.peer is gone and not second.cause:
             self._leave_unfound(second, chance=1.0)
 
-    def _wait_for(self, first: Channel, second: Channel) -> None:
+    def _wait_for(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """The second leaves, and the first, whose thread plays it a sound, does not notice."""
         playback, second.playing = second.playing, None
         if playback is not None:
@@ -126,7 +132,7 @@ class Early(Seeking, ABC):
             self._after(odds.TICK_S, over)
         self._after(odds.BREAKS_OFF_S, partial(self._break_off, first, second))
 
-    def _leave_unfound(self, second: Channel, chance: float = odds.PARKED_UNFOUND) -> None:
+    def _leave_unfound(self, second: SimulatedChannel, chance: float = odds.PARKED_UNFOUND) -> None:
         """The first leg of a bridge that was not up yet goes, and hangs up the second.
 
         The second's thread may (`chance`) have come into the bridge, and have left it again to be
@@ -136,7 +142,7 @@ class Early(Seeking, ABC):
         parks = (
             self._fate(second) is Fate.PARK
             if errand is None
-            else isinstance(errand, Transfer) and isinstance(errand.extension, ToPark)
+            else isinstance(errand, DialplanTransfer) and isinstance(errand.extension, ToPark)
         )
         came = not second.cause and self._random() < chance
         if parks and came:
@@ -144,7 +150,7 @@ class Early(Seeking, ABC):
         ends = came and not parks and errand is None and self._fate(second) is Fate.END
         self._end(second, "NORMAL_CLEARING" if ends else odds.LOST)
 
-    def _play_early(self, first: Channel, second: Channel) -> None:
+    def _play_early(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Play what was ordered before two legs were joined; see `_is_broken_off`."""
         early = second if second.sounds else first
         if early.sounds and self._random() < odds.EARLY:
@@ -154,15 +160,15 @@ class Early(Seeking, ABC):
 
     # ---- what `partings`, `parking` and `bridges` do
 
-    def _set_adrift(self, channel: Channel) -> None:
+    def _set_adrift(self, channel: SimulatedChannel) -> None:
         """Leave a leg where nobody tells it what to do next."""
 
-    def _leave_behind(self, leg: Channel, cause: str) -> None:
+    def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
         """Deal with a leg whose join has been overtaken."""
 
-    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+    def _go_on_alone(self, stayer: SimulatedChannel, leavers_cause: str) -> None:
         """Do what a leg's variables say."""
 
     @abstractmethod
-    def _fate(self, stayer: Channel) -> Fate:
+    def _fate(self, stayer: SimulatedChannel) -> Fate:
         """What becomes of a leg whose bridge has ended."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from hookflash import events as e
 from hookflash.backends.freeswitch.primitives import (
     ASKED_AFTER,
     ASKED_BEFORE,
@@ -23,7 +24,6 @@ from hookflash.backends.freeswitch.primitives import (
     Broadcast,
     Display,
     DropKeys,
-    Fact,
     Kill,
     Originate,
     Primitive,
@@ -33,17 +33,17 @@ from hookflash.backends.freeswitch.primitives import (
     SetVariable,
     SetVariables,
     Unschedule,
+    VariableCheck,
     kept,
     restored,
     with_kept,
 )
-from hookflash.backends.freeswitch.procedures import Caller, Dialling, Procedures
+from hookflash.backends.freeswitch.procedures import CallerId, Dialling, Procedures
 from hookflash.backends.freeswitch.text import display_group, variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
 from hookflash.errors import InputError
-from hookflash.events import CallEvent, CommandFailed, LegHungUp, LegId, LegsReleased, LegsSeen
 
 DIRECT: Final = Dialling(template="user/{number}")
 """Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
@@ -58,8 +58,8 @@ class Executor:
     def __init__(
         self,
         switch: Switch,
-        report: Callable[[CallEvent], None],
-        look: Callable[[Look], LegsSeen],
+        report: Callable[[e.CallEvent], None],
+        look: Callable[[Look], e.LegsSeen],
         *,
         dialling: Dialling = DIRECT,
         file_s: float = FILE_S,
@@ -78,7 +78,7 @@ class Executor:
         self._look = look
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
-        self._too_early: deque[tuple[frozenset[LegId], Callable[[], None]]] = deque()
+        self._too_early: deque[tuple[frozenset[e.LegId], Callable[[], None]]] = deque()
         """Commands that wait until a bridge is up, and whom they concern."""
         self._operations: dict[type, Callable[[Any], str]] = {
             SetVariables: self._set,
@@ -95,11 +95,11 @@ class Executor:
             SendKeys: lambda step: switch.send_keys(step.leg, step.digits),
         }
 
-    def _caller_of(self, leg: LegId) -> Caller:
+    def _caller_of(self, leg: e.LegId) -> CallerId:
         channel = self._switch.find(leg)
         if channel is None:
-            return Caller()
-        return Caller(account=channel.account, number=channel.number)
+            return CallerId()
+        return CallerId(account=channel.account, number=channel.number)
 
     def perform(self, command: SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
@@ -109,7 +109,7 @@ class Executor:
         try:
             procedure = self._procedures.of(command)
         except InputError as refused:
-            self._report(CommandFailed(command=command, reason=str(refused)))
+            self._report(e.CommandFailed(command=command, reason=str(refused)))
             return
         is_behind = any(not procedure.legs.isdisjoint(legs) for legs, _ in self._too_early)
         if is_behind or any(map(self._is_fresh, procedure.settled)):
@@ -129,17 +129,17 @@ class Executor:
         if refusal is not None:
             self._refused(command, refusal)
         elif isinstance(command, Release):
-            self._report(LegsReleased(first=command.first, second=command.second))
+            self._report(e.LegsReleased(first=command.first, second=command.second))
 
-    def _is_fresh(self, leg: LegId) -> bool:
+    def _is_fresh(self, leg: e.LegId) -> bool:
         channel = self._switch.find(leg)
         return channel is not None and channel.is_fresh
 
     def _refused(self, command: SwitchCommand, reason: str) -> None:
         if isinstance(command, HangUp):
-            self._report(LegHungUp(leg=command.leg, cause=GONE))
+            self._report(e.LegHungUp(leg=command.leg, cause=GONE))
         else:
-            self._report(CommandFailed(command=command, reason=reason))
+            self._report(e.CommandFailed(command=command, reason=reason))
 
     def _run(self, procedure: Procedure) -> str | None:
         """Execute the operations; the first refusal that counts, if there is one."""
@@ -157,11 +157,11 @@ class Executor:
         replies = [self.execute(step) for step in steps]
         return _first_refusal(replies[procedure.optional :])
 
-    def _kept(self, leg: LegId) -> SetVariables | None:
+    def _kept(self, leg: e.LegId) -> SetVariables | None:
         said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
         return None if said[0].startswith("-") else kept(leg, said)
 
-    def _is_so(self, fact: Fact) -> bool:
+    def _is_so(self, fact: VariableCheck) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
     def execute(self, step: Primitive) -> str:

@@ -21,20 +21,10 @@ from typing import Final
 
 import attrs
 
+from hookflash import events as e
 from hookflash.backends.simulator.switch import Thunk
 from hookflash.commands import SwitchCommand
 from hookflash.errors import InputError
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    LegId,
-    LegsJoined,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-    SwitchFound,
-    SwitchLost,
-)
 
 HOLD_BACK_S: Final = 0.050
 """How long, at most, an event is held back so that those of other legs may overtake it."""
@@ -210,7 +200,7 @@ class EventLine:
         *,
         now: Callable[[], float],
         at: Callable[[float, Thunk], None],
-        deliver: Callable[[CallEvent], None],
+        deliver: Callable[[e.CallEvent], None],
     ) -> None:
         """Lay the line.
 
@@ -232,10 +222,10 @@ class EventLine:
         """How many events have been lost by chance so far."""
         self._socket_s = 0.0
         """Until when the socket is taken by what was sent before."""
-        self.legs_s: dict[LegId, float] = {}
+        self.legs_s: dict[e.LegId, float] = {}
         """Until when each leg's facts are."""
 
-    def send(self, event: CallEvent) -> None:
+    def send(self, event: e.CallEvent) -> None:
         """Put an event on its way."""
         faults, dice = self._faults, self._dice
         self.sent += 1
@@ -270,13 +260,13 @@ class EventLine:
         return is_lost
 
 
-def legs_of(event: CallEvent) -> tuple[LegId, ...]:
+def legs_of(event: e.CallEvent) -> tuple[e.LegId, ...]:
     """Name the legs whose order an event belongs to."""
-    if isinstance(event, LegsJoined | LegsSeparated | LegsReleased):
+    if isinstance(event, e.LegsJoined | e.LegsSeparated | e.LegsReleased):
         return (event.first, event.second)
-    if isinstance(event, LegsSeen):
+    if isinstance(event, e.LegsSeen):
         return tuple(leg.leg for leg in event.living) + event.look.legs
-    if isinstance(event, CommandFailed | SwitchLost | SwitchFound):
+    if isinstance(event, e.CommandFailed | e.SwitchLost | e.SwitchFound):
         return ()
     return (event.leg,)
 
@@ -291,7 +281,7 @@ class CommandLine:
         now: Callable[[], float],
         at: Callable[[float, Thunk], None],
         perform: Callable[[SwitchCommand], None],
-        report: Callable[[CallEvent], None],
+        report: Callable[[e.CallEvent], None],
     ) -> None:
         """Lay the line.
 
@@ -319,7 +309,7 @@ class CommandLine:
         if self._falls(faults.lose_command):
             return
         if self._falls(faults.fail_command):
-            refusal = CommandFailed(command=command, reason=REFUSED)
+            refusal = e.CommandFailed(command=command, reason=REFUSED)
             self._at(self._socket_s, lambda: self._report(refusal))
         else:
             self._at(self._socket_s, lambda: self._perform(command))

@@ -7,7 +7,13 @@ from collections.abc import Callable, Container, Iterable, Mapping
 
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling, role_on
-from hookflash.backends.simulator.channel import Channel, Extension, Hears, Place, Thunk
+from hookflash.backends.simulator.channel import (
+    ChannelPlace,
+    Extension,
+    Hears,
+    SimulatedChannel,
+    Thunk,
+)
 from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.switch import Switch
 from hookflash.commands import Look, SwitchCommand
@@ -72,7 +78,7 @@ class FreeSwitchPbx:
         return tuple(self.seen(channel, is_outside) for channel in self.switch.channels())
 
     @staticmethod
-    def seen(channel: Channel, is_outside: Callable[[str], bool]) -> LegSnapshot:
+    def seen(channel: SimulatedChannel, is_outside: Callable[[str], bool]) -> LegSnapshot:
         """What a program sees of a channel."""
         # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
         stands = channel.errand is None
@@ -85,8 +91,8 @@ class FreeSwitchPbx:
             account=channel.account,
             outside=not other_half and is_outside(channel.number),
             answered=channel.answered,
-            parked=stands and channel.place is Place.PARKED,
-            elsewhere=stands and channel.place is Place.ELSEWHERE,
+            parked=stands and channel.place is ChannelPlace.PARKED,
+            elsewhere=stands and channel.place is ChannelPlace.ELSEWHERE,
             peer=None if peer is None or peer.cause else peer.id,
             hears=None if channel.playing is None else channel.playing.sound,
             transfer=channel.variables.get(_MARK, ""),

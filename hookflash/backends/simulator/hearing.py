@@ -28,11 +28,11 @@ from typing import Final, Protocol
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     SILENCE,
-    Channel,
+    ChannelPlace,
     Hears,
-    Place,
     Playback,
     Sense,
+    SimulatedChannel,
     Thunk,
 )
 from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
@@ -53,19 +53,19 @@ class Watcher(Protocol):
     It must not call back into the switch from within.
     """
 
-    def joining(self, first: Channel, second: Channel) -> None:
+    def joining(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """A join was ordered, by a command or by a leg's own variables."""
         ...
 
-    def unparked(self, channel: Channel) -> None:
+    def unparked(self, channel: SimulatedChannel) -> None:
         """A living leg left the park."""
         ...
 
-    def parted(self, first: Channel, second: Channel) -> None:
+    def parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """A bridge ended. A leg of it may have hung up, and then there is no fact of it."""
         ...
 
-    def over(self, channel: Channel) -> None:
+    def over(self, channel: SimulatedChannel) -> None:
         """A leg that has hung up has nothing more to do with any other."""
         ...
 
@@ -99,12 +99,12 @@ class Hearing:
         """Whether what was seen once in fifty times, or less, is drawn too."""
         self.watcher: Watcher | None = None
         """Is told more than facts, if there is one."""
-        self._channels: dict[LegId, Channel] = {}
+        self._channels: dict[LegId, SimulatedChannel] = {}
         self._digits = 0
         self._key_tasks: dict[LegId, object] = {}
         """What is to be done later with the keys that a leg is sent."""
 
-    def find(self, leg: LegId) -> Channel | None:
+    def find(self, leg: LegId) -> SimulatedChannel | None:
         """Find a living leg."""
         return self._channels.get(leg)
 
@@ -154,12 +154,12 @@ class Hearing:
             self._after(odds.TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
 
-    def _look_for_sounds(self, channel: Channel) -> None:
+    def _look_for_sounds(self, channel: SimulatedChannel) -> None:
         """Let a leg's thread find what was ordered before the leg came here."""
         if channel.sounds:
             self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
 
-    def _take_sound(self, channel: Channel) -> None:
+    def _take_sound(self, channel: SimulatedChannel) -> None:
         """Let a leg's thread look whether a sound is ordered, and prepare to play it."""
         playing = channel.playing
         is_free = playing is None or playing.is_own
@@ -169,7 +169,7 @@ class Hearing:
             begin = partial(self._begin_sound, channel, playback)
             self._after(self._span(odds.TO_SOUND_S) + late_s, begin)
 
-    def _begin_sound(self, channel: Channel, playback: Playback) -> None:
+    def _begin_sound(self, channel: SimulatedChannel, playback: Playback) -> None:
         if channel.due is not playback:
             return
         channel.due = None
@@ -179,12 +179,12 @@ class Hearing:
         else:
             self._play(channel, playback)
 
-    def _settle(self, channel: Channel, joins: int) -> None:
+    def _settle(self, channel: SimulatedChannel, joins: int) -> None:
         if channel.joins == joins:
             channel.settles = False
             self._take_sound(channel)
 
-    def _play(self, channel: Channel, playback: Playback) -> None:
+    def _play(self, channel: SimulatedChannel, playback: Playback) -> None:
         channel.nested = channel.playing  # an extension's own sound is put aside (measured)
         channel.playing = playback
         if channel.call is not None and channel.unread:
@@ -198,7 +198,7 @@ class Hearing:
         if ends_s is not None:
             self._after(ends_s, partial(self._sound_over, channel, playback))
 
-    def _sound_over(self, channel: Channel, playback: Playback) -> None:
+    def _sound_over(self, channel: SimulatedChannel, playback: Playback) -> None:
         if channel.playing is not playback:
             return
         channel.playing, channel.nested = channel.nested, None
@@ -211,18 +211,18 @@ class Hearing:
         elif channel.playing is None:
             self._heard_out(channel)
 
-    def _heard_out(self, channel: Channel) -> None:
+    def _heard_out(self, channel: SimulatedChannel) -> None:
         """Nothing plays to a leg any more."""
 
-    def _freed(self, channel: Channel) -> None:
+    def _freed(self, channel: SimulatedChannel) -> None:
         """A leg's thread was about to play a sound, and does not."""
 
-    def _silence(self, channel: Channel) -> None:
+    def _silence(self, channel: SimulatedChannel) -> None:
         """Cut off what plays, and what is about to; what waits in the queue comes yet."""
         channel.lose_due()
         self._stop(channel)
 
-    def _stop(self, channel: Channel) -> None:
+    def _stop(self, channel: SimulatedChannel) -> None:
         """Cut off what plays; what was only ordered comes yet."""
         playback = channel.playing
         if playback is not None:
@@ -231,7 +231,7 @@ class Hearing:
             if under is not None:
                 self._report(SoundStopped(leg=channel.id, sound=under.sound))
 
-    def _hear(self, channel: Channel) -> None:
+    def _hear(self, channel: SimulatedChannel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
         peer = channel.peer
         if channel.cause:
@@ -259,7 +259,7 @@ class Hearing:
         if channel.playing is None and (channel.call is not None or channel.is_suspended):
             channel.unread.append(digit)  # it waits for somebody to answer (measured)
             return
-        waits = channel.place is Place.ADRIFT and self._random() < odds.KEYS_WAIT
+        waits = channel.place is ChannelPlace.ADRIFT and self._random() < odds.KEYS_WAIT
         if waits or channel.is_idle:
             channel.unread.append(digit)  # nobody reads its packets
             return
@@ -277,13 +277,13 @@ class Hearing:
         if playback is not None and terminators != "none" and digit in terminators:
             self._sound_over(channel, playback)
 
-    def _read_keys(self, channel: Channel) -> None:
+    def _read_keys(self, channel: SimulatedChannel) -> None:
         if channel.peer is not None and not channel.is_suspended:
             keys, channel.unread = channel.unread, []
             for key in keys:
                 self.press(channel.id, key)
 
-    def _read_own_keys(self, channel: Channel) -> None:
+    def _read_own_keys(self, channel: SimulatedChannel) -> None:
         """A leg that calls a phone reads its keys when it plays a sound."""
         if channel.playing is not None and not channel.cause:
             keys, channel.unread = channel.unread, []

@@ -17,15 +17,15 @@ from functools import partial
 
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
-    Channel,
+    ChannelPlace,
+    DialplanTransfer,
     Extension,
     Fate,
-    Join,
-    Place,
+    PendingJoin,
+    SimulatedChannel,
     ToLeg,
     ToPark,
     ToPhone,
-    Transfer,
 )
 from hookflash.backends.simulator.hearing import NO_SUCH_CHANNEL, OK, Thunk
 from hookflash.backends.simulator.partings import Partings
@@ -65,7 +65,7 @@ class Parking(Partings, ABC):
             channel.disturbed = True
             return OK
         peer = channel.peer if both else None
-        if isinstance(channel.errand, Join) and self._random() < odds.LEFT_ALREADY:
+        if isinstance(channel.errand, PendingJoin) and self._random() < odds.LEFT_ALREADY:
             peer = None
         legs = (channel,) if peer is None else (channel, peer)
         for one in legs:
@@ -73,48 +73,50 @@ class Parking(Partings, ABC):
             one.bond = ""
             if one.peer is not None and not self._has_left(one):
                 one.peer.bond = ""
-        self._send(Transfer(extension or ToPark(), *legs))
+        self._send(DialplanTransfer(extension or ToPark(), *legs))
         return OK
 
-    def _has_left(self, leg: Channel) -> bool:
+    def _has_left(self, leg: SimulatedChannel) -> bool:
         """Whether a leg that is to be joined anew has left its old bridge already."""
-        return isinstance(leg.errand, Join) and self._random() < odds.LEFT_ALREADY
+        return isinstance(leg.errand, PendingJoin) and self._random() < odds.LEFT_ALREADY
 
     def park_in_place(self, leg: LegId) -> str:
         """`uuid_park`: as a transfer into the park, but bonds stay as they are."""
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        is_parked = channel.place is Place.PARKED and channel.errand is None
+        is_parked = channel.place is ChannelPlace.PARKED and channel.errand is None
         if is_parked and channel.in_cs_park:
             channel.is_idle = True
         elif channel.seeks is None:
-            self._send(Transfer(ToPark(), channel, in_place=True))
+            self._send(DialplanTransfer(ToPark(), channel, in_place=True))
         return OK
 
-    def _send(self, transfer: Transfer) -> None:
+    def _send(self, transfer: DialplanTransfer) -> None:
         for one in transfer.legs:
             if self._is_joined_yet(one) and self._random() < odds.ORDER_LOST:
                 self._after(self._span(odds.TO_PARK_S), partial(self._lose_order, one))
                 return
             join = one.errand
-            if isinstance(join, Join) and join.live:
+            if isinstance(join, PendingJoin) and join.live:
                 self._take_out(one, join, transfer)
             # what was ordered is forgotten now; what is ordered from now on is not
             self._ordered_away(one)
-            if one.place is not Place.ADRIFT:
+            if one.place is not ChannelPlace.ADRIFT:
                 one.unread.clear()
             one.errand = transfer
         for other, _ in transfer.left:
             other.errand = None
         self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
 
-    def _lose_order(self, leg: Channel) -> None:
+    def _lose_order(self, leg: SimulatedChannel) -> None:
         """A leg leaves the bridge, as ordered, and does what its variables say."""
         if leg.peer is not None and leg.errand is None:
             self._part(leg, leg.peer, partial(self._go_on_alone, leg, ""))
 
-    def _take_out(self, leg: Channel, join: Join, transfer: Transfer) -> None:
+    def _take_out(
+        self, leg: SimulatedChannel, join: PendingJoin, transfer: DialplanTransfer
+    ) -> None:
         """A leg is ordered out of a join: what becomes of the other is decided as it leaves."""
         join.live = False
         transfer.redirects = True
@@ -129,13 +131,13 @@ class Parking(Partings, ABC):
             if other not in transfer.legs
         ]
 
-    def _is_joined_yet(self, leg: Channel) -> bool:
+    def _is_joined_yet(self, leg: SimulatedChannel) -> bool:
         """Whether a leg is joined before it goes: its join is all but finished.
 
         The thread of the first leg does not ask any more whether the second has another order.
         """
         join = leg.errand
-        if not (isinstance(join, Join) and join.live and join.begun and leg is join.second):
+        if not (isinstance(join, PendingJoin) and join.live and join.begun and leg is join.second):
             return False
         if not self._rarely(odds.JOINED_YET):
             return False
@@ -143,7 +145,7 @@ class Parking(Partings, ABC):
         join.live = False
         return True
 
-    def _transfer(self, transfer: Transfer) -> None:
+    def _transfer(self, transfer: DialplanTransfer) -> None:
         if self._is_put_off(transfer.legs, partial(self._transfer, transfer)):
             self._leave_busy(transfer)
             return
@@ -168,20 +170,23 @@ class Parking(Partings, ABC):
         for leg in going:
             self._go(leg, transfer)
 
-    def _leave_others(self, transfer: Transfer) -> None:
+    def _leave_others(self, transfer: DialplanTransfer) -> None:
         """Deal with those whose joins an order has put an end to."""
         for other, is_caught in transfer.left:
             if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
                 self._arrive_first(other.peer, other, transfer)
             self._leave_behind(other, odds.LOST if is_caught else "")
-            if other.place is Place.ADRIFT and other.errand is None and not other.cause:
+            if other.place is ChannelPlace.ADRIFT and other.errand is None and not other.cause:
                 self._is_found(other, other)
         if transfer.seeks is not None:
             self._seek(*transfer.seeks, chance=odds.FOUND_WANTING)
 
-    def _go(self, leg: Channel, transfer: Transfer) -> None:
+    def _go(self, leg: SimulatedChannel, transfer: DialplanTransfer) -> None:
         self._stop_sound(leg)
-        if leg.place in (Place.PARKED, Place.ELSEWHERE) and self._random() < odds.SOUND_LOST:
+        if (
+            leg.place in (ChannelPlace.PARKED, ChannelPlace.ELSEWHERE)
+            and self._random() < odds.SOUND_LOST
+        ):
             leg.sounds.clear()
             leg.due = None
         if leg.peer is None:
@@ -190,7 +195,7 @@ class Parking(Partings, ABC):
             then = partial(self._arrive, leg, transfer, was_joined=True)
             self._part(leg, leg.peer, partial(self._soon, then))
 
-    def _is_put_off(self, legs: Sequence[Channel], then: Thunk) -> bool:
+    def _is_put_off(self, legs: Sequence[SimulatedChannel], then: Thunk) -> bool:
         """Whether legs that are ordered elsewhere obey later, when `then` is to be called.
 
         A leg whose thread prepares to play a sound does so to the end, and plays nothing. A first
@@ -217,7 +222,7 @@ class Parking(Partings, ABC):
                 return True
         return False
 
-    def _leave_busy(self, transfer: Transfer) -> None:
+    def _leave_busy(self, transfer: DialplanTransfer) -> None:
         """A second leg is to go, and still prepares a sound: the first may leave at once.
 
         (Measured, 25 of 40.) The second does so 100 ms later, by what its variables say then.
@@ -232,17 +237,19 @@ class Parking(Partings, ABC):
                 self._part(leg, first)
 
     @staticmethod
-    def _clings(first: Channel, partner: Channel) -> bool:
+    def _clings(first: SimulatedChannel, partner: SimulatedChannel) -> bool:
         """Whether a first leg that is ordered elsewhere waits until its partner leaves a bridge.
 
         It heard a sound while that partner was fetched. Its thread ends the bridge only when the
         second leg is in none (`CS_EXCHANGE_MEDIA`), and does not ask in which. (Measured.)
         """
-        is_second = partner.place is Place.JOINED and not partner.is_first
+        is_second = partner.place is ChannelPlace.JOINED and not partner.is_first
         is_joined = partner.peer is not None and partner.peer is not first
         return first.is_first and is_second and is_joined and not (first.cause or partner.cause)
 
-    def _arrive_first(self, leg: Channel, left: Channel, transfer: Transfer) -> None:
+    def _arrive_first(
+        self, leg: SimulatedChannel, left: SimulatedChannel, transfer: DialplanTransfer
+    ) -> None:
         """Let a leg arrive before it is told that it has left another, which goes adrift."""
         if (
             leg.cause
@@ -256,11 +263,13 @@ class Parking(Partings, ABC):
         self._arrive(leg, transfer, was_joined=True)
         self._tell_parted(*((left, leg) if left.is_first else (leg, left)))
 
-    def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
+    def _arrive(
+        self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
+    ) -> None:
         """Let a leg begin with its extension; unless it was joined and is armed."""
         extension = transfer.extension
         if channel.cause or channel.errand is not transfer:
-            if isinstance(channel.errand, Transfer):
+            if isinstance(channel.errand, DialplanTransfer):
                 self._pass_through_park(channel)
             if isinstance(extension, ToPhone) and self._random() < odds.HALF_TAKEN:
                 channel.variables["hangup_after_bridge"] = "true"  # so far it came
@@ -268,7 +277,7 @@ class Parking(Partings, ABC):
         is_alone = len(transfer.legs) == 1 and not transfer.redirects
         if was_joined and is_alone and channel.failsafe is not None:
             channel.errand = None
-            channel.place = Place.MOVING
+            channel.place = ChannelPlace.MOVING
             self._hear(channel)
             if channel.is_first and channel.in_dialplan:
                 self._set_adrift(channel)
@@ -276,7 +285,7 @@ class Parking(Partings, ABC):
                 self._rescue(channel)
         elif isinstance(extension, ToLeg):
             channel.errand = None
-            self._move(channel, Place.MOVING)
+            self._move(channel, ChannelPlace.MOVING)
             self._hear(channel)
             self._take_or_end(channel, extension.wanted)
         elif isinstance(extension, ToPark):
@@ -287,19 +296,19 @@ class Parking(Partings, ABC):
         else:
             self._stop(channel)
             self._drop_call(channel)
-            self._move(channel, Place.ELSEWHERE)
+            self._move(channel, ChannelPlace.ELSEWHERE)
             channel.errand = None
             self._hear(channel)
             self._begin_extension(channel, extension)
             self._look_for_sounds(channel)
 
-    def _begin_extension(self, channel: Channel, extension: Extension) -> None:
+    def _begin_extension(self, channel: SimulatedChannel, extension: Extension) -> None:
         """Let a leg do what another program's extension says."""
 
-    def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
+    def _park(self, channel: SimulatedChannel, *, by_itself: bool = False) -> None:
         self._stop(channel)
         self._drop_call(channel)
-        self._move(channel, Place.PARKED)
+        self._move(channel, ChannelPlace.PARKED)
         channel.errand = None
         channel.overdue = False
         channel.in_cs_park = by_itself
@@ -316,20 +325,20 @@ class Parking(Partings, ABC):
                 self._whole_seconds(limit), partial(self._unfetched, channel, channel.parkings)
             )
 
-    def _unfetched(self, channel: Channel, parking: int) -> None:
-        if channel.place is not Place.PARKED or channel.parkings != parking:
+    def _unfetched(self, channel: SimulatedChannel, parking: int) -> None:
+        if channel.place is not ChannelPlace.PARKED or channel.parkings != parking:
             return
         if channel.playing is not None:
             channel.overdue = True
         else:
             self._end(channel, "NORMAL_CLEARING")
 
-    def _freed(self, channel: Channel) -> None:
+    def _freed(self, channel: SimulatedChannel) -> None:
         peer = channel.peer
         if peer is not None and (channel.waits is not None or peer.peer is not channel):
             self._heard_out(channel)
 
-    def _heard_out(self, channel: Channel) -> None:
+    def _heard_out(self, channel: SimulatedChannel) -> None:
         peer = channel.peer
         waits = channel.waits
         lead = channel if channel.is_first else peer
@@ -345,7 +354,7 @@ class Parking(Partings, ABC):
         elif channel.errand is not None or channel.cause or channel.playing is not None:
             return
         elif peer is not None and peer.peer is not channel:
-            is_joined = peer.place is Place.JOINED and peer.peer is not None
+            is_joined = peer.place is ChannelPlace.JOINED and peer.peer is not None
             if is_joined and peer.errand is None and not peer.cause:
                 # joined it is: with whom, it does not ask
                 peer.ghosts.append(partial(self._heard_out, channel))
@@ -355,12 +364,12 @@ class Parking(Partings, ABC):
             channel.peer = None
             self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
             self._go_on_alone(channel, peer.cause)
-        elif channel.place is Place.ELSEWHERE and channel.call is None:
+        elif channel.place is ChannelPlace.ELSEWHERE and channel.call is None:
             self._end(channel, "NORMAL_CLEARING")  # the extension has nothing else to say
-        elif channel.overdue and channel.place is Place.PARKED and channel.errand is None:
+        elif channel.overdue and channel.place is ChannelPlace.PARKED and channel.errand is None:
             self._end(channel, "NORMAL_CLEARING")
 
-    def _ordered_away(self, leg: Channel, *, to_join: bool = False) -> None:
+    def _ordered_away(self, leg: SimulatedChannel, *, to_join: bool = False) -> None:
         """A leg is ordered elsewhere: what becomes of the sounds that were ordered before.
 
         The thread of a leg in the park, or in an extension, takes all off the queue before it
@@ -372,12 +381,15 @@ class Parking(Partings, ABC):
         leg.orders += 1
         self._let_ghosts_go(leg)
         plays = to_join and leg.playing is not None and not leg.playing.is_own
-        if leg.place in (Place.PARKED, Place.ELSEWHERE, Place.ADRIFT) and not plays:
+        if (
+            leg.place in (ChannelPlace.PARKED, ChannelPlace.ELSEWHERE, ChannelPlace.ADRIFT)
+            and not plays
+        ):
             leg.forget_sounds()
         else:
             leg.lose_due()
 
-    def _stop_sound(self, leg: Channel) -> None:
+    def _stop_sound(self, leg: SimulatedChannel) -> None:
         """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
         if leg.peer is None and self._rarely(odds.STOPS_LATE):
             return
@@ -386,5 +398,5 @@ class Parking(Partings, ABC):
 
     # ---- what `bridges` does
 
-    def _drop_call(self, channel: Channel) -> None:
+    def _drop_call(self, channel: SimulatedChannel) -> None:
         """End what a leg's bridge calls, or for which it is called."""

@@ -20,7 +20,12 @@ from abc import ABC
 from functools import partial
 
 from hookflash.backends.simulator import odds
-from hookflash.backends.simulator.channel import Channel, Fate, Place, Transfer
+from hookflash.backends.simulator.channel import (
+    ChannelPlace,
+    DialplanTransfer,
+    Fate,
+    SimulatedChannel,
+)
 from hookflash.backends.simulator.hearing import Thunk, nothing
 from hookflash.backends.simulator.rescue import Rescue
 from hookflash.events import LegsSeparated
@@ -29,7 +34,9 @@ from hookflash.events import LegsSeparated
 class Partings(Rescue, ABC):
     """The switch, as far as bridges end."""
 
-    def _part(self, leaver: Channel, stayer: Channel, then: Thunk = nothing) -> None:
+    def _part(
+        self, leaver: SimulatedChannel, stayer: SimulatedChannel, then: Thunk = nothing
+    ) -> None:
         """End a bridge that `leaver` has left, hung up or fetched away; `then` is what it does."""
         if stayer.peer is not leaver:  # it has left before, and nothing was noticed of that
             leaver.peer = None
@@ -64,12 +71,12 @@ class Partings(Rescue, ABC):
         self._hear(leaver)
 
     @staticmethod
-    def _hold(leaver: Channel, second: Channel, then: Thunk) -> None:
+    def _hold(leaver: SimulatedChannel, second: SimulatedChannel, then: Thunk) -> None:
         leaver.peer = None
         leaver.held = second
         second.waits = then
 
-    def _holds(self, second: Channel) -> bool:
+    def _holds(self, second: SimulatedChannel) -> bool:
         """Whether a second leg's thread is about to play: the first, which leaves, waits for it.
 
         (Measured, 24 of 24. A sound that plays already is cut off.)
@@ -78,14 +85,18 @@ class Partings(Rescue, ABC):
             return False
         return second.waits is not None or second.is_about_to_play
 
-    def _let_ghosts_go(self, leg: Channel) -> None:
+    def _let_ghosts_go(self, leg: SimulatedChannel) -> None:
         """Who took a leg for its partner all the time notices that it leaves its bridge now."""
         ghosts, leg.ghosts = leg.ghosts, []
         for notices in ghosts:
             self._after(self._span(odds.TO_UNBRIDGE_S), notices)
 
     def _end_bridge(
-        self, first: Channel, second: Channel, first_acts: Thunk, second_acts: Thunk
+        self,
+        first: SimulatedChannel,
+        second: SimulatedChannel,
+        first_acts: Thunk,
+        second_acts: Thunk,
     ) -> None:
         """Let two legs, each with a thread of its own, leave their bridge.
 
@@ -106,7 +117,7 @@ class Partings(Rescue, ABC):
             self._leave_last(first, second, first_acts)
             second_acts()
 
-    def _quickness(self, second: Channel) -> float:
+    def _quickness(self, second: SimulatedChannel) -> float:
         """How often a second leg goes where it goes before its bridge's end is told."""
         if second.errand is not None:
             return odds.SECOND_SENT_QUICKER
@@ -119,11 +130,13 @@ class Partings(Rescue, ABC):
         }
         return chances[self._fate(second)]
 
-    def _leave_last(self, first: Channel, second: Channel, first_acts: Thunk) -> None:
+    def _leave_last(
+        self, first: SimulatedChannel, second: SimulatedChannel, first_acts: Thunk
+    ) -> None:
         self._tell_parted(first, second)
         first_acts()
 
-    def _tell_parted(self, first: Channel, second: Channel) -> None:
+    def _tell_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         if self.watcher is not None:
             self.watcher.parted(first, second)
         if not first.cause and not second.cause:
@@ -131,14 +144,14 @@ class Partings(Rescue, ABC):
             if second.errand is not None and second.peer is None:
                 self._stop(second)
 
-    def _go_on_alone(self, stayer: Channel, leavers_cause: str) -> None:
+    def _go_on_alone(self, stayer: SimulatedChannel, leavers_cause: str) -> None:
         """Do what the leg's variables say, unless it has an errand, which goes before."""
         if stayer.cause:
             return
         self._silence(stayer)
-        stayer.place = Place.MOVING
+        stayer.place = ChannelPlace.MOVING
         fate = self._fate(stayer) if stayer.errand is None else None
-        if isinstance(stayer.errand, Transfer):
+        if isinstance(stayer.errand, DialplanTransfer):
             self._pass_through_park(stayer)
         if fate is Fate.PARK:
             self._soon(partial(self._park_alone, stayer))
@@ -159,21 +172,21 @@ class Partings(Rescue, ABC):
         else:
             self._end(stayer, cause, itself=True)
 
-    def _end_alone(self, stayer: Channel, cause: str) -> None:
+    def _end_alone(self, stayer: SimulatedChannel, cause: str) -> None:
         is_free = stayer.errand is None and stayer.peer is None
-        if is_free and stayer.place is Place.MOVING:
+        if is_free and stayer.place is ChannelPlace.MOVING:
             self._end(stayer, cause, itself=True)
 
-    def _pass_through_park(self, second: Channel) -> None:
+    def _pass_through_park(self, second: SimulatedChannel) -> None:
         if not second.is_first and self._rarely(odds.PARKED_BETWEEN):
             errand = second.errand
             second.variables["park_timeout"] = "3"
             self._park(second, by_itself=True)
             second.errand = errand
 
-    def _park_alone(self, stayer: Channel) -> None:
+    def _park_alone(self, stayer: SimulatedChannel) -> None:
         is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
-        if is_free and stayer.place is Place.MOVING:
+        if is_free and stayer.place is ChannelPlace.MOVING:
             self._park(stayer, by_itself=True)
 
     def _soon(self, act: Thunk) -> None:
@@ -183,7 +196,7 @@ class Partings(Rescue, ABC):
         else:
             self._after(self._span(odds.TO_NEXT_S), act)
 
-    def _fate(self, stayer: Channel) -> Fate:
+    def _fate(self, stayer: SimulatedChannel) -> Fate:
         variables = stayer.variables
         armed = stayer.failsafe is not None
         parks = variables.get("park_after_bridge") == "true"

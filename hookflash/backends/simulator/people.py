@@ -129,7 +129,7 @@ class Heard(NamedTuple):
 
 
 @attrs.define(eq=False)
-class Party:
+class Person:
     """Somebody with a phone. What they hear is written down for as long as they have a leg."""
 
     number: str

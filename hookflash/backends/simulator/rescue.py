@@ -18,7 +18,13 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from hookflash.backends.simulator import odds
-from hookflash.backends.simulator.channel import Channel, Extension, Join, Place, ToLeg
+from hookflash.backends.simulator.channel import (
+    ChannelPlace,
+    Extension,
+    PendingJoin,
+    SimulatedChannel,
+    ToLeg,
+)
 from hookflash.backends.simulator.early import Early
 from hookflash.events import LegId, LegParked
 
@@ -30,7 +36,7 @@ class Rescue(Early, ABC):
     """By leg, that it is to take another later."""
     _tasks_named: int = 0
 
-    def _rescue(self, leg: Channel) -> None:
+    def _rescue(self, leg: SimulatedChannel) -> None:
         """Do what the leg is armed with; if nothing, or nobody is there, it ends."""
         failsafe = leg.failsafe
         if failsafe is None:
@@ -42,30 +48,30 @@ class Rescue(Early, ABC):
         else:
             self._take_or_end(leg, failsafe.wanted)
 
-    def _take_later(self, leg: Channel, wanted: LegId, after_s: str) -> None:
+    def _take_later(self, leg: SimulatedChannel, wanted: LegId, after_s: str) -> None:
         """`sched_transfer +N intercept:LEG inline`: take that leg in so many seconds."""
         self._scheduled[leg.id] = task = object()
         self._tasks_named += 1
         leg.variables["last_sched_id"] = str(self._tasks_named)
         self._after(self._whole_seconds(after_s), partial(self._fall_due, leg, wanted, task))
 
-    def _fall_due(self, leg: Channel, wanted: LegId, task: object) -> None:
+    def _fall_due(self, leg: SimulatedChannel, wanted: LegId, task: object) -> None:
         if leg.cause or self._scheduled.get(leg.id) is not task:
             return
         del self._scheduled[leg.id]
         self.transfer(leg.id, ToLeg(wanted))
         leg.variables["transfer_source"] = f"bl_xfer:intercept:{wanted}/default/inline"
 
-    def _take_or_end(self, leg: Channel, wanted: LegId) -> None:
+    def _take_or_end(self, leg: SimulatedChannel, wanted: LegId) -> None:
         if not self._intercept(leg, wanted):
             self._end(leg, "NORMAL_CLEARING", itself=True)
 
-    def _rescue_alone(self, stayer: Channel) -> None:
+    def _rescue_alone(self, stayer: SimulatedChannel) -> None:
         is_free = stayer.errand is None and stayer.peer is None and not stayer.cause
-        if is_free and stayer.place is Place.MOVING:
+        if is_free and stayer.place is ChannelPlace.MOVING:
             self._rescue(stayer)
 
-    def _intercept(self, leg: Channel, rescue: LegId) -> bool:
+    def _intercept(self, leg: SimulatedChannel, rescue: LegId) -> bool:
         """Take a leg, and hang up whom its bond names. False if there is none."""
         wanted = self._channels.get(rescue)
         if wanted is None or wanted is leg:
@@ -74,19 +80,21 @@ class Rescue(Early, ABC):
         if partner is leg:
             partner = None
         join = wanted.errand
-        if isinstance(join, Join) and join.live:
+        if isinstance(join, PendingJoin) and join.live:
             join.live = False
             join.first.errand = join.second.errand = None
         self._start_join(leg, wanted, intercepts=True)
         begun = leg.errand
-        if isinstance(begun, Join):
+        if isinstance(begun, PendingJoin):
             begun.takes_along = leg.half is not None and bool(leg.half.cause)
-        is_moved = wanted.place in (Place.MOVING, Place.ADRIFT) or isinstance(join, Join)
+        is_moved = wanted.place in (ChannelPlace.MOVING, ChannelPlace.ADRIFT) or isinstance(
+            join, PendingJoin
+        )
         if is_moved and self._rarely(odds.WANTED_PARKED):
             self._report(LegParked(leg=wanted.id))
             wanted.forget_park()
-        was_leading = isinstance(join, Join) and wanted is join.first
-        if isinstance(begun, Join) and isinstance(join, Join):
+        was_leading = isinstance(join, PendingJoin) and wanted is join.first
+        if isinstance(begun, PendingJoin) and isinstance(join, PendingJoin):
             self._cross(begun, was_leading=was_leading)
         if partner is None:
             return True
@@ -101,7 +109,7 @@ class Rescue(Early, ABC):
             self._end(partner, "PICKED_OFF")
         return True
 
-    def _takes_partner_along(self, join: Join) -> bool:
+    def _takes_partner_along(self, join: PendingJoin) -> bool:
         """Whether a leg that is armed with its own partner ends with it: its join finds nobody.
 
         It leaves the bridge, intercepts whom it has just left, and dies of the join that fails.
@@ -119,7 +127,7 @@ class Rescue(Early, ABC):
             self._end(leg, odds.LOST)
         return True
 
-    def _cross(self, join: Join, *, was_leading: bool) -> None:
+    def _cross(self, join: PendingJoin, *, was_leading: bool) -> None:
         """A leg intercepts one that was on its way into a bridge with somebody else."""
         if not was_leading:
             if self._rarely(odds.SECOND_TAKEN):
@@ -133,7 +141,7 @@ class Rescue(Early, ABC):
         elif self._random() < odds.HALF_TAKEN:
             join.broken = True
 
-    def _lose_leader(self, join: Join, *, parks: bool) -> None:
+    def _lose_leader(self, join: PendingJoin, *, parks: bool) -> None:
         """A leg intercepts one that leads a join: that one finds its second gone, and parks.
 
         Whoever wanted it waits for it, deaf. (Measured, 12 of 12.)
@@ -147,8 +155,8 @@ class Rescue(Early, ABC):
         if parks:
             self._after(self._span(odds.TO_PARK_S), partial(self._park_adrift, second))
 
-    def _park_adrift(self, leg: Channel) -> None:
-        if leg.errand is None and leg.place is Place.ADRIFT and not leg.cause:
+    def _park_adrift(self, leg: SimulatedChannel) -> None:
+        if leg.errand is None and leg.place is ChannelPlace.ADRIFT and not leg.cause:
             self._park(leg, by_itself=True)
 
     # ---- what `partings`, `parking` and `bridges` do
@@ -160,9 +168,11 @@ class Rescue(Early, ABC):
         """Send a leg into an extension."""
 
     @abstractmethod
-    def _start_join(self, first: Channel, second: Channel, *, intercepts: bool = False) -> None:
+    def _start_join(
+        self, first: SimulatedChannel, second: SimulatedChannel, *, intercepts: bool = False
+    ) -> None:
         """Send two legs on their way into one bridge."""
 
     @abstractmethod
-    def _tell_parted(self, first: Channel, second: Channel) -> None:
+    def _tell_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Tell that a bridge is over."""

@@ -17,20 +17,26 @@ from __future__ import annotations
 from functools import partial
 
 from hookflash.backends.simulator import odds
-from hookflash.backends.simulator.channel import Channel, Join, Place, Thunk, Transfer
+from hookflash.backends.simulator.channel import (
+    ChannelPlace,
+    DialplanTransfer,
+    PendingJoin,
+    SimulatedChannel,
+    Thunk,
+)
 from hookflash.backends.simulator.hearing import Hearing, nothing
 
 
 class Seeking(Hearing):
     """The switch, as far as legs wait for each other."""
 
-    def _seek(self, first: Channel, second: Channel, chance: float = 0.0) -> None:
+    def _seek(self, first: SimulatedChannel, second: SimulatedChannel, chance: float = 0.0) -> None:
         """A join lost its second leg before it began: the first's thread looks for it.
 
         It takes no orders until that leg hangs up, or the two are joined after all. After 20 s it
         hangs up both, wherever the other is by then (measured).
         """
-        is_free = first.place is Place.ADRIFT and first.errand is None and not first.cause
+        is_free = first.place is ChannelPlace.ADRIFT and first.errand is None and not first.cause
         if not is_free or second.cause:
             return
         if self._random() < chance:
@@ -40,15 +46,15 @@ class Seeking(Hearing):
         second.seekers.append(first)
         self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
 
-    def _sought_long(self, first: Channel, second: Channel) -> None:
+    def _sought_long(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         if first.seeks is second and not first.cause and not second.cause:
             self._end(first, odds.LOST)
             self._end(second, odds.LOST)
 
-    def _give_up(self, seeker: Channel) -> None:
+    def _give_up(self, seeker: SimulatedChannel) -> None:
         """Whom a leg sought is gone."""
         seeker.seeks = None
-        if seeker.cause or seeker.errand is not None or seeker.place is not Place.ADRIFT:
+        if seeker.cause or seeker.errand is not None or seeker.place is not ChannelPlace.ADRIFT:
             return
         again, seeker.again = seeker.again, False
         if again and seeker.later is None:
@@ -60,7 +66,7 @@ class Seeking(Hearing):
         else:
             self._end(seeker, "ORIGINATOR_CANCEL")
 
-    def _seek_no_more(self, seeker: Channel, by: Channel) -> None:
+    def _seek_no_more(self, seeker: SimulatedChannel, by: SimulatedChannel) -> None:
         """A leg is fetched, perhaps a deaf one: by whom it sought, it waits no longer.
 
         If it was ordered to lead a join while it waited, it may find the second leg of that one,
@@ -70,12 +76,14 @@ class Seeking(Hearing):
         wanted = seeker.wanted if seeker.seeks is by else None
         seeker.seeks = seeker.wanted = None
         seeker.disturbed = seeker.again = False
-        if wanted is None or wanted.errand is not None or wanted.place is not Place.ADRIFT:
+        if wanted is None or wanted.errand is not None or wanted.place is not ChannelPlace.ADRIFT:
             return
         if self._random() < odds.REMEMBERS:
             self._after(self._span(odds.TO_FIND_S), partial(self._end, wanted, odds.LOST))
 
-    def _find_wanting(self, seeker: Channel, sought: Channel, orders: int) -> None:
+    def _find_wanting(
+        self, seeker: SimulatedChannel, sought: SimulatedChannel, orders: int
+    ) -> None:
         """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
         if sought.orders != orders or sought.cause:
             return  # which has been sent elsewhere meanwhile
@@ -84,14 +92,14 @@ class Seeking(Hearing):
         self._end_found(sought)
         self._give_up(seeker)
 
-    def _end_found(self, leg: Channel) -> None:
+    def _end_found(self, leg: SimulatedChannel) -> None:
         """Hang up a leg that is found, and not wanted: it has been fetched out of what it heard."""
         sound = leg.playing
         if sound is not None and (sound.is_own or self._random() < odds.STOP_FIRST):
             self._stop(leg)
         self._end(leg, odds.LOST)
 
-    def _is_found(self, leg: Channel, by: Channel) -> bool:
+    def _is_found(self, leg: SimulatedChannel, by: SimulatedChannel) -> bool:
         """Whether a first leg that waits for this one finds it, as it is fetched by another.
 
         The second leg of a join waits in a state (CS_RESET) from which whoever seeks it takes it.
@@ -106,7 +114,7 @@ class Seeking(Hearing):
                     return True
         return False
 
-    def _join_too(self, seeker: Channel, leg: Channel) -> None:
+    def _join_too(self, seeker: SimulatedChannel, leg: SimulatedChannel) -> None:
         """A first leg joins whom it sought, although that one has just been joined with another.
 
         Each of the two first legs takes the second for its own.
@@ -122,34 +130,34 @@ class Seeking(Hearing):
                 leg.bond = leg.bridge_uuid = other.id
             leg.ghosts.append(partial(self._heard_out, ghost))
 
-    def _let_seekers_go(self, first: Channel) -> None:
+    def _let_seekers_go(self, first: SimulatedChannel) -> None:
         """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
         for seeker in first.seekers:
             if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
                 seeker.seeks = None
                 self._come_round(seeker)
 
-    def _find(self, seeker: Channel, leg: Channel) -> None:
+    def _find(self, seeker: SimulatedChannel, leg: SimulatedChannel) -> None:
         """A first leg's thread finds whom it sought: joins it, or ends it."""
         seeker.seeks = None
         if seeker.disturbed:
             self._end_found(leg)
             self._come_round(seeker)
             return
-        join = Join(seeker, leg)
+        join = PendingJoin(seeker, leg)
         join.begun = True
         seeker.errand = leg.errand = join
-        self._move(leg, Place.MOVING)
-        self._move(seeker, Place.MOVING)
+        self._move(leg, ChannelPlace.MOVING)
+        self._move(seeker, ChannelPlace.MOVING)
         self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
 
-    def _come_round(self, seeker: Channel) -> None:
+    def _come_round(self, seeker: SimulatedChannel) -> None:
         """A first leg that waited in vain does what it was ordered in the meantime."""
         seeker.disturbed = False
         later, seeker.later = seeker.later, None
         wanted, seeker.wanted = seeker.wanted, None
         if later is not None:
-            seeker.errand = Transfer(later, seeker)
+            seeker.errand = DialplanTransfer(later, seeker)
             self._arrive(seeker, seeker.errand, was_joined=False)
             return
         if wanted is not None:
@@ -160,38 +168,42 @@ class Seeking(Hearing):
                 return
         if wanted is not None and wanted.cause:
             self._miss(seeker, is_found=self._random() >= odds.NOT_FOUND)
-        elif wanted is not None and wanted.place is Place.ADRIFT and wanted.errand is None:
+        elif wanted is not None and wanted.place is ChannelPlace.ADRIFT and wanted.errand is None:
             self._find(seeker, wanted)
         elif wanted is not None and not self._leads(wanted):
             self._seek(seeker, wanted)
 
     @staticmethod
-    def _leads(leg: Channel) -> bool:
+    def _leads(leg: SimulatedChannel) -> bool:
         """Whether a leg is about to lead a join: a leg that would wait for it is free."""
-        return isinstance(leg.errand, Join) and leg.errand.first is leg
+        return isinstance(leg.errand, PendingJoin) and leg.errand.first is leg
 
     # ---- what `partings`, `parking` and `bridges` do
 
-    def _end(self, channel: Channel, cause: str, *, itself: bool = False) -> None:
+    def _end(self, channel: SimulatedChannel, cause: str, *, itself: bool = False) -> None:
         """Hang a leg up."""
 
-    def _park(self, channel: Channel, *, by_itself: bool = False) -> None:
+    def _park(self, channel: SimulatedChannel, *, by_itself: bool = False) -> None:
         """Park a leg."""
 
-    def _arrive(self, channel: Channel, transfer: Transfer, *, was_joined: bool) -> None:
+    def _arrive(
+        self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
+    ) -> None:
         """Let a leg begin with its extension."""
 
-    def _move(self, channel: Channel, place: Place) -> None:
+    def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
         """Put a leg somewhere else."""
 
-    def _finish(self, join: Join) -> None:
+    def _finish(self, join: PendingJoin) -> None:
         """Join two legs whose join has begun."""
 
-    def _joined(self, first: Channel, second: Channel) -> None:
+    def _joined(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Two legs are in one bridge."""
 
-    def _part(self, leaver: Channel, stayer: Channel, then: Thunk = nothing) -> None:
+    def _part(
+        self, leaver: SimulatedChannel, stayer: SimulatedChannel, then: Thunk = nothing
+    ) -> None:
         """End a bridge that `leaver` has left."""
 
-    def _miss(self, first: Channel, *, is_found: bool, is_race: bool = True) -> None:
+    def _miss(self, first: SimulatedChannel, *, is_found: bool, is_race: bool = True) -> None:
         """Let a first leg go without its second."""

@@ -29,15 +29,16 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Final
 
+from hookflash import events as e
 from hookflash.backends.simulator.bridges import Bridges
 from hookflash.backends.simulator.channel import (
     SILENCE,
-    Channel,
+    ChannelPlace,
     Extension,
     Hears,
-    Place,
     Playback,
     Sense,
+    SimulatedChannel,
     ToLeg,
     ToPark,
     ToPhone,
@@ -50,23 +51,15 @@ from hookflash.backends.simulator.hearing import (
     Watcher,
     nobody_listens,
 )
-from hookflash.events import (
-    CallEvent,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegId,
-    LegProgressed,
-)
 from hookflash.sounds import HeardSound
 
 __all__ = [
     "SILENCE",
-    "Channel",
+    "ChannelPlace",
     "Extension",
     "Hears",
-    "Place",
     "Sense",
+    "SimulatedChannel",
     "Switch",
     "Thunk",
     "ToPark",
@@ -96,10 +89,10 @@ class Switch(Bridges):
     def __init__(
         self,
         after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
+        report: Callable[[e.CallEvent], None],
         *,
-        ring_phone: Callable[[LegId, str], bool],
-        listen: Callable[[LegId, Hears], None] = nobody_listens,
+        ring_phone: Callable[[e.LegId, str], bool],
+        listen: Callable[[e.LegId, Hears], None] = nobody_listens,
         dice: random.Random | None = None,
         missing: Container[HeardSound] = frozenset(),
     ) -> None:
@@ -116,29 +109,29 @@ class Switch(Bridges):
         """
         super().__init__(after, report, listen=listen, dice=dice, missing=missing)
         self._ring_phone = ring_phone
-        self.name_leg: Callable[[], LegId] = self._name
+        self.name_leg: Callable[[], e.LegId] = self._name
         """Gives the legs that nobody names their names."""
-        self._scheduled: dict[LegId, object] = {}
+        self._scheduled: dict[e.LegId, object] = {}
         self._by_group: dict[str, object] = {}
         """What is to be done later (`sched_api`), by its group."""
-        self._shown: dict[LegId, list[str]] = {}
+        self._shown: dict[e.LegId, list[str]] = {}
         self._legs_named = 0
 
-    def partner(self, leg: LegId) -> LegId | None:
+    def partner(self, leg: e.LegId) -> e.LegId | None:
         """With whom a leg is, is about to be, or once was (`uuid_getvar LEG signal_bond`)."""
         channel = self._channels.get(leg)
         return None if channel is None else channel.bond or None
 
-    def mate(self, channel: Channel) -> LegId | None:
+    def mate(self, channel: SimulatedChannel) -> e.LegId | None:
         """With whom a leg is joined, or about to be: both live, and each bond names the other."""
         other = self._channels.get(channel.bond)
         return other.id if other is not None and other.bond == channel.id else None
 
-    def channels(self) -> Iterable[Channel]:
+    def channels(self) -> Iterable[SimulatedChannel]:
         """List the living legs, oldest first (`show channels`)."""
         return self._channels.values()
 
-    def phone_of(self, leg: LegId) -> LegId:
+    def phone_of(self, leg: e.LegId) -> e.LegId:
         """Find the leg at whose end a phone is: for a loopback half, that behind the other."""
         channel = self._channels.get(leg)
         while channel is not None and channel.half is not None:
@@ -159,7 +152,7 @@ class Switch(Bridges):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
-    ) -> tuple[LegId, LegId]:
+    ) -> tuple[e.LegId, e.LegId]:
         """Take a call and pass it on, as a dialplan's `bridge` does.
 
         Args:
@@ -173,45 +166,45 @@ class Switch(Bridges):
             The caller's leg and the callee's: with loopback, that of loopback-a. Each dies with the
             other: `hangup_after_bridge`.
         """
-        first = self._create(self.name_leg(), caller, Direction.INBOUND, account)
+        first = self._create(self.name_leg(), caller, e.Direction.INBOUND, account)
         theirs = account if callee_account is None else callee_account
         first.variables["hangup_after_bridge"] = "true"
         if through_loopback:
-            self._report(LegProgressed(leg=first.id, early_media=True))
+            self._report(e.LegProgressed(leg=first.id, early_media=True))
             second = self._call_through(self.name_leg(), callee, {}, "", caller=first)
         else:
             second = self._call_for(first, callee, theirs)
             self._call_phone(second)
         return first.id, second.id
 
-    def _name(self) -> LegId:
+    def _name(self) -> e.LegId:
         self._legs_named += 1
         return f"leg-{self._legs_named}"
 
     def _create(
         self,
-        leg: LegId,
+        leg: e.LegId,
         number: str,
-        direction: Direction,
+        direction: e.Direction,
         account: str,
         variables: Mapping[str, str] | None = None,
         *,
-        other_half: LegId = "",
-        caller: Channel | None = None,
+        other_half: e.LegId = "",
+        caller: SimulatedChannel | None = None,
         caller_id: str = "",
-    ) -> Channel:
-        channel = Channel(leg, number, direction, account, dict(variables or ()))
+    ) -> SimulatedChannel:
+        channel = SimulatedChannel(leg, number, direction, account, dict(variables or ()))
         self._channels[leg] = channel
         if caller is not None:
             channel.called_for = channel.bond = caller.id
             channel.call = caller
             caller.call = channel
             caller_id = caller.caller_id
-        if direction is Direction.OUTBOUND:
+        if direction is e.Direction.OUTBOUND:
             channel.caller_id = caller_id
             self._show(channel, caller_id)
         self._report(
-            LegCreated(
+            e.LegCreated(
                 leg=leg,
                 number=number,
                 direction=direction,
@@ -222,7 +215,7 @@ class Switch(Bridges):
         )
         return channel
 
-    def _call_for(self, caller: Channel, number: str, account: str) -> Channel:
+    def _call_for(self, caller: SimulatedChannel, number: str, account: str) -> SimulatedChannel:
         """Create the leg that a dialplan's `bridge` calls. It inherits what is exported."""
         names = [name for name in caller.variables.get("export_vars", "").split(",") if name]
         inherited = {name: caller.variables[name] for name in names if name in caller.variables}
@@ -230,17 +223,17 @@ class Switch(Bridges):
             inherited["export_vars"] = caller.variables["export_vars"]
         account = inherited.get("hookflash_account", account)
         leg = self.name_leg()
-        return self._create(leg, number, Direction.OUTBOUND, account, inherited, caller=caller)
+        return self._create(leg, number, e.Direction.OUTBOUND, account, inherited, caller=caller)
 
     def _call_through(
         self,
-        leg: LegId,
+        leg: e.LegId,
         number: str,
         variables: Mapping[str, str],
         account: str,
         *,
-        caller: Channel | None = None,
-    ) -> Channel:
+        caller: SimulatedChannel | None = None,
+    ) -> SimulatedChannel:
         """Call a number through the dialplan: create the two halves, and the leg behind them."""
         other = self.name_leg()
         shown = variables.get("origination_caller_id_number", _NOBODY)
@@ -248,7 +241,7 @@ class Switch(Bridges):
         one = self._create(
             leg,
             number,
-            Direction.OUTBOUND,
+            e.Direction.OUTBOUND,
             account,
             {**halves, "loopback_leg": "A"},
             other_half=other,
@@ -258,7 +251,7 @@ class Switch(Bridges):
         two = self._create(
             other,
             one.caller_id,
-            Direction.INBOUND,
+            e.Direction.INBOUND,
             account,
             {
                 **halves,
@@ -272,11 +265,11 @@ class Switch(Bridges):
         self._call_phone(self._call_for(two, number, ""))
         return one
 
-    def _call_phone(self, channel: Channel) -> None:
+    def _call_phone(self, channel: SimulatedChannel) -> None:
         if not self._ring_phone(channel.id, channel.number):
             self._after(_TO_NO_ROUTE_S, partial(self._end, channel, "UNALLOCATED_NUMBER"))
 
-    def _connect(self, caller: Channel, callee: Channel) -> None:
+    def _connect(self, caller: SimulatedChannel, callee: SimulatedChannel) -> None:
         """Answer the caller, now that the callee has, and join the two."""
         if caller.cause or callee.cause or caller.call is not callee:
             return
@@ -287,19 +280,19 @@ class Switch(Bridges):
         if not caller.answered:
             caller.answered = True
             if half is None and callee.half is None:
-                self._report(LegProgressed(leg=caller.id, early_media=True))
-            self._report(LegAnswered(leg=caller.id))
+                self._report(e.LegProgressed(leg=caller.id, early_media=True))
+            self._report(e.LegAnswered(leg=caller.id))
         caller.in_dialplan = True
         self._joined(caller, callee)
 
     # ---- what people do
 
-    def ring(self, leg: LegId, *, early_media: bool = False) -> None:
+    def ring(self, leg: e.LegId, *, early_media: bool = False) -> None:
         """The phone says that it rings (180), or sends early media (183)."""
         channel = self._channels.get(leg)
         if channel is None or channel.answered:
             return
-        self._report(LegProgressed(leg=leg, early_media=early_media))
+        self._report(e.LegProgressed(leg=leg, early_media=early_media))
         half = channel.call
         if half is not None and half.half is not None:
             ignored = early_media and half.variables.get("ignore_early_media") == "true"
@@ -307,27 +300,27 @@ class Switch(Bridges):
                 progress = partial(self._halves_ring, half, early_media=early_media)
                 self._after(self._span(_RING_TO_HALVES_S), progress)
 
-    def _halves_ring(self, two: Channel, *, early_media: bool) -> None:
+    def _halves_ring(self, two: SimulatedChannel, *, early_media: bool) -> None:
         for half in (two.half, two):
             if half is not None and not half.cause and not half.answered:
-                self._report(LegProgressed(leg=half.id, early_media=early_media))
+                self._report(e.LegProgressed(leg=half.id, early_media=early_media))
 
-    def answer(self, leg: LegId) -> None:
+    def answer(self, leg: e.LegId) -> None:
         """The party picks up. A leg that is gone or has answered is left as it is."""
         channel = self._channels.get(leg)
-        if channel is None or channel.answered or channel.direction is Direction.INBOUND:
+        if channel is None or channel.answered or channel.direction is e.Direction.INBOUND:
             return
         if channel.half is None:  # nobody is at the end of a loopback half
             self._answered(channel)
 
-    def _answered(self, channel: Channel) -> None:
+    def _answered(self, channel: SimulatedChannel) -> None:
         channel.answered = True
-        self._report(LegAnswered(leg=channel.id))
+        self._report(e.LegAnswered(leg=channel.id))
         if channel.call is not None:
             self._after(
                 self._span(_ANSWER_TO_CALL_S), partial(self._connect, channel.call, channel)
             )
-        elif channel.errand is None and channel.place is Place.DIALLING:
+        elif channel.errand is None and channel.place is ChannelPlace.DIALLING:
             app, _, argument = channel.variables.get("execute_on_answer", "").partition(" ")
             if app == "sched_transfer":
                 after_s, _, what = argument.removeprefix("+").partition(" ")
@@ -338,30 +331,34 @@ class Switch(Bridges):
             elif app != "intercept" or not self._intercept(channel, argument):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
 
-    def _take_at_once(self, channel: Channel) -> None:
+    def _take_at_once(self, channel: SimulatedChannel) -> None:
         """`&intercept(LEG)`: the leg's only application; if nobody is there, the leg ends."""
-        if channel.cause or channel.errand is not None or channel.place is not Place.DIALLING:
+        if (
+            channel.cause
+            or channel.errand is not None
+            or channel.place is not ChannelPlace.DIALLING
+        ):
             return
         if not self._intercept(channel, channel.takes or ""):
             self._end(channel, "NORMAL_CLEARING")
 
-    def sched_del(self, leg: LegId) -> int:
+    def sched_del(self, leg: e.LegId) -> int:
         """Forget what was scheduled for a leg; how much that was. None is no fault."""
         later = self.forget_key_task(leg)
         later += self._by_group.pop(leg, None) is not None
         return later if self._scheduled.pop(leg, None) is None else later + 1
 
-    def _park_target(self, channel: Channel) -> None:
-        if not channel.cause and channel.errand is None and channel.place is Place.DIALLING:
+    def _park_target(self, channel: SimulatedChannel) -> None:
+        if not channel.cause and channel.errand is None and channel.place is ChannelPlace.DIALLING:
             self._park(channel)
 
-    def refuse(self, leg: LegId, cause: str) -> None:
+    def refuse(self, leg: e.LegId, cause: str) -> None:
         """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
         channel = self._channels.get(leg)
         if channel is not None and not channel.answered and channel.half is None:
             self._end(channel, cause)
 
-    def hang_up(self, leg: LegId) -> None:
+    def hang_up(self, leg: e.LegId) -> None:
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
@@ -369,7 +366,7 @@ class Switch(Bridges):
 
     # ---- what other programs do
 
-    def _begin_extension(self, channel: Channel, extension: Extension) -> None:
+    def _begin_extension(self, channel: SimulatedChannel, extension: Extension) -> None:
         match extension:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
@@ -379,13 +376,13 @@ class Switch(Bridges):
             case ToPark() | ToLeg():
                 pass
 
-    def _call_from(self, channel: Channel, number: str) -> None:
+    def _call_from(self, channel: SimulatedChannel, number: str) -> None:
         channel.variables["hangup_after_bridge"] = "true"
         self._call_phone(self._call_for(channel, number, ""))
 
     # ---- displays
 
-    def display(self, leg: LegId, name: str, number: str) -> str:
+    def display(self, leg: e.LegId, name: str, number: str) -> str:
         """`uuid_display`: let a phone show with whom it talks. The variables say what was sent."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -396,7 +393,7 @@ class Switch(Bridges):
             self._show(channel, number)
         return "+OK Success"
 
-    def _show_both(self, first: Channel, second: Channel) -> None:
+    def _show_both(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         for leg, number in (
             (second, second.caller_id or first.caller_id),
             (first, second.callee_id or second.number),
@@ -404,7 +401,7 @@ class Switch(Bridges):
             if leg.variables.get("ignore_display_updates") != "true":
                 self._show(leg, number)
 
-    def _show(self, channel: Channel, number: str) -> None:
+    def _show(self, channel: SimulatedChannel, number: str) -> None:
         if channel.half is not None:
             behind = channel.half.peer
             if behind is not None and behind.half is None:
@@ -414,7 +411,7 @@ class Switch(Bridges):
             channel.shown.append(number)
             self._shown[channel.id] = channel.shown
 
-    def shown(self, leg: LegId) -> tuple[str, ...]:
+    def shown(self, leg: e.LegId) -> tuple[str, ...]:
         """The numbers that a leg's phone has ever shown, in order, the last one last.
 
         An outbound leg begins with the number that it was called by.
@@ -423,7 +420,7 @@ class Switch(Bridges):
 
     # ---- variables
 
-    def setvar_multi(self, leg: LegId, variables: Mapping[str, str]) -> str:
+    def setvar_multi(self, leg: e.LegId, variables: Mapping[str, str]) -> str:
         """`uuid_setvar_multi`: in effect before the reply. An empty value unsets."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -436,12 +433,14 @@ class Switch(Bridges):
         return OK
 
     def setvar_later(
-        self, group: str, leg: LegId, variables: Mapping[str, str], after_s: float
+        self, group: str, leg: e.LegId, variables: Mapping[str, str], after_s: float
     ) -> str:
         """`sched_api +N GROUP uuid_setvar_multi …`."""
         return self._schedule(group, after_s, partial(self.setvar_multi, leg, variables))
 
-    def display_later(self, group: str, leg: LegId, name: str, number: str, after_s: float) -> str:
+    def display_later(
+        self, group: str, leg: e.LegId, name: str, number: str, after_s: float
+    ) -> str:
         """`sched_api +N GROUP uuid_display …`."""
         return self._schedule(group, after_s, partial(self.display, leg, name, number))
 
@@ -456,7 +455,7 @@ class Switch(Bridges):
             del self._by_group[group]
             do()
 
-    def getvar(self, leg: LegId, name: str) -> str:
+    def getvar(self, leg: e.LegId, name: str) -> str:
         """`uuid_getvar`."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -471,12 +470,12 @@ class Switch(Bridges):
 
     def originate(
         self,
-        leg: LegId,
+        leg: e.LegId,
         number: str,
         variables: Mapping[str, str],
         *,
         account: str = "",
-        takes: LegId | None = None,
+        takes: e.LegId | None = None,
         dial_string: str = "",
     ) -> str:
         """`originate {origination_uuid=leg,…}… &park()`: call a number; park it when it answers.
@@ -499,7 +498,7 @@ class Switch(Bridges):
         else:
             shown = variables.get("origination_caller_id_number", _NOBODY)
             channel = self._create(
-                leg, number, Direction.OUTBOUND, account, variables, caller_id=shown
+                leg, number, e.Direction.OUTBOUND, account, variables, caller_id=shown
             )
             self._call_phone(channel)
         channel.takes = takes
@@ -508,6 +507,6 @@ class Switch(Bridges):
             self._after(self._whole_seconds(limit), partial(self._ring_out, channel))
         return f"+OK {leg}"
 
-    def _ring_out(self, channel: Channel) -> None:
+    def _ring_out(self, channel: SimulatedChannel) -> None:
         if not channel.answered:
             self._end(channel, "NO_ANSWER")

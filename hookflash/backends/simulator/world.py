@@ -29,7 +29,7 @@ from hookflash.backends.simulator.character import Character, SimulatedPbx
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
-from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Party, react
+from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Person, react
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.backends.simulator.switch import (
     Extension,
@@ -118,7 +118,7 @@ class World:
         self.on_event = _nobody_minds
         self.on_fact = _nobody_minds
         self.trace = [] if trace else None
-        self.parties: dict[str, Party] = {}
+        self.parties: dict[str, Person] = {}
         self.raw = False
         """Whether the controller is told of every channel, hidden halves and all: for whoever looks
         at the switch itself."""
@@ -128,7 +128,7 @@ class World:
         self._heap: list[tuple[float, int, Thunk]] = []
         self._in_line = 0
         self._undelivered: deque[CallEvent] = deque()
-        self._parties_by_leg: dict[LegId, Party] = {}
+        self._parties_by_leg: dict[LegId, Person] = {}
         report = self._undelivered.append
         if self.faults.bend_events:
             report = EventLine(
@@ -314,7 +314,7 @@ class World:
         name: str = "",
         *,
         outside: bool = False,
-    ) -> Party:
+    ) -> Person:
         """Put a phone somewhere.
 
         Args:
@@ -328,7 +328,7 @@ class World:
         """
         if number in self.parties:
             raise InputError(f"the number {number} is given twice", mend="give it to one phone")
-        party = Party(number, name or number, behaviour or Manual())
+        party = Person(number, name or number, behaviour or Manual())
         self.parties[number] = party
         if outside:
             self._outside.add(number)
@@ -373,7 +373,7 @@ class World:
         self._has_leg(self.parties[caller], first)
         return first, second
 
-    def party_on(self, leg: LegId) -> Party | None:
+    def party_on(self, leg: LegId) -> Person | None:
         """Say who is, or was, at the end of a leg; of a loopback half, of the phone's leg."""
         return self._parties_by_leg.get(self.pbx.phone_of(leg))
 
@@ -453,7 +453,7 @@ class World:
         react(party.behaviour, leg, self.pbx, self.after)
         return True
 
-    def _has_leg(self, party: Party, leg: LegId) -> None:
+    def _has_leg(self, party: Person, leg: LegId) -> None:
         party.leg = leg
         self._parties_by_leg[leg] = party
 

@@ -13,13 +13,13 @@ from typing import Any, Final, cast
 import msgspec
 from litestar import Litestar
 
+from hookflash.dialling.metaflows import SCHEMA
 from hookflash.server.http.channels import Act
 from hookflash.server.http.envelope import ErrorAnswer
 from hookflash.server.http.health import Alive, Ready
 from hookflash.server.http.metaflows import MetaflowsBody, MetaflowsPatch
 from hookflash.server.http.sign_in import SignedInAnswer, SignIn
 from hookflash.server.wire import Channel, Taken, TransferView
-from hookflash.specs.metaflows import SCHEMA
 
 _SHAPES: Final = (
     Act,

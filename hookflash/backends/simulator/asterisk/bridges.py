@@ -19,9 +19,14 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from hookflash.backends.asterisk.primitives import SETTLES_S
-from hookflash.backends.simulator.asterisk.channel import App, Bridge, Channel, Leaving
-from hookflash.backends.simulator.asterisk.extensions import Place
-from hookflash.backends.simulator.asterisk.hearing import TO_STEP_S, Hearing
+from hookflash.backends.simulator.asterisk.channel import (
+    App,
+    AsteriskBridge,
+    AsteriskChannel,
+    Leaving,
+)
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
+from hookflash.backends.simulator.asterisk.hearing import TO_STEP_S, AsteriskHearing
 from hookflash.events import LegsJoined, LegsSeparated
 
 TO_DISSOLVE_S = (0.0002, 0.0010)
@@ -44,16 +49,16 @@ BRIDGE_RESULT = "BRIDGERESULT"
 CLEARING = "NORMAL_CLEARING"
 
 
-class Bridges(Hearing, ABC):
+class AsteriskBridges(AsteriskHearing, ABC):
     """The switch, as far as legs are joined."""
 
-    def _named(self, beginning: str) -> Channel | None:
+    def _named(self, beginning: str) -> AsteriskChannel | None:
         """The channel whose name begins so: the first of them."""
         if not beginning:
             return None
         return next((c for c in self._channels.values() if c.name.startswith(beginning)), None)
 
-    def bridge(self, first: Channel, peer: str, after: Place | None) -> bool:
+    def bridge(self, first: AsteriskChannel, peer: str, after: DialplanPlace | None) -> bool:
         """`Bridge(PEER,F(…))`: take a channel, and be joined with it.
 
         Returns:
@@ -87,12 +92,12 @@ class Bridges(Hearing, ABC):
         first.app, first.leaving, first.after = App.BRIDGE, Leaving.GOES_ON, None
         if after is None:
             first.leaving = second.leaving = Leaving.ENDS
-        bridge = Bridge([second])
+        bridge = AsteriskBridge([second])
         second.bridge = first.entering = bridge
         self._after(self.span(TO_STEP_S), partial(self._enter, first, bridge))
         return True
 
-    def _enter(self, channel: Channel, bridge: Bridge) -> None:
+    def _enter(self, channel: AsteriskChannel, bridge: AsteriskBridge) -> None:
         if channel.entering is not bridge:
             return
         channel.entering = None
@@ -101,9 +106,9 @@ class Bridges(Hearing, ABC):
         else:
             self._join(bridge.members[0], channel)
 
-    def _join(self, one: Channel, other: Channel) -> None:
+    def _join(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
         """Two are in one bridge: the one was there before."""
-        bridge = one.bridge or Bridge([one])
+        bridge = one.bridge or AsteriskBridge([one])
         one.bridge = other.bridge = bridge
         bridge.members.append(other)
         bridge.is_new = bridge.is_young = True
@@ -114,19 +119,21 @@ class Bridges(Hearing, ABC):
         self._hear(one)
         self._hear(other)
 
-    def _tell_phones(self, bridge: Bridge, one: Channel, other: Channel) -> None:
+    def _tell_phones(
+        self, bridge: AsteriskBridge, one: AsteriskChannel, other: AsteriskChannel
+    ) -> None:
         """The threads of two channels let their phones show whom they talk with."""
         if one.bridge is bridge is other.bridge:
             self._introduce(one, other)
 
-    def _is_torn(self, channel: Channel) -> bool:
+    def _is_torn(self, channel: AsteriskChannel) -> bool:
         """Whether a leg that is sent somewhere ends instead."""
         bridge = channel.bridge
         if bridge is None or not bridge.is_new or channel is not bridge.members[0]:
             return False
         return self._random() < TORN
 
-    def _leave(self, channel: Channel, cause: str = "") -> None:
+    def _leave(self, channel: AsteriskChannel, cause: str = "") -> None:
         """Take a channel out of its application and its bridge; `cause`: it hangs up."""
         if channel.app is App.STASIS:
             self._silence(channel)
@@ -149,7 +156,7 @@ class Bridges(Hearing, ABC):
         for other in tuple(bridge.members):
             self._after(self.span(TO_DISSOLVE_S), partial(self._dissolve, other, bridge))
 
-    def _dissolve(self, channel: Channel, bridge: Bridge) -> None:
+    def _dissolve(self, channel: AsteriskChannel, bridge: AsteriskBridge) -> None:
         """The last one in a bridge leaves it."""
         if channel.bridge is not bridge:
             return
@@ -162,7 +169,7 @@ class Bridges(Hearing, ABC):
         if not channel.is_sent:
             self._left_alone(channel, channel.moves)
 
-    def _left_alone(self, channel: Channel, moves: int) -> None:
+    def _left_alone(self, channel: AsteriskChannel, moves: int) -> None:
         if channel.cause or channel.moves != moves:
             return
         channel.variables[BRIDGE_RESULT] = "SUCCESS"
@@ -178,21 +185,21 @@ class Bridges(Hearing, ABC):
     # ---- what `dialplan` and `switch` do
 
     @abstractmethod
-    def _go_on(self, channel: Channel) -> None:
+    def _go_on(self, channel: AsteriskChannel) -> None:
         """Let a channel's thread go on until an application keeps it."""
 
     @abstractmethod
-    def _end(self, channel: Channel, cause: str) -> None:
+    def _end(self, channel: AsteriskChannel, cause: str) -> None:
         """Hang up."""
 
     @abstractmethod
-    def _give_up_call(self, channel: Channel, cause: str) -> None:
+    def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
         """A channel that calls somebody does so no more: it has hung up, or went elsewhere."""
 
     @abstractmethod
-    def _left_the_park(self, channel: Channel) -> None:
+    def _left_the_park(self, channel: AsteriskChannel) -> None:
         """A channel has left Stasis."""
 
     @abstractmethod
-    def _introduce(self, one: Channel, other: Channel) -> None:
+    def _introduce(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
         """Let the phones of two show whom they talk with."""

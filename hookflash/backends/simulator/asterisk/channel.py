@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 import attrs
 
-from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.channel import SILENCE, Extension, Hears, Sense
 from hookflash.events import Direction, LegId
 from hookflash.sounds import HeardSound
@@ -42,7 +42,7 @@ class Leaving(Enum):
 
 
 @attrs.define(eq=False)
-class Playback:
+class AsteriskPlayback:
     """A sound that plays to a channel, or waits until the one before it is over."""
 
     id: str
@@ -58,10 +58,10 @@ class Playback:
 
 
 @attrs.define(eq=False)
-class Bridge:
+class AsteriskBridge:
     """Some who hear each other; two, as a rule."""
 
-    members: list[Channel] = attrs.field(factory=list["Channel"])
+    members: list[AsteriskChannel] = attrs.field(factory=list["AsteriskChannel"])
     over: bool = False
     """Whether somebody has left it, so that the other leaves, too."""
     cause: str = ""
@@ -81,14 +81,14 @@ class Bridge:
 
 
 @attrs.define(eq=False)
-class Channel:
+class AsteriskChannel:
     """One leg, as the switch keeps it. Read it; only the switch writes it."""
 
     id: LegId
     name: str
     number: str
     direction: Direction
-    place: Place
+    place: DialplanPlace
     account: str = ""
     variables: dict[str, str] = attrs.field(factory=dict[str, str])
     shared: dict[str, str] = attrs.field(factory=dict[str, str])
@@ -102,29 +102,29 @@ class Channel:
     """Whether it is on its way to where it was sent."""
     is_leaving: bool = False
     """Whether its party has hung up: its partner's variables say at once that it is alone."""
-    bridge: Bridge | None = None
+    bridge: AsteriskBridge | None = None
     leaving: Leaving = Leaving.ENDS
     cause_of_partner: str = ""
     """Why the one has hung up that took it into a bridge: `Hangup()` says the same."""
-    after: Place | None = None
+    after: DialplanPlace | None = None
     """Where it goes, if its partner leaves."""
     limits: int = 0
     """How often its absolute timeout was set."""
     ends_s: float | None = None
     """When its absolute timeout passes, if it has one."""
-    half: Channel | None = None
+    half: AsteriskChannel | None = None
     """The other half of a call through the dialplan."""
     is_near: bool = False
-    calls: Channel | None = None
+    calls: AsteriskChannel | None = None
     """Whom it calls."""
-    called_by: Channel | None = None
+    called_by: AsteriskChannel | None = None
     """Who calls it, and has no answer yet."""
     called_for: LegId = ""
     goes_to: str = "park"
     """The extension of ours to which it goes when it has answered."""
     music: HeardSound | None = None
-    playbacks: list[Playback] = attrs.field(factory=list[Playback])
-    entering: Bridge | None = None
+    playbacks: list[AsteriskPlayback] = attrs.field(factory=list[AsteriskPlayback])
+    entering: AsteriskBridge | None = None
     """The bridge that it has made, and is about to enter."""
     errand: Extension | None = None
     """Where another program has sent it."""
@@ -139,7 +139,7 @@ class Channel:
         return Hears(Sense.VOICE, self.id)
 
     @property
-    def peer(self) -> Channel | None:
+    def peer(self) -> AsteriskChannel | None:
         """With whom it is joined."""
         if self.bridge is None or len(self.bridge.members) != 2:  # noqa: PLR2004 - a pair
             return None
@@ -147,6 +147,6 @@ class Channel:
         return other if one is self else one
 
     @property
-    def playing(self) -> Playback | None:
+    def playing(self) -> AsteriskPlayback | None:
         """What plays to it, but for music on hold."""
         return self.playbacks[0] if self.playbacks and self.playbacks[0].begun else None

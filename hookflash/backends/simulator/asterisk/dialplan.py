@@ -20,12 +20,12 @@ from hookflash.backends.asterisk.dialplan import (
     dialplan,
 )
 from hookflash.backends.asterisk.primitives import EXTENSION, NOW, PARTNER, TIMEOUT
-from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, Bridges
-from hookflash.backends.simulator.asterisk.channel import App, Channel
+from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, AsteriskBridges
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
 from hookflash.backends.simulator.asterisk.extensions import (
-    Place,
-    Step,
+    DialplanPlace,
+    DialplanStep,
     place_of,
     read_extensions,
 )
@@ -54,7 +54,7 @@ _FIRST_S: Final = 1_700_000_000
 assert DEFAULT_CONTEXT == CONTEXT  # noqa: S101 - it was read back
 
 
-class Dialplan(Bridges, ABC):
+class Dialplan(AsteriskBridges, ABC):
     """The switch, as far as its dialplan goes."""
 
     connected: bool
@@ -66,7 +66,7 @@ class Dialplan(Bridges, ABC):
 
     # ---- moving
 
-    def redirect(self, leg: LegId, place: Place, other: LegId = "") -> str | None:
+    def redirect(self, leg: LegId, place: DialplanPlace, other: LegId = "") -> str | None:
         """AMI `Redirect`, of one or two; why it was refused, if it was: then nobody moves."""
         legs = [self._channels.get(one) for one in (leg, other) if one]
         channels = [channel for channel in legs if channel is not None]
@@ -78,13 +78,13 @@ class Dialplan(Bridges, ABC):
             self._send(channel, place)
         return None
 
-    def _send(self, channel: Channel, place: Place) -> None:
+    def _send(self, channel: AsteriskChannel, place: DialplanPlace) -> None:
         channel.place = place
         channel.moves += 1
         channel.is_sent = True
         self._after(self.span(TO_STEP_S), partial(self._arrive, channel, channel.moves))
 
-    def _arrive(self, channel: Channel, moves: int) -> None:
+    def _arrive(self, channel: AsteriskChannel, moves: int) -> None:
         if channel.cause or channel.moves != moves:
             return
         channel.is_sent = False
@@ -99,13 +99,13 @@ class Dialplan(Bridges, ABC):
         else:
             self._go_on(channel)
 
-    def _go_on_after(self, channel: Channel, moves: int) -> None:
+    def _go_on_after(self, channel: AsteriskChannel, moves: int) -> None:
         if not channel.cause and channel.moves == moves:
             self._go_on(channel)
 
     # ---- running
 
-    def _go_on(self, channel: Channel) -> None:
+    def _go_on(self, channel: AsteriskChannel) -> None:
         for _ in range(MOST_STEPS):
             if channel.cause:
                 return
@@ -123,12 +123,12 @@ class Dialplan(Bridges, ABC):
                 return
         raise InputError(f"{channel.name} turns in a circle in the dialplan at {channel.place}")
 
-    def _run(self, channel: Channel, step: Step) -> bool:
+    def _run(self, channel: AsteriskChannel, step: DialplanStep) -> bool:
         """Run an application; whether it keeps the channel."""
         text = expand(step.text, partial(self.value, channel))
         return self._apply(channel, step.app, text)
 
-    def _apply(self, channel: Channel, app: str, text: str) -> bool:  # noqa: C901, PLR0911, PLR0912 - a table
+    def _apply(self, channel: AsteriskChannel, app: str, text: str) -> bool:  # noqa: C901, PLR0911, PLR0912 - a table
         match app:
             case "Set":
                 name, _, value = text.partition("=")
@@ -170,11 +170,11 @@ class Dialplan(Bridges, ABC):
                 raise InputError(f"the application {app} is not known to the simulated Asterisk")
         return False
 
-    def _waited(self, channel: Channel, moves: int) -> None:
+    def _waited(self, channel: AsteriskChannel, moves: int) -> None:
         if channel.app is App.WAIT and channel.moves == moves and not channel.is_sent:
             self._go_on(channel)
 
-    def _stasis(self, channel: Channel, arguments: list[str]) -> bool:
+    def _stasis(self, channel: AsteriskChannel, arguments: list[str]) -> bool:
         if not self.connected or arguments[0] != DEFAULT_APPLICATION:
             return False
         channel.app = App.STASIS
@@ -184,13 +184,13 @@ class Dialplan(Bridges, ABC):
         return True
 
     def _redirect_other(
-        self, channel: Channel, name: str, context: str, exten: str, priority: str
+        self, channel: AsteriskChannel, name: str, context: str, exten: str, priority: str
     ) -> bool:
         """Send another channel somewhere; whether that has taken this one with it already."""
         other = next((one for one in self._channels.values() if one.name == name), None)
         channel.variables["CHANNELREDIRECT_STATUS"] = "NOCHANNEL" if other is None else "SUCCESS"
         if other is not None:
-            self._send(other, Place(context, exten, int(priority) - 1))
+            self._send(other, DialplanPlace(context, exten, int(priority) - 1))
             if self._random() < AT_ONCE:
                 other.moves += 1
                 self._arrive(other, other.moves)
@@ -198,7 +198,7 @@ class Dialplan(Bridges, ABC):
 
     # ---- variables
 
-    def value(self, channel: Channel, name: str) -> str:
+    def value(self, channel: AsteriskChannel, name: str) -> str:
         """The value of a variable, or of a function with what it is given; empty: none."""
         found = _FUNCTION.fullmatch(name)
         if found is None:
@@ -216,7 +216,7 @@ class Dialplan(Bridges, ABC):
             return "0" if channel.ends_s is None else f"{channel.ends_s - self.now():.3f}"
         raise InputError(f"the function {name} is not known to the simulated Asterisk")
 
-    def set_variable(self, channel: Channel, name: str, value: str) -> None:
+    def set_variable(self, channel: AsteriskChannel, name: str, value: str) -> None:
         """`Set()`, or AMI `Setvar`: of a variable, or of a function."""
         found = _FUNCTION.fullmatch(name)
         if found is None:
@@ -237,33 +237,35 @@ class Dialplan(Bridges, ABC):
                 self._set_plain(channel, name, value)
 
     @staticmethod
-    def _set_plain(channel: Channel, name: str, value: str) -> None:
+    def _set_plain(channel: AsteriskChannel, name: str, value: str) -> None:
         if value:
             channel.variables[name.lstrip("_")] = value
         else:
             channel.variables.pop(name.lstrip("_"), None)
 
-    def _limit(self, channel: Channel, seconds: str) -> None:
+    def _limit(self, channel: AsteriskChannel, seconds: str) -> None:
         channel.limits += 1
         channel.ends_s = self.now() + float(seconds) if float(seconds) > 0 else None
         if channel.ends_s is not None:
             self._after(float(seconds), partial(self._time_out, channel, channel.limits))
 
-    def _time_out(self, channel: Channel, limits: int) -> None:
+    def _time_out(self, channel: AsteriskChannel, limits: int) -> None:
         if channel.cause or channel.limits != limits:
             return
         channel.ends_s = None
         if channel.place.context == CONTEXT:
-            self._send(channel, Place(CONTEXT, "T"))
+            self._send(channel, DialplanPlace(CONTEXT, "T"))
         else:
             self._end(channel, CLEARING)
 
     # ---- what `switch` does
 
     @abstractmethod
-    def _run_elsewhere(self, channel: Channel) -> None:
+    def _run_elsewhere(self, channel: AsteriskChannel) -> None:
         """Do what the operator's own dialplan says."""
 
     @abstractmethod
-    def _connected_line(self, channel: Channel, part: str, value: str, *, now: bool) -> None:
+    def _connected_line(
+        self, channel: AsteriskChannel, part: str, value: str, *, now: bool
+    ) -> None:
         """Say whom the phone shows; `now`: and let it."""

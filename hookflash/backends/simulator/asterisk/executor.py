@@ -1,8 +1,8 @@
 """The commands of the simulated Asterisk: the procedures of a real one, executed.
 
-A command becomes a `Procedure` by the same code as for a real switch, and its operations are the
-simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has sent
-somewhere) is kept here in the same way, and lost with the controller.
+A command becomes an `AsteriskProcedure` by the same code as for a real switch, and its operations
+are the simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has
+sent somewhere) is kept here in the same way, and lost with the controller.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     PRESENTATION,
@@ -21,47 +23,28 @@ from hookflash.backends.asterisk.primitives import (
     SOUND,
     TOO_LATE,
     Amendment,
+    AsteriskProcedure,
     Conceal,
-    Fact,
-    Kill,
-    Originate,
-    Play,
+    GetvarCheck,
+    HangUpChannel,
+    OriginateChannel,
+    PlayMedia,
     PlayMusic,
     Primitive,
-    Procedure,
     Redirect,
     RestoreDisplay,
     RestoreLimit,
-    SetVariables,
+    Setvar,
     StopSounds,
 )
-from hookflash.backends.asterisk.procedures import Dialling, Party, Procedures
-from hookflash.backends.simulator.asterisk.channel import App, Playback
-from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskPlayback
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.asterisk.hearing import NO_SUCH_CHANNEL, NOT_FOUND
-from hookflash.backends.simulator.asterisk.switch import Asterisk
+from hookflash.backends.simulator.asterisk.switch import SimulatedAsterisk
 from hookflash.backends.simulator.channel import Sense
 from hookflash.backends.simulator.sounds import FILE_S
-from hookflash.commands import (
-    Dial,
-    HangUp,
-    Join,
-    Look,
-    Release,
-    SwitchCommand,
-)
 from hookflash.errors import InputError
-from hookflash.events import (
-    CallEvent,
-    CommandFailed,
-    LegHungUp,
-    LegId,
-    LegMovedAway,
-    LegsJoined,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-)
 from hookflash.sounds import Recording, Sound, Tone
 
 _MUSIC: Final = "music"
@@ -78,25 +61,25 @@ Work: TypeAlias = Iterator[float]
 
 
 @attrs.define(eq=False)
-class _Order:
+class _RunningOrder:
     """A command that is being carried out, or waits for others that concern its legs."""
 
-    legs: frozenset[LegId]
+    legs: frozenset[e.LegId]
     work: Work
     begun: bool = False
 
 
-class Executor:
+class AsteriskExecutor:
     """Carries out commands on one simulated Asterisk."""
 
     def __init__(
         self,
-        switch: Asterisk,
-        report: Callable[[CallEvent], None],
-        look: Callable[[Look], LegsSeen],
+        switch: SimulatedAsterisk,
+        report: Callable[[e.CallEvent], None],
+        look: Callable[[c.Look], e.LegsSeen],
         after: Callable[[float, Callable[[], None]], None],
         *,
-        dialling: Dialling,
+        dialling: AsteriskDialling,
         file_s: float = FILE_S,
     ) -> None:
         """Stand between.
@@ -114,13 +97,13 @@ class Executor:
         self._look = look
         self._after = after
         self._file_s = file_s
-        self.procedures = Procedures(party_of=self.party_of, dialling=dialling)
+        self.procedures = AsteriskProcedures(party_of=self.party_of, dialling=dialling)
         self._numbers = count(1)
-        self._orders: list[_Order] = []
-        self._plays: dict[LegId, str] = {}
-        self._joins: dict[LegId, Join] = {}
-        self._moving: set[LegId] = set()
-        self._about_to_join: set[LegId] = set()
+        self._orders: list[_RunningOrder] = []
+        self._plays: dict[e.LegId, str] = {}
+        self._joins: dict[e.LegId, c.Join] = {}
+        self._moving: set[e.LegId] = set()
+        self._about_to_join: set[e.LegId] = set()
         """Legs that were ordered to join a moment ago."""
         switch.on_parked = self._came_to_park
         switch.on_left_park = self._left_the_park
@@ -141,21 +124,21 @@ class Executor:
             if channel.variables.get(SOUND) and channel.app is App.STASIS
         }
 
-    def party_of(self, leg: LegId) -> Party:
+    def party_of(self, leg: e.LegId) -> KnownParty:
         """What is known of a leg, as far as orders are concerned."""
         channel = self._switch.find(leg)
         if channel is None:
-            return Party()
-        return Party(
+            return KnownParty()
+        return KnownParty(
             channel=channel.name,
             account=channel.account,
             number=channel.number,
             withheld=channel.variables.get(PRESENTATION, "").startswith("prohib"),
         )
 
-    def perform(self, command: SwitchCommand) -> None:
+    def perform(self, command: c.SwitchCommand) -> None:
         """Carry out a command. Whatever comes of it is reported."""
-        if isinstance(command, Look):
+        if isinstance(command, c.Look):
             self._queue(frozenset(command.legs), self._answer(command))
             return
         try:
@@ -169,18 +152,18 @@ class Executor:
 
     # ---- one after the other
 
-    def _queue(self, legs: frozenset[LegId], work: Work) -> None:
+    def _queue(self, legs: frozenset[e.LegId], work: Work) -> None:
         """Put what is to be done behind all that concerns the same legs."""
-        order = _Order(legs, work)
+        order = _RunningOrder(legs, work)
         self._orders.append(order)
         if not self._waits(order):
             self._go_on(order)
 
-    def _waits(self, order: _Order) -> bool:
+    def _waits(self, order: _RunningOrder) -> bool:
         before = self._orders[: self._orders.index(order)]
         return any(not order.legs.isdisjoint(other.legs) for other in before)
 
-    def _go_on(self, order: _Order) -> None:
+    def _go_on(self, order: _RunningOrder) -> None:
         order.begun = True
         if order not in self._orders:
             return  # the controller that gave it is gone
@@ -193,17 +176,17 @@ class Executor:
             if not other.begun and not self._waits(other):
                 self._go_on(other)
 
-    def _answer(self, look: Look) -> Work:
+    def _answer(self, look: c.Look) -> Work:
         yield 0.0
         self._report(self._look(look))
 
-    def _settle(self, procedure: Procedure) -> Work:
+    def _settle(self, procedure: AsteriskProcedure) -> Work:
         while any(map(self._is_young, procedure.settled)):
             yield LOOKS_AGAIN_S
         if procedure.after_s:
             yield procedure.after_s
 
-    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> Work:
+    def _carry_out(self, command: c.SwitchCommand, procedure: AsteriskProcedure) -> Work:
         for step in procedure.before:
             yield 0.0
             self.execute(step)
@@ -215,7 +198,7 @@ class Executor:
         if procedure.joined:
             yield 0.0
             joined = all(map(self._is_so, procedure.joined))
-        if isinstance(command, Join):
+        if isinstance(command, c.Join):
             self._joins[command.first] = command
         for number, step in enumerate(procedure.steps_when_joined if joined else procedure.steps):
             yield 0.0
@@ -230,26 +213,26 @@ class Executor:
                 return
         self._done(command, joined=joined)
 
-    def _done(self, command: SwitchCommand, *, joined: bool) -> None:
+    def _done(self, command: c.SwitchCommand, *, joined: bool) -> None:
         """Report what the switch does not tell by itself."""
-        if isinstance(command, Join) and joined:
+        if isinstance(command, c.Join) and joined:
             self._joins.pop(command.first, None)
             names = {"first": command.first, "second": command.second}
-            self._report(LegsSeparated(**names))
-            self._report(LegsJoined(**names))
-        elif isinstance(command, Join):
+            self._report(e.LegsSeparated(**names))
+            self._report(e.LegsJoined(**names))
+        elif isinstance(command, c.Join):
             pair = {command.first, command.second}
             self._about_to_join |= pair
             self._after(SETTLES_S, partial(self._about_to_join.difference_update, pair))
-        elif isinstance(command, Release):
-            self._report(LegsReleased(first=command.first, second=command.second))
+        elif isinstance(command, c.Release):
+            self._report(e.LegsReleased(first=command.first, second=command.second))
 
-    def _is_young(self, leg: LegId) -> bool:
+    def _is_young(self, leg: e.LegId) -> bool:
         channel = self._switch.find(leg)
         bridge = None if channel is None else channel.bridge
         return leg in self._about_to_join or (bridge is not None and bridge.is_young)
 
-    def _is_so(self, fact: Fact) -> bool:
+    def _is_so(self, fact: GetvarCheck) -> bool:
         channel = self._switch.find(fact.leg)
         if channel is None:
             return False
@@ -258,7 +241,7 @@ class Executor:
     def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
         """Execute one operation; why it was refused, if it was."""
         match step:
-            case SetVariables():
+            case Setvar():
                 return self._set(step)
             case RestoreLimit() | Conceal() | RestoreDisplay():
                 return self._amend(step)
@@ -266,20 +249,20 @@ class Executor:
                 self._moving.update(filter(None, (step.leg, step.other)))
                 for variables in step.sets:
                     self._set(variables)
-                place = Place(DEFAULT_CONTEXT, step.extension)
+                place = DialplanPlace(DEFAULT_CONTEXT, step.extension)
                 return self._switch.redirect(step.leg, place, step.other)
-            case Originate():
+            case OriginateChannel():
                 return self._switch.originate(step)
-            case Play():
+            case PlayMedia():
                 return self._play(step.leg, step.sound)
             case PlayMusic():
                 return self._play(step.leg, step.sound)
             case StopSounds():
                 return self._stop(step.leg)
-            case Kill():
+            case HangUpChannel():
                 return self._switch.kill(step.leg, step.cause)
 
-    def _set(self, step: SetVariables) -> str | None:
+    def _set(self, step: Setvar) -> str | None:
         channel = self._switch.find(step.leg)
         if channel is None:
             return NO_SUCH_CHANNEL
@@ -292,25 +275,25 @@ class Executor:
         if channel is None:
             return NO_SUCH_CHANNEL
         told = [self._switch.value(channel, name) for name in step.asked()]
-        return self._set(SetVariables(step.leg, step.amended(told)))
+        return self._set(Setvar(step.leg, step.amended(told)))
 
-    def _play(self, leg: LegId, sound: Sound) -> str | None:
+    def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"
         is_music = not isinstance(sound, Tone | Recording)
         lasts_s = self._file_s if isinstance(sound, Recording) else getattr(sound, "lasts_s", None)
         is_endless = lasts_s is None
         noted = _MUSIC if is_music else playback
         noted = f"{noted} {sound}" if is_endless else noted
-        refused = self._set(SetVariables(leg, ((SOUND, noted),)))
+        refused = self._set(Setvar(leg, ((SOUND, noted),)))
         if refused is None:
             self._plays[leg] = _MUSIC if is_music else playback
             sense = Sense.MUSIC if is_music else self._sense_of(sound)
-            refused = self._switch.play(leg, Playback(playback, sound, sense, lasts_s))
+            refused = self._switch.play(leg, AsteriskPlayback(playback, sound, sense, lasts_s))
         if refused is None and isinstance(sound, Tone) and lasts_s is not None:
             self._after(lasts_s, partial(self._end_tone, leg, playback))
         return refused
 
-    def _end_tone(self, leg: LegId, playback: str) -> None:
+    def _end_tone(self, leg: e.LegId, playback: str) -> None:
         """A tone falls silent by itself, but does not end: its controller ends it."""
         if self._switch.connected and self._plays.get(leg) == playback:
             self._stop(leg)
@@ -321,36 +304,36 @@ class Executor:
             return Sense.MUSIC
         return Sense.RINGBACK if getattr(sound, "times", None) is None else Sense.TONE
 
-    def _stop(self, leg: LegId) -> str | None:
+    def _stop(self, leg: e.LegId) -> str | None:
         playback = self._plays.pop(leg, None)
         if playback is None:
             return None
         return self._switch.stop_music(leg) if playback == _MUSIC else self._switch.stop(playback)
 
-    def _refused(self, command: SwitchCommand, reason: str) -> None:
+    def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Say what a refusal means: for these two, the truth is that there is no such leg."""
-        if isinstance(command, HangUp) and reason.startswith(NOT_FOUND[:3]):
-            self._report(LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
-        elif isinstance(command, Dial) and self._switch.find(command.leg) is None:
-            self._report(LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
+        if isinstance(command, c.HangUp) and reason.startswith(NOT_FOUND[:3]):
+            self._report(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+        elif isinstance(command, c.Dial) and self._switch.find(command.leg) is None:
+            self._report(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
-            self._report(CommandFailed(command=command, reason=reason))
+            self._report(e.CommandFailed(command=command, reason=reason))
 
     # ---- the park
 
-    def _came_to_park(self, leg: LegId, why: str) -> None:
+    def _came_to_park(self, leg: e.LegId, why: str) -> None:
         self._moving.discard(leg)
         self._plays.pop(leg, None)
         join = self._joins.pop(leg, None) if why == "unjoined" else None
         if join is not None:
             reason = "there is nobody to join it with any more"
-            self._report(CommandFailed(command=join, reason=reason))
+            self._report(e.CommandFailed(command=join, reason=reason))
 
-    def _left_the_park(self, leg: LegId) -> None:
+    def _left_the_park(self, leg: e.LegId) -> None:
         if self._switch.connected and leg not in self._moving:
             self._after(SETTLES_S, partial(self._see_where, leg))
 
-    def _see_where(self, leg: LegId) -> None:
+    def _see_where(self, leg: e.LegId) -> None:
         channel = self._switch.find(leg)
         is_away = (
             channel is not None
@@ -359,4 +342,4 @@ class Executor:
             and channel.place.context != DEFAULT_CONTEXT
         )
         if is_away:
-            self._report(LegMovedAway(leg=leg))
+            self._report(e.LegMovedAway(leg=leg))

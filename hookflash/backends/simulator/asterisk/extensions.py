@@ -17,7 +17,7 @@ _STEP: Final = re.compile(r"(?P<app>\w+)\((?P<text>.*)\)")
 
 
 @attrs.frozen
-class Step:
+class DialplanStep:
     """One application, and what it is given."""
 
     app: str
@@ -28,13 +28,13 @@ class Step:
 class Extension:
     """What is done in an extension, step by step."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[DialplanStep, ...]
     labels: Mapping[str, int]
     """The places that have a name; the first is 0."""
 
 
 @attrs.frozen
-class Place:
+class DialplanPlace:
     """Somewhere in a dialplan: the step that comes next."""
 
     context: str
@@ -52,7 +52,7 @@ def read_extensions(text: str) -> tuple[str, Mapping[str, Extension]]:
         InputError: a line that is not understood.
     """
     context, exten = "", ""
-    steps: dict[str, list[Step]] = {}
+    steps: dict[str, list[DialplanStep]] = {}
     labels: dict[str, dict[str, int]] = {}
     for number, whole in enumerate(text.splitlines(), 1):
         line = whole.strip()
@@ -73,14 +73,14 @@ def read_extensions(text: str) -> tuple[str, Mapping[str, Extension]]:
     return context, read
 
 
-def _step(text: str, number: int) -> Step:
+def _step(text: str, number: int) -> DialplanStep:
     found = _STEP.fullmatch(text.strip())
     if found is None:
         raise InputError(f"{text!r} is no application", where=f"line {number}")
-    return Step(found["app"], found["text"])
+    return DialplanStep(found["app"], found["text"])
 
 
-def place_of(text: str, here: Place, extensions: Mapping[str, Extension]) -> Place:
+def place_of(text: str, here: DialplanPlace, extensions: Mapping[str, Extension]) -> DialplanPlace:
     """The place that `Goto` and its like name: `label`, `exten,1`, `context,exten,1`."""
     context, exten, priority = here.context, here.exten, text
     match text.split(","):
@@ -91,5 +91,5 @@ def place_of(text: str, here: Place, extensions: Mapping[str, Extension]) -> Pla
         case _:
             pass
     if priority.isdecimal():
-        return Place(context, exten, int(priority) - 1)
-    return Place(context, exten, extensions[exten].labels[priority])
+        return DialplanPlace(context, exten, int(priority) - 1)
+    return DialplanPlace(context, exten, extensions[exten].labels[priority])

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Container
 from typing import Final
 
-from hookflash.backends.simulator.asterisk.channel import App, Channel, Playback
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, AsteriskPlayback
 from hookflash.backends.simulator.channel import SILENCE, Hears, Sense, Thunk
 from hookflash.events import CallEvent, LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound, Music, Recording
@@ -36,7 +36,7 @@ NOT_IN_STASIS: Final = '409 {"message":"Channel not in Stasis application"}'
 DEFAULT_MUSIC: Final = Music()
 
 
-class Hearing:
+class AsteriskHearing:
     """The switch, as far as it is heard."""
 
     def __init__(
@@ -53,13 +53,13 @@ class Hearing:
         self._listen = listen
         self._random = dice.random
         self._missing = missing
-        self._channels: dict[LegId, Channel] = {}
-        self._playbacks: dict[str, Channel] = {}
+        self._channels: dict[LegId, AsteriskChannel] = {}
+        self._playbacks: dict[str, AsteriskChannel] = {}
         self._late: list[SoundStarted | SoundStopped] = []
         self.slowness = 1.0
         """How many times as long as on a calm machine everything takes."""
 
-    def find(self, leg: LegId) -> Channel | None:
+    def find(self, leg: LegId) -> AsteriskChannel | None:
         """Find a living leg."""
         return self._channels.get(leg)
 
@@ -76,7 +76,7 @@ class Hearing:
             return NOT_FOUND
         return None if channel.app is App.STASIS else NOT_IN_STASIS
 
-    def play(self, leg: LegId, playback: Playback) -> str | None:
+    def play(self, leg: LegId, playback: AsteriskPlayback) -> str | None:
         """`POST /channels/LEG/play/ID`, or `/moh`; why it was refused, if it was."""
         refused = self._refusal(leg)
         if refused is None:
@@ -104,7 +104,7 @@ class Hearing:
 
     # ---- what comes of it
 
-    def _play_next(self, channel: Channel) -> None:
+    def _play_next(self, channel: AsteriskChannel) -> None:
         while channel.playbacks and channel.playing is None:
             playback = channel.playbacks[0]
             self._end_music(channel)
@@ -116,7 +116,7 @@ class Hearing:
                 self._begin(channel, playback)
         self._hear(channel)
 
-    def _begin(self, channel: Channel, playback: Playback) -> None:
+    def _begin(self, channel: AsteriskChannel, playback: AsteriskPlayback) -> None:
         playback.begun = True
         self._report(SoundStarted(leg=channel.id, sound=playback.sound))
         if playback.sound in self._missing:
@@ -126,7 +126,7 @@ class Hearing:
         elif playback.lasts_s is not None:
             self._after(playback.lasts_s, lambda: self._fall_silent(channel, playback))
 
-    def _over(self, channel: Channel, playback_id: str) -> None:
+    def _over(self, channel: AsteriskChannel, playback_id: str) -> None:
         if self._playbacks.pop(playback_id, None) is None:
             return
         playback = next(one for one in channel.playbacks if one.id == playback_id)
@@ -135,19 +135,19 @@ class Hearing:
             self._report(SoundStopped(leg=channel.id, sound=playback.sound))
         self._play_next(channel)
 
-    def _fall_silent(self, channel: Channel, playback: Playback) -> None:
+    def _fall_silent(self, channel: AsteriskChannel, playback: AsteriskPlayback) -> None:
         if channel.playing is playback:
             playback.sense = Sense.SILENCE
             self._hear(channel)
 
-    def _begin_music(self, channel: Channel, music: Music) -> None:
+    def _begin_music(self, channel: AsteriskChannel, music: Music) -> None:
         sound: HeardSound = music if music not in self._missing else DEFAULT_MUSIC
         if sound in self._missing:
             return
         channel.music = sound
         self._tell_of_music(SoundStarted(leg=channel.id, sound=sound))
 
-    def _end_music(self, channel: Channel, *, leaves: bool = False) -> None:
+    def _end_music(self, channel: AsteriskChannel, *, leaves: bool = False) -> None:
         sound, channel.music = channel.music, None
         if sound is not None:
             is_late = leaves and self._random() < LATE
@@ -168,7 +168,7 @@ class Hearing:
             if event.leg in self._channels:
                 self._report(event)
 
-    def _silence(self, channel: Channel) -> None:
+    def _silence(self, channel: AsteriskChannel) -> None:
         """End all that plays: the channel leaves."""
         for playback in channel.playbacks:
             self._playbacks.pop(playback.id, None)
@@ -177,7 +177,7 @@ class Hearing:
         channel.playbacks.clear()
         self._end_music(channel, leaves=True)
 
-    def _hear(self, channel: Channel) -> None:
+    def _hear(self, channel: AsteriskChannel) -> None:
         """Tell the listener, if what the leg's party hears has changed."""
         peer = channel.peer
         if channel.cause:

@@ -6,17 +6,17 @@ import random
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT, TRANSFER
-from hookflash.backends.asterisk.procedures import Dialling
-from hookflash.backends.simulator.asterisk.executor import Executor
+from hookflash.backends.asterisk.procedures import AsteriskDialling
+from hookflash.backends.simulator.asterisk.executor import AsteriskExecutor
 from hookflash.backends.simulator.asterisk.seen import snapshot
-from hookflash.backends.simulator.asterisk.switch import Asterisk
+from hookflash.backends.simulator.asterisk.switch import SimulatedAsterisk
 from hookflash.backends.simulator.channel import Hears, Thunk, ToPark
 from hookflash.commands import Look, SwitchCommand
 from hookflash.events import CallEvent, LegId, LegSnapshot, LegsSeen
 from hookflash.sounds import HeardSound
 
-DIRECT = Dialling(template="PJSIP/{number}")
-"""Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
+DIRECT = AsteriskDialling(template="PJSIP/{number}")
+"""Targets are one leg each. By default they are called through the dialplan: three legs each."""
 
 
 class AsteriskPbx:
@@ -35,11 +35,11 @@ class AsteriskPbx:
         listen: Callable[[LegId, Hears], None],
         dice: random.Random,
         missing: Container[HeardSound],
-        dialling: Dialling,
+        dialling: AsteriskDialling,
         file_s: float,
     ) -> None:
-        """Set up a switch without calls (see `Asterisk` and `Executor`)."""
-        self.switch = Asterisk(
+        """Set up a switch without calls (see `SimulatedAsterisk` and `AsteriskExecutor`)."""
+        self.switch = SimulatedAsterisk(
             after,
             report,
             now=now,
@@ -49,7 +49,9 @@ class AsteriskPbx:
             dice=dice,
             missing=missing,
         )
-        self.executor = Executor(self.switch, tell, look, after, dialling=dialling, file_s=file_s)
+        self.executor = AsteriskExecutor(
+            self.switch, tell, look, after, dialling=dialling, file_s=file_s
+        )
         self.perform: Callable[[SwitchCommand], None] = self.executor.perform
         switch = self.switch
         self.ring, self.answer = switch.ring, switch.answer

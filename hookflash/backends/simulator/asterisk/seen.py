@@ -5,12 +5,12 @@ from __future__ import annotations
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import KIND, ROLE, SOUND, TRANSFER
 from hookflash.backends.asterisk.procedures import role_on
-from hookflash.backends.simulator.asterisk.channel import App, Channel
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel
 from hookflash.events import LegSnapshot
 from hookflash.sounds import heard_sound
 
 
-def snapshot(channel: Channel, *, outside: bool) -> LegSnapshot:
+def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
     """What is seen of a channel."""
     alone = channel.bridge is None
     parked = (

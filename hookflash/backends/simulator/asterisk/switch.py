@@ -23,17 +23,18 @@ from functools import partial
 from itertools import count
 from typing import Final
 
+from hookflash import events as e
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
     SHOW_BY,
-    Originate,
+    OriginateChannel,
 )
 from hookflash.backends.asterisk.procedures import FAR_HALF
 from hookflash.backends.simulator.asterisk.bridges import CLEARING
-from hookflash.backends.simulator.asterisk.channel import App, Channel, Leaving
+from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, Leaving
 from hookflash.backends.simulator.asterisk.dialplan import Dialplan
-from hookflash.backends.simulator.asterisk.extensions import Place
+from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.asterisk.hearing import NOT_FOUND, TO_STEP_S
 from hookflash.backends.simulator.channel import (
     SILENCE,
@@ -47,16 +48,6 @@ from hookflash.backends.simulator.channel import (
     ToSound,
 )
 from hookflash.causes import CAUSES, LAST_OF_Q850, word_for
-from hookflash.events import (
-    CallEvent,
-    DigitPressed,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegProgressed,
-)
 from hookflash.sounds import HeardSound
 
 CALLS_CONTEXT: Final = "default"
@@ -72,18 +63,18 @@ _IN_USE: Final = '409 {"message":"Channel with given unique ID already exists"}'
 _NO_ENDPOINT: Final = '500 {"error":"Allocation failed"}'
 
 
-class Asterisk(Dialplan):
+class SimulatedAsterisk(Dialplan):
     """The switch. What it is asked for returns why it was refused, if it was."""
 
     def __init__(
         self,
         after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
+        report: Callable[[e.CallEvent], None],
         *,
         now: Callable[[], float],
-        ring_phone: Callable[[LegId, str], bool],
+        ring_phone: Callable[[e.LegId, str], bool],
         has_phone: Callable[[str], bool],
-        listen: Callable[[LegId, Hears], None],
+        listen: Callable[[e.LegId, Hears], None],
         dice: random.Random,
         missing: Container[HeardSound] = frozenset(),
     ) -> None:
@@ -106,18 +97,18 @@ class Asterisk(Dialplan):
         self._has_phone = has_phone
         self.connected = True
         self.on_parked = lambda _leg, _why: None
-        self.on_left_park: Callable[[LegId], None] = lambda _leg: None
-        self.name_leg: Callable[[], LegId] = lambda: f"leg-{next(self._legs_named)}"
+        self.on_left_park: Callable[[e.LegId], None] = lambda _leg: None
+        self.name_leg: Callable[[], e.LegId] = lambda: f"leg-{next(self._legs_named)}"
         """Gives the legs that nobody names their names."""
         self._legs_named = count(1)
         self._channels_named = count(1)
-        self._shown: dict[LegId, list[str]] = {}
+        self._shown: dict[e.LegId, list[str]] = {}
 
-    def channels(self) -> Iterable[Channel]:
+    def channels(self) -> Iterable[AsteriskChannel]:
         """List the living legs, oldest first."""
         return self._channels.values()
 
-    def phone_of(self, leg: LegId) -> LegId:
+    def phone_of(self, leg: e.LegId) -> e.LegId:
         """Find the leg at whose end a phone is: for a near half, the one behind the far half."""
         channel = self._channels.get(leg)
         while channel is not None and channel.half is not None and channel.is_near:
@@ -136,7 +127,7 @@ class Asterisk(Dialplan):
             waits = channel.place.context == DEFAULT_CONTEXT and channel.app is App.WAIT
             if waits and channel.place.exten == "park":
                 channel.moves += 1
-                channel.place = Place(DEFAULT_CONTEXT, "park")
+                channel.place = DialplanPlace(DEFAULT_CONTEXT, "park")
                 self._go_on(channel)
 
     def disconnect(self) -> None:
@@ -153,7 +144,7 @@ class Asterisk(Dialplan):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
-    ) -> tuple[LegId, LegId]:
+    ) -> tuple[e.LegId, e.LegId]:
         """Take a call and pass it on, as a dialplan's `Dial` does.
 
         Args:
@@ -170,7 +161,7 @@ class Asterisk(Dialplan):
             self.name_leg(),
             f"PJSIP/{caller}",
             caller,
-            Direction.INBOUND,
+            e.Direction.INBOUND,
             account=account,
             exten=callee,
         )
@@ -187,27 +178,31 @@ class Asterisk(Dialplan):
 
     def _create(
         self,
-        leg: LegId,
+        leg: e.LegId,
         endpoint: str,
         number: str,
-        direction: Direction,
+        direction: e.Direction,
         *,
         account: str,
         exten: str,
         variables: Mapping[str, str] | None = None,
-    ) -> Channel:
+    ) -> AsteriskChannel:
         suffix = f"-{next(self._channels_named):08x}"
-        half = ";1" if direction is Direction.OUTBOUND else ";2"
+        half = ";1" if direction is e.Direction.OUTBOUND else ";2"
         name = endpoint + suffix + (half if endpoint.startswith(_LOCAL) else "")
-        place = Place(CALLS_CONTEXT, exten)
-        channel = Channel(leg, name, number, direction, place, account, dict(variables or ()))
+        place = DialplanPlace(CALLS_CONTEXT, exten)
+        channel = AsteriskChannel(
+            leg, name, number, direction, place, account, dict(variables or ())
+        )
         self._channels[leg] = channel
         self._shown[leg] = channel.shown
         return channel
 
-    def _tell(self, channel: Channel, *, number: str | None = None, other_half: LegId = "") -> None:
+    def _tell(
+        self, channel: AsteriskChannel, *, number: str | None = None, other_half: e.LegId = ""
+    ) -> None:
         self._report(
-            LegCreated(
+            e.LegCreated(
                 leg=channel.id,
                 number=channel.number if number is None else number,
                 direction=channel.direction,
@@ -217,7 +212,9 @@ class Asterisk(Dialplan):
             )
         )
 
-    def _call_for(self, caller: Channel, number: str, account: str, shown: str) -> Channel:
+    def _call_for(
+        self, caller: AsteriskChannel, number: str, account: str, shown: str
+    ) -> AsteriskChannel:
         """Create the leg that a dialplan's `Dial` calls."""
         inherited = {
             name: value
@@ -231,7 +228,7 @@ class Asterisk(Dialplan):
             leg,
             endpoint,
             number,
-            Direction.OUTBOUND,
+            e.Direction.OUTBOUND,
             account=account,
             exten=caller.place.exten,
             variables=inherited,
@@ -244,7 +241,7 @@ class Asterisk(Dialplan):
         return channel
 
     @staticmethod
-    def _called(channel: Channel, caller: Channel) -> None:
+    def _called(channel: AsteriskChannel, caller: AsteriskChannel) -> None:
         channel.app = App.CALLED
         channel.called_for, channel.called_by = caller.id, caller
         caller.calls = channel
@@ -253,21 +250,21 @@ class Asterisk(Dialplan):
 
     def _call_through(
         self,
-        leg: LegId,
+        leg: e.LegId,
         number: str,
         *,
         variables: Mapping[str, str],
         account: str,
         shown: str,
-        caller: Channel | None = None,
-    ) -> Channel:
+        caller: AsteriskChannel | None = None,
+    ) -> AsteriskChannel:
         """Call a number through the dialplan: the two halves, and the leg behind them."""
         endpoint = f"{_LOCAL}{number}@{CALLS_CONTEXT}"
         near = self._create(
             leg,
             endpoint,
             number,
-            Direction.OUTBOUND,
+            e.Direction.OUTBOUND,
             account=account,
             exten=number,
             variables=variables,
@@ -277,7 +274,7 @@ class Asterisk(Dialplan):
             far_id,
             endpoint,
             shown,
-            Direction.INBOUND,
+            e.Direction.INBOUND,
             account=account,
             exten=number,
             variables=variables,
@@ -302,7 +299,7 @@ class Asterisk(Dialplan):
         self._call_for(far, number, "", shown)
         return near
 
-    def originate(self, step: Originate) -> str | None:
+    def originate(self, step: OriginateChannel) -> str | None:
         """`POST /channels`: call somebody; who answers goes to the park."""
         if step.leg in self._channels:
             return _IN_USE
@@ -328,7 +325,7 @@ class Asterisk(Dialplan):
                 step.leg,
                 step.endpoint,
                 step.number,
-                Direction.OUTBOUND,
+                e.Direction.OUTBOUND,
                 account=account,
                 exten="s",
                 variables=plain,
@@ -341,43 +338,43 @@ class Asterisk(Dialplan):
         self._after(step.timeout_s, partial(self._ring_out, channel))
         return None
 
-    def _ring_out(self, channel: Channel) -> None:
+    def _ring_out(self, channel: AsteriskChannel) -> None:
         if not channel.answered:
             self._end(channel, "NO_ANSWER")
 
     # ---- what people do
 
-    def ring(self, leg: LegId, *, early_media: bool = False) -> None:
+    def ring(self, leg: e.LegId, *, early_media: bool = False) -> None:
         """The phone says that it rings (180), or sends early media (183)."""
         channel = self._channels.get(leg)
         if channel is None or channel.answered:
             return
-        self._report(LegProgressed(leg=leg, early_media=early_media))
+        self._report(e.LegProgressed(leg=leg, early_media=early_media))
         caller = channel.called_by
         if caller is not None and caller.half is not None and not caller.half.answered:
             self.ring(caller.half.id, early_media=early_media)
 
-    def answer(self, leg: LegId) -> None:
+    def answer(self, leg: e.LegId) -> None:
         """The party picks up. A leg that is gone or has answered is left as it is."""
         channel = self._channels.get(leg)
-        if channel is None or channel.answered or channel.direction is Direction.INBOUND:
+        if channel is None or channel.answered or channel.direction is e.Direction.INBOUND:
             return
         if channel.half is None:
             self._up(channel)
             self._after(self.span(TO_STEP_S), partial(self._connect, channel))
 
-    def _up(self, channel: Channel) -> None:
+    def _up(self, channel: AsteriskChannel) -> None:
         if not channel.answered:
             channel.answered = True
-            self._report(LegAnswered(leg=channel.id))
+            self._report(e.LegAnswered(leg=channel.id))
 
-    def _connect(self, channel: Channel) -> None:
+    def _connect(self, channel: AsteriskChannel) -> None:
         """A leg that was called has answered: it goes to its caller, or to the park."""
         caller, channel.called_by = channel.called_by, None
         if channel.cause or channel.app is not App.CALLED or channel.is_sent:
             return
         if caller is None:
-            channel.place = Place(DEFAULT_CONTEXT, channel.goes_to)
+            channel.place = DialplanPlace(DEFAULT_CONTEXT, channel.goes_to)
             self._go_on(channel)
             return
         caller.calls = None
@@ -391,14 +388,14 @@ class Asterisk(Dialplan):
             self._after(self.span(TO_STEP_S), partial(self._connect, near))
         self._join(channel, caller)
 
-    def refuse(self, leg: LegId, cause: str) -> None:
+    def refuse(self, leg: e.LegId, cause: str) -> None:
         """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
         channel = self._channels.get(leg)
         if channel is not None and not channel.answered and channel.half is None:
             known = CAUSES.get(cause, LAST_OF_Q850 + 1) <= LAST_OF_Q850
             self._refused(channel, cause if known else _ABSENT)
 
-    def _refused(self, channel: Channel, cause: str) -> None:
+    def _refused(self, channel: AsteriskChannel, cause: str) -> None:
         """A call comes to nothing: so does the leg that has placed it, for the same cause."""
         if channel.cause:
             return
@@ -408,19 +405,19 @@ class Asterisk(Dialplan):
             caller.calls = None
             self._end(caller, cause)
 
-    def hang_up(self, leg: LegId) -> None:
+    def hang_up(self, leg: e.LegId) -> None:
         """The party hangs up, in whatever state the leg is."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
             channel.is_leaving = True
             self._after(self.span(TO_STEP_S), partial(self._end, channel, CLEARING))
 
-    def press(self, leg: LegId, digit: str) -> None:
+    def press(self, leg: e.LegId, digit: str) -> None:
         """The party presses a key; whoever is joined with it hears that."""
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
-        self._report(DigitPressed(leg=leg, digit=digit))
+        self._report(e.DigitPressed(leg=leg, digit=digit))
         peer = channel.peer
         if peer is None:
             return
@@ -429,7 +426,7 @@ class Asterisk(Dialplan):
         else:
             self.press(peer.half.id, digit)
 
-    def kill(self, leg: LegId, cause: int) -> str | None:
+    def kill(self, leg: e.LegId, cause: int) -> str | None:
         """`DELETE /channels/LEG?reason_code=CAUSE`."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -437,7 +434,7 @@ class Asterisk(Dialplan):
         self._after(self.span(TO_STEP_S), partial(self._end, channel, word_for(cause)))
         return None
 
-    def _end(self, channel: Channel, cause: str) -> None:
+    def _end(self, channel: AsteriskChannel, cause: str) -> None:
         if channel.cause:
             return
         if channel.bridge is not None:
@@ -446,7 +443,7 @@ class Asterisk(Dialplan):
         channel.cause = cause
         channel.moves += 1
         del self._channels[channel.id]
-        self._report(LegHungUp(leg=channel.id, cause=cause))
+        self._report(e.LegHungUp(leg=channel.id, cause=cause))
         self._hear(channel)
         half = channel.half
         if half is not None:
@@ -456,7 +453,7 @@ class Asterisk(Dialplan):
             caller.calls = None
             self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
 
-    def _give_up_call(self, channel: Channel, cause: str) -> None:
+    def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
         callee, channel.calls = channel.calls, None
         if callee is not None:
             callee.called_by = None
@@ -464,7 +461,7 @@ class Asterisk(Dialplan):
 
     # ---- what other programs do
 
-    def transfer(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
+    def transfer(self, leg: e.LegId, how: Extension, *, both: bool = False) -> None:
         """Another program's `Redirect`, into a context of its own."""
         channel = self._channels.get(leg)
         if channel is None:
@@ -472,9 +469,9 @@ class Asterisk(Dialplan):
         channels = [channel] if not both or channel.peer is None else [channel, channel.peer]
         for one in channels:
             one.errand = how
-            self._send(one, Place(_ELSEWHERE, "s"))
+            self._send(one, DialplanPlace(_ELSEWHERE, "s"))
 
-    def _run_elsewhere(self, channel: Channel) -> None:
+    def _run_elsewhere(self, channel: AsteriskChannel) -> None:
         channel.app = App.ELSEWHERE
         match channel.errand:
             case ToSound(sound, lasts_s):
@@ -495,30 +492,32 @@ class Asterisk(Dialplan):
                 self._end(channel, CLEARING)
         self._hear(channel)
 
-    def _announced(self, channel: Channel, moves: int) -> None:
+    def _announced(self, channel: AsteriskChannel, moves: int) -> None:
         if channel.moves == moves and not channel.cause:
             self._end(channel, CLEARING)
 
-    def _left_the_park(self, channel: Channel) -> None:
+    def _left_the_park(self, channel: AsteriskChannel) -> None:
         self.on_left_park(channel.id)
 
     # ---- displays
 
-    def _introduce(self, one: Channel, other: Channel) -> None:
+    def _introduce(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
         for leg, whom in ((one, other), (other, one)):
             self._show_instead(leg, whom.number)
 
-    def _show_instead(self, leg: Channel, number: str) -> None:
+    def _show_instead(self, leg: AsteriskChannel, number: str) -> None:
         """Show a number, or what the leg's subroutine says instead."""
         if leg.variables.get(SHOW_BY):
             number = leg.variables.get("HOOKFLASH_SHOWN", "")
         self._show(leg, number)
 
-    def _connected_line(self, channel: Channel, part: str, value: str, *, now: bool) -> None:
+    def _connected_line(
+        self, channel: AsteriskChannel, part: str, value: str, *, now: bool
+    ) -> None:
         if part == "num" and now:
             self._show_instead(channel, value)
 
-    def _show(self, channel: Channel, number: str) -> None:
+    def _show(self, channel: AsteriskChannel, number: str) -> None:
         if channel.half is not None:
             behind = channel.half.peer
             if behind is not None and behind.half is None:
@@ -527,6 +526,6 @@ class Asterisk(Dialplan):
         if number and channel.shown[-1:] != [number]:
             channel.shown.append(number)
 
-    def shown(self, leg: LegId) -> tuple[str, ...]:
+    def shown(self, leg: e.LegId) -> tuple[str, ...]:
         """The numbers that a leg's phone has ever shown, in order, the last one last."""
         return tuple(self._shown.get(leg, ()))

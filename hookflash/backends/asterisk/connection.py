@@ -1,0 +1,121 @@
+"""Both connections to one Asterisk, used as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import attrs
+import msgspec
+import trio
+
+from hookflash.backends.asterisk.ari import Ari, AriLost
+from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriMessage, read_body
+from hookflash.backends.asterisk.channels import Seen
+from hookflash.backends.asterisk.manager import Manager, ManagerAction, ManagerLost
+from hookflash.backends.asterisk.primitives import GetvarCheck
+from hookflash.backends.asterisk.requests import Request, fact_action, is_ok
+from hookflash.backends.base import Rejected
+from hookflash.events import LegId
+
+LOST: Final = (AriLost, ManagerLost)
+"""How either of the two says that there will be no answer."""
+
+_Read = TypeVar("_Read")
+
+
+@attrs.frozen
+class AsteriskConnection:
+    """ARI tells what happens, AMI moves legs. If one of the two is lost, so is the other."""
+
+    ari: Ari
+    manager: Manager
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether one of the two is lost: nothing can be done on this line any more."""
+        return self.ari.dead is not None or self.manager.dead is not None
+
+    def die(self, why: str) -> None:
+        """End both."""
+        self.ari.die(why)
+        self.manager.die(why)
+
+    async def watch(self, scope: trio.CancelScope) -> None:
+        """Wait until AMI is lost, and end what is done on this line."""
+        self.ari.die(str(await self.manager.lost()))
+        scope.cancel()
+
+    async def act(self, actions: Iterable[ManagerAction]) -> str | None:
+        """Send actions in one go.
+
+        Returns:
+            Why the first of them was refused, if one was.
+        """
+        return next(filter(None, await self.act_each(actions)), None)
+
+    async def act_each(self, actions: Iterable[ManagerAction]) -> list[str | None]:
+        """Send actions in one go.
+
+        Returns:
+            Of each, why it was refused, if it was.
+        """
+        responses = [await pending.response() for pending in await self.manager.send(*actions)]
+        return [None if one.ok else one.get("message") or "refused" for one in responses]
+
+    async def ask(self, request: Request) -> str | None:
+        """Send a request.
+
+        Returns:
+            Why it was refused, if it was: the status, and what ARI says.
+        """
+        told = await self.ari.ask(request)
+        return None if is_ok(told) else f"{told.status_code} {told.message_body}"
+
+    async def value(self, name: str) -> str:
+        """The value of a function that needs no channel: ARI itself knows only variables.
+
+        Raises:
+            Rejected: we may not ask.
+        """
+        answer = await self.manager.action("Getvar", Variable=name)
+        if not answer.ok:
+            raise Rejected(f"AMI refuses a question: {answer.get('message')} ({name})")
+        return answer.get("value")
+
+    async def variables(self, leg: LegId, *names: str) -> tuple[str, ...] | str:
+        """The values of a leg's variables, or why they can't be had."""
+        asked = (ManagerAction("Getvar", {"Channel": leg, "Variable": name}) for name in names)
+        answers = [await pending.response() for pending in await self.manager.send(*asked)]
+        refusals = [one.get("message") or "refused" for one in answers if not one.ok]
+        return refusals[0] if refusals else tuple(one.get("value") for one in answers)
+
+    async def are_so(self, facts: Iterable[GetvarCheck]) -> bool:
+        """Whether all of these are so."""
+        for fact in facts:
+            (pending,) = await self.manager.send(fact_action(fact))
+            answer = await pending.response()
+            if not answer.ok or not fact.shown_by(answer.get("value")):
+                return False
+        return True
+
+    async def list(self) -> Seen:
+        """List all channels and bridges."""
+        return Seen(
+            channels=tuple(_read(await self.ari.list("channels"), list[AriChannel])),
+            bridges=tuple(_read(await self.ari.list("bridges"), list[AriBridge])),
+        )
+
+
+def _read(told: AriMessage, kind: type[_Read]) -> _Read:
+    """Read a response.
+
+    Raises:
+        AriLost: it is none; who knows what else is not as it should be.
+    """
+    if not is_ok(told):
+        raise AriLost(f"ARI can't list channels or bridges: {told.status_code} {told.message_body}")
+    try:
+        return read_body(told.message_body, kind)
+    except msgspec.DecodeError as error:
+        raise AriLost(f"ARI: a response can't be read: {error}") from error

@@ -1,0 +1,43 @@
+"""The network endpoints of a switch: connections to them, encrypted if they are to be."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+
+import trio
+
+from hookflash.backends.base import Rejected
+
+
+async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> trio.abc.Stream:
+    """Connect; with `tls`, the certificate must be one for the host.
+
+    Raises:
+        Rejected: the certificate is not one that the context trusts.
+        OSError: the switch can't be reached.
+        trio.BrokenResourceError: what is there does not speak TLS.
+    """
+    plain = await trio.open_tcp_stream(host, port)
+    if tls is None:
+        return plain
+    stream = trio.SSLStream(plain, tls, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(plain)
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            why = error.__cause__.verify_message
+            raise Rejected(f"{host}:{port} is not trusted: {why}") from error
+        raise
+    return stream
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

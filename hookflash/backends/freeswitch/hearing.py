@@ -1,0 +1,109 @@
+"""What the switch reports, read into facts, and what is kept of them.
+
+Kept is only what was handed over: what was dropped is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+import trio
+
+from hookflash import commands as c
+from hookflash import events as e
+from hookflash.backends.freeswitch.inbound import Inbound
+from hookflash.backends.freeswitch.procedures import CallerId
+from hookflash.backends.freeswitch.settings import FreeSwitch
+from hookflash.backends.freeswitch.wire import Frame
+from hookflash.backends.outlet import Outlet
+
+
+class EventReader:
+    """Reads the events of one switch, over one connection after the other."""
+
+    def __init__(self, settings: FreeSwitch, log: Any) -> None:
+        """Begin with nothing known.
+
+        Args:
+            settings: of the switch.
+            log: gets the warnings.
+        """
+        self._settings = settings
+        self.outlet = Outlet(settings.event_buffer, self._remember, log)
+        self.inbound = self._new_inbound()
+        self.dialled: dict[e.LegId, c.Dial] = {}
+        """Calls that the switch has taken on this connection, and not begun as far as we know."""
+        self.joined_s: dict[e.LegId, float] = {}
+        """When each leg's last bridge was reported."""
+        self.on_unknown: Callable[[c.Look], None] | None = None
+        """Called, while we are connected, to ask about legs of which nothing is known."""
+        self._callers: dict[e.LegId, CallerId] = {}
+        self._asked: set[e.LegId] = set()
+        """Legs of which nothing was known, and which were asked who they are."""
+
+    def _new_inbound(self) -> Inbound:
+        return Inbound(
+            account_variable=self._settings.account_variable,
+            outside_contexts=self._settings.outside_contexts,
+            outside_profiles=self._settings.outside_profiles,
+        )
+
+    def begin(self) -> None:
+        """Begin to read a new connection."""
+        self.inbound = self._new_inbound()
+        self.dialled.clear()
+        self.hold()
+
+    def hold(self) -> None:
+        """Hold facts back while the switch is asked what lives."""
+        self.outlet.hold()
+        self._asked.clear()
+
+    def take(self, frame: Frame) -> None:
+        """Read an event."""
+        for event in self.inbound.receive(frame):
+            self.outlet.give(event)
+
+    def caller_of(self, leg: e.LegId) -> CallerId:
+        """Who is on a leg, as far as it was reported."""
+        return self._callers.get(leg, CallerId())
+
+    def note(self, living: Iterable[e.LegSnapshot]) -> None:
+        """Keep in mind what was seen, as if events had reported it."""
+        for leg in living:
+            self.inbound.note_living(leg.leg, answered=leg.answered)
+
+    def _remember(self, event: e.CallEvent) -> None:
+        """Keep in mind what was handed over."""
+        match event:
+            case e.LegCreated(leg=leg):
+                self._callers[leg] = CallerId(
+                    account=event.account,
+                    number=event.number,
+                    name=event.name,
+                    withheld=event.withheld,
+                )
+                self.dialled.pop(leg, None)
+            case e.LegIdentified(leg=leg, account=account) if leg in self._callers:
+                known = self._callers[leg]
+                self._callers[leg] = attrs.evolve(known, account=account or known.account)
+            case e.LegHungUp(leg=leg):
+                self._callers.pop(leg, None)
+                self.dialled.pop(leg, None)
+                self.joined_s.pop(leg, None)
+            case e.LegAnswered(leg=leg) | e.LegParked(leg=leg) | e.DigitPressed(leg=leg):
+                self._ask_who_is(leg)
+            case e.LegsJoined(first=first, second=second):
+                self.joined_s[first] = self.joined_s[second] = trio.current_time()
+                self._ask_who_is(first, second)
+            case _:
+                pass
+
+    def _ask_who_is(self, *legs: e.LegId) -> None:
+        """Ask about legs whose beginning was not reported: the event was lost."""
+        unknown = tuple(leg for leg in legs if leg not in self.outlet.living)
+        if unknown and self.on_unknown is not None and self._asked.isdisjoint(unknown):
+            self._asked.update(unknown)
+            self.on_unknown(c.Look(legs=unknown))

@@ -1,0 +1,179 @@
+"""Asking the switch which legs live, and how they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+import trio
+
+from hookflash import commands as c
+from hookflash import events as e
+from hookflash.backends.freeswitch.channels import Reading, pairs_of
+from hookflash.backends.freeswitch.connection import ConnectionLost, EventSocketConnection
+from hookflash.backends.freeswitch.hearing import EventReader
+from hookflash.backends.freeswitch.procedures import ALLOWED_LEG
+from hookflash.backends.freeswitch.settings import FreeSwitch
+
+LIST_LAGS_S: Final = 0.1
+MOST_LOOKS: Final = 4
+"""How long, and how often, to wait for the list of channels, which lags 80 to 190 ms behind."""
+
+_SESSIONS: Final = re.compile(r"^(\d+) session\(s\) - peak", re.MULTILINE)
+
+
+class ChannelLister:
+    """Lists the legs of one switch."""
+
+    def __init__(self, settings: FreeSwitch, reader: EventReader) -> None:
+        """Begin.
+
+        Args:
+            settings: of the switch.
+            reader: knows what was reported of the legs.
+        """
+        self._reader = reader
+        self._switch = settings.name
+        self._reading = Reading(
+            account_variable=settings.account_variable,
+            outside_contexts=settings.outside_contexts,
+            outside_profiles=settings.outside_profiles,
+        )
+
+    async def tell_anew(self, connection: EventSocketConnection) -> None:
+        """Ask what lives, and tell all of it."""
+        self._reader.hold()
+        await self.tell_all(await self.find(connection))
+
+    async def tell_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
+        """Tell every fact about what lives, and the end of what was known and lives no more."""
+        self._reader.note(living)
+        await self._reader.outlet.tell_all(living, self._switch)
+
+    async def find(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
+        """Ask which channels there are until there are as many as the switch counts.
+
+        Not for long: a session that has hung up counts for a while, too.
+        """
+        living = await self.look(connection)
+        for _ in range(MOST_LOOKS):
+            counted = _SESSIONS.search(await connection.api("status"))
+            if counted is None or len(living) >= int(counted[1]):
+                break
+            await trio.sleep(LIST_LAGS_S)
+            living = await self.look(connection)
+        return living
+
+    async def look(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
+        """Ask which channels there are, and each of them how it is.
+
+        The list lags behind: a leg is in it 80 to 190 ms after it was created (measured on 1.10.12:
+        20 of 20), and for a while after its end. So those that are known are asked as well, and
+        the targets of transfers whose marks are found: such a one may have just begun to ring.
+        """
+        shown = _read(await connection.api("show channels as json"), _Channels)
+        listed = dict.fromkeys(
+            [*(row.uuid for row in shown.rows), *sorted(self._reader.outlet.living)]
+        )
+        return await self._look_at(connection, listed, and_more=_named_by)
+
+    async def _look_at(
+        self,
+        connection: EventSocketConnection,
+        legs: Iterable[e.LegId],
+        *,
+        and_more: Callable[[e.LegSnapshot], Iterable[e.LegId]] = lambda _leg: (),
+    ) -> tuple[e.LegSnapshot, ...]:
+        """Ask legs how they are, whomever they say that they are joined with, and more of them."""
+        seen: dict[e.LegId, e.LegSnapshot] = {}
+        asked: set[e.LegId] = set()
+        todo = list(legs)
+        while todo:
+            batch = [leg for leg in todo if leg not in asked and ALLOWED_LEG.fullmatch(leg)]
+            asked.update(batch)
+            answers = await connection.send([f"api uuid_dump {leg} json" for leg in batch])
+            for leg, answer in zip(batch, answers, strict=True):
+                dump = (await connection.answer(answer)).text()
+                snapshot = (
+                    None
+                    if dump.startswith("-ERR")
+                    else self._reading.read(leg, _read(dump, dict[str, Any]))
+                )
+                if snapshot is not None:
+                    seen[leg] = snapshot
+            named = (one for leg in seen.values() for one in (leg.peer, *and_more(leg)) if one)
+            todo = list(dict.fromkeys(one for one in named if one not in asked))
+        return pairs_of(map(self._as_it_began, seen.values()))
+
+    def _as_it_began(self, leg: e.LegSnapshot) -> e.LegSnapshot:
+        """A leg under the number that was told of it: one that is sent somewhere takes another."""
+        return attrs.evolve(leg, number=self._reader.caller_of(leg.leg).number or leg.number)
+
+    async def answer(self, connection: EventSocketConnection, look: c.Look) -> None:
+        """Say where these legs are: behind every event that the switch has sent before."""
+        living = await self._look_at(connection, look.legs)
+        living += tuple(self._about_to_call(look, living))
+        self._reader.note(living)
+        present = {leg.leg for leg in living}
+        for leg in look.legs:
+            if leg not in present:
+                self._reader.inbound.note_gone(leg)
+        self._reader.outlet.give(e.LegsSeen(look=look, living=living))
+
+    def _about_to_call(
+        self, look: c.Look, living: Iterable[e.LegSnapshot]
+    ) -> Iterator[e.LegSnapshot]:
+        """Calls that a busy switch has taken, and has not come to yet: they are not lost.
+
+        To order one again would call the target twice (through loopback: under another name).
+        """
+        present = {leg.leg for leg in living}
+        for leg in look.legs:
+            dial = self._reader.dialled.get(leg)
+            if dial is not None and leg not in present:
+                yield e.LegSnapshot(
+                    leg=leg,
+                    number=dial.target,
+                    direction=e.Direction.OUTBOUND,
+                    account=dial.account,
+                    transfer=dial.transfer,
+                    role="target",
+                )
+
+
+class _ChannelRow(msgspec.Struct):
+    """A row of `show channels as json`."""
+
+    uuid: str
+
+
+class _Channels(msgspec.Struct):
+    """`show channels as json`: without rows when there are none."""
+
+    row_count: int = 0
+    rows: list[_ChannelRow] = []
+
+
+def _named_by(leg: e.LegSnapshot) -> Iterator[e.LegId]:
+    """Which legs there may be beside this one, and not in the list yet."""
+    if leg.transfer:
+        yield c.name_of_target(leg.transfer)
+    yield leg.other_half
+
+
+_Answered = TypeVar("_Answered")
+
+
+def _read(text: str, kind: type[_Answered]) -> _Answered:
+    """Read an answer in JSON.
+
+    Raises:
+        ConnectionLost: it is none; who knows what else is not as it should be.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise ConnectionLost(f"an answer of the switch can't be read: {error}") from error

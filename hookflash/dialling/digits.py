@@ -1,0 +1,277 @@
+r"""Feature codes: what one party's keys mean, collected key by key.
+
+A code begins with the binding digit (``*`` as a rule), so that most keys are nobody's business
+but the far end's. A collector is *unarmed* until a key comes that can begin some code, and
+*armed* from then on. The collection ends
+
+* at once, when the digits are a code and nothing longer could be one (``*1``);
+* with ``#``, unless some code wants a ``#`` just there;
+* when the digit timeout passes without a key (``*22600`` is complete, but ``*226001`` could be
+  meant: the person's pause decides). A ``*`` now and a ``1`` a minute later is no ``*1``;
+* in a dead end: no code goes on like that. Then nothing is done, even if some digits before
+  were a code, for whoever dials ``*226`` and begins anew with ``*`` has corrected himself.
+  If the last key can begin a code, it does: the collector is armed with it.
+
+The collector is a value and `press` a function of values; the clock belongs to the engine,
+which (re)starts its timer when `Press.restart_timer` says so, and calls `digit_timeout` when it
+has run out. Every key taken from an armed collector is accounted for: in a match, or in
+`Unmatched`, so that the journal can tell what a person dialled in vain.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import attrs
+
+from hookflash.dialling.patterns import Matcher, Pattern, check_key, compile_pattern
+from hookflash.errors import InputError
+from hookflash.events import Kind
+from hookflash.sounds import Sound
+
+TERMINATOR = "#"
+"""The key by which people say "that's all" (as FreeSWITCH's and Asterisk's readers take it)."""
+
+MAX_DIGITS = 32
+"""Keys of one code. The longest number has 15 digits (E.164), with prefixes some 25. One key more
+is a dead end, never a number cut short."""
+
+MAX_CODES = 64
+"""Codes of one table: some five times what FreeSWITCH's and Kazoo's examples have."""
+
+MAX_TABLE = 8_000
+"""Instructions of all patterns of a table together: what one key can cost."""
+
+
+class Module(StrEnum):
+    """What a code does, in Kazoo's words."""
+
+    TRANSFER = "transfer"
+    """Transfer the party that one talks with."""
+    RESUME = "resume"
+    """Talk again with the party that one has put on hold (so it is the takeback, too)."""
+    HANGUP = "hangup"
+    """End one's own leg."""
+    HOLD = "hold"
+    """Put the party that one talks with on hold."""
+
+
+@attrs.frozen(kw_only=True)
+class FeatureAction:
+    """What a code asks for. What is None is left to the engine's defaults."""
+
+    module: Module
+    target: str | None = None
+    """The number to transfer to; None: what the code's first group captured."""
+    kind: Kind = Kind.ATTENDED
+    """How to transfer; HOLD for a hold, and of no meaning for the others."""
+    takeback_digits: str | None = None
+    """What the transferor dials to have the transferee back."""
+    music: Sound | None = None
+    """What the held party hears."""
+    ringback: Sound | None = None
+    """What the waiting party hears."""
+    ring_timeout_s: float | None = None
+    """How long the target may ring."""
+
+
+@attrs.frozen(kw_only=True)
+class Code:
+    """Digits that mean something. Build it with `code`, `literal_code` or `takeback_code`."""
+
+    pattern: Pattern
+    """All of the digits, from the binding digit on."""
+    action: FeatureAction
+
+
+def code(binding_digit: str, pattern: str, action: FeatureAction, *, where: str = "") -> Code:
+    r"""Build a code from a pattern for what follows the binding digit.
+
+    Args:
+        binding_digit: the key that begins it.
+        pattern: such as ``2(\d+)``, in the language of `hookflash.dialling.patterns`.
+        action: what it does.
+        where: the place that errors name.
+
+    Raises:
+        InputError: the pattern can't be read, or the binding digit is not a key.
+    """
+    begin = check_key(binding_digit, where=where)
+    return Code(pattern=compile_pattern(pattern, before=begin, where=where), action=action)
+
+
+def literal_code(digits: str, action: FeatureAction, *, where: str = "") -> Code:
+    """Build a code from its very digits, binding digit and all (``*1``).
+
+    Raises:
+        InputError: a digit is not a key, or there is none, or more than `MAX_DIGITS`.
+    """
+    if not 1 <= len(digits) <= MAX_DIGITS:
+        what = f"a code of {len(digits)} digits"
+        raise InputError(what, where=where, mend=f"1 to {MAX_DIGITS} digits")
+    return Code(pattern=compile_pattern("", before=digits, where=where), action=action)
+
+
+def takeback_code(digits: str, *, where: str = "") -> Code:
+    """Build the code by which a transferor has the transferee back (``*1``).
+
+    Raises:
+        InputError: as for `literal_code`.
+    """
+    return literal_code(digits, FeatureAction(module=Module.RESUME), where=where)
+
+
+@attrs.frozen(kw_only=True)
+class CodeTable:
+    """The codes that one leg's keys may mean now. Of two that match, the earlier one wins.
+
+    Raises:
+        InputError: more than `MAX_CODES`, or more than `MAX_TABLE` instructions together.
+    """
+
+    codes: tuple[Code, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        size = sum(code.pattern.size for code in self.codes)
+        if len(self.codes) > MAX_CODES:
+            what = f"a table of {len(self.codes)} feature codes"
+            raise InputError(what, mend=f"at most {MAX_CODES}")
+        if size > MAX_TABLE:
+            what = f"the patterns of the feature codes need {size} instructions together"
+            raise InputError(what, mend=f"at most {MAX_TABLE}; use smaller counts")
+
+
+# --------------------------------------------------------------------- outcomes
+
+
+@attrs.frozen(kw_only=True)
+class Matched:
+    """The digits are a code."""
+
+    action: FeatureAction
+    digits: str
+    """All that was dialled for it, without a closing `#`."""
+    captures: tuple[str | None, ...] = ()
+    """What each group of its pattern took."""
+    in_vain: str = ""
+    """Digits that had begun another code, when this one (a single key) cut them off."""
+
+    @property
+    def target(self) -> str | None:
+        """The number to transfer to: the action's own, or the first capture; None if empty."""
+        taken = next((capture for capture in self.captures if capture is not None), None)
+        return self.action.target or taken or None
+
+
+@attrs.frozen(kw_only=True)
+class Unmatched:
+    """The digits began like a code, and are none."""
+
+    digits: str
+    """Without a closing `#`, and without a key that begins anew."""
+
+
+Outcome: TypeAlias = Matched | Unmatched | None
+"""What came of a key; None while it is open, and for a key that is nobody's."""
+
+
+# --------------------------------------------------------------------- collector
+
+
+@attrs.frozen
+class Collector:
+    """What one leg has dialled so far. A new one is unarmed."""
+
+    digits: str = ""
+    """Since it was armed; never more than `MAX_DIGITS`."""
+    fed: tuple[Matcher, ...] = attrs.field(default=(), eq=False, repr=False)
+    """A table's patterns, fed with `digits`: saves doing it anew with each key. `digits` alone is
+    enough to store a collector."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether a code has begun."""
+        return bool(self.digits)
+
+    def runs(self, table: CodeTable) -> tuple[Matcher, ...]:
+        """Return the matchers of a table's patterns, fed with the digits so far."""
+        patterns = [code.pattern for code in table.codes]
+        if [run.pattern for run in self.fed] == patterns:
+            return self.fed
+        return tuple(pattern.run(self.digits) for pattern in patterns)
+
+
+UNARMED = Collector()
+"""Nothing dialled."""
+
+
+@attrs.frozen(kw_only=True)
+class Press:
+    """What came of a key, or of the digit timeout."""
+
+    collector: Collector
+    """What to go on with."""
+    outcome: Outcome = None
+    """What to do, if anything."""
+
+    @property
+    def restart_timer(self) -> bool:
+        """Whether the digit timeout runs (anew) from now on. If not, none should run."""
+        return self.collector.armed
+
+
+def press(table: CodeTable, collector: Collector, digit: str) -> Press:
+    """Take one key.
+
+    Args:
+        table: the codes that count. It may differ from the last key's.
+        collector: the leg's collector.
+        digit: one key.
+
+    Returns:
+        The leg's new collector, and the outcome if this key ended a collection.
+
+    Raises:
+        InputError: the digit is not a key.
+    """
+    check_key(digit)
+    runs = tuple(run.feed(digit) for run in collector.runs(table))
+    digits = collector.digits + digit
+    if len(digits) <= MAX_DIGITS and any(run.viable for run in runs):
+        if any(run.extendable for run in runs):
+            return Press(collector=Collector(digits, runs))
+        return Press(collector=UNARMED, outcome=_judge(table, digits, runs))
+    if not collector.armed:
+        return Press(collector=UNARMED)
+    return _cannot_go_on(table, collector, digit)
+
+
+def _cannot_go_on(table: CodeTable, collector: Collector, digit: str) -> Press:
+    """End the collection by a key with which no code goes on."""
+    ended = digit_timeout(table, collector)
+    if digit == TERMINATOR and isinstance(ended.outcome, Matched):
+        return ended
+    again = press(table, UNARMED, digit)
+    if again.collector.armed:
+        return attrs.evolve(again, outcome=Unmatched(digits=collector.digits))
+    if isinstance(again.outcome, Matched):  # a code of this one key, which no code can begin with
+        return attrs.evolve(again, outcome=attrs.evolve(again.outcome, in_vain=collector.digits))
+    rest = "" if digit == TERMINATOR else digit
+    return Press(collector=UNARMED, outcome=Unmatched(digits=collector.digits + rest))
+
+
+def digit_timeout(table: CodeTable, collector: Collector) -> Press:
+    """End a collection because no key came in time. An unarmed collector has no outcome."""
+    if not collector.armed:
+        return Press(collector=UNARMED)
+    outcome = _judge(table, collector.digits, collector.runs(table))
+    return Press(collector=UNARMED, outcome=outcome)
+
+
+def _judge(table: CodeTable, digits: str, runs: tuple[Matcher, ...]) -> Outcome:
+    """Find the first code that the digits are."""
+    for entry, run in zip(table.codes, runs, strict=True):
+        if run.matches:
+            return Matched(action=entry.action, digits=digits, captures=run.captures)
+    return Unmatched(digits=digits)

@@ -1,0 +1,142 @@
+"""What people write (TOML, JSON), checked against a JSON Schema, with faults in human words."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from hookflash.errors import InputError
+
+MAX_FAULTS = 100
+"""Faults that are told at once."""
+
+_KINDS = {
+    "integer": "a whole number",
+    "string": "a text",
+    "object": "an object",
+    "array": "a list",
+    "boolean": "true or false",
+}
+"""The types of a schema, in the words of people who write JSON or TOML."""
+
+_SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+
+
+def load_schema(name: str) -> Mapping[str, Any]:
+    """Read a schema that ships with hookflash, named by its path within the package."""
+    text = files("hookflash").joinpath(name).read_text(encoding="utf-8")
+    return cast("Mapping[str, Any]", json.loads(text))
+
+
+def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterator[InputError]:
+    """Find what the schema forbids, each fault with its place and what would be allowed."""
+    # The validator's types know JSON only; what people write comes unchecked.
+    validator = cast("Any", Draft202012Validator(schema))
+    errors = cast("Iterable[ValidationError]", validator.iter_errors(document))
+    for error in itertools.islice(errors, MAX_FAULTS):
+        yield from _told(error, where)
+
+
+def faults_of_numbers(document: object, where: str) -> Iterator[InputError]:
+    """Find what TOML and some JSON have, and no schema can forbid: NaN, and numbers without end."""
+    todo: list[tuple[str, object]] = [(where, document)]
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            yield InputError(f"{value} is not a number", where=place, mend="a finite number")
+        elif isinstance(value, dict):
+            inside = cast("dict[object, object]", value)
+            todo += [(place_in(place, [key]), one) for key, one in inside.items()]
+        elif isinstance(value, list):
+            items = cast("list[object]", value)
+            todo += [(place_in(place, [i]), one) for i, one in enumerate(items)]
+
+
+def place_in(where: str, parts: Iterable[object]) -> str:
+    r"""Spell a place within a document: ``$.patterns."2(\\d+)".data``."""
+    for part in parts:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif isinstance(part, str) and part.isidentifier() and part.isascii():
+            where += f".{part}"
+        else:
+            where += f".{json.dumps(part)}"
+    return where
+
+
+def _told(error: ValidationError, where: str) -> Iterator[InputError]:
+    """Say what a schema's error means to a person, and what is allowed."""
+    schema = cast("dict[str, Any]", error.schema)
+    place = place_in(where, error.absolute_path)
+    mend = _mend(schema)
+    shown = _shown(error.instance)
+    match error.validator:
+        case "additionalProperties":
+            yield from _strange_keys(error, schema, place)
+            return
+        case "required":
+            missing = [key for key in schema["required"] if key not in cast("Any", error.instance)]
+            what = f"there is no {' and no '.join(json.dumps(key) for key in missing)}"
+            mend = _mend(schema.get("properties", {}).get(missing[0], {})) or mend
+        case "type":
+            kind = str(schema["type"])
+            what = f"{shown} is not {_KINDS.get(kind, f'a {kind}')}"
+        case "oneOf":
+            choices = [str(one["required"][0]) for one in schema["oneOf"]]
+            what = f"exactly one of {', '.join(choices)} is wanted"
+        case "minimum" | "maximum":
+            what = f"{shown} is too {'small' if error.validator == 'minimum' else 'large'}"
+        case "minItems" | "minProperties" | "maxItems" | "maxProperties":
+            what = f"there are too {'few' if str(error.validator).startswith('min') else 'many'}"
+        case _:  # enum, pattern and the like
+            what = f"{shown} is not allowed"
+            if "propertyNames" in error.absolute_schema_path:
+                place = place_in(place, [error.instance])
+    yield InputError(what, where=place, mend=mend)
+
+
+def _mend(schema: Mapping[str, Any]) -> str:
+    """What a schema allows, in words."""
+    if "enum" in schema:
+        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    return str(schema.get("description", ""))
+
+
+def _strange_keys(
+    error: ValidationError, schema: dict[str, Any], place: str
+) -> Iterator[InputError]:
+    """Name each key that is not known here, and the one that was probably meant."""
+    known = list(cast("dict[str, object]", schema.get("properties", {})))
+    allowed = f"allowed are {', '.join(known)}" if known else "nothing is allowed here"
+    for key in cast("dict[str, object]", error.instance):
+        if key not in known:
+            yield InputError(
+                "this key is not known",
+                where=place_in(place, [key]),
+                mend=meant(key, known) + allowed,
+            )
+
+
+def meant(written: str, known: Iterable[str]) -> str:
+    """The question whether somebody meant a known word; empty where none is close."""
+    close = difflib.get_close_matches(str(written).lower(), known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _shown(value: object) -> str:
+    """Repeat a wrong value, if it is short enough to be read."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, str):
+        return json.dumps(value[:_SHOWN], ensure_ascii=False) + "…" * (len(value) > _SHOWN)
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), str(value)[:_SHOWN])

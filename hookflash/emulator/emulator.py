@@ -1,0 +1,223 @@
+"""The emulator: a simulated switch that speaks as a FreeSWITCH does, without a socket.
+
+`Emulator` is one switch: a world with its phones, the legs as events report them, and every
+connection to it. Programs stand at its event sockets (`connect`: bytes in, bytes out); people stand
+at its phones (`call`, `answer`, `press`, `hang_up`). There is no clock here but the world's:
+`hookflash.emulator.server` keeps it up with the real one.
+
+Where it differs from a FreeSWITCH on purpose:
+
+* It does what a transfer needs, and refuses the rest aloud (`-ERR … Command not found!`).
+* Times of day are those of the recordings, unless `epoch_s` says otherwise, and in UTC.
+* There is no log: `log` is answered, and nothing follows.
+* Events of other kinds than `events.PUBLISHED` are never published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hookflash import events as e
+from hookflash.backends.freeswitch.sounds import path_heard
+from hookflash.backends.simulator.lab_phones import lab_phone
+from hookflash.backends.simulator.people import Behaviour
+from hookflash.backends.simulator.world import DIGIT_GAP_S, World
+from hookflash.emulator.api import Api
+from hookflash.emulator.apps import Applications
+from hookflash.emulator.event_bus import EventBus
+from hookflash.emulator.event_publisher import EventPublisher, Incoming
+from hookflash.emulator.host import Host
+from hookflash.emulator.legs import Leg
+from hookflash.emulator.phone_book import PhoneBook
+from hookflash.emulator.session import DEFAULT_LIMITS, ConnectionLimits, EventSocketSession
+from hookflash.errors import InputError
+
+STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - FreeSWITCH's own, known to everybody
+"""The password with which FreeSWITCH is installed."""
+
+RECORDED_S: Final = 1_795_397_907.0
+"""When the recordings were made: 2026-11-23 01:38:27 UTC."""
+
+
+class Emulator:
+    """A switch that speaks as a FreeSWITCH does."""
+
+    def __init__(
+        self,
+        *,
+        world: World | None = None,
+        seed: int = 0,
+        password: str = STOCK_PASSWORD,
+        epoch_s: float = RECORDED_S,
+        phones: Callable[[str], Behaviour | None] = lab_phone,
+        limits: ConnectionLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """Set up a switch without calls.
+
+        Args:
+            world: with what phones and faults; by default one without either.
+            seed: of a world of its own, and of the ids that are made up.
+            password: of the event socket.
+            epoch_s: what time of day it is when the world's clock is at 0, in seconds since 1970.
+            phones: says what the owner of a number's phone does, where the world has none; None:
+                there is no such number.
+            limits: of each connection.
+
+        Raises:
+            InputError: the world has calls already.
+        """
+        self.world = World(seed=seed) if world is None else world
+        if any(True for _ in self.world.switch.channels()):
+            raise InputError("the world has calls already", mend="emulate an empty one")
+        self.password = password
+        self.limits = limits
+        self.on_fact: Callable[[e.CallEvent], None] = lambda _fact: None
+        """Called with every fact, after its events were published."""
+        self.host = Host(self.world, seed=seed, epoch_s=epoch_s)
+        self.phones = PhoneBook(self.world, phones)
+        self.bus = EventBus(self.host)
+        self.publisher = EventPublisher(self.host, self.bus)
+        self.apps = Applications(self.host, self.publisher, self.phones)
+        self.api = Api(self.host, self.bus, self.publisher, self.apps)
+        self.world.switch.name_leg = self.host.make_id
+        self.world.switch.watcher = self.publisher
+        self.world.on_fact = self._fact
+
+    def connect(self) -> EventSocketSession:
+        """Open an event socket to this switch."""
+        session = EventSocketSession(
+            host=self.host,
+            bus=self.bus,
+            api=self.api,
+            apps=self.apps,
+            legs=self.publisher.legs,
+            password=self.password,
+            limits=self.limits,
+        )
+        self.bus.listeners.append(session)
+        return session
+
+    # ---- phones
+
+    def call(
+        self,
+        caller: str,
+        callee: str,
+        *,
+        name: str = "",
+        account: str = "",
+        callee_account: str | None = None,
+        through_loopback: bool = False,
+    ) -> tuple[e.LegId, e.LegId]:
+        """Have one number call another. It takes some time until they talk.
+
+        Args:
+            caller: who calls.
+            callee: whom.
+            name: what the call shows; by default the party's name, if they have one.
+            account: whose call it is (the variable `hookflash_account` of both legs).
+            callee_account: whose leg the callee's is: by default the same; empty for an outside
+                party.
+            through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
+
+        Returns:
+            The caller's leg and the callee's.
+        """
+        self.host.before()
+        for number in (caller, callee):
+            self.phones.add(number)
+        party = self.world.parties.get(caller)
+        if not name and party is not None and party.name != caller:
+            name = party.name
+        self.publisher.incoming = Incoming(callee=callee, caller_name=name)
+        legs = self.world.call(
+            caller,
+            callee,
+            account=account,
+            callee_account=callee_account,
+            through_loopback=through_loopback,
+        )
+        self.host.afterwards()
+        return legs
+
+    def hang_up(self, who: str) -> None:
+        """Have a party hang up.
+
+        Args:
+            who: their leg, or their number: then it is the leg of their latest call.
+        """
+        self.host.before()
+        self.world.hang_up(self.leg_of(who))
+        self.host.afterwards()
+
+    def answer(self, who: str) -> None:
+        """Have whoever is called pick up."""
+        self.host.before()
+        self.world.answer(self.leg_of(who))
+        self.host.afterwards()
+
+    def refuse(self, who: str, cause: str = "CALL_REJECTED") -> None:
+        """Have whoever is called decline."""
+        self.host.before()
+        self.world.refuse(self.leg_of(who), cause)
+        self.host.afterwards()
+
+    def press(self, who: str, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
+        """Have a party press keys, the first of them now."""
+        self.host.before()
+        self.world.press(self.leg_of(who), digits, gap_s=gap_s)
+        self.host.afterwards()
+
+    def leg_of(self, who: str) -> e.LegId:
+        """Find a party's leg: by their number, or as it is."""
+        party = self.world.parties.get(who)
+        return who if party is None or party.leg is None else party.leg
+
+    # ---- facts
+
+    def _fact(self, fact: e.CallEvent) -> None:
+        match fact:
+            case e.LegCreated():
+                self.publisher.created(fact)
+            case e.LegsJoined():
+                first, second = self.publisher.legs[fact.first], self.publisher.legs[fact.second]
+                self.apps.joined(first, second)
+                self.publisher.joined(first, second)
+            case (
+                e.LegProgressed()
+                | e.LegAnswered()
+                | e.LegParked()
+                | e.SoundStarted()
+                | e.SoundStopped()
+                | e.DigitPressed()
+                | e.LegHungUp()
+            ):
+                self._fact_of(self.publisher.legs[fact.leg], fact)
+            case _:
+                pass  # the watcher hears that a pair is parted; the rest is not the switch's
+        self.on_fact(fact)
+
+    def _fact_of(self, leg: Leg, fact: e.CallEvent) -> None:
+        match fact:
+            case e.LegProgressed():
+                self.publisher.progressed(leg, early_media=fact.early_media)
+                self.apps.progressed(leg, early_media=fact.early_media)
+            case e.LegAnswered():
+                self.publisher.answered(leg)
+                self.apps.answered(leg)
+            case e.LegParked():
+                self.apps.parked(leg)
+            case e.SoundStarted():
+                path = path_heard(fact.sound)
+                self.publisher.sound_started(leg, path, self.apps.run_of(leg, path))
+            case e.SoundStopped():
+                self.publisher.sound_stopped(leg)
+                self.apps.sound_over(leg)
+            case e.DigitPressed():
+                self.publisher.pressed(leg, fact)
+            case e.LegHungUp():
+                self.publisher.hung_up(leg, fact)
+                self.bus.leg_ended(leg.id, leg.name)
+            case _:
+                raise AssertionError(fact)

@@ -1,0 +1,48 @@
+"""What an emulated FreeSWITCH runs on: a simulated world, a time of day, and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from hookflash.backends.simulator.world import World
+
+HOSTNAME: Final = "emulator"
+
+_DICE_SALT: Final = 0x5EED
+
+
+class Host:
+    """The world of one emulator, its clock and its ids."""
+
+    def __init__(self, world: World, *, seed: int, epoch_s: float) -> None:
+        """Begin the same day with the same ids for the same seed.
+
+        Args:
+            world: where the calls are.
+            seed: of the ids that are made up.
+            epoch_s: what time of day it is when the world's clock is at 0, in seconds since 1970.
+        """
+        self.world = world
+        self.before: Callable[[], None] = _nothing
+        """Called before anybody does anything: the world's clock may have to catch up."""
+        self.afterwards: Callable[[], None] = _nothing
+        """Called after anybody has done anything: something new may be due."""
+        self.dice = Random(seed ^ _DICE_SALT)  # noqa: S311 - repeatable, not secret
+        self._epoch_us = round(epoch_s * 1_000_000)
+        self.core_uuid = self.make_id()
+
+    def now_us(self) -> int:
+        """The time of day, in microseconds since 1970."""
+        return self._epoch_us + round(self.world.now_s * 1_000_000)
+
+    def make_id(self) -> str:
+        """Make up a UUID (RFC 9562, version 4), the same for the same seed."""
+        bits = self.dice.getrandbits(128) & ~(0xF << 76) | (0x4 << 76)
+        text = f"{bits & ~(0x3 << 62) | (0x2 << 62):032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,210 @@
+"""The promises, checked in production.
+
+The searches and the simulations show that no order of events breaks one. This is for what they
+can't show: a switch that does what no switch should, and a fault of ours that they have missed.
+These counters must stay 0; alert on any increase.
+
+It reads the records, and looks at the switchboard from time to time. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from hookflash.commands import Join
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Switchboard
+from hookflash.events import (
+    CompleteRequested,
+    Kind,
+    LegHungUp,
+    LegId,
+    LegMovedAway,
+    LegParked,
+    LegsJoined,
+    SoundStarted,
+    TransferFound,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.promises import names as promises
+from hookflash.promises.names import Promise
+
+GRACE_S: Final = 15.0
+"""How long after its transfer's end somebody may stand alone: until a hang-up is done, and the
+tone before it."""
+
+SILENCE_S: Final = 10.0
+"""How long somebody who is held may hear nothing: three attempts at a sound, and a slow switch."""
+
+
+CHECKED: Final = (
+    promises.NOBODY_FORGOTTEN,
+    promises.NO_SILENCE,
+    promises.ONE_OUTCOME,
+    promises.PAIR_REJOINED,
+    promises.NO_STRANGER,
+)
+"""What can be seen in the records of a service."""
+
+
+@attrs.define
+class _Open:
+    """A transfer that has no outcome yet."""
+
+    pair: frozenset[LegId]
+    """Transferor and transferee; empty once the transferor asked to be let go."""
+    given_up_whole: bool = False
+    """Whether it was given up while both of the pair were there."""
+
+
+class ProductionWatch:
+    """Checks one switchboard."""
+
+    def __init__(
+        self, switchboard: Switchboard, on_broken: Callable[[Promise, str], None] | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            switchboard: whose.
+            on_broken: called with each promise that is broken, and how.
+        """
+        self.broken: Counter[Promise] = Counter()
+        self._board = switchboard
+        self._on_broken = on_broken
+        self._open: dict[str, _Open] = {}
+        self._left: dict[LegId, float] = {}
+        """Legs of transfers that are over, and when that was."""
+        self._moved: set[LegId] = set()
+        """Legs that somebody else has sent elsewhere: they are no more of ours."""
+        self._quiet: dict[LegId, float] = {}
+        """Parked legs that hear nothing, and since when."""
+
+    def tell(self, record: Record) -> None:
+        """Hear of a record."""
+        self._hear(record)
+        if record.transfer is None or record.refused:
+            return
+        self._ordered(record)
+        match record.event:
+            case TransferRequested(kind=kind, leg=leg):
+                line = self._board.line(leg)
+                whole = kind is not Kind.BLIND and line is not None and line.peer is not None
+                pair = frozenset((leg, line.peer or "")) if whole and line else frozenset[LegId]()
+                self._open[record.transfer] = _Open(pair)
+            case TransferFound():
+                self._open[record.transfer] = _Open(frozenset())
+                # what the controller before us has let them hear plays on, and nobody tells of it
+                for leg in _legs_of(record):
+                    self._quiet.pop(leg, None)
+            case CompleteRequested() if record.transfer in self._open:
+                self._open[record.transfer].pair = frozenset()
+            case _:
+                pass
+        if record.after is State.ENDING and record.before is not State.ENDING:
+            self._given_up(record.transfer)
+        if record.outcome is not None:
+            self._ended(record)
+
+    def _hear(self, record: Record) -> None:
+        match record.event:
+            case LegParked(leg=leg):
+                self._quiet.setdefault(leg, record.at_s)
+            case SoundStarted(leg=leg):
+                self._quiet.pop(leg, None)
+            case LegsJoined(first=first, second=second):
+                self._forget(first, second)
+            case LegHungUp(leg=leg):
+                self._forget(leg)
+            case LegMovedAway(leg=leg):
+                self._forget(leg)
+                self._moved.add(leg)
+            case _:
+                pass
+
+    def _forget(self, *legs: LegId) -> None:
+        self._moved.difference_update(legs)
+        for leg in legs:
+            self._quiet.pop(leg, None)
+            self._left.pop(leg, None)
+
+    def _ordered(self, record: Record) -> None:
+        """No stranger on the line."""
+        ours = _legs_of(record)
+        for command in record.commands:
+            if isinstance(command, Join) and not {command.first, command.second} <= ours:
+                self._break(
+                    promises.NO_STRANGER, f"{record.transfer} joins a leg that is not its own"
+                )
+
+    def _given_up(self, transfer: str) -> None:
+        opened = self._open.get(transfer)
+        if opened is not None and opened.pair and opened.pair <= self._board.lines.keys():
+            opened.given_up_whole = True
+
+    def _ended(self, record: Record) -> None:
+        opened = self._open.pop(record.transfer or "", None)
+        if opened is None:
+            self._break(
+                promises.ONE_OUTCOME, f"{record.transfer} has a second outcome: {record.outcome}"
+            )
+        elif opened.given_up_whole and record.outcome is Outcome.FAILED:
+            self._break(
+                promises.PAIR_REJOINED, f"{record.transfer} failed while both of the two were there"
+            )
+        for leg in _legs_of(record):
+            if leg in self._board.lines and leg not in self._moved:
+                self._left[leg] = record.at_s
+
+    def look(self, now_s: float) -> None:
+        """Look whether anybody is forgotten, or waits in silence.
+
+        Args:
+            now_s: by the engine's clock.
+        """
+        for leg, since_s in tuple(self._left.items()):
+            if now_s - since_s > GRACE_S:
+                del self._left[leg]
+                line = self._board.line(leg)
+                if line is not None and line.peer is None and self._board.transfer_of(leg) is None:
+                    self._break(
+                        promises.NOBODY_FORGOTTEN, f"{leg} stands alone, and in no transfer"
+                    )
+        for leg, since_s in tuple(self._quiet.items()):
+            if now_s - since_s > SILENCE_S:
+                del self._quiet[leg]
+                if self._is_held(leg):
+                    self._break(promises.NO_SILENCE, f"{leg} waits in silence")
+        for running in self._board.running.values():
+            transfer = running.transfer
+            if transfer.deadline is None and transfer.state is not State.IDLE:
+                self._break(
+                    promises.NOBODY_FORGOTTEN,
+                    f"{transfer.id} waits without a deadline in {transfer.state.value}",
+                )
+
+    def _is_held(self, leg: LegId) -> bool:
+        """Whether a leg is parked in a transfer in which somebody has to be waited for."""
+        transfer = self._board.transfer_of(leg)
+        return transfer is not None and transfer.state in _WAITING
+
+    def _break(self, promise: Promise, how: str) -> None:
+        self.broken[promise] += 1
+        if self._on_broken is not None:
+            self._on_broken(promise, how)
+
+
+def _legs_of(record: Record) -> set[LegId]:
+    """The legs of the transfer that a record is about."""
+    parties = record.parties
+    if parties is None:
+        return set()
+    return {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
+
+
+_WAITING: Final = frozenset({State.DIALING, State.CONSULTING, State.PARTIAL, State.HELD})

@@ -1,0 +1,241 @@
+"""The promises, checked in every moment of a run in the simulator, and at its end.
+
+The watch sees the switch's facts when they become true, and the switchboard's records when they
+are written. It knows nothing of the table: it would catch a wrong row as well as a wrong engine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from hookflash.backends.simulator.world import World
+from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Switchboard
+from hookflash.events import (
+    CallEvent,
+    CompleteRequested,
+    Kind,
+    LegHungUp,
+    LegId,
+    LegMovedAway,
+    LegParked,
+    LegsJoined,
+    SoundStarted,
+    SoundStopped,
+    TransferRequested,
+)
+from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.promises import names as promises
+from hookflash.sounds import HeardSound
+
+
+class WatchedRun(Protocol):
+    """A run that is checked: a simulation, or an engine on an emulated switch."""
+
+    @property
+    def world(self) -> World:
+        """The switch and its people."""
+        ...
+
+    @property
+    def switchboard(self) -> Switchboard:
+        """Of the controller that is at work, or was last."""
+        ...
+
+    @property
+    def names(self) -> Mapping[LegId, str]:
+        """Whose leg each is."""
+        ...
+
+
+class RunWatch:
+    """Checks one run."""
+
+    def __init__(self, run: WatchedRun, *, silence_limit_s: float) -> None:
+        self._run = run
+        self._heard: dict[str, list[str]] = {}
+        self._broken: list[str] = []
+        self._outcomes: Counter[str] = Counter()
+        self._begun: list[str] = []
+        self._pairs: dict[str, set[LegId]] = {}
+        self._gone: set[LegId] = set()
+        """Legs that have hung up."""
+        self._released: dict[str, set[LegId]] = {}
+        """Legs whose party has asked to be let go, by transfer."""
+        self._given_up: dict[str, frozenset[LegId]] = {}
+        """Who had left when a transfer was given up."""
+        self._failed: dict[str, frozenset[LegId]] = {}
+        self._kinds: dict[HeardSound, str] = {}
+        self._quiet_since: dict[LegId, float] = {}
+        self._before: dict[LegId, dict[str, str]] = {}
+        """What the variables of a leg that a transfer changes said before there was one."""
+        self._silence_limit_s = silence_limit_s
+
+    # --------------------------------------------------------------- as it goes
+
+    def fact(self, fact: CallEvent) -> None:
+        """Something has just become true on the switch."""
+        match fact:
+            case LegsJoined(first=first, second=second):
+                self._sounding(first)
+                self._sounding(second)
+                self._joined(first, second)
+            case SoundStarted(leg=leg, sound=sound):
+                self._sounding(leg)
+                self._note(leg, self._kinds.get(sound, str(sound)))
+            case LegParked(leg=leg) | SoundStopped(leg=leg):
+                self._quiet(leg)
+            case LegHungUp(leg=leg):
+                self._gone.add(leg)
+                self._sounding(leg)
+            case _:
+                pass
+
+    def record(self, record: Record) -> None:
+        """The switchboard has just written this."""
+        for command in record.commands:
+            self._learn_sounds(command)
+        if isinstance(record.event, LegMovedAway):  # what it hears is another program's affair
+            self._quiet_since.pop(record.event.leg, None)
+        if record.transfer is None:
+            return
+        if isinstance(record.event, TransferRequested) and record.row is not None:
+            self._begin(record.transfer, record.event)
+        if isinstance(record.event, CompleteRequested) and record.row:
+            self._released[record.transfer] = self._pairs.get(record.transfer, set())
+        left = frozenset(self._gone | self._released.get(record.transfer, set()))
+        if record.after is State.ENDING and record.before is not State.ENDING:
+            self._given_up[record.transfer] = left
+        if record.outcome is not None:
+            self._outcomes[record.transfer] += 1
+        if record.outcome is Outcome.FAILED:
+            self._failed[record.transfer] = self._given_up.get(record.transfer, left)
+
+    def _begin(self, transfer: str, request: TransferRequested) -> None:
+        record = self._run.switchboard.transfer(transfer)
+        self._begun.append(transfer)
+        self._pairs[transfer] = (
+            {record.transferor.leg, record.transferee.leg}
+            if record is not None and request.kind is not Kind.BLIND
+            else set()  # a blind transferor asked to leave
+        )
+
+    def _joined(self, first: LegId, second: LegId) -> None:
+        """No stranger on the line."""
+        names = self._run.names
+        self._note(first, names.get(second, second))
+        self._note(second, names.get(first, first))
+        self._remember(first, second)
+        transfer = self._run.switchboard.transfer_of(first)
+        other = self._run.switchboard.transfer_of(second)
+        if transfer is not other:
+            self._broken.append(
+                promises.NO_STRANGER.broken(f"{first} and {second} of different calls were joined")
+            )
+
+    def _remember(self, *legs: LegId) -> None:
+        """Remember what the variables of an ordinary call say, before anybody transfers it."""
+        for leg in legs:
+            pbx = self._run.world.pbx
+            if not pbx.transfer_of(leg):
+                self._before.setdefault(leg, dict(pbx.changeable(leg)))
+
+    def _note(self, leg: LegId, what: str) -> None:
+        name = self._run.names.get(leg, leg)
+        self._heard.setdefault(name, []).append(what)
+
+    def _learn_sounds(self, command: Command) -> None:
+        """What a sound is, is known from the order to play it."""
+        policy: Policy = self._run.switchboard.default.policy
+        match command:
+            case HoldWithMusic(music=sound):
+                kind = "fallback" if sound == policy.fallback_sound else "music"
+            case PlayRingback(ringback=sound):
+                kind = "reminder" if sound == policy.hold_tone else "ringback"
+            case PlayTone(tone=sound):
+                kind = "tone"
+            case _:
+                return
+        self._kinds[sound] = kind
+
+    # ----------------------------------------------------------------- silence
+
+    def _quiet(self, leg: LegId) -> None:
+        self._quiet_since.setdefault(leg, self._run.world.now_s)
+
+    def _sounding(self, leg: LegId) -> None:
+        """Nobody waits in silence."""
+        since = self._quiet_since.pop(leg, None)
+        if since is None:
+            return
+        silence_s = self._run.world.now_s - since
+        if silence_s > self._silence_limit_s:
+            name = self._run.names.get(leg, leg)
+            self._broken.append(
+                promises.NO_SILENCE.broken(f"{name} waited in silence for {silence_s:.1f} s")
+            )
+
+    def heard(self, name: str) -> list[str]:
+        """What a party heard, in order: kinds of sound, and the names of those it talked with."""
+        return self._heard.get(name, [])
+
+    # ---------------------------------------------------------------- at the end
+
+    def verdict(self) -> Iterator[str]:
+        """Every promise that was broken."""
+        yield from self._broken
+        yield from self._forgotten()
+        yield from self._undecided()
+        yield from self._kept_apart()
+        yield from self._left_behind()
+
+    def _forgotten(self) -> Iterator[str]:
+        """When nothing moves any more, everybody is in a conversation."""
+        for leg in self._run.world.snapshot():
+            if leg.peer is None and not leg.elsewhere:
+                name = self._run.names.get(leg.leg, leg.leg)
+                yield promises.NOBODY_FORGOTTEN.broken(f"{name} is forgotten")
+
+    def _undecided(self) -> Iterator[str]:
+        """One transfer, one outcome."""
+        for transfer in self._begun:
+            if self._outcomes[transfer] != 1:
+                yield promises.ONE_OUTCOME.broken(
+                    f"{transfer} has {self._outcomes[transfer]} outcomes"
+                )
+        for transfer in self._run.switchboard.running:
+            yield promises.ONE_OUTCOME.broken(f"{transfer} never ended")
+
+    def _kept_apart(self) -> Iterator[str]:
+        """If transferor and transferee both live, a takeback or failure joins them."""
+        for transfer, left in self._failed.items():
+            pair = self._pairs[transfer]
+            if pair and pair.isdisjoint(left):
+                yield promises.PAIR_REJOINED.broken(
+                    f"{transfer} failed while transferor and transferee lived"
+                )
+
+    def _left_behind(self) -> Iterator[str]:
+        """Whoever is left is in an ordinary call, as if there had been no transfer."""
+        in_flight = self._run.switchboard.running
+        faults = self._run.world.faults
+        if faults.lose_command or faults.fail_command:
+            return  # an order is lost with its line only, and then the marks are found again
+        pbx = self._run.world.pbx
+        for leg in pbx.legs():
+            if pbx.transfer_of(leg) not in in_flight:
+                yield from self._left_on(leg)
+
+    def _left_on(self, leg: LegId) -> Iterator[str]:
+        pbx = self._run.world.pbx
+        name = self._run.names.get(leg, leg)
+        for variable in sorted(pbx.added(leg)):
+            yield promises.NOTHING_LEFT.broken(f"{variable} is left on {name}")
+        now = pbx.changeable(leg)
+        before = {} if pbx.is_half(leg) else self._before.get(leg, {})
+        for variable in sorted(now.keys() | before.keys()):
+            if now.get(variable) != before.get(variable):
+                yield promises.NOTHING_LEFT.broken(f"{variable} of {name} is {now.get(variable)}")
