@@ -32,11 +32,12 @@ import attrs
 import trio
 from bench_core import Figure
 
-from hookflash.backends.asterisk.client import Asterisk, open_asterisk
+from hookflash.backends.asterisk.client import open_asterisk
 from hookflash.backends.asterisk.dialplan import dialplan
 from hookflash.backends.asterisk.manager import open_manager
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account

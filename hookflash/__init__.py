@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `as` makes a name public to a type checker
     from hookflash.backends.asterisk.client import (
-        Asterisk as Asterisk,
         AsteriskBackend as AsteriskBackend,
         open_asterisk as open_asterisk,
     )
     from hookflash.backends.asterisk.procedures import (
         AsteriskDialling as AsteriskDialling,
+    )
+    from hookflash.backends.asterisk.settings import (
+        Asterisk as Asterisk,
     )
     from hookflash.backends.base import (
         Backend as Backend,
@@ -116,8 +118,9 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
     from hookflash.version import __version__ as __version__
 
 _NAMES_OF: Mapping[str, str] = {
-    "backends.asterisk.client": "Asterisk AsteriskBackend open_asterisk",
+    "backends.asterisk.client": "AsteriskBackend open_asterisk",
     "backends.asterisk.procedures": "AsteriskDialling",
+    "backends.asterisk.settings": "Asterisk",
     "backends.base": "Backend",
     "backends.freeswitch.client": "FreeSwitchBackend open_freeswitch",
     "backends.freeswitch.procedures": "Dialling",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from json import dumps
 from typing import Final
 
 from hookflash.backends.simulator.switch import Hears, Sense
@@ -25,6 +24,7 @@ from hookflash.emulator.event_publisher import EventPublisher
 from hookflash.emulator.events import Header
 from hookflash.emulator.host import HOSTNAME, Host
 from hookflash.emulator.legs import Leg
+from hookflash.emulator.lists import Lists, as_json, as_table
 from hookflash.emulator.parsing import atoi, read_cause, split_list, split_words
 from hookflash.emulator.variables import stamp
 from hookflash.events import LegId
@@ -38,8 +38,6 @@ VERSION: Final = "1.10.12-release"
 _KEYS: Final = frozenset("0123456789*#ABCDabcd")
 _PAUSES: Final = frozenset("wWF")
 _DIGIT_GAP_S: Final = 0.020
-_LIST_LAGS_US: Final = 150_000
-"""How old a leg is before `show` lists it (measured: 80 to 190 ms)."""
 _MOST_SESSIONS: Final = 5000
 
 _USAGE: Final = {
@@ -102,10 +100,14 @@ class Api:
         self._bus = bus
         self._publisher = publisher
         self._apps = apps
+        self._lists = Lists(host, publisher)
         self._tasks: dict[int, str] = {}
         """What is to be done later, by its number: the group that it belongs to."""
         self._tasks_added = 0
-        self._commands: dict[str, Callable[[str], Reply]] = {
+        self._commands = self._table()
+
+    def _table(self) -> dict[str, Callable[[str], Reply]]:
+        return {
             "create_uuid": self._create_uuid,
             "echo": lambda argument: argument,
             "global_getvar": self._global_getvar,
@@ -153,12 +155,6 @@ class Api:
         if run is None:
             return f"-ERR {command} Command not found!\n"
         return run(argument.strip(" "))
-
-    def _leg(self, leg: LegId) -> Leg | None:
-        """Find a living leg."""
-        if self._switch.find(leg) is None:
-            return None
-        return self._publisher.legs.get(leg)
 
     # ---- trivia that clients ask when they connect
 
@@ -254,10 +250,10 @@ class Api:
         return f"+OK hangup all channels matching [{name}]=[{value}]{more} with cause: {cause}\n"
 
     def _exists(self, argument: str) -> str:
-        return "false" if self._leg(argument) is None else "true"
+        return "false" if self._publisher.find(argument) is None else "true"
 
     def _answer(self, argument: str) -> str:
-        leg = self._leg(argument)
+        leg = self._publisher.find(argument)
         return "-ERROR\n" if leg is None else OK
 
     # ---- legs move
@@ -266,13 +262,13 @@ class Api:
         given = split_words(argument, 5)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_transfer")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return NO_CHANNEL
         flag = given.pop(1)[1:].lower() if given[1].startswith("-") else ""
         extension, dialplan, context = [*given[1:4], "", "", ""][:3]
         dialplan = dialplan or "XML"
-        peer = self._peer(leg)
+        peer = self._publisher.peer_of(leg)
         legs = [leg]
         if peer is not None and flag in {"both", "bleg"}:
             legs = [leg, peer] if flag == "both" else [peer]
@@ -280,10 +276,6 @@ class Api:
         where = f"{extension}/{context or 'default'}/{dialplan}"
         self._apps.send(legs, script, where)
         return OK
-
-    def _peer(self, leg: Leg) -> Leg | None:
-        peer = leg.channel.peer
-        return None if peer is None else self._leg(peer.id)
 
     def _park(self, argument: str) -> str:
         reply = self._switch.park_in_place(argument)
@@ -306,7 +298,7 @@ class Api:
         if not given:
             return f"{_usage('uuid_hold')}-ERR Operation failed\n"
         mode = given.pop(0).lower() if given[0].lower() in {"off", "toggle"} else "on"
-        leg = self._leg(given[0]) if given else None
+        leg = self._publisher.find(given[0]) if given else None
         if leg is not None:
             held = leg.call_state == "HELD"
             holds = not held if mode == "toggle" else mode == "on"
@@ -323,11 +315,11 @@ class Api:
         given = split_words(argument, 4)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_broadcast")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return "-ERR invalid uuid\n"
         to = given[2].lower() if len(given) > 2 else "aleg"  # noqa: PLR2004 - the third word
-        peer = self._peer(leg)
+        peer = self._publisher.peer_of(leg)
         hearers = [leg] if "aleg" in to or "both" in to else []
         if peer is not None and ("bleg" in to or "both" in to):
             hearers.append(peer)
@@ -339,10 +331,10 @@ class Api:
         if not argument:
             return _usage("uuid_break")
         name, _, flag = argument.partition(" ")
-        leg = self._leg(name)
+        leg = self._publisher.find(name)
         if leg is None:
             return NO_CHANNEL
-        peer = self._peer(leg) if "both" in flag else None
+        peer = self._publisher.peer_of(leg) if "both" in flag else None
         for one in (leg, peer):
             if one is not None:
                 self._switch.break_all(one.id)
@@ -352,7 +344,7 @@ class Api:
         given = split_words(argument, 2)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_send_dtmf")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return "-ERR Cannot locate session!\n"
         self._hear_digits(leg.id, _digits(given[1]))
@@ -379,7 +371,7 @@ class Api:
         given = split_words(argument, 2)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_recv_dtmf")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return "-ERR Cannot locate session!\n"
         digits = _digits(given[1])
@@ -460,7 +452,7 @@ class Api:
         return reply if reply == OK else reply + _usage("uuid_setvar_multi")
 
     def _set(self, leg_id: LegId, variables: dict[str, str]) -> str:
-        leg = self._leg(leg_id)
+        leg = self._publisher.find(leg_id)
         if leg is None:
             return NO_CHANNEL
         for name, value in variables.items():
@@ -473,7 +465,7 @@ class Api:
         given = split_words(argument, 4)
         if len(given) < 2:  # noqa: PLR2004 - as its usage says
             return _usage("uuid_getvar")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return NO_CHANNEL
         value = leg.variable(given[1])
@@ -483,7 +475,7 @@ class Api:
         given = split_words(argument, 2)
         if not given:
             return _usage("uuid_dump")
-        leg = self._leg(given[0])
+        leg = self._publisher.find(given[0])
         if leg is None:
             return NO_CHANNEL
         headers = [*leg.headers(), *_without_bridge(leg.variable_headers()), *self._bridge_to(leg)]
@@ -505,82 +497,18 @@ class Api:
         what = given[0].lower() if given else ""
         if what == "status":
             return self._status("")
-        rows = self._rows(what, given)
+        rows = self._lists.rows(what, given)
         if rows is None:
             return _usage("show")
         form = next((given[i + 1] for i, word in enumerate(given[:-1]) if word == "as"), "delim")
         counts = len(given) > 1 and given[1].lower() == "count"
         match form:
             case "json":
-                return _as_json(rows, counts=counts)
+                return as_json(rows, counts=counts)
             case "delim" | "csv":
-                return _as_table([] if counts else rows, len(rows))
+                return as_table([] if counts else rows, len(rows))
             case _:
                 return f"-ERR Cannot find format {form}\n"
-
-    def _rows(self, what: str, given: list[str]) -> list[dict[str, str]] | None:
-        listed_us = self._host.now_us() - _LIST_LAGS_US
-        living = [
-            leg
-            for leg in self._publisher.legs.values()
-            if not leg.cause and leg.created_us <= listed_us
-        ]
-        match what:
-            case "channels":
-                rows = [self._channel_row(leg) for leg in living]
-                if len(given) > 2 and given[1].lower() == "like":  # noqa: PLR2004 - the third word
-                    rows = [row for row in rows if _is_like(row, given[2])]
-                return rows
-            case "calls":
-                return [self._call_row(leg) for leg in living if not _is_second(leg)]
-            case "bridged_calls":
-                return [
-                    self._call_row(leg)
-                    for leg in living
-                    if leg.channel.peer is not None and not _is_second(leg)
-                ]
-            case "registrations" | "aliases" | "tasks" | "limits" | "nat_map":
-                return []
-            case _:
-                return None
-
-    def _channel_row(self, leg: Leg) -> dict[str, str]:
-        codec = ("PCMU", "8000", "64000") if leg.has_media else ("", "", "")
-        reading = dict(zip(("read_codec", "read_rate", "read_bit_rate"), codec, strict=True))
-        writing = dict(zip(("write_codec", "write_rate", "write_bit_rate"), codec, strict=True))
-        basic = _basic(leg)
-        return {
-            **{name: basic[name] for name in _FIRST},
-            "application": leg.application[0],
-            "application_data": leg.application[1],
-            "dialplan": leg.dialplan,
-            "context": "default",
-            **reading,
-            **writing,
-            "secure": "",
-            "hostname": self._globals()["hostname"],
-            **{name: basic[name] for name in _SECOND},
-            "initial_cid_name": leg.original_name,
-            "initial_cid_num": leg.original_number,
-            "initial_ip_addr": "127.0.0.1",
-            "initial_dest": leg.destination,
-            "initial_dialplan": "XML" if leg.inbound else "",
-            "initial_context": "default",
-        }
-
-    def _call_row(self, leg: Leg) -> dict[str, str]:
-        peer = self._peer(leg)
-        other = dict.fromkeys(_OF_CALL, "") if peer is None else _basic(peer)
-        own = _basic(leg)
-        began_us = leg.bridged_us if peer is not None else 0
-        return {
-            **{name: own[name] for name in _OF_CALL if not name.startswith("sent_")},
-            "call_uuid": own["call_uuid"],
-            "hostname": self._globals()["hostname"],
-            **{name: own[name] for name in _OF_CALL if name.startswith("sent_")},
-            **{f"b_{name}": other[name] for name in _OF_CALL},
-            "call_created_epoch": str(began_us // 1_000_000) if began_us else "",
-        }
 
 
 _MODULES: Final = frozenset(
@@ -593,87 +521,10 @@ _MODULES: Final = frozenset(
         "mod_tone_stream",
     }
 )
-_FIRST: Final = (
-    "uuid",
-    "direction",
-    "created",
-    "created_epoch",
-    "name",
-    "state",
-    "cid_name",
-    "cid_num",
-    "ip_addr",
-    "dest",
-)
-_SECOND: Final = (
-    "presence_id",
-    "presence_data",
-    "accountcode",
-    "callstate",
-    "callee_name",
-    "callee_num",
-    "callee_direction",
-    "call_uuid",
-    "sent_callee_name",
-    "sent_callee_num",
-)
-_OF_CALL: Final = [*_FIRST, *(name for name in _SECOND if name != "call_uuid")]
-
-
-def _basic(leg: Leg) -> dict[str, str]:
-    """What the lists of channels and of calls both have."""
-    return {
-        "uuid": leg.id,
-        "direction": "inbound" if leg.inbound else "outbound",
-        "created": stamp(leg.created_us),
-        "created_epoch": str(leg.created_us // 1_000_000),
-        "name": leg.name,
-        "state": leg.state,
-        "cid_name": leg.caller_name,
-        "cid_num": leg.caller_number,
-        "ip_addr": "127.0.0.1",
-        "dest": leg.destination,
-        "presence_id": "",
-        "presence_data": "",
-        "accountcode": leg.variable("accountcode") or "",
-        "callstate": leg.call_state,
-        "callee_name": leg.callee_name,
-        "callee_num": leg.callee_number,
-        "callee_direction": "SEND" if leg.answered_us else "",
-        "call_uuid": leg.call_uuid if not leg.inbound or leg.bridged_us else "",
-        "sent_callee_name": leg.variable("last_sent_callee_id_name") or "",
-        "sent_callee_num": leg.variable("last_sent_callee_id_number") or "",
-    }
 
 
 def _without_bridge(headers: Iterable[Header]) -> list[Header]:
     return [header for header in headers if header[0] != "variable_bridge_to"]
-
-
-def _is_second(leg: Leg) -> bool:
-    return leg.channel.peer is not None and not leg.channel.is_first
-
-
-def _is_like(row: dict[str, str], pattern: str) -> bool:
-    """Whether a row is found by `like`, without regard to case, as SQL does."""
-    wanted = pattern.strip("%").lower()
-    columns = ("uuid", "name", "cid_name", "cid_num", "presence_data", "accountcode")
-    return any(wanted in row[column].lower() for column in columns)
-
-
-def _as_json(rows: list[dict[str, str]], *, counts: bool) -> str:
-    if counts:
-        return f'{{"row_count":{len(rows)},"rows":[]}}'
-    if not rows:
-        return '{"row_count": 0}\n'
-    document = {"row_count": len(rows), "rows": rows}
-    return dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def _as_table(rows: list[dict[str, str]], total: int) -> str:
-    lines: Iterable[Iterable[str]] = (rows[0], *(row.values() for row in rows)) if rows else ()
-    text = "".join(",".join(line) + "\n" for line in lines)
-    return f"{text}\n{total} total.\n"
 
 
 def _digits(text: str) -> str:

@@ -12,7 +12,7 @@ from hookflash.emulator.variables import stamp
 from hookflash.events import LegId
 
 
-class Listener(Protocol):
+class EventListener(Protocol):
     """A connection that may subscribe to events."""
 
     def wants(self, name: str) -> bool:
@@ -40,12 +40,12 @@ class EventBus:
         self._host = host
         self._sequence = 0
         self._to_lose: list[str] = []
-        self.listeners: list[Listener] = []
+        self.listeners: list[EventListener] = []
         """Every connection, whether it has subscribed to anything or not."""
         self.on_subscription: Callable[[], None] = lambda: None
         """Called when a program subscribes to events."""
 
-    def remove(self, listener: Listener) -> None:
+    def remove(self, listener: EventListener) -> None:
         """Forget a connection that is closed."""
         if listener in self.listeners:
             self.listeners.remove(listener)

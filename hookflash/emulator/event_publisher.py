@@ -98,6 +98,15 @@ class EventPublisher:
         """Is called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
         self._calling: Leg | None = None
 
+    def find(self, leg: LegId) -> Leg | None:
+        """Find a living leg."""
+        return None if self._host.world.switch.find(leg) is None else self.legs.get(leg)
+
+    def peer_of(self, leg: Leg) -> Leg | None:
+        """Find the living leg with which another one is joined."""
+        peer = leg.channel.peer
+        return None if peer is None else self.find(peer.id)
+
     # ---- publishing
 
     def publish(

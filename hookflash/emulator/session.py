@@ -23,7 +23,6 @@ from hookflash.emulator.api import NO_REPLY, Api
 from hookflash.emulator.apps import Applications
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import (
-    EVENT_NAMES,
     FreeSwitchEvent,
     Header,
     read_event_name,
@@ -31,6 +30,7 @@ from hookflash.emulator.events import (
 from hookflash.emulator.host import Host
 from hookflash.emulator.legs import Leg
 from hookflash.emulator.parsing import atoi, read_cause
+from hookflash.emulator.subscription import Subscription
 from hookflash.events import LegId
 
 
@@ -57,15 +57,6 @@ _NO_SESSION: Final = "-ERR not controlling a session"
 _LEVELS: Final = ("CONSOLE", "ALERT", "CRIT", "ERR", "WARNING", "NOTICE", "INFO", "DEBUG")
 _DEBUG: Final = len(_LEVELS) - 1
 _END: Final = re.compile(rb"\n\r*\n")
-_MY_EVENTS: Final = frozenset(
-    """
-    CHANNEL_ANSWER CHANNEL_APPLICATION CHANNEL_BRIDGE CHANNEL_CREATE CHANNEL_DATA CHANNEL_DESTROY
-    CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE
-    CHANNEL_ORIGINATE CHANNEL_UUID CHANNEL_OUTGOING CHANNEL_PARK CHANNEL_PROGRESS
-    CHANNEL_PROGRESS_MEDIA CHANNEL_STATE CHANNEL_UNBRIDGE CHANNEL_UNPARK DETECTED_SPEECH DTMF
-    NOTALK TALK
-    """.split()  # noqa: SIM905 - so many quoted strings read worse
-)
 _MOST_LENGTH_DIGITS: Final = 18
 
 
@@ -132,16 +123,14 @@ class EventSocketSession:
         """Called when there is something new to send, or the session has ended."""
         self.on_ready: Callable[[], None] = _nothing
         """Called when the session reads again."""
-        self._format = "plain"
-        self._listening = False
-        self._names: set[str] = set()
-        self._subclasses: set[str] = set()
-        self._filters: list[tuple[str, str]] = []
+        self._subscription = Subscription()
         self._logging = False
-        self._mine: LegId | None = None
-        self._follows = False
         self._lingers_s: int | None = None
-        self._commands: tuple[tuple[str, Callable[[Packet, str], str | None]], ...] = (
+        self._commands = self._table()
+
+    def _table(self) -> tuple[tuple[str, Callable[[Packet, str], str | None]], ...]:
+        """The commands, by how they begin."""
+        return (
             ("filter ", self._filter),
             ("myevents ", self._myevents),
             ("divert_events", self._divert_events),
@@ -248,11 +237,11 @@ class EventSocketSession:
 
     def wants(self, name: str) -> bool:
         """Whether events of this name may be sent; `offer` asks the filters, too."""
-        return self._listening and not self.is_over and name in self._names
+        return not self.is_over and self._subscription.wants(name)
 
     def offer(self, event: FreeSwitchEvent) -> None:
         """Send an event, if nothing stands against it."""
-        if not self._passes(event):
+        if not self._subscription.passes(event):
             return
         if self._carrying_out:
             self._held.append(event)
@@ -264,34 +253,14 @@ class EventSocketSession:
             self._send_event(event)
 
     def _send_event(self, event: FreeSwitchEvent) -> None:
-        data = event.json() if self._format == "json" else event.plain()
-        head = f"Content-Length: {len(data)}\nContent-Type: text/event-{self._format}\n\n"
+        form = self._subscription.format
+        data = event.json() if form == "json" else event.plain()
+        head = f"Content-Length: {len(data)}\nContent-Type: text/event-{form}\n\n"
         self._send(head.encode() + data)
-
-    def _passes(self, event: FreeSwitchEvent) -> bool:
-        subclass = event.get("Event-Subclass") if event.name == "CUSTOM" else ""
-        if subclass and "ALL" not in self._names and subclass not in self._subclasses:
-            return False
-        if self._follows and event.get("Unique-ID") != self._mine:
-            return False
-        if not self._filters:
-            return True
-        passes = False
-        for name, wanted in self._filters:
-            value = event.get(name)
-            if not value:
-                continue
-            pattern = wanted.lstrip("+- ")
-            unwanted = "-" in wanted[: len(wanted) - len(pattern)]
-            if _matches(pattern, value):
-                if unwanted:
-                    return False
-                passes = True
-        return passes
 
     def leg_ended(self, leg: LegId, name: str) -> None:
         """If it is the leg that the session follows, the session ends, unless it lingers."""
-        if not self._follows or leg != self._mine:
+        if not self._subscription.follows or leg != self._subscription.leg:
             return
         if self._lingers_s is None:
             self._host.world.after(_LAST_WORDS_S, self._end)
@@ -405,75 +374,31 @@ class EventSocketSession:
         self._finish()
 
     def _event(self, _packet: Packet, rest: str) -> str:
-        names = rest.partition(" ")[2].split(" ")
-        if names[0].lower() == "xml":
-            return "-ERR xml is not emulated"
-        if names[0].lower() in {"plain", "json"}:
-            self._format = names.pop(0).lower()
-        known, subclasses = _read_names(names)
-        if not known:
-            return "-ERR no keywords supplied"
-        self._names |= EVENT_NAMES if "ALL" in known else known
-        self._subclasses |= subclasses
-        self._listening = True
-        self._bus.on_subscription()
-        return f"+OK event listener enabled {self._format}"
+        reply = self._subscription.add(rest.partition(" ")[2].split(" "))
+        if reply.startswith("+OK"):
+            self._bus.on_subscription()
+        return reply
 
     def _nixevent(self, _packet: Packet, rest: str) -> str:
-        known, subclasses = _read_names(rest.partition(" ")[2].split(" "))
-        if not known:
-            return "-ERR no keywords supplied"
-        self._names -= EVENT_NAMES if "ALL" in known else (known - {"CUSTOM"}) | {"ALL"}
-        self._subclasses -= subclasses
-        self._listening = True
-        return "+OK events nixed"
+        return self._subscription.remove(rest.partition(" ")[2].split(" "))
 
     def _noevents(self, _packet: Packet, _rest: str) -> str:
-        if not self._listening:
-            return "-ERR not listening for events"
-        self._listening = False
-        self._names.clear()
-        self._subclasses.clear()
-        return "+OK no longer listening for events"
+        return self._subscription.clear()
 
     def _filter(self, _packet: Packet, rest: str) -> str:
-        name, space, value = rest.lstrip(" ").partition(" ")
-        if not space:
-            return "-ERR invalid syntax"
-        if name.lower() == "delete":
-            name, space, value = value.partition(" ")
-            if name.lower() == "all":
-                self._filters.clear()
-            self._filters = [
-                (other, wanted)
-                for other, wanted in self._filters
-                if other.lower() != name.lower() or (space and wanted != value)
-            ]
-            return f"+OK filter deleted. [{name}][{value}]"
-        if name.lower() == "add":
-            name, _, value = value.partition(" ")
-        if len(self._filters) >= _MOST_FILTERS:
-            return "-ERR too many filters"
-        self._filters.append((name, value))
-        return f"+OK filter added. [{name}]=[{value}]"
+        return self._subscription.filter(rest)
 
     def _myevents(self, _packet: Packet, rest: str) -> str:
-        if self._follows:
+        if self._subscription.follows:
             return "-ERR aready enabled."
         leg, _, form = rest.partition(" ")
         found = self._host.world.switch.find(leg)
         if found is None and form:
             return "-ERR invalid uuid"
-        self._mine = leg if found is not None else None
-        self._follows = True
-        self._listening = True
-        self._names |= _MY_EVENTS
-        if form.lower() in {"plain", "json"}:
-            self._format = form.lower()
-        return "+OK Events Enabled"
+        return self._subscription.follow(None if found is None else leg, form)
 
     def _divert_events(self, _packet: Packet, rest: str) -> str:
-        if self._mine is None:
+        if self._subscription.leg is None:
             return f"{_NO_SESSION}."
         match rest.strip(" ").lower():
             case "":
@@ -484,7 +409,7 @@ class EventSocketSession:
                 return "+OK events not diverted"
 
     def _linger(self, _packet: Packet, rest: str) -> str:
-        if self._mine is None:
+        if self._subscription.leg is None:
             return _NO_SESSION
         seconds = rest.strip(" ")
         if not rest.startswith(" ") or not seconds:
@@ -494,7 +419,7 @@ class EventSocketSession:
         return f"+OK will linger {self._lingers_s} seconds"
 
     def _nolinger(self, _packet: Packet, _rest: str) -> str:
-        if self._mine is None:
+        if self._subscription.leg is None:
             return _NO_SESSION
         self._lingers_s = None
         return "+OK will not linger"
@@ -523,7 +448,11 @@ class EventSocketSession:
         return f"+OK {event_id}"
 
     def _sendmsg(self, packet: Packet, rest: str) -> str:
-        wanted = rest.strip(" ") or packet.headers.get("session-id", "") or (self._mine or "")
+        wanted = (
+            rest.strip(" ")
+            or packet.headers.get("session-id", "")
+            or (self._subscription.leg or "")
+        )
         leg = self._legs.get(wanted)
         if leg is None or leg.cause:
             return f"-ERR invalid session id [{wanted}]"
@@ -546,8 +475,6 @@ class EventSocketSession:
 
 _LAST_WORDS_S: Final = 0.050
 """A leg's last events come within two ticks of its hang-up."""
-
-_MOST_FILTERS: Final = 1000
 
 
 def _nothing() -> None:
@@ -575,26 +502,3 @@ def _body_size(head: bytes) -> int:
     """Read the first `Content-Length`; what is no number is 0, as `atoi` has it."""
     found = re.search(rb"[\r\n]content-length: *([0-9]+)", head, re.IGNORECASE)
     return int(found[1][:_MOST_LENGTH_DIGITS]) if found else 0
-
-
-def _read_names(names: list[str]) -> tuple[set[str], set[str]]:
-    """Read names of events, and behind CUSTOM those of subclasses. Unknown ones are passed over."""
-    known: set[str] = set()
-    subclasses: set[str] = set()
-    for word in names:
-        if "CUSTOM" in known:
-            subclasses.add(word)
-        elif name := read_event_name(word):
-            known.add(name)
-    return known, subclasses
-
-
-def _matches(pattern: str, value: str) -> bool:
-    """Match a filter's value: in any case, or by a regular expression between slashes."""
-    if not pattern.startswith("/"):
-        return pattern.lower() == value.lower()
-    expression, _, flags = pattern[1:].rpartition("/")
-    try:
-        return bool(re.search(expression or flags, value, re.IGNORECASE if "i" in flags else 0))
-    except re.error:
-        return False

@@ -19,8 +19,8 @@ from typing import Any, Final, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from hookflash.backends.asterisk.client import Asterisk
 from hookflash.backends.asterisk.procedures import AsteriskDialling
+from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
 from hookflash.dialling.metaflows import parse_metaflows

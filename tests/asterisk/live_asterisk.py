@@ -9,12 +9,13 @@ from typing import Final
 import attrs
 import trio
 
-from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import DEFAULT_APPLICATION
 from hookflash.backends.asterisk.inbound import is_party
 from hookflash.backends.asterisk.manager import Manager, ManagerAction, open_manager
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
+from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, Follower, TransferHandle
 from hookflash.engine.record import Record

@@ -32,10 +32,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from hookflash.backends.asterisk.ari import AriLogin, AriLost, open_ari
-from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.primitives import TOO_LATE
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS
 from hookflash.backends.asterisk.requests import WANTED_EVENTS, filter_request
+from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.base import ID_IN_USE, LOST_TRACK, LegSnapshot, Rejected
 from hookflash.commands import (
     Afterwards,

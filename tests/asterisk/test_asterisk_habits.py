@@ -32,7 +32,8 @@ from live_asterisk import (
 from structlog.testing import capture_logs
 
 from hookflash.backends.asterisk.ari_messages import AriMessage
-from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.client import open_asterisk
+from hookflash.backends.asterisk.hearing import NewsReader
 from hookflash.backends.asterisk.primitives import NUMBER, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, HoldWithMusic, Join, Split
@@ -658,17 +659,17 @@ async def test_an_event_is_lost_and_nobody_is_blamed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    take = AsteriskBackend._take  # pyright: ignore[reportPrivateUsage]
+    take = NewsReader.take
 
-    def sift(backend: AsteriskBackend, told: AriMessage) -> None:
+    def sift(reader: NewsReader, told: AriMessage) -> None:
         for number, (name, is_it) in enumerate(LOST.items()):
             if is_it(told, f"lost-{number}-target") and name not in lost:
                 if name != "all dials":
                     lost.append(name)
                 return
-        take(backend, told)
+        take(reader, told)
 
-    monkeypatch.setattr(AsteriskBackend, "_take", sift)
+    monkeypatch.setattr(NewsReader, "take", sift)
 
     def story(number: int) -> Story:
         async def one(scene: Scene) -> None:

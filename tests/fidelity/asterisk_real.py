@@ -18,10 +18,11 @@ from asterisk_outcome import AsteriskTold, Names, said
 from asterisk_programs import PEOPLE, WATCHED, EitherWay, Program, Step, command_of
 from fidelity_outcome import AtRest, Outcome
 
-from hookflash.backends.asterisk.client import Asterisk, AsteriskBackend, open_asterisk
+from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import dialplan
 from hookflash.backends.asterisk.manager import Manager, ManagerAction, open_manager
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.events import CallEvent, CommandFailed, LegCreated, LegId, LegsJoined
 from hookflash.pbx.obtain import obtain
 from hookflash.pbx.pair import open_pair, pair_setup
@@ -161,8 +162,8 @@ class Lab:
         self.nursery = nursery
         self.lives: dict[LegId, Live] = {}
         self.callers: dict[str, Live] = {}
-        self.procedures = EitherWay(backend._party_of)  # pyright: ignore[reportPrivateUsage]
-        backend._procedures = self.procedures  # pyright: ignore[reportPrivateUsage]
+        self.procedures = EitherWay(backend._memory.party_of)  # pyright: ignore[reportPrivateUsage]
+        backend._runner.procedures = self.procedures  # pyright: ignore[reportPrivateUsage]
         give = backend._outlet.give  # pyright: ignore[reportPrivateUsage]
 
         def heard(event: CallEvent) -> None:
@@ -205,7 +206,7 @@ class Lab:
     async def phone_of(self, leg: LegId) -> str:
         """The channel at the telephones that a leg leads to."""
         with trio.fail_after(QUIET_S):
-            while not (name := self.backend._inbound.name_of(leg)):  # pyright: ignore[reportPrivateUsage]
+            while not (name := self.backend._memory.inbound.name_of(leg)):  # pyright: ignore[reportPrivateUsage]
                 await trio.sleep(0.01)
         return await self.phones.phone(name)
 

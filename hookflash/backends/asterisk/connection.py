@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 import attrs
 import msgspec
@@ -22,6 +22,7 @@ LOST: Final = (AriLost, ManagerLost)
 """How either of the two says that there will be no answer."""
 
 _Read = TypeVar("_Read")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 @attrs.frozen
@@ -33,7 +34,7 @@ class AsteriskConnection:
 
     @property
     def is_dead(self) -> bool:
-        """Whether one of the two is lost: nothing can be done on this line any more."""
+        """Whether one of the two is lost: nothing can be done on this connection any more."""
         return self.ari.dead is not None or self.manager.dead is not None
 
     def die(self, why: str) -> None:
@@ -42,7 +43,7 @@ class AsteriskConnection:
         self.manager.die(why)
 
     async def watch(self, scope: trio.CancelScope) -> None:
-        """Wait until AMI is lost, and end what is done on this line."""
+        """Wait until AMI is lost, and end what is done on this connection."""
         self.ari.die(str(await self.manager.lost()))
         scope.cancel()
 
@@ -119,3 +120,43 @@ def _read(told: AriMessage, kind: type[_Read]) -> _Read:
         return read_body(told.message_body, kind)
     except msgspec.DecodeError as error:
         raise AriLost(f"ARI: a response can't be read: {error}") from error
+
+
+class Link:
+    """The connection that is in use, if there is one, and the tasks on it."""
+
+    def __init__(self) -> None:
+        """Begin without a connection."""
+        self.connection: AsteriskConnection | None = None
+        self._nursery: trio.Nursery | None = None
+
+    def begin(self, connection: AsteriskConnection, nursery: trio.Nursery) -> None:
+        """Use a connection; its tasks run in the nursery."""
+        self.connection, self._nursery = connection, nursery
+
+    def end(self) -> None:
+        """Use it no longer."""
+        self.connection = self._nursery = None
+
+    def cut(self, why: str) -> None:
+        """Cut the connection."""
+        if self.connection is not None:
+            self.connection.die(why)
+
+    def start_soon(
+        self,
+        task: Callable[[AsteriskConnection, Unpack[_Arguments]], Awaitable[None]],
+        *args: *_Arguments,
+    ) -> None:
+        """Start a task on the connection. Without one, or with a dying one, nothing is started."""
+        connection, nursery = self.connection, self._nursery
+        if connection is not None and nursery is not None and not connection.is_dead:
+            nursery.start_soon(task, connection, *args)
+
+
+async def trying(connection: AsteriskConnection, asking: Awaitable[object]) -> None:
+    """Do something on a connection; if it dies, that is all."""
+    try:
+        await asking
+    except LOST as lost:
+        connection.die(str(lost))

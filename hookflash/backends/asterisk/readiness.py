@@ -44,35 +44,35 @@ _DENIED: Final = "Permission denied"
 that is allowed is answered with `Channel does not exist` or `No such channel`."""
 
 
-async def check_switch(line: AsteriskConnection, host: str, context: str) -> None:
+async def check_switch(connection: AsteriskConnection, host: str, context: str) -> None:
     """See whether the switch has the modules and the dialplan that we need, and lets us use them.
 
     Raises:
         Rejected: it has not. The message names what is missing, and the fix.
     """
-    missing = [name for name in NEEDED if not await _runs(line, name)]
+    missing = [name for name in NEEDED if not await _runs(connection, name)]
     if missing:
         lines = ", ".join(f"`load = {name}`" for name in missing)
         raise Rejected(f"{host} lacks modules: write {lines} into modules.conf, and restart it")
-    if await _runs(line, HIDES_DIGITS):
+    if await _runs(connection, HIDES_DIGITS):
         raise Rejected(
             f"{host} has the module {HIDES_DIGITS} loaded, which hides the digits of phones that"
             f" talk: write `noload = {HIDES_DIGITS}` into modules.conf, and restart it"
         )
-    await _check_rights(line, host, context)
-    if await line.value(f"DIALPLAN_EXISTS({context},park,1)") != "1":
+    await _check_rights(connection, host, context)
+    if await connection.value(f"DIALPLAN_EXISTS({context},park,1)") != "1":
         raise Rejected(
             f"the dialplan of {host} has no context [{context}]:"
             " include what `hookflash asterisk dialplan` prints, and reload it"
         )
-    if await line.value(f"DIALPLAN_EXISTS({context},park,{NEWEST})") != "1":
+    if await connection.value(f"DIALPLAN_EXISTS({context},park,{NEWEST})") != "1":
         raise Rejected(
             f"the context [{context}] in the dialplan of {host} is that of an older hookflash:"
             " replace it by what `hookflash asterisk dialplan` prints, and reload it"
         )
 
 
-async def _check_rights(line: AsteriskConnection, host: str, context: str) -> None:
+async def _check_rights(connection: AsteriskConnection, host: str, context: str) -> None:
     """See whether our user of AMI may do what moves legs, before somebody is on the line.
 
     Raises:
@@ -83,7 +83,7 @@ async def _check_rights(line: AsteriskConnection, host: str, context: str) -> No
         *set_actions(Setvar(NOBODY, ((WHY, ""),))),
         fact_action(GetvarCheck(leg=NOBODY, variable=WHY, value="")),
     )
-    denied = [order.name for order in orders if await line.act([order]) == _DENIED]
+    denied = [order.name for order in orders if await connection.act([order]) == _DENIED]
     if denied:
         raise Rejected(
             f"the manager user of hookflash on {host} may not use {', '.join(denied)}: in"
@@ -91,6 +91,6 @@ async def _check_rights(line: AsteriskConnection, host: str, context: str) -> No
         )
 
 
-async def _runs(line: AsteriskConnection, module: str) -> bool:
-    told = await line.ari.ask(module_request(module))
+async def _runs(connection: AsteriskConnection, module: str) -> bool:
+    told = await connection.ari.ask(module_request(module))
     return is_ok(told) and '"status":"Running"' in told.message_body

@@ -1,4 +1,4 @@
-"""One operation after the other, on one line: what was refused, and what plays to whom."""
+"""One operation after the other, on one connection: what was refused, and what plays to whom."""
 
 from __future__ import annotations
 
@@ -101,55 +101,55 @@ class Steps:
             self._asked[leg] = asked[place + 1 :]
         return asked[0] if asked and plays.casefold() not in names else ""
 
-    async def run(self, line: AsteriskConnection, procedure: AsteriskProcedure) -> Done:
+    async def run(self, connection: AsteriskConnection, procedure: AsteriskProcedure) -> Done:
         """Carry out a procedure."""
         for step in procedure.before:
-            await self._do(line, step)
+            await self._do(connection, step)
         for facts in procedure.unless:
-            if await line.are_so(facts):
+            if await connection.are_so(facts):
                 return Done()
-        joined = bool(procedure.joined) and await line.are_so(procedure.joined)
+        joined = bool(procedure.joined) and await connection.are_so(procedure.joined)
         for number, step in enumerate(procedure.steps_when_joined if joined else procedure.steps):
-            refused = await self._do(line, step)
+            refused = await self._do(connection, step)
             if refused is not None and number >= procedure.optional:
                 return Done(refused=refused)
-        if not await line.are_so(procedure.proof):
+        if not await connection.are_so(procedure.proof):
             return Done(refused=TOO_LATE)
         return Done(joined=joined)
 
-    async def _do(self, line: AsteriskConnection, step: Primitive) -> str | None:
+    async def _do(self, connection: AsteriskConnection, step: Primitive) -> str | None:
         """Do one operation; why it was refused, if it was."""
         match step:
             case Setvar() | RestoreLimit() | Conceal() | RestoreDisplay():
-                return await self._set(line, step)
+                return await self._set(connection, step)
             case Redirect():
-                return await self._move(line, step)
+                return await self._move(connection, step)
             case StopSounds(leg=leg):
-                return await self._stop(line, leg)
+                return await self._stop(connection, leg)
             case PlayMedia():
                 playback = f"{step.leg}-s{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
-                return await self._begin(line, step, playback, play_request(step, playback))
+                return await self._begin(connection, step, playback, play_request(step, playback))
             case PlayMusic():
                 self._asked.setdefault(step.leg, []).append(step.sound.name)
-                return await self._begin(line, step, MUSIC, music_request(step))
+                return await self._begin(connection, step, MUSIC, music_request(step))
             case OriginateChannel() | HangUpChannel():
-                return await line.ask(self._request(step))
+                return await connection.ask(self._request(step))
 
     @staticmethod
-    async def _set(line: AsteriskConnection, step: Setvar | Amendment) -> str | None:
+    async def _set(connection: AsteriskConnection, step: Setvar | Amendment) -> str | None:
         """Set variables; what depends on what is there is asked for first."""
         if not isinstance(step, Setvar):
-            told = await line.variables(step.leg, *step.asked())
+            told = await connection.variables(step.leg, *step.asked())
             if isinstance(told, str):
                 return told
             step = Setvar(step.leg, step.amended(told))
-        return await line.act(set_actions(step))
+        return await connection.act(set_actions(step))
 
-    async def _move(self, line: AsteriskConnection, step: Redirect) -> str | None:
+    async def _move(self, connection: AsteriskConnection, step: Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}
         self.moving |= legs
         sets = [action for one in step.sets for action in set_actions(one)]
-        *_, refused = await line.act_each([*sets, redirect_action(step, self._context)])
+        *_, refused = await connection.act_each([*sets, redirect_action(step, self._context)])
         if refused is not None:  # if one is gone, the other stays where it is
             self.moving -= legs
         return refused
@@ -160,22 +160,28 @@ class Steps:
         return originate_request(step, self._context)
 
     async def _begin(
-        self, line: AsteriskConnection, step: PlayMedia | PlayMusic, playback: str, request: Request
+        self,
+        connection: AsteriskConnection,
+        step: PlayMedia | PlayMusic,
+        playback: str,
+        request: Request,
     ) -> str | None:
         """Note on the leg what is about to play, and play it."""
         note = Setvar(step.leg, ((SOUND, _noted(playback, step.sound)),))
-        refused = await line.act(set_actions(note))
+        refused = await connection.act(set_actions(note))
         if refused is not None:
             return refused
         self.plays[step.leg] = playback
-        return await line.ask(request)
+        return await connection.ask(request)
 
-    async def _stop(self, line: AsteriskConnection, leg: LegId) -> str | None:
+    async def _stop(self, connection: AsteriskConnection, leg: LegId) -> str | None:
         playback = self.plays.pop(leg, None)
         if playback is None:
             return None
         stops_music = playback == MUSIC
-        return await line.ask(stop_music_request(leg) if stops_music else stop_request(playback))
+        return await connection.ask(
+            stop_music_request(leg) if stops_music else stop_request(playback)
+        )
 
 
 def _noted(playback: str, sound: Sound) -> str:

@@ -126,155 +126,106 @@ class Playback:
         self.lasts_s = lasts_s
 
 
+@attrs.define(eq=False, repr=False)
 class SimulatedChannel:
     """One leg, as the switch keeps it. Read it; only the switch writes it."""
 
-    __slots__ = (
-        "account",
-        "again",
-        "answered",
-        "bond",
-        "bridge_uuid",
-        "call",
-        "called_for",
-        "callee_id",
-        "caller_id",
-        "cause",
-        "direction",
-        "disturbed",
-        "drops_keys",
-        "due",
-        "early",
-        "errand",
-        "ghosts",
-        "half",
-        "hears",
-        "held",
-        "id",
-        "in_cs_park",
-        "in_dialplan",
-        "is_first",
-        "is_flipped",
-        "is_free",
-        "is_fresh",
-        "is_idle",
-        "joins",
-        "later",
-        "missed",
-        "nested",
-        "number",
-        "orders",
-        "overdue",
-        "parkings",
-        "peer",
-        "place",
-        "playing",
-        "seekers",
-        "seeks",
-        "settles",
-        "shown",
-        "sounds",
-        "takes",
-        "unread",
-        "variables",
-        "voice",
-        "waits",
-        "wanted",
-    )
+    id: LegId
+    number: str
+    direction: Direction
+    account: str
+    variables: dict[str, str]
+    answered: bool = False
+    cause: str = ""
+    """Why it hung up; empty while it lives."""
+    place: ChannelPlace = ChannelPlace.DIALLING
+    peer: SimulatedChannel | None = None
+    """With whom it is joined."""
+    is_first: bool = False
+    """Which side of its bridge it is."""
+    bond: str = ""
+    """The variable `signal_bond`: with whom it is, was, or was to be."""
+    bridge_uuid: str = ""
+    """The variable `bridge_uuid`: the same, and it stays when the bond is taken off."""
+    half: SimulatedChannel | None = None
+    """The other half of a loopback pair, for as long as both live."""
+    errand: PendingJoin | DialplanTransfer | None = None
+    call: SimulatedChannel | None = None
+    """The other leg of an ordinary call that is not answered yet."""
+    called_for: LegId = ""
+    """The leg whose bridge called it."""
+    playing: Playback | None = None
+    sounds: list[Playback] = attrs.field(factory=list[Playback])
+    """What was ordered to play, and waits until its thread looks up or `playing` is over."""
+    settles: bool = False
+    """Its bridge is so young that its thread does not look for sounds yet."""
+    is_fresh: bool = False
+    """It was joined a moment ago."""
+    missed: SimulatedChannel | None = None
+    """The other leg of its last bridge, which was told and did not come to be."""
+    is_free: bool = False
+    """It is adrift, and its thread waits for nobody: it plays what it is told to."""
+    is_idle: bool = False
+    """It was parked in place where it was so already: its thread has left that park, and reads
+    no keys any more."""
+    joins: int = 0
+    early: SimulatedChannel | None = None
+    """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
+    the bridge was up. It looks after the bridge when that sound is over."""
+    disturbed: bool = False
+    """It was ordered elsewhere while it waited for another leg, deaf to orders."""
+    orders: int = 0
+    """How often it was ordered elsewhere."""
+    due: Playback | None = None
+    """What its thread has taken of that, and is about to play."""
+    ghosts: list[Thunk] = attrs.field(factory=list[Thunk])
+    """What first legs do that still take it for their partner, though it is joined with
+    another, once it leaves that bridge."""
+    seeks: SimulatedChannel | None = None
+    """For whom it waits, deaf to every order: its join lost that leg before it began."""
+    later: Extension | None = None
+    """Where it was ordered while it waited like that: it goes there when the wait is over."""
+    again: bool = False
+    """It was ordered to join whom it seeks."""
+    wanted: SimulatedChannel | None = None
+    """With whom it was ordered to join while it waited for another."""
+    seekers: list[SimulatedChannel] = attrs.field(factory=list["SimulatedChannel"])
+    """Legs that wait for this one."""
+    unread: list[str] = attrs.field(factory=list[str])
+    """Keys that were pressed while it waited for somebody to answer."""
+    nested: Playback | None = None
+    """What an extension plays, while a sound that was ordered plays on top of it."""
+    waits: Thunk | None = None
+    """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
+    held: SimulatedChannel | None = None
+    """The second leg for the end of whose sound it waits, having left their bridge."""
+    parkings: int = 0
+    in_cs_park: bool = False
+    """It is parked by its own variables, not by an application: parking it changes nothing."""
+    in_dialplan: bool = False
+    """Its bridge is one of a dialplan; it was not joined by an order since."""
+    drops_keys: bool = False
+    """It is sent no keys of the leg that it is joined with."""
+    overdue: bool = False
+    """Its time in the park is over: it ends as soon as nothing plays any more."""
+    takes: LegId | None = None
+    """Whom it intercepts when it answers."""
+    caller_id: str = attrs.field(init=False)
+    """The caller's number of its profile, which the switch shows to others."""
+    callee_id: str = attrs.field(init=False)
+    is_flipped: bool = attrs.field(init=False)
+    """An outbound leg that once led a bridge counts as a caller from then on."""
+    shown: list[str] = attrs.field(factory=list[str])
+    """The numbers that its phone was told to show, in order."""
+    voice: Hears = attrs.field(init=False)
+    hears: Hears = SILENCE
 
-    def __init__(  # noqa: PLR0915 - so many things are known of a leg
-        self, leg: LegId, number: str, direction: Direction, account: str, variables: dict[str, str]
-    ) -> None:
-        self.id = leg
-        self.number = number
-        self.direction = direction
-        self.account = account
-        self.variables = variables
-        self.answered = False
-        self.cause = ""
-        """Why it hung up; empty while it lives."""
-        self.place = ChannelPlace.DIALLING
-        self.peer: SimulatedChannel | None = None
-        """With whom it is joined."""
-        self.is_first = False
-        """Which side of its bridge it is."""
-        self.bond = ""
-        """The variable `signal_bond`: with whom it is, was, or was to be."""
-        self.bridge_uuid = ""
-        """The variable `bridge_uuid`: the same, and it stays when the bond is taken off."""
-        self.half: SimulatedChannel | None = None
-        """The other half of a loopback pair, for as long as both live."""
-        self.errand: PendingJoin | DialplanTransfer | None = None
-        self.call: SimulatedChannel | None = None
-        """The other leg of an ordinary call that is not answered yet."""
-        self.called_for: LegId = ""
-        """The leg whose bridge called it."""
-        self.playing: Playback | None = None
-        self.sounds: list[Playback] = []
-        """What was ordered to play, and waits until its thread looks up or `playing` is over."""
-        self.settles = False
-        """Its bridge is so young that its thread does not look for sounds yet."""
-        self.is_fresh = False
-        """It was joined a moment ago."""
-        self.missed: SimulatedChannel | None = None
-        """The other leg of its last bridge, which was told and did not come to be."""
-        self.is_free = False
-        """It is adrift, and its thread waits for nobody: it plays what it is told to."""
-        self.is_idle = False
-        """It was parked in place where it was so already: its thread has left that park, and reads
-        no keys any more."""
-        self.joins = 0
-        self.early: SimulatedChannel | None = None
-        """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
-        the bridge was up. It looks after the bridge when that sound is over."""
-        self.disturbed = False
-        """It was ordered elsewhere while it waited for another leg, deaf to orders."""
-        self.orders = 0
-        """How often it was ordered elsewhere."""
-        self.due: Playback | None = None
-        """What its thread has taken of that, and is about to play."""
-        self.ghosts: list[Thunk] = []
-        """What first legs do that still take it for their partner, though it is joined with
-        another, once it leaves that bridge."""
-        self.seeks: SimulatedChannel | None = None
-        """For whom it waits, deaf to every order: its join lost that leg before it began."""
-        self.later: Extension | None = None
-        """Where it was ordered while it waited like that: it goes there when the wait is over."""
-        self.again = False
-        """It was ordered to join whom it seeks."""
-        self.wanted: SimulatedChannel | None = None
-        """With whom it was ordered to join while it waited for another."""
-        self.seekers: list[SimulatedChannel] = []
-        """Legs that wait for this one."""
-        self.unread: list[str] = []
-        """Keys that were pressed while it waited for somebody to answer."""
-        self.nested: Playback | None = None
-        """What an extension plays, while a sound that was ordered plays on top of it."""
-        self.waits: Thunk | None = None
-        """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
-        self.held: SimulatedChannel | None = None
-        """The second leg for the end of whose sound it waits, having left their bridge."""
-        self.parkings = 0
-        self.in_cs_park = False
-        """It is parked by its own variables, not by an application: parking it changes nothing."""
-        self.in_dialplan = False
-        """Its bridge is one of a dialplan; it was not joined by an order since."""
-        self.drops_keys = False
-        """It is sent no keys of the leg that it is joined with."""
-        self.overdue = False
-        """Its time in the park is over: it ends as soon as nothing plays any more."""
-        self.takes: LegId | None = None
-        """Whom it intercepts when it answers."""
-        inbound = direction is Direction.INBOUND
-        self.caller_id = number if inbound else ""
-        """The caller's number of its profile, which the switch shows to others."""
-        self.callee_id = "" if inbound else number
+    def __attrs_post_init__(self) -> None:
+        inbound = self.direction is Direction.INBOUND
+        self.caller_id = self.number if inbound else ""
+        self.callee_id = "" if inbound else self.number
         self.is_flipped = inbound
-        """An outbound leg that once led a bridge counts as a caller from then on."""
-        self.shown: list[str] = []
-        """The numbers that its phone was told to show, in order."""
-        self.voice = Hears(Sense.VOICE, leg)
-        self.hears = SILENCE
+        self.voice = Hears(Sense.VOICE, self.id)
 
     @property
     def failsafe(self) -> Failsafe | None:
@@ -351,46 +302,33 @@ class SimulatedChannel:
         self.lose_due()
 
 
+@attrs.define(eq=False, repr=False)
 class PendingJoin:
     """Two legs on their way into one bridge."""
 
-    __slots__ = (
-        "begun",
-        "broken",
-        "doomed",
-        "first",
-        "left",
-        "live",
-        "ripe",
-        "second",
-        "stranded",
-        "takes_along",
-        "waits",
-        "was_held",
+    first: SimulatedChannel
+    second: SimulatedChannel
+    live: bool = True
+    """No other order has taken one of the two away, and it has not failed."""
+    begun: bool = False
+    ripe: bool = False
+    """It has begun some time ago, and hardly lets go of its second leg."""
+    broken: bool = False
+    """It is the repeat of a join that had begun: it will fail at its finish."""
+    doomed: bool = False
+    """It came while another join of `first` was failing, and fails with it."""
+    stranded: bool = False
+    """It comes to nothing, which the leg that is left over has not noticed yet."""
+    takes_along: bool = False
+    """Its first leg is the half of a dead pair, and may end the second with itself."""
+    waits: bool = False
+    """Its first leg has come to it when another order takes that, and its second has not."""
+    was_held: bool = False
+    """One of its legs had to wait for a sound of the second leg of its old bridge."""
+    left: list[tuple[SimulatedChannel, bool]] = attrs.field(
+        factory=list[tuple[SimulatedChannel, bool]]
     )
-
-    def __init__(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        self.first = first
-        self.second = second
-        self.live = True
-        """No other order has taken one of the two away, and it has not failed."""
-        self.begun = False
-        self.ripe = False
-        """It has begun some time ago, and hardly lets go of its second leg."""
-        self.broken = False
-        """It is the repeat of a join that had begun: it will fail at its finish."""
-        self.doomed = False
-        """It came while another join of `first` was failing, and fails with it."""
-        self.stranded = False
-        """It comes to nothing, which the leg that is left over has not noticed yet."""
-        self.takes_along = False
-        """Its first leg is the half of a dead pair, and may end the second with itself."""
-        self.waits = False
-        """Its first leg has come to it when another order takes that, and its second has not."""
-        self.was_held = False
-        """One of its legs had to wait for a sound of the second leg of its old bridge."""
-        self.left: list[tuple[SimulatedChannel, bool]] = []
-        """Legs whose join this one put an end to; true: such a one hangs up."""
+    """Legs whose join this one put an end to; true: such a one hangs up."""
 
 
 class DialplanTransfer:

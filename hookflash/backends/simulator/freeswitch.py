@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling, role_on
 from hookflash.backends.simulator.channel import (
     ChannelPlace,
     Extension,
-    Hears,
     SimulatedChannel,
-    Thunk,
 )
 from hookflash.backends.simulator.executor import Executor
+from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.backends.simulator.switch import Switch
-from hookflash.commands import Look, SwitchCommand
-from hookflash.events import CallEvent, Direction, LegId, LegSnapshot, LegsSeen
-from hookflash.sounds import HeardSound
+from hookflash.commands import SwitchCommand
+from hookflash.events import Direction, LegId, LegSnapshot
 
 _MARK = "hookflash_transfer"
 _SET_ON_A_FAR_HALF = "hangup_after_bridge"
@@ -27,26 +24,11 @@ _SET_ON_A_FAR_HALF = "hangup_after_bridge"
 class FreeSwitchPbx:
     """A `SimulatedPbx` with FreeSWITCH's habits."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
-        *,
-        tell: Callable[[CallEvent], None],
-        look: Callable[[Look], LegsSeen],
-        ring_phone: Callable[[LegId, str], bool],
-        listen: Callable[[LegId, Hears], None],
-        dice: random.Random,
-        missing: Container[HeardSound],
-        dialling: Dialling,
-        file_s: float,
-    ) -> None:
-        """Set up a switch without calls (see `Switch` and `Executor`)."""
-        self.switch = Switch(
-            after, report, ring_phone=ring_phone, listen=listen, dice=dice, missing=missing
-        )
+    def __init__(self, around: Surroundings, dialling: Dialling) -> None:
+        """Set up a switch without calls, which calls targets like this."""
+        self.switch = Switch(around)
         self.perform: Callable[[SwitchCommand], None] = Executor(
-            self.switch, tell, look, dialling=dialling, file_s=file_s
+            self.switch, around.tell, around.look, dialling=dialling, file_s=around.file_s
         ).perform
         switch = self.switch
         self.ring, self.answer = switch.ring, switch.answer

@@ -20,8 +20,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container
 from functools import partial
 from typing import Final, Protocol
 
@@ -35,7 +33,8 @@ from hookflash.backends.simulator.channel import (
     SimulatedChannel,
     Thunk,
 )
-from hookflash.events import CallEvent, DigitPressed, LegId, SoundStarted, SoundStopped
+from hookflash.backends.simulator.surroundings import Surroundings
+from hookflash.events import DigitPressed, LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound
 
 _SHORTEST_LIMIT_S: Final = 2
@@ -70,10 +69,6 @@ class Watcher(Protocol):
         ...
 
 
-def nobody_listens(_leg: LegId, _hears: Hears) -> None:
-    """Let what parties hear pass."""
-
-
 def nothing() -> None:
     """Do nothing."""
 
@@ -81,20 +76,12 @@ def nothing() -> None:
 class Hearing:
     """The switch, as far as it is heard."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
-        *,
-        listen: Callable[[LegId, Hears], None] = nobody_listens,
-        dice: random.Random | None = None,
-        missing: Container[HeardSound] = frozenset(),
-    ) -> None:
-        self._after = after
-        self._report = report
-        self._listen = listen
-        self._random = (dice or random.Random(0)).random
-        self._missing = missing
+    def __init__(self, around: Surroundings) -> None:
+        self._after = around.after
+        self._report = around.report
+        self._listen = around.listen
+        self._random = around.dice.random
+        self._missing = around.missing
         self.draws_rare_things = True
         """Whether what was seen once in fifty times, or less, is drawn too."""
         self.watcher: Watcher | None = None

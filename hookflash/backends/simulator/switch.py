@@ -24,8 +24,7 @@ act.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -49,9 +48,8 @@ from hookflash.backends.simulator.hearing import (
     OK,
     Thunk,
     Watcher,
-    nobody_listens,
 )
-from hookflash.sounds import HeardSound
+from hookflash.backends.simulator.surroundings import Surroundings
 
 __all__ = [
     "SILENCE",
@@ -86,29 +84,10 @@ _LOOPBACK: Final = "loopback/"
 class Switch(Bridges):
     """The switch. Primitives return FreeSWITCH's reply; what comes of them is reported."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[e.CallEvent], None],
-        *,
-        ring_phone: Callable[[e.LegId, str], bool],
-        listen: Callable[[e.LegId, Hears], None] = nobody_listens,
-        dice: random.Random | None = None,
-        missing: Container[HeardSound] = frozenset(),
-    ) -> None:
-        """Set up a switch without calls.
-
-        Args:
-            after: has a thunk called after so many seconds.
-            report: is told every fact. It must not call back into the switch from within.
-            ring_phone: is told that the switch calls a number, and by which leg; false if there is
-                no such phone. It must not call back into the switch from within, either.
-            listen: is told whenever what a leg's party hears has changed.
-            dice: draws the times and orders that vary on a real switch.
-            missing: sounds of which there is no file.
-        """
-        super().__init__(after, report, listen=listen, dice=dice, missing=missing)
-        self._ring_phone = ring_phone
+    def __init__(self, around: Surroundings) -> None:
+        """Set up a switch without calls."""
+        super().__init__(around)
+        self._ring_phone = around.ring_phone
         self.name_leg: Callable[[], e.LegId] = self._name
         """Gives the legs that nobody names their names."""
         self._scheduled: dict[e.LegId, object] = {}

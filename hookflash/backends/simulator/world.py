@@ -25,12 +25,13 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.halves import Halves
 from hookflash.backends.simulator.asterisk.pbx import AsteriskPbx
 from hookflash.backends.simulator.build import build_pbx
-from hookflash.backends.simulator.character import Character, SimulatedPbx
+from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import CommandLine, EventLine, Faults
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Person, react
 from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.backends.simulator.switch import (
     Extension,
     Hears,
@@ -129,33 +130,41 @@ class World:
         self._in_line = 0
         self._undelivered: deque[CallEvent] = deque()
         self._parties_by_leg: dict[LegId, Person] = {}
-        report = self._undelivered.append
-        if self.faults.bend_events:
-            report = EventLine(
-                self.faults, now=self._now, at=self.at, deliver=self._undelivered.append
-            ).send
-        self._tell = report
-        self.pbx: SimulatedPbx = build_pbx(
-            character,
-            self.after,
-            self._fact,
+        self._halves = Halves()
+        self._tell = self._event_line()
+        self.pbx = build_pbx(character, self._surroundings(seed, missing_sounds), dialling)
+        self._execute = self._command_line()
+
+    def _event_line(self) -> Callable[[CallEvent], None]:
+        """The way of events to the controller."""
+        deliver = self._undelivered.append
+        if not self.faults.bend_events:
+            return deliver
+        return EventLine(self.faults, now=self._now, at=self.at, deliver=deliver).send
+
+    def _command_line(self) -> Callable[[SwitchCommand], None]:
+        """The way of commands to the switch."""
+        perform = self.pbx.perform
+        if not self.faults.bend_commands:
+            return perform
+        return CommandLine(
+            self.faults, now=self._now, at=self.at, perform=perform, report=self._tell
+        ).send
+
+    def _surroundings(self, seed: int, missing_sounds: Iterable[Sound]) -> Surroundings:
+        return Surroundings(
             now=self._now,
-            tell=report,
+            after=self.after,
+            report=self._fact,
+            tell=self._tell,
             look=self._look,
-            ring_phone=self._ring_phone,
             has_phone=self.parties.__contains__,
+            ring_phone=self._ring_phone,
             listen=self._listen,
             dice=random.Random(seed),
             missing=frozenset(missing_sounds),
-            dialling=dialling,
-            file_s=file_s,
+            file_s=self.file_s,
         )
-        self._halves = Halves()
-        self._execute = self.pbx.perform
-        if self.faults.bend_commands:
-            self._execute = CommandLine(
-                self.faults, now=self._now, at=self.at, perform=self._execute, report=report
-            ).send
 
     @property
     def switch(self) -> Switch:

@@ -13,13 +13,12 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container
 from typing import Final
 
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, AsteriskPlayback
-from hookflash.backends.simulator.channel import SILENCE, Hears, Sense, Thunk
-from hookflash.events import CallEvent, LegId, SoundStarted, SoundStopped
+from hookflash.backends.simulator.channel import SILENCE, Hears, Sense
+from hookflash.backends.simulator.surroundings import Surroundings
+from hookflash.events import LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound, Music, Recording
 
 TO_STEP_S: Final = (0.0002, 0.002)
@@ -39,20 +38,12 @@ DEFAULT_MUSIC: Final = Music()
 class AsteriskHearing:
     """The switch, as far as it is heard."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
-        *,
-        listen: Callable[[LegId, Hears], None],
-        dice: random.Random,
-        missing: Container[HeardSound],
-    ) -> None:
-        self._after = after
-        self._report = report
-        self._listen = listen
-        self._random = dice.random
-        self._missing = missing
+    def __init__(self, around: Surroundings) -> None:
+        self._after = around.after
+        self._report = around.report
+        self._listen = around.listen
+        self._random = around.dice.random
+        self._missing = around.missing
         self._channels: dict[LegId, AsteriskChannel] = {}
         self._playbacks: dict[str, AsteriskChannel] = {}
         self._late: list[SoundStarted | SoundStopped] = []

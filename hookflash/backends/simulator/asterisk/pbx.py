@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT, TRANSFER
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.simulator.asterisk.executor import AsteriskExecutor
 from hookflash.backends.simulator.asterisk.seen import snapshot
 from hookflash.backends.simulator.asterisk.switch import SimulatedAsterisk
-from hookflash.backends.simulator.channel import Hears, Thunk, ToPark
-from hookflash.commands import Look, SwitchCommand
-from hookflash.events import CallEvent, LegId, LegSnapshot, LegsSeen
-from hookflash.sounds import HeardSound
+from hookflash.backends.simulator.channel import ToPark
+from hookflash.backends.simulator.surroundings import Surroundings
+from hookflash.commands import SwitchCommand
+from hookflash.events import LegId, LegSnapshot
 
 DIRECT = AsteriskDialling(template="PJSIP/{number}")
 """Targets are one leg each. By default they are called through the dialplan: three legs each."""
@@ -22,35 +21,16 @@ DIRECT = AsteriskDialling(template="PJSIP/{number}")
 class AsteriskPbx:
     """A `SimulatedPbx` with Asterisk's habits."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[CallEvent], None],
-        *,
-        now: Callable[[], float],
-        tell: Callable[[CallEvent], None],
-        look: Callable[[Look], LegsSeen],
-        ring_phone: Callable[[LegId, str], bool],
-        has_phone: Callable[[str], bool],
-        listen: Callable[[LegId, Hears], None],
-        dice: random.Random,
-        missing: Container[HeardSound],
-        dialling: AsteriskDialling,
-        file_s: float,
-    ) -> None:
-        """Set up a switch without calls (see `SimulatedAsterisk` and `AsteriskExecutor`)."""
-        self.switch = SimulatedAsterisk(
-            after,
-            report,
-            now=now,
-            ring_phone=ring_phone,
-            has_phone=has_phone,
-            listen=listen,
-            dice=dice,
-            missing=missing,
-        )
+    def __init__(self, around: Surroundings, dialling: AsteriskDialling) -> None:
+        """Set up a switch without calls, which calls targets like this."""
+        self.switch = SimulatedAsterisk(around)
         self.executor = AsteriskExecutor(
-            self.switch, tell, look, after, dialling=dialling, file_s=file_s
+            self.switch,
+            around.tell,
+            around.look,
+            around.after,
+            dialling=dialling,
+            file_s=around.file_s,
         )
         self.perform: Callable[[SwitchCommand], None] = self.executor.perform
         switch = self.switch

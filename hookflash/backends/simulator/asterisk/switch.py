@@ -17,8 +17,7 @@ themselves. Here calls come in and go out, and people act.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import Final
@@ -41,14 +40,13 @@ from hookflash.backends.simulator.channel import (
     Extension,
     Hears,
     Sense,
-    Thunk,
     ToLeg,
     ToPark,
     ToPhone,
     ToSound,
 )
+from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.causes import CAUSES, LAST_OF_Q850, word_for
-from hookflash.sounds import HeardSound
 
 CALLS_CONTEXT: Final = "default"
 """Where the operator's own dialplan is: a number is dialled."""
@@ -66,35 +64,12 @@ _NO_ENDPOINT: Final = '500 {"error":"Allocation failed"}'
 class SimulatedAsterisk(Dialplan):
     """The switch. What it is asked for returns why it was refused, if it was."""
 
-    def __init__(
-        self,
-        after: Callable[[float, Thunk], None],
-        report: Callable[[e.CallEvent], None],
-        *,
-        now: Callable[[], float],
-        ring_phone: Callable[[e.LegId, str], bool],
-        has_phone: Callable[[str], bool],
-        listen: Callable[[e.LegId, Hears], None],
-        dice: random.Random,
-        missing: Container[HeardSound] = frozenset(),
-    ) -> None:
-        """Set up a switch without calls.
-
-        Args:
-            after: has a thunk called after so many seconds.
-            report: is told every fact. It must not call back into the switch from within.
-            now: the time, in seconds.
-            ring_phone: is told that the switch calls a number, and by which leg; false if there is
-                no such phone. It must not call back into the switch from within, either.
-            has_phone: whether a number can be called.
-            listen: is told whenever what a leg's party hears has changed.
-            dice: draws the times and orders that vary on a real switch.
-            missing: sounds of which there is no file.
-        """
-        super().__init__(after, report, listen=listen, dice=dice, missing=missing)
-        self.now = now
-        self._ring_phone = ring_phone
-        self._has_phone = has_phone
+    def __init__(self, around: Surroundings) -> None:
+        """Set up a switch without calls."""
+        super().__init__(around)
+        self.now = around.now
+        self._ring_phone = around.ring_phone
+        self._has_phone = around.has_phone
         self.connected = True
         self.on_parked = lambda _leg, _why: None
         self.on_left_park: Callable[[e.LegId], None] = lambda _leg: None

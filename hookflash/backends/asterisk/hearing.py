@@ -1,0 +1,170 @@
+"""What the switch reports by ARI and AMI, read into facts.
+
+While the switch is asked what lives, what it reports is put off: it may be newer than the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import trio
+
+from hookflash import events as e
+from hookflash.backends.asterisk.ari_messages import AriChannel, AriMessage, AriPlayback
+from hookflash.backends.asterisk.connection import AsteriskConnection, Link, trying
+from hookflash.backends.asterisk.inbound import sound_of
+from hookflash.backends.asterisk.manager_wire import Message
+from hookflash.backends.asterisk.memory import LegMemory
+from hookflash.backends.asterisk.requests import stop_request
+from hookflash.backends.asterisk.settings import Asterisk
+from hookflash.sounds import Tone
+
+
+class NewsReader:
+    """Reads the events of one switch, over one connection after the other."""
+
+    def __init__(
+        self,
+        settings: Asterisk,
+        memory: LegMemory,
+        link: Link,
+        *,
+        on_left_park: Callable[[e.LegId], None],
+        on_replaced: Callable[[], None],
+        log: Any,
+    ) -> None:
+        """Begin with nothing put off.
+
+        Args:
+            settings: of the switch.
+            memory: keeps the legs in mind, and hands facts over.
+            link: to stop sounds on.
+            on_left_park: called with a leg that has left our park.
+            on_replaced: called when another controller has taken the switch from us.
+            log: gets the warnings.
+        """
+        self._settings = settings
+        self._memory = memory
+        self._link = link
+        self._on_left_park = on_left_park
+        self._on_replaced = on_replaced
+        self._log = log
+        self._put_off: list[AriMessage | Message] | None = None
+        """What has come since all that lives was asked for: newer than the list."""
+        self.caught_up = trio.Event()
+        """Whether nothing is put off."""
+        self._barriers: dict[str, trio.Event] = {}
+        self._missing_music: set[str] = set()
+        """Classes of music that were missing, and of which it was warned."""
+
+    def hold(self) -> None:
+        """Put off what comes from now on: the switch is asked what lives."""
+        self._put_off = []
+        self.caught_up = trio.Event()
+        self._memory.outlet.hold()
+
+    def catch_up(self, listed: Collection[e.LegId]) -> None:
+        """Read what was put off; legs that the list has do not begin again."""
+        put_off, self._put_off = self._put_off or [], None
+        for news in put_off:
+            if not (isinstance(news, AriMessage) and news.begins in listed):
+                self._read(news)
+        self.caught_up.set()
+
+    def let_go(self) -> None:
+        """The connection is down: what was put off is history."""
+        self._barriers.clear()
+        self._put_off = None
+        self._memory.outlet.let_go()
+
+    def barrier(self, name: str) -> trio.Event:
+        """The event that is set when the barrier of this name has come back."""
+        passed = self._barriers[name] = trio.Event()
+        return passed
+
+    def take(self, told: AriMessage) -> None:
+        """Take an event of ARI."""
+        match told.type:
+            case "ApplicationReplaced":
+                self._on_replaced()
+            case "ChannelUserevent":
+                barrier = self._barriers.pop(told.eventname, None)
+                if barrier is not None:
+                    barrier.set()
+            case _:
+                if told.type == "StasisStart" and told.channel is not None:
+                    self._memory.steps.parked(told.channel.id)
+                self._put_off_or_read(told)
+
+    def hear(self, message: Message) -> None:
+        """Take an event of AMI."""
+        if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
+            self._put_off_or_read(message)
+
+    def _put_off_or_read(self, news: AriMessage | Message) -> None:
+        if self._put_off is None:
+            self._read(news)
+        elif len(self._put_off) < self._settings.event_buffer:
+            self._put_off.append(news)
+        else:
+            self._memory.outlet.drop()
+
+    def _read(self, news: AriMessage | Message) -> None:
+        if isinstance(news, Message):
+            self._check_music(news)
+            for event in self._memory.inbound.music(news):
+                self._memory.give(event)
+            return
+        self._memory.note_heard(news)
+        if news.type == "StasisEnd" and news.channel is not None:
+            self._on_left_park(news.channel.id)
+            return
+        if news.type == "StasisStart" and news.channel is not None:
+            self._came_to_park(news.channel)
+        for event in self._memory.inbound.receive(news):
+            self._memory.give(event)
+        if news.type == "PlaybackStarted" and news.playback is not None:
+            self._time(news.playback)
+        if news.type == "ChannelDestroyed" and news.channel is not None:
+            self._memory.forget_heard(news.channel.id)
+
+    def _check_music(self, news: Message) -> None:
+        """Warn, once for each class, that the switch plays other music than was ordered."""
+        if news.event != "MusicOnHoldStart":
+            return
+        plays = news.get("class")
+        missing = self._memory.steps.missing_music(news.get("uniqueid"), plays)
+        if missing and missing not in self._missing_music:
+            self._missing_music.add(missing)
+            self._log.warning(
+                "a music class is not there",
+                host=self._settings.host,
+                music=missing,
+                plays=plays,
+                fix=f"add [{missing}] to musiconhold.conf, then `moh reload`",
+            )
+
+    def _time(self, playback: AriPlayback) -> None:
+        """A tone that is to be played so many times falls silent by itself, but does not end."""
+        sound = sound_of(playback.media_uri)
+        if isinstance(sound, Tone) and sound.lasts_s is not None:
+            leg = playback.target_uri.removeprefix("channel:")
+            self._link.start_soon(self._end_after, leg, playback.id, sound.lasts_s)
+
+    async def _end_after(
+        self, connection: AsteriskConnection, leg: e.LegId, playback: str, after_s: float
+    ) -> None:
+        await trio.sleep(after_s)
+        if self._memory.steps.plays.get(leg) == playback:
+            del self._memory.steps.plays[leg]
+            await trying(connection, connection.ask(stop_request(playback)))
+
+    def _came_to_park(self, channel: AriChannel) -> None:
+        """A leg is handed in. If a join has come to nothing, that is why."""
+        if not channel.dialplan.app_data.endswith(",unjoined"):
+            return  # it may be news of a park that was ordered before the join
+        join = self._memory.joins.pop(channel.id, None)
+        if join is not None:
+            reason = "there is nobody to join it with any more"
+            self._memory.outlet.give(e.CommandFailed(command=join, reason=reason))

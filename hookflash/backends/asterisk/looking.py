@@ -1,0 +1,221 @@
+"""Asking the switch which legs live, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+
+import attrs
+import trio
+
+from hookflash import commands as c
+from hookflash import events as e
+from hookflash.backends.asterisk.ari_messages import AriChannel
+from hookflash.backends.asterisk.channels import (
+    Seen,
+    noted_sound,
+    read_seen,
+    waits_for_a_controller,
+)
+from hookflash.backends.asterisk.connection import AsteriskConnection, trying
+from hookflash.backends.asterisk.hearing import NewsReader
+from hookflash.backends.asterisk.inbound import endpoint_of
+from hookflash.backends.asterisk.memory import LegMemory
+from hookflash.backends.asterisk.primitives import SETTLES_S, Redirect
+from hookflash.backends.asterisk.requests import barrier_request, redirect_action
+from hookflash.backends.asterisk.settings import Asterisk
+from hookflash.backends.base import Rejected
+
+
+@attrs.frozen
+class Survey:
+    """All that lives."""
+
+    seen: Seen
+    living: tuple[e.LegSnapshot, ...]
+    heard: int
+    """How many events had come before it was asked for: what came later may be newer."""
+
+
+@attrs.define(eq=False)
+class _Listing:
+    """A list of all that lives, for all who wait for it."""
+
+    come: trio.Event = attrs.field(factory=trio.Event)
+    found: Survey | None = None
+
+
+class LegLister:
+    """Lists the legs of one switch."""
+
+    def __init__(self, settings: Asterisk, memory: LegMemory, reader: NewsReader) -> None:
+        """Begin.
+
+        Args:
+            settings: of the switch.
+            memory: keeps the legs in mind.
+            reader: puts events off while the switch is asked.
+        """
+        self._settings = settings
+        self._memory = memory
+        self._reader = reader
+        self._listing: _Listing | None = None
+        """The list that is asked for next, if anybody waits for it."""
+        self._listing_turn = trio.StrictFIFOLock()
+        self._numbers = count(1)
+
+    def let_go(self) -> None:
+        """The connection is down: the list that was asked for next will not come."""
+        self._listing = None
+
+    async def tell_anew(self, connection: AsteriskConnection) -> None:
+        """Ask what lives, and tell all of it."""
+        self._reader.hold()
+        await self.tell_all(await self.find(connection))
+
+    async def tell_all(self, found: Survey) -> None:
+        """Tell every fact about what lives, then what has come meanwhile."""
+        self._note(found, found.living)
+        await self._memory.outlet.tell_all(found.living, self._settings.name)
+        self._reader.catch_up({leg.leg for leg in found.living})
+
+    async def find(self, connection: AsteriskConnection) -> Survey:
+        """Ask what lives; legs that wait for a controller are handed in first."""
+        context = self._settings.context
+        seen = await connection.list()
+        joined = {member for bridge in seen.bridges for member in bridge.channels}
+        waiting = [
+            redirect_action(Redirect(channel.id, "park"), context)
+            for channel in seen.channels
+            if waits_for_a_controller(channel, context) and channel.id not in joined
+        ]
+        if waiting:
+            await connection.act(waiting)
+            await trio.sleep(SETTLES_S)
+        return await self.look(connection)
+
+    async def look(self, connection: AsteriskConnection) -> Survey:
+        """Ask what lives. The end of a leg that is heard of meanwhile is newer."""
+        heard = self._memory.heard
+        seen = await connection.list()
+        outside = await self._outside(connection, seen.channels)
+        seen = seen.without(self._memory.inbound.is_gone)
+        living = read_seen(
+            seen,
+            reading=self._memory.reading,
+            context=self._settings.context,
+            known=self._memory.known,
+            outside=outside,
+        )
+        return Survey(seen, living, heard)
+
+    async def _outside(
+        self, connection: AsteriskConnection, channels: Iterable[AriChannel]
+    ) -> frozenset[e.LegId]:
+        """Of legs whose beginning we have not seen: which are on outside lines.
+
+        One of which the switch can't say it is careful to take for an outside line.
+        """
+        endpoints = {
+            channel.id: endpoint_of(channel.name)
+            for channel in channels
+            if channel.id not in self._memory.known and not channel.name.startswith("Local/")
+        }
+        contexts = {
+            endpoint: await self._context_of(connection, endpoint)
+            for endpoint in {*endpoints.values()}
+        }
+        outside = {"", *self._settings.outside_contexts}
+        return frozenset(
+            leg for leg, endpoint in endpoints.items() if contexts[endpoint] in outside
+        )
+
+    @staticmethod
+    async def _context_of(connection: AsteriskConnection, endpoint: str) -> str:
+        """The context that an endpoint calls in; empty if it is not known."""
+        if not endpoint:
+            return ""
+        try:
+            return await connection.value(f"PJSIP_ENDPOINT({endpoint},context)")
+        except Rejected:
+            return ""
+
+    def _note(self, found: Survey, living: Iterable[e.LegSnapshot]) -> None:
+        """Keep in mind what was seen, as if events had told it."""
+        channels = {channel.id: channel for channel in found.seen.channels}
+        told: set[e.LegId] = set()
+        for leg in living:
+            told.add(leg.leg)
+            channel = channels[leg.leg]
+            self._memory.inbound.note_living(channel, leg)
+            playback, _ = noted_sound(channel)
+            if leg.parked:
+                self._memory.steps.moving.discard(leg.leg)  # the event of its arrival may be lost
+            if playback and leg.parked:
+                self._memory.steps.plays.setdefault(leg.leg, playback)
+        for bridge in found.seen.bridges:
+            # the list may be newer than the events: of others, what is to come is news still
+            is_theirs = bridge.channels and told.issuperset(bridge.channels)
+            if is_theirs and self._memory.is_silent_since(found.heard, bridge.channels):
+                self._memory.inbound.note_bridge(bridge)
+
+    async def answer(self, connection: AsteriskConnection, look: c.Look) -> None:
+        """Say where these legs are: behind every event that the switch has sent before."""
+        while True:
+            found = await self._look_behind(connection)
+            legs = {
+                leg.leg: leg for leg in found.living if not self._memory.inbound.is_gone(leg.leg)
+            }
+            wanted = {*look.legs, *(legs[leg].peer or "" for leg in look.legs if leg in legs)}
+            if self._memory.is_silent_since(found.heard, wanted):
+                living = tuple(leg for leg in legs.values() if leg.leg in wanted)
+                self._note(found, living)
+                for leg in look.legs:
+                    if leg not in legs:
+                        self._memory.inbound.note_gone(leg)
+                self._memory.outlet.give(e.LegsSeen(look=look, living=living))
+                return
+
+    async def _look_behind(self, connection: AsteriskConnection) -> Survey:
+        """Ask what lives, behind every event that the switch has sent before.
+
+        One list serves all who ask while the one before is on its way: on a busy switch, hundreds
+        ask at once, and each list holds everybody.
+        """
+        listing = self._listing
+        if listing is not None:
+            await listing.come.wait()
+            if listing.found is None:
+                raise connection.ari.die("a list did not come")
+            return listing.found
+        listing = self._listing = _Listing()
+        try:
+            async with self._listing_turn:
+                if self._listing is listing:  # who asks from now on needs another
+                    self._listing = None
+                await self._pass_barrier(connection)
+                listing.found = await self.look(connection)
+                return listing.found
+        finally:
+            listing.come.set()
+
+    async def _pass_barrier(self, connection: AsteriskConnection) -> None:
+        """Wait until all events that were sent before now have come."""
+        name = f"hookflash-{next(self._numbers)}"
+        passed = self._reader.barrier(name)
+        await connection.ari.ask(barrier_request(self._settings.application, name))
+        with trio.move_on_after(self._settings.request_timeout_s):
+            await passed.wait()
+            return
+        raise connection.ari.die("events do not come any more")
+
+    async def see_where(self, connection: AsteriskConnection, leg: e.LegId) -> None:
+        """See where a leg that left the park has gone; report it if another program moved it."""
+        await trio.sleep(SETTLES_S)
+        if self._memory.inbound.is_alone(leg):
+            await trying(connection, self._tell_if_elsewhere(connection, leg))
+
+    async def _tell_if_elsewhere(self, connection: AsteriskConnection, leg: e.LegId) -> None:
+        found = await self.look(connection)
+        if any(one.leg == leg and one.elsewhere for one in found.living):
+            self._memory.outlet.give(e.LegMovedAway(leg=leg))
