@@ -113,7 +113,7 @@ class Phones:
         try:
             await self.telephones.demand(
                 "Originate",
-                ListedChannel=f"PJSIP/{number}@switch",
+                Channel=f"PJSIP/{number}@switch",
                 ChannelId=unique_id,
                 Application="Wait",
                 Data="86400",
@@ -146,13 +146,13 @@ class Phones:
 
     async def hang_up(self, channel: str) -> None:
         """Let a phone hang up."""
-        await self.telephones.demand("Hangup", ListedChannel=channel, Cause="16")
+        await self.telephones.demand("Hangup", Channel=channel, Cause="16")
 
     async def press(self, channel: str, digit: str) -> None:
         """Let a phone press a key: it sends RFC 4733 events, for `KEY_MS`."""
         # a connection of its own: Asterisk serves no other action on one while the key is down
         async with open_manager(self.keypad) as manager:
-            await manager.demand("PlayDTMF", ListedChannel=channel, Digit=digit, Duration=KEY_MS)
+            await manager.demand("PlayDTMF", Channel=channel, Digit=digit, Duration=KEY_MS)
 
     async def shown(self, channel: str) -> tuple[str, str]:
         """Return the name and the number that a phone shows now: who is at the other end."""
@@ -242,7 +242,7 @@ async def get_variable(manager: Manager, channel: str, name: str) -> str:
         channel: its name or its unique ID.
         name: for example `CHANNEL(state)`.
     """
-    return (await manager.action("Getvar", ListedChannel=channel, Variable=name)).get("value")
+    return (await manager.action("Getvar", Channel=channel, Variable=name)).get("value")
 
 
 async def channels(manager: Manager) -> list[ListedChannel]:
