@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import runpy
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import cast
 
+import make_reference
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 FOLDERS = ("reference", "pictures")
-SCRIPT = runpy.run_path(str(DOCS / "make_reference.py"))
 PAGES = sorted(f"{folder}/{path.name}" for folder in FOLDERS for path in (DOCS / folder).iterdir())
 
 pytestmark = pytest.mark.xdist_group("pages")  # they are made once
@@ -22,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("pages")  # they are made once
 
 @cache
 def files() -> dict[str, str]:
-    return cast("Callable[[], dict[str, str]]", SCRIPT["files"])()
+    return make_reference.files()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -41,18 +38,17 @@ def test_nothing_is_missing_and_nothing_else_lies_where_pages_are_made(folder: s
 def test_what_is_made_is_the_same_wherever_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert cast("Callable[[], dict[str, str]]", SCRIPT["files"])() == files()
+    assert make_reference.files() == files()
 
 
 @pytest.mark.exhaustive
 def test_making_writes_every_file_and_removes_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    main = cast("Callable[[], None]", SCRIPT["main"])
-    monkeypatch.setitem(main.__globals__, "HERE", tmp_path)
+    monkeypatch.setattr(make_reference, "HERE", tmp_path)
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "of-yesterday.md").touch()
-    main()
+    make_reference.main()
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert made == set(files())
 

@@ -1,0 +1,135 @@
+"""The page of the HTTP API, made of its OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+
+from hookflash.server import wire
+from hookflash.server.config import Limits
+from hookflash.server.http import channels, envelope, health, sign_in
+from hookflash.server.http import metaflows as http_metaflows
+from hookflash.server.http.app import build_app
+from hookflash.server.metrics import Metrics
+from hookflash.server.websocket.session import Doors
+from reference_pages.markdown import grid, page, paragraphs, sentence
+from reference_pages.shapes import shape_section
+
+
+def openapi_document() -> dict[str, Any]:
+    """What a running service has at /openapi.json."""
+    # an application that nobody asks anything needs no more than this
+    doors = cast("Doors", SimpleNamespace(limits=Limits()))
+    return cast("dict[str, Any]", build_app(doors, Metrics()).state.document())
+
+
+def http_page() -> str:
+    """The HTTP API."""
+    document = openapi_document()
+    by_tag: dict[str, list[str]] = {}
+    wrong: dict[str, str] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "responses" in operation:
+                tag = operation["tags"][0]
+                by_tag.setdefault(tag, []).append(
+                    http_operation(method, path, operation, document["components"]["schemas"])
+                )
+                wrong |= {
+                    status: one["description"]
+                    for status, one in operation["responses"].items()
+                    if status >= "400" and tag != "health"
+                }
+    names = sorted(document["components"]["schemas"])
+    return page(
+        "The HTTP API",
+        document["info"]["description"],
+        "[Transfer by HTTP](../how-to/transfer-by-http.md) shows it at work. "
+        "[openapi.json](openapi.json) is the same for programs; a running service has it at "
+        "`/openapi.json`, and as a page at `/`. A field that is not known is refused, so that "
+        "nothing that anybody wrote is dropped without a word.",
+        "Every answer is an object: `data`, a `request_id`, and `status`, which is `success` or "
+        "`error`.",
+        *(part for tag, asked in by_tag.items() for part in (f"## {tag.capitalize()}", *asked)),
+        "## What may go wrong",
+        grid(("status", "meaning"), sorted(wrong.items())),
+        "The answer is an [ErrorAnswer](#erroranswer).",
+        "## Shapes",
+        *(part for name in names for part in http_shape(name)),
+    )
+
+
+def http_shape(name: str) -> Iterator[str]:
+    """A shape, if it is one of ours, and not one that the framework puts around it."""
+    for module in _HTTP_SHAPES:
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            yield from shape_section(name, kind, level=3)
+            return
+
+
+_HTTP_SHAPES = (channels, envelope, health, http_metaflows, sign_in, wire)
+
+
+def http_operation(
+    method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> str:
+    """One thing that can be asked."""
+    parameters = [
+        (f"`{one['name']}`", one["in"], one.get("description", ""))
+        for one in operation.get("parameters", ())
+        if one["name"] not in {"account_id", "call_id", "transfer_id"}
+    ]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    responses = sorted(operation["responses"].items())
+    good = [answer_in_words(one, schemas, status) for status, one in responses if status < "400"]
+    bad = ", ".join(status for status, _ in responses if status >= "400")
+    answers = " ".join([*good, *([f"Or {bad}."] if bad else ())])
+    return paragraphs(
+        f"### {method.upper()} {path}",
+        sentence(str(operation.get("summary", ""))),
+        *([grid(("parameter", "in", "meaning"), parameters)] if parameters else ()),
+        *([f"The body is {schema_in_words(body['schema'])}."] if body else ()),
+        answers,
+    )
+
+
+def answer_in_words(answer: Mapping[str, Any], schemas: Mapping[str, Any], status: str) -> str:
+    """What comes when all went well."""
+    content = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    whole = schemas.get(str(content.get("$ref", "")).rpartition("/")[2], content)
+    data = whole.get("properties", {}).get("data")
+    if data is not None:
+        return f"Answers {status}; `data` is {schema_in_words(data)}."
+    return f"Answers {status}{', ' + schema_in_words(content) if content else ''}."
+
+
+def schema_in_words(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a case each
+    """What a schema lets pass, in a few words."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return "[feature codes](metaflows.md)" if name == "Metaflows" else named_shape(name)
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return " or ".join(dict.fromkeys(map(schema_in_words, choices)))
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    match schema.get("type"):
+        case "array":
+            return f"list of {schema_in_words(schema.get('items', {}))}"
+        case list():
+            several = cast("list[str]", schema["type"])
+            return " or ".join(schema_in_words({**schema, "type": one}) for one in several)
+        case kind:
+            told_of = {"string": "text", "integer": "whole number", "object": "table"}
+            return told_of.get(str(kind), str(kind or "anything"))
+
+
+def named_shape(name: str) -> str:
+    """A shape that stands elsewhere on its page."""
+    return f"`{name}`" if "." in name else f"[{name}](#{name.lower()})"

@@ -1,0 +1,109 @@
+"""The pages about a running service: WebSocket messages, metrics, promises."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import cast, get_args
+
+from hookflash.journal.history import KINDS
+from hookflash.promises.names import PROMISES
+from hookflash.promises.production import CHECKED
+from hookflash.server.websocket import messages
+from hookflash.server.websocket.asyncapi import ANSWERS, asyncapi_document
+from hookflash.server.wire import Channel, Happening, Moment, PartyView, Taken, TransferView
+from reference_pages.markdown import grid, page
+from reference_pages.shapes import shape_section
+from reference_pages.source import module_of
+
+
+def websocket_page() -> str:
+    """The WebSocket protocol."""
+    description = str(asyncapi_document()["info"]["description"])
+    asked = cast("tuple[type[messages.Ask], ...]", get_args(messages.Asked))
+    ours = (messages.Hello, messages.Reply, messages.Fault, messages.Events)
+    kinds = ", ".join(f"`{kind}`" for kind in KINDS)
+    return page(
+        "The WebSocket protocol",
+        "[Transfer by WebSocket](../how-to/transfer-by-websocket.md) shows it at work, and has a "
+        "client. [websocket.asyncapi.json](websocket.asyncapi.json) is the same for programs.",
+        description.rstrip("\n"),
+        "## What a program says",
+        *(part for kind in asked for part in websocket_message(kind)),
+        "## What the service says",
+        *(part for kind in ours for part in shape_section(kind.__name__, kind, level=3)),
+        f"Kinds of events are {kinds}.",
+        "## What it tells",
+        *(
+            part
+            for kind in (Happening, Taken, Channel, TransferView, PartyView, Moment)
+            for part in shape_section(kind.__name__, kind, level=3)
+        ),
+    )
+
+
+def websocket_message(kind: type[messages.Ask]) -> Iterator[str]:
+    """One thing that a program may ask."""
+    do = str(kind.__struct_config__.tag)
+    yield from shape_section(do, kind, level=3)
+    yield f"The reply: {ANSWERS[do]}"
+
+
+def metrics_page() -> str:
+    """What is counted."""
+    found = sorted(metrics())
+    return page(
+        "Metrics",
+        "What a service has at `/metrics`, for Prometheus. [Run the "
+        "service](../how-to/run-the-service.md#alarms) says on which to put an alarm. A histogram "
+        "has `_bucket`, `_sum` and `_count` behind its name.",
+        grid(("metric", "kind", "labels", "meaning"), found),
+    )
+
+
+def promises_page() -> str:
+    """What is promised of every transfer."""
+    return page(
+        "Promises",
+        "What hookflash promises of every transfer. [The design](../explanation/design.md"
+        "#the-eight-promises) says what checks each. A running service counts how often one of "
+        "those marked was broken (`hookflash_promises_broken_total`, with the key as the label "
+        "`promise`), and logs an error with the key. These counters must stay 0; alert on any "
+        "increase.",
+        grid(
+            ("number", "key", "promise", "counted by a service"),
+            (
+                (str(one.number), f"`{one.key}`", one.sentence, "yes" if one in CHECKED else "")
+                for one in PROMISES
+            ),
+        ),
+    )
+
+
+_COUNTED: Mapping[str, str] = {
+    "Counter": "counter",
+    "CounterMetricFamily": "counter",
+    "GaugeMetricFamily": "gauge",
+    "Histogram": "histogram",
+}
+
+
+def metrics() -> Iterator[tuple[str, ...]]:
+    """Every metric, as it is made in the code."""
+    for node in ast.walk(module_of("server/metrics.py")):
+        match node:
+            case ast.Call(
+                func=ast.Name(id=made), args=[ast.Constant(name), ast.Constant(text), *rest]
+            ) if made in _COUNTED:
+                given = [one.value for one in node.keywords if one.arg == "labels"]
+                labels = [*rest, *given][:1] if made.startswith(("Counter", "Hist")) else given
+                names = [
+                    f"`{ast.literal_eval(one)}`"
+                    for group in labels
+                    if isinstance(group, ast.Tuple | ast.List)
+                    for one in group.elts
+                ]
+                total = "_total" if _COUNTED[made] == "counter" else ""
+                yield (f"`{name}{total}`", _COUNTED[made], ", ".join(names), str(text))
+            case _:
+                pass

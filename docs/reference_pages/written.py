@@ -1,0 +1,245 @@
+"""The pages about what people write: transfer tables, scenarios, feature codes, policy."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from typing import Any, cast
+
+import attrs
+
+from hookflash.dialling import patterns
+from hookflash.document import load_schema
+from hookflash.events import Kind
+from hookflash.fsm.render import render
+from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
+from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
+from hookflash.scenarios.run import run_scenario
+from hookflash.server.config import (
+    AccountKeys,
+    FreeSwitchKeys,
+    JournalKeys,
+    Limits,
+    Listen,
+    Simulator,
+)
+from hookflash.specs.catalog import SPEC_FOR
+from hookflash.story import sequence, sequence_svg
+from reference_pages.json_schema import Schema
+from reference_pages.markdown import grid, page, paragraphs
+from reference_pages.shapes import shape_section
+from reference_pages.source import PACKAGE, Field, class_of, fields_of, values
+
+
+def picture(name: str) -> str:
+    """Draw a scenario, as `hookflash simulate … --diagram` does."""
+    run = run_scenario(load_scenario(PACKAGE / "specs" / "scenarios" / f"{name}.toml"))
+    return sequence_svg(sequence(run.records, run.names))
+
+
+def table_page(kind: Kind) -> str:
+    """A transfer table, and its diagram."""
+    spec = SPEC_FOR[kind]
+    table = render(spec, "table")
+    show = f"`hookflash spec show {spec.name}` prints this table"
+    return page(
+        spec.title,
+        f"{show}, `--format mermaid` the diagram. The table *is* the program: what is not in it "
+        "does not happen. [The design](../explanation/design.md) says how to read it, and why it "
+        "is as it is.",
+        "```mermaid\n" + render(spec, "mermaid") + "```",
+        table.partition("\n\n")[2],
+    )
+
+
+def scenario_page() -> str:
+    """The scenario format."""
+    policy = Policy()
+    sounds = {field.name: f"`{getattr(policy, field.name)}`" for field in attrs.fields(Policy)}
+    schema = Schema("specs/scenario.schema.json", defaults=sounds)
+    return page(
+        "The scenario file",
+        "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
+        "it. `hookflash simulate FILE` plays it. [Write a scenario](../how-to/write-a-scenario.md) "
+        "shows how; here is every key. A key that is not known, or a value that is not allowed, is "
+        "refused with its place and what would be right.",
+        schema.section("The file"),
+        schema.section("party", "party"),
+        phones(),
+        schema.section("call", "call"),
+        schema.section("deed", "deed"),
+        happenings(),
+        schema.section("race", "race"),
+        schema.section("expect", "expect"),
+        "`heard` need not be complete: what is told must have been heard in this order, whatever "
+        "came between. Besides those words there are `fallback` (played where a sound did not "
+        "start) and `reminder` (played to whoever has put another on hold).",
+        "What nobody expects is not checked, with one exception: the eight promises are watched "
+        "over in every run (see [the design](../explanation/design.md#the-eight-promises)).",
+        schema.section("policy", "policy"),
+        "[Policy](policy.md) tells the reason behind each default.",
+        "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "
+        "Unless told, `*2` and a number transfers, and `*1` takes back.",
+        faults(),
+    )
+
+
+def phones() -> str:
+    """What a party's `phone` may be, as the simulator's behaviours say of themselves."""
+    choices = load_schema("specs/scenario.schema.json")["$defs"]["party"]["properties"]["phone"][
+        "enum"
+    ]
+
+    def row(phone: str) -> tuple[str, ...]:
+        text = f"""
+            title = "-"
+            expect = {{}}
+            parties = {{a = {{number = "1"}}, b = {{number = "2", phone = "{phone}"}}}}
+        """
+        scenario = parse_scenario(text.encode(), where="docs", name="-")
+        behaviour = scenario.parties[1].behaviour
+        own = {
+            field.name: field.default
+            for field in attrs.fields(type(behaviour))
+            if field.name != "after_s" or phone not in _DEAF
+        }
+        own |= {"cause": cast("Any", behaviour).cause} if "cause" in own else {}
+        told = ", ".join(f"`{key}` {value}" for key, value in own.items())
+        return (f"`{phone}`", inspect.getdoc(type(behaviour)) or "", told)
+
+    table = grid(("phone", "what it does", "its keys, and their defaults"), map(row, choices))
+    return paragraphs("### phone", table)
+
+
+_DEAF = frozenset(("unreachable",))
+"""Phones that don't listen to `after_s`."""
+
+
+def happenings() -> str:
+    """What `when` may wait for."""
+    states = ", ".join(f"`{state.value}`" for state in State)
+    return paragraphs(
+        "### when",
+        "A deed waits for its time (`at_s`), for a happening (`when`), or for nothing but the deed "
+        "before it (`after_s`). Happenings are:",
+        "\n".join(
+            [
+                *(f"- `NAME {verb}`" for verb in VERBS),
+                "- `NAME and NAME talk`",
+                f"- `the transfer is STATE`, where STATE is one of {states}",
+            ]
+        ),
+        "A deed that waits for a happening begins to wait when the deed before it is done; what "
+        "happened earlier does not count. Time stops for nobody: a deed whose happening never "
+        "comes is never done, unless `or_after_s` says how long it waits.",
+    )
+
+
+def faults() -> str:
+    """What `faults` may hold."""
+    found = fields_of(class_of("backends/simulator/faults.py", "Faults"))
+
+    def row(field: Field) -> tuple[str, ...]:
+        unit = "seconds, as `0.2` or `0.05..0.2`" if field.name.endswith("_s") else ""
+        share = "from 0 to 1" if field.type == "float" else unit
+        return (f"`{field.name.removesuffix('_s')}`", share, field.text)
+
+    return paragraphs(
+        "## faults",
+        'Pairs with commas between them: `faults = "lose_command=0.1,latency=0.05..0.2"`. '
+        "`--faults` on the command line takes the same. `latency` sets both latencies. Nothing "
+        "goes wrong unless told.",
+        grid(("name", "value", "meaning"), map(row, found)),
+    )
+
+
+def metaflows_page() -> str:
+    """The feature codes' format."""
+    units = {"digit_timeout": "milliseconds", "timeout": "seconds"}
+    schema = Schema("dialling/metaflows.schema.json", units=units)
+    theory = (inspect.getdoc(patterns) or "").split("\n\n")
+    return page(
+        "Feature codes (metaflows)",
+        "An account's feature codes are a JSON or TOML file in Kazoo's shape. `hookflash "
+        "check-config FILE` checks one, and warns of codes that will annoy people. [Choose feature "
+        "codes](../how-to/choose-feature-codes.md) shows how; here is every key.",
+        schema.section("The file"),
+        schema.section("action", "action"),
+        schema.section("data of a transfer", "transfer", level=3),
+        schema.section("data of a hold", "hold", level=3),
+        "`resume` and `hangup` take no data.",
+        "## Patterns",
+        next(part for part in theory if part.startswith("**Language.**")),
+    )
+
+
+def policy_page() -> str:
+    """What an operator may choose."""
+    fields = fields_of(class_of("fsm/transfer.py", "Policy"))
+
+    def row(field: Field) -> tuple[str, ...]:
+        types = {"str": "number", "Sound": "sound"}
+        unit = "seconds" if field.name.endswith("_s") else types.get(field.type, field.type)
+        value = re.sub(r"^[A-Z]\w+\.(\w+)$", lambda m: m[1].lower(), field.default).strip("'")
+        if field.name in SOUND_CHOICES:
+            value = str(getattr(Policy(), field.name))
+        return (f"`{field.name}`", unit, f"`{value}`", field.text)
+
+    return page(
+        "Policy",
+        "What an operator may choose, for each account: `open_engine(backend, "
+        "account=Account(policy=Policy(ring_timeout_s=30)))`, the table `[defaults.policy]` or "
+        "`[accounts.NAME.policy]` of [a service's config](configuration.md), or the table "
+        "`[policy]` of a scenario. All times are in seconds, and none is inherited from another "
+        "leg or call.",
+        grid(("choice", "unit or type", "default", "meaning"), map(row, fields)),
+        "## What the choices mean",
+        "\n".join(values("fsm/transfer.py", ("Choice", "PartialSound"))),
+    )
+
+
+def configuration_page() -> str:
+    """The keys of hookflash.toml."""
+    return page(
+        "hookflash.toml",
+        "The config of `hookflash serve`. An empty file is one; every key may be left out. "
+        "`hookflash check-config FILE` checks it: a key that is not known, or a value that is not "
+        "allowed, is refused with its place and what would be right. `examples/hookflash.toml` has "
+        "comments, and [run the service](../how-to/run-the-service.md) shows how it is used.",
+        "SIGHUP has it read again: `[defaults]` and `[accounts]` hold for calls that begin then. "
+        "The rest can't change while the service is up.",
+        *shape_section("listen", Listen),
+        *shape_section("journal", JournalKeys),
+        *shape_section("limits", Limits),
+        *shape_section("defaults, accounts.NAME", AccountKeys),
+        "`policy` is a table of [choices](policy.md), `metaflows` a table of [feature "
+        "codes](metaflows.md). An account's name is what the switch says of its legs; legs of "
+        "which it says nothing are `default`'s.",
+        "### rules",
+        rules(),
+        "## switches.NAME",
+        "A table for each switch, of one of two kinds. The name stands in URLs, logs and metrics.",
+        *shape_section("freeswitch", FreeSwitchKeys, level=3, before='`kind = "freeswitch"`: '),
+        "[Put it on a FreeSWITCH](../how-to/freeswitch.md) says what it needs.",
+        *shape_section("simulator", Simulator, level=3, before='`kind = "simulator"`: '),
+    )
+
+
+def rules() -> str:
+    """What an account allows, as it is written in TOML."""
+    words = {"int | None": "whole number", "tuple[str, ...]": "list of text"}
+    rights = fields_of(class_of("engine/rules.py", "Rights"))
+    defaults = {"()": "`[]`", "Rights.USERS": '`"users"`'}
+
+    def row(field: Field) -> tuple[str, ...]:
+        text = field.text.replace("`None`", "Left out")
+        default = defaults.get(field.default, "")
+        return (f"`{field.name}`", words.get(field.type, "one of these"), default, text)
+
+    table = grid(
+        ("key", "value", "default", "meaning"),
+        map(row, fields_of(class_of("engine/rules.py", "Rules"))),
+    )
+    listed = (f'- `"{ast.literal_eval(one.default)}"`: {one.text}' for one in rights)
+    return paragraphs(table, "`may_transfer` is one of", "\n".join(listed))
