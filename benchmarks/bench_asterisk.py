@@ -41,7 +41,7 @@ from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 from hookflash.pbx.config import manager_conf, tone
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
 from hookflash.pbx.pair import Pair, PairSetup, open_pair, pair_setup

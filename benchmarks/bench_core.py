@@ -45,9 +45,11 @@ from hookflash.events import (
     SoundStarted,
     TransferRequested,
 )
+from hookflash.fsm.begin import new_transfer
 from hookflash.fsm.machine import Rulebook
+from hookflash.fsm.policy import Policy
 from hookflash.fsm.spec import Row
-from hookflash.fsm.transfer import Outcome, Policy, State, Transfer, new_transfer
+from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.scenarios.simulation import Simulation
 from hookflash.specs.catalog import SPEC_FOR
 

@@ -46,7 +46,8 @@ from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegCreated, LegsJoined
-from hookflash.fsm.transfer import Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import State
 
 REPLAYS: Final = 20
 LAST: Final = "the-last-leg"

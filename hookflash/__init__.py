@@ -99,14 +99,12 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         Kind as Kind,
         LegSnapshot as LegSnapshot,
     )
-    from hookflash.fsm.transfer import (
+    from hookflash.fsm.policy import (
         Choice as Choice,
-        Outcome as Outcome,
         PartialSound as PartialSound,
         Policy as Policy,
-        State as State,
-        Transfer as Transfer,
     )
+    from hookflash.fsm.transfer import Outcome as Outcome, State as State, Transfer as Transfer
     from hookflash.sounds import (
         Burst as Burst,
         Music as Music,
@@ -136,7 +134,8 @@ _NAMES_OF: Mapping[str, str] = {
     "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
     "NotFound Refusal RequestRefused SpecError Unauthorized",
     "events": "Kind LegSnapshot",
-    "fsm.transfer": "Choice Outcome PartialSound Policy State Transfer",
+    "fsm.policy": "Choice PartialSound Policy",
+    "fsm.transfer": "Outcome State Transfer",
     "sounds": "Burst Music Recording Sound Tone parse_sound",
     "dialling.metaflows": "Metaflows parse_metaflows",
     "version": "__version__",

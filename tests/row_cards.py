@@ -18,7 +18,7 @@ from hookflash.commands import Command, SetTimer
 from hookflash.events import Kind
 from hookflash.fsm.explore import Card, explore
 from hookflash.fsm.machine import Rulebook
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
 from hookflash.specs.catalog import SPEC_FOR
 

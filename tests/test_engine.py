@@ -46,7 +46,8 @@ from hookflash.events import (
     TakebackRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.testing import check_backend
 
 

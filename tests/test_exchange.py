@@ -27,7 +27,8 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import Music
 
 

@@ -9,7 +9,8 @@ from hookflash.commands import Trigger
 from hookflash.events import Kind, LegParked, TimerFired, TransferRequested
 from hookflash.fsm.explore import Exploration, explore, steps_with_answer
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Place, Policy, State, Transfer, Wait
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Place, State, Transfer, Wait
 from hookflash.fsm.work import MOST_LOOKS
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
 from hookflash.specs.catalog import SPEC_FOR

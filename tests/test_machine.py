@@ -46,6 +46,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
+from hookflash.fsm.begin import new_transfer
 from hookflash.fsm.explore import steps_with_answer
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.machine import NoTransition, Rulebook
@@ -60,8 +61,9 @@ from hookflash.fsm.observe import (
     STRANGER,
 )
 from hookflash.fsm.observe import ASKED as ASKED_FIRST
+from hookflash.fsm.policy import Policy
 from hookflash.fsm.spec import Phase, Row, Spec
-from hookflash.fsm.transfer import Outcome, Place, Policy, State, Transfer, new_transfer
+from hookflash.fsm.transfer import Outcome, Place, State, Transfer
 from hookflash.fsm.work import MOST_LOOKS, Work
 from hookflash.sounds import Recording
 from hookflash.specs.attended import ATTENDED

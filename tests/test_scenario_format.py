@@ -26,7 +26,8 @@ from hookflash.backends.simulator.people import (
 from hookflash.document import load_schema
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.fsm.transfer import Choice, Outcome, PartialSound, Policy, State
+from hookflash.fsm.policy import Choice, PartialSound, Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import (
     MAX_FILE_BYTES,
     VERBS,

@@ -15,7 +15,8 @@ from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.commands import Split
 from hookflash.engine.lines import Account
 from hookflash.events import Kind, LegHungUp, LegsJoined
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import Deed, Expectation, Scenario, load_scenario, parse_scenario
 from hookflash.scenarios.prove import (

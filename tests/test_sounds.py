@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hookflash.backends.freeswitch.sounds import path_heard, path_of, sound_at, sound_played
 from hookflash.errors import InputError
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 from hookflash.sounds import (
     MAX_BURSTS,
     SILENCE,

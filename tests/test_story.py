@@ -60,7 +60,8 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import Recording
 from hookflash.story import (
     ENGINE,

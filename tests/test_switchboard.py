@@ -62,7 +62,8 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Outcome, Policy, State, Transfer
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.scenarios.format import Deed, PartyPlan
 from hookflash.scenarios.run import MAX_STEPS
 from hookflash.scenarios.stage import CALL_UP_S, Stage

@@ -13,7 +13,8 @@ from hookflash.dialling import patterns
 from hookflash.document import load_schema
 from hookflash.events import Kind
 from hookflash.fsm.render import render
-from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
+from hookflash.fsm.policy import SOUND_CHOICES, Policy
+from hookflash.fsm.transfer import State
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.server.config import (
@@ -176,7 +177,7 @@ def metaflows_page() -> str:
 
 def policy_page() -> str:
     """What an operator may choose."""
-    fields = fields_of(class_of("fsm/transfer.py", "Policy"))
+    fields = fields_of(class_of("fsm/policy.py", "Policy"))
 
     def row(field: Field) -> tuple[str, ...]:
         types = {"str": "number", "Sound": "sound"}
@@ -195,7 +196,7 @@ def policy_page() -> str:
         "leg or call.",
         grid(("choice", "unit or type", "default", "meaning"), map(row, fields)),
         "## What the choices mean",
-        "\n".join(values("fsm/transfer.py", ("Choice", "PartialSound"))),
+        "\n".join(values("fsm/policy.py", ("Choice", "PartialSound"))),
     )
 
 

@@ -21,7 +21,8 @@ from hookflash.engine.lines import Account, Line
 from hookflash.engine.record import Record
 from hookflash.errors import NotFound, RequestRefused
 from hookflash.events import LegId
-from hookflash.fsm.transfer import Policy, Transfer
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Transfer
 
 
 @attrs.frozen

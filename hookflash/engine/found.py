@@ -14,7 +14,9 @@ from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind, LegId, TransferRequested
-from hookflash.fsm.transfer import Outcome, Party, Place, Policy, Role, Transfer, found_transfer
+from hookflash.fsm.begin import found_transfer
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer
 
 
 @attrs.frozen(kw_only=True)

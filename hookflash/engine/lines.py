@@ -24,7 +24,7 @@ from hookflash.events import (
     LegsJoined,
     LegsSeparated,
 )
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 
 
 @attrs.frozen(kw_only=True)

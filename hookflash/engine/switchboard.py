@@ -75,14 +75,9 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
+from hookflash.fsm.begin import new_transfer
 from hookflash.fsm.machine import Rulebook
-from hookflash.fsm.transfer import (
-    Outcome,
-    Place,
-    State,
-    Transfer,
-    new_transfer,
-)
+from hookflash.fsm.transfer import Outcome, Place, State, Transfer
 from hookflash.sounds import check_sound
 from hookflash.specs.catalog import SPEC_FOR
 

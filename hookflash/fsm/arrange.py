@@ -27,7 +27,8 @@ from hookflash import commands as c
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement
 from hookflash.fsm.hearing import let_hear
 from hookflash.fsm.inputs import Input
-from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer, Wait, backoff_s
+from hookflash.fsm.policy import backoff_s
+from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer, Wait
 from hookflash.fsm.work import Work
 
 # ------------------------------------------------------------------- the results

@@ -10,7 +10,8 @@ from __future__ import annotations
 from hookflash import commands as c
 from hookflash.events import SoundStopped, TransferFound
 from hookflash.fsm.arrangement import Arrangement, Hears
-from hookflash.fsm.transfer import PartialSound, Party, Place, Transfer, backoff_s
+from hookflash.fsm.policy import PartialSound, backoff_s
+from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.fsm.work import Work
 from hookflash.sounds import Sound
 

@@ -17,7 +17,6 @@ A person's request that the table refuses raises `RequestRefused`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -28,12 +27,13 @@ from transitions import State as MachineState
 from hookflash import commands as c
 from hookflash.errors import InternalError, RequestRefused
 from hookflash.events import Event
-from hookflash.fsm.arrange import arrange, talk, the_two, verdict
+from hookflash.fsm.arrange import arrange, talk, verdict
 from hookflash.fsm.arrangement import ORDINARY_CALL
+from hookflash.fsm.displays import introduce
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.observe import NO_NEWS, observe
 from hookflash.fsm.spec import Row, Spec
-from hookflash.fsm.transfer import Outcome, Party, Role, State, Transfer
+from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.fsm.work import Work
 
 AND_THEN = " + "
@@ -130,7 +130,7 @@ class Rulebook:
         if want is not ORDINARY_CALL:
             arrange(work, want)
         if work.joined:
-            _introduce(work, want.talk)
+            introduce(work, want.talk)
         if want is ORDINARY_CALL and work.rows:
             _forget(work)
         return Step(
@@ -190,40 +190,8 @@ def conclude(work: Work) -> None:
         work.note(outcome=Outcome.FAILED, cause=t.cause or "TRANSFEROR_LEFT")
 
 
-def _introduce(work: Work, wanted: tuple[Role, Role] | None) -> None:
-    """Each phone shows whom its party talks with now, as far as that may be shown.
-
-    The target's phone showed the transferor while the two talked. Those who talk only in passing,
-    because a join came through that is no longer wanted, are shown nothing.
-    """
-    t = work.transfer
-    pairs = (the_two(t, wanted),) if wanted is not None else itertools.combinations(t.parties, 2)
-    for first, second in pairs:
-        if talk(first, second):
-            number = t.policy.outside_number
-            work.order(
-                c.Introduce(
-                    first=first.leg,
-                    second=second.leg,
-                    first_number=_number_shown(first, second, number),
-                    second_number=_number_shown(second, first, number),
-                    undisclosed=tuple(party.leg for party in (first, second) if party.outside),
-                )
-            )
-
-
 def _forget(work: Work) -> None:
     """What every end brings with it: nothing of ours stays on the legs that live on."""
     legs = tuple(party.leg for party in work.transfer.parties if party.lives)
     if legs:
         work.order(c.Forget(legs=legs))  # at the very end: all that comes before changes variables
-
-
-def _number_shown(party: Party, to: Party, outside_number: str) -> str:
-    """What one party's phone shows of another; empty: nothing new.
-
-    An outside party is shown nothing internal.
-    """
-    if party.withheld:
-        return ""
-    return outside_number if to.outside else party.number

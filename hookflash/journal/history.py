@@ -22,7 +22,8 @@ from hookflash.engine.exchange import Entry
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record, record_from
 from hookflash.errors import InputError
-from hookflash.fsm.transfer import Policy, Transfer
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Transfer
 
 DEFAULT_ACCOUNT: Final = "default"
 """What the account of legs that are nobody's is called outside: there, a name can't be empty."""

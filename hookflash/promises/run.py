@@ -27,7 +27,8 @@ from hookflash.events import (
     SoundStopped,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises import names as promises
 from hookflash.sounds import HeardSound
 

@@ -53,7 +53,8 @@ from hookflash.document import faults_of, faults_of_numbers, load_schema, meant,
 from hookflash.engine.lines import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.fsm.transfer import SOUND_CHOICES, Policy, State
+from hookflash.fsm.policy import SOUND_CHOICES, Policy
+from hookflash.fsm.transfer import State
 from hookflash.sounds import Sound, parse_sound
 
 CLOCK = "clock"

@@ -22,17 +22,11 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
+from hookflash.fsm.begin import found_transfer, new_transfer
 from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import AND_THEN, Rulebook
-from hookflash.fsm.transfer import (
-    Choice,
-    Party,
-    Place,
-    Policy,
-    Transfer,
-    found_transfer,
-    new_transfer,
-)
+from hookflash.fsm.policy import Choice, Policy
+from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import Scenario
 from hookflash.scenarios.run import run_scenario

@@ -20,7 +20,7 @@ from hookflash.backends.simulator.people import (
     Unreachable,
 )
 from hookflash.events import Kind
-from hookflash.fsm.transfer import SOUND_CHOICES, Policy
+from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.scenarios.format import Deed, PartyPlan, Scenario
 
 _PHONES: dict[type[Behaviour], str] = {

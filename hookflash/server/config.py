@@ -18,7 +18,7 @@ from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
 from hookflash.engine.lines import Account
 from hookflash.engine.rules import Rules
-from hookflash.fsm.transfer import SOUND_CHOICES, Policy
+from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
 from hookflash.journal.history import DEFAULT_ACCOUNT
 from hookflash.sounds import Sound, parse_sound

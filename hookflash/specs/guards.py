@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hookflash.fsm.arrange import talk
-from hookflash.fsm.transfer import Choice, Place
+from hookflash.fsm.policy import Choice
+from hookflash.fsm.transfer import Place
 from hookflash.fsm.work import Work
 
 

@@ -28,7 +28,7 @@ from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.events import LegId
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 from hookflash.pbx.pair import Pair
 from hookflash.testing import check_backend
 

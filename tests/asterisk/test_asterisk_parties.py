@@ -38,7 +38,8 @@ from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import Direction, LegId, TransferRequested
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.pbx.pair import Pair
 
 pytestmark = needs_another_asterisk

@@ -21,7 +21,7 @@ from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.lines import Account
 from hookflash.events import Direction, LegCreated, LegId, LegParked
-from hookflash.fsm.transfer import Policy
+from hookflash.fsm.policy import Policy
 from hookflash.sounds import SILENCE
 
 DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")

@@ -42,7 +42,8 @@ from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.lines import Account
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegId, SoundStarted, TransferRequested
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import Recording
 
 pytestmark = needs_freeswitch

@@ -40,7 +40,8 @@ from hookflash.engine.lines import Account
 from hookflash.engine.record import Record
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import DigitPressed, LegId, SoundStarted, TransferRequested
-from hookflash.fsm.transfer import Outcome, Policy, State
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome, State
 
 pytestmark = needs_freeswitch
 

@@ -23,7 +23,8 @@ from hookflash.events import (
     TransferFound,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Outcome, Policy
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Outcome
 from hookflash.journal import history
 from hookflash.journal.database import Sync, open_database
 from hookflash.journal.history import KINDS, MASK, Wanted, kind_of, records_of, step_of

@@ -27,7 +27,8 @@ from hookflash.backends.simulator.people import (
 )
 from hookflash.engine.lines import Account
 from hookflash.events import Kind
-from hookflash.fsm.transfer import Choice, PartialSound, Policy, State
+from hookflash.fsm.policy import Choice, PartialSound, Policy
+from hookflash.fsm.transfer import State
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import CLOCK, Deed, Expectation, PartyPlan, Scenario, parse_scenario
 from hookflash.scenarios.run import MAX_STEPS, run_scenario

@@ -1,0 +1,124 @@
+"""How a transfer begins: asked for in a call of two, or found on the switch after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.fsm.policy import Policy
+from hookflash.fsm.transfer import Party, Place, Transfer
+from hookflash.sounds import Sound
+
+
+def new_transfer(
+    *,
+    transfer: str,
+    kind: Kind,
+    policy: Policy,
+    transferor: tuple[LegId, str],
+    transferee: tuple[LegId, str],
+    target: tuple[LegId, str],
+    by: str = "digits",
+    music: Sound | None = None,
+    ringback: Sound | None = None,
+    ring_timeout_s: float | None = None,
+    hops: int = 0,
+    account: str = "",
+    outside: Collection[LegId] = (),
+    withheld: Collection[LegId] = (),
+) -> Transfer:
+    """Give out the roles in a call of two that talk.
+
+    Args:
+        transfer: its id.
+        kind: attended, blind, or a mere hold.
+        policy: the operator's choices.
+        transferor: leg and number of the party that asks.
+        transferee: leg and number of the party that it talks with.
+        target: the id that the target's leg will have, and the number to call.
+        by: who asked.
+        music: what the transferee hears on hold; the policy's by default.
+        ringback: what is heard while the target rings; the policy's by default.
+        ring_timeout_s: how long the target may ring; the policy's by default.
+        hops: how often this call has been transferred before.
+        account: whose transfer it is.
+        outside: which of the two are outside parties.
+        withheld: which of the two want their numbers shown to nobody.
+
+    Returns:
+        A transfer in its first state, in which nothing has been asked for yet.
+    """
+    (leg_a, _), (leg_b, _), (leg_c, number_c) = transferor, transferee, target
+
+    def party(named: tuple[LegId, str], peer: LegId) -> Party:
+        leg, number = named
+        return Party(
+            leg,
+            number,
+            Place.JOINED,
+            answered=True,
+            peer=peer,
+            outside=leg in outside,
+            withheld=leg in withheld,
+        )
+
+    return Transfer(
+        id=transfer,
+        kind=kind,
+        policy=policy,
+        transferor=party(transferor, leg_b),
+        transferee=party(transferee, leg_a),
+        target=Party(leg_c, number_c, Place.UNBORN, answered=False),
+        by=by,
+        music=policy.music if music is None else music,
+        ringback=policy.ringback if ringback is None else ringback,
+        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
+        hops=hops,
+        account=account,
+    )
+
+
+def found_transfer(
+    *,
+    transfer: str,
+    kind: Kind,
+    policy: Policy,
+    transferor: Party,
+    transferee: Party,
+    target: Party,
+    request: TransferRequested | None = None,
+    account: str = "",
+) -> Transfer:
+    """Go on with a transfer that was found on the switch.
+
+    Where it stands is told by the facts alone. Unless the transferee talks, a living leg may carry
+    a failsafe, or have been parked by one that is to act in a moment: it is taken for armed.
+
+    Args:
+        transfer: its id.
+        kind: attended, blind, or a mere hold.
+        policy: the operator's choices.
+        transferor: as it was found.
+        transferee: as it was found.
+        target: as it was found.
+        request: as it was asked for, if somebody remembers.
+        account: whose it is.
+    """
+    wishes = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
+    ring_timeout_s = wishes.ring_timeout_s
+    return Transfer(
+        id=transfer,
+        kind=kind,
+        policy=policy,
+        transferor=transferor,
+        transferee=transferee,
+        target=target,
+        by=wishes.by,
+        music=policy.music if wishes.music is None else wishes.music,
+        ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
+        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
+        parted=True,
+        armed=transferee.place is not Place.JOINED,
+        called=target.lives,
+        account=account,
+    )
