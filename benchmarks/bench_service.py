@@ -438,9 +438,11 @@ class Subscriber(asyncio.Protocol):
         if not self.subscribed.done():
             if not self._in and b"\r\n\r\n" in data:
                 self._in = True
-                ask_who = {"do": "authenticate", "id": "1", "token": self._token}
+                ask_who = {"action": "authenticate", "id": "1", "token": self._token}
                 self._transport.write(frame(ask_who))
-                self._transport.write(frame({"do": "subscribe", "id": "2", "kinds": ["call.*"]}))
+                self._transport.write(
+                    frame({"action": "subscribe", "id": "2", "kinds": ["call.*"]})
+                )
             if b'"id":"2","status":200' in data:
                 self.subscribed.set_result(None)
             self._rest = data

@@ -80,7 +80,7 @@ def run() -> str | None:
     """Run until somebody ends it.
 
     Returns:
-        What must be mended before it is worth another try; nothing if all was well.
+        What must be fixed before another try can succeed; `None` if all went well.
     """
     wrong: str | None = None
     try:

@@ -220,11 +220,11 @@ class Client:
 
     # ------------------------------------------------------------------ what programs do
 
-    async def ask(self, do: str, **what: Any) -> Any:
+    async def ask(self, action: str, **what: Any) -> Any:
         """Send one command, and wait for its answer.
 
         Args:
-            do: what is to be done, in the protocol's words.
+            action: the command, by its name in the protocol.
             what: its fields; those that are `None` are left out.
 
         Returns:
@@ -235,7 +235,7 @@ class Client:
             LineLost: the line died before the answer came.
         """
         await self._until_up()
-        return await self._ask(do, what)
+        return await self._ask(action, what)
 
     async def calls(self, account_id: str | None = None) -> list[dict[str, Any]]:
         """The legs of the account's calls.
@@ -433,7 +433,7 @@ class Client:
             raise LineLost("the client is closed")
 
     async def _ask(
-        self, do: str, what: Mapping[str, Any], follower: _Follower | None = None
+        self, action: str, what: Mapping[str, Any], follower: _Follower | None = None
     ) -> Any:
         line = self._line
         if line is None:
@@ -443,7 +443,9 @@ class Client:
         reply = self._waiting[name] = _Reply(follower)
         told = {key: value for key, value in what.items() if value is not None}
         try:
-            await line.send_message(msgspec.json.encode({"do": do, "id": name, **told}).decode())
+            await line.send_message(
+                msgspec.json.encode({"action": action, "id": name, **told}).decode()
+            )
             await reply.come.wait()
         except ConnectionClosed as closed:
             raise LineLost(f"the line was closed: {_why(closed)}") from closed
@@ -645,7 +647,7 @@ def _check_url(url: str) -> None:
     except ValueError:
         fits = False
     if not fits:
-        raise InputError(f"{url[:200]!r} is no WebSocket's URL", mend="ws://HOST:PORT/v2/events")
+        raise InputError(f"{url[:200]!r} is no WebSocket's URL", hint="ws://HOST:PORT/v2/events")
 
 
 @attrs.define

@@ -57,7 +57,7 @@ def _read_text_with(
         if text is None and or_none:
             return None
         if not isinstance(text, str):
-            raise InputError(f"{text!r} is not a sound", mend="a text, such as music:default")
+            raise InputError(f"{text!r} is not a sound", hint="a text, such as music:default")
         return reader(text)
 
     return read
@@ -100,7 +100,7 @@ def _read(document: Mapping[str, Any], union: Any, where: str) -> Any:
     allowed = sorted(cls.__name__ for cls in get_args(union))
     if kind not in allowed:
         raise InputError(
-            f"{kind!r} is no known type", where=f"{where}.type", mend="one of " + ", ".join(allowed)
+            f"{kind!r} is no known type", where=f"{where}.type", hint="one of " + ", ".join(allowed)
         )
     try:
         return _CONVERTER.structure(document, union)

@@ -51,7 +51,7 @@ def faults_of_numbers(document: object, where: str) -> Iterator[InputError]:
     while todo:
         place, value = todo.pop()
         if isinstance(value, float) and not math.isfinite(value):
-            yield InputError(f"{value} is not a number", where=place, mend="a finite number")
+            yield InputError(f"{value} is not a number", where=place, hint="a finite number")
         elif isinstance(value, dict):
             inside = cast("dict[object, object]", value)
             todo += [(place_in(place, [key]), one) for key, one in inside.items()]
@@ -76,7 +76,7 @@ def _told(error: ValidationError, where: str) -> Iterator[InputError]:
     """Say what a schema's error means to a person, and what is allowed."""
     schema = cast("dict[str, Any]", error.schema)
     place = place_in(where, error.absolute_path)
-    mend = _mend(schema)
+    hint = _hint(schema)
     shown = _shown(error.instance)
     match error.validator:
         case "additionalProperties":
@@ -85,7 +85,7 @@ def _told(error: ValidationError, where: str) -> Iterator[InputError]:
         case "required":
             missing = [key for key in schema["required"] if key not in cast("Any", error.instance)]
             what = f"there is no {' and no '.join(json.dumps(key) for key in missing)}"
-            mend = _mend(schema.get("properties", {}).get(missing[0], {})) or mend
+            hint = _hint(schema.get("properties", {}).get(missing[0], {})) or hint
         case "type":
             kind = str(schema["type"])
             what = f"{shown} is not {_KINDS.get(kind, f'a {kind}')}"
@@ -100,10 +100,10 @@ def _told(error: ValidationError, where: str) -> Iterator[InputError]:
             what = f"{shown} is not allowed"
             if "propertyNames" in error.absolute_schema_path:
                 place = place_in(place, [error.instance])
-    yield InputError(what, where=place, mend=mend)
+    yield InputError(what, where=place, hint=hint)
 
 
-def _mend(schema: Mapping[str, Any]) -> str:
+def _hint(schema: Mapping[str, Any]) -> str:
     """What a schema allows, in words."""
     if "enum" in schema:
         return "one of " + ", ".join(str(choice) for choice in schema["enum"])
@@ -121,7 +121,7 @@ def _strange_keys(
             yield InputError(
                 "this key is not known",
                 where=place_in(place, [key]),
-                mend=meant(key, known) + allowed,
+                hint=meant(key, known) + allowed,
             )
 
 

@@ -1,7 +1,7 @@
 """One tree of errors. Each says whose it is, and how to answer it.
 
 * `InputError`: what a person or a program gave us is wrong; the message names the place and the
-  mend. A command line ends with status 2, a server answers 4xx.
+  fix. A command line ends with status 2, a server answers 4xx.
 * `RequestRefused`: well formed, but not now, or not so. The call goes on as it was.
 * `BackendError`: the switch, or the way to it, is at fault.
 * `InternalError`: we are at fault; please report it.
@@ -29,23 +29,23 @@ class InputError(HookflashError):
     http_status = 400
     exit_status = 2
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         """Describe the fault.
 
         Args:
             what: what is wrong, in a clause.
             where: the file and line, or the path within a document.
-            mend: what would be allowed, or what to do.
+            hint: what would be allowed, or what to do.
         """
         self.what = what
         self.where = where
-        self.mend = mend
-        super().__init__(what, where, mend)
+        self.hint = hint
+        super().__init__(what, where, hint)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        mend = f" ({self.mend})" if self.mend else ""
-        return f"{place}{self.what}{mend}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}{self.what}{hint}"
 
 
 class Refusal(StrEnum):

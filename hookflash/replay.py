@@ -148,7 +148,7 @@ class _Session:
                     self._handle(event)
         except WireError as error:
             raise InputError(
-                error.what, where=f"{self._path}:{entry.line}", mend=error.mend
+                error.what, where=f"{self._path}:{entry.line}", hint=error.hint
             ) from error
 
     def _handle(self, event: Event) -> None:
@@ -209,11 +209,11 @@ def _measured(path: str | os.PathLike[str]) -> Iterator[RecordedLine]:
         characters += len(entry.data) + LINE_CHARACTERS
         where = f"{os.fspath(path)}:{entry.line}"
         if characters > MAX_CHARACTERS:
-            what, mend = "the recording is too long", f"at most {MAX_CHARACTERS} characters"
-            raise InputError(what, where=where, mend=f"{mend}: cut out the calls that matter")
+            what, hint = "the recording is too long", f"at most {MAX_CHARACTERS} characters"
+            raise InputError(what, where=where, hint=f"{hint}: cut out the calls that matter")
         if entry.at_s - began_s > MAX_SPAN_S:
-            what, mend = "the recording lasts too long", f"at most {MAX_SPAN_S:.0f} seconds"
-            raise InputError(what, where=where, mend=f"{mend}: cut out the calls that matter")
+            what, hint = "the recording lasts too long", f"at most {MAX_SPAN_S:.0f} seconds"
+            raise InputError(what, where=where, hint=f"{hint}: cut out the calls that matter")
         yield entry
 
 

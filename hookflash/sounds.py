@@ -97,12 +97,12 @@ _HOW_SOUNDS = "music:NAME, tone:440+480/2000,0/4000 or file:NAME"
 def _checked_name(instance: Music | Recording, _: object, name: str) -> None:
     if not _ALLOWED_NAME.fullmatch(name):
         kind = "music" if isinstance(instance, Music) else "recording"
-        raise InputError(f"the {kind} name {name[:80]!r} is not allowed", mend=_HOW_NAMES)
+        raise InputError(f"the {kind} name {name[:80]!r} is not allowed", hint=_HOW_NAMES)
 
 
 def _at_most(limit: int, what: str, number: int) -> None:
     if not 1 <= number <= limit:
-        raise InputError(f"{number} {what} is not allowed", mend=f"allowed: 1 to {limit}")
+        raise InputError(f"{number} {what} is not allowed", hint=f"allowed: 1 to {limit}")
 
 
 @attrs.frozen
@@ -136,7 +136,7 @@ class Burst:
     def __attrs_post_init__(self) -> None:
         if len(self.frequencies_hz) > MAX_FREQUENCIES:
             raise InputError(
-                f"{len(self.frequencies_hz)} frequencies at once", mend=f"at most {MAX_FREQUENCIES}"
+                f"{len(self.frequencies_hz)} frequencies at once", hint=f"at most {MAX_FREQUENCIES}"
             )
         for hz in self.frequencies_hz:
             _at_most(MAX_HZ, "Hz", hz)
@@ -240,7 +240,7 @@ def parse_sound(text: str, where: str = "") -> Sound:
             return _READERS[scheme](rest)
         return _scripted(text, times=None) if "%(" in text else Recording(text)
     except InputError as fault:
-        raise InputError(fault.what, where=where, mend=fault.mend) from None
+        raise InputError(fault.what, where=where, hint=fault.hint) from None
 
 
 def check_sound(sound: object, where: str) -> None:
@@ -253,7 +253,7 @@ def check_sound(sound: object, where: str) -> None:
         raise InputError(
             f"{str(sound)[:80]!r} is not a sound",
             where=where,
-            mend="a Music, a Tone or a Recording; parse_sound(…) reads a text",
+            hint="a Music, a Tone or a Recording; parse_sound(…) reads a text",
         )
 
 
@@ -318,17 +318,17 @@ def _refuse(text: str, where: str) -> NoReturn:
     shown = f"{text[:80]!r}{'…' if len(text) > 80 else ''}"  # noqa: PLR2004 - enough to find it
     scheme = _SCHEME.match(text)
     kind = scheme["scheme"] if scheme else ""
-    what, mend = f"{shown} is not a sound", _HOW_SOUNDS
+    what, hint = f"{shown} is not a sound", _HOW_SOUNDS
     if kind == "tone":
-        mend = _HOW_TONES
+        hint = _HOW_TONES
     elif kind in {"music", "file", "local_stream", "file_string"}:
-        mend = f"a name is {_HOW_NAMES}"
+        hint = f"a name is {_HOW_NAMES}"
     elif kind == "silence_stream":
-        mend = "silence_stream://1000: milliseconds, or -1 for ever"
+        hint = "silence_stream://1000: milliseconds, or -1 for ever"
     elif kind == "tone_stream" or "%(" in text:
-        mend = _HOW_SCRIPTS
+        hint = _HOW_SCRIPTS
     elif kind:
         what = f"{shown} is not a sound: {kind}: is not allowed"
     elif text:
-        mend = f"{_HOW_SOUNDS}; a name is {_HOW_NAMES}"
-    raise InputError(what, where=where, mend=mend)
+        hint = f"{_HOW_SOUNDS}; a name is {_HOW_NAMES}"
+    raise InputError(what, where=where, hint=hint)

@@ -378,7 +378,7 @@ def test_missing_files_and_folders(say: Say, tmp_path: Path, command: str) -> No
     assert_refused(say(command, garbage), str(garbage))
 
 
-def test_scenarios_that_are_wrong_name_file_place_and_mend(say: Say, tmp_path: Path) -> None:
+def test_scenarios_that_are_wrong_name_file_place_and_hint(say: Say, tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text(FAILING.replace('number = "2600"', "nubmer = 2600"))
     told = say("simulate", file)

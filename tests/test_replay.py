@@ -171,7 +171,7 @@ def test_bytes_that_are_no_frames_stop_it_with_the_line(
         replay_recording(write(tmp_path, [entry(0.0, data)]))
     assert told in str(caught.value)
     assert "recording.jsonl:1" in caught.value.where
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_events_that_make_no_sense_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -359,16 +359,16 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "place", "words", "mend"), FAULTS)
+@pytest.mark.parametrize(("wrong", "place", "words", "hint"), FAULTS)
 def test_a_fault_says_where_it_is_and_what_is_allowed(
-    wrong: dict[str, Any], place: str, words: str, mend: str
+    wrong: dict[str, Any], place: str, words: str, hint: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         read(wrong)
     assert caught.value.where == f"x.toml: {place}"
     assert words in caught.value.what
-    assert mend in caught.value.mend
-    assert caught.value.mend or place == "$.expect.talk[0]"
+    assert hint in caught.value.hint
+    assert caught.value.hint or place == "$.expect.talk[0]"
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_what_is_no_toml_is_told_with_its_line(text: bytes, told: str) -> None:
         read(text)
     assert told in caught.value.what
     assert caught.value.where.startswith("x.toml")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_files_that_can_t_be_read(tmp_path: Path) -> None:

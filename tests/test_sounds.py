@@ -104,7 +104,7 @@ def test_texts_of_freeswitch_and_kazoo_are_read(text: str, ours: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what", "mend"),
+    ("text", "what", "hint"),
     [
         ("", "'' is not a sound", "music:NAME"),
         ("a b", "'a b' is not a sound", "letters, digits and _ . / -"),
@@ -134,12 +134,12 @@ def test_texts_of_freeswitch_and_kazoo_are_read(text: str, ours: str) -> None:
         ("x" * 40_000, "…", "1 to 200"),
     ],
 )
-def test_a_refusal_says_where_what_and_what_is_allowed(text: str, what: str, mend: str) -> None:
+def test_a_refusal_says_where_what_and_what_is_allowed(text: str, what: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_sound(text, "accounts.acme.music")
     assert caught.value.where == "accounts.acme.music"
     assert what in caught.value.what
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
     assert "[0-9" not in str(caught.value)  # no regular expression
     assert len(str(caught.value)) < 400
 

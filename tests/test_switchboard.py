@@ -1043,7 +1043,7 @@ def test_the_largest_table_leaves_room_for_a_takeback() -> None:
     assert not desk.ask().refused
     with pytest.raises(InputError, match="no room is left for the takeback") as caught:
         parse_metaflows({"numbers": {**many, "99": {"module": "hold"}}})
-    assert caught.value.mend == "at most 64, the takeback included"
+    assert caught.value.hint == "at most 64, the takeback included"
 
 
 def test_requests_by_number_are_the_default_names() -> None:

@@ -52,7 +52,7 @@ def errors_page() -> str:
     return page(
         "Errors",
         inspect.getdoc(errors) or "",
-        "`InputError` has `what`, `where` and `mend`: what is wrong, in which place, and what "
+        "`InputError` has `what`, `where` and `hint`: what is wrong, in which place, and what "
         "to do about it. `RequestRefused` has `why`, a sentence for whoever asked, and `refusal`, "
         "a word for a program. `http_status` is for a program of yours that answers by HTTP.",
         grid(head, [*map(row, nodes), behind]),

@@ -126,11 +126,11 @@ def _text_of(file: Path) -> str:
             data = opened.read(MAX_FEATURES_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), mend="name a features.conf"
+            f"can't be read: {error.strerror}", where=str(file), hint="name a features.conf"
         ) from error
     if len(data) > MAX_FEATURES_BYTES:
         raise InputError(
-            "is too large", where=str(file), mend=f"at most {MAX_FEATURES_BYTES} bytes"
+            "is too large", where=str(file), hint=f"at most {MAX_FEATURES_BYTES} bytes"
         )
     return data.decode("utf-8", errors="replace")
 

@@ -101,19 +101,19 @@ def read_document(file: Path) -> object:
             text = opened.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), mend="name a config file"
+            f"can't be read: {error.strerror}", where=str(file), hint="name a config file"
         ) from error
     if len(text) > MAX_CONFIG_BYTES:
-        raise InputError("is too large", where=str(file), mend=f"at most {MAX_CONFIG_BYTES} bytes")
+        raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
     try:
         if file.suffix == ".toml":
             return tomllib.loads(text.decode("utf-8-sig"))
         return cast("object", json.loads(text, object_pairs_hook=_no_key_twice))
     except InputError as error:
-        raise InputError(error.what, where=str(file), mend=error.mend) from error
+        raise InputError(error.what, where=str(file), hint=error.hint) from error
     except (ValueError, RecursionError) as error:
         kind = "TOML" if file.suffix == ".toml" else "JSON"
-        raise InputError(f"is no {kind}: {error}", where=str(file), mend=f"write {kind}") from error
+        raise InputError(f"is no {kind}: {error}", where=str(file), hint=f"write {kind}") from error
 
 
 def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -121,7 +121,7 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise InputError(f"the key {key!r} is given twice", mend="give it once")
+            raise InputError(f"the key {key!r} is given twice", hint="give it once")
         found[key] = value
     return found
 

@@ -72,7 +72,7 @@ def emulate(
         trio.run(_serve, emulator, people, host, port)
     except* OSError as errors:
         why = errors.exceptions[0]
-        ended = InputError(f"can't listen: {why}", where=listen, mend="name another address")
+        ended = InputError(f"can't listen: {why}", where=listen, hint="name another address")
     except* KeyboardInterrupt:
         ended = KeyboardInterrupt()
     if ended is not None:
@@ -106,7 +106,7 @@ def read_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > _MOST_PORT:
-        raise InputError(f"{text!r} is no address", where="--listen", mend="127.0.0.1:8021, say")
+        raise InputError(f"{text!r} is no address", where="--listen", hint="127.0.0.1:8021, say")
     return host, int(port)
 
 

@@ -60,7 +60,7 @@ def show(
         steps = list(history.all_steps(connection, wanted, most=last))
         past = history.find_transfer(connection, transfer) if transfer is not None else None
     if transfer is not None and not steps:
-        raise InputError(f"no transfer {transfer!r} is in it", mend="hookflash journal show")
+        raise InputError(f"no transfer {transfer!r} is in it", hint="hookflash journal show")
     console = terminal()
     records = _since_the_first(steps)
     names = names_of(_parties_of(records)) if transfer is not None else _numbers_in(records)
@@ -127,7 +127,7 @@ def _count(number: int, what: str) -> str:
 
 def _file(config: Path | None, file: Path | None) -> Path:
     if config is not None and file is not None:
-        raise InputError("which journal?", mend="--config, or --file")
+        raise InputError("which journal?", hint="--config, or --file")
     return file if file is not None else journal_of(config or CONFIG)
 
 
@@ -141,7 +141,7 @@ def _journal(config: Path | None, file: Path | None) -> Generator[sqlite3.Connec
 @contextmanager
 def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
     if not path.is_file():
-        raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
+        raise InputError("there is no such journal", where=str(path), hint="name a journal's file")
     with using(open_database(path), path) as connection:
         yield connection
 

@@ -42,9 +42,9 @@ def make(
 ) -> int:
     """Make a key. It is shown now, and never again."""
     if admin == (account is not None):
-        raise InputError("whose key is it?", mend="--account NAME, or --admin")
+        raise InputError("whose key is it?", hint="--account NAME, or --admin")
     if account is not None and not ALLOWED_NAME.fullmatch(account):
-        raise InputError(f"{account[:80]!r} is no account", mend="letters, digits and _ . -")
+        raise InputError(f"{account[:80]!r} is no account", hint="letters, digits and _ . -")
     with using(open_database(file := journal_of(config)), file) as connection:
         _, text = registry.make_key(connection, account=account, label=label, now=time.time())
     print(text)

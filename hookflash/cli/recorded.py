@@ -81,7 +81,7 @@ def simulate(
         raise InputError(
             f"{scenarios[0].name} makes no sense with --character {character}",
             where=scenarios[0].because,
-            mend=f"--character {scenarios[0].character}",
+            hint=f"--character {scenarios[0].character}",
         )
     if diagram is not None:
         write_diagram(diagram, runs[0].records, runs[0].names)
@@ -104,7 +104,7 @@ def scenario_files(given: Sequence[Path]) -> list[Path]:
         inside = sorted(file.rglob("*.toml")) if file.is_dir() else [file]
         if not inside:
             raise InputError(
-                "no scenario is in it", where=str(file), mend="name a folder of *.toml"
+                "no scenario is in it", where=str(file), hint="name a folder of *.toml"
             )
         found += inside
     return found
@@ -192,13 +192,13 @@ def write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) 
             text = sequence_text(drawn)
         case other:
             raise InputError(
-                f"a diagram can't be written as {other!r}", where=str(file), mend=".svg, .mmd, .txt"
+                f"a diagram can't be written as {other!r}", where=str(file), hint=".svg, .mmd, .txt"
             )
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"can't be written: {error.strerror}", where=str(file), mend="name another file"
+            f"can't be written: {error.strerror}", where=str(file), hint="name another file"
         ) from error
 
 
@@ -231,10 +231,10 @@ def replay(
     """
     if is_journal(recording):
         if config is not None:
-            raise InputError("a journal knows what held", where="--config", mend="leave it out")
+            raise InputError("a journal knows what held", where="--config", hint="leave it out")
         return _replay_journal(recording, transfer, diagram, json_output=json_output)
     if transfer is not None:
-        raise InputError("is no journal", where=str(recording), mend="leave --transfer out")
+        raise InputError("is no journal", where=str(recording), hint="leave --transfer out")
     account = None if config is None else Account(metaflows=read_metaflows(config))
     played = replay_recording(recording, account=account)
     names = names_in(played.records)
@@ -288,7 +288,7 @@ def _replay_journal(
     try:
         if transfer is None:
             if diagram is not None:
-                raise InputError("a diagram of what?", where="--diagram", mend="--transfer ID")
+                raise InputError("a diagram of what?", where="--diagram", hint="--transfer ID")
             return _replay_all(connection, json_output=json_output)
         return _replay_one(connection, transfer, diagram, json_output=json_output)
     except sqlite3.Error as error:
@@ -302,7 +302,7 @@ def _replay_one(
 ) -> int:
     steps = history.steps_of(connection, transfer)
     if not steps:
-        raise InputError(f"no transfer {transfer!r} is in it", mend="hookflash journal show")
+        raise InputError(f"no transfer {transfer!r} is in it", hint="hookflash journal show")
     run = rerun(steps)
     records = [
         attrs.evolve(record, at_s=step.at - steps[0].at)

@@ -140,7 +140,7 @@ def takeback(
 
 def _with_client(url: str, key: str, act: Any) -> None:
     if not key:
-        raise InputError("there is no key", mend="export HOOKFLASH_KEY=…; `hookflash keys make`")
+        raise InputError("there is no key", hint="export HOOKFLASH_KEY=…; `hookflash keys make`")
 
     async def main() -> None:
         async with connect(url, api_key=key) as client:

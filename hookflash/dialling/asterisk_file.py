@@ -138,8 +138,8 @@ class _LineReader:
         self._own: list[Setting] = []
         self._inherited = 0
 
-    def fault(self, number: int, what: str, mend: str) -> None:
-        self.faults.append(InputError(what, where=line_in(self._where, number), mend=mend))
+    def fault(self, number: int, what: str, hint: str) -> None:
+        self.faults.append(InputError(what, where=line_in(self._where, number), hint=hint))
 
     def read(self, number: int, line: str) -> None:
         if line.startswith("["):

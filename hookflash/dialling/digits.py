@@ -109,7 +109,7 @@ def literal_code(digits: str, action: FeatureAction, *, where: str = "") -> Code
     """
     if not 1 <= len(digits) <= MAX_DIGITS:
         what = f"a code of {len(digits)} digits"
-        raise InputError(what, where=where, mend=f"1 to {MAX_DIGITS} digits")
+        raise InputError(what, where=where, hint=f"1 to {MAX_DIGITS} digits")
     return Code(pattern=compile_pattern("", before=digits, where=where), action=action)
 
 
@@ -136,10 +136,10 @@ class CodeTable:
         size = sum(code.pattern.size for code in self.codes)
         if len(self.codes) > MAX_CODES:
             what = f"a table of {len(self.codes)} feature codes"
-            raise InputError(what, mend=f"at most {MAX_CODES}")
+            raise InputError(what, hint=f"at most {MAX_CODES}")
         if size > MAX_TABLE:
             what = f"the patterns of the feature codes need {size} instructions together"
-            raise InputError(what, mend=f"at most {MAX_TABLE}; use smaller counts")
+            raise InputError(what, hint=f"at most {MAX_TABLE}; use smaller counts")
 
 
 # --------------------------------------------------------------------- outcomes

@@ -272,14 +272,14 @@ def _check(setting: Setting, where: str) -> None:
         raise InputError(
             f"[{setting.section}] has no key {shown(setting.key)!r}",
             where=line_in(where, setting.line),
-            mend=(homes or [allowed])[0],
+            hint=(homes or [allowed])[0],
         )
     wanted = known[setting.key][0](setting.value)
     if wanted:
         raise InputError(
             f"{setting.key} can't be {shown(setting.value)!r}",
             where=line_in(where, setting.line),
-            mend=wanted,
+            hint=wanted,
         )
 
 
@@ -296,7 +296,7 @@ def _application(setting: Setting, where: str) -> Application:
         raise InputError(
             f"{shown(setting.value)!r} is not an application map entry",
             where=line_in(where, setting.line),
-            mend="keys,self or peer,application",
+            hint="keys,self or peer,application",
         )
     return Application(line=setting.line, name=setting.key, keys=fields[0].upper())
 
@@ -307,14 +307,14 @@ def _in_group(setting: Setting, where: str, known: list[Application]) -> Applica
         raise InputError(
             f"the application map has no entry {shown(setting.key)!r}",
             where=line_in(where, setting.line),
-            mend="add it to [applicationmap]",
+            hint="add it to [applicationmap]",
         )
     if not _keys(setting.value):
         return Application(line=setting.line, name=setting.key, keys=setting.value.upper())
     raise InputError(
         f"{shown(setting.key)} can't be {shown(setting.value)!r}",
         where=line_in(where, setting.line),
-        mend=f"{_keys(setting.value)}, or nothing",
+        hint=f"{_keys(setting.value)}, or nothing",
     )
 
 

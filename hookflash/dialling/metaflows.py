@@ -262,14 +262,14 @@ def _faults_of_keys(
         return
     inside = cast("dict[object, object]", document)
     if len(inside) > MAX_CODES:
-        yield InputError(f"there are {len(inside)} keys", where=where, mend=f"at most {MAX_CODES}")
+        yield InputError(f"there are {len(inside)} keys", where=where, hint=f"at most {MAX_CODES}")
         return
     for key, value in inside.items():
         place = place_in(where, [str(key)])
         if not isinstance(key, str):
-            yield InputError("this key is not a text", where=place, mend="put it in quotes")
+            yield InputError("this key is not a text", where=place, hint="put it in quotes")
         elif isinstance(value, float) and not math.isfinite(value):
-            yield InputError(f"{value} is not a number", where=place, mend="a finite number")
+            yield InputError(f"{value} is not a number", where=place, hint="a finite number")
         elif layers[0] is None or key in layers[0]:
             yield from _faults_of_keys(value, place, layers[1:])
 
@@ -318,13 +318,13 @@ def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:
     try:
         CodeTable(codes=tuple(codes))
     except InputError as fault:
-        yield InputError(fault.what, where=where, mend=fault.mend)
+        yield InputError(fault.what, where=where, hint=fault.hint)
         return
     try:
         CodeTable(codes=(longest, *codes))
     except InputError as fault:
         what = "no room is left for the takeback, which is one code more while a transfer runs"
-        yield InputError(what, where=where, mend=f"{fault.mend}, the takeback included")
+        yield InputError(what, where=where, hint=f"{fault.hint}, the takeback included")
 
 
 DEFAULT_METAFLOWS = parse_metaflows(
@@ -347,11 +347,11 @@ class Advice:
     """The place within the document."""
     sentence: str
     """What will happen."""
-    mend: str
+    hint: str
     """What to do about it."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.sentence} ({self.mend})"
+        return f"{self.path}: {self.sentence} ({self.hint})"
 
 
 FASTEST_FINGERS_S = 0.5
@@ -428,46 +428,46 @@ class _Lint:
                 path=self.where,
                 sentence=f"{len(self.unfinished)} questions about codes were too intricate to be "
                 f"answered, the first about {self.unfinished[0]}",
-                mend="use simpler patterns, above all smaller counts",
+                hint="use simpler patterns, above all smaller counts",
             )
 
     def _of_binding_digit(self) -> Iterator[Advice]:
         key = self.metaflows.binding_digit
         path = place_in(self.where, ["binding_digit"])
-        mend = "use *, which menus at the far end use least"
+        hint = "use *, which menus at the far end use least"
         if key in "0123456789":
             yield Advice(
                 path=path,
                 sentence=f"whoever presses {key} in a menu at the far end begins a feature code",
-                mend=mend,
+                hint=hint,
             )
         elif key == "#":
             yield Advice(
                 path=path,
                 sentence="# also ends what was dialled, here and in menus at the far end, so that "
                 "a # may end one code or begin another",
-                mend=mend,
+                hint=hint,
             )
 
     def _of_digit_timeout(self) -> Iterator[Advice]:
         pause_s = self.metaflows.digit_timeout_s
         path = place_in(self.where, ["digit_timeout"])
-        mend = f"about {DEFAULT_DIGIT_TIMEOUT_MS} milliseconds do"
+        hint = f"about {DEFAULT_DIGIT_TIMEOUT_MS} milliseconds do"
         if pause_s < FASTEST_FINGERS_S:
             sentence = f"few fingers follow a key with the next one within {pause_s:g} seconds"
-            yield Advice(path=path, sentence=sentence, mend=mend)
+            yield Advice(path=path, sentence=sentence, hint=hint)
         elif pause_s <= PHONES_GAP_S:
             sentence = (
                 f"phones that dial by themselves send their keys up to {PHONES_GAP_S:g} seconds "
                 f"apart, so {pause_s:g} seconds cut their codes in pieces"
             )
-            yield Advice(path=path, sentence=sentence, mend=mend)
+            yield Advice(path=path, sentence=sentence, hint=hint)
         elif pause_s > LONGEST_PATIENCE_S:
             sentence = (
                 f"codes of varying length wait {pause_s:g} seconds before they act (or for a #), "
                 "and keys that have nothing to do with each other become one code"
             )
-            yield Advice(path=path, sentence=sentence, mend=mend)
+            yield Advice(path=path, sentence=sentence, hint=hint)
 
     def _of_digits(self, row: _SpelledCode) -> Iterator[Advice]:
         least = self._shortest(row.pattern, None, f"the length of {row.spelled}")
@@ -476,21 +476,21 @@ class _Lint:
                 path=row.path,
                 sentence=f"the single key {least} is a code: one that menus at the far end want, "
                 "or a slip of a finger, and it acts",
-                mend="let at least one key follow the binding digit",
+                hint="let at least one key follow the binding digit",
             )
         if least is not None and len(least) > MAX_DIGITS:
             self.too_long.append(row)
             yield Advice(
                 path=row.path,
                 sentence=f"nobody can dial it: it needs {len(least)} keys at least",
-                mend=f"a code has at most {MAX_DIGITS} keys",
+                hint=f"a code has at most {MAX_DIGITS} keys",
             )
         hashed = self._shortest(row.pattern, _wants_hash, f"a # within {row.spelled}")
         if hashed is not None:
             yield Advice(
                 path=row.path,
                 sentence=f"# does not end this code: after {hashed} it is taken as a digit",
-                mend=r"write \d instead of . where you mean digits",
+                hint=r"write \d instead of . where you mean digits",
             )
 
     def _of_target(self, row: _SpelledCode) -> Iterator[Advice]:
@@ -500,7 +500,7 @@ class _Lint:
             yield Advice(
                 path=row.path,
                 sentence="there is nobody to call: no target, and no group that captures one",
-                mend=r'give data a "target", or put ( ) around the number, as in 2(\d+)',
+                hint=r'give data a "target", or put ( ) around the number, as in 2(\d+)',
             )
             return
         empty = self._shortest(row.pattern, _no_target, f"the target of {row.spelled}")
@@ -508,7 +508,7 @@ class _Lint:
             yield Advice(
                 path=row.path,
                 sentence=f"whoever dials {empty} has dialled a transfer to nobody",
-                mend=r"let the group capture one digit at least: (\d+) instead of (\d*)",
+                hint=r"let the group capture one digit at least: (\d+) instead of (\d*)",
             )
 
     def _of_pair(self, first: _SpelledCode, second: _SpelledCode) -> Iterator[Advice]:
@@ -517,14 +517,14 @@ class _Lint:
             yield Advice(
                 path=second.path,
                 sentence=f"it never acts: all that it matches is {first.spelled} already",
-                mend="remove it, or put it before the other one",
+                hint="remove it, or put it before the other one",
             )
             return
         if found.both is not None:
             yield Advice(
                 path=second.path,
                 sentence=f"{found.both} is {first.spelled} too, which comes first and wins",
-                mend="give them different first digits, or keep it so if it is meant",
+                hint="give them different first digits, or keep it so if it is meant",
             )
         if found.first_waits is not None:
             yield _waiting(first.path, found.first_waits, second)
@@ -549,7 +549,7 @@ class _Lint:
                     path=path,
                     sentence=f"the takeback {digits} is also the code {row.spelled} "
                     f"({row.action.module.value}): a second too late, and it does that instead",
-                    mend="give the takeback digits of its own",
+                    hint="give the takeback digits of its own",
                 )
             if found.first_waits is not None:
                 yield _waiting(path, found.first_waits, row)
@@ -558,7 +558,7 @@ class _Lint:
                     path=path,
                     sentence=f"while a transfer runs, {found.second_waits} waits for the digit "
                     f"timeout, since it may become the takeback {digits}",
-                    mend="let neither begin with the other",
+                    hint="let neither begin with the other",
                 )
 
     def _compare(self, first: Pattern, second: Pattern, one: str, other: str) -> Comparison:
@@ -592,7 +592,7 @@ def _waiting(path: str, digits: str, longer: _SpelledCode) -> Advice:
         path=path,
         sentence=f"{digits} waits for the digit timeout before it acts, since {longer.spelled} "
         "begins with it too",
-        mend="let neither begin with the other, or tell people to press # behind it",
+        hint="let neither begin with the other, or tell people to press # behind it",
     )
 
 
@@ -602,5 +602,5 @@ def _of_takeback_keys(digits: str, path: str) -> Iterator[Advice]:
         yield Advice(
             path=path,
             sentence=f"whoever presses {digits} in a menu at the target's end ends the transfer",
-            mend=f"begin it with * and let a key follow, as in {DEFAULT_TAKEBACK_DIGITS}",
+            hint=f"begin it with * and let a key follow, as in {DEFAULT_TAKEBACK_DIGITS}",
         )

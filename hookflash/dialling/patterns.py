@@ -52,7 +52,7 @@ MAX_DEPTH = 16
 SEARCH_STEPS = 50_000
 """Instructions that a search over two patterns may visit: some tens of milliseconds."""
 
-KEYS_MEND = "the keys are 0-9, A-D, * and #"
+KEYS_HINT = "the keys are 0-9, A-D, * and #"
 _LANGUAGE = r"allowed are 0-9 A-D \* # . \d [2-5] [^1] ( ) (?: ) | and ? * + {m} {m,} {m,n}"
 
 Marks: TypeAlias = tuple[int, ...]
@@ -70,7 +70,7 @@ def check_key(key: str, *, where: str = "") -> str:
         InputError: it is not one of the sixteen keys of RFC 4733.
     """
     if len(key) != 1 or key not in ALPHABET:
-        raise InputError(f"{key[:20]!r} is not a key", where=where, mend=KEYS_MEND)
+        raise InputError(f"{key[:20]!r} is not a key", where=where, hint=KEYS_HINT)
     return key
 
 
@@ -144,10 +144,10 @@ class _Parser:
             self._fault(f"the {self._peek()!r} closes nothing", "each ) needs its (")
         return node
 
-    def _fault(self, what: str, mend: str, *, at: int | None = None) -> NoReturn:
+    def _fault(self, what: str, hint: str, *, at: int | None = None) -> NoReturn:
         position = (self.at if at is None else at) + 1
         what = f"in the pattern {_shown(self.text)}, at character {position}: {what}"
-        raise InputError(what, where=self.where, mend=mend)
+        raise InputError(what, where=self.where, hint=hint)
 
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -232,8 +232,8 @@ class _Parser:
                 self._fault("this kind of group is not known here", "write ( ) or (?: )", at=begin)
             self.groups += 1
             if self.groups > MAX_GROUPS:
-                mend = f"at most {MAX_GROUPS}; use (?: ) for the others"
-                self._fault("there are too many groups", mend, at=begin)
+                hint = f"at most {MAX_GROUPS}; use (?: ) for the others"
+                self._fault("there are too many groups", hint, at=begin)
         body = self._choice(depth=depth)
         if not self._take(")"):
             self._fault("nothing closes this group", "put a ) behind it", at=begin)
@@ -253,8 +253,8 @@ class _Parser:
                 return frozenset(char)
             self._fault(f"the escape \\{char} is not known here", _LANGUAGE, at=begin)
         if char in {"*", "+", "?", "{"}:
-            mend = r"put a key before it, or write \* for the key *"
-            self._fault(f"the {char!r} has nothing to repeat", mend, at=begin)
+            hint = r"put a key before it, or write \* for the key *"
+            self._fault(f"the {char!r} has nothing to repeat", hint, at=begin)
         if char in {"^", "$"}:
             self._fault(f"the {char!r} stands in the middle", "only at the ends", at=begin)
         if char not in ALPHABET:
@@ -272,14 +272,14 @@ class _Parser:
         self.at += 1
         allowed = frozenset(ALPHABET) - keys if negated else keys
         if not keys or not allowed:
-            self._fault("this class allows no key at all", KEYS_MEND, at=begin)
+            self._fault("this class allows no key at all", KEYS_HINT, at=begin)
         return allowed
 
     def _class_part(self) -> frozenset[str]:
         """A key, an escape, or a range within the digits or within the letters."""
         begin = self.at
         if self._peek() not in f"{ALPHABET}\\":
-            self._fault(f"{self._peek()!r} is not a key", KEYS_MEND)
+            self._fault(f"{self._peek()!r} is not a key", KEYS_HINT)
         # within a class a * can't repeat anything, so it is the key
         first = frozenset("*") if self._take("*") else self._key_or_escape()
         if not self._take("-"):
@@ -487,14 +487,14 @@ def compile_pattern(text: str, *, before: str = "", where: str = "") -> Pattern:
     keys = [_Keys(frozenset(check_key(key, where=where))) for key in before]
     if len(text) > MAX_TEXT:
         what = f"the pattern has {len(text)} characters"
-        raise InputError(what, where=where, mend=f"at most {MAX_TEXT}")
+        raise InputError(what, where=where, hint=f"at most {MAX_TEXT}")
     parser = _Parser(text, where)
     node = _Sequence((*keys, parser.parse()))
     size = _size(node) + 1
     if size > MAX_PROGRAM:
         what = f"the pattern {_shown(text)} is too large: it needs {size} instructions"
-        mend = f"at most {MAX_PROGRAM}; use smaller counts, or split it"
-        raise InputError(what, where=where, mend=mend)
+        hint = f"at most {MAX_PROGRAM}; use smaller counts, or split it"
+        raise InputError(what, where=where, hint=hint)
     program: list[_Instruction] = []
     _emit(node, program, 0)
     program.append(_Accept())

@@ -69,7 +69,7 @@ class Emulator:
         """
         self.world = World(seed=seed) if world is None else world
         if any(True for _ in self.world.switch.channels()):
-            raise InputError("the world has calls already", mend="emulate an empty one")
+            raise InputError("the world has calls already", hint="emulate an empty one")
         self.password = password
         self.limits = limits
         self.on_fact: Callable[[e.CallEvent], None] = lambda _fact: None

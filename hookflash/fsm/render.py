@@ -42,7 +42,7 @@ def render(spec: Spec, form: Form) -> str:
     """
     make = _FORMS.get(form)
     if make is None:
-        raise InputError(f"{form!r} is no form of a table", mend="one of " + ", ".join(_FORMS))
+        raise InputError(f"{form!r} is no form of a table", hint="one of " + ", ".join(_FORMS))
     return "\n".join(make(spec)) + "\n"
 
 

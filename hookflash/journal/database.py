@@ -147,7 +147,7 @@ def _told_of(path: Path) -> Generator[None]:
         raise JournalError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise InputError(
-            f"is no journal: {error}", where=str(path), mend="name a journal's file, or a new one"
+            f"is no journal: {error}", where=str(path), hint="name a journal's file, or a new one"
         ) from error
 
 
@@ -175,7 +175,7 @@ def _check_that_it_is_one(connection: sqlite3.Connection, path: Path) -> None:
     tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     if tables and "steps" not in tables:
         raise InputError(
-            "is another program's file", where=str(path), mend="name a journal's file, or a new one"
+            "is another program's file", where=str(path), hint="name a journal's file, or a new one"
         )
 
 
@@ -194,7 +194,7 @@ def claim(path: Path) -> IO[bytes]:
         raise InputError(
             f"the folder {path.parent} does not exist",
             where=str(path),
-            mend="make it, or name another file",
+            hint="make it, or name another file",
         )
     try:
         held = lock.open("ab")
@@ -207,7 +207,7 @@ def claim(path: Path) -> IO[bytes]:
         raise InputError(
             "another hookflash writes this journal",
             where=str(path),
-            mend="stop it, or name another file",
+            hint="stop it, or name another file",
         ) from error
     return held
 
@@ -220,7 +220,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         JournalError: it can't be opened.
     """
     if not path.is_file():
-        raise InputError("there is no such journal", where=str(path), mend="name a journal's file")
+        raise InputError("there is no such journal", where=str(path), hint="name a journal's file")
     with _told_of(path), ExitStack() as undo:
         connection = _connect(path)
         undo.callback(connection.close)
@@ -231,7 +231,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             raise InputError(
                 f"is a journal of version {version}; this hookflash reads {len(MIGRATIONS)}",
                 where=str(path),
-                mend="let hookflash serve bring it up to date, or take a newer hookflash",
+                hint="let hookflash serve bring it up to date, or take a newer hookflash",
             )
         undo.pop_all()
         return connection
@@ -270,7 +270,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise InputError(
             f"is a journal of version {version}; this hookflash knows up to {len(MIGRATIONS)}",
             where=str(path),
-            mend="take a newer hookflash, or another file",
+            hint="take a newer hookflash, or another file",
         )
     if version == len(MIGRATIONS):
         return

@@ -90,7 +90,7 @@ def revoke_key(connection: sqlite3.Connection, key_id: str, *, now: float) -> No
     finally:
         connection.execute("COMMIT")
     if not changed:
-        raise InputError(f"there is no key {key_id!r}", mend="hookflash keys list shows them")
+        raise InputError(f"there is no key {key_id!r}", hint="hookflash keys list shows them")
 
 
 def check_key(connection: sqlite3.Connection, text: str) -> Key | None:

@@ -91,7 +91,7 @@ def _check_that_it_can_be_told(written: Record) -> None:
         raise InputError(
             "the steps before it are not kept any more",
             where=f"step {written.number}",
-            mend="replay a later transfer",
+            hint="replay a later transfer",
         )
 
 

@@ -218,11 +218,11 @@ def load_scenario(file: Path) -> Scenario:
             text = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), mend="name a scenario file"
+            f"can't be read: {error.strerror}", where=str(file), hint="name a scenario file"
         ) from error
     if len(text) > MAX_FILE_BYTES:
         raise InputError(
-            "is too large for a scenario", where=str(file), mend=f"at most {MAX_FILE_BYTES} bytes"
+            "is too large for a scenario", where=str(file), hint=f"at most {MAX_FILE_BYTES} bytes"
         )
     return parse_scenario(text, where=str(file), name=file.stem)
 
@@ -242,10 +242,10 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
         document = tomllib.loads(text.decode("utf-8-sig"))
     except ValueError as error:  # no UTF-8, no TOML, or a number of more digits than Python reads
         raise InputError(
-            f"is no TOML: {error}", where=where, mend="see docs/reference/scenario.md"
+            f"is no TOML: {error}", where=where, hint="see docs/reference/scenario.md"
         ) from error
     except RecursionError as error:
-        raise InputError("is nested too deeply", where=where, mend="write it flat") from error
+        raise InputError("is nested too deeply", where=where, hint="write it flat") from error
     place = f"{where}: $"
     schema = load_schema("specs/scenario.schema.json")
     for fault in (*faults_of_numbers(document, place), *faults_of(document, schema, place)):
@@ -301,7 +301,7 @@ class _Reader:
             raise InputError(
                 f"there is no party {who!r}",
                 where=place_in(self._where, place),
-                mend="parties are " + ", ".join(sorted(self._names)),
+                hint="parties are " + ", ".join(sorted(self._names)),
             )
         return who
 
@@ -313,13 +313,13 @@ class _Reader:
                 raise InputError(
                     f"{name} is no party",
                     where=place_in(self._where, ["parties", name]),
-                    mend="give the party another name",
+                    hint="give the party another name",
                 )
             if number in taken:
                 raise InputError(
                     f"{taken[number]} has the number {number} already",
                     where=place_in(self._where, ["parties", name, "number"]),
-                    mend="give each phone a number of its own",
+                    hint="give each phone a number of its own",
                 )
             taken[number] = name
         return tuple(self._party(who, plan) for who, plan in self._document["parties"].items())
@@ -331,7 +331,7 @@ class _Reader:
             raise InputError(
                 "nobody calls themselves",
                 where=place_in(self._where, place),
-                mend="name two parties",
+                hint="name two parties",
             )
         return caller, called
 
@@ -345,7 +345,7 @@ class _Reader:
             raise InputError(
                 f"{told!r} never happens",
                 where=place_in(self._where, place),
-                mend=meant(told, sorted(possible))
+                hint=meant(told, sorted(possible))
                 + f"NAME {', NAME '.join(VERBS)}, NAME and NAME talk, or the transfer is STATE",
             )
 
@@ -384,7 +384,7 @@ class _Reader:
             raise InputError(
                 "a transfer needs a target",
                 where=place_in(self._where, place),
-                mend='target = "2600"',
+                hint='target = "2600"',
             )
         self._moment(deed, *place)
         kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
@@ -408,7 +408,7 @@ class _Reader:
             raise InputError(
                 f"{who} can't do that",
                 where=place_in(self._where, place),
-                mend=may or "leave that to clock, controller or switch",
+                hint=may or "leave that to clock, controller or switch",
             )
 
     def _moment(self, deed: dict[str, Any], *place: object) -> None:
@@ -416,7 +416,7 @@ class _Reader:
             raise InputError(
                 "at_s and when are two moments",
                 where=place_in(self._where, place),
-                mend="give one of them",
+                hint="give one of them",
             )
         if "when" in deed:
             self._happening(deed["when"], *place, "when")
@@ -458,7 +458,7 @@ class _Reader:
             return parse_faults(text)
         except InputError as error:
             where = place_in(self._where, ["faults"])
-            raise InputError(error.what, where=where, mend=error.mend) from error
+            raise InputError(error.what, where=where, hint=error.hint) from error
 
     def _expectation(self, given: Mapping[str, Any], *place: str) -> Expectation:
         expect = dict(given)

@@ -48,7 +48,7 @@ class KeyUsedBefore(InputError):
         super().__init__(
             "came with another request before",
             where="Idempotency-Key",
-            mend="a key of its own for each request",
+            hint="a key of its own for each request",
         )
 
 

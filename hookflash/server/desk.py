@@ -509,7 +509,7 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
         return float(begun), transfer
     except ValueError:
         raise InputError(
-            "there is no such page", where="start_key", mend="the next_start_key of a page"
+            "there is no such page", where="start_key", hint="the next_start_key of a page"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """Reading a `hookflash.toml`: as a whole, or not at all.
 
-What can't be used is refused with one message that names the place and the mend; nothing of a
+What can't be used is refused with one message that names the place and the fix; nothing of a
 config that is refused takes effect.
 """
 
@@ -55,21 +55,21 @@ def read_config(file: Path) -> Config:
     """Read a config.
 
     Raises:
-        InputError: it can't be used; the message names the place and the mend.
+        InputError: it can't be used; the message names the place and the fix.
     """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), mend="name a config file"
+            f"can't be read: {error.strerror}", where=str(file), hint="name a config file"
         ) from error
     if len(data) > MAX_CONFIG_BYTES:
-        raise InputError("is too large", where=str(file), mend=f"at most {MAX_CONFIG_BYTES} bytes")
+        raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no TOML: {error}", where=str(file), mend="write TOML") from error
+        raise InputError(f"is no TOML: {error}", where=str(file), hint="write TOML") from error
     return parse_config(document, where=f"{file}: $", beside=file.parent)
 
 
@@ -109,12 +109,12 @@ def _entries(
     """Each entry of a table of tables: its name, itself, and its place."""
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise InputError("is not a table", where=f"{where}.{key}", mend=f"[{key}.NAME]")
+        raise InputError("is not a table", where=f"{where}.{key}", hint=f"[{key}.NAME]")
     for name, entry in cast("dict[str, object]", table).items():
         place = place_in(where, [key, name])
         if not ALLOWED_NAME.fullmatch(name):
             raise InputError(
-                "this can't be a name", where=place, mend="letters, digits and _ . -, at most 64"
+                "this can't be a name", where=place, hint="letters, digits and _ . -, at most 64"
             )
         yield name, entry, place
 
@@ -152,13 +152,13 @@ def _told(message: str, kind: type[Struct], where: str) -> InputError:
     if unknown is None:
         what = _TYPE.sub(_in_words, what)
         return InputError(
-            what[:1].lower() + what[1:], where=where + path, mend=_choices(kind, path)
+            what[:1].lower() + what[1:], where=where + path, hint=_choices(kind, path)
         )
     known = [field.encode_name for field in msgspec.structs.fields(_type_at(kind, path))]
     return InputError(
         "this key is not known",
         where=place_in(where + path, [unknown["key"]]),
-        mend=meant(unknown["key"], known) + f"allowed are {', '.join(known)}",
+        hint=meant(unknown["key"], known) + f"allowed are {', '.join(known)}",
     )
 
 
@@ -198,14 +198,14 @@ def _check_account(keys: AccountKeys, where: str) -> None:
         raise InputError(
             f"{keys.takeback_digits[:20]!r} can't be dialled",
             where=f"{where}.takeback_digits",
-            mend="1 to 8 of 0-9, A-D, * and #",
+            hint="1 to 8 of 0-9, A-D, * and #",
         )
     for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")
     for key, value in given(keys.rules).items():
         if isinstance(value, int) and value < 0:
             raise InputError(
-                f"{value} is too small", where=f"{where}.rules.{key}", mend="0 or more"
+                f"{value} is too small", where=f"{where}.rules.{key}", hint="0 or more"
             )
     if keys.metaflows is not None:
         parse_metaflows(keys.metaflows, f"{where}.metaflows")
@@ -213,12 +213,12 @@ def _check_account(keys: AccountKeys, where: str) -> None:
 
 def _check_choice(value: object, where: str) -> None:
     if isinstance(value, (int, float)) and value <= 0:
-        raise InputError(f"{value} is too small", where=where, mend="more than 0")
+        raise InputError(f"{value} is too small", where=where, hint="more than 0")
     if where.endswith(".outside_number") and not ALLOWED_NUMBER.fullmatch(str(value)):
         raise InputError(
             f"{str(value)[:80]!r} is not a number",
             where=where,
-            mend="letters, digits and + * # _ -, at most 64",
+            hint="letters, digits and + * # _ -, at most 64",
         )
 
 
@@ -239,7 +239,7 @@ def _switch(table: object, name: str, where: str, beside: Path | None) -> Switch
         raise InputError(
             f"{said!r} is no kind of switch",
             where=f"{where}.kind",
-            mend=f"one of {', '.join(_KINDS)}",
+            hint=f"one of {', '.join(_KINDS)}",
         )
     keys = cast("SwitchKeys", _convert(inside, _KINDS[said], where))
     if isinstance(keys, FreeSwitchKeys):
@@ -291,7 +291,7 @@ def asterisk_settings(
             raise InputError(
                 f"{getattr(keys, key)[:60]!r} can't be a name",
                 where=f"{where}.{key}",
-                mend="letters, digits and _ . -, at most 64",
+                hint="letters, digits and _ . -, at most 64",
             )
     password = _password(keys, where, beside)
     tls = _client_tls(keys, where, beside) if keys.tls else None
@@ -325,7 +325,7 @@ def _placed(where: str) -> Generator[None]:
     try:
         yield
     except InputError as fault:
-        raise InputError(fault.what, where=where, mend=fault.mend) from fault
+        raise InputError(fault.what, where=where, hint=fault.hint) from fault
 
 
 def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
@@ -337,7 +337,7 @@ def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
             raise InputError(
                 f"{variable[:60]!r} is no name of a channel variable",
                 where=f"{where}.{key}",
-                mend="letters, digits and _ . : -, at most 128",
+                hint="letters, digits and _ . : -, at most 128",
             )
 
 
@@ -345,7 +345,7 @@ def _password(keys: FreeSwitchKeys | AsteriskKeys, where: str, beside: Path | No
     if not keys.password_file:
         return keys.password
     if keys.password:
-        raise InputError("is given twice", where=f"{where}.password", mend="or a password_file")
+        raise InputError("is given twice", where=f"{where}.password", hint="or a password_file")
     return _secret(in_folder(keys.password_file, beside), f"{where}.password_file")
 
 
@@ -354,7 +354,7 @@ def _secret(file: Path, where: str) -> str:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise InputError(f"can't be read: {why}", where=where, mend="name a file") from error
+        raise InputError(f"can't be read: {why}", where=where, hint="name a file") from error
 
 
 def _client_tls(
@@ -368,7 +368,7 @@ def _client_tls(
         raise InputError(
             f"can't be used: {error.strerror or error}",
             where=f"{where}.tls_ca",
-            mend="name a PEM file",
+            hint="name a PEM file",
         ) from error
 
 
@@ -382,7 +382,7 @@ def _check_listen(listen: Listen, where: str, beside: Path | None) -> None:
         raise InputError(
             "a certificate wants its key, and a key its certificate",
             where=where,
-            mend="give both tls_certificate and tls_key, or neither",
+            hint="give both tls_certificate and tls_key, or neither",
         )
     if listen.tls_certificate:
         server_tls(listen, where=where, beside=beside)
@@ -398,7 +398,7 @@ def read_address(text: str, *, where: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     is_port = port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT
     if not colon or not ALLOWED_HOST.fullmatch(host) or not is_port:
-        raise InputError(f"{text!r} is no address", where=where, mend="127.0.0.1:8080, say")
+        raise InputError(f"{text!r} is no address", where=where, hint="127.0.0.1:8080, say")
     return host, int(port)
 
 
@@ -424,6 +424,6 @@ def server_tls(listen: Listen, *, where: str, beside: Path | None) -> ssl.SSLCon
         raise InputError(
             f"can't be used: {error.strerror or error}",
             where=f"{where}.tls_certificate",
-            mend="name PEM files of a certificate and its key",
+            hint="name PEM files of a certificate and its key",
         ) from error
     return context

@@ -128,7 +128,7 @@ class Service:
                 raise InputError(
                     "can't change while the service is up",
                     where=f"$.{part}",
-                    mend="restart the service; until then the config before holds, as a whole",
+                    hint="restart the service; until then the config before holds, as a whole",
                 )
         self.config = config
         self.doors.desk.choose(config)
@@ -389,7 +389,7 @@ def _told_where(door: str, address: str) -> Generator[None]:
         raise InputError(
             f"can't listen on {address}: {failed.strerror or failed}",
             where=f"$.listen.{door}",
-            mend="stop what listens there, or name another address",
+            hint="stop what listens there, or name another address",
         ) from failed
 
 

@@ -202,7 +202,7 @@ def test_the_schema_is_one_and_describes_all_that_it_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "where", "words", "mend"),
+    ("document", "where", "words", "hint"),
     [
         ([], "$", "a list is not an object", "feature codes"),
         (None, "$", "null is not an object", "feature codes"),
@@ -310,13 +310,13 @@ def test_the_schema_is_one_and_describes_all_that_it_allows() -> None:
     ],
 )
 def test_a_fault_says_where_it_is_and_what_is_allowed(
-    document: object, where: str, words: str, mend: str
+    document: object, where: str, words: str, hint: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         parse_metaflows(document)
     assert caught.value.where == where
     assert words in caught.value.what
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
 
 
 def test_all_faults_are_told_at_once_but_not_without_end() -> None:
@@ -465,7 +465,7 @@ def test_anything_at_all_is_metaflows_or_an_input_error(document: object) -> Non
         metaflows = parse_metaflows(document)
     except InputError as error:
         assert error.where.startswith("$")  # noqa: PT017  # the other branch is as good
-        assert error.mend  # noqa: PT017
+        assert error.hint  # noqa: PT017
     else:
         lint_metaflows(metaflows)
 
@@ -489,7 +489,7 @@ def advice(
 
 def only(found: tuple[Advice, ...]) -> tuple[str, str]:
     assert len(found) == 1, found
-    assert found[0].mend
+    assert found[0].hint
     return found[0].path, found[0].sentence
 
 

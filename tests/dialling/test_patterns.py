@@ -279,7 +279,7 @@ def test_a_pattern_that_cannot_be_read_says_where_and_what_is_allowed(
         compile_pattern(text, where="$.patterns")
     assert f"at character {position}:" in caught.value.what
     assert words in caught.value.what
-    assert caught.value.mend
+    assert caught.value.hint
     assert caught.value.where == "$.patterns"
 
 

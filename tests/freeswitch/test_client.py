@@ -898,13 +898,13 @@ async def test_a_switch_of_which_nothing_can_be_learned_is_tried_again(
 ) -> None:
     switch.replies["api show"] = "-ERR\n"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mend_after, switch, 30)
+        nursery.start_soon(repair_after, switch, 30)
         async with opened() as client:
             assert client.news() == [FOUND]
     assert 4 < len(switch.tried_s) < 12
 
 
-async def mend_after(switch: FakeSwitch, delay_s: float) -> None:
+async def repair_after(switch: FakeSwitch, delay_s: float) -> None:
     await trio.sleep(delay_s)
     switch.replies.clear()
     switch.closes_at = None
@@ -956,7 +956,7 @@ async def test_a_line_that_dies_young_is_not_tried_at_once(
 ) -> None:
     switch.closes_at = where
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mend_after, switch, 100)
+        nursery.start_soon(repair_after, switch, 100)
         async with opened() as client:
             assert trio.current_time() >= 100
             assert client.news() == [FOUND]  # nothing was found before: nothing was lost
@@ -1042,7 +1042,7 @@ async def test_a_switch_that_never_greets_is_tried_again(
 ) -> None:
     switch.replies["auth"] = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mend_after, switch, 15)
+        nursery.start_soon(repair_after, switch, 15)
         async with opened(FreeSwitch(reply_timeout_s=10)) as client:
             assert client.news() == [FOUND]
     assert len(switch.tried_s) == 3

@@ -720,5 +720,5 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
     command, words = REFUSED[what]
     with pytest.raises(InputError) as refused:
         Procedures().of(command)
-    assert refused.value.mend.startswith(f"allowed: {words}")
-    assert not any(sign in refused.value.mend for sign in ("[", "{", "(?", "\\"))
+    assert refused.value.hint.startswith(f"allowed: {words}")
+    assert not any(sign in refused.value.hint for sign in ("[", "{", "(?", "\\"))

@@ -78,7 +78,7 @@ def test_a_bad_line(tmp_path: Path, line: bytes, words: str, *, packed: bool) ->
     fault = fault_of(path)
     assert fault.what.startswith(words)
     assert fault.where == f"{path}:2"
-    assert fault.mend
+    assert fault.hint
     read = read_recording(path)
     assert next(read).line == 1
 
@@ -147,7 +147,7 @@ def test_a_gzip_file_cut_short_or_damaged_anywhere(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path, name: str) -> None:
     fault = fault_of(tmp_path / name)
     assert fault.what.startswith("can't read the recording: ")
-    assert fault.mend == "name a file of JSON lines, gzipped or not"
+    assert fault.hint == "name a file of JSON lines, gzipped or not"
 
 
 @given(content=st.binary(max_size=300))
@@ -161,4 +161,4 @@ def test_garbage_is_an_input_error(
     except InputError as known:
         assert known.where.startswith(f"{path}:")  # noqa: PT017 - some garbage is no fault
     path.write_bytes(gzip.compress(GOOD)[:2] + content)
-    assert fault_of(path).mend
+    assert fault_of(path).hint

@@ -55,11 +55,13 @@ class Line:
         with trio.fail_after(PATIENCE_S):
             return cast("dict[str, Any]", msgspec.json.decode(await self.socket.get_message()))
 
-    async def say(self, do: str, **what: object) -> str:
+    async def say(self, action: str, **what: object) -> str:
         """Ask something; the id of the question."""
         self._count += 1
         name = f"q{self._count}"
-        await self.socket.send_message(msgspec.json.encode({"do": do, "id": name, **what}).decode())
+        await self.socket.send_message(
+            msgspec.json.encode({"action": action, "id": name, **what}).decode()
+        )
         return name
 
     async def reply(self) -> dict[str, Any]:
@@ -71,16 +73,16 @@ class Line:
             if message["type"] == "events":
                 self.events.append(message)
 
-    async def ask(self, do: str, **what: object) -> dict[str, Any]:
+    async def ask(self, action: str, **what: object) -> dict[str, Any]:
         """Ask something, and hear the reply."""
-        name = await self.say(do, **what)
+        name = await self.say(action, **what)
         reply = await self.reply()
         assert reply["id"] == name
         return reply
 
-    async def get(self, do: str, **what: object) -> Any:
+    async def get(self, action: str, **what: object) -> Any:
         """Ask something that is granted; the data."""
-        reply = await self.ask(do, **what)
+        reply = await self.ask(action, **what)
         assert "error" not in reply, reply
         return reply["data"]
 

@@ -1,4 +1,4 @@
-"""`hookflash.toml`: what can't be used is told with place and mend, and none of it holds."""
+"""`hookflash.toml`: what can't be used is told with place and hint, and none of it holds."""
 
 from __future__ import annotations
 
@@ -228,9 +228,9 @@ def test_who_is_outside_on_a_freeswitch_is_the_operators_to_say() -> None:
     assert settings.outside_profiles == {"trunks"}
 
 
-@pytest.mark.parametrize(("text", "place", "mend"), FAULTS, ids=[text for text, _, _ in FAULTS])
-def test_a_fault_is_told_with_its_place_and_its_mend(
-    tmp_path: Path, text: str, place: str, mend: str
+@pytest.mark.parametrize(("text", "place", "hint"), FAULTS, ids=[text for text, _, _ in FAULTS])
+def test_a_fault_is_told_with_its_place_and_its_hint(
+    tmp_path: Path, text: str, place: str, hint: str
 ) -> None:
     file = written(tmp_path, text)
     with pytest.raises(InputError) as told:
@@ -238,7 +238,7 @@ def test_a_fault_is_told_with_its_place_and_its_mend(
     message = str(told.value)
     assert told.value.where == f"{file}: {place}"
     assert message.startswith(f"{file}: {place}: ")
-    assert mend in message
+    assert hint in message
     assert "\n" not in message
     assert told.value.exit_status == 2
 
@@ -410,7 +410,7 @@ async def test_what_cannot_change_while_it_is_up_is_refused_with_all_that_comes_
     with pytest.raises(InputError) as told:
         lab.service.reload(config_of(accounts=accounts, **changed))
     assert told.value.where == place
-    assert "restart" in told.value.mend
+    assert "restart" in told.value.hint
     assert lab.service.config is before
     alice, _ = await lab.call()
     await lab.acme.transfer(alice, "2600")

@@ -164,7 +164,7 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
         await rig.journal.settled(6)
         looked = 0
 
-        async def mended_meanwhile(work: Callable[[], Found], /) -> Found:
+        async def written_meanwhile(work: Callable[[], Found], /) -> Found:
             nonlocal looked
             found = await inline(work)
             looked += 1
@@ -172,7 +172,7 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
                 await rig.journal._write_some()
             return found
 
-        rig.journal._run = mended_meanwhile
+        rig.journal._run = written_meanwhile
         reader = subscription(rig)
         reader.up_to = reader.sent_up_to = 3
         await rig.hub.follow(reader, drained=at_once)

@@ -176,16 +176,16 @@ async def test_a_transfer_and_its_story_to_the_end(
 
 
 @pytest.mark.parametrize(
-    ("do", "outcome"), [("take_back", "taken_back"), ("complete", "transferred")]
+    ("action", "outcome"), [("take_back", "taken_back"), ("complete", "transferred")]
 )
 async def test_a_transfer_is_taken_back_or_completed(
-    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, do: str, outcome: str
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, action: str, outcome: str
 ) -> None:
     alice, _ = await lab.call()
     async with client_of(lab, monkeypatch) as (client, _):
         transfer = (await client.transfer(alice, "2600"))["transfer_id"]
         await trio.sleep(5)
-        assert (await getattr(client, do)(transfer))["transfer_id"] == transfer
+        assert (await getattr(client, action)(transfer))["transfer_id"] == transfer
         last = [one async for one in client.events(transfer_id=transfer)][-1]
         assert last["outcome"] == outcome
 
@@ -641,15 +641,15 @@ def test_the_terminal_transfers_and_tells_what_comes_of_it(served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "do", "outcome"),
+    ("number", "action", "outcome"),
     [("1003", "takeback", "taken_back"), ("1005", "complete", "transferred")],
 )
 def test_the_terminal_takes_back_and_completes(
-    served: Any, number: str, do: str, outcome: str
+    served: Any, number: str, action: str, outcome: str
 ) -> None:
-    target = "2600" if do == "complete" else "2601"
+    target = "2600" if action == "complete" else "2601"
     told = served("transfer", _transferor(served, number), target, "--no-follow")
-    transfer, awaited = told.split()[1], "consulting" if do == "complete" else "dialing"
+    transfer, awaited = told.split()[1], "consulting" if action == "complete" else "dialing"
     with subprocess.Popen(
         [sys.executable, "-m", "hookflash", "watch", "--transfer", transfer, "--json"],
         stdout=subprocess.PIPE,
@@ -661,7 +661,7 @@ def test_the_terminal_takes_back_and_completes(
         for line in watching.stdout:
             happening = json.loads(line)
             if happening["kind"] == "transfer.changed" and happening["state"] == awaited:
-                served(do, transfer)
+                served(action, transfer)
     assert (happening["kind"], happening["outcome"]) == ("transfer.ended", outcome)
     assert watching.returncode == 0
 

@@ -346,21 +346,21 @@ async def test_the_takeback_digits_of_a_request_count(autojump_clock: MockClock,
 
 @pytest.mark.parametrize("by", ["transfer_id", "call_id"])
 @pytest.mark.parametrize(
-    ("do", "outcome"), [("take_back", "taken_back"), ("complete", "transferred")]
+    ("action", "outcome"), [("take_back", "taken_back"), ("complete", "transferred")]
 )
 async def test_a_transfer_is_ended_by_its_id_or_by_a_call_in_it(
-    autojump_clock: MockClock, lab: Lab, do: str, outcome: str, by: str
+    autojump_clock: MockClock, lab: Lab, action: str, outcome: str, by: str
 ) -> None:
     alice, _ = await lab.call()
     async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
         taken = await line.get("transfer", call_id=alice, target="2600")
         await trio.sleep(5)
         which = {"call_id": alice, "transfer_id": taken["transfer_id"]}
-        assert (await line.ask(do, **{by: which[by]}))["status"] == 202
+        assert (await line.ask(action, **{by: which[by]}))["status"] == 202
         await trio.sleep(5)
         view = await line.get("get_transfer", transfer_id=taken["transfer_id"])
         assert view["outcome"] == outcome
-        assert (await line.ask(do, transfer_id=taken["transfer_id"]))["status"] == 409
+        assert (await line.ask(action, transfer_id=taken["transfer_id"]))["status"] == 409
 
 
 async def test_hold_hang_up_and_the_lists(autojump_clock: MockClock, lab: Lab) -> None:
@@ -415,7 +415,7 @@ async def test_anothers_calls_and_transfers_do_not_exist(
     alice, _ = await lab.call(account="globex")
     transfer = await lab.globex.transfer(alice, "2601")
     async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
-        for do, what in (
+        for action, what in (
             ("get_call", {"call_id": alice}),
             ("hold", {"call_id": alice}),
             ("hang_up", {"call_id": alice}),
@@ -426,9 +426,9 @@ async def test_anothers_calls_and_transfers_do_not_exist(
             ("complete", {"transfer_id": transfer}),
             ("get_transfer", {"transfer_id": transfer}),
         ):
-            reply, none = await line.ask(do, **what), await line.ask(do, **_nothing(what))
-            assert (reply["status"], reply["error"]) == (404, none["error"]), do
-            assert (await line.ask(do, account_id="globex", **what))["status"] == 403
+            reply, none = await line.ask(action, **what), await line.ask(action, **_nothing(what))
+            assert (reply["status"], reply["error"]) == (404, none["error"]), action
+            assert (await line.ask(action, account_id="globex", **what))["status"] == 403
         assert await line.get("list_calls") == []
     async with open_line(lab.service.listener, await lab.make_key(None)) as line:
         assert (await line.ask("list_calls"))["error"]["where"] == "$.account_id"
@@ -445,8 +445,8 @@ async def test_take_back_of_nothing_in_particular_says_what_is_missing(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
     async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
-        for do in ("take_back", "complete"):
-            assert (await line.ask(do))["error"]["where"] == "$.transfer_id"
+        for action in ("take_back", "complete"):
+            assert (await line.ask(action))["error"]["where"] == "$.transfer_id"
 
 
 async def test_a_refusal_says_why_in_a_word_too(autojump_clock: MockClock, lab: Lab) -> None:
@@ -496,24 +496,24 @@ async def test_a_key_that_asks_too_often_is_told_429_and_goes_on_later(
         ("[]", None),
         ("{}", None),
         ('"authenticate"', None),
-        ('{"do":"subscribe"}', None),
-        ('{"do":"subscribe","id":""}', ""),
-        ('{"do":"subscribe","id":5}', None),
-        ('{"do":"subscribe","id":"' + "x" * 65 + '"}', "x" * 64),
-        ('{"do":"fly","id":"1"}', "1"),
+        ('{"action":"subscribe"}', None),
+        ('{"action":"subscribe","id":""}', ""),
+        ('{"action":"subscribe","id":5}', None),
+        ('{"action":"subscribe","id":"' + "x" * 65 + '"}', "x" * 64),
+        ('{"action":"fly","id":"1"}', "1"),
         ('{"id":"1"}', "1"),
-        ('{"do":"subscribe","id":"1","transfr_id":"x"}', "1"),
-        ('{"do":"subscribe","id":"1","after":-1}', "1"),
-        ('{"do":"subscribe","id":"1","after":1.5}', "1"),
-        ('{"do":"subscribe","id":"1","after":"1"}', "1"),
-        ('{"do":"subscribe","id":"1","kinds":5}', "1"),
-        ('{"do":"transfer","id":"1","call_id":"a","target":"; rm"}', "1"),
-        ('{"do":"transfer","id":"1","call_id":"a","target":"1","timeout":0}', "1"),
-        ('{"do":"transfer","id":"1","call_id":"a"}', "1"),
-        ('{"do":"subscribe","id":"\\ud800"}', None),
+        ('{"action":"subscribe","id":"1","transfr_id":"x"}', "1"),
+        ('{"action":"subscribe","id":"1","after":-1}', "1"),
+        ('{"action":"subscribe","id":"1","after":1.5}', "1"),
+        ('{"action":"subscribe","id":"1","after":"1"}', "1"),
+        ('{"action":"subscribe","id":"1","kinds":5}', "1"),
+        ('{"action":"transfer","id":"1","call_id":"a","target":"; rm"}', "1"),
+        ('{"action":"transfer","id":"1","call_id":"a","target":"1","timeout":0}', "1"),
+        ('{"action":"transfer","id":"1","call_id":"a"}', "1"),
+        ('{"action":"subscribe","id":"\\ud800"}', None),
         ("[" * 30_000, None),
-        ('{"id":"1","do":' + "[" * 30_000, None),
-        ('{"do":"set_metaflows","id":"1","metaflows":' + '{"a":' * 10_000, None),
+        ('{"id":"1","action":' + "[" * 30_000, None),
+        ('{"action":"set_metaflows","id":"1","metaflows":' + '{"a":' * 10_000, None),
     ],
 )
 async def test_what_can_not_be_used_is_answered_with_400_and_the_line_stays(
@@ -543,7 +543,7 @@ async def test_feature_codes_nested_deeply_are_refused_and_hurt_nobody(
     async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
         for patch in ("false", "true"):
             await line.socket.send_message(
-                f'{{"do":"set_metaflows","id":"x","patch":{patch},"metaflows":{codes}}}'
+                f'{{"action":"set_metaflows","id":"x","patch":{patch},"metaflows":{codes}}}'
             )
             reply = await line.reply()
             assert reply["status"] == 400
@@ -552,7 +552,7 @@ async def test_feature_codes_nested_deeply_are_refused_and_hurt_nobody(
 
 async def test_a_binary_frame_is_refused(autojump_clock: MockClock, tmp_path: Path) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
-        await line.socket.send_message(b'{"do":"subscribe","id":"1"}')
+        await line.socket.send_message(b'{"action":"subscribe","id":"1"}')
         assert (await line.reply())["status"] == 400
 
 
@@ -583,7 +583,7 @@ async def test_a_ping_that_crosses_our_goodbye_hurts_nobody_and_is_no_fault(
     autojump_clock: MockClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
-        wrong = frame(0x1, b'{"do":"list_calls","id":"1"}')
+        wrong = frame(0x1, b'{"action":"list_calls","id":"1"}')
         heard = await shout(rig.listener, knock(), wrong, frame(0x9, b"ping"), stays=True)
         assert close_codes(heard) == [4001]
         await line.follow()
@@ -640,9 +640,9 @@ def close_codes(heard: bytes) -> list[int]:
 
 
 VALID = [
-    json.dumps({"do": "authenticate", "id": "1", "api_key": "KEY"}).encode(),
-    json.dumps({"do": "subscribe", "id": "2", "after": 0}).encode(),
-    json.dumps({"do": "unsubscribe", "id": "3", "subscription": "s1"}).encode(),
+    json.dumps({"action": "authenticate", "id": "1", "api_key": "KEY"}).encode(),
+    json.dumps({"action": "subscribe", "id": "2", "after": 0}).encode(),
+    json.dumps({"action": "unsubscribe", "id": "3", "subscription": "s1"}).encode(),
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -651,8 +651,8 @@ JSON = st.recursive(
 )
 
 
-def _question(do: str, more: dict[str, object]) -> bytes:
-    return json.dumps({**more, "do": do, "id": "9"}).encode()
+def _question(action: str, more: dict[str, object]) -> bytes:
+    return json.dumps({**more, "action": action, "id": "9"}).encode()
 
 
 MESSAGES = st.one_of(
@@ -772,7 +772,7 @@ async def test_a_peer_whose_heart_is_not_heard_is_dropped(
 ) -> None:
     async with open_rig(tmp_path, Limits(heartbeat_s=7)) as rig:
         key = await rig.key()
-        sign_in = json.dumps({"do": "authenticate", "id": "1", "api_key": key}).encode()
+        sign_in = json.dumps({"action": "authenticate", "id": "1", "api_key": key}).encode()
         before_s = trio.current_time()
         heard = await shout(rig.listener, knock(), frame(0x1, sign_in), stays=True)
         assert b'"status":200' in heard

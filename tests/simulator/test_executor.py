@@ -419,7 +419,7 @@ def test_a_whole_transfer() -> None:
     assert controller.world.snapshot() == ()
 
 
-def test_a_join_that_came_to_nothing_can_be_mended() -> None:
+def test_a_join_that_came_to_nothing_can_be_repeated() -> None:
     controller = Controller()
     controller.world.switch.draws_rare_things = False
     controller.say(Split(first=A, second=B), DIAL)
@@ -429,8 +429,8 @@ def test_a_join_that_came_to_nothing_can_be_mended() -> None:
     assert carol is not None
     assert carol.place is ChannelPlace.ADRIFT
     assert controller.say(Park(leg=C)) == [LegParked(leg=C)]
-    mend = Join(first=B, second=C, afterwards=Afterwards.END)
-    assert controller.say(mend) == [LegsJoined(first=B, second=C)]
+    again = Join(first=B, second=C, afterwards=Afterwards.END)
+    assert controller.say(again) == [LegsJoined(first=B, second=C)]
 
 
 def test_what_comes_after_a_join_that_waits_does_not_overtake_it() -> None:

@@ -164,6 +164,6 @@ def checked_setting(name: str, what: str) -> str:
     if not ALLOWED_SETTING.fullmatch(name):
         raise InputError(
             f"{what} {name[:80]!r} is not allowed",
-            mend="allowed: letters, digits and _ . -, 1 to 64 of them",
+            hint="allowed: letters, digits and _ . -, 1 to 64 of them",
         )
     return name

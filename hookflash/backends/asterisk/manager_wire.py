@@ -91,7 +91,7 @@ def render(action: str, action_id: str, headers: Mapping[str, HeaderValue]) -> b
             raise InputError(
                 "the value holds a line break or a NUL",
                 where=f"{action}, {line.partition(':')[0]!r}",
-                mend="one line of text is allowed",
+                hint="one line of text is allowed",
             )
     return ("\r\n".join(lines) + "\r\n\r\n").encode(errors="replace")
 
@@ -177,8 +177,8 @@ class ManagerWire:
         self._searched = 0
         return block.lstrip(_END_OF_LINE)
 
-    def _fail(self, what: str, mend: str) -> ManagerWireError:
-        self._failure = ManagerWireError(what, where="manager interface", mend=mend)
+    def _fail(self, what: str, hint: str) -> ManagerWireError:
+        self._failure = ManagerWireError(what, where="manager interface", hint=hint)
         self._buffer.clear()
         return self._failure
 

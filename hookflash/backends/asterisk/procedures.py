@@ -105,7 +105,7 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     """
     if not pattern.fullmatch(text):
         allowed = _ALLOWED_WORDS[pattern]
-        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"allowed: {allowed}")
+        raise InputError(f"{what} {text[:80]!r} is not allowed", hint=f"allowed: {allowed}")
     return text
 
 
@@ -139,13 +139,13 @@ class AsteriskDialling:
         if not usable:
             raise InputError(
                 f"{self.template!r} can't be dialled",
-                mend="write {number} where the number goes, and {context} where the context goes",
+                hint="write {number} where the number goes, and {context} where the context goes",
             )
         if endpoint.startswith("Local/") and "n" not in endpoint.rpartition("/")[2]:
-            raise InputError(f"{self.template!r} lacks its /n", mend=f"{self.template}/n")
+            raise InputError(f"{self.template!r} lacks its /n", hint=f"{self.template}/n")
         said = (self.template, self.context, *self.variables, *self.variables.values())
         if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling has a line break in it", mend="one line each")
+            raise InputError("the dialling has a line break in it", hint="one line each")
 
     def endpoint(self, number: str) -> str:
         """What to call for a number, which has passed the allow-list."""
@@ -488,7 +488,7 @@ def _begin(leg: LegId, sound: Sound) -> PlayMedia | PlayMusic:
     if isinstance(sound, Tone) and len(sound.bursts) * (sound.times or 1) > MOST_BURSTS:
         raise InputError(
             f"{sound} has too many bursts with its repeats",
-            mend=f"at most {MOST_BURSTS}; without repeats it plays until it is ended",
+            hint=f"at most {MOST_BURSTS}; without repeats it plays until it is ended",
         )
     return PlayMedia(leg, sound)
 
@@ -502,7 +502,7 @@ def role_on(leg: LegId, mark: str) -> str:
 def _seconds(duration_s: float) -> int:
     """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
     if not duration_s <= _LONGEST_S:
-        raise InputError(f"{duration_s} s is no usable duration", mend=f"at most {_LONGEST_S} s")
+        raise InputError(f"{duration_s} s is no usable duration", hint=f"at most {_LONGEST_S} s")
     return math.ceil(max(duration_s, 1))
 
 

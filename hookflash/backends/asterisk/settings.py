@@ -71,5 +71,5 @@ class Asterisk:
             raise InputError(
                 "a switch that is not on this machine needs a password",
                 where=self.host,
-                mend="set one in ari.conf and manager.conf, and here",
+                hint="set one in ari.conf and manager.conf, and here",
             )

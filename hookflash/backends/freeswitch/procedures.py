@@ -119,11 +119,11 @@ class Dialling:
         if not usable:
             raise InputError(
                 f"{self.template!r} is no dial string",
-                mend="write {number} where the number goes, and {context} where the context goes",
+                hint="write {number} where the number goes, and {context} where the context goes",
             )
         said = (self.template, self.context, *self.variables, *self.variables.values())
         if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling has a line break in it", mend="one line each")
+            raise InputError("the dialling has a line break in it", hint="one line each")
 
     def dial_string(self, number: str) -> str:
         """The dial string for a number, which has passed the allow-list."""
@@ -159,7 +159,7 @@ def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     """
     if not pattern.fullmatch(text):
         allowed = _ALLOWED_WORDS[pattern]
-        raise InputError(f"{what} {text[:80]!r} is not allowed", mend=f"allowed: {allowed}")
+        raise InputError(f"{what} {text[:80]!r} is not allowed", hint=f"allowed: {allowed}")
     return text
 
 
@@ -577,7 +577,7 @@ def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
 def _seconds(duration_s: float) -> str:
     """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
     if not duration_s <= _LONGEST_S:
-        raise InputError(f"{duration_s} s is no usable duration", mend=f"at most {_LONGEST_S} s")
+        raise InputError(f"{duration_s} s is no usable duration", hint=f"at most {_LONGEST_S} s")
     return str(math.ceil(max(duration_s, 1)))
 
 

@@ -35,7 +35,7 @@ MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 """The longest line that is read. One line holds what one `recv()` gave, some 64 KiB at most."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_MEND_LINE: Final = 'a line is {"t": seconds, "dir": "recv", "send" or "note", "data": text}'
+_HINT_LINE: Final = 'a line is {"t": seconds, "dir": "recv", "send" or "note", "data": text}'
 
 
 class Way(StrEnum):
@@ -94,7 +94,7 @@ def read_recording(path: str | os.PathLike[str]) -> Iterator[RecordedLine]:
         before_s = entry.at_s
         yield entry
     if number == 0:
-        raise InputError("the recording is empty", where=f"{name}:1", mend=_MEND_LINE)
+        raise InputError("the recording is empty", where=f"{name}:1", hint=_HINT_LINE)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -108,27 +108,27 @@ def _lines(path: Path) -> Iterator[bytes]:
                     raise InputError(
                         "the line is too long",
                         where=f"{path}:{number}",
-                        mend=f"at most {MAX_LINE_BYTES} bytes",
+                        hint=f"at most {MAX_LINE_BYTES} bytes",
                     )
                 yield line
     except EOFError:
         raise InputError(
             "the gzip file is cut short",
             where=f"{path}:{number + 1}",
-            mend="copy it again, whole",
+            hint="copy it again, whole",
         ) from None
     except (gzip.BadGzipFile, zlib.error) as fault:
         raise InputError(
             f"the gzip file is damaged: {fault}",
             where=f"{path}:{number + 1}",
-            mend="copy it again",
+            hint="copy it again",
         ) from None
     except (OSError, ValueError) as fault:  # a ValueError is a NUL in the path
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise InputError(
             f"can't read the recording: {why}",
             where=str(path),
-            mend="name a file of JSON lines, gzipped or not",
+            hint="name a file of JSON lines, gzipped or not",
         ) from None
 
 
@@ -142,7 +142,7 @@ def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
         raise InputError(
             "not a gzip file, in spite of its name",
             where=f"{name}:1",
-            mend="gzip it, or take the .gz off its name",
+            hint="gzip it, or take the .gz off its name",
         )
     return file
 
@@ -152,11 +152,11 @@ def _entry(line: bytes, number: int, where: str, before_s: float) -> RecordedLin
         told = _decode(line)
         told.data.encode()  # half a surrogate pair is JSON, but no text that a socket carries
     except (msgspec.DecodeError, UnicodeError, RecursionError) as fault:
-        raise InputError(f"not an entry: {fault}", where=where, mend=_MEND_LINE) from None
+        raise InputError(f"not an entry: {fault}", where=where, hint=_HINT_LINE) from None
     if not math.isfinite(told.t) or told.t < before_s:
         raise InputError(
             f"the time goes back to {told.t} s",
             where=where,
-            mend=f"at least {before_s} s, the time of the line before",
+            hint=f"at least {before_s} s, the time of the line before",
         )
     return RecordedLine(at_s=told.t, direction=told.dir, data=told.data, line=number)

@@ -57,7 +57,7 @@ class FreeSwitch:
             raise InputError(
                 "the stock password is refused for a switch that is not on this machine",
                 where=f"{self.host}:{self.port}",
-                mend="set another in event_socket.conf.xml, and here",
+                hint="set another in event_socket.conf.xml, and here",
             )
         if any(ord(char) < ord(" ") for char in self.password):
-            raise InputError("the password has a control character in it", mend="set another")
+            raise InputError("the password has a control character in it", hint="set another")

@@ -225,8 +225,8 @@ class Wire:
         self._passed += size
         self._searched = 0
 
-    def _fault(self, what: str, mend: str) -> WireError:
-        return WireError(what, where=f"event socket, byte {self._passed}", mend=mend)
+    def _fault(self, what: str, hint: str) -> WireError:
+        return WireError(what, where=f"event socket, byte {self._passed}", hint=hint)
 
 
 def _find_header(head: bytes, folded: bytes, needle: bytes) -> bytes | None:

@@ -40,7 +40,7 @@ REFUSED: Final = "-ERR refused by an injected fault"
 
 def _check_share(_record: object, field: attrs.Attribute[float], value: float) -> None:
     if not 0 <= value <= 1:
-        raise InputError(f"{field.name}={value} is no probability", mend="0 to 1")
+        raise InputError(f"{field.name}={value} is no probability", hint="0 to 1")
 
 
 def _check_span(
@@ -48,15 +48,15 @@ def _check_span(
 ) -> None:
     shortest_s, longest_s = value
     if not 0 <= shortest_s <= longest_s < float("inf"):
-        raise InputError(f"{field.name}={_span_text(value)} is no span", mend=_MEND_SPAN)
+        raise InputError(f"{field.name}={_span_text(value)} is no span", hint=_HINT_SPAN)
 
 
 def _check_count(_record: object, field: attrs.Attribute[int | None], value: int | None) -> None:
     if value is not None and value < 0:
-        raise InputError(f"{field.name}={value} is no number", mend="0 or more")
+        raise InputError(f"{field.name}={value} is no number", hint="0 or more")
 
 
-_MEND_SPAN: Final = "seconds: the longest, or the shortest..the longest, as in 0.05..0.2"
+_HINT_SPAN: Final = "seconds: the longest, or the shortest..the longest, as in 0.05..0.2"
 
 
 @attrs.frozen(kw_only=True)
@@ -134,10 +134,10 @@ def parse_faults(text: str) -> Faults:
         names = ("event_latency", "command_latency") if name == "latency" else (name,)
         for one in names:
             if one not in _KEYS:
-                raise InputError(f"there is no fault {name!r}", mend=f"one of {_ALL_KEYS}")
+                raise InputError(f"there is no fault {name!r}", hint=f"one of {_ALL_KEYS}")
             field, read, _ = _KEYS[one]
             if field in values:
-                raise InputError(f"{one} is given twice", mend="give it once")
+                raise InputError(f"{one} is given twice", hint="give it once")
             values[field] = read(name, value)
     return Faults(**values)  # pyright: ignore[reportArgumentType]  # by name, each of its own type
 
@@ -148,7 +148,7 @@ def _read_share(name: str, value: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise InputError(f"{name}={value} is no probability", mend="0 to 1")
+        raise InputError(f"{name}={value} is no probability", hint="0 to 1")
     return share
 
 
@@ -159,13 +159,13 @@ def _read_span(name: str, value: str) -> tuple[float, float]:
     except ValueError:
         span = (-1.0, -1.0)
     if not 0 <= span[0] <= span[1] < float("inf"):
-        raise InputError(f"{name}={value} is no span", mend=_MEND_SPAN)
+        raise InputError(f"{name}={value} is no span", hint=_HINT_SPAN)
     return span
 
 
 def _read_count(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()):
-        raise InputError(f"{name}={value} is no number", mend="a whole number, 0 or more")
+        raise InputError(f"{name}={value} is no number", hint="a whole number, 0 or more")
     return int(value)
 
 

@@ -336,7 +336,7 @@ class World:
             InputError: there is such a phone already.
         """
         if number in self.parties:
-            raise InputError(f"the number {number} is given twice", mend="give it to one phone")
+            raise InputError(f"the number {number} is given twice", hint="give it to one phone")
         party = Person(number, name or number, behaviour or Manual())
         self.parties[number] = party
         if outside:

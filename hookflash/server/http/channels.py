@@ -103,13 +103,13 @@ def _check(asked: Action) -> None:
             raise InputError(
                 f"means nothing to {asked.action}",
                 where=f"data.{name}",
-                mend=f"it goes with {' and '.join(actions)}",
+                hint=f"it goes with {' and '.join(actions)}",
             )
     one, other = asked.transfer_type, asked.kazoo_transfer_type
     if one is not None and other is not None and one != other:
-        raise InputError("is given twice, differently", where="data.transfer_type", mend="one")
+        raise InputError("is given twice, differently", where="data.transfer_type", hint="one")
     if asked.action == "transfer" and asked.target is None:
-        raise InputError("is missing", where="data.target", mend="the number to call")
+        raise InputError("is missing", where="data.target", hint="the number to call")
 
 
 @get(

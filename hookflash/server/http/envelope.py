@@ -39,7 +39,7 @@ class Asked(Request[Any, Any, State]):
             return await super().json()
         except (SerializationException, RecursionError) as error:
             why = str(error) or "it is nested too deeply"
-            raise InputError(f"is no JSON: {why}", where="$", mend="one JSON object") from error
+            raise InputError(f"is no JSON: {why}", where="$", hint="one JSON object") from error
 
     async def strictly(self, kind: type[Shape]) -> Shape:
         """Read the body once more, where the framework takes `"5"` for a number.
@@ -51,7 +51,7 @@ class Asked(Request[Any, Any, State]):
             return msgspec.convert(await self.json(), kind)
         except msgspec.ValidationError as error:
             what, _, place = str(error).partition(" - at `")
-            raise InputError(what, where=place.rstrip("`"), mend="see openapi.json") from error
+            raise InputError(what, where=place.rstrip("`"), hint="see openapi.json") from error
 
 
 class Answer(Struct, Generic[Data], frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
     message = str(error)
     if isinstance(error, InputError):
         place = _ENVELOPE.sub("", error.where) or "data"
-        data[place] = {"message": error.what, "mend": error.mend}
+        data[place] = {"message": error.what, "hint": error.hint}
     elif isinstance(error, RequestRefused):
         data["refusal"] = error.refusal.value
     if error.http_status == OURS:

@@ -43,7 +43,7 @@ def _time(text: str | None, field: str) -> float | None:
     try:
         told = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError as error:
-        raise InputError("is no time", where=field, mend="2026-11-24T06:00:00Z, say") from error
+        raise InputError("is no time", where=field, hint="2026-11-24T06:00:00Z, say") from error
     try:
         return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
     except (OverflowError, OSError) as error:

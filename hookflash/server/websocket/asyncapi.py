@@ -155,11 +155,11 @@ def _description() -> str:
     return f"""\
 Follow what happens, and steer it, on one connection.
 
-Every message is one JSON object in one text frame. A program's messages have a `do`, which says
-what it wants, and an `id` of its own choosing, with which the one reply to it comes back. The
-service's have a `type`. Replies come in the order of what they answer; events come in between. A
-field that is not known is refused, so that nothing that was written is dropped without a word;
-programs must pass over fields of the service's that they do not know.
+Every message is one JSON object in one text frame. A program's messages have an `action`, which
+names the command, and an `id` of the program's choice, which its reply repeats. The service's
+messages have a `type`. Replies come in the order of the commands; events come in between. An
+unknown field is refused, so that no typing error is dropped silently; programs must ignore unknown
+fields of the service's messages.
 
 ## Beginning
 

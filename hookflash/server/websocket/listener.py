@@ -49,7 +49,7 @@ class Listener:
         try:
             await self._welcome(stream)
         except* (ConnectionClosed, ProtocolError, OSError, *_BROKEN):
-            pass  # it, or the line to it, is no good: nothing that we could mend
+            pass  # it, or the line to it, is no good: nothing that we could fix
         except* Exception:
             log.exception("a WebSocket connection failed")
         finally:

@@ -1,8 +1,8 @@
 """The WebSocket protocol, version 1: what either side may say.
 
-Every message is one JSON object in one text frame. A program's messages have a `do`, which says
-what it wants, and an `id` of its own choosing, with which the one reply to it comes back. Ours have
-a `type`. Replies come in the order of what they answer; events come in between.
+Every message is one JSON object in one text frame. A program's messages have an `action`, which
+names the command, and an `id` of the program's choice, which its reply repeats. The service's
+messages have a `type`. Replies come in the order of the commands; events come in between.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Ask(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    tag_field="do",
+    tag_field="action",
     tag=_snake,
 ):
     """What a program asks."""

@@ -149,7 +149,7 @@ class Session:
         refusal = error.refusal.value if isinstance(error, RequestRefused) else None
         message = str(error)
         if isinstance(error, InputError):
-            message = f"{error.what} ({error.mend})" if error.mend else error.what
+            message = f"{error.what} ({error.hint})" if error.hint else error.what
         fault = m.Fault(message=message, where=where or None, refusal=refusal)
         told = _id_in(text) if ask is None else ask.id
         self._say(m.Reply(id=told, status=error.http_status, error=fault))
@@ -180,7 +180,7 @@ class Session:
             return Caller(key=key.id, account=key.account)
         if ask.token is not None:
             return await access.caller_of(ask.token, self._address)
-        raise InputError("is missing", where="$.token", mend="give a token, or an api_key")
+        raise InputError("is missing", where="$.token", hint="give a token, or an api_key")
 
     async def _sign_in_soon(self) -> None:
         await trio.sleep(SIGN_IN_S)
@@ -342,19 +342,19 @@ def _number_of(happening: bytes) -> int:
 def _check_kind(kind: str) -> None:
     star = kind.endswith("*")
     if not any(one.startswith(kind[:-1]) if star else one == kind for one in KINDS):
-        raise InputError(f"{kind!r} is no kind of event", where="$.kinds", mend=", ".join(KINDS))
+        raise InputError(f"{kind!r} is no kind of event", where="$.kinds", hint=", ".join(KINDS))
 
 
 def _read(text: str | bytes) -> m.Asked:
     if isinstance(text, bytes):
-        raise InputError("is a binary frame", where="$", mend="one JSON object in a text frame")
+        raise InputError("is a binary frame", where="$", hint="one JSON object in a text frame")
     try:
         return m.ASKED.decode(text)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `")
-        raise InputError(what, where=place.rstrip("`") or "$", mend="see the protocol") from error
+        raise InputError(what, where=place.rstrip("`") or "$", hint="see the protocol") from error
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"is no JSON: {error}", where="$", mend="one JSON object") from error
+        raise InputError(f"is no JSON: {error}", where="$", hint="one JSON object") from error
 
 
 def _id_in(text: str | bytes) -> str | None:
@@ -379,7 +379,7 @@ def _account(caller: Caller, told: str | None) -> str:
     """
     account = told or caller.account
     if account is None:
-        raise InputError("is missing", where="$.account_id", mend=f"{DEFAULT_ACCOUNT!r}, say")
+        raise InputError("is missing", where="$.account_id", hint=f"{DEFAULT_ACCOUNT!r}, say")
     return account
 
 
@@ -438,7 +438,7 @@ async def _complete(doors: Doors, caller: Caller, ask: m.Complete) -> Answered:
 
 def _call(ask: m.TakeBack | m.Complete) -> str:
     if ask.call_id is None:
-        raise InputError("is missing", where="$.transfer_id", mend="give it, or a call_id")
+        raise InputError("is missing", where="$.transfer_id", hint="give it, or a call_id")
     return ask.call_id
 
 

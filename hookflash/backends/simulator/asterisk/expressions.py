@@ -84,7 +84,7 @@ def _number(text: str, words: list[str]) -> float:
     if len(words) != 1 or not _NUMBER.fullmatch(words[0]):
         raise InputError(
             f"$[{text}] is not understood",
-            mend='"…" = "…", "…" != "…", and numbers with blanks and + - = < > & between them are',
+            hint='"…" = "…", "…" != "…", and numbers with blanks and + - = < > & between them are',
         )
     return float(words[0])
 
