@@ -12,8 +12,8 @@ import attrs
 from hookflash.dialling import patterns
 from hookflash.document import load_schema
 from hookflash.events import Kind
-from hookflash.fsm.render import render
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
+from hookflash.fsm.render import render
 from hookflash.fsm.transfer import State
 from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
