@@ -40,7 +40,7 @@ from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOL
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.fsm.policy import Policy
 from hookflash.pbx.config import manager_conf, tone
 from hookflash.pbx.obtain import AsteriskUnavailable, Installation, obtain
@@ -310,7 +310,7 @@ class Lab:
         await self.clock.until(lambda: BOB in self.clock.talks(ALICE))
         await trio.sleep(SETTLED_S)
         if self.engine is not None:
-            assert sum(1 for line in self.engine.lines() if line.peer) == 2
+            assert sum(1 for leg in self.engine.legs() if leg.peer) == 2
         return alice
 
     async def dial(self, alice: str, keys: str) -> float:

@@ -43,7 +43,7 @@ from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.engine.engine import Engine, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegCreated, LegsJoined
 from hookflash.fsm.policy import Policy
@@ -242,9 +242,9 @@ async def control(port: int, calls: int, at_once: int) -> None:
 async def _callers(engine: Engine, calls: int) -> list[str]:
     while True:
         callers = [
-            line.leg
-            for line in engine.lines()
-            if line.peer is not None and line.direction is Direction.INBOUND
+            leg.id
+            for leg in engine.legs()
+            if leg.peer is not None and leg.direction is Direction.INBOUND
         ]
         if len(callers) == calls:
             return callers

@@ -56,7 +56,7 @@ from hookflash.commands import (
     Split,
     SwitchCommand,
 )
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
@@ -192,7 +192,7 @@ async def be_the_service(folder: Path) -> None:
         _, key = await service.journal.change(make)
         _, token = await service.doors.access.sign_in(key, "")
         call, _ = switch.call()
-        while service.exchange.engines["quick"].switchboard.line(call) is None:
+        while service.group.engines["quick"].switchboard.leg(call) is None:
             await trio.lowlevel.checkpoint()
         say(http=addresses.http, websocket=addresses.websocket, token=token, call=call)
         while asked := (await trio.to_thread.run_sync(sys.stdin.readline)).split():
@@ -219,13 +219,13 @@ async def make_calls(_service: Service, switch: QuickSwitch, events: int) -> Non
 
 async def fly(service: Service, switch: QuickSwitch, transfers: int) -> None:
     """Have so many transfers in flight, and say what they take."""
-    engine = service.exchange.engines["quick"]
+    engine = service.group.engines["quick"]
 
     board = engine.switchboard
 
     async def begin_a_wave() -> None:
         legs = [switch.call()[0] for _ in range(WAVE)]
-        await until(lambda: all((line := board.line(leg)) and line.peer for leg in legs))
+        await until(lambda: all((line := board.leg(leg)) and line.peer for leg in legs))
         begun = [await engine.transfer(leg, "2601") for leg in legs]
         await until(
             lambda: all((now := one.transfer) and now.state is State.DIALING for one in begun)
@@ -237,7 +237,7 @@ async def fly(service: Service, switch: QuickSwitch, transfers: int) -> None:
     for _ in range(transfers // WAVE):
         await begin_a_wave()
     after = await resident_bytes(service)
-    running = [transfer for _, transfer in service.exchange.transfers()]
+    running = [transfer for _, transfer in service.group.transfers()]
     assert len(running) == transfers + WAVE
     assert {transfer.state for transfer in running} == {State.DIALING}
     say(before=before, after=after)

@@ -66,14 +66,14 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         TransferHandle as TransferHandle,
         open_engine as open_engine,
     )
-    from hookflash.engine.exchange import (
+    from hookflash.engine.group import (
         Entry as Entry,
-        Exchange as Exchange,
-        open_exchange as open_exchange,
+        EngineGroup as EngineGroup,
+        open_engine_group as open_engine_group,
     )
-    from hookflash.engine.lines import (
+    from hookflash.engine.legs import (
         Account as Account,
-        Line as Line,
+        Leg as Leg,
     )
     from hookflash.engine.record import (
         Record as Record,
@@ -127,10 +127,10 @@ _NAMES_OF: Mapping[str, str] = {
     "backends.simulator.faults": "Faults parse_faults",
     "client": "Client LineLost Refused connect",
     "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
-    "engine.exchange": "Entry Exchange open_exchange",
+    "engine.group": "Entry EngineGroup open_engine_group",
     "engine.record": "Record",
     "engine.rules": "Rights Rules",
-    "engine.lines": "Account Line",
+    "engine.legs": "Account Leg",
     "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
     "NotFound Refusal RequestRefused SpecError Unauthorized",
     "events": "Kind LegSnapshot",

@@ -25,7 +25,7 @@ from hookflash.backends.freeswitch.recording import RecordedLine, Way, read_reco
 from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.commands import CancelTimer, SetTimer, name_of_target
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, states_of
 from hookflash.errors import InputError

@@ -186,9 +186,9 @@ class Crowd(ABC):
         three.legs = self._legs_of(three) or three.legs
 
     def _legs_of(self, three: Trio) -> tuple[LegId, LegId] | None:
-        for line in self.engine.lines():
-            if line.number == three.number and line.peer and line.direction is Direction.INBOUND:
-                return line.leg, line.peer
+        for leg in self.engine.legs():
+            if leg.number == three.number and leg.peer and leg.direction is Direction.INBOUND:
+                return leg.id, leg.peer
         return None
 
     async def ask(self, three: Trio) -> TransferHandle:
@@ -266,8 +266,8 @@ class Crowd(ABC):
         transferor, transferee = three.legs
         target = f"{three.transfer}-target"
         one, other = (transferee, target) if script.target_stays else (transferor, transferee)
-        line, partner = map(self.engine.switchboard.line, (one, other))
-        if line is None or partner is None or line.peer != partner.leg:
+        leg, partner = map(self.engine.switchboard.leg, (one, other))
+        if leg is None or partner is None or leg.peer != partner.id:
             return f"{script.name}: {script.talk} do not talk"
         return None
 

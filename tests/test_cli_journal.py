@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from hookflash.cli import main
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Record, record_from
 from hookflash.events import DigitPressed
 from hookflash.journal import history

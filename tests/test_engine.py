@@ -27,7 +27,7 @@ from hookflash.engine.engine import (
     TransferHandle,
     open_engine,
 )
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
@@ -99,7 +99,7 @@ async def test_a_transfer_from_request_to_outcome(autojump_clock: MockClock) -> 
         ]
         assert transfer.transfer is None
         assert engine.transfers() == ()
-        assert {line.leg for line in engine.lines()} == {bob, f"{transfer.id}-target"}
+        assert {leg.id for leg in engine.legs()} == {bob, f"{transfer.id}-target"}
 
 
 async def test_by_digits(autojump_clock: MockClock) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hookflash import replay as replay_module
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.events import TransferRequested
 from hookflash.replay import Replay, names_in, replay_recording

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.rules import MINUTE_S, Asker, Meter, Rights, Rules, check_rights
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import Refusal, RequestRefused
@@ -175,7 +175,7 @@ def test_the_operators_word_about_one_leg_goes_before() -> None:
 def test_an_outside_party_belongs_to_the_account_it_talks_with() -> None:
     on = board(targets_denied=("26*",), may_transfer=Rights.ANYBODY)
     call(on, theirs="")
-    line = on.line("b")
+    line = on.leg("b")
     assert line is not None
     assert (line.account, line.owner) == ("", "acme")
     assert dial(on, "b", "*22600") is Refusal.TARGET_REFUSED

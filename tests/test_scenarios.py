@@ -13,7 +13,7 @@ import pytest
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.commands import Split
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.events import Kind, LegHungUp, LegsJoined
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State

@@ -38,7 +38,7 @@ from hookflash.commands import Command, Dial, Forget, Join
 from hookflash.engine import engine as engine_module
 from hookflash.engine import found as found_module
 from hookflash.engine.engine import open_engine
-from hookflash.engine.switchboard import Line, Switchboard
+from hookflash.engine.switchboard import Leg, Switchboard
 from hookflash.events import (
     CallEvent,
     Event,
@@ -162,7 +162,7 @@ def rights_follow_the_present_partner(patch: Patch) -> None:
     check = Switchboard._check_rules
 
     def by_partner(
-        self: Switchboard, event: TransferRequested, line: Line, peer: Line, at_s: float
+        self: Switchboard, event: TransferRequested, line: Leg, peer: Leg, at_s: float
     ) -> None:
         line.is_user = bool(line.account or not peer.account)
         check(self, event, line, peer, at_s)
@@ -244,7 +244,7 @@ def the_switch_is_not_kept_from_showing_numbers(patch: Patch) -> None:
 
 
 def no_keys_are_withheld(patch: Patch) -> None:
-    def withhold(_self: Switchboard, _line: Line, _pressed: object) -> tuple[Command, ...]:
+    def withhold(_self: Switchboard, _line: Leg, _pressed: object) -> tuple[Command, ...]:
         return ()
 
     patch.setattr(Switchboard, "_withhold", withhold)

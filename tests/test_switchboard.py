@@ -29,7 +29,7 @@ from hookflash.commands import (
 )
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows, parse_metaflows
 from hookflash.engine.alone import ALONE_S
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import (
     FAULT_PAUSE_S,
@@ -410,7 +410,7 @@ def test_a_request_of_a_leg_that_does_not_live_any_more_is_refused() -> None:
     record = desk.tell(seen(desk.ask()))
     assert record.refused
     assert record.why == "there is no such call"
-    assert desk.board.lines == {}
+    assert desk.board.legs == {}
 
 
 @pytest.mark.parametrize("lost", [SwitchLost(), SwitchFound()])  # found: events were dropped
@@ -553,7 +553,7 @@ def test_a_customer_without_an_account_stays_one_after_being_transferred() -> No
     assert rights_of(desk, "customer") is Refusal.NOT_ENTITLED
     # the next partner has no account either: a gateway, say
     consulted_by(desk, "agent", "customer", TARGET)
-    assert desk.board.lines["customer"].is_user is False
+    assert desk.board.legs["customer"].is_user is False
     assert rights_of(desk, "customer") is Refusal.NOT_ENTITLED
 
 
@@ -579,7 +579,7 @@ def test_a_gateway_behind_a_loopback_is_refused_on_its_near_half() -> None:
     behind = LegIdentified(leg="t-target", number="+49301", account="acme", outside=True)
     assert desk.tell(behind).why == "It is known now who is at the end of the leg."
     assert rights_of(desk, "t-target") is Refusal.NOT_ENTITLED
-    assert desk.board.lines["t-target"].number == "+49301"
+    assert desk.board.legs["t-target"].number == "+49301"
 
 
 def test_where_there_are_no_accounts_everybody_is_a_user() -> None:
@@ -593,7 +593,7 @@ def test_a_right_is_settled_by_the_first_partner_and_kept() -> None:
     desk.call("a", "b")  # neither has an account: users of the default
     desk.leg("x", "1500", "acme")
     desk.tell(LegsJoined(first="b", second="x"))
-    assert desk.board.lines["b"].is_user is True
+    assert desk.board.legs["b"].is_user is True
 
 
 def test_it_turns_out_whose_leg_it_is() -> None:
@@ -601,7 +601,7 @@ def test_it_turns_out_whose_leg_it_is() -> None:
     desk = Desk(accounts={"acme": acme})
     desk.leg("a", "1001")
     desk.tell(LegIdentified(leg="a", number="", account="acme", may_transfer=False))
-    line = desk.board.lines["a"]
+    line = desk.board.legs["a"]
     assert (line.account, line.owner, line.choices) == ("acme", "acme", acme)
     assert (line.number, line.may_transfer) == ("1001", False)
     desk.tell(LegIdentified(leg="a", number="9", account="another"))
@@ -759,7 +759,7 @@ def test_a_digit_timer_that_was_overtaken_changes_nothing() -> None:
     late = desk.tell(TimerFired(timer=old))
     assert late.commands == ()
     assert late.why == "a timer that was overtaken by events"
-    assert desk.board.lines["a"].collector.digits == "*26"
+    assert desk.board.legs["a"].collector.digits == "*26"
     assert desk.pause().event == dialled("6")
 
 
@@ -781,7 +781,7 @@ def test_a_pause_ends_a_code_even_where_nobody_listens_any_more() -> None:
     desk.dial("b", "*2")
     desk.ask("a")  # from now on only the transferor's keys count
     assert desk.pause().why == "No feature code."
-    assert not desk.board.lines["b"].collector.armed
+    assert not desk.board.legs["b"].collector.armed
     assert desk.dial("b", "2").why == "nobody listens to this leg's digits"
 
 
@@ -1078,10 +1078,10 @@ def test_hops_are_counted_through_both_who_stay() -> None:
     desk = Desk(account=Account(policy=Policy(hop_limit=2)))
     desk.call()
     assert hop(desk, "a", "b", "one", "2600").outcome is not None
-    assert desk.board.lines["b"].hops == 1
-    assert desk.board.lines["one-target"].hops == 1
+    assert desk.board.legs["b"].hops == 1
+    assert desk.board.legs["one-target"].hops == 1
     assert hop(desk, "b", "one-target", "two", "2700").outcome is not None
-    assert desk.board.lines["two-target"].hops == 2
+    assert desk.board.legs["two-target"].hops == 2
     third = hop(desk, "one-target", "two-target", "three", "2800")
     assert third.refused
     assert "as often as is allowed" in third.why
@@ -1098,14 +1098,14 @@ def test_a_takeback_is_no_hop() -> None:
     assert desk.state() is State.TAKEBACK
     desk.tell(LegsJoined(first="a", second="b"))
     assert desk.board.running == {}
-    assert desk.board.lines["a"].hops == 0
+    assert desk.board.legs["a"].hops == 0
 
 
 # ------------------------------------------------------------------------------ lines
 
 
 def peers(desk: Desk) -> dict[str, str | None]:
-    return {leg: line.peer for leg, line in desk.board.lines.items()}
+    return {leg: line.peer for leg, line in desk.board.legs.items()}
 
 
 def test_lines_follow_joins_and_separations_by_strangers() -> None:
@@ -1141,9 +1141,9 @@ def test_a_pair_of_which_one_is_unknown_can_be_parted() -> None:
 def test_what_is_joined_has_answered() -> None:
     desk = Desk()
     desk.tell(LegCreated(leg="a", number="1001"), LegCreated(leg="b", number="1002"))
-    assert not desk.board.lines["a"].answered
+    assert not desk.board.legs["a"].answered
     desk.tell(LegsJoined(first="a", second="b"))
-    assert desk.board.lines["a"].answered
+    assert desk.board.legs["a"].answered
 
 
 def test_a_leg_that_is_told_again_is_the_same_line() -> None:
@@ -1151,8 +1151,8 @@ def test_a_leg_that_is_told_again_is_the_same_line() -> None:
     desk.call()
     desk.tell(LegCreated(leg="a", number="1001"))
     assert peers(desk) == {"a": "b", "b": "a"}
-    assert desk.board.line("a") is desk.board.lines["a"]
-    assert desk.board.line("x") is None
+    assert desk.board.leg("a") is desk.board.legs["a"]
+    assert desk.board.leg("x") is None
 
 
 def test_of_whom_a_leg_is_in_the_transfer() -> None:

@@ -107,7 +107,7 @@ _ELSEWHERE = frozenset(errors.__dict__) | {
 """Names that have a page of their own, or need none."""
 
 
-_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.lines": 2, "events": 3}
+_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.legs": 2, "events": 3}
 
 
 def member(path: str, name: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import parse_faults
 from hookflash.cli.config import read_metaflows
 from hookflash.cli.terminal import plain, terminal
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.errors import InputError

@@ -164,7 +164,7 @@ async def hurry(signals: AsyncIterator[int], service: Service) -> None:
 
 def patience(service: Service) -> tuple[str, ...]:
     """Say whom a stop waits for, if for anybody."""
-    waiting = sum(1 for _ in service.exchange.transfers())
+    waiting = sum(1 for _ in service.group.transfers())
     if not waiting:
         return ()
     transfers = "1 transfer" if waiting == 1 else f"{waiting} transfers"
@@ -186,7 +186,7 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
     make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
     _, key = await journal.change(make)
     _, token = await service.doors.access.sign_in(key, "demo")
-    engine = service.exchange.engines[demo.switch]
+    engine = service.group.engines[demo.switch]
     while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - a call has no event for onlookers
         await trio.sleep(0.05)
     hookflash = shlex.quote(sys.argv[0])
@@ -212,8 +212,8 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
 
 def _callers(engine: Engine) -> list[LegId]:
     """The legs of those who have called somebody, and talk, in the order of their numbers."""
-    talk = [line for line in engine.lines() if line.peer and line.direction is Direction.INBOUND]
-    return [line.leg for line in sorted(talk, key=lambda line: line.number)]
+    talk = [leg for leg in engine.legs() if leg.peer and leg.direction is Direction.INBOUND]
+    return [leg.id for leg in sorted(talk, key=lambda leg: leg.number)]
 
 
 def _say(*lines: str) -> None:

@@ -23,7 +23,7 @@ from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.event_publisher import EventPublisher
 from hookflash.emulator.events import Header
 from hookflash.emulator.host import HOSTNAME, Host
-from hookflash.emulator.legs import Leg
+from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.lists import Lists, as_json, as_table
 from hookflash.emulator.parsing import atoi, read_cause, split_list, split_words
 from hookflash.emulator.variables import stamp
@@ -485,7 +485,7 @@ class Api:
             return event.json().decode()
         return event.plain(encoded=form != "plain").decode()
 
-    def _bridge_to(self, leg: Leg) -> list[Header]:
+    def _bridge_to(self, leg: EmulatedLeg) -> list[Header]:
         """The variable `bridge_to`: there while a leg is bridged, and at times longer."""
         peer = leg.channel.bridged_to
         return [] if peer is None else [("variable_bridge_to", peer.id)]

@@ -28,7 +28,7 @@ from hookflash.backends.simulator.switch import (
 )
 from hookflash.emulator.event_publisher import EventPublisher, Outgoing
 from hookflash.emulator.host import Host
-from hookflash.emulator.legs import Leg, caller_of
+from hookflash.emulator.legs import EmulatedLeg, caller_of
 from hookflash.emulator.parsing import (
     DialError,
     Dialled,
@@ -140,7 +140,7 @@ class Applications:
         ring_s: str = str(DEFAULT_RING_S),
         caller_name: str = "",
         caller_number: str = "",
-        originator: Leg | None = None,
+        originator: EmulatedLeg | None = None,
     ) -> Reply:
         """Call somebody, and have the leg do something when it has answered.
 
@@ -187,7 +187,7 @@ class Applications:
 
     # ---- legs are sent
 
-    def send(self, legs: list[Leg], script: Script, where: str) -> None:
+    def send(self, legs: list[EmulatedLeg], script: Script, where: str) -> None:
         """Have legs do something else (`uuid_transfer`): all of one bridge, or one."""
         for leg in legs:
             self._publisher.transferred(leg, where)
@@ -211,7 +211,7 @@ class Applications:
             case _:
                 return None
 
-    def execute(self, leg: Leg, app: str, argument: str, run: str) -> bool:
+    def execute(self, leg: EmulatedLeg, app: str, argument: str, run: str) -> bool:
         """Have a leg run one application now (`sendmsg`); false if it is not emulated."""
         if app not in APPLICATIONS:
             return False
@@ -222,7 +222,7 @@ class Applications:
 
     # ---- what happens to legs
 
-    def parked(self, leg: Leg) -> None:
+    def parked(self, leg: EmulatedLeg) -> None:
         """The simulator has a leg in its park: there it begins its script, if it has one."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.job is not None:
@@ -241,7 +241,7 @@ class Applications:
         elif not leg.in_park:
             self._publisher.parked_by_failsafe(leg)
 
-    def _meet(self, called: Leg, activity: _Activity) -> None:
+    def _meet(self, called: EmulatedLeg, activity: _Activity) -> None:
         """Whom a `bridge` called has answered: to the bridge, then."""
         caller, activity.called_for = activity.called_for, None
         if caller is not None:
@@ -257,7 +257,7 @@ class Applications:
         self._publisher.bridging = False
         return reply
 
-    def progressed(self, leg: Leg, *, early_media: bool) -> None:
+    def progressed(self, leg: EmulatedLeg, *, early_media: bool) -> None:
         """A phone rings, or plays something: to `originate` that may be as good as an answer."""
         activity = self._activities.get(leg.id)
         if activity is None or activity.job is None or activity.called_for is not None:
@@ -270,13 +270,13 @@ class Applications:
                 activity.script.clear()
                 self._publisher.parked(leg)
 
-    def answered(self, leg: Leg) -> None:
+    def answered(self, leg: EmulatedLeg) -> None:
         """A party picked up; a leg that takes another then does so without having been parked."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.job is not None and leg.channel.takes is not None:
             activity.job.settle(f"+OK {leg.id}\n")
 
-    def joined(self, *legs: Leg) -> None:
+    def joined(self, *legs: EmulatedLeg) -> None:
         """Legs hear each other: whatever they were about is over."""
         for leg in legs:
             activity = self._activities.get(leg.id)
@@ -287,18 +287,18 @@ class Applications:
                 if activity.job is not None:  # it was intercepted before it came to its script
                     activity.job.settle("-ERR ORIGINATOR_CANCEL\n")
 
-    def run_of(self, leg: Leg, sound: str) -> str:
+    def run_of(self, leg: EmulatedLeg, sound: str) -> str:
         """Say the id that somebody gave to the playing of this sound; empty if nobody did."""
         activity = self._activities.get(leg.id)
         return "" if activity is None else activity.runs.pop(sound, "")
 
-    def sound_over(self, leg: Leg) -> None:
+    def sound_over(self, leg: EmulatedLeg) -> None:
         """A sound is over; if it was of a script, its next application begins."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.scripted:
             self._after(0.0, partial(self._next, leg))
 
-    def _ended(self, leg: Leg) -> None:
+    def _ended(self, leg: EmulatedLeg) -> None:
         activity = self._activities.pop(leg.id, None)
         if activity is None:
             return
@@ -312,7 +312,7 @@ class Applications:
 
     # ---- applications
 
-    def _next(self, leg: Leg) -> None:
+    def _next(self, leg: EmulatedLeg) -> None:
         activity = self._activity(leg.id)
         while activity.scripted and not leg.cause:
             if not activity.script:
@@ -322,7 +322,7 @@ class Applications:
             if self._do(leg, app, argument):
                 return
 
-    def _do(self, leg: Leg, app: str, argument: str) -> bool:
+    def _do(self, leg: EmulatedLeg, app: str, argument: str) -> bool:
         """Run an application; true if it goes on for a while."""
         match app:
             case "park":
@@ -342,7 +342,7 @@ class Applications:
                 self._publisher.executed(leg, app)
                 return False
 
-    def _do_at_once(self, leg: Leg, app: str, argument: str) -> None:
+    def _do_at_once(self, leg: EmulatedLeg, app: str, argument: str) -> None:
         match app:
             case "set" | "export":
                 name, _, value = argument.partition("=")
@@ -356,7 +356,7 @@ class Applications:
             case _:
                 self._kill(leg.id, "DESTINATION_OUT_OF_ORDER")
 
-    def _park(self, leg: Leg) -> None:
+    def _park(self, leg: EmulatedLeg) -> None:
         activity = self._activity(leg.id)
         if activity.scripted:
             activity.scripted = False
@@ -372,7 +372,7 @@ class Applications:
         sense = Sense.MUSIC if lasts_s is None else Sense.TONE
         return self._switch.broadcast(leg, played, sense=sense, lasts_s=lasts_s)
 
-    def _bridge(self, leg: Leg, dial_string: str) -> bool:
+    def _bridge(self, leg: EmulatedLeg, dial_string: str) -> bool:
         reply = self.originate(dial_string, [], originator=leg)
         if isinstance(reply, str):
             self._kill(leg.id, reply.removeprefix("-ERR ").strip())
@@ -381,14 +381,14 @@ class Applications:
         self._activity(leg.id).calls = called.id
         return True
 
-    def _wait(self, leg: Leg, app: str, argument: str) -> bool:
+    def _wait(self, leg: EmulatedLeg, app: str, argument: str) -> bool:
         self._publisher.executes(leg, app, argument, self.run_of(leg, app))
         if app == "sleep":
             ms = int(argument) if argument.isdecimal() else 0
             self._after(ms / 1000, partial(self._waited, leg))
         return True
 
-    def _waited(self, leg: Leg) -> None:
+    def _waited(self, leg: EmulatedLeg) -> None:
         if not leg.cause:
             self._publisher.executed(leg, "sleep")
             if self._activity(leg.id).scripted:

@@ -28,7 +28,7 @@ from hookflash.emulator.apps import Applications
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.event_publisher import EventPublisher, Incoming
 from hookflash.emulator.host import Host
-from hookflash.emulator.legs import Leg
+from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.phone_book import PhoneBook
 from hookflash.emulator.session import DEFAULT_LIMITS, ConnectionLimits, EventSocketSession
 from hookflash.errors import InputError
@@ -198,7 +198,7 @@ class Emulator:
                 pass  # the watcher hears that a pair is parted; the rest is not the switch's
         self.on_fact(fact)
 
-    def _fact_of(self, leg: Leg, fact: e.CallEvent) -> None:
+    def _fact_of(self, leg: EmulatedLeg, fact: e.CallEvent) -> None:
         match fact:
             case e.LegProgressed():
                 self.publisher.progressed(leg, early_media=fact.early_media)

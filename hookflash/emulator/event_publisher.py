@@ -27,7 +27,7 @@ from hookflash.backends.simulator.switch import SimulatedChannel
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import Header
 from hookflash.emulator.host import Host
-from hookflash.emulator.legs import CALL_STATE_NUMBERS, Leg, caller_of
+from hookflash.emulator.legs import CALL_STATE_NUMBERS, EmulatedLeg, caller_of
 from hookflash.emulator.parsing import Dialled
 from hookflash.emulator.variables import (
     bridged_variables,
@@ -62,7 +62,7 @@ class Outgoing:
     dialled: Dialled
     caller_name: str
     caller_number: str
-    originator: Leg | None
+    originator: EmulatedLeg | None
 
 
 class EventPublisher:
@@ -81,7 +81,7 @@ class EventPublisher:
         self._now_us = host.now_us
         self._make_id = host.make_id
         self._random = host.dice.random
-        self.legs: dict[LegId, Leg] = {}
+        self.legs: dict[LegId, EmulatedLeg] = {}
         """Every leg until its CHANNEL_DESTROY."""
         self.sessions = 0
         """How many legs there have been."""
@@ -94,15 +94,15 @@ class EventPublisher:
         self.bridging = False
         """Two legs are about to be joined because a program asked for it."""
         self.dtmf_source = "RTP"
-        self.on_end: Callable[[Leg], None] = lambda _leg: None
+        self.on_end: Callable[[EmulatedLeg], None] = lambda _leg: None
         """Is called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
-        self._calling: Leg | None = None
+        self._calling: EmulatedLeg | None = None
 
-    def find(self, leg: LegId) -> Leg | None:
+    def find(self, leg: LegId) -> EmulatedLeg | None:
         """Find a living leg."""
         return None if self._host.world.switch.find(leg) is None else self.legs.get(leg)
 
-    def peer_of(self, leg: Leg) -> Leg | None:
+    def peer_of(self, leg: EmulatedLeg) -> EmulatedLeg | None:
         """Find the living leg with which another one is joined."""
         peer = leg.channel.peer
         return None if peer is None else self.find(peer.id)
@@ -112,7 +112,7 @@ class EventPublisher:
     def publish(
         self,
         name: str,
-        leg: Leg,
+        leg: EmulatedLeg,
         first: Sequence[Header] = (),
         last: Sequence[Header] = (),
         *,
@@ -129,15 +129,15 @@ class EventPublisher:
             ],
         )
 
-    def _state(self, leg: Leg) -> None:
+    def _state(self, leg: EmulatedLeg) -> None:
         self.publish("CHANNEL_STATE", leg, variables=False)
 
-    def _call_state(self, leg: Leg, before: str) -> None:
+    def _call_state(self, leg: EmulatedLeg, before: str) -> None:
         number = str(CALL_STATE_NUMBERS[leg.call_state])
         first = [("Original-Channel-Call-State", before), ("Channel-Call-State-Number", number)]
         self.publish("CHANNEL_CALLSTATE", leg, first, variables=False)
 
-    def executes(self, leg: Leg, app: str, data: str, run: str = "") -> None:
+    def executes(self, leg: EmulatedLeg, app: str, data: str, run: str = "") -> None:
         """An application begins."""
         leg.runs[app] = (run or self._make_id(), data)
         leg.application = (app, data)
@@ -148,7 +148,7 @@ class EventPublisher:
                 leg.variables["current_application_data"] = data
         self.publish("CHANNEL_EXECUTE", leg, last=_application(app, leg.runs[app]))
 
-    def executed(self, leg: Leg, app: str, response: str = "_none_") -> None:
+    def executed(self, leg: EmulatedLeg, app: str, response: str = "_none_") -> None:
         """An application is over, if its beginning was published."""
         run = leg.runs.pop(app, None)
         if run is not None:
@@ -207,12 +207,12 @@ class EventPublisher:
         else:
             leg.called()
 
-    def _comes_in(self, fact: LegCreated, channel: SimulatedChannel) -> Leg:
+    def _comes_in(self, fact: LegCreated, channel: SimulatedChannel) -> EmulatedLeg:
         if fact.other_half in self.legs:
             return self._comes_through(fact, channel, self.legs[fact.other_half])
         incoming = self.incoming or Incoming(callee="", caller_name="")
         self.incoming = None
-        return Leg(
+        return EmulatedLeg(
             id=fact.leg,
             channel=channel,
             session=self.sessions,
@@ -224,9 +224,11 @@ class EventPublisher:
             created_us=self._now_us(),
         )
 
-    def _comes_through(self, fact: LegCreated, channel: SimulatedChannel, half: Leg) -> Leg:
+    def _comes_through(
+        self, fact: LegCreated, channel: SimulatedChannel, half: EmulatedLeg
+    ) -> EmulatedLeg:
         """Loopback-b: it comes in from loopback-a, for the same number."""
-        return Leg(
+        return EmulatedLeg(
             id=fact.leg,
             channel=channel,
             session=self.sessions,
@@ -239,12 +241,12 @@ class EventPublisher:
             endpoint="loopback",
         )
 
-    def _goes_out(self, fact: LegCreated, channel: SimulatedChannel) -> Leg:
+    def _goes_out(self, fact: LegCreated, channel: SimulatedChannel) -> EmulatedLeg:
         outgoing = self.outgoing
         self.outgoing = None
         if outgoing is None:
             outgoing = self._second_half(fact)
-        leg = Leg(
+        leg = EmulatedLeg(
             id=fact.leg,
             channel=channel,
             session=self.sessions,
@@ -281,7 +283,7 @@ class EventPublisher:
             originator=calling,
         )
 
-    def progressed(self, leg: Leg, *, early_media: bool) -> None:
+    def progressed(self, leg: EmulatedLeg, *, early_media: bool) -> None:
         """A phone rings, or is heard before it answers."""
         leg.reached()
         if early_media:
@@ -295,7 +297,7 @@ class EventPublisher:
             self.publish("CHANNEL_PROGRESS", leg)
             leg.goes("RINGING")
 
-    def answered(self, leg: Leg) -> None:
+    def answered(self, leg: EmulatedLeg) -> None:
         """A party picked up."""
         leg.reached()
         leg.gets_media()
@@ -306,11 +308,11 @@ class EventPublisher:
 
     # ---- the park and the bridges
 
-    def transferred(self, leg: Leg, where: str) -> None:
+    def transferred(self, leg: EmulatedLeg, where: str) -> None:
         """A program sends a leg elsewhere."""
         leg.goes_elsewhere(where, now_us=self._now_us(), source_id=self._make_id())
 
-    def parked(self, leg: Leg, *, by_bridge: bool = False) -> None:
+    def parked(self, leg: EmulatedLeg, *, by_bridge: bool = False) -> None:
         """A leg is in the park."""
         leg.is_parked(by_bridge=by_bridge)
         if by_bridge and leg.other is not None and leg.other.cause:
@@ -320,7 +322,7 @@ class EventPublisher:
         leg.in_park = True
         self.publish("CHANNEL_PARK", leg)
 
-    def parked_by_failsafe(self, leg: Leg) -> None:
+    def parked_by_failsafe(self, leg: EmulatedLeg) -> None:
         """An armed leg is in the park: `execute_extension` of `sched_transfer` and `park`."""
         leg.is_parked(by_bridge=False)
         armed = leg.channel.failsafe
@@ -352,7 +354,7 @@ class EventPublisher:
         one.joins(other, first=True, now_us=now_us, source_id=self._make_id())
         other.joins(one, first=False, now_us=now_us, source_id=self._make_id())
 
-    def joined(self, first: Leg, second: Leg) -> None:
+    def joined(self, first: EmulatedLeg, second: EmulatedLeg) -> None:
         """Two legs hear each other."""
         ordered = "uuid_bridge" in first.variables and "bridge" not in first.runs
         now_us = self._now_us()
@@ -387,7 +389,7 @@ class EventPublisher:
 
     # ---- sounds and digits
 
-    def sound_started(self, leg: Leg, sound: str, run: str) -> None:
+    def sound_started(self, leg: EmulatedLeg, sound: str, run: str) -> None:
         """A sound begins."""
         self.executes(leg, "playback", sound, run)
         leg.plays = sound
@@ -395,7 +397,7 @@ class EventPublisher:
         leg.variables |= {"current_loop": "1", "total_loops": "1"}
         self.publish("PLAYBACK_START", leg, last=_playback(sound))
 
-    def sound_stopped(self, leg: Leg) -> None:
+    def sound_stopped(self, leg: EmulatedLeg) -> None:
         """A sound is over: played out, or cut off."""
         sound, leg.plays = leg.plays, ""
         played_ms = round((self._now_us() - leg.played_from_us) / 1000)
@@ -415,7 +417,7 @@ class EventPublisher:
         leg.variables["current_application_response"] = response
         self.executed(leg, "playback", response)
 
-    def pressed(self, leg: Leg, fact: DigitPressed) -> None:
+    def pressed(self, leg: EmulatedLeg, fact: DigitPressed) -> None:
         """A key was pressed."""
         leg.digits += fact.digit
         pressed: list[Header] = [
@@ -427,14 +429,14 @@ class EventPublisher:
 
     # ---- ends
 
-    def hung_up(self, leg: Leg, fact: LegHungUp) -> None:
+    def hung_up(self, leg: EmulatedLeg, fact: LegHungUp) -> None:
         """A leg ends. What belongs to its end is published when it has noticed: `over`."""
         leg.hangs_up(fact.cause, by_switch=self._is_ours(leg, fact.cause))
         self.publish("CHANNEL_HANGUP", leg)
         if leg.inbound and leg.answered_us:
             leg.variables["sip_hangup_disposition"] = disposition(leg)
 
-    def _is_ours(self, leg: Leg, cause: str) -> bool:
+    def _is_ours(self, leg: EmulatedLeg, cause: str) -> bool:
         """Whether the switch ends the leg, and not its party."""
         if self.killing or cause in _ENDED_BY_SWITCH:
             return True
@@ -445,7 +447,7 @@ class EventPublisher:
         leg = self.legs[channel.id]
         self._host.world.after(_TO_NOTICE_S * self._random(), partial(self._destroy, leg))
 
-    def _destroy(self, leg: Leg) -> None:
+    def _destroy(self, leg: EmulatedLeg) -> None:
         if leg.plays:
             self.sound_stopped(leg)
         self.unparked(leg.channel)
@@ -462,7 +464,7 @@ _ENDED_BY_SWITCH: Final = frozenset(
 )
 
 
-def _pair(first: Leg, second: Leg) -> list[Header]:
+def _pair(first: EmulatedLeg, second: EmulatedLeg) -> list[Header]:
     return [("Bridge-A-Unique-ID", first.id), ("Bridge-B-Unique-ID", second.id)]
 
 

@@ -1,9 +1,9 @@
 """What FreeSWITCH reports of a channel: states, caller profile, other leg, variables.
 
-A `Leg` is what events report of a simulated channel. It holds what the simulator has no use for and
-what every event repeats: names, times, `CS_` states. Its methods say what happened to it; `headers`
-says all of it, in FreeSWITCH's order. The variables that a program set are the simulator's own
-(`SimulatedChannel.variables`); those that the switch itself keeps are here.
+An `EmulatedLeg` is what events report of a simulated channel. It holds what the simulator has no
+use for and what every event repeats: names, times, `CS_` states. Its methods say what happened to
+it; `headers` says all of it, in FreeSWITCH's order. The variables that a program set are the
+simulator's own (`SimulatedChannel.variables`); those that the switch itself keeps are here.
 """
 
 from __future__ import annotations
@@ -64,22 +64,22 @@ _NOBODY: Final = "0000000000"
 _NAMELESS: Final = "Outbound Call"
 
 
-def _ignore_state(_leg: Leg) -> None:
+def _ignore_state(_leg: EmulatedLeg) -> None:
     return
 
 
-def _ignore_call_state(_leg: Leg, _before: str) -> None:
+def _ignore_call_state(_leg: EmulatedLeg, _before: str) -> None:
     return
 
 
 @attrs.define(eq=False, kw_only=True)
-class Leg(LegRecord):
+class EmulatedLeg(LegRecord):
     """One channel, as events report it."""
 
     channel: SimulatedChannel
     context: str = "default"
     """The dialplan's, in which it came in."""
-    originator: Leg | None = None
+    originator: EmulatedLeg | None = None
     """Whose call it is part of, if it was called for another leg."""
     known_as: tuple[str, str] | None = None
     """The name and number by which its partner knows it, where its own profile shows others."""
@@ -89,9 +89,9 @@ class Leg(LegRecord):
     transfer_source: str = ""
     profile_index: int = 1
 
-    on_state: Callable[[Leg], None] = attrs.field(default=_ignore_state)
+    on_state: Callable[[EmulatedLeg], None] = attrs.field(default=_ignore_state)
     """Called when it enters a state."""
-    on_call_state: Callable[[Leg, str], None] = attrs.field(default=_ignore_call_state)
+    on_call_state: Callable[[EmulatedLeg, str], None] = attrs.field(default=_ignore_call_state)
     """Called when its call state has changed, with the one before."""
     state: str = "CS_INIT"
     coming: int = 0
@@ -105,7 +105,7 @@ class Leg(LegRecord):
     logical_direction: str = attrs.field(init=False)
     hit_dialplan: bool = attrs.field(init=False)
     has_media: bool = False
-    other: Leg | None = None
+    other: EmulatedLeg | None = None
     is_originator_of_other: bool = False
     in_park: bool = False
     """Its CHANNEL_PARK was published, and no CHANNEL_UNPARK since."""
@@ -182,7 +182,7 @@ class Leg(LegRecord):
         if self.inbound:
             self.variables |= answered_variables(self)
 
-    def joins(self, other: Leg, *, first: bool, now_us: int, source_id: str) -> None:
+    def joins(self, other: EmulatedLeg, *, first: bool, now_us: int, source_id: str) -> None:
         """It is on its way to another leg, by `uuid_bridge` or `intercept`."""
         self.other = other
         self.is_originator_of_other = first
@@ -230,7 +230,7 @@ class Leg(LegRecord):
             self.variables["transfer_history"] = (*earlier, source)
         self.variables["transfer_source"] = source
 
-    def is_joined(self, other: Leg, *, first: bool, ordered: bool, now_us: int) -> None:
+    def is_joined(self, other: EmulatedLeg, *, first: bool, ordered: bool, now_us: int) -> None:
         """It hears the other; in a bridge that was ordered, or in that of a dialplan."""
         self.other = other
         self.is_originator_of_other = first
@@ -253,7 +253,7 @@ class Leg(LegRecord):
             "call_uuid": self.call_uuid,
         }
 
-    def leaves_bridge(self, leaver: Leg | None) -> None:
+    def leaves_bridge(self, leaver: EmulatedLeg | None) -> None:
         """Its bridge is over, because one of the two hung up; or neither, and both live on."""
         if self.cause:
             self.variables.pop("bridge_to", None)
@@ -439,7 +439,7 @@ _CODECS: Final[tuple[Header, ...]] = (
 )
 
 
-def caller_of(variables: dict[str, str], originator: Leg | None) -> tuple[str, str]:
+def caller_of(variables: dict[str, str], originator: EmulatedLeg | None) -> tuple[str, str]:
     """Say whose name and number a call out shows."""
     name = "" if originator is None else originator.caller_name
     number = _NOBODY if originator is None else originator.caller_number

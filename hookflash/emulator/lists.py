@@ -8,7 +8,7 @@ from typing import Final
 
 from hookflash.emulator.event_publisher import EventPublisher
 from hookflash.emulator.host import HOSTNAME, Host
-from hookflash.emulator.legs import Leg
+from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.variables import stamp
 
 _LIST_LAGS_US: Final = 150_000
@@ -81,7 +81,7 @@ class Lists:
             case _:
                 return None
 
-    def _channel_row(self, leg: Leg) -> dict[str, str]:
+    def _channel_row(self, leg: EmulatedLeg) -> dict[str, str]:
         codec = ("PCMU", "8000", "64000") if leg.has_media else ("", "", "")
         reading = dict(zip(("read_codec", "read_rate", "read_bit_rate"), codec, strict=True))
         writing = dict(zip(("write_codec", "write_rate", "write_bit_rate"), codec, strict=True))
@@ -105,7 +105,7 @@ class Lists:
             "initial_context": "default",
         }
 
-    def _call_row(self, leg: Leg) -> dict[str, str]:
+    def _call_row(self, leg: EmulatedLeg) -> dict[str, str]:
         peer = self._publisher.peer_of(leg)
         other = dict.fromkeys(_OF_CALL, "") if peer is None else _basic(peer)
         own = _basic(leg)
@@ -120,7 +120,7 @@ class Lists:
         }
 
 
-def _basic(leg: Leg) -> dict[str, str]:
+def _basic(leg: EmulatedLeg) -> dict[str, str]:
     """What the lists of channels and of calls both have."""
     return {
         "uuid": leg.id,
@@ -146,7 +146,7 @@ def _basic(leg: Leg) -> dict[str, str]:
     }
 
 
-def _is_second(leg: Leg) -> bool:
+def _is_second(leg: EmulatedLeg) -> bool:
     return leg.channel.peer is not None and not leg.channel.is_first
 
 

@@ -28,7 +28,7 @@ from hookflash.emulator.events import (
     read_event_name,
 )
 from hookflash.emulator.host import Host
-from hookflash.emulator.legs import Leg
+from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.parsing import atoi, read_cause
 from hookflash.emulator.subscription import Subscription
 from hookflash.events import LegId
@@ -82,7 +82,7 @@ class EventSocketSession:
         bus: EventBus,
         api: Api,
         apps: Applications,
-        legs: Mapping[LegId, Leg],
+        legs: Mapping[LegId, EmulatedLeg],
         password: str,
         limits: ConnectionLimits,
     ) -> None:

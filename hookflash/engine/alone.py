@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hookflash.commands import Command, HangUp, Look, PlayTone, SetTimer
-from hookflash.engine.lines import Line
+from hookflash.engine.legs import Leg
 from hookflash.events import LegId, LegsSeen
 
 ALONE_S = 10.0
@@ -36,12 +36,12 @@ class Alone:
         """Whether a timer is one of these."""
         return timer in self._timers
 
-    def watch(self, lines: Iterable[Line | None]) -> tuple[SetTimer, ...]:
+    def watch(self, legs: Iterable[Leg | None]) -> tuple[SetTimer, ...]:
         """Look again, after a while, at those among these who stand alone."""
         return tuple(
-            self._timer(line.leg, ALONE_S)
-            for line in lines
-            if line is not None and line.answered and line.peer is None
+            self._timer(leg.id, ALONE_S)
+            for leg in legs
+            if leg is not None and leg.answered and leg.peer is None
         )
 
     def ask_again(self) -> tuple[LegId, ...]:
@@ -76,16 +76,16 @@ class Alone:
         """About which leg a question was that has been answered."""
         return self._questions.pop(question, None)
 
-    def seen(self, leg: LegId, line: Line | None, event: LegsSeen) -> Finding:
+    def seen(self, asked: LegId, leg: Leg | None, event: LegsSeen) -> Finding:
         """A leg that nobody looks after hears a tone, and comes to a clear end."""
-        seen = next((one for one in event.living if one.leg == leg), None)
-        if seen is None or line is None or seen.peer is not None or seen.elsewhere:
+        seen = next((one for one in event.living if one.leg == asked), None)
+        if seen is None or leg is None or seen.peer is not None or seen.elsewhere:
             return "The leg is not alone in our keeping.", ()
-        policy = line.choices.policy
-        self._warned.add(leg)
+        policy = leg.choices.policy
+        self._warned.add(asked)
         return (
             "The leg stands alone, and no transfer looks after it: a tone, and a clear end.",
-            (PlayTone(leg=leg, tone=policy.failure_tone), self._timer(leg, policy.tone_s)),
+            (PlayTone(leg=asked, tone=policy.failure_tone), self._timer(asked, policy.tone_s)),
         )
 
     def _timer(self, leg: LegId, after_s: float) -> SetTimer:

@@ -27,7 +27,7 @@ import trio
 from hookflash.backends.base import Backend
 from hookflash.commands import CancelTimer, Command, Look, SetTimer
 from hookflash.engine.found import Unfinished
-from hookflash.engine.lines import Account, Line
+from hookflash.engine.legs import Account, Leg
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
@@ -256,7 +256,7 @@ class Engine:
             NotFound: there is no such leg.
             RequestRefused: it can't be done now; it says why.
         """
-        if self.switchboard.line(leg) is None:
+        if self.switchboard.leg(leg) is None:
             raise NotFound("there is no such call")
         request = TransferRequested(
             leg=leg,
@@ -301,9 +301,9 @@ class Engine:
         """
         return await self.ask(HangUpRequested(leg=leg, by=by))
 
-    def lines(self) -> tuple[Line, ...]:
+    def legs(self) -> tuple[Leg, ...]:
         """Every leg that the engine knows."""
-        return tuple(self.switchboard.lines.values())
+        return tuple(self.switchboard.legs.values())
 
     def transfers(self) -> tuple[Transfer, ...]:
         """Every transfer in flight."""

@@ -5,7 +5,7 @@ hold the commands to carry out. It does no I/O and knows no clock, so that the t
 simulator, the replay of a recording and a search through all orders of a race run the very same
 code.
 
-It keeps a `Line` for every leg (who, whether answered, with whom joined, what it has dialled),
+It keeps a `Leg` for every leg (who, whether answered, with whom joined, what it has dialled),
 and a `Transfer` for every one in flight. A leg is in one transfer at most: whoever asks for a
 second is refused.
 """
@@ -49,7 +49,7 @@ from hookflash.dialling.metaflows import (
 )
 from hookflash.engine.alone import Alone
 from hookflash.engine.found import Found, Unfinished, by_transfer, what_became
-from hookflash.engine.lines import Account, Line, Lines, line_of
+from hookflash.engine.legs import Account, Leg, Legs, new_leg
 from hookflash.engine.record import Parties, Record
 from hookflash.engine.rules import Asker, Meter, Rules, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
@@ -161,7 +161,7 @@ class Switchboard:
         """Why no new transfer is taken; `None`: they are."""
         self._new_id = new_id or numbered_ids()
         self._target_leg = target_leg or name_of_target
-        self.lines = Lines()
+        self.legs = Legs()
         self.running: dict[str, Running] = {}
         self._ended_before = ended
         self._ended: dict[str, None] = {}
@@ -219,9 +219,9 @@ class Switchboard:
             case HangUpRequested():
                 return self._request_hang_up(event, at_s)
 
-    def line(self, leg: LegId) -> Line | None:
+    def leg(self, leg: LegId) -> Leg | None:
         """What is known of a leg."""
-        return self.lines.get(leg)
+        return self.legs.get(leg)
 
     def transfer(self, transfer: str) -> Transfer | None:
         """The record of a transfer in flight."""
@@ -260,7 +260,7 @@ class Switchboard:
         self._accounts = dict(accounts)
         self.default = default or self.default
         if for_calls_that_are_up:
-            for line in self.lines.values():
+            for line in self.legs.values():
                 line.choices = self.choices_of(line.owner)
 
     def is_deferred(self, request: Event) -> bool:
@@ -270,7 +270,7 @@ class Switchboard:
     def load(self) -> dict[str, int]:
         """How much there is to keep in mind, by kind: nothing when everybody has hung up."""
         return {
-            "legs": len(self.lines),
+            "legs": len(self.legs),
             "transfers": len(self.running),
             "legs in transfers": len(self._transfer_of),
             "digit timers": len(self._digit_timers),
@@ -293,7 +293,7 @@ class Switchboard:
             return [*records, *self.handle(waiting, at_s)]
         alone = self._alone.asked_about(look.number) if not look.transfer else None
         if alone is not None:
-            why, commands = self._alone.seen(alone, self.lines.get(alone), event)
+            why, commands = self._alone.seen(alone, self.legs.get(alone), event)
             return [*records, self._record(event, at_s, why=why, commands=commands)]
         return [*records, self._record(event, at_s, why=_NEWS[LegsSeen])]
 
@@ -338,16 +338,16 @@ class Switchboard:
             case SwitchLost() | SwitchFound():
                 self._deferred.clear()  # nobody will answer
             case _:
-                self.lines.learn(event)
+                self.legs.learn(event)
 
     def _new_line(self, event: LegCreated) -> None:
-        if event.leg in self.lines:
+        if event.leg in self.legs:
             return  # a repeat
         transfer = self._transfer_of.get(event.leg)
         running = self.running[transfer] if transfer else None
         known = running.account if running else self._owner_of_target.get(event.leg, "")
         owner = event.account or known
-        self.lines[event.leg] = line_of(
+        self.legs[event.leg] = new_leg(
             event,
             owner=owner,
             choices=self.choices_of(owner),
@@ -355,7 +355,7 @@ class Switchboard:
         )
 
     def _identify(self, event: LegIdentified) -> None:
-        line = self.lines.get(event.leg)
+        line = self.legs.get(event.leg)
         if line is None:
             return
         line.identify(event)
@@ -364,7 +364,7 @@ class Switchboard:
             line.choices = self.choices_of(event.account)
 
     def _forget(self, leg: LegId) -> tuple[Command, ...]:
-        line = self.lines.pop(leg, None)
+        line = self.legs.pop(leg, None)
         return () if line is None else (*self._retime(line, None), *self._pass_on(line))
 
     # -------------------------------------------------------------------- steps
@@ -447,8 +447,8 @@ class Switchboard:
         hops = transfer.hops + 1
         for party in transfer.parties:
             self._transfer_of.pop(party.leg, None)
-            if party.leg in self.lines and transfer.outcome in _MOVED:
-                self.lines[party.leg].hops = hops
+            if party.leg in self.legs and transfer.outcome in _MOVED:
+                self.legs[party.leg].hops = hops
         target = transfer.target
         if target.place is not Place.JOINED:
             self._remember(self._dismissed, target.leg)
@@ -456,11 +456,11 @@ class Switchboard:
     # -------------------------------------------------------------------- alone
 
     def _watch_alone(self, legs: Iterable[LegId]) -> tuple[Command, ...]:
-        return self._alone.watch(self.lines.get(leg) for leg in legs)
+        return self._alone.watch(self.legs.get(leg) for leg in legs)
 
     def _alone_for_long(self, event: TimerFired, at_s: float) -> Record:
         leg = self._alone.leg_of(event.timer)
-        line = self.lines.get(leg)
+        line = self.legs.get(leg)
         kept = line is None or line.peer is not None or leg in self._transfer_of
         self._looks += 1
         why, commands = self._alone.due(leg, kept=kept, question=self._looks)
@@ -487,7 +487,7 @@ class Switchboard:
         transfer = self.running.get(what.get("transfer", ""))
         if owner is None and transfer is not None:
             owner = transfer.account
-        lines = [self.lines[leg] for leg in _legs_of(event) if leg in self.lines]
+        lines = [self.legs[leg] for leg in _legs_of(event) if leg in self.legs]
         owners = [line.owner for line in lines] if owner is None else [owner]
         return Record(
             number=self._next_number(),
@@ -508,7 +508,7 @@ class Switchboard:
     def _request_transfer(self, event: TransferRequested, at_s: float) -> Record:
         if event.leg in self._transfer_of and event.transfer not in self.running:
             return self._step(self._transfer_of[event.leg], event, at_s)
-        line = self.lines.get(event.leg)
+        line = self.legs.get(event.leg)
         if line is not None and line.answered and line.peer is None and not line.asked:
             line.asked = True
             self._looks += 1
@@ -530,7 +530,7 @@ class Switchboard:
             return self._refuse(event, at_s, refused.why, refused.refusal)
         return self._begin(event, line, peer, codes, at_s)
 
-    def _check_rules(self, event: TransferRequested, line: Line, peer: Line, at_s: float) -> None:
+    def _check_rules(self, event: TransferRequested, line: Leg, peer: Leg, at_s: float) -> None:
         """Hold what is asked for against the rules of the leg's own account."""
         if self.closing is not None:
             raise RequestRefused(self.closing, Refusal.CLOSING)
@@ -541,31 +541,31 @@ class Switchboard:
         if event.kind is not Kind.HOLD:
             self._meters.get(line.owner, Meter()).check(rules, at_s)
 
-    def _call_of(self, event: TransferRequested) -> tuple[Line, Line]:
+    def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg]:
         """The line of whoever asks for a transfer, and of the one who is to be transferred."""
         if event.transfer in self.running:
             raise RequestRefused("there is already a transfer with this id")
-        if self._target_leg(event.transfer) in self.lines:
+        if self._target_leg(event.transfer) in self.legs:
             raise RequestRefused("a leg from an earlier transfer with this id still lives")
-        line = self.lines.get(event.leg)
+        line = self.legs.get(event.leg)
         if line is None:
             raise NotFound("there is no such call")
-        peer = self.lines.partner_of(line)
+        peer = self.legs.partner_of(line)
         if peer is None:
             raise RequestRefused("the call is not bridged: nobody is there to transfer")
-        if peer.leg in self._transfer_of:
+        if peer.id in self._transfer_of:
             raise RequestRefused("the other party is in another transfer")
         return line, peer
 
     def _begin(
-        self, event: TransferRequested, line: Line, peer: Line, codes: CodeTable, at_s: float
+        self, event: TransferRequested, line: Leg, peer: Leg, codes: CodeTable, at_s: float
     ) -> Record:
         transfer = new_transfer(
             transfer=event.transfer,
             kind=event.kind,
             policy=line.choices.policy,
-            transferor=(line.leg, line.number),
-            transferee=(peer.leg, peer.number),
+            transferor=(line.id, line.number),
+            transferee=(peer.id, peer.number),
             target=(self._target_leg(event.transfer), event.target),
             by=event.by,
             music=event.music,
@@ -573,8 +573,8 @@ class Switchboard:
             ring_timeout_s=event.ring_timeout_s,
             hops=max(line.hops, peer.hops),
             account=line.owner,
-            outside=[one.leg for one in (line, peer) if one.outside],
-            withheld=[one.leg for one in (line, peer) if one.withheld],
+            outside=[one.id for one in (line, peer) if one.outside],
+            withheld=[one.id for one in (line, peer) if one.withheld],
         )
         self.running[transfer.id] = Running(
             transfer=transfer, codes=codes, account=line.owner, parties=Parties.of(transfer)
@@ -599,7 +599,7 @@ class Switchboard:
         return self._step(event.transfer, event, at_s)
 
     def _request_hang_up(self, event: HangUpRequested, at_s: float) -> Record:
-        if event.leg not in self.lines:
+        if event.leg not in self.legs:
             return self._refuse(event, at_s, "there is no such call")
         command = HangUp(leg=event.leg)
         return self._record(event, at_s, why="The leg is ended, as asked.", commands=(command,))
@@ -669,7 +669,7 @@ class Switchboard:
         )
         for leg in found.legs:
             self._transfer_of[leg] = transfer.id
-            line = self.lines.get(leg)
+            line = self.legs.get(leg)
             if line is not None and not line.owner:
                 line.owner, line.choices = found.owner, choices
         self._count(transfer, found.owner, choices.rules, at_s)
@@ -706,19 +706,19 @@ class Switchboard:
 
     # ------------------------------------------------------------------- digits
 
-    def _listened(self, line: Line) -> Metaflows | None:
+    def _listened(self, line: Leg) -> Metaflows | None:
         """The feature codes under which a leg is heard: its own account's, or its partner's."""
         own = line.choices.metaflows
         if own.listen_on is not ListenOn.PEER:
             return own
-        peer = self.lines.partner_of(line)
+        peer = self.legs.partner_of(line)
         theirs = peer.choices.metaflows if peer else None
         if theirs is not None and theirs.listen_on is not ListenOn.SELF:
             return theirs
         return None
 
     def _digit(self, event: DigitPressed, at_s: float) -> list[Record]:
-        line = self.lines.get(event.leg)
+        line = self.legs.get(event.leg)
         if line is None:
             return [self._record(event, at_s, why="a digit on an unknown leg")]
         if event.serial and event.serial == line.last_serial:
@@ -734,11 +734,11 @@ class Switchboard:
             event, line, press(table, line.collector, event.digit), timeout_s, at_s
         )
 
-    def _codes_for(self, line: Line) -> tuple[CodeTable, float] | None:
-        transfer = self._transfer_of.get(line.leg)
+    def _codes_for(self, line: Leg) -> tuple[CodeTable, float] | None:
+        transfer = self._transfer_of.get(line.id)
         if transfer is not None:
             running = self.running[transfer]
-            if running.transfer.transferor.leg != line.leg:
+            if running.transfer.transferor.leg != line.id:
                 return None
             return running.codes, line.choices.metaflows.digit_timeout_s
         metaflows = self._listened(line)
@@ -747,14 +747,14 @@ class Switchboard:
         return metaflows.table, metaflows.digit_timeout_s
 
     def _digits_over(self, event: TimerFired, at_s: float) -> list[Record]:
-        line = self.lines[self._digit_timers.pop(event.timer)]
+        line = self.legs[self._digit_timers.pop(event.timer)]
         line.digit_timer = None
         heard = self._codes_for(line)
         pressed = digit_timeout(heard[0], line.collector) if heard else Press(collector=UNARMED)
         return self._collected(event, line, pressed, 0.0, at_s)
 
     def _collected(
-        self, event: Event, line: Line, pressed: Press, timeout_s: float, at_s: float
+        self, event: Event, line: Leg, pressed: Press, timeout_s: float, at_s: float
     ) -> list[Record]:
         line.collector = pressed.collector
         timers = self._retime(line, timeout_s if pressed.restart_timer else None)
@@ -770,7 +770,7 @@ class Switchboard:
         first = self._record(event, at_s, why=why, commands=timers)
         return [first, *self._feature(line, outcome, at_s)]
 
-    def _withhold(self, line: Line, pressed: Press) -> tuple[Command, ...]:
+    def _withhold(self, line: Leg, pressed: Press) -> tuple[Command, ...]:
         """Spare the far end the keys of a code: all but the first, by which it is known.
 
         What turns out to be no code is passed on, late.
@@ -778,7 +778,7 @@ class Switchboard:
         if line.collector.armed:
             if line.withheld_from is not None or line.peer is None:
                 return ()
-            if not line.choices.policy.hides_codes or line.leg in self._transfer_of:
+            if not line.choices.policy.hides_codes or line.id in self._transfer_of:
                 return ()
             line.withheld_from = line.peer
             return (WithholdKeys(leg=line.peer, limit_s=KEYS_WITHHELD_S),)
@@ -786,15 +786,15 @@ class Switchboard:
             line.missed = line.missed.removesuffix("#")[: -len(pressed.outcome.digits)]
         return self._pass_on(line)
 
-    def _pass_on(self, line: Line) -> tuple[Command, ...]:
+    def _pass_on(self, line: Leg) -> tuple[Command, ...]:
         """Let the far end hear keys again, and those that it has missed."""
         leg, line.withheld_from = line.withheld_from, None
         missed, line.missed = line.missed, ""
-        if leg is None or leg not in self.lines:
+        if leg is None or leg not in self.legs:
             return ()
         return (PassKeys(leg=leg, digits=missed),)
 
-    def _retime(self, line: Line, after_s: float | None) -> tuple[Command, ...]:
+    def _retime(self, line: Leg, after_s: float | None) -> tuple[Command, ...]:
         commands: list[Command] = []
         if line.digit_timer is not None:
             commands.append(CancelTimer(timer=line.digit_timer))
@@ -803,24 +803,24 @@ class Switchboard:
         if after_s is not None:
             self._timers += 1
             line.digit_timer = f"digits~{self._timers}"
-            self._digit_timers[line.digit_timer] = line.leg
+            self._digit_timers[line.digit_timer] = line.id
             commands.append(SetTimer(timer=line.digit_timer, after_s=after_s))
         return tuple(commands)
 
-    def _feature(self, line: Line, matched: Matched, at_s: float) -> list[Record]:
+    def _feature(self, line: Leg, matched: Matched, at_s: float) -> list[Record]:
         """Turn dialled digits into the request that they are."""
         action = matched.action
         match action.module:
             case Module.TRANSFER | Module.HOLD:
-                request: Event = _transfer_request(line.leg, self._new_id(), action, matched)
+                request: Event = _transfer_request(line.id, self._new_id(), action, matched)
             case Module.RESUME:
-                request = TakebackRequested(transfer=self._transfer_of.get(line.leg, ""))
+                request = TakebackRequested(transfer=self._transfer_of.get(line.id, ""))
             case Module.HANGUP:
-                if line.peer is None and line.leg not in self._transfer_of:
+                if line.peer is None and line.id not in self._transfer_of:
                     why = "nobody is known to talk with it: what it dials may be meant for a menu"
-                    request = HangUpRequested(leg=line.leg)
+                    request = HangUpRequested(leg=line.id)
                     return [self._refuse(request, at_s, why, Refusal.NOT_NOW)]
-                request = HangUpRequested(leg=line.leg)
+                request = HangUpRequested(leg=line.id)
         return self.handle(request, at_s)
 
 

@@ -18,8 +18,8 @@ import msgspec
 
 from hookflash import events as e
 from hookflash.codec import event_from, teach_sounds, to_document
-from hookflash.engine.exchange import Entry
 from hookflash.engine.found import Unfinished
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Named, Parties, Record, record_from
 from hookflash.errors import InputError
 from hookflash.fsm.policy import Policy
@@ -131,7 +131,7 @@ class Step:
 
 
 def step_of(entry: Entry, *, masks_digits: bool = True) -> Step:
-    """Make a step of what an exchange tells.
+    """Make a step of what a group tells.
 
     Args:
         entry: what it tells.

@@ -29,7 +29,7 @@ import attrs
 import structlog
 import trio
 
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
 from hookflash.journal.history import Step, step_of

@@ -93,9 +93,9 @@ class ProductionWatch:
         self._ordered(record)
         match record.event:
             case TransferRequested(kind=kind, leg=leg):
-                line = self._board.line(leg)
-                whole = kind is not Kind.BLIND and line is not None and line.peer is not None
-                pair = frozenset((leg, line.peer or "")) if whole and line else frozenset[LegId]()
+                known = self._board.leg(leg)
+                whole = kind is not Kind.BLIND and known is not None and known.peer is not None
+                pair = frozenset((leg, known.peer or "")) if whole and known else frozenset[LegId]()
                 self._open[record.transfer] = _Open(pair)
             case TransferFound():
                 self._open[record.transfer] = _Open(frozenset())
@@ -144,7 +144,7 @@ class ProductionWatch:
 
     def _given_up(self, transfer: str) -> None:
         opened = self._open.get(transfer)
-        if opened is not None and opened.pair and opened.pair <= self._board.lines.keys():
+        if opened is not None and opened.pair and opened.pair <= self._board.legs.keys():
             opened.given_up_whole = True
 
     def _ended(self, record: Record) -> None:
@@ -158,7 +158,7 @@ class ProductionWatch:
                 promises.PAIR_REJOINED, f"{record.transfer} failed while both of the two were there"
             )
         for leg in _legs_of(record):
-            if leg in self._board.lines and leg not in self._moved:
+            if leg in self._board.legs and leg not in self._moved:
                 self._left[leg] = record.at_s
 
     def look(self, now_s: float) -> None:
@@ -170,8 +170,9 @@ class ProductionWatch:
         for leg, since_s in tuple(self._left.items()):
             if now_s - since_s > GRACE_S:
                 del self._left[leg]
-                line = self._board.line(leg)
-                if line is not None and line.peer is None and self._board.transfer_of(leg) is None:
+                known = self._board.leg(leg)
+                alone = known is not None and known.peer is None
+                if alone and self._board.transfer_of(leg) is None:
                     self._break(
                         promises.NOBODY_FORGOTTEN, f"{leg} stands alone, and in no transfer"
                     )

@@ -50,7 +50,7 @@ from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.codec import teach_sounds
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 from hookflash.document import faults_of, faults_of_numbers, load_schema, meant, place_in
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy

@@ -18,7 +18,7 @@ from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.backends.simulator.world import World
 from hookflash.commands import CancelTimer, Command, SetTimer
 from hookflash.engine.found import Unfinished
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, numbered_ids
 from hookflash.events import (

@@ -14,7 +14,7 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.sounds import FILE_S
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.events import (
     CallEvent,

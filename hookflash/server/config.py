@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync

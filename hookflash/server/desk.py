@@ -19,8 +19,8 @@ import trio
 
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine
-from hookflash.engine.exchange import Exchange
-from hookflash.engine.lines import Line
+from hookflash.engine.group import EngineGroup
+from hookflash.engine.legs import Leg
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import Forbidden, InputError, NotFound, RequestRefused
@@ -89,7 +89,7 @@ class Desk:
 
     def __init__(
         self,
-        exchange: Exchange,
+        group: EngineGroup,
         journal: Journal,
         config: Config,
         metaflows: Mapping[str, Mapping[str, Any]],
@@ -97,12 +97,12 @@ class Desk:
         """Begin.
 
         Args:
-            exchange: the switches.
+            group: the switches.
             journal: what is written down.
             config: what the operator has written.
             metaflows: the feature codes that programs have set, by account.
         """
-        self._exchange = exchange
+        self._group = group
         self.journal = journal
         self._config = config
         self._metaflows: dict[str, Mapping[str, Any]] = dict(metaflows)
@@ -119,7 +119,7 @@ class Desk:
         caller.check(account)
         return [
             self._channel(switch, line)
-            for switch, line in self._exchange.lines()
+            for switch, line in self._group.legs()
             if (line.owner or DEFAULT_ACCOUNT) == account
         ]
 
@@ -135,22 +135,22 @@ class Desk:
         engine, line = self._line(caller, account, call, switch)
         return self._channel(self._name_of(engine), line)
 
-    def _channel(self, switch: str, line: Line) -> Channel:
-        board = self._exchange.engines[switch].switchboard
-        other = board.line(line.peer) if line.peer else None
-        own = self._own_transfer_of(board, line.owner or DEFAULT_ACCOUNT, line.leg)
+    def _channel(self, switch: str, line: Leg) -> Channel:
+        board = self._group.engines[switch].switchboard
+        other = board.leg(line.peer) if line.peer else None
+        own = self._own_transfer_of(board, line.owner or DEFAULT_ACCOUNT, line.id)
         return channel_of(switch, line, other, own)
 
     def _line(
         self, caller: Caller, account: str, call: LegId, switch: str | None
-    ) -> tuple[Engine, Line]:
+    ) -> tuple[Engine, Leg]:
         """Find a leg among the account's own: another's is as if there were none."""
         caller.check(account)
         found = [
             (engine, line)
-            for name, engine in self._exchange.engines.items()
+            for name, engine in self._group.engines.items()
             if switch in (None, name)
-            and (line := engine.switchboard.line(call)) is not None
+            and (line := engine.switchboard.leg(call)) is not None
             and (line.owner or DEFAULT_ACCOUNT) == account
         ]
         if not found:
@@ -160,7 +160,7 @@ class Desk:
         return found[0]
 
     def _name_of(self, engine: Engine) -> str:
-        return next(name for name, one in self._exchange.engines.items() if one is engine)
+        return next(name for name, one in self._group.engines.items() if one is engine)
 
     # -------------------------------------------------------- what is asked of calls
 
@@ -294,7 +294,7 @@ class Desk:
     # -------------------------------------------------------------- transfers
 
     def _in_flight(self, account: str, transfer: str) -> tuple[str, Engine, Transfer] | None:
-        for name, engine in self._exchange.engines.items():
+        for name, engine in self._group.engines.items():
             running = engine.switchboard.transfer(transfer)
             owner = engine.switchboard.owner(transfer)
             if running is not None and (owner or DEFAULT_ACCOUNT) == account:
@@ -470,7 +470,7 @@ class Desk:
     def choose(self, config: Config, *, for_calls_that_are_up: bool = False) -> None:
         """Let a config hold from now on, with the feature codes that programs have set."""
         self._config = config
-        self._exchange.choose(
+        self._group.choose(
             config.accounts_chosen(self._metaflows),
             default=config.account(DEFAULT_ACCOUNT, self._metaflows.get(DEFAULT_ACCOUNT)),
             for_calls_that_are_up=for_calls_that_are_up,
@@ -480,7 +480,7 @@ class Desk:
 
     def trouble(self) -> dict[str, str]:
         """What is not as it should be, by part: the switches that are away, the journal."""
-        found = {f"switch {name}": why for name, why in self._exchange.away().items()}
+        found = {f"switch {name}": why for name, why in self._group.away().items()}
         if self.journal.fault is not None:
             found["journal"] = self.journal.fault
         return found

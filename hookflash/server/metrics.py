@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Timing
-from hookflash.engine.exchange import Entry, Exchange
+from hookflash.engine.group import EngineGroup, Entry
 from hookflash.fsm.transfer import State
 from hookflash.journal.journal import Journal
 from hookflash.promises.production import CHECKED, ProductionWatch
@@ -135,14 +135,14 @@ class Looked(Collector):
     def __init__(
         self,
         *,
-        exchange: Exchange,
+        group: EngineGroup,
         backends: dict[str, Backend],
         journal: Journal,
         hub: Hub,
         access: Access,
         watches: dict[str, ProductionWatch],
     ) -> None:
-        self._exchange = exchange
+        self._group = group
         self._backends = backends
         self._journal = journal
         self._hub = hub
@@ -169,7 +169,7 @@ class Looked(Collector):
         dropped = CounterMetricFamily(
             "hookflash_events_dropped", "Events that nobody took in time.", labels=["switch"]
         )
-        for name, engine in self._exchange.engines.items():
+        for name, engine in self._group.engines.items():
             up.add_metric([name], engine.away is None)
             queued.add_metric([name], engine.queued)
             backend = self._backends[name]
@@ -180,14 +180,14 @@ class Looked(Collector):
 
     def _lines(self) -> Iterator[Metric]:
         legs = GaugeMetricFamily("hookflash_legs", "Legs that are known.", labels=["switch"])
-        for name, engine in self._exchange.engines.items():
-            legs.add_metric([name], len(engine.switchboard.lines))
+        for name, engine in self._group.engines.items():
+            legs.add_metric([name], len(engine.switchboard.legs))
         yield legs
         running = GaugeMetricFamily(
             "hookflash_transfers", "Transfers in flight, by state.", labels=["switch", "state"]
         )
-        tally = Tally((name, transfer.state) for name, transfer in self._exchange.transfers())
-        for name in self._exchange.engines:
+        tally = Tally((name, transfer.state) for name, transfer in self._group.transfers())
+        for name in self._group.engines:
             for state in State:
                 if state is not State.IDLE:
                     running.add_metric([name, state.value], tally[name, state])

@@ -31,7 +31,7 @@ from hookflash.backends.freeswitch.client import FreeSwitchBackend
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.world import World
-from hookflash.engine.exchange import Entry, Exchange, open_exchange
+from hookflash.engine.group import EngineGroup, Entry, open_engine_group
 from hookflash.errors import InputError, first_of
 from hookflash.journal import history, registry
 from hookflash.journal.history import DEFAULT_ACCOUNT
@@ -96,7 +96,7 @@ class Service:
         self,
         *,
         config: Config,
-        exchange: Exchange,
+        group: EngineGroup,
         backends: Mapping[str, Backend],
         doors: Doors,
         app: Litestar,
@@ -104,7 +104,7 @@ class Service:
         watches: Mapping[str, ProductionWatch],
     ) -> None:
         self.config = config
-        self.exchange = exchange
+        self.group = group
         self.backends = backends
         self.doors = doors
         self.app = app
@@ -140,12 +140,12 @@ class Service:
             How many are left to the switches.
         """
         self.app.state.stopping = True
-        self.exchange.close_to_new_transfers(STOPPING)
+        self.group.close_to_new_transfers(STOPPING)
         self._patience.deadline = trio.current_time() + self.config.limits.drain_s
         with self._patience:
-            while any(True for _ in self.exchange.transfers()):  # noqa: ASYNC110 - nothing tells when the last one has ended
+            while any(True for _ in self.group.transfers()):  # noqa: ASYNC110 - nothing tells when the last one has ended
                 await trio.sleep(0.05)
-        left = sum(1 for _ in self.exchange.transfers())
+        left = sum(1 for _ in self.group.transfers())
         await self.listener.say_goodbye()
         return left
 
@@ -202,8 +202,8 @@ async def open_service(
                 for name, keys in config.switches.items()
             }
         watches: dict[str, ProductionWatch] = {}  # filled as soon as there are engines to watch
-        exchange = await stack.enter_async_context(
-            open_exchange(
+        group = await stack.enter_async_context(
+            open_engine_group(
                 backends,
                 now=now,
                 taps=(journal.take, metrics.take, partial(_tell_watch, watches)),
@@ -214,9 +214,9 @@ async def open_service(
                 ended=ended,
             )
         )
-        _attend(exchange, backends, metrics, watches)
+        _attend(group, backends, metrics, watches)
         doors = Doors(
-            desk=Desk(exchange, journal, config, stored),
+            desk=Desk(group, journal, config, stored),
             access=Access(journal, config.limits),
             answers=Answers(journal),
             hub=Hub(journal),
@@ -224,7 +224,7 @@ async def open_service(
             server=f"hookflash {version()}",
         )
         looked = Looked(
-            exchange=exchange,
+            group=group,
             backends=dict(backends),
             journal=journal,
             hub=doors.hub,
@@ -235,7 +235,7 @@ async def open_service(
         nursery.start_soon(_look, watches, doors.access)
         yield Service(
             config=config,
-            exchange=exchange,
+            group=group,
             backends=backends,
             doors=doors,
             app=build(doors, metrics),
@@ -245,13 +245,13 @@ async def open_service(
 
 
 def _attend(
-    exchange: Exchange,
+    group: EngineGroup,
     backends: Mapping[str, Backend],
     metrics: Metrics,
     watches: dict[str, ProductionWatch],
 ) -> None:
     """Watch over the promises of each engine, and time it and its switch."""
-    for name, engine in exchange.engines.items():
+    for name, engine in group.engines.items():
         watches[name] = ProductionWatch(engine.switchboard, partial(_broken, name))
         engine.on_timing = partial(metrics.time_event, name)
         backend = backends[name]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from hookflash.engine.lines import Line
+from hookflash.engine.legs import Leg
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
@@ -97,20 +97,20 @@ class Channel(Struct, frozen=True, kw_only=True):
     """How often the call has been transferred."""
 
 
-def channel_of(switch: str, line: Line, other: Line | None, transfer: Transfer | None) -> Channel:
+def channel_of(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None) -> Channel:
     """A leg as programs see it."""
     return Channel(
-        call_id=line.leg,
+        call_id=leg.id,
         switch=switch,
-        account_id=line.owner or DEFAULT_ACCOUNT,
-        direction="inbound" if line.direction.value == "inbound" else "outbound",
-        number=line.number,
-        answered=line.answered,
-        bridged=line.peer is not None,
-        other_leg_call_id=line.peer,
+        account_id=leg.owner or DEFAULT_ACCOUNT,
+        direction="inbound" if leg.direction.value == "inbound" else "outbound",
+        number=leg.number,
+        answered=leg.answered,
+        bridged=leg.peer is not None,
+        other_leg_call_id=leg.peer,
         other_leg_number=other.number if other else None,
         transfer_id=transfer.id if transfer else None,
-        transfers=line.hops,
+        transfers=leg.hops,
     )
 
 

@@ -114,7 +114,7 @@ class ReportedLeg(NamedTuple):
 Leg = TypeVar("Leg")
 
 
-class Legs(dict[e.LegId, Leg]):
+class NamedLegs(dict[e.LegId, Leg]):
     """What is known of the legs that live."""
 
     def __missing__(self, leg: e.LegId) -> Leg:
@@ -308,26 +308,26 @@ class Scene:
         self.pressed.append((leg, digit))
         await self.lab.press(leg, digit)
 
-    async def look(self, *legs: e.LegId) -> Legs[LegSnapshot]:
+    async def look(self, *legs: e.LegId) -> NamedLegs[LegSnapshot]:
         """Ask where legs are."""
         look = c.Look(legs=legs, transfer=self.name, number=next(self._numbers))
         await self.perform(look)
         seen = await self.proof(e.LegsSeen, "Look is answered, and says what was asked", look=look)
-        return Legs({leg.leg: leg for leg in seen.living})
+        return NamedLegs({leg.leg: leg for leg in seen.living})
 
-    async def living(self) -> Legs[LegSnapshot]:
+    async def living(self) -> NamedLegs[LegSnapshot]:
         """What the snapshot says of this scene's legs."""
         with trio.move_on_after(self.lab.prompt_s):
             living = await self.backend.snapshot()
             require(
                 len({leg.leg for leg in living}) == len(living), "the snapshot has no leg twice"
             )
-            return Legs({leg.leg: leg for leg in living if leg.leg in self.legs})
+            return NamedLegs({leg.leg: leg for leg in living if leg.leg in self.legs})
         raise AssertionError("the switch answers: no snapshot")
 
     async def eventually(self, leg: e.LegId, promise: str, **fields: object) -> None:
         """Wait until the snapshot says something of a leg."""
-        living: Legs[LegSnapshot] = Legs()
+        living: NamedLegs[LegSnapshot] = NamedLegs()
         with trio.move_on_after(self.lab.prompt_s):
             while True:
                 living = await self.living()
@@ -344,9 +344,9 @@ class Scene:
 
     # ------------------------------------------------------------------- what must be true
 
-    def said(self) -> Legs[ReportedLeg]:  # noqa: C901, PLR0912 - one case for each fact
+    def said(self) -> NamedLegs[ReportedLeg]:  # noqa: C901, PLR0912 - one case for each fact
         """What the facts come to: each leg that lives, and how it is."""
-        legs: Legs[ReportedLeg] = Legs()
+        legs: NamedLegs[ReportedLeg] = NamedLegs()
 
         def alter(leg: e.LegId, **changes: object) -> None:
             if leg in legs:

@@ -176,7 +176,7 @@ async def both_known(engine: Engine, legs: tuple[LegId, LegId]) -> None:
     """Wait until the engine knows that the two talk."""
     with trio.fail_after(10):
         while any(
-            (line := engine.switchboard.line(leg)) is None or line.peer is None for leg in legs
+            (line := engine.switchboard.leg(leg)) is None or line.peer is None for leg in legs
         ):
             await trio.sleep(0.01)
 
@@ -184,7 +184,7 @@ async def both_known(engine: Engine, legs: tuple[LegId, LegId]) -> None:
 async def talking(engine: Engine, one: LegId, other: LegId) -> None:
     """Wait until the engine knows that the two talk."""
     with trio.fail_after(20):
-        while (line := engine.switchboard.line(one)) is None or line.peer != other:
+        while (line := engine.switchboard.leg(one)) is None or line.peer != other:
             await trio.sleep(0.01)
 
 

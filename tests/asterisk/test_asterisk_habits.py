@@ -417,8 +417,8 @@ async def test_an_outside_party_gains_no_right_and_gives_none(pair: Pair) -> Non
         out, outside = await consult(engine, other[0], "92600")
         await hand_over(lab, engine, transfer, (alice, caller), carol)
         await hand_over(lab, engine, out, other, outside)
-        assert engine.switchboard.lines[outside].outside
-        assert engine.switchboard.lines[carol].account == "acme"
+        assert engine.switchboard.legs[outside].outside
+        assert engine.switchboard.legs[carol].account == "acme"
         async with noting(engine) as records, trio.open_nursery() as nursery:
             for leg in (caller, outside):
                 nursery.start_soon(lab.press, leg, CODE)

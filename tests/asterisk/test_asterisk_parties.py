@@ -35,7 +35,7 @@ from live_asterisk import (
 from hookflash.backends.asterisk.client import open_asterisk
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import Direction, LegId, TransferRequested
 from hookflash.fsm.policy import Policy
@@ -147,7 +147,7 @@ async def test_a_number_that_is_withheld_is_shown_to_nobody(
     async with open_live_lab(pair, dialling) as lab, open_engine(lab.backend) as engine:
         caller, called = await lab.call("1202", caller="1201", withheld=True)
         await both_known(engine, (caller, called))
-        assert engine.switchboard.lines[caller].withheld
+        assert engine.switchboard.legs[caller].withheld
         transfer, target = await consult(engine, called)
         await shows(lab, target, "1202")
         await hand_over(lab, engine, transfer, (called, caller), target)
@@ -206,8 +206,8 @@ async def _outside_target(
     with trio.fail_after(20):
         assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
     await talking(engine, bob, target)
-    assert engine.switchboard.lines[target].outside
-    assert not engine.switchboard.lines[bob].outside
+    assert engine.switchboard.legs[target].outside
+    assert not engine.switchboard.legs[bob].outside
     await shows(lab, bob, "92600")  # inside, all is shown
     await trio.sleep(SETTLED_S)
     shown = await lab.shown(target)
@@ -227,12 +227,12 @@ async def test_an_outside_caller_is_shown_nothing_of_the_next_partner(
     ):
         caller, alice = await lab.call("1202", caller="4930555")
         await both_known(engine, (caller, alice))
-        assert engine.switchboard.lines[caller].outside
+        assert engine.switchboard.legs[caller].outside
         first = await lab.shown(caller)
         transfer, target = await consult(engine, alice)
         await shows(lab, target, "1202")
         await hand_over(lab, engine, transfer, (alice, caller), target)
-        assert not engine.switchboard.lines[target].outside
+        assert not engine.switchboard.legs[target].outside
         await shows(lab, target, "4930555")  # inside, all is shown
         await trio.sleep(SETTLED_S)
         shown = await lab.shown(caller)
@@ -316,7 +316,7 @@ async def test_one_code_of_a_called_party_behind_a_local_channel_starts_one(pair
 
 
 def _listed(engine: Engine) -> dict[LegId, str]:
-    return {line.leg: line.number for line in engine.lines()}
+    return {leg.id: leg.number for leg in engine.legs()}
 
 
 # -------------------------------------------------------------------------- hops
@@ -333,7 +333,7 @@ async def test_nobody_escapes_the_hop_limit(pair: Pair, way: Way) -> None:
         await both_known(engine, legs)
         transfer, target = await consult(engine, legs[0], way.number)
         await hand_over(lab, engine, transfer, legs, target)
-        assert {line.leg: line.hops for line in engine.lines()} == {legs[1]: 1, target: 1}
+        assert {leg.id: leg.hops for leg in engine.legs()} == {legs[1]: 1, target: 1}
         before = await lab.channels()
         async with noting(engine) as records:
             for leg in (target, legs[1]):

@@ -21,7 +21,7 @@ from hookflash.cli.emulator import emulate, prepare, read_address
 from hookflash.emulator.server import open_emulator
 from hookflash.emulator.session import EventSocketSession
 from hookflash.engine.engine import open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.scenarios.format import load_scenario

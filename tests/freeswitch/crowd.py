@@ -19,7 +19,7 @@ from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswi
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import Engine, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.events import Direction, LegCreated, LegId, LegParked
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import SILENCE

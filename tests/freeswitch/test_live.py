@@ -148,7 +148,7 @@ async def main():
     async with open_freeswitch(settings) as backend, open_engine(backend) as engine:
         follower = engine.follow()
         if len(sys.argv) > 1:
-            while not any(line.leg == sys.argv[1] and line.peer for line in engine.lines()):
+            while not any(leg.id == sys.argv[1] and leg.peer for leg in engine.legs()):
                 await trio.sleep(0.02)
             await engine.transfer(sys.argv[1], sys.argv[2], transfer="killed")
         async for record in follower:

@@ -39,7 +39,7 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
 from hookflash.commands import name_of_target
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegId, SoundStarted, TransferRequested
 from hookflash.fsm.policy import Policy
@@ -195,7 +195,7 @@ async def test_rights_do_not_follow_the_present_partner() -> None:
         await lab.hang_up(legs[0])
         await transfer.outcome()
         await talking(engine, legs[1], target)
-        assert engine.switchboard.lines[target].account == "acme"
+        assert engine.switchboard.legs[target].account == "acme"
         async with noting(engine) as records:
             await lab.press(legs[1], "*22601#")
             await trio.sleep(5)
@@ -215,7 +215,7 @@ async def test_an_outside_party_behind_a_loopback_gains_no_right() -> None:
         await lab.hang_up(legs[0])
         await transfer.outcome()
         await talking(engine, legs[1], target)
-        assert engine.switchboard.lines[target].outside
+        assert engine.switchboard.legs[target].outside
         shown = await lab.shown(target)
         await lab.press(target, "*22601#")
         await trio.sleep(5)

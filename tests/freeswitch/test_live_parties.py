@@ -36,7 +36,7 @@ from hookflash.backends.freeswitch.primitives import OURS
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.engine.engine import Engine, TransferHandle, open_engine
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import DigitPressed, LegId, SoundStarted, TransferRequested
@@ -117,7 +117,7 @@ def asked(records: Iterable[Record]) -> list[Record]:
 
 def listed(engine: Engine) -> dict[LegId, str]:
     """What `GET channels` lists: the legs, and their numbers."""
-    return {line.leg: line.number for line in engine.lines()}
+    return {leg.id: leg.number for leg in engine.legs()}
 
 
 async def there_are(lab: LiveLab, channels: int) -> None:
@@ -383,8 +383,8 @@ async def test_an_outside_target_is_shown_nothing_of_the_next_partner(
         with trio.fail_after(20):
             assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
         await talking(engine, bob, target)
-        assert engine.switchboard.lines[target].outside
-        assert not engine.switchboard.lines[bob].outside
+        assert engine.switchboard.legs[target].outside
+        assert not engine.switchboard.legs[bob].outside
         await trio.sleep(SETTLED_S)
         assert await lab.shown(bob) == (outside.number, outside.number), "inside, all is shown"
         assert await lab.shown(target) == ((number, number) if number else first)
@@ -414,8 +414,8 @@ async def test_an_outside_caller_is_shown_nothing_of_the_next_partner(
         transfer, target = await consult(engine, alice, way.number)
         await shows(lab, target, "1002", "1002")
         await hand_over(lab, engine, transfer, (alice, caller), target)
-        assert engine.switchboard.lines[caller].outside
-        assert not engine.switchboard.lines[target].outside
+        assert engine.switchboard.legs[caller].outside
+        assert not engine.switchboard.legs[target].outside
         await trio.sleep(SETTLED_S)
         assert await lab.shown(target) == ("Alice", "1001"), "inside, all is shown"
         assert await lab.shown(caller) == ((number, number) if number else ("1002", "1002"))
@@ -437,7 +437,7 @@ async def test_nobody_escapes_the_hop_limit_across_a_loopback(way: Way) -> None:
         await both_known(engine, legs)
         transfer, target = await consult(engine, legs[0], way.number)
         await hand_over(lab, engine, transfer, legs, target)
-        assert {line.leg: line.hops for line in engine.lines()} == {legs[1]: 1, target: 1}
+        assert {leg.id: leg.hops for leg in engine.legs()} == {legs[1]: 1, target: 1}
         await there_are(lab, 1 + CHANNELS[way.name])
         before = {row["uuid"] for row in await lab.switch.channels()}
         async with noting(engine) as records, hearing(SWITCH, "DTMF") as told:

@@ -12,7 +12,7 @@ import attrs
 import trio
 
 import hookflash
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.events import LegAnswered, SwitchLost
 from hookflash.journal import history
@@ -50,7 +50,7 @@ def scenario_names() -> list[str]:
 def entries_of(
     records: Iterable[Record], *, switch: str = "sim", begun: float = NOON
 ) -> list[Entry]:
-    """What an exchange would have told of a run."""
+    """What an group would have told of a run."""
     return [Entry(begun + record.at_s, switch, record) for record in records]
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from histories import NOON, entries_of, news, played, scenario_names, switch_lost, write
 
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import states_of
 from hookflash.errors import InputError

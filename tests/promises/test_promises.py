@@ -25,7 +25,7 @@ from hookflash.backends.simulator.people import (
     NeverAnswers,
     Refuses,
 )
-from hookflash.engine.lines import Account
+from hookflash.engine.legs import Account
 from hookflash.events import Kind
 from hookflash.fsm.policy import Choice, PartialSound, Policy
 from hookflash.fsm.transfer import State

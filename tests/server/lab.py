@@ -100,7 +100,7 @@ class Program:
 
     async def until(self, transfer: str, *states: str) -> dict[str, Any]:
         """Wait until a transfer is in one of these states (`idle`: it is over)."""
-        board = self.service.exchange.engines[SWITCH].switchboard
+        board = self.service.group.engines[SWITCH].switchboard
         with trio.fail_after(3600):
             while True:
                 running = board.transfer(transfer)
@@ -143,7 +143,7 @@ class Lab:
     ) -> tuple[str, str]:
         """Have two people talk; their legs."""
         legs = await self.backend.call(caller, callee, account=account, **how)
-        lines = self.service.exchange.engines[SWITCH].switchboard.lines
+        lines = self.service.group.engines[SWITCH].switchboard.legs
         with trio.fail_after(60):
             while any(leg not in lines or lines[leg].peer is None for leg in legs):
                 await trio.sleep(0.01)

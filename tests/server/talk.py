@@ -22,7 +22,7 @@ from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from hookflash.engine.exchange import Entry
+from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.events import DigitPressed, Event, LegAnswered, SwitchLost
 from hookflash.journal import history, registry

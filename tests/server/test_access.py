@@ -200,7 +200,7 @@ def test_an_allowance_is_a_sliding_window_for_each() -> None:
 async def _transfers_by_digits(lab: Lab, leg: str) -> bool:
     lab.press(leg, "*22601")
     await trio.sleep(5)
-    return lab.service.exchange.engines[SWITCH].switchboard.transfer_of(leg) is not None
+    return lab.service.group.engines[SWITCH].switchboard.transfer_of(leg) is not None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ async def test_the_mark_of_a_leg_goes_before_the_accounts_choice(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
     alice, stranger = await lab.call("1001", "1002", callee_account="")
-    lines = lab.service.exchange.engines[SWITCH].switchboard.lines
+    lines = lab.service.group.engines[SWITCH].switchboard.legs
     lines[alice].may_transfer = False
     lines[stranger].may_transfer = True
     assert not await _transfers_by_digits(lab, alice)

@@ -433,7 +433,7 @@ async def test_the_takeback_of_the_config_is_what_a_transferor_dials(
         alice, _ = await lab.call()
         lab.press(alice, "*22601")
         await trio.sleep(5)
-        running = lab.service.exchange.engines[SWITCH].switchboard.transfer_of(alice)
+        running = lab.service.group.engines[SWITCH].switchboard.transfer_of(alice)
         assert running is not None
         lab.press(alice, "*77")
         assert (await lab.acme.ended(running.id))["outcome"] == "taken_back"

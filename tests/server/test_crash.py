@@ -65,18 +65,18 @@ async def open_controller(listening: Listening, folder: Path) -> AsyncGenerator[
     """A service on an emulated switch, once it has found it."""
     async with open_service(config_on(listening), beside=folder, now=now, run=inline) as service:
         with trio.fail_after(60):
-            while service.exchange.away():
+            while service.group.away():
                 await trio.sleep(0.01)
         yield service
 
 
 def engine_of(service: Service) -> Engine:
-    return service.exchange.engines[SWITCH]
+    return service.group.engines[SWITCH]
 
 
 async def begin_call(listening: Listening, service: Service) -> tuple[str, str]:
     legs = listening.emulator.call("1001", "1002", account="acme")
-    lines = engine_of(service).switchboard.lines
+    lines = engine_of(service).switchboard.legs
     with trio.fail_after(60):
         while any(leg not in lines or lines[leg].peer is None for leg in legs):
             await trio.sleep(0.01)
@@ -177,7 +177,7 @@ async def people(deeds: Deeds) -> None:
 
 async def all_is_settled(service: Service) -> None:
     with trio.fail_after(120):
-        while any(True for _ in service.exchange.transfers()):
+        while any(True for _ in service.group.transfers()):
             await trio.sleep(0.1)
     await trio.sleep(10)  # and hang-ups are done
 
@@ -200,7 +200,7 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
         assert after is not None, "the story was over before the crash"
         await trio.sleep(0.5)  # nobody controls the calls
         async with open_controller(listening, after) as again:
-            assert all(line.owner == "acme" for line in engine_of(again).lines())
+            assert all(line.owner == "acme" for line in engine_of(again).legs())
             await all_is_settled(again)
             assert not any(watch.broken for watch in again.watches.values())
             living = listening.emulator.world.snapshot()
@@ -253,7 +253,7 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
             told = (transfer.music, transfer.ring_timeout_s, transfer.by)
             assert told == (JAZZ, 77, "key 1")
             assert transfer.state is State.DIALING
-            assert again.exchange.engines[SWITCH].switchboard.owner(name) == "acme"
+            assert again.group.engines[SWITCH].switchboard.owner(name) == "acme"
             listening.emulator.press(legs[0], "*9")
             await all_is_settled(again)
         (past,) = transfers_in(after)

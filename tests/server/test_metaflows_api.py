@@ -35,7 +35,7 @@ async def begins(lab: Lab, leg: str, digits: str) -> bool:
     """Whether a party that dials this is in a transfer then."""
     lab.press(leg, digits)
     await trio.sleep(5)
-    board = lab.service.exchange.engines[SWITCH].switchboard
+    board = lab.service.group.engines[SWITCH].switchboard
     return board.transfer_of(leg) is not None
 
 

@@ -108,7 +108,7 @@ async def test_a_service_that_stops_takes_no_new_transfers(
         ready = await lab.nobody.ask("GET", "/readyz")
         assert ready.status_code == 503
         assert ready.json()["trouble"] == {"service": "is about to stop"}
-        assert len(list(lab.service.exchange.transfers())) == 1  # that of before goes on
+        assert len(list(lab.service.group.transfers())) == 1  # that of before goes on
         assert (await lab.acme.ask("POST", f"transfers/{transfer}/complete")).status_code == 202
     refusals = [record for record in records_in(lab) if record.refusal is Refusal.CLOSING]
     assert len(refusals) == 2
@@ -131,11 +131,11 @@ async def test_a_config_that_is_read_again_holds_for_calls_that_begin_afterwards
         lab.press(before, "#22600")
         lab.press(after, "*22600")
         await trio.sleep(5)
-        assert list(lab.service.exchange.transfers()) == []
+        assert list(lab.service.group.transfers()) == []
         lab.press(before, "*22600")
         lab.press(after, "#22600")
         await trio.sleep(5)
-        assert len(list(lab.service.exchange.transfers())) == 2
+        assert len(list(lab.service.group.transfers())) == 2
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ class Account:
 
 
 @attrs.define(kw_only=True)
-class Line:
+class Leg:
     """One leg, as far as the switchboard knows it."""
 
-    leg: LegId
+    id: LegId
     number: str
     direction: Direction
     account: str
@@ -81,7 +81,7 @@ class Line:
         self.withheld = self.withheld if event.withheld is None else event.withheld
 
 
-class Lines(dict[LegId, Line]):
+class Legs(dict[LegId, Leg]):
     """Every leg that lives, by its id."""
 
     def learn(self, event: Event) -> None:
@@ -108,37 +108,37 @@ class Lines(dict[LegId, Line]):
             case _:
                 pass
 
-    def partner_of(self, line: Line) -> Line | None:
+    def partner_of(self, leg: Leg) -> Leg | None:
         """With whom a leg talks, where that is known."""
-        return self.get(line.peer) if line.peer else None
+        return self.get(leg.peer) if leg.peer else None
 
-    def _join(self, leg: LegId, peer: LegId) -> None:
-        line = self.get(leg)
-        if line is None:
+    def _join(self, leg_id: LegId, peer: LegId) -> None:
+        leg = self.get(leg_id)
+        if leg is None:
             return
-        line.peer = peer
-        line.answered = True
-        line.asked = False
+        leg.peer = peer
+        leg.answered = True
+        leg.asked = False
         partner = self.get(peer)
         if partner is None:
             return
-        if line.is_user is None:
-            line.is_user = bool(line.account or not partner.account)
-        if not line.owner and partner.owner:
-            line.owner = partner.owner
-            line.choices = partner.choices
+        if leg.is_user is None:
+            leg.is_user = bool(leg.account or not partner.account)
+        if not leg.owner and partner.owner:
+            leg.owner = partner.owner
+            leg.choices = partner.choices
 
-    def _part(self, leg: LegId) -> None:
-        line = self.get(leg)
-        if line is None or line.peer is None:
+    def _part(self, leg_id: LegId) -> None:
+        leg = self.get(leg_id)
+        if leg is None or leg.peer is None:
             return
-        partner = self.get(line.peer)
-        if partner is not None and partner.peer == leg:
+        partner = self.get(leg.peer)
+        if partner is not None and partner.peer == leg_id:
             partner.peer = None
-        line.peer = None
+        leg.peer = None
 
 
-def line_of(event: LegCreated, *, owner: str, choices: Account, hops: int) -> Line:
+def new_leg(event: LegCreated, *, owner: str, choices: Account, hops: int) -> Leg:
     """A leg that has come.
 
     Args:
@@ -147,8 +147,8 @@ def line_of(event: LegCreated, *, owner: str, choices: Account, hops: int) -> Li
         choices: what holds for that account.
         hops: how often the call that it belongs to has been transferred.
     """
-    return Line(
-        leg=event.leg,
+    return Leg(
+        id=event.leg,
         number=event.number,
         direction=event.direction,
         account=event.account,

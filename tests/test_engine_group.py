@@ -13,9 +13,9 @@ from hookflash.backends.simulator.backend import SimulatedBackend, open_simulato
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
-from hookflash.engine.exchange import Entry, Exchange, open_exchange
 from hookflash.engine.found import Unfinished
-from hookflash.engine.lines import Account
+from hookflash.engine.group import EngineGroup, Entry, open_engine_group
+from hookflash.engine.legs import Account
 from hookflash.engine.record import Named, Parties
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
@@ -65,16 +65,16 @@ async def test_records_of_all_switches_have_one_count(
     async with open_simulator(seed=1) as one, open_simulator(seed=2) as other:
         other.world.switch.name_leg = iter(["x-1", "x-2"]).__next__
         switches = {"one": one, "other": other}
-        async with open_exchange(
+        async with open_engine_group(
             switches, now=noon, taps=[entries.append], first_number=100
-        ) as exchange:
+        ) as group:
             alice, _ = await call_on(one)
             carla, _ = await call_on(other)
             for leg in (alice, carla):
-                await exchange.engine_with_leg(leg).transfer(leg, "2600")
+                await group.engine_with_leg(leg).transfer(leg, "2600")
             await trio.sleep(10)
-            assert {name for name, _ in exchange.lines()} == {"one", "other"}
-            assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING] * 2
+            assert {name for name, _ in group.legs()} == {"one", "other"}
+            assert [t.state for _, t in group.transfers()] == [State.CONSULTING] * 2
     numbers = [entry.record.number for entry in entries]
     assert numbers == list(range(100, 100 + len(numbers)))
     assert {entry.switch for entry in entries} == {"one", "other"}
@@ -87,16 +87,16 @@ async def test_a_switch_that_is_away_stops_nobody_on_another(
 ) -> None:
     async with open_simulator() as present:
         switches = {"present": present, "absent": Absent()}
-        async with open_exchange(switches, now=noon) as exchange:
+        async with open_engine_group(switches, now=noon) as group:
             alice, _ = await call_on(present)
             await trio.sleep(1)
-            assert exchange.away() == {"absent": "nobody answers there"}
-            transfer = await exchange.engines["present"].transfer(alice, "2600")
+            assert group.away() == {"absent": "nobody answers there"}
+            transfer = await group.engines["present"].transfer(alice, "2600")
             await trio.sleep(3)
             await transfer.complete()
             assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
             with pytest.raises(BackendClosed, match="nobody answers there"):
-                await exchange.engines["absent"].hang_up("a")
+                await group.engines["absent"].hang_up("a")
 
 
 async def test_the_same_id_on_two_switches_wants_the_switch_named(
@@ -105,19 +105,19 @@ async def test_the_same_id_on_two_switches_wants_the_switch_named(
     async with (
         open_simulator() as one,
         open_simulator() as other,
-        open_exchange({"one": one, "other": other}, now=noon) as exchange,
+        open_engine_group({"one": one, "other": other}, now=noon) as group,
     ):
         leg, _ = await call_on(one)
         same, _ = await call_on(other)
         assert leg == same
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(RequestRefused, match="name the switch"):
-            exchange.engine_with_leg(leg)
-        assert exchange.engine_with_leg(leg, "other") is exchange.engines["other"]
+            group.engine_with_leg(leg)
+        assert group.engine_with_leg(leg, "other") is group.engines["other"]
         with pytest.raises(NotFound):
-            exchange.engine_with_leg("nobody")
+            group.engine_with_leg("nobody")
         with pytest.raises(NotFound):
-            exchange.engine_with_transfer("none")
+            group.engine_with_transfer("none")
 
 
 async def test_requests_wait_for_nothing_before_the_switch_is_found() -> None:
@@ -126,9 +126,9 @@ async def test_requests_wait_for_nothing_before_the_switch_is_found() -> None:
             await trio.sleep_forever()
             yield SwitchFound()
 
-    async with open_exchange({"silent": Silent()}, now=noon) as exchange:
+    async with open_engine_group({"silent": Silent()}, now=noon) as group:
         with pytest.raises(BackendClosed, match="not been found yet"):
-            await exchange.engines["silent"].hang_up("a")
+            await group.engines["silent"].hang_up("a")
 
 
 async def test_choices_and_closing_reach_every_switch(
@@ -137,12 +137,12 @@ async def test_choices_and_closing_reach_every_switch(
     async with (
         open_simulator() as one,
         open_simulator() as other,
-        open_exchange({"one": one, "other": other}, now=noon) as exchange,
+        open_engine_group({"one": one, "other": other}, now=noon) as group,
     ):
         account = Account(policy=Policy(ring_timeout_s=7))
-        exchange.choose({"acme": account}, default=account)
-        exchange.close_to_new_transfers("enough")
-        for engine in exchange.engines.values():
+        group.choose({"acme": account}, default=account)
+        group.close_to_new_transfers("enough")
+        for engine in group.engines.values():
             assert engine.switchboard.choices_of("acme") is account
             assert engine.switchboard.choices_of("") is account
             assert engine.switchboard.closing == "enough"
@@ -235,7 +235,7 @@ async def test_the_exchange_hands_each_switch_what_it_had_in_flight(
     left = {"one": {"t": Unfinished(request=REQUEST, parties=PARTIES, account="acme")}}
     async with open_simulator() as one, open_simulator() as other:
         switches = {"one": one, "other": other}
-        async with open_exchange(switches, now=noon, taps=[entries.append], unfinished=left):
+        async with open_engine_group(switches, now=noon, taps=[entries.append], unfinished=left):
             await trio.sleep(1)
     ended = [entry for entry in entries if entry.record.outcome is not None]
     assert [(entry.switch, entry.record.transfer) for entry in ended] == [("one", "t")]
@@ -248,25 +248,25 @@ async def test_the_exchange_tells_each_switch_which_transfers_have_ended(
     world = World(seed=1)
     async with (
         open_simulator(world=world) as one,
-        open_exchange({"one": one}, now=noon) as exchange,
+        open_engine_group({"one": one}, now=noon) as group,
     ):
         alice, _ = await call_on(one)
-        transfer = await exchange.engines["one"].transfer(alice, "2600")
+        transfer = await group.engines["one"].transfer(alice, "2600")
         await trio.sleep(10)
-        assert [t.state for _, t in exchange.transfers()] == [State.CONSULTING]
+        assert [t.state for _, t in group.transfers()] == [State.CONSULTING]
     assert {leg.transfer for leg in world.snapshot()} == {transfer.id}
     entries: list[Entry] = []
     ended = {"one": {transfer.id}, "another": {"t"}}
     async with (
         open_simulator(world=world) as one,
-        open_exchange({"one": one}, now=noon, taps=[entries.append], ended=ended) as exchange,
+        open_engine_group({"one": one}, now=noon, taps=[entries.append], ended=ended) as group,
     ):
         await trio.sleep(1)
-        assert list(exchange.transfers()) == []
+        assert list(group.transfers()) == []
         assert {leg.transfer for leg in world.snapshot()} == {""}
     assert any(isinstance(entry.record.event, TransferFound) for entry in entries)
     assert [entry.record.outcome for entry in entries if entry.record.outcome is not None] == []
 
 
-def test_an_exchange_without_switches_is_empty() -> None:
-    assert list(Exchange({}).lines()) == []
+def test_a_group_without_switches_is_empty() -> None:
+    assert list(EngineGroup({}).legs()) == []

@@ -17,7 +17,7 @@ import attrs
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.found import Unfinished
-from hookflash.engine.lines import Account, Line
+from hookflash.engine.legs import Account, Leg
 from hookflash.engine.record import Record
 from hookflash.errors import NotFound, RequestRefused
 from hookflash.events import LegId
@@ -27,7 +27,7 @@ from hookflash.fsm.transfer import Transfer
 
 @attrs.frozen
 class Entry:
-    """A record, and what only the exchange knows of it."""
+    """A record, and what only the group knows of it."""
 
     at: float
     """When, in seconds since 1970 (POSIX)."""
@@ -40,8 +40,8 @@ class Entry:
         return None if self.record.begins is None else self.record.begins.policy
 
 
-class Exchange:
-    """The engines of all switches. Open it with `open_exchange`."""
+class EngineGroup:
+    """The engines of all switches. Open it with `open_engine_group`."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self.engines = engines
@@ -60,7 +60,7 @@ class Exchange:
         found = [
             engine
             for name, engine in self.engines.items()
-            if switch in (None, name) and engine.switchboard.line(leg) is not None
+            if switch in (None, name) and engine.switchboard.leg(leg) is not None
         ]
         if not found:
             raise NotFound("there is no such call")
@@ -79,11 +79,11 @@ class Exchange:
                 return engine
         raise NotFound("there is no such transfer in flight")
 
-    def lines(self) -> Iterator[tuple[str, Line]]:
+    def legs(self) -> Iterator[tuple[str, Leg]]:
         """Every leg that is known, with its switch."""
         for name, engine in self.engines.items():
-            for line in engine.lines():
-                yield name, line
+            for leg in engine.legs():
+                yield name, leg
 
     def transfers(self) -> Iterator[tuple[str, Transfer]]:
         """Every transfer in flight, with its switch."""
@@ -117,7 +117,7 @@ class Exchange:
 
 
 @asynccontextmanager
-async def open_exchange(
+async def open_engine_group(
     backends: Mapping[str, Backend],
     *,
     now: Callable[[], float],
@@ -127,7 +127,7 @@ async def open_exchange(
     accounts: Mapping[str, Account] | None = None,
     unfinished: Mapping[str, Mapping[str, Unfinished]] | None = None,
     ended: Mapping[str, Collection[str]] | None = None,
-) -> AsyncGenerator[Exchange]:
+) -> AsyncGenerator[EngineGroup]:
     """Run an engine on each of several open backends.
 
     Args:
@@ -141,7 +141,7 @@ async def open_exchange(
         ended: by switch, transfers that are known to have ended.
 
     Yields:
-        The exchange, at work until the block is left.
+        The group, at work until the block is left.
     """
     next_number = itertools.count(first_number).__next__
     engines: dict[str, Engine] = {}
@@ -164,4 +164,4 @@ async def open_exchange(
                     taps=(partial(tell, name),),
                 )
             )
-        yield Exchange(engines)
+        yield EngineGroup(engines)
