@@ -14,8 +14,10 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.commands import Look
 from hookflash.events import TimerFired
 from hookflash.fsm.transfer import State
-from hookflash.scenarios.format import CLOCK, CONTROLLER, SWITCH, Scenario, load_scenario
+from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
+from hookflash.scenarios.scenario import Scenario
+from hookflash.scenarios.script import CLOCK, CONTROLLER, SWITCH
 
 PEOPLES_LIMITS = frozenset({State.CONSULTING, State.HELD, State.ENDING})
 """Nobody is held for ever, and whoever is left alone hears the tone for a while."""
@@ -27,7 +29,7 @@ def is_kind(scenario: Scenario) -> bool:
     return (
         scenario.faults == Faults()
         and not scenario.missing_sounds
-        and harsh.isdisjoint(deed.who for order in scenario.orders() for deed in order.deeds)
+        and harsh.isdisjoint(line.who for order in scenario.orders() for line in order.script)
     )
 
 

@@ -28,16 +28,10 @@ from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.policy import Choice, PartialSound, Policy
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.scenarios.format import (
-    MAX_FILE_BYTES,
-    VERBS,
-    Deed,
-    Scenario,
-    load_scenario,
-    parse_scenario,
-)
+from hookflash.scenarios.format import MAX_FILE_BYTES, load_scenario, parse_scenario
 from hookflash.scenarios.run import run_scenario
-from hookflash.scenarios.stage import VERB_FOR
+from hookflash.scenarios.scenario import Scenario
+from hookflash.scenarios.script import VERB_KEYS, VERBS, ScriptLine
 from hookflash.scenarios.write import scenario_text
 from hookflash.sounds import Recording, Sound
 
@@ -68,7 +62,7 @@ def test_the_least_that_is_a_scenario() -> None:
     assert scenario.name == "x"
     assert scenario.calls == (("alice", "bob"),)
     assert scenario.seed == 0
-    assert scenario.deeds == ()
+    assert scenario.script == ()
     assert scenario.race is None
     assert scenario.faults == Faults()
     assert scenario.account.policy == Policy()
@@ -115,19 +109,19 @@ def test_deeds_and_races() -> None:
             race={
                 "when": "alice and bob talk",
                 "after_s": 1,
-                "deeds": [
+                "do": [
                     {"who": "alice", "does": "hangs up"},
                     {"who": "bob", "asks": "hold"},
                 ],
             },
         )
     )
-    assert scenario.deeds == (
-        Deed(who="alice", at_s=1, asks="transfer", target="2600", kind=Kind.BLIND),
-        Deed(who="clock", when="carol rings", does="lets the deadline pass"),
-        Deed(who="alice", after_s=0.5, dials="*1", every_s=0.1),
+    assert scenario.script == (
+        ScriptLine(who="alice", at_s=1, asks="transfer", target="2600", kind=Kind.BLIND),
+        ScriptLine(who="clock", when="carol rings", does="lets the deadline pass"),
+        ScriptLine(who="alice", after_s=0.5, dials="*1", every_s=0.1),
     )
-    assert [str(deed) for deed in scenario.deeds] == [
+    assert [str(line) for line in scenario.script] == [
         "alice asks for transfer 2600",
         "clock lets the deadline pass",
         "alice dials *1",
@@ -192,10 +186,14 @@ def test_the_words_of_the_schema_are_the_words_of_the_code() -> None:
     words = SCHEMA["$defs"]
     assert words["state"]["enum"] == [state.value for state in State]
     assert sorted(words["outcome"]["enum"]) == sorted([*Outcome, "none"])
-    assert words["deed"]["properties"]["kind"]["enum"] == [
+    assert words["line"]["properties"]["kind"]["enum"] == [
         kind.value for kind in Kind if kind is not Kind.HOLD
     ]
-    assert tuple(VERB_FOR.values()) == VERBS
+    for key in VERB_KEYS:
+        known = words["line"]["properties"][key].get("enum", [])
+        assert known == [word for verb in VERBS if verb.key == key for word in verb.words]
+    assert {"required": ["dials"]} in words["line"]["oneOf"]
+    assert [one["required"] for one in words["line"]["oneOf"]] == [[key] for key in VERB_KEYS]
 
 
 def test_every_key_of_the_schema_says_what_it_is() -> None:
@@ -217,7 +215,7 @@ def test_every_key_of_the_schema_says_what_it_is() -> None:
 # ------------------------------------------------------------------------ what is wrong
 
 
-def deed(**changes: object) -> dict[str, Any]:
+def line(**changes: object) -> dict[str, Any]:
     return document(do=[{"who": "alice", "at_s": 1, **changes}])
 
 
@@ -277,20 +275,30 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "nobody calls themselves",
         "two parties",
     ),
-    (deed(dials="*1", does="hangs up"), "$.do[0]", "exactly one of dials, does, asks", "who, what"),
-    (deed(), "$.do[0]", "exactly one of dials, does, asks, loses is wanted", "who, what, and when"),
-    (deed(dials="12x"), "$.do[0].dials", '"12x" is not allowed', "keys: 1 to 40"),
-    (deed(does="sings"), "$.do[0].does", '"sings" is not allowed', "one of hangs up, answers"),
-    (deed(does="lets the deadline pass", who="alic"), "$.do[0].who", "no party 'alic'", "parties"),
     (
-        deed(does="hangs up", who="clock"),
+        line(dials="*1", does="hangs up"),
+        "$.do[0]",
+        "exactly one of dials, does, asks",
+        "who does what, and when",
+    ),
+    (
+        line(),
+        "$.do[0]",
+        "exactly one of dials, does, asks, loses is wanted",
+        "who does what, and when",
+    ),
+    (line(dials="12x"), "$.do[0].dials", '"12x" is not allowed', "keys: 1 to 40"),
+    (line(does="sings"), "$.do[0].does", '"sings" is not allowed', "one of hangs up, answers"),
+    (line(does="lets the deadline pass", who="alic"), "$.do[0].who", "no party 'alic'", "parties"),
+    (
+        line(does="hangs up", who="clock"),
         "$.do[0]",
         "clock can't do that",
         "lets the deadline pass",
     ),
-    (deed(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
-    (deed(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
-    (deed(does="hangs up", when="carol rings"), "$.do[0]", "two moments", "one of them"),
+    (line(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
+    (line(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
+    (line(does="hangs up", when="carol rings"), "$.do[0]", "two moments", "one of them"),
     (
         document(do=[{"who": "alice", "does": "hangs up", "when": "carol ring"}]),
         "$.do[0].when",
@@ -309,16 +317,16 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "never happens",
         "NAME and NAME talk",
     ),
-    (document(do={}), "$.do", "an object is not a list", "one after the other"),
-    (document(race={"deeds": []}), "$.race.deeds", "there are too few", "2 to 5 deeds"),
+    (document(do={}), "$.do", "an object is not a list", "one line after the other"),
+    (document(race={"do": []}), "$.race.do", "there are too few", "2 to 5 lines"),
     (
-        document(race={"deeds": [{"who": "alice", "does": "hangs up"}] * 6}),
-        "$.race.deeds",
+        document(race={"do": [{"who": "alice", "does": "hangs up"}] * 6}),
+        "$.race.do",
         "there are too many",
-        "2 to 5 deeds",
+        "2 to 5 lines",
     ),
     (
-        document(race={"when": "x", "deeds": [{"who": "alice", "does": "hangs up"}] * 2}),
+        document(race={"when": "x", "do": [{"who": "alice", "does": "hangs up"}] * 2}),
         "$.race.when",
         "'x' never happens",
         "NAME rings",
@@ -426,7 +434,7 @@ def test_whatever_is_put_somewhere_is_read_or_refused(
         do=[{"who": "alice", "does": "hangs up"}],
         policy={},
         expect={},
-        race={"deeds": [{"who": "alice", "does": "hangs up"}, {"who": "bob", "does": "hangs up"}]},
+        race={"do": [{"who": "alice", "does": "hangs up"}, {"who": "bob", "does": "hangs up"}]},
     )
     inside: Any = whole
     for step in place:
@@ -453,4 +461,4 @@ def test_a_scenario_s_faults_and_sounds_are_written() -> None:
     again = parse_scenario(scenario_text(scenario).encode(), where="w", name="x")
     assert again.faults == Faults(duplicate=0.25)
     assert again.missing_sounds == {Recording("a"), Recording("b")}
-    assert again.deeds == scenario.deeds
+    assert again.script == scenario.script

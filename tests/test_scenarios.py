@@ -18,7 +18,7 @@ from hookflash.events import Kind, LegHungUp, LegsJoined
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import Deed, Expectation, Scenario, load_scenario, parse_scenario
+from hookflash.scenarios.format import load_scenario, parse_scenario
 from hookflash.scenarios.prove import (
     HARDSHIPS,
     NO_HARDSHIPS,
@@ -28,8 +28,10 @@ from hookflash.scenarios.prove import (
     run_many,
     search_tables,
 )
+from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
 from hookflash.scenarios.run import run_scenario
-from hookflash.scenarios.stage import CALL_UP_S, Stage
+from hookflash.scenarios.scenario import Expectation, Scenario
+from hookflash.scenarios.script import ScriptLine
 from hookflash.scenarios.write import scenario_text
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -117,7 +119,7 @@ def test_every_outcome_every_state_and_every_kind_is_somewhere_expected() -> Non
     assert outcomes >= {outcome.value for outcome in Outcome}
     states = {state for one in expected for state in (one.states or ())}
     assert states >= {state.value for state in State}
-    kinds = {deed.kind for scenario in SCENARIOS.values() for deed in scenario.deeds if deed.asks}
+    kinds = {line.kind for scenario in SCENARIOS.values() for line in scenario.script if line.asks}
     assert kinds >= {Kind.ATTENDED, Kind.BLIND}
 
 
@@ -232,28 +234,28 @@ def test_every_promise_can_be_broken() -> None:
     assert {"promise 3"} <= broken(busy, faults=deaf)
 
 
-def stage_with_two_calls() -> Stage:
+def rig_with_two_calls() -> SimulatedRig:
     scenario = SCENARIOS["two-calls-at-once"]
-    stage = Stage(scenario.parties, seed=1)
+    rig = SimulatedRig(scenario.parties, seed=1)
     for caller, called in scenario.calls:
-        stage.call(caller, called)
-    stage.world.run(until_s=CALL_UP_S)
-    return stage
+        rig.call(caller, called)
+    rig.world.run(until_s=CALL_UP_S)
+    return rig
 
 
 def test_a_stranger_on_the_line_is_noticed() -> None:
-    stage = stage_with_two_calls()
-    stage.perform(Deed(who="alice", asks="transfer", target="2600"))
-    stage.watch.fact(LegsJoined(first=stage.legs["bob"], second=stage.legs["bert"]))
-    assert next(iter(stage.watch.verdict())).startswith("promise 5 (no_stranger): ")
+    rig = rig_with_two_calls()
+    rig.perform(ScriptLine(who="alice", asks="transfer", target="2600"))
+    rig.watch.fact(LegsJoined(first=rig.roster.legs["bob"], second=rig.roster.legs["bert"]))
+    assert next(iter(rig.watch.verdict())).startswith("promise 5 (no_stranger): ")
 
 
 def test_whoever_is_forgotten_is_noticed() -> None:
-    stage = stage_with_two_calls()
-    assert list(stage.watch.verdict()) == []
-    stage.world.perform(Split(first=stage.legs["alice"], second=stage.legs["bob"]))
-    stage.world.run(until_s=10.0)
-    verdict = list(stage.watch.verdict())
+    rig = rig_with_two_calls()
+    assert list(rig.watch.verdict()) == []
+    rig.world.perform(Split(first=rig.roster.legs["alice"], second=rig.roster.legs["bob"]))
+    rig.world.run(until_s=10.0)
+    verdict = list(rig.watch.verdict())
     assert [told for told in verdict if told.startswith("promise 1")] == [
         "promise 1 (nobody_forgotten): alice is forgotten",
         "promise 1 (nobody_forgotten): bob is forgotten",
@@ -302,7 +304,7 @@ def test_orders_of_a_race() -> None:
     assert len(orders) == 24
     assert len({order.name for order in orders}) == 24
     assert orders[0].race is None
-    assert {deed.when for order in orders for deed in order.deeds[-4:-3]} == {
+    assert {line.when for order in orders for line in order.script[-4:-3]} == {
         "the transfer is held"
     }
     plain = SCENARIOS["complete"]

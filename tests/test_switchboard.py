@@ -64,9 +64,10 @@ from hookflash.events import (
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State, Transfer
-from hookflash.scenarios.format import Deed, PartyPlan
+from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
 from hookflash.scenarios.run import MAX_STEPS
-from hookflash.scenarios.stage import CALL_UP_S, Stage
+from hookflash.scenarios.scenario import PartyPlan
+from hookflash.scenarios.script import ScriptLine
 from hookflash.sounds import Recording
 
 
@@ -1193,7 +1194,7 @@ def party(name: str, number: str, behaviour: Behaviour) -> PartyPlan:
 
 
 PEOPLE = ("alice", "bob", "carol", "anna", "bert")
-DEEDS = st.lists(
+ACTS = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.0, 0.02, 0.3, 2.0]),
         st.sampled_from(PEOPLE),
@@ -1206,23 +1207,23 @@ DEEDS = st.lists(
 )
 
 
-def deed_of(who: str, what: str) -> Deed:
+def line_of(who: str, what: str) -> ScriptLine:
     if what[0] in "*0123456789#":
-        return Deed(who=who, dials=what[0])
+        return ScriptLine(who=who, dials=what[0])
     if what in {"transfer", "hold", "takeback"}:
-        return Deed(who=who, asks=what, target="2610")
-    return Deed(who=who, does=what)
+        return ScriptLine(who=who, asks=what, target="2610")
+    return ScriptLine(who=who, does=what)
 
 
-def play(stage: Stage, deeds: Iterable[tuple[float, str, str]]) -> None:
-    world = stage.world
-    stage.call("alice", "bob")
-    stage.call("anna", "bert")
+def play(rig: SimulatedRig, acts: Iterable[tuple[float, str, str]]) -> None:
+    world = rig.world
+    rig.call("alice", "bob")
+    rig.call("anna", "bert")
     world.run(until_s=CALL_UP_S, max_steps=MAX_STEPS)
-    for delay_s, who, what in deeds:
+    for delay_s, who, what in acts:
         world.run(until_s=world.now_s + delay_s, max_steps=MAX_STEPS)
         for key in what if what[0] in "*0123456789#" else "_":
-            stage.perform(deed_of(who, key if key != "_" else what))
+            rig.perform(line_of(who, key if key != "_" else what))
     for _ in range(20):  # everybody hangs up, whoever may have answered since
         for leg in world.snapshot():
             world.hang_up(leg.leg)
@@ -1231,7 +1232,7 @@ def play(stage: Stage, deeds: Iterable[tuple[float, str, str]]) -> None:
 
 @settings(max_examples=60)
 @given(
-    deeds=DEEDS,
+    acts=ACTS,
     carol=st.sampled_from([Answers(), Busy(), Manual(), AnswersAndLeaves(after_s=0.3, talk_s=1.0)]),
     faults=st.builds(
         Faults,
@@ -1245,14 +1246,14 @@ def play(stage: Stage, deeds: Iterable[tuple[float, str, str]]) -> None:
     listen_on=st.sampled_from(ListenOn),
 )
 def test_when_everybody_has_hung_up_nothing_is_left(
-    deeds: list[tuple[float, str, str]],
+    acts: list[tuple[float, str, str]],
     carol: Behaviour,
     faults: Faults,
     seed: int,
     listen_on: ListenOn,
 ) -> None:
     numbers = {"1": {"module": "resume"}, "9": {"module": "hold"}, "6": {"module": "hangup"}}
-    stage = Stage(
+    rig = SimulatedRig(
         (
             party("alice", "1001", Manual()),
             party("bob", "1002", Answers()),
@@ -1264,7 +1265,7 @@ def test_when_everybody_has_hung_up_nothing_is_left(
         faults=faults,
         account=Account(metaflows=codes(numbers=numbers, listen_on=listen_on.value)),
     )
-    play(stage, deeds)
-    assert stage.world.snapshot() == ()
-    assert_balanced(stage.simulation.switchboard)
-    assert stage.simulation.timers == frozenset()
+    play(rig, acts)
+    assert rig.world.snapshot() == ()
+    assert_balanced(rig.simulation.switchboard)
+    assert rig.simulation.timers == frozenset()

@@ -15,8 +15,10 @@ from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.fsm.render import render
 from hookflash.fsm.transfer import State
-from hookflash.scenarios.format import VERBS, load_scenario, parse_scenario
+from hookflash.scenarios.format import load_scenario, parse_scenario
+from hookflash.scenarios.roster import HAPPENINGS
 from hookflash.scenarios.run import run_scenario
+from hookflash.scenarios.script import VERBS, Verb
 from hookflash.server.config import (
     AccountKeys,
     FreeSwitchKeys,
@@ -69,7 +71,8 @@ def scenario_page() -> str:
         schema.section("party", "party"),
         phones(),
         schema.section("call", "call"),
-        schema.section("deed", "deed"),
+        schema.section("line", "line"),
+        verbs(),
         happenings(),
         schema.section("race", "race"),
         schema.section("expect", "expect"),
@@ -117,23 +120,36 @@ _DEAF = frozenset(("unreachable",))
 """Phones that don't listen to `after_s`."""
 
 
+def verbs() -> str:
+    """All that a line may do."""
+
+    def row(verb: Verb) -> tuple[str, ...]:
+        choices = " or ".join(f"`{word}`" for word in verb.words) or "keys"
+        takes = ", ".join(f"`{key}`" for key in verb.takes)
+        doer = f"`{verb.doer}`" if verb.doer else "a party"
+        return (f"`{verb.key}`", choices, doer, verb.about, takes)
+
+    head = ("key", "its value", "`who`", "what happens", "reads also")
+    return paragraphs("### What a line may do", grid(head, map(row, VERBS)))
+
+
 def happenings() -> str:
     """What `when` may wait for."""
     states = ", ".join(f"`{state.value}`" for state in State)
     return paragraphs(
         "### when",
-        "A deed waits for its time (`at_s`), for a happening (`when`), or for nothing but the deed "
-        "before it (`after_s`). Happenings are:",
+        "A line waits for its time (`at_s`), for an event (`when`), or only for the line before it "
+        "(`after_s`). The events are:",
         "\n".join(
             [
-                *(f"- `NAME {verb}`" for verb in VERBS),
+                *(f"- `NAME {verb}`" for verb in HAPPENINGS.values()),
                 "- `NAME and NAME talk`",
                 f"- `the transfer is STATE`, where STATE is one of {states}",
             ]
         ),
-        "A deed that waits for a happening begins to wait when the deed before it is done; what "
-        "happened earlier does not count. Time stops for nobody: a deed whose happening never "
-        "comes is never done, unless `or_after_s` says how long it waits.",
+        "A line that waits for an event begins to wait when the line before it is done; what "
+        "happened earlier does not count. A line whose event never comes is never done, unless "
+        "`or_after_s` limits the wait.",
     )
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,27 +20,16 @@ from hookflash.backends.simulator.world import World
 from hookflash.emulator.emulator import STOCK_PASSWORD, Emulator
 from hookflash.emulator.server import Listening, serve_emulator
 from hookflash.errors import InputError
-from hookflash.events import (
-    CallEvent,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    SoundStarted,
-)
-from hookflash.scenarios.format import CLOCK, Deed, Scenario, load_scenario
+from hookflash.events import CallEvent, LegsJoined
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.player import Player
+from hookflash.scenarios.rig import SimulatedTelephones
+from hookflash.scenarios.roster import Roster
+from hookflash.scenarios.scenario import Scenario
+from hookflash.scenarios.script import VERBS, ScriptLine, verbs_of_telephones
 
-_VERBS: Final[Mapping[type, str]] = {
-    LegProgressed: "rings",
-    LegAnswered: "answers",
-    LegParked: "is parked",
-    LegHungUp: "hangs up",
-    SoundStarted: "hears a sound",
-}
-"""What a fact is called in a scenario's `when`."""
+NOT_HERE: Final = "left to the program that is connected"
+"""Why a line is not played that is not about a person at a phone."""
 
 _BEGIN_S: Final = 1.0
 """After a program has asked for events, its people wait so long before they call."""
@@ -82,6 +70,8 @@ def emulate(
 
 async def _serve(emulator: Emulator, people: People | None, host: str, port: int) -> None:
     if people is not None:
+        for line, why in people.player.left_out:
+            sys.stderr.write(f"not played: {line} ({why})\n")
         people.come()
     await serve_emulator(emulator, host=host, port=port, task_status=Announcement())
 
@@ -132,7 +122,7 @@ def prepare(
 
 
 class People:
-    """A scenario's people, at the phones of an emulator."""
+    """A scenario's people, at the phones of an emulator: a test rig without requests."""
 
     def __init__(self, emulator: Emulator, scenario: Scenario) -> None:
         """Give everybody a phone.
@@ -144,11 +134,10 @@ class People:
         self._emulator = emulator
         self._scenario = scenario
         self._plans = {plan.name: plan for plan in scenario.parties}
-        self._deeds = [deed for deed in scenario.deeds if deed.asks is None and deed.who != CLOCK]
-        self._legs: dict[str, LegId] = {}
-        self._names: dict[LegId, str] = {}
-        self._waits_for: tuple[str, Deed, int] | None = None
-        self._began_s = 0.0
+        self._roster = Roster({plan.number: plan.name for plan in scenario.parties})
+        self._verbs = verbs_of_telephones(SimulatedTelephones(emulator.world, self._roster.legs))
+        lacks = dict.fromkeys((verb for verb in VERBS if verb not in self._verbs), NOT_HERE)
+        self.player = Player(scenario.script, self, lacks=lacks)
         self._talking = 0
         for plan in scenario.parties:
             emulator.world.add_phone(plan.number, plan.behaviour, plan.name)
@@ -167,88 +156,28 @@ class People:
             one, other = self._plans[caller], self._plans[called]
             self._emulator.call(one.number, other.number, name=one.name, account=one.account)
 
-    # ---- what they do, in its order
-
-    def _begin(self) -> None:
-        """Their calls are up: the scenario's time begins."""
-        self._began_s = self._emulator.world.now_s
-        self._next(0)
-
-    def _next(self, index: int) -> None:
-        if index >= len(self._deeds):
-            return
-        deed = self._deeds[index]
-        if deed.when is not None:
-            self._waits_for = (deed.when, deed, index)
-            return
-        now_s = self._emulator.world.now_s
-        due_s = now_s + deed.after_s if deed.at_s is None else self._began_s + deed.at_s
-        self._emulator.world.after(max(0.0, due_s - now_s), partial(self._do, deed, index))
-
-    def _do(self, deed: Deed, index: int) -> None:
-        following = self._deeds[index + 1 : index + 2]
-        waits = bool(following) and following[0].when is not None
-        if waits:
-            self._next(index + 1)  # first: its cue may come from this very deed
-        self._act(deed)
-        if not waits:
-            dialled_s = deed.every_s * max(0, len(deed.dials or "") - 1)
-            self._emulator.world.after(dialled_s, partial(self._next, index + 1))
-
-    def _act(self, deed: Deed) -> None:
-        leg = self._legs.get(deed.who)
-        if leg is None:
-            return  # nobody has called yet, or they have hung up already
-        if deed.dials is not None:
-            self._emulator.world.press(leg, deed.dials, gap_s=deed.every_s)
-        elif deed.does == "hangs up":
-            self._emulator.world.hang_up(leg)
-        elif deed.does == "answers":
-            self._emulator.world.answer(leg)
-        else:
-            self._emulator.world.refuse(leg)
-
-    # ---- what they notice
-
     def _happened(self, fact: CallEvent) -> None:
-        if isinstance(fact, LegCreated):
-            self._meet(fact)
-        elif isinstance(fact, LegsJoined):
-            self._count_calls()
-        for happening in self._words(fact):
-            self._notice(happening)
-        if isinstance(fact, LegHungUp):
-            name = self._names.get(fact.leg, "")
-            if self._legs.get(name) == fact.leg:
-                del self._legs[name]
-
-    def _meet(self, fact: LegCreated) -> None:
-        for plan in self._plans.values():
-            if plan.number == fact.number:
-                self._legs[plan.name] = fact.leg
-                self._names[fact.leg] = plan.name
-
-    def _count_calls(self) -> None:
-        self._talking += 1
-        if self._talking == len(self._scenario.calls):
-            self._emulator.world.after(0.0, self._begin)
-
-    def _words(self, fact: CallEvent) -> tuple[str, ...]:
-        """What has happened, in the words of a scenario's `when`."""
+        self.player.happens(*self._roster.note(fact))
         if isinstance(fact, LegsJoined):
-            one, other = self._names.get(fact.first, ""), self._names.get(fact.second, "")
-            return (f"{one} and {other} talk", f"{other} and {one} talk")
-        verb = _VERBS.get(type(fact))
-        leg = getattr(fact, "leg", None)
-        return (f"{self._names.get(leg)} {verb}",) if verb and leg else ()
+            self._talking += 1
+            if self._talking == len(self._scenario.calls):
+                self.after(0.0, self.player.begin)
 
-    def _notice(self, happening: str) -> None:
-        if self._waits_for is None or self._waits_for[0] != happening:
-            return
-        _, deed, index = self._waits_for
-        self._waits_for = None
-        # never within the happening itself: people take their cue from what is over
-        self._emulator.world.after(deed.after_s, partial(self._do, deed, index))
+    # ---- what a player asks for
+
+    @property
+    def now_s(self) -> float:
+        """The emulator's time."""
+        return self._emulator.world.now_s
+
+    def after(self, delay_s: float, do: Callable[[], None], /) -> None:
+        """Have something called after so many seconds."""
+        self._emulator.world.after(delay_s, do)
+
+    def perform(self, line: ScriptLine, done: Callable[[], None]) -> None:
+        """Let somebody do something at their phone."""
+        self._verbs[line.verb](line)
+        done()
 
 
 def _nothing() -> None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,6 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults, parse_faults
-from hookflash.backends.simulator.people import (
-    Answers,
-    AnswersAndLeaves,
-    Behaviour,
-    Busy,
-    EarlyMedia,
-    Manual,
-    NeverAnswers,
-    Refuses,
-    Unreachable,
-)
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.codec import teach_sounds
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
@@ -55,155 +44,16 @@ from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.fsm.transfer import State
+from hookflash.scenarios.roster import HAPPENINGS
+from hookflash.scenarios.scenario import PHONES, Expectation, PartyPlan, Race, Scenario
+from hookflash.scenarios.script import VERBS, ScriptLine
 from hookflash.sounds import Sound, parse_sound
 
-CLOCK = "clock"
-"""The one who lets deadlines pass."""
-
-CONTROLLER = "controller"
-"""The program that controls the switch: it may die, and return; or be suspended, and resumed."""
-
-SWITCH = "switch"
-"""It may lose an event, or an order."""
-
-_DEEDS_OF = {
-    CLOCK: (("does", "lets the deadline pass"),),
-    CONTROLLER: (
-        ("does", "dies"),
-        ("does", "returns"),
-        ("does", "is suspended"),
-        ("does", "is resumed"),
-    ),
-    SWITCH: (("loses", None),),
-}
-"""What those can do who are no party."""
-
-VERBS = ("rings", "answers", "is parked", "hangs up", "hears a sound", "hears it no more")
-"""What a party's leg may do in a `when`."""
+NO_PARTIES = frozenset(verb.doer for verb in VERBS if verb.doer)
+"""Names that no party may have: those of the clock, the controller and the switch."""
 
 MAX_FILE_BYTES = 1_000_000
 """No scenario that a person wrote is longer."""
-
-
-@attrs.frozen(kw_only=True)
-class PartyPlan:
-    """A person, and a phone."""
-
-    name: str
-    number: str
-    behaviour: Behaviour
-    account: str = ""
-    outside: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Deed:
-    """One thing that somebody does, and when."""
-
-    who: str
-    at_s: float | None = None
-    when: str | None = None
-    after_s: float = 0.0
-    or_after_s: float | None = None
-    """So long after the deed before it is done at the latest, if `when` does not come."""
-    dials: str | None = None
-    every_s: float = 0.3
-    does: str | None = None
-    asks: str | None = None
-    loses: str | None = None
-    target: str = ""
-    kind: Kind = Kind.ATTENDED
-
-    def __str__(self) -> str:
-        if self.dials is not None:
-            return f"{self.who} dials {self.dials}"
-        if self.loses is not None:
-            return f"{self.who} loses {self.loses}"
-        if self.asks is not None:
-            return f"{self.who} asks for {self.asks} {self.target}".rstrip()
-        return f"{self.who} {self.does}"
-
-
-@attrs.frozen(kw_only=True)
-class Race:
-    """Deeds of one instant, in every order."""
-
-    deeds: tuple[Deed, ...]
-    at_s: float | None = None
-    when: str | None = None
-    after_s: float = 0.0
-
-
-@attrs.frozen(kw_only=True)
-class Expectation:
-    """What must come of it. `None` where a scenario does not care."""
-
-    outcome: tuple[str, ...] | None = None
-    outcomes: tuple[str, ...] | None = None
-    cause: str | None = None
-    states: tuple[str, ...] | None = None
-    talk: frozenset[frozenset[str]] | None = None
-    gone: frozenset[str] = frozenset()
-    heard: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
-    shown: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
-    keys: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    refused: str | None = None
-    within_s: float = 60.0
-
-
-@attrs.frozen(kw_only=True)
-class Scenario:
-    """A call, what its people do, and what must come of it."""
-
-    name: str
-    title: str
-    parties: tuple[PartyPlan, ...]
-    calls: tuple[tuple[str, str], ...]
-    deeds: tuple[Deed, ...] = ()
-    race: Race | None = None
-    expect: Expectation = attrs.field(factory=Expectation)
-    about: str = ""
-    seed: int = 0
-    account: Account = attrs.field(factory=Account)
-    faults: Faults = attrs.field(factory=Faults)
-    missing_sounds: frozenset[Sound] = frozenset()
-    """Sounds of which the switch has no file."""
-    sound_s: float = FILE_S
-    """How long a sound from a file plays."""
-    dialling: Dialling = DIRECT
-    """How targets are called."""
-    through: frozenset[tuple[str, str]] = frozenset()
-    """Calls that the dialplan places through a loopback."""
-    character: Character | None = None
-    """The only character of switch on which it makes sense; None: on any."""
-    because: str = ""
-    """Why on no other."""
-    expect_of: Mapping[Character, Expectation] = attrs.field(factory=dict[Character, Expectation])
-    """What must come of it on a switch of one character, where that differs."""
-
-    def is_for(self, character: Character) -> bool:
-        """Whether it makes sense on a switch of this character."""
-        return self.character in (None, character)
-
-    def on(self, character: Character) -> Scenario:
-        """The scenario with what must come of it on a switch of this character."""
-        return attrs.evolve(self, expect=self.expect_of.get(character, self.expect))
-
-    def orders(self) -> Iterator[Scenario]:
-        """The scenario once for every order of its race, with the race among the deeds."""
-        if self.race is None:
-            yield self
-            return
-        race = self.race
-        for order in itertools.permutations(race.deeds):
-            first = attrs.evolve(order[0], at_s=race.at_s, when=race.when, after_s=race.after_s)
-            told = ", ".join(str(deed) for deed in order)
-            yield attrs.evolve(
-                self,
-                name=f"{self.name} ({told})",
-                deeds=(*self.deeds, first, *order[1:]),
-                race=None,
-            )
 
 
 def load_scenario(file: Path) -> Scenario:
@@ -277,7 +127,7 @@ class _Reader:
             seed=document.get("seed", 0),
             parties=parties,
             calls=tuple(self._call(call, "calls", i) for i, call in enumerate(calls)),
-            deeds=tuple(self._deed(d, "do", i) for i, d in enumerate(document.get("do", ()))),
+            script=tuple(self._line(d, "do", i) for i, d in enumerate(document.get("do", ()))),
             race=self._race(),
             expect=self._expectation(document["expect"], "expect"),
             character=Character(document["character"]) if "character" in document else None,
@@ -309,7 +159,7 @@ class _Reader:
         taken: dict[str, str] = {}
         for name, plan in self._document["parties"].items():
             number: str = plan["number"]
-            if name in _DEEDS_OF:
+            if name in NO_PARTIES:
                 raise InputError(
                     f"{name} is no party",
                     where=place_in(self._where, ["parties", name]),
@@ -338,7 +188,8 @@ class _Reader:
     def _happening(self, told: str, *place: object) -> None:
         """A `when` that never comes would leave the rest of the scenario undone, without a word."""
         names = sorted(self._names)
-        possible = {f"{name} {verb}" for name in names for verb in VERBS}
+        verbs = tuple(HAPPENINGS.values())
+        possible = {f"{name} {verb}" for name in names for verb in verbs}
         possible |= {f"{one} and {other} talk" for one, other in itertools.permutations(names, 2)}
         possible |= {f"the transfer is {state.value}" for state in State}
         if told not in possible:
@@ -346,89 +197,65 @@ class _Reader:
                 f"{told!r} never happens",
                 where=place_in(self._where, place),
                 hint=meant(told, sorted(possible))
-                + f"NAME {', NAME '.join(VERBS)}, NAME and NAME talk, or the transfer is STATE",
+                + f"NAME {', NAME '.join(verbs)}, NAME and NAME talk, or the transfer is STATE",
             )
 
     def _party(self, name: str, plan: dict[str, Any]) -> PartyPlan:
-        phone = plan.get("phone", "answers")
-        after = {} if "after_s" not in plan else {"after_s": plan["after_s"]}
-        match phone:
-            case "answers":
-                behaviour: Behaviour = Answers(**after)
-            case "busy":
-                behaviour = Busy(**after)
-            case "refuses":
-                behaviour = Refuses(**after)
-            case "never_answers":
-                behaviour = NeverAnswers()
-            case "unreachable":
-                behaviour = Unreachable(cause=plan.get("cause", "NO_ROUTE_DESTINATION"))
-            case "early_media":
-                behaviour = EarlyMedia(**after)
-            case "leaves":
-                behaviour = AnswersAndLeaves(**after, talk_s=plan.get("talk_s", 2.5))
-            case _:
-                behaviour = Manual()
+        phone = PHONES[plan.get("phone", "answers")]
+        choices = [field.name for field in attrs.fields(phone) if field.name in plan]
         return PartyPlan(
             name=name,
             number=plan["number"],
-            behaviour=behaviour,
+            behaviour=phone(**{key: plan[key] for key in choices}),
             account=plan.get("account", ""),
             outside=plan.get("outside", False),
         )
 
-    def _deed(self, deed: dict[str, Any], *place: object) -> Deed:
-        who: str = deed["who"]
-        self._doer(who, deed, *place)
-        if deed.get("asks") == "transfer" and not deed.get("target"):
+    def _line(self, line: dict[str, Any], *place: object) -> ScriptLine:
+        if line.get("asks") == "transfer" and not line.get("target"):
             raise InputError(
                 "a transfer needs a target",
                 where=place_in(self._where, place),
                 hint='target = "2600"',
             )
-        self._moment(deed, *place)
-        kind = Kind(deed["kind"]) if "kind" in deed else Kind.ATTENDED
-        fields: dict[str, Any] = {**deed, "kind": kind}
-        return Deed(**fields)
+        self._moment(line, *place)
+        kind = Kind(line["kind"]) if "kind" in line else Kind.ATTENDED
+        fields: dict[str, Any] = {**line, "kind": kind}
+        read = ScriptLine(**fields)
+        self._doer(read, *place)
+        return read
 
-    def _doer(self, who: str, deed: dict[str, Any], *place: object) -> None:
+    def _doer(self, line: ScriptLine, *place: object) -> None:
         """Each does what it can: a party, the clock, the controller, the switch."""
-        own = _DEEDS_OF.get(who)
-        others = {what for name, does in _DEEDS_OF.items() if name != who for what in does}
-        given = {(key, deed[key]) for key in ("does", "asks", "dials") if key in deed}
-        given |= {("loses", None)} if "loses" in deed else set()
-        if own is None:
-            self._known(who, *place, "who")
-        if own is None and not given & others:
-            return
-        if own is None or not given <= set(own):
-            may = ", or ".join(
-                f"{key} = {what!r}" if what else f"{key} = EVENT" for key, what in own or ()
-            )
+        own = [verb for verb in VERBS if verb.doer and verb.doer == line.who]
+        if not own:
+            self._known(line.who, *place, "who")
+        if line.verb not in own and (own or line.verb.doer):
+            may = (f"{verb.key} = {word!r}" for verb in own for word in verb.words)
             raise InputError(
-                f"{who} can't do that",
+                f"{line.who} can't do that",
                 where=place_in(self._where, place),
-                hint=may or "leave that to clock, controller or switch",
+                hint=", or ".join(may) or "leave that to clock, controller or switch",
             )
 
-    def _moment(self, deed: dict[str, Any], *place: object) -> None:
-        if "at_s" in deed and "when" in deed:
+    def _moment(self, line: dict[str, Any], *place: object) -> None:
+        if "at_s" in line and "when" in line:
             raise InputError(
                 "at_s and when are two moments",
                 where=place_in(self._where, place),
                 hint="give one of them",
             )
-        if "when" in deed:
-            self._happening(deed["when"], *place, "when")
+        if "when" in line:
+            self._happening(line["when"], *place, "when")
 
     def _race(self) -> Race | None:
         race = self._document.get("race")
         if race is None:
             return None
         self._moment(race, "race")
-        deeds = tuple(self._deed(d, "race", "deeds", i) for i, d in enumerate(race["deeds"]))
-        fields: dict[str, Any] = {**race, "deeds": deeds}
-        return Race(**fields)
+        lines = tuple(self._line(d, "race", "do", i) for i, d in enumerate(race["do"]))
+        moment = {key: value for key, value in race.items() if key != "do"}
+        return Race(lines=lines, **moment)
 
     def _account(self) -> Account:
         metaflows = self._document.get("metaflows")

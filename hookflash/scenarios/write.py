@@ -8,35 +8,16 @@ import attrs
 import tomli_w
 
 from hookflash.backends.simulator.executor import DIRECT
-from hookflash.backends.simulator.people import (
-    Answers,
-    AnswersAndLeaves,
-    Behaviour,
-    Busy,
-    EarlyMedia,
-    Manual,
-    NeverAnswers,
-    Refuses,
-    Unreachable,
-)
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
-from hookflash.scenarios.format import Deed, PartyPlan, Scenario
+from hookflash.scenarios.scenario import PHONES, PartyPlan, Scenario
+from hookflash.scenarios.script import ScriptLine
 
-_PHONES: dict[type[Behaviour], str] = {
-    Answers: "answers",
-    Busy: "busy",
-    Refuses: "refuses",
-    NeverAnswers: "never_answers",
-    Unreachable: "unreachable",
-    EarlyMedia: "early_media",
-    AnswersAndLeaves: "leaves",
-    Manual: "manual",
-}
+_WORD_FOR = {phone: word for word, phone in PHONES.items()}
 
 
 def scenario_text(scenario: Scenario) -> str:
-    """Write a scenario as TOML: its deeds, policy and faults, with nothing expected but promises.
+    """Write a scenario as TOML: its script, policy and faults, with nothing expected but promises.
 
     Reading it again gives the same run.
     """
@@ -51,7 +32,7 @@ def scenario_text(scenario: Scenario) -> str:
         "policy": _policy(scenario.account.policy),
         "metaflows": scenario.account.metaflows.to_document(),
         "missing_sounds": sorted(map(str, scenario.missing_sounds)),
-        "do": [_deed(deed) for deed in scenario.deeds],
+        "do": [_line(line) for line in scenario.script],
         "expect": {"within_s": scenario.expect.within_s},
         "character": "" if scenario.character is None else scenario.character.value,
         "because": scenario.because,
@@ -61,7 +42,7 @@ def scenario_text(scenario: Scenario) -> str:
 
 def _party(party: PartyPlan) -> dict[str, Any]:
     plan = attrs.asdict(party.behaviour)
-    phone = _PHONES[type(party.behaviour)]
+    phone = _WORD_FOR[type(party.behaviour)]
     account = {"account": party.account} if party.account else {}
     outside = {"outside": True} if party.outside else {}
     return {"number": party.number, "phone": phone, **plan, **account, **outside}
@@ -82,12 +63,12 @@ def _policy(policy: Policy) -> dict[str, Any]:
     return {name: str(value) if name in SOUND_CHOICES else value for name, value in differs.items()}
 
 
-def _deed(deed: Deed) -> dict[str, Any]:
-    written: dict[str, Any] = {"who": deed.who}
-    for field in attrs.fields(Deed)[1:]:
-        value = getattr(deed, field.name)
+def _line(line: ScriptLine) -> dict[str, Any]:
+    written: dict[str, Any] = {"who": line.who}
+    for field in attrs.fields(ScriptLine)[1:]:
+        value = getattr(line, field.name)
         if value != field.default:
             written[field.name] = value.value if isinstance(value, Kind) else value
-    if deed.asks == "transfer":
-        written["kind"] = deed.kind.value
+    if line.asks == "transfer":
+        written["kind"] = line.kind.value
     return written

@@ -150,11 +150,11 @@ def playable() -> list[str]:
     for file in sorted(SCENARIOS.glob("*.toml")):
         scenario = load_scenario(file)
         people_only = all(
-            deed.asks is None
-            and deed.who in {party.name for party in scenario.parties}
-            and deed.does in {None, "answers", "hangs up", "refuses"}
-            and not (deed.when or "").startswith("the ")
-            for deed in scenario.deeds
+            line.asks is None
+            and line.who in {party.name for party in scenario.parties}
+            and line.does in {None, "answers", "hangs up", "refuses"}
+            and not (line.when or "").startswith("the ")
+            for line in scenario.script
         )
         stock = scenario.account == Account() and not scenario.faults.bend_commands
         single = len(scenario.calls) == 1 and scenario.race is None

@@ -1,23 +1,21 @@
 """Every scenario once more, over TCP: our backend, and the emulator in place of the simulator.
 
 The same is expected, and the same eight promises are watched, on the emulator's own side of the
-line. What is left out says `why_not`. Of a race only the promises are checked, for what is one
-instant in the simulator is not one on a line.
+line. `LACKS` says what is left out, and why. Of a race only the promises are checked, for what is
+one instant in the simulator is not one on a line.
 """
-
-# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
+from line_rig import Controller, LineRig
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import channels, looking
@@ -30,32 +28,22 @@ from hookflash.backends.simulator.world import World
 from hookflash.commands import Forget
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import Listening, open_emulator
-from hookflash.engine.engine import Engine, TransferHandle, open_engine
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.errors import BackendClosed, NotFound, RequestRefused
-from hookflash.events import (
-    CallEvent,
-    Kind,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegsJoined,
-    LegSnapshot,
-    TimerFired,
-)
+from hookflash.events import CallEvent, LegId, LegSnapshot
 from hookflash.promises.run import RunWatch
+from hookflash.scenarios import script
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import CLOCK, CONTROLLER, SWITCH, Deed, Scenario, load_scenario
-from hookflash.scenarios.run import Run, what_came
-from hookflash.scenarios.simulation import ended_of, unfinished_of
-from hookflash.scenarios.stage import (
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.rig import (
     CALL_UP_S,
     FAULTY_SILENCE_LIMIT_S,
     SILENCE_LIMIT_S,
-    VERB_FOR,
-    is_far_half,
+    SimulatedTelephones,
 )
+from hookflash.scenarios.run import Run, shown_to, what_came
+from hookflash.scenarios.scenario import Feature, Scenario
+from hookflash.scenarios.script import ScriptLine, Verb
 
 FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
@@ -80,190 +68,87 @@ AT_REST_S = 60.0
 """So long after the last transfer nothing moves any more, and who was left alone has heard why."""
 
 
-def why_not(scenario: Scenario) -> str:
-    """Why a scenario can't be played here; empty if it can."""
-    if str(scenario.faults) not in ("", "seed=7"):
-        return "a TCP connection neither loses, repeats nor reorders single lines"
-    if any(deed.loses is not None and deed.loses not in EVENT_NAMES for deed in scenario.deeds):
-        return "each order is answered: one that was taken and lost looks like one that waits"
-    if any(deed.does == "is suspended" for deed in scenario.deeds):
-        return "switch and controller are one process here (`make kill KILL='--blows freeze'`)"
-    return ""
+LACKS: Mapping[Verb | Feature, str] = {
+    Feature.FAULTS: "a TCP connection neither loses, repeats nor reorders single lines",
+    script.LOSES_ORDER: "an order that was taken and lost looks like one that waits",
+    script.IS_SUSPENDED: "switch and controller are one process here (see `make kill`)",
+}
 
 
 def _plays() -> Iterator[object]:
     for file in FILES:
         scenario = SCENARIOS[file.stem]
         for order in list(scenario.orders())[:6]:  # of a race, some orders: it is no instant here
-            if not why_not(order):
+            if not order.why_not(LACKS):
                 yield pytest.param(order, scenario.race is not None, id=order.name)
 
 
-@attrs.define(eq=False)
-class Play:
-    """One scenario, on its way."""
+class EmulatedRig(LineRig):
+    """One scenario on an emulator of its own."""
 
-    scenario: Scenario
-    listening: Listening
-    nursery: trio.Nursery
-    watch: RunWatch = attrs.field(init=False)
-    legs: dict[str, LegId] = attrs.field(factory=dict[str, LegId])
-    names: dict[LegId, str] = attrs.field(factory=dict[LegId, str])
-    happened: list[str] = attrs.field(factory=list[str])
-    records: list[Record] = attrs.field(factory=list[Record])
-    handles: dict[str, TransferHandle] = attrs.field(factory=dict[str, TransferHandle])
-    engine: Engine | None = None
-    """Of the controller that is at work."""
-    switchboard: Switchboard = attrs.field(factory=Switchboard)
-    _life: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _is_dead: trio.Event = attrs.field(factory=trio.Event)
-    _news: trio.Event = attrs.field(factory=trio.Event)
-    """Something happens."""
-    _number: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
+    lacks = LACKS
 
-    def __attrs_post_init__(self) -> None:
-        harsh = any(deed.who in (CONTROLLER, SWITCH) for deed in self.scenario.deeds)
-        limit_s = FAULTY_SILENCE_LIMIT_S if harsh else SILENCE_LIMIT_S
+    def __init__(self, scenario: Scenario, listening: Listening, nursery: trio.Nursery) -> None:
+        self.emulator = listening.emulator
+        settings = FreeSwitch(host=listening.host, port=listening.port, dialling=scenario.dialling)
+        controller = Controller(partial(open_freeswitch, settings), scenario.account)
+        super().__init__(scenario, controller, nursery)
+        limit_s = FAULTY_SILENCE_LIMIT_S if scenario.is_harsh else SILENCE_LIMIT_S
         self.watch = RunWatch(self, silence_limit_s=limit_s + LINE_S)
+        self.emulator.on_fact = self._fact
+        self._phones = SimulatedTelephones(self.emulator, self.roster.legs)
+        self.verbs |= {
+            script.IS_SENT_AWAY: lambda line: self._by_another_program(
+                "uuid_transfer", line.who, "playback:announcement.wav inline"
+            ),
+            script.IS_PARKED: lambda line: self._by_another_program("uuid_park", line.who),
+            script.LOSES_EVENT: self._lose,
+        }
 
     @property
     def world(self) -> World:
-        return self.listening.emulator.world
+        return self.emulator.world
 
-    # ---- the controller
+    @property
+    def switchboard(self) -> Switchboard:
+        return self.controller.switchboard
 
-    async def control(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Be the controller, until it dies."""
-        here = self.listening
-        settings = FreeSwitch(host=here.host, port=here.port, dialling=self.scenario.dialling)
-        self._is_dead = trio.Event()
-        with trio.CancelScope() as self._life:
-            async with (
-                open_freeswitch(settings) as backend,
-                open_engine(
-                    backend,
-                    account=self.scenario.account,
-                    next_number=self._number.__next__,
-                    unfinished=unfinished_of(self.records),
-                    ended=ended_of(self.records),
-                    taps=[self.record],
-                ) as self.engine,
-            ):
-                self.switchboard = self.engine.switchboard
-                task_status.started()
-                await trio.sleep_forever()
-        self.engine = None
-        self._is_dead.set()
-
-    async def die(self) -> None:
-        self._life.cancel()
-        await self._is_dead.wait()
+    @property
+    def names(self) -> Mapping[LegId, str]:
+        return self.roster.names
 
     def record(self, record: Record) -> None:
-        self.records.append(record)
         self.watch.record(record)
-        if record.after is not None and record.after is not record.before:
-            self._happens(f"the transfer is {record.after.value}")
+        super().record(record)
 
-    # ---- the switch
-
-    def fact(self, fact: CallEvent) -> None:
-        if isinstance(fact, LegCreated) and not is_far_half(fact):
-            for party in self.scenario.parties:
-                if party.number == fact.number:
-                    self.legs[party.name] = fact.leg
-                    self.names[fact.leg] = party.name
+    def _fact(self, fact: CallEvent) -> None:
+        told = self.roster.note(fact)
         self.watch.fact(fact)
-        if isinstance(fact, LegsJoined):
-            one, other = self.names.get(fact.first), self.names.get(fact.second)
-            self._happens(f"{one} and {other} talk", f"{other} and {one} talk")
-        elif type(fact) in VERB_FOR:
-            name = self.names.get(getattr(fact, "leg", ""))
-            self._happens(f"{name} {VERB_FOR[type(fact)]}")
-        if isinstance(fact, LegHungUp) and self.legs.get(self.names.get(fact.leg, "")) == fact.leg:
-            del self.legs[self.names[fact.leg]]
-
-    def by_another_program(self, command: str, argument: str) -> None:
-        """Have another program give an order."""
-        emulator = self.listening.emulator
-        emulator.host.before()
-        emulator.api.execute(command, argument)
-        emulator.host.afterwards()
+        self.player.happens(*told)
 
     # ---- what is done
 
-    def _happens(self, *happenings: str) -> None:
-        self.happened += happenings
-        self._news.set()
-        self._news = trio.Event()
+    async def press(self, who: str, key: str) -> None:
+        self._phones.press(who, key)
 
-    async def wait_for(self, deed: Deed, began_s: float, since: int) -> None:
-        """Wait for the moment of a deed."""
-        if deed.when is not None:
-            with trio.move_on_after(deed.or_after_s or 90):
-                while deed.when not in self.happened[since:]:
-                    await self._news.wait()
-        if deed.at_s is not None:
-            await trio.sleep_until(began_s + deed.at_s)
-        await trio.sleep(deed.after_s)
+    async def hang_up(self, who: str) -> None:
+        self._phones.hang_up(who)
 
-    async def _dial(self, deed: Deed, digits: str) -> None:
-        for place, digit in enumerate(digits):
-            await trio.sleep(deed.every_s if place else 0)
-            if deed.who in self.legs:
-                self.listening.emulator.press(self.legs[deed.who], digit)
+    async def answer(self, who: str) -> None:
+        self._phones.answer(who)
 
-    async def do(self, deed: Deed) -> None:
-        if deed.dials is not None:
-            await self._dial(deed, deed.dials)
-        elif deed.asks is not None:
-            with suppress(RequestRefused, NotFound, BackendClosed):
-                await self._ask(deed)
-        elif deed.loses is not None:
-            self.listening.emulator.bus.lose(EVENT_NAMES[deed.loses])
-        elif deed.who == CLOCK:
-            await self._let_the_deadline_pass()
-        elif deed.who == CONTROLLER:
-            await (self.die() if deed.does == "dies" else self.nursery.start(self.control))
-        elif deed.who in self.legs:
-            self._act(deed, self.legs[deed.who])
+    async def refuse(self, who: str) -> None:
+        self._phones.refuse(who)
 
-    def _act(self, deed: Deed, leg: LegId) -> None:
-        emulator = self.listening.emulator
-        match deed.does:
-            case "hangs up":
-                emulator.hang_up(leg)
-            case "answers":
-                emulator.answer(leg)
-            case "is sent to an announcement":
-                self.by_another_program("uuid_transfer", f"{leg} playback:announcement.wav inline")
-            case "is parked by another program":
-                self.by_another_program("uuid_park", leg)
-            case _:
-                emulator.refuse(leg)
+    async def _by_another_program(self, command: str, who: str, how: str = "") -> None:
+        """Have another program give an order."""
+        if who in self.roster.legs:
+            self.emulator.host.before()
+            self.emulator.api.execute(command, f"{self.roster.legs[who]} {how}".rstrip())
+            self.emulator.host.afterwards()
 
-    async def _ask(self, deed: Deed) -> None:
-        if self.engine is None:
-            return
-        leg = self.legs.get(deed.who, "")
-        match deed.asks:
-            case "transfer" | "hold":
-                kind = Kind.HOLD if deed.asks == "hold" else deed.kind
-                handle = await self.engine.transfer(leg, deed.target, kind=kind)
-                self.handles[deed.who] = handle
-            case "takeback" if deed.who in self.handles:
-                await self.handles[deed.who].take_back()
-            case "complete" if deed.who in self.handles:
-                await self.handles[deed.who].complete()
-            case _:
-                await self.engine.hang_up(leg)
-
-    async def _let_the_deadline_pass(self) -> None:
-        for transfer in self.engine.transfers() if self.engine else ():
-            if transfer.deadline is not None:
-                assert self.engine is not None
-                await self.engine._put(TimerFired(timer=transfer.deadline))
-                return
+    async def _lose(self, line: ScriptLine) -> None:
+        self.emulator.bus.lose(EVENT_NAMES[line.loses or ""])
 
 
 @pytest.mark.parametrize(("scenario", "race"), list(_plays()))
@@ -274,7 +159,7 @@ async def test_a_scenario(scenario: Scenario, race: bool, autojump_clock: MockCl
 
 
 async def _play(scenario: Scenario) -> tuple[Run, tuple[str, ...]]:
-    """Play a scenario; what came of it, and what is left on somebody's leg at the end."""
+    """Play a scenario: its result, and what is left on somebody's leg at the end."""
     world = World(
         seed=scenario.seed, missing_sounds=scenario.missing_sounds, file_s=scenario.sound_s
     )
@@ -284,12 +169,11 @@ async def _play(scenario: Scenario) -> tuple[Run, tuple[str, ...]]:
         open_emulator(Emulator(world=world, phones=_nobody_else)) as listening,
         trio.open_nursery() as nursery,
     ):
-        play = Play(scenario, listening, nursery)
-        listening.emulator.on_fact = play.fact
-        await nursery.start(play.control)
-        run = await _perform(play)
-        left_behind = tuple(_left_behind(play))
-        await play.die()
+        rig = EmulatedRig(scenario, listening, nursery)
+        await nursery.start(rig.controller.run)
+        run = await _perform(rig)
+        left_behind = tuple(_left_behind(rig))
+        nursery.cancel_scope.cancel()
     return run, left_behind
 
 
@@ -297,53 +181,38 @@ def _nobody_else(_number: str) -> Behaviour:
     return Unreachable(cause="UNALLOCATED_NUMBER")
 
 
-async def _perform(play: Play) -> Run:
-    parties = {party.name: party for party in play.scenario.parties}
-    for caller, called in play.scenario.calls:
+async def _perform(rig: EmulatedRig) -> Run:
+    scenario = rig.scenario
+    parties = {party.name: party for party in scenario.parties}
+    for caller, called in scenario.calls:
         one, other = parties[caller], parties[called]
-        legs = play.listening.emulator.call(
+        legs = rig.emulator.call(
             one.number,
             other.number,
             account=one.account,
             callee_account=other.account,
-            through_loopback=(caller, called) in play.scenario.through,
+            through_loopback=(caller, called) in scenario.through,
         )
-        play.legs |= dict(zip((caller, called), legs, strict=True))
-        play.names |= dict(zip(legs, (caller, called), strict=True))
+        rig.roster.seat((caller, called), legs)
     await trio.sleep(CALL_UP_S)
-    began_s = trio.current_time()
-    before = {name: len(_shown(play, name)) for name in parties}
-    since = len(play.happened)
-    for deed in play.scenario.deeds:
-        here = len(play.happened)
-        await play.wait_for(deed, began_s, since)
-        await play.do(deed)
-        since = here if deed.when is None else since
-    await trio.sleep(5)  # the last keys may still become a code
-    with trio.fail_after(2 * 3600):
-        while play.engine is not None and play.engine.transfers():
-            await trio.sleep(1)
+    before = shown_to(scenario, rig.world, rig.roster)
+    await rig.play()
     await trio.sleep(AT_REST_S)
     return what_came(
-        play.scenario,
-        play.scenario.seed,
-        play.records,
-        play.watch,
-        world=play.world,
-        names=play.names,
-        shown={name: _shown(play, name)[before[name] :] for name in parties},
+        scenario,
+        scenario.seed,
+        rig.controller.records,
+        rig.watch,
+        world=rig.world,
+        roster=rig.roster,
+        shown_before=before,
     )
 
 
-def _shown(play: Play, who: str) -> tuple[str, ...]:
-    legs = [leg for leg, name in play.names.items() if name == who]
-    return tuple(number for leg in legs for number in play.world.switch.shown(leg))
-
-
-def _left_behind(play: Play) -> Iterator[str]:
+def _left_behind(rig: EmulatedRig) -> Iterator[str]:
     """Promise 8, as a program sees it that asks the switch for everything that a leg carries."""
-    for channel in play.world.switch.channels():
-        dump = play.listening.emulator.api.execute("uuid_dump", channel.id)
+    for channel in rig.world.switch.channels():
+        dump = rig.emulator.api.execute("uuid_dump", channel.id)
         assert isinstance(dump, str)
         said = dict(line.split(": ", 1) for line in dump.splitlines() if ": " in line)
         for name in (*OURS, *CHANGED):
@@ -351,11 +220,13 @@ def _left_behind(play: Play) -> Iterator[str]:
             if value and not (
                 name == "hangup_after_bridge" and said["Call-Direction"] == "inbound"
             ):
-                yield f"{name}={value} is left on {play.names.get(channel.id, channel.id)}"
+                yield f"{name}={value} is left on {rig.names.get(channel.id, channel.id)}"
 
 
 def test_what_is_left_out_has_a_reason() -> None:
-    left_out = {name: why for name, scenario in SCENARIOS.items() if (why := why_not(scenario))}
+    left_out = {
+        name: why for name, scenario in SCENARIOS.items() if (why := scenario.why_not(LACKS))
+    }
     assert len({*left_out.values()}) == 3
     assert len(left_out) <= len(FILES) // 8
 

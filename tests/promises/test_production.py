@@ -26,7 +26,8 @@ from hookflash.events import (
 )
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises.production import GRACE_S, SILENCE_S, ProductionWatch
-from hookflash.scenarios.format import Scenario, load_scenario
+from hookflash.scenarios.format import load_scenario
+from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Music, Recording
 

@@ -30,9 +30,11 @@ from hookflash.events import Kind
 from hookflash.fsm.policy import Choice, PartialSound, Policy
 from hookflash.fsm.transfer import State
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import CLOCK, Deed, Expectation, PartyPlan, Scenario, parse_scenario
+from hookflash.scenarios.format import parse_scenario
+from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
 from hookflash.scenarios.run import MAX_STEPS, run_scenario
-from hookflash.scenarios.stage import CALL_UP_S, Stage
+from hookflash.scenarios.scenario import Expectation, PartyPlan, Scenario
+from hookflash.scenarios.script import CLOCK, ScriptLine
 from hookflash.scenarios.write import scenario_text
 
 EXAMPLES = int(os.environ.get("HOOKFLASH_EXAMPLES", "300"))
@@ -81,11 +83,11 @@ class Calls(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scenario: Scenario | None = None
-        self.stage = Stage(())
+        self.rig = SimulatedRig(())
         self.early_deadlines = 0
 
     @initialize(carol=PHONES, policy=POLICIES, faults=FAULTS, seed=st.integers(0, 2**16))
-    def set_the_stage(self, carol: Behaviour, policy: Policy, faults: Faults, seed: int) -> None:
+    def set_up(self, carol: Behaviour, policy: Policy, faults: Faults, seed: int) -> None:
         parties = (
             PartyPlan(name="alice", number="1001", behaviour=Manual()),
             PartyPlan(name="bob", number="1002", behaviour=Answers()),
@@ -101,64 +103,64 @@ class Calls(RuleBasedStateMachine):
             faults=faults,
             expect=Expectation(within_s=3600.0),
         )
-        self.stage = Stage(
+        self.rig = SimulatedRig(
             parties,
             seed=seed,
             faults=faults,
             account=self.scenario.account,
             character=self.character,
         )
-        self.stage.call("alice", "bob")
-        self.stage.world.run(until_s=CALL_UP_S, max_steps=MAX_STEPS)
-        self.began_s = self.stage.world.now_s
+        self.rig.call("alice", "bob")
+        self.rig.world.run(until_s=CALL_UP_S, max_steps=MAX_STEPS)
+        self.began_s = self.rig.world.now_s
 
-    def do(self, deed: Deed) -> None:
+    def do(self, line: ScriptLine) -> None:
         assert self.scenario is not None
-        at_s = self.stage.world.now_s - self.began_s
-        deed = attrs.evolve(deed, at_s=at_s)
-        self.scenario = attrs.evolve(self.scenario, deeds=(*self.scenario.deeds, deed))
-        self.stage.perform(deed)
+        at_s = self.rig.world.now_s - self.began_s
+        line = attrs.evolve(line, at_s=at_s)
+        self.scenario = attrs.evolve(self.scenario, script=(*self.scenario.script, line))
+        self.rig.perform(line)
 
     @rule(delay_s=DELAYS)
     def time_passes(self, delay_s: float) -> None:
-        self.stage.world.run(until_s=self.stage.world.now_s + delay_s, max_steps=MAX_STEPS)
+        self.rig.world.run(until_s=self.rig.world.now_s + delay_s, max_steps=MAX_STEPS)
 
     @rule(who=PEOPLE, kind=st.sampled_from([Kind.ATTENDED] * 3 + [Kind.BLIND]))
     def ask_for_a_transfer(self, who: str, kind: Kind) -> None:
-        self.do(Deed(who=who, asks="transfer", target="2600", kind=kind))
+        self.do(ScriptLine(who=who, asks="transfer", target="2600", kind=kind))
 
     @rule(who=PEOPLE, what=st.sampled_from(["takeback", "complete", "hold"]))
     def ask(self, who: str, what: str) -> None:
-        self.do(Deed(who=who, asks=what))
+        self.do(ScriptLine(who=who, asks=what))
 
     @rule(who=st.sampled_from(["alice", "bob", "carol"]))
     def hang_up(self, who: str) -> None:
-        self.do(Deed(who=who, does="hangs up"))
+        self.do(ScriptLine(who=who, does="hangs up"))
 
     @rule(what=st.sampled_from(["answers", "refuses"]))
     def carol_reacts(self, what: str) -> None:
-        self.do(Deed(who="carol", does=what))
+        self.do(ScriptLine(who="carol", does=what))
 
     @rule(digit=st.sampled_from("*12#"))
     def alice_presses(self, digit: str) -> None:
-        self.do(Deed(who="alice", dials=digit))
+        self.do(ScriptLine(who="alice", dials=digit))
 
     @precondition(lambda self: self.early_deadlines < 2 and not self.joining())
     @rule()
     def the_deadline_passes(self) -> None:
         self.early_deadlines += 1
-        self.do(Deed(who=CLOCK, does="lets the deadline pass"))
+        self.do(ScriptLine(who=CLOCK, does="lets the deadline pass"))
 
     def joining(self) -> bool:
         """Whether a join is under way: it takes 40 ms and the line, and its deadline is seconds."""
-        running = self.stage.simulation.switchboard.running.values()
+        running = self.rig.simulation.switchboard.running.values()
         return any(one.transfer.joining is not None for one in running)
 
     @invariant()
     def whoever_waits_has_a_deadline(self) -> None:
         if self.scenario is None:
             return
-        for running in self.stage.simulation.switchboard.running.values():
+        for running in self.rig.simulation.switchboard.running.values():
             assert running.transfer.state is not State.IDLE
             assert running.transfer.deadline is not None
 
@@ -167,9 +169,9 @@ class Calls(RuleBasedStateMachine):
             return
         note(f"seed {self.scenario.seed}, --character {self.character}; what replays it:")
         note(scenario_text(self.scenario))
-        world = self.stage.world
+        world = self.rig.world
         assert world.run(until_s=world.now_s + 24 * 3600, max_steps=MAX_STEPS), "it never ends"
-        assert list(self.stage.watch.verdict()) == []
+        assert list(self.rig.watch.verdict()) == []
 
 
 class CallsOnAsterisk(Calls):
@@ -194,7 +196,9 @@ def test_a_scenario_survives_being_written() -> None:
             PartyPlan(name="carol", number="2600", behaviour=AnswersAndLeaves(talk_s=1.0)),
         ),
         calls=(("alice", "bob"),),
-        deeds=(Deed(who="alice", at_s=1.0, asks="transfer", target="2600", kind=Kind.BLIND),),
+        script=(
+            ScriptLine(who="alice", at_s=1.0, asks="transfer", target="2600", kind=Kind.BLIND),
+        ),
         seed=7,
         account=Account(policy=Policy(ring_timeout_s=3.0, partial_sound=PartialSound.MUSIC)),
         faults=Faults(duplicate=0.5, event_latency_s=(0.01, 0.02)),

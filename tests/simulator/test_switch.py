@@ -186,8 +186,8 @@ def test_an_ordinary_leg_dies_with_its_partner_as_recorded(seed: int, who: str, 
     ("behaviour", "carols"),
     [
         (Busy(), "C hung up USER_BUSY"),
-        (Unreachable(cause="NO_ROUTE_DESTINATION"), "C hung up NO_ROUTE_DESTINATION"),
-        (Unreachable(), "C hung up USER_NOT_REGISTERED"),
+        (Unreachable(), "C hung up NO_ROUTE_DESTINATION"),
+        (Unreachable(cause="USER_NOT_REGISTERED"), "C hung up USER_NOT_REGISTERED"),
     ],
 )
 def test_a_call_that_is_refused_ends_the_callers_leg(behaviour: Behaviour, carols: str) -> None:
@@ -336,7 +336,7 @@ def test_a_target_that_leaves_in_the_instant_of_its_answer_is_not_parked() -> No
     [
         (Busy(), ["C hung up USER_BUSY"]),
         (Refuses(after_s=0.3), ["C rings", "C hung up CALL_REJECTED"]),
-        (Unreachable(), ["C hung up USER_NOT_REGISTERED"]),
+        (Unreachable(), ["C hung up NO_ROUTE_DESTINATION"]),
     ],
 )
 def test_a_target_that_is_refused(behaviour: Behaviour, end: list[str]) -> None:

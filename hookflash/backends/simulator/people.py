@@ -50,7 +50,7 @@ class NeverAnswers:
 class Unreachable:
     """Can't be called: the network says why, without ringing."""
 
-    cause: str = "USER_NOT_REGISTERED"
+    cause: str = "NO_ROUTE_DESTINATION"
     after_s: float = 0.020
 
 

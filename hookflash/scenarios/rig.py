@@ -1,0 +1,262 @@
+"""A test rig in the simulator: people at simulated phones, and programs that ask for things.
+
+What is done is done at once; time passes only as the world runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
+
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.channel import ToSound
+from hookflash.backends.simulator.character import Character
+from hookflash.backends.simulator.executor import DIRECT
+from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.engine.legs import Account
+from hookflash.engine.record import Record
+from hookflash.events import (
+    CallEvent,
+    CompleteRequested,
+    HangUpRequested,
+    Kind,
+    LegId,
+    TakebackRequested,
+    TransferRequested,
+)
+from hookflash.promises.run import RunWatch
+from hookflash.scenarios import script
+from hookflash.scenarios.roster import Roster, words_of
+from hookflash.scenarios.scenario import PartyPlan
+from hookflash.scenarios.script import Perform, ScriptLine, Verb
+from hookflash.scenarios.simulation import Simulation
+from hookflash.sounds import Recording, Sound
+
+CALL_UP_S = 5.0
+"""By then every call of a scenario is up: the called party answers after 1.5 s unless told."""
+
+SILENCE_LIMIT_S = 2.0
+"""How long anybody may wait without hearing anything: the switch's own delays, and a margin."""
+
+FAULTY_SILENCE_LIMIT_S = 60.0
+"""The same where commands get lost or late, and are tried again at the next deadline."""
+
+ORDERS_IN_SILENCE = 4
+"""So many orders may lie between a sound and the next: a question, a park, a second question or a
+join, the sound. A switch that takes long for each may leave a party in silence for all of them."""
+
+
+class Handsets(Protocol):
+    """The phones of a simulated switch, by leg: a `World` or an `Emulator`."""
+
+    def press(self, leg: LegId, digits: str, /) -> None:
+        """Press keys."""
+        ...
+
+    def hang_up(self, leg: LegId, /) -> None:
+        """Hang up."""
+        ...
+
+    def answer(self, leg: LegId, /) -> None:
+        """Answer."""
+        ...
+
+    def refuse(self, leg: LegId, /) -> None:
+        """Decline."""
+        ...
+
+
+class SimulatedTelephones:
+    """People at simulated phones. Who is not on the phone does nothing."""
+
+    def __init__(self, handsets: Handsets, legs: Mapping[str, LegId]) -> None:
+        """Begin.
+
+        Args:
+            handsets: the phones.
+            legs: the leg of each who is on the phone.
+        """
+        self._handsets = handsets
+        self._legs = legs
+
+    def press(self, who: str, key: str) -> None:
+        """Press one key."""
+        if who in self._legs:
+            self._handsets.press(self._legs[who], key)
+
+    def hang_up(self, who: str) -> None:
+        """Hang up."""
+        if who in self._legs:
+            self._handsets.hang_up(self._legs[who])
+
+    def answer(self, who: str) -> None:
+        """Answer a phone that rings."""
+        if who in self._legs:
+            self._handsets.answer(self._legs[who])
+
+    def refuse(self, who: str) -> None:
+        """Decline a call that rings."""
+        if who in self._legs:
+            self._handsets.refuse(self._legs[who])
+
+
+class SimulatedRig:
+    """People, calls, and a switchboard that controls them."""
+
+    def __init__(
+        self,
+        parties: Iterable[PartyPlan],
+        *,
+        seed: int = 0,
+        faults: Faults | None = None,
+        account: Account | None = None,
+        missing_sounds: Iterable[Sound] = (),
+        sound_s: float = FILE_S,
+        dialling: Dialling = DIRECT,
+        through: Collection[tuple[str, str]] = (),
+        harsh: bool = False,
+        character: Character = Character.FREESWITCH,
+    ) -> None:
+        """Set up phones and controller; nobody has called yet.
+
+        Args:
+            parties: the people and their phones.
+            seed: fixes everything that chance decides.
+            faults: what goes wrong between switch and switchboard.
+            account: feature codes and policy.
+            missing_sounds: sounds of which the switch has no file.
+            sound_s: how long a sound from a file plays.
+            dialling: how targets are called.
+            through: calls that the dialplan places through a loopback.
+            harsh: whether events get lost, or the controller stops: then silence may last longer.
+            character: whose habits the switch has.
+        """
+        self.simulation = Simulation(
+            seed=seed,
+            faults=faults,
+            account=account,
+            missing_sounds=missing_sounds,
+            sound_s=sound_s,
+            dialling=dialling,
+            character=character,
+        )
+        self._through = through
+        self.world = self.simulation.world
+        self.parties = {party.name: party for party in parties}
+        self.roster = Roster({party.number: party.name for party in self.parties.values()})
+        self.on_happening: Callable[..., None] = _ignore
+        bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
+        slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
+        limit_s = max(FAULTY_SILENCE_LIMIT_S, slow_s) if bent else SILENCE_LIMIT_S
+        self.watch = RunWatch(self.simulation, silence_limit_s=limit_s)
+        self._verbs = self._all_verbs()
+        self._requests = 0
+        self._asked_by: dict[str, str] = {}
+        self.simulation.names = self.roster.names
+        self.simulation.on_record = self._recorded
+        self.world.on_fact = self._happened
+        for party in self.parties.values():
+            self.world.add_phone(party.number, party.behaviour, party.name, outside=party.outside)
+
+    def _all_verbs(self) -> dict[Verb, Perform[None]]:
+        """How each verb is performed."""
+        world, simulation, legs = self.world, self.simulation, self.roster.legs
+        announcement = ToSound(Recording("announcement.wav"))
+        return {
+            **script.verbs_of_telephones(SimulatedTelephones(world, legs)),
+            **script.verbs_of_requests(self),
+            script.IS_SENT_AWAY: lambda line: self._move(
+                line.who, lambda leg: world.move(leg, announcement)
+            ),
+            script.IS_PARKED: lambda line: self._move(line.who, world.park),
+            script.DEADLINE_PASSES: lambda _line: simulation.let_the_deadline_pass(),
+            script.DIES: lambda _line: simulation.die(),
+            script.RETURNS: lambda _line: simulation.return_(),
+            script.IS_SUSPENDED: lambda _line: simulation.suspend(),
+            script.IS_RESUMED: lambda _line: simulation.resume(),
+            script.LOSES_EVENT: lambda line: world.lose(line.loses or ""),
+            script.LOSES_ORDER: lambda line: world.lose(line.loses or ""),
+        }
+
+    def _move(self, who: str, move: Callable[[LegId], None]) -> None:
+        if who in self.roster.legs:
+            move(self.roster.legs[who])
+
+    # ---------------------------------------------------------------- what a player asks for
+
+    @property
+    def now_s(self) -> float:
+        """The world's time."""
+        return self.world.now_s
+
+    def after(self, delay_s: float, do: Callable[[], None], /) -> None:
+        """Have something called after so many seconds."""
+        self.world.after(delay_s, do)
+
+    def perform(self, line: ScriptLine, done: Callable[[], None] | None = None) -> None:
+        """Do what a line says, now."""
+        self._verbs[line.verb](line)
+        if done is not None:
+            done()
+
+    # -------------------------------------------------------------------------- the calls
+
+    def call(self, caller: str, called: str) -> None:
+        """Have one party call another. It takes some time until they talk."""
+        one, other = self.parties[caller], self.parties[called]
+        legs = self.world.call(
+            one.number,
+            other.number,
+            account=one.account,
+            callee_account=other.account,
+            through_loopback=(caller, called) in self._through,
+        )
+        self.roster.seat((caller, called), legs)
+
+    def ask_transfer(self, who: str, target: str, kind: Kind) -> None:
+        """Ask for a transfer."""
+        self._requests += 1
+        self.simulation.handle(
+            TransferRequested(
+                leg=self.roster.legs.get(who, ""),
+                transfer=f"request-{self._requests}",
+                target=target,
+                kind=kind,
+                by="program",
+            )
+        )
+
+    def ask_takeback(self, who: str) -> None:
+        """Ask for the takeback of a party's latest transfer."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(TakebackRequested(transfer=transfer, by="program"))
+
+    def ask_complete(self, who: str) -> None:
+        """Ask for the completion of a party's latest transfer."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(CompleteRequested(transfer=transfer, by="program"))
+
+    def ask_hangup(self, who: str) -> None:
+        """Ask that a party's leg be hung up."""
+        leg = self.roster.legs.get(who, "")
+        self.simulation.handle(HangUpRequested(leg=leg, by="program"))
+
+    # ------------------------------------------------------------------------ what happens
+
+    def _happened(self, fact: CallEvent) -> None:
+        """A fact, in the moment in which it becomes one (the switchboard may learn it later)."""
+        told = self.roster.note(fact)
+        self.watch.fact(fact)
+        self.on_happening(*told)
+
+    def _recorded(self, record: Record) -> None:
+        self.watch.record(record)
+        if isinstance(record.event, TransferRequested) and not record.refused:
+            who = self.roster.names.get(record.event.leg, "")
+            self._asked_by[who] = record.event.transfer
+        self.on_happening(*words_of(record))
+
+
+def _ignore(*_happenings: str) -> None:
+    return

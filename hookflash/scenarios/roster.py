@@ -1,0 +1,85 @@
+"""The roster: whose leg each is, and what happens to people in the words of a script's `when`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from hookflash.engine.record import Record
+from hookflash.events import (
+    CallEvent,
+    Direction,
+    LegAnswered,
+    LegCreated,
+    LegHungUp,
+    LegId,
+    LegParked,
+    LegProgressed,
+    LegsJoined,
+    SoundStarted,
+    SoundStopped,
+)
+
+HAPPENINGS: Final[Mapping[type[CallEvent], str]] = {
+    LegProgressed: "rings",
+    LegAnswered: "answers",
+    LegParked: "is parked",
+    LegHungUp: "hangs up",
+    SoundStarted: "hears a sound",
+    SoundStopped: "hears it no more",
+}
+"""What a fact about one party is called."""
+
+
+class Roster:
+    """Who there is, and on which legs."""
+
+    def __init__(self, numbers: Mapping[str, str]) -> None:
+        """Begin, with nobody on the phone.
+
+        Args:
+            numbers: whose phone each number is.
+        """
+        self._numbers = numbers
+        self.legs: dict[str, LegId] = {}
+        """The leg of each who is on the phone, or whose phone rings."""
+        self.names: dict[LegId, str] = {}
+        """Whose leg each is, or was."""
+
+    def seat(self, names: Iterable[str], legs: Iterable[LegId]) -> None:
+        """Note whose legs these are."""
+        for name, leg in zip(names, legs, strict=True):
+            self.legs[name] = leg
+            self.names[leg] = name
+
+    def note(self, fact: CallEvent) -> tuple[str, ...]:
+        """Note a fact, and say what it is in the words of `when`."""
+        if isinstance(fact, LegCreated) and fact.number in self._numbers and not _is_far(fact):
+            self.seat([self._numbers[fact.number]], [fact.leg])
+        told = tuple(self._words(fact))
+        if isinstance(fact, LegHungUp):
+            name = self.names.get(fact.leg, "")
+            if self.legs.get(name) == fact.leg:
+                del self.legs[name]
+        return told
+
+    def _words(self, fact: CallEvent) -> Iterator[str]:
+        if isinstance(fact, LegsJoined):
+            one, other = self.names.get(fact.first), self.names.get(fact.second)
+            yield f"{one} and {other} talk"
+            yield f"{other} and {one} talk"
+        elif type(fact) in HAPPENINGS:
+            leg: LegId = getattr(fact, "leg", "")
+            yield f"{self.names.get(leg)} {HAPPENINGS[type(fact)]}"
+
+
+def words_of(record: Record) -> tuple[str, ...]:
+    """What a record is in the words of `when`."""
+    if record.after is None or record.after is record.before:
+        return ()
+    return (f"the transfer is {record.after.value}",)
+
+
+def _is_far(leg: LegCreated) -> bool:
+    """Whether it shows the caller's number, and is only the switch that calls itself."""
+    return bool(leg.other_half) and leg.direction is Direction.INBOUND

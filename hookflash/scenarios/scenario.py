@@ -1,0 +1,178 @@
+"""A scenario as values: who there is, what they do, and what must come of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.character import Character
+from hookflash.backends.simulator.executor import DIRECT
+from hookflash.backends.simulator.faults import Faults
+from hookflash.backends.simulator.people import (
+    Answers,
+    AnswersAndLeaves,
+    Behaviour,
+    Busy,
+    EarlyMedia,
+    Manual,
+    NeverAnswers,
+    Refuses,
+    Unreachable,
+)
+from hookflash.backends.simulator.sounds import FILE_S
+from hookflash.engine.legs import Account
+from hookflash.scenarios.script import CONTROLLER, SWITCH, ScriptLine, Verb
+from hookflash.sounds import Sound
+
+PHONES: Final[Mapping[str, type[Behaviour]]] = {
+    "answers": Answers,
+    "busy": Busy,
+    "refuses": Refuses,
+    "never_answers": NeverAnswers,
+    "unreachable": Unreachable,
+    "early_media": EarlyMedia,
+    "leaves": AnswersAndLeaves,
+    "manual": Manual,
+}
+"""What a file calls the behaviour of a phone."""
+
+
+class Feature(StrEnum):
+    """What a scenario may ask of the test rig, besides the verbs of its script."""
+
+    FAULTS = "faults"
+    RACE = "race"
+    MISSING_SOUNDS = "missing sounds"
+    SOUND_LENGTH = "sounds of a given length"
+    OUTSIDE = "outside lines"
+    ACCOUNTS = "accounts"
+    LOOPBACK = "calls through a loopback"
+    CALLS = "several calls"
+
+
+@attrs.frozen(kw_only=True)
+class PartyPlan:
+    """A person, and a phone."""
+
+    name: str
+    number: str
+    behaviour: Behaviour
+    account: str = ""
+    outside: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Race:
+    """Lines of one instant, in every order."""
+
+    lines: tuple[ScriptLine, ...]
+    at_s: float | None = None
+    when: str | None = None
+    after_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Expectation:
+    """What must come of it. `None` where a scenario does not care."""
+
+    outcome: tuple[str, ...] | None = None
+    outcomes: tuple[str, ...] | None = None
+    cause: str | None = None
+    states: tuple[str, ...] | None = None
+    talk: frozenset[frozenset[str]] | None = None
+    gone: frozenset[str] = frozenset()
+    heard: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    shown: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    keys: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    refused: str | None = None
+    within_s: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """A call, what its people do, and what must come of it."""
+
+    name: str
+    title: str
+    parties: tuple[PartyPlan, ...]
+    calls: tuple[tuple[str, str], ...]
+    script: tuple[ScriptLine, ...] = ()
+    race: Race | None = None
+    expect: Expectation = attrs.field(factory=Expectation)
+    about: str = ""
+    seed: int = 0
+    account: Account = attrs.field(factory=Account)
+    faults: Faults = attrs.field(factory=Faults)
+    missing_sounds: frozenset[Sound] = frozenset()
+    """Sounds of which the switch has no file."""
+    sound_s: float = FILE_S
+    """How long a sound from a file plays."""
+    dialling: Dialling = DIRECT
+    """How targets are called."""
+    through: frozenset[tuple[str, str]] = frozenset()
+    """Calls that the dialplan places through a loopback."""
+    character: Character | None = None
+    """The only character of switch on which it makes sense; None: on any."""
+    because: str = ""
+    """Why on no other."""
+    expect_of: Mapping[Character, Expectation] = attrs.field(factory=dict[Character, Expectation])
+    """What must come of it on a switch of one character, where that differs."""
+
+    def is_for(self, character: Character) -> bool:
+        """Whether it makes sense on a switch of this character."""
+        return self.character in (None, character)
+
+    def on(self, character: Character) -> Scenario:
+        """The scenario with what must come of it on a switch of this character."""
+        return attrs.evolve(self, expect=self.expect_of.get(character, self.expect))
+
+    @property
+    def needs(self) -> frozenset[Verb | Feature]:
+        """What it takes to play it."""
+        race = () if self.race is None else self.race.lines
+        asked = {
+            Feature.FAULTS: self.faults.bend_commands or self.faults.bend_events,
+            Feature.RACE: self.race is not None,
+            Feature.MISSING_SOUNDS: bool(self.missing_sounds),
+            Feature.SOUND_LENGTH: self.sound_s != FILE_S,
+            Feature.OUTSIDE: any(party.outside for party in self.parties),
+            Feature.ACCOUNTS: any(party.account for party in self.parties),
+            Feature.LOOPBACK: bool(self.through),
+            Feature.CALLS: len(self.calls) > 1,
+        }
+        features = {feature for feature, is_asked in asked.items() if is_asked}
+        return frozenset({line.verb for line in (*self.script, *race)} | features)
+
+    @property
+    def is_harsh(self) -> bool:
+        """Whether events get lost, or the controller stops: then silence may last longer."""
+        return any(line.who in (CONTROLLER, SWITCH) for line in self.script)
+
+    def why_not(self, lacks: Mapping[Verb | Feature, str]) -> str:
+        """Why it can't be played on some test rig; empty if it can.
+
+        Args:
+            lacks: what the rig does not have, and why.
+        """
+        return next((why for need, why in lacks.items() if need in self.needs), "")
+
+    def orders(self) -> Iterator[Scenario]:
+        """The scenario once for every order of its race, with the race at the end of the script."""
+        if self.race is None:
+            yield self
+            return
+        race = self.race
+        for order in itertools.permutations(race.lines):
+            first = attrs.evolve(order[0], at_s=race.at_s, when=race.when, after_s=race.after_s)
+            told = ", ".join(map(str, order))
+            yield attrs.evolve(
+                self,
+                name=f"{self.name} ({told})",
+                script=(*self.script, first, *order[1:]),
+                race=None,
+            )

@@ -1,0 +1,230 @@
+"""The script: what people, programs and accidents may do, line by line.
+
+`VERBS` is the one list of what can be done. Wherever a script is played (in the simulator, on the
+emulator, on a real switch), the test rig gives a function for each verb that it can perform, and a
+reason for each that it can't. `player` has the order of the lines and their moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import attrs
+
+from hookflash.events import Kind
+
+CLOCK = "clock"
+"""The one who lets deadlines pass."""
+
+CONTROLLER = "controller"
+"""The program that controls the switch: it may die, and return; or be suspended, and resumed."""
+
+SWITCH = "switch"
+"""It may lose an event, or an order."""
+
+
+@attrs.frozen
+class Verb:
+    """Something that can be done."""
+
+    key: str
+    """The key of a script line that names it: `dials`, `does`, `asks` or `loses`."""
+    words: tuple[str, ...]
+    """The values of that key; none: any keys of a telephone."""
+    about: str
+    """What happens, in one sentence."""
+    doer: str = ""
+    """Who does it: `clock`, `controller` or `switch`; empty: a party."""
+    takes: tuple[str, ...] = ()
+    """Other keys of a line that it reads."""
+
+    def __str__(self) -> str:
+        return f"{self.key} {' or '.join(self.words) or 'keys'}"
+
+
+DIALS: Final = Verb("dials", (), "The party presses keys, one after the other.", takes=("every_s",))
+HANGS_UP: Final = Verb("does", ("hangs up",), "The party hangs up.")
+ANSWERS: Final = Verb("does", ("answers",), "The party answers a phone that rings.")
+REFUSES: Final = Verb("does", ("refuses",), "The party declines a call that rings.")
+IS_SENT_AWAY: Final = Verb(
+    "does", ("is sent to an announcement",), "Another program sends the leg to an announcement."
+)
+IS_PARKED: Final = Verb(
+    "does", ("is parked by another program",), "Another program parks the leg where it is."
+)
+ASKS_TRANSFER: Final = Verb(
+    "asks",
+    ("transfer",),
+    "A program asks for a transfer on the party's behalf.",
+    takes=("target", "kind"),
+)
+ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks that the other party be put on hold.")
+ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party's takeback.")
+ASKS_COMPLETE: Final = Verb(
+    "asks", ("complete",), "A program asks that the party's transfer be completed."
+)
+ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks that the party's leg be hung up.")
+DEADLINE_PASSES: Final = Verb(
+    "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
+)
+DIES: Final = Verb("does", ("dies",), "The controller is killed.", CONTROLLER)
+RETURNS: Final = Verb("does", ("returns",), "A new controller starts.", CONTROLLER)
+IS_SUSPENDED: Final = Verb(
+    "does", ("is suspended",), "The controller's process is stopped (SIGSTOP).", CONTROLLER
+)
+IS_RESUMED: Final = Verb(
+    "does", ("is resumed",), "The controller's process goes on (SIGCONT).", CONTROLLER
+)
+LOSES_EVENT: Final = Verb(
+    "loses",
+    (
+        "LegCreated",
+        "LegProgressed",
+        "LegAnswered",
+        "LegParked",
+        "LegsJoined",
+        "LegsSeparated",
+        "LegHungUp",
+        "SoundStarted",
+        "SoundStopped",
+    ),
+    "The next event of this kind never reaches the controller.",
+    SWITCH,
+)
+LOSES_ORDER: Final = Verb(
+    "loses",
+    ("Dial", "Join", "Split"),
+    "The next order of this kind never reaches the switch.",
+    SWITCH,
+)
+
+VERBS: Final = (
+    DIALS,
+    HANGS_UP,
+    ANSWERS,
+    REFUSES,
+    IS_SENT_AWAY,
+    IS_PARKED,
+    ASKS_TRANSFER,
+    ASKS_TAKEBACK,
+    ASKS_COMPLETE,
+    ASKS_HOLD,
+    ASKS_HANGUP,
+    DEADLINE_PASSES,
+    DIES,
+    RETURNS,
+    IS_SUSPENDED,
+    IS_RESUMED,
+    LOSES_EVENT,
+    LOSES_ORDER,
+)
+
+VERB_KEYS: Final = ("dials", "does", "asks", "loses")
+"""A line has exactly one of these."""
+
+_VERB_OF: Final = {(verb.key, word): verb for verb in VERBS for word in verb.words}
+
+
+@attrs.frozen(kw_only=True)
+class ScriptLine:
+    """One thing that somebody does, and when."""
+
+    who: str
+    at_s: float | None = None
+    when: str | None = None
+    after_s: float = 0.0
+    or_after_s: float | None = None
+    """So long after the line before it is done at the latest, if `when` does not come."""
+    dials: str | None = None
+    every_s: float = 0.3
+    does: str | None = None
+    asks: str | None = None
+    loses: str | None = None
+    target: str = ""
+    kind: Kind = Kind.ATTENDED
+
+    @property
+    def verb(self) -> Verb:
+        """What is done."""
+        if self.dials is not None:
+            return DIALS
+        key = next(key for key in VERB_KEYS if getattr(self, key) is not None)
+        return _VERB_OF[key, getattr(self, key)]
+
+    def __str__(self) -> str:
+        if self.dials is not None:
+            return f"{self.who} dials {self.dials}"
+        if self.loses is not None:
+            return f"{self.who} loses {self.loses}"
+        if self.asks is not None:
+            return f"{self.who} asks for {self.asks} {self.target}".rstrip()
+        return f"{self.who} {self.does}"
+
+
+DoneT_co = TypeVar("DoneT_co", covariant=True)
+"""None where things are done at once, an awaitable where they take their time."""
+
+Perform = Callable[[ScriptLine], DoneT_co]
+"""Performs a line of one verb."""
+
+
+class Telephones(Protocol[DoneT_co]):
+    """What people do at their phones. Nothing happens where the party has no call."""
+
+    def press(self, who: str, key: str) -> DoneT_co:
+        """Press one key."""
+        ...
+
+    def hang_up(self, who: str) -> DoneT_co:
+        """Hang up."""
+        ...
+
+    def answer(self, who: str) -> DoneT_co:
+        """Answer a phone that rings."""
+        ...
+
+    def refuse(self, who: str) -> DoneT_co:
+        """Decline a call that rings."""
+        ...
+
+
+class Requests(Protocol[DoneT_co]):
+    """What programs ask for, on a party's behalf. What is refused changes nothing."""
+
+    def ask_transfer(self, who: str, target: str, kind: Kind) -> DoneT_co:
+        """Ask for a transfer to a number; for a hold, if the kind is `hold`."""
+        ...
+
+    def ask_takeback(self, who: str) -> DoneT_co:
+        """Ask that the transfer be taken back."""
+        ...
+
+    def ask_complete(self, who: str) -> DoneT_co:
+        """Ask that the transfer be completed."""
+        ...
+
+    def ask_hangup(self, who: str) -> DoneT_co:
+        """Ask that the leg be hung up."""
+        ...
+
+
+def verbs_of_telephones(phones: Telephones[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
+    """How each verb of people is performed."""
+    return {
+        DIALS: lambda line: phones.press(line.who, line.dials or ""),
+        HANGS_UP: lambda line: phones.hang_up(line.who),
+        ANSWERS: lambda line: phones.answer(line.who),
+        REFUSES: lambda line: phones.refuse(line.who),
+    }
+
+
+def verbs_of_requests(requests: Requests[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
+    """How each verb of programs is performed."""
+    return {
+        ASKS_TRANSFER: lambda line: requests.ask_transfer(line.who, line.target, line.kind),
+        ASKS_HOLD: lambda line: requests.ask_transfer(line.who, "", Kind.HOLD),
+        ASKS_TAKEBACK: lambda line: requests.ask_takeback(line.who),
+        ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),
+        ASKS_HANGUP: lambda line: requests.ask_hangup(line.who),
+    }

@@ -1,0 +1,187 @@
+"""A test rig on a line: scenarios played by our engine on a switch that is emulated or real.
+
+The engine runs in this process, on the backend under test. What people do at their phones is the
+derived rig's; what programs ask for, and the moments of the script, are the same for all.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import ClassVar
+
+import trio
+
+from hookflash.backends.base import Backend
+from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.engine.legs import Account
+from hookflash.engine.record import Record
+from hookflash.engine.switchboard import Switchboard
+from hookflash.errors import BackendClosed, NotFound, RequestRefused
+from hookflash.events import Kind, TimerFired
+from hookflash.scenarios import script
+from hookflash.scenarios.player import Player
+from hookflash.scenarios.roster import Roster, words_of
+from hookflash.scenarios.scenario import Feature, Scenario
+from hookflash.scenarios.script import Perform, ScriptLine, Verb
+from hookflash.scenarios.simulation import ended_of, unfinished_of
+
+NEVER_S = 90.0
+"""A happening that has not come by then never comes."""
+LIMIT_S = 2 * 3600.0
+"""How long a transfer may take, in the time of the test."""
+LAST_KEYS_S = 5.0
+"""So long the last keys may still become a feature code."""
+
+
+class Controller:
+    """An engine on a switch. It may die, and another come with what this one has written."""
+
+    def __init__(
+        self, open_backend: Callable[[], AbstractAsyncContextManager[Backend]], account: Account
+    ) -> None:
+        self.records: list[Record] = []
+        self.on_record: list[Callable[[Record], None]] = []
+        self.engine: Engine | None = None
+        self.switchboard = Switchboard()
+        self._open_backend = open_backend
+        self._account = account
+        self._number = itertools.count(1)
+        self._life = trio.CancelScope()
+        self._is_dead = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be the controller, until it dies."""
+        self._is_dead = trio.Event()
+        with trio.CancelScope() as self._life:
+            async with (
+                self._open_backend() as backend,
+                open_engine(
+                    backend,
+                    account=self._account,
+                    next_number=self._number.__next__,
+                    unfinished=unfinished_of(self.records),
+                    ended=ended_of(self.records),
+                    taps=[self._write],
+                ) as self.engine,
+            ):
+                self.switchboard = self.engine.switchboard
+                task_status.started()
+                await trio.sleep_forever()
+        self.engine = None
+        self._is_dead.set()
+
+    async def die(self) -> None:
+        self._life.cancel()
+        await self._is_dead.wait()
+
+    def _write(self, record: Record) -> None:
+        self.records.append(record)
+        for hear in self.on_record:
+            hear(record)
+
+    async def let_the_deadline_pass(self) -> None:
+        for transfer in self.engine.transfers() if self.engine else ():
+            if transfer.deadline is not None:
+                assert self.engine is not None
+                await self.engine._put(TimerFired(timer=transfer.deadline))  # pyright: ignore[reportPrivateUsage]
+                return
+
+
+class LineRig(ABC):
+    """One scenario on a switch, and what programs ask of the controller."""
+
+    lacks: ClassVar[Mapping[Verb | Feature, str]]
+    """What can't be played here, and why."""
+
+    def __init__(self, scenario: Scenario, controller: Controller, nursery: trio.Nursery) -> None:
+        self.scenario = scenario
+        self.controller = controller
+        self.nursery = nursery
+        self.roster = Roster({party.number: party.name for party in scenario.parties})
+        self.player = Player(scenario.script, self)
+        self.verbs: dict[Verb, Perform[Awaitable[None]]] = {
+            **script.verbs_of_telephones(self),
+            **script.verbs_of_requests(self),
+            script.DEADLINE_PASSES: lambda _line: controller.let_the_deadline_pass(),
+            script.DIES: lambda _line: controller.die(),
+            script.RETURNS: lambda _line: nursery.start(controller.run),
+        }
+        self._handles: dict[str, TransferHandle] = {}
+        controller.on_record.append(self.record)
+
+    # ------------------------------------------------------------------ the phones
+
+    @abstractmethod
+    async def press(self, who: str, key: str) -> None: ...
+    @abstractmethod
+    async def hang_up(self, who: str) -> None: ...
+    @abstractmethod
+    async def answer(self, who: str) -> None: ...
+    @abstractmethod
+    async def refuse(self, who: str) -> None: ...
+
+    def record(self, record: Record) -> None:
+        """Hear what the controller writes."""
+        self.player.happens(*words_of(record))
+
+    # ------------------------------------------------------------------ the requests
+
+    async def ask_transfer(self, who: str, target: str, kind: Kind) -> None:
+        engine, leg = self.controller.engine, self.roster.legs.get(who, "")
+        with suppress(RequestRefused, NotFound, BackendClosed):
+            if engine is not None:
+                self._handles[who] = await engine.transfer(leg, target, kind=kind)
+
+    async def ask_takeback(self, who: str) -> None:
+        await self._ask(who, TransferHandle.take_back)
+
+    async def ask_complete(self, who: str) -> None:
+        await self._ask(who, TransferHandle.complete)
+
+    async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
+        with suppress(RequestRefused, NotFound, BackendClosed):
+            if self.controller.engine is not None and who in self._handles:
+                await ask(self._handles[who])
+
+    async def ask_hangup(self, who: str) -> None:
+        with suppress(RequestRefused, NotFound, BackendClosed):
+            if self.controller.engine is not None:
+                await self.controller.engine.hang_up(self.roster.legs.get(who, ""))
+
+    # ------------------------------------------------------------------ what a player asks for
+
+    @property
+    def now_s(self) -> float:
+        return trio.current_time()
+
+    def after(self, delay_s: float, do: Callable[[], None], /) -> None:
+        self.nursery.start_soon(self._later, delay_s, do)
+
+    async def _later(self, delay_s: float, do: Callable[[], None]) -> None:
+        await trio.sleep(delay_s)
+        do()
+
+    def perform(self, line: ScriptLine, done: Callable[[], None]) -> None:
+        self.nursery.start_soon(self._perform, line, done)
+
+    async def _perform(self, line: ScriptLine, done: Callable[[], None]) -> None:
+        await self.verbs[line.verb](line)
+        done()
+
+    async def play(self) -> None:
+        """Play the script, until the last transfer of this scenario is over."""
+        self.player.begin()
+        with trio.move_on_after(NEVER_S):
+            while not self.player.is_done:
+                await trio.sleep(0.1)
+        await trio.sleep(LAST_KEYS_S)
+        with trio.fail_after(LIMIT_S):
+            while self.is_busy():
+                await trio.sleep(0.1)
+
+    def is_busy(self) -> bool:
+        """Whether a transfer of this scenario is in flight."""
+        return self.controller.engine is not None and bool(self.controller.engine.transfers())
