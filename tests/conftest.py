@@ -1,8 +1,8 @@
 """How the tests roll their dice.
 
 `ci`, the default, draws the same examples in every run: a red test is red for everybody, and a
-green one did not depend on luck. `soak` draws fresh ones, and many. A failure prints the blob
-that repeats it.
+green one did not depend on luck. `quick` draws the first few of them. `soak` draws fresh ones, and
+many. A failure prints the blob that repeats it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 # No deadline: a loaded machine is slow, not wrong. No database: each run starts from the same.
 settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None, database=None)
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=10)
 settings.register_profile(
     "soak",
     print_blob=True,

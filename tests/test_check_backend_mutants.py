@@ -66,6 +66,8 @@ from hookflash.events import (
 )
 from hookflash.testing import check_backend
 
+pytestmark = pytest.mark.slow
+
 LATE_S: Final = 2.0
 
 COMMANDS: Final = (

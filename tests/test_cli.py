@@ -94,6 +94,7 @@ def test_simulate_a_folder_and_files_beside_it(say: Say, tmp_path: Path) -> None
     assert told.out.endswith("26 runs, 26 ok, 0 failed\n")
 
 
+@pytest.mark.slow
 def test_simulate_what_ships_unless_told(say: Say) -> None:
     told = say("simulate")
     assert told.status == 0
@@ -138,6 +139,7 @@ def test_an_expectation_that_fails_is_status_1(say: Say, tmp_path: Path) -> None
     assert document["failures"][0].startswith("too-much: the outcome is reconnected")
 
 
+@pytest.mark.slow
 def test_the_seed_and_the_faults_are_those_asked_for(say: Say) -> None:
     def took(*options: str) -> float:
         return say("simulate", COMPLETE, "--json", *options).document["took_s"]
@@ -453,6 +455,7 @@ def only_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(proofs, "search_tables", of_holds)
 
 
+@pytest.mark.slow
 def test_prove_is_content_where_everything_is(say: Say, only_holds: None) -> None:
     told = say("prove", "--seeds", "2")
     assert told.status == 0, told.out
@@ -460,6 +463,7 @@ def test_prove_is_content_where_everything_is(say: Say, only_holds: None) -> Non
     assert "48 runs without faults" in told.out
 
 
+@pytest.mark.slow
 def test_prove_fails_where_a_search_was_cut_short(say: Say, only_holds: None) -> None:
     told = say("prove", "--seeds", "1", "--max-records", "5")
     assert told.status == 1
@@ -467,6 +471,7 @@ def test_prove_fails_where_a_search_was_cut_short(say: Say, only_holds: None) ->
     assert told.out.splitlines()[-1].endswith(" faults")
 
 
+@pytest.mark.slow
 def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
     say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +503,7 @@ def test_a_full_disk_is_told(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.err == "hookflash: can't write: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_closed_or_full_output_is_no_traceback() -> None:
     for into in (">&-", ">/dev/full"):
         run = f"{sys.executable} -m hookflash spec show attended {into}"
@@ -544,6 +550,7 @@ def run_module(*arguments: str, **environ: str) -> subprocess.CompletedProcess[b
     )
 
 
+@pytest.mark.slow
 def test_python_m_hookflash() -> None:
     done = run_module("simulate", BUSY, "--json")
     assert done.returncode == 0
@@ -554,6 +561,7 @@ def test_python_m_hookflash() -> None:
     assert wrong.stdout == b""
 
 
+@pytest.mark.slow
 def test_a_terminal_without_arrows() -> None:
     done = run_module("simulate", BUSY, "--trace", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
@@ -561,6 +569,7 @@ def test_a_terminal_without_arrows() -> None:
     assert b"idle ? holding" in done.stdout
 
 
+@pytest.mark.slow
 def test_whoever_reads_us_may_leave() -> None:
     command = [sys.executable, "-m", "hookflash", "simulate", "--trace"]
     with subprocess.Popen(

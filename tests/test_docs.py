@@ -301,6 +301,7 @@ def require_tools(shown: list[Example]) -> None:
             pytest.skip(f"{tool} is not installed here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", list(dict.fromkeys(example.page for example in EXAMPLES)))
 def test_what_the_page_shows_happens(page: str, tmp_path: Path) -> None:
     """A page is one test: its blocks share a copy of the repository, and come in their order."""

@@ -544,6 +544,7 @@ async def test_a_line_that_is_lost_is_told_to_whoever_asks(autojump_clock: MockC
             await engine.hang_up("anybody")
 
 
+@pytest.mark.slow
 async def test_the_simulator_keeps_every_promise_of_a_backend(autojump_clock: MockClock) -> None:
     report = await check_backend(open_simulated_lab)
     assert not report.unchecked

@@ -44,6 +44,7 @@ def test_no_order_of_events_breaks_a_promise_and_no_row_is_dead(
     record_property(f"{kind.value} in the search", f"{len(reached)} rows, {len(pairs)} pairs")
 
 
+@pytest.mark.slow
 def test_a_broken_promise_is_told_with_the_way_to_it() -> None:
     def nobody_may_dial(step: Step) -> str | None:
         dialled = any(type(command).__name__ == "Dial" for command in step.commands)
@@ -96,6 +97,7 @@ def test_a_question_that_nobody_answers_is_repeated_in_the_search_too() -> None:
     assert unanswered.after.tries > record.tries
 
 
+@pytest.mark.slow
 def test_rows_that_follow_one_another_are_counted() -> None:
     found = explore(Rulebook(SPEC_FOR[Kind.HOLD]), asked_for(Kind.HOLD, TWICE))
     assert ("idle · requested → holding", "holding · reunited → idle") in found.pairs

@@ -19,6 +19,8 @@ from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.script import CLOCK, CONTROLLER, SWITCH
 
+pytestmark = pytest.mark.slow
+
 PEOPLES_LIMITS = frozenset({State.CONSULTING, State.HELD, State.ENDING})
 """Nobody is held for ever, and whoever is left alone hears the tone for a while."""
 

@@ -223,6 +223,7 @@ def test_a_recording_lasts_as_long_as_one_can_wait(
         replay_recording(write(tmp_path, [*lines, entry(began_s + span_s + 1, "", "note")]))
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(data=st.data(), name=st.sampled_from(["complete", "takeback-consult", "partial"]))
 def test_whatever_is_lost_of_a_recording_it_never_falls_over(

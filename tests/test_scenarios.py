@@ -205,6 +205,7 @@ def test_no_row_comes_before_the_beginning_of_another_controller() -> None:
 # ------------------------------------------------------------ it can also fail
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> None:
     nothing_arrives = Faults(lose_command=1.0)
     tally = run_many([SCENARIOS["complete"]], [7], hardships={"deaf": nothing_arrives}, rows=Rows())
@@ -224,6 +225,7 @@ def with_policy(**choices: object) -> Account:
     return Account(policy=attrs.evolve(Policy(), **choices))
 
 
+@pytest.mark.slow
 def test_every_promise_can_be_broken() -> None:
     """A watch that never barks is no watch: an engine is crippled, and each promise noticed."""
     hold, busy = SCENARIOS["hold-and-resume"], SCENARIOS["busy"]

@@ -1230,6 +1230,7 @@ def play(rig: SimulatedRig, acts: Iterable[tuple[float, str, str]]) -> None:
         assert world.run(until_s=world.now_s + 4000.0, max_steps=MAX_STEPS)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     acts=ACTS,

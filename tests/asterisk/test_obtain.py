@@ -119,6 +119,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApt:
     return fake
 
 
+@pytest.mark.slow
 def test_asterisk_and_the_libraries_of_the_program_are_unpacked_once(apt: FakeApt) -> None:
     installation = apt.obtain()
     assert installation.version == "22.1.0"
@@ -136,6 +137,7 @@ def test_asterisk_and_the_libraries_of_the_program_are_unpacked_once(apt: FakeAp
     assert sorted(path.name for path in apt.cache.iterdir()) == ["asterisk", "asterisk.lock"]
 
 
+@pytest.mark.slow
 def test_where_libraries_are_missing_everything_is_fetched(apt: FakeApt) -> None:
     apt.fault("missing")
     assert apt.obtain().version == "22.1.0"
@@ -177,6 +179,7 @@ def no_space(apt: FakeApt) -> None:
     (apt.cache / "asterisk.partial").write_text("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
@@ -229,6 +232,7 @@ def test_what_an_interrupted_one_left_is_removed(apt: FakeApt) -> None:
     assert not (apt.obtain().root / "usr/old").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_fetch_it_once(apt: FakeApt) -> None:
     program = (
         "import sys; from pathlib import Path; from hookflash.pbx.obtain import obtain;"

@@ -287,6 +287,7 @@ LINES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(LINES, max_size=25).map("\n".join))
 def test_whatever_it_says_the_result_is_a_config_or_a_fault(text: str) -> None:
     if features_faults(text):

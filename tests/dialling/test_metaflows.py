@@ -599,6 +599,7 @@ def test_a_hash_that_does_not_end_the_code() -> None:
     assert sentence.startswith("# does not end this code: after *20 ")
 
 
+@pytest.mark.slow
 def test_questions_too_intricate_are_told_and_bounded() -> None:
     steep = {rf"{n}(\d*)*\d{{1,90}}{n}": TRANSFER for n in range(9)}
     found = advice(patterns=cast("dict[str, object]", steep))

@@ -232,6 +232,7 @@ def running(listen: str, file: str = "None") -> Generator[subprocess.Popen[str]]
             process.kill()
 
 
+@pytest.mark.slow
 def test_the_command_listens_until_it_is_interrupted() -> None:
     with running("127.0.0.1:0") as process:
         assert process.stdout is not None
@@ -241,6 +242,7 @@ def test_the_command_listens_until_it_is_interrupted() -> None:
         assert process.wait(timeout=20) != 0
 
 
+@pytest.mark.slow
 async def test_the_command_says_what_is_wrong_with_a_port() -> None:
     async with open_emulator() as listening:
         with running(f"127.0.0.1:{listening.port}") as process:

@@ -11,6 +11,8 @@ from asterisk_simulated import simulate
 from fidelity_asterisk import KEPT, Answered
 from fidelity_outcome import Outcome
 
+pytestmark = pytest.mark.slow
+
 PARTS = 4
 
 

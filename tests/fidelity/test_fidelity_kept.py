@@ -20,6 +20,8 @@ from fidelity_outcome import AtRest, Outcome
 from fidelity_programs import Program, draw
 from fidelity_simulated import simulate
 
+pytestmark = pytest.mark.slow
+
 KEPT = Path(__file__).parent / "kept" / "programs.jsonl.gz"
 PARTS = 8
 

@@ -79,6 +79,7 @@ async def open_lab() -> AsyncGenerator[Lab]:
             yield Lab(backend, listening.emulator)
 
 
+@pytest.mark.slow
 async def test_our_backend_on_our_emulator_keeps_every_promise(autojump_clock: MockClock) -> None:
     await check_backend(open_lab)
 

@@ -69,6 +69,7 @@ def test_plain_text_is_read_too_and_blanks_at_the_end_of_a_line(tmp_path: Path) 
         (b'{"t": 0.4, "dir": "recv", "data": ""}', "the time goes back to 0.4 s"),
         (b" " * (MAX_LINE_BYTES + 1), "the line is too long"),
     ],
+    ids=lambda value: repr(value)[:60],
 )
 @pytest.mark.parametrize("packed", [True, False], ids=["gz", "plain"])
 def test_a_bad_line(tmp_path: Path, line: bytes, words: str, *, packed: bool) -> None:

@@ -45,6 +45,8 @@ from hookflash.scenarios.run import Run, shown_to, what_came
 from hookflash.scenarios.scenario import Feature, Scenario
 from hookflash.scenarios.script import ScriptLine, Verb
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
 

@@ -132,6 +132,7 @@ database.open_database(Path(sys.argv[1]))
     assert version_of(file) == VERSION
 
 
+@pytest.mark.slow
 def test_two_programs_that_bring_a_file_up_to_date_at_once_do_it_once(tmp_path: Path) -> None:
     file = tmp_path / "journal.sqlite"
     code = "import sys; from pathlib import Path; from hookflash.journal.database import *; "
@@ -223,6 +224,7 @@ def test_a_step_is_as_safe_as_the_operator_wants(tmp_path: Path, sync: Sync, tol
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_journal_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "journal.sqlite"
     code = "import sys; from pathlib import Path; from hookflash.journal.database import claim; "

@@ -55,6 +55,7 @@ def unmasked(record: Record) -> Record:
 # ---------------------------------------------------------- over all the scenarios
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", scenario_names())
 def test_steps_are_read_back_as_the_very_records(name: str, connection: sqlite3.Connection) -> None:
     for index, run in enumerate(played(name)):
@@ -100,6 +101,7 @@ def test_a_transfer_sums_up_its_steps_and_runs_again_as_it_was_written(
         assert sorted(o for o in seen if o is not None) == sorted(run.outcomes)
 
 
+@pytest.mark.slow
 def test_every_step_of_the_scenarios_has_a_kind_that_is_documented() -> None:
     kinds = {kind_of(r) for name in scenario_names() for run in played(name) for r in run.records}
     assert kinds <= set(KINDS)

@@ -64,6 +64,7 @@ def test_the_text_of_a_key_is_nowhere_in_the_file(
     assert token.encode() not in data
 
 
+@pytest.mark.slow
 def test_no_two_keys_are_alike(connection: sqlite3.Connection) -> None:
     texts = {make(connection)[1] for _ in range(20)}
     assert len(texts) == 20
@@ -104,6 +105,7 @@ def test_a_key_that_there_is_not_can_not_be_revoked(connection: sqlite3.Connecti
     assert not connection.in_transaction
 
 
+@pytest.mark.slow
 def test_a_wrong_key_costs_as_much_whether_there_is_one_or_not(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

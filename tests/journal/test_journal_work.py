@@ -134,6 +134,7 @@ async def test_what_comes_together_is_written_together(
         assert disk.works == 1
 
 
+@pytest.mark.slow
 async def test_a_stop_writes_what_still_waits(file: Path) -> None:
     async with open_journal(settings_of(file), now=noon) as journal:
         for number in range(1, 5001):
@@ -271,6 +272,7 @@ async def test_a_disk_that_comes_back_gets_what_waited_in_order_and_once(
         assert (journal.lost, journal.unwritten(), journal.waiting) == (0, (), 0)
 
 
+@pytest.mark.slow
 async def test_a_disk_that_flickers_loses_nothing(file: Path, autojump_clock: MockClock) -> None:
     disk = Disk()
     async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
@@ -356,6 +358,7 @@ async def test_memory_is_bounded_and_what_is_given_up_is_counted(
     assert len(kept) == 200 - lost
 
 
+@pytest.mark.slow
 async def test_a_full_disk_of_sqlites_own(file: Path) -> None:
     async with open_journal(settings_of(file), now=noon) as journal:
         reader = Reader(journal)
@@ -382,6 +385,7 @@ async def test_a_full_disk_of_sqlites_own(file: Path) -> None:
     assert numbers_in(file) == list(range(1, 502))
 
 
+@pytest.mark.slow
 async def test_a_file_that_may_not_be_written_any_more(file: Path) -> None:
     async with open_journal(settings_of(file), now=noon) as journal:
         await journal.change(lambda c: c.execute("PRAGMA query_only = ON"))
@@ -394,6 +398,7 @@ async def test_a_file_that_may_not_be_written_any_more(file: Path) -> None:
     assert numbers_in(file) == [1]
 
 
+@pytest.mark.slow
 async def test_another_program_that_writes_for_long_is_waited_for(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

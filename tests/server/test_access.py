@@ -283,6 +283,7 @@ async def test_targets_hold_for_digits_too(autojump_clock: MockClock, tmp_path: 
         assert (await lab.acme.look(f"channels/{alice}"))["other_leg_call_id"] == bob
 
 
+@pytest.mark.slow
 async def test_a_call_is_transferred_so_often_and_no_more(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
@@ -316,6 +317,7 @@ async def test_so_many_at_once_and_a_hold_does_not_count(
         assert await _asks(lab.acme, calls[1], "2601") == 202
 
 
+@pytest.mark.slow
 async def test_whoever_is_held_leaves_room_for_a_transfer(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

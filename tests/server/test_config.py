@@ -289,6 +289,7 @@ def _places() -> Iterator[tuple[tuple[str, ...], str]]:
             yield table, field.encode_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["simulator", "freeswitch"])
 def test_no_strange_value_of_any_key_is_more_than_a_fault(kind: str, tmp_path: Path) -> None:
     tried = 0

@@ -46,6 +46,8 @@ from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
 from hookflash.sounds import parse_sound
 
+pytestmark = pytest.mark.slow
+
 SWITCH: Final = "fs"
 JAZZ: Final = parse_sound("tone:350/1000,0/1000")
 

@@ -137,6 +137,7 @@ async def test_music_and_ringback_are_heard(autojump_clock: MockClock, lab: Lab)
     assert lab.hears(alice) == "tone:425/1000,0/4000"
 
 
+@pytest.mark.slow
 async def test_the_timeout_says_how_long_the_target_may_ring(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
@@ -239,6 +240,7 @@ async def test_complete_hands_over(autojump_clock: MockClock, lab: Lab) -> None:
     assert (await lab.acme.look(f"channels/{bob}"))["other_leg_number"] == "2600"
 
 
+@pytest.mark.slow
 async def test_hundred_transfers_are_paged_without_gap_or_repeat(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
@@ -907,6 +909,7 @@ async def test_the_journals_fault_is_told(
     await lab.acme.transfer(alice, "2600")
 
 
+@pytest.mark.slow
 async def test_a_service_that_comes_again_remembers(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

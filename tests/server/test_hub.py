@@ -316,6 +316,7 @@ def test_whoever_is_cut_and_resumes_hears_exactly_what_an_uncut_reader_hears(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 1, 499, 500, 501, 5_000, 5_001, 12_000])
 async def test_a_long_history_is_caught_up_with_to_the_last_step(
     autojump_clock: MockClock, tmp_path: Path, steps: int

@@ -288,6 +288,7 @@ async def _follow_over_cuts(folder: Path, steps: list[tuple[int, int]]) -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 60)), min_size=1, max_size=6))
 @settings(max_examples=15)
 def test_whenever_the_line_is_cut_whoever_follows_misses_nothing_and_hears_nothing_twice(
@@ -518,6 +519,7 @@ async def test_whoever_loses_patience_with_the_first_event_can_ask_again(
         assert rig.hub.readers == 0
 
 
+@pytest.mark.slow
 async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -633,6 +635,7 @@ def _transferor(served: Any, number: str) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 def test_the_terminal_transfers_and_tells_what_comes_of_it(served: Any) -> None:
     story = served("transfer", _transferor(served, "1001"), "2602")
     assert re.match(r"transfer \S+\n", story)
@@ -640,6 +643,7 @@ def test_the_terminal_transfers_and_tells_what_comes_of_it(served: Any) -> None:
     assert "reconnected (USER_BUSY)" in story.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "action", "outcome"),
     [("1003", "takeback", "taken_back"), ("1005", "complete", "transferred")],
@@ -666,6 +670,7 @@ def test_the_terminal_takes_back_and_completes(
     assert watching.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_terminal_watches_from_a_number_on(served: Any) -> None:
     told = served("watch", "--after", "0", "--count", "3")
     numbers = [int(line.split()[0]) for line in told.splitlines()]
@@ -673,6 +678,7 @@ def test_the_terminal_watches_from_a_number_on(served: Any) -> None:
     assert len(numbers) == 3
 
 
+@pytest.mark.slow
 def test_the_terminal_says_what_is_wrong(served: Any) -> None:
     assert "there is no such call" in served("transfer", "nobody", "2600", status=1)
     assert "no key" in served("calls", "--key", "wrong", status=1)

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
+
+pytestmark = pytest.mark.slow
 
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 

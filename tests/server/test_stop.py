@@ -255,6 +255,7 @@ async def begin_transfer(serving: Served, notes: Notes) -> str:
     return str(taken.json()["data"]["transfer_id"])
 
 
+@pytest.mark.slow
 async def test_sigterm_ends_it_well(tmp_path: Path) -> None:
     async with served(tmp_path) as service:
         service.process.process.terminate()
@@ -262,6 +263,7 @@ async def test_sigterm_ends_it_well(tmp_path: Path) -> None:
         assert await service.ends() == 0
 
 
+@pytest.mark.slow
 async def test_sigterm_waits_as_long_as_it_may_and_says_what_is_left(tmp_path: Path) -> None:
     notes = Notes()
     async with served(tmp_path, notes, limits="drain_s = 0.2") as service:
@@ -274,6 +276,7 @@ async def test_sigterm_waits_as_long_as_it_may_and_says_what_is_left(tmp_path: P
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.slow
 async def test_a_second_sigterm_hurries_it(tmp_path: Path) -> None:
     notes = Notes()
     async with served(tmp_path, notes, limits="drain_s = 3600") as service:
@@ -290,6 +293,7 @@ async def test_a_second_sigterm_hurries_it(tmp_path: Path) -> None:
         assert await service.ends() == 0
 
 
+@pytest.mark.slow
 async def test_sighup_lets_a_good_config_hold_and_refuses_a_bad_one_as_a_whole(
     tmp_path: Path,
 ) -> None:
@@ -322,6 +326,7 @@ async def test_sighup_lets_a_good_config_hold_and_refuses_a_bad_one_as_a_whole(
         assert await service.ends() == 0
 
 
+@pytest.mark.slow
 async def test_a_journal_that_is_in_use_is_refused_to_a_second_service(tmp_path: Path) -> None:
     async with served(tmp_path) as service:
         second = await trio.run_process(

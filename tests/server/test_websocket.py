@@ -244,6 +244,7 @@ async def test_after_unsubscribing_nothing_more_is_said(
         assert (await line.ask("unsubscribe", subscription=name))["status"] == 409
 
 
+@pytest.mark.slow
 async def test_who_gives_up_while_it_catches_up_leaves_no_task_behind(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
@@ -535,6 +536,7 @@ async def test_the_field_that_is_at_fault_is_named(
         assert reply["error"]["where"] == "$.target"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [50, 300, 900])
 async def test_feature_codes_nested_deeply_are_refused_and_hurt_nobody(
     autojump_clock: MockClock, lab: Lab, depth: int
@@ -590,6 +592,7 @@ async def test_a_ping_that_crosses_our_goodbye_hurts_nobody_and_is_no_fault(
     assert "failed" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_thousands_of_tiny_frames_and_pings_are_answered_each(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

@@ -436,6 +436,7 @@ def test_what_plays_is_known_to_the_next_controller() -> None:
 # ---- young bridges
 
 
+@pytest.mark.slow
 def test_who_is_sent_out_of_a_bridge_at_once_may_end() -> None:
     """1 of 100, on a real one; so an order of ours waits."""
     ended = 0

@@ -209,6 +209,7 @@ def test_latency_delays() -> None:
     assert len(set(delays)) > 15
 
 
+@pytest.mark.slow
 def test_the_line_forgets_legs_that_are_long_over() -> None:
     line = Line(Faults(duplicate=1.0))
     for n in range(10_000):

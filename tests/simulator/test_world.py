@@ -82,6 +82,7 @@ def test_a_transfer_by_the_clock_works() -> None:
     assert world.snapshot() == ()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), faults, st.sampled_from(Character))
 def test_the_same_seed_is_the_same_run_to_the_byte(
     seed: int, with_faults: Faults, character: Character

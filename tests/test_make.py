@@ -1,0 +1,62 @@
+"""The targets of the Makefile: documented, and `make quick` leaves out what is slow."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DESCRIBED = set(re.findall(r"(?m)^([a-z]+):.*## \S", MAKEFILE))
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed here")
+
+
+def make(*arguments: str) -> str:
+    run = subprocess.run(
+        ["/usr/bin/env", "make", "--dry-run", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout
+
+
+def test_every_target_is_described_and_phony() -> None:
+    phony = re.search(r"(?m)^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE)
+    assert phony is not None
+    assert set(phony[1].replace("\\", "").split()) == DESCRIBED
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_targets_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?m)(?:`|^\$ )make ([a-z]+)", text)
+    assert set(named) <= DESCRIBED
+
+
+@needs_make
+def test_quick_runs_the_linter_and_leaves_out_every_mark() -> None:
+    """A new mark must be decided on: left out by `make quick`, or named here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    marks = {line.partition(":")[0] for line in project["tool"]["pytest"]["ini_options"]["markers"]}
+    printed = make("quick")
+    expression = re.search(r"-m 'not \((?P<marks>[^)]*)\)'", printed)
+    assert expression is not None
+    assert set(expression["marks"].split(" or ")) == marks
+    assert "ruff check" in printed
+    assert "--cov" not in printed
+
+
+@needs_make
+def test_the_whole_suite_leaves_nothing_out() -> None:
+    printed = make("unit")
+    assert "--cov" in printed
+    assert " -m '" not in printed
