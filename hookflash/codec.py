@@ -1,8 +1,8 @@
-"""JSON for events, commands and records: only at the edge, and the same way in and out.
+"""JSON for events, commands and records: only at the edges, and the same in both directions.
 
-Each value becomes an object whose `type` is its class's name (`{"type": "LegParked", "leg": …}`),
-so that a stream of them can be read without knowing what comes next. A sound is its text (see
-`hookflash.sounds`); FreeSWITCH's texts, which older journals have, are read as well.
+Each value becomes an object whose `type` is the name of its class (`{"type": "LegParked", "leg":
+…}`), so that a mixed stream can be read. A sound is written as its text (see `hookflash.sounds`);
+FreeSWITCH's texts, which older journals contain, can be read too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 
 def json_converter() -> JsonConverter:
-    """A converter that knows the vocabulary. Programs may teach it their own types."""
+    """A converter for the vocabulary. Programs can register types of their own with it."""
     converter = make_converter(forbid_extra_keys=True)
     teach_sounds(converter)
     configure_tagged_union(Command, converter, tag_name="type")
@@ -42,7 +42,7 @@ def json_converter() -> JsonConverter:
 
 
 def teach_sounds(converter: Converter) -> None:
-    """Teach a converter that a sound is a text."""
+    """Make a converter write sounds as text."""
     for kind in (Music, Tone, Recording, OtherSound):
         converter.register_unstructure_hook(kind, str)
     for union, reader in ((Sound, parse_sound), (HeardSound, heard_sound)):
@@ -72,7 +72,7 @@ _COMMANDS = frozenset(cls.__name__ for cls in get_args(Command))
 
 
 def to_document(value: Event | Command) -> dict[str, Any]:
-    """An event or a command as JSON's types."""
+    """Convert an event or a command to JSON types."""
     union: Any = Command if type(value).__name__ in _COMMANDS else Event
     return cast("dict[str, Any]", _CONVERTER.unstructure(value, union))
 
@@ -81,7 +81,7 @@ def event_from(document: Mapping[str, Any], *, where: str = "$") -> Event:
     """Read an event.
 
     Raises:
-        InputError: it is none; the message names the place in the document.
+        InputError: the document is not an event; the message names the location in it.
     """
     return _read(document, Event, where)
 
@@ -90,7 +90,7 @@ def command_from(document: Mapping[str, Any], *, where: str = "$") -> Command:
     """Read a command.
 
     Raises:
-        InputError: it is none; the message names the place in the document.
+        InputError: the document is not a command; the message names the location in it.
     """
     return _read(document, Command, where)
 

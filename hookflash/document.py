@@ -1,4 +1,4 @@
-"""What people write (TOML, JSON), checked against a JSON Schema, with faults in human words."""
+"""Checks documents that people write (TOML, JSON) against a JSON Schema, with readable faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from hookflash.errors import InputError
 
 MAX_FAULTS = 100
-"""Faults that are told at once."""
+"""How many faults are reported at once."""
 
 _KINDS = {
     "integer": "a whole number",
@@ -24,10 +24,10 @@ _KINDS = {
     "array": "a list",
     "boolean": "true or false",
 }
-"""The types of a schema, in the words of people who write JSON or TOML."""
+"""JSON Schema's types in plain words."""
 
 _SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
+"""How many characters of an invalid value an error repeats."""
 
 
 def load_schema(name: str) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def load_schema(name: str) -> Mapping[str, Any]:
 
 
 def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterator[InputError]:
-    """Find what the schema forbids, each fault with its place and what would be allowed."""
+    """Find what the schema forbids, each fault with its location and what is allowed."""
     # The validator's types know JSON only; what people write comes unchecked.
     validator = cast("Any", Draft202012Validator(schema))
     errors = cast("Iterable[ValidationError]", validator.iter_errors(document))
@@ -46,7 +46,7 @@ def faults_of(document: object, schema: Mapping[str, Any], where: str) -> Iterat
 
 
 def faults_of_numbers(document: object, where: str) -> Iterator[InputError]:
-    """Find what TOML and some JSON have, and no schema can forbid: NaN, and numbers without end."""
+    """Find numbers that no schema can forbid but TOML and some JSON allow: NaN and infinities."""
     todo: list[tuple[str, object]] = [(where, document)]
     while todo:
         place, value = todo.pop()
@@ -61,7 +61,7 @@ def faults_of_numbers(document: object, where: str) -> Iterator[InputError]:
 
 
 def place_in(where: str, parts: Iterable[object]) -> str:
-    r"""Spell a place within a document: ``$.patterns."2(\\d+)".data``."""
+    r"""Format a location within a document: ``$.patterns."2(\\d+)".data``."""
     for part in parts:
         if isinstance(part, int):
             where += f"[{part}]"
@@ -73,7 +73,7 @@ def place_in(where: str, parts: Iterable[object]) -> str:
 
 
 def _told(error: ValidationError, where: str) -> Iterator[InputError]:
-    """Say what a schema's error means to a person, and what is allowed."""
+    """Translate a schema's error into plain words, with what is allowed."""
     schema = cast("dict[str, Any]", error.schema)
     place = place_in(where, error.absolute_path)
     hint = _hint(schema)
@@ -113,7 +113,7 @@ def _hint(schema: Mapping[str, Any]) -> str:
 def _strange_keys(
     error: ValidationError, schema: dict[str, Any], place: str
 ) -> Iterator[InputError]:
-    """Name each key that is not known here, and the one that was probably meant."""
+    """Report each unknown key, with the one that was probably meant."""
     known = list(cast("dict[str, object]", schema.get("properties", {})))
     allowed = f"allowed are {', '.join(known)}" if known else "nothing is allowed here"
     for key in cast("dict[str, object]", error.instance):
@@ -126,13 +126,13 @@ def _strange_keys(
 
 
 def meant(written: str, known: Iterable[str]) -> str:
-    """The question whether somebody meant a known word; empty where none is close."""
+    """Suggest the known word that was probably meant; empty if no known word is close."""
     close = difflib.get_close_matches(str(written).lower(), known, n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 
 def _shown(value: object) -> str:
-    """Repeat a wrong value, if it is short enough to be read."""
+    """Repeat an invalid value if it is short enough."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, (list, tuple)):

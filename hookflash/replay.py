@@ -1,14 +1,14 @@
-"""Replay: a recorded event-socket session, through the very code that a live one goes through.
+"""Replay: feeds a recorded event-socket session through the code that handles a live one.
 
-The bytes from the switch pass the wire, the normalization, the feature codes and the machine; the
-clock is the recording's. The commands that come out go nowhere: the recording's own controller
-sent its own, and what came of those is what the machine gets to see. So a field failure can be
-looked at step by step, on a desk, as often as one likes.
+The bytes from the switch pass the wire parser, the normalization, the feature codes and the
+machine; the clock is the recording's. Commands of the replayed machine are not sent: the recorded
+controller sent its own, and the machine sees their effects. So a field failure can be examined step
+by step, as often as necessary.
 
-Two things can't be known from the switch's bytes, and are taken from the rest of the recording:
+Two things are not in the switch's bytes, and are taken from the rest of the recording:
 
-* what the target's leg is called (a live engine chooses it): the id in the recorded `originate`;
-* that a transfer was asked for, where nobody dialled a code for it: the note that says so.
+* the id of the target's leg (a live engine chooses it): the id in the recorded `originate`;
+* a transfer that was requested by a program and not by a feature code: the note about it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferReque
 from hookflash.fsm.transfer import Outcome, State
 
 DIGIT_TIMEOUT_S = 1.0
-"""How long a pause ends a code: so long the recordings' controller waited (and Asterisk waits)."""
+"""The pause that ends a code: that of the recorded controller (and of Asterisk)."""
 
 MAX_CHARACTERS = 256_000_000
-"""Of what crossed the socket: some 40,000 events. Whoever has more looks for one call in it."""
+"""Characters of a recording: about 40,000 events. A longer one has to be cut down to a call."""
 
 LINE_CHARACTERS = 64
-"""What an empty line counts as: it takes memory, too."""
+"""What an empty line counts as: it takes memory too."""
 
 MAX_SPAN_S = 7 * 24 * 3600.0
-"""From the first line to the last: a deadline that is set again every five seconds fires all that
-time."""
+"""Time from the first line to the last. A deadline that is set again every five seconds fires
+throughout."""
 
 _ASKED = re.compile(r"transfer to (?P<target>\S+?):|dial with ")
 _ORIGINATE = re.compile(r"originate \{(?P<options>[^}]*)\}\S*?/(?P<number>[0-9A-Za-z+*#]+)(?:@|\s)")
@@ -54,17 +54,17 @@ _OPTION = re.compile(r"(?:^|,)(?P<name>\w+)=(?P<value>[^,]*)")
 
 @attrs.frozen(kw_only=True)
 class Replay:
-    """What a replay showed."""
+    """The result of a replay."""
 
     records: tuple[Record, ...]
     transfer: str | None
-    """The transfer that was asked for, if one was."""
+    """The transfer that was requested, if any."""
     outcome: Outcome | None
     cause: str | None
     states: tuple[State, ...]
-    """In the order in which they were entered, `idle` first."""
+    """The states in the order in which they were entered, `idle` first."""
     skipped: int
-    """Frames that could not be used."""
+    """How many frames could not be used."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,10 +82,10 @@ def replay_recording(path: str | os.PathLike[str], *, account: Account | None = 
 
     Args:
         path: the recording, JSON lines, gzipped or not.
-        account: the feature codes and the policy; those of the recordings by default.
+        account: the feature codes and the policy; by default those of the recorded account.
 
     Raises:
-        InputError: the recording can't be read; the message names the line.
+        InputError: the recording is invalid; the message names the line.
     """
     account = account or Account(
         metaflows=attrs.evolve(DEFAULT_METAFLOWS, digit_timeout_s=DIGIT_TIMEOUT_S)
@@ -182,7 +182,7 @@ class _Session:
     def _request(
         self, note: RecordedLine, following: list[RecordedLine]
     ) -> TransferRequested | None:
-        """The transfer that a note tells of: who asked is whose call was then parted."""
+        """The transfer of a note: the transferor is the party whose call was then split."""
         asked = _ASKED.match(note.data)
         if asked is None:
             return None
@@ -201,7 +201,7 @@ class _Session:
 
 
 def _measured(path: str | os.PathLike[str]) -> Iterator[RecordedLine]:
-    """Read a recording, as far as anybody can look through it."""
+    """Read a recording, up to the limits on its length."""
     characters = 0
     began_s: float | None = None
     for entry in read_recording(path):
@@ -238,6 +238,6 @@ _CAST = ("alice", "bob", "carol", "dave", "erin")
 
 
 def names_in(records: Iterable[Record]) -> dict[LegId, str]:
-    """Name the legs of a replay, in the order in which they came: alice, bob, carol and so on."""
+    """Name the legs of a replay in order of appearance: alice, bob, carol and so on."""
     legs = dict.fromkeys(r.event.leg for r in records if isinstance(r.event, LegCreated))
     return dict(zip(legs, _CAST, strict=False))

@@ -1,7 +1,7 @@
-r"""What people dial within a call, and what it means: keys, patterns, an account's feature codes.
+r"""What people dial during a call, and what it means: keys, patterns, an account's feature codes.
 
 - `patterns`: the language of patterns such as ``2(\d+)``, and programs that match key by key.
-- `digits`: one leg's keys, collected until they are a feature code, or cannot become one.
+- `digits`: one leg's keys, collected until they are a feature code or cannot become one.
 - `metaflows`: the document in which an account writes its feature codes, and advice about it.
-- `features_conf`: the same out of Asterisk's ``features.conf``, which `asterisk_file` reads.
+- `features_conf`: converts Asterisk's ``features.conf``; `asterisk_file` reads its syntax.
 """

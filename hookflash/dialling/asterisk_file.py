@@ -17,7 +17,7 @@ from hookflash.document import MAX_FAULTS
 from hookflash.errors import InputError
 
 MAX_LINE: Final = 8_192
-"""Characters of a line. Asterisk reads no more."""
+"""Characters in a line. Asterisk ignores the rest."""
 
 MAX_INHERITED: Final = 10_000
 """Settings that templates may add. Each level of templates can double their number."""
@@ -30,7 +30,7 @@ _DIRECTIVES: Final = ("include", "tryinclude", "exec")
 
 
 def shown(text: str) -> str:
-    """What a message or a comment may repeat of a file: one short line of printable ASCII."""
+    """Make a text safe to repeat in a message: one short line of printable ASCII."""
     text = _NOT_ASCII.sub("?", text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
@@ -55,13 +55,13 @@ class Directive:
 
 @attrs.frozen(kw_only=True)
 class AsteriskFile:
-    """What a file says."""
+    """The settings and directives of a file."""
 
     settings: tuple[Setting, ...]
-    """In order; those of a template appear in each section that uses it."""
+    """In order; a template's settings appear in each section that uses it."""
     directives: tuple[Directive, ...]
     faults: tuple[InputError, ...]
-    """Lines that can't be read, at most `MAX_FAULTS` of them."""
+    """Invalid lines, at most `MAX_FAULTS`."""
 
 
 def read_asterisk_file(text: str, where: str = "") -> AsteriskFile:
@@ -69,7 +69,7 @@ def read_asterisk_file(text: str, where: str = "") -> AsteriskFile:
 
     Args:
         text: the file.
-        where: its name, with which the places in faults begin.
+        where: its name; the locations of faults begin with it.
     """
     reader = _LineReader(where)
     for number, line in _without_comments(text, reader):
@@ -82,12 +82,12 @@ def read_asterisk_file(text: str, where: str = "") -> AsteriskFile:
 
 
 def line_in(where: str, number: int) -> str:
-    """Spell the place of a line."""
+    """Format the location of a line."""
     return f"{where}: line {number}" if where else f"line {number}"
 
 
 def _without_comments(text: str, reader: _LineReader) -> Iterator[tuple[int, str]]:
-    """Take off the comments, and what surrounds a line; leave out what is empty then."""
+    """Remove comments and surrounding blanks; skip lines that are empty then."""
     begins: list[int] = []  # of the block comments that are open
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         if len(line) > MAX_LINE:
@@ -124,7 +124,7 @@ def _uncommented(line: str, number: int, begins: list[int]) -> str:
 
 
 class _LineReader:
-    """Takes line by line, and knows in which section it is."""
+    """Reads line by line, and tracks the current section."""
 
     def __init__(self, where: str) -> None:
         self.settings: list[Setting] = []
@@ -134,7 +134,7 @@ class _LineReader:
         self._section: str | None = None
         self._is_template = False
         self._contents: dict[str, list[Setting]] = {}
-        """By section: what those who name it as a template inherit."""
+        """By section: the settings that it passes on when it is used as a template."""
         self._own: list[Setting] = []
         self._inherited = 0
 

@@ -1,21 +1,21 @@
 r"""Feature codes: what one party's keys mean, collected key by key.
 
-A code begins with the binding digit (``*`` as a rule), so that most keys are nobody's business
-but the far end's. A collector is *unarmed* until a key comes that can begin some code, and
-*armed* from then on. The collection ends
+A code begins with the binding digit (usually ``*``), so that most keys concern only the far end.
+A collector is *unarmed* until a key arrives that can begin a code, and *armed* from then on. The
+collection ends
 
 * at once, when the digits are a code and nothing longer could be one (``*1``);
-* with ``#``, unless some code wants a ``#`` just there;
+* with ``#``, unless a code allows a ``#`` at this position;
 * when the digit timeout passes without a key (``*22600`` is complete, but ``*226001`` could be
-  meant: the person's pause decides). A ``*`` now and a ``1`` a minute later is no ``*1``;
-* in a dead end: no code goes on like that. Then nothing is done, even if some digits before
-  were a code, for whoever dials ``*226`` and begins anew with ``*`` has corrected himself.
-  If the last key can begin a code, it does: the collector is armed with it.
+  meant: the pause decides). A ``*`` now and a ``1`` a minute later is not ``*1``;
+* in a dead end: no code continues like this. Then nothing is done, even if the digits so far
+  were a code: a caller who dials ``*226`` and starts again with ``*`` has corrected a mistake.
+  If the last key can begin a code, the collector is armed with it.
 
 The collector is a value and `press` a function of values; the clock belongs to the engine,
 which (re)starts its timer when `Press.restart_timer` says so, and calls `digit_timeout` when it
-has run out. Every key taken from an armed collector is accounted for: in a match, or in
-`Unmatched`, so that the journal can tell what a person dialled in vain.
+has run out. Every key taken from an armed collector is accounted for, in a match or in
+`Unmatched`, so that the journal can show what a person dialled without effect.
 """
 
 from __future__ import annotations
@@ -38,36 +38,36 @@ MAX_DIGITS = 32
 is a dead end, never a number cut short."""
 
 MAX_CODES = 64
-"""Codes of one table: some five times what FreeSWITCH's and Kazoo's examples have."""
+"""Codes in one table: about five times as many as FreeSWITCH's and Kazoo's examples have."""
 
 MAX_TABLE = 8_000
-"""Instructions of all patterns of a table together: what one key can cost."""
+"""Instructions of all patterns of a table together: the most that one key can cost."""
 
 
 class Module(StrEnum):
     """What a code does, in Kazoo's words."""
 
     TRANSFER = "transfer"
-    """Transfer the party that one talks with."""
+    """Transfer the party at the other end."""
     RESUME = "resume"
-    """Talk again with the party that one has put on hold (so it is the takeback, too)."""
+    """Talk again with the party on hold (during a transfer: the takeback)."""
     HANGUP = "hangup"
     """End one's own leg."""
     HOLD = "hold"
-    """Put the party that one talks with on hold."""
+    """Put the party at the other end on hold."""
 
 
 @attrs.frozen(kw_only=True)
 class FeatureAction:
-    """What a code asks for. What is None is left to the engine's defaults."""
+    """What a code asks for. Fields that are None use the engine's defaults."""
 
     module: Module
     target: str | None = None
     """The number to transfer to; None: what the code's first group captured."""
     kind: Kind = Kind.ATTENDED
-    """How to transfer; HOLD for a hold, and of no meaning for the others."""
+    """How to transfer; HOLD for a hold; ignored for other modules."""
     takeback_digits: str | None = None
-    """What the transferor dials to have the transferee back."""
+    """What the transferor dials to return to the transferee."""
     music: Sound | None = None
     """What the held party hears."""
     ringback: Sound | None = None
@@ -92,20 +92,20 @@ def code(binding_digit: str, pattern: str, action: FeatureAction, *, where: str 
         binding_digit: the key that begins it.
         pattern: such as ``2(\d+)``, in the language of `hookflash.dialling.patterns`.
         action: what it does.
-        where: the place that errors name.
+        where: the location that errors report.
 
     Raises:
-        InputError: the pattern can't be read, or the binding digit is not a key.
+        InputError: the pattern is invalid, or the binding digit is not a key.
     """
     begin = check_key(binding_digit, where=where)
     return Code(pattern=compile_pattern(pattern, before=begin, where=where), action=action)
 
 
 def literal_code(digits: str, action: FeatureAction, *, where: str = "") -> Code:
-    """Build a code from its very digits, binding digit and all (``*1``).
+    """Build a code from literal digits, including the binding digit (``*1``).
 
     Raises:
-        InputError: a digit is not a key, or there is none, or more than `MAX_DIGITS`.
+        InputError: a digit is not a key, or there are no digits, or more than `MAX_DIGITS`.
     """
     if not 1 <= len(digits) <= MAX_DIGITS:
         what = f"a code of {len(digits)} digits"
@@ -114,7 +114,7 @@ def literal_code(digits: str, action: FeatureAction, *, where: str = "") -> Code
 
 
 def takeback_code(digits: str, *, where: str = "") -> Code:
-    """Build the code by which a transferor has the transferee back (``*1``).
+    """Build the code by which a transferor returns to the transferee (``*1``).
 
     Raises:
         InputError: as for `literal_code`.
@@ -124,7 +124,7 @@ def takeback_code(digits: str, *, where: str = "") -> Code:
 
 @attrs.frozen(kw_only=True)
 class CodeTable:
-    """The codes that one leg's keys may mean now. Of two that match, the earlier one wins.
+    """The codes that one leg can dial now. If two match, the earlier one wins.
 
     Raises:
         InputError: more than `MAX_CODES`, or more than `MAX_TABLE` instructions together.
@@ -151,9 +151,9 @@ class Matched:
 
     action: FeatureAction
     digits: str
-    """All that was dialled for it, without a closing `#`."""
+    """All digits dialled for it, without a closing `#`."""
     captures: tuple[str | None, ...] = ()
-    """What each group of its pattern took."""
+    """What each group of its pattern captured."""
     in_vain: str = ""
     """Digits that had begun another code, when this one (a single key) cut them off."""
 
@@ -166,14 +166,14 @@ class Matched:
 
 @attrs.frozen(kw_only=True)
 class Unmatched:
-    """The digits began like a code, and are none."""
+    """The digits began like a code but match none."""
 
     digits: str
-    """Without a closing `#`, and without a key that begins anew."""
+    """Without a closing `#`, and without a key that starts another code."""
 
 
 Outcome: TypeAlias = Matched | Unmatched | None
-"""What came of a key; None while it is open, and for a key that is nobody's."""
+"""The result of a key; None while the code is incomplete, and for a key outside any code."""
 
 
 # --------------------------------------------------------------------- collector
@@ -181,13 +181,12 @@ Outcome: TypeAlias = Matched | Unmatched | None
 
 @attrs.frozen
 class Collector:
-    """What one leg has dialled so far. A new one is unarmed."""
+    """The digits that one leg has dialled so far. A new collector is unarmed."""
 
     digits: str = ""
     """Since it was armed; never more than `MAX_DIGITS`."""
     fed: tuple[Matcher, ...] = attrs.field(default=(), eq=False, repr=False)
-    """A table's patterns, fed with `digits`: saves doing it anew with each key. `digits` alone is
-    enough to store a collector."""
+    """A cache: the table's patterns after `digits`. To store a collector, `digits` is enough."""
 
     @property
     def armed(self) -> bool:
@@ -195,7 +194,7 @@ class Collector:
         return bool(self.digits)
 
     def runs(self, table: CodeTable) -> tuple[Matcher, ...]:
-        """Return the matchers of a table's patterns, fed with the digits so far."""
+        """Return the matchers of a table's patterns after the digits so far."""
         patterns = [code.pattern for code in table.codes]
         if [run.pattern for run in self.fed] == patterns:
             return self.fed
@@ -208,16 +207,16 @@ UNARMED = Collector()
 
 @attrs.frozen(kw_only=True)
 class Press:
-    """What came of a key, or of the digit timeout."""
+    """The result of a key or of the digit timeout."""
 
     collector: Collector
-    """What to go on with."""
+    """The leg's new collector."""
     outcome: Outcome = None
     """What to do, if anything."""
 
     @property
     def restart_timer(self) -> bool:
-        """Whether the digit timeout runs (anew) from now on. If not, none should run."""
+        """Whether to (re)start the digit timeout now. If not, stop it."""
         return self.collector.armed
 
 
@@ -225,7 +224,7 @@ def press(table: CodeTable, collector: Collector, digit: str) -> Press:
     """Take one key.
 
     Args:
-        table: the codes that count. It may differ from the last key's.
+        table: the valid codes. The table may differ from that of the previous key.
         collector: the leg's collector.
         digit: one key.
 
@@ -248,7 +247,7 @@ def press(table: CodeTable, collector: Collector, digit: str) -> Press:
 
 
 def _cannot_go_on(table: CodeTable, collector: Collector, digit: str) -> Press:
-    """End the collection by a key with which no code goes on."""
+    """End the collection because no code continues with this key."""
     ended = digit_timeout(table, collector)
     if digit == TERMINATOR and isinstance(ended.outcome, Matched):
         return ended
@@ -270,7 +269,7 @@ def digit_timeout(table: CodeTable, collector: Collector) -> Press:
 
 
 def _judge(table: CodeTable, digits: str, runs: tuple[Matcher, ...]) -> Outcome:
-    """Find the first code that the digits are."""
+    """Find the first code that the digits match."""
     for entry, run in zip(table.codes, runs, strict=True):
         if run.matches:
             return Matched(action=entry.action, digits=digits, captures=run.captures)

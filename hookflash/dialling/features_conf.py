@@ -1,12 +1,12 @@
 r"""Asterisk's `features.conf`, converted to what hookflash needs.
 
 The result is TOML for `hookflash.toml`: the feature codes (metaflows), the takeback digits and the
-policy. Comments say of each line of the file what became of it. A setting that hookflash has no
-counterpart for is listed with the reason; a setting that Asterisk goes on to apply is listed as
-such. A line that Asterisk itself would refuse is a fault.
+policy. Comments say what became of each line of the file. A setting without a counterpart in
+hookflash is listed with the reason; a setting that Asterisk itself continues to apply is listed as
+such. A line that Asterisk would reject is a fault.
 
-The file is somebody else's text. Only keys of a telephone, and numbers, get into values; what
-comments repeat is one line of printable ASCII.
+The file is untrusted text. Only telephone keys and numbers get into values; comments repeat at most
+one line of printable ASCII.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ MAX_TAKEBACK_KEYS: Final = 8
 """Keys of hookflash's takeback."""
 
 DIGIT_TIMEOUTS_MS: Final = (100, 60_000)
-"""The shortest and the longest that metaflows allow."""
+"""The shortest and the longest timeout that metaflows allow."""
 RING_TIMEOUTS_S: Final = (1, 600)
-"""The shortest and the longest that is taken over."""
+"""The shortest and the longest timeout that is converted."""
 
 _KEYS: Final = re.compile(rf"[0-9A-Da-d*#]{{1,{MAX_FEATURE_KEYS}}}")
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
@@ -57,7 +57,7 @@ _FEWEST_FIELDS: Final = 3
 _GENERAL, _FEATUREMAP, _APPLICATIONMAP = "general", "featuremap", "applicationmap"
 
 _Check: TypeAlias = Callable[[str], str]
-"""Says what is wrong with a value; empty if nothing is."""
+"""Returns what is allowed if a value is invalid, else an empty text."""
 
 
 def _any(_: str) -> str:
@@ -97,14 +97,14 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
             _count,
             "no second attempt: the two talk again, and the code is dialled again",
         ),
-        "xfersound": (_any, "no sound tells that a transfer is complete"),
+        "xfersound": (_any, "no sound announces that a transfer is complete"),
         "xferfailsound": (
             _any,
             "no sound for the transferee; failure_tone is for a party that is left alone",
         ),
         "transferannouncesound": (_any, "code and number are dialled in one go: no prompt between"),
         "transferretrysound": (_any, "no second attempt, so no sound for it"),
-        "transferinvalidsound": (_any, "no sound tells that a number is wrong"),
+        "transferinvalidsound": (_any, "no sound announces that a number is invalid"),
         "atxferabort": (_keys, ""),
         "atxfercomplete": (
             _keys,
@@ -127,7 +127,7 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
         "automon": (_keys, ""),
     },
 }
-"""By section and key: what a value must be, and why hookflash has no counterpart."""
+"""By section and key: the check of the value, and why hookflash has no counterpart."""
 
 _STAYS: Final = {
     "pickupexten": "picking up a ringing call is not a transfer",
@@ -139,7 +139,7 @@ _STAYS: Final = {
     "automixmon": "recording is not a transfer",
     "automon": "recording is not a transfer; Asterisk 21 removed it",
 }
-"""What Asterisk goes on to do by itself."""
+"""What Asterisk itself continues to do, and why."""
 _PARKING: Final = frozenset(
     {
         "adsipark",
@@ -178,15 +178,15 @@ class Application:
 
 @attrs.frozen(kw_only=True)
 class Features:
-    """What a `features.conf` says, checked."""
+    """The checked content of a `features.conf`."""
 
     settings: tuple[Setting, ...]
-    """Of [general] and [featuremap], the last of each key, in the order of the file."""
+    """Settings of [general] and [featuremap] in effect (the last of each key), in file order."""
     repeated: tuple[tuple[Setting, Setting], ...]
-    """Settings without effect, and the later ones that replace them."""
+    """Settings without effect, each with the later one that replaces it."""
     applications: tuple[Application, ...]
     ignored: tuple[tuple[int, str, str], ...]
-    """Lines that are not converted: their number, themselves, and why."""
+    """Lines that are not converted: number, text and reason."""
 
     def get(self, section: str, key: str) -> Setting | None:
         """The setting in effect, if the file has it."""
@@ -200,7 +200,7 @@ def parse_features(text: str, where: str = "") -> Features:
 
     Args:
         text: the file.
-        where: its name, with which the places in errors begin.
+        where: its name; the locations of errors begin with it.
 
     Raises:
         InputError: the first fault that `features_faults` finds.
@@ -212,11 +212,11 @@ def parse_features(text: str, where: str = "") -> Features:
 
 
 def features_faults(text: str, where: str = "") -> tuple[InputError, ...]:
-    """List what is wrong with a `features.conf`, at most `MAX_FAULTS` faults.
+    """List the faults of a `features.conf`, at most `MAX_FAULTS`.
 
     Args:
         text: the file.
-        where: its name, with which the places in errors begin.
+        where: its name; the locations of errors begin with it.
     """
     return _read(text, where)[1]
 
@@ -323,7 +323,7 @@ def _in_group(setting: Setting, where: str, known: list[Application]) -> Applica
 
 @attrs.frozen
 class _TomlLine:
-    """A key of the result, and where it comes from."""
+    """A line of the result, with comments on its origin."""
 
     toml: str
     comments: tuple[str, ...]
@@ -331,7 +331,7 @@ class _TomlLine:
 
 @attrs.define
 class _Conversion:
-    """What has been converted so far."""
+    """The result so far."""
 
     takeback: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
     policy: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
@@ -339,9 +339,9 @@ class _Conversion:
     numbers: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
     patterns: list[_TomlLine] = attrs.field(factory=list[_TomlLine])
     missing: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
-    """Without a counterpart: the line, and a comment."""
+    """Settings without a counterpart: the line and a comment."""
     staying: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
-    """What Asterisk goes on to do."""
+    """Settings that Asterisk itself continues to apply."""
     without_effect: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
 
 
@@ -381,7 +381,7 @@ def _lines(result: _Conversion, name: str) -> Iterator[str]:
                 yield entry.toml
     for title, listed in (
         ("No counterpart in hookflash yet:", result.missing),
-        ("Asterisk goes on to do this by itself; keep it in features.conf:", result.staying),
+        ("Asterisk itself continues to do this; keep it in features.conf:", result.staying),
         ("Without effect, and not converted:", result.without_effect),
     ):
         if listed:
@@ -414,7 +414,7 @@ def _convert_policy(features: Features, result: _Conversion) -> None:
     ]
     if not drops:
         line = drop.line if drop is not None else 0
-        comments.append("the recall that Asterisk makes if the target fails has no counterpart yet")
+        comments.append("Asterisk's recall if the target fails has no counterpart yet")
         result.missing.append(
             (line, f"{comments[0]}: no recall, so the transferee's call ends if the target fails")
         )

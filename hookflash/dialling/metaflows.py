@@ -1,4 +1,4 @@
-r"""What people write about feature codes: an account's metaflows, in Kazoo's shape.
+r"""Metaflows: the document that defines an account's feature codes, in Kazoo's format.
 
 ```json
 {
@@ -9,15 +9,16 @@ r"""What people write about feature codes: an account's metaflows, in Kazoo's sh
 }
 ```
 
-A document goes through three sieves. `metaflows.schema.json` (which stands beside this module,
-and tells every key's meaning and unit) says what can be written at all; the pattern compiler
-says which patterns can be read. What fails there is an `InputError` that names the place as a
-path within the document. What is left is sound, but may be unwise: `lint_metaflows` says so, with
-examples that it finds by walking through the codes' automata instead of guessing from their looks.
+A document is checked in three steps. `metaflows.schema.json` (next to this module) defines the
+keys, with their meaning and unit. The pattern compiler decides which patterns are valid. A fault
+in these two steps is an `InputError` whose location is a path within the document. What remains is
+valid but may be unwise: `lint_metaflows` warns of that, with examples that it finds by walking
+through the codes' automata.
 
-All texts that come near a switch (`target`, `moh`, `ringback`) are held against allow-lists:
-there a line end begins a new command, `${…}` runs a program, and so does `app::data` in a sound.
-Sounds are read as `hookflash.sounds` says, Kazoo's tones and FreeSWITCH's streams included.
+All texts that may reach a switch (`target`, `moh`, `ringback`) are checked against allow-lists:
+on a switch a line end begins a new command, `${…}` runs a program, and so does `app::data` in a
+sound. Sounds may be written in any form that `hookflash.sounds` reads, Kazoo's tones and
+FreeSWITCH's streams included.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 
 DEFAULT_BINDING_DIGIT = "*"
 DEFAULT_DIGIT_TIMEOUT_MS = 2_000
-"""Kazoo has 800, FreeSWITCH 1500 ms (bind_digit_action). A person who reads a number off a slip of
-paper needs longer, and `#` ends the wait."""
+"""Kazoo has 800 ms, FreeSWITCH 1500 ms (bind_digit_action). A person who reads a number from a slip
+of paper needs longer, and `#` ends the wait."""
 DEFAULT_TAKEBACK_DIGITS = "*1"
 """Kazoo's and Asterisk's (`atxferabort`)."""
 
@@ -79,11 +80,11 @@ class ListenOn(StrEnum):
     SELF = "self"
     """Only those of the account's own party."""
     PEER = "peer"
-    """Only those of the party that it talks with."""
+    """Only those of the other party."""
 
 
 Entries: TypeAlias = tuple[tuple[str, FeatureAction], ...]
-"""What is dialled after the binding digit, as written, and what it does; in order."""
+"""The digits after the binding digit, as written, and their action; in order."""
 
 
 def _table(metaflows: Metaflows) -> CodeTable:
@@ -101,7 +102,7 @@ class Metaflows:
     binding_digit: str = DEFAULT_BINDING_DIGIT
     """The key with which every code begins."""
     digit_timeout_s: float = DEFAULT_DIGIT_TIMEOUT_MS / MS
-    """The pause after which a code is complete."""
+    """The pause after which a code counts as complete."""
     listen_on: ListenOn = ListenOn.BOTH
     numbers: Entries = ()
     patterns: Entries = ()
@@ -111,10 +112,10 @@ class Metaflows:
     """All codes, with the binding digit."""
 
     def to_document(self) -> dict[str, object]:
-        """Return the document that `parse_metaflows` reads as this, with all defaults spelled out.
+        """Return the document that `parse_metaflows` reads, with all defaults written out.
 
-        The values are those of JSON, the units Kazoo's (`digit_timeout` in milliseconds, a
-        transfer's `timeout` in seconds).
+        The values are JSON types in Kazoo's units (`digit_timeout` in milliseconds, a transfer's
+        `timeout` in seconds).
         """
         return {
             "binding_digit": self.binding_digit,
@@ -179,12 +180,12 @@ def parse_metaflows(
     r"""Read a metaflows document.
 
     Args:
-        document: what a JSON (or YAML) parser made of it.
-        where: the document's own place, with which the paths in errors begin.
-        takeback_digits: what takes back from a transfer whose entry does not say.
+        document: the document as parsed from JSON (or YAML).
+        where: the document's location; the paths in errors begin with it.
+        takeback_digits: the takeback code of a transfer whose entry does not name one.
 
     Raises:
-        InputError: the first fault that `metaflows_faults` finds; its `where` is a path such as
+        InputError: the first fault that `metaflows_faults` finds; `where` is a path such as
             ``$.patterns."2(\\d+)".data.timeout`` (with keys as JSON writes them).
     """
     for fault in metaflows_faults(document, where):
@@ -204,7 +205,7 @@ def _entries(written: dict[str, _WrittenAction], takeback_digits: str) -> Entrie
 
 
 def _action(entry: _WrittenAction, default_takeback_digits: str) -> FeatureAction:
-    """Read a sound entry."""
+    """Read a valid entry."""
     module = Module(entry.get("module"))
     data = entry.get("data", _Data())
     kind, takeback_digits = Kind.ATTENDED, data.get("takeback_dtmf")
@@ -229,15 +230,15 @@ def _sound(text: str | None) -> Sound | None:
 
 
 def metaflows_faults(document: object, where: str = "$") -> tuple[InputError, ...]:
-    """List what is wrong with a metaflows document, at most `MAX_FAULTS` faults of it.
+    """List the faults of a metaflows document, at most `MAX_FAULTS`.
 
     Args:
-        document: what a JSON (or YAML) parser made of it.
-        where: the document's own place.
+        document: the document as parsed from JSON (or YAML).
+        where: the document's location.
     """
     for sieve in (_faults_of_keys, _faults_of_shape, _faults_of_codes):
         faults = tuple(itertools.islice(sieve(document, where), MAX_FAULTS))
-        if faults:  # the next sieve relies on this one
+        if faults:  # the next step relies on this one
             return faults
     return ()
 
@@ -248,15 +249,15 @@ _OBJECTS: tuple[frozenset[str] | None, ...] = (
     frozenset({"data"}),
     frozenset(),
 )
-"""Under which keys the objects of a document lie, layer by layer; None: under all."""
+"""The keys that hold a document's objects, layer by layer; None: all keys."""
 
 
 def _faults_of_keys(
     document: object, where: str, layers: tuple[frozenset[str] | None, ...] = _OBJECTS
 ) -> Iterator[InputError]:
-    """Find what no JSON document has, but a YAML one may: keys that are no texts, and NaN.
+    """Find what YAML allows but JSON does not: keys that are not text, and NaN.
 
-    Also keeps the sieves that follow from objects without measure.
+    Also bounds the size of the objects that the next steps see.
     """
     if not isinstance(document, dict):
         return
@@ -284,7 +285,7 @@ _NOTHING = FeatureAction(module=Module.RESUME)
 
 
 def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
-    """Find patterns that can't be read, and tables that are too large."""
+    """Find invalid patterns, and tables that are too large."""
     written = cast("_Document", document)
     begin = written.get("binding_digit", DEFAULT_BINDING_DIGIT)
     codes: list[Code] = [
@@ -301,7 +302,7 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
 
 
 def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
-    """Find tones that are too long for a schema to say so."""
+    """Find tones that are too long, which a schema cannot express."""
     for part in ("numbers", "patterns"):
         for dialled, entry in written.get(part, {}).items():
             for key, text in entry.get("data", {}).items():
@@ -313,7 +314,7 @@ def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
 
 
 def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:
-    """Find tables that are too large, by themselves or with the takeback of a transfer."""
+    """Find tables that are too large, alone or together with a transfer's takeback."""
     longest = takeback_code("*" * MAX_TAKEBACK_DIGITS)
     try:
         CodeTable(codes=tuple(codes))
@@ -333,7 +334,7 @@ DEFAULT_METAFLOWS = parse_metaflows(
         "patterns": {r"2(\d+)": {"module": "transfer"}},
     }
 )
-"""`*2` and a number transfers to it; `*1` takes back, or resumes."""
+"""`*2` and a number transfers to that number; `*1` takes back or resumes."""
 
 
 # ------------------------------------------------------------------------ advice
@@ -341,10 +342,10 @@ DEFAULT_METAFLOWS = parse_metaflows(
 
 @attrs.frozen(kw_only=True)
 class Advice:
-    """Something that is allowed, and unwise."""
+    """A warning about something that is valid but unwise."""
 
     path: str
-    """The place within the document."""
+    """The path within the document."""
     sentence: str
     """What will happen."""
     hint: str
@@ -355,18 +356,18 @@ class Advice:
 
 
 FASTEST_FINGERS_S = 0.5
-"""Who dials without haste needs about so long from key to key."""
+"""About the time between two keys of a person who dials slowly."""
 PHONES_GAP_S = 0.64
-"""From key to key of a phone that dials by itself (measured with FreeSWITCH, 250 ms tones)."""
+"""Time between two keys of a phone that dials by itself (measured: FreeSWITCH, 250 ms tones)."""
 LONGEST_PATIENCE_S = 10.0
-"""After that, keys that have nothing to do with each other become one code."""
+"""With a longer timeout, unrelated keys become one code."""
 LINT_STEPS = 500_000
 """Instructions that all searches of one lint may visit: about a second."""
 
 
 @attrs.frozen
 class _SpelledCode:
-    """A code, where it stands, and how a person spells it."""
+    """A code, its location, and how a person would dial it."""
 
     path: str
     spelled: str
@@ -382,20 +383,20 @@ class _SpelledCode:
 
 
 def lint_metaflows(metaflows: Metaflows, where: str = "$") -> tuple[Advice, ...]:
-    """Say what is unwise about feature codes that are sound.
+    """Warn of valid feature codes that will annoy people.
 
     Args:
         metaflows: the codes.
-        where: the document's own place, with which the paths begin.
+        where: the document's location; the paths begin with it.
 
     Returns:
-        The advice, in the order of the document; none is good news.
+        The warnings, in the order of the document; empty if all is well.
     """
     return tuple(_Lint(metaflows, where).advice())
 
 
 class _Lint:
-    """One look at all codes, with a common budget of steps."""
+    """Checks all codes, with one budget of steps."""
 
     def __init__(self, metaflows: Metaflows, where: str) -> None:
         self.metaflows = metaflows
@@ -426,8 +427,8 @@ class _Lint:
         if self.unfinished:
             yield Advice(
                 path=self.where,
-                sentence=f"{len(self.unfinished)} questions about codes were too intricate to be "
-                f"answered, the first about {self.unfinished[0]}",
+                sentence=f"{len(self.unfinished)} checks of codes were too complex and were "
+                f"skipped, the first for {self.unfinished[0]}",
                 hint="use simpler patterns, above all smaller counts",
             )
 
@@ -438,7 +439,7 @@ class _Lint:
         if key in "0123456789":
             yield Advice(
                 path=path,
-                sentence=f"whoever presses {key} in a menu at the far end begins a feature code",
+                sentence=f"pressing {key} in a menu at the far end begins a feature code",
                 hint=hint,
             )
         elif key == "#":
@@ -507,7 +508,7 @@ class _Lint:
         if empty is not None:
             yield Advice(
                 path=row.path,
-                sentence=f"whoever dials {empty} has dialled a transfer to nobody",
+                sentence=f"dialling {empty} starts a transfer without a target",
                 hint=r"let the group capture one digit at least: (\d+) instead of (\d*)",
             )
 
@@ -579,7 +580,7 @@ class _Lint:
 
 
 def _wants_hash(matcher: Matcher) -> bool:
-    """Whether a `#` after these digits, which are a code already, is taken as one of them."""
+    """Whether a `#` after these digits, which already form a code, becomes part of the code."""
     return matcher.feed("#").viable
 
 
@@ -597,10 +598,10 @@ def _waiting(path: str, digits: str, longer: _SpelledCode) -> Advice:
 
 
 def _of_takeback_keys(digits: str, path: str) -> Iterator[Advice]:
-    """Warn of a takeback that people dial without meaning it."""
+    """Warn of a takeback that people dial by accident."""
     if digits[0] in "0123456789#" or len(digits) == 1:
         yield Advice(
             path=path,
-            sentence=f"whoever presses {digits} in a menu at the target's end ends the transfer",
+            sentence=f"pressing {digits} in a menu at the target's end ends the transfer",
             hint=f"begin it with * and let a key follow, as in {DEFAULT_TAKEBACK_DIGITS}",
         )

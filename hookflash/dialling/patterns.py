@@ -5,10 +5,10 @@ After each key a telephone must answer two questions: *does this match now?* and
 once; if yes, it waits for the next key. The usual libraries answer only the first one, of a
 whole string, and by backtracking: a pattern such as ``(\d*)*5`` then costs exponential time.
 
-So a pattern is compiled to a program for many threads (Thompson, 1968, as told by Pike and
+So a pattern is compiled to a program for many threads (Thompson, 1968, in the form of Pike and
 Cox). All threads take each key together; where two threads meet, the one of higher priority
-goes on, and the other ends. A key therefore costs at most one visit to each instruction (and
-one more for each loop around it, see below), whatever the pattern and whatever was dialled.
+goes on and the other ends. A key therefore costs at most one visit to each instruction (and
+one more for each loop around it, see below), for every pattern and every input.
 
 **Language.** Keys ``0-9`` and ``A-D``, ``\*`` (escaped, since ``*`` repeats) and ``#``; ``.``
 for any key; ``\d``; classes ``[2-5]``, ``[^1]``, ``[\d#]``; groups ``( )`` and ``(?: )``;
@@ -60,11 +60,11 @@ Marks: TypeAlias = tuple[int, ...]
 
 
 def check_key(key: str, *, where: str = "") -> str:
-    """Return the key if it is one.
+    """Check a key, and return it.
 
     Args:
         key: one character.
-        where: the place that the error names.
+        where: the location that the error reports.
 
     Raises:
         InputError: it is not one of the sixteen keys of RFC 4733.
@@ -75,7 +75,7 @@ def check_key(key: str, *, where: str = "") -> str:
 
 
 def _shown(text: str) -> str:
-    """Repeat what somebody wrote: as it is, for characters are counted in it, but not endlessly."""
+    """Repeat a pattern in an error: unchanged, since characters are counted in it, but cut off."""
     shown = text if text.isprintable() else repr(text)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
@@ -440,7 +440,7 @@ def _fork(into: int, past: int, *, greedy: bool) -> _Fork:
 
 @attrs.frozen
 class Pattern:
-    """A compiled pattern. Two are equal when they were written alike."""
+    """A compiled pattern. Two are equal if their texts are equal."""
 
     text: str
     """As written."""
@@ -452,17 +452,17 @@ class Pattern:
 
     @property
     def size(self) -> int:
-        """Instructions of its program: what a key can cost."""
+        """Instructions of its program: the most that one key can cost."""
         return len(self.program)
 
     def start(self) -> Matcher:
-        """Return the matcher to which nothing has been fed."""
+        """Return the matcher before the first key."""
         first = (0, (-1,) * (2 * self.groups))
         threads, steps = _settle(self.program, [first], 0)
         return Matcher(pattern=self, threads=threads, steps=steps)
 
     def run(self, digits: str) -> Matcher:
-        """Return the matcher to which all of these were fed.
+        """Return the matcher after these digits.
 
         Raises:
             InputError: one of them is not a key.
@@ -479,10 +479,10 @@ def compile_pattern(text: str, *, before: str = "", where: str = "") -> Pattern:
     Args:
         text: the pattern.
         before: keys that must come before it, each meaning itself (a `*` too).
-        where: the place that errors name.
+        where: the location that errors report.
 
     Raises:
-        InputError: it can't be read, or needs more than `MAX_PROGRAM` instructions.
+        InputError: it is invalid, or needs more than `MAX_PROGRAM` instructions.
     """
     keys = [_Keys(frozenset(check_key(key, where=where))) for key in before]
     if len(text) > MAX_TEXT:
@@ -546,7 +546,7 @@ def _settle(
 
 @attrs.frozen(kw_only=True)
 class Matcher:
-    """A pattern and what was fed to it so far: a value, so `feed` returns another one."""
+    """A pattern and the digits so far: a frozen value, so `feed` returns a new one."""
 
     pattern: Pattern
     digits: str = ""
@@ -573,17 +573,17 @@ class Matcher:
 
     @property
     def matches(self) -> bool:
-        """Whether all that was fed is a match."""
+        """Whether the digits so far are a match."""
         return self._winner is not None
 
     @property
     def viable(self) -> bool:
-        """Whether this, or something that begins so, is a match."""
+        """Whether the digits so far are a match or the beginning of one."""
         return bool(self.threads)
 
     @property
     def extendable(self) -> bool:
-        """Whether something strictly longer that begins so is a match."""
+        """Whether a strictly longer match begins with the digits so far."""
         return len(self.threads) > self.matches
 
     @property
@@ -616,8 +616,8 @@ def _explore(
 ) -> Iterator[tuple[Matcher, ...]]:
     """Feed all strings, the shortest first, to all matchers at once.
 
-    Keys that no class tells apart are tried once. Nothing is fed beyond a situation that was
-    met before (`key` names it), or in which not all are viable.
+    Of keys that no class distinguishes, one is tried. The search stops at a situation that was
+    met before (`key` names it), or in which not all matchers are viable.
 
     Raises:
         _TooIntricate: more instructions were visited than allowed.
@@ -641,7 +641,7 @@ def _explore(
 
 
 def _telling_keys(matchers: tuple[Matcher, ...]) -> str:
-    """One key for each set of keys that no instruction tells apart."""
+    """One key for each set of keys that no instruction distinguishes."""
     classes = {
         instruction.keys
         for matcher in matchers
@@ -678,11 +678,11 @@ def _shape(matchers: tuple[Matcher, ...]) -> object:
 
 @attrs.frozen(kw_only=True)
 class SearchResult:
-    """What a search for digits came to."""
+    """The result of a search for digits."""
 
     digits: str | None
     complete: bool
-    """Whether all was searched; if not, and `digits` is None, there may yet be some."""
+    """Whether the search was complete; if not, `digits` may be None although there are some."""
     steps: int
     """Instructions visited, at most."""
 
@@ -698,9 +698,9 @@ def shortest(
 
     Args:
         pattern: the pattern.
-        wanted: what the match must be like; it may ask which captures are empty or missing,
-            but not which digits they hold.
-        after: only matches that begin so, and are longer; None: any.
+        wanted: a condition on the match; it may ask which captures are empty or missing, but
+            not which digits they hold.
+        after: only matches that begin with this and are longer; None: any.
         steps: instructions that may be visited.
     """
     key = _shape if wanted else _places
@@ -718,19 +718,19 @@ def shortest(
 
 @attrs.frozen(kw_only=True)
 class Comparison:
-    """What two patterns have to do with each other. The strings are shortest examples."""
+    """How two patterns overlap. The strings are shortest examples."""
 
     both: str | None = None
     """Digits that both match."""
     first_waits: str | None = None
-    """Digits that the first matches, and that could be no longer match of its own, but begin a
-    longer match of the second: whoever asks for the first must wait whether more keys come."""
+    """Digits that match the first pattern, with no longer match of its own, but begin a longer
+    match of the second: a caller who dials the first must wait for the digit timeout."""
     second_waits: str | None = None
     """The same, the other way round."""
     covered: bool = False
     """Whether the first matches everything that the second does."""
     complete: bool = True
-    """Whether all was searched; if not, what is None or False here may yet be so."""
+    """Whether the search was complete; if not, None and False here mean "not found so far"."""
     steps: int = 0
     """Instructions visited, at most."""
 

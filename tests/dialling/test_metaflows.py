@@ -571,7 +571,7 @@ def test_a_takeback_that_begins_a_code_or_is_begun_by_one() -> None:
 def test_a_takeback_that_menus_want(digits: str) -> None:
     entry = {"module": "transfer", "data": {"takeback_dtmf": digits}}
     found = advice(patterns={r"2(\d+)": entry})
-    assert f"whoever presses {digits} in a menu" in found[0].sentence
+    assert f"pressing {digits} in a menu" in found[0].sentence
 
 
 def test_a_code_of_a_single_key() -> None:
@@ -582,8 +582,8 @@ def test_a_code_of_a_single_key() -> None:
 def test_a_transfer_to_nobody() -> None:
     assert "nobody to call" in only(advice({"7": TRANSFER}))[1]
     assert "nobody to call" in only(advice(patterns={r"2\d+": TRANSFER}))[1]
-    assert "whoever dials *2 " in only(advice(patterns={r"2(\d*)": TRANSFER}))[1]
-    assert "whoever dials *29 " in only(advice(patterns={r"2(?:9|(\d{3}))": TRANSFER}))[1]
+    assert "dialling *2 " in only(advice(patterns={r"2(\d*)": TRANSFER}))[1]
+    assert "dialling *29 " in only(advice(patterns={r"2(?:9|(\d{3}))": TRANSFER}))[1]
     fixed = {"module": "transfer", "data": {"target": "2600"}}
     assert advice({"7": fixed}) == ()
 
@@ -604,14 +604,14 @@ def test_questions_too_intricate_are_told_and_bounded() -> None:
     steep = {rf"{n}(\d*)*\d{{1,90}}{n}": TRANSFER for n in range(9)}
     found = advice(patterns=cast("dict[str, object]", steep))
     assert found[-1].path == "$"
-    assert "questions about codes were too intricate" in found[-1].sentence
+    assert "checks of codes were too complex" in found[-1].sentence
     lengths = {rf"(?:\d{{{n}}})+": HANGUP for n in (211, 223, 227)}
     found = advice(patterns=cast("dict[str, object]", lengths))
     assert "needs 212 keys" in found[0].sentence
     # two counters of different lengths: their product is too large to be walked through
     lengths = {rf"1|(?:\d{{{n}}})+": HANGUP for n in (211, 223)}
     found = advice(patterns=cast("dict[str, object]", lengths))
-    assert "1 questions about codes" in found[-1].sentence
+    assert "1 checks of codes" in found[-1].sentence
     assert "the first about *1|" in found[-1].sentence
 
 
@@ -619,7 +619,7 @@ def test_all_questions_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None
     codes = cast("dict[str, object]", {f"{n:02}": HANGUP for n in range(20)})
     assert advice(codes) == ()
     monkeypatch.setattr(metaflows_module, "LINT_STEPS", 3_000)
-    assert "questions about codes" in only(advice(codes))[1]
+    assert "checks of codes" in only(advice(codes))[1]
 
 
 def test_the_advice_begins_with_the_documents_own_place() -> None:
