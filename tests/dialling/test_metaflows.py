@@ -497,7 +497,7 @@ def only(found: tuple[Advice, ...]) -> tuple[str, str]:
 def test_a_digit_that_binds_fights_with_menus(digit: str) -> None:
     path, sentence = only(advice(binding_digit=digit))
     assert path == "$.binding_digit"
-    assert f"presses {digit} in a menu" in sentence
+    assert f"pressing {digit} in a menu" in sentence
 
 
 def test_a_hash_that_binds_ends_things_too() -> None:
