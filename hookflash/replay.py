@@ -26,8 +26,8 @@ from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.commands import CancelTimer, SetTimer, name_of_target
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
 from hookflash.engine.legs import Account
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import Switchboard, states_of
+from hookflash.engine.record import Record, states_of
+from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import InputError
 from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State

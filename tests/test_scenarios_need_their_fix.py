@@ -37,8 +37,10 @@ from hookflash.backends.simulator.world import World
 from hookflash.commands import Command, Dial, Forget, Join
 from hookflash.engine import engine as engine_module
 from hookflash.engine import found as found_module
+from hookflash.engine.admission import Admission
 from hookflash.engine.engine import open_engine
-from hookflash.engine.switchboard import Leg, Switchboard
+from hookflash.engine.feature_codes import FeatureCodes
+from hookflash.engine.legs import Leg
 from hookflash.events import (
     CallEvent,
     Event,
@@ -159,15 +161,15 @@ def the_account_is_not_carried_to_the_target(patch: Patch) -> None:
 
 def rights_follow_the_present_partner(patch: Patch) -> None:
     the_account_is_not_carried_to_the_target(patch)
-    check = Switchboard._check_rules
+    check = Admission._check_rules
 
     def by_partner(
-        self: Switchboard, event: TransferRequested, line: Leg, peer: Leg, at_s: float
+        self: Admission, event: TransferRequested, leg: Leg, peer: Leg, at_s: float
     ) -> None:
-        line.is_user = bool(line.account or not peer.account)
-        check(self, event, line, peer, at_s)
+        leg.is_user = bool(leg.account or not peer.account)
+        check(self, event, leg, peer, at_s)
 
-    patch.setattr(Switchboard, "_check_rules", by_partner)
+    patch.setattr(Admission, "_check_rules", by_partner)
 
 
 def a_deadline_decides_without_asking(patch: Patch) -> None:
@@ -244,10 +246,10 @@ def the_switch_is_not_kept_from_showing_numbers(patch: Patch) -> None:
 
 
 def no_keys_are_withheld(patch: Patch) -> None:
-    def withhold(_self: Switchboard, _line: Leg, _pressed: object) -> tuple[Command, ...]:
+    def withhold(_self: FeatureCodes, _leg: Leg, _pressed: object) -> tuple[Command, ...]:
         return ()
 
-    patch.setattr(Switchboard, "_withhold", withhold)
+    patch.setattr(FeatureCodes, "_withhold", withhold)
 
 
 def somebody_who_is_sent_elsewhere_stays_ours(patch: Patch) -> None:

@@ -29,14 +29,11 @@ from hookflash.commands import (
 )
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, ListenOn, Metaflows, parse_metaflows
 from hookflash.engine.alone import ALONE_S
+from hookflash.engine.conductor import FAULT_PAUSE_S
+from hookflash.engine.feature_codes import KEYS_WITHHELD_S
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
-from hookflash.engine.switchboard import (
-    FAULT_PAUSE_S,
-    KEYS_WITHHELD_S,
-    Switchboard,
-    numbered_ids,
-)
+from hookflash.engine.switchboard import Switchboard, numbered_ids
 from hookflash.errors import InputError, InternalError, Refusal
 from hookflash.events import (
     CommandFailed,

@@ -17,8 +17,7 @@ from hookflash.backends.simulator.faults import parse_faults
 from hookflash.cli.config import read_metaflows
 from hookflash.cli.terminal import plain, terminal
 from hookflash.engine.legs import Account
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.journal import history

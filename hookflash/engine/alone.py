@@ -8,21 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from hookflash.commands import Command, HangUp, Look, PlayTone, SetTimer
-from hookflash.engine.legs import Leg
+from hookflash.engine.in_flight import InFlight
+from hookflash.engine.legs import Legs
 from hookflash.events import LegId, LegsSeen
 
 ALONE_S = 10.0
 """How long a leg may stand alone after its transfer's end, before the switch is asked about it."""
 
-Finding = tuple[str, tuple[Command, ...]]
-"""Why, and what is ordered."""
+
+@attrs.frozen
+class Finding:
+    """What was found out about a leg that may be alone."""
+
+    why: str
+    commands: tuple[Command, ...] = ()
 
 
 class Alone:
     """Looks after legs that were left alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, legs: Legs, running: InFlight) -> None:
+        self._legs = legs
+        self._running = running
         self._timers: dict[str, LegId] = {}
         self._questions: dict[int, LegId] = {}
         self._warned: set[LegId] = set()
@@ -36,54 +46,58 @@ class Alone:
         """Whether a timer is one of these."""
         return timer in self._timers
 
-    def watch(self, legs: Iterable[Leg | None]) -> tuple[SetTimer, ...]:
-        """Look again, after a while, at those among these who stand alone."""
+    def watch(self, legs: Iterable[LegId]) -> tuple[SetTimer, ...]:
+        """Look again, after a while, at those among these that stand alone."""
+        known = (self._legs.get(leg) for leg in legs)
         return tuple(
             self._timer(leg.id, ALONE_S)
-            for leg in legs
+            for leg in known
             if leg is not None and leg.answered and leg.peer is None
         )
 
-    def ask_again(self) -> tuple[LegId, ...]:
-        """The connection was lost, and questions with it: whom they were about."""
+    def ask_again(self) -> tuple[SetTimer, ...]:
+        """The connection was lost, and questions with it: look at the same legs again."""
         legs = tuple(self._questions.values())
         self._questions.clear()
-        return legs
+        return self.watch(legs)
 
-    def leg_of(self, timer: str) -> LegId:
-        """Of which leg a timer is that has fired; it does so once."""
-        return self._timers.pop(timer)
-
-    def due(self, leg: LegId, *, kept: bool, question: int) -> Finding:
+    def due(self, timer: str, question: int) -> Finding:
         """Time is up for a leg.
 
         Args:
-            leg: which.
-            kept: whether it is gone, talks with somebody, or is in a transfer by now.
-            question: the number of the question that may be asked about it.
+            timer: the timer that has fired.
+            question: the number of the question that may be asked about the leg.
         """
-        warned = leg in self._warned
-        self._warned.discard(leg)
-        if kept:
-            return "The leg that was left alone is so no more.", ()
+        leg_id = self._timers.pop(timer)
+        warned = leg_id in self._warned
+        self._warned.discard(leg_id)
+        leg = self._legs.get(leg_id)
+        if leg is None or leg.peer is not None or self._running.of(leg_id) is not None:
+            return Finding("The leg that was left alone is so no more.")
         if warned:
-            return "It has heard that nobody is there: the leg is ended.", (HangUp(leg=leg),)
-        self._questions[question] = leg
-        look = Look(legs=(leg,), number=question)
-        return "A leg was left alone at the end of a transfer: the switch is asked.", (look,)
+            why = "It has heard that nobody is there: the leg is ended."
+            return Finding(why, (HangUp(leg=leg_id),))
+        self._questions[question] = leg_id
+        look = Look(legs=(leg_id,), number=question)
+        return Finding(
+            "A leg was left alone at the end of a transfer: the switch is asked.", (look,)
+        )
 
-    def asked_about(self, question: int) -> LegId | None:
-        """About which leg a question was that has been answered."""
-        return self._questions.pop(question, None)
+    def seen(self, event: LegsSeen) -> Finding | None:
+        """The answer to a question; `None`: it was not about one of these legs.
 
-    def seen(self, asked: LegId, leg: Leg | None, event: LegsSeen) -> Finding:
-        """A leg that nobody looks after hears a tone, and comes to a clear end."""
+        A leg that nobody looks after hears a tone, and comes to a clear end.
+        """
+        asked = self._questions.pop(event.look.number, None)
+        if asked is None:
+            return None
         seen = next((one for one in event.living if one.leg == asked), None)
+        leg = self._legs.get(asked)
         if seen is None or leg is None or seen.peer is not None or seen.elsewhere:
-            return "The leg is not alone in our keeping.", ()
+            return Finding("The leg is not alone in our keeping.")
         policy = leg.choices.policy
         self._warned.add(asked)
-        return (
+        return Finding(
             "The leg stands alone, and no transfer looks after it: a tone, and a clear end.",
             (PlayTone(leg=asked, tone=policy.failure_tone), self._timer(asked, policy.tone_s)),
         )

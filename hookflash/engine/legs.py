@@ -6,9 +6,12 @@ that it talks with, and never by a later one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
 import attrs
 
-from hookflash.dialling.digits import UNARMED, Collector
+from hookflash.dialling.digits import UNARMED, CodeTable, Collector, takeback_code
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.engine.rules import Rules
 from hookflash.events import (
@@ -37,6 +40,34 @@ class Account:
     takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
     """What a transferor dials to have the transferee back, where no code and no request says
     otherwise."""
+
+    def codes_in_transfer(self, takeback_digits: str | None) -> CodeTable:
+        """The codes that a transferor may dial: the takeback's, then the account's own.
+
+        Args:
+            takeback_digits: those that the request named; `None`: the account's.
+        """
+        takeback = self.takeback_digits if takeback_digits is None else takeback_digits
+        return _codes_with_takeback(self.metaflows, takeback)
+
+
+@lru_cache(maxsize=1024)
+def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
+    own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
+    return CodeTable(codes=(*own, *metaflows.table.codes))
+
+
+@attrs.frozen
+class Accounts:
+    """What every account has chosen."""
+
+    default: Account
+    """What holds for an account that is not in `named`."""
+    named: Mapping[str, Account]
+
+    def of(self, name: str) -> Account:
+        """What an account has chosen."""
+        return self.named.get(name, self.default)
 
 
 @attrs.define(kw_only=True)
@@ -73,24 +104,51 @@ class Leg:
     digit_timer: str | None = None
     last_serial: int = 0
 
-    def identify(self, event: LegIdentified) -> None:
-        """It has turned out who is at the end of the leg. An outside line stays outside."""
-        self.number = event.number or self.number
-        self.outside = self.outside if event.outside is None else event.outside
-        self.may_transfer = self.may_transfer if event.may_transfer is None else event.may_transfer
-        self.withheld = self.withheld if event.withheld is None else event.withheld
-
 
 class Legs(dict[LegId, Leg]):
     """Every leg that lives, by its id."""
 
-    def learn(self, event: Event) -> None:
-        """Take in what a fact says of legs that are known.
+    def __init__(self, accounts: Accounts) -> None:
+        super().__init__()
+        self.accounts = accounts
+        """What holds for the accounts of legs that come from now on."""
 
-        Who comes (`LegCreated`) and whose it turns out to be (`LegIdentified`) is the switchboard's
-        to say, and so is who is forgotten.
+    def add(self, event: LegCreated, *, owner: str, hops: int) -> None:
+        """Add a leg that has come. A repeat changes nothing.
+
+        Args:
+            event: what the switch says of it.
+            owner: the account that looks after it, if it has none of its own.
+            hops: how often the call that it belongs to has been transferred.
         """
+        if event.leg in self:
+            return
+        owner = event.account or owner
+        self[event.leg] = Leg(
+            id=event.leg,
+            number=event.number,
+            direction=event.direction,
+            account=event.account,
+            owner=owner,
+            choices=self.accounts.of(owner),
+            outside=event.outside,
+            may_transfer=event.may_transfer,
+            withheld=event.withheld,
+            hops=hops,
+        )
+
+    def give_owner(self, legs: Iterable[LegId], owner: str, choices: Account) -> None:
+        """Put those of some legs that nobody looks after in an account's care."""
+        for leg_id in legs:
+            leg = self.get(leg_id)
+            if leg is not None and not leg.owner:
+                leg.owner, leg.choices = owner, choices
+
+    def learn(self, event: Event) -> None:
+        """Take in what a fact says of legs that are known."""
         match event:
+            case LegIdentified(leg=leg) if leg in self:
+                self._identify(self[leg], event)
             case LegAnswered(leg=leg) if leg in self:
                 self[leg].answered = True
             case LegsJoined(first=first, second=second):
@@ -107,6 +165,16 @@ class Legs(dict[LegId, Leg]):
                 self._part(leg)
             case _:
                 pass
+
+    def _identify(self, leg: Leg, event: LegIdentified) -> None:
+        """It has turned out who is at the end of a leg. An outside line stays outside."""
+        leg.number = event.number or leg.number
+        leg.outside = leg.outside if event.outside is None else event.outside
+        leg.may_transfer = leg.may_transfer if event.may_transfer is None else event.may_transfer
+        leg.withheld = leg.withheld if event.withheld is None else event.withheld
+        if event.account and not leg.account:
+            leg.account = leg.owner = event.account
+            leg.choices = self.accounts.of(event.account)
 
     def partner_of(self, leg: Leg) -> Leg | None:
         """With whom a leg talks, where that is known."""
@@ -136,26 +204,3 @@ class Legs(dict[LegId, Leg]):
         if partner is not None and partner.peer == leg_id:
             partner.peer = None
         leg.peer = None
-
-
-def new_leg(event: LegCreated, *, owner: str, choices: Account, hops: int) -> Leg:
-    """A leg that has come.
-
-    Args:
-        event: what the switch says of it.
-        owner: the account that looks after it.
-        choices: what holds for that account.
-        hops: how often the call that it belongs to has been transferred.
-    """
-    return Leg(
-        id=event.leg,
-        number=event.number,
-        direction=event.direction,
-        account=event.account,
-        owner=owner,
-        choices=choices,
-        outside=event.outside,
-        may_transfer=event.may_transfer,
-        withheld=event.withheld,
-        hops=hops,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -141,3 +141,15 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
 
 def _parties_from(document: Mapping[str, Mapping[str, str]]) -> Parties:
     return Parties(**{role: Named(**named) for role, named in document.items()})
+
+
+def states_of(records: Iterable[Record]) -> list[State]:
+    """The states that a transfer went through, in order, each change once."""
+    states: list[State] = []
+    for record in records:
+        if record.before is not None and not states:
+            states.append(record.before)
+        ends = record.outcome is not None and states[-1:] != [record.after]  # as it is found
+        if record.after is not None and (record.after is not record.before or ends):
+            states.append(record.after)
+    return states

@@ -142,3 +142,32 @@ class Meter:
     def idle(self) -> bool:
         """Whether there is nothing to remember."""
         return self.in_flight == 0 and not self._begun_s
+
+
+class Meters:
+    """The meters of all accounts. To put a party on hold is not counted as a transfer."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Meter] = {}
+
+    def check(self, account: str, rules: Rules, kind: Kind, at_s: float) -> None:
+        """Let an account begin one more, or not (see `Meter.check`).
+
+        Raises:
+            RequestRefused: the account has as many as it may.
+        """
+        if kind is not Kind.HOLD:
+            self._of.get(account, Meter()).check(rules, at_s)
+
+    def begin(self, account: str, rules: Rules, kind: Kind, at_s: float) -> None:
+        """Count one that begins."""
+        if kind is not Kind.HOLD:
+            self._of.setdefault(account, Meter()).begin(rules, at_s)
+
+    def end(self, account: str, kind: Kind) -> None:
+        """Count one that has ended."""
+        meter = self._of.get(account) if kind is not Kind.HOLD else None
+        if meter is not None:
+            meter.end()
+            if meter.idle:
+                del self._of[account]

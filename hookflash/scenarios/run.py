@@ -10,8 +10,7 @@ from hookflash.backends.simulator.channel import Sense
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.events import LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises.run import RunWatch

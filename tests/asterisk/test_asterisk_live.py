@@ -25,8 +25,7 @@ from live_stories import STORIES
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.legs import Account
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.events import LegId
 from hookflash.fsm.policy import Policy
 from hookflash.pbx.pair import Pair

@@ -22,8 +22,7 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
 from hookflash.engine.engine import Follower, open_engine
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend

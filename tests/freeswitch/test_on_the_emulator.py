@@ -16,8 +16,7 @@ from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import Follower, open_engine
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound

@@ -12,8 +12,7 @@ import pytest
 from histories import NOON, entries_of, news, played, scenario_names, switch_lost, write
 
 from hookflash.engine.group import Entry
-from hookflash.engine.record import Record
-from hookflash.engine.switchboard import states_of
+from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
 from hookflash.events import (
     CommandFailed,

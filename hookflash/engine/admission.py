@@ -1,0 +1,120 @@
+"""Whether a transfer may begin: the request's spelling, the call it is about, and the rules.
+
+Nothing is changed here. A request that is in order comes back as the transfer that it would begin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hookflash.engine.in_flight import InFlight, Running
+from hookflash.engine.legs import Leg, Legs
+from hookflash.engine.record import Parties
+from hookflash.engine.rules import Asker, check_rights
+from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
+from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.fsm.begin import new_transfer
+from hookflash.sounds import check_sound
+
+ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
+"""The characters of a number to call. Anything else that a person sends never reaches a switch. No
+`@`: the host is the operator's choice, not the caller's."""
+
+ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
+"""The characters of a transfer's id: it becomes part of the names of timers and legs."""
+
+LONGEST_RING_S = 24 * 3600.0
+"""A phone that is to ring for longer than a day is a mistake."""
+
+
+class Admission:
+    """Checks requests for transfers against what one engine knows."""
+
+    def __init__(self, legs: Legs, running: InFlight, target_leg: Callable[[str], LegId]) -> None:
+        self.closing: str | None = None
+        """Why no new transfers are accepted; `None`: they are."""
+        self._legs = legs
+        self._running = running
+        self._target_leg = target_leg
+
+    def admit(self, event: TransferRequested, at_s: float) -> Running:
+        """Check a request for a transfer.
+
+        Returns:
+            The transfer in its first state, in which nothing has been ordered yet.
+
+        Raises:
+            InputError: a value in it is not allowed.
+            RequestRefused: it can't be met now, or not by this party.
+        """
+        leg, peer = self._call_of(event)
+        check_spelling(event)
+        codes = leg.choices.codes_in_transfer(event.takeback_digits)
+        self._check_rules(event, leg, peer, at_s)
+        transfer = new_transfer(
+            transfer=event.transfer,
+            kind=event.kind,
+            policy=leg.choices.policy,
+            transferor=(leg.id, leg.number),
+            transferee=(peer.id, peer.number),
+            target=(self._target_leg(event.transfer), event.target),
+            by=event.by,
+            music=event.music,
+            ringback=event.ringback,
+            ring_timeout_s=event.ring_timeout_s,
+            hops=max(leg.hops, peer.hops),
+            account=leg.owner,
+            outside=[one.id for one in (leg, peer) if one.outside],
+            withheld=[one.id for one in (leg, peer) if one.withheld],
+        )
+        return Running(
+            transfer=transfer, codes=codes, account=leg.owner, parties=Parties.of(transfer)
+        )
+
+    def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg]:
+        """The leg that asks for a transfer, and the one that is to be transferred."""
+        if event.transfer in self._running:
+            raise RequestRefused("there is already a transfer with this id")
+        if self._target_leg(event.transfer) in self._legs:
+            raise RequestRefused("a leg from an earlier transfer with this id still lives")
+        leg = self._legs.get(event.leg)
+        if leg is None:
+            raise NotFound("there is no such call")
+        peer = self._legs.partner_of(leg)
+        if peer is None:
+            raise RequestRefused("the call is not bridged: nobody is there to transfer")
+        if self._running.of(peer.id) is not None:
+            raise RequestRefused("the other party is in another transfer")
+        return leg, peer
+
+    def _check_rules(self, event: TransferRequested, leg: Leg, peer: Leg, at_s: float) -> None:
+        """Hold a request against the rules of the leg's own account."""
+        if self.closing is not None:
+            raise RequestRefused(self.closing, Refusal.CLOSING)
+        rules = leg.choices.rules
+        settled = bool(leg.account or not peer.account) if leg.is_user is None else leg.is_user
+        is_user = settled and not leg.outside
+        check_rights(rules, Asker(is_user=is_user, may_transfer=leg.may_transfer), event)
+        self._running.meters.check(leg.owner, rules, event.kind, at_s)
+
+
+def check_spelling(event: TransferRequested) -> None:
+    """Hold the values of a request against the allow-lists.
+
+    Raises:
+        InputError: one is not allowed.
+    """
+    if not ALLOWED_ID.fullmatch(event.transfer):
+        raise InputError("the id may have only letters, digits and _ . : -, 1 to 64 of them")
+    if event.kind is not Kind.HOLD and not event.target:
+        raise InputError("a transfer needs a target")
+    if event.target and not ALLOWED_TARGET.fullmatch(event.target):
+        raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
+    if event.music is not None:
+        check_sound(event.music, "music")
+    if event.ringback is not None:
+        check_sound(event.ringback, "ringback")
+    ring_s = event.ring_timeout_s
+    if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
+        raise InputError("the target may ring for more than 0 s, and at most a day")

@@ -1,0 +1,165 @@
+"""The conductor: it alone steps the machines of transfers, and it alone writes records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict, Unpack
+
+from hookflash import commands as c
+from hookflash import events as e
+from hookflash.engine.alone import Alone
+from hookflash.engine.in_flight import InFlight, Running, legs_of
+from hookflash.engine.legs import Legs
+from hookflash.engine.record import Parties, Record
+from hookflash.errors import Refusal, RequestRefused
+from hookflash.events import Event
+from hookflash.fsm.machine import Rulebook, Step
+from hookflash.fsm.transfer import Outcome, State, Transfer
+from hookflash.specs.catalog import SPEC_FOR
+
+_RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
+
+FAULT_PAUSE_S = 10.0
+"""If a fault of ours has swallowed a deadline, it passes again after this time."""
+
+_MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
+"""Outcomes after which the call is another one than before."""
+
+
+class _What(TypedDict, total=False):
+    """Fields of a record that say what came of an event."""
+
+    transfer: str | None
+    parties: Parties | None
+    before: State | None
+    after: State | None
+    row: str | None
+    why: str
+    refusal: Refusal | None
+    commands: tuple[c.Command, ...]
+    outcome: Outcome | None
+    cause: str | None
+
+
+class Conductor:
+    """Steps the transfers of one engine, and numbers its records."""
+
+    def __init__(
+        self,
+        legs: Legs,
+        running: InFlight,
+        alone: Alone,
+        *,
+        next_number: Callable[[], int],
+        on_fault: Callable[[str, Event, Exception], None] | None,
+    ) -> None:
+        self._legs = legs
+        self._running = running
+        self._alone = alone
+        self._next_number = next_number
+        self._on_fault = on_fault
+
+    def step(self, running: Running, event: Event, at_s: float) -> Record:
+        """Let the machine of a transfer take an event."""
+        before = running.transfer
+        try:
+            step = _RULEBOOKS[before.kind].step(before, event)
+        except RequestRefused as refusal:
+            state = before.state
+            return self.record(
+                event,
+                at_s,
+                running=running,
+                before=state,
+                after=state,
+                why=refusal.why,
+                refusal=refusal.refusal,
+            )
+        except Exception as fault:
+            if self._on_fault is None:
+                raise
+            self._on_fault(before.id, event, fault)
+            return self._left_as_it_was(running, event, at_s)
+        return self._stepped(running, step, event, at_s)
+
+    def _stepped(self, running: Running, step: Step, event: Event, at_s: float) -> Record:
+        before, after = running.transfer, step.after
+        running.transfer = after
+        commands = step.commands
+        if after.over:
+            self._finish(after)
+            ended = event.leg if isinstance(event, e.LegHungUp) else None
+            alone = self._alone.watch(p.leg for p in after.parties if p.leg != ended)
+            commands = (*commands, *alone)
+        return self.record(
+            event,
+            at_s,
+            running=running,
+            before=before.state,
+            after=after.state,
+            row=step.row_keys,
+            why=step.why,
+            commands=commands,
+            outcome=after.outcome if after.over else None,
+            cause=after.cause if after.over else None,
+        )
+
+    def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
+        """A step has failed by a fault of ours: the transfer stays as it was, and so do its timers.
+
+        A deadline that this swallowed passes again after a while: nobody waits for ever.
+        """
+        transfer = running.transfer
+        timers = (transfer.deadline, transfer.sound_timer)
+        again: tuple[c.Command, ...] = ()
+        if isinstance(event, e.TimerFired) and event.timer in timers:
+            again = (c.SetTimer(timer=event.timer, after_s=FAULT_PAUSE_S),)
+        asked = isinstance(event, e.TransferRequested | e.TakebackRequested | e.CompleteRequested)
+        return self.record(
+            event,
+            at_s,
+            running=running,
+            before=transfer.state,
+            after=transfer.state,
+            why="A fault of ours: the transfer stands as it was. Please report it.",
+            refusal=Refusal.FAULT if asked else None,
+            commands=again,
+        )
+
+    def _finish(self, transfer: Transfer) -> None:
+        self._running.end(transfer)
+        for party in transfer.parties:
+            if party.leg in self._legs and transfer.outcome in _MOVED:
+                self._legs[party.leg].hops = transfer.hops + 1
+
+    def record(
+        self,
+        event: Event,
+        at_s: float,
+        *,
+        running: Running | None = None,
+        owner: str | None = None,
+        **what: Unpack[_What],
+    ) -> Record:
+        """Write down what came of an event.
+
+        Args:
+            event: what happened.
+            at_s: when.
+            running: the transfer that it is about.
+            owner: the account of a transfer that is not in flight.
+            what: the other fields.
+        """
+        if running is not None:
+            owner = running.account
+            what = {"transfer": running.transfer.id, "parties": running.parties, **what}
+        named = [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
+        owners = named if owner is None else [owner]
+        return Record(
+            number=self._next_number(),
+            at_s=at_s,
+            event=event,
+            account=owners[0] if owners else "",
+            accounts=tuple(sorted({*owners, *named})),
+            **what,
+        )

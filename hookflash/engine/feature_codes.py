@@ -1,0 +1,177 @@
+"""Feature codes on the legs of one engine: keys come in, requests go out.
+
+The collector of each leg is a pure value (`hookflash.dialling.digits`). What is added here is what
+takes more than one leg to know: whose codes count (the leg's own, its partner's, or those of the
+transfer that it is in), the digit timers, and the keys that the far end is spared. A code that was
+dialled comes back as the request that it is. Nothing is begun here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from hookflash import commands as c
+from hookflash import events as e
+from hookflash.dialling.digits import (
+    UNARMED,
+    CodeTable,
+    Matched,
+    Module,
+    Press,
+    digit_timeout,
+    press,
+)
+from hookflash.dialling.metaflows import ListenOn, Metaflows
+from hookflash.engine.in_flight import InFlight
+from hookflash.engine.legs import Leg, Legs
+
+KEYS_WITHHELD_S = 30.0
+"""After this time the switch passes keys on by itself, in case the controller dies in the middle of
+a code. No code takes longer to dial."""
+
+
+@attrs.frozen(kw_only=True)
+class Dialling:
+    """What came of a key, or of a pause between keys."""
+
+    why: str
+    commands: tuple[c.Command, ...] = ()
+    request: e.Request | None = None
+    """What the person asks for, if a code is complete."""
+
+
+class FeatureCodes:
+    """The keys that the legs of one engine have pressed."""
+
+    def __init__(self, legs: Legs, running: InFlight, new_id: Callable[[], str]) -> None:
+        self._legs = legs
+        self._running = running
+        self._new_id = new_id
+        self._timers: dict[str, e.LegId] = {}
+        self._timers_set = 0
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    def has_timer(self, timer: str) -> bool:
+        """Whether a timer is a digit timer."""
+        return timer in self._timers
+
+    def press(self, event: e.DigitPressed) -> Dialling:
+        """Take a key."""
+        leg = self._legs.get(event.leg)
+        if leg is None:
+            return Dialling(why="a digit on an unknown leg")
+        if event.serial and event.serial == leg.last_serial:
+            return Dialling(why="the same key press, reported twice")
+        leg.last_serial = event.serial
+        if leg.withheld_from is not None:
+            leg.missed += event.digit
+        codes = self._codes_for(leg)
+        if codes is None:
+            return Dialling(why="nobody listens to this leg's digits")
+        timeout_s = leg.choices.metaflows.digit_timeout_s
+        return self._collected(leg, press(codes, leg.collector, event.digit), timeout_s)
+
+    def pause(self, event: e.TimerFired) -> Dialling:
+        """No key came in time."""
+        leg = self._legs[self._timers.pop(event.timer)]
+        leg.digit_timer = None
+        codes = self._codes_for(leg)
+        pressed = Press(collector=UNARMED) if codes is None else digit_timeout(codes, leg.collector)
+        return self._collected(leg, pressed, 0.0)
+
+    def forget(self, leg: Leg) -> tuple[c.Command, ...]:
+        """A leg is gone: stop its timer, and let the far end hear keys again."""
+        return (*self._retime(leg, None), *self._pass_on(leg))
+
+    def _codes_for(self, leg: Leg) -> CodeTable | None:
+        """The codes that count for a leg now; `None`: its keys are meant for the far end."""
+        running = self._running.of(leg.id)
+        if running is not None:
+            return running.codes if running.transfer.transferor.leg == leg.id else None
+        metaflows = self._listened(leg)
+        return None if metaflows is None or not leg.answered else metaflows.table
+
+    def _listened(self, leg: Leg) -> Metaflows | None:
+        """The feature codes of a leg outside transfers: its own account's, or its partner's."""
+        own = leg.choices.metaflows
+        if own.listen_on is not ListenOn.PEER:
+            return own
+        peer = self._legs.partner_of(leg)
+        theirs = peer.choices.metaflows if peer else None
+        return theirs if theirs is not None and theirs.listen_on is not ListenOn.SELF else None
+
+    def _collected(self, leg: Leg, pressed: Press, timeout_s: float) -> Dialling:
+        leg.collector = pressed.collector
+        timers = self._retime(leg, timeout_s if pressed.restart_timer else None)
+        commands = timers + self._withhold(leg, pressed)
+        outcome = pressed.outcome
+        if outcome is None:
+            why = "A feature code is being dialled." if leg.collector.armed else "No feature code."
+            return Dialling(why=why, commands=commands)
+        if not isinstance(outcome, Matched):
+            why = f"{outcome.digits} is no feature code of this leg."
+            return Dialling(why=why, commands=commands)
+        why = f"{outcome.digits} is dialled: {outcome.action.module.value}."
+        return Dialling(why=why, commands=commands, request=self._request(leg, outcome))
+
+    def _request(self, leg: Leg, matched: Matched) -> e.Request:
+        action = matched.action
+        match action.module:
+            case Module.RESUME:
+                running = self._running.of(leg.id)
+                return e.TakebackRequested(transfer=running.transfer.id if running else "")
+            case Module.HANGUP:
+                return e.HangUpRequested(leg=leg.id)
+            case Module.TRANSFER | Module.HOLD:
+                hold = action.module is Module.HOLD
+                return e.TransferRequested(
+                    leg=leg.id,
+                    transfer=self._new_id(),
+                    target="" if hold else (matched.target or ""),
+                    kind=e.Kind.HOLD if hold else action.kind,
+                    music=action.music,
+                    ringback=action.ringback,
+                    takeback_digits=action.takeback_digits,
+                    ring_timeout_s=action.ring_timeout_s,
+                )
+
+    def _withhold(self, leg: Leg, pressed: Press) -> tuple[c.Command, ...]:
+        """Spare the far end the keys of a code: all but the first, by which it is known.
+
+        Keys that turn out to be no code are passed on, late.
+        """
+        if leg.collector.armed:
+            if leg.withheld_from is not None or leg.peer is None:
+                return ()
+            if not leg.choices.policy.hides_codes or self._running.of(leg.id) is not None:
+                return ()
+            leg.withheld_from = leg.peer
+            return (c.WithholdKeys(leg=leg.peer, limit_s=KEYS_WITHHELD_S),)
+        if isinstance(pressed.outcome, Matched):  # what was dialled before the code, if anything
+            leg.missed = leg.missed.removesuffix("#")[: -len(pressed.outcome.digits)]
+        return self._pass_on(leg)
+
+    def _pass_on(self, leg: Leg) -> tuple[c.Command, ...]:
+        """Let the far end hear keys again, and those that it has missed."""
+        peer, leg.withheld_from = leg.withheld_from, None
+        missed, leg.missed = leg.missed, ""
+        if peer is None or peer not in self._legs:
+            return ()
+        return (c.PassKeys(leg=peer, digits=missed),)
+
+    def _retime(self, leg: Leg, after_s: float | None) -> tuple[c.Command, ...]:
+        commands: list[c.Command] = []
+        if leg.digit_timer is not None:
+            commands.append(c.CancelTimer(timer=leg.digit_timer))
+            del self._timers[leg.digit_timer]
+            leg.digit_timer = None
+        if after_s is not None:
+            self._timers_set += 1
+            leg.digit_timer = f"digits~{self._timers_set}"
+            self._timers[leg.digit_timer] = leg.id
+            commands.append(c.SetTimer(timer=leg.digit_timer, after_s=after_s))
+        return tuple(commands)

@@ -1,0 +1,101 @@
+"""Transfers in flight, which legs they hold, and what is remembered of those that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from hookflash.commands import Command
+from hookflash.dialling.digits import CodeTable
+from hookflash.engine.record import Parties
+from hookflash.engine.rules import Meters, Rules
+from hookflash.events import CommandFailed, Event, LegId, TimerFired
+from hookflash.fsm.transfer import Place, Transfer
+
+MOST_ENDED = 1_000
+"""How many ended transfers are remembered: a late event or a leftover mark may still name one."""
+
+
+@attrs.define(kw_only=True)
+class Running:
+    """A transfer in flight, and the codes that its transferor may dial in it."""
+
+    transfer: Transfer
+    codes: CodeTable
+    account: str
+    """The transferor's account: the transfer belongs to it."""
+    parties: Parties
+
+
+class InFlight(dict[str, Running]):
+    """The transfers in flight, by id and by leg. A leg is in one transfer at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meters = Meters()
+        self._of_leg: dict[LegId, str] = {}
+        self._ended: dict[str, None] = {}
+        """Ids of transfers that have ended lately, the oldest first."""
+        self._dismissed: dict[LegId, None] = {}
+        """Targets of ended transfers that talk with nobody: hung up if they turn up after all."""
+
+    @property
+    def legs(self) -> int:
+        """How many legs are in a transfer."""
+        return len(self._of_leg)
+
+    def of(self, leg: LegId) -> Running | None:
+        """The transfer that a leg is in."""
+        transfer = self._of_leg.get(leg)
+        return self[transfer] if transfer else None
+
+    def about(self, event: Event) -> list[str]:
+        """The transfers that an event is about: at most one, as a rule."""
+        if isinstance(event, TimerFired):
+            transfer = event.timer.rpartition("#")[0]
+            return [transfer] if transfer in self else []
+        named = (self._of_leg.get(leg) for leg in legs_of(event))
+        return list(dict.fromkeys(transfer for transfer in named if transfer is not None))
+
+    def begin(self, running: Running, legs: Iterable[LegId], rules: Rules, at_s: float) -> None:
+        """Add a transfer and the legs that it holds, and count it against its account's limits."""
+        transfer = running.transfer
+        self[transfer.id] = running
+        self._of_leg |= dict.fromkeys(legs, transfer.id)
+        self.meters.begin(running.account, rules, transfer.kind, at_s)
+
+    def end(self, transfer: Transfer) -> None:
+        """Remove a transfer that is over, and remember it."""
+        for party in transfer.parties:
+            self._of_leg.pop(party.leg, None)
+        _remember(self._ended, transfer.id)
+        if transfer.target.place is not Place.JOINED:
+            _remember(self._dismissed, transfer.target.leg)
+        self.meters.end(self.pop(transfer.id).account, transfer.kind)
+
+    def has_ended(self, transfer: str) -> bool:
+        """Whether a transfer has ended lately."""
+        return transfer in self._ended
+
+    def is_dismissed(self, leg: LegId) -> bool:
+        """Whether a leg was called as the target of a transfer that has ended without it."""
+        return leg in self._dismissed
+
+
+def _remember(names: dict[str, None], name: str) -> None:
+    """Remember a name, and forget the oldest of too many."""
+    names[name] = None
+    if len(names) > MOST_ENDED:
+        del names[next(iter(names))]
+
+
+def legs_of(event: Event | Command) -> Iterator[LegId]:
+    """The legs that an event or a command names."""
+    if isinstance(event, CommandFailed):
+        yield from legs_of(event.command)
+        return
+    for name in ("leg", "first", "second"):
+        leg = getattr(event, name, None)
+        if leg is not None:
+            yield leg

@@ -1,0 +1,139 @@
+"""Recovery after a restart: what a controller makes of the transfers that one before it has left.
+
+Two sources say what was in flight: the marks that stand on the legs of the switch, and the journal
+(`Unfinished`). A transfer whose legs are marked goes on. One that the journal knows, and of which
+the switch shows no mark any more, is closed. Nothing is recorded here, and no machine is stepped:
+`Recovery` says what there is to do, and the switchboard does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import attrs
+
+from hookflash.backends.base import LOST_TRACK, LegSnapshot
+from hookflash.commands import Command
+from hookflash.engine.found import Found, Unfinished, by_transfer, what_became
+from hookflash.engine.in_flight import InFlight, Running
+from hookflash.engine.legs import Account
+from hookflash.engine.record import Parties
+from hookflash.events import LegId
+from hookflash.fsm.transfer import Outcome, State
+
+
+@attrs.frozen(kw_only=True)
+class Closed:
+    """A transfer that does not go on: what the record of it says."""
+
+    id: str
+    owner: str
+    why: str
+    commands: tuple[Command, ...] = ()
+    watched: tuple[LegId, ...] = ()
+    """Legs that may be left alone."""
+    transfer: str | None = None
+    """Its id, unless its end has been recorded before."""
+    parties: Parties | None = None
+    after: State | None = None
+    outcome: Outcome | None = None
+    cause: str | None = None
+
+
+class Recovery:
+    """What the controller before this one has left."""
+
+    def __init__(self, unfinished: Mapping[str, Unfinished], ended: Collection[str]) -> None:
+        self._unfinished = dict(unfinished)
+        self._ended = ended
+        self._owner_of_target = {
+            left.parties.target.leg: left.account for left in unfinished.values()
+        }
+
+    def owner_of(self, leg: LegId) -> str:
+        """The account for which a leg was called as a target: it carries no account of its own."""
+        return self._owner_of_target.get(leg, "")
+
+    def marked(self, legs: Iterable[LegSnapshot], running: InFlight) -> list[Found]:
+        """The transfers whose marks stand on legs, and that are not in flight here."""
+        return [
+            Found(transfer=transfer, roles=roles, known=self._unfinished.get(transfer))
+            for transfer, roles in by_transfer(legs).items()
+            if transfer not in running
+        ]
+
+    def resume(self, found: Found, choices: Account, running: InFlight) -> Running | Closed:
+        """A marked transfer as it goes on, or as it is closed.
+
+        Args:
+            found: its legs.
+            choices: what holds for its account.
+            running: the transfers of this engine.
+        """
+        if running.has_ended(found.transfer) or found.transfer in self._ended:
+            return Closed(
+                id=found.transfer,
+                owner=found.owner,
+                why="It has ended already: what it has left on its legs is taken off.",
+                commands=found.clear(),
+                watched=found.legs,
+            )
+        transfer = found.record(choices.policy)
+        if not any(party.lives for party in transfer.parties):
+            known = found.known
+            return Closed(
+                id=found.transfer,
+                owner=found.owner,
+                why="Everybody who was in it has been taken elsewhere: it is over.",
+                commands=found.clear(),
+                transfer=transfer.id,
+                parties=known.parties if known else None,
+                outcome=Outcome.FAILED if known else None,
+                cause=LOST_TRACK if known else None,
+            )
+        return Running(
+            transfer=transfer,
+            codes=choices.codes_in_transfer(found.takeback_digits),
+            account=found.owner,
+            parties=Parties.of(transfer),
+        )
+
+    def close(
+        self, marked: Iterable[Found], legs: tuple[LegSnapshot, ...], running: InFlight
+    ) -> list[Closed]:
+        """Close the transfers of which the switch shows no mark any more. It ends the recovery."""
+        shown = {found.transfer for found in marked}
+        left, self._unfinished = self._unfinished, {}
+        self._owner_of_target = {}
+        return [
+            _closed(transfer, unfinished, legs)
+            for transfer, unfinished in left.items()
+            if transfer not in shown and transfer not in running
+        ]
+
+
+def taken_elsewhere(marked: Iterable[Found], running: InFlight) -> tuple[LegId, ...]:
+    """Legs that bear the marks of a transfer in flight and are no longer in it.
+
+    Somebody else has taken them: our marks are taken off.
+    """
+    gone: list[LegId] = []
+    for found in marked:
+        one = running.get(found.transfer)
+        lost = () if one is None else one.transfer.parties
+        gone += [party.leg for party in lost if party.leg in found.legs and not party.lives]
+    return tuple(gone)
+
+
+def _closed(transfer: str, left: Unfinished, legs: Iterable[LegSnapshot]) -> Closed:
+    outcome, cause, why = what_became(left.parties, legs)
+    return Closed(
+        id=transfer,
+        owner=left.account,
+        why=why,
+        transfer=transfer,
+        parties=left.parties,
+        after=State.IDLE,
+        outcome=outcome,
+        cause=cause,
+    )
