@@ -1,8 +1,8 @@
-"""Why a call ended: the numbers of ITU-T Q.850 and the words for them, as FreeSWITCH spells them.
+"""Why a call ended: the numbers of ITU-T Q.850, and FreeSWITCH's words for them.
 
 Events and commands carry the word (`USER_BUSY`); switches and SIP's `Reason` header carry the
-number (17). FreeSWITCH has causes of its own above 127, and no word for some rare ones of Q.850:
-those have a word in its manner here.
+number (17). FreeSWITCH has causes of its own above 127. Some rare causes of Q.850 have no word in
+FreeSWITCH; this module adds words in the same style.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 UNSPECIFIED: Final = "NORMAL_UNSPECIFIED"
-"""Cause 31: what an unknown cause is taken for."""
+"""Cause 31, which stands for an unknown cause."""
 
 LAST_OF_Q850: Final = 127
 """The largest number of Q.850; larger ones are FreeSWITCH's own."""
@@ -129,7 +129,7 @@ _OF_Q850_ALONE: Final = {
 }
 
 FREESWITCH_CAUSES: Final[Mapping[str, int]] = MappingProxyType(_OF_FREESWITCH)
-"""The causes that FreeSWITCH 1.10 has a word for: any of them may be given to it."""
+"""The causes that FreeSWITCH 1.10 has a word for, and accepts."""
 
 CAUSES: Final[Mapping[str, int]] = MappingProxyType({**_OF_FREESWITCH, **_OF_Q850_ALONE})
 """All causes."""
@@ -138,10 +138,10 @@ _WORDS: Final = {number: word for word, number in CAUSES.items()}
 
 
 def word_for(number: int) -> str:
-    """The word for a cause's number. An unknown one is taken for `NORMAL_UNSPECIFIED`."""
+    """Return the word for a number; `NORMAL_UNSPECIFIED` if it is unknown."""
     return _WORDS.get(number, UNSPECIFIED)
 
 
 def number_for(word: str) -> int:
-    """The number of a cause. An unknown one is taken for `NORMAL_UNSPECIFIED`, 31."""
+    """Return the number of a cause; 31 (`NORMAL_UNSPECIFIED`) if it is unknown."""
     return CAUSES.get(word, CAUSES[UNSPECIFIED])

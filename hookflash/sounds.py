@@ -1,4 +1,4 @@
-"""Sounds: what a party hears that is not a voice. Values, in the words of no switch.
+"""Sounds: what a party hears that is not a voice. Values that do not depend on a switch.
 
 A sound is `Music`, a `Tone` or a `Recording`. Each backend renders it in its own language, and
 reads what its switch reports back into the same value. In JSON and TOML a sound is a text:
@@ -10,16 +10,16 @@ reads what its switch reports back into the same value. In JSON and TOML a sound
 | `tone:480+620/250,0/250*8` | the same notation, played 8 times |
 | `file:ivr/one-moment` | a recording, by its path or its media id |
 
-The notation of tones is that of the tables in which telephone systems keep the tones of the
-countries (Asterisk's `indications.conf`, after ITU-T E.180).
+The notation of tones is that of the tables of national tones in telephone systems (Asterisk's
+`indications.conf`, after ITU-T E.180).
 
 `parse_sound` also reads the texts of FreeSWITCH and Kazoo that accounts already have:
 `local_stream://NAME`, `tone_stream://…`, a bare tone such as `%(2000,4000,440,480)`,
-`silence_stream://MS`, `file_string://PATH` and a bare path. Three details are not kept: the volume
+`silence_stream://MS`, `file_string://PATH` and a bare path. Three details are dropped: the volume
 of a tone (`v=-7`), the comfort noise of a silence, and the fractions of a frequency.
 
-A switch would understand many texts as more than a name: `shell_stream://` runs a program. So a
-value can only be made of what is allowed, and whoever renders one need not check it again.
+A switch understands some texts as more than a name: `shell_stream://` runs a program. A value can
+therefore contain only what is allowed, and a backend need not check it again.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ MAX_HZ: Final = 9_999
 MAX_MS: Final = 999_999
 """The length of a burst: about a quarter of an hour."""
 MAX_TIMES: Final = 99_999_999
-"""How often a tone may be played. For longer there is `None`."""
+"""How often a tone may be played. `None` plays it without end."""
 MAX_OTHER: Final = 1_024
-"""Characters that are kept of a sound that is not ours."""
+"""How many characters are kept of another program's sound."""
 
 _NAME = rf"(?:(?!\.\.)[0-9A-Za-z_./-]){{1,{MAX_NAME}}}"
 _HZ = r"[1-9][0-9]{0,3}"
@@ -73,7 +73,7 @@ SOUND_PATTERN: Final = (
     rf"|silence_stream://{_SILENCE}"
     r")(?![\s\S])"
 )
-"""What the text of a sound looks like, for the schemas (ECMA 262). `parse_sound` is stricter in one
+"""The pattern of a sound's text, for the schemas (ECMA 262). `parse_sound` is stricter in one
 point: a tone has at most 16 bursts."""
 
 _TEXT = re.compile(SOUND_PATTERN)
@@ -107,15 +107,15 @@ def _at_most(limit: int, what: str, number: int) -> None:
 
 @attrs.frozen
 class Music:
-    """Music on hold, until it is ended.
+    """Music on hold, until it is stopped.
 
     Raises:
-        InputError: the name has something in it that a switch could understand as more.
+        InputError: the name contains something that a switch could understand as more than a name.
     """
 
     name: str = attrs.field(default="default", validator=_checked_name)
-    """The class of music, or the stream, by its name on the switch. `default` is the one that the
-    switch has when it is installed."""
+    """The music class or stream, by its name on the switch. `default` is the one that a new switch
+    has."""
 
     def __str__(self) -> str:
         return f"music:{self.name}"
@@ -130,7 +130,7 @@ class Burst:
     """
 
     frequencies_hz: tuple[int, ...]
-    """What sounds at the same time; nothing: silence."""
+    """The frequencies that sound together; empty: silence."""
     lasts_ms: int
 
     def __attrs_post_init__(self) -> None:
@@ -156,7 +156,7 @@ class Tone:
 
     bursts: tuple[Burst, ...]
     times: int | None = None
-    """How often the bursts are played; `None`: until the tone is ended."""
+    """How often the bursts are played; `None`: until the tone is stopped."""
 
     def __attrs_post_init__(self) -> None:
         _at_most(MAX_BURSTS, "bursts", len(self.bursts))
@@ -165,7 +165,7 @@ class Tone:
 
     @property
     def lasts_s(self) -> float | None:
-        """How long it plays; `None`: until it is ended."""
+        """How long it plays; `None`: until it is stopped."""
         if self.times is None:
             return None
         return sum(burst.lasts_ms for burst in self.bursts) * self.times / 1000
@@ -177,10 +177,10 @@ class Tone:
 
 @attrs.frozen
 class Recording:
-    """A recorded sound. It ends when it has been played.
+    """A recorded sound. It is played once.
 
     Raises:
-        InputError: the name has something in it that a switch could understand as more.
+        InputError: the name contains something that a switch could understand as more than a name.
     """
 
     name: str = attrs.field(validator=_checked_name)
@@ -196,14 +196,14 @@ def _printable(text: str) -> str:
 
 @attrs.frozen
 class OtherSound:
-    """A sound that a switch reports and that is none of ours: another program plays it.
+    """A sound that another program plays, as the switch reports it.
 
-    It only tells what somebody hears. No command takes it and no backend renders it, so that its
-    text, which anybody may have chosen, never comes back to a switch.
+    It is for information only: no command takes it and no backend renders it, so that its untrusted
+    text is never sent to a switch.
     """
 
     text: str = attrs.field(converter=_printable)
-    """What the switch calls it; at most 1024 characters, `?` for those that can't be printed."""
+    """The switch's name for it: at most 1024 characters, `?` for unprintable ones."""
 
     def __str__(self) -> str:
         return f"other:{self.text}"
@@ -216,21 +216,21 @@ HeardSound: TypeAlias = Music | Tone | Recording | OtherSound
 """What a party may be reported to hear."""
 
 SILENCE: Final = Tone((Burst((), 1000),))
-"""Endless silence, for who wants a party to hear nothing."""
+"""Endless silence, for a party that is to hear nothing."""
 
 
 def parse_sound(text: str, where: str = "") -> Sound:
-    """Read the text of a sound: ours, FreeSWITCH's, or Kazoo's.
+    """Read the text of a sound, in hookflash's, FreeSWITCH's or Kazoo's notation.
 
-    A bare FreeSWITCH tone is endless unless it says otherwise (as in Kazoo's metaflows); one behind
+    A bare FreeSWITCH tone is endless unless it says otherwise (as in Kazoo's metaflows); one after
     `tone_stream://` is played once (as by FreeSWITCH).
 
     Args:
         text: such as `tone:440+480/2000,0/4000`.
-        where: its place, for the error.
+        where: its location, for the error.
 
     Raises:
-        InputError: it is not a sound; the message says what is allowed.
+        InputError: the text is not a sound; the message says what is allowed.
     """
     if not _TEXT.match(text):
         _refuse(text, where)
@@ -244,10 +244,10 @@ def parse_sound(text: str, where: str = "") -> Sound:
 
 
 def check_sound(sound: object, where: str) -> None:
-    """Refuse what is not a sound that can be played, such as a text from a program without types.
+    """Reject a value that is not a playable sound, such as a text from an untyped program.
 
     Raises:
-        InputError: it is not.
+        InputError: the value is not a sound.
     """
     if not isinstance(sound, Sound):
         raise InputError(
@@ -258,7 +258,7 @@ def check_sound(sound: object, where: str) -> None:
 
 
 def heard_sound(text: str) -> HeardSound:
-    """Read what somebody was reported to hear. Every text is one: what is not ours is another's."""
+    """Read a reported sound. An unknown text becomes an `OtherSound`."""
     if text.startswith("other:"):
         return OtherSound(text.removeprefix("other:"))
     try:

@@ -1,1 +1,1 @@
-"""Ways to a switch: each yields events, executes commands, and decides nothing."""
+"""Backends, one for each kind of switch: they yield events, execute commands, decide nothing."""

@@ -1,22 +1,22 @@
-"""What a backend is: the part that speaks with a switch, and decides nothing.
+"""The interface of a backend: the part that speaks with a switch, and decides nothing.
 
-A backend yields normalized events, executes commands, and can list what lives. A third one is an
-afternoon's work; `hookflash.testing.check_backend` tells when it is right.
+A backend yields normalized events, executes commands, and can list the living legs. A third one is
+an afternoon's work; `hookflash.testing.check_backend` checks it.
 
-The promises that it makes stand in the docstrings below and in `hookflash.events`. In short:
+Its promises are in the docstrings below and in `hookflash.events`. In short:
 
 * events of one leg come in the order in which they happened, from `LegCreated` to `LegHungUp`;
-* first come the facts about what lives already, then `SwitchFound`; the same again after every
+* the facts about existing legs come first, then `SwitchFound`; the same again after every
   `SwitchLost`;
-* the marks that `Split` and `Dial` put on legs stand in `snapshot` until `Forget` takes them off;
-* a `Look` is answered by `LegsSeen`, behind every event that the switch has sent before;
-* `perform` returns as soon as the command is on its way. It reports nothing: what comes of a
-  command comes back as an event, and one that the switch refuses as `CommandFailed`;
-* commands that concern the same leg reach the switch in the order in which they were given; others
-  may overtake one another;
-* a `HangUp` of a leg that is not there is answered by its `LegHungUp`, and so is a `Dial` that
-  comes to nothing; but a `Dial` whose id belongs to a living leg comes back as `CommandFailed`, and
-  that leg stays as it is.
+* `snapshot` shows the marks that `Split` and `Dial` put on legs until `Forget` removes them;
+* a `Look` is answered by `LegsSeen`, after every event that the switch has sent before;
+* `perform` returns as soon as the command is sent. It reports nothing: the effect of a command
+  comes back as an event, and a refusal by the switch as `CommandFailed`;
+* commands for the same leg reach the switch in their order; commands for different legs may
+  overtake one another;
+* a `HangUp` of a leg that does not exist is answered by its `LegHungUp`, and so is a `Dial` that
+  fails; but a `Dial` whose id belongs to a living leg comes back as `CommandFailed`, and that leg
+  stays unchanged.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ __all__ = [
     "tell_seen",
 ]
 
-ID_IN_USE: Final = "a leg of this id lives already"
+ID_IN_USE: Final = "a leg with this id already exists"
 """Why a `Dial` fails whose id belongs to a living leg."""
 
 LOST_TRACK: Final = "LOST_TRACK"
-"""The cause of a leg's end that nobody saw."""
+"""The cause of a hang-up that was not observed."""
 
 
 def tell(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
-    """Every fact about the legs that live, as events: what a backend tells when it is found."""
+    """All facts about the living legs, as events: what a backend reports after it connects."""
     legs = {leg.leg: leg for leg in living}
     for leg in legs.values():
         yield e.LegCreated(
@@ -76,7 +76,7 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
 
 
 def tell_seen(seen: e.LegsSeen) -> Iterator[e.CallEvent]:
-    """What the answer to a question comes to, as facts."""
+    """The facts in the answer to a `Look`."""
     living = {leg.leg for leg in seen.living}
     yield from tell(seen.living)
     for leg in seen.living:
@@ -91,8 +91,7 @@ def tell_seen(seen: e.LegsSeen) -> Iterator[e.CallEvent]:
 class Capabilities:
     """What a backend and its switch can do beyond the promises that every backend makes.
 
-    Everything by default. A backend that cannot do one of these says so, and then need not:
-    `check_backend` demands exactly what is stated.
+    Everything by default. `check_backend` demands exactly the capabilities that are stated.
     """
 
     rescues_when_left: bool = True
@@ -102,11 +101,11 @@ class Capabilities:
     """The switch itself carries out `rescue` when a phone answers: `Dial(rescue=…)`, and `Arm`
     with `Trigger.ANSWER`."""
     marks_legs: bool = True
-    """The marks of `Split` and `Dial` are kept by the switch, and stand in the snapshot."""
+    """The switch keeps the marks of `Split` and `Dial`, and the snapshot shows them."""
     introduces: bool = True
-    """`Introduce` reaches phones that can show it."""
+    """`Introduce` reaches phones with a display."""
     keeps_discreet: bool = True
-    """The switch tells a phone in `undisclosed` nothing about the party it is joined with."""
+    """The switch shows a phone in `undisclosed` nothing about the party it is joined with."""
     withholds_keys: bool = True
     """`WithholdKeys` and `PassKeys` take effect."""
     reports_keys_in_calls: bool = True
@@ -124,11 +123,11 @@ class Capabilities:
     reports_moves: bool = True
     """When another program sends a leg elsewhere, the answer to `Look` says so (`elsewhere`)."""
     lists_sounds: bool = True
-    """The snapshot says what a parked leg hears (`hears`)."""
+    """The snapshot shows what a parked leg hears (`hears`)."""
 
 
 class Backend(Protocol):
-    """A way to a switch."""
+    """A connection to a switch."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -136,17 +135,17 @@ class Backend(Protocol):
         ...
 
     def events(self) -> AsyncIterator[e.CallEvent]:
-        """What happens, from now on, until the backend is closed.
+        """Yield the events from now on, until the backend is closed.
 
         Called once. The iteration ends when the backend is closed; it raises `BackendClosed`
-        when the way to the switch is lost for good.
+        when the switch is lost for good.
         """
         ...
 
     async def perform(self, command: SwitchCommand) -> None:
-        """Send a command on its way.
+        """Send a command.
 
-        It does not overtake a command that was given before and concerns one of the same legs.
+        It does not overtake an earlier command for one of the same legs.
 
         Raises:
             BackendClosed: it can't be sent at all.
@@ -163,7 +162,7 @@ class Backend(Protocol):
 
 
 class Rejected(BackendError):
-    """The switch does not let us in, or lacks something that we need.
+    """The switch refuses the login, or lacks something that is needed.
 
     Retrying is pointless until that is fixed: a wrong password, an access list, a missing module.
     """
@@ -171,22 +170,22 @@ class Rejected(BackendError):
 
 @runtime_checkable
 class SwitchBackend(Backend, Protocol):
-    """A backend that keeps a line to a real switch by itself, and comes back when it breaks."""
+    """A backend that keeps a connection to a real switch, and reconnects when it breaks."""
 
     on_answer: Callable[[SwitchCommand, float], None] | None
     """Optional callback that receives how long the switch took to answer a command, in seconds."""
     reconnects: int
-    """How often the line has died."""
+    """How often the connection has been lost."""
 
     @property
     def dropped(self) -> int:
-        """Events that were dropped because nobody took them in time."""
+        """Events that were dropped because the engine did not take them in time."""
         ...
 
     async def run(self) -> None:
-        """Keep a line to the switch, until cancelled.
+        """Keep a connection to the switch, until cancelled.
 
         Raises:
-            Rejected: the switch does not let us in.
+            Rejected: the switch refuses the login, or lacks something that is needed.
         """
         ...

@@ -1,4 +1,4 @@
-"""The network endpoints of a switch: connections to them, encrypted if they are to be."""
+"""Connections to the network endpoints of a switch, with or without TLS."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hookflash.backends.base import Rejected
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> trio.abc.Stream:
-    """Connect; with `tls`, the certificate must be one for the host.
+    """Connect; with `tls`, the certificate must be valid for the host.
 
     Raises:
-        Rejected: the certificate is not one that the context trusts.
+        Rejected: the context does not trust the certificate.
         OSError: the switch can't be reached.
-        trio.BrokenResourceError: what is there does not speak TLS.
+        trio.BrokenResourceError: the other side does not speak TLS.
     """
     plain = await trio.open_tcp_stream(host, port)
     if tls is None:

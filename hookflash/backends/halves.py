@@ -1,25 +1,25 @@
-"""A call that the switch places to itself is one leg: what is behind the near half is hidden.
+"""A call that the switch places to itself is one leg: the channels behind its near half are hidden.
 
-A call through FreeSWITCH's dialplan (`loopback/…`) is three channels for as long as it lives: the
-near half, which we called; the far half, which runs the dialplan; and the leg that the dialplan
-calls for it. Far half and that leg are bridged, and look like an ordinary call. To take them for
-parties would let one key press start two transfers, let an outside party in through the near half,
-and list people who are not there.
+A call through FreeSWITCH's dialplan (`loopback/…`) is three channels as long as it lives: the near
+half, which we called; the far half, which runs the dialplan; and the leg that the dialplan calls
+for it. The far half and that leg are bridged, and look like an ordinary call. If they were treated
+as parties, one key press would start two transfers, an outside party would get in through the near
+half, and lists would show people who do not exist.
 
-So the near half stands for whoever is behind it. Nothing is told of the others; what is known of
-the party behind (its number, its account, whether it is outside) is told of the near half, as
-`LegIdentified`. Where the dialplan calls through the dialplan in turn, the first near half stands
-for the whole chain. A hidden leg that is joined with one that is not behind a far half (the
-loopback has bowed out, say) is told of from then on.
+So the near half represents the party behind it. The other channels are not reported; what is known
+of the party (its number, its account, whether it is outside) is reported for the near half, as
+`LegIdentified`. If the dialplan calls through the dialplan again, the first near half represents
+the whole chain. A hidden leg is reported as soon as it is joined with a leg that is not behind a
+far half (for example because the loopback has bowed out).
 
-Halves and what is behind them die together, within 20 ms. A hidden leg that lives on without its
-near half (the dialplan parks it) is told of as soon as it is seen to.
+Halves and the legs behind them die together, within 20 ms. A hidden leg that outlives its near half
+(because the dialplan parks it) is reported as soon as this is observed.
 
-An event may be lost, and then it is the careful answer that counts: a near half is an outside
-party as soon as the dialplan calls one for it, until it is joined with somebody who is not.
+Events may be lost; then the careful answer counts: a near half is an outside party as soon as the
+dialplan calls one for it, until it is joined with a party that is not outside.
 
-The far half may be told of before the near one: FreeSWITCH sets it going first, and tells of each
-in a thread of its own (measured on 1.10.12: 6 of 50 ring groups, on a busy switch).
+The far half may be reported before the near one: FreeSWITCH starts it first, and reports each in a
+thread of its own (measured on 1.10.12: 6 of 50 ring groups, on a busy switch).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from hookflash import events as e
 
 @attrs.define
 class _TrackedLeg:
-    """What is kept of one leg."""
+    """The data kept for one leg."""
 
     created: e.LegCreated
     near: e.LegId = ""
-    """The near half that stands for it, where it is hidden."""
+    """The near half that represents it, if it is hidden."""
     far: e.LegId = ""
-    """Its far half, where it is a near half."""
+    """Its far half, if it is a near half."""
     is_far: bool = False
     """Whether it is a far half whose near half has not ended."""
     answered: bool = False
@@ -47,20 +47,20 @@ class _TrackedLeg:
 
 
 class Halves:
-    """Leaves out what is behind a near half. One for each connection."""
+    """Filters out the legs behind near halves. One for each connection."""
 
     def __init__(self) -> None:
         self._legs: dict[e.LegId, _TrackedLeg] = {}
         self._early: dict[e.LegId, e.LegId] = {}
-        """Near halves that were not told of yet, and their far halves."""
+        """Near halves that were not reported yet, with their far halves."""
 
     def is_hidden(self, leg: e.LegId) -> bool:
-        """Whether nothing is told of a leg."""
+        """Whether a leg is not reported."""
         known = self._legs.get(leg)
         return known is not None and bool(known.near)
 
     def take(self, event: e.CallEvent) -> Iterator[e.CallEvent]:
-        """What is to be told, given what has happened."""
+        """Translate an event into the events to report."""
         match event:
             case e.LegCreated():
                 yield from self._created(event)
@@ -96,14 +96,14 @@ class Halves:
         if not known.near:
             yield event
 
-    # ------------------------------------------------------------------ who is who
+    # --------------------------------------------------------- the roles of legs
 
     def _created(self, event: e.LegCreated, *, all_told: bool = False) -> Iterator[e.CallEvent]:
-        """A leg has begun.
+        """Handle a new leg.
 
         Args:
-            event: which.
-            all_told: whether everything else that lives, and is older, is known.
+            event: its creation.
+            all_told: whether all older living legs are known.
         """
         leg = _TrackedLeg(event)
         self._legs[event.leg] = leg
@@ -128,12 +128,12 @@ class Halves:
             yield from self._stand_for_those_behind(event.leg, leg.near or event.leg)
 
     def _told_behind(self, event: e.LegCreated, near: e.LegId) -> Iterator[e.CallEvent]:
-        """It may yet be another one that answers, but better be careful."""
+        """Be careful: an outside party may answer, even if another one does in the end."""
         if event.outside:
             yield from self._identify(near, event)
 
     def _stand_for_those_behind(self, half: e.LegId, near: e.LegId) -> Iterator[e.CallEvent]:
-        """They were told of before the near half, and so hidden behind it alone."""
+        """Hide legs that were reported before their near half."""
         for behind in tuple(self._legs.values()):
             if behind.near == half:
                 behind.near = near
@@ -153,10 +153,10 @@ class Halves:
         for one, other in ((first, second), (second, first)):
             if one is None or not one.is_far:
                 continue
-            if other is None:  # its beginning was lost, and so is what it is
+            if other is None:  # its creation event was lost, so its role is unknown
                 careful = e.LegIdentified(leg=one.near, number="", outside=True)
                 yield from self._tell_identity(careful)
-            elif other.near in ("", one.near) and not other.far:  # else it stands for another
+            elif other.near in ("", one.near) and not other.far:  # else it represents another
                 yield from self._identify(one.near, other.created)
             return
         for leg in (first, second):
@@ -165,7 +165,7 @@ class Halves:
         yield event
 
     def _lives_on(self, leg: _TrackedLeg) -> bool:
-        """Whether it is hidden behind a near half that is gone, and not to come."""
+        """Whether it is hidden behind a near half that has ended."""
         return bool(leg.near) and leg.near not in self._legs and leg.near not in self._early
 
     def _reveal(self, leg: _TrackedLeg) -> Iterator[e.CallEvent]:
@@ -175,7 +175,7 @@ class Halves:
             yield e.LegAnswered(leg=leg.created.leg)
 
     def _identify(self, near: e.LegId, behind: e.LegCreated) -> Iterator[e.CallEvent]:
-        """Say of a near half what is known of the party behind it."""
+        """Report what is known of the party behind a near half."""
         half = self._legs.get(near)
         if half is None:
             return
@@ -201,9 +201,9 @@ class Halves:
     # ------------------------------------------------------------------ from a snapshot
 
     def begin(self, living: Sequence[e.LegSnapshot]) -> tuple[e.LegSnapshot, ...]:
-        """Begin anew from what lives, and leave out what is hidden.
+        """Start again from a snapshot, and leave out hidden legs.
 
-        Near halves say who is behind them.
+        Near halves show the party behind them.
         """
         self._legs.clear()
         self._early.clear()
@@ -213,11 +213,11 @@ class Halves:
 
     @staticmethod
     def sort(living: Sequence[e.LegSnapshot]) -> tuple[e.LegSnapshot, ...]:
-        """What is to be shown of all that lives, whatever was told of it; nothing is learned."""
+        """Filter a snapshot, independent of earlier events, and without learning from it."""
         return Halves().begin(living)
 
     def identities(self) -> Iterator[e.LegIdentified]:
-        """Whatever is known of who is behind near halves."""
+        """All that is known of the parties behind near halves."""
         for leg in self._legs.values():
             if leg.identity is not None:
                 yield leg.identity
@@ -225,7 +225,7 @@ class Halves:
     def _learn(
         self, living: Sequence[e.LegSnapshot], *, all_told: bool = False
     ) -> Iterator[e.CallEvent]:
-        """Learn who lives, and tell who came out of hiding, or is behind a near half."""
+        """Learn the living legs; report those no longer hidden, and parties behind near halves."""
         told: list[e.CallEvent] = []
         for leg in _in_order(living):
             if leg.leg not in self._legs:
@@ -258,7 +258,7 @@ class Halves:
 
 
 def _in_order(living: Iterable[e.LegSnapshot]) -> Iterator[e.LegSnapshot]:
-    """Whoever is behind another comes after it, as it came into being."""
+    """Sort legs so that each comes after the leg that it is behind."""
     todo = {leg.leg: leg for leg in living}
     while todo:
         first = [leg for leg in todo.values() if _comes_after(leg) not in todo]
@@ -267,7 +267,7 @@ def _in_order(living: Iterable[e.LegSnapshot]) -> Iterator[e.LegSnapshot]:
 
 
 def _comes_after(leg: e.LegSnapshot) -> e.LegId:
-    """The near half of a far half; or the leg for which a leg is called."""
+    """The near half of a far half, or the leg for which a leg is called."""
     return leg.other_half if leg.direction is e.Direction.INBOUND else leg.called_for
 
 

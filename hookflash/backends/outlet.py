@@ -1,10 +1,11 @@
-"""The way of facts from a switch to the engine: it never waits, and loses nothing in silence.
+"""The queue of facts from a switch to the engine: it never blocks, and loses nothing silently.
 
-A switch whose client doesn't read suffers itself. So whoever reads never waits for anybody: when
-the engine falls too far behind, events are dropped, loudly, and everything that lives is told anew
-when there is room again.
+A switch suffers if its client does not read. So the reader never waits: when the engine falls too
+far behind, events are dropped, an error is logged, and all living legs are reported again when
+there is room.
 
-What happens while it is looked at what lives is held back, and told after it, for it is newer.
+Events that arrive while a snapshot is taken are newer than it. They are held back until it has been
+reported.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from hookflash.backends.base import LOST_TRACK, tell
 from hookflash.backends.halves import Halves
 
 CATCH_UP_S: Final = 1.0
-"""How often it is looked, after an overflow, whether there is room again."""
+"""After an overflow, how often to check whether there is room again."""
 
 
 class Outlet:
-    """Hands facts over, in order, and knows which legs it has told of."""
+    """Passes facts on, in order, and knows which legs it has reported."""
 
     def __init__(self, size: int, remember: Callable[[e.CallEvent], None], log: Any) -> None:
-        """Begin with nothing told.
+        """Begin with an empty queue.
 
         Args:
             size: how many events may wait for the engine.
-            remember: hears of every event that is handed over, and of no other.
-            log: where an overflow is reported.
+            remember: called with exactly the events that are passed on.
+            log: receives a report of an overflow.
         """
         self.size = size
         self.dropped = 0
-        """Events that were dropped because nobody took them in time."""
+        """Events that were dropped because the engine did not take them in time."""
         self.living: set[e.LegId] = set()
-        """The legs that were told of, and have not ended since."""
+        """The legs that were reported, and have not ended since."""
         self.halves = Halves()
         self._remember_too = remember
         self._log = log
@@ -47,7 +48,7 @@ class Outlet:
         self._overflow = trio.Event()
 
     def give(self, event: e.CallEvent) -> None:
-        """Hand an event over, without ever waiting."""
+        """Pass an event on, without waiting."""
         if self._overflowed or not self._found_room(event):
             self.drop()
 
@@ -74,7 +75,7 @@ class Outlet:
         return True
 
     def _remember(self, event: e.CallEvent) -> None:
-        """Keep in mind what has been told, and only that: what was dropped is not known."""
+        """Remember an event that was passed on; dropped events are not known."""
         if isinstance(event, e.LegCreated):
             self.living.add(event.leg)
         elif isinstance(event, e.LegHungUp):
@@ -82,17 +83,17 @@ class Outlet:
         self._remember_too(event)
 
     def hold(self) -> None:
-        """Begin to look at what lives: what happens from now on is told after that."""
+        """Hold events back while a snapshot is taken."""
         self._held = []
         self._overflowed = False
         self._overflow = trio.Event()
 
     def let_go(self) -> None:
-        """The line is down: what was held back is history, and what comes is told at once."""
+        """After a lost connection: drop the held events, and pass new ones on at once."""
         self._held = None
 
     async def tell_all(self, living: Sequence[e.LegSnapshot], switch: str) -> None:
-        """Tell every fact about what lives, and the end of what was known and lives no more."""
+        """Report all facts about the living legs, and the end of known legs that are gone."""
         shown = self.halves.begin(living)
         present = {leg.leg for leg in shown}
         for leg in sorted(self.living - present):
@@ -105,20 +106,20 @@ class Outlet:
             self.give(event)
 
     async def tell(self, event: e.CallEvent) -> None:
-        """Hand over an event that must not be dropped."""
+        """Pass on an event that must not be dropped."""
         self._remember(event)
         await self._events.send(event)
 
     async def catch_up(self, tell_anew: Callable[[], Awaitable[None]]) -> None:
-        """After an overflow, when there is room again, tell everything anew. Until cancelled."""
+        """Report everything again after each overflow, when there is room. Until cancelled."""
         while True:
             await self._overflow.wait()
-            # a channel does not tell when it is empty
+            # a channel has no notification for being empty
             while self._events.statistics().current_buffer_used:  # noqa: ASYNC110
                 await trio.sleep(CATCH_UP_S)
             self._log.warning("events flow again; everything is told anew", dropped=self.dropped)
             await tell_anew()
 
     def close(self) -> None:
-        """End the iteration of whoever takes the events."""
+        """End the iteration over the events."""
         self._events.close()

@@ -1,4 +1,4 @@
-"""What all backends with a connection of their own have in common: they open, and come back."""
+"""Connecting and reconnecting, for all backends with a connection of their own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class BackOff:
         self._pause_s = first_s
 
     async def wait(self, lasted_s: float) -> None:
-        """Wait, after a connection that lasted so long."""
-        # one that is accepted and dies young is no better than one that is refused
+        """Wait after a connection of this duration."""
+        # a connection that is accepted but dies early is no better than a refused one
         if lasted_s > self._longest_s:
             self._pause_s = self._first_s
         await trio.sleep(self._pause_s + _JITTER.uniform(0, self._first_s))
@@ -37,10 +37,10 @@ class Connecting(Protocol):
     """A backend that keeps a connection."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a connection to the switch, until cancelled; started once there is one.
+        """Keep a connection to the switch, until cancelled; started after the first success.
 
         Raises:
-            Rejected: the switch doesn't let us in, or lacks something that we need.
+            Rejected: the switch refuses the login, or lacks something that is needed.
         """
         ...
 
@@ -56,7 +56,7 @@ async def kept_open(backend: _Backend) -> AsyncGenerator[_Backend]:
         The backend, once it is connected for the first time.
 
     Raises:
-        Rejected: the switch doesn't let us in, or lacks something that we need.
+        Rejected: the switch refuses the login, or lacks something that is needed.
     """
     rejected: Rejected | None = None
     try:

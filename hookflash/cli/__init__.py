@@ -1,6 +1,6 @@
-"""One command, `hookflash`: serve, steer a service, simulate, check what people wrote.
+"""The command `hookflash`: run the service, control it, simulate calls, check files.
 
-Exit status: 0 all is well; 1 something is not as expected; 2 the input can't be used; 130 Ctrl-C.
+Exit status: 0 success; 1 something is not as expected; 2 invalid input; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hookflash.fsm.render import render
 from hookflash.specs.catalog import SPECS
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
+"""The exit status after Ctrl-C, as in shells: 128 plus the signal's number."""
 
 app = App(
     name="hookflash",
@@ -49,7 +49,7 @@ COMMANDS = {
     "prove": "proofs:prove",
     "soak": "proofs:soak",
 }
-"""Where each command is. It is fetched when it is called: a simulation needs no web server."""
+"""The module of each command, imported when it is called: a simulation needs no web server."""
 
 for _name, _place in COMMANDS.items():
     app.command(f"hookflash.cli.{_place}", name=_name)
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if not given or given[0] in app.help_flags:
         for name in COMMANDS:
-            app[name]  # fetched, so that its help is shown
+            app[name]  # imported, so that its help is shown
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         status: Any = app(
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except BrokenPipeError:
         _write_no_more()
-        return 1  # whoever read us has gone
+        return 1  # the reader of our output has gone
     except OSError as error:
         _write_no_more()
         errors.print(f"[red]hookflash:[/red] can't write: {plain(error.strerror or str(error))}")
@@ -113,6 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_no_more() -> None:
-    """What could not be written is not tried again: Python flushes once more when it ends."""
-    with suppress(io.UnsupportedOperation):  # it is no file: nothing is written when we end
+    """Discard unwritten output: Python would flush it once more at exit."""
+    with suppress(io.UnsupportedOperation):  # not a file: nothing is written at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

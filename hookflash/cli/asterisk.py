@@ -1,4 +1,4 @@
-"""`hookflash asterisk`: what an Asterisk needs, whether one has it, and what comes from one."""
+"""`hookflash asterisk`: print what an Asterisk needs, check one, convert its features.conf."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONNECT_S = 10.0
 """How long `check` waits for a switch."""
 
 MAX_FEATURES_BYTES = 1_000_000
-"""No features.conf that a person wrote is longer."""
+"""More than any features.conf that a person wrote."""
 
 app = App(name="asterisk", help="Set up hookflash beside an Asterisk.")
 
@@ -104,8 +104,8 @@ def features(
 ) -> int:
     """Convert a features.conf to hookflash.toml.
 
-    The result goes to standard output. Its comments say of each line what became of it, and what
-    has no counterpart.
+    The result goes to standard output. Its comments say what became of each line, and what has no
+    counterpart.
 
     Example: hookflash asterisk features /etc/asterisk/features.conf > features.toml
     """

@@ -1,8 +1,8 @@
-"""`hookflash emulate`: a FreeSWITCH to test against, on a port.
+"""`hookflash emulate`: an emulated FreeSWITCH on a TCP port, to test programs against.
 
-The glue between the emulator, which knows no scenario, and a scenario's people: they call, answer,
-dial and hang up as their file says, while whatever program is connected controls the calls. What
-the file says of transfers asked for by a program, and what it expects, is left to that program.
+Connects the emulator, which knows no scenario, with a scenario's people: they call, answer, dial
+and hang up as the file says, while the connected program controls the calls. Transfers that the
+file requests by API, and its expectations, are ignored.
 """
 
 from __future__ import annotations
@@ -32,26 +32,28 @@ NOT_HERE: Final = "left to the program that is connected"
 """Why a line is not played that is not about a person at a phone."""
 
 _BEGIN_S: Final = 1.0
-"""After a program has asked for events, its people wait so long before they call."""
+"""How long people wait after a program has subscribed to events, before they call."""
 
 _MOST_PORT: Final = 65_535
 
 
 def emulate(
     *,
-    listen: Annotated[str, Parameter(help="HOST:PORT; port 0 for any that is free.")] = (
+    listen: Annotated[str, Parameter(help="HOST:PORT to listen on; port 0 for any free port.")] = (
         "127.0.0.1:8021"
     ),
     scenario: Annotated[
-        Path | None, Parameter(help="Whose people call, once a program has asked for events.")
+        Path | None, Parameter(help="Scenario whose people call, once a program has subscribed.")
     ] = None,
-    password: Annotated[str, Parameter(help="Of the event socket.")] = STOCK_PASSWORD,
-    seed: Annotated[int | None, Parameter(help="Fixes what chance decides.")] = None,
+    password: Annotated[str, Parameter(help="Password of the event socket.")] = STOCK_PASSWORD,
+    seed: Annotated[int | None, Parameter(help="Seed of the random numbers.")] = None,
 ) -> int:
     """Run an emulated FreeSWITCH with people at its phones, to test programs against.
 
     1xxx answers at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 plays early
-    media, 2605 answers and leaves after 2.5 s, 2650 to 2699 ring.
+    media, 2605 answers and hangs up after 2.5 s, 2650 to 2699 ring.
+
+    Example: hookflash emulate --listen 127.0.0.1:8021 --seed 1
     """
     host, port = read_address(listen)
     emulator, people = prepare(scenario, password=password, seed=seed)
@@ -77,10 +79,10 @@ async def _serve(emulator: Emulator, people: People | None, host: str, port: int
 
 
 class Announcement(trio.TaskStatus[Listening]):
-    """Says where the emulator listens."""
+    """Prints the address on which the emulator listens."""
 
     def started(self, value: Listening | None = None) -> None:
-        """Say it."""
+        """Print the address."""
         if value is not None:
             where = f"[{value.host}]" if ":" in value.host else value.host
             sys.stdout.write(f"a FreeSWITCH event socket listens on {where}:{value.port}\n")
@@ -91,27 +93,29 @@ def read_address(text: str) -> tuple[str, int]:
     """Read HOST:PORT.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not an address.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > _MOST_PORT:
-        raise InputError(f"{text!r} is no address", where="--listen", hint="127.0.0.1:8021, say")
+        raise InputError(
+            f"{text!r} is not an address", where="--listen", hint="for example 127.0.0.1:8021"
+        )
     return host, int(port)
 
 
 def prepare(
     file: Path | None, *, password: str = STOCK_PASSWORD, seed: int | None = None
 ) -> tuple[Emulator, People | None]:
-    """Set an emulator up, and a scenario's people, if there is one.
+    """Set up an emulator, and a scenario's people if a scenario is given.
 
     Args:
-        file: of the scenario.
+        file: the scenario.
         password: of the event socket.
-        seed: of the dice; by default the scenario's.
+        seed: of the random numbers; by default the scenario's.
 
     Raises:
-        InputError: the scenario can't be used.
+        InputError: the scenario is invalid.
     """
     scenario = None if file is None else next(load_scenario(file).orders())
     chosen = seed if seed is not None else (0 if scenario is None else scenario.seed)
@@ -125,11 +129,11 @@ class People:
     """A scenario's people, at the phones of an emulator: a test rig without requests."""
 
     def __init__(self, emulator: Emulator, scenario: Scenario) -> None:
-        """Give everybody a phone.
+        """Give each party a phone.
 
         Args:
-            emulator: whose phones they are.
-            scenario: who they are, and what they do.
+            emulator: the switch.
+            scenario: the parties, and what they do.
         """
         self._emulator = emulator
         self._scenario = scenario
@@ -143,7 +147,7 @@ class People:
             emulator.world.add_phone(plan.number, plan.behaviour, plan.name)
 
     def come(self) -> None:
-        """Have them call as soon as a program has asked for events."""
+        """Let them call as soon as a program has subscribed to events."""
         self._emulator.on_fact = self._happened
         self._emulator.bus.on_subscription = self._somebody_listens
 

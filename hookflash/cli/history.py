@@ -1,4 +1,4 @@
-"""`hookflash journal`: what has happened, to be looked at, taken along, and forgotten."""
+"""`hookflash journal`: show, export and prune the history of a service."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ app = App(name="journal", help="The history that hookflash serve writes.")
 CONFIG: Final = Path("hookflash.toml")
 
 Config = Annotated[
-    Path | None, Parameter(help=f"Which says where the journal is; {CONFIG} unless told.")
+    Path | None, Parameter(help=f"Configuration that names the journal; {CONFIG} by default.")
 ]
-File = Annotated[Path | None, Parameter(help="The journal itself, in place of a config.")]
-TransferId = Annotated[str | None, Parameter(name="--transfer", help="Of this transfer only.")]
-AccountId = Annotated[str | None, Parameter(name="--account", help="What concerns this account.")]
+File = Annotated[Path | None, Parameter(help="The journal file, instead of a configuration.")]
+TransferId = Annotated[str | None, Parameter(name="--transfer", help="Only this transfer.")]
+AccountId = Annotated[str | None, Parameter(name="--account", help="Only this account.")]
 Count = Annotated[
-    int | None, Parameter(validator=validators.Number(gte=1), help="The last so many steps only.")
+    int | None, Parameter(validator=validators.Number(gte=1), help="Only the last N steps.")
 ]
 
 
@@ -48,13 +48,16 @@ def show(
     *,
     transfer: TransferId = None,
     account: AccountId = None,
-    story: Annotated[bool, Parameter(negative="", help="Draw who did what.")] = False,
+    story: Annotated[bool, Parameter(negative="", help="Draw a sequence diagram.")] = False,
     diagram: Diagram = None,
     last: Count = None,
     config: Config = None,
     file: File = None,
 ) -> int:
-    """Show the history, a line a step; a transfer, with what was ordered, and why."""
+    """Show the history, one line per step; with --transfer also the commands and reasons.
+
+    Example: hookflash journal show --account default --last 20
+    """
     wanted = Wanted(account=account, transfer=transfer)
     with _journal(config, file) as connection:
         steps = list(history.all_steps(connection, wanted, most=last))
@@ -87,7 +90,10 @@ def export(
     config: Config = None,
     file: File = None,
 ) -> int:
-    """Write the steps to the standard output: a JSON object a line."""
+    """Write the steps to standard output, one JSON object per line.
+
+    Example: hookflash journal export > steps.jsonl
+    """
     wanted = Wanted(account=account, transfer=transfer)
     with _journal(config, file) as connection:
         for step in history.all_steps(connection, wanted):
@@ -99,12 +105,15 @@ def export(
 def prune(
     *,
     older_than_days: Annotated[
-        float, Parameter(validator=validators.Number(gte=0), help="What is older is forgotten.")
+        float, Parameter(validator=validators.Number(gte=0), help="Delete what is older than this.")
     ],
     config: Config = None,
     file: File = None,
 ) -> int:
-    """Forget what is old. Transfers in flight stay; hookflash serve may write meanwhile."""
+    """Delete old history. Transfers in progress are kept; the service may be running.
+
+    Example: hookflash journal prune --older-than-days 30
+    """
     before = time.time() - older_than_days * DAY_S
     steps = transfers = 0
     with _to_be_changed(_file(config, file)) as connection:
@@ -114,7 +123,7 @@ def prune(
             transfers += pruned.transfers
             if pruned.is_all:
                 break
-    print(f"forgotten: {_count(steps, 'step')}, {_count(transfers, 'transfer')}")
+    print(f"deleted: {_count(steps, 'step')}, {_count(transfers, 'transfer')}")
     return 0
 
 
@@ -146,11 +155,11 @@ def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
         yield connection
 
 
-# ------------------------------------------------------------- how it is told
+# ------------------------------------------------------------------ formatting
 
 
 def _since_the_first(steps: Sequence[Step]) -> list[Record]:
-    """The records, with their time since the first: a controller's own clock ends with it."""
+    """The records with their time since the first, since each controller has its own clock."""
     return [
         attrs.evolve(step.record(), at_s=step.at - steps[0].at if index else 0.0)
         for index, step in enumerate(steps)
@@ -162,7 +171,7 @@ def _parties_of(records: Iterable[Record]) -> Parties | None:
 
 
 def _numbers_in(records: Iterable[Record]) -> dict[LegId, str]:
-    """Call each leg by its number, and, where that has been there before, by its id too."""
+    """Name each leg by its number, plus its id if the number appeared before."""
     names: dict[LegId, str] = {}
     for record in records:
         if isinstance(record.event, LegCreated) and record.event.number:

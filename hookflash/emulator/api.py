@@ -1,9 +1,9 @@
-"""The API commands: what `api` and `bgapi` answer.
+"""The API commands: the answers to `api` and `bgapi`.
 
 Every answer is FreeSWITCH's, to the letter, its inconsistencies included (`-ERR No such channel!`,
 `-ERR Invalid uuid`, `-ERR invalid uuid`, `-ERR Cannot locate session!`, `-ERROR` all mean the
-same). A command that is not emulated is answered as one that does not exist. An answer is text, or
-comes `PendingReply`.
+same). A command that is not emulated is answered like one that does not exist. An answer is text,
+or a `PendingReply`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hookflash.events import LegId
 OK: Final = "+OK\n"
 NO_CHANNEL: Final = "-ERR No such channel!\n"
 NO_REPLY: Final = "-ERR no reply\n"
-"""What `api` says for a command that says nothing. (`bgapi` says nothing then.)"""
+"""The answer of `api` if a command has no output. (`bgapi` answers nothing then.)"""
 
 VERSION: Final = "1.10.12-release"
 _KEYS: Final = frozenset("0123456789*#ABCDabcd")
@@ -89,8 +89,8 @@ class Api:
         """Give access to one switch.
 
         Args:
-            host: has the switch.
-            bus: makes events.
+            host: holds the switch.
+            bus: sends events.
             publisher: knows the legs.
             apps: moves legs.
         """
@@ -102,7 +102,7 @@ class Api:
         self._apps = apps
         self._lists = Lists(host, publisher)
         self._tasks: dict[int, str] = {}
-        """What is to be done later, by its number: the group that it belongs to."""
+        """The group of each scheduled task, by the task's number."""
         self._tasks_added = 0
         self._commands = self._table()
 
@@ -149,14 +149,14 @@ class Api:
 
         Args:
             command: its name.
-            argument: all the rest of the line.
+            argument: the rest of the line.
         """
         run = self._commands.get(command)
         if run is None:
             return f"-ERR {command} Command not found!\n"
         return run(argument.strip(" "))
 
-    # ---- trivia that clients ask when they connect
+    # ---- what clients ask when they connect
 
     def _globals(self) -> dict[str, str]:
         return {
@@ -389,7 +389,7 @@ class Api:
 
         return receive
 
-    # ---- what is to be done later
+    # ---- scheduled tasks
 
     def _sched_api(self, argument: str) -> str:
         when, _, rest = argument.partition(" ")
@@ -486,7 +486,7 @@ class Api:
         return event.plain(encoded=form != "plain").decode()
 
     def _bridge_to(self, leg: EmulatedLeg) -> list[Header]:
-        """The variable `bridge_to`: there while a leg is bridged, and at times longer."""
+        """The variable `bridge_to`: set while a leg is bridged, and sometimes longer."""
         peer = leg.channel.bridged_to
         return [] if peer is None else [("variable_bridge_to", peer.id)]
 

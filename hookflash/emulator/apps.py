@@ -1,10 +1,10 @@
-"""What a leg does by itself: the applications of a dialplan, one after the other.
+"""The applications of a dialplan that a leg executes, one after the other.
 
-A *script* is what a leg has yet to do. It gets one by `originate … &app(…)`, by `uuid_transfer`,
-and runs it as soon as the simulator has it in its park (without an event: to the outside it is in
-its application). When the script is over, the leg hangs up, as in FreeSWITCH; `park` ends it
-without that. A program that sends `sendmsg` with `execute` has one application run beside what the
-leg does.
+A *script* is the list of applications that a leg has yet to run. `originate … &app(…)` and
+`uuid_transfer` set it, and it starts as soon as the simulator has the leg in its park (without an
+event: to the outside the leg is in its application). When the script is over, the leg hangs up, as
+in FreeSWITCH; `park` ends the script without that. `sendmsg` with `execute` runs one application
+beside the script.
 
 Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo and hangup.
 """
@@ -61,7 +61,7 @@ _COMMA: Final = re.compile(r"(?<!\\),")
 """Between two applications; `\\,` is a comma of an argument."""
 
 DEFAULT_RING_S: Final = 60
-"""How long `originate` rings, if nothing else is said."""
+"""How long `originate` rings by default."""
 
 
 class PendingReply:
@@ -74,13 +74,13 @@ class PendingReply:
         self._then: Callable[[str], None] | None = None
 
     def then(self, take: Callable[[str], None]) -> None:
-        """Have `take` called with the text, once it is known."""
+        """Call `take` with the text once it is known."""
         self._then = take
         if self.text is not None:
             take(self.text)
 
     def settle(self, text: str) -> None:
-        """Give the text. Only the first time counts."""
+        """Set the text. Only the first call counts."""
         if self.text is None:
             self.text = text
             if self._then is not None:
@@ -92,19 +92,19 @@ Reply: TypeAlias = str | PendingReply
 
 @attrs.define(eq=False, kw_only=True)
 class _Activity:
-    """What a leg is doing, besides what the simulator knows."""
+    """A leg's applications, which the simulator does not know."""
 
     script: Script = attrs.field(factory=list[tuple[str, str]])
     scripted: bool = False
-    """A script has the leg: after its applications come others, or the end."""
+    """Whether a script controls the leg: its end leads to the next application or to a hang-up."""
     job: PendingReply | None = None
-    """Whoever called the leg waits to hear what comes of it."""
+    """The `originate` that waits for the result of this leg's call."""
     calls: LegId | None = None
     """The leg that its `bridge` calls."""
     called_for: LegId | None = None
     """The leg whose `bridge` called this one."""
     runs: dict[str, str] = attrs.field(factory=dict[str, str])
-    """The ids of runs that were asked for, by the sound that they play."""
+    """The ids of requested application runs, by the sound that they play."""
 
 
 class Applications:
@@ -114,9 +114,9 @@ class Applications:
         """Begin without scripts.
 
         Args:
-            host: has the switch whose legs they are.
-            publisher: publishes what they do.
-            phones: who can be called.
+            host: holds the switch of the legs.
+            publisher: publishes their events.
+            phones: the phones that can be called.
         """
         self._switch = host.world.switch
         self._publisher = publisher
@@ -142,10 +142,10 @@ class Applications:
         caller_number: str = "",
         originator: EmulatedLeg | None = None,
     ) -> Reply:
-        """Call somebody, and have the leg do something when it has answered.
+        """Call a destination, and run a script on the leg when it answers.
 
         Returns:
-            `+OK` and its id, or `-ERR` and a cause: mostly later.
+            `+OK` and the leg's id, or `-ERR` and a cause; usually a pending reply.
         """
         try:
             dialled = read_dial_string(dial_string)
@@ -188,7 +188,7 @@ class Applications:
     # ---- legs are sent
 
     def send(self, legs: list[EmulatedLeg], script: Script, where: str) -> None:
-        """Have legs do something else (`uuid_transfer`): all of one bridge, or one."""
+        """Send one leg, or all legs of a bridge, to another script (`uuid_transfer`)."""
         for leg in legs:
             self._publisher.transferred(leg, where)
         extension = self._extension(script)
@@ -199,7 +199,7 @@ class Applications:
         self._switch.transfer(legs[0].id, extension, both=len(legs) > 1)
 
     def _extension(self, script: Script) -> Extension | None:
-        """Say where the simulator sends a leg; None: into its park, to run the script there."""
+        """Where the simulator sends a leg; None: into its park, to run the script there."""
         match script:
             case [("playback", sound)]:
                 script.clear()
@@ -212,7 +212,7 @@ class Applications:
                 return None
 
     def execute(self, leg: EmulatedLeg, app: str, argument: str, run: str) -> bool:
-        """Have a leg run one application now (`sendmsg`); false if it is not emulated."""
+        """Run one application on a leg now (`sendmsg`); false if it is not emulated."""
         if app not in APPLICATIONS:
             return False
         if run:
@@ -223,7 +223,7 @@ class Applications:
     # ---- what happens to legs
 
     def parked(self, leg: EmulatedLeg) -> None:
-        """The simulator has a leg in its park: there it begins its script, if it has one."""
+        """Start a leg's script, if it has one, when the simulator has it in its park."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.job is not None:
             activity.job.settle(f"+OK {leg.id}\n")
@@ -242,7 +242,7 @@ class Applications:
             self._publisher.parked_by_failsafe(leg)
 
     def _meet(self, called: EmulatedLeg, activity: _Activity) -> None:
-        """Whom a `bridge` called has answered: to the bridge, then."""
+        """Bridge the leg that a `bridge` called, when it answers."""
         caller, activity.called_for = activity.called_for, None
         if caller is not None:
             self._after(0.0, partial(self._join_both, caller, called.id))
@@ -258,7 +258,7 @@ class Applications:
         return reply
 
     def progressed(self, leg: EmulatedLeg, *, early_media: bool) -> None:
-        """A phone rings, or plays something: to `originate` that may be as good as an answer."""
+        """Handle ringing or early media, which `originate` may accept as an answer."""
         activity = self._activities.get(leg.id)
         if activity is None or activity.job is None or activity.called_for is not None:
             return
@@ -271,13 +271,13 @@ class Applications:
                 self._publisher.parked(leg)
 
     def answered(self, leg: EmulatedLeg) -> None:
-        """A party picked up; a leg that takes another then does so without having been parked."""
+        """Handle an answer; a leg that intercepts another then does so without being parked."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.job is not None and leg.channel.takes is not None:
             activity.job.settle(f"+OK {leg.id}\n")
 
     def joined(self, *legs: EmulatedLeg) -> None:
-        """Legs hear each other: whatever they were about is over."""
+        """Handle a new bridge: the activities of both legs are over."""
         for leg in legs:
             activity = self._activities.get(leg.id)
             if activity is not None:
@@ -288,12 +288,12 @@ class Applications:
                     activity.job.settle("-ERR ORIGINATOR_CANCEL\n")
 
     def run_of(self, leg: EmulatedLeg, sound: str) -> str:
-        """Say the id that somebody gave to the playing of this sound; empty if nobody did."""
+        """Return the id that a program gave to the playing of this sound; empty if none did."""
         activity = self._activities.get(leg.id)
         return "" if activity is None else activity.runs.pop(sound, "")
 
     def sound_over(self, leg: EmulatedLeg) -> None:
-        """A sound is over; if it was of a script, its next application begins."""
+        """Handle the end of a sound; if it belonged to a script, start the next application."""
         activity = self._activities.get(leg.id)
         if activity is not None and activity.scripted:
             self._after(0.0, partial(self._next, leg))
@@ -352,7 +352,7 @@ class Applications:
             case "hangup":
                 self._kill(leg.id, read_cause(argument))
             case "answer":
-                pass  # whoever runs an application here has answered
+                pass  # a leg that runs an application here has been answered
             case _:
                 self._kill(leg.id, "DESTINATION_OUT_OF_ORDER")
 
@@ -425,7 +425,7 @@ class Applications:
 
 
 def read_application(text: str) -> Script | None:
-    """Read `&app(argument)`; None if it is none."""
+    """Read `&app(argument)`; None if the text has another form."""
     if not text.startswith("&") or len(text) == 1:
         return None
     app, _, argument = text[1:].partition("(")
@@ -433,6 +433,6 @@ def read_application(text: str) -> Script | None:
 
 
 def _asked_id(dial_string: str) -> str:
-    """The id that a dial string asks for, where it can't be read as a whole."""
+    """The id that a dial string asks for, even if the rest of it is invalid."""
     _, found, rest = dial_string.partition("origination_uuid=")
     return rest.partition("}")[0].partition(",")[0] if found else ""

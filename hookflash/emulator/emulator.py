@@ -1,16 +1,16 @@
-"""The emulator: a simulated switch that speaks as a FreeSWITCH does, without a socket.
+"""The emulator: a simulated switch with the interface of a FreeSWITCH, without a socket.
 
 `Emulator` is one switch: a world with its phones, the legs as events report them, and every
-connection to it. Programs stand at its event sockets (`connect`: bytes in, bytes out); people stand
-at its phones (`call`, `answer`, `press`, `hang_up`). There is no clock here but the world's:
-`hookflash.emulator.server` keeps it up with the real one.
+connection to it. Programs use its event sockets (`connect`: bytes in, bytes out); people use its
+phones (`call`, `answer`, `press`, `hang_up`). The only clock is the world's:
+`hookflash.emulator.server` keeps it in step with the real one.
 
-Where it differs from a FreeSWITCH on purpose:
+Deliberate differences from a FreeSWITCH:
 
-* It does what a transfer needs, and refuses the rest aloud (`-ERR … Command not found!`).
+* It does what a transfer needs, and rejects the rest (`-ERR … Command not found!`).
 * Times of day are those of the recordings, unless `epoch_s` says otherwise, and in UTC.
-* There is no log: `log` is answered, and nothing follows.
-* Events of other kinds than `events.PUBLISHED` are never published.
+* There is no log: `log` is answered, but nothing follows.
+* Only the events of `events.PUBLISHED` are published.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RECORDED_S: Final = 1_795_397_907.0
 
 
 class Emulator:
-    """A switch that speaks as a FreeSWITCH does."""
+    """A simulated switch with FreeSWITCH's event socket."""
 
     def __init__(
         self,
@@ -56,24 +56,24 @@ class Emulator:
         """Set up a switch without calls.
 
         Args:
-            world: with what phones and faults; by default one without either.
-            seed: of a world of its own, and of the ids that are made up.
+            world: the world with its phones and faults; by default one without either.
+            seed: of the default world, and of generated ids.
             password: of the event socket.
-            epoch_s: what time of day it is when the world's clock is at 0, in seconds since 1970.
-            phones: says what the owner of a number's phone does, where the world has none; None:
-                there is no such number.
+            epoch_s: the time of day when the world's clock is at 0, in seconds since 1970.
+            phones: the behaviour of a number's phone if the world has none; None: there is no such
+                number.
             limits: of each connection.
 
         Raises:
-            InputError: the world has calls already.
+            InputError: the world already has calls.
         """
         self.world = World(seed=seed) if world is None else world
         if any(True for _ in self.world.switch.channels()):
-            raise InputError("the world has calls already", hint="emulate an empty one")
+            raise InputError("the world already has calls", hint="emulate an empty one")
         self.password = password
         self.limits = limits
         self.on_fact: Callable[[e.CallEvent], None] = lambda _fact: None
-        """Called with every fact, after its events were published."""
+        """Called with every fact after its events were published."""
         self.host = Host(self.world, seed=seed, epoch_s=epoch_s)
         self.phones = PhoneBook(self.world, phones)
         self.bus = EventBus(self.host)
@@ -110,15 +110,15 @@ class Emulator:
         callee_account: str | None = None,
         through_loopback: bool = False,
     ) -> tuple[e.LegId, e.LegId]:
-        """Have one number call another. It takes some time until they talk.
+        """Let one number call another. It takes some time until they talk.
 
         Args:
-            caller: who calls.
-            callee: whom.
-            name: what the call shows; by default the party's name, if they have one.
-            account: whose call it is (the variable `hookflash_account` of both legs).
-            callee_account: whose leg the callee's is: by default the same; empty for an outside
-                party.
+            caller: the caller's number.
+            callee: the called number.
+            name: the name that the call shows; by default the party's, if they have one.
+            account: the account of the call (the variable `hookflash_account` of both legs).
+            callee_account: the account of the callee's leg; by default the same; empty for an
+                outside party.
             through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
 
         Returns:
@@ -142,35 +142,35 @@ class Emulator:
         return legs
 
     def hang_up(self, who: str) -> None:
-        """Have a party hang up.
+        """Let a party hang up.
 
         Args:
-            who: their leg, or their number: then it is the leg of their latest call.
+            who: their leg, or their number for the leg of their latest call.
         """
         self.host.before()
         self.world.hang_up(self.leg_of(who))
         self.host.afterwards()
 
     def answer(self, who: str) -> None:
-        """Have whoever is called pick up."""
+        """Let the called party pick up."""
         self.host.before()
         self.world.answer(self.leg_of(who))
         self.host.afterwards()
 
     def refuse(self, who: str, cause: str = "CALL_REJECTED") -> None:
-        """Have whoever is called decline."""
+        """Let the called party decline."""
         self.host.before()
         self.world.refuse(self.leg_of(who), cause)
         self.host.afterwards()
 
     def press(self, who: str, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
-        """Have a party press keys, the first of them now."""
+        """Let a party press keys, the first of them now."""
         self.host.before()
         self.world.press(self.leg_of(who), digits, gap_s=gap_s)
         self.host.afterwards()
 
     def leg_of(self, who: str) -> e.LegId:
-        """Find a party's leg: by their number, or as it is."""
+        """Find a party's leg, by its id or by their number."""
         party = self.world.parties.get(who)
         return who if party is None or party.leg is None else party.leg
 

@@ -1,4 +1,4 @@
-"""From what happens to the programs that subscribed to it: events are made, numbered and sent."""
+"""Builds and numbers events, and sends them to the programs that subscribed to them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hookflash.events import LegId
 
 
 class EventListener(Protocol):
-    """A connection that may subscribe to events."""
+    """A connection that can subscribe to events."""
 
     def wants(self, name: str) -> bool:
-        """Whether events of this name may be sent; `offer` asks the filters, too."""
+        """Whether events of this name may be sent; `offer` checks the filters too."""
         ...
 
     def offer(self, event: FreeSwitchEvent) -> None:
-        """Send an event, if no filter stands against it."""
+        """Send an event, unless a filter excludes it."""
         ...
 
     def leg_ended(self, leg: LegId, name: str) -> None:
-        """A leg has ended; `name` is its channel's."""
+        """Handle the end of a leg; `name` is its channel's."""
         ...
 
 
@@ -46,7 +46,7 @@ class EventBus:
         """Called when a program subscribes to events."""
 
     def remove(self, listener: EventListener) -> None:
-        """Forget a connection that is closed."""
+        """Remove a connection that is closed."""
         if listener in self.listeners:
             self.listeners.remove(listener)
 
@@ -57,8 +57,8 @@ class EventBus:
 
         Args:
             name: of the event.
-            headers: makes its headers; called only if somebody wants the event.
-            body: what follows them.
+            headers: builds its headers; called only if a listener wants the event.
+            body: the text after the headers.
         """
         self._sequence += 1
         if name in self._to_lose:
@@ -71,18 +71,18 @@ class EventBus:
                 listener.offer(event)
 
     def lose(self, name: str) -> None:
-        """Lose the next event of this name, as a FreeSWITCH does under load: nobody gets it."""
+        """Drop the next event of this name, as a FreeSWITCH does under load."""
         self._to_lose.append(name)
 
     def leg_ended(self, leg: LegId, name: str) -> None:
-        """Report to all connections that a leg has ended: some follow one leg (`myevents`)."""
+        """Report a leg's end to all connections: some follow one leg (`myevents`)."""
         for listener in list(self.listeners):
             listener.leg_ended(leg, name)
 
     def make_event(
         self, name: str, headers: Sequence[Header], body: str | None = None
     ) -> FreeSwitchEvent:
-        """Make an event: the headers that all events begin with, then these."""
+        """Build an event: the headers that all events begin with, then these."""
         now_us = self._host.now_us()
         file, function, line = origin(name)
         now = datetime.fromtimestamp(now_us // 1_000_000, tz=UTC)
@@ -110,4 +110,4 @@ class EventBus:
 
 
 _SUBCLASS = "Event-Subclass"
-"""The one header of a program's own that comes first."""
+"""The only header of a program's own event that comes first."""

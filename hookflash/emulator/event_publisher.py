@@ -1,15 +1,15 @@
 """The simulator's facts, published as FreeSWITCH's events.
 
-The simulator reports what moves a transfer; FreeSWITCH reports everything. What a fact leaves out
-is added here, in the order in which the recordings have it:
+The simulator reports only what matters for a transfer; FreeSWITCH reports everything. This module
+adds the rest, in the order of the recordings:
 
 * CHANNEL_UNPARK when a leg leaves the park, and with its end if it hangs up there;
 * CHANNEL_UNBRIDGE on the leg that owned the bridge, also when one of the two has hung up;
 * PLAYBACK_STOP, CHANNEL_HANGUP_COMPLETE and CHANNEL_DESTROY after CHANNEL_HANGUP, up to a tick
-  later, for each leg has a thread that must notice;
+  later, since each leg has a thread that must notice;
 * CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE around each application.
 
-An event has a leg's states as they were *before* what it reports: a CHANNEL_ANSWER says
+An event shows a leg's states as they were *before* the event: a CHANNEL_ANSWER says
 `Channel-Call-State: RINGING`.
 """
 
@@ -37,13 +37,13 @@ from hookflash.emulator.variables import (
 from hookflash.events import DigitPressed, Direction, LegCreated, LegHungUp, LegId
 
 _TO_NOTICE_S: Final = 0.020
-"""A leg's thread looks up once in a packet of sound."""
+"""A leg's thread wakes up once per audio packet."""
 
 _ACCOUNT_VARIABLE: Final = "hookflash_account"
 _OUTSIDE_CONTEXT: Final = "public"
-"""The dialplan's context in which calls of the trunk come in."""
+"""The dialplan context of calls that come in by the trunk."""
 _GATEWAY: Final = "carrier"
-"""The trunk by which outside numbers are called."""
+"""The trunk for calls to outside numbers."""
 _SAMPLES_PER_MS: Final = 8
 
 
@@ -72,8 +72,8 @@ class EventPublisher:
         """Begin without legs.
 
         Args:
-            host: has the switch, its clock and its ids; its dice say how long a leg takes to notice
-                its end.
+            host: holds the switch, its clock and its ids; its dice decide how long a leg takes to
+                notice its end.
             bus: sends the events.
         """
         self._host = host
@@ -84,18 +84,18 @@ class EventPublisher:
         self.legs: dict[LegId, EmulatedLeg] = {}
         """Every leg until its CHANNEL_DESTROY."""
         self.sessions = 0
-        """How many legs there have been."""
+        """How many legs there have been in total."""
         self.peak = 0
-        """How many there were at once."""
+        """The highest number of legs at once."""
         self.incoming: Incoming | None = None
         self.outgoing: Outgoing | None = None
         self.killing = False
-        """The switch itself is about to end a leg, because a program asked for it."""
+        """Note that the switch is about to end a leg at a program's request."""
         self.bridging = False
-        """Two legs are about to be joined because a program asked for it."""
+        """Note that two legs are about to be joined at a program's request."""
         self.dtmf_source = "RTP"
         self.on_end: Callable[[EmulatedLeg], None] = lambda _leg: None
-        """Is called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
+        """Called between a leg's CHANNEL_HANGUP_COMPLETE and its CHANNEL_DESTROY."""
         self._calling: EmulatedLeg | None = None
 
     def find(self, leg: LegId) -> EmulatedLeg | None:
@@ -118,7 +118,7 @@ class EventPublisher:
         *,
         variables: bool = True,
     ) -> None:
-        """Publish an event of a leg, with headers of its own before and behind the leg's."""
+        """Publish an event of a leg, with extra headers before and after the leg's."""
         self._fire(
             name,
             lambda: [
@@ -138,7 +138,7 @@ class EventPublisher:
         self.publish("CHANNEL_CALLSTATE", leg, first, variables=False)
 
     def executes(self, leg: EmulatedLeg, app: str, data: str, run: str = "") -> None:
-        """An application begins."""
+        """Publish the start of an application."""
         leg.runs[app] = (run or self._make_id(), data)
         leg.application = (app, data)
         if app != "uuid_bridge":
@@ -149,7 +149,7 @@ class EventPublisher:
         self.publish("CHANNEL_EXECUTE", leg, last=_application(app, leg.runs[app]))
 
     def executed(self, leg: EmulatedLeg, app: str, response: str = "_none_") -> None:
-        """An application is over, if its beginning was published."""
+        """Publish the end of an application whose start was published."""
         run = leg.runs.pop(app, None)
         if run is not None:
             self.publish("CHANNEL_EXECUTE_COMPLETE", leg, last=_application(app, run, response))
@@ -179,7 +179,7 @@ class EventPublisher:
     # ---- calls come and go out
 
     def created(self, fact: LegCreated) -> None:
-        """A leg came into being."""
+        """Publish a new leg."""
         channel = self._host.world.switch.find(fact.leg)
         if channel is None:
             return
@@ -227,7 +227,7 @@ class EventPublisher:
     def _comes_through(
         self, fact: LegCreated, channel: SimulatedChannel, half: EmulatedLeg
     ) -> EmulatedLeg:
-        """Loopback-b: it comes in from loopback-a, for the same number."""
+        """Publish loopback-b, which comes in from loopback-a for the same number."""
         return EmulatedLeg(
             id=fact.leg,
             channel=channel,
@@ -265,7 +265,7 @@ class EventPublisher:
         return leg
 
     def _second_half(self, fact: LegCreated) -> Outgoing:
-        """The callee's leg of a call that has just come in, or that a leg was sent to make."""
+        """Publish the callee's leg of a call that has just come in or was just ordered."""
         calling = self._calling or self.legs.get(fact.called_for)
         name, number = caller_of({}, calling)
         near = bool(fact.other_half)
@@ -284,7 +284,7 @@ class EventPublisher:
         )
 
     def progressed(self, leg: EmulatedLeg, *, early_media: bool) -> None:
-        """A phone rings, or is heard before it answers."""
+        """Publish ringing or early media."""
         leg.reached()
         if early_media:
             leg.gets_media()
@@ -298,7 +298,7 @@ class EventPublisher:
             leg.goes("RINGING")
 
     def answered(self, leg: EmulatedLeg) -> None:
-        """A party picked up."""
+        """Publish an answer."""
         leg.reached()
         leg.gets_media()
         leg.gets_answered(self._now_us())
@@ -309,11 +309,11 @@ class EventPublisher:
     # ---- the park and the bridges
 
     def transferred(self, leg: EmulatedLeg, where: str) -> None:
-        """A program sends a leg elsewhere."""
+        """Publish that a program sends a leg elsewhere."""
         leg.goes_elsewhere(where, now_us=self._now_us(), source_id=self._make_id())
 
     def parked(self, leg: EmulatedLeg, *, by_bridge: bool = False) -> None:
-        """A leg is in the park."""
+        """Publish that a leg is parked."""
         leg.is_parked(by_bridge=by_bridge)
         if by_bridge and leg.other is not None and leg.other.cause:
             leg.leaves_bridge(leg.other)
@@ -323,7 +323,7 @@ class EventPublisher:
         self.publish("CHANNEL_PARK", leg)
 
     def parked_by_failsafe(self, leg: EmulatedLeg) -> None:
-        """An armed leg is in the park: `execute_extension` of `sched_transfer` and `park`."""
+        """Publish an armed leg in the park: `execute_extension` of `sched_transfer` and `park`."""
         leg.is_parked(by_bridge=False)
         armed = leg.channel.failsafe
         if armed is not None:
@@ -335,7 +335,7 @@ class EventPublisher:
         self.parked(leg)
 
     def unparked(self, channel: SimulatedChannel) -> None:
-        """A leg left the park, if its CHANNEL_PARK was published."""
+        """Publish that a leg left the park, if its CHANNEL_PARK was published."""
         leg = self.legs[channel.id]
         if not leg.in_park:
             return
@@ -345,7 +345,7 @@ class EventPublisher:
         self.executed(leg, "execute_extension")
 
     def joining(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """Two legs are on their way to each other."""
+        """Publish that two legs are being bridged."""
         one, other = self.legs[first.id], self.legs[second.id]
         if not self.bridging:
             self.executes(one, "intercept", other.id)
@@ -355,7 +355,7 @@ class EventPublisher:
         other.joins(one, first=False, now_us=now_us, source_id=self._make_id())
 
     def joined(self, first: EmulatedLeg, second: EmulatedLeg) -> None:
-        """Two legs hear each other."""
+        """Publish that two legs are bridged."""
         ordered = "uuid_bridge" in first.variables and "bridge" not in first.runs
         now_us = self._now_us()
         first.is_joined(second, first=True, ordered=ordered, now_us=now_us)
@@ -377,9 +377,9 @@ class EventPublisher:
             first.variables |= bridged_variables(first)
 
     def parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """A bridge ended."""
+        """Publish the end of a bridge."""
         if first.id not in self.legs or second.id not in self.legs:
-            return  # its partner played a sound, and has only now noticed that it is long gone
+            return  # its partner was playing a sound, and notices the hang-up only now
         one, other = self.legs[first.id], self.legs[second.id]
         leaver = one if one.cause else other if other.cause else None
         one.leaves_bridge(leaver)
@@ -390,7 +390,7 @@ class EventPublisher:
     # ---- sounds and digits
 
     def sound_started(self, leg: EmulatedLeg, sound: str, run: str) -> None:
-        """A sound begins."""
+        """Publish the start of a sound."""
         self.executes(leg, "playback", sound, run)
         leg.plays = sound
         leg.played_from_us = self._now_us()
@@ -398,7 +398,7 @@ class EventPublisher:
         self.publish("PLAYBACK_START", leg, last=_playback(sound))
 
     def sound_stopped(self, leg: EmulatedLeg) -> None:
-        """A sound is over: played out, or cut off."""
+        """Publish the end of a sound, complete or interrupted."""
         sound, leg.plays = leg.plays, ""
         played_ms = round((self._now_us() - leg.played_from_us) / 1000)
         lasts_s = sound_length_s(sound_played(sound))
@@ -418,7 +418,7 @@ class EventPublisher:
         self.executed(leg, "playback", response)
 
     def pressed(self, leg: EmulatedLeg, fact: DigitPressed) -> None:
-        """A key was pressed."""
+        """Publish a key."""
         leg.digits += fact.digit
         pressed: list[Header] = [
             ("DTMF-Digit", fact.digit),
@@ -430,20 +430,20 @@ class EventPublisher:
     # ---- ends
 
     def hung_up(self, leg: EmulatedLeg, fact: LegHungUp) -> None:
-        """A leg ends. What belongs to its end is published when it has noticed: `over`."""
+        """Handle a leg's hang-up. `over` publishes the rest when its thread has noticed."""
         leg.hangs_up(fact.cause, by_switch=self._is_ours(leg, fact.cause))
         self.publish("CHANNEL_HANGUP", leg)
         if leg.inbound and leg.answered_us:
             leg.variables["sip_hangup_disposition"] = disposition(leg)
 
     def _is_ours(self, leg: EmulatedLeg, cause: str) -> bool:
-        """Whether the switch ends the leg, and not its party."""
+        """Whether the switch ended the leg, and not its party."""
         if self.killing or cause in _ENDED_BY_SWITCH:
             return True
         return leg.bridged_us != 0 and leg.other is not None and bool(leg.other.cause)
 
     def over(self, channel: SimulatedChannel) -> None:
-        """A leg that has hung up has nothing more to do with any other."""
+        """Remove a leg that has hung up from the other legs."""
         leg = self.legs[channel.id]
         self._host.world.after(_TO_NOTICE_S * self._random(), partial(self._destroy, leg))
 

@@ -1,4 +1,4 @@
-"""FreeSWITCH's events as bytes: a name, headers in order, and now and then a body.
+"""FreeSWITCH's events as bytes: a name, headers in order, and sometimes a body.
 
 In `text/event-plain` each value is percent-encoded (all but letters, digits and some signs: two
 events in three hold an SDP, and with it `%0D%0A`), and a list is `ARRAY::one|:two`. In
@@ -37,7 +37,7 @@ EVENT_NAMES: Final = frozenset(
     CALL_SETUP_RESULT CALL_DETAIL DEVICE_STATE TEXT SHUTDOWN_REQUESTED ALL
     """.split()  # noqa: SIM905 - a hundred quoted strings read worse
 )
-"""Every event that FreeSWITCH 1.10.12 knows by name, and so takes a subscription to."""
+"""Every event name that FreeSWITCH 1.10.12 knows, and so accepts in a subscription."""
 
 PUBLISHED: Final = frozenset(
     """
@@ -47,7 +47,7 @@ PUBLISHED: Final = frozenset(
     CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY DTMF PLAYBACK_START PLAYBACK_STOP BACKGROUND_JOB
     """.split()  # noqa: SIM905 - a hundred quoted strings read worse
 )
-"""Those that the emulator publishes by itself; others come from a client's own `sendevent`."""
+"""The events that the emulator itself publishes; others come from a client's `sendevent`."""
 
 _LONGEST_PREFIX: Final = len("SWITCH_EVENT_")
 _SAFE: Final = "!$'()*,/"
@@ -55,9 +55,9 @@ _SAFE: Final = "!$'()*,/"
 
 
 def read_event_name(word: str) -> str:
-    """Read an event's name, in any case, with or without `SWITCH_EVENT_`; empty if there is none.
+    """Read an event's name, in any case, with or without `SWITCH_EVENT_`; empty if it is unknown.
 
-    FreeSWITCH skips the first 13 letters whatever they are.
+    FreeSWITCH skips the first 13 letters without looking at them.
     """
     name = word.upper()
     for candidate in (name, name[_LONGEST_PREFIX:]):
@@ -67,7 +67,7 @@ def read_event_name(word: str) -> str:
 
 
 class Origin(NamedTuple):
-    """Where in FreeSWITCH's sources an event is fired."""
+    """The place in FreeSWITCH's sources where an event is fired."""
 
     file: str
     function: str
@@ -110,22 +110,22 @@ _SENT_BY_A_CLIENT: Final = Origin("mod_event_socket.c", "parse_command", "2257")
 
 
 def origin(name: str) -> Origin:
-    """Say where an event of this name is fired."""
+    """Return the place where an event of this name is fired."""
     return ORIGINS.get(name, _SENT_BY_A_CLIENT)
 
 
 class FreeSwitchEvent:
-    """One event. Its bytes are made once, for all who want them."""
+    """One event. It is serialized once for all subscribers."""
 
     __slots__ = ("_json", "_plain", "body", "headers", "name")
 
     def __init__(self, name: str, headers: Sequence[Header], body: str | None = None) -> None:
-        """Take the headers and the body.
+        """Build an event.
 
         Args:
-            name: of the event; it stands among the headers too.
-            headers: all of them, in order.
-            body: what follows them.
+            name: of the event; the headers contain it too.
+            headers: all headers, in order.
+            body: the text after the headers.
         """
         self.name = name
         self.body = body
@@ -135,7 +135,7 @@ class FreeSwitchEvent:
         self._json: bytes | None = None
 
     def get(self, name: str) -> str:
-        """Return the first header of this name, in any case; empty if there is none."""
+        """Return the first header of this name, in any case; empty if it is missing."""
         wanted = name.lower()
         for header, value in self.headers:
             if header.lower() == wanted:

@@ -1,4 +1,4 @@
-"""What an emulated FreeSWITCH runs on: a simulated world, a time of day, and ids."""
+"""The base of an emulated FreeSWITCH: a simulated world, a time of day, and ids."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Host:
     """The world of one emulator, its clock and its ids."""
 
     def __init__(self, world: World, *, seed: int, epoch_s: float) -> None:
-        """Begin the same day with the same ids for the same seed.
+        """Set up the clock and the ids; the same seed gives the same ids.
 
         Args:
-            world: where the calls are.
-            seed: of the ids that are made up.
-            epoch_s: what time of day it is when the world's clock is at 0, in seconds since 1970.
+            world: the world with the calls.
+            seed: of the generated ids.
+            epoch_s: the time of day when the world's clock is at 0, in seconds since 1970.
         """
         self.world = world
         self.before: Callable[[], None] = _nothing
-        """Called before anybody does anything: the world's clock may have to catch up."""
+        """Called before every action: the world's clock may have to catch up."""
         self.afterwards: Callable[[], None] = _nothing
-        """Called after anybody has done anything: something new may be due."""
+        """Called after every action: something new may be due."""
         self.dice = Random(seed ^ _DICE_SALT)  # noqa: S311 - repeatable, not secret
         self._epoch_us = round(epoch_s * 1_000_000)
         self.core_uuid = self.make_id()
@@ -38,7 +38,7 @@ class Host:
         return self._epoch_us + round(self.world.now_s * 1_000_000)
 
     def make_id(self) -> str:
-        """Make up a UUID (RFC 9562, version 4), the same for the same seed."""
+        """Generate a UUID (RFC 9562, version 4), the same for the same seed."""
         bits = self.dice.getrandbits(128) & ~(0xF << 76) | (0x4 << 76)
         text = f"{bits & ~(0x3 << 62) | (0x2 << 62):032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,4 +1,4 @@
-"""What FreeSWITCH writes down of a leg: who, where, when, how it ended, and its variables."""
+"""FreeSWITCH's record of a leg: who, where, when, how it ended, and its variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hookflash.events import LegId
 
 @attrs.define(eq=False, kw_only=True)
 class LegRecord:
-    """The written side of a leg, from which its variables are made. Times are 0 until they come."""
+    """The data from which a leg's variables are built. A time is 0 until it has come."""
 
     id: LegId
     session: int

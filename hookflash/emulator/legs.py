@@ -1,9 +1,9 @@
-"""What FreeSWITCH reports of a channel: states, caller profile, other leg, variables.
+"""What FreeSWITCH reports about a channel: states, caller profile, other leg, variables.
 
-An `EmulatedLeg` is what events report of a simulated channel. It holds what the simulator has no
-use for and what every event repeats: names, times, `CS_` states. Its methods say what happened to
-it; `headers` says all of it, in FreeSWITCH's order. The variables that a program set are the
-simulator's own (`SimulatedChannel.variables`); those that the switch itself keeps are here.
+An `EmulatedLeg` is a simulated channel as events report it. It holds what the simulator has no use
+for and every event repeats: names, times, `CS_` states. Its methods record what happens to it;
+`headers` returns all of it, in FreeSWITCH's order. The variables that a program has set are in the
+simulator (`SimulatedChannel.variables`); those that the switch itself keeps are here.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _HIBERNATE: Final = 8
 _HANGUP: Final = 10
 _DESTROY: Final = 12
 _COMING: Final = {"CHANNEL_CREATE": _ROUTING, "CHANNEL_DESTROY": _DESTROY}
-"""Events whose `Channel-State-Number` is always that of the state that comes next."""
+"""Events whose `Channel-State-Number` is always that of the next state."""
 
 _NOBODY: Final = "0000000000"
-"""The caller's number of a call that nobody placed."""
+"""The caller's number of a call that the switch itself places."""
 
 _NAMELESS: Final = "Outbound Call"
 
@@ -78,11 +78,11 @@ class EmulatedLeg(LegRecord):
 
     channel: SimulatedChannel
     context: str = "default"
-    """The dialplan's, in which it came in."""
+    """The dialplan context in which it came in."""
     originator: EmulatedLeg | None = None
-    """Whose call it is part of, if it was called for another leg."""
+    """The leg for which it was called, if any."""
     known_as: tuple[str, str] | None = None
-    """The name and number by which its partner knows it, where its own profile shows others."""
+    """The name and number that its partner sees, if its own profile shows others."""
     callee_name: str = ""
     callee_number: str = ""
     dialplan: str = ""
@@ -92,14 +92,14 @@ class EmulatedLeg(LegRecord):
     on_state: Callable[[EmulatedLeg], None] = attrs.field(default=_ignore_state)
     """Called when it enters a state."""
     on_call_state: Callable[[EmulatedLeg, str], None] = attrs.field(default=_ignore_call_state)
-    """Called when its call state has changed, with the one before."""
+    """Called when its call state has changed, with the previous one."""
     state: str = "CS_INIT"
     coming: int = 0
-    """The number of the state that it was ordered to enter, until it does."""
+    """The number of the state that it was ordered to enter, until it has entered it."""
     elsewhere: str = ""
-    """Where it was ordered to go, until it is there."""
+    """The destination to which it was sent, until it arrives."""
     application: tuple[str, str] = ("", "")
-    """What it runs, or ran last, as `show channels` has it."""
+    """Its current or last application, as `show channels` reports it."""
     call_state: str = "DOWN"
     answer_state: str = "ringing"
     logical_direction: str = attrs.field(init=False)
@@ -108,12 +108,12 @@ class EmulatedLeg(LegRecord):
     other: EmulatedLeg | None = None
     is_originator_of_other: bool = False
     in_park: bool = False
-    """Its CHANNEL_PARK was published, and no CHANNEL_UNPARK since."""
+    """Whether its CHANNEL_PARK was published, and no CHANNEL_UNPARK since."""
     plays: str = ""
-    """The sound whose PLAYBACK_START was published, and no PLAYBACK_STOP since."""
+    """The sound whose PLAYBACK_START was published, without a PLAYBACK_STOP since."""
     played_from_us: int = 0
     runs: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]])
-    """The applications that it is in: each one's id, which its events carry, and its argument."""
+    """The running applications, each with the id that its events carry, and its argument."""
 
     def __attrs_post_init__(self) -> None:
         self.profile_us = self.created_us
@@ -135,20 +135,20 @@ class EmulatedLeg(LegRecord):
     # ---- what happens to it
 
     def enters(self, *states: str) -> None:
-        """It goes from state to state."""
+        """Enter one state after the other."""
         for state in states:
             self.coming = 0
             self.state = state
             self.on_state(self)
 
     def goes(self, call_state: str) -> None:
-        """Its call changes its state."""
+        """Change the call state."""
         before, self.call_state = self.call_state, call_state
         if before != call_state:
             self.on_call_state(self, before)
 
     def routed(self) -> None:
-        """It found its way into the dialplan."""
+        """Enter the dialplan."""
         self._enters_calling("CS_ROUTING", "RINGING")
         self.enters("CS_EXECUTE")
 
@@ -159,11 +159,11 @@ class EmulatedLeg(LegRecord):
         self.enters(state)
 
     def called(self) -> None:
-        """Its phone was called."""
+        """Its phone is being called."""
         self.enters("CS_ROUTING", "CS_CONSUME_MEDIA")
 
     def reached(self) -> None:
-        """The phone that is called has said something: its own, or that of its other leg."""
+        """The called phone has responded: its own, or that of its other leg."""
         if self.callee_name in {"", _NAMELESS}:
             self.callee_name = self.callee_number = self.destination
             if not self.inbound:
@@ -204,7 +204,7 @@ class EmulatedLeg(LegRecord):
             self.caller_name, self.caller_number = other.caller_name, other.caller_number
 
     def goes_elsewhere(self, where: str, *, now_us: int, source_id: str) -> None:
-        """It is transferred, and whoever it was with is with nobody."""
+        """It is transferred away from its partner."""
         if self.other is not None and self.other.other is self:
             self.other.variables.pop("signal_bond", None)
         self.other = None
@@ -231,12 +231,12 @@ class EmulatedLeg(LegRecord):
         self.variables["transfer_source"] = source
 
     def is_joined(self, other: EmulatedLeg, *, first: bool, ordered: bool, now_us: int) -> None:
-        """It hears the other; in a bridge that was ordered, or in that of a dialplan."""
+        """It is in a bridge, ordered by a program or by a dialplan."""
         self.other = other
         self.is_originator_of_other = first
         self.bridged_us = now_us
         if ordered:
-            # out of one such bridge into the next, a leg does not hibernate
+            # from one such bridge to the next, a leg does not hibernate
             states = ("CS_HIBERNATE", "CS_RESET", "CS_SOFT_EXECUTE")
             self.enters(*(states[1:] if self.state == states[-1] else states))
         self.coming = 0
@@ -254,7 +254,7 @@ class EmulatedLeg(LegRecord):
         }
 
     def leaves_bridge(self, leaver: EmulatedLeg | None) -> None:
-        """Its bridge is over, because one of the two hung up; or neither, and both live on."""
+        """Its bridge is over, with or without a hang-up of one of the two."""
         if self.cause:
             self.variables.pop("bridge_to", None)
         else:
@@ -263,7 +263,7 @@ class EmulatedLeg(LegRecord):
             self.variables |= left_variables(leaver)
 
     def is_parked(self, *, by_bridge: bool) -> None:
-        """It is in the park; out of a bridge by its own variables, or sent there."""
+        """It is parked, by its own variables after a bridge, or by an order."""
         self.variables.pop("uuid_bridge", None)
         if by_bridge:
             self.enters("CS_PARK")
@@ -297,7 +297,7 @@ class EmulatedLeg(LegRecord):
         self.caller_number, self.callee_number = self.callee_number, self.caller_number
 
     def hangs_up(self, cause: str, *, by_switch: bool) -> None:
-        """It ends, with the switch's doing or without."""
+        """It ends, by the switch or by its party."""
         self.cause = cause
         self.coming = _HANGUP
         self.answer_state = "hangup"
@@ -309,7 +309,7 @@ class EmulatedLeg(LegRecord):
         self.variables |= closing_variables(self)
 
     def reports(self, now_us: int) -> None:
-        """It has ended: the call's record is written."""
+        """It has ended: write the call's record."""
         self.hangup_us = now_us
         self.enters("CS_HANGUP")
         self.goes("HANGUP")
@@ -350,7 +350,7 @@ class EmulatedLeg(LegRecord):
         return [("Other-Type", kind), *self.other.profile("Other-Leg")]
 
     def profile(self, prefix: str) -> list[Header]:
-        """The caller profile; the other leg's is reported in the same words."""
+        """The caller profile; that of the other leg has the same format."""
         own = prefix == "Caller"
         caller_name, caller_number = self.caller_name, self.caller_number
         if not own and self.known_as is not None:
@@ -396,7 +396,7 @@ class EmulatedLeg(LegRecord):
         return [(f"{prefix}-{one[0]}", one[1]) for one in parts if one is not None]
 
     def variable(self, name: str) -> str | None:
-        """Look a variable up; None if there is none."""
+        """Look a variable up; None if it is not set."""
         value = self._bonds().get(name, "") if name in _BONDS else None
         if value is None:
             value = self.channel.variables.get(name) or self.variables.get(name)
@@ -422,7 +422,7 @@ class EmulatedLeg(LegRecord):
         ]
 
     def _bonds(self) -> dict[str, str]:
-        """With whom the switch has written that it is: it outlives that."""
+        """The variables that name its bridge partner; they outlive the bridge."""
         channel = self.channel
         return {"signal_bond": channel.bond, "bridge_uuid": channel.bridge_uuid}
 
@@ -440,7 +440,7 @@ _CODECS: Final[tuple[Header, ...]] = (
 
 
 def caller_of(variables: dict[str, str], originator: EmulatedLeg | None) -> tuple[str, str]:
-    """Say whose name and number a call out shows."""
+    """Return the name and number that an outgoing call shows."""
     name = "" if originator is None else originator.caller_name
     number = _NOBODY if originator is None else originator.caller_number
     return (

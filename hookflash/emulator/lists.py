@@ -45,7 +45,7 @@ class Lists:
     """The lists of one switch."""
 
     def __init__(self, host: Host, publisher: EventPublisher) -> None:
-        """List what the publisher knows, by the host's clock."""
+        """List the publisher's legs, by the host's clock."""
         self._host = host
         self._publisher = publisher
 
@@ -53,8 +53,8 @@ class Lists:
         """The rows of a list; None if it is not emulated.
 
         Args:
-            what: which list.
-            given: all the words of the command.
+            what: the name of the list.
+            given: all words of the command.
         """
         listed_us = self._host.now_us() - _LIST_LAGS_US
         living = [
@@ -121,7 +121,7 @@ class Lists:
 
 
 def _basic(leg: EmulatedLeg) -> dict[str, str]:
-    """What the lists of channels and of calls both have."""
+    """The columns that the lists of channels and of calls share."""
     return {
         "uuid": leg.id,
         "direction": "inbound" if leg.inbound else "outbound",
@@ -151,14 +151,14 @@ def _is_second(leg: EmulatedLeg) -> bool:
 
 
 def _is_like(row: dict[str, str], pattern: str) -> bool:
-    """Whether a row is found by `like`, without regard to case, as SQL does."""
+    """Whether `like` finds a row, ignoring case, as in SQL."""
     wanted = pattern.strip("%").lower()
     columns = ("uuid", "name", "cid_name", "cid_num", "presence_data", "accountcode")
     return any(wanted in row[column].lower() for column in columns)
 
 
 def as_json(rows: list[dict[str, str]], *, counts: bool) -> str:
-    """A list as JSON, or only how many there are."""
+    """A list as JSON, or only its length."""
     if counts:
         return f'{{"row_count":{len(rows)},"rows":[]}}'
     if not rows:

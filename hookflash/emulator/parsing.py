@@ -1,7 +1,7 @@
 """How FreeSWITCH parses commands: words and quotes, dial strings, causes.
 
-Nothing here knows a call. Each function reads text as FreeSWITCH 1.10.12 does, as far as a test of
-a program needs it; what is not read says so by `DialError` with the cause that FreeSWITCH gives.
+Nothing here knows a call. Each function reads text as FreeSWITCH 1.10.12 does, as far as tests of
+programs need it; what is not supported raises `DialError` with the cause that FreeSWITCH gives.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hookflash.causes import FREESWITCH_CAUSES, word_for
 
 
 def read_cause(text: str, otherwise: str = "NORMAL_CLEARING") -> str:
-    """Read a cause: its name in any case, or its number. A strange one is taken for `otherwise`."""
+    """Read a cause: its name in any case, or its number; `otherwise` if it is unknown."""
     if text[:1].isascii() and text[:1].isdigit():
         digits = re.match(r"[0-9]{1,4}", text)
         number = int(digits[0]) if digits else 0
@@ -26,25 +26,25 @@ def read_cause(text: str, otherwise: str = "NORMAL_CLEARING") -> str:
 
 
 def atoi(text: str) -> int:
-    """The number that a text begins with, as C has it: 0 if there is none."""
+    """The number that a text begins with, as C's `atoi` reads it: 0 without one."""
     found = re.match(r" *([0-9]{1,10})", text)
     return int(found[1]) if found else 0
 
 
 def split_words(text: str, most: int) -> list[str]:
-    """Split at blanks, as the arguments of most commands are.
+    """Split at blanks, like the arguments of most commands.
 
-    Between two single quotes a blank is like any letter; a backslash takes the next one's meaning.
+    Between single quotes a blank is an ordinary character; a backslash escapes the next character.
 
     Args:
         text: the arguments.
-        most: how many words there may be; the last takes all the rest.
+        most: the maximum number of words; the last takes the rest.
     """
     return [_without_quotes(word) for word in _split(text.strip(" "), " ", most) if word]
 
 
 def split_list(text: str, delimiter: str) -> list[str]:
-    """Split a list, except between quotes. `^^:` at its beginning makes `:` the delimiter."""
+    """Split a list, except within quotes. `^^:` at its beginning makes `:` the delimiter."""
     if text.startswith("^^") and len(text) > len("^^:"):
         delimiter, text = text[2], text[3:]
     return [_without_quotes(part, delimiter) for part in _split(text, delimiter, len(text) + 1)]
@@ -94,17 +94,17 @@ def _without_quotes(word: str, delimiter: str = "") -> str:
 
 
 class DialError(Exception):
-    """A dial string that leads nowhere."""
+    """An invalid or unsupported dial string."""
 
     def __init__(self, cause: str) -> None:
-        """Keep why, in FreeSWITCH's words."""
+        """Keep FreeSWITCH's cause."""
         self.cause = cause
         super().__init__(cause)
 
 
 @attrs.frozen(kw_only=True)
 class Dialled:
-    """Whom a dial string calls, and how."""
+    """The destination of a dial string, and its options."""
 
     number: str
     endpoint: str
@@ -125,7 +125,7 @@ def read_dial_string(text: str) -> Dialled:
     `loopback/NUMBER[/CONTEXT]` and `error/CAUSE`. Several destinations (`a|b`, `a,b`) are not.
 
     Raises:
-        DialError: it is none of these.
+        DialError: the dial string has another form.
     """
     variables: dict[str, str] = {}
     while text[:1] in _BRACKETS:

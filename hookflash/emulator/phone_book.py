@@ -1,4 +1,4 @@
-"""Who can be called: a phone is set up when its number is dialled for the first time."""
+"""The phones that can be called: each is set up when its number is dialled for the first time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class PhoneBook:
         """Begin with the phones that the world has.
 
         Args:
-            world: has the phones.
-            plan: says what the owner of a number's phone does; None: there is no such number.
+            world: holds the phones.
+            plan: the behaviour of a number's phone; None: there is no such number.
         """
         self._world = world
         self._plan = plan
         self._unassigned: set[str] = set()
 
     def add(self, number: str) -> None:
-        """Put a phone behind a number, if there is none, and the plan has one."""
+        """Add a number's phone, if it is missing and the plan has one."""
         if number in self._world.parties:
             return
         behaviour = self._plan(number)
@@ -33,6 +33,6 @@ class PhoneBook:
         self._world.add_phone(number, behaviour)
 
     def has(self, number: str) -> bool:
-        """Whether there is a phone behind a number."""
+        """Whether a number has a phone."""
         self.add(number)
         return number not in self._unassigned

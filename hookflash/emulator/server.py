@@ -1,11 +1,11 @@
 """The emulator on a TCP port, on trio.
 
 Its world keeps time with trio's clock: real time in a process of its own, and no time at all under
-`trio.testing.MockClock` with autojump, over loopback sockets too (what one end of such a socket
-sends is there before the clock can jump).
+`trio.testing.MockClock` with autojump, over loopback sockets too (data on such a socket arrives
+before the clock can jump).
 
-A client that does not read is cut off when too much waits for it (`Limits.backlog_bytes`), and one
-that says nothing at all is let go after FreeSWITCH's 25 seconds.
+A client that does not read is disconnected when too much is waiting for it
+(`ConnectionLimits.backlog_bytes`), and one that sends no command after FreeSWITCH's 25 seconds.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.session import EventSocketSession
 
 RECEIVE_BYTES: Final = 16_384
-"""How much is read at once."""
+"""Bytes per read."""
 
 AUTH_LIMIT_S: Final = 25.0
-"""How long a client may wait with its first command (mod_event_socket.c: `read_packet(…, 25)`)."""
+"""Time limit for a client's first command (mod_event_socket.c: `read_packet(…, 25)`)."""
 
 LAST_WORDS_S: Final = 5.0
-"""How long a client may take to read the end of its session."""
+"""Time limit for a client to read the end of its session."""
 
 _REJECTION: Final = (
     b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
@@ -56,10 +56,10 @@ async def serve_emulator(
     """Serve an emulator, until cancelled.
 
     Args:
-        emulator: which. Its clock begins to run now.
-        host: where to listen; whoever can reach it can steer the calls.
-        port: 0 for any that is free.
-        task_status: receives the address on which it listens.
+        emulator: the emulator. Its clock begins to run now.
+        host: the address to listen on; every program that can reach it controls the calls.
+        port: the TCP port; 0 for any free one.
+        task_status: receives the address and the port.
     """
     clock = WorldClock(emulator.world)
     emulator.host.before = clock.catch_up
@@ -84,12 +84,12 @@ async def open_emulator(
     """Open an emulator on a port, for a test.
 
     Args:
-        emulator: which; by default a new one, with the lab's phones.
-        host: where to listen.
-        port: 0 for any that is free.
+        emulator: the emulator; by default a new one, with the lab's phones.
+        host: the address to listen on.
+        port: the TCP port; 0 for any free one.
 
     Yields:
-        The emulator and its port; it goes on until the block is left.
+        The emulator and its port; it runs until the block is left.
     """
     async with trio.open_nursery() as nursery:
 
@@ -114,7 +114,7 @@ class _Connection:
         self._ready = trio.Event()
 
     async def serve(self) -> None:
-        """Serve it, until either side has enough."""
+        """Serve it until either side ends it."""
         async with self._stream:
             try:
                 with self._scope:
@@ -150,21 +150,21 @@ class _Connection:
         self._ready.set()
 
     async def _read(self, session: EventSocketSession) -> None:
-        """Read, until the session or the client has enough."""
-        with trio.move_on_after(AUTH_LIMIT_S) as patience:
+        """Read until the session or the client ends it."""
+        with trio.move_on_after(AUTH_LIMIT_S) as first_command:
             while not session.is_over:
                 data = await self._stream.receive_some(RECEIVE_BYTES)
                 if not data:
                     return
                 session.receive(data)
                 if session.has_spoken:
-                    patience.deadline = math.inf
+                    first_command.deadline = math.inf
                 while session.is_busy and not session.is_over:
                     self._ready = trio.Event()
                     await self._ready.wait()
 
     async def _write(self, session: EventSocketSession) -> None:
-        """Send what there is, up to the session's last words."""
+        """Send what is waiting, up to the end of the session."""
         while True:
             self._output = trio.Event()
             data = session.take()

@@ -1,14 +1,14 @@
 """One connection to the emulator's event socket: bytes in, bytes out.
 
 It reads packets as `mod_event_socket` does: a command in the first line, headers below it, an empty
-line, and a body if there is a `Content-Length`. What stays true:
+line, and a body if there is a `Content-Length`. It guarantees:
 
 1. **Answers come in the order of the commands**, one for each.
-2. **Events wait while a command is carried out**: those that it causes come behind its answer, as
+2. **Events wait while a command is executed**: the events that it causes come after its answer, as
    on the real socket, where one thread does both. `api originate` takes as long as the phone rings;
    until then neither events nor answers are sent, and nothing more is read.
-3. **Memory is bounded**: a packet has a limit, and so has what waits to be sent. Whoever goes
-   beyond the first is disconnected; whoever reads too slowly for the second is cut off.
+3. **Memory is bounded**: packets and waiting data have limits. A client that sends a larger packet,
+   or reads too slowly, is disconnected.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from hookflash.events import LegId
 
 @attrs.frozen(kw_only=True)
 class ConnectionLimits:
-    """How much a connection may cost."""
+    """The memory limits of a connection."""
 
     packet_bytes: int = 65_536
-    """Of a command and its headers. FreeSWITCH itself takes 10 MB, which nobody needs."""
+    """Of a command and its headers. FreeSWITCH itself accepts 10 MB, which no program needs."""
     body_bytes: int = 1_048_576
     """Of a body."""
     backlog_bytes: int = 16_777_216
-    """Of what waits to be sent: some 2,500 events, four seconds of a busy switch."""
+    """Of data waiting to be sent: about 2,500 events, four seconds of a busy switch."""
     sessions: int = 256
-    """How many may be connected at once."""
+    """How many clients may be connected at once."""
 
 
 DEFAULT_LIMITS: Final = ConnectionLimits()
@@ -66,14 +66,14 @@ class Packet:
 
     line: str
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
-    """By their names in lower case."""
+    """By name, in lower case."""
     given: tuple[Header, ...] = ()
-    """The same as they came."""
+    """The same, as received."""
     body: str = ""
 
 
 class EventSocketSession:
-    """A connection. Give it what came in, send what `take` gives, until `is_over`."""
+    """A connection. Feed it received bytes, and send what `take` returns, until `is_over`."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class EventSocketSession:
         """Begin with the greeting.
 
         Args:
-            host: has the switch.
+            host: holds the switch.
             bus: sends events.
             api: executes the commands of `api` and `bgapi`.
-            apps: run the applications of `sendmsg`.
-            legs: those that there are.
-            password: the one that lets a client in.
+            apps: runs the applications of `sendmsg`.
+            legs: the current legs.
+            password: the password for `auth`.
             limits: of this connection.
         """
         self._host = host
@@ -114,13 +114,13 @@ class EventSocketSession:
         self._paused = False
         self._authed = False
         self.has_spoken = False
-        """It has given its first command."""
+        """Whether the client has sent its first command."""
         self.is_over = False
-        """Nothing more is read; once `take` gives nothing more, the connection is to be closed."""
+        """No more input is read; close the connection once `take` returns nothing."""
         self.is_cut_off = False
-        """It did not read what was sent: the connection is to be closed at once."""
+        """The client does not read: close the connection at once."""
         self.on_output: Callable[[], None] = _nothing
-        """Called when there is something new to send, or the session has ended."""
+        """Called when there is new data to send, or the session has ended."""
         self.on_ready: Callable[[], None] = _nothing
         """Called when the session reads again."""
         self._subscription = Subscription()
@@ -129,7 +129,7 @@ class EventSocketSession:
         self._commands = self._table()
 
     def _table(self) -> tuple[tuple[str, Callable[[Packet, str], str | None]], ...]:
-        """The commands, by how they begin."""
+        """The commands, by their first word."""
         return (
             ("filter ", self._filter),
             ("myevents ", self._myevents),
@@ -151,30 +151,30 @@ class EventSocketSession:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it carries out a command, and so reads nothing."""
+        """Whether a command is being executed, so that nothing is read."""
         return self._carrying_out or self._paused
 
     def receive(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes from the client, cut anywhere. After the session's end they are dropped."""
+        """Take bytes from the client, split anywhere. After the session's end they are dropped."""
         if self.is_over:
             return
         self._received += data
         self._proceed()
 
     def take(self) -> bytes:
-        """Give what there is to send, and forget it."""
+        """Return and clear the data to send."""
         data = bytes(self._out)
         self._out.clear()
         return data
 
     def close(self) -> None:
-        """The connection is gone, from whichever side."""
+        """End the session: the connection is closed, by either side."""
         self.is_over = True
         self._received.clear()
         self._bus.remove(self)
 
     def _proceed(self) -> None:
-        """Carry out what is there, one command after the other."""
+        """Execute the received commands, one after the other."""
         while not self.is_busy and not self.is_over:
             packet = self._next_packet()
             if packet is None:
@@ -221,7 +221,7 @@ class EventSocketSession:
         self._send(f"Content-Type: command/reply\nReply-Text: {text}\n\n")
 
     def _cut_off(self) -> None:
-        """Give a client up that does not read."""
+        """Disconnect a client that does not read."""
         self.is_cut_off = True
         self._held.clear()
         self._held_bytes = 0
@@ -236,11 +236,11 @@ class EventSocketSession:
     # ---- events
 
     def wants(self, name: str) -> bool:
-        """Whether events of this name may be sent; `offer` asks the filters, too."""
+        """Whether events of this name may be sent; `offer` checks the filters too."""
         return not self.is_over and self._subscription.wants(name)
 
     def offer(self, event: FreeSwitchEvent) -> None:
-        """Send an event, if nothing stands against it."""
+        """Send an event, unless the subscription excludes it."""
         if not self._subscription.passes(event):
             return
         if self._carrying_out:
@@ -259,7 +259,7 @@ class EventSocketSession:
         self._send(head.encode() + data)
 
     def leg_ended(self, leg: LegId, name: str) -> None:
-        """If it is the leg that the session follows, the session ends, unless it lingers."""
+        """End the session if it follows this leg, unless it lingers."""
         if not self._subscription.follows or leg != self._subscription.leg:
             return
         if self._lingers_s is None:
@@ -308,7 +308,7 @@ class EventSocketSession:
             self._reply("-ERR command not found")
 
     def _begin(self, packet: Packet) -> None:
-        """Carry a command out; what it causes waits behind its answer."""
+        """Execute a command; the events that it causes wait for its answer."""
         self._carrying_out = True
         folded = packet.line.lower()
         for prefix, carry_out in self._commands:
@@ -322,7 +322,7 @@ class EventSocketSession:
             self._finish()
 
     def _finish(self) -> None:
-        """The answer is given: send what has waited."""
+        """Send what was waiting for the answer."""
         self._carrying_out = False
         held, self._held = self._held, []
         self._held_bytes = 0
@@ -346,7 +346,7 @@ class EventSocketSession:
     def _answer_later(self, text: str) -> None:
         if not self.is_over:
             self._answer(text)
-            # The switch is in the middle of something: the next command must wait for its end.
+            # The switch is busy with it: the next command must wait until it ends.
             self._paused = True
             self._host.world.after(0.0, self._go_on)
 
@@ -474,7 +474,7 @@ class EventSocketSession:
 
 
 _LAST_WORDS_S: Final = 0.050
-"""A leg's last events come within two ticks of its hang-up."""
+"""A leg's last events come within two ticks after its hang-up."""
 
 
 def _nothing() -> None:
@@ -499,6 +499,6 @@ def _read_packet(head: bytes, body: bytes) -> Packet:
 
 
 def _body_size(head: bytes) -> int:
-    """Read the first `Content-Length`; what is no number is 0, as `atoi` has it."""
+    """Read the first `Content-Length`; text that is not a number counts as 0, as in C's `atoi`."""
     found = re.search(rb"[\r\n]content-length: *([0-9]+)", head, re.IGNORECASE)
     return int(found[1][:_MOST_LENGTH_DIGITS]) if found else 0

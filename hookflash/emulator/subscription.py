@@ -1,4 +1,4 @@
-"""Which events a connection gets: by name, by subclass, by filters, or those of one leg."""
+"""Which events a connection gets: by name, by subclass, by filters, or of one leg."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_FILTERS: Final = 1000
 
 
 class Subscription:
-    """What one connection has subscribed to. Its commands return what the switch replies."""
+    """The subscription of one connection. Its methods return the switch's reply."""
 
     def __init__(self) -> None:
-        """Begin without any event."""
+        """Begin without events."""
         self.format = "plain"
         self.leg: LegId | None = None
         """The leg that is followed (`myevents`)."""
@@ -35,11 +35,11 @@ class Subscription:
         self._filters: list[tuple[str, str]] = []
 
     def wants(self, name: str) -> bool:
-        """Whether events of this name may be sent; `passes` asks the filters, too."""
+        """Whether events of this name may be sent; `passes` checks the filters too."""
         return self._listening and name in self._names
 
     def passes(self, event: FreeSwitchEvent) -> bool:
-        """Whether no filter stands against an event."""
+        """Whether no filter excludes an event."""
         subclass = event.get("Event-Subclass") if event.name == "CUSTOM" else ""
         if subclass and "ALL" not in self._names and subclass not in self._subclasses:
             return False
@@ -61,7 +61,7 @@ class Subscription:
         return passes
 
     def add(self, names: list[str]) -> str:
-        """Subscribe (`event`): a format, names, and behind CUSTOM subclasses."""
+        """Subscribe (`event`): a format, names, and subclasses after CUSTOM."""
         if names[0].lower() == "xml":
             return "-ERR xml is not emulated"
         if names[0].lower() in {"plain", "json"}:
@@ -75,7 +75,7 @@ class Subscription:
         return f"+OK event listener enabled {self.format}"
 
     def remove(self, names: list[str]) -> str:
-        """Unsubscribe from some (`nixevent`)."""
+        """Unsubscribe from some events (`nixevent`)."""
         known, subclasses = _read_names(names)
         if not known:
             return "-ERR no keywords supplied"
@@ -85,7 +85,7 @@ class Subscription:
         return "+OK events nixed"
 
     def clear(self) -> str:
-        """Unsubscribe from all (`noevents`)."""
+        """Unsubscribe from all events (`noevents`)."""
         if not self._listening:
             return "-ERR not listening for events"
         self._listening = False
@@ -116,7 +116,7 @@ class Subscription:
         return f"+OK filter added. [{name}]=[{value}]"
 
     def follow(self, leg: LegId | None, form: str) -> str:
-        """Subscribe to the events of a leg (`myevents`); None: of one that there is not."""
+        """Subscribe to the events of a leg (`myevents`); None: a leg that does not exist."""
         self.leg = leg
         self.follows = True
         self._listening = True
@@ -127,7 +127,7 @@ class Subscription:
 
 
 def _read_names(names: list[str]) -> tuple[set[str], set[str]]:
-    """Read names of events, and behind CUSTOM those of subclasses. Unknown ones are passed over."""
+    """Read names of events, and of subclasses after CUSTOM. Unknown names are ignored."""
     known: set[str] = set()
     subclasses: set[str] = set()
     for word in names:
@@ -139,7 +139,7 @@ def _read_names(names: list[str]) -> tuple[set[str], set[str]]:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Match a filter's value: in any case, or by a regular expression between slashes."""
+    """Match a filter's value, ignoring case, or by a regular expression between slashes."""
     if not pattern.startswith("/"):
         return pattern.lower() == value.lower()
     expression, _, flags = pattern[1:].rpartition("/")

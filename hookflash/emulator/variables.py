@@ -1,9 +1,8 @@
 """The channel variables that FreeSWITCH and its SIP endpoint set by themselves.
 
-They come as `variable_NAME` with nearly every event. There is no SIP and no sound here, so that
-what describes them is made up, and the same for every leg but for its numbers; what counts real
-packets (`rtp_audio_…`) is left out. Programs look at the numbers, the causes and the times: these
-are true.
+They come as `variable_NAME` with nearly every event. The emulator has no SIP and no media, so that
+their description is invented, and the same for every leg except its numbers; counters of real
+packets (`rtp_audio_…`) are left out. Numbers, causes and times are correct.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def _sdp(port: int, direction: str = "") -> str:
 
 
 def _ports(leg: LegRecord) -> tuple[int, int]:
-    """The ports of the sound that there is not: the switch's, and the phone's."""
+    """The invented media ports: the switch's and the phone's."""
     return 20_000 + 2 * leg.session % 12_000, 40_000 + 2 * leg.session % 12_000
 
 
@@ -53,7 +52,7 @@ def _from(leg: LegRecord) -> dict[str, str]:
 
 
 def inbound_variables(leg: LegRecord) -> dict[str, Value]:
-    """What comes with an INVITE."""
+    """The variables from an incoming INVITE."""
     number = leg.destination
     port = _ports(leg)[1]
     return {
@@ -107,7 +106,7 @@ def inbound_variables(leg: LegRecord) -> dict[str, Value]:
 
 
 def dialplan_variables(leg: LegRecord, callee: LegRecord) -> dict[str, Value]:
-    """What the dialplan leaves on a caller's leg once it has called somebody for it."""
+    """The variables that the dialplan sets on a caller's leg when it has called the callee."""
     number = leg.destination
     return {
         "DP_MATCH": (number, number),
@@ -124,11 +123,11 @@ def dialplan_variables(leg: LegRecord, callee: LegRecord) -> dict[str, Value]:
 
 
 def outbound_variables(leg: LegRecord, originator: LegRecord | None) -> dict[str, Value]:
-    """What an INVITE that goes out is made of.
+    """The variables of an outgoing INVITE.
 
     Args:
-        leg: which is called.
-        originator: the leg for which it is called, if there is one.
+        leg: the called leg.
+        originator: the leg for which it is called, if any.
     """
     local, _ = _ports(leg)
     of_originator: dict[str, Value] = {}
@@ -173,7 +172,7 @@ def outbound_variables(leg: LegRecord, originator: LegRecord | None) -> dict[str
 
 
 def remote_variables(leg: LegRecord) -> dict[str, Value]:
-    """What comes with the first answer of a phone that was called."""
+    """The variables from the first response of a called phone."""
     number = leg.destination
     via = f"SIP/2.0/UDP 127.0.0.1;rport=5060;branch=z9hG4bK{leg.session}"
     tag = f"r{leg.session:012d}"
@@ -205,7 +204,7 @@ def remote_variables(leg: LegRecord) -> dict[str, Value]:
 
 
 def media_variables(leg: LegRecord) -> dict[str, Value]:
-    """What an agreed codec leaves behind."""
+    """The variables of a negotiated codec."""
     local, remote = _ports(leg)
     return {
         "switch_r_sdp": _sdp(remote),
@@ -243,17 +242,17 @@ def media_variables(leg: LegRecord) -> dict[str, Value]:
 
 
 def answered_variables(leg: LegRecord) -> dict[str, Value]:
-    """What a caller's leg has once it is answered."""
+    """The variables of a caller's leg after its answer."""
     return {"rtp_local_sdp_str": _sdp(_ports(leg)[0], "a=sendrecv\r\n")}
 
 
 def disposition(leg: LegRecord) -> str:
-    """Who said goodbye."""
+    """The variable that names the side that hung up."""
     return "send_bye" if leg.ended_by_switch else "recv_bye"
 
 
 def bridged_variables(leg: LegRecord) -> dict[str, Value]:
-    """What a caller's leg has once it is in its first bridge."""
+    """The variables of a caller's leg after its first bridge began."""
     return {
         "sip_to_tag": f"r{leg.session:012d}",
         "sip_cseq": str(123_145_160 + leg.session),
@@ -261,7 +260,7 @@ def bridged_variables(leg: LegRecord) -> dict[str, Value]:
 
 
 def left_variables(leaver: LegRecord) -> dict[str, Value]:
-    """What the end of a bridge leaves on both its legs, when one of them has hung up."""
+    """The variables on both legs of a bridge that ended because one of them hung up."""
     return {
         "sip_reason": _reason(leaver.cause),
         "sip_hangup_phrase": "OK",
@@ -283,11 +282,11 @@ _STATUS: Final = {
     "UNALLOCATED_NUMBER": ("404", "Not Found"),
     "USER_NOT_REGISTERED": ("480", "Temporarily Unavailable"),
 }
-"""SIP's words for the causes with which phones refuse (RFC 4497, section 8.4.4)."""
+"""SIP's reason phrases for the causes with which phones refuse (RFC 4497, section 8.4.4)."""
 
 
 def closing_variables(leg: LegRecord) -> dict[str, Value]:
-    """What a hang-up leaves, according to whoever hung up."""
+    """The variables after a hang-up; they depend on the side that hung up."""
     if leg.answered_us:
         if leg.ended_by_switch or not leg.inbound:
             return {}
@@ -320,7 +319,7 @@ def stamp(us: int) -> str:
 
 
 def record_variables(leg: LegRecord) -> dict[str, Value]:
-    """The call's record: when what happened to a leg that has ended, and how long it took."""
+    """The call's record: the times and durations of a leg that has ended."""
     variables: dict[str, Value] = {
         "hangup_cause": leg.cause,
         "hangup_cause_q850": str(_q850(leg.cause)),
@@ -349,7 +348,7 @@ def record_variables(leg: LegRecord) -> dict[str, Value]:
 
 
 def _q850(cause: str) -> int:
-    """The number of a cause; those that are FreeSWITCH's own pass for normal clearing."""
+    """The number of a cause; FreeSWITCH's own causes count as normal clearing."""
     number = number_for(cause)
     return number if number <= LAST_OF_Q850 else number_for("NORMAL_CLEARING")
 

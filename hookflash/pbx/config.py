@@ -19,13 +19,13 @@ from hookflash.pbx.obtain import Installation
 
 LOOPBACK: Final = "127.0.0.1"
 USER: Final = "hookflash"
-"""Who logs in, to AMI and to ARI."""
+"""The user that logs in to AMI and ARI."""
 
 RTP_PORTS: Final = 4000
 """Ports of one instance for media. A leg takes two: 2000 legs, three times 200 transfers."""
 _FIRST_RTP_PORT: Final = 10_000
 _RTP_BLOCKS: Final = 5
-"""Up to port 29,999: what follows is where systems choose ports for others."""
+"""Up to port 29,999: systems choose the ports above for other programs."""
 
 SAMPLE_RATE: Final = 8000
 MUSIC_S: Final = 4
@@ -80,12 +80,12 @@ def _free_port(kind: socket.SocketKind, address: str) -> int:
 
 @attrs.frozen(kw_only=True)
 class Setup:
-    """What one instance is: its place, its ports, its files."""
+    """The setup of one instance: its directory, its ports, its files."""
 
     name: str
     """For logs and error messages, for example `switch`."""
     directory: Path
-    """Its own; it may be removed when the instance has ended."""
+    """Its own directory; it may be removed when the instance has ended."""
     ports: Ports
     secret: str = attrs.field(repr=False, factory=lambda: secrets.token_urlsafe(24))
     """The password of `USER`, for AMI and for ARI."""

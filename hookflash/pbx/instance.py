@@ -31,7 +31,7 @@ _LAST_LINES: Final = 12
 
 
 class InstanceDied(BackendError):
-    """An instance ended that should have gone on. The message has the last lines of its log."""
+    """An instance ended unexpectedly. The message has the last lines of its log."""
 
 
 @attrs.define(eq=False)
@@ -41,7 +41,7 @@ class Instance:
     setup: Setup
     process: subprocess.Popen[bytes]
     stopping: bool = False
-    """Whether its end is wanted."""
+    """Whether its end is expected."""
 
     @classmethod
     def start(cls, installation: Installation, setup: Setup) -> Instance:
@@ -62,7 +62,7 @@ class Instance:
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "LC_ALL": "C.UTF-8"},
-                start_new_session=True,  # a key that interrupts us is not for it
+                start_new_session=True,  # Ctrl-C must not reach it
             )
         return cls(setup, process)
 
@@ -78,7 +78,7 @@ class Instance:
 
     @property
     def death(self) -> InstanceDied | None:
-        """How it ended, if it ended and nobody wanted it to."""
+        """How it ended, if it ended unexpectedly."""
         status = self.process.poll()
         if status is None or self.stopping:
             return None
@@ -140,7 +140,7 @@ class Instance:
         """Wait until it ends.
 
         Raises:
-            InstanceDied: nobody wanted it to end.
+            InstanceDied: it ended unexpectedly.
         """
         if self.running:
             descriptor = os.pidfd_open(self.process.pid)

@@ -66,7 +66,7 @@ Dir::Log "{apt}/log";
 
 
 class AsteriskUnavailable(HookflashError):
-    """Asterisk can't be had on this machine. The message says in one line what is missing."""
+    """Asterisk is not available on this machine. The message says in one line what is missing."""
 
     def __init__(self, what: str, hint: str) -> None:
         """Say what is missing.
@@ -144,8 +144,8 @@ def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
 def obtain(cache: Path | None = None, *, etc: Path = Path("/etc")) -> Installation:
     """Unpack Asterisk into the cache, unless it is there.
 
-    Several processes may do this at once: one does the work, the others wait for it. What an
-    interrupted one leaves behind is removed by the next.
+    Several processes may do this at once: one does the work, the others wait for it. The next one
+    removes what an interrupted one has left behind.
 
     Args:
         cache: the cache directory; `default_cache()` if left out. To fetch a newer version,
@@ -153,7 +153,7 @@ def obtain(cache: Path | None = None, *, etc: Path = Path("/etc")) -> Installati
         etc: the directory that holds `apt` and `os-release`.
 
     Raises:
-        AsteriskUnavailable: it can't be had here.
+        AsteriskUnavailable: it is not available on this machine.
     """
     cache = default_cache() if cache is None else cache.absolute()
     root = cache / "asterisk"

@@ -24,7 +24,7 @@ from hookflash.backends.asterisk.manager import (
 from hookflash.errors import BackendError
 
 TIMEOUT_S: Final = 10.0
-"""For whatever the phones wait for. On a crowded machine a call takes a second."""
+"""Time limit for each thing that a phone waits for. On a loaded machine a call takes a second."""
 KEY_MS: Final = 100
 """How long a key is down."""
 _POLL_S: Final = 0.01
@@ -49,7 +49,7 @@ class ListedChannel:
     bridge: str
     """The ID of the bridge that it is in; empty if it is in none."""
     number: str
-    """The number of whom it is connected to the switch with: the caller ID."""
+    """The caller ID of the other end."""
     account: str
     extension: str
     context: str
@@ -99,10 +99,10 @@ class Phones:
         """Let a phone call a number. It may not be answered yet, or never.
 
         Args:
-            caller: the phone's number; one that is not of a phone calls through the trunk.
-            number: whom it calls.
+            caller: the phone's number; a number without a phone calls through the trunk.
+            number: the number to call.
             name: the caller's name; `NAMES` has those of some.
-            withheld: whether the number is not to be shown to who is called.
+            withheld: whether to hide the caller's number from the called party.
 
         Returns:
             The phone's channel.
@@ -155,7 +155,7 @@ class Phones:
             await manager.demand("PlayDTMF", Channel=channel, Digit=digit, Duration=KEY_MS)
 
     async def shown(self, channel: str) -> tuple[str, str]:
-        """Return the name and the number that a phone shows now: who is at the other end."""
+        """Return the name and the number that a phone shows now, those of the other end."""
         name, number = await self._variables(channel, "CALLERID(name)", "CALLERID(num)")
         return name, number
 
@@ -194,7 +194,8 @@ class Phones:
     def chain(self, leg: str) -> list[str]:
         """List the switch's channels from a leg to the one that its phone is on.
 
-        It is one channel, unless it is a Local one: then its other half, and whom that dials.
+        Usually this is one channel. A Local channel is followed by its other half, and by the
+        channel that this half dials.
         """
         chain = [leg]
         while chain[-1].startswith("Local/"):
@@ -235,7 +236,7 @@ class Phones:
 
 
 async def get_variable(manager: Manager, channel: str, name: str) -> str:
-    """Return what a channel has for a variable or a function; empty if it is not there.
+    """Return the value of a channel's variable or function; empty if there is no such channel.
 
     Args:
         manager: the channel's instance.

@@ -17,7 +17,7 @@ import attrs
 MAIN_SUITES: Final = frozenset(
     {"oldoldstable", "oldstable", "stable", "testing", "unstable", "sid"}
 )
-"""Names of suites of the main archive on any machine; its release's code name is one, too."""
+"""Names of the main archive's suites on any machine; the release's code name is one more."""
 
 _KEPT: Final = ("Signed-By", "Trusted", "Allow-Insecure", "Check-Valid-Until", "Check-Date")
 """Options that also apply to another suite of the same archive."""
@@ -139,7 +139,7 @@ def _deb822_entries(text: str) -> Iterator[_SourceEntry]:
 
 
 def _fields(stanza: str) -> dict[str, str]:
-    """Read one stanza; a value that goes on keeps its lines: a key may stand among the fields."""
+    """Read one stanza; a value of several lines keeps them, since it may contain a key."""
     fields: dict[str, str] = {}
     name = ""
     for line in stanza.splitlines():

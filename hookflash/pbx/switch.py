@@ -12,9 +12,9 @@
 | away | nobody: where another program sends a leg |
 
 A phone of an account has it as its `accountcode` and as the variable `HOOKFLASH_ACCOUNT`. They may
-differ: `Dial()` gives the called leg the caller's `accountcode`, whatever its endpoint says.
+differ: `Dial()` gives the called leg the caller's `accountcode`, not that of its endpoint.
 
-Whoever calls under a number that no phone has comes from the trunk, into the context `public`.
+A caller with a number that no phone has comes from the trunk, into the context `public`.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["8021", ":8021", "host:", "host:x", "host:65536", ""])
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(InputError, match="is no address"):
+    with pytest.raises(InputError, match="is not an address"):
         read_address(text)
 
 

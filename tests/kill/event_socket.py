@@ -81,7 +81,7 @@ class Commands:
         await commands.receive()
         headers, _ = await commands.ask(f"auth {PASSWORD}")
         if not headers.get("Reply-Text", "").startswith("+OK"):
-            raise RuntimeError(f"{host}:{port} refuses us: {headers}")
+            raise RuntimeError(f"{host}:{port} refuses the login: {headers}")
         return commands
 
     async def receive(self) -> tuple[dict[str, str], bytes]:

@@ -1,7 +1,7 @@
-"""Asterisk as a backend: by its REST interface (ARI), its manager interface (AMI) and a dialplan.
+"""The Asterisk backend, on its REST interface (ARI), its manager interface (AMI) and a dialplan.
 
-`client` is the backend: it keeps a `connection`, which is one of `ari` and one of `manager`.
-`hearing` reads what the switch reports, `looking` asks what lives, `ordering` carries commands out
-(in `steps`), and `memory` is what they know of the legs. What they say to the switch is made by
-`procedures`, of `primitives`.
+`client` is the backend: it keeps a `connection`, which consists of one of `ari` and one of
+`manager`. `hearing` reads events, `looking` asks for the living legs, `ordering` executes commands
+(in `steps`), and `memory` holds what they know about the legs. `procedures` translates commands
+into `primitives`.
 """

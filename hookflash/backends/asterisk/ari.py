@@ -1,11 +1,11 @@
-"""One WebSocket to Asterisk's REST interface (ARI): events come in, requests go out by it, too.
+"""One WebSocket to Asterisk's REST interface (ARI), for events and requests.
 
-The switch carries out the requests of one WebSocket strictly one after the other. So each has a
-time limit, and where one passes, the connection is over: only a new one shows whether the switch
-still does what it is asked.
+The switch executes the requests of one WebSocket strictly one after the other. So each has a
+timeout, and after a timeout the connection is given up: only a new one shows whether the switch
+still responds.
 
-Lists go by HTTP. What Asterisk sends over a WebSocket is copied to the stack of a thread first, and
-half a megabyte, the list of some 600 channels, ends the whole process (seen on 22.10.1).
+Lists are fetched by HTTP. Asterisk copies what it sends over a WebSocket to the stack of a thread
+first, and half a megabyte, the list of about 600 channels, crashes the process (seen on 22.10.1).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """No event or response is longer."""
 
 RECEIVE_BYTES: Final = 262_144
-"""How much of a list is read at once."""
+"""Bytes per read of a list."""
 
 QUEUE: Final = 256
-"""How many messages may wait for the reader, which never waits itself."""
+"""How many messages may wait for the reader, which itself never waits."""
 
 RESPONSE: Final = "RESTResponse"
 
@@ -51,12 +51,12 @@ class AriLost(BackendError):
 
 
 class AriRefused(BackendError):
-    """The switch does not let us in."""
+    """The switch refuses the login."""
 
 
 @attrs.frozen(kw_only=True)
 class AriLogin:
-    """Where ARI is, and who logs in."""
+    """The address of ARI, and the login."""
 
     host: str = "127.0.0.1"
     port: int = 8088
@@ -64,12 +64,12 @@ class AriLogin:
     password: str = attrs.field(repr=False)
     application: str = "hookflash"
     timeout_s: float = 5.0
-    """For connecting, and for every request."""
+    """Timeout for connecting, and for every request."""
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
 
     @property
     def authorization(self) -> str:
-        """What a request says to be let in (RFC 7617)."""
+        """The `Authorization` header of a request (RFC 7617)."""
         said = b64encode(f"{self.username}:{self.password}".encode())
         return f"Basic {said.decode()}"
 
@@ -87,7 +87,7 @@ class Ari:
     """One connection. `open_ari` opens it."""
 
     def __init__(self, socket: WebSocketConnection, login: AriLogin) -> None:
-        """Take a WebSocket that is open. `read` must run beside the rest."""
+        """Use an open WebSocket. `read` must run in a task."""
         self.dead: AriLost | None = None
         """Why the connection ended; `None` while it has not."""
         self._socket = socket
@@ -96,7 +96,7 @@ class Ari:
         self._asked: dict[str, _PendingRequest] = {}
         self._numbers = count(1)
         self._scopes: set[trio.CancelScope] = set()
-        """Of all that waits for the switch, and ends with the connection."""
+        """The cancel scopes of all tasks that wait for the switch."""
 
     async def read(self, take: Callable[[AriMessage], None]) -> None:
         """Read until the connection ends. Events go to `take`, which must not block."""
@@ -125,11 +125,11 @@ class Ari:
         """Send a request, and wait for its response.
 
         Args:
-            request: what is asked.
-            timeout_s: how long to wait, where it is not as long as usual.
+            request: the request.
+            timeout_s: the timeout, if it differs from the usual one.
 
         Raises:
-            AriLost: there will be none.
+            AriLost: the response will not come.
         """
         number = f"h{next(self._numbers)}"
         asked = self._asked[number] = _PendingRequest(request)
@@ -155,7 +155,7 @@ class Ari:
             what: `channels` or `bridges`.
 
         Raises:
-            AriLost: there is none.
+            AriLost: the list will not come.
         """
         why = f"no list of {what} within {self._timeout_s:g} s"
         try:
@@ -168,7 +168,7 @@ class Ari:
 
     @contextmanager
     def _while_it_lives(self) -> Generator[None]:
-        """What is waited for here is given up when the connection ends."""
+        """Cancel the block when the connection ends."""
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             if self.dead is not None:
@@ -194,7 +194,7 @@ class Ari:
 async def open_ari(login: AriLogin, take: Callable[[AriMessage], None]) -> AsyncGenerator[Ari]:
     """Connect, and read. The connection is closed at the end of the block.
 
-    If the connection ends before that, whoever asks gets `AriLost`, and `read` ends the block.
+    If the connection ends before that, requests raise `AriLost`, and `read` ends the block.
 
     Raises:
         AriRefused: the switch does not accept the login.
@@ -236,12 +236,12 @@ async def _connect(login: AriLogin) -> trio.abc.Stream:
 
 
 async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
-    """Get what is at a path, on a connection of its own: the status, and the answer.
+    """Get a path on a connection of its own: the status and the body.
 
     Raises:
         OSError: it can't be reached.
         trio.BrokenResourceError: the connection broke.
-        h11.RemoteProtocolError: what it answers is no HTTP, or ends too soon.
+        h11.RemoteProtocolError: the answer is not HTTP, or ends too soon.
     """
     http = h11.Connection(h11.CLIENT)
     headers = [
@@ -264,7 +264,7 @@ async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
                 case h11.EndOfMessage():
                     return status, bytes(body)
                 case _:
-                    pass  # a response that says only that another will come
+                    pass  # an interim response: another follows
 
 
 async def _upgrade(

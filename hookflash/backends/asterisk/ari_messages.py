@@ -1,6 +1,6 @@
-"""What ARI says, as far as anybody reads it: events, responses, channels and bridges.
+"""ARI's events, responses, channels and bridges, with the fields that are used.
 
-An ordinary call is 66 events; what is not read here is not even decoded.
+An ordinary call has 66 events; fields that are not used are not decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class AriCaller(msgspec.Struct, frozen=True, gc=False):
 
 
 class AriDialplan(msgspec.Struct, frozen=True, gc=False):
-    """Where in the dialplan a channel is."""
+    """A channel's position in the dialplan."""
 
     context: str = ""
     exten: str = ""
@@ -39,7 +39,7 @@ class AriChannel(msgspec.Struct, frozen=True):
 
 
 class AriBridge(msgspec.Struct, frozen=True):
-    """A bridge, and who is in it."""
+    """A bridge and its channels."""
 
     id: str
     technology: str = ""
@@ -80,7 +80,7 @@ class AriMessage(msgspec.Struct, frozen=True):
 
     @property
     def begins(self) -> str:
-        """The channel that begins with this event; empty if none does."""
+        """The channel that this event creates; empty if none."""
         return self.channel.id if self.type == "ChannelCreated" and self.channel else ""
 
 
@@ -91,7 +91,7 @@ def read_message(text: str | bytes) -> AriMessage:
     """Read a message.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        msgspec.DecodeError: the bytes are not a message.
     """
     return _DECODER.decode(text)
 
@@ -103,6 +103,6 @@ def read_body(text: str, kind: type[_Body]) -> _Body:
     """Read the body of a response.
 
     Raises:
-        msgspec.DecodeError: it is not what was asked for.
+        msgspec.DecodeError: the body is of another kind.
     """
     return msgspec.json.decode(text, type=kind)

@@ -1,8 +1,8 @@
-"""What lives, as ARI lists it, read as `LegSnapshot`s.
+"""Reads ARI's lists of channels and bridges as `LegSnapshot`s.
 
-A channel says where it is in the dialplan, and a bridge who is in it; what a leg hears can't be
-asked. So each sound that we play is noted on its leg first (`HOOKFLASH_SOUND`), and the dialplan
-takes the note off when the leg is parked anew.
+A channel shows its position in the dialplan, and a bridge its channels; what a leg hears can't be
+queried. So each sound that we play is noted on its leg first (`HOOKFLASH_SOUND`), and the dialplan
+removes the note when the leg is parked again.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _A_PAIR: Final = 2
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """What was listed."""
+    """The listed channels and bridges."""
 
     channels: tuple[AriChannel, ...]
     bridges: tuple[AriBridge, ...]
 
     def without(self, is_gone: Callable[[LegId], bool]) -> Seen:
-        """The same, less those who are gone."""
+        """The same without channels that have ended."""
         return Seen(
             channels=tuple(one for one in self.channels if not is_gone(one.id)),
             bridges=tuple(
@@ -51,12 +51,12 @@ class Seen:
 
 @attrs.frozen(kw_only=True)
 class KnownLeg:
-    """What is known of a leg from the events of its life, and can't be asked."""
+    """What is known about a leg from its events, and can't be queried."""
 
     direction: Direction
     outside: bool
     number: str = ""
-    """Of one that we have called, ARI tells at first the caller's."""
+    """Its number. For a leg that we call, ARI shows the caller's at first."""
 
 
 def read_seen(
@@ -67,14 +67,14 @@ def read_seen(
     known: Mapping[LegId, KnownLeg],
     outside: Collection[LegId],
 ) -> tuple[LegSnapshot, ...]:
-    """Read what was listed.
+    """Read the lists.
 
     Args:
         seen: the channels and bridges.
-        reading: how the channels of this switch are read.
+        reading: reads the channels of this switch.
         context: the context of our dialplan.
-        known: what the events have said of legs.
-        outside: the channels that are on an outside line, as far as events have not said so.
+        known: what the events have reported about legs.
+        outside: channels on an outside line that events have not reported as such.
     """
     living = {channel.id: channel for channel in seen.channels if is_party(channel.name)}
     peers = _peers(seen.bridges, living)
@@ -140,31 +140,31 @@ def _snapshot(
 
 
 def is_parked(channel: AriChannel, context: str) -> bool:
-    """Whether a leg is in `Stasis`, in our keeping."""
+    """Whether a leg is in our `Stasis` application."""
     place = channel.dialplan
     return (
         place.context == context
-        and place.exten == "park"  # else it was sent elsewhere, and goes at once
+        and place.exten == "park"  # else it was sent elsewhere, and is leaving
         and place.app_name == "Stasis"
     )
 
 
 def was_called(channel: AriChannel) -> bool:
-    """Whether a leg was called, and has not been anywhere else since."""
+    """Whether a leg was called, and has not been moved since."""
     return channel.dialplan.app_name.startswith("AppDial")
 
 
 def waits_for_a_controller(channel: AriChannel, context: str) -> bool:
-    """Whether a leg that is in no bridge is in our keeping, and has found no controller.
+    """Whether a leg that is in no bridge waits in our dialplan for a controller.
 
-    One that another has joined itself with is at this place of the dialplan, too.
+    A leg that another has joined is at the same position in the dialplan.
     """
     place = channel.dialplan
     return place.context == context and place.exten == "park" and place.app_name != "Stasis"
 
 
 def noted_sound(channel: AriChannel) -> tuple[str, HeardSound | None]:
-    """What is noted on a leg: the id of what plays, and the sound."""
+    """The note on a leg: the id of the playback, and the sound."""
     playback, _, text = channel.channelvars.get(SOUND, "").partition(" ")
     return playback, heard_sound(text) if text else None
 
@@ -180,7 +180,7 @@ def _peers(bridges: Iterable[AriBridge], living: Mapping[LegId, AriChannel]) -> 
 
 
 def _other_halves(channels: Iterable[AriChannel]) -> dict[LegId, LegId]:
-    """Of each far half of a call through the dialplan, the near one."""
+    """The near half for each far half of a call through the dialplan."""
     pairs: dict[str, dict[str, LegId]] = {}
     for channel in channels:
         common, half = local_half(channel.name)
@@ -192,7 +192,7 @@ def _other_halves(channels: Iterable[AriChannel]) -> dict[LegId, LegId]:
 def _callers(
     channels: Iterable[AriChannel], halves: Mapping[LegId, LegId], peers: Mapping[LegId, LegId]
 ) -> dict[LegId, LegId]:
-    """Of each leg that a far half has called, the far half: they talk, or the leg still rings."""
+    """The far half for each leg that a far half has called, ringing or talking."""
     linked = {
         channel.channelvars[LINKED]: channel.id
         for channel in channels
@@ -208,11 +208,11 @@ def _callers(
 
 
 def _guess(channel: AriChannel, outside: Collection[LegId]) -> KnownLeg:
-    """Of a leg that is older than we are, no event tells who began it.
+    """Infer the direction of a leg that is older than the connection.
 
-    The application that Asterisk names for a leg that was called is `AppDial` or `AppDial2`, until
-    it is sent elsewhere: by us, and then it is noted on it. What it has dialled that called us
-    stays.
+    Asterisk names the application `AppDial` or `AppDial2` for a called leg until it is sent
+    elsewhere; if we do that, the direction is noted on the leg. The dialled extension of a leg
+    that called in stays.
     """
     noted = channel.channelvars.get(BEGAN, "")
     _, half = local_half(channel.name)

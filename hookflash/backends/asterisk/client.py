@@ -1,17 +1,17 @@
 """One Asterisk over ARI and AMI, on trio.
 
-`hearing` reads what the switch reports, `looking` asks what lives, `ordering` carries commands out,
-and `memory` is what the three know of the legs; here they get a connection. What this promises
-besides `Backend`:
+`hearing` reads events, `looking` asks for the living legs, `ordering` executes commands, and
+`memory` holds what the three know about the legs; this module gives them a connection. Promises
+beyond those of `Backend`:
 
-* **Both connections or none.** ARI tells what happens, AMI moves legs (see `connection`).
-* **It comes back.** With back-off and jitter, for ever; then it asks what lives, and tells it as
-  facts, between `SwitchLost` and `SwitchFound`. Legs that met no controller meanwhile wait in the
-  dialplan, with music; they are handed in at once.
-* **What we need is checked first**: the dialplan and the modules (see `readiness`).
+* **Both connections or none.** ARI reports events, AMI moves legs (see `connection`).
+* **It reconnects**, with back-off and jitter, without a limit; then it asks for the living legs,
+  and reports them as facts between `SwitchLost` and `SwitchFound`. Legs that found no controller
+  meanwhile wait in the dialplan, with music; they are taken over at once.
+* **Requirements are checked first**: the dialplan and the modules (see `readiness`).
 
-A command whose connection dies under it is neither repeated nor reported: nobody knows whether it
-was carried out. The facts that are told anew, and the deadline of the engine, decide.
+A command whose connection dies is neither repeated nor reported, since it may have been executed.
+The facts that are reported again, and the engine's deadline, decide.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from hookflash.backends.reconnecting import BackOff, kept_open
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed, first_of
 
-# Into the standard library's logging: a program that configures nothing is not talked into.
+# By the standard library's logging: nothing is printed in a program that does not configure it.
 log = structlog.wrap_logger(logging.getLogger("hookflash.asterisk"))
 
 FIRST_ANSWER_S: Final = 0.5
-"""How long the first answer of a new WebSocket may take. One that was opened on the heels of the
-last may be a ghost, on which nothing ever comes (measured on 22.10.1: 3 of 200)."""
+"""Timeout for the first answer of a new WebSocket. One that was opened immediately after the last
+may be dead from the start (measured on 22.10.1: 3 of 200)."""
 
 
 class AsteriskBackend:
     """A `Backend` on one Asterisk. Open it with `open_asterisk`."""
 
     def __init__(self, settings: Asterisk) -> None:
-        """Begin with nothing known."""
+        """Begin without known legs."""
         self.settings = settings
         self.reconnects = 0
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
@@ -91,15 +91,15 @@ class AsteriskBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """All but two: Asterisk can't keep keys from a leg, and its digits have no number."""
+        """All but two: Asterisk can't withhold keys from a leg, and does not number digits."""
         return Capabilities(withholds_keys=False, numbers_keys=False)
 
     def events(self) -> AsyncIterator[e.CallEvent]:
-        """What happens on the switch."""
+        """Yield the events of the switch."""
         return self._outlet.taken
 
     async def perform(self, command: SwitchCommand) -> None:
-        """Send a command on its way. While we are not connected it is dropped: see the module."""
+        """Send a command. It is dropped without a connection: see the module."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the backend is closed")
@@ -111,7 +111,7 @@ class AsteriskBackend:
         """List every leg that lives on the switch."""
         connection = self._link.connection
         if self._closed or connection is None:
-            raise BackendClosed("the switch is away")
+            raise BackendClosed("the switch is not connected")
         try:
             return Halves.sort((await self._lister.look(connection)).living)
         except LOST as lost:
@@ -119,7 +119,7 @@ class AsteriskBackend:
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because nobody took them in time."""
+        """How many events were dropped because the engine did not take them in time."""
         return self._outlet.dropped
 
     @property
@@ -128,7 +128,7 @@ class AsteriskBackend:
         return self._link.connection is not None
 
     def break_line(self) -> None:
-        """Cut the connection, as a network would, to see what happens then."""
+        """Cut the connection, as a network failure would. For tests."""
         self._link.cut("the line was cut")
 
     # ------------------------------------------------------------ life of connections
@@ -137,7 +137,7 @@ class AsteriskBackend:
         """Keep a connection to the switch, until cancelled.
 
         Raises:
-            Rejected: the switch doesn't let us in, or lacks something that we need.
+            Rejected: the switch refuses the login, or lacks something that is needed.
         """
         back_off = BackOff(self.settings.reconnect_first_s, self.settings.reconnect_longest_s)
         try:
@@ -154,7 +154,7 @@ class AsteriskBackend:
         """Use one connection until it dies.
 
         Raises:
-            Rejected: the switch doesn't let us in, or lacks something that we need.
+            Rejected: the switch refuses the login, or lacks something that is needed.
         """
         self._memory.begin()
         self._reader.hold()
@@ -234,10 +234,10 @@ class AsteriskBackend:
         )
 
     async def _greet(self, connection: AsteriskConnection) -> None:
-        """Ask for the events that we read, and see whether the switch has all that we need.
+        """Subscribe to events, and check whether the switch has all that is needed.
 
         Raises:
-            Rejected: it has not.
+            Rejected: the switch lacks something.
         """
         told = await connection.ari.ask(filter_request(self.settings.application), FIRST_ANSWER_S)
         if not is_ok(told):
@@ -246,7 +246,7 @@ class AsteriskBackend:
             await check_switch(connection, self.settings.host, self.settings.context)
 
     def _replaced(self) -> None:
-        """Two controllers of one name would take the switch from each other for ever."""
+        """Stop: two controllers of one name would take the switch from each other forever."""
         self._rejected = Rejected(
             f"another controller has registered with {self.settings.host} as"
             f" {self.settings.application!r}: give each an application of its own"
@@ -254,23 +254,23 @@ class AsteriskBackend:
         self.break_line()
 
     def _left_the_park(self, leg: e.LegId) -> None:
-        """A leg has left our keeping: by our order, by its failsafe, or by somebody else's."""
+        """Handle a leg that left our park: by our order, its failsafe, or another program."""
         if leg not in self._memory.steps.moving:
             self._link.start_soon(self._lister.see_where, leg)
 
 
 @asynccontextmanager
 async def open_asterisk(settings: Asterisk) -> AsyncGenerator[AsteriskBackend]:
-    """Open a way to an Asterisk, and keep it open.
+    """Open a connection to an Asterisk, and keep it open.
 
     Args:
-        settings: where it is, and how it is used.
+        settings: its address and how to use it.
 
     Yields:
         The backend, once it is connected for the first time.
 
     Raises:
-        Rejected: the switch doesn't let us in, or lacks something that we need.
+        Rejected: the switch refuses the login, or lacks something that is needed.
     """
     async with kept_open(AsteriskBackend(settings)) as backend:
         yield backend

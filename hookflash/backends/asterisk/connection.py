@@ -19,7 +19,7 @@ from hookflash.backends.base import Rejected
 from hookflash.events import LegId
 
 LOST: Final = (AriLost, ManagerLost)
-"""How either of the two says that there will be no answer."""
+"""The errors of both connections for an answer that will not come."""
 
 _Read = TypeVar("_Read")
 _Arguments = TypeVarTuple("_Arguments")
@@ -27,39 +27,39 @@ _Arguments = TypeVarTuple("_Arguments")
 
 @attrs.frozen
 class AsteriskConnection:
-    """ARI tells what happens, AMI moves legs. If one of the two is lost, so is the other."""
+    """ARI reports events, AMI moves legs. If one of the two is lost, both are closed."""
 
     ari: Ari
     manager: Manager
 
     @property
     def is_dead(self) -> bool:
-        """Whether one of the two is lost: nothing can be done on this connection any more."""
+        """Whether one of the two is lost, so that this connection is unusable."""
         return self.ari.dead is not None or self.manager.dead is not None
 
     def die(self, why: str) -> None:
-        """End both."""
+        """Close both."""
         self.ari.die(why)
         self.manager.die(why)
 
     async def watch(self, scope: trio.CancelScope) -> None:
-        """Wait until AMI is lost, and end what is done on this connection."""
+        """Wait until AMI is lost, then end this connection."""
         self.ari.die(str(await self.manager.lost()))
         scope.cancel()
 
     async def act(self, actions: Iterable[ManagerAction]) -> str | None:
-        """Send actions in one go.
+        """Send actions together.
 
         Returns:
-            Why the first of them was refused, if one was.
+            The reason of the first refusal, if any.
         """
         return next(filter(None, await self.act_each(actions)), None)
 
     async def act_each(self, actions: Iterable[ManagerAction]) -> list[str | None]:
-        """Send actions in one go.
+        """Send actions together.
 
         Returns:
-            Of each, why it was refused, if it was.
+            For each, the reason of its refusal, if any.
         """
         responses = [await pending.response() for pending in await self.manager.send(*actions)]
         return [None if one.ok else one.get("message") or "refused" for one in responses]
@@ -68,16 +68,16 @@ class AsteriskConnection:
         """Send a request.
 
         Returns:
-            Why it was refused, if it was: the status, and what ARI says.
+            The reason of its refusal, if any: the status and ARI's message.
         """
         told = await self.ari.ask(request)
         return None if is_ok(told) else f"{told.status_code} {told.message_body}"
 
     async def value(self, name: str) -> str:
-        """The value of a function that needs no channel: ARI itself knows only variables.
+        """Get the value of a function without a channel: ARI itself knows only variables.
 
         Raises:
-            Rejected: we may not ask.
+            Rejected: this is not permitted.
         """
         answer = await self.manager.action("Getvar", Variable=name)
         if not answer.ok:
@@ -85,14 +85,14 @@ class AsteriskConnection:
         return answer.get("value")
 
     async def variables(self, leg: LegId, *names: str) -> tuple[str, ...] | str:
-        """The values of a leg's variables, or why they can't be had."""
+        """Get the values of a leg's variables, or the reason of the refusal."""
         asked = (ManagerAction("Getvar", {"Channel": leg, "Variable": name}) for name in names)
         answers = [await pending.response() for pending in await self.manager.send(*asked)]
         refusals = [one.get("message") or "refused" for one in answers if not one.ok]
         return refusals[0] if refusals else tuple(one.get("value") for one in answers)
 
     async def are_so(self, facts: Iterable[GetvarCheck]) -> bool:
-        """Whether all of these are so."""
+        """Whether all of these checks hold."""
         for fact in facts:
             (pending,) = await self.manager.send(fact_action(fact))
             answer = await pending.response()
@@ -112,7 +112,7 @@ def _read(told: AriMessage, kind: type[_Read]) -> _Read:
     """Read a response.
 
     Raises:
-        AriLost: it is none; who knows what else is not as it should be.
+        AriLost: it is invalid, so the connection can't be trusted.
     """
     if not is_ok(told):
         raise AriLost(f"ARI can't list channels or bridges: {told.status_code} {told.message_body}")
@@ -123,7 +123,7 @@ def _read(told: AriMessage, kind: type[_Read]) -> _Read:
 
 
 class Link:
-    """The connection that is in use, if there is one, and the tasks on it."""
+    """The current connection, if any, and the tasks on it."""
 
     def __init__(self) -> None:
         """Begin without a connection."""
@@ -135,7 +135,7 @@ class Link:
         self.connection, self._nursery = connection, nursery
 
     def end(self) -> None:
-        """Use it no longer."""
+        """Stop using it."""
         self.connection = self._nursery = None
 
     def cut(self, why: str) -> None:
@@ -155,7 +155,7 @@ class Link:
 
 
 async def trying(connection: AsteriskConnection, asking: Awaitable[object]) -> None:
-    """Do something on a connection; if it dies, that is all."""
+    """Do something on a connection, and ignore its loss."""
     try:
         await asking
     except LOST as lost:

@@ -1,28 +1,27 @@
-"""What an operator includes in the dialplan: what the switch does with our legs by itself.
+"""The dialplan that an operator includes: what the switch itself does with our legs.
 
-A controller may be dead, so whatever must happen without it stands here. A leg carries its orders
-as channel variables, and the controller changes them at any time (`Setvar`); nothing else has to be
-undone.
+The controller may be dead, so everything that must work without it is here. A leg carries its
+orders as channel variables, and the controller changes them at any time (`Setvar`); nothing else
+has to be undone.
 
-* **park**: the leg stands alone, in `Stasis`: a controller commands it. Where no controller is
-  there, `Stasis` returns at once: the party hears music, and it is tried again each second. So
-  nobody is lost, and a controller that comes back is handed every leg.
-* **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both go on at
-  *left*.
-* **left**: the partner has gone. HOOKFLASH_AFTER says what now: `park`, `rescue`, or the call ends.
+* **park**: the leg stands alone in `Stasis`, controlled by hookflash. Without a controller `Stasis`
+  returns at once: the party hears music, and the leg tries again each second. So nobody is lost,
+  and a controller that comes back gets every leg.
+* **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both continue
+  at *left*.
+* **left**: the partner has gone. HOOKFLASH_AFTER says what follows: `park`, `rescue`, or a hang-up.
 * **rescue**: the failsafe. The controller has not acted in time, so the leg sends the one that
   HOOKFLASH_RESCUE names to `fetched`.
 
-Who is to be rescued is redirected, and bridges itself: only a leg itself can take off its own park
-limit, which would else end the conversation half an hour later.
+The leg to be rescued is redirected, and bridges itself: only a leg itself can remove its park
+limit, which would otherwise end the conversation half an hour later.
 
 **A leg's own time limit stays in effect.** An operator may have set `TIMEOUT(absolute)`. The first
-time a leg comes here, it notes when that limit passes (HOOKFLASH_UNTIL); in the park the earlier of
+time a leg is parked, it notes when that limit passes (HOOKFLASH_UNTIL); in the park the earlier of
 the two limits counts, and in a conversation only its own.
 
-All names are channel names (`PJSIP/1001-0000003a`): `Bridge` takes whatever channel begins with
-what it is given, and an id that is the beginning of another's name would bring a stranger on the
-line.
+All names are channel names (`PJSIP/1001-0000003a`): `Bridge` matches every channel whose name
+begins with its argument, so that an id could match a stranger's channel.
 """
 
 from __future__ import annotations
@@ -34,28 +33,28 @@ from hookflash.errors import InputError
 
 RESCUE_AFTER_S: Final = 1.5
 """How long a leg with a failsafe waits for its controller before it acts. Not a multiple of the
-controller's own patience, which is a second at first and then twice as long each time: at the same
-instant each would undo what the other does."""
+controller's own back-off, which starts at one second and doubles each time: at the same instant
+each would undo what the other does."""
 
 PARK_LIMIT_S: Final = 1860
-"""After so long the switch itself ends a parked leg, where the controller has not said otherwise:
+"""After this time the switch itself ends a parked leg, unless the controller sets another limit:
 longer than any hold limit."""
 
 DEFAULT_CONTEXT: Final = "hookflash"
 DEFAULT_APPLICATION: Final = "hookflash"
 
 ALLOWED_SETTING: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-"""What the names may be made of that an operator chooses: they stand in the dialplan, and in every
-order."""
+"""The allowed characters of names that an operator chooses: the dialplan and every order contain
+them."""
 
 _OWN_LIMIT: Final = (
     "${IF($[0${HOOKFLASH_UNTIL} = 0]?0:"
     "${IF($[0${HOOKFLASH_UNTIL} > ${EPOCH}]?$[0${HOOKFLASH_UNTIL} - ${EPOCH}]:0.1)})}"
 )
-"""What is left of the time limit that a leg had before it was taken; 0: it had none.
+"""The rest of the time limit that a leg had before it was parked; 0: no limit.
 
-A limit that has passed is 0.1 s, for 0 would be none. The leading 0 stands for a variable that is
-empty: the expression would be a syntax error."""
+A limit that has passed counts as 0.1 s, since 0 would mean no limit. The leading 0 avoids a syntax
+error if the variable is empty."""
 
 NEWEST: Final = "own"
 """A label of `park` that older versions of the dialplan don't have."""
@@ -136,14 +135,14 @@ exten => undisclosed,1,Set(CONNECTEDLINE(name,i)=${HOOKFLASH_SHOWN})
 
 
 def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICATION) -> str:
-    """Write the dialplan that goes with a backend of these names.
+    """Render the dialplan for a backend with these names.
 
     Args:
         context: the context's name.
-        application: under which name the controller registers with ARI.
+        application: the name under which the controller registers with ARI.
 
     Raises:
-        InputError: a name that can't stand in a dialplan.
+        InputError: a name is not allowed in a dialplan.
     """
     words = {
         "CONTEXT": checked_setting(context, "the context"),
@@ -156,10 +155,10 @@ def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICAT
 
 
 def checked_setting(name: str, what: str) -> str:
-    """Let a name that an operator has chosen pass, or refuse it.
+    """Check a name that an operator has chosen, and return it.
 
     Raises:
-        InputError: it has something in it that a dialplan could understand as more than a name.
+        InputError: it contains something that a dialplan could understand as more than a name.
     """
     if not ALLOWED_SETTING.fullmatch(name):
         raise InputError(

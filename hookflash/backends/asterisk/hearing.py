@@ -1,6 +1,6 @@
-"""What the switch reports by ARI and AMI, read into facts.
+"""Reads the events of ARI and AMI as facts.
 
-While the switch is asked what lives, what it reports is put off: it may be newer than the list.
+While a list of the living legs is fetched, events are held back: they may be newer than the list.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class NewsReader:
         on_replaced: Callable[[], None],
         log: Any,
     ) -> None:
-        """Begin with nothing put off.
+        """Begin without held events.
 
         Args:
             settings: of the switch.
-            memory: keeps the legs in mind, and hands facts over.
-            link: to stop sounds on.
+            memory: remembers the legs, and passes facts on.
+            link: the connection, to stop sounds.
             on_left_park: called with a leg that has left our park.
             on_replaced: called when another controller has taken the switch from us.
-            log: gets the warnings.
+            log: receives warnings.
         """
         self._settings = settings
         self._memory = memory
@@ -51,21 +51,21 @@ class NewsReader:
         self._on_replaced = on_replaced
         self._log = log
         self._put_off: list[AriMessage | Message] | None = None
-        """What has come since all that lives was asked for: newer than the list."""
+        """Events since the list was requested: newer than the list."""
         self.caught_up = trio.Event()
-        """Whether nothing is put off."""
+        """Whether no events are held back."""
         self._barriers: dict[str, trio.Event] = {}
         self._missing_music: set[str] = set()
-        """Classes of music that were missing, and of which it was warned."""
+        """Missing music classes that were already logged."""
 
     def hold(self) -> None:
-        """Put off what comes from now on: the switch is asked what lives."""
+        """Hold events back from now on, while a list is fetched."""
         self._put_off = []
         self.caught_up = trio.Event()
         self._memory.outlet.hold()
 
     def catch_up(self, listed: Collection[e.LegId]) -> None:
-        """Read what was put off; legs that the list has do not begin again."""
+        """Read the held events; legs in the list are not created again."""
         put_off, self._put_off = self._put_off or [], None
         for news in put_off:
             if not (isinstance(news, AriMessage) and news.begins in listed):
@@ -73,7 +73,7 @@ class NewsReader:
         self.caught_up.set()
 
     def let_go(self) -> None:
-        """The connection is down: what was put off is history."""
+        """Drop the held events after a lost connection."""
         self._barriers.clear()
         self._put_off = None
         self._memory.outlet.let_go()
@@ -146,7 +146,7 @@ class NewsReader:
             )
 
     def _time(self, playback: AriPlayback) -> None:
-        """A tone that is to be played so many times falls silent by itself, but does not end."""
+        """Stop a tone after its repetitions: it falls silent, but Asterisk does not end it."""
         sound = sound_of(playback.media_uri)
         if isinstance(sound, Tone) and sound.lasts_s is not None:
             leg = playback.target_uri.removeprefix("channel:")
@@ -161,10 +161,10 @@ class NewsReader:
             await trying(connection, connection.ask(stop_request(playback)))
 
     def _came_to_park(self, channel: AriChannel) -> None:
-        """A leg is handed in. If a join has come to nothing, that is why."""
+        """Handle a leg that enters our application, perhaps after a failed join."""
         if not channel.dialplan.app_data.endswith(",unjoined"):
-            return  # it may be news of a park that was ordered before the join
+            return  # it may come from a park that was ordered before the join
         join = self._memory.joins.pop(channel.id, None)
         if join is not None:
-            reason = "there is nobody to join it with any more"
+            reason = "the other leg is gone"
             self._memory.outlet.give(e.CommandFailed(command=join, reason=reason))

@@ -1,13 +1,12 @@
-"""What the switch says, in our words: ARI's events in, facts out.
+"""Translates ARI's events into facts.
 
-* **A leg that we or the dialplan call has no number when it is created.** It has one 0.6 ms later,
-  in the first `Dial` event, which also says for whom it is called. So its beginning is told then,
-  or by whatever else is said of it first.
-* **A bridge tells of its members one by one.** Two in one bridge are a pair; one alone is none.
-* **A leg's last fact is `LegHungUp`**, made of `ChannelDestroyed`. What is told of it afterwards is
-  dropped.
-* **Both halves of a call through the dialplan** (`Local/…;1` and `;2`) are told of, with their
-  other half; `halves` leaves out what is behind the near one.
+* **A called leg has no number when it is created.** It has one 0.6 ms later, in the first `Dial`
+  event, which also names the leg for which it is called. So its creation is reported then, or with
+  the first other event about it.
+* **A bridge reports its members one by one.** Two in one bridge are a pair; one alone is not.
+* **A leg's last fact is `LegHungUp`**, from `ChannelDestroyed`. Later events about it are dropped.
+* **Both halves of a call through the dialplan** (`Local/…;1` and `;2`) are reported, with their
+  other half; `halves` filters out the legs behind the near one.
 """
 
 from __future__ import annotations
@@ -29,34 +28,34 @@ from hookflash.sounds import HeardSound, heard_sound
 DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset(
     {"public", "from-external", "from-pstn", "from-trunk", "from-sip-external"}
 )
-"""The contexts in which outside lines end, on Asterisk and FreePBX as they are installed."""
+"""The contexts of outside lines in the default configurations of Asterisk and FreePBX."""
 
 MAX_GONE: Final = 16_384
-"""How many legs that have ended are remembered, so that nothing late of them is news."""
+"""How many ended legs are remembered, so that their late events are dropped."""
 
 _KEYS: Final = frozenset("0123456789ABCD*#")
 _NOBODY: Final = re.compile(r"(?:AsyncGoto|Surrogate|Message|Recorder|Announcer|Snoop)/|.*<")
-"""Channels that are no party: the switch makes them for a moment, when it moves one."""
+"""Channels without a party: the switch creates them for a moment when it moves one."""
 _LOCAL: Final = re.compile(r"(Local/.*);([12])")
 _ENDPOINT: Final = re.compile(r"PJSIP/([^/(),]+)-[0-9a-f]{8}")
 
 
 def is_party(name: str) -> bool:
-    """Whether a channel of this name is one that a person may be on."""
+    """Whether a channel with this name may have a party."""
     return not _NOBODY.match(name)
 
 
 def endpoint_of(name: str) -> str:
-    """The endpoint of PJSIP that a channel's name says it is on; empty where it says none."""
+    """The PJSIP endpoint in a channel's name; empty if there is none."""
     found = _ENDPOINT.fullmatch(name)
     return found[1] if found is not None else ""
 
 
 def local_half(name: str) -> tuple[str, str]:
-    """What the two halves of a call through the dialplan have in common, and which half it is.
+    """The common part of the names of two halves of a call through the dialplan, and the half.
 
     Returns:
-        Both empty, if it is none.
+        Both empty if the channel is not a half.
     """
     found = _LOCAL.fullmatch(name)
     return (found[1], found[2]) if found is not None else ("", "")
@@ -64,13 +63,13 @@ def local_half(name: str) -> tuple[str, str]:
 
 @attrs.frozen(kw_only=True)
 class AsteriskReading:
-    """How the channels of one switch are read."""
+    """Reads the channels of one switch."""
 
     account_variable: str
     outside_contexts: Collection[str]
 
     def account(self, channel: AriChannel) -> str:
-        """Whose leg it is."""
+        """The account of a leg."""
         return channel.channelvars.get(self.account_variable, "") or channel.accountcode
 
     def created(
@@ -81,7 +80,7 @@ class AsteriskReading:
         outside: bool,
         called_for: e.LegId = "",
     ) -> e.LegCreated:
-        """What is told of a leg when it begins, but for its other half."""
+        """The creation of a leg, without its other half."""
         calls = direction is e.Direction.INBOUND
         return e.LegCreated(
             leg=channel.id,
@@ -97,18 +96,18 @@ class AsteriskReading:
 
 
 def may_transfer(channel: AriChannel) -> bool | None:
-    """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
+    """Read an operator's setting of a leg's rights; None if it is not a word for yes or no."""
     return {"true": True, "false": False}.get(channel.channelvars.get(MAY_TRANSFER, ""))
 
 
 def is_withheld(channel: AriChannel) -> bool:
-    """Whether a caller wants its number shown to nobody."""
+    """Whether a caller withholds its number."""
     return channel.channelvars.get(PRESENTATION, "").startswith("prohib")
 
 
 @attrs.define
 class _LegState:
-    """What is kept of one leg."""
+    """The data kept for one leg."""
 
     name: str
     direction: e.Direction
@@ -123,18 +122,18 @@ class _LegState:
 
 
 class AsteriskInbound:
-    """Turns the events of one connection into facts."""
+    """Translates the events of one connection into facts."""
 
     def __init__(self, reading: AsteriskReading) -> None:
-        """Begin with nothing known."""
+        """Begin without known legs."""
         self.reading = reading
         self.skipped = 0
-        """Events that lacked what their kind must have."""
+        """Events without a field that their kind must have."""
         self._legs: dict[e.LegId, _LegState] = {}
         self._gone: OrderedDict[e.LegId, None] = OrderedDict()
         self._bridges: dict[str, list[e.LegId]] = {}
         self._locals: dict[str, e.LegId] = {}
-        """Halves whose other half has not been told of, by what they have in common."""
+        """Halves whose other half has not been reported, by the common part of their names."""
         self._music: dict[e.LegId, HeardSound] = {}
         self._readers: dict[str, Callable[[AriMessage], Iterator[e.CallEvent]]] = {
             "ChannelCreated": self._created,
@@ -151,11 +150,11 @@ class AsteriskInbound:
 
     @property
     def kept(self) -> int:
-        """How many legs, bridges and sounds are kept in mind: none, when nobody is on the line."""
+        """How many legs, bridges and sounds are remembered: 0 without calls."""
         return sum(map(len, (self._legs, self._bridges, self._locals, self._music)))
 
     def name_of(self, leg: e.LegId) -> str:
-        """The name of a leg's channel; empty if it is not known."""
+        """The name of a leg's channel; empty if it is unknown."""
         known = self._legs.get(leg)
         return known.name if known is not None else ""
 
@@ -169,12 +168,12 @@ class AsteriskInbound:
         return known is not None and not known.bridge
 
     def receive(self, told: AriMessage) -> tuple[e.CallEvent, ...]:
-        """Say what an event means: the facts, in order; mostly one or none."""
+        """Translate an event: the facts, in order; usually at most one."""
         reader = self._readers.get(told.type)
         return () if reader is None else tuple(reader(told))
 
     def music(self, event: Message) -> tuple[e.CallEvent, ...]:
-        """Say what AMI's news of music on hold means."""
+        """Translate AMI's events about music on hold."""
         leg = event.get("uniqueid")
         if not self._is_told(leg):
             return ()
@@ -187,19 +186,19 @@ class AsteriskInbound:
     # ------------------------------------------------------------------ one leg
 
     def _known(self, channel: AriChannel | None) -> _LegState | None:
-        """The leg that an event is about; None if it is none, or has ended."""
+        """The leg of an event; None if it has no party, or has ended."""
         if channel is None or channel.id in self._gone or not is_party(channel.name):
             return None
         leg = self._legs.get(channel.id)
-        if leg is None:  # the event of its beginning was missed
+        if leg is None:  # its creation event was missed
             leg = self._meet(channel)
         leg.name = channel.name
         return leg
 
     def _meet(self, channel: AriChannel) -> _LegState:
         direction = e.Direction.INBOUND if channel.state == "Ring" else e.Direction.OUTBOUND
-        # The context of a leg that has just begun is the one of its endpoint: where an outside line
-        # ends, whether it calls or is called
+        # The context of a new leg is that of its endpoint, which identifies outside lines, for
+        # incoming and outgoing calls
         outside = channel.dialplan.context in self.reading.outside_contexts
         common, half = local_half(channel.name)
         if common:
@@ -220,7 +219,7 @@ class AsteriskInbound:
     def _told(
         self, channel: AriChannel, leg: _LegState, called_for: e.LegId = ""
     ) -> Iterator[e.CallEvent]:
-        """Tell of a leg's beginning, unless that has been done."""
+        """Report a leg's creation, unless that has been done."""
         if leg.is_told:
             return
         leg.is_told = True
@@ -231,7 +230,7 @@ class AsteriskInbound:
         yield attrs.evolve(created, other_half=leg.other_half)
 
     def _learn(self, channel: AriChannel, leg: _LegState) -> bool:
-        """Whether a channel says more of whose it is than was known."""
+        """Whether a channel reports more about its account than was known."""
         said = (self.reading.account(channel), may_transfer(channel))
         is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
         leg.account, leg.may_transfer = said[0] or leg.account, said[1]
@@ -241,9 +240,9 @@ class AsteriskInbound:
         return is_new
 
     def _identified(self, channel: AriChannel, leg: _LegState) -> Iterator[e.CallEvent]:
-        """What the event of its beginning could not know.
+        """Report what the creation event could not know.
 
-        The dialplan has said whose it is; and whether a caller withholds its number is set just
+        The dialplan has set the account; and whether a caller withholds its number is set just
         after the channel was created.
         """
         if self._learn(channel, leg):
@@ -258,9 +257,9 @@ class AsteriskInbound:
         channel = told.channel
         if channel is None or not is_party(channel.name):
             return
-        self._gone.pop(channel.id, None)  # a name may be used again, for a new leg
+        self._gone.pop(channel.id, None)  # an id may be used again, for a new leg
         leg = self._meet(channel)
-        # a far half without its near one would be taken for somebody
+        # a far half without its near one would be treated as a party
         is_half = self._locals.get(local_half(channel.name)[0]) == channel.id
         if leg.direction is e.Direction.INBOUND and not is_half:
             yield from self._told(channel, leg)
@@ -354,7 +353,7 @@ class AsteriskInbound:
             return
         yield from self._told(channel, leg)
         yield from self._up(channel.id, leg)
-        if leg.bridge == bridge.id:  # it has been seen there before this was heard
+        if leg.bridge == bridge.id:  # a list has already shown it there
             return
         yield from self._out_of(channel.id, leg)
         members = self._bridges.setdefault(bridge.id, [])
@@ -363,7 +362,7 @@ class AsteriskInbound:
         match members:
             case [first, second]:
                 yield e.LegsJoined(first=first, second=second)
-            case [first, second, _]:  # a conference is no pair
+            case [first, second, _]:  # a conference is not a pair
                 yield e.LegsSeparated(first=first, second=second)
             case _:
                 pass
@@ -392,10 +391,10 @@ class AsteriskInbound:
             case _:
                 pass
 
-    # ------------------------------------------------------------------ what is told otherwise
+    # --------------------------------------------------------- what is learned in other ways
 
     def note_gone(self, leg: e.LegId) -> None:
-        """It was told that a leg has ended: what is late of it is no news."""
+        """Note that a leg has ended: late events of it are dropped."""
         known = self._legs.pop(leg, None)
         self._music.pop(leg, None)
         if known is not None:
@@ -407,7 +406,7 @@ class AsteriskInbound:
             self._gone.popitem(last=False)
 
     def note_living(self, channel: AriChannel, seen: e.LegSnapshot) -> None:
-        """It was told in another way that a leg lives."""
+        """Note that a leg lives, as learned in another way."""
         leg = self._legs.get(channel.id)
         if leg is None:
             leg = _LegState(channel.name, seen.direction, seen.outside, seen.other_half)
@@ -416,7 +415,7 @@ class AsteriskInbound:
         leg.withheld = leg.withheld or seen.withheld
 
     def note_bridge(self, bridge: AriBridge) -> None:
-        """It was told in another way who is in a bridge."""
+        """Note a bridge's channels, as learned in another way."""
         self._bridges[bridge.id] = [*bridge.channels]
         for member in bridge.channels:
             if member in self._legs:
@@ -424,7 +423,7 @@ class AsteriskInbound:
 
 
 def sound_of(media: str) -> HeardSound:
-    """The sound that ARI names so."""
+    """The sound with this name in ARI."""
     kind, _, rest = media.partition(":")
     if kind == "sound":
         return heard_sound(f"file:{rest}")
@@ -434,7 +433,7 @@ def sound_of(media: str) -> HeardSound:
 
 
 def _repeated(bursts: str) -> HeardSound:
-    """A tone that was written as often as it is heard."""
+    """Read a tone whose repetitions are written out."""
     parts = bursts.split(",")
     for length in range(1, len(parts) + 1):
         times, left = divmod(len(parts), length)

@@ -1,4 +1,4 @@
-"""Asking the switch which legs live, and where they are."""
+"""Asks the switch which legs live, and where they are."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from hookflash.backends.base import Rejected
 
 @attrs.frozen
 class Survey:
-    """All that lives."""
+    """All living legs."""
 
     seen: Seen
     living: tuple[e.LegSnapshot, ...]
     heard: int
-    """How many events had come before it was asked for: what came later may be newer."""
+    """How many events had come before the request: later ones may be newer."""
 
 
 @attrs.define(eq=False)
 class _Listing:
-    """A list of all that lives, for all who wait for it."""
+    """A list of all living legs, shared by all tasks that wait for it."""
 
     come: trio.Event = attrs.field(factory=trio.Event)
     found: Survey | None = None
@@ -49,38 +49,38 @@ class LegLister:
     """Lists the legs of one switch."""
 
     def __init__(self, settings: Asterisk, memory: LegMemory, reader: NewsReader) -> None:
-        """Begin.
+        """Set up.
 
         Args:
             settings: of the switch.
-            memory: keeps the legs in mind.
-            reader: puts events off while the switch is asked.
+            memory: remembers the legs.
+            reader: holds events back while a list is fetched.
         """
         self._settings = settings
         self._memory = memory
         self._reader = reader
         self._listing: _Listing | None = None
-        """The list that is asked for next, if anybody waits for it."""
+        """The next list to be requested, if any task waits for it."""
         self._listing_turn = trio.StrictFIFOLock()
         self._numbers = count(1)
 
     def let_go(self) -> None:
-        """The connection is down: the list that was asked for next will not come."""
+        """Drop the next list after a lost connection."""
         self._listing = None
 
     async def tell_anew(self, connection: AsteriskConnection) -> None:
-        """Ask what lives, and tell all of it."""
+        """Ask for all living legs, and report them."""
         self._reader.hold()
         await self.tell_all(await self.find(connection))
 
     async def tell_all(self, found: Survey) -> None:
-        """Tell every fact about what lives, then what has come meanwhile."""
+        """Report all facts about the living legs, then the events held back meanwhile."""
         self._note(found, found.living)
         await self._memory.outlet.tell_all(found.living, self._settings.name)
         self._reader.catch_up({leg.leg for leg in found.living})
 
     async def find(self, connection: AsteriskConnection) -> Survey:
-        """Ask what lives; legs that wait for a controller are handed in first."""
+        """Ask for all living legs; legs that wait for a controller are taken over first."""
         context = self._settings.context
         seen = await connection.list()
         joined = {member for bridge in seen.bridges for member in bridge.channels}
@@ -95,7 +95,7 @@ class LegLister:
         return await self.look(connection)
 
     async def look(self, connection: AsteriskConnection) -> Survey:
-        """Ask what lives. The end of a leg that is heard of meanwhile is newer."""
+        """Ask for all living legs. A hang-up that is reported meanwhile is newer."""
         heard = self._memory.heard
         seen = await connection.list()
         outside = await self._outside(connection, seen.channels)
@@ -112,9 +112,9 @@ class LegLister:
     async def _outside(
         self, connection: AsteriskConnection, channels: Iterable[AriChannel]
     ) -> frozenset[e.LegId]:
-        """Of legs whose beginning we have not seen: which are on outside lines.
+        """Of legs whose creation we have not seen: which are on outside lines.
 
-        One of which the switch can't say it is careful to take for an outside line.
+        A leg whose line the switch can't name counts as outside, to be careful.
         """
         endpoints = {
             channel.id: endpoint_of(channel.name)
@@ -132,7 +132,7 @@ class LegLister:
 
     @staticmethod
     async def _context_of(connection: AsteriskConnection, endpoint: str) -> str:
-        """The context that an endpoint calls in; empty if it is not known."""
+        """The context of an endpoint's calls; empty if it is unknown."""
         if not endpoint:
             return ""
         try:
@@ -141,7 +141,7 @@ class LegLister:
             return ""
 
     def _note(self, found: Survey, living: Iterable[e.LegSnapshot]) -> None:
-        """Keep in mind what was seen, as if events had told it."""
+        """Remember a list as if events had reported it."""
         channels = {channel.id: channel for channel in found.seen.channels}
         told: set[e.LegId] = set()
         for leg in living:
@@ -154,13 +154,13 @@ class LegLister:
             if playback and leg.parked:
                 self._memory.steps.plays.setdefault(leg.leg, playback)
         for bridge in found.seen.bridges:
-            # the list may be newer than the events: of others, what is to come is news still
+            # the list may be newer than the events: those of other legs are still to come
             is_theirs = bridge.channels and told.issuperset(bridge.channels)
             if is_theirs and self._memory.is_silent_since(found.heard, bridge.channels):
                 self._memory.inbound.note_bridge(bridge)
 
     async def answer(self, connection: AsteriskConnection, look: c.Look) -> None:
-        """Say where these legs are: behind every event that the switch has sent before."""
+        """Report the state of these legs, after every event that the switch has sent before."""
         while True:
             found = await self._look_behind(connection)
             legs = {
@@ -177,10 +177,10 @@ class LegLister:
                 return
 
     async def _look_behind(self, connection: AsteriskConnection) -> Survey:
-        """Ask what lives, behind every event that the switch has sent before.
+        """Ask for all living legs, after every event that the switch has sent before.
 
-        One list serves all who ask while the one before is on its way: on a busy switch, hundreds
-        ask at once, and each list holds everybody.
+        One list serves all requests that come while the previous one is fetched: on a busy switch
+        there are hundreds at once, and each list contains all legs.
         """
         listing = self._listing
         if listing is not None:
@@ -191,7 +191,7 @@ class LegLister:
         listing = self._listing = _Listing()
         try:
             async with self._listing_turn:
-                if self._listing is listing:  # who asks from now on needs another
+                if self._listing is listing:  # later requests need another
                     self._listing = None
                 await self._pass_barrier(connection)
                 listing.found = await self.look(connection)
@@ -200,17 +200,17 @@ class LegLister:
             listing.come.set()
 
     async def _pass_barrier(self, connection: AsteriskConnection) -> None:
-        """Wait until all events that were sent before now have come."""
+        """Wait until all events that were sent before have come."""
         name = f"hookflash-{next(self._numbers)}"
         passed = self._reader.barrier(name)
         await connection.ari.ask(barrier_request(self._settings.application, name))
         with trio.move_on_after(self._settings.request_timeout_s):
             await passed.wait()
             return
-        raise connection.ari.die("events do not come any more")
+        raise connection.ari.die("events no longer come")
 
     async def see_where(self, connection: AsteriskConnection, leg: e.LegId) -> None:
-        """See where a leg that left the park has gone; report it if another program moved it."""
+        """Find a leg that left the park; report it if another program moved it."""
         await trio.sleep(SETTLES_S)
         if self._memory.inbound.is_alone(leg):
             await trying(connection, self._tell_if_elsewhere(connection, leg))

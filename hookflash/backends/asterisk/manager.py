@@ -1,9 +1,8 @@
 """One connection to Asterisk's manager interface (AMI), from the login to its end.
 
-Every action carries an `ActionID` of ours, and its response carries it back. So several actions
-may be in flight at once, and a task that stops waiting disturbs nobody. An action whose response
-is overdue ends the connection: the switch no longer does what it is asked, and only a new
-connection shows whether it will.
+Every action carries an `ActionID` of ours, and its response repeats it. So several actions may be
+in flight at once, and a task that stops waiting does no harm. An overdue response ends the
+connection: the switch no longer responds, and only a new connection shows whether it will.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from hookflash.backends.endpoints import connect
 from hookflash.errors import BackendError
 
 RECEIVE_BYTES: Final = 262_144
-"""How much is read at once: some 250 events."""
+"""Bytes per read: about 250 events."""
 
 EventHandler = Callable[[Message], None]
 """Takes an event. It must not block: the next message is read only after it returns."""
@@ -56,18 +55,18 @@ class ManagerRefused(BackendError):
 
 @attrs.frozen(kw_only=True)
 class ManagerLogin:
-    """Where the manager interface is, and who logs in."""
+    """The address of the manager interface, and the login."""
 
     host: str = "127.0.0.1"
     port: int = 5038
     username: str
     secret: str = attrs.field(repr=False)
     events: str = "on"
-    """What the switch sends: `on`, `off`, or classes such as `call,dtmf`."""
+    """The events to receive: `on`, `off`, or classes such as `call,dtmf`."""
     timeout_s: float = 5.0
-    """For connecting, for the login, and for every action."""
+    """Timeout for connecting, for the login, and for every action."""
     tls: ssl.SSLContext | None = None
-    """If set, the connection is encrypted, and the certificate must be one for `host`."""
+    """If set, the connection is encrypted, and the certificate must be valid for `host`."""
 
 
 @attrs.frozen
@@ -94,7 +93,7 @@ class Pending:
         self._lost: ManagerLost | None = None
 
     def take(self, message: Message) -> bool:
-        """Take a message. For the manager.
+        """Take a message. Called by the manager.
 
         Returns:
             Whether it was the last.
@@ -107,7 +106,7 @@ class Pending:
         return last
 
     def fail(self, lost: ManagerLost) -> None:
-        """No more messages will come. For the manager."""
+        """End: no more messages will come. Called by the manager."""
         self._lost = lost
         self._done.set()
 
@@ -132,7 +131,7 @@ class Manager:
     def __init__(
         self, stream: trio.abc.Stream, on_event: EventHandler, *, timeout_s: float = 5.0
     ) -> None:
-        """Take a stream on which nothing was received yet. `read` must run beside the rest."""
+        """Use a stream on which nothing was received yet. `read` must run in a task."""
         self.dead: ManagerLost | None = None
         """Why the connection ended; `None` while it has not."""
         self._stream = stream
@@ -146,7 +145,7 @@ class Manager:
         self._ended = trio.Event()
 
     async def read(self) -> None:
-        """Read until the connection ends. Then everybody who waits is told, and `dead` is set."""
+        """Read until the connection ends. Then set `dead`, and fail all pending actions."""
         try:
             with self._reading:
                 while data := await self._stream.receive_some(RECEIVE_BYTES):
@@ -189,11 +188,11 @@ class Manager:
         return self.die("")
 
     async def send(self, *actions: ManagerAction) -> list[Pending]:
-        """Send actions in one go, without waiting for the responses.
+        """Send actions together, without waiting for the responses.
 
         Raises:
-            ManagerLost: they were not sent, or not all of them.
-            InputError: a value holds a line break. Nothing was sent.
+            ManagerLost: not all of them were sent.
+            InputError: a value contains a line break. Nothing was sent.
         """
         deadline_s = trio.current_time() + self._timeout_s
         numbered = {
@@ -209,7 +208,7 @@ class Manager:
         return [*numbered.values()]
 
     async def _send(self, data: bytes, numbered: Mapping[str, Pending]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()  # else responses are awaited to nothing
+        await trio.lowlevel.checkpoint_if_cancelled()  # else responses would be awaited needlessly
         if self.dead is not None:
             raise self.dead
         self._pending |= numbered
@@ -294,7 +293,7 @@ async def open_manager(
     every later action, raises `ManagerLost`, and `Manager.lost` returns.
 
     Args:
-        login: where the manager interface is, and who logs in.
+        login: the address of the manager interface, and the login.
         on_event: takes the events, also those that arrive during the login. It must not block.
 
     Raises:

@@ -1,10 +1,10 @@
 """Framing of Asterisk's manager interface (AMI), without a socket: bytes in, messages out.
 
-The switch greets with one line. After that it sends messages: headers, one a line, ended by an
+The switch greets with one line. After that it sends messages: headers, one per line, ended by an
 empty line. Lines end with CR LF. A message is the response to an action, or an event; there are no
 bodies. A header may be repeated (`ChanVariable`, `Output`): every value is kept, in order.
 
-The messages, and the error that ends them, depend on the bytes only, never on how they were cut.
+The messages, and the error that ends them, depend only on the bytes, never on how they were cut.
 Memory is bounded: at most one unfinished message is kept, and its size has a limit. An error is
 final: only a new connection helps.
 """
@@ -31,7 +31,7 @@ HeaderValue = str | int | Sequence[str]
 
 
 class ManagerWireError(InputError):
-    """The bytes are not those of a manager interface. The connection is of no more use."""
+    """The bytes are not those of a manager interface. The connection is unusable."""
 
 
 @attrs.frozen
@@ -62,7 +62,7 @@ class Message:
 
     @property
     def ok(self) -> bool:
-        """Whether it is a response that says that the action succeeded."""
+        """Whether it is a response to a successful action."""
         return self.get("response") in {"Success", "Goodbye"}
 
     def variables(self, prefix: str = "") -> dict[str, str]:
@@ -99,7 +99,7 @@ def render(action: str, action_id: str, headers: Mapping[str, HeaderValue]) -> b
 class ManagerWire:
     """The receiving side of one connection.
 
-    Give it what was received, then take the messages until there are none:
+    Feed it received bytes, then take all complete messages:
 
         wire.receive(data)
         for message in wire.messages():
@@ -164,7 +164,7 @@ class ManagerWire:
         return True
 
     def _take(self, end: bytes, most_bytes: int, too_long: str) -> bytes | None:
-        """Take what stands before the next `end`; `None` if that has not come yet."""
+        """Take the bytes before the next `end`; `None` if it has not come yet."""
         place = self._buffer.find(end, self._searched)
         size = place + len(end) if place >= 0 else len(self._buffer) + 1
         if size > most_bytes:

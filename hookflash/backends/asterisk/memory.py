@@ -1,4 +1,4 @@
-"""What is known of the legs of one Asterisk: from facts that were handed over, and orders given."""
+"""What is known about the legs of one Asterisk, from facts that were passed on and from orders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hookflash.backends.outlet import Outlet
 
 
 class LegMemory:
-    """Keeps the legs of one switch in mind, over one connection after the other."""
+    """Remembers the legs of one switch, over one connection after the other."""
 
     def __init__(self, settings: Asterisk, log: Any) -> None:
-        """Begin with nothing known.
+        """Begin without known legs.
 
         Args:
             settings: of the switch.
-            log: gets the warnings.
+            log: receives warnings.
         """
         self.reading = AsteriskReading(
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
@@ -39,13 +39,13 @@ class LegMemory:
         self.dials: dict[e.LegId, c.Dial] = {}
         """Calls that have not been answered."""
         self.joins: dict[e.LegId, c.Join] = {}
-        """By its first leg, what each was ordered into last."""
+        """The last join that was ordered, by its first leg."""
         self.joined_s: dict[e.LegId, float] = {}
-        """When a leg was joined with another one last."""
+        """When each leg was joined last."""
         self.heard = 0
-        """How many events have come."""
+        """How many events have been received."""
         self._heard_of: dict[e.LegId, int] = {}
-        """Which was the last one about a leg."""
+        """The number of the last event about each leg."""
         self._parties: dict[e.LegId, KnownParty] = {}
 
     def begin(self) -> None:
@@ -54,11 +54,11 @@ class LegMemory:
         self._heard_of.clear()
 
     def party_of(self, leg: e.LegId) -> KnownParty:
-        """Who is on a leg, as far as it is known."""
+        """The party on a leg, as far as it is known."""
         return attrs.evolve(self._parties.get(leg, KnownParty()), channel=self.inbound.name_of(leg))
 
     def give(self, event: e.CallEvent) -> None:
-        """Hand a fact over."""
+        """Pass a fact on."""
         if isinstance(event, e.LegCreated) and event.leg in self.dials:
             # a call that fails at once has never got its number
             event = attrs.evolve(event, number=self.dials[event.leg].target)
@@ -67,7 +67,7 @@ class LegMemory:
         self.outlet.give(event)
 
     def _remember(self, event: e.CallEvent) -> None:
-        """Keep in mind what was handed over, and only that: what was dropped is not known."""
+        """Remember a fact that was passed on; dropped facts are not known."""
         match event:
             case e.LegCreated(leg=leg):
                 self.known[leg] = KnownLeg(
@@ -97,19 +97,19 @@ class LegMemory:
                 pass
 
     def note_joined(self, *legs: e.LegId) -> None:
-        """Legs have been joined just now, or will be within a moment."""
+        """Note that legs have just been joined, or will be in a moment."""
         living = (leg for leg in legs if not self.inbound.is_gone(leg))
         self.joined_s |= dict.fromkeys(living, trio.current_time())
 
     def note_heard(self, news: AriMessage) -> None:
-        """An event has come, about some legs."""
+        """Note an event about these legs."""
         self.heard += 1
         for channel in news.channels:
             if is_party(channel.name) and not self.inbound.is_gone(channel.id):
                 self._heard_of[channel.id] = self.heard
 
     def forget_heard(self, leg: e.LegId) -> None:
-        """A leg is gone, and the inbound side knows that."""
+        """Forget a leg that has ended, as the inbound side knows."""
         self._heard_of.pop(leg, None)
 
     def is_silent_since(self, heard: int, legs: Iterable[e.LegId]) -> bool:

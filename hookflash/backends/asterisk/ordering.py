@@ -1,7 +1,7 @@
-"""Commands on their way to the switch.
+"""Sends commands to the switch.
 
-Commands for one leg don't overtake one another; those for others don't wait. Each request has a
-time limit; where one passes, the connection is cut, and a new one shows what has become of it.
+Commands for one leg do not overtake one another; those for other legs do not wait. Each request has
+a timeout; after it the connection is cut, and a new one shows the result.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOT_THERE: Final = "404"
 
 @attrs.define(eq=False)
 class _PendingOrder:
-    """A command that is to be carried out, and what must be done before."""
+    """A command in the queue, and the orders that must be done before."""
 
     command: c.SwitchCommand
     procedure: AsteriskProcedure | None
@@ -41,7 +41,7 @@ class _PendingOrder:
 
 
 class OrderRunner:
-    """Carries commands out on one switch."""
+    """Executes commands on one switch."""
 
     def __init__(
         self,
@@ -54,16 +54,16 @@ class OrderRunner:
         on_answer: Callable[[c.SwitchCommand, float], None],
         log: Any,
     ) -> None:
-        """Begin with nothing to do.
+        """Begin with an empty queue.
 
         Args:
             settings: of the switch.
-            memory: keeps the legs in mind, and hands facts over.
-            reader: says when all that was put off is read: orders wait for that.
+            memory: remembers the legs, and passes facts on.
+            reader: orders wait until it has read all events that were held back.
             lister: answers `Look`.
-            link: to the switch.
-            on_answer: called with each command and how long it took, in seconds.
-            log: gets the warnings.
+            link: the connection.
+            on_answer: called with each command and its duration, in seconds.
+            log: receives warnings.
         """
         self._memory = memory
         self._reader = reader
@@ -79,10 +79,10 @@ class OrderRunner:
             account_variable=settings.account_variable,
         )
         self._lanes: dict[e.LegId, trio.Event] = {}
-        """Of each leg, when the last order for it is done."""
+        """For each leg, the event that is set when its last order is done."""
 
     def put(self, command: c.SwitchCommand) -> None:
-        """Have a command carried out."""
+        """Queue a command."""
         try:
             procedure = self.procedures.of(command)
         except InputError as refused:
@@ -93,13 +93,13 @@ class OrderRunner:
             self._link.start_soon(self._carry_out, self._queued(command, procedure))
 
     def let_go(self) -> None:
-        """The connection is down: nobody knows which orders were carried out."""
+        """Drop all orders after a lost connection: some of them may have been executed."""
         self._lanes.clear()
 
     def _queued(
         self, command: c.SwitchCommand, procedure: AsteriskProcedure | None
     ) -> _PendingOrder:
-        """Put a command behind all that concern its legs."""
+        """Queue a command after all orders for its legs."""
         legs = frozenset[e.LegId]() if procedure is None else procedure.legs
         if isinstance(command, c.Look):
             legs = frozenset(command.legs)
@@ -159,10 +159,10 @@ class OrderRunner:
     async def _was_refused(
         self, connection: AsteriskConnection, command: c.SwitchCommand, reason: str
     ) -> None:
-        """Say what the switch has refused.
+        """Report a refusal by the switch.
 
-        The refusal of a call does not say whether its id is in use: after one 409 for that reason,
-        Asterisk answers 409 to other failed calls, too (measured on 22.10.1). So it is asked.
+        The refusal of a call does not show whether its id is in use: after one 409 for that reason,
+        Asterisk answers 409 to other failed calls too (measured on 22.10.1). So it is asked.
         """
         if (
             isinstance(command, c.Dial)
@@ -174,7 +174,7 @@ class OrderRunner:
             self._refused(command, reason)
 
     def _refused(self, command: c.SwitchCommand, reason: str) -> None:
-        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        """Report a refusal; for these two commands it means that the leg does not exist."""
         if isinstance(command, c.HangUp) and reason.startswith(_NOT_THERE):
             self._memory.outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, c.Dial) and not self._memory.inbound.name_of(command.leg):

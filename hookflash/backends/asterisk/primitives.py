@@ -1,9 +1,9 @@
 """The primitive operations of an Asterisk, as values.
 
-`procedures` makes them of commands. `requests` writes them as ARI and AMI want them.
+`procedures` translates commands into them. `requests` renders them for ARI and AMI.
 
-A leg, a number, a sound or a cause in one of these has passed an allow-list already. A leg is named
-by its id; only what the dialplan reads names channels.
+Legs, numbers, sounds and causes in these values have already passed an allow-list. A leg is named
+by its id; only the dialplan's variables name channels.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from hookflash.events import LegId
 from hookflash.sounds import Music, Recording, Tone
 
 Variables: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and values, in order. An empty value takes the variable off."""
+"""Names and values, in order. An empty value removes the variable."""
 
 
 SETTLES_S: Final = 0.05
-"""How long a leg may be on its way from one place to the next: some 2 ms, on a busy machine 20. Of
-legs that were sent out of a bridge within 5 ms of entering it, 1 in 100 ended (22.10.1)."""
+"""How long a leg may take from one place to the next: about 2 ms, on a busy machine 20. Of legs
+that were sent out of a bridge within 5 ms after they entered it, 1 in 100 ended (22.10.1)."""
 
 TOO_LATE: Final = "it came too late: the two have parted"
-"""Why a command has come to nothing whose proof is missing."""
+"""Why a command without a proof has failed."""
 
 
 @attrs.frozen
 class Setvar:
-    """AMI `Setvar`, one for each. In effect before the answer."""
+    """AMI `Setvar`, one per variable. In effect before the answer."""
 
     leg: LegId
     variables: Variables
@@ -38,9 +38,9 @@ class Setvar:
 
 @attrs.frozen
 class RestoreLimit:
-    """Give a leg its own time limit back: AMI `Getvar` of what is noted, and `Setvar` of the rest.
+    """Restore a leg's own time limit: AMI `Getvar` of the noted one, and `Setvar` of the rest.
 
-    A leg on which nothing is noted has not been parked, and keeps what it has.
+    A leg without a note has not been parked, and keeps its limit.
     """
 
     leg: LegId
@@ -57,7 +57,7 @@ class RestoreLimit:
 
 @attrs.frozen
 class Conceal:
-    """Have our subroutine decide what a phone shows, and note which one did before."""
+    """Let our subroutine decide what a phone shows, and note the previous subroutine."""
 
     leg: LegId
     by: str
@@ -70,13 +70,13 @@ class Conceal:
     def amended(self, told: Sequence[str]) -> Variables:
         """What is to be set, when these are their values."""
         (before,) = told
-        # noted first, for the controller may die in between
+        # noted first, as the controller may die in between
         return ((SHOWN_BY, before), (SHOW_BY, self.by)) if before != self.by else ()
 
 
 @attrs.frozen
 class RestoreDisplay:
-    """Let the subroutine decide again that did before. One that is not ours stays."""
+    """Restore the previous subroutine. One that is not ours stays."""
 
     leg: LegId
     by: str
@@ -93,34 +93,34 @@ class RestoreDisplay:
 
 
 Amendment: TypeAlias = RestoreLimit | Conceal | RestoreDisplay
-"""What is set depends on what is there."""
+"""Operations whose new values depend on the current ones."""
 
 
 @attrs.frozen
 class Redirect:
-    """AMI `Redirect`: send a leg to an extension of ours, and another with it.
+    """AMI `Redirect`: send one leg or two to an extension of ours.
 
-    Of two, none moves if one is gone.
+    Of two, neither moves if one is gone.
     """
 
     leg: LegId
     extension: str
     other: LegId = ""
     sets: tuple[Setvar, ...] = ()
-    """What is set first, in the same message: a controller that dies leaves all undone, or none. A
-    leg that talks with another would else do already what it is to do after the next call."""
+    """Variables that are set first, in the same message, so that a dying controller leaves all or
+    nothing. Otherwise a talking leg would already do what it is to do after the next join."""
 
 
 @attrs.frozen
 class OriginateChannel:
-    """ARI `POST /channels`: call somebody, and send who answers to an extension of ours."""
+    """ARI `POST /channels`: call a party, and send it to an extension of ours when it answers."""
 
     leg: LegId
     number: str
     endpoint: str
     """Where to call: `Local/2600@default/n`, `PJSIP/1002`, …"""
     caller: str
-    """Whom the phone shows: `"Alice" <1001>`."""
+    """The caller that the phone shows: `"Alice" <1001>`."""
     timeout_s: int
     variables: Variables
     extension: str = "park"
@@ -144,7 +144,7 @@ class PlayMusic:
 
 @attrs.frozen
 class StopSounds:
-    """Stop what plays to a leg: ARI `DELETE /playbacks/ID`, `DELETE /channels/LEG/moh`."""
+    """Stop the sounds on a leg: ARI `DELETE /playbacks/ID`, `DELETE /channels/LEG/moh`."""
 
     leg: LegId
 
@@ -171,7 +171,7 @@ Primitive: TypeAlias = (
 
 @attrs.frozen(kw_only=True)
 class GetvarCheck:
-    """A question about a channel's variable (AMI `Getvar`), and the answer that confirms it."""
+    """A check of a channel's variable (AMI `Getvar`), with the value that confirms it."""
 
     leg: LegId
     variable: str
@@ -186,35 +186,35 @@ class GetvarCheck:
 
 @attrs.frozen(kw_only=True)
 class AsteriskProcedure:
-    """What one command comes to: the operations, in their order."""
+    """The operations of one command, in order."""
 
     steps: tuple[Primitive, ...]
     before: tuple[Primitive, ...] = ()
-    """To be done before any question is asked. They may fail."""
+    """Steps before the checks. They may fail."""
     optional: int = 0
-    """So many steps at the beginning may fail: what they do may be done already."""
+    """How many steps at the beginning may fail, because they may be done already."""
     unless: tuple[tuple[GetvarCheck, ...], ...] = ()
-    """To be asked before the steps; if all the facts of one of these are so, the switch is about it
-    already, and the steps are left out."""
+    """Checks before the steps; if all checks of one of these alternatives hold, the switch is
+    already executing the command, and the steps are left out."""
     proof: tuple[GetvarCheck, ...] = ()
-    """To be asked when the steps are done; if one is not so, the command has come to nothing."""
+    """Checks after the steps; if one does not hold, the command has failed."""
     joined: tuple[GetvarCheck, ...] = ()
-    """To be asked then; if all of these are so, the two who are to be joined talk already: the last
-    step, which would end one of them, is left out, and it is told that they were joined anew."""
+    """Checks before the last step; if all hold, the two already talk: the last step, which would
+    end one of them, is left out, and it is reported that they were joined again."""
     after_s: float = 0.0
-    """To be done so much later: the order that it repeats may be on its way."""
+    """A delay before the steps: the order that they repeat may still be executed."""
     settled: tuple[LegId, ...] = ()
-    """Legs whose bridge must have been up for a moment (`SETTLES_S`) before any of this."""
+    """Legs whose bridge must have been up for a moment (`SETTLES_S`) before the first step."""
 
     @property
     def steps_when_joined(self) -> tuple[Primitive, ...]:
-        """The steps without the last one; what it sets is set all the same."""
+        """The steps without the last one, but with its variables."""
         *others, last = self.steps
         return (*others, *last.sets) if isinstance(last, Redirect) else tuple(others)
 
     @property
     def legs(self) -> frozenset[LegId]:
-        """All whom it concerns: what comes after it for one of them must not overtake it."""
+        """All legs concerned: later orders for them must not overtake this one."""
         steps = (*self.before, *self.steps, *self.steps_when_joined)
         named = (getattr(step, name, "") for step in steps for name in ("leg", "other"))
         asked = (fact.leg for facts in (*self.unless, self.joined) for fact in facts)
@@ -227,71 +227,71 @@ TRANSFER: Final = "HOOKFLASH_TRANSFER"
 ROLE: Final = "HOOKFLASH_ROLE"
 KIND: Final = "HOOKFLASH_KIND"
 BEGAN: Final = "HOOKFLASH_BEGAN"
-"""Who began the leg: once it has been moved, nothing on the switch says so."""
+"""The leg's direction: once it has been moved, nothing else on the switch shows it."""
 AFTER: Final = "HOOKFLASH_AFTER"
-"""What the leg does when its partner leaves: `park`, `rescue`, or, without it, it ends."""
+"""What the leg does when its partner leaves: `park` or `rescue`; empty: it ends."""
 RESCUE: Final = "HOOKFLASH_RESCUE"
-"""The channel that the leg fetches then."""
+"""The channel that the leg then fetches."""
 BRIEF: Final = "HOOKFLASH_BRIEF"
-"""Whether the leg waits in the park for as long as a failsafe does, and no longer."""
+"""Whether the leg waits in the park only as long as a failsafe does."""
 ARMED: Final = "HOOKFLASH_ARMED"
-"""Whether the leg fetches it as soon as it is parked, and not before it has left a partner."""
+"""Whether the leg fetches it as soon as it is parked, without having had a partner."""
 PEER: Final = "HOOKFLASH_PEER"
 """The channel that the leg bridges itself with."""
 SOUND: Final = "HOOKFLASH_SOUND"
-"""The id of what plays, a blank, and the sound: so that the next controller can stop it."""
+"""The id of the playback, a blank, and the sound, so that the next controller can stop it."""
 LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
 WHY: Final = "HOOKFLASH_WHY"
 TIMEOUT: Final = "TIMEOUT(absolute)"
 UNTIL: Final = "HOOKFLASH_UNTIL"
-"""When the time limit passes that the leg had before it was parked (in seconds, as `NOW` counts
-them); `0`: it had none; empty: it has not been parked."""
+"""The time when the limit passes that the leg had before it was parked (in the seconds of `NOW`);
+`0`: no limit; empty: it has not been parked."""
 NOW: Final = "EPOCH"
 """The switch's own clock: whole seconds."""
 
 MAY_TRANSFER: Final = "HOOKFLASH_MAY_TRANSFER"
-"""By this an operator says of one leg whether it may transfer."""
+"""An operator's setting whether a leg may transfer."""
 DEFAULT_ACCOUNT_VARIABLE: Final = "HOOKFLASH_ACCOUNT"
-"""By this, or by `accountcode`, an operator says whose leg it is."""
+"""An operator's setting of a leg's account; the other one is `accountcode`."""
 PRESENTATION: Final = "CALLERID(pres)"
-"""Whether a caller wants its number shown."""
+"""Whether a caller's number may be shown."""
 
 PARTNER: Final = "BRIDGEPEER"
-"""The channel that the leg is in a bridge with; none, when it has left."""
+"""The channel in the same bridge; empty after the leg has left it."""
 EXTENSION: Final = "EXTEN"
 """Where the leg is, or was sent."""
 
 LINKED: Final = "CHANNEL(linkedid)"
-"""Which legs belong together: whom one calls has what it has."""
+"""The id that a leg shares with the legs that it calls."""
 
 SHOW_BY: Final = "CONNECTED_LINE_SEND_SUB"
-"""The subroutine that Asterisk runs before it tells a phone whom it talks with."""
+"""The subroutine that Asterisk runs before it updates a phone's display."""
 SHOWN: Final = "HOOKFLASH_SHOWN"
-"""What that subroutine tells instead."""
+"""What that subroutine shows instead."""
 SHOWN_BY: Final = "HOOKFLASH_SHOWN_BY"
-"""The operator's own subroutine, while ours stands in its place."""
+"""The operator's own subroutine, while ours replaces it."""
 
 NUMBER: Final = "HOOKFLASH_NUMBER"
-"""The number of a leg that we have called. Asterisk gives it the caller's as its own."""
+"""The number of a leg that we have called. Asterisk itself gives it the caller's number."""
 
 DIALLED: Final = "CALLERID(dnid)"
-"""What a leg has dialled that called us; empty on one that was called."""
+"""The extension that an incoming leg dialled; empty on a called leg."""
 
 MARKS: Final = (TRANSFER, ROLE, KIND)
 
 LEAST_LEFT_S: Final = 0.1
-"""A time limit that has passed ends the leg after so long: 0 would be none."""
+"""The rest of a time limit that has passed: 0 would mean no limit."""
 
 
 def time_left(until: str, now: str) -> str:
-    """The time limit that a leg is to have.
+    """The time limit for a leg.
 
     Args:
-        until: what `UNTIL` says.
-        now: what `NOW` says.
+        until: the value of `UNTIL`.
+        now: the value of `NOW`.
 
     Returns:
-        A value for `TIMEOUT`; empty, if nothing usable is noted.
+        A value for `TIMEOUT`; empty if the note is missing or invalid.
     """
     try:
         ends_s = float(until)
@@ -317,7 +317,7 @@ OURS: Final = (
     SHOWN_BY,
     NUMBER,
 )
-"""All that a transfer adds, and takes off again."""
+"""All variables that a transfer sets and removes."""
 
 TOLD: Final = (*MARKS, BEGAN, SOUND, MAY_TRANSFER, PRESENTATION, LINKED, DIALLED)
-"""What ARI must tell of every channel, besides the account: `channelvars` in ari.conf."""
+"""The variables, besides the account, that ARI must report: `channelvars` in ari.conf."""

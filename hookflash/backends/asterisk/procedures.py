@@ -1,12 +1,12 @@
-"""What a command comes to on an Asterisk: a procedure of primitive operations.
+"""Translates each command into a procedure of Asterisk's primitive operations.
 
-A leg that is parked or joined carries what it is to do next as channel variables, which its
-dialplan reads when it gets there (see `dialplan`). So to arm or to disarm is to set a variable, and
-whatever the controller ordered last is what happens, with or without it.
+A parked or joined leg carries its next step as channel variables, which the dialplan reads (see
+`dialplan`). So arming or disarming means setting a variable, and the controller's last order is
+executed with or without the controller.
 
-Whatever comes from a person passes an allow-list here: what is not allowed is refused, never
-repaired. A `$` would be expanded, `,` and `&` separate what `Dial` is given, `/` and `@` choose who
-is called, and a line break would begin another header.
+All text from people passes an allow-list here: what is not allowed is rejected, never repaired. A
+`$` would be expanded, `,` and `&` separate the arguments of `Dial`, `/` and `@` choose the
+destination, and a line break would begin another header.
 """
 
 from __future__ import annotations
@@ -64,27 +64,27 @@ ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}
 """What a channel's name may be made of, where the dialplan is to read it."""
 
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
-"""What a number to call may be made of: no `@`, `/`, `,` or `&`, for where to call is the
-operator's to choose, not the caller's."""
+"""The allowed characters of a number to call: no `@`, `/`, `,` or `&`, since the operator chooses
+the destination, not the caller."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,64}")
-"""What a caller's name may be made of. Other letters are replaced, for a display is no promise."""
+"""The allowed characters of a caller's name. Others are replaced: it is only for displays."""
 
 ALLOWED_ACCOUNT: Final = re.compile(r"[0-9A-Za-z_.@:-]{0,64}")
-"""What the name of an account may be made of, where a leg is to carry it."""
+"""The allowed characters of an account's name that is put on a leg."""
 
 ALLOWED_WORD: Final = re.compile(r"[0-9A-Za-z_.-]{0,64}")
-"""What a mark may be made of."""
+"""The allowed characters of a mark."""
 
 WITHHELD: Final = "anonymous"
-"""The number that is shown of somebody who wants it withheld (RFC 3323, section 4.1.1.3)."""
+"""The number that is shown for a party with a withheld number (RFC 3323, section 4.1.1.3)."""
 
 FAR_HALF: Final = ".far"
-"""What the far half of a call through the dialplan is named after its near half."""
+"""The suffix of a far half's id, after the id of its near half."""
 
 MOST_BURSTS: Final = 1_000
-"""How many bursts a tone may have with all its repeats: Asterisk knows no repeats, so that each is
-written out, and copied to the stack of the thread that plays it."""
+"""How many bursts a tone may have, with all repetitions: Asterisk has no repetitions, so they are
+written out, and copied to the stack of the thread that plays the tone."""
 
 _LONGEST_S: Final = 2**31 - 1
 
@@ -94,14 +94,14 @@ _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
     ALLOWED_CHANNEL: "a technology, a slash, and the channel's name",
     ALLOWED_WORD: "letters, digits and _ . -, at most 64",
 }
-"""The allow-lists in words, for the person whose text does not pass."""
+"""The allow-lists in words, for error messages."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
-    """Let a text pass, or refuse it.
+    """Check a text against an allow-list, and return it.
 
     Raises:
-        InputError: it has something in it that the switch could understand as more than a name.
+        InputError: it contains something that the switch could understand as more than a name.
     """
     if not pattern.fullmatch(text):
         allowed = _ALLOWED_WORDS[pattern]
@@ -114,14 +114,14 @@ class AsteriskDialling:
     """How targets are called. The default works with a dialplan that has a context `default`.
 
     Raises:
-        InputError: a template that can't be used.
+        InputError: the template is invalid.
     """
 
     template: str = "Local/{number}@{context}/n"
-    """What to call, as `Dial` names it. `{number}` is what the person dialled, `{context}` the
-    field below. Through the dialplan by default, so that a target may be an extension, a queue, or
-    an outside number; `PJSIP/{number}` or `PJSIP/{number}@mytrunk` work too. `Local` needs its
-    `/n`: without it, the switch would replace the leg by one that nobody knows."""
+    """The argument of `Dial`. `{number}` is the dialled number, `{context}` the field below. By
+    default it goes through the dialplan, so that a target may be an extension, a queue, or an
+    outside number; `PJSIP/{number}` or `PJSIP/{number}@mytrunk` work too. `Local` needs its `/n`:
+    without it, the switch would replace the leg by an unknown one."""
     context: str = "default"
     """The dialplan context in which targets are looked up."""
     variables: Mapping[str, str] = attrs.field(factory=dict[str, str])
@@ -134,7 +134,7 @@ class AsteriskDialling:
             }
             usable = "number" in fields and fields <= {"number", "context"}
             endpoint = self.endpoint("1")
-        except (ValueError, LookupError, AttributeError):  # a brace alone, a field that is none
+        except (ValueError, LookupError, AttributeError):  # a lone brace, or an unknown field
             usable, endpoint = False, ""
         if not usable:
             raise InputError(
@@ -145,16 +145,16 @@ class AsteriskDialling:
             raise InputError(f"{self.template!r} lacks its /n", hint=f"{self.template}/n")
         said = (self.template, self.context, *self.variables, *self.variables.values())
         if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling has a line break in it", hint="one line each")
+            raise InputError("the dialling contains a line break", hint="one line each")
 
     def endpoint(self, number: str) -> str:
-        """What to call for a number, which has passed the allow-list."""
+        """The argument of `Dial` for a number that has passed the allow-list."""
         return self.template.format(number=number, context=self.context)
 
 
 @attrs.frozen(kw_only=True)
 class KnownParty:
-    """What is known of a leg, as far as orders are concerned."""
+    """What orders need to know about a leg."""
 
     channel: str = ""
     """The name of its channel."""
@@ -163,11 +163,11 @@ class KnownParty:
     number: str = ""
     name: str = ""
     withheld: bool = False
-    """Whether it is to be shown to nobody."""
+    """Whether to hide it from everybody."""
 
 
 class AsteriskProcedures:
-    """Turns our commands into the operations of one Asterisk."""
+    """Translates commands into the operations of one Asterisk."""
 
     def __init__(
         self,
@@ -178,14 +178,14 @@ class AsteriskProcedures:
         park_limit_s: float = PARK_LIMIT_S,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
     ) -> None:
-        """Choose how.
+        """Set up.
 
         Args:
-            party_of: what is known of a leg.
+            party_of: returns what is known about a leg.
             dialling: how targets are called.
             context: the context of our dialplan.
-            park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
-                net for the case that no controller ever comes back. Longer than any hold limit.
+            park_limit_s: after this time the switch itself hangs up a parked leg, in case no
+                controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
         """
         self._party_of = party_of
@@ -209,10 +209,10 @@ class AsteriskProcedures:
         }
 
     def of(self, command: c.SwitchCommand) -> AsteriskProcedure | None:
-        """Make the procedure of a command; None if this switch can't do it, and needn't.
+        """Translate a command; None if this switch can't do it, and need not.
 
         Raises:
-            InputError: something that a person wrote is not allowed, or a leg is not known.
+            InputError: a text is not allowed, or a leg is unknown.
         """
         maker = self._makers.get(type(command))
         return None if maker is None else maker(command)
@@ -263,13 +263,13 @@ class AsteriskProcedures:
         leg = _leg(command.leg)
         variables = {
             TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
-            # the far half gets all of these, too: only the leg of this name means them
+            # the far half gets all of these too: they name the leg that they are for
             ROLE: f"target:{leg}",
             NUMBER: number,
             LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
             **self._owned_by(account),
-            # who is called when the transferor has left already fetches the transferee at once
+            # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
         }
@@ -287,13 +287,13 @@ class AsteriskProcedures:
     def _owned_by(self, account: str) -> dict[str, str]:
         if not account or not ALLOWED_ACCOUNT.fullmatch(account):
             return {}
-        # inherited by whom the dialplan calls, as accountcode is
+        # inherited by the legs that the dialplan calls, like accountcode
         return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
 
     def _join(self, command: c.Join) -> AsteriskProcedure:
         first, second = _leg(command.first), _leg(command.second)
         after = {AFTER: "park" if command.afterwards is c.Afterwards.PARK else ""}
-        # The first leg is armed when they talk, by an order of its own
+        # The first leg is armed when they talk, by a separate order
         armed = {} if command.rescue is None else self._rescuing(command.rescue) | {AFTER: "rescue"}
         steps = (
             StopSounds(first),
@@ -312,33 +312,32 @@ class AsteriskProcedures:
             ),
         )
         return AsteriskProcedure(
-            # whom it rescues it needs to know to the end, if it is about it already
+            # it needs to know the leg to rescue until the end, if it is already doing so
             before=tuple(_set(leg, {AFTER: "park", ARMED: ""}) for leg in command.disarm),
             steps=steps,
             optional=2,
             unless=self._is_about(command),
             joined=(
                 GetvarCheck(leg=first, variable=PARTNER, value=self._channel_of(second)),
-                # one that was sent to the park leaves its partner at once
+                # a leg that was sent to the park leaves its partner at once
                 GetvarCheck(leg=first, variable=EXTENSION, value="park", denied=True),
             ),
             settled=(first, second),
         )
 
     def _is_about(self, join: c.Join) -> tuple[tuple[GetvarCheck, ...], ...]:
-        """Ask whether the switch is joining the two already: a second order would part them.
+        """Check whether the switch is already joining the two: a second order would split them.
 
-        It may have taken the attempt before this one. Or its own failsafe has acted in this very
-        moment.
+        It may be executing the previous attempt, or its own failsafe may have fired just now.
         """
         if not (join.repeated or join.disarm):
             return ()
         pairs = [(join.first, join.second)]
         rescued = join.rescued or join.first
         pairs += [(leg, rescued) for leg in join.disarm if leg != rescued]
-        if not join.repeated:  # two that talked before may still say so
+        if not join.repeated:  # two that talked before may still name each other
             pairs = pairs[1:]
-        # Whoever is seen in the park after it was disarmed will not act any more
+        # a leg that is seen in the park after it was disarmed will not act any more
         acting = tuple(
             (GetvarCheck(leg=_leg(leg), variable="EXTEN", value=extension),)
             for leg in join.disarm
@@ -347,7 +346,7 @@ class AsteriskProcedures:
         return (*acting, *(facts for pair in pairs for facts in self._are_with(*pair)))
 
     def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[GetvarCheck, ...], ...]:
-        """Ask whether one of two is at the extension where it bridges itself with the other."""
+        """Check whether one of two is at the extension where it bridges itself with the other."""
         known = [(leg, self._party_of(leg).channel) for leg in (one, other)]
         (first, first_channel), (second, second_channel) = known
         return tuple(
@@ -374,8 +373,8 @@ class AsteriskProcedures:
         pair = ((command.first, command.second), (command.second, command.first))
         return AsteriskProcedure(
             steps=tuple(_set(leg, _AT_EASE) for leg, _ in pair),
-            # A partner that is about to end can still be told something, when the other has read
-            # already what it is to do now
+            # variables of a partner that is about to end can still be set when the other leg has
+            # already read its own
             proof=tuple(
                 GetvarCheck(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
                 for leg, other in pair
@@ -392,18 +391,18 @@ class AsteriskProcedures:
             for leg, other, number in pair
             for step in self._show(leg, other, number, discreet=leg in command.undisclosed)
         )
-        # A bridge tells both phones by itself, a moment after it is up: what was ordered before is
-        # undone (measured on 22.10.1).
+        # A bridge updates both phones itself, a moment after it is up, and so undoes what was
+        # ordered before (measured on 22.10.1).
         settled = (command.first, command.second)
         return AsteriskProcedure(steps=steps, optional=len(steps), settled=settled)
 
     def _show(
         self, leg: LegId, other: LegId, number: str, *, discreet: bool
     ) -> tuple[Primitive, ...]:
-        """Let a phone show the party of another leg."""
+        """Show a phone the party of another leg."""
         party = self._party_of(other)
         if not ALLOWED_NUMBER.fullmatch(number) or party.withheld:
-            return ()  # it shows what it showed
+            return ()  # the display stays as it is
         name = "" if discreet else _shown(party.name.strip())
         kept = {SHOWN: number} if discreet else {}
         return (
@@ -411,7 +410,7 @@ class AsteriskProcedures:
                 leg,
                 {
                     **kept,
-                    # `i`: don't tell the phone yet, there is more
+                    # `i`: do not update the phone yet, more follows
                     "CONNECTEDLINE(name,i)": name or number,
                     "CONNECTEDLINE(pres,i)": "allowed",
                     "CONNECTEDLINE(num)": number,
@@ -420,7 +419,7 @@ class AsteriskProcedures:
         )
 
     def _discreet(self, leg: LegId, undisclosed: Collection[LegId]) -> tuple[Primitive, ...]:
-        """Let the switch tell a phone nothing by itself of whom it joins it with."""
+        """Keep the switch from showing a phone the party that it joins it with."""
         if leg not in undisclosed:
             return ()
         return (_set(leg, {SHOWN: ""}), Conceal(leg, self._concealed_by))
@@ -434,9 +433,9 @@ class AsteriskProcedures:
         return AsteriskProcedure(steps=steps, optional=len(steps))
 
     def _forgotten(self, leg: LegId) -> tuple[Primitive, ...]:
-        """Take off a leg what is ours, and give back what an operator had there.
+        """Remove our variables from a leg, and restore the operator's.
 
-        Its far half, if it has one, has got the variables that we gave the leg, and nothing else.
+        Its far half, if any, has only the variables that we set on the leg.
         """
         nothing: dict[str, str] = dict.fromkeys(OURS, "")
         is_local = self._party_of(leg).channel.startswith("Local/")
@@ -457,7 +456,7 @@ class AsteriskProcedures:
 
 
 _AT_EASE: Final = {AFTER: "", RESCUE: "", ARMED: ""}
-"""Nothing is to be done when its partner leaves, or when it answers."""
+"""No action when its partner leaves, or when it answers."""
 
 
 def _set(leg: LegId, variables: Mapping[str, str]) -> Setvar:
@@ -477,7 +476,7 @@ def _play_tone(command: c.PlayTone) -> AsteriskProcedure:
 
 
 def _play(leg: LegId, sound: Sound) -> AsteriskProcedure:
-    # behind an endless sound the next would never begin
+    # after an endless sound the next would never begin
     steps = (StopSounds(_leg(leg)), _begin(_leg(leg), sound))
     return AsteriskProcedure(steps=steps, optional=1)
 
@@ -494,15 +493,15 @@ def _begin(leg: LegId, sound: Sound) -> PlayMedia | PlayMusic:
 
 
 def role_on(leg: LegId, mark: str) -> str:
-    """The role that a mark gives a leg; none, if it is another's that was inherited."""
+    """The role in a leg's mark; empty if the mark was inherited from another leg."""
     role, _, only = mark.partition(":")
     return role if only in ("", leg) else ""
 
 
 def _seconds(duration_s: float) -> int:
-    """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
+    """A duration for the switch: whole seconds, at least one, up to the maximum."""
     if not duration_s <= _LONGEST_S:
-        raise InputError(f"{duration_s} s is no usable duration", hint=f"at most {_LONGEST_S} s")
+        raise InputError(f"{duration_s} s is not a valid duration", hint=f"at most {_LONGEST_S} s")
     return math.ceil(max(duration_s, 1))
 
 
@@ -511,5 +510,5 @@ def _leg(leg: LegId) -> str:
 
 
 def _shown(name: str) -> str:
-    """A caller's name as a display may have it: what is not allowed becomes a question mark."""
+    """A caller's name for a display, with a question mark for each character not allowed."""
     return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])

@@ -1,4 +1,4 @@
-"""Whether an Asterisk has all that we need, and how to give it what it lacks."""
+"""Checks whether an Asterisk has all that is needed, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hookflash.backends.asterisk.requests import (
 from hookflash.backends.base import Rejected
 
 HIDES_DIGITS: Final = "bridge_native_rtp.so"
-"""The module with which two phones that talk send their digits past us."""
+"""The module that hides the digits of two talking phones from us."""
 
 NEEDED: Final = (
     "app_channelredirect.so",
@@ -33,22 +33,22 @@ NEEDED: Final = (
     "res_musiconhold.so",
     "res_stasis_playback.so",
 )
-"""The modules that the dialplan and the requests need, besides those without which ARI is not."""
+"""The modules that the dialplan and the requests need, besides those of ARI itself."""
 
 
 NOBODY: Final = "hookflash-nobody"
-"""A channel that is not there: what is ordered of it does nothing."""
+"""A channel that does not exist: orders for it have no effect."""
 
 _DENIED: Final = "Permission denied"
-"""How AMI refuses an action that a user's `write` does not allow (measured on 22.10.1). An action
-that is allowed is answered with `Channel does not exist` or `No such channel`."""
+"""AMI's answer to an action that the user's `write` does not allow (measured on 22.10.1). The
+answer to an allowed action is `Channel does not exist` or `No such channel`."""
 
 
 async def check_switch(connection: AsteriskConnection, host: str, context: str) -> None:
-    """See whether the switch has the modules and the dialplan that we need, and lets us use them.
+    """Check the switch's modules, its dialplan and our permissions.
 
     Raises:
-        Rejected: it has not. The message names what is missing, and the fix.
+        Rejected: something is missing. The message names it, and the fix.
     """
     missing = [name for name in NEEDED if not await _runs(connection, name)]
     if missing:
@@ -73,10 +73,10 @@ async def check_switch(connection: AsteriskConnection, host: str, context: str) 
 
 
 async def _check_rights(connection: AsteriskConnection, host: str, context: str) -> None:
-    """See whether our user of AMI may do what moves legs, before somebody is on the line.
+    """Check whether our AMI user may move legs, before there are calls.
 
     Raises:
-        Rejected: it may not.
+        Rejected: a permission is missing.
     """
     orders = (
         redirect_action(Redirect(NOBODY, "park"), context),

@@ -1,4 +1,4 @@
-"""The primitive operations, as ARI and AMI want them."""
+"""Renders primitive operations for ARI and AMI."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ WANTED_EVENTS: Final = (
     "StasisEnd",
     "StasisStart",
 )
-"""All the messages that are read. The others, two in three, are not sent. (Responses pass the same
-filter: without their name here, there are none.)"""
+"""The messages to subscribe to; the others, two in three, are not sent. (Responses pass the same
+filter, so their name must be in the list.)"""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +57,7 @@ class Request:
     def encoded(self, request_id: str) -> str:
         """The message that carries it over the WebSocket.
 
-        The query goes into the body: what stands in the URI is cut at commas.
+        The query goes into the body: Asterisk cuts queries in the URI at commas.
         """
         message: dict[str, Any] = {
             "type": "RESTRequest",
@@ -73,12 +73,12 @@ class Request:
 
 
 def is_ok(told: AriMessage) -> bool:
-    """Whether a response says that the request was carried out."""
+    """Whether a response confirms the request."""
     return told.status_code in _OK
 
 
 def filter_request(application: str) -> Request:
-    """Ask for the events that are read, and no others."""
+    """Subscribe to the events that are used, and no others."""
     allowed = [{"type": name} for name in WANTED_EVENTS]
     return Request(
         method="PUT",
@@ -88,7 +88,7 @@ def filter_request(application: str) -> Request:
 
 
 def barrier_request(application: str, name: str) -> Request:
-    """Have an event sent that comes behind all that were sent before."""
+    """Let the switch send an event that comes after all earlier ones."""
     return Request(method="POST", uri=f"events/user/{name}?application={quote(application)}")
 
 
@@ -106,7 +106,7 @@ def channel_request(leg: LegId) -> Request:
 
 
 def originate_request(step: OriginateChannel, context: str) -> Request:
-    """Call somebody, and send who answers to an extension of ours."""
+    """Call a party, and send it to an extension of ours when it answers."""
     far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
     return Request(
         method="POST",
@@ -155,12 +155,12 @@ def kill_request(step: HangUpChannel) -> Request:
 
 
 def media_of(sound: Tone | Recording) -> str:
-    """A sound as ARI's `media` names it."""
+    """A sound in the syntax of ARI's `media`."""
     if isinstance(sound, Recording):
         return f"sound:{sound.name}"
     if sound.times is None:
         return f"tone:{','.join(map(str, sound.bursts))}"
-    # `!` plays a part once: so the whole is written as often as it is to be heard
+    # `!` plays a part once, so repetitions are written out
     return f"tone:{','.join(f'!{burst}' for burst in sound.bursts * sound.times)}"
 
 

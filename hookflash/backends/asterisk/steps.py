@@ -1,4 +1,4 @@
-"""One operation after the other, on one connection: what was refused, and what plays to whom."""
+"""Executes operations one after the other on one connection, and tracks sounds and refusals."""
 
 from __future__ import annotations
 
@@ -42,57 +42,57 @@ from hookflash.events import LegId
 from hookflash.sounds import Sound
 
 MUSIC: Final = "music"
-"""What is noted in place of a playback's id."""
+"""The note in place of a playback's id."""
 
 _DICE: Final = random.SystemRandom()
 
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """What came of a procedure."""
+    """The result of a procedure."""
 
     refused: str | None = None
-    """Why it was refused, if it was. Then the rest of it was not carried out."""
+    """The reason of a refusal, if any. Then the rest of the procedure was not executed."""
     joined: bool = False
-    """Whether the two who were to be joined have talked all along."""
+    """Whether the two who were to be joined were already talking."""
 
 
 class Steps:
-    """Carries out operations, and keeps in mind what they have changed."""
+    """Executes operations, and remembers what they have changed."""
 
     def __init__(self, context: str) -> None:
-        """Begin with nothing known.
+        """Begin without known legs.
 
         Args:
             context: the context of our dialplan.
         """
         self.plays: dict[LegId, str] = {}
-        """What was played to each leg last: the id of the playback, or `MUSIC`."""
+        """The last sound on each leg: the id of the playback, or `MUSIC`."""
         self._asked: dict[LegId, list[str]] = {}
-        """Classes of music that were ordered for each leg, and have not been reported to play."""
+        """The music classes that were ordered for each leg, and have not been reported yet."""
         self.moving: set[LegId] = set()
-        """Legs that we have sent somewhere, and that have not come back to the park since."""
+        """Legs that we have moved, and that have not come back to the park since."""
         self._context = context
         self._playbacks = count(1)
 
     def forget(self, leg: LegId) -> None:
-        """A leg has ended."""
+        """Forget a leg that has ended."""
         self.plays.pop(leg, None)
         self._asked.pop(leg, None)
         self.moving.discard(leg)
 
     def parked(self, leg: LegId) -> None:
-        """A leg has come to the park: whatever played to it has stopped."""
+        """Note that a leg has come to the park, which stops its sounds."""
         self.forget(leg)
 
     def missing_music(self, leg: LegId, plays: str) -> str:
-        """Take the news that a class of music plays to a leg.
+        """Note that a music class plays to a leg.
 
-        Asterisk plays its default class if the one that was ordered is not there, and answers as if
-        all was well (measured on 22.10.1).
+        Asterisk plays its default class if the ordered one is missing, and reports success
+        (measured on 22.10.1).
 
         Returns:
-            The class that was ordered in its place; empty, if none is missing.
+            The ordered class, if another one plays; empty otherwise.
         """
         asked = self._asked.pop(leg, [])
         names = [name.casefold() for name in asked]
@@ -102,7 +102,7 @@ class Steps:
         return asked[0] if asked and plays.casefold() not in names else ""
 
     async def run(self, connection: AsteriskConnection, procedure: AsteriskProcedure) -> Done:
-        """Carry out a procedure."""
+        """Execute a procedure."""
         for step in procedure.before:
             await self._do(connection, step)
         for facts in procedure.unless:
@@ -118,7 +118,7 @@ class Steps:
         return Done(joined=joined)
 
     async def _do(self, connection: AsteriskConnection, step: Primitive) -> str | None:
-        """Do one operation; why it was refused, if it was."""
+        """Execute one operation; return the reason of its refusal, if any."""
         match step:
             case Setvar() | RestoreLimit() | Conceal() | RestoreDisplay():
                 return await self._set(connection, step)
@@ -137,7 +137,7 @@ class Steps:
 
     @staticmethod
     async def _set(connection: AsteriskConnection, step: Setvar | Amendment) -> str | None:
-        """Set variables; what depends on what is there is asked for first."""
+        """Set variables, after reading those that the new values depend on."""
         if not isinstance(step, Setvar):
             told = await connection.variables(step.leg, *step.asked())
             if isinstance(told, str):
@@ -150,7 +150,7 @@ class Steps:
         self.moving |= legs
         sets = [action for one in step.sets for action in set_actions(one)]
         *_, refused = await connection.act_each([*sets, redirect_action(step, self._context)])
-        if refused is not None:  # if one is gone, the other stays where it is
+        if refused is not None:  # if one is gone, the other is not moved
             self.moving -= legs
         return refused
 
@@ -166,7 +166,7 @@ class Steps:
         playback: str,
         request: Request,
     ) -> str | None:
-        """Note on the leg what is about to play, and play it."""
+        """Note a sound on the leg, and play it."""
         note = Setvar(step.leg, ((SOUND, _noted(playback, step.sound)),))
         refused = await connection.act(set_actions(note))
         if refused is not None:
@@ -185,5 +185,5 @@ class Steps:
 
 
 def _noted(playback: str, sound: Sound) -> str:
-    """What the next controller finds on the leg: the sound, only if it surely still plays then."""
+    """The note for the next controller: with the sound only if it is endless."""
     return f"{playback} {sound}" if is_endless(sound) else playback

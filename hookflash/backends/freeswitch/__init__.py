@@ -1,7 +1,7 @@
-"""The FreeSWITCH backend: its event socket, read and written.
+"""The FreeSWITCH backend, on its event socket.
 
-`client` is the backend: it keeps a `connection`. `hearing` reads what the switch reports, `looking`
-asks what lives, `ordering` sends commands. What they stand on does no I/O on a network: `wire`
-frames the bytes, `inbound` makes facts of the frames, `procedures` makes `primitives` of commands,
-and `recording` reads back what once crossed a socket.
+`client` is the backend: it keeps a `connection`. `hearing` reads events, `looking` asks for the
+living legs, `ordering` sends commands. The modules below them do no network I/O: `wire` splits the
+bytes into frames, `inbound` turns frames into facts, `procedures` turns commands into `primitives`,
+and `recording` reads recorded sessions.
 """

@@ -1,23 +1,23 @@
-"""What a channel says of itself (`uuid_dump LEG json`), read as a `LegSnapshot`.
+"""Reads a channel dump (`uuid_dump LEG json`) as a `LegSnapshot`.
 
-Most of what a dump says of a partner is history. `signal_bond` is written when a join is ordered,
-`bridge_uuid` and `Other-Leg-Unique-ID` are never taken off: all three may name the dead. Measured
-on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
+Most of what a dump says about a partner is history. `signal_bond` is written when a join is
+ordered, and `bridge_uuid` and `Other-Leg-Unique-ID` are never removed: all three may name legs that
+have ended. Measured on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
 
-* `bridge_to` is there exactly while the leg is bridged, with one exception (1 in 40): if a bridge
-  was told and its first leg was sent to the park before it was up, that leg keeps it. A parked leg
-  is in no bridge, whatever it says. A pair is one only if both say so.
-* `Channel-State` is the state that runs, `Channel-State-Number` the one that is ordered. Where they
-  differ, the leg is on its way.
-* A leg stands in our park in one of four ways: in CS_PARK (by `park_after_bridge`), in the
-  application `park` by our `uuid_transfer … inline`, by our `originate … &park()`, or by its
-  failsafe, which parks it first. A sound plays within it as the application `playback`, which is
-  still named when it has ended.
-* A leg in CS_EXECUTE that is not parked is about something of somebody else's. But a leg that has
-  just left a dialplan's bridge still names `bridge`: if it is to park after it, it is on its way to
-  our park (which forgets `park_after_bridge`, so that no leg carries it out of there).
+* `bridge_to` is set exactly while the leg is bridged, with one exception (1 in 40): if a bridge was
+  reported and its first leg was sent to the park before the bridge was up, that leg keeps it. A
+  parked leg is in no bridge, even if it names one. A pair counts only if both legs say so.
+* `Channel-State` is the current state, `Channel-State-Number` the ordered one. If they differ, the
+  leg is moving.
+* A leg is in our park in one of four ways: in CS_PARK (by `park_after_bridge`), in the application
+  `park` by our `uuid_transfer … inline`, by our `originate … &park()`, or by its failsafe, which
+  parks it first. A sound plays there as the application `playback`, which is still named after its
+  end.
+* A leg in CS_EXECUTE that is not parked executes something of another program's. But a leg that has
+  just left a dialplan's bridge still names `bridge`: if it is to park afterwards, it is on its way
+  to our park (which clears `park_after_bridge`, so that no leg keeps it).
 * A leg in CS_RESET or CS_SOFT_EXECUTE without a bridge is being joined, or was left over from a
-  join whose first leg died: nothing but its partner's life tells these two apart.
+  join whose first leg died. Only its partner's state distinguishes the two cases.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ _STEADY: Final = frozenset(
         ("CS_CONSUME_MEDIA", "7"),
     }
 )
-"""The states that a bridged leg may be in, where the one that runs is the one that is ordered."""
+"""The states of a bridged leg, if the current state is the ordered one."""
 
 _IN_THE_PARK: Final = frozenset({"park", "playback"})
-"""What a leg in our park executes."""
+"""The applications that a leg in our park executes."""
 
 _ON_ITS_WAY: Final = frozenset(
     {"", "execute_extension", "intercept", "sched_transfer", "uuid_bridge"}
 )
-"""What a leg executes, or did last, that is being joined or is sent off by its failsafe."""
+"""The current or last application of a leg that is being joined or is moved by its failsafe."""
 
 _OUR_FAILSAFES: Final = frozenset({"", "execute_extension"})
-"""What is to be executed after the bridge of a leg that our failsafe has parked: we may have taken
-it off since. An operator's own would be another."""
+"""The values of `exec_after_bridge_app` on a leg that our failsafe has parked: empty if we have
+removed it since. An operator's own value would differ."""
 
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """How the channels of one switch are read."""
+    """Reads the channels of one switch."""
 
     account_variable: str
     outside_contexts: Collection[str]
@@ -70,9 +70,9 @@ class Reading:
     def read(self, leg: LegId, dump: Mapping[str, Any]) -> LegSnapshot | None:
         """Read a dump; None if the leg has ended.
 
-        Its `peer` is what the leg says of itself: see `pairs_of`.
+        Its `peer` is what the leg itself reports: see `pairs_of`.
         """
-        # a variable may be a list, too: none that is looked at here
+        # a variable may be a list too, but none that is used here
         said = {name: value for name, value in dump.items() if isinstance(value, str)}
         if said.get("Answer-State") == "hangup":
             return None
@@ -112,10 +112,10 @@ class Reading:
 
 
 def _called_by(said: Mapping[str, str]) -> str:
-    """The header that says by which number a leg was called.
+    """The header that holds the number by which a leg was called.
 
-    Whatever a leg is sent to becomes its destination (`park`; nothing, after an `intercept`). A SIP
-    leg keeps whom it called (measured on 1.10.12).
+    The destination changes whenever a leg is sent somewhere (`park`; empty after an `intercept`). A
+    SIP leg keeps the called number (measured on 1.10.12).
     """
     was_sent = bool(said.get("variable_transfer_source"))
     if was_sent and said.get("variable_sip_to_user"):
@@ -144,7 +144,7 @@ def _is_parked(said: Mapping[str, str]) -> bool:
 
 
 def _executes_ours(said: Mapping[str, str]) -> bool:
-    """Whether it is by an order of ours that a leg executes what it executes."""
+    """Whether a leg executes its application because of our order."""
     source = said.get("variable_transfer_source", "")
     if not source:  # by our `originate … &park()`
         return said.get("Call-Direction") == "outbound"
@@ -154,7 +154,7 @@ def _executes_ours(said: Mapping[str, str]) -> bool:
 
 
 def _is_elsewhere(said: Mapping[str, str]) -> bool:
-    """Whether the leg alone is about something that is not ours."""
+    """Whether the leg, without a partner, executes something that is not ours."""
     if said.get("variable_bridge_to") or _state(said) != _EXECUTES:
         return False
     application = said.get("variable_current_application", "")
@@ -164,10 +164,10 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
 
 
 def _hears(said: Mapping[str, str]) -> HeardSound | None:
-    """The sound that plays.
+    """The sound that is playing.
 
-    One that has ended, and one that is missing, is named as the application's data, too. What
-    plays has a loop (measured on 1.10.12: file, tone and missing file).
+    A sound that has ended, or is missing, is still named as the application's data. A sound that
+    is playing has a loop (measured on 1.10.12: file, tone and missing file).
     """
     if said.get("variable_current_application") != "playback":
         return None
@@ -178,7 +178,7 @@ def _hears(said: Mapping[str, str]) -> HeardSound | None:
 
 
 def pairs_of(seen: Iterable[LegSnapshot]) -> tuple[LegSnapshot, ...]:
-    """Believe a pair only if both are alive, and name each other."""
+    """Accept a pair only if both legs live and name each other."""
     legs = {leg.leg: leg for leg in seen}
     return tuple(
         leg if leg.peer is None or _names(legs.get(leg.peer), leg.leg) else _alone(leg)

@@ -1,18 +1,18 @@
 """One FreeSWITCH over its event socket, on trio.
 
-`hearing` reads what the switch reports, `looking` asks what lives, `ordering` sends commands; here
-they get a connection. What this promises besides `Backend`:
+`hearing` reads events, `looking` asks for the living legs, `ordering` sends commands; this module
+gives them a connection. Promises beyond those of `Backend`:
 
-* **The socket is always drained.** The reader never waits for anybody (see `outlet`).
-* **A dead connection fails at once.** Whoever waits for an answer gets an error of its own
-  (`ConnectionLost`); an end of file ends the reader; an answer that never comes means a dead
-  connection, too.
-* **It comes back.** With back-off and jitter, for ever; then it subscribes anew, asks what lives
-  (`show channels`, and each channel's partner), and tells it as facts, between `SwitchLost` and
-  `SwitchFound`. What happened meanwhile is so learned: answers, hang-ups, joins by the switch.
+* **The socket is always drained.** The reader never waits (see `outlet`).
+* **A dead connection fails at once.** Every task that waits for an answer gets an error of its own
+  (`ConnectionLost`); an end of file ends the reader; an overdue answer counts as a dead connection
+  too.
+* **It reconnects**, with back-off and jitter, without a limit. Then it subscribes again, asks for
+  the living legs (`show channels`, and each channel's partner), and reports them as facts between
+  `SwitchLost` and `SwitchFound`. So it learns what happened meanwhile: answers, hang-ups, joins.
 
-A command whose connection dies under it is neither repeated nor reported: nobody knows whether it
-was carried out. The facts that are told anew, and the deadline of whoever gave it, decide.
+A command whose connection dies is neither repeated nor reported, since it may have been executed.
+The facts that are reported again, and the engine's deadline, decide.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from hookflash.backends.reconnecting import BackOff, kept_open
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 
-# Into the standard library's logging: a program that configures nothing is not talked into.
+# By the standard library's logging: nothing is printed in a program that does not configure it.
 log = structlog.wrap_logger(logging.getLogger("hookflash.freeswitch"))
 
 
@@ -70,16 +70,16 @@ class FreeSwitchBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """All of them, except early media of targets that are called through the dialplan."""
+        """Everything except early media of targets that are called through the dialplan."""
         through_dialplan = self.settings.dialling.template.startswith("loopback/")
         return Capabilities(reports_early_media=not through_dialplan)
 
     def events(self) -> AsyncIterator[e.CallEvent]:
-        """What happens on the switch."""
+        """Yield the events of the switch."""
         return self._outlet.taken
 
     async def perform(self, command: SwitchCommand) -> None:
-        """Send a command on its way. While we are not connected it is dropped: see the module."""
+        """Send a command. It is dropped without a connection: see the module."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the backend is closed")
@@ -90,7 +90,7 @@ class FreeSwitchBackend:
         """List every leg that lives on the switch."""
         connection = self._connection
         if self._closed or connection is None:
-            raise BackendClosed("the switch is away")
+            raise BackendClosed("the switch is not connected")
         try:
             return Halves.sort(await self._lister.look(connection))
         except ConnectionLost as lost:
@@ -98,7 +98,7 @@ class FreeSwitchBackend:
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because nobody took them in time."""
+        """How many events were dropped because the engine did not take them in time."""
         return self._outlet.dropped
 
     @property
@@ -107,7 +107,7 @@ class FreeSwitchBackend:
         return self._connection is not None
 
     def break_line(self) -> None:
-        """Cut the connection, as a network would, to see what happens then."""
+        """Cut the connection, as a network failure would. For tests."""
         if self._connection is not None:
             self._connection.cut()
 
@@ -117,7 +117,7 @@ class FreeSwitchBackend:
         """Keep a connection to the switch, until cancelled.
 
         Raises:
-            Rejected: the switch doesn't let us in.
+            Rejected: the switch refuses the login.
         """
         back_off = BackOff(self.settings.reconnect_first_s, self.settings.reconnect_longest_s)
         try:
@@ -149,7 +149,7 @@ class FreeSwitchBackend:
         """Use one connection until it dies.
 
         Raises:
-            Rejected: the switch doesn't let us in.
+            Rejected: the switch refuses the login.
         """
         connection = EventSocketConnection(stream, self.settings.reply_timeout_s)
         self._reader.begin()
@@ -181,7 +181,9 @@ class FreeSwitchBackend:
             self._sender.drop()
             why = str(connection.die("the line is closed"))
         if connection.rejected and not rejected:
-            rejected = Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {why}")
+            rejected = Rejected(
+                f"{self.settings.host}:{self.settings.port} refuses the login: {why}"
+            )
         if rejected is not None:
             raise rejected
         log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
@@ -197,7 +199,7 @@ class FreeSwitchBackend:
     async def _greet(self, connection: EventSocketConnection) -> None:
         reply = (await connection.ask(f"auth {self.settings.password}")).header("reply-text")
         if not reply.startswith("+OK"):
-            raise Rejected(f"{self.settings.host}:{self.settings.port} refuses us: {reply}")
+            raise Rejected(f"{self.settings.host}:{self.settings.port} refuses the login: {reply}")
         reply = (await connection.ask("event json " + " ".join(EVENT_NAMES))).header("reply-text")
         if not reply.startswith("+OK"):
             raise ConnectionLost(f"the switch tells us nothing: {reply}")
@@ -205,16 +207,16 @@ class FreeSwitchBackend:
 
 @asynccontextmanager
 async def open_freeswitch(settings: FreeSwitch) -> AsyncGenerator[FreeSwitchBackend]:
-    """Open a way to a FreeSWITCH, and keep it open.
+    """Open a connection to a FreeSWITCH, and keep it open.
 
     Args:
-        settings: where it is, and how it is used.
+        settings: its address and how to use it.
 
     Yields:
         The backend, once it is connected for the first time.
 
     Raises:
-        Rejected: the switch doesn't let us in.
+        Rejected: the switch refuses the login.
     """
     async with kept_open(FreeSwitchBackend(settings)) as backend:
         yield backend

@@ -1,7 +1,7 @@
 """One connection to an event socket, from the greeting to its end.
 
-The switch answers commands in the order in which they were sent, so that order is all that tells
-answers apart: a connection of which one answer is overdue is dead.
+The switch answers commands in the order in which they were sent, and only this order identifies an
+answer. A connection with an overdue answer is therefore dead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hookflash.backends.freeswitch.wire import Frame, Wire, WireError
 from hookflash.errors import BackendError
 
 RECEIVE_BYTES: Final = 262_144
-"""How much is read at once: some forty events."""
+"""Bytes per read: about forty events."""
 
 
 class ConnectionLost(BackendError):
@@ -37,7 +37,7 @@ class EventSocketConnection:
         self.rejected = False
 
     async def read(self, take: Callable[[Frame], None]) -> None:
-        """Read until the connection ends; events go to `take`, answers to whoever asked.
+        """Read until the connection ends; events go to `take`, answers to their commands.
 
         Raises:
             ConnectionLost: always, in the end.
@@ -72,7 +72,7 @@ class EventSocketConnection:
                 take(frame)
 
     def die(self, why: str) -> ConnectionLost:
-        """Fail whoever waits for an answer, and end the reader. The first reason counts."""
+        """Fail all awaited answers, and end the reader. The first reason counts."""
         if self.dead is None:
             self.dead = ConnectionLost(why)
             self.cut()
@@ -84,7 +84,7 @@ class EventSocketConnection:
         """Send one command, and wait for its answer.
 
         Raises:
-            ConnectionLost: there will be none.
+            ConnectionLost: the answer will not come.
         """
         with trio.move_on_after(self._timeout_s):
             (answer,) = await self.send((command,))
@@ -92,24 +92,24 @@ class EventSocketConnection:
         raise self._overdue()
 
     async def answer(self, answer: AwaitedReply) -> Frame:
-        """Wait for one of the answers to what was sent.
+        """Wait for the answer to a sent command.
 
         Raises:
-            ConnectionLost: there will be none.
+            ConnectionLost: the answer will not come.
         """
         with trio.move_on_after(self._timeout_s):
             return await answer.frame()
         raise self._overdue()
 
     def _overdue(self) -> ConnectionLost:
-        # the order of answers is all that tells them apart: after a gap none can be trusted
+        # only their order identifies answers: after a gap none can be trusted
         return self.die(f"no answer within {self._timeout_s:g} s")
 
     async def send(self, commands: Sequence[str]) -> list[AwaitedReply]:
-        """Send commands, all at once; what is returned are the answers that will come.
+        """Send commands together, and return the awaited answers.
 
         Raises:
-            ConnectionLost: they were not sent, or not all of them.
+            ConnectionLost: not all of them were sent.
         """
         answers = [AwaitedReply() for _ in commands]
         if not answers:
@@ -119,7 +119,7 @@ class EventSocketConnection:
         return answers
 
     async def _send(self, text: str, answers: list[AwaitedReply]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()  # else answers are awaited to nothing
+        await trio.lowlevel.checkpoint_if_cancelled()  # else answers would be awaited without need
         if self.dead is not None:
             raise self.dead
         self._waiting += answers
@@ -132,16 +132,16 @@ class EventSocketConnection:
             raise
 
     def cut(self) -> None:
-        """Break it, from this side."""
+        """Close it from this side."""
         self._scope.cancel()
 
     async def api(self, command: str) -> str:
-        """Run one API command; its answer as text."""
+        """Run one API command, and return its answer as text."""
         return (await self.ask(f"api {command}")).text()
 
 
 class AwaitedReply:
-    """One answer that is waited for."""
+    """An answer that a command is waiting for."""
 
     __slots__ = ("_come", "_frame", "_lost")
 
@@ -151,20 +151,20 @@ class AwaitedReply:
         self._lost: ConnectionLost | None = None
 
     def give(self, frame: Frame) -> None:
-        """It has come. For the connection."""
+        """Set the answer. Called by the connection."""
         self._frame = frame
         self._come.set()
 
     def fail(self, lost: ConnectionLost) -> None:
-        """It will never come. For the connection."""
+        """Fail: the answer will not come. Called by the connection."""
         self._lost = lost
         self._come.set()
 
     async def frame(self) -> Frame:
-        """Wait for it, however long that takes (see `EventSocketConnection.answer`).
+        """Wait without a timeout (see `EventSocketConnection.answer`).
 
         Raises:
-            ConnectionLost: it will never come.
+            ConnectionLost: the answer will not come.
         """
         await self._come.wait()
         if self._frame is None:

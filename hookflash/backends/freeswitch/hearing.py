@@ -1,6 +1,6 @@
-"""What the switch reports, read into facts, and what is kept of them.
+"""Reads the switch's events as facts, and remembers what is needed of them.
 
-Kept is only what was handed over: what was dropped is not known.
+Only facts that were passed on are remembered: dropped ones are not known.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ class EventReader:
     """Reads the events of one switch, over one connection after the other."""
 
     def __init__(self, settings: FreeSwitch, log: Any) -> None:
-        """Begin with nothing known.
+        """Begin without known legs.
 
         Args:
             settings: of the switch.
-            log: gets the warnings.
+            log: receives warnings.
         """
         self._settings = settings
         self.outlet = Outlet(settings.event_buffer, self._remember, log)
         self.inbound = self._new_inbound()
         self.dialled: dict[e.LegId, c.Dial] = {}
-        """Calls that the switch has taken on this connection, and not begun as far as we know."""
+        """Calls that the switch has accepted on this connection, and apparently not begun."""
         self.joined_s: dict[e.LegId, float] = {}
         """When each leg's last bridge was reported."""
         self.on_unknown: Callable[[c.Look], None] | None = None
-        """Called, while we are connected, to ask about legs of which nothing is known."""
+        """While connected: called to ask about unknown legs."""
         self._callers: dict[e.LegId, CallerId] = {}
         self._asked: set[e.LegId] = set()
-        """Legs of which nothing was known, and which were asked who they are."""
+        """Unknown legs about which the switch was asked."""
 
     def _new_inbound(self) -> Inbound:
         return Inbound(
@@ -57,7 +57,7 @@ class EventReader:
         self.hold()
 
     def hold(self) -> None:
-        """Hold facts back while the switch is asked what lives."""
+        """Hold facts back while a snapshot is taken."""
         self.outlet.hold()
         self._asked.clear()
 
@@ -67,16 +67,16 @@ class EventReader:
             self.outlet.give(event)
 
     def caller_of(self, leg: e.LegId) -> CallerId:
-        """Who is on a leg, as far as it was reported."""
+        """Return the party on a leg, as far as it was reported."""
         return self._callers.get(leg, CallerId())
 
     def note(self, living: Iterable[e.LegSnapshot]) -> None:
-        """Keep in mind what was seen, as if events had reported it."""
+        """Remember a snapshot as if events had reported it."""
         for leg in living:
             self.inbound.note_living(leg.leg, answered=leg.answered)
 
     def _remember(self, event: e.CallEvent) -> None:
-        """Keep in mind what was handed over."""
+        """Remember a fact that was passed on."""
         match event:
             case e.LegCreated(leg=leg):
                 self._callers[leg] = CallerId(
@@ -102,7 +102,7 @@ class EventReader:
                 pass
 
     def _ask_who_is(self, *legs: e.LegId) -> None:
-        """Ask about legs whose beginning was not reported: the event was lost."""
+        """Ask about legs whose creation event was lost."""
         unknown = tuple(leg for leg in legs if leg not in self.outlet.living)
         if unknown and self.on_unknown is not None and self._asked.isdisjoint(unknown):
             self._asked.update(unknown)

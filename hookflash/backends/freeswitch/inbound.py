@@ -1,24 +1,24 @@
-"""What the switch says, in our words: frames in, facts out.
+"""Translates the switch's events: frames in, facts out.
 
-FreeSWITCH tells everything, with 141 headers on average; a transfer needs a dozen kinds of fact
-with one or two headers each. So nothing is parsed that nobody reads: of a JSON event, msgspec
-decodes the headers named in `_EventHeaders` and skips the others; of a plain one, the few that its
-kind of event needs are searched for, and only those are unquoted. (After splitting, never before:
-two events in three hold an SDP, and with it `%0A`.)
+FreeSWITCH reports everything, with 141 headers on average; a transfer needs a dozen kinds of fact
+with one or two headers each. So only what is used is parsed: of a JSON event, msgspec decodes the
+headers named in `_EventHeaders` and skips the others; in a plain one, the few headers that its kind
+needs are searched for, and only those are unquoted. (After splitting, never before: two events in
+three contain an SDP, and with it `%0A`.)
 
-What is kept here is what the rules in `hookflash.events` ask for, and no more: the *fate* of a leg,
-which is either "answered" or "gone".
+The only state is what the rules in `hookflash.events` require: the *stage* of a leg, which is
+"called", "answered" or "gone".
 
-* **A leg's last fact is `LegHungUp`, and it comes once.** The switch says it up to four times: in
-  CHANNEL_HANGUP, CHANNEL_HANGUP_COMPLETE, CHANNEL_DESTROY (the only one, if the leg never got as
-  far as a phone) and the failed `originate` job. The first one counts. Whatever is told of the leg
-  afterwards (its sound stops, its bridge is undone) is nothing new, and dropped. A CHANNEL_CREATE
-  begins a new life under the same name.
-* **A failed `originate` of a leg that has answered is no failure.** When the switch completes a
-  transfer by itself (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
+* **A leg's last fact is `LegHungUp`, and it comes once.** The switch reports it up to four times:
+  in CHANNEL_HANGUP, CHANNEL_HANGUP_COMPLETE, CHANNEL_DESTROY (the only one, if the leg never
+  reached a phone) and the failed `originate` job. The first one counts. Later events of the leg
+  (its sound stops, its bridge ends) are dropped. A CHANNEL_CREATE begins a new leg under the same
+  id.
+* **A failed `originate` of a leg that has answered is not a failure.** When the switch itself
+  completes a transfer (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
   while the leg is talking.
 
-Replies (`command/reply`, `api/response`) belong to whoever sent the command: they give no fact.
+Replies (`command/reply`, `api/response`) belong to the commands; they give no facts.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ if TYPE_CHECKING:
     from hookflash.backends.freeswitch.wire import Frame
 
 MAY_TRANSFER_VARIABLE: Final = "hookflash_may_transfer"
-"""The channel variable by which an operator says of one leg whether it may transfer."""
+"""The channel variable by which an operator sets whether a leg may transfer."""
 
 DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset({"public"})
-"""The dialplan contexts in which FreeSWITCH as it is installed takes calls from outside."""
+"""The dialplan contexts of calls from outside in FreeSWITCH's default configuration."""
 
 DEFAULT_OUTSIDE_PROFILES: Final = frozenset({"external"})
-"""The SIP profiles on which FreeSWITCH as it is installed talks with carriers."""
+"""The SIP profiles for carriers in FreeSWITCH's default configuration."""
 
 DEFAULT_MAX_FATES: Final = 16_384
 """How many legs' fates are remembered, some 3 MB. Needed are those of the last second (a job's end
 follows its leg's answer or end by milliseconds); this is 16 s at FreeSWITCH's 1000 calls/s."""
 
 UNKNOWN_CAUSE: Final = UNSPECIFIED
-"""For a leg that ended without a cause (an originate over a missing profile)."""
+"""The cause of a leg that ended without one (an originate over a missing profile)."""
 
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_CREATE": (
@@ -87,10 +87,10 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_DESTROY": ("leg", "cause"),
     "BACKGROUND_JOB": ("job", "argument"),
 }
-"""Of each kind of event, the headers (by their names in `_EventHeaders`) that are looked up."""
+"""For each kind of event, the headers to look up, by their names in `_EventHeaders`."""
 
 EVENT_NAMES: Final = tuple(_NEEDS)
-"""What to subscribe to: `event json` and these. Nothing else is read."""
+"""The events to subscribe to (`event json`). No others are read."""
 
 _KEYS: Final = frozenset("0123456789ABCD*#")
 _MAX_SERIAL_DIGITS: Final = 18
@@ -100,7 +100,7 @@ _NOTHING: Final[tuple[e.CallEvent, ...]] = ()
 
 
 class _EventHeaders(msgspec.Struct, frozen=True, gc=False):
-    """The headers that anybody reads. An absent one is empty."""
+    """The headers that are used. A missing one is empty."""
 
     name: str = msgspec.field(default="", name="Event-Name")
     leg: str = msgspec.field(default="", name="Unique-ID")
@@ -161,7 +161,7 @@ class Inbound:
     )
 
     skipped: int
-    """Events that could not be used: not JSON, or without a header that their kind must have."""
+    """Invalid events: not JSON, or without a header that their kind must have."""
 
     def __init__(
         self,
@@ -171,14 +171,13 @@ class Inbound:
         outside_profiles: Collection[str] = DEFAULT_OUTSIDE_PROFILES,
         max_fates: int = DEFAULT_MAX_FATES,
     ) -> None:
-        """Begin with nothing known: legs that are older than the connection are taken as they come.
+        """Begin without known legs; legs that are older than the connection are accepted.
 
         Args:
             account_variable: the channel variable that holds a leg's account.
             outside_contexts: the dialplan contexts in which outside parties call in.
             outside_profiles: the SIP profiles on which outside parties are called.
-            max_fates: of how many legs to remember that they answered or ended; the oldest are
-                forgotten first.
+            max_fates: for how many legs to remember the stage; the oldest are forgotten first.
         """
         self.skipped = 0
         account_header = f"variable_{account_variable}"
@@ -189,7 +188,7 @@ class Inbound:
         self._fates: OrderedDict[e.LegId, _LegStage] = OrderedDict()
         self._max_fates = max_fates
         self._ownerless: set[e.LegId] = set()
-        """Living legs that began without an account."""
+        """Living legs that were created without an account."""
         self._readers: dict[str, Callable[[_EventHeaders], tuple[e.CallEvent, ...]]] = {
             "CHANNEL_CREATE": self._created,
             "CHANNEL_PROGRESS": self._rang,
@@ -208,13 +207,13 @@ class Inbound:
         }
 
     def receive(self, frame: Frame) -> tuple[e.CallEvent, ...]:
-        """Say what a frame means.
+        """Translate a frame.
 
         Args:
-            frame: any frame; only events mean anything here.
+            frame: any frame; only events have a meaning here.
 
         Returns:
-            The facts, in order; mostly one or none. An event that can't be used gives none, and is
+            The facts, in order; usually at most one. An invalid event gives no facts, and is
             counted in `skipped`.
         """
         try:
@@ -234,9 +233,9 @@ class Inbound:
         return _NOTHING
 
     def _read_plain(self, body: bytes) -> _EventHeaders:
-        """Look up the headers that this kind of event needs, as `_EventHeaders` would have them."""
+        """Look up the headers that this kind of event needs, in the form of `_EventHeaders`."""
         name = _plain_name(body)
-        # A job has its result behind the empty line. The others end there: no search is needed.
+        # A job has its result after the empty line. The others end there: no search is needed.
         is_job = name == "BACKGROUND_JOB"
         end = body.find(b"\n\n") if is_job or not body.endswith(b"\n\n") else len(body)
         values = {
@@ -253,7 +252,7 @@ class Inbound:
     def _created(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
         leg = _needed(told.leg)
         direction = _direction(told.direction)
-        self._remember(leg, _LegStage.CALLED)  # a name may be used again, for a new leg
+        self._remember(leg, _LegStage.CALLED)  # an id may be used again, for a new leg
         calls = direction is e.Direction.INBOUND
         number = told.caller if calls else told.called
         account = _text(told.account)
@@ -295,7 +294,7 @@ class Inbound:
         account = _text(told.account)
         if not account or told.leg not in self._ownerless:
             return news
-        # the dialplan has said whose it is, which the event of its beginning could not know
+        # the dialplan has set the account, which its creation event could not know
         self._ownerless.discard(told.leg)
         return (e.LegIdentified(leg=told.leg, account=account), *news)
 
@@ -304,7 +303,7 @@ class Inbound:
         unheard = self._fates.get(told.leg) is _LegStage.CALLED and told.answer_state == "answered"
         if not (news and unheard):
             return news
-        # the event of its answer was lost, and this one says so all the same
+        # the event of its answer was lost, but this one proves it
         self._remember(told.leg, _LegStage.ANSWERED)
         return (e.LegAnswered(leg=told.leg), *news)
 
@@ -329,7 +328,7 @@ class Inbound:
     def _hung_up(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
         news = self._news(e.LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
         self._ownerless.discard(told.leg)
-        # Anew for each of the up to three events, so that the last of them counts for its age.
+        # Again for each of the up to three events, so that the last of them sets its age.
         self._remember(told.leg, _LegStage.GONE)
         return news
 
@@ -338,36 +337,36 @@ class Inbound:
             return _NOTHING
         asked = _ORIGINATION_UUID.search(told.argument)
         if asked is None or asked[1] in self._fates:
-            return _NOTHING  # not ours to name; or it lives, or its end will be told, or has been
+            return _NOTHING  # not our job; or the leg lives, or its end is reported elsewhere
         failed = _FAILED.match(told.result)
         self._remember(asked[1], _LegStage.GONE)
         return (e.LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
 
-    # --- fates ---
+    # --- stages ---
 
     def lives(self, leg: e.LegId) -> bool:
         """Whether a leg has begun, and has not ended."""
         return self._fates.get(leg, _LegStage.GONE) is not _LegStage.GONE
 
     def note_gone(self, leg: e.LegId) -> None:
-        """It was told in another way that a leg has ended: what is late of it is no news.
+        """Note that a leg has ended, as learned in another way: late events of it are dropped.
 
-        Of a leg that was never heard of, the end of its `originate` is news still.
+        The end of the `originate` of an unknown leg is still reported.
         """
         if leg in self._fates:
             self._remember(leg, _LegStage.GONE)
 
     def note_living(self, leg: e.LegId, *, answered: bool) -> None:
-        """It was told in another way that a leg lives."""
+        """Note that a leg lives, as learned in another way."""
         self._remember(leg, _LegStage.ANSWERED if answered else _LegStage.CALLED)
 
     def _news(self, fact: e.LegFact) -> tuple[e.CallEvent, ...]:
-        """Drop what is told of a leg that is gone."""
+        """Drop facts about a leg that has ended."""
         gone = self._fates.get(_needed(fact.leg)) is _LegStage.GONE
         return _NOTHING if gone else (fact,)
 
     def _news_of_pair(self, fact: e.PairFact) -> tuple[e.CallEvent, ...]:
-        """Drop what is told of a pair of which one is gone: that it is gone says it all."""
+        """Drop facts about a pair if one of the two has ended: its hang-up was reported."""
         fates = self._fates
         one_gone = (
             fates.get(_needed(fact.first)) is _LegStage.GONE
@@ -394,8 +393,8 @@ def is_outside(
     """Whether a party is outside.
 
     It is if it called in a context for such calls, or is called by a gateway, or on a SIP profile
-    for carriers. (A leg that the switch makes has the context of whoever called; it says nothing
-    of the callee.)
+    for carriers. (An outbound leg has the context of its caller, which says nothing about the
+    callee.)
     """
     if direction is e.Direction.INBOUND:
         return context in outside_contexts
@@ -403,18 +402,18 @@ def is_outside(
 
 
 def _text(variable: object) -> str:
-    """A channel variable that is one text; empty, where it is none."""
+    """A channel variable that is one text; empty if it is a list or missing."""
     return variable if isinstance(variable, str) else ""
 
 
 def may_transfer(variable: object) -> bool | None:
-    """Read what an operator says of a leg's rights; nothing, where it is no word for yes or no."""
+    """Read an operator's setting of a leg's rights; None if it is not a word for yes or no."""
     return {"true": True, "false": False}.get(variable) if isinstance(variable, str) else None
 
 
 @lru_cache(maxsize=8)
 def _decoder(account_header: str) -> msgspec.json.Decoder[_EventHeaders]:
-    """Make a decoder of events in which this header is the account."""
+    """Build a decoder of events in which this header holds the account."""
     told = msgspec.defstruct(
         "_ToldWithAccount",
         [("account", object, msgspec.field(default="", name=account_header))],
@@ -426,14 +425,14 @@ def _decoder(account_header: str) -> msgspec.json.Decoder[_EventHeaders]:
 
 
 def _plain_name(body: bytes) -> str:
-    """Read the event's name, which is its first header (CUSTOM's is behind its subclass)."""
+    """Read the event's name, which is its first header (for CUSTOM, after its subclass)."""
     if body.startswith(b"Event-Name: "):
         return body[12 : body.find(b"\n", 12)].decode("utf-8", "replace")
     return _plain_value(body, b"\nEvent-Name: ", len(body))
 
 
 def _plain_value(body: bytes, needle: bytes, end: int) -> str:
-    """Read the first header of a plain event that matches; empty if there is none before `end`."""
+    """Read the first matching header of a plain event; empty if there is none before `end`."""
     place = body.find(needle, 0, end)
     if place < 0:
         return ""
@@ -455,6 +454,6 @@ def _direction(value: str) -> e.Direction:
 
 
 def _serial(value: str) -> int:
-    """Read `Event-Sequence`; 0 where it is no number."""
+    """Read `Event-Sequence`; 0 if it is not a number."""
     usable = value.isascii() and value.isdigit() and len(value) <= _MAX_SERIAL_DIGITS
     return int(value) if usable else 0

@@ -1,4 +1,4 @@
-"""Asking the switch which legs live, and how they are."""
+"""Asks the switch which legs live, and in which state."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ChannelLister:
     """Lists the legs of one switch."""
 
     def __init__(self, settings: FreeSwitch, reader: EventReader) -> None:
-        """Begin.
+        """Set up.
 
         Args:
             settings: of the switch.
-            reader: knows what was reported of the legs.
+            reader: knows the reported legs.
         """
         self._reader = reader
         self._switch = settings.name
@@ -44,19 +44,19 @@ class ChannelLister:
         )
 
     async def tell_anew(self, connection: EventSocketConnection) -> None:
-        """Ask what lives, and tell all of it."""
+        """Ask for all living legs, and report them."""
         self._reader.hold()
         await self.tell_all(await self.find(connection))
 
     async def tell_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
-        """Tell every fact about what lives, and the end of what was known and lives no more."""
+        """Report all facts about the living legs, and the end of known legs that are gone."""
         self._reader.note(living)
         await self._reader.outlet.tell_all(living, self._switch)
 
     async def find(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
-        """Ask which channels there are until there are as many as the switch counts.
+        """Ask for the channels until there are as many as the switch counts.
 
-        Not for long: a session that has hung up counts for a while, too.
+        Not for long: a session that has hung up still counts for a while.
         """
         living = await self.look(connection)
         for _ in range(MOST_LOOKS):
@@ -68,11 +68,11 @@ class ChannelLister:
         return living
 
     async def look(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
-        """Ask which channels there are, and each of them how it is.
+        """Ask for the channels, and for the state of each.
 
-        The list lags behind: a leg is in it 80 to 190 ms after it was created (measured on 1.10.12:
-        20 of 20), and for a while after its end. So those that are known are asked as well, and
-        the targets of transfers whose marks are found: such a one may have just begun to ring.
+        The list lags behind: a leg appears 80 to 190 ms after it was created (measured on 1.10.12:
+        20 of 20), and stays for a while after its end. So known legs are asked for as well, and the
+        targets of transfers whose marks are found: such a target may have just begun to ring.
         """
         shown = _read(await connection.api("show channels as json"), _Channels)
         listed = dict.fromkeys(
@@ -87,7 +87,7 @@ class ChannelLister:
         *,
         and_more: Callable[[e.LegSnapshot], Iterable[e.LegId]] = lambda _leg: (),
     ) -> tuple[e.LegSnapshot, ...]:
-        """Ask legs how they are, whomever they say that they are joined with, and more of them."""
+        """Ask for the state of legs, and of the legs that they name as partners, and so on."""
         seen: dict[e.LegId, e.LegSnapshot] = {}
         asked: set[e.LegId] = set()
         todo = list(legs)
@@ -109,11 +109,11 @@ class ChannelLister:
         return pairs_of(map(self._as_it_began, seen.values()))
 
     def _as_it_began(self, leg: e.LegSnapshot) -> e.LegSnapshot:
-        """A leg under the number that was told of it: one that is sent somewhere takes another."""
+        """A leg with its reported number: a leg that is sent somewhere changes its number."""
         return attrs.evolve(leg, number=self._reader.caller_of(leg.leg).number or leg.number)
 
     async def answer(self, connection: EventSocketConnection, look: c.Look) -> None:
-        """Say where these legs are: behind every event that the switch has sent before."""
+        """Report the state of these legs, after every event that the switch has sent before."""
         living = await self._look_at(connection, look.legs)
         living += tuple(self._about_to_call(look, living))
         self._reader.note(living)
@@ -126,9 +126,9 @@ class ChannelLister:
     def _about_to_call(
         self, look: c.Look, living: Iterable[e.LegSnapshot]
     ) -> Iterator[e.LegSnapshot]:
-        """Calls that a busy switch has taken, and has not come to yet: they are not lost.
+        """Calls that a busy switch has accepted but not begun yet: they are not lost.
 
-        To order one again would call the target twice (through loopback: under another name).
+        Ordering one again would call the target twice (through loopback: under another id).
         """
         present = {leg.leg for leg in living}
         for leg in look.legs:
@@ -151,14 +151,14 @@ class _ChannelRow(msgspec.Struct):
 
 
 class _Channels(msgspec.Struct):
-    """`show channels as json`: without rows when there are none."""
+    """`show channels as json`: without `rows` if there are no channels."""
 
     row_count: int = 0
     rows: list[_ChannelRow] = []
 
 
 def _named_by(leg: e.LegSnapshot) -> Iterator[e.LegId]:
-    """Which legs there may be beside this one, and not in the list yet."""
+    """The legs that may exist because of this one, and are not in the list yet."""
     if leg.transfer:
         yield c.name_of_target(leg.transfer)
     yield leg.other_half
@@ -171,7 +171,7 @@ def _read(text: str, kind: type[_Answered]) -> _Answered:
     """Read an answer in JSON.
 
     Raises:
-        ConnectionLost: it is none; who knows what else is not as it should be.
+        ConnectionLost: it is not JSON, so the connection can't be trusted.
     """
     try:
         return msgspec.json.decode(text, type=kind)

@@ -1,10 +1,10 @@
-"""Commands on their way to the switch, in their order, and what it answers.
+"""Sends commands to the switch, in order, and handles its answers.
 
-* **Short commands go by `api`, what takes long by `bgapi`** under a job id of ours. (`api` answers
-  in 0.1 ms; `bgapi` in 1.3 ms, for it waits for a thread of the switch.)
-* **Commands don't wait for one another's answers.** The switch carries them out in their order, and
-  answers in that order. To wait for each answer would cost a round trip each: with 200 transfers
-  at once, 2 ms each on a busy machine, orders were ten seconds old when the switch got them.
+* **Short commands go by `api`, long ones by `bgapi`** under a job id of ours. (`api` answers in
+  0.1 ms; `bgapi` in 1.3 ms, since it waits for a thread of the switch.)
+* **Commands do not wait for one another's answers.** The switch executes and answers them in order.
+  Waiting for each answer would cost a round trip each: with 200 transfers at once, 2 ms each on a
+  busy machine, orders were ten seconds old when they reached the switch.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from hookflash.backends.freeswitch.wire import Frame
 from hookflash.errors import InputError
 
 MOST_UNANSWERED: Final = 64
-"""How many commands may be on their way unanswered: they can't be taken back."""
+"""How many commands may be sent and unanswered: they can't be revoked."""
 
 NO_CHANNEL: Final = "-ERR No such channel"
-"""How FreeSWITCH says that a leg is not there."""
+"""FreeSWITCH's answer if a leg does not exist."""
 
 
 @attrs.define(eq=False)
@@ -55,7 +55,7 @@ class _PendingCommand:
 
     command: c.SwitchCommand
     due_s: float = 0.0
-    """For an order that waits until a bridge is up: when that is, and whom the order concerns."""
+    """For an order that waits for a bridge: the time when it is up, and the legs concerned."""
     legs: frozenset[e.LegId] = frozenset()
 
 
@@ -81,14 +81,14 @@ class CommandSender:
         on_answer: Callable[[c.SwitchCommand, float], None],
         log: Any,
     ) -> None:
-        """Begin with nothing to send.
+        """Begin with an empty queue.
 
         Args:
             settings: of the switch.
-            reader: knows the legs, and hands facts over.
+            reader: knows the legs, and passes facts on.
             lister: answers `Look`.
             on_answer: called with each command and the time of its answer, in seconds.
-            log: gets the warnings.
+            log: receives warnings.
         """
         self._reader = reader
         self._outlet = reader.outlet
@@ -103,23 +103,23 @@ class CommandSender:
         )
         self._orders, self._to_say = trio.open_memory_channel[_PendingCommand](math.inf)
         self._waiting: dict[c.SwitchCommand, _PendingCommand] = {}
-        """What has been ordered and not yet been sent."""
+        """Commands that have not been sent yet."""
         self._too_early: deque[_PendingCommand] = deque()
         """Orders that wait until a bridge is up."""
         self._jobs = 0
 
     def put(self, command: c.SwitchCommand) -> None:
-        """Have a command sent."""
+        """Queue a command."""
         if not self._is_waiting(command):
             order = self._waiting[_same(command)] = _PendingCommand(command)
             self._orders.send_nowait(order)
 
     def ask(self, look: c.Look) -> None:
-        """Have a question of our own sent."""
+        """Queue a question of the backend itself."""
         self._orders.send_nowait(_PendingCommand(look))
 
     def _is_waiting(self, command: c.SwitchCommand) -> bool:
-        """Whether a repeated command waits to be sent: then it is given once, as the newest."""
+        """Whether the same command is still queued: then only the newest copy is sent."""
         if not (isinstance(command, c.Join | c.Split) and command.repeated):
             return False
         order = self._waiting.get(_same(command))
@@ -129,7 +129,7 @@ class CommandSender:
         return True
 
     def drop(self) -> None:
-        """Drop the commands for a dead connection: nobody knows which were carried out."""
+        """Drop the commands of a dead connection: some of them may have been executed."""
         self._waiting.clear()
         while True:
             try:
@@ -138,7 +138,7 @@ class CommandSender:
                 return
 
     async def send_all(self, connection: EventSocketConnection) -> None:
-        """Send commands in their order, and hear in the same order what the switch answers."""
+        """Send commands in order, and handle the answers in the same order."""
         said, answered = trio.open_memory_channel[_SentCommand](MOST_UNANSWERED)
         self._too_early.clear()
         async with trio.open_nursery() as nursery, said:
@@ -174,10 +174,10 @@ class CommandSender:
         return self._too_early[0] if self._too_early else None
 
     def _comes_too_early(self, order: _PendingCommand, procedure: Procedure) -> bool:
-        """Whether an order must wait for a bridge that was told a moment ago; if so, note it.
+        """Whether an order must wait for a bridge that was just reported; if so, note it.
 
-        An order that comes after it, and concerns the same legs, waits behind it: variables that it
-        sets would else outlive the order that takes them off.
+        A later order for the same legs waits behind it: otherwise variables that the first one sets
+        would outlive the order that removes them.
         """
         if order is self._first_too_early:
             return False
@@ -218,7 +218,7 @@ class CommandSender:
     async def _kept(
         self, connection: EventSocketConnection, legs: Sequence[e.LegId]
     ) -> list[SetVariables]:
-        """What legs are to keep: what their variables say before they are changed at first."""
+        """The variables of legs before the first change, to be kept on them."""
         keeps: list[SetVariables] = []
         for leg in legs:
             answers = await self._ask_all(connection, leg, ASKED_BEFORE)
@@ -241,7 +241,7 @@ class CommandSender:
         return [(await connection.answer(answer)).text() for answer in answers]
 
     def _as_sent(self, step: Primitive) -> str:
-        """An operation as it is sent: what takes long goes by `bgapi`."""
+        """Render an operation; long ones go by `bgapi`."""
         if not isinstance(step, Originate):
             return f"api {line_of(step)}"
         self._jobs += 1
@@ -267,7 +267,7 @@ class CommandSender:
     async def _are_so(
         connection: EventSocketConnection, alternatives: tuple[tuple[VariableCheck, ...], ...]
     ) -> bool:
-        """Whether all the facts of one alternative are so: the switch is about it already."""
+        """Whether all checks of one alternative hold: the switch is already executing it."""
         for facts in alternatives:
             for fact in facts:
                 if not fact.shown_by(await connection.api(question_of(fact))):
@@ -277,7 +277,7 @@ class CommandSender:
         return False
 
     def _refused(self, command: c.SwitchCommand, reason: str) -> None:
-        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        """Report a refusal; for these two commands it means that the leg does not exist."""
         if isinstance(command, c.HangUp) and reason.startswith(NO_CHANNEL):
             self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, c.Dial):
@@ -287,7 +287,7 @@ class CommandSender:
 
 
 def _same(command: c.SwitchCommand) -> c.SwitchCommand:
-    """The command without what tells a repetition from the first."""
+    """The command without the fields that distinguish a repetition."""
     match command:
         case c.Join():
             return attrs.evolve(command, attempt=1, repeated=False)
@@ -298,7 +298,7 @@ def _same(command: c.SwitchCommand) -> c.SwitchCommand:
 
 
 def _reply(frame: Frame) -> str:
-    """What an answer says: of `bgapi` it stands in a header, of `api` in the body."""
+    """The text of an answer: in a header for `bgapi`, in the body for `api`."""
     if frame.content_type == "command/reply":
         return frame.header("reply-text").strip()
     return frame.text().strip()

@@ -1,11 +1,10 @@
 """The primitive operations of a FreeSWITCH, as values.
 
-`procedures` makes them of commands. `text` writes them as the event socket wants them, and the
+`procedures` translates commands into them. `text` renders them for the event socket, and the
 simulated switch executes the same values: what is proved in the simulator is proved of the orders
 that the real switch gets.
 
-A leg, a number or a cause in one of these has passed an allow-list already; so has what a sound is
-made of.
+Legs, numbers, causes and sounds in these values have already passed an allow-list.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from hookflash.events import LegId
 from hookflash.sounds import Sound
 
 UNDEFINED: Final = "_undef_"
-"""How FreeSWITCH says that a channel has no such variable."""
+"""FreeSWITCH's answer if a channel does not have a variable."""
 
 Variables: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and values, in order. An empty value takes the variable off."""
+"""Names and values, in order. An empty value removes the variable."""
 
 
 @attrs.frozen
 class SetVariables:
-    """`uuid_setvar_multi`. In effect before the reply, or so much later by `sched_api`."""
+    """`uuid_setvar_multi`. In effect before the reply, or `after_s` later by `sched_api`."""
 
     leg: LegId
     variables: Variables
@@ -37,7 +36,7 @@ class SetVariables:
 
 @attrs.frozen
 class SetVariable:
-    """`uuid_setvar`: one variable, whose value may have blanks in it."""
+    """`uuid_setvar`: one variable, whose value may contain blanks."""
 
     leg: LegId
     name: str
@@ -46,14 +45,14 @@ class SetVariable:
 
 @attrs.frozen
 class SendToPark:
-    """`uuid_transfer LEG park inline`. Its partner does what its own variables say."""
+    """`uuid_transfer LEG park inline`. Its partner follows its own variables."""
 
     leg: LegId
 
 
 @attrs.frozen
 class Bridge:
-    """`uuid_bridge`. Takes 20 to 60 ms; within that time neither leg may be ordered anything."""
+    """`uuid_bridge`. Takes 20 to 60 ms; during that time neither leg may get another order."""
 
     first: LegId
     second: LegId
@@ -61,15 +60,15 @@ class Bridge:
 
 @attrs.frozen
 class Originate:
-    """`originate`: call somebody. It takes long, and goes by `bgapi`."""
+    """`originate`: call a party. It takes long, and goes by `bgapi`."""
 
     leg: LegId
     number: str
     dial_string: str
     variables: Variables
-    """The first one is `origination_uuid`, the leg's own name."""
+    """The first one is `origination_uuid`, the leg's id."""
     takes: LegId | None = None
-    """Whom the leg intercepts on its answer; without one, it is parked."""
+    """The leg that it intercepts on its answer; None: it is parked."""
 
 
 @attrs.frozen
@@ -79,7 +78,7 @@ class Broadcast:
     leg: LegId
     sound: Sound
     sense: str = "music"
-    """What a party would call it (`music`, `ringback` or `tone`). The switch is not told."""
+    """Its purpose (`music`, `ringback` or `tone`). It is not sent to the switch."""
 
 
 @attrs.frozen
@@ -99,14 +98,14 @@ class Kill:
 
 @attrs.frozen
 class Unschedule:
-    """`sched_del`: forget what was scheduled for a leg, or for a group of tasks."""
+    """`sched_del`: cancel the scheduled tasks of a leg or of a group."""
 
     group: str
 
 
 @attrs.frozen
 class Display:
-    """`uuid_display`: let a phone show with whom it talks; or `sched_api` of the same, later."""
+    """`uuid_display`: show a phone its other party, now or later (`sched_api`)."""
 
     leg: LegId
     name: str
@@ -116,7 +115,7 @@ class Display:
 
 @attrs.frozen
 class DropKeys:
-    """`uuid_drop_dtmf`: send a leg no keys any more, or again; now, or later (`sched_api`)."""
+    """`uuid_drop_dtmf`: withhold keys from a leg, or stop doing so; now or later (`sched_api`)."""
 
     leg: LegId
     drop: bool
@@ -125,7 +124,7 @@ class DropKeys:
 
 @attrs.frozen
 class SendKeys:
-    """`uuid_send_dtmf`: let the party on a leg hear keys."""
+    """`uuid_send_dtmf`: send keys to the party on a leg."""
 
     leg: LegId
     digits: str
@@ -149,38 +148,38 @@ Primitive: TypeAlias = (
 
 @attrs.frozen(kw_only=True)
 class VariableCheck:
-    """A question about a channel's variable (`uuid_getvar`), and the answer that confirms it."""
+    """A check of a channel's variable (`uuid_getvar`), with the value that confirms it."""
 
     leg: LegId
     variable: str
     value: str
     within: bool = False
-    """Whether it is enough that the answer contains this."""
+    """Whether the answer only needs to contain the value."""
 
     def shown_by(self, answer: str) -> bool:
-        """Whether an answer says that it is so."""
+        """Whether an answer confirms it."""
         return self.value in answer if self.within else self.value == answer.strip()
 
 
 @attrs.frozen(kw_only=True)
 class Procedure:
-    """What one command comes to: the operations, in order, none waiting for the one before."""
+    """The operations of one command, in order; none waits for the previous one."""
 
     steps: tuple[Primitive, ...]
     before: tuple[Primitive, ...] = ()
-    """To be done before any question is asked. They may fail."""
+    """Steps before the checks. They may fail."""
     optional: int = 0
-    """So many steps at the beginning may fail: what they do may be done already."""
+    """How many steps at the beginning may fail, because they may be done already."""
     unless: tuple[tuple[VariableCheck, ...], ...] = ()
-    """To be asked before the steps; if all the facts of one of these are so, …"""
+    """Checks before the steps; if all checks of one of these alternatives hold, …"""
     spared: int = 1
-    """… so many steps at the end are left out: the switch is about it already."""
+    """… this many steps at the end are left out: the switch is already executing them."""
     settled: tuple[LegId, ...] = ()
-    """Legs whose bridge must have been up for a moment (`SETTLES_S`) before any of this."""
+    """Legs whose bridge must have been up for a moment (`SETTLES_S`) before the first step."""
     remember: tuple[LegId, ...] = ()
-    """Legs that are about to be changed: what their variables say now is kept on them first."""
+    """Legs whose variables will change: their current values are kept on them first."""
     restore: tuple[LegId, ...] = ()
-    """Legs that get back what was kept of their variables, and lose whatever else is ours."""
+    """Legs that get their kept variables back, and lose all others of ours."""
 
     @property
     def legs(self) -> frozenset[LegId]:

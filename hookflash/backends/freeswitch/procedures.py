@@ -1,15 +1,15 @@
-"""What a command comes to on a FreeSWITCH: a procedure of primitive operations.
+"""Translates each command into a procedure of FreeSWITCH's primitive operations.
 
-A procedure is a few operations that are sent in this order, and none waits for the answer to the
-one before. If one is refused, a leg is not there, and those after it come to nothing by
-themselves: `uuid_bridge` with a leg that is gone moves nobody. If the switch may be carrying out
-an order already, it is asked first (`VariableCheck`). What an answer proves is little: only that
-variables were set (their effect comes before the answer), and that a leg is not there. So only
-`Release` and `HangUp` take their facts from answers; everything else is proven by events.
+A procedure is a few operations that are sent in order; none waits for the answer to the previous
+one. If one is refused, a leg does not exist, and the later ones have no effect: `uuid_bridge` with
+a leg that is gone moves nobody. If the switch may already be executing an order, it is asked first
+(`VariableCheck`). An answer proves little: only that variables were set (their effect comes before
+the answer), or that a leg does not exist. So only `Release` and `HangUp` take their facts from
+answers; everything else is proven by events.
 
-Whatever comes from a person passes an allow-list here: a newline would begin another command,
-`${…}` would be expanded (and `${system(…)}` run), and `, { } [ ] | & ^^` mean something in a dial
-string. What does not pass is refused, never repaired.
+All text from people passes an allow-list here: a newline would begin another command, `${…}` would
+be expanded (and `${system(…)}` run), and `, { } [ ] | & ^^` have a meaning in a dial string. What
+does not pass is rejected, never repaired.
 """
 
 from __future__ import annotations
@@ -49,58 +49,58 @@ from hookflash.events import LegId
 from hookflash.sounds import Sound, check_sound
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
-"""What a channel's id may be made of."""
+"""The allowed characters of a channel's id."""
 
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
-"""What a number to call may be made of. No `@`: the host is the operator's to choose, not the
-caller's."""
+"""The allowed characters of a number to call. No `@`: the operator chooses the host, not the
+caller."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,64}")
-"""What a caller's name may be made of. Other letters are replaced, for a display is no promise."""
+"""The allowed characters of a caller's name. Others are replaced: it is only for displays."""
 
 ALLOWED_ACCOUNT: Final = re.compile(r"(?:[0-9A-Za-z_.@-]|:(?![:_])){0,64}")
-"""What the name of an account may be made of, where a leg is to carry it. (`:_:` in a dial string
-would begin another call.) It comes from the switch, not from a person: one that does not pass is
-not carried, and refuses no call."""
+"""The allowed characters of an account's name that is put on a leg. (`:_:` in a dial string would
+begin another call.) It comes from the switch, not from a person: one that does not pass is left
+out, and the call is made anyway."""
 
 ALLOWED_CAUSE: Final = re.compile(r"[A-Z][A-Z_]{1,63}")
-"""What a hang-up cause may be made of."""
+"""The allowed characters of a hang-up cause."""
 
 ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,64}")
-"""What keys may be (RFC 4733)."""
+"""The allowed keys (RFC 4733)."""
 
 ALLOWED_KIND: Final = re.compile(r"[a-z_]{1,32}")
-"""What a transfer's kind may be made of."""
+"""The allowed characters of a transfer's kind."""
 
 RESCUE_AFTER_S: Final = 2
-"""How long an armed leg waits for its controller before it takes somebody: whole seconds.
+"""How long an armed leg waits for its controller before it acts: whole seconds.
 
-The switch counts up to one too few; one in all could be none.
+The switch counts up to one second too few, so that one second could be no time at all.
 """
 
 WITHHELD: Final = "anonymous"
-"""The number that is shown of somebody who wants it withheld (RFC 3323, section 4.1.1.3)."""
+"""The number that is shown for a party with a withheld number (RFC 3323, section 4.1.1.3)."""
 
 SHOW_AGAIN_AFTER_S: Final = 1
-"""How long after a join a phone is told once more whom it talks with: whole seconds."""
+"""How long after a join a phone's display is set once more: whole seconds."""
 
 DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
-"""The channel variable that says whose leg it is."""
+"""The channel variable that holds a leg's account."""
 
 _LONGEST_S: Final = 2**31 - 1
 
 
 @attrs.frozen(kw_only=True)
 class Dialling:
-    """How targets are called. The defaults work on FreeSWITCH as it is installed.
+    """How targets are called. The defaults work with FreeSWITCH's default configuration.
 
     Raises:
-        InputError: a template that can't be used.
+        InputError: the template is invalid.
     """
 
     template: str = "loopback/{number}/{context}"
-    """The dial string. `{number}` is what the person dialled, `{context}` the field below. Through
-    the dialplan by default, so that a target may be an extension, a queue, or an outside number;
+    """The dial string. `{number}` is the dialled number, `{context}` the field below. By default it
+    goes through the dialplan, so that a target may be an extension, a queue, or an outside number;
     `user/{number}` or `sofia/gateway/mygw/{number}` work too."""
     context: str = "default"
     """The dialplan context in which targets are looked up."""
@@ -114,31 +114,31 @@ class Dialling:
             }
             usable = "number" in fields and fields <= {"number", "context"}
             self.dial_string("1")
-        except (ValueError, LookupError, AttributeError):  # a brace alone, a field that is none
+        except (ValueError, LookupError, AttributeError):  # a lone brace, or an unknown field
             usable = False
         if not usable:
             raise InputError(
-                f"{self.template!r} is no dial string",
+                f"{self.template!r} is not a dial string",
                 hint="write {number} where the number goes, and {context} where the context goes",
             )
         said = (self.template, self.context, *self.variables, *self.variables.values())
         if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling has a line break in it", hint="one line each")
+            raise InputError("the dialling contains a line break", hint="one line each")
 
     def dial_string(self, number: str) -> str:
-        """The dial string for a number, which has passed the allow-list."""
+        """Build the dial string for a number that has passed the allow-list."""
         return self.template.format(number=number, context=self.context)
 
 
 @attrs.frozen(kw_only=True)
 class CallerId:
-    """Who is on a leg, as far as others are concerned."""
+    """The party on a leg, as others may see it."""
 
     account: str = ""
     number: str = ""
     name: str = ""
     withheld: bool = False
-    """Whether it is to be shown to nobody."""
+    """Whether to hide it from everybody."""
 
 
 _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
@@ -148,14 +148,14 @@ _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
     ALLOWED_KEYS: "the keys 0-9, A-D, * and #, 1 to 64 of them",
     ALLOWED_KIND: "small letters and _, 1 to 32 of them",
 }
-"""The allow-lists in words, for the person whose text does not pass."""
+"""The allow-lists in words, for error messages."""
 
 
 def checked(pattern: re.Pattern[str], text: str, what: str) -> str:
-    """Let a text pass, or refuse it.
+    """Check a text against an allow-list, and return it.
 
     Raises:
-        InputError: it has something in it that the switch could understand as more than a name.
+        InputError: it contains something that the switch could understand as more than a name.
     """
     if not pattern.fullmatch(text):
         allowed = _ALLOWED_WORDS[pattern]
@@ -168,7 +168,7 @@ def _nobody(_leg: LegId) -> CallerId:
 
 
 class Procedures:
-    """Turns our commands into the operations of one FreeSWITCH."""
+    """Translates commands into the operations of one FreeSWITCH."""
 
     def __init__(
         self,
@@ -178,14 +178,14 @@ class Procedures:
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
         caller_of: Callable[[LegId], CallerId] | None = None,
     ) -> None:
-        """Choose how.
+        """Set up.
 
         Args:
             dialling: how targets are called.
-            park_limit_s: after so long the switch itself hangs up a leg that nobody fetches: the
-                net for the case that no controller ever comes back. Longer than any hold limit.
+            park_limit_s: after this time the switch itself hangs up a parked leg, in case no
+                controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
-            caller_of: who is on a leg, for the displays of others.
+            caller_of: returns the party on a leg, for the displays of others.
         """
         self._dialling = dialling or Dialling()
         self._park_limit = _seconds(park_limit_s)
@@ -210,10 +210,10 @@ class Procedures:
         }
 
     def of(self, command: c.SwitchCommand) -> Procedure:
-        """What a command comes to.
+        """Translate a command.
 
         Raises:
-            InputError: something in it did not pass the allow-list; nothing may be sent.
+            InputError: a part of it did not pass the allow-list; nothing may be sent.
         """
         return self._makers[type(command)](command)
 
@@ -229,20 +229,20 @@ class Procedures:
         }
 
     def _limits(self) -> dict[str, str]:
-        """The net for a controller that never comes back: a parked leg is hung up in the end.
+        """Limit the time in the park, in case no controller ever comes back.
 
-        The park looks at its clock only between sounds, so that an endless one must end, too
-        (measured: with `park_timeout` alone, a leg with endless music is held for ever).
+        The park checks its timeout only between sounds, so that an endless sound must be limited
+        too (measured: with `park_timeout` alone, a leg with endless music is held forever).
         """
         return {"park_timeout": self._park_limit, "playback_timeout_sec": self._park_limit}
 
     # ----------------------------------------------------------------- commands
 
     def _split(self, command: c.Split) -> Procedure:
-        # One is fetched, and the other parks by itself. To have both fetched (`-both`) is a race on
-        # a busy switch: the leg that runs the dialplan's bridge may find itself alone before its
-        # turn comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
-        # `park_after_bridge` is forgotten in the park, so that it outlives no split.
+        # One leg is moved, and the other parks by itself. Moving both (`-both`) is a race on a busy
+        # switch: the leg that runs the dialplan's bridge may find itself alone before its turn
+        # comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
+        # The park clears `park_after_bridge`, so that it outlives no split.
         stays = {"park_after_bridge": "true", "hangup_after_bridge": "false"}
         variables = {"playback_terminators": "none", **stays, **self._limits()}
         first = _marks(command.transfer, "transferor", command.kind)
@@ -260,7 +260,7 @@ class Procedures:
             unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
             settled=(command.first, command.second),
             remember=(_leg(command.first), _leg(command.second)),
-            spared=3,  # whoever is parked already must not be told again to park after its bridge
+            spared=3,  # a leg that is already parked must not get `park_after_bridge` again
         )
 
     def _park(self, command: c.Park) -> Procedure:
@@ -294,15 +294,15 @@ class Procedures:
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
             "origination_caller_id_name": f"'{_shown(name)}'",
-            # FreeSWITCH counts whole seconds, and up to one too few
+            # FreeSWITCH counts whole seconds, and up to one second too few
             "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",
-            # the far side of a loopback leg inherits marks: only the leg of this name means them
+            # the far half of a loopback leg inherits marks: they name the leg that they are for
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
             KEPT: NOTHING_KEPT,
-            # Nothing about bridges or parks: the far side of a loopback leg would inherit it, and
-            # be parked when its phone hangs up. A join sets all that, on the leg that it means.
-            # A loopback leg that bows out would be replaced by one that nobody knows
+            # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
+            # be parked when its phone hangs up. A join sets all that on the right leg.
+            # A loopback leg that bows out would be replaced by an unknown one
             "loopback_bowout": "false",
             "loopback_bowout_on_execute": "false",
             # a loopback leg speaks L16, which no phone takes: let the phone's leg offer its own
@@ -316,8 +316,8 @@ class Procedures:
             number=number,
             dial_string=self._dialling.dial_string(number),
             variables=tuple(variables.items()),
-            # the failsafe of a target that is called when the transferor has left already: on its
-            # answer the switch itself gives it the transferee
+            # the failsafe of a target that is called after the transferor has left: on its answer
+            # the switch itself gives it the transferee
             takes=None if command.rescue is None else _leg(command.rescue),
         )
         return Procedure(steps=(originate,))
@@ -326,25 +326,25 @@ class Procedures:
         variables = self._parks() | _order(command.transfer, command.attempt)
         if command.afterwards is c.Afterwards.END:
             variables |= _ORDINARY
-        # The first leg is armed when they talk, by an order of its own: one that does not park is
-        # hung up (DESTINATION_OUT_OF_ORDER) should the second be gone before they are joined
+        # The first leg is armed when they talk, by a separate order: a leg that does not park is
+        # hung up (DESTINATION_OUT_OF_ORDER) if the second is gone before they are joined
         # (measured on 1.10.12: 2 in 100, of targets that hang up within 0.1 s of their answer).
         armed = {} if command.rescue is None else _armed(command.rescue)
-        # Disarmed, a leg parks when its partner leaves: until the bridge is ordered, that may
-        # happen, and we may die.
+        # A disarmed leg parks when its partner leaves: this may happen before the bridge is
+        # ordered, and the controller may die.
         disarmed = {"park_after_bridge": "true", "hangup_after_bridge": "false", **_DISARMED}
         disarming: tuple[Primitive, ...] = tuple(
             step for leg in command.disarm for step in (_set(leg, disarmed), Unschedule(_leg(leg)))
         )
         first, second = command.first, command.second
         return Procedure(
-            before=disarming,  # who is to be disarmed may be gone: just as well
+            before=disarming,  # the leg to be disarmed may be gone, which is fine
             steps=(
                 _set(first, variables | _discretion(command, first)),
                 _set(second, variables | armed | _discretion(command, second)),
-                # A bridge ends the sound that plays, but not one that waits behind it: that would
-                # be heard in the conversation, and the leg would not notice its partner's end
-                # (measured on 1.10.12: 24 of 24; with this, none of 24)
+                # A bridge ends the playing sound but not a queued one, which would be heard in the
+                # conversation, and the leg would not notice its partner's hang-up (measured on
+                # 1.10.12: 24 of 24; with this, 0 of 24)
                 BreakSounds(_leg(first)),
                 BreakSounds(_leg(second)),
                 Bridge(_leg(first), _leg(second)),
@@ -357,9 +357,9 @@ class Procedures:
     def _arm(self, command: c.Arm) -> Procedure:
         if command.when is c.Trigger.LEFT_ALONE:
             return Procedure(steps=(_set(command.leg, _armed(command.rescue)),))
-        # A while after its answer, and not at once: a leg that intercepts while its `&park()`
-        # begins may kill whom it takes (measured: 1 of 6 tries with a loopback leg). By then a
-        # living controller has long joined the two, and taken this back.
+        # Some time after its answer, not at once: a leg that intercepts while its `&park()` begins
+        # may kill the other leg (measured: 1 of 6 tries with a loopback leg). By then a living
+        # controller has joined the two and cancelled this.
         rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
         return Procedure(
             steps=(
@@ -393,15 +393,15 @@ class Procedures:
     def _show(
         self, leg: LegId, other: LegId, number: str, *, undisclosed: bool
     ) -> tuple[Primitive, ...]:
-        """Let a phone show the party of another leg: now, and a moment later once more.
+        """Show a phone the party of another leg, now and a moment later once more.
 
-        FreeSWITCH, too, tells both phones when it bridges: of a target that is not called through
-        the dialplan, the wrong number, and at times after we have (measured on 1.10.12). What a
-        phone shows already it is not told again.
+        FreeSWITCH also updates both phones when it bridges them: for a target that is not called
+        through the dialplan with the wrong number, and sometimes after us (measured on 1.10.12).
+        It does not repeat what a phone shows already.
         """
         caller = self._caller_of(_leg(other))
         if not ALLOWED_NUMBER.fullmatch(number) or caller.withheld:
-            return ()  # it shows what it showed
+            return ()  # the display stays as it is
         name = number if undisclosed else _shown(caller.name.strip()) or number
         show = Display(_leg(leg), name, number)
         if not undisclosed:
@@ -410,8 +410,9 @@ class Procedures:
                 Unschedule(display_group(leg)),
                 attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S),
             )
-        # Only for this: the switch's own failsafe joins without an order of ours, and would tell it
-        # whom it has got (measured on 1.10.12). As the switch tells it nothing, once is enough.
+        # Only for this case: the switch's own failsafe joins without an order of ours, and would
+        # disclose the other party (measured on 1.10.12). The switch itself shows nothing, so once
+        # is enough.
         return (
             _set(leg, {"ignore_display_updates": ""}),
             show,
@@ -440,7 +441,7 @@ def _pass_keys(command: c.PassKeys) -> Procedure:
     steps: tuple[Primitive, ...] = (
         DropKeys(leg, drop=False),
         Unschedule(keys_group(leg)),
-        SetVariable(leg, "drop_dtmf", ""),  # it would act at the next re-INVITE
+        SetVariable(leg, "drop_dtmf", ""),  # it would take effect at the next re-INVITE
         *keys,
     )
     return Procedure(steps=steps, optional=len(steps))
@@ -452,23 +453,23 @@ def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
 
 def _play(leg: LegId, sound: Sound, sense: str) -> Procedure:
     check_sound(sound, sense)
-    # behind an endless sound the next would never begin; breaking what does not play harms not
+    # after an endless sound the next would never begin; breaking nothing does no harm
     return Procedure(steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound, sense)), optional=1)
 
 
 def _discretion(command: c.Split | c.Join, leg: LegId) -> dict[str, str]:
-    """Keep the switch, too, from telling a phone what it is not to know."""
+    """Keep the switch from showing a phone what is to stay hidden."""
     return _SILENT if leg in command.undisclosed else {}
 
 
 def _armed(rescue: LegId) -> dict[str, str]:
-    """Let a leg park when its bridge ends, and take the rescued one if nobody has fetched it then.
+    """Let a leg park when its bridge ends, and intercept the rescued one if it is still there.
 
-    Not at once: the hang-up that ends the bridge may be on its way to this leg, too (the near half
-    of a loopback pair), and a leg that dies while it takes another may take that one with it.
+    Not at once: the hang-up that ends the bridge may also be about to reach this leg (the near half
+    of a loopback pair), and a leg that dies while it intercepts another may end that one too.
     (Measured on 1.10.12.)
     """
-    # `execute_extension` reads three words: what is a space within the first is written so
+    # `execute_extension` reads three words: a space within the first is written as `\s`
     rescue = f"sched_transfer:+{RESCUE_AFTER_S}\\sintercept:{_leg(rescue)}\\sinline"
     return {
         "park_after_bridge": "false",
@@ -479,26 +480,26 @@ def _armed(rescue: LegId) -> dict[str, str]:
 
 
 def _is_with(leg: LegId, partner: str) -> VariableCheck:
-    """Ask with whom a leg is, or is about to be.
+    """Check the partner of a leg, current or next.
 
-    FreeSWITCH writes it down when it takes the order, before it answers, and not when it has
-    carried it out; so it is known even where the two are only on their way (measured on 1.10.12).
+    FreeSWITCH records it when it accepts the order, before it answers, and not when the order is
+    executed; so it is known even while the two are being joined (measured on 1.10.12).
     """
     return VariableCheck(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
 def _are_with(one: LegId, other: LegId) -> tuple[VariableCheck, ...]:
-    """Ask whether two are together, or about to be: each must say so, for one may name the dead."""
+    """Check whether two are joined, or about to be: both must say so, as one may be outdated."""
     return (_is_with(one, _leg(other)), _is_with(other, _leg(one)))
 
 
 def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
-    """Ask whether the switch is joining somebody already: a second bridge would end a leg.
+    """Check whether the switch is already joining these legs: a second bridge would end one.
 
-    It may have taken the attempt before this one. Or its own failsafe has caught, in this very
-    moment: whoever was to be disarmed has set out to fetch the transferee, or has done so.
-    (Measured on 1.10.12: of joins that were ordered around the moment in which the failsafe caught,
-    on a busy switch, 1 in 100 ended the call.)
+    It may be executing the previous attempt. Or its own failsafe has fired just now: the leg that
+    was to be disarmed is intercepting the transferee, or has done so. (Measured on 1.10.12: of
+    joins that were ordered at the moment when the failsafe fired, on a busy switch, 1 in 100 ended
+    the call.)
     """
     taken = (_is_taken(join),) if join.repeated else ()
     if not join.disarm:
@@ -506,7 +507,7 @@ def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
     rescued = join.rescued or join.first
     if rescued in (join.first, join.second):
         taken = (_are_with(join.first, join.second),)
-    # else the two have talked before, and name each other still, though they were parted since
+    # else the two have talked before and still name each other, though they were split since
     caught = tuple(
         facts
         for leg in join.disarm
@@ -520,13 +521,13 @@ def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
 
 
 def _fetches(leg: LegId, other: LegId) -> VariableCheck:
-    """Ask whether the failsafe has sent a leg off: that stands here before it has gone."""
+    """Check whether the failsafe is moving a leg: this is recorded before it moves."""
     sent = f"intercept:{_leg(other)}"
     return VariableCheck(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
 
 
 def _is_taken(join: c.Join) -> tuple[VariableCheck, ...]:
-    """Ask whether the switch has taken the attempt before this one, and is still about it."""
+    """Check whether the switch is still executing the previous attempt."""
     leg = _leg(join.first)
     order = (
         VariableCheck(leg=leg, variable=name, value=value)
@@ -536,7 +537,7 @@ def _is_taken(join: c.Join) -> tuple[VariableCheck, ...]:
 
 
 def _order(transfer: str, attempt: int) -> dict[str, str]:
-    """By what it is known which join of its transfer a leg was ordered into last."""
+    """The variable that identifies the last join that was ordered for a leg."""
     if not transfer:
         return {}
     return {"hookflash_join": f"{checked(ALLOWED_LEG, transfer, 'the transfer')}.{attempt}"}
@@ -551,7 +552,7 @@ _ORDINARY: Final = {
     "park_timeout": "",
     "playback_timeout_sec": "",
 }
-"""A leg of an ordinary call: when its partner leaves, so does it, and nothing limits it."""
+"""The variables of a leg in an ordinary call: it ends with its partner, without a time limit."""
 
 _DISARMED: Final = {
     "exec_after_bridge_app": "",
@@ -561,13 +562,13 @@ _DISARMED: Final = {
 
 
 def role_on(leg: LegId, mark: str) -> str:
-    """The role that a mark gives a leg; none, if a loopback leg's far side has inherited it."""
+    """The role in a leg's mark; empty if a loopback leg's far half has inherited the mark."""
     role, _, only = mark.partition(":")
     return role if only in ("", leg) else ""
 
 
 def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
-    """By what a restarted controller finds a transfer again. Empty ones take the mark off."""
+    """The marks by which a restarted controller finds a transfer. Empty values remove them."""
     name = checked(ALLOWED_LEG, transfer, "the transfer") if transfer else ""
     if kind:
         checked(ALLOWED_KIND, kind, "the kind")
@@ -575,9 +576,9 @@ def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
 
 
 def _seconds(duration_s: float) -> str:
-    """A duration as the switch takes it: whole seconds, at least one, and no more than fit."""
+    """A duration for the switch: whole seconds, at least one, up to the maximum."""
     if not duration_s <= _LONGEST_S:
-        raise InputError(f"{duration_s} s is no usable duration", hint=f"at most {_LONGEST_S} s")
+        raise InputError(f"{duration_s} s is not a valid duration", hint=f"at most {_LONGEST_S} s")
     return str(math.ceil(max(duration_s, 1)))
 
 
@@ -586,5 +587,5 @@ def _leg(leg: LegId) -> str:
 
 
 def _shown(name: str) -> str:
-    """A caller's name as a display may have it: what is not allowed becomes a question mark."""
+    """A caller's name for a display, with a question mark for each character not allowed."""
     return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])

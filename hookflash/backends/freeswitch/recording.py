@@ -4,13 +4,13 @@ A recording is a text of JSON lines, plain or gzipped:
 
     {"t": 0.1011, "dir": "recv", "data": "Content-Type: command/reply\nReply-Text: +OK …\n\n"}
 
-`t` is in seconds since the connection was made, and never goes back. `dir` is `recv` (from the
-switch), `send` (to it) or `note` (what the people did meanwhile). `data` is the bytes as text, cut
+`t` is in seconds since the connection was made, and never decreases. `dir` is `recv` (from the
+switch), `send` (to it) or `note` (what people did meanwhile). `data` is the bytes as text, cut
 where `recv()` cut them.
 
-Recordings come by mail and from bug reports, so a reader trusts none of it: a file of any size, a
-gzip bomb of one endless line too, costs no more memory than one line may have, and whatever is
-wrong is an `InputError` that names the file and the line.
+Recordings come by mail and from bug reports, so they are untrusted: a file of any size, even a gzip
+bomb of one endless line, needs no more memory than one line may have, and every fault is an
+`InputError` that names the file and the line.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-"""The longest line that is read. One line holds what one `recv()` gave, some 64 KiB at most."""
+"""The longest line that is read. A line holds the result of one `recv()`, at most some 64 KiB."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _HINT_LINE: Final = 'a line is {"t": seconds, "dir": "recv", "send" or "note", "data": text}'
 
 
 class Way(StrEnum):
-    """Where the bytes of an entry went."""
+    """The direction of an entry."""
 
     RECV = "recv"
     """From the switch to us."""
     SEND = "send"
     """From us to the switch."""
     NOTE = "note"
-    """Nowhere: it tells what the people did."""
+    """Neither: a note about what people did."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +54,7 @@ class RecordedLine:
     """One line of a recording."""
 
     at_s: float
-    """Since the connection was made."""
+    """Time since the connection was made."""
     direction: Way
     data: str
     line: int
@@ -133,7 +133,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
-    """Look through gzip, if the file is gzipped."""
+    """Unpack the file if it is gzipped."""
     magic = file.read(len(_GZIP_MAGIC))
     file.seek(0)
     if magic == _GZIP_MAGIC:

@@ -1,4 +1,4 @@
-"""Where a FreeSWITCH is, and how it is used."""
+"""The settings of a FreeSWITCH: its address, and how to use it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.errors import InputError
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefore nobody's
-"""The password with which FreeSWITCH is installed."""
+"""FreeSWITCH's default password."""
 
 
 @attrs.frozen(kw_only=True)
 class FreeSwitch:
-    """Where a FreeSWITCH is, and how it is used.
+    """The address of a FreeSWITCH, and how to use it.
 
     Raises:
         InputError: the stock password for a host that is not this machine.
@@ -28,29 +28,29 @@ class FreeSwitch:
     port: int = 8021
     password: str = attrs.field(default=STOCK_PASSWORD, repr=False)
     name: str = ""
-    """What events call it; for programs that have several."""
+    """Its name in events; for programs with several switches."""
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     """For a switch behind a TLS proxy: a context that checks its certificate and host name."""
     dialling: Dialling = attrs.field(factory=Dialling)
     account_variable: str = "hookflash_account"
-    """The channel variable that says whose leg it is."""
+    """The channel variable that holds a leg's account."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
     """The dialplan contexts in which outside parties call in; they may not transfer, unless their
     account's rules say so."""
     outside_profiles: frozenset[str] = DEFAULT_OUTSIDE_PROFILES
     """The SIP profiles on which outside parties are called, besides gateways."""
     park_limit_s: float = 1860.0
-    """After so long the switch itself ends a parked leg that nobody fetches; longer than any
-    hold limit."""
+    """After this time the switch itself hangs up a parked leg, in case no controller ever comes
+    back; longer than any hold limit."""
     reply_timeout_s: float = 30.0
-    """An answer that takes longer means a dead line. On two overloaded cores it takes two."""
+    """A longer wait for an answer means a dead connection. On two overloaded cores it takes 2 s."""
     connect_timeout_s: float = 10.0
     reconnect_first_s: float = 0.1
-    """How long before the first try to come back; then twice as long each time, with jitter, …"""
+    """The pause before the first reconnection; then twice as long each time, with jitter, …"""
     reconnect_longest_s: float = 15.0
-    """… up to this: several tries a second have sunk a switch before."""
+    """… up to this: several attempts a second can overload a switch."""
     event_buffer: int = 20_000
-    """How many events may wait for the engine: some seconds of a busy switch."""
+    """How many events may wait for the engine: a few seconds of a busy switch."""
 
     def __attrs_post_init__(self) -> None:
         if self.password == STOCK_PASSWORD and not is_loopback(self.host):
@@ -60,4 +60,4 @@ class FreeSwitch:
                 hint="set another in event_socket.conf.xml, and here",
             )
         if any(ord(char) < ord(" ") for char in self.password):
-            raise InputError("the password has a control character in it", hint="set another")
+            raise InputError("the password contains a control character", hint="set another")

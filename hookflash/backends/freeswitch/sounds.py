@@ -1,4 +1,4 @@
-"""Sounds in FreeSWITCH's language: the path that `uuid_broadcast` takes, and that events report.
+"""Sounds as FreeSWITCH's paths, in `uuid_broadcast` and in events.
 
 | sound | path |
 | --- | --- |
@@ -8,8 +8,8 @@
 | `tone:480+620/250,0/250*8` | `tone_stream://%(250,250,480,620);loops=8` |
 | `file:ivr/one-moment.wav` | `ivr/one-moment.wav` |
 
-What was rendered is read back as the same value, with one exception: `music:moh` is another name
-for the stream that `music:default` is, and is read back as that.
+A rendered sound is read back as the same value, with one exception: `music:moh` is another name for
+the stream of `music:default`, and is read back as that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hookflash.sounds import (
 )
 
 _STREAMS: Final = {"default": "moh"}
-"""FreeSWITCH has a stream `default`, too; its stock music on hold is `moh`."""
+"""FreeSWITCH has a stream `default` too; its default music on hold is `moh`."""
 
 
 @lru_cache(maxsize=256)
@@ -47,18 +47,18 @@ def path_of(sound: Sound) -> str:
 
 @lru_cache(maxsize=256)
 def sound_at(path: str) -> HeardSound:
-    """Read the path of a sound that is reported, whoever plays it."""
+    """Read the path of a reported sound, of ours or of another program."""
     return heard_sound(path)
 
 
 def sound_played(path: str) -> HeardSound:
-    """Read a path that a program orders to be played, so that `path_heard` gives it back."""
+    """Read a path that a program plays, so that `path_heard` returns it unchanged."""
     sound = sound_at(path)
     return sound if path_heard(sound) == path else OtherSound(path)
 
 
 def path_heard(sound: HeardSound) -> str:
-    """What FreeSWITCH reports of a sound that a party hears."""
+    """The path that FreeSWITCH reports for a sound."""
     return sound.text if isinstance(sound, OtherSound) else path_of(sound)
 
 
@@ -72,7 +72,7 @@ def _path_of_tone(tone: Tone, bursts: tuple[Burst, ...], times: int | None) -> s
 
 
 def _script(bursts: tuple[Burst, ...]) -> str:
-    """Write bursts in TGML, where a silence mostly belongs to the sound before it.
+    """Write bursts in TGML, where a silence usually belongs to the sound before it.
 
     A silence of its own is `%(0,MS,0)`: where the first frequency is 0, FreeSWITCH skips the sound
     and keeps the silence (`teletone_mux_tones`).

@@ -1,4 +1,4 @@
-"""Primitive operations in FreeSWITCH's words: `api` commands, without the word `api`."""
+"""Renders primitive operations as FreeSWITCH's `api` commands (without the word `api`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hookflash.events import LegId
 
 
 def line_of(primitive: Primitive) -> str:
-    """What to send for one operation."""
+    """Render one operation."""
     return _LINES[type(primitive)](primitive)
 
 
@@ -45,7 +45,7 @@ def _shown(display: Display) -> str:
 
 
 def _set(step: SetVariables) -> str:
-    # it reads a backslash with an `s` as a space, and two backslashes as one
+    # FreeSWITCH reads `\s` as a space, and two backslashes as one
     escaped = ((name, value.replace("\\", "\\\\")) for name, value in step.variables)
     line = f"uuid_setvar_multi {step.leg} {_listed(escaped, ';')}"
     if not step.after_s:
@@ -54,28 +54,28 @@ def _set(step: SetVariables) -> str:
 
 
 def _dropped(drop: DropKeys) -> str:
-    # it wants four words; an empty mask leaves no variable behind (measured on 1.10.12)
+    # it needs four words; an empty mask leaves no variable behind (measured on 1.10.12)
     line = f"uuid_drop_dtmf {drop.leg} {'on' if drop.drop else 'off'} mask_digits ''"
     return line if not drop.after_s else f"sched_api +{drop.after_s} {keys_group(drop.leg)} {line}"
 
 
 def display_group(leg: LegId) -> str:
-    """The group of tasks that tell a leg's phone something later."""
+    """The group of scheduled tasks that update the display of a leg's phone."""
     return f"hookflash-show-{leg}"
 
 
 def variables_group(leg: LegId) -> str:
-    """The group of the task that gives a leg back a variable later."""
+    """The group of the scheduled task that restores a leg's variable."""
     return f"hookflash-variables-{leg}"
 
 
 def keys_group(leg: LegId) -> str:
-    """The group of the task that lets a leg hear keys again, should nobody else do so."""
+    """The group of the scheduled task that stops withholding keys, as a failsafe."""
     return f"hookflash-keys-{leg}"
 
 
 def question_of(fact: VariableCheck) -> str:
-    """What to ask."""
+    """Render the question."""
     return f"uuid_getvar {fact.leg} {fact.variable}"
 
 

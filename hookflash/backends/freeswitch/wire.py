@@ -1,24 +1,24 @@
 """Framing of the FreeSWITCH event socket, without a socket: bytes in, frames out.
 
-The event socket speaks frames like those of mail. A block of headers, one a line, ends with an
-empty line; if a `Content-Length` stands among them, so many bytes of body follow. The switch sends
+Frames look like mail messages. A block of headers, one per line, ends with an empty line; if there
+is a `Content-Length`, a body of that many bytes follows. The switch sends
 `auth/request`, `command/reply`, `api/response`, `text/event-plain`, `text/event-json`, `log/data`,
-`text/disconnect-notice` and `text/rude-rejection`, and all of them are framed alike.
+`text/disconnect-notice` and `text/rude-rejection`, all in the same framing.
 
-What stays true:
+Guarantees:
 
-1. **The cut does not matter.** The frames, and the error that ends them, depend on the bytes only,
+1. **The cut does not matter.** The frames, and the error that ends them, depend only on the bytes,
    never on how `recv()` cut them.
-2. **The work is linear** in the bytes, whatever the cut: the search for the empty line goes on
-   where it left off, and a body is touched only when all of it is there.
+2. **The work is linear** in the bytes for every cut: the search for the empty line continues where
+   it stopped, and a body is not touched before it is complete.
 3. **Memory is bounded.** Between two calls of `next_frame` that return `None`, at most one header
    block and one body are kept, and both have a limit that is checked before anything is stored
    for it.
-4. **An error is final.** Once the place of the next frame is in doubt, every later byte is noise:
-   the wire stays failed, and only a new connection helps.
+4. **An error is final.** Once the start of the next frame is uncertain, every later byte is
+   meaningless: the wire stays failed, and only a new connection helps.
 
-Header names are matched without regard to case; values are given as the switch sent them. Bytes
-that are not UTF-8 become U+FFFD where somebody looks, and trouble nobody else.
+Header names are matched without regard to case; values are returned as the switch sent them. Bytes
+that are not UTF-8 become U+FFFD in the values that are read.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ DEFAULT_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 25,000 of them."""
 
 _MAX_LENGTH_DIGITS: Final = 18
-"""More digits than any length has. Also keeps `int()` from working on a megabyte of them."""
+"""More digits than any length has. Keeps `int()` from parsing a megabyte of them."""
 
 
 class WireError(InputError):
-    """What came over the event socket can't be framed. The connection is of no more use."""
+    """The event socket's bytes can't be framed. The connection is unusable."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,14 +55,14 @@ class Frame:
     content_type: str
     """`text/event-json`, `command/reply`, …; in lower case, without parameters."""
     head: bytes
-    """The block of headers as it came, without the empty line that ends it."""
+    """The block of headers as received, without the empty line that ends it."""
     body: bytes = b""
 
     def header(self, name: str) -> str:
         """Return the value of the first header of this name, as the switch sent it.
 
         The values of `command/reply` are plain, but those of a reply to `connect` are
-        percent-encoded: whoever knows what was asked unquotes them.
+        percent-encoded: the caller, who knows the command, unquotes them.
 
         Args:
             name: the header's name, in any case.
@@ -82,7 +82,7 @@ class Frame:
 class Wire:
     """The receiving side of one connection.
 
-    Give it whatever `recv()` returned, then take frames until there are none:
+    Feed it the result of each `recv()`, then take all complete frames:
 
         wire.receive(data)
         for frame in wire.frames():
@@ -110,15 +110,15 @@ class Wire:
         """Start at the first byte of a connection.
 
         Args:
-            max_header_bytes: the longest block of headers that is taken.
-            max_body_bytes: the longest body that is taken.
+            max_header_bytes: the longest block of headers that is accepted.
+            max_body_bytes: the longest body that is accepted.
         """
         self._max_header_bytes = max_header_bytes
         self._max_body_bytes = max_body_bytes
         self._buffer = bytearray()
         self._passed = 0  # bytes of the stream that are no longer in the buffer
-        self._searched = 0  # no empty line begins before this place of the buffer
-        self._head: bytes | None = None  # of the frame whose body is still on its way
+        self._searched = 0  # no empty line begins before this index of the buffer
+        self._head: bytes | None = None  # of the frame whose body is incomplete
         self._content_type = ""
         self._body_bytes = 0
         self._failure: WireError | None = None
@@ -127,7 +127,7 @@ class Wire:
         """Take bytes from the switch. The caller may use the buffer again.
 
         Args:
-            data: what came, cut anywhere.
+            data: received bytes, cut anywhere.
 
         Raises:
             WireError: if the wire has failed before.
@@ -176,7 +176,7 @@ class Wire:
         return Frame(content_type=self._content_type, head=head, body=body)
 
     def _take_head(self) -> bool:
-        """Move the next block of headers out of the buffer, if it is there whole."""
+        """Move the next block of headers out of the buffer, if it is complete."""
         buffer = self._buffer
         while True:
             end = buffer.find(b"\n\n", self._searched)
