@@ -111,7 +111,7 @@ def _in_a_consultation(start: Transfer) -> Transfer:
     return attrs.evolve(
         start,
         state=State.CONSULTING,
-        parted=True,
+        separated=True,
         armed=True,
         called=True,
         joins_ordered=1,

@@ -195,7 +195,7 @@ def test_a_transfer_is_a_story() -> None:
         " 19.050 s  alice and carol talk",
         (
             " 20.000 s  alice asks to transfer carol to 1"
-            " · refused: a transfer of this call is already running"
+            " · refused: a transfer of this call is already in progress"
         ),
         " 30.000 s  alice hangs up · consulting → completing",
         " 30.010 s  carol is parked · join bob and carol",
@@ -395,7 +395,7 @@ def test_the_table_has_every_step_and_its_reason() -> None:
     line = next(line for line in text.splitlines() if "holding → dialing" in line)
     assert re.split(r"  +", line.strip()) == [
         *("16.040 s", "holding → dialing", "alice is parked", "play ringback to alice"),
-        "Both stand alone. The target is called.",
+        "The two are separated. The target is being called.",
     ]
     assert "wait at most 25 s" in text
     assert "stop waiting" not in text
@@ -458,7 +458,7 @@ def test_joins_changes_refusals_and_the_end_are_notes() -> None:
         ("state", "holding → dialing", ()),
         ("state", "dialing → consulting", ()),
         ("talk", "alice and carol talk", ("alice", "carol")),
-        ("refused", "refused: a transfer of this call is already running", (ENGINE,)),
+        ("refused", "refused: a transfer of this call is already in progress", (ENGINE,)),
         ("state", "consulting → completing", ()),
         ("talk", "bob and carol talk", ("bob", "carol")),
         ("state", "completing → idle", ()),
@@ -498,7 +498,9 @@ def test_the_text_keeps_to_its_width(width: int) -> None:
     assert any(re.fullmatch(r" 19\.050 s +╞═+ alice and carol talk ═+╡", line) for line in lines)
     assert any(re.fullmatch(r" +╌+ idle → holding ╌+", line) for line in lines)
     assert any(re.fullmatch(r" +━+ transferred ━+", line) for line in lines)
-    assert any("[ refused: a transfer of this call is already running ]" in line for line in lines)
+    assert any(
+        "[ refused: a transfer of this call is already in progress ]" in line for line in lines
+    )
 
 
 def test_a_label_that_does_not_fit_stands_above_its_arrow() -> None:
@@ -565,7 +567,7 @@ def test_mermaid_has_the_same_steps() -> None:
     assert "    actor p0 as alice\n    participant p1 as hookflash\n    actor p2 as bob\n" in text
     assert "    p0->>p1: *22600\n" in text
     assert "    Note over p0,p2: alice and bob talk\n" in text
-    assert "    Note over p1: refused#58; a transfer of this call is already running\n" in text
+    assert "    Note over p1: refused#58; a transfer of this call is already in progress\n" in text
     assert text.index("Note over p0,p3: transferred") > text.index("completing → idle")
 
 

@@ -1,22 +1,22 @@
-"""Arrange: from where everybody is to where the state wants them, one order at a time.
+"""Arrange: from where the legs are to where the state wants them, one order at a time.
 
 A state of a table declares an `Arrangement`: who talks, who waits and hears what, who is called,
 who leaves. After every event `arrange` compares it with the facts and gives the next orders, or
-none; called twice, it gives none the second time. What comes of it goes back to the table as two
-inputs (`verdict`): *arranged*, facts prove it; *unarrangeable*, as many attempts as allowed came to
-nothing. Everything that is difficult about moving legs stands here, and nowhere else:
+none; called twice, it gives none the second time. The result goes back to the table as one of two
+inputs (`verdict`): *arranged*, facts prove it; *unarrangeable*, all attempts have failed.
+Everything that is difficult about moving legs stands here, and nowhere else:
 
-* A leg between an order and its proof is `MOVING`, and nothing is built on where it stood before.
-* One join at a time, numbered. Each further attempt is given twice as long as the one before.
-* A second join on the heels of the first would end a leg: whoever is parked while it is being
-  joined was, as a rule, on the way there when the join was ordered. So that is waited for.
-* A failsafe is taken off with the join that makes it wrong, and put on when two talk.
+* A leg between an order and its proof is `MOVING`, and nothing relies on where it was before.
+* One join at a time, numbered. The timeout doubles with each further attempt.
+* A second join right after the first would end a leg: a leg that is parked while it is being joined
+  was, as a rule, about to be parked when the join was ordered. So the first join is waited for.
+* A failsafe is removed with the join that makes it wrong, and set when two talk.
 * A target that has answered stays until the others have each other.
-* A sound that ended is played again; one that never began is replaced.
-* A hang-up is ordered until it is seen.
+* A sound that ended is played again; one that never started is replaced.
+* A hang-up is repeated until it is seen.
 * A deadline counts only after the switch was asked whether an event was missed (`Work.overdue`).
 
-A transfer that a restarted controller finds is nothing special: facts, and no outstanding order.
+A transfer that a restarted controller finds is not special: facts, and no outstanding order.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from hookflash.fsm.work import Work
 
 
 def verdict(work: Work, want: Arrangement) -> Input | None:
-    """What the table has to hear of its arrangement, if anything."""
+    """The result that the table has to hear of its arrangement, if any."""
     t = work.transfer
     if t.outcome is None and want.talk is not None and talk(*the_two(t, want.talk)):
         _decide(work, want.outcome)
@@ -50,7 +50,7 @@ def verdict(work: Work, want: Arrangement) -> Input | None:
 
 
 def _decide(work: Work, outcome: Outcome | None) -> None:
-    """They talk, and so it is decided. A cause remains only where something went wrong."""
+    """The two talk, so the outcome is decided. A cause remains only where something failed."""
     if outcome in (Outcome.TRANSFERRED, Outcome.TAKEN_BACK):
         work.note(outcome=outcome, cause=None)
     else:
@@ -58,7 +58,7 @@ def _decide(work: Work, outcome: Outcome | None) -> None:
 
 
 _FAILS: Mapping[Wait, tuple[str, Input]] = {
-    Wait.PARTED: ("SPLIT_FAILED", Input.UNARRANGEABLE),
+    Wait.SEPARATED: ("SPLIT_FAILED", Input.UNARRANGEABLE),
     Wait.CALLED: ("DIAL_FAILED", Input.TARGET_FAILED),
     Wait.ANSWER: ("NO_ANSWER", Input.TARGET_FAILED),
     Wait.FREE: ("JOIN_FAILED", Input.UNARRANGEABLE),
@@ -66,21 +66,21 @@ _FAILS: Mapping[Wait, tuple[str, Input]] = {
     Wait.STRANDED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.PEOPLE: ("HOLD_LIMIT", Input.LIMIT_PASSED),
 }
-"""What it means when a wait comes to nothing: the cause, and what the table hears."""
+"""What it means that a wait has failed: the cause, and the input of the table."""
 
 
 def _failure(work: Work) -> Input | None:
-    """Whether a limit has passed, or an attempt failed that was the last."""
+    """The input of a limit that has passed, or of the last attempt that failed."""
     t = work.transfer
     refused = (work.refused is c.Dial and t.waits_for in (Wait.CALLED, Wait.ANSWER)) or (
-        work.refused is c.Split and t.waits_for is Wait.PARTED and _both_live(t)
+        work.refused is c.Split and t.waits_for is Wait.SEPARATED and _both_live(t)
     )
     used_up = work.overdue and t.tries >= _attempts(t)
     if t.waits_for is None or t.waits_for not in _FAILS or not (refused or used_up):
         return None
-    if t.waits_for is Wait.PARTED:
+    if t.waits_for is Wait.SEPARATED:
         for party in (t.transferor, t.transferee):
-            if party.place is Place.MOVING:  # it is where it was, whether or not with the other
+            if party.place is Place.MOVING:  # it is where it was
                 work.place(party, Place.JOINED)
     cause, result = _FAILS[t.waits_for]
     work.note(cause="DIAL_FAILED" if work.refused is c.Dial else cause)
@@ -88,9 +88,9 @@ def _failure(work: Work) -> Input | None:
 
 
 def _attempts(t: Transfer) -> int:
-    """How many orders may be given before a wait has come to nothing."""
+    """How many orders may be given before a wait has failed."""
     match t.waits_for:
-        case Wait.PARTED:
+        case Wait.SEPARATED:
             return t.policy.split_attempts if _both_live(t) else 0
         case Wait.CALLED:
             return t.policy.dial_attempts
@@ -105,7 +105,7 @@ def _both_live(t: Transfer) -> bool:
 
 
 def the_two(t: Transfer, roles: tuple[Role, Role]) -> tuple[Party, Party]:
-    """The parties in two parts."""
+    """The parties in two roles."""
     return t.party(roles[0]), t.party(roles[1])
 
 
@@ -140,20 +140,20 @@ def arrange(work: Work, want: Arrangement) -> None:
     elif want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(work.transfer))
     else:
-        _part(work)
+        _separate(work)
 
 
 def _wait(work: Work, wait: Wait, after_s: float, *, anew: bool = False) -> None:
-    """Wait for something, and set the deadline if that is not what was waited for before."""
+    """Wait for something; set the deadline if the transfer did not wait for it before."""
     if anew or work.overdue or work.transfer.waits_for is not wait:
         work.note(waits_for=wait)
         work.set_deadline(after_s)
 
 
-def _part(work: Work) -> None:
-    """Park each of the two."""
+def _separate(work: Work) -> None:
+    """Separate the two: park each."""
     t = work.transfer
-    first = t.waits_for is not Wait.PARTED
+    first = t.waits_for is not Wait.SEPARATED
     if first or work.overdue:
         work.order(
             c.Split(
@@ -166,11 +166,11 @@ def _part(work: Work) -> None:
             )
         )
         work.note(tries=t.tries + 1)
-        work.why = "The two are being parted." if first else "No proof of it: parted once more."
+        work.why = "The two are being separated." if first else "The separation is being repeated."
     if first:
         work.place(t.transferor, Place.MOVING)
         work.place(t.transferee, Place.MOVING)
-    _wait(work, Wait.PARTED, backoff_s(t.policy.split_timeout_s, t.tries))
+    _wait(work, Wait.SEPARATED, backoff_s(t.policy.split_timeout_s, t.tries))
 
 
 # --- calling
@@ -238,7 +238,7 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
         _join(work, want, one, other)
         _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries), anew=True)
     elif t.joining is None:
-        # an armed leg may be taking the transferee at this moment: ask before the failsafe acts
+        # a failsafe may be connecting the transferee right now: ask before it acts
         armed = t.armed and not t.rescue_on_answer
         _wait(work, Wait.FREE, t.policy.rescue_timeout_s if armed else t.policy.join_timeout_s)
     elif Place.PARKED in (one.place, other.place):
@@ -248,7 +248,7 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
 
 
 def _is_due(work: Work, one: Party, other: Party) -> bool:
-    """Whether a join is to be ordered now: both stand, or the last one came to nothing."""
+    """Whether to order a join now: both legs are settled, or the last join has failed."""
     t = work.transfer
     if t.tries >= t.policy.join_attempts:
         return False
@@ -289,14 +289,14 @@ def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
         tries=t.tries + 1,
         joining=pair,
         joins_ordered=t.joins_ordered + 1,
-        armed=t.armed or watched,  # disarmed when that is proven, and not before
+        armed=t.armed or watched,  # until the disarming is proven
         failsafe=None,
     )
-    work.why = "No proof of it: joined once more." if t.tries > 1 else "The two are being joined."
+    work.why = "The join is being repeated." if t.tries > 1 else "The two are being joined."
 
 
 def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
-    """They talk: what is still to do?"""
+    """The two talk: do what remains."""
     t = work.transfer
     if want.ordinary and t.armed:
         if t.waits_for is not Wait.ORDINARY or work.overdue:
@@ -304,7 +304,7 @@ def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
         _wait(work, Wait.ORDINARY, t.policy.join_timeout_s)
         return
     if want.failsafe is c.Trigger.LEFT_ALONE is not t.failsafe and t.transferee.lives:
-        if not t.joins_ordered:  # found like this: who knows what the target's leg has
+        if not t.joins_ordered:  # found like this: the target's leg may carry anything
             _arm_target(work, c.Trigger.LEFT_ALONE)
         leg, rescue = t.transferor.leg, t.transferee.leg
         work.order(c.Arm(leg=leg, rescue=rescue, when=c.Trigger.LEFT_ALONE))
@@ -319,7 +319,7 @@ def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
 
 
 def _let_go(work: Work, want: Arrangement) -> None:
-    """End the calls of those who are to leave, and again until that is seen."""
+    """Hang up the parties that are to leave, and repeat it until it is seen."""
     if work.overdue:
         for party in work.transfer.parties:
             if party.dismissed:
@@ -333,7 +333,7 @@ def _let_go(work: Work, want: Arrangement) -> None:
 
 
 def dismiss(work: Work, role: Role) -> None:
-    """End a party's call, unless that has been ordered."""
+    """Hang up a party, unless that has been ordered."""
     party = work.transfer.party(role)
     if party.lives and not party.dismissed:
         _hang_up(work, party)
@@ -348,17 +348,17 @@ def _hang_up(work: Work, party: Party) -> None:
 
 
 def _end(work: Work, *, tone_ordered: bool) -> None:
-    """Those who are left hear why, and are hung up. Where it is decided, nobody need hear why.
+    """Play the tone to the remaining parties, then hang them up; no tone after a success.
 
-    A party that stands nowhere was left adrift by a join, as a rule: FreeSWITCH says nothing of it.
-    It is parked first, once, so that it hears something.
+    A party that is still moving was, as a rule, left adrift by a join, which FreeSWITCH does not
+    report. It is parked first, once, so that it hears the tone.
     """
     t = work.transfer
     left = [party for party in (t.transferor, t.transferee) if party.lives and not party.dismissed]
     alone = [party for party in left if party.place is Place.PARKED]
-    if work.overdue and t.waits_for is Wait.FOUND and t.tries == 0:
-        _fetch(work, left)
-    elif work.overdue and t.waits_for is Wait.FOUND and alone:
+    if work.overdue and t.waits_for is Wait.ADRIFT and t.tries == 0:
+        _park(work, left)
+    elif work.overdue and t.waits_for is Wait.ADRIFT and alone:
         work.note(tries=_HEARD_OUT)
     elif work.overdue or t.outcome not in (Outcome.FAILED, Outcome.ABANDONED):
         for role in (Role.TRANSFEROR, Role.TRANSFEREE):
@@ -367,16 +367,16 @@ def _end(work: Work, *, tone_ordered: bool) -> None:
     if not left:
         _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
     elif t.tries < _HEARD_OUT and len(alone) < len(left):
-        _wait(work, Wait.FOUND, t.policy.rescue_timeout_s)
+        _wait(work, Wait.ADRIFT, t.policy.rescue_timeout_s)
     else:
         _wait(work, Wait.TONE, t.policy.tone_s, anew=tone_ordered)
 
 
 _HEARD_OUT = 2
-"""Tries after which nobody is fetched any more: those who hear the tone hear it to its end."""
+"""The value of `tries` from which on nobody is parked any more: the tone is heard to its end."""
 
 
-def _fetch(work: Work, left: list[Party]) -> None:
+def _park(work: Work, left: list[Party]) -> None:
     work.note(tries=1)
     for party in left:
         if party.place is Place.MOVING:

@@ -1,4 +1,4 @@
-"""What a state wants: an arrangement of people, as they experience it."""
+"""What a state declares: how people are arranged in it, as they experience it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Limit: TypeAlias = Callable[[Transfer], float]
 
 
 class Hears(Enum):
-    """What a party hears while it stands alone."""
+    """What a party hears while it is parked."""
 
     MUSIC = "music"
     RINGBACK = "ringback"
@@ -30,26 +30,26 @@ class Arrangement:
     """What people experience in a state."""
 
     talk: tuple[Role, Role] | None = None
-    """Who talk together. Nobody: transferor and transferee stand alone, each."""
+    """Who talk together. `None`: transferor and transferee are parked."""
     ordinary: bool = False
-    """Whether those two are to be an ordinary call: if one leaves, the other's call ends."""
+    """Whether those two become an ordinary call: if one leaves, the other's call ends."""
     outcome: Outcome | None = None
-    """What has become of the transfer as soon as they talk."""
+    """The outcome of the transfer as soon as they talk."""
     hears: Mapping[Role, Hears] = attrs.field(factory=dict[Role, Hears])
-    """What is heard by those who stand alone. The others keep what they hear."""
+    """What parked parties hear. The others keep what they hear."""
     calls: bool = False
     """Whether the target is called."""
     leaves: tuple[Role, ...] = ()
-    """Whose call ends, at once."""
+    """Whose calls end at once."""
     leaves_then: tuple[Role, ...] = ()
-    """Whose call ends once the others talk; that of a target which still rings, at once."""
+    """Whose calls end once the others talk; a target that still rings, at once."""
     failsafe: Trigger | None = None
-    """When the switch itself joins whoever is left with the transferee."""
+    """When the switch on its own connects the transferee."""
     limit: Limit | None = None
-    """How long it may last once it stands."""
+    """How long it may last once it is arranged."""
     ends: bool = False
-    """Whether everybody's call ends, once they have heard why."""
+    """Whether all calls end, after a tone."""
 
 
 ORDINARY_CALL = Arrangement()
-"""No transfer: nothing is to be arranged."""
+"""No transfer: there is nothing to arrange."""

@@ -1,4 +1,4 @@
-"""How a transfer begins: asked for in a call of two, or found on the switch after a restart."""
+"""How a transfer begins: requested in a call of two, or found on the switch after a restart."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def new_transfer(
     outside: Collection[LegId] = (),
     withheld: Collection[LegId] = (),
 ) -> Transfer:
-    """Give out the roles in a call of two that talk.
+    """Assign the roles in a call of two.
 
     Args:
         transfer: its id.
-        kind: attended, blind, or a mere hold.
+        kind: attended, blind, or a hold.
         policy: the operator's choices.
-        transferor: leg and number of the party that asks.
+        transferor: leg and number of the party that requests it.
         transferee: leg and number of the party that it talks with.
         target: the id that the target's leg will have, and the number to call.
-        by: who asked.
+        by: who requested it.
         music: what the transferee hears on hold; the policy's by default.
         ringback: what is heard while the target rings; the policy's by default.
         ring_timeout_s: how long the target may ring; the policy's by default.
-        hops: how often this call has been transferred before.
-        account: whose transfer it is.
+        hops: how many times this call was transferred before.
+        account: the account of the transfer.
         outside: which of the two are outside parties.
-        withheld: which of the two want their numbers shown to nobody.
+        withheld: which of the two withhold their numbers.
 
     Returns:
-        A transfer in its first state, in which nothing has been asked for yet.
+        A transfer in its first state.
     """
     (leg_a, _), (leg_b, _), (leg_c, number_c) = transferor, transferee, target
 
@@ -89,20 +89,20 @@ def found_transfer(
     request: TransferRequested | None = None,
     account: str = "",
 ) -> Transfer:
-    """Go on with a transfer that was found on the switch.
+    """Continue a transfer that was found on the switch.
 
-    Where it stands is told by the facts alone. Unless the transferee talks, a living leg may carry
-    a failsafe, or have been parked by one that is to act in a moment: it is taken for armed.
+    Facts alone say where it stands. Unless the transferee talks, a leg may carry a failsafe, or
+    have been parked by one that is about to act: the transfer counts as armed.
 
     Args:
         transfer: its id.
-        kind: attended, blind, or a mere hold.
+        kind: attended, blind, or a hold.
         policy: the operator's choices.
         transferor: as it was found.
         transferee: as it was found.
         target: as it was found.
-        request: as it was asked for, if somebody remembers.
-        account: whose it is.
+        request: the original request, if it is known.
+        account: the account of the transfer.
     """
     wishes = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     ring_timeout_s = wishes.ring_timeout_s
@@ -117,7 +117,7 @@ def found_transfer(
         music=policy.music if wishes.music is None else wishes.music,
         ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
         ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
-        parted=True,
+        separated=True,
         armed=transferee.place is not Place.JOINED,
         called=target.lives,
         account=account,

@@ -11,10 +11,10 @@ from hookflash.fsm.work import Work
 
 
 def introduce(work: Work, wanted: tuple[Role, Role] | None) -> None:
-    """Each phone shows whom its party talks with now, as far as that may be shown.
+    """Show each phone its party's new partner, as far as that may be shown.
 
-    The target's phone showed the transferor while the two talked. Those who talk only in passing,
-    because a join came through that is no longer wanted, are shown nothing.
+    The target's phone showed the transferor while the two talked. Parties that a late join brings
+    together, against the arrangement of the state, are shown nothing.
     """
     t = work.transfer
     pairs = (the_two(t, wanted),) if wanted is not None else itertools.combinations(t.parties, 2)
@@ -33,9 +33,9 @@ def introduce(work: Work, wanted: tuple[Role, Role] | None) -> None:
 
 
 def _number_shown(party: Party, to: Party, outside_number: str) -> str:
-    """What one party's phone shows of another; empty: nothing new.
+    """What one party's phone shows of another; empty: it does not change.
 
-    An outside party is shown nothing internal.
+    An outside party sees nothing internal.
     """
     if party.withheld:
         return ""

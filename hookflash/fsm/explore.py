@@ -1,7 +1,7 @@
 """Exhaust what is small: every record that a table can reach, under every event there is.
 
 The explorer is an adversary. It lets anything happen at any moment, whether or not a switch
-could do it: a leg parks that was never parted, a deadline passes at once, everybody hangs up.
+could do it: a leg parks that was never separated, a deadline passes at once, everybody hangs up.
 What holds here holds on any switch, however odd; and a row that is not reached here can never be
 reached, and should not stand in the table.
 

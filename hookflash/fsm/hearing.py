@@ -1,8 +1,7 @@
 """Hearing: nobody waits in silence (promise 2).
 
-A party that stands alone hears what its state's arrangement says. A sound that ended is played
-again; one that never began is replaced; and a deadline of a sound counts only after the switch was
-asked where everybody is.
+A parked party hears what its state's arrangement says. A sound that ended is played again; one that
+never started is replaced; and the timeout of a sound counts only after the switch was asked.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from hookflash.sounds import Sound
 
 
 def let_hear(work: Work, want: Arrangement) -> bool:
-    """Let those who stand alone hear what they are to hear, and look after it.
+    """Play to parked parties what they should hear, and see that they hear it.
 
     Returns:
-        Whether a sound was ordered for somebody who had another, or none.
+        Whether a party is to hear another sound than before.
     """
     t = work.transfer
     ordered = False
@@ -31,7 +30,7 @@ def let_hear(work: Work, want: Arrangement) -> bool:
         sound = _sound(t, party, hears)
         found = isinstance(work.event, TransferFound) and hears is not Hears.TONE
         if party.sound != sound and found:
-            # what the controller before us has let it hear plays on, and nobody tells of it
+            # the previous controller's sound plays on, and no event reports it
             work.rewrite(party, sound=sound, hears=True, heard=True)
         elif party.sound != sound or (party.overtaken and not party.coming):
             ordered = True
@@ -66,11 +65,11 @@ def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
 
 
 def _wish(work: Work, party: Party, sound: Sound) -> None:
-    """Let a party hear a sound: now, or as soon as the sound that is coming has begun.
+    """Play a sound to a party: now, or as soon as the sound that was ordered before has started.
 
-    FreeSWITCH begins a sound 0.1 to 0.2 s after its order, and in between nothing breaks it off: a
-    second one that is ordered then waits until it is over, which music never is (measured on
-    1.10.12: 18 of 18, ordered 20, 60 and 100 ms after the first).
+    FreeSWITCH starts a sound 0.1 to 0.2 s after the order, and nothing interrupts it in between: a
+    second sound waits until the first is over, and music never is (measured on 1.10.12: 18 of 18,
+    ordered 20, 60 and 100 ms after the first).
     """
     if party.coming:
         work.rewrite(party, sound=sound, overtaken=True, hears=False, heard=False)
@@ -91,11 +90,11 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
 
 
 def _repeat_missing_sounds(work: Work) -> None:
-    """Let those who ought to hear something, and don't, hear something.
+    """Play something to the parties that should hear a sound and do not.
 
-    A sound that has played and ended (a file) is played again. One that never began is replaced by
-    the sound that was wanted since, or by the fallback: FreeSWITCH says +OK to the broadcast of a
-    file that does not exist, and plays nothing.
+    A sound that has played and ended (a file) is played again. One that never started is replaced
+    by the sound that was ordered since, or by the fallback: FreeSWITCH answers +OK to the broadcast
+    of a file that does not exist, and plays nothing.
     """
     t = work.transfer
     fallback = t.policy.fallback_sound

@@ -1,7 +1,7 @@
 """What the rows of a table answer to: what people, targets and programs do, and two results.
 
-Facts that only say where a leg is (it was parked, its sound began) are not among them: they are
-the business of `hookflash.fsm.arrange`, which tells a table whether its arrangement stands.
+Facts that only say where a leg is (parked, its sound started) are not among them: they belong to
+`hookflash.fsm.arrange`, which reports to the table whether the arrangement of its state stands.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ class Input(Enum):
     UNARRANGEABLE = "unarrangeable"
     LIMIT_PASSED = "limit_passed"
 
-    # Each member exists once, so its identity will do. What Enum brings is written in Python, and
-    # every step looks up a state and an input several times.
+    # Each member exists once, so its identity is hash enough. Enum's own is written in Python, and
+    # each step looks up states and inputs several times.
     __hash__ = object.__hash__
 
 
 MEANING: Mapping[Input, str] = {
-    Input.REQUESTED: "somebody asks for a transfer of this call",
-    Input.FOUND: "a controller that has just started finds this transfer in flight",
+    Input.REQUESTED: "a transfer of this call is requested",
+    Input.FOUND: "a controller that has just started finds this transfer in progress",
     Input.TAKEBACK_ASKED: "the transferor wants the transferee back",
-    Input.COMPLETE_ASKED: "the transferor hands over without hanging up first",
-    Input.TARGET_ANSWERED: "the target picks up",
-    Input.TARGET_FAILED: "the target is gone, or does not come: busy, refused, no answer",
-    Input.TRANSFEROR_HUNG_UP: "the transferor is gone",
-    Input.TRANSFEREE_HUNG_UP: "the transferee is gone",
+    Input.COMPLETE_ASKED: "the transferor hands over without hanging up",
+    Input.TARGET_ANSWERED: "the target answers",
+    Input.TARGET_FAILED: "the target hangs up, or can't be reached: busy, refused, no answer",
+    Input.TRANSFEROR_HUNG_UP: "the transferor hangs up",
+    Input.TRANSFEREE_HUNG_UP: "the transferee hangs up",
     Input.EVERYONE_GONE: "the last leg of the transfer is gone",
     Input.REUNITED: "transferor and transferee hear each other",
     Input.HANDED_OVER: "transferee and target hear each other",
     Input.ARRANGED: "facts prove the arrangement of this state",
-    Input.UNARRANGEABLE: "the switch did not bring the arrangement about",
-    Input.LIMIT_PASSED: "the time that this state may take is over",
+    Input.UNARRANGEABLE: "the switch did not carry out the arrangement",
+    Input.LIMIT_PASSED: "the time limit of this state has passed",
 }
 """What each input means, for readers of the tables."""
 
 REQUESTS = frozenset({Input.REQUESTED, Input.TAKEBACK_ASKED, Input.COMPLETE_ASKED})
-"""A person's wishes. One that can't be met is refused aloud, not ignored."""
+"""A person's requests. One that can't be met is refused, not ignored."""

@@ -4,13 +4,12 @@ Four things happen, in this order, and none of them touches the record that was 
 
 1. **Observe** (`hookflash.fsm.observe`). The event is written into a working copy.
 2. **Decide.** The `transitions` machine of the spec runs the one row that answers, if the event is
-   one that a table answers; and again, where facts already prove what the new state wants. It is
-   one shared machine for all transfers: it holds no transfer, and is never told of one for longer
-   than a step.
+   one that a table answers; and again, where facts already prove what the new state wants. One
+   machine serves all transfers; it holds none for longer than a step.
 3. **Arrange** (`hookflash.fsm.arrange`). What the state wants is compared with the facts, and gives
    the next orders.
-4. **Return.** On success the working copy becomes the new record. When anything fails, it is
-   dropped, and the old record stands untouched, with both people still on the line.
+4. **Return.** On success the working copy becomes the new record. When anything fails, the copy
+   is dropped, and the old record stands.
 
 A person's request that the table refuses raises `RequestRefused`.
 """
@@ -56,11 +55,11 @@ class Step:
     before: Transfer
     after: Transfer
     on: Input | None
-    """What the event meant to the table; `None`: nothing."""
+    """The input of the table that the event amounts to; `None`: it is none."""
     rows: tuple[Row, ...]
     """The rows that answered: one, or two where facts already proved what the first one led to."""
     why: str
-    """The sentence that explains it."""
+    """A sentence that explains it."""
     commands: tuple[c.Command, ...]
 
     @property
@@ -174,11 +173,11 @@ def _enter(work: Work) -> None:
         work.set_deadline(None)
         work.set_sound_timer(None)
     if work.state is State.IDLE or work.state is State.ENDING:
-        conclude(work)
+        _conclude(work)
 
 
-def conclude(work: Work) -> None:
-    """It ends without anybody's having been brought together: what has become of it?"""
+def _conclude(work: Work) -> None:
+    """Write the outcome of a transfer that ends without one."""
     t = work.transfer
     if t.outcome is not None:
         return

@@ -1,9 +1,9 @@
 """Observe: what an event says about the parties, and what it amounts to.
 
 One function for each type of event. It writes what the event says into the working copy, and
-returns the input of the table that it amounts to, or a sentence: a fact that only moves legs, or
-the reason why it is no news (`NO_NEWS`). Here, and nowhere else, repeats, late news of legs that
-are gone, and overtaken timers are told from what is new.
+returns the input of the table that the event amounts to, or a sentence: a fact that only moves
+legs, or the reason why it is no news (`NO_NEWS`). Duplicates, late events of legs that are gone,
+and timers that were overtaken are recognized here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from hookflash.fsm.transfer import Party, Place, Role, Wait
 from hookflash.fsm.work import Work
 
 LOST_TRACK = "LOST_TRACK"
-"""The cause of a leg's end that nobody saw: the switch was asked, and knows nothing of it."""
+"""The cause of a hang-up that was not seen: the switch was asked, and does not know the leg."""
 
 News: TypeAlias = Input | str
 
 REPEAT = "Duplicate event, ignored."
-LATE = "Late news of a leg that is gone, ignored."
-CROSSED = "News of a join from before the two were parted, ignored."
-OVERTAKEN = "A timer that was overtaken by events, ignored."
-SETTLED = "The answer to a question that is settled, ignored."
+LATE = "Late event of a leg that is gone, ignored."
+CROSSED = "Late event of a join from before the separation, ignored."
+OVERTAKEN = "Overtaken timer, ignored."
+SETTLED = "Late answer of the switch, ignored."
 NOT_YET = "The switch does not know the target yet."
 STRANGER = "About legs of another call."
-AWAY = "The connection to the switch is down. What is known stays as it is."
+AWAY = "The connection to the switch is down."
 BACK = "The connection to the switch is up again."
-NOT_HERE = "Not the business of a transfer."
-OLD_JOIN = "The failure of a join that another has replaced, ignored."
+NOT_HERE = "No event of a transfer."
+OLD_JOIN = "Failure of a join that another has replaced, ignored."
 
 NO_NEWS = frozenset(
     {REPEAT, LATE, CROSSED, OVERTAKEN, SETTLED, NOT_YET, STRANGER, AWAY, BACK, NOT_HERE, OLD_JOIN}
 )
-"""Nothing is learned from these, and nothing is done."""
+"""Nothing is done for these."""
 
-ASKED = "Time is up. An event may have been lost, so the switch is asked first."
-TIME_IS_UP = "Time is up, and no event was lost."
-ALL_HEAR = "Everybody hears what was ordered."
-TOO_LATE = "One of the two was gone. The switch is asked where the other one is."
+ASKED = "The timeout has passed. An event may have been lost, so the switch is asked first."
+TIME_IS_UP = "The timeout has passed, and no event was lost."
+ALL_HEAR = "All parties hear the sound that was ordered."
+TOO_LATE = "One of the two is gone. The switch is asked where the other is."
 
 _HUNG_UP = {
     Role.TRANSFEROR: Input.TRANSFEROR_HUNG_UP,
@@ -52,13 +52,13 @@ _HUNG_UP = {
 }
 _JOINED: dict[frozenset[Role | None], News] = {
     frozenset((Role.TRANSFEROR, Role.TRANSFEREE)): Input.REUNITED,
-    frozenset((Role.TRANSFEROR, Role.TARGET)): "Transferor and target talk.",
+    frozenset((Role.TRANSFEROR, Role.TARGET)): "Transferor and target are talking.",
     frozenset((Role.TRANSFEREE, Role.TARGET)): Input.HANDED_OVER,
 }
 
 
 def observe(work: Work) -> News:
-    """Write what the event says, and say what it amounts to."""
+    """Write what the event says, and return what it amounts to."""
     return _OBSERVERS[type(work.event)](work, work.event)
 
 
@@ -81,7 +81,7 @@ def _identified(work: Work, event: e.LegIdentified) -> News:
         work.rewrite(party, outside=event.outside)
     if event.withheld is not None:
         work.rewrite(party, withheld=event.withheld)
-    return "It is known now who is at the end of the leg."
+    return "The party of the leg is identified."
 
 
 def _rang(work: Work, event: e.LegProgressed) -> News:
@@ -100,7 +100,7 @@ def _answered(work: Work, event: e.LegAnswered) -> News:
     work.rewrite(target, answered=True, place=Place.MOVING)
     transferee = work.transfer.transferee
     if work.transfer.rescue_on_answer and transferee.place is Place.PARKED:
-        work.place(transferee, Place.MOVING)  # the switch takes it by itself, as it was told to
+        work.place(transferee, Place.MOVING)  # the switch connects it on its own, as ordered
     return Input.TARGET_ANSWERED
 
 
@@ -120,7 +120,7 @@ def _parked(work: Work, event: e.LegParked) -> News:
     work.place(party, Place.PARKED)
     _leave_behind(work, (party.leg,))
     if role is not Role.TARGET:
-        work.note(parted=True)
+        work.note(separated=True)
     return f"The {role} is parked."
 
 
@@ -133,7 +133,7 @@ def _joined(work: Work, event: e.LegsJoined) -> News:
     if first.peer == second.leg and second.peer == first.leg:
         return REPEAT
     roles = frozenset((work.role_of(event.first), work.role_of(event.second)))
-    if _JOINED[roles] is Input.REUNITED and not work.transfer.parted:
+    if _JOINED[roles] is Input.REUNITED and not work.transfer.separated:
         return CROSSED
     if work.transfer.joining in ((event.first, event.second), (event.second, event.first)):
         work.note(joining=None)
@@ -153,9 +153,9 @@ def _joined(work: Work, event: e.LegsJoined) -> News:
 
 
 def _taken_away(work: Work, event: e.LegsJoined) -> News:
-    """Somebody else has joined one of ours with a stranger: it has left the transfer, alive.
+    """Another program has joined one of our legs with a stranger: it has left the transfer, alive.
 
-    To hang it up would be to cut off a conversation, so that it counts as gone from here on.
+    A hang-up would end a conversation, so the leg counts as gone from here on.
     """
     leg = event.first if work.party_of(event.first) is not None else event.second
     return _leaves_us(work, leg)
@@ -172,12 +172,12 @@ def _leaves_us(work: Work, leg: LegId) -> News:
     if not party.lives:
         return LATE
     news = _gone(work, party, role, "TAKEN_AWAY")
-    work.order(c.Forget(legs=(leg,)))  # it lives on, and nothing of ours must go with it
+    work.order(c.Forget(legs=(leg,)))  # it lives on, and must carry nothing of ours
     return news
 
 
 def _leave_behind(work: Work, legs: tuple[LegId, ...]) -> None:
-    """Whoever was joined with one of these is on its way to somewhere: parked, or gone."""
+    """The partner of one of these legs is on its way: parked soon, or gone."""
     for party in work.transfer.parties:
         if party.peer in legs and party.leg not in legs:
             work.place(party, Place.MOVING)
@@ -185,12 +185,12 @@ def _leave_behind(work: Work, legs: tuple[LegId, ...]) -> None:
 
 def _separated(work: Work, event: e.LegsSeparated) -> News:
     if {event.first, event.second} == {work.transfer.transferor.leg, work.transfer.transferee.leg}:
-        work.note(parted=True)
+        work.note(separated=True)
     for leg, peer in ((event.first, event.second), (event.second, event.first)):
         party = work.party_of(leg)
         if party is not None and party.peer == peer:
             work.place(party, Place.MOVING)
-    return "The two no longer hear each other."
+    return "The two are separated."
 
 
 def _released(work: Work, event: e.LegsReleased) -> News:
@@ -207,14 +207,14 @@ def _sound_started(work: Work, event: e.SoundStarted) -> News:
         return REPEAT
     wanted = not party.overtaken
     work.rewrite(party, coming=False, hears=wanted, heard=wanted)
-    return "The sound has begun."
+    return "The sound has started."
 
 
 def _sound_stopped(work: Work, event: e.SoundStopped) -> News:
     party = work.party_of(event.leg)
     if party is None or not party.hears or party.sound is None:
         return REPEAT
-    # one that ends within the time in which it had to begin is no better than one that is missing
+    # a sound that ends before its timeout is as bad as a missing one
     work.rewrite(party, hears=False, heard=work.transfer.sound_timer is None)
     return "A sound has ended."
 
@@ -244,14 +244,14 @@ def _gone(work: Work, party: Party, role: Role, cause: str) -> News:
 
 
 def _failed(work: Work, event: e.CommandFailed) -> News:
-    """An order was refused. What comes of it depends on what the transfer waits for."""
+    """An order was refused. The consequence depends on what the transfer waits for."""
     t = work.transfer
     order = event.command
     if isinstance(order, c.Join):
         if order.attempt != t.joins_ordered:
             return OLD_JOIN
         if t.joining is None or t.tries >= t.policy.join_attempts:
-            work.note(where_look=work.look())  # one may be gone, and nobody has heard of it
+            work.note(where_look=work.look())  # one may be gone without an event
         if t.joining is None:
             return TOO_LATE
         work.note(joining=None)
@@ -260,7 +260,7 @@ def _failed(work: Work, event: e.CommandFailed) -> News:
 
 
 def _fired(work: Work, event: e.TimerFired) -> News:
-    """A deadline passes only when the switch has said that nothing was missed."""
+    """A deadline counts only after the switch has confirmed that no event was missed."""
     t = work.transfer
     if event.timer == t.deadline:
         work.note(deadline=None)
@@ -282,7 +282,7 @@ def _fired(work: Work, event: e.TimerFired) -> News:
 
 
 def _seen(work: Work, event: e.LegsSeen) -> News:
-    """The facts in the answer have been told before it."""
+    """The facts of the answer came as events before it."""
     t = work.transfer
     if event.look.transfer != t.id:
         return STRANGER

@@ -1,4 +1,4 @@
-"""Policy: what an operator may choose, and how long each thing may take."""
+"""Policy: the choices of an operator, and how long each step of a transfer may take."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hookflash.sounds import Music, Sound, check_sound, parse_sound
 
 
 class Choice(StrEnum):
-    """What to do where operators differ."""
+    """What happens where operators differ."""
 
     CARRY_ON = "carry_on"
-    """Those who are left go on as they were."""
+    """The remaining parties continue."""
     END = "end"
-    """The transfer ends, and with it the legs that have no partner."""
+    """The transfer ends, and so do the calls of parties without a partner."""
 
 
 class PartialSound(StrEnum):
@@ -28,7 +28,7 @@ class PartialSound(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """What an operator may choose. One record serves all the transfers of an account.
+    """The choices of an operator. One record serves all transfers of an account.
 
     All times are in seconds, and none is inherited from another leg or call.
     """
@@ -36,69 +36,68 @@ class Policy:
     ring_timeout_s: float = 20.0
     """How long a target may ring: Kazoo's default, and about five rings in most countries."""
     dial_timeout_s: float = 3.0
-    """How long the switch may take to begin a call: it needs 2 ms. Then it is asked, and told
-    again if it knows nothing of it."""
+    """How long the switch may take to begin a call (it needs 2 ms). Then it is asked, and the
+    order is repeated if the switch does not know the call."""
     dial_attempts: int = 3
-    """How often a call is ordered that the switch knows nothing of."""
+    """How many times a call is ordered that the switch does not know."""
     dial_grace_s: float = 5.0
-    """How much longer we wait for the switch to say that the target did not answer."""
+    """How much longer than the ring timeout to wait until the switch reports no answer."""
     split_timeout_s: float = 3.0
-    """How long parking two legs may take, at first: a switch needs 20 ms, a busy one a second. Each
-    further attempt is given twice as long as the one before."""
+    """How long separating two legs may take, at first: a switch needs 20 ms, a busy one a second.
+    The time doubles with each further attempt."""
     split_attempts: int = 4
-    """How often the parting of two legs is ordered before it is given up: after 45 s, as
-    delivered. The two still hear each other, so that whoever asked can ask again."""
+    """How many times two legs are separated before the transfer fails: after 45 s by default. The
+    two still hear each other then, and the transferor can try again."""
     join_timeout_s: float = 2.0
-    """How long joining two legs may take, at first: a switch needs 40 ms, a busy one a second. Each
-    further attempt is given twice as long as the one before, up to 32 times."""
+    """How long joining two legs may take, at first: a switch needs 40 ms, a busy one a second. The
+    time doubles with each further attempt, up to 32 times the first."""
     join_attempts: int = 6
-    """How often a join is ordered before it is given up. Two people who could talk are dropped
-    neither for a lost order nor for a slow switch; one that has joined nobody after six orders and
-    two minutes will not do so."""
+    """How many times a join is ordered before it fails: after two minutes by default. Two people
+    who could talk are dropped neither for a lost order nor for a slow switch."""
     look_timeout_s: float = 10.0
-    """How long the switch may take to say where the legs are, before it is asked again. It needs
-    1 ms for each; on two overloaded cores two seconds."""
+    """How long the switch may take to report where the legs are, before it is asked again. It needs
+    1 ms a leg; on two overloaded cores two seconds."""
     rescue_timeout_s: float = 1.0
-    """How long a leg may take to be parked whose conversation has ended (a switch needs 20 ms), or
-    to be joined after it was parked meanwhile. Twice as long at each further attempt of the join.
-    Less than the failsafe waits: two seconds, on FreeSWITCH."""
+    """How long the switch may take to park a leg whose conversation has ended (it needs 20 ms), or
+    to join a leg that was parked meanwhile. The time doubles with each further attempt. Must be
+    less than the failsafe waits: two seconds, on FreeSWITCH."""
     hangup_timeout_s: float = 5.0
-    """How long a hang-up may take before it is ordered again."""
+    """How long a hang-up may take before it is repeated."""
     hold_limit_s: float = 1800.0
-    """How long a transferee may be held. After half an hour nobody is still being advised."""
+    """How long a transferee may be held, at most."""
     sound_timeout_s: float = 1.0
-    """How long music or ringback may take to start, at first: a switch needs 0.2 s. Each further
-    attempt is given twice as long as the one before."""
+    """How long music or ringback may take to start, at first: a switch needs 0.2 s. The time
+    doubles with each further attempt."""
     sound_attempts: int = 3
-    """How often a sound that does not start is tried, from the second time on with the fallback."""
+    """How many times a sound that does not start is tried; from the second time, the fallback."""
     tone_s: float = 3.0
-    """How long somebody who is left alone hears the failure tone before the call ends."""
+    """How long a party that is left alone hears the failure tone before its call ends."""
     music: Sound = Music()
-    """What a held party hears: the music on hold that the switch has when it is installed."""
+    """What a held party hears: by default the music on hold that the switch ships with."""
     ringback: Sound = parse_sound("tone:440+480/2000,0/4000")
     """What a waiting party hears: the North American ringback tone (ITU-T E.180)."""
     fallback_sound: Sound = parse_sound("tone:440/200,0/4800")
     """What is played where the chosen sound does not start: a beep every five seconds."""
     hold_tone: Sound = parse_sound("tone:425/100,0/9900")
-    """What the party hears that has put another on hold: a reminder every ten seconds."""
+    """What the party hears that has put another on hold: a beep every ten seconds."""
     failure_tone: Sound = parse_sound("tone:480+620/250,0/250*8")
-    """What somebody hears who is left alone: the North American reorder tone (ITU-T E.180)."""
+    """What a party hears that is left alone: the North American reorder tone (ITU-T E.180)."""
     hides_codes: bool = False
-    """Whether the far end is spared the keys of a feature code, all but the first. They are held
-    back while a code may be being dialled, and passed on late if it was none."""
+    """Whether the far end does not hear the keys of a feature code, except the first. Keys are held
+    back while they may belong to a code, and passed on late if they do not."""
     outside_number: str = ""
-    """The number that outside parties are shown of whomever they are connected with. Empty:
-    nothing new, so that they go on seeing what the operator's dialplan has shown them."""
+    """The number that outside parties see when they are connected with another party. Empty: their
+    display does not change."""
     partial_sound: PartialSound = PartialSound.RINGBACK
     """What the transferee hears in a partial transfer."""
     transferor_leaves_ringing: Choice = Choice.CARRY_ON
-    """The transferor leaves while the target rings: a partial transfer, or the end of it."""
+    """The transferor leaves while the target rings: a partial transfer, or the end."""
     transferee_leaves_ringing: Choice = Choice.CARRY_ON
-    """The transferee leaves while the target rings: the transferor goes on calling, or not."""
+    """The transferee leaves while the target rings: the target keeps ringing, or not."""
     transferee_leaves_consulting: Choice = Choice.CARRY_ON
     """The transferee leaves during the consultation: the two talk on, or not."""
     hop_limit: int = 5
-    """How often one call may be transferred: it stops loops. A restart begins the count anew."""
+    """How many times one call may be transferred; it stops loops. A restart resets the count."""
 
     def __attrs_post_init__(self) -> None:
         for name in SOUND_CHOICES:
@@ -112,14 +111,13 @@ SOUND_CHOICES: Final = frozenset(
 
 
 MOST_DOUBLINGS = 5
-"""How often a back-off doubles, so that no number of attempts makes it endless: 32 times."""
+"""How many times a back-off doubles: up to 32 times the first."""
 
 
 def backoff_s(first_s: float, attempt: int) -> float:
-    """How long one attempt is waited for: the first so long, each further one twice as long.
+    """How long to wait for one attempt: the time doubles with each.
 
-    A switch that has not answered may have lost the order, or be slow; nobody can tell. To ask
-    again at the same pace would make a slow switch slower still, and end calls that it was about to
-    join.
+    A switch that has not answered may have lost the order, or be slow. To repeat the order at the
+    same pace would make a slow switch slower, and end calls that it was about to join.
     """
     return first_s * 2 ** min(max(attempt - 1, 0), MOST_DOUBLINGS)

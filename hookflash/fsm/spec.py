@@ -6,8 +6,8 @@ refusals, and inputs that are *ignored* because they are normal there and change
 else reads this object: the machine that runs it, the diagrams, the documentation's tables, the
 explorer, the coverage report.
 
-The rules, all checked when a spec is built, so that a hole is found by whoever writes the table
-and never by a caller:
+The rules, all checked when a spec is built, so that the author of a table finds a hole, and never
+a caller:
 
 1. Every state can be reached from the initial one, and has a way back to it.
 2. No two rows for one (state, input, guards); the unguarded row of a pair stands last.
@@ -30,10 +30,10 @@ from hookflash.fsm.transfer import State
 from hookflash.fsm.work import Work
 
 Guard: TypeAlias = Callable[[Work], bool]
-"""A named question about the record; its docstring is what the tables print."""
+"""A condition on the record; its docstring is what the tables print."""
 
 Action: TypeAlias = Callable[[Work], None]
-"""A named deed: it writes a decision, or who is to leave. It never does I/O."""
+"""It writes a decision, or who is to leave. It never does I/O."""
 
 
 @attrs.frozen
@@ -63,13 +63,13 @@ class Row:
 
 @attrs.frozen
 class Refused:
-    """In `state`, whoever asks `on` (if `given`) is told `why` not."""
+    """In `state`, `on` (if `given`) is refused, with the reason `why`."""
 
     on: Input
     given: tuple[Guard, ...]
     why: str
     refusal: Refusal = Refusal.NOT_NOW
-    """The same in a word, for programs."""
+    """The kind of refusal, for programs."""
     state: State | None = None
 
 
@@ -86,7 +86,7 @@ Entry: TypeAlias = Row | Refused | Ignored
 
 
 def row(*on_given: Input | Guard, to: State, do: Action | None = None, why: str) -> tuple[Row, ...]:
-    """A row for each input; what is no input is a guard, and all guards must hold."""
+    """A row for each input; the rest of the arguments are guards, and all must hold."""
     inputs, guards = _inputs_and_guards(on_given)
     then = () if do is None else (do,)
     return tuple(Row(on, guards, to, then, why) for on in inputs)
@@ -95,13 +95,13 @@ def row(*on_given: Input | Guard, to: State, do: Action | None = None, why: str)
 def refuse(
     *on_given: Input | Guard, why: str, refusal: Refusal = Refusal.NOT_NOW
 ) -> tuple[Refused, ...]:
-    """Refuse a person's request aloud."""
+    """Refuse a person's request."""
     inputs, guards = _inputs_and_guards(on_given)
     return tuple(Refused(on, guards, why, refusal) for on in inputs)
 
 
 def ignore(*inputs: Input, why: str) -> tuple[Ignored, ...]:
-    """Say why inputs change nothing."""
+    """Ignore inputs that change nothing, with the reason."""
     return tuple(Ignored(on, why) for on in inputs)
 
 
@@ -116,7 +116,7 @@ def _inputs_and_guards(
 
 @attrs.frozen
 class Phase:
-    """A state of a table: how people are arranged in it, and what answers each input."""
+    """A state of a table: how people are arranged in it, and what each input does."""
 
     state: State
     arrangement: Arrangement

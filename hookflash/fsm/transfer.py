@@ -3,13 +3,13 @@
 A `Transfer` is a value: frozen, and small, for there may be ten thousand. It holds two kinds of
 knowledge, and never mixes them:
 
-* **facts** about the parties (`Party`), changed by nothing but events;
+* **facts** about the parties (`Party`), changed only by events;
 * **intentions**: the state, the running timers, how many attempts are left, the outcome.
 
-One subtlety is worth a paragraph. Between the order to move a leg and the proof that it has
-moved, nobody knows where it is. The record says so: its place is `MOVING`. Whatever needs a leg
-to stand somewhere waits for the next fact, and the state's deadline catches the fact that never
-comes. That rule alone settles most of the races in which a command and an event cross.
+Between the order to move a leg and the proof that it has moved, nobody knows where it is. The
+record says so: its place is `MOVING`. What needs a leg in a known place waits for the next fact,
+and a deadline catches the fact that never comes. That rule alone settles most of the races in
+which a command and an event cross.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class State(Enum):
     ABANDONED = "abandoned"
     ENDING = "ending"
 
-    # Each member exists once, so its identity will do. What Enum brings is written in Python, and
-    # every step looks up a state and an input several times.
+    # Each member exists once, so its identity is hash enough. Enum's own is written in Python, and
+    # each step looks up states and inputs several times.
     __hash__ = object.__hash__
 
 
@@ -54,9 +54,9 @@ class Outcome(StrEnum):
     RECONNECTED = "reconnected"
     """It failed (the cause says how), and transferor and transferee talk again."""
     ABANDONED = "abandoned"
-    """The transferee left before it was settled."""
+    """The transferee left before the transfer was decided."""
     FAILED = "failed"
-    """It failed (the cause says how), and nobody was left to give the transferee back to."""
+    """It failed (the cause says how), and transferor and transferee do not talk."""
 
 
 class Place(Enum):
@@ -67,13 +67,13 @@ class Place(Enum):
     RINGING = "ringing"
     """It is called, and has not answered."""
     MOVING = "moving"
-    """On its way: ordered, or made by a partner's end, to be somewhere else. No proof yet."""
+    """On its way, by an order or by its partner's end. No proof yet."""
     PARKED = "parked"
-    """Alone in the switch's keeping."""
+    """Alone, held by the switch."""
     JOINED = "joined"
     """In a conversation with `peer`."""
     GONE = "gone"
-    """Hung up, or taken out of our hands by somebody else."""
+    """Hung up, or taken away by another program."""
 
     __hash__ = object.__hash__  # as of State
 
@@ -81,34 +81,34 @@ class Place(Enum):
 class Wait(Enum):
     """What a transfer waits for. Each ends with a fact, or with a deadline."""
 
-    PARTED = "parted"
-    """Transferor and transferee stand alone, each."""
+    SEPARATED = "separated"
+    """Transferor and transferee are parked."""
     CALLED = "called"
     """The switch has begun to call the target."""
     ANSWER = "answer"
     """The target answers. Its deadline is the limit of the state."""
     FREE = "free"
-    """Those who are to be joined stand somewhere. They are on their way."""
+    """The legs to be joined are parked or joined, not moving."""
     JOINED = "joined"
-    """They talk: a join has been ordered."""
+    """The two talk: a join has been ordered."""
     STRANDED = "stranded"
-    """They talk; one of them was parked since the join was ordered."""
+    """The two talk; one of them was parked since the join was ordered."""
     ORDINARY = "ordinary"
-    """They talk, and are an ordinary call."""
+    """The two, who talk, are an ordinary call."""
     GONE = "gone"
-    """Those whose end was ordered are gone."""
-    FOUND = "found"
-    """Those who are adrift at the end stand alone, and can hear why it ends."""
+    """The legs that were hung up are gone."""
+    ADRIFT = "adrift"
+    """The remaining legs are parked, so that they can hear the tone."""
     TONE = "tone"
     """The failure tone has been heard."""
     PEOPLE = "people"
-    """Somebody does something. Its deadline is the limit of the state."""
+    """A person acts. Its deadline is the limit of the state."""
 
     __hash__ = object.__hash__  # as of State
 
 
 class Role(StrEnum):
-    """The parts in a transfer (RFC 5589, section 2)."""
+    """The roles in a transfer (RFC 5589, section 2)."""
 
     TRANSFEROR = "transferor"
     TRANSFEREE = "transferee"
@@ -124,38 +124,38 @@ class Party:
     place: Place
     answered: bool
     peer: LegId | None = None
-    """With whom it talks, when its place is JOINED."""
+    """The leg that it talks with, when its place is JOINED."""
     sound: Sound | None = None
-    """What it is to hear."""
+    """The sound that it should hear."""
     coming: bool = False
-    """Whether a sound was ordered that has not begun: another can be ordered only after it has."""
+    """Whether a sound was ordered that has not started: the next is ordered after its start."""
     overtaken: bool = False
-    """Whether that is not what it is to hear by now."""
+    """Whether the sound that was ordered is no longer the one that it should hear."""
     hears: bool = False
-    """Whether the switch has said that the sound plays."""
+    """Whether the switch has reported that the sound plays."""
     heard: bool = False
-    """Whether the sound has played: one that ended is played again, one that never began is
+    """Whether the sound has played: a sound that ended is played again, one that never started is
     replaced."""
     outside: bool = False
-    """Whether the party is outside: its phone is shown nothing internal."""
+    """Whether the party is outside: its phone shows nothing internal."""
     withheld: bool = False
-    """Whether the party wants its number shown to nobody."""
+    """Whether the party withholds its number."""
     dismissed: bool = False
-    """Whether its end has been ordered."""
+    """Whether its hang-up has been ordered."""
 
     @property
     def lives(self) -> bool:
-        """Whether the leg exists and is ours."""
+        """Whether the leg exists and belongs to this transfer."""
         return self.place is not Place.GONE and self.place is not Place.UNBORN
 
     @property
     def waits_in_silence(self) -> bool:
-        """Whether it stands alone, is to hear something, and does not hear it."""
+        """Whether it is parked, should hear something, and does not."""
         return self.place is Place.PARKED and self.sound is not None and not self.hears
 
     @property
     def settled(self) -> bool:
-        """Whether it has answered and stands somewhere, so that it can be joined."""
+        """Whether it has answered and is not moving, so that it can be joined."""
         return self.answered and (self.place is Place.PARKED or self.place is Place.JOINED)
 
 
@@ -171,63 +171,63 @@ class Transfer:
     target: Party
     state: State = State.IDLE
     by: str = "digits"
-    """Who asked for it."""
+    """Who requested it."""
     account: str = ""
-    """Whose transfer it is; the target's leg belongs to the same account."""
+    """The account of the transfer, and of the target's leg."""
     music: Sound
     ringback: Sound
     ring_timeout_s: float = 0.0
     hops: int = 0
-    """How many times this call has been transferred before."""
+    """How many times this call was transferred before."""
     deadline: str | None = None
-    """The timer that ends the present wait."""
+    """The timer that ends the current wait."""
     waits_for: Wait | None = None
-    """What that timer is for."""
+    """What the transfer waits for."""
     tries: int = 0
-    """How many orders this state has given for what it waits for."""
+    """How many orders this state has given for it."""
     arranged: bool = False
-    """Whether the table has heard that the arrangement of this state stands."""
+    """Whether the table has been given `arranged` in this state."""
     sound_timer: str | None = None
-    """The timer after which a sound that was ordered must have started."""
+    """The timer by which a sound that was ordered must have started."""
     sounds_left: int = 0
     """How many more times a sound that does not start may be tried."""
     timers_set: int = 0
-    """How many timers this transfer has set: it numbers the next."""
-    parted: bool = False
-    """Whether transferor and transferee are known to have been parted. Until then, news that they
-    are joined is from before: it has crossed our order to part them."""
+    """How many timers this transfer has set; it numbers them."""
+    separated: bool = False
+    """Whether transferor and transferee are known to have been separated. Until then, news that
+    they are joined is older than the order to separate them."""
     called: bool = False
     """Whether the switch is known to have begun to call the target."""
     joining: tuple[LegId, LegId] | None = None
-    """The two legs of the join that was ordered last, until it is proven or refused."""
+    """The two legs of the last join, until it is proven or refused."""
     joins_ordered: int = 0
     """How many joins this transfer has ordered."""
     armed: bool = False
-    """Whether target or transferor may carry a failsafe of the switch."""
+    """Whether target or transferor may carry a failsafe."""
     failsafe: Trigger | None = None
-    """The failsafe that we know to be on the legs."""
+    """The failsafe that is known to be on the legs."""
     rescue_on_answer: bool = False
-    """Whether the switch takes the transferee by itself as soon as the target answers."""
+    """Whether the switch connects the transferee on its own when the target answers."""
     looks: int = 0
-    """How many questions this transfer has asked: it numbers the next."""
+    """How many questions this transfer has asked the switch; it numbers them."""
     looks_left: int = 2
-    """How many more times the question may be repeated that nobody has answered."""
+    """How many more times an unanswered question may be repeated."""
     overdue_look: int | None = None
-    """The question whose answer decides a deadline that has passed; `None`: none has."""
+    """The question whose answer decides a deadline that has passed."""
     sound_look: int | None = None
-    """The question whose answer decides whether a sound is missing; `None`: none is asked."""
+    """The question whose answer decides whether a sound is missing."""
     where_look: int | None = None
-    """The question where somebody is whose join was refused; it decides nothing else."""
+    """The question where the legs of a refused join are; it decides nothing else."""
     outcome: Outcome | None = None
     cause: str | None = None
-    """Why it ended as it did, where that is not plain: a hang-up cause, or a word of ours."""
+    """Why it failed: a hang-up cause of the switch, or a word of the engine."""
 
     def awaits(self, look: int) -> bool:
-        """Whether the answer to this question is still wanted."""
+        """Whether the answer to this question is still needed."""
         return look in (self.overdue_look, self.sound_look, self.where_look)
 
     def party(self, role: Role) -> Party:
-        """Who plays a part."""
+        """The party in a role."""
         if role is Role.TRANSFEROR:
             return self.transferor
         return self.transferee if role is Role.TRANSFEREE else self.target

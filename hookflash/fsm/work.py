@@ -1,7 +1,7 @@
 """The working copy of one step: what guards look at, and actions and orders write to.
 
-The copy is nobody's value yet, so that writing to it breaks no promise: it is handed out, as a
-frozen `Transfer`, only when the step has succeeded.
+The copy is not published yet, so it may be written to. It is handed out, as a frozen `Transfer`,
+only when the step has succeeded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOVES = (c.Split, c.Join, c.Park)
 """Orders after which legs are not where they were."""
 
 MOST_LOOKS = 3
-"""How often the switch is asked where everybody is, before its silence is taken for an answer."""
+"""How many times the switch is asked where the legs are, before the deadline counts anyway."""
 
 
 class Work:
@@ -59,22 +59,22 @@ class Work:
     def __init__(self, transfer: Transfer, event: Event) -> None:
         copy = object.__new__(Transfer)
         for put, value in zip(_SLOTS, _values_of(transfer), strict=True):
-            put(copy, value)  # a quarter quicker than by name, in every step there is
+            put(copy, value)  # a quarter faster than by name, in each step
         self.transfer = copy
         self.event = event
         self.state = transfer.state  # where the `transitions` machine keeps its mark
         self.commands: list[c.Command] = []
         self.rows: list[Row] = []
         self.why = ""
-        """What was ordered, in a sentence."""
+        """A sentence on what was ordered."""
         self.overdue = False
-        """Whether the deadline has passed, and the switch was asked whether anything was missed."""
+        """Whether the deadline has passed, and the switch was asked first."""
         self.sounds_due = False
-        """The same of the sounds."""
+        """The same for the sounds."""
         self.refused: type[c.Command] | None = None
         """The order that the switch has refused."""
         self.joined = False
-        """Whether the event is that two of them were joined."""
+        """Whether the event has joined two of the parties."""
         self._deadline_s: float | None = None
         self._deadline_changed = False
         self._overdue_look: int | None = None
@@ -92,7 +92,7 @@ class Work:
             _force(self.transfer, name, value)
 
     def place(self, party: Party, place: Place, *, peer: LegId | None = None) -> None:
-        """Write where a party is now. A leg that moves no longer hears what it was given."""
+        """Write where a party is now. A leg that is not parked no longer hears its sound."""
         keeps = place is Place.PARKED
         self._put(
             party,
@@ -134,7 +134,7 @@ class Work:
             raise InternalError("a stale copy of a party was written back")
 
     def party_of(self, leg: LegId) -> Party | None:
-        """The party to which a leg belongs."""
+        """The party of a leg."""
         t = self.transfer
         if leg == t.transferor.leg:
             return t.transferor
@@ -145,7 +145,7 @@ class Work:
         return None
 
     def role_of(self, leg: LegId) -> Role | None:
-        """The part that a leg's party plays."""
+        """The role of a leg."""
         t = self.transfer
         if leg == t.transferor.leg:
             return Role.TRANSFEROR
@@ -156,19 +156,19 @@ class Work:
         return None
 
     def set_deadline(self, after_s: float | None) -> None:
-        """Let the wait in this state end after so long; `None`: it does not end by itself."""
+        """Set the deadline of this state; `None`: cancel it."""
         self._deadline_s = after_s
         self._deadline_changed = True
         self._overdue_look = None
 
     def set_sound_timer(self, after_s: float | None) -> None:
-        """Look after a while whether what was to be heard is heard; `None`: don't."""
+        """Set the timer after which the sounds are checked; `None`: cancel it."""
         self._sound_s = after_s
         self._sound_changed = True
         self._sound_look = None
 
     def look_for_deadline(self) -> None:
-        """A deadline has passed: let the answer of the switch decide it, and wait for that."""
+        """A deadline has passed: ask the switch, whose answer decides it."""
         t = self.transfer
         left = t.looks_left - 1 if t.overdue_look is not None else MOST_LOOKS - 1
         number = self.look()
@@ -177,13 +177,13 @@ class Work:
         self.note(looks_left=left)
 
     def look_for_sounds(self) -> None:
-        """Somebody hears nothing: let the answer of the switch decide whether that is so."""
+        """A party hears nothing: ask the switch, whose answer decides whether that is so."""
         number = self.look()
         self.set_sound_timer(self.transfer.policy.look_timeout_s)
         self._sound_look = number
 
     def look(self) -> int:
-        """Ask the switch where everybody is."""
+        """Ask the switch where the legs are; return the number of the question."""
         t = self.transfer
         number = t.looks + 1
         self.note(looks=number)
@@ -194,8 +194,7 @@ class Work:
     def finish(self) -> Transfer:
         """Set and cancel the timers, each at most once, and hand out the record.
 
-        What the switch has been asked before legs are ordered to move, it is asked again after it:
-        an answer from before would say where they were.
+        A question about sounds is void once legs are ordered to move: its answer would be stale.
         """
         t = self.transfer
         if t.sound_look is not None and any(isinstance(order, _MOVES) for order in self.commands):

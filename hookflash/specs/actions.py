@@ -1,4 +1,4 @@
-"""The deeds of the tables: decisions, and who is to leave. Legs are moved by the arranger."""
+"""The actions of the tables: decisions, and who is to leave. The arranger moves the legs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hookflash.fsm.work import Work
 
 
 def blame_restart(work: Work) -> None:
-    """The controller died in the middle of it."""
+    """Name the restart of the controller as the cause."""
     work.note(cause="CONTROLLER_RESTARTED")
 
 
 def dismiss_transferor(work: Work) -> None:
-    """End the transferor's call: it was about to leave."""
+    """End the transferor's call."""
     dismiss(work, Role.TRANSFEROR)

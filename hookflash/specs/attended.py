@@ -1,9 +1,9 @@
 """Attended transfer: the transferor talks with the target before handing over (RFC 5589, 7).
 
-Alice (transferor) talks with Bob (transferee) and asks for Carol (target). A phase says how people
-are arranged in a state, and then what answers each input there. A row reads as a sentence: *on this
-input, if these guards hold, to that state, because …*. How legs get to where a phase wants them is
-not said here, but once for all in `hookflash.fsm.arrange`.
+Alice (transferor) talks with Bob (transferee) and calls Carol (target). A phase declares how people
+are arranged in a state, and what each input does there. A row reads as a sentence: *on this input,
+if these guards hold, to that state, because …*. How the legs get there is said once, for all
+states, in `hookflash.fsm.arrange`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ S = State
 
 
 def hold_limit_s(transfer: Transfer) -> float:
-    """Nobody is held for ever."""
+    """The longest time that a transferee may be held."""
     return transfer.policy.hold_limit_s
 
 
@@ -30,140 +30,140 @@ def hold_limit_s(transfer: Transfer) -> float:
 # fmt: off
 
 GOING = (
-    row(On.EVERYONE_GONE, to=S.IDLE, why="The last of them is gone."),
-    ignore(On.FOUND, why="It is known already."),
+    row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
+    ignore(On.FOUND, why="The transfer is already known."),
 )
-ANYWHERE = (*GOING, refuse(On.REQUESTED, why="a transfer of this call is already running"))
+ANYWHERE = (*GOING, refuse(On.REQUESTED, why="a transfer of this call is already in progress"))
 
 ORDINARY = ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, On.EVERYONE_GONE, On.REUNITED,
     On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER,
-    why="The call is an ordinary one: no transfer is asked for yet, or it is over.")
+    why="No transfer is in progress: the call is an ordinary one.")
 REQUESTED = (
     refuse(On.REQUESTED, given.target_missing, refusal=Refusal.MALFORMED,
-        why="no number to transfer to was given"),
+        why="no target number was given"),
     refuse(On.REQUESTED, given.target_is_a_party, refusal=Refusal.TARGET_REFUSED,
-        why="the target is already in this call"),
+        why="the target is already a party of this call"),
     refuse(On.REQUESTED, given.hops_used_up, refusal=Refusal.TARGET_REFUSED,
-        why="this call has been transferred as often as is allowed"),
-    row(On.REQUESTED, to=S.HOLDING, why="A transfer is asked for. The two are parted."),
-    refuse(On.TAKEBACK_ASKED, why="there is no transfer from which to take anybody back"),
+        why="this call has reached its limit of transfers"),
+    row(On.REQUESTED, to=S.HOLDING, why="A transfer was requested. The two are being separated."),
+    refuse(On.TAKEBACK_ASKED, why="there is no transfer to take back"),
     refuse(On.COMPLETE_ASKED, why="there is no transfer to complete"),
 )
 FOUND_REUNITED = row(On.FOUND, given.reunited, to=S.FAILED_RECONNECT, do=do.blame_restart,
-    why="Transferor and transferee talk: the switch has brought them together by itself.")
+    why="The switch has reconnected transferor and transferee on its own.")
 FOUND_HANDED_OVER = row(On.FOUND, given.handed_over, to=S.COMPLETING,
-    why="Transferee and target talk: the switch has completed the transfer by itself.")
+    why="The switch has completed the transfer on its own.")
 FOUND_APART = (
     row(On.FOUND, given.both_present, to=S.FAILED_RECONNECT, do=do.blame_restart,
-        why="The two are apart, and nobody else is there. They are brought together."),
+        why="Transferor and transferee are apart. They are being reconnected."),
     row(On.FOUND, to=S.ENDING, do=do.blame_restart,
-        why="Somebody is left alone: a tone, then the call ends."),
+        why="Only one party is left. It hears a tone, then the call ends."),
 )
 IDLE = phase(S.IDLE, ORDINARY_CALL, ORDINARY, *REQUESTED, FOUND_HANDED_OVER, FOUND_REUNITED,
     row(On.FOUND, given.both_present, given.target_can_take_over, to=S.CONSULTING,
-        why="The target has answered. The consultation goes on."),
+        why="The target has answered. The consultation continues."),
     row(On.FOUND, given.both_present, given.target_rings, to=S.DIALING,
-        why="The target is still being called."),
+        why="The target is still ringing."),
     row(On.FOUND, given.transferee_present, given.target_rings, to=S.PARTIAL,
-        why="The transferor has left, and the target is still being called."),
+        why="The transferor has left. The target is still ringing."),
     row(On.FOUND, given.transferee_present, given.target_can_take_over, to=S.COMPLETING,
-        why="The transferor has left, and the target has answered. It gets the transferee."),
+        why="The transferor has left. Transferee and target are being connected."),
     row(On.FOUND, given.transferor_present, given.target_present, to=S.ABANDONED,
-        why="The transferee has left. Transferor and target have each other."),
+        why="The transferee has left. Transferor and target remain as an ordinary call."),
     *FOUND_APART,
 )
 
 UNPARTED = (
     row(On.UNARRANGEABLE, given.both_present, to=S.FAILED_RECONNECT,
-        why="The switch did not part the two. A join proves that they have each other."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="One of them left. Nothing is known of the other."),
-    row(On.REUNITED, to=S.IDLE, why="Somebody else has joined the two: nothing to transfer."),
+        why="The switch could not separate the two. They are being reconnected."),
+    row(On.UNARRANGEABLE, to=S.ENDING, why="One of the two left. The call ends."),
+    row(On.REUNITED, to=S.IDLE, why="Another program has joined the two."),
     ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP,
-        why="The other one will be parked, or leave with its partner: its own fact decides."),
+        why="The other party will be parked or hang up. That decides."),
     ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER, why="There is no target yet."),
 )
 HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}), *UNPARTED,
     row(On.ARRANGED, given.transferor_gone, given.partial_unwanted, to=S.ENDING,
-        why="The transferor left before the target was called, and partial transfers are off."),
+        why="The transferor left before the target was called. Partial transfers are disabled."),
     row(On.ARRANGED, given.transferor_gone, to=S.PARTIAL,
-        why="The transferor left as soon as it had asked. The target will get the transferee."),
+        why="The transferor left at once. The target is being called for the transferee."),
     row(On.ARRANGED, given.transferee_gone, given.call_unwanted, to=S.ENDING,
-        why="The transferee left before the target was called, and that ends it here."),
+        why="The transferee left before the target was called. The policy ends the transfer."),
     row(On.ARRANGED, given.transferee_gone, to=S.ABANDONED,
-        why="The transferee left. The transferor still calls the target."),
-    row(On.ARRANGED, to=S.DIALING, why="Both stand alone. The target is called."),
+        why="The transferee left. The target is being called for the transferor."),
+    row(On.ARRANGED, to=S.DIALING, why="The two are separated. The target is being called."),
     row(On.TAKEBACK_ASKED, given.both_present, to=S.TAKEBACK,
-        why="The transferor thinks better of it while the two are being parted."),
+        why="The transferor took the transferee back before the target was called."),
     refuse(On.TAKEBACK_ASKED, why="the other party has left"),
     refuse(On.COMPLETE_ASKED, why="the target is not being called yet"),
 )
 
 DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}, calls=True),
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
-        why="The target answers. The transferor talks with it first."),
+        why="The target answered. It is being connected to the transferor."),
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
-        why="Busy, refused or no answer: the transferor has the transferee back."),
+        why="Busy, refused or no answer. Transferor and transferee are being reconnected."),
     row(On.TRANSFEROR_HUNG_UP, given.partial_unwanted, to=S.ENDING,
-        why="The transferor left while the target rang, and partial transfers are off."),
+        why="The transferor left while the target rang. Partial transfers are disabled."),
     row(On.TRANSFEROR_HUNG_UP, to=S.PARTIAL,
-        why="The transferor leaves while the target rings. The target gets the transferee."),
-    row(On.COMPLETE_ASKED, to=S.PARTIAL, why="The transferor asks to leave while it rings."),
+        why="The transferor left while the target rings. The transferee waits for the target."),
+    row(On.COMPLETE_ASKED, to=S.PARTIAL, why="The transferor completed the transfer early."),
     row(On.TRANSFEREE_HUNG_UP, given.call_unwanted, to=S.ENDING,
-        why="The transferee left while the target rang, and that ends it here."),
+        why="The transferee left while the target rang. The policy ends the transfer."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ABANDONED,
-        why="The transferee left. The transferor goes on calling the target."),
+        why="The transferee left. The target keeps ringing for the transferor."),
     row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
-        why="The transferor wants the transferee back. The target is cancelled."),
+        why="The transferor took the transferee back. The target is being cancelled."),
     row(On.REUNITED, to=S.TAKEBACK,
-        why="Somebody else has joined transferor and transferee. The target is sent away."),
-    ignore(On.HANDED_OVER, why="Who has not answered talks with nobody."),
+        why="Another program has joined transferor and transferee. The target is released."),
+    ignore(On.HANDED_OVER, why="A target that has not answered talks with nobody."),
 )
 
 CONSULTING = phase(S.CONSULTING,
     Arrangement(talk=(A, C), hears={B: Hears.MUSIC}, failsafe=Trigger.LEFT_ALONE,
         limit=hold_limit_s),
     row(On.TRANSFEROR_HUNG_UP, to=S.COMPLETING,
-        why="The transferor hangs up. The target gets the transferee."),
+        why="The transferor hung up. Transferee and target are being connected."),
     row(On.COMPLETE_ASKED, to=S.COMPLETING,
-        why="The transferor asks to hand over. It is let go when the others talk."),
+        why="The transferor handed over. Transferee and target are being connected."),
     row(On.HANDED_OVER, to=S.COMPLETING,
-        why="The transferor was gone, and the switch itself has joined the others."),
+        why="The transferor left, and the switch has connected the others on its own."),
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
-        why="The target has left. The transferor has the transferee back."),
+        why="The target hung up. Transferor and transferee are being reconnected."),
     row(On.REUNITED, to=S.FAILED_RECONNECT,
-        why="The target has left, and the switch itself has joined the others."),
+        why="The target left, and the switch has reconnected the others on its own."),
     row(On.TRANSFEREE_HUNG_UP, given.talk_unwanted, to=S.ENDING,
-        why="The transferee left during the consultation, and that ends it here."),
+        why="The transferee left during the consultation. The policy ends the transfer."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ABANDONED,
-        why="The transferee left. Transferor and target are an ordinary call."),
+        why="The transferee left. Transferor and target remain as an ordinary call."),
     row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
-        why="The transferor wants the transferee back, out of the consultation."),
+        why="The transferor took the transferee back from the consultation."),
     row(On.UNARRANGEABLE, to=S.FAILED_RECONNECT,
-        why="The switch does not join transferor and target. Back to the transferee."),
+        why="The target could not be connected. Transferor and transferee are reconnected."),
     row(On.LIMIT_PASSED, to=S.FAILED_RECONNECT,
-        why="The transferee has been held for as long as anybody may be."),
-    ignore(On.TARGET_ANSWERED, On.ARRANGED, why="They talk. From here on, people decide."),
+        why="The hold limit has passed. Transferor and transferee are being reconnected."),
+    ignore(On.TARGET_ANSWERED, On.ARRANGED, why="People decide what follows."),
 )
 
 COMPLETED = (
     row(On.ARRANGED, to=S.IDLE,
-        why="Transferee and target talk, and the transferor is gone. The transfer is done."),
-    row(On.TARGET_FAILED, to=S.ENDING, why="The target left in the last moment, as the others."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left in the last moment."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="The switch does not join them: a clear end."),
+        why="Transferee and target are talking. The transfer is complete."),
+    row(On.TARGET_FAILED, to=S.ENDING, why="The target left before it was connected."),
+    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left before it was connected."),
+    row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be connected: the call ends."),
     ignore(On.TRANSFEROR_HUNG_UP, On.TARGET_ANSWERED, On.HANDED_OVER, On.COMPLETE_ASKED,
-        why="It is on its way."),
+        why="The transfer is already being completed."),
 )
 HAND_OVER = Arrangement(talk=(B, C), ordinary=True, outcome=Outcome.TRANSFERRED, leaves_then=(A,))
 COMPLETING = phase(S.COMPLETING, HAND_OVER,
     row(On.TARGET_FAILED, given.transferor_waits, to=S.FAILED_RECONNECT,
-        why="The target left while it was being joined. The transferor is still there."),
+        why="The target left before it was connected. The transferor gets the transferee back."),
     row(On.TRANSFEREE_HUNG_UP, given.transferor_waits, to=S.ABANDONED,
-        why="The transferee left in the last moment. Transferor and target have each other."),
+        why="The transferee left. Transferor and target remain as an ordinary call."),
     row(On.UNARRANGEABLE, given.transferor_waits, to=S.FAILED_RECONNECT,
-        why="The switch does not join them. The transferor has the transferee back."),
+        why="The two could not be connected. The transferor gets the transferee back."),
     row(On.REUNITED, to=S.FAILED_RECONNECT,
-        why="The target has left, and the switch itself has joined the others."),
+        why="The target left, and the switch has reconnected the others on its own."),
     *COMPLETED,
     refuse(On.TAKEBACK_ASKED, why="the transfer is already being completed"),
 )
@@ -171,25 +171,25 @@ COMPLETING = phase(S.COMPLETING, HAND_OVER,
 LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, calls=True, leaves=(A,),
     failsafe=Trigger.ANSWER)
 CALLED = (
-    row(On.TARGET_ANSWERED, to=S.COMPLETING, why="The target answers, and gets the transferee."),
-    row(On.HANDED_OVER, to=S.COMPLETING, why="The switch itself has joined transferee and target."),
+    row(On.TARGET_ANSWERED, to=S.COMPLETING, why="The target answered. It gets the transferee."),
+    row(On.HANDED_OVER, to=S.COMPLETING, why="The switch has connected transferee and target."),
     row(On.TARGET_FAILED, to=S.ENDING,
-        why="The target does not come, and the transferor is gone: a tone, then a clear end."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="Nobody is left for the target. It is cancelled."),
+        why="The target did not answer, and the transferor is gone. The call ends."),
+    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left. The target is cancelled."),
     ignore(On.TRANSFEROR_HUNG_UP, On.REUNITED, On.COMPLETE_ASKED,
-        why="The transferor has been let go. The target's answer is what counts."),
+        why="The transferor has left the transfer, which waits for the target."),
 )
 PARTIAL = phase(S.PARTIAL, LET_GO, *CALLED,
     refuse(On.TAKEBACK_ASKED, why="the transferor has left the transfer"))
 
 RECONNECTED = (
-    row(On.ARRANGED, to=S.IDLE, why="Transferor and transferee talk. Nobody else is left."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="The switch does not join them: a clear end."),
+    row(On.ARRANGED, to=S.IDLE, why="Transferor and transferee are talking again."),
+    row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be reconnected: the call ends."),
     row(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, to=S.ENDING,
-        why="One of the two has left, so that the call of the other ends, too."),
+        why="One of the two left. The call ends."),
     ignore(On.REUNITED, On.TARGET_FAILED, On.TARGET_ANSWERED,
-        why="The two are being joined. A target is sent away, even if it answers now."),
-    ignore(On.TAKEBACK_ASKED, why="It is on its way."),
+        why="The two are being reconnected. The target is released, even if it answers now."),
+    ignore(On.TAKEBACK_ASKED, why="The two are already being reconnected."),
 )
 
 
@@ -198,12 +198,12 @@ def reconnecting(state: State, outcome: Outcome) -> Phase:
     return phase(state,
         Arrangement(talk=(A, B), ordinary=True, outcome=outcome, leaves_then=(C,)),
         row(On.TRANSFEROR_HUNG_UP, given.target_can_take_over, to=S.COMPLETING,
-            why="The transferor has hung up after all. The target gets the transferee."),
+            why="The transferor hung up. Transferee and target are being connected."),
         row(On.TRANSFEREE_HUNG_UP, given.target_can_take_over, to=S.ABANDONED,
-            why="The transferee did not wait. Transferor and target still have each other."),
+            why="The transferee left. Transferor and target remain as an ordinary call."),
         *RECONNECTED,
         row(On.HANDED_OVER, to=S.COMPLETING,
-            why="The transferor was gone, and the switch itself has joined the others."),
+            why="The transferor left, and the switch has connected the others on its own."),
         refuse(On.COMPLETE_ASKED, why="the transferee is being given back to the transferor"),
     )
 
@@ -214,20 +214,20 @@ FAILED_RECONNECT = reconnecting(S.FAILED_RECONNECT, Outcome.RECONNECTED)
 ABANDONED = phase(S.ABANDONED,
     Arrangement(talk=(A, C), ordinary=True, outcome=Outcome.ABANDONED, calls=True,
         hears={A: Hears.RINGBACK}),
-    row(On.ARRANGED, to=S.IDLE, why="Transferor and target talk, and are an ordinary call."),
+    row(On.ARRANGED, to=S.IDLE, why="Transferor and target are talking, as an ordinary call."),
     row(On.TARGET_FAILED, On.UNARRANGEABLE, to=S.ENDING,
-        why="The target does not come, or has left again. Nobody remains for the transferor."),
-    row(On.TRANSFEROR_HUNG_UP, to=S.ENDING, why="Nobody remains for the target."),
-    ignore(On.TARGET_ANSWERED, why="It is joined with the transferor as soon as it is parked."),
+        why="Nobody is left for the transferor: the call ends."),
+    row(On.TRANSFEROR_HUNG_UP, to=S.ENDING, why="The transferor left, too. The call ends."),
+    ignore(On.TARGET_ANSWERED, why="It is connected to the transferor as soon as it is parked."),
     ignore(On.TRANSFEREE_HUNG_UP, On.REUNITED, On.HANDED_OVER, why="The transferee is gone."),
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transferee has left"),
 )
 
 LEAVING = Arrangement(hears={A: Hears.TONE, B: Hears.TONE}, leaves=(C,), ends=True)
 ENDED = ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, On.TARGET_ANSWERED, On.TARGET_FAILED,
-    On.REUNITED, On.HANDED_OVER, why="Their end is ordered again until it is seen.")
+    On.REUNITED, On.HANDED_OVER, why="The remaining calls are being ended.")
 ENDING = phase(S.ENDING, LEAVING, ENDED,
-    refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is at its end"))
+    refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is ending"))
 
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=ANYWHERE, phases=(
     IDLE, HOLDING, DIALING, CONSULTING, COMPLETING, PARTIAL, TAKEBACK, FAILED_RECONNECT, ABANDONED,

@@ -1,7 +1,7 @@
 """Blind transfer: the transferor leaves at once (RFC 5589, section 6: basic transfer).
 
-The transferor is let go as soon as the transferee stands safely on its own: until then a switch
-that can't part the two costs nobody the call.
+The transferor is released as soon as the transferee is parked: until then, a switch that can't
+separate the two drops nobody.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from hookflash.specs.attended import A, B, C, S
 # fmt: off
 
 TOO_LATE = refuse(On.TAKEBACK_ASKED,
-    why="a blind transfer can't be taken back: its transferor has left")
-FAILED = refuse(On.COMPLETE_ASKED, why="the transfer has failed, and is at its end")
+    why="a blind transfer can't be taken back: the transferor has left")
+FAILED = refuse(On.COMPLETE_ASKED, why="the transfer has failed and is ending")
 
 IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
     common.FOUND_HANDED_OVER, common.FOUND_REUNITED,
     row(On.FOUND, given.transferee_present, given.target_rings, to=S.PARTIAL,
-        why="The target is still being called."),
+        why="The target is still ringing."),
     row(On.FOUND, given.transferee_present, given.target_can_take_over, to=S.COMPLETING,
         do=do.dismiss_transferor, why="The target has answered. It gets the transferee."),
     *common.FOUND_APART,
 )
 HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED, TOO_LATE,
     row(On.ARRANGED, given.transferee_gone, to=S.ENDING, do=do.dismiss_transferor,
-        why="The transferee has left, and the transferor was about to."),
+        why="The transferee left. Nobody remains to be transferred."),
     row(On.ARRANGED, to=S.PARTIAL,
-        why="The transferee stands alone. The transferor is let go, and the target called."),
-    ignore(On.COMPLETE_ASKED, why="It is on its way."),
+        why="The transferor is released, and the target is being called."),
+    ignore(On.COMPLETE_ASKED, why="The transfer is already being completed."),
 )
 PARTIAL = phase(S.PARTIAL, common.LET_GO, *common.CALLED, TOO_LATE)
 COMPLETING = phase(S.COMPLETING, common.HAND_OVER, *common.COMPLETED, TOO_LATE,
-    ignore(On.REUNITED, why="The transferor has been let go."))
+    ignore(On.REUNITED, why="The transferor has been released."))
 FAILED_RECONNECT = phase(S.FAILED_RECONNECT,
     Arrangement(talk=(A, B), ordinary=True, outcome=Outcome.RECONNECTED, leaves_then=(C,)),
-    *common.RECONNECTED, FAILED, ignore(On.HANDED_OVER, why="There is no target here."))
+    *common.RECONNECTED, FAILED, ignore(On.HANDED_OVER, why="There is no target to hand over to."))
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED, TOO_LATE, FAILED)
 
 BLIND = Spec(name="blind", title="Blind transfer", anywhere=common.ANYWHERE,

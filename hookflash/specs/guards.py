@@ -1,4 +1,4 @@
-"""The questions that the tables ask of a transfer. Each looks at the record *after* the event."""
+"""The conditions of the tables. Each looks at the record *after* the event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hookflash.fsm.work import Work
 
 
 def both_present(work: Work) -> bool:
-    """Transferor and transferee are both there."""
+    """Transferor and transferee are present."""
     return work.transfer.transferor.lives and work.transfer.transferee.lives
 
 
@@ -24,18 +24,18 @@ def transferee_gone(work: Work) -> bool:
 
 
 def both_parked(work: Work) -> bool:
-    """Transferor and transferee stand alone, each."""
+    """Transferor and transferee are parked."""
     t = work.transfer
     return t.transferor.place is Place.PARKED and t.transferee.place is Place.PARKED
 
 
 def transferor_present(work: Work) -> bool:
-    """The transferor is there."""
+    """The transferor is present."""
     return work.transfer.transferor.lives
 
 
 def transferee_present(work: Work) -> bool:
-    """The transferee is there."""
+    """The transferee is present."""
     return work.transfer.transferee.lives
 
 
@@ -50,13 +50,13 @@ def target_rings(work: Work) -> bool:
 
 
 def target_can_take_over(work: Work) -> bool:
-    """The target has answered, lives, and nobody has sent it away."""
+    """The target has answered, is present, and has not been released."""
     target = work.transfer.target
     return target.lives and target.answered and not target.dismissed
 
 
 def transferor_waits(work: Work) -> bool:
-    """The transferor is there, has not been let go, and nothing is decided yet."""
+    """The transferor is present, has not been released, and nothing is decided yet."""
     t = work.transfer
     return t.transferor.lives and not t.transferor.dismissed and t.outcome is None
 
@@ -72,31 +72,31 @@ def handed_over(work: Work) -> bool:
 
 
 def partial_unwanted(work: Work) -> bool:
-    """The operator wants no partial transfers."""
+    """The policy allows no partial transfers."""
     return work.transfer.policy.transferor_leaves_ringing is Choice.END
 
 
 def call_unwanted(work: Work) -> bool:
-    """The operator does not want a ringing call to go on without the transferee."""
+    """The policy ends a ringing call that the transferee has left."""
     return work.transfer.policy.transferee_leaves_ringing is Choice.END
 
 
 def talk_unwanted(work: Work) -> bool:
-    """The operator does not want a consultation to go on without the transferee."""
+    """The policy ends a consultation that the transferee has left."""
     return work.transfer.policy.transferee_leaves_consulting is Choice.END
 
 
 def target_missing(work: Work) -> bool:
-    """No number to call was given."""
+    """No target number was given."""
     return not work.transfer.target.number
 
 
 def target_is_a_party(work: Work) -> bool:
-    """The number to call is the transferor's or the transferee's own."""
+    """The target number is the transferor's or the transferee's own."""
     t = work.transfer
     return t.target.number in (t.transferor.number, t.transferee.number)
 
 
 def hops_used_up(work: Work) -> bool:
-    """The call has been transferred as often as the operator allows."""
+    """The call has reached its limit of transfers."""
     return work.transfer.hops >= work.transfer.policy.hop_limit
