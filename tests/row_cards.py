@@ -25,18 +25,18 @@ from hookflash.specs.catalog import SPEC_FOR
 FOLDER = Path(__file__).parent / "cards"
 
 # two attempts are enough to see "again" and "no more"
-_FEW = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
+_TWICE = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
+FEW = attrs.evolve(Policy(), **_TWICE)
+STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
 def cards_of(kind: Kind) -> dict[str, Card]:
     """The card of each row of one table, in the table's order."""
     rules = Rulebook(SPEC_FOR[kind])
-    few = attrs.evolve(Policy(), **_FEW)
-    strict = attrs.evolve(POLICIES["strict"], **_FEW)
     searches = (
-        *(explore(rules, asked_for(kind, policy)) for policy in (few, strict)),
-        *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, few)),
-        explore(rules, asked_for(kind, few), sounds=True, max_records=2_000),
+        *(explore(rules, asked_for(kind, policy)) for policy in (FEW, STRICT)),
+        *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
+        explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
     )
     shortest: dict[str, Card] = {}
     for row, card in ((row, card) for one in searches for row, card in one.cards.items()):

