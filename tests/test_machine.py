@@ -684,7 +684,7 @@ def test_hops_are_limited_and_a_target_is_needed() -> None:
     with pytest.raises(RequestRefused, match="its limit of transfers"):
         RULES.step(start(hops=5), ASKED)
     t = start()
-    with pytest.raises(RequestRefused, match="no number"):
+    with pytest.raises(RequestRefused, match="no target number"):
         RULES.step(attrs.evolve(t, target=attrs.evolve(t.target, number="")), ASKED)
 
 

@@ -254,8 +254,8 @@ def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tupl
     """
     unkept = {keep.leg: keep.variables for keep in keeps}
     return tuple(
-        attrs.evolve(step, variables=unkept.pop(step.leg, ()) + step.variables)
-        if isinstance(step, SetVariables)
+        attrs.evolve(step, variables=unkept.pop(step.leg) + step.variables)
+        if isinstance(step, SetVariables) and step.leg in unkept
         else step
         for step in steps
     )

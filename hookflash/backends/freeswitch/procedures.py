@@ -588,4 +588,7 @@ def _leg(leg: LegId) -> str:
 
 def _shown(name: str) -> str:
     """A caller's name for a display, with a question mark for each character not allowed."""
-    return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name[:64])
+    name = name[:64]
+    if ALLOWED_NAME.fullmatch(name):
+        return name
+    return "".join(char if ALLOWED_NAME.fullmatch(char) else "?" for char in name)
