@@ -403,6 +403,8 @@ def _broken_at_the_end(step: Step) -> str | None:
         return "a transfer ended without an outcome"
     if t.deadline or t.sound_timer:
         return "a transfer that is over has a timer"
+    if t.over and any(party.lives and party.peer is None for party in t.parties):
+        return "a transfer is over, and somebody is left alone"
     return None
 
 
