@@ -30,7 +30,7 @@ from hookflash.fsm.arrange import arrange, talk, verdict
 from hookflash.fsm.arrangement import ORDINARY_CALL
 from hookflash.fsm.displays import introduce
 from hookflash.fsm.inputs import Input
-from hookflash.fsm.observe import NO_NEWS, observe
+from hookflash.fsm.observe import NoNews, observe
 from hookflash.fsm.spec import Row, Spec
 from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.fsm.work import Work
@@ -116,7 +116,7 @@ class Rulebook:
         """
         work = Work(transfer, event)
         news = observe(work)
-        if news in NO_NEWS:
+        if isinstance(news, NoNews):
             return Step(
                 before=transfer, after=transfer, on=None, rows=(), why=str(news), commands=()
             )

@@ -2,7 +2,7 @@
 
 One function for each type of event. It writes what the event says into the working copy, and
 returns the input of the table that the event amounts to, or a sentence: a fact that only moves
-legs, or the reason why it is no news (`NO_NEWS`). Duplicates, late events of legs that are gone,
+legs, or the reason why it is no news (`NoNews`). Duplicates, late events of legs that are gone,
 and timers that were overtaken are recognized here and nowhere else.
 """
 
@@ -23,22 +23,24 @@ LOST_TRACK = "LOST_TRACK"
 
 News: TypeAlias = Input | str
 
-REPEAT = "Duplicate event, ignored."
-LATE = "Late event of a leg that is gone, ignored."
-CROSSED = "Late event of a join from before the separation, ignored."
-OVERTAKEN = "Overtaken timer, ignored."
-SETTLED = "Late answer of the switch, ignored."
-NOT_YET = "The switch does not know the target yet."
-STRANGER = "About legs of another call."
-AWAY = "The connection to the switch is down."
-BACK = "The connection to the switch is up again."
-NOT_HERE = "No event of a transfer."
-OLD_JOIN = "Failure of a join that another has replaced, ignored."
 
-NO_NEWS = frozenset(
-    {REPEAT, LATE, CROSSED, OVERTAKEN, SETTLED, NOT_YET, STRANGER, AWAY, BACK, NOT_HERE, OLD_JOIN}
-)
-"""Nothing is done for these."""
+class NoNews(str):
+    """Why nothing is learned from an event. Nothing is done for it."""
+
+    __slots__ = ()
+
+
+REPEAT = NoNews("Duplicate event, ignored.")
+LATE = NoNews("Late event of a leg that is gone, ignored.")
+CROSSED = NoNews("Late event of a join from before the separation, ignored.")
+OVERTAKEN = NoNews("Overtaken timer, ignored.")
+SETTLED = NoNews("Late answer of the switch, ignored.")
+NOT_YET = NoNews("The switch does not know the target yet.")
+STRANGER = NoNews("About legs of another call.")
+AWAY = NoNews("The connection to the switch is down.")
+BACK = NoNews("The connection to the switch is up again.")
+NOT_HERE = NoNews("No event of a transfer.")
+OLD_JOIN = NoNews("Failure of a join that another has replaced, ignored.")
 
 ASKED = "The timeout has passed. An event may have been lost, so the switch is asked first."
 TIME_IS_UP = "The timeout has passed, and no event was lost."

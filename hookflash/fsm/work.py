@@ -7,14 +7,14 @@ only when the step has succeeded.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from hookflash import commands as c
 from hookflash.errors import InternalError
 from hookflash.events import Event, LegId
-from hookflash.fsm.transfer import Party, Place, Role, Transfer
+from hookflash.fsm.transfer import Party, Place, Role, State, Transfer
 
 if TYPE_CHECKING:
     from hookflash.fsm.spec import Row
@@ -34,53 +34,42 @@ MOST_LOOKS = 3
 """How many times the switch is asked where the legs are, before the deadline counts anyway."""
 
 
+def _copy_of(transfer: Transfer) -> Transfer:
+    copy = object.__new__(Transfer)
+    for put, value in zip(_SLOTS, _values_of(transfer), strict=True):
+        put(copy, value)  # a quarter faster than by name, in each step
+    return copy
+
+
+_Timeout: TypeAlias = tuple[float | None, int | None]
+"""After how many seconds, if at all, and the question whose answer it is given."""
+
+
+@attrs.define(eq=False, repr=False)
 class Work:
     """One transfer in the middle of one step."""
 
-    __slots__ = (
-        "_deadline_changed",
-        "_deadline_s",
-        "_overdue_look",
-        "_sound_changed",
-        "_sound_look",
-        "_sound_s",
-        "commands",
-        "event",
-        "joined",
-        "overdue",
-        "refused",
-        "rows",
-        "sounds_due",
-        "state",
-        "transfer",
-        "why",
-    )
+    transfer: Transfer = attrs.field(converter=_copy_of)
+    event: Event
+    state: State = attrs.field(init=False)
+    """Where the `transitions` machine keeps its mark."""
+    commands: list[c.Command] = attrs.field(init=False, factory=list[c.Command])
+    rows: list[Row] = attrs.field(init=False, factory=list["Row"])
+    why: str = attrs.field(init=False, default="")
+    """A sentence on what was ordered."""
+    overdue: bool = attrs.field(init=False, default=False)
+    """Whether the deadline has passed, and the switch was asked first."""
+    sounds_due: bool = attrs.field(init=False, default=False)
+    """The same for the sounds."""
+    refused: type[c.Command] | None = attrs.field(init=False, default=None)
+    """The order that the switch has refused."""
+    joined: bool = attrs.field(init=False, default=False)
+    """Whether the event has joined two of the parties."""
+    _deadline: _Timeout | None = attrs.field(init=False, default=None)
+    _sounds: _Timeout | None = attrs.field(init=False, default=None)
 
-    def __init__(self, transfer: Transfer, event: Event) -> None:
-        copy = object.__new__(Transfer)
-        for put, value in zip(_SLOTS, _values_of(transfer), strict=True):
-            put(copy, value)  # a quarter faster than by name, in each step
-        self.transfer = copy
-        self.event = event
-        self.state = transfer.state  # where the `transitions` machine keeps its mark
-        self.commands: list[c.Command] = []
-        self.rows: list[Row] = []
-        self.why = ""
-        """A sentence on what was ordered."""
-        self.overdue = False
-        """Whether the deadline has passed, and the switch was asked first."""
-        self.sounds_due = False
-        """The same for the sounds."""
-        self.refused: type[c.Command] | None = None
-        """The order that the switch has refused."""
-        self.joined = False
-        """Whether the event has joined two of the parties."""
-        self._deadline_s: float | None = None
-        self._deadline_changed = False
-        self._overdue_look: int | None = None
-        self._sound_s: float | None = None
-        self._sound_changed = False
-        self._sound_look: int | None = None
+    def __attrs_post_init__(self) -> None:
+        self.state = self.transfer.state
 
     def order(self, command: c.Command) -> None:
         """Add a command to what the step returns."""
@@ -135,52 +124,30 @@ class Work:
 
     def party_of(self, leg: LegId) -> Party | None:
         """The party of a leg."""
-        t = self.transfer
-        if leg == t.transferor.leg:
-            return t.transferor
-        if leg == t.transferee.leg:
-            return t.transferee
-        if leg == t.target.leg:
-            return t.target
-        return None
+        return next((party for party in self.transfer.parties if party.leg == leg), None)
 
     def role_of(self, leg: LegId) -> Role | None:
         """The role of a leg."""
-        t = self.transfer
-        if leg == t.transferor.leg:
-            return Role.TRANSFEROR
-        if leg == t.transferee.leg:
-            return Role.TRANSFEREE
-        if leg == t.target.leg:
-            return Role.TARGET
-        return None
+        return next((role for role in Role if self.transfer.party(role).leg == leg), None)
 
-    def set_deadline(self, after_s: float | None) -> None:
+    def set_deadline(self, after_s: float | None, *, look: int | None = None) -> None:
         """Set the deadline of this state; `None`: cancel it."""
-        self._deadline_s = after_s
-        self._deadline_changed = True
-        self._overdue_look = None
+        self._deadline = (after_s, look)
 
-    def set_sound_timer(self, after_s: float | None) -> None:
+    def set_sound_timer(self, after_s: float | None, *, look: int | None = None) -> None:
         """Set the timer after which the sounds are checked; `None`: cancel it."""
-        self._sound_s = after_s
-        self._sound_changed = True
-        self._sound_look = None
+        self._sounds = (after_s, look)
 
     def look_for_deadline(self) -> None:
         """A deadline has passed: ask the switch, whose answer decides it."""
         t = self.transfer
         left = t.looks_left - 1 if t.overdue_look is not None else MOST_LOOKS - 1
-        number = self.look()
-        self.set_deadline(t.policy.look_timeout_s)
-        self._overdue_look = number
+        self.set_deadline(t.policy.look_timeout_s, look=self.look())
         self.note(looks_left=left)
 
     def look_for_sounds(self) -> None:
         """A party hears nothing: ask the switch, whose answer decides whether that is so."""
-        number = self.look()
-        self.set_sound_timer(self.transfer.policy.look_timeout_s)
-        self._sound_look = number
+        self.set_sound_timer(self.transfer.policy.look_timeout_s, look=self.look())
 
     def look(self) -> int:
         """Ask the switch where the legs are; return the number of the question."""
@@ -199,12 +166,12 @@ class Work:
         t = self.transfer
         if t.sound_look is not None and any(isinstance(order, _MOVES) for order in self.commands):
             _force(t, "sound_look", None)
-        if self._deadline_changed:
-            _force(t, "deadline", self._exchange(t.deadline, self._deadline_s))
-            _force(t, "overdue_look", self._overdue_look)
-        if self._sound_changed:
-            _force(t, "sound_timer", self._exchange(t.sound_timer, self._sound_s))
-            _force(t, "sound_look", self._sound_look)
+        if self._deadline is not None:
+            after_s, look = self._deadline
+            self.note(deadline=self._exchange(t.deadline, after_s), overdue_look=look)
+        if self._sounds is not None:
+            after_s, look = self._sounds
+            self.note(sound_timer=self._exchange(t.sound_timer, after_s), sound_look=look)
         _force(t, "state", self.state)
         return t
 
