@@ -340,7 +340,10 @@ LegFact: TypeAlias = (
 PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 """Facts about two legs, named by `first` and `second`."""
 
-Request: TypeAlias = TransferRequested | TakebackRequested | CompleteRequested | HangUpRequested
+ControlRequest: TypeAlias = TakebackRequested | CompleteRequested
+"""Requests about a transfer in progress, named by `transfer`. Each is an input of the tables."""
+
+Request: TypeAlias = TransferRequested | ControlRequest | HangUpRequested
 
 CallEvent: TypeAlias = LegFact | PairFact | LegsSeen | CommandFailed | SwitchLost | SwitchFound
 """What a backend yields."""

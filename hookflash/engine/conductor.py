@@ -114,7 +114,6 @@ class Conductor:
         again: tuple[c.Command, ...] = ()
         if isinstance(event, e.TimerFired) and event.timer in timers:
             again = (c.SetTimer(timer=event.timer, after_s=FAULT_PAUSE_S),)
-        asked = isinstance(event, e.TransferRequested | e.TakebackRequested | e.CompleteRequested)
         return self.record(
             event,
             at_s,
@@ -122,7 +121,7 @@ class Conductor:
             before=transfer.state,
             after=transfer.state,
             why="A fault of ours: the transfer stands as it was. Please report it.",
-            refusal=Refusal.FAULT if asked else None,
+            refusal=Refusal.FAULT if isinstance(event, e.Request) else None,
             commands=again,
         )
 

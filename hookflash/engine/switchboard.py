@@ -198,12 +198,7 @@ class Switchboard:
                 return self._timer(event, at_s)
             case e.LegsSeen():
                 return self._seen(event, at_s)
-            case (
-                e.TransferRequested()
-                | e.TakebackRequested()
-                | e.CompleteRequested()
-                | e.HangUpRequested()
-            ):
+            case _ if isinstance(event, e.Request):
                 return [self._requested(event, at_s)]
             case _:
                 return self._fact(event, at_s)
@@ -284,7 +279,7 @@ class Switchboard:
                 return self._request_transfer(event, at_s)
             case e.HangUpRequested():
                 return self._request_hang_up(event, at_s)
-            case e.TakebackRequested() | e.CompleteRequested():
+            case _:
                 running = self.running.get(event.transfer)
                 if running is None:
                     return self._refuse(event, at_s, "there is no such transfer in flight")

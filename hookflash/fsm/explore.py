@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 
@@ -23,7 +23,7 @@ from hookflash.commands import Afterwards, Command, Dial, Join, Look, PlayTone, 
 from hookflash.errors import RequestRefused
 from hookflash.events import (
     CommandFailed,
-    CompleteRequested,
+    ControlRequest,
     Event,
     LegAnswered,
     LegCreated,
@@ -37,7 +37,6 @@ from hookflash.events import (
     LegsSeparated,
     SoundStarted,
     SoundStopped,
-    TakebackRequested,
     TimerFired,
     TransferFound,
     TransferRequested,
@@ -342,8 +341,7 @@ def _requests(record: Transfer) -> Iterator[Event]:
         yield TransferRequested(
             leg=record.transferor.leg, transfer=record.id, target=record.target.number
         )
-    yield TakebackRequested(transfer=record.id)
-    yield CompleteRequested(transfer=record.id)
+    yield from (request(transfer=record.id) for request in get_args(ControlRequest))
 
 
 def _facts(record: Transfer) -> Iterator[Event]:

@@ -145,7 +145,7 @@ def _happening(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
             pass  # the same
         case e.LegHungUp(leg=leg) if leg in scene.sent_away:
             pass  # the same
-        case e.TakebackRequested() | e.CompleteRequested() if event.transfer not in scene.asked:
+        case _ if isinstance(event, e.ControlRequest) and event.transfer not in scene.asked:
             yield Note(at_s=at_s, text=said.sentence, kind=NoteKind.EVENT, over=(ENGINE,))
         case e.DigitPressed():
             yield Arrow(at_s=at_s, tail=said.who, head=ENGINE, text=plain(event.digit) or "?")
