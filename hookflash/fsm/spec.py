@@ -46,7 +46,7 @@ class Row:
     then: tuple[Action, ...]
     why: str
     state: State | None = None
-    """Set by the phase in which it stands. `None`: it holds wherever a transfer runs."""
+    """Set by the phase in which it stands. `None`: it holds wherever no other entry does."""
 
     @property
     def guard_name(self) -> str:
@@ -151,7 +151,7 @@ class Spec:
     phases: tuple[Phase, ...]
     """The first is the initial state."""
     anywhere: tuple[tuple[Entry, ...], ...]
-    """What holds in every state but the initial one."""
+    """What holds in every state that has no entry of its own for the input."""
     rows: tuple[Row, ...] = attrs.field(init=False, eq=False, repr=False)
     ignored: tuple[Ignored, ...] = attrs.field(init=False, eq=False, repr=False)
     refused: tuple[Refused, ...] = attrs.field(init=False, eq=False, repr=False)
@@ -192,7 +192,11 @@ class Spec:
 
     def where(self, entry: Entry) -> tuple[State, ...]:
         """The states in which an entry holds."""
-        return self.states[1:] if entry.state is None else (entry.state,)
+        if entry.state is not None:
+            return (entry.state,)
+        return tuple(
+            one.state for one in self.phases if all(own.on is not entry.on for own in one.entries)
+        )
 
     def _grouped(self, entries: Iterable[_Entry]) -> dict[Pair, tuple[_Entry, ...]]:
         groups: dict[Pair, tuple[_Entry, ...]] = {}

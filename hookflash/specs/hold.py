@@ -22,7 +22,7 @@ ANYWHERE = (*common.GOING, NOTHING,
     refuse(On.REQUESTED, why="a hold or transfer of this call is already in progress"))
 APART = {A: Hears.REMINDER, B: Hears.MUSIC}
 
-IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, NOTHING,
+IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY,
     refuse(On.REQUESTED, given.hops_used_up, refusal=Refusal.TARGET_REFUSED,
         why="this call has reached its limit of transfers"),
     row(On.REQUESTED, to=S.HOLDING, why="A hold was requested. The two are being separated."),
