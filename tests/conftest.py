@@ -8,12 +8,18 @@ many. A failure prints the blob that repeats it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 import structlog
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
+
+# A shell without job control starts background jobs with SIGINT ignored. Children would inherit
+# that, and a test that interrupts one would wait forever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a loaded machine is slow, not wrong. No database: each run starts from the same.
 settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None, database=None)

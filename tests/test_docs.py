@@ -338,6 +338,17 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not lost
 
 
+IN_THE_REPOSITORY = re.compile(r"`((?:hookflash|tests|docs|examples|benchmarks)/[\w./*-]+)`")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_exists(page: str) -> None:
+    """The map of the repository, and the directions for additions."""
+    named = IN_THE_REPOSITORY.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert named
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 # The reader of the pages must be able to fail, too.
 
 

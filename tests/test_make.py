@@ -1,10 +1,12 @@
-"""The targets of the Makefile: documented, and `make quick` leaves out what is slow."""
+"""The Makefile's targets are documented, `make quick` is quick, and tests run from any shell."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,3 +62,30 @@ def test_the_whole_suite_leaves_nothing_out() -> None:
     printed = make("unit")
     assert "--cov" in printed
     assert " -m '" not in printed
+
+
+@pytest.mark.slow
+def test_the_children_of_tests_can_be_interrupted_from_a_shell_that_ignores_it() -> None:
+    """As in a background job of a shell without job control."""
+    program = (
+        "import conftest, signal, subprocess, sys;"
+        "child = [sys.executable, '-c', 'import time; time.sleep(60)'];"
+        "process = subprocess.Popen(child);"
+        "process.send_signal(signal.SIGINT);"
+        "print(process.wait(30))"
+    )
+    run = subprocess.run(
+        [
+            "/usr/bin/env",
+            "sh",
+            "-c",
+            """trap '' INT; exec "$0" -c "$1" """,
+            sys.executable,
+            program,
+        ],
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(run.stdout) == -signal.SIGINT
