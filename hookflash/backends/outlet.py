@@ -58,7 +58,7 @@ class Outlet:
         if not self._overflowed:
             self._overflowed = True
             self._overflow.set()
-            self._log.error("events are dropped: nobody takes them", buffer=self.size)
+            self._log.error("events.dropped", buffer=self.size)
 
     def _found_room(self, event: e.CallEvent) -> bool:
         if self._held is not None:
@@ -117,7 +117,7 @@ class Outlet:
             # a channel has no notification for being empty
             while self._events.statistics().current_buffer_used:  # noqa: ASYNC110
                 await trio.sleep(CATCH_UP_S)
-            self._log.warning("events flow again; everything is told anew", dropped=self.dropped)
+            self._log.warning("events.resumed", dropped=self.dropped)
             await tell_anew()
 
     def close(self) -> None:

@@ -292,9 +292,9 @@ async def test_the_password_is_never_shown(autojump_clock: MockClock, switch: Fa
             await trio.sleep(5)
             assert client.backend.is_up
     assert [entry["event"] for entry in logs if "line" in entry["event"]] == [
-        "line is up",
-        "line is down",
-        "line is up",
+        "switch.connected",
+        "switch.disconnected",
+        "switch.connected",
     ]
     for shown in (logs, settings, str(settings), client.backend, client.seen, switch.said):
         assert SECRET not in repr(shown)

@@ -187,7 +187,7 @@ class AsteriskBackend:
             self._reader.let_go()
         if self._rejected is not None:
             raise self._rejected
-        log.warning("line is down", host=self.settings.host, why=why)
+        log.warning("switch.disconnected", host=self.settings.host, why=why)
         if was_up:
             await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 
@@ -205,7 +205,7 @@ class AsteriskBackend:
         if not self._started:
             self._started = True
             task_status.started()
-        log.info("line is up", host=self.settings.host)
+        log.info("switch.connected", host=self.settings.host)
         await self._lister.tell_all(found)
         await self._outlet.catch_up(lambda: self._lister.tell_anew(connection))
 

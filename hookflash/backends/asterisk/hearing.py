@@ -138,7 +138,7 @@ class NewsReader:
         if missing and missing not in self._missing_music:
             self._missing_music.add(missing)
             self._log.warning(
-                "a music class is not there",
+                "music_class.missing",
                 host=self._settings.host,
                 music=missing,
                 plays=plays,

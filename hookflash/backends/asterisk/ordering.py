@@ -86,7 +86,7 @@ class OrderRunner:
         try:
             procedure = self.procedures.of(command)
         except InputError as refused:
-            self._log.warning("a command was refused before it was sent", why=str(refused))
+            self._log.warning("command.refused", why=str(refused))
             self._refused(command, str(refused))
             return
         if procedure is not None or isinstance(command, c.Look):

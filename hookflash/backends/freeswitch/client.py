@@ -165,7 +165,7 @@ class FreeSwitchBackend:
                 if not self._started:
                     self._started = True
                     task_status.started()
-                log.info("line is up", host=self.settings.host, port=self.settings.port)
+                log.info("switch.connected", host=self.settings.host, port=self.settings.port)
                 await self._lister.tell_all(living)
                 nursery.start_soon(
                     self._outlet.catch_up, partial(self._lister.tell_anew, connection)
@@ -186,7 +186,7 @@ class FreeSwitchBackend:
             )
         if rejected is not None:
             raise rejected
-        log.warning("line is down", host=self.settings.host, port=self.settings.port, why=why)
+        log.warning("switch.disconnected", host=self.settings.host, port=self.settings.port, why=why)
         if was_up:
             await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 

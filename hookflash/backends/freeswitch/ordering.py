@@ -156,7 +156,7 @@ class CommandSender:
                 try:
                     procedure = self._procedures.of(command)
                 except InputError as refused:
-                    self._log.warning("a command was refused before it was sent", why=str(refused))
+                    self._log.warning("command.refused", why=str(refused))
                     self._refused(command, str(refused))
                     continue
                 if self._comes_too_early(order, procedure):
