@@ -156,10 +156,10 @@ def test_the_seed_and_the_faults_are_those_asked_for(say: Say) -> None:
     ("faults", "told"),
     [
         ("loose_command=0.1", "there is no fault 'loose_command' (one of latency, seed,"),
-        ("lose_command=often", "lose_command=often is no probability (0 to 1)"),
-        ("latency=2..1", "latency=2..1 is no span"),
+        ("lose_command=often", "lose_command=often is not a probability (0 to 1)"),
+        ("latency=2..1", "latency=2..1 is not a time span"),
         ("duplicate=0.1,duplicate=0.2", "duplicate is given twice (give it once)"),
-        ("lose_at_most=-1", "lose_at_most=-1 is no number"),
+        ("lose_at_most=-1", "lose_at_most=-1 is not a number"),
     ],
 )
 def test_faults_that_are_wrong(say: Say, faults: str, told: str) -> None:

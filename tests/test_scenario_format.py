@@ -355,7 +355,12 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "one key",
     ),
     (document(faults="lose=1"), "$.faults", "there is no fault 'lose'", "lose_command"),
-    (document(faults="lose_command=2"), "$.faults", "lose_command=2 is no probability", "0 to 1"),
+    (
+        document(faults="lose_command=2"),
+        "$.faults",
+        "lose_command=2 is not a probability",
+        "0 to 1",
+    ),
     (document(expect={"outcom": "x"}), "$.expect.outcom", "not known", "did you mean outcome?"),
     (document(expect={"outcome": "x"}), "$.expect.outcome", '"x" is not allowed', "taken_back"),
     (document(expect={"outcome": []}), "$.expect.outcome", "a list is not allowed", "taken_back"),

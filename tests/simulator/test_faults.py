@@ -59,17 +59,20 @@ def test_faults_as_people_write_them() -> None:
     [
         ("speed=1", "there is no fault 'speed' (one of latency, seed, event_latency, "),
         ("=1", "there is no fault ''"),
-        ("reorder=1.5", "reorder=1.5 is no probability (0 to 1)"),
-        ("reorder=nan", "reorder=nan is no probability (0 to 1)"),
-        ("lose_command", "lose_command= is no probability (0 to 1)"),
-        ("fail_command=often", "fail_command=often is no probability"),
-        ("latency=soon", "latency=soon is no span (seconds: the longest, or the shortest..the"),
-        ("event_latency=0.2..0.1", "event_latency=0.2..0.1 is no span"),
-        ("command_latency=-1", "command_latency=-1 is no span"),
-        ("latency=0..inf", "latency=0..inf is no span"),
-        ("latency=nan", "latency=nan is no span"),
-        ("seed=-1", "seed=-1 is no number (a whole number, 0 or more)"),
-        ("lose_at_most=²", "lose_at_most=² is no number"),
+        ("reorder=1.5", "reorder=1.5 is not a probability (0 to 1)"),
+        ("reorder=nan", "reorder=nan is not a probability (0 to 1)"),
+        ("lose_command", "lose_command= is not a probability (0 to 1)"),
+        ("fail_command=often", "fail_command=often is not a probability"),
+        (
+            "latency=soon",
+            "latency=soon is not a time span (seconds: the longest, or the shortest..the",
+        ),
+        ("event_latency=0.2..0.1", "event_latency=0.2..0.1 is not a time span"),
+        ("command_latency=-1", "command_latency=-1 is not a time span"),
+        ("latency=0..inf", "latency=0..inf is not a time span"),
+        ("latency=nan", "latency=nan is not a time span"),
+        ("seed=-1", "seed=-1 is not a number (a whole number, 0 or more)"),
+        ("lose_at_most=²", "lose_at_most=² is not a number"),
         ("seed=1,seed=1", "seed is given twice (give it once)"),
         ("latency=1,event_latency=1", "event_latency is given twice"),
     ],
@@ -321,7 +324,7 @@ def test_lost_events_as_people_write_them() -> None:
     text = "lose_event=0.1,lose_events_at_most=2,lose_event_number=5"
     assert parse_faults(text) == Faults(lose_event=0.1, lose_events_at_most=2, lose_event_number=5)
     assert str(parse_faults(text)) == text
-    with pytest.raises(InputError, match="lose_event=2 is no probability"):
+    with pytest.raises(InputError, match="lose_event=2 is not a probability"):
         parse_faults("lose_event=2")
 
 

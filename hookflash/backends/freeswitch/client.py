@@ -186,7 +186,9 @@ class FreeSwitchBackend:
             )
         if rejected is not None:
             raise rejected
-        log.warning("switch.disconnected", host=self.settings.host, port=self.settings.port, why=why)
+        log.warning(
+            "switch.disconnected", host=self.settings.host, port=self.settings.port, why=why
+        )
         if was_up:
             await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
 

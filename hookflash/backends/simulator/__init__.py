@@ -1,4 +1,4 @@
-"""A telephone switch with people, as a plain loop: no network, no clock but its own.
+"""A telephone switch with people, as a plain loop: without a network, and with its own clock.
 
-The same seed gives the same run, to the byte. `world` is where to begin.
+The same seed gives the same run, to the byte. Start reading at `world`.
 """

@@ -1,6 +1,6 @@
-"""The simulator as a backend: a world that keeps time with trio's clock.
+"""The simulator as a backend: a world in step with trio's clock.
 
-`clock` keeps its time; here its two doors are made into those of a `Backend`.
+`clock` keeps the time; this module gives the world the interface of a `Backend`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 
 _NEWS_TAKES_S = 0.2
-"""For how long to wait until the controller knows of a call; the event itself takes 20 ms."""
+"""How long to wait until the controller knows of a call; the event itself takes 20 ms."""
 
 _CUT_S = 0.5
-"""How long a line that was cut stays down."""
+"""How long a broken connection stays down."""
 
 
 class SimulatedBackend:
     """A `Backend` on a simulated switch, with the people's side of it at hand.
 
-    What people do is done to `world` (`world.hang_up(leg)`, `world.press(leg, "*1")`, …); call
-    `nudge` afterwards, so that the task that sleeps until the next happening looks again.
+    People act through `world` (`world.hang_up(leg)`, `world.press(leg, "*1")`, …); call `nudge`
+    afterwards, so that the task that sleeps until the next event looks again.
     """
 
     def __init__(self, world: World) -> None:
-        """Take over a world: its events come out of `events` from now on."""
+        """Use a world: `events` yields its events from now on."""
         self.world = world
         self._clock = WorldClock(world)
         self._send, self._receive = trio.open_memory_channel[e.CallEvent](math.inf)
@@ -51,11 +51,11 @@ class SimulatedBackend:
         return Capabilities()
 
     def events(self) -> AsyncIterator[e.CallEvent]:
-        """What happens in the world."""
+        """Yield the events of the world."""
         return self._receive
 
     async def perform(self, command: SwitchCommand) -> None:
-        """Send a command on its way."""
+        """Send a command."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the simulator is closed")
@@ -66,7 +66,7 @@ class SimulatedBackend:
         self.nudge()
 
     async def snapshot(self) -> tuple[LegSnapshot, ...]:
-        """List every leg that lives."""
+        """List every living leg."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise BackendClosed("the simulator is closed")
@@ -75,9 +75,9 @@ class SimulatedBackend:
         return self.world.snapshot()
 
     def cut_line(self, for_s: float = _CUT_S) -> None:
-        """Cut the line to the switch, as a network would.
+        """Cut the connection to the switch, as a network failure would.
 
-        Meanwhile nothing is heard and commands are lost. Then everything that lives is told anew.
+        Meanwhile events and commands are lost. Then all living legs are reported again.
         """
         if self._is_cut:
             return
@@ -95,7 +95,7 @@ class SimulatedBackend:
         self._tell_all()
 
     def _tell_all(self) -> None:
-        """Tell the end of what was known and lives no more, and every fact about what lives."""
+        """Report the end of known legs that are gone, and all facts about the living legs."""
         living = self.world.snapshot()
         for leg in sorted(self._living - {leg.leg for leg in living}):
             self._hear(e.LegHungUp(leg=leg, cause=LOST_TRACK))
@@ -106,19 +106,19 @@ class SimulatedBackend:
     async def call(
         self, caller: str, callee: str, *, account: str = "", callee_account: str | None = None
     ) -> tuple[e.LegId, e.LegId]:
-        """Have one number call another, and wait until they talk (see `World.call`)."""
+        """Let one number call another, and wait until they talk (see `World.call`)."""
         self._clock.catch_up()
         legs = self.world.call(caller, callee, account=account, callee_account=callee_account)
         self.nudge()
         while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
             await trio.sleep(0.02)
-        with trio.move_on_after(_NEWS_TAKES_S):  # an event may be lost, and nobody need listen
+        with trio.move_on_after(_NEWS_TAKES_S):  # the event may be lost, or have no listener
             while not self._is_known(*legs):  # noqa: ASYNC110 - as above
                 await trio.sleep(0.02)
         return legs
 
     def _is_known(self, one: e.LegId, other: e.LegId) -> bool:
-        """Whether the controller has taken the event that the two talk: it comes a little later."""
+        """Whether the controller has received the event that the two talk."""
         told = frozenset((one, other)) in self._told_joined
         return told and not self._receive.statistics().current_buffer_used
 
@@ -150,7 +150,7 @@ class SimulatedBackend:
         self._clock.stop()
 
     async def run(self) -> None:
-        """Keep the world up with the clock, until it is closed. For `open_simulator`."""
+        """Keep the world in step with the clock, until it is closed. For `open_simulator`."""
         await self._clock.run()
 
 
@@ -161,12 +161,12 @@ async def open_simulator(
     """Open a simulated switch.
 
     Args:
-        seed: fixes what chance decides.
-        faults: what goes wrong between the switch and its controller.
-        world: a world that is there already, in place of a new one.
+        seed: the seed of the random numbers.
+        faults: injected faults between the switch and its controller.
+        world: an existing world, instead of a new one.
 
     Yields:
-        The backend; its world goes on until the block is left.
+        The backend; its world runs until the block is left.
     """
     backend = SimulatedBackend(world or World(seed=seed, faults=faults))
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""A simulated switch of the character that is wanted."""
+"""Builds a simulated switch of either character."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build_pbx(character: Character, around: Surroundings, dialling: Dialling) ->
     """Build a simulated switch without calls.
 
     Args:
-        character: whose habits it has.
+        character: the switch that it imitates.
         around: the world around it.
         dialling: how targets are called: directly, or through the dialplan.
     """

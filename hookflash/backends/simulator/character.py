@@ -1,4 +1,4 @@
-"""Whose habits a simulated switch has, and what a world needs of it."""
+"""The character of a simulated switch, and the interface that a world needs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hookflash.events import LegId, LegSnapshot
 
 
 class Character(StrEnum):
-    """Whose habits a simulated switch has."""
+    """The kind of switch that is imitated."""
 
     FREESWITCH = "freeswitch"
     ASTERISK = "asterisk"
 
 
 class Telephones(Protocol):
-    """What a phone says to the switch that calls it."""
+    """What a phone reports to the switch that calls it."""
 
     def ring(self, leg: LegId, *, early_media: bool = False) -> None:
         """It rings (180), or sends early media (183)."""
@@ -39,26 +39,26 @@ class Telephones(Protocol):
 
 
 class SimulatedPbx(Telephones, Protocol):
-    """A simulated switch of any character, and its way of carrying out commands."""
+    """A simulated switch of any character, which executes commands."""
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
-        """Gives the legs that nobody names their names."""
+        """Generates ids for legs without a given one."""
         ...
 
     @name_leg.setter
     def name_leg(self, name: Callable[[], LegId]) -> None: ...
 
     def perform(self, command: SwitchCommand, /) -> None:
-        """Carry out a command. Whatever comes of it is reported."""
+        """Execute a command. Its effects are reported."""
         ...
 
     def connect(self) -> None:
-        """A controller connects: a new one, or the first."""
+        """Connect a controller, the first or a new one."""
         ...
 
     def disconnect(self) -> None:
-        """The controller is gone."""
+        """Disconnect the controller."""
         ...
 
     # ---- what is seen
@@ -67,16 +67,16 @@ class SimulatedPbx(Telephones, Protocol):
         """List every channel, oldest first.
 
         Args:
-            is_outside: whether a number is reached over a trunk.
+            is_outside: returns whether a number is reached over a trunk.
         """
         ...
 
     def phone_of(self, leg: LegId) -> LegId:
-        """Find the leg at whose end a phone is."""
+        """Find the leg of the phone at the end of a leg."""
         ...
 
     def shown(self, leg: LegId) -> tuple[str, ...]:
-        """The numbers that a leg's phone has ever shown, in order."""
+        """The numbers that a leg's phone has shown, in order."""
         ...
 
     def legs(self) -> Iterable[LegId]:
@@ -84,15 +84,15 @@ class SimulatedPbx(Telephones, Protocol):
         ...
 
     def transfer_of(self, leg: LegId) -> str:
-        """The transfer that a leg is marked with; empty: none, or there is no such leg."""
+        """The transfer in a leg's mark; empty: no mark, or no such leg."""
         ...
 
     def added(self, leg: LegId) -> frozenset[str]:
-        """The variables on a leg that only a transfer adds."""
+        """The variables on a leg that only a transfer sets."""
         ...
 
     def changeable(self, leg: LegId) -> Mapping[str, str]:
-        """The variables of a leg that a transfer changes, as they are.
+        """The current values of the variables that a transfer changes on a leg.
 
         Without those that the dialplan itself sets on half of a call to itself.
         """
@@ -113,17 +113,17 @@ class SimulatedPbx(Telephones, Protocol):
         callee_account: str | None = None,
         through_loopback: bool = False,
     ) -> tuple[LegId, LegId]:
-        """Take a call and pass it on. The caller's leg and the callee's."""
+        """Take a call and pass it on. Return the caller's leg and the callee's."""
         ...
 
     def press(self, leg: LegId, digit: str) -> None:
-        """A party presses a key."""
+        """Let a party press a key."""
         ...
 
     def move(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
-        """Another program sends a leg somewhere; `both`: and its partner."""
+        """Let another program send a leg somewhere; `both`: with its partner."""
         ...
 
     def park(self, leg: LegId) -> None:
-        """Another program parks a leg."""
+        """Let another program park a leg."""
         ...

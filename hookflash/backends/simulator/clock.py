@@ -1,7 +1,7 @@
-"""A world kept up with trio's clock.
+"""Keeps a world in step with trio's clock.
 
-The world itself knows no trio. `WorldClock.run` lets it catch up, and sleeps until the next thing
-in it is due; under trio's `MockClock` with autojump that takes no time at all.
+The world itself does not know trio. `WorldClock.run` lets it catch up, and sleeps until its next
+event is due; under trio's `MockClock` with autojump that takes no time.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import trio
 from hookflash.backends.simulator.world import World
 
 _ROUNDING_S: Final = 1e-6
-"""By how much two clocks that count in floats may disagree."""
+"""By how much two clocks may differ because of floating-point sums."""
 
 
 class WorldClock:
-    """Keeps one world up with the clock, from the moment in which it is made."""
+    """Keeps one world in step with the clock, from its creation on."""
 
     def __init__(self, world: World) -> None:
-        """The world's time is now."""
+        """Align the world's time with the clock."""
         self._world = world
         self._began_s = trio.current_time() - world.now_s
         self._nudged = trio.Event()
         self._stopped = False
 
     def catch_up(self) -> None:
-        """Let happen what is due by now. To be done before anybody acts on the world."""
+        """Run everything that is due. Call it before acting on the world."""
         world = self._world
         now_s = max(world.now_s, trio.current_time() - self._began_s)
         due_s = world.next_s
@@ -37,16 +37,16 @@ class WorldClock:
         world.run(until_s=now_s)
 
     def nudge(self) -> None:
-        """Look again: something new may be due. To be done after somebody acted on the world."""
+        """Look again: something new may be due. Call it after acting on the world."""
         self._nudged.set()
 
     def stop(self) -> None:
-        """Leave the world alone: `run` returns."""
+        """Stop: `run` returns."""
         self._stopped = True
         self.nudge()
 
     async def run(self) -> None:
-        """Keep the world up with the clock, until it is stopped or cancelled."""
+        """Keep the world in step with the clock, until it is stopped or cancelled."""
         while not self._stopped:
             self._nudged = trio.Event()
             self.catch_up()

@@ -1,10 +1,9 @@
 """The commands of the simulated switch: the procedures of a real FreeSWITCH, executed.
 
-Nothing is said here that is not said to a real switch: a command becomes a `Procedure` by the same
-code, and its operations are the simulated switch's own primitives. If one is refused, the command
-comes back as `CommandFailed`; with two exceptions, since a leg's end is a truth rather than a
-failure: a `HangUp` of a leg that is not there is told by its `LegHungUp`, and so is a `Dial` that
-comes to nothing (the switch reports that by itself).
+The simulated switch gets exactly the orders of a real switch: a command becomes a `Procedure` by
+the same code, and its operations are the simulated switch's own primitives. If one is refused, the
+command comes back as `CommandFailed`, with two exceptions: a `HangUp` of a leg that does not exist
+is answered by its `LegHungUp`, and so is a `Dial` that fails (the switch reports that itself).
 """
 
 from __future__ import annotations
@@ -49,11 +48,11 @@ DIRECT: Final = Dialling(template="user/{number}")
 """Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
 
 GONE: Final = "INVALID_CALL_REFERENCE"
-"""Q.850 cause 81: the switch knows of no such call."""
+"""Q.850 cause 81: there is no such call."""
 
 
 class Executor:
-    """Carries out commands on one simulated switch."""
+    """Executes commands on one simulated switch."""
 
     def __init__(
         self,
@@ -64,11 +63,11 @@ class Executor:
         dialling: Dialling = DIRECT,
         file_s: float = FILE_S,
     ) -> None:
-        """Stand between.
+        """Set up.
 
         Args:
-            switch: where the operations are executed.
-            report: is told what the switch itself does not say.
+            switch: executes the operations.
+            report: receives the facts that the switch itself does not report.
             look: answers where legs are.
             dialling: how targets are called.
             file_s: how long a recorded sound plays.
@@ -79,7 +78,7 @@ class Executor:
         self._procedures = Procedures(caller_of=self._caller_of, dialling=dialling)
         self._file_s = file_s
         self._too_early: deque[tuple[frozenset[e.LegId], Callable[[], None]]] = deque()
-        """Commands that wait until a bridge is up, and whom they concern."""
+        """Commands that wait until a bridge is up, and the legs that they concern."""
         self._operations: dict[type, Callable[[Any], str]] = {
             SetVariables: self._set,
             SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
@@ -102,7 +101,7 @@ class Executor:
         return CallerId(account=channel.account, number=channel.number)
 
     def perform(self, command: SwitchCommand) -> None:
-        """Carry out a command. Whatever comes of it is reported."""
+        """Execute a command. Its effects are reported."""
         if isinstance(command, Look):
             self._report(self._look(command))
             return
@@ -120,7 +119,7 @@ class Executor:
             self._carry_out(command, procedure)
 
     def _carry_out_first(self) -> None:
-        """What came too early is carried out in its order."""
+        """Execute the commands that came too early, in order."""
         _, carry_out = self._too_early.popleft()
         carry_out()
 
@@ -142,7 +141,7 @@ class Executor:
             self._report(e.CommandFailed(command=command, reason=reason))
 
     def _run(self, procedure: Procedure) -> str | None:
-        """Execute the operations; the first refusal that counts, if there is one."""
+        """Execute the operations; return the first refusal that counts, if any."""
         keeps = [keep for leg in procedure.remember if (keep := self._kept(leg)) is not None]
         for leg in procedure.restore:
             said = [self._switch.getvar(leg, name) for name in ASKED_AFTER]
@@ -165,7 +164,7 @@ class Executor:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
     def execute(self, step: Primitive) -> str:
-        """Execute one operation; the switch's reply."""
+        """Execute one operation; return the switch's reply."""
         return self._operations[type(step)](step)
 
     def _set(self, step: SetVariables) -> str:

@@ -1,16 +1,15 @@
-"""What may go wrong between the switch and its controller: one record, nothing by default.
+"""Faults between the switch and its controller: one record, no faults by default.
 
-Two lines run between the two. The **event line** carries facts to the controller, the **command
-line** carries commands to the switch; each is one socket, and so keeps its order, however late.
-Faults stretch that as far as a real backend might, and no farther:
+Two lines connect the two. The **event line** carries facts to the controller, the **command line**
+carries commands to the switch; each is one socket, and so keeps its order, even if it is late.
+Faults go as far as those of a real backend, and no further:
 
 * facts of one leg never change their order, and a fact of two legs belongs to both;
-* any single fact may be lost (FreeSWITCH drops events under load, and says so in its own log only);
-* a repeated fact comes right behind the original, before anything newer of its legs;
-* commands never overtake each other; but one may be lost, or refused.
+* any single fact may be lost (FreeSWITCH drops events under load, and reports it only in its log);
+* a repeated fact follows the original directly, before any newer fact of its legs;
+* commands never overtake each other, but may be lost or refused.
 
-The dice of the faults are their own, so that a fault more or less does not change what the switch
-draws.
+Faults have their own random numbers, so that they do not change those of the switch.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from hookflash.commands import SwitchCommand
 from hookflash.errors import InputError
 
 HOLD_BACK_S: Final = 0.050
-"""How long, at most, an event is held back so that those of other legs may overtake it."""
+"""How long, at most, an event is held back so that events of other legs overtake it."""
 
 REPEAT_S: Final = 0.020
-"""How long, at most, after its original a repeat comes."""
+"""How long after the original, at most, a repetition comes."""
 
 _MANY_LEGS: Final = 4096
-"""From so many on, the times of legs that are over are forgotten."""
+"""From this number on, the times of ended legs are dropped."""
 
 REFUSED: Final = "-ERR refused by an injected fault"
 
 
 def _check_share(_record: object, field: attrs.Attribute[float], value: float) -> None:
     if not 0 <= value <= 1:
-        raise InputError(f"{field.name}={value} is no probability", hint="0 to 1")
+        raise InputError(f"{field.name}={value} is not a probability", hint="0 to 1")
 
 
 def _check_span(
@@ -48,12 +47,12 @@ def _check_span(
 ) -> None:
     shortest_s, longest_s = value
     if not 0 <= shortest_s <= longest_s < float("inf"):
-        raise InputError(f"{field.name}={_span_text(value)} is no span", hint=_HINT_SPAN)
+        raise InputError(f"{field.name}={_span_text(value)} is not a time span", hint=_HINT_SPAN)
 
 
 def _check_count(_record: object, field: attrs.Attribute[int | None], value: int | None) -> None:
     if value is not None and value < 0:
-        raise InputError(f"{field.name}={value} is no number", hint="0 or more")
+        raise InputError(f"{field.name}={value} is not a number", hint="0 or more")
 
 
 _HINT_SPAN: Final = "seconds: the longest, or the shortest..the longest, as in 0.05..0.2"
@@ -61,35 +60,35 @@ _HINT_SPAN: Final = "seconds: the longest, or the shortest..the longest, as in 0
 
 @attrs.frozen(kw_only=True)
 class Faults:
-    """What goes wrong, and how often."""
+    """The faults, and how often they occur."""
 
     seed: int = 0
-    """Of the dice that decide it."""
+    """The seed of the faults' random numbers."""
     event_latency_s: tuple[float, float] = attrs.field(default=(0.0, 0.0), validator=_check_span)
-    """How long an event is on its way: from, to."""
+    """The delay of an event: from, to."""
     command_latency_s: tuple[float, float] = attrs.field(default=(0.0, 0.0), validator=_check_span)
-    """How long a command is on its way: from, to."""
+    """The delay of a command: from, to."""
     reorder: float = attrs.field(default=0.0, validator=_check_share)
-    """How likely an event is held back, so that those of *other* legs overtake it."""
+    """The probability that an event is held back, so that events of *other* legs overtake it."""
     duplicate: float = attrs.field(default=0.0, validator=_check_share)
-    """How likely an event comes twice."""
+    """The probability that an event comes twice."""
     lose_command: float = attrs.field(default=0.0, validator=_check_share)
-    """How likely a command never arrives."""
+    """The probability that a command is lost."""
     fail_command: float = attrs.field(default=0.0, validator=_check_share)
-    """How likely a command is refused, instead of being executed."""
+    """The probability that a command is refused instead of executed."""
     lose_at_most: int | None = attrs.field(default=None, validator=_check_count)
-    """How many commands a run may lose or see refused, altogether; None: any number."""
+    """The total number of commands that may be lost or refused in a run; None: no limit."""
     lose_event: float = attrs.field(default=0.0, validator=_check_share)
-    """How likely an event never arrives."""
+    """The probability that an event is lost."""
     lose_events_at_most: int | None = attrs.field(default=None, validator=_check_count)
-    """How many events a run may lose by `lose_event`; None: any number."""
+    """The number of events that `lose_event` may lose in a run; None: no limit."""
     lose_event_number: int | None = attrs.field(default=None, validator=_check_count)
-    """The one event that is lost for certain, counted from 1 in the order of their sending; None or
-    0: none is. Up to there a run is the same, so that a test may lose each event in turn."""
+    """The event that is lost for certain, counted from 1 in the order of sending; None or 0: no
+    event. Up to there the run stays the same, so that a test can lose each event in turn."""
 
     @property
     def bend_events(self) -> bool:
-        """Whether the event line does anything but deliver at once."""
+        """Whether the event line does more than deliver at once."""
         return (
             self.event_latency_s[1] > 0
             or self.reorder > 0
@@ -100,11 +99,11 @@ class Faults:
 
     @property
     def bend_commands(self) -> bool:
-        """Whether the command line does anything but deliver at once."""
+        """Whether the command line does more than deliver at once."""
         return self.command_latency_s[1] > 0 or self.lose_command > 0 or self.fail_command > 0
 
     def __str__(self) -> str:
-        """Write the faults as `parse_faults` reads them; those that are zero are left out."""
+        """Write the faults for `parse_faults`; zeros are left out."""
         return ",".join(
             f"{name}={write(getattr(self, field))}"
             for name, (field, _, write) in _KEYS.items()
@@ -119,14 +118,14 @@ def parse_faults(text: str) -> Faults:
     """Read faults as people write them: `lose_command=0.1,event_latency=0.05..0.2`.
 
     Args:
-        text: `name=value` pairs, with commas between them. `latency` stands for both latencies.
-            Empty: no faults.
+        text: `name=value` pairs, separated by commas. `latency` sets both latencies. Empty: no
+            faults.
 
     Returns:
         The record.
 
     Raises:
-        InputError: a name that is unknown or comes twice, or a value that is not allowed.
+        InputError: a name is unknown or repeated, or a value is not allowed.
     """
     values: dict[str, object] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
@@ -148,7 +147,7 @@ def _read_share(name: str, value: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise InputError(f"{name}={value} is no probability", hint="0 to 1")
+        raise InputError(f"{name}={value} is not a probability", hint="0 to 1")
     return share
 
 
@@ -159,13 +158,13 @@ def _read_span(name: str, value: str) -> tuple[float, float]:
     except ValueError:
         span = (-1.0, -1.0)
     if not 0 <= span[0] <= span[1] < float("inf"):
-        raise InputError(f"{name}={value} is no span", hint=_HINT_SPAN)
+        raise InputError(f"{name}={value} is not a time span", hint=_HINT_SPAN)
     return span
 
 
 def _read_count(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()):
-        raise InputError(f"{name}={value} is no number", hint="a whole number, 0 or more")
+        raise InputError(f"{name}={value} is not a number", hint="a whole number, 0 or more")
     return int(value)
 
 
@@ -186,13 +185,13 @@ _KEYS: Final[dict[str, tuple[str, Callable[[str, str], object], Callable[..., st
     "lose_events_at_most": ("lose_events_at_most", _read_count, str),
     "lose_event_number": ("lose_event_number", _read_count, str),
 }
-"""Of each name that people write: the field, how it is read, and how it is written."""
+"""For each name: the field, and the functions that read and write it."""
 
 _ALL_KEYS: Final = ", ".join(["latency", *_KEYS])
 
 
 class EventLine:
-    """The way of the facts, from the switch to the controller."""
+    """The line for facts, from the switch to the controller."""
 
     def __init__(
         self,
@@ -202,13 +201,13 @@ class EventLine:
         at: Callable[[float, Thunk], None],
         deliver: Callable[[e.CallEvent], None],
     ) -> None:
-        """Lay the line.
+        """Set up the line.
 
         Args:
-            faults: what goes wrong on it.
+            faults: the faults on it.
             now: the world's clock.
-            at: has a thunk called at a time; two of the same time in the order they were given.
-            deliver: the controller's door.
+            at: schedules a thunk; two for the same time run in the order of scheduling.
+            deliver: receives the events for the controller.
         """
         self._faults = faults
         self._now = now
@@ -217,16 +216,16 @@ class EventLine:
         self._dice = random.Random(f"events {faults.seed}")
         self._losses = random.Random(f"lost events {faults.seed}")
         self.sent = 0
-        """How many events have been sent so far, those that were lost included."""
+        """How many events have been sent so far, including lost ones."""
         self.lost = 0
-        """How many events have been lost by chance so far."""
+        """How many events `lose_event` has lost so far."""
         self._socket_s = 0.0
-        """Until when the socket is taken by what was sent before."""
+        """Until when the socket is busy with earlier events."""
         self.legs_s: dict[e.LegId, float] = {}
-        """Until when each leg's facts are."""
+        """Until when earlier facts of each leg are on their way."""
 
     def send(self, event: e.CallEvent) -> None:
-        """Put an event on its way."""
+        """Send an event."""
         faults, dice = self._faults, self._dice
         self.sent += 1
         if self._is_lost():
@@ -261,7 +260,7 @@ class EventLine:
 
 
 def legs_of(event: e.CallEvent) -> tuple[e.LegId, ...]:
-    """Name the legs whose order an event belongs to."""
+    """Return the legs of an event, whose order it must keep."""
     if isinstance(event, e.LegsJoined | e.LegsSeparated | e.LegsReleased):
         return (event.first, event.second)
     if isinstance(event, e.LegsSeen):
@@ -272,7 +271,7 @@ def legs_of(event: e.CallEvent) -> tuple[e.LegId, ...]:
 
 
 class CommandLine:
-    """The way of the commands, from the controller to the switch."""
+    """The line for commands, from the controller to the switch."""
 
     def __init__(
         self,
@@ -283,14 +282,14 @@ class CommandLine:
         perform: Callable[[SwitchCommand], None],
         report: Callable[[e.CallEvent], None],
     ) -> None:
-        """Lay the line.
+        """Set up the line.
 
         Args:
-            faults: what goes wrong on it.
+            faults: the faults on it.
             now: the world's clock.
-            at: has a thunk called at a time; two of the same time in the order they were given.
-            perform: the switch's door.
-            report: is told of a command that is refused.
+            at: schedules a thunk; two for the same time run in the order of scheduling.
+            perform: executes commands on the switch.
+            report: receives refused commands.
         """
         self._faults = faults
         self._now = now
@@ -303,7 +302,7 @@ class CommandLine:
         """How many commands have been lost or refused so far."""
 
     def send(self, command: SwitchCommand) -> None:
-        """Put a command on its way, to whatever end."""
+        """Send a command: it is executed, lost or refused."""
         faults, dice = self._faults, self._dice
         self._socket_s = max(self._now() + dice.uniform(*faults.command_latency_s), self._socket_s)
         if self._falls(faults.lose_command):

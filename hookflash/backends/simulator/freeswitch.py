@@ -1,4 +1,4 @@
-"""The simulated FreeSWITCH, as a world needs it."""
+"""The simulated FreeSWITCH, with the interface that a world needs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SET_ON_A_FAR_HALF = "hangup_after_bridge"
 
 
 class FreeSwitchPbx:
-    """A `SimulatedPbx` with FreeSWITCH's habits."""
+    """A `SimulatedPbx` that imitates FreeSWITCH."""
 
     def __init__(self, around: Surroundings, dialling: Dialling) -> None:
-        """Set up a switch without calls, which calls targets like this."""
+        """Set up a switch without calls."""
         self.switch = Switch(around)
         self.perform: Callable[[SwitchCommand], None] = Executor(
             self.switch, around.tell, around.look, dialling=dialling, file_s=around.file_s
@@ -38,7 +38,7 @@ class FreeSwitchPbx:
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
-        """Gives the legs that nobody names their names."""
+        """Generates ids for legs without a given one."""
         return self.switch.name_leg
 
     @name_leg.setter
@@ -46,23 +46,23 @@ class FreeSwitchPbx:
         self.switch.name_leg = name
 
     def connect(self) -> None:
-        """FreeSWITCH does not mind who listens."""
+        """Do nothing: FreeSWITCH does not depend on a controller."""
 
     def disconnect(self) -> None:
-        """Nor that nobody does."""
+        """Do nothing: FreeSWITCH does not depend on a controller."""
 
     def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
         """List every channel, oldest first.
 
-        As a program sees them that asks a FreeSWITCH: two are a pair if both live and each says
-        that it is bridged with the other.
+        As a program sees them that queries a FreeSWITCH: two are a pair if both live and each names
+        the other as its bridge partner.
         """
         return tuple(self.seen(channel, is_outside) for channel in self.switch.channels())
 
     @staticmethod
     def seen(channel: SimulatedChannel, is_outside: Callable[[str], bool]) -> LegSnapshot:
         """What a program sees of a channel."""
-        # one that is ordered to be somewhere else stands nowhere, though it has not gone yet
+        # a channel that was ordered elsewhere is nowhere, even before it moves
         stands = channel.errand is None
         peer = channel.peer if stands else None
         other_half = channel.variables.get("other_loopback_leg_uuid", "")
@@ -93,15 +93,15 @@ class FreeSwitchPbx:
         return {} if channel is None else channel.variables
 
     def transfer_of(self, leg: LegId) -> str:
-        """The transfer that a leg is marked with."""
+        """The transfer in a leg's mark."""
         return self._variables(leg).get(_MARK, "")
 
     def added(self, leg: LegId) -> frozenset[str]:
-        """The variables on a leg that only a transfer adds."""
+        """The variables on a leg that only a transfer sets."""
         return frozenset(OURS).intersection(self._variables(leg))
 
     def changeable(self, leg: LegId) -> Mapping[str, str]:
-        """The variables of a leg that a transfer changes, as they are."""
+        """The current values of the variables that a transfer changes on a leg."""
         channel = self.switch.find(leg)
         if channel is None:
             return {}

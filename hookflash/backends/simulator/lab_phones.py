@@ -1,4 +1,4 @@
-"""The phones of the lab behind the recordings: which number does what when it is called."""
+"""The phones of the lab in which the recordings were made, by number."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MANUAL: Final = re.compile(r"26[5-9]\d")
 
 
 def lab_phone(number: str) -> Behaviour | None:
-    """Say what the owner of a phone does.
+    """Return the behaviour of a number's phone.
 
-    1xxx answers at once; 2600 rings 1.5 s, then answers; 2601 rings for ever; 2602 is busy; 2603
+    1xxx answers at once; 2600 rings 1.5 s, then answers; 2601 rings forever; 2602 is busy; 2603
     refuses; 2604 plays early media, then answers; 2605 answers and hangs up after 2.5 s; 2650 to
-    2699 ring until they are told what to do.
+    2699 ring until a test answers or declines.
 
     Returns:
         None: there is no such number.

@@ -1,7 +1,7 @@
-"""The people at the phones: how each reacts to being called, and what each hears.
+"""The people at the phones: how each reacts to a call, and what each hears.
 
-A behaviour is a value; `react` sets it going on the world's clock. The numbers are those of the
-phones behind the recordings: 1xxx answers at once, 2600 rings 1.5 s, and so on.
+A behaviour is a value; `react` starts it on the world's clock. The defaults are those of the phones
+in the recordings: 2600 rings 1.5 s, and so on.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Refuses:
 
 @attrs.frozen(kw_only=True)
 class NeverAnswers:
-    """Rings for ever."""
+    """Rings forever."""
 
 
 @attrs.frozen(kw_only=True)
 class Unreachable:
-    """Can't be called: the network says why, without ringing."""
+    """Can't be reached: the network returns a cause, without ringing."""
 
     cause: str = "NO_ROUTE_DESTINATION"
     after_s: float = 0.020
@@ -56,7 +56,7 @@ class Unreachable:
 
 @attrs.frozen(kw_only=True)
 class EarlyMedia:
-    """Plays something before it answers (an announcement), then answers."""
+    """Plays early media (an announcement), then answers."""
 
     after_s: float = 4.0
 
@@ -71,7 +71,7 @@ class AnswersAndLeaves:
 
 @attrs.frozen(kw_only=True)
 class Manual:
-    """Rings until it is told what to do."""
+    """Rings until somebody answers or declines."""
 
 
 Behaviour: TypeAlias = (
@@ -82,13 +82,13 @@ Behaviour: TypeAlias = (
 def react(
     behaviour: Behaviour, leg: LegId, switch: Telephones, after: Callable[[float, Thunk], None]
 ) -> None:
-    """Have a phone do what its owner does when it is called.
+    """Start a phone's behaviour when it is called.
 
     Args:
-        behaviour: what that is.
-        leg: the leg by which the phone is called.
-        switch: the switch that calls.
-        after: the world's clock.
+        behaviour: the behaviour.
+        leg: the leg of the call to the phone.
+        switch: the calling switch.
+        after: schedules on the world's clock.
     """
     match behaviour:
         case Busy(after_s=after_s):
@@ -113,14 +113,14 @@ def react(
 def _ring_and_answer(
     after_s: float, leg: LegId, switch: Telephones, after: Callable[[float, Thunk], None]
 ) -> None:
-    """Ring, unless the phone is picked up before it could."""
+    """Ring, unless the phone has been answered before."""
     if after_s > RING_S:
         after(RING_S, partial(switch.ring, leg))
     after(after_s, partial(switch.answer, leg))
 
 
 class Heard(NamedTuple):
-    """From when on a party heard what."""
+    """What a party heard, and from when on."""
 
     at_s: float
     sense: Sense
@@ -130,7 +130,7 @@ class Heard(NamedTuple):
 
 @attrs.define(eq=False)
 class Person:
-    """Somebody with a phone. What they hear is written down for as long as they have a leg."""
+    """A person with a phone. What they hear is recorded while they have a leg."""
 
     number: str
     name: str
@@ -140,7 +140,7 @@ class Person:
     heard: list[Heard] = attrs.field(factory=list[Heard])
 
     def listen(self, at_s: float, hears: Hears) -> None:
-        """Write down what the party hears from now on (or hears once: a digit)."""
+        """Record what the party hears from now on (or once: a digit)."""
         self.heard.append(Heard(at_s, hears.sense, hears.what))
 
     @property
@@ -149,7 +149,7 @@ class Person:
         return self.heard_at(float("inf"))
 
     def heard_at(self, at_s: float) -> Hears:
-        """What the party heard at that time; digits pass and don't count."""
+        """What the party heard at that time; digits do not count."""
         for heard in reversed(self.heard):
             if heard.at_s <= at_s and heard.sense is not Sense.DIGIT:
                 return Hears(heard.sense, heard.what)

@@ -1,4 +1,4 @@
-"""How long a sound plays: music for ever, tones as they say, recordings as long as they are."""
+"""How long a sound plays: music forever, tones and recordings for their own length."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 from hookflash.sounds import HeardSound, Music, OtherSound, Recording, Tone, heard_sound
 
 FILE_S: Final = 2.0
-"""How long a recorded sound plays, where nobody says otherwise."""
+"""How long a recorded sound plays by default."""
 
 
 def sound_length_s(sound: HeardSound, *, file_s: float = FILE_S) -> float | None:
-    """Say how long a sound plays; None: for ever.
+    """Return how long a sound plays; None: forever.
 
-    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. A file has a length, and ends:
-    music from a file does not go on for ever.
+    Measured for a tone of 300 ms and a pause of 100 ms: 402 ms. Music from a file ends with the
+    file.
 
     Args:
-        sound: what is played.
+        sound: the sound.
         file_s: how long a recorded sound plays.
     """
     match sound:
@@ -32,7 +32,7 @@ def sound_length_s(sound: HeardSound, *, file_s: float = FILE_S) -> float | None
 
 
 def _length_of_other_s(text: str, file_s: float) -> float | None:
-    """Say how long a sound plays that another program ordered, in whatever spelling."""
+    """Return how long a sound of another program plays, in any notation."""
     for end in ("", ")"):  # `originate … &playback(…)` cuts the bracket off
         sound = heard_sound(text + end)
         if not isinstance(sound, OtherSound):

@@ -1,4 +1,4 @@
-"""What a simulated switch needs of the world around it."""
+"""What a simulated switch needs from the world around it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from hookflash.sounds import HeardSound
 
 @attrs.frozen(kw_only=True)
 class Surroundings:
-    """Its clock, its phones, its dice and its reporters. No callback may call the switch back."""
+    """Its clock, phones, random numbers and reporters. No callback may call the switch back."""
 
     now: Callable[[], float]
     """The time, in seconds."""
     after: Callable[[float, Thunk], None]
-    """Has a thunk called after so many seconds."""
+    """Schedules a thunk after some seconds."""
     report: Callable[[CallEvent], None]
-    """Receives every fact in the moment in which it becomes one."""
+    """Receives every fact at the moment when it becomes true."""
     tell: Callable[[CallEvent], None]
-    """Receives what the switch itself does not say."""
+    """Receives the facts that the switch itself does not report."""
     look: Callable[[Look], LegsSeen]
     """Answers where legs are."""
     has_phone: Callable[[str], bool]
     """Whether a number has a phone."""
     ring_phone: Callable[[LegId, str], bool]
-    """Receives by which leg a number is called; false if there is no such phone."""
+    """Receives the leg and the number of a call to a phone; false if there is no such phone."""
     listen: Callable[[LegId, Hears], None]
-    """Called whenever what a leg's party hears has changed."""
+    """Called when a leg's party hears something else."""
     dice: random.Random
     """Draws the times and orders that vary on a real switch."""
     missing: Container[HeardSound]
-    """Sounds of which there is no file."""
+    """Sounds without a file."""
     file_s: float
     """How long a recorded sound plays."""

@@ -1,11 +1,11 @@
-"""A world of phones around one switch, with a clock that goes as fast as it can.
+"""A world of phones around one switch, with a clock that runs as fast as possible.
 
-Everything that happens is a thunk in a heap, ordered by its time and then by its place in line;
-there is no thread, no scheduler and no clock but `now_s`. The dice are seeded: the same seed and
+Everything that happens is a thunk in a heap, ordered by time and then by insertion; there is no
+thread, no scheduler, and no clock except `now_s`. The random numbers are seeded: the same seed and
 the same calls give the same run, to the byte.
 
-Whoever controls the calls stands at two doors: `on_event` is called with every fact, one at a time
-and never from within the switch; `perform` takes commands, at any moment.
+A controller uses two methods: `on_event` is called with every fact, one at a time and never from
+within the switch; `perform` takes commands at any time.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
 from hookflash.sounds import Sound
 
 DIGIT_GAP_S: Final = 0.640
-"""Between two keys, for a phone that plays tones of 250 ms (complete: 643 ms)."""
+"""Time between two keys of a phone that plays tones of 250 ms (complete: 643 ms)."""
 
 DEFAULT_MAX_STEPS: Final = 1_000_000
-"""A run that is longer than this turns in a circle: a whole transfer takes some 60 steps."""
+"""A longer run is in an endless loop: a whole transfer takes about 60 steps."""
 
 
 class What(StrEnum):
-    """Of what kind a line of the trace is."""
+    """The kind of a line of the trace."""
 
     EVENT = "event"
     """Delivered to the controller."""
     COMMAND = "command"
-    """Given by the controller."""
+    """Sent by the controller."""
     PERSON = "person"
-    """Done by somebody at a phone."""
+    """Done by a person at a phone."""
 
 
 class Traced(NamedTuple):
@@ -83,11 +83,11 @@ class World:
     """One switch, its people, and the two lines to its controller."""
 
     on_event: Callable[[CallEvent], None]
-    """The controller's door."""
+    """The controller's callback."""
     on_fact: Callable[[CallEvent], None]
-    """Called with every fact in the moment in which it becomes one: for whoever watches."""
+    """Called with every fact at the moment when it becomes true. For observers."""
     trace: list[Traced] | None
-    """What happened, if it is written down."""
+    """The trace, if it is recorded."""
 
     def __init__(
         self,
@@ -100,17 +100,17 @@ class World:
         file_s: float = FILE_S,
         character: Character = Character.FREESWITCH,
     ) -> None:
-        """Begin at time 0, with a silent switch and nobody about.
+        """Begin at time 0, without calls and phones.
 
         Args:
-            seed: of the dice that draw the switch's times and orders.
-            faults: what goes wrong between switch and controller; None: nothing.
-            trace: whether to write down what happens.
-            missing_sounds: sounds of which the switch has no file.
+            seed: of the random times and orders of the switch.
+            faults: the faults between switch and controller; None: no faults.
+            trace: whether to record a trace.
+            missing_sounds: sounds without a file on the switch.
             dialling: how targets are called: directly, one leg each; or with `Dialling()` through
                 the dialplan, three legs each.
             file_s: how long a recorded sound plays.
-            character: whose habits the switch has.
+            character: the switch to imitate.
         """
         self.seed = seed
         self.character = character
@@ -121,8 +121,8 @@ class World:
         self.trace = [] if trace else None
         self.parties: dict[str, Person] = {}
         self.raw = False
-        """Whether the controller is told of every channel, hidden halves and all: for whoever looks
-        at the switch itself."""
+        """Whether the controller sees every channel, including hidden halves: for tests of the
+        switch itself."""
         self._outside: set[str] = set()
         self._to_lose: list[str] = []
         self._now_s = 0.0
@@ -136,14 +136,14 @@ class World:
         self._execute = self._command_line()
 
     def _event_line(self) -> Callable[[CallEvent], None]:
-        """The way of events to the controller."""
+        """The line for events to the controller."""
         deliver = self._undelivered.append
         if not self.faults.bend_events:
             return deliver
         return EventLine(self.faults, now=self._now, at=self.at, deliver=deliver).send
 
     def _command_line(self) -> Callable[[SwitchCommand], None]:
-        """The way of commands to the switch."""
+        """The line for commands to the switch."""
         perform = self.pbx.perform
         if not self.faults.bend_commands:
             return perform
@@ -168,28 +168,28 @@ class World:
 
     @property
     def switch(self) -> Switch:
-        """The switch, where it is a FreeSWITCH.
+        """The switch, if it is a FreeSWITCH.
 
         Raises:
-            InputError: it is not.
+            InputError: it imitates another switch.
         """
         if not isinstance(self.pbx, FreeSwitchPbx):
-            raise InputError(f"the switch of this world is no FreeSWITCH, but {self.character}")
+            raise InputError(f"the switch of this world is not a FreeSWITCH: {self.character}")
         return self.pbx.switch
 
     @property
     def asterisk(self) -> AsteriskPbx:
-        """The switch, where it is an Asterisk.
+        """The switch, if it is an Asterisk.
 
         Raises:
-            InputError: it is not.
+            InputError: it imitates another switch.
         """
         if not isinstance(self.pbx, AsteriskPbx):
-            raise InputError(f"the switch of this world is no Asterisk, but {self.character}")
+            raise InputError(f"the switch of this world is not an Asterisk: {self.character}")
         return self.pbx
 
     def lose(self, kind: str) -> None:
-        """Lose the next event, or order, of this kind on its way."""
+        """Lose the next event or command of this kind."""
         self._to_lose.append(kind)
 
     def _loses(self, what: object) -> bool:
@@ -212,34 +212,34 @@ class World:
 
     @property
     def now_s(self) -> float:
-        """The time, since the world began."""
+        """The time since the world began."""
         return self._now_s
 
     def _now(self) -> float:
         return self._now_s
 
     def after(self, delay_s: float, thunk: Thunk) -> None:
-        """Have a thunk called after so many seconds."""
+        """Schedule a thunk after some seconds."""
         self._in_line += 1
         heappush(self._heap, (self._now_s + delay_s, self._in_line, thunk))
 
     def at(self, time_s: float, thunk: Thunk) -> None:
-        """Have a thunk called at a time; behind those that were given the same one before."""
+        """Schedule a thunk at a time, after earlier ones for the same time."""
         self._in_line += 1
         heappush(self._heap, (max(time_s, self._now_s), self._in_line, thunk))
 
     @property
     def next_s(self) -> float | None:
-        """When the next thing happens; None: never."""
+        """The time of the next event; None: there is none."""
         if self._undelivered:
             return self._now_s
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> bool:
-        """Let one thing happen: an event is delivered, or the next thunk is called.
+        """Do one step: deliver an event, or call the next thunk.
 
         Returns:
-            False if there was nothing left to happen.
+            False if nothing was left to do.
         """
         if self._undelivered:
             event = self._undelivered.popleft()
@@ -258,14 +258,14 @@ class World:
         return True
 
     def run(self, until_s: float | None = None, *, max_steps: int = DEFAULT_MAX_STEPS) -> bool:
-        """Let things happen until a time, or until nothing is left to happen.
+        """Run until a time, or until nothing is left to do.
 
         Args:
-            until_s: the time; whatever is due then happens too. The clock stands there afterwards.
-            max_steps: after so many the run is cut short.
+            until_s: the time, inclusive. The clock stands there afterwards.
+            max_steps: the limit of steps.
 
         Returns:
-            False if it was cut short.
+            False if the limit was reached.
         """
         horizon_s = float("inf") if until_s is None else until_s
         heap, undelivered, step = self._heap, self._undelivered, self.step
@@ -282,7 +282,7 @@ class World:
     # ---- the controller
 
     def perform(self, command: SwitchCommand) -> None:
-        """Take a command from the controller. What comes of it comes back by `on_event`."""
+        """Take a command from the controller. Its effects are reported by `on_event`."""
         if self.trace is not None:
             self.trace.append(Traced(self._now_s, What.COMMAND, command))
         if not self._loses(command):
@@ -295,17 +295,17 @@ class World:
         return LegsSeen(look=look, living=tuple({leg.leg: leg for leg in asked + peers}.values()))
 
     def snapshot(self) -> tuple[LegSnapshot, ...]:
-        """List the legs that live on the switch, oldest first, as a controller is told of them."""
+        """List the living legs, oldest first, as a controller sees them."""
         if self.raw:
             return self.channels()
         return self._halves.sort(self.channels())
 
     def end_control(self) -> None:
-        """The controller is gone."""
+        """Disconnect the controller."""
         self.pbx.disconnect()
 
     def begin_anew(self) -> None:
-        """A new controller connects: what was on its way to the one before is lost."""
+        """Connect a new controller: events on their way to the previous one are lost."""
         self.pbx.connect()
         self._undelivered.clear()
         self._halves.begin(self.channels())
@@ -324,16 +324,16 @@ class World:
         *,
         outside: bool = False,
     ) -> Person:
-        """Put a phone somewhere.
+        """Add a phone.
 
         Args:
-            number: what is dialled for it.
-            behaviour: what its owner does when it rings; None: waits to be told.
-            name: its owner's; by default the number.
-            outside: whether it is reached, and calls, over a trunk.
+            number: its number.
+            behaviour: what it does when it is called; None: it rings until told to answer.
+            name: its owner's name; by default the number.
+            outside: whether its calls go over a trunk.
 
         Raises:
-            InputError: there is such a phone already.
+            InputError: the number already has a phone.
         """
         if number in self.parties:
             raise InputError(f"the number {number} is given twice", hint="give it to one phone")
@@ -352,16 +352,16 @@ class World:
         callee_account: str | None = None,
         through_loopback: bool = False,
     ) -> tuple[LegId, LegId]:
-        """Have one number call another. It takes some time: `run` until they talk.
+        """Let one number call another. It takes some time: `run` until they talk.
 
-        Numbers that have no phone yet get one; the callee's answers at once.
+        Numbers without a phone get one; the callee's answers at once.
 
         Args:
-            caller: the number that calls.
-            callee: the number that is called.
-            account: whose call it is.
-            callee_account: whose leg the callee's is: the same, unless told; empty for an outside
-                party.
+            caller: the caller's number.
+            callee: the called number.
+            account: the account of the call.
+            callee_account: the account of the callee's leg; by default the same; empty for an
+                outside party.
             through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
 
         Returns:
@@ -383,31 +383,31 @@ class World:
         return first, second
 
     def party_on(self, leg: LegId) -> Person | None:
-        """Say who is, or was, at the end of a leg; of a loopback half, of the phone's leg."""
+        """Return the party of a leg, current or past; for a loopback half, of the phone's leg."""
         return self._parties_by_leg.get(self.pbx.phone_of(leg))
 
     def answer(self, leg: LegId) -> None:
-        """Have whoever is called by this leg pick up."""
+        """Let the called party of this leg answer."""
         self._person(f"{self._name(leg)} answers")
         self.pbx.answer(self.pbx.phone_of(leg))
 
     def refuse(self, leg: LegId, cause: str = "CALL_REJECTED") -> None:
-        """Have whoever is called by this leg decline."""
+        """Let the called party of this leg decline."""
         self._person(f"{self._name(leg)} declines")
         self.pbx.refuse(self.pbx.phone_of(leg), cause)
 
     def hang_up(self, leg: LegId) -> None:
-        """Have the party on this leg hang up."""
+        """Let the party on this leg hang up."""
         self._person(f"{self._name(leg)} hangs up")
         self.pbx.hang_up(self.pbx.phone_of(leg))
 
     def press(self, leg: LegId, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
-        """Have the party on this leg press keys, the first of them now.
+        """Let the party on this leg press keys, the first of them now.
 
         Args:
-            leg: whose.
-            digits: which, one after the other.
-            gap_s: how long from one to the next.
+            leg: the party's leg.
+            digits: the keys, in order.
+            gap_s: the time from one key to the next.
         """
         for place, digit in enumerate(digits):
             if place == 0:
@@ -422,12 +422,12 @@ class World:
     # ---- other programs
 
     def move(self, leg: LegId, how: Extension, *, both: bool = False) -> None:
-        """Have another program send a leg somewhere, as a PBX does, or a phone's REFER.
+        """Let another program send a leg somewhere, as a PBX or a phone's REFER does.
 
         Args:
-            leg: whom.
+            leg: the leg.
             how: `ToPark()`, `ToSound(Recording("ivr.wav"), 5.0)`, or `ToPhone("1003")`: a number
-                that has no phone gets one that rings until it is told what to do.
+                without a phone gets one that rings until it is told to answer.
             both: whether its partner goes too.
         """
         if isinstance(how, ToPhone) and how.number not in self.parties:
@@ -436,13 +436,13 @@ class World:
             ToPark: "the park",
             ToSound: "an announcement",
             ToPhone: "somebody else",
-            ToLeg: "whoever is on another leg",
+            ToLeg: "the party on another leg",
         }
         self._person(f"another program sends {self._name(leg)} to {where[type(how)]}")
         self.pbx.move(leg, how, both=both)
 
     def park(self, leg: LegId) -> None:
-        """Have another program park a leg where it is (`uuid_park`)."""
+        """Let another program park a leg where it is (`uuid_park`)."""
         self._person(f"another program parks {self._name(leg)}")
         self.pbx.park(leg)
 

@@ -1,4 +1,4 @@
-"""A simulated switch with Asterisk's habits: it runs the dialplan that operators include.
+"""A simulated Asterisk: it runs the dialplan that operators include.
 
-`switch` says what it does; `pbx` makes it a `World`'s.
+Start reading at `switch`; `pbx` gives it the interface that a `World` needs.
 """

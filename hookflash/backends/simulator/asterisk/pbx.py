@@ -1,4 +1,4 @@
-"""The simulated Asterisk, as a world needs it."""
+"""The simulated Asterisk, with the interface that a world needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DIRECT = AsteriskDialling(template="PJSIP/{number}")
 
 
 class AsteriskPbx:
-    """A `SimulatedPbx` with Asterisk's habits."""
+    """A `SimulatedPbx` that imitates Asterisk."""
 
     def __init__(self, around: Surroundings, dialling: AsteriskDialling) -> None:
-        """Set up a switch without calls, which calls targets like this."""
+        """Set up a switch without calls."""
         self.switch = SimulatedAsterisk(around)
         self.executor = AsteriskExecutor(
             self.switch,
@@ -41,7 +41,7 @@ class AsteriskPbx:
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
-        """Gives the legs that nobody names their names."""
+        """Generates ids for legs without a given one."""
         return self.switch.name_leg
 
     @name_leg.setter
@@ -49,12 +49,12 @@ class AsteriskPbx:
         self.switch.name_leg = name
 
     def connect(self) -> None:
-        """A controller connects: what waits for one is handed in."""
+        """Connect a controller: it gets the legs that wait for one."""
         self.executor.begin()
         self.switch.connect()
 
     def disconnect(self) -> None:
-        """The controller is gone, and what it was about to do is not done."""
+        """Disconnect the controller: its unsent orders are lost."""
         self.executor.end()
         self.switch.disconnect()
 
@@ -74,15 +74,15 @@ class AsteriskPbx:
         return {} if channel is None else channel.variables
 
     def transfer_of(self, leg: LegId) -> str:
-        """The transfer that a leg is marked with."""
+        """The transfer in a leg's mark."""
         return self._variables(leg).get(TRANSFER, "")
 
     def added(self, leg: LegId) -> frozenset[str]:
-        """The variables on a leg that only a transfer adds."""
+        """The variables on a leg that only a transfer sets."""
         return frozenset((*OURS, SHOW_BY)).intersection(self._variables(leg))
 
     def changeable(self, leg: LegId) -> Mapping[str, str]:
-        """What a transfer changes of a leg: only how long it may last."""
+        """The value that a transfer changes on a leg: only its time limit."""
         channel = self.switch.find(leg)
         if channel is None or channel.ends_s is None:
             return {}
@@ -94,5 +94,5 @@ class AsteriskPbx:
         return channel is not None and channel.half is not None
 
     def park(self, leg: LegId) -> None:
-        """Another program parks a leg, in a place of its own."""
+        """Let another program park a leg, in a context of its own."""
         self.switch.transfer(leg, ToPark())

@@ -1,18 +1,18 @@
-"""A telephone switch with Asterisk's manners: its primitives, its facts, and its traps.
+"""A telephone switch that behaves like Asterisk: its primitives, its facts, and its traps.
 
-Everything here is as Asterisk 22.10 did it when it was recorded and measured. `channel` says what a
-leg is, `hearing` what is heard, `bridges` how legs are joined, `dialplan` what they do by
-themselves. Here calls come in and go out, and people act.
+Everything here was recorded and measured on Asterisk 22.10. `channel` defines a leg, `hearing`
+sounds and keys, `bridges` joins, `dialplan` what legs do by themselves. This module has incoming
+and outgoing calls, and what people do.
 
-* **A target through `Local/…/n` is three legs**: the near half, which was asked for; the far half,
-  which runs the dialplan; and the phone that this calls. Both halves are told of, the far one
-  first and without a number. When the phone answers, so do they, and the near half goes to the
+* **A target through `Local/…/n` is three legs**: the near half, which was ordered; the far half,
+  which runs the dialplan; and the phone that the dialplan calls. Both halves are reported, the far
+  one first and without a number. When the phone answers, so do they, and the near half goes to the
   park.
 * **When one half ends, so does the other**, within 2 ms and with the same cause. A half does
   nothing more then.
-* **Each key comes twice**: on the leg whose party presses it, and on the half behind whoever is
-  joined with it.
-* **A controller that is gone is known at once**: what comes to the park meets none.
+* **Each key comes twice**: on the leg whose party presses it, and on the half behind its bridge
+  partner.
+* **The switch knows at once that a controller is gone**: legs that come to the park find none.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.causes import CAUSES, LAST_OF_Q850, word_for
 
 CALLS_CONTEXT: Final = "default"
-"""Where the operator's own dialplan is: a number is dialled."""
+"""The context of the operator's own dialplan, for dialled numbers."""
 _ELSEWHERE: Final = "elsewhere"
 """A context of another program."""
 _NOWHERE: Final = "NORMAL_UNSPECIFIED"
-"""Why a call to a number ends of which the dialplan knows nothing (measured)."""
+"""The cause of a call to a number that is not in the dialplan (measured)."""
 _ABSENT: Final = "SUBSCRIBER_ABSENT"
 _LOCAL: Final = "Local/"
 _INHERITED: Final = "__"
@@ -62,7 +62,7 @@ _NO_ENDPOINT: Final = '500 {"error":"Allocation failed"}'
 
 
 class SimulatedAsterisk(Dialplan):
-    """The switch. What it is asked for returns why it was refused, if it was."""
+    """The switch. Its operations return the reason of a refusal, if any."""
 
     def __init__(self, around: Surroundings) -> None:
         """Set up a switch without calls."""
@@ -74,7 +74,7 @@ class SimulatedAsterisk(Dialplan):
         self.on_parked = lambda _leg, _why: None
         self.on_left_park: Callable[[e.LegId], None] = lambda _leg: None
         self.name_leg: Callable[[], e.LegId] = lambda: f"leg-{next(self._legs_named)}"
-        """Gives the legs that nobody names their names."""
+        """Generates ids for legs without a given one."""
         self._legs_named = count(1)
         self._channels_named = count(1)
         self._shown: dict[e.LegId, list[str]] = {}
@@ -84,7 +84,7 @@ class SimulatedAsterisk(Dialplan):
         return self._channels.values()
 
     def phone_of(self, leg: e.LegId) -> e.LegId:
-        """Find the leg at whose end a phone is: for a near half, the one behind the far half."""
+        """Find the leg of a phone: for a near half, the one behind the far half."""
         channel = self._channels.get(leg)
         while channel is not None and channel.half is not None and channel.is_near:
             behind = channel.half.peer or channel.half.calls
@@ -96,7 +96,7 @@ class SimulatedAsterisk(Dialplan):
     # ---- controllers
 
     def connect(self) -> None:
-        """A controller registers: what waits for one is handed in."""
+        """Register a controller: it gets the legs that wait for one."""
         self.connected = True
         for channel in tuple(self._channels.values()):
             waits = channel.place.context == DEFAULT_CONTEXT and channel.app is App.WAIT
@@ -106,7 +106,7 @@ class SimulatedAsterisk(Dialplan):
                 self._go_on(channel)
 
     def disconnect(self) -> None:
-        """The controller is gone. Whoever is in Stasis stays there, and hears what it heard."""
+        """Disconnect the controller. Legs in Stasis stay there, with their sounds."""
         self.connected = False
 
     # ---- calls come in
@@ -123,10 +123,10 @@ class SimulatedAsterisk(Dialplan):
         """Take a call and pass it on, as a dialplan's `Dial` does.
 
         Args:
-            caller: the number that calls.
-            callee: the number that is called.
-            account: whose call it is.
-            callee_account: whose leg the callee's is: the same, unless told.
+            caller: the caller's number.
+            callee: the called number.
+            account: the account of the call.
+            callee_account: the account of the callee's leg; by default the same.
             through_loopback: whether the dialplan calls `Local/…/n`.
 
         Returns:
@@ -275,7 +275,7 @@ class SimulatedAsterisk(Dialplan):
         return near
 
     def originate(self, step: OriginateChannel) -> str | None:
-        """`POST /channels`: call somebody; who answers goes to the park."""
+        """`POST /channels`: call a party; when it answers, its leg goes to the park."""
         if step.leg in self._channels:
             return _IN_USE
         variables = dict(step.variables)
@@ -320,7 +320,7 @@ class SimulatedAsterisk(Dialplan):
     # ---- what people do
 
     def ring(self, leg: e.LegId, *, early_media: bool = False) -> None:
-        """The phone says that it rings (180), or sends early media (183)."""
+        """The phone rings (180), or sends early media (183)."""
         channel = self._channels.get(leg)
         if channel is None or channel.answered:
             return
@@ -371,7 +371,7 @@ class SimulatedAsterisk(Dialplan):
             self._refused(channel, cause if known else _ABSENT)
 
     def _refused(self, channel: AsteriskChannel, cause: str) -> None:
-        """A call comes to nothing: so does the leg that has placed it, for the same cause."""
+        """End a failed call and the leg that has placed it, for the same cause."""
         if channel.cause:
             return
         caller, channel.called_by = channel.called_by, None
@@ -388,7 +388,7 @@ class SimulatedAsterisk(Dialplan):
             self._after(self.span(TO_STEP_S), partial(self._end, channel, CLEARING))
 
     def press(self, leg: e.LegId, digit: str) -> None:
-        """The party presses a key; whoever is joined with it hears that."""
+        """The party presses a key; its bridge partner hears that."""
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return
@@ -481,7 +481,7 @@ class SimulatedAsterisk(Dialplan):
             self._show_instead(leg, whom.number)
 
     def _show_instead(self, leg: AsteriskChannel, number: str) -> None:
-        """Show a number, or what the leg's subroutine says instead."""
+        """Show a number, or what the leg's subroutine shows instead."""
         if leg.variables.get(SHOW_BY):
             number = leg.variables.get("HOOKFLASH_SHOWN", "")
         self._show(leg, number)
@@ -502,5 +502,5 @@ class SimulatedAsterisk(Dialplan):
             channel.shown.append(number)
 
     def shown(self, leg: e.LegId) -> tuple[str, ...]:
-        """The numbers that a leg's phone has ever shown, in order, the last one last."""
+        """The numbers that a leg's phone has shown, in order."""
         return tuple(self._shown.get(leg, ()))
