@@ -1,7 +1,7 @@
 """A whole controller for one FreeSWITCH, to run as a service: it logs what happens, as JSON.
 
 What it needs to know stands in the environment: HOOKFLASH_HOST, HOOKFLASH_PORT, HOOKFLASH_PASSWORD,
-and how targets are called, HOOKFLASH_DIAL (`loopback/{number}/{context}` unless told). See
+and how targets are called, HOOKFLASH_DIAL (`loopback/{number}/{context}` by default). See
 docs/how-to/freeswitch.md, and hookflash-freeswitch.service beside this file.
 """
 

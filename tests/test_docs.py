@@ -48,7 +48,7 @@ PORTS = ("8080", "8081", "8021")
 """Where services of ours, and a switch, are at home."""
 PORT = re.compile(rf"(?<![\w.-])({'|'.join(PORTS)})(?![\w.])")
 USUAL_URL = "ws://127.0.0.1:8081/v2/events"
-"""Where `hookflash watch` and its like look unless told."""
+"""Where `hookflash watch` and its like look by default."""
 TOOLS = ("curl", "jq")
 """What a page may show though it does not come with Python."""
 LINK = re.compile(r"\]\((?P<target>[^)\s#]+)(?:#[^)\s]*)?\)")

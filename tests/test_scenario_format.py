@@ -179,7 +179,7 @@ def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
             assert isinstance(default, kinds[told[field.name]["type"]])
             if not isinstance(default, str):
                 word = str(default).lower() if isinstance(default, bool) else f"{default:g}"
-                assert f"{word} unless told" in told[field.name]["description"]
+                assert f"{word} by default" in told[field.name]["description"]
 
 
 def test_the_words_of_the_schema_are_the_words_of_the_code() -> None:

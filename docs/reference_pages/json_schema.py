@@ -55,7 +55,7 @@ class Schema:
     def _default(self, schema: Mapping[str, Any]) -> tuple[str, str]:
         """The meaning of a key, and its default, which the schema tells in its description."""
         text = str(self._whole(schema).get("description", ""))
-        found = re.search(r"[;,] (?P<default>[^;,]+) unless told", text)
+        found = re.search(r"[;,] (?P<default>[^;,]+) by default", text)
         if found is None:
             return text, f"`{schema['default']}`" if "default" in schema else ""
         return text[: found.start()] + text[found.end() :], f"`{found['default']}`"

@@ -84,7 +84,7 @@ def scenario_page() -> str:
         schema.section("policy", "policy"),
         "[Policy](policy.md) tells the reason behind each default.",
         "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "
-        "Unless told, `*2` and a number transfers, and `*1` takes back.",
+        "By default `*2` and a number transfers, and `*1` takes back.",
         faults(),
     )
 
@@ -165,8 +165,8 @@ def faults() -> str:
     return paragraphs(
         "## faults",
         'Pairs with commas between them: `faults = "lose_command=0.1,latency=0.05..0.2"`. '
-        "`--faults` on the command line takes the same. `latency` sets both latencies. Nothing "
-        "goes wrong unless told.",
+        "`--faults` on the command line takes the same. `latency` sets both latencies. By "
+        "default there are no faults.",
         grid(("name", "value", "meaning"), map(row, found)),
     )
 

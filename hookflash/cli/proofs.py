@@ -20,7 +20,7 @@ from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, s
 from hookflash.specs.catalog import SPEC_FOR
 
 CharacterOption = Annotated[
-    Character | None, Parameter(help="Whose habits the simulated switch has; both unless told.")
+    Character | None, Parameter(help="Whose habits the simulated switch has; both by default.")
 ]
 
 MOST_TOLD = 50
@@ -51,7 +51,7 @@ def soak(
     *,
     seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 100,
     seed: Annotated[
-        int | None, Parameter(help="The first of them; a fresh one unless told.")
+        int | None, Parameter(help="The first of them; a fresh one by default.")
     ] = None,
     character: CharacterOption = None,
 ) -> int:

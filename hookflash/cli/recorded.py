@@ -50,7 +50,7 @@ Diagram = Annotated[
 def simulate(
     files: Annotated[
         list[Path] | None,
-        Parameter(help="Scenario files, or folders of them; those that ship unless told."),
+        Parameter(help="Scenario files, or folders of them; those that ship by default."),
     ] = None,
     /,
     *,
@@ -215,7 +215,7 @@ def replay(
     /,
     *,
     transfer: Annotated[
-        str | None, Parameter(help="Which one of the journal's; all of them unless told.")
+        str | None, Parameter(help="Which one of the journal's; all of them by default.")
     ] = None,
     config: Annotated[
         Path | None, Parameter(help="The feature codes that held, as in check-config.")

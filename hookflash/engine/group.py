@@ -51,7 +51,7 @@ class EngineGroup:
 
         Args:
             leg: its id.
-            switch: where to look; everywhere unless told.
+            switch: where to look; everywhere by default.
 
         Raises:
             NotFound: no engine knows it.

@@ -34,7 +34,7 @@ from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Recording, Sound
 
 CALL_UP_S = 5.0
-"""By then every call of a scenario is up: the called party answers after 1.5 s unless told."""
+"""By then every call of a scenario is up: the called party answers after 1.5 s by default."""
 
 SILENCE_LIMIT_S = 2.0
 """How long anybody may wait without hearing anything: the switch's own delays, and a margin."""

@@ -101,7 +101,7 @@ class FreeSwitchKeys(
     tls: bool = False
     """Whether the switch is behind a TLS proxy."""
     tls_ca: Text = ""
-    """A file with the certificates to trust, PEM; the system's unless told."""
+    """A file with the certificates to trust, PEM; the system's by default."""
     account_variable: Text = "hookflash_account"
     """The channel variable that says whose leg it is."""
     outside_contexts: tuple[Text, ...] = ("public",)

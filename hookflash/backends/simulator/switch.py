@@ -138,7 +138,7 @@ class Switch(Bridges):
             caller: the number that calls.
             callee: the number that is called.
             account: whose call it is.
-            callee_account: whose leg the callee's is: the same, unless told.
+            callee_account: whose leg the callee's is: by default the same.
             through_loopback: whether the dialplan bridges to `loopback/…`, which stays.
 
         Returns:

@@ -70,7 +70,7 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ringback: SoundText | None = None
     """For `transfer`: what is heard while the target rings."""
     transfer_type: Literal["attended", "blind"] | None = None
-    """For `transfer`; attended unless told."""
+    """For `transfer`; attended by default."""
     kazoo_transfer_type: Literal["attended", "blind"] | None = field(
         name="transfer-type", default=None
     )
