@@ -1,11 +1,10 @@
 # ruff: noqa: INP001 - a script, not a package
 """Write docs/reference and docs/pictures from the code: `make docs`.
 
-Nothing in those folders is written by hand. A page is made of what the code says of itself: the
-transfer tables, the JSON schemas of what people write, the shapes that programs exchange,
-docstrings, the help of the command line. The same code gives the same pages, to the letter,
-whatever the terminal, the clock or the order of a hash; `tests/test_reference.py` makes them anew
-and fails where one is stale.
+Nothing in those folders is written by hand. The pages are generated from the transfer tables, the
+JSON schemas of files, the messages of the APIs, docstrings, and the help of the command line. The
+same code gives the same pages, to the letter, independent of the terminal, the clock or the order
+of a hash; `tests/test_reference.py` generates them again and fails if one is outdated.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from hookflash.server.websocket.asyncapi import asyncapi_document
 
 HERE = Path(__file__).resolve().parent
 PICTURES = ("complete", "partial", "takeback-consult")
-"""The scenarios of which the pages show a picture."""
+"""The scenarios that are shown as pictures."""
 
 
 def files() -> dict[str, str]:
-    """Every file that is made, by its place in docs/."""
+    """Every generated file, by its path in docs/."""
     return {
         **{f"reference/{kind.value}.md": table_page(kind) for kind in Kind},
         "reference/scenario.md": scenario_page(),
@@ -56,7 +55,7 @@ def files() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write what is made, and remove what is made no more."""
+    """Write the files, and remove those that are no longer generated."""
     made = files()
     for folder in ("reference", "pictures"):
         (HERE / folder).mkdir(exist_ok=True)

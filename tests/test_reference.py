@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import make_reference
 import pytest
+
+from hookflash.server.config import SwitchKeys
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -75,6 +78,13 @@ def test_a_link_to_a_heading_finds_it(page: Path) -> None:
             re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
         ]
         assert anchor in anchors, f"{page.name}: {target}#{anchor}"
+
+
+def test_every_kind_of_switch_is_on_the_page_of_the_configuration() -> None:
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    kinds = [kind.__struct_config__.tag for kind in get_args(SwitchKeys)]
+    assert len(kinds) == 3
+    assert set(re.findall(r'(?m)^`kind = "(\w+)"`', page)) == set(kinds)
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:

@@ -1,1 +1,1 @@
-"""The pages of docs/reference, each made of what the code says of itself. `make docs`."""
+"""The pages of docs/reference, each generated from the code. `make docs`."""

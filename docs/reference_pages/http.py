@@ -1,4 +1,4 @@
-"""The page of the HTTP API, made of its OpenAPI document."""
+"""The page about the HTTP API, generated from its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from reference_pages.shapes import shape_section
 
 
 def openapi_document() -> dict[str, Any]:
-    """What a running service has at /openapi.json."""
-    # an application that nobody asks anything needs no more than this
+    """The document that a running service has at /openapi.json."""
+    # an application without requests needs no more than this
     doors = cast("Doors", SimpleNamespace(limits=Limits()))
     return cast("dict[str, Any]", build_app(doors, Metrics()).state.document())
 
@@ -49,12 +49,12 @@ def http_page() -> str:
         document["info"]["description"],
         "[Transfer by HTTP](../how-to/transfer-by-http.md) shows it at work. "
         "[openapi.json](openapi.json) is the same for programs; a running service has it at "
-        "`/openapi.json`, and as a page at `/`. A field that is not known is refused, so that "
-        "nothing that anybody wrote is dropped without a word.",
+        "`/openapi.json`, and as a page at `/`. An unknown field is rejected, so that nothing "
+        "is ignored silently.",
         "Every answer is an object: `data`, a `request_id`, and `status`, which is `success` or "
         "`error`.",
         *(part for tag, asked in by_tag.items() for part in (f"## {tag.capitalize()}", *asked)),
-        "## What may go wrong",
+        "## Errors",
         grid(("status", "meaning"), sorted(wrong.items())),
         "The answer is an [ErrorAnswer](#erroranswer).",
         "## Shapes",
@@ -63,7 +63,7 @@ def http_page() -> str:
 
 
 def http_shape(name: str) -> Iterator[str]:
-    """A shape, if it is one of ours, and not one that the framework puts around it."""
+    """A shape of ours; shapes of the framework are left out."""
     for module in _HTTP_SHAPES:
         kind = getattr(module, name, None)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -77,7 +77,7 @@ _HTTP_SHAPES = (channels, envelope, health, http_metaflows, sign_in, wire)
 def http_operation(
     method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]
 ) -> str:
-    """One thing that can be asked."""
+    """One operation."""
     parameters = [
         (f"`{one['name']}`", one["in"], one.get("description", ""))
         for one in operation.get("parameters", ())
@@ -98,7 +98,7 @@ def http_operation(
 
 
 def answer_in_words(answer: Mapping[str, Any], schemas: Mapping[str, Any], status: str) -> str:
-    """What comes when all went well."""
+    """A successful answer, in words."""
     content = answer.get("content", {}).get("application/json", {}).get("schema", {})
     whole = schemas.get(str(content.get("$ref", "")).rpartition("/")[2], content)
     data = whole.get("properties", {}).get("data")
@@ -108,7 +108,7 @@ def answer_in_words(answer: Mapping[str, Any], schemas: Mapping[str, Any], statu
 
 
 def schema_in_words(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a case each
-    """What a schema lets pass, in a few words."""
+    """What a schema allows, in words."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         return "[feature codes](metaflows.md)" if name == "Metaflows" else named_shape(name)
@@ -126,10 +126,10 @@ def schema_in_words(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - a case
             several = cast("list[str]", schema["type"])
             return " or ".join(schema_in_words({**schema, "type": one}) for one in several)
         case kind:
-            told_of = {"string": "text", "integer": "whole number", "object": "table"}
-            return told_of.get(str(kind), str(kind or "anything"))
+            words = {"string": "text", "integer": "whole number", "object": "table"}
+            return words.get(str(kind), str(kind or "anything"))
 
 
 def named_shape(name: str) -> str:
-    """A shape that stands elsewhere on its page."""
+    """A link to a shape that is described on the same page."""
     return f"`{name}`" if "." in name else f"[{name}](#{name.lower()})"

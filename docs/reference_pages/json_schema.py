@@ -1,4 +1,4 @@
-"""What the JSON schemas say of the files that people write."""
+"""Describes the files that people write, from their JSON schemas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reference_pages.markdown import grid, paragraphs, sentence
 
 
 class Schema:
-    """A JSON Schema, as a reader wants it told."""
+    """A JSON Schema, described for readers."""
 
     def __init__(
         self,
@@ -20,12 +20,12 @@ class Schema:
         units: Mapping[str, str] | None = None,
         defaults: Mapping[str, str] | None = None,
     ) -> None:
-        """Read one of those that ship.
+        """Read a schema of the package.
 
         Args:
-            name: the file's.
-            units: of keys whose name does not tell it.
-            defaults: of keys whose description does not tell it.
+            name: the name of the file.
+            units: of keys whose name does not contain it.
+            defaults: of keys whose description does not contain it.
         """
         self.top = load_schema(name)
         self.parts: Mapping[str, Mapping[str, Any]] = self.top["$defs"]
@@ -45,7 +45,7 @@ class Schema:
         def row(key: str, value: Mapping[str, Any]) -> tuple[str, ...]:
             text, default = self._default(value)
             unit = self.units.get(key, "seconds" if key.endswith("_s") else "")
-            default = "*must be there*" if key in needed else default or self.defaults.get(key, "")
+            default = "*required*" if key in needed else default or self.defaults.get(key, "")
             return (f"`{key}`", self._allowed(value), unit, default, text)
 
         properties = cast("Mapping[str, Mapping[str, Any]]", schema["properties"])
@@ -53,7 +53,7 @@ class Schema:
         return grid(head, (row(key, value) for key, value in properties.items()))
 
     def _default(self, schema: Mapping[str, Any]) -> tuple[str, str]:
-        """The meaning of a key, and its default, which the schema tells in its description."""
+        """The meaning of a key, and its default, which is part of the description."""
         text = str(self._whole(schema).get("description", ""))
         found = re.search(r"[;,] (?P<default>[^;,]+) by default", text)
         if found is None:
@@ -61,13 +61,13 @@ class Schema:
         return text[: found.start()] + text[found.end() :], f"`{found['default']}`"
 
     def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A schema, with what it refers to."""
+        """A schema, with its `$ref` resolved."""
         if "$ref" not in schema:
             return schema
         return {**self.parts[schema["$ref"].rpartition("/")[2]], **schema}
 
     def _allowed(self, schema: Mapping[str, Any]) -> str:
-        """What it lets pass, in a few words."""
+        """What it allows, in words."""
         whole = self._whole(schema)
         if "enum" in whole:
             return ", ".join(f"`{choice}`" for choice in whole["enum"])

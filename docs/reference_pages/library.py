@@ -23,7 +23,7 @@ def vocabulary_page() -> str:
 
     return page(
         "Events and commands",
-        "These are the words between a backend and the engine. "
+        "These values pass between a backend and the engine. "
         "[Write a backend](../how-to/write-a-backend.md) shows them at work.",
         "## Events (`hookflash.events`)",
         inspect.getdoc(events) or "",
@@ -52,9 +52,9 @@ def errors_page() -> str:
     return page(
         "Errors",
         inspect.getdoc(errors) or "",
-        "`InputError` has `what`, `where` and `hint`: what is wrong, in which place, and what "
-        "to do about it. `RequestRefused` has `why`, a sentence for whoever asked, and `refusal`, "
-        "a word for a program. `http_status` is for a program of yours that answers by HTTP.",
+        "`InputError` has `what`, `where` and `hint`: what is wrong, where, and what to do about "
+        "it. `RequestRefused` has `why`, a sentence for people, and `refusal`, a word for "
+        "programs. `http_status` is for programs that answer by HTTP.",
         grid(head, [*map(row, nodes), behind]),
         "## Why a request is refused",
         grid(
@@ -134,7 +134,7 @@ def member(path: str, name: str) -> Iterator[str]:
 
 
 def _is_for_all(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a method is there for everybody, and not for another part of hookflash."""
+    """Whether a method is public, and not for another part of hookflash."""
     text = ast.get_docstring(node) or ""
     return not node.name.startswith("_") and not re.search(
         r"For (the engine|`open_|`connect`|`Happenings`)", text

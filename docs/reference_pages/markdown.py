@@ -14,7 +14,7 @@ def page(title: str, *parts: str) -> str:
 
 
 def paragraphs(*parts: str) -> str:
-    """Put an empty line between."""
+    """Join parts with empty lines."""
     return "\n\n".join(parts)
 
 
@@ -25,7 +25,7 @@ def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays in its cell."""
+    """Escape text for a cell."""
     return " ".join(text.split()).replace("|", r"\|")
 
 

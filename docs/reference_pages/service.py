@@ -28,12 +28,12 @@ def websocket_page() -> str:
         "[Transfer by WebSocket](../how-to/transfer-by-websocket.md) shows it at work, and has a "
         "client. [websocket.asyncapi.json](websocket.asyncapi.json) is the same for programs.",
         description.rstrip("\n"),
-        "## What a program says",
+        "## Messages from a program",
         *(part for kind in asked for part in websocket_message(kind)),
-        "## What the service says",
+        "## Messages from the service",
         *(part for kind in ours for part in shape_section(kind.__name__, kind, level=3)),
         f"Kinds of events are {kinds}.",
-        "## What it tells",
+        "## Values in events",
         *(
             part
             for kind in (Happening, Taken, Channel, TransferView, PartyView, Moment)
@@ -43,26 +43,26 @@ def websocket_page() -> str:
 
 
 def websocket_message(kind: type[messages.Ask]) -> Iterator[str]:
-    """One thing that a program may ask."""
+    """One message from a program, with its reply."""
     do = str(kind.__struct_config__.tag)
     yield from shape_section(do, kind, level=3)
     yield f"The reply: {ANSWERS[do]}"
 
 
 def metrics_page() -> str:
-    """What is counted."""
+    """The metrics."""
     found = sorted(metrics())
     return page(
         "Metrics",
-        "What a service has at `/metrics`, for Prometheus. [Run the "
-        "service](../how-to/run-the-service.md#alarms) says on which to put an alarm. A histogram "
-        "has `_bucket`, `_sum` and `_count` behind its name.",
+        "The metrics of a service at `/metrics`, for Prometheus. [Run the "
+        "service](../how-to/run-the-service.md#alarms) recommends alarms. A histogram has the "
+        "suffixes `_bucket`, `_sum` and `_count`.",
         grid(("metric", "kind", "labels", "meaning"), found),
     )
 
 
 def promises_page() -> str:
-    """What is promised of every transfer."""
+    """The promises."""
     return page(
         "Promises",
         "What hookflash promises of every transfer. [The design](../explanation/design.md"
@@ -89,7 +89,7 @@ _COUNTED: Mapping[str, str] = {
 
 
 def metrics() -> Iterator[tuple[str, ...]]:
-    """Every metric, as it is made in the code."""
+    """Every metric, from the code that creates it."""
     for node in ast.walk(module_of("server/metrics.py")):
         match node:
             case ast.Call(

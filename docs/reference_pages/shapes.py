@@ -1,4 +1,4 @@
-"""What programs exchange: the keys of a msgspec struct, with types in words."""
+"""Describes what programs exchange: the keys of a msgspec struct, with types in words."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from reference_pages.source import PACKAGE, class_of, fields_of
 def shape_section(
     title: str, kind: type[msgspec.Struct], *, level: int = 2, before: str = ""
 ) -> Iterator[str]:
-    """A shape that people or programs write, or read: a heading, and its keys."""
+    """A shape: a heading, and its keys."""
     yield f"{'#' * level} {title}"
     yield before + (inspect.getdoc(kind) or "")
     yield struct_keys(kind)
 
 
 def struct_keys(kind: type[msgspec.Struct]) -> str:
-    """The keys of a shape: types from what checks them, meanings from the lines below them."""
+    """The keys of a shape: types from the validator, meanings from the docstrings."""
     path = str(Path(inspect.getfile(kind)).relative_to(PACKAGE))
     texts = {field.name: field.text for field in fields_of(class_of(path, kind.__name__))}
     found = cast("shapes.StructType", shapes.type_info(kind))
@@ -43,9 +43,9 @@ def meaning(text: str) -> str:
 
 
 def default_of(field: shapes.Field) -> str:
-    """What holds where a key is left out."""
+    """The default of a key."""
     if field.required:
-        return "*must be there*"
+        return "*required*"
     value = field.default
     if value is msgspec.NODEFAULT or value is None or isinstance(value, msgspec.Struct):
         return ""
@@ -64,7 +64,7 @@ _WORDS: Mapping[str, str] = {
 
 
 def type_in_words(kind: shapes.Type) -> tuple[str, str]:  # noqa: PLR0911 - a case each
-    """What a type lets pass, and what it means where its name says so."""
+    """What a type allows, and its meaning if the type has one."""
     match kind:
         case shapes.Metadata():
             words, meant = type_in_words(kind.type)
@@ -75,9 +75,9 @@ def type_in_words(kind: shapes.Type) -> tuple[str, str]:  # noqa: PLR0911 - a ca
         case shapes.LiteralType():
             return ", ".join(f"`{one}`" for one in kind.values), ""
         case shapes.UnionType():
-            told = [type_in_words(one) for one in kind.types]
-            meant = next((text for _, text in told if text), "")
-            return " or ".join(dict.fromkeys(words for words, _ in told)), meant
+            each = [type_in_words(one) for one in kind.types]
+            meant = next((text for _, text in each if text), "")
+            return " or ".join(dict.fromkeys(words for words, _ in each)), meant
         case shapes.VarTupleType() | shapes.ListType():
             return f"list of {type_in_words(kind.item_type)[0]}", ""
         case shapes.TupleType():
@@ -97,15 +97,15 @@ def struct_in_words(kind: shapes.StructType) -> str:
 
 
 _MORE_THAN_ENOUGH = 100_000_000
-"""A limit from here on is there for machines, and no reader asks for it."""
+"""A larger limit is technical, and not shown."""
 
 
 _LONG_TEXT = 500
-"""How long a text of a config may be: a limit of the same sort."""
+"""A longer limit of a text is technical too."""
 
 
 def bounds(kind: shapes.Type) -> str:
-    """Between which numbers, or how long."""
+    """The range of a number, or the length of a text."""
     low, above = getattr(kind, "ge", None), getattr(kind, "gt", None)
     high, longest = getattr(kind, "le", None), getattr(kind, "max_length", None)
     if longest is not None and longest < _LONG_TEXT:

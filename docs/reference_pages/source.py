@@ -1,6 +1,6 @@
-"""What the source says of itself: classes, fields and functions, each with its docstring.
+"""Describes classes, fields and functions, from the source and its docstrings.
 
-The source is read, not imported: a field's docstring and a default as it was written exist
+The source is parsed, not imported: docstrings of fields, and defaults as they were written, exist
 nowhere else.
 """
 
@@ -61,12 +61,12 @@ def fields_of(node: ast.ClassDef) -> list[Field]:
 
 
 def _type(annotation: ast.expr) -> str:
-    """A type as a reader knows it: without the aliases of the vocabulary (`c.Dial`, `e.LegId`)."""
+    """A type without the aliases of the vocabulary (`c.Dial`, `e.LegId`)."""
     return re.sub(r"\b[ce]\.(?=[A-Z])", "", ast.unparse(annotation))
 
 
 def _plain_default(source: str) -> str:
-    """A default as a reader wants it: without the machinery of attrs."""
+    """A default without the call of `attrs.field`."""
     wrapped = re.search(r"default=(\(.*?\)|[^,)]+)", source)
     if source.startswith("attrs.field"):
         made = re.search(r"factory=(\w+)", source)
@@ -75,7 +75,7 @@ def _plain_default(source: str) -> str:
 
 
 def _docstring(node: ast.stmt | None) -> str:
-    """The text of a string that stands alone."""
+    """The text of a string statement."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return inspect.cleandoc(str(node.value.value))
     return ""

@@ -1,4 +1,4 @@
-"""The pages about what people write: transfer tables, scenarios, feature codes, policy."""
+"""The pages about files and settings: transfer tables, scenarios, feature codes, configuration."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.script import VERBS, Verb
 from hookflash.server.config import (
     AccountKeys,
+    AsteriskKeys,
     FreeSwitchKeys,
     JournalKeys,
     Limits,
@@ -49,8 +50,7 @@ def table_page(kind: Kind) -> str:
     return page(
         spec.title,
         f"{show}, `--format mermaid` the diagram. The table *is* the program: what is not in it "
-        "does not happen. [The design](../explanation/design.md) says how to read it, and why it "
-        "is as it is.",
+        "does not happen. [The design](../explanation/design.md) explains how to read it.",
         "```mermaid\n" + render(spec, "mermaid") + "```",
         table.partition("\n\n")[2],
     )
@@ -63,10 +63,10 @@ def scenario_page() -> str:
     schema = Schema("specs/scenario.schema.json", defaults=sounds)
     return page(
         "The scenario file",
-        "A scenario is a TOML file: who calls whom, what they do and when, and what must come of "
-        "it. `hookflash simulate FILE` plays it. [Write a scenario](../how-to/write-a-scenario.md) "
-        "shows how; here is every key. A key that is not known, or a value that is not allowed, is "
-        "refused with its place and what would be right.",
+        "A scenario is a TOML file: who calls whom, what they do and when, and the expected "
+        "result. `hookflash simulate FILE` plays it. [Write a "
+        "scenario](../how-to/write-a-scenario.md) shows how; this page lists every key. Unknown "
+        "keys and invalid values are reported with their location and what is allowed.",
         schema.section("The file"),
         schema.section("party", "party"),
         phones(),
@@ -76,13 +76,13 @@ def scenario_page() -> str:
         happenings(),
         schema.section("race", "race"),
         schema.section("expect", "expect"),
-        "`heard` need not be complete: what is told must have been heard in this order, whatever "
-        "came between. Besides those words there are `fallback` (played where a sound did not "
-        "start) and `reminder` (played to whoever has put another on hold).",
-        "What nobody expects is not checked, with one exception: the eight promises are watched "
-        "over in every run (see [the design](../explanation/design.md#the-eight-promises)).",
+        "`heard` need not be complete: the listed sounds must have been heard in this order, with "
+        "anything in between. Besides those words there are `fallback` (played if a sound did not "
+        "start) and `reminder` (played to a party that has put another on hold).",
+        "Only expectations are checked, with one exception: the eight promises are checked in "
+        "every run (see [the design](../explanation/design.md#the-eight-promises)).",
         schema.section("policy", "policy"),
-        "[Policy](policy.md) tells the reason behind each default.",
+        "[Policy](policy.md) gives the reason for each default.",
         "## metaflows\n\nThe feature codes, as a table in the shape of [metaflows](metaflows.md). "
         "By default `*2` and a number transfers, and `*1` takes back.",
         faults(),
@@ -90,7 +90,7 @@ def scenario_page() -> str:
 
 
 def phones() -> str:
-    """What a party's `phone` may be, as the simulator's behaviours say of themselves."""
+    """The choices of a party's `phone`, from the simulator's behaviours."""
     choices = load_schema("specs/scenario.schema.json")["$defs"]["party"]["properties"]["phone"][
         "enum"
     ]
@@ -109,19 +109,19 @@ def phones() -> str:
             if field.name != "after_s" or phone not in _DEAF
         }
         own |= {"cause": cast("Any", behaviour).cause} if "cause" in own else {}
-        told = ", ".join(f"`{key}` {value}" for key, value in own.items())
-        return (f"`{phone}`", inspect.getdoc(type(behaviour)) or "", told)
+        keys = ", ".join(f"`{key}` {value}" for key, value in own.items())
+        return (f"`{phone}`", inspect.getdoc(type(behaviour)) or "", keys)
 
     table = grid(("phone", "what it does", "its keys, and their defaults"), map(row, choices))
     return paragraphs("### phone", table)
 
 
 _DEAF = frozenset(("unreachable",))
-"""Phones that don't listen to `after_s`."""
+"""Phones that ignore `after_s`."""
 
 
 def verbs() -> str:
-    """All that a line may do."""
+    """The verbs of a line."""
 
     def row(verb: Verb) -> tuple[str, ...]:
         choices = " or ".join(f"`{word}`" for word in verb.words) or "keys"
@@ -134,7 +134,7 @@ def verbs() -> str:
 
 
 def happenings() -> str:
-    """What `when` may wait for."""
+    """The events for `when`."""
     states = ", ".join(f"`{state.value}`" for state in State)
     return paragraphs(
         "### when",
@@ -154,7 +154,7 @@ def happenings() -> str:
 
 
 def faults() -> str:
-    """What `faults` may hold."""
+    """The keys of `faults`."""
     found = fields_of(class_of("backends/simulator/faults.py", "Faults"))
 
     def row(field: Field) -> tuple[str, ...]:
@@ -164,8 +164,8 @@ def faults() -> str:
 
     return paragraphs(
         "## faults",
-        'Pairs with commas between them: `faults = "lose_command=0.1,latency=0.05..0.2"`. '
-        "`--faults` on the command line takes the same. `latency` sets both latencies. By "
+        'Pairs, separated by commas: `faults = "lose_command=0.1,latency=0.05..0.2"`. '
+        "`--faults` on the command line takes the same text. `latency` sets both latencies. By "
         "default there are no faults.",
         grid(("name", "value", "meaning"), map(row, found)),
     )
@@ -192,7 +192,7 @@ def metaflows_page() -> str:
 
 
 def policy_page() -> str:
-    """What an operator may choose."""
+    """The choices of an operator."""
     fields = fields_of(class_of("fsm/policy.py", "Policy"))
 
     def row(field: Field) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ def policy_page() -> str:
 
     return page(
         "Policy",
-        "What an operator may choose, for each account: `open_engine(backend, "
+        "The choices of an operator, for each account: `open_engine(backend, "
         "account=Account(policy=Policy(ring_timeout_s=30)))`, the table `[defaults.policy]` or "
         "`[accounts.NAME.policy]` of [a service's config](configuration.md), or the table "
         "`[policy]` of a scenario. All times are in seconds, and none is inherited from another "
@@ -220,31 +220,34 @@ def configuration_page() -> str:
     """The keys of hookflash.toml."""
     return page(
         "hookflash.toml",
-        "The config of `hookflash serve`. An empty file is one; every key may be left out. "
-        "`hookflash check-config FILE` checks it: a key that is not known, or a value that is not "
-        "allowed, is refused with its place and what would be right. `examples/hookflash.toml` has "
-        "comments, and [run the service](../how-to/run-the-service.md) shows how it is used.",
-        "SIGHUP has it read again: `[defaults]` and `[accounts]` hold for calls that begin then. "
-        "The rest can't change while the service is up.",
+        "The config of `hookflash serve`. Every key is optional, and an empty file is valid. "
+        "`hookflash check-config FILE` checks it: unknown keys and invalid values are reported "
+        "with their location and what is allowed. `examples/hookflash.toml` has comments, and "
+        "[run the service](../how-to/run-the-service.md) shows how to use it.",
+        "SIGHUP reloads it: `[defaults]` and `[accounts]` apply to calls that begin afterwards. "
+        "The rest can't change while the service is running.",
         *shape_section("listen", Listen),
         *shape_section("journal", JournalKeys),
         *shape_section("limits", Limits),
         *shape_section("defaults, accounts.NAME", AccountKeys),
         "`policy` is a table of [choices](policy.md), `metaflows` a table of [feature "
-        "codes](metaflows.md). An account's name is what the switch says of its legs; legs of "
-        "which it says nothing are `default`'s.",
+        "codes](metaflows.md). The switch reports a leg's account by this name; legs without an "
+        "account belong to `default`.",
         "### rules",
         rules(),
         "## switches.NAME",
-        "A table for each switch, of one of two kinds. The name stands in URLs, logs and metrics.",
+        "A table for each switch, of one of three kinds. The name appears in URLs, logs and "
+        "metrics.",
         *shape_section("freeswitch", FreeSwitchKeys, level=3, before='`kind = "freeswitch"`: '),
         "[Put it on a FreeSWITCH](../how-to/freeswitch.md) says what it needs.",
+        *shape_section("asterisk", AsteriskKeys, level=3, before='`kind = "asterisk"`: '),
+        "[Put it on an Asterisk](../how-to/asterisk.md) says what it needs.",
         *shape_section("simulator", Simulator, level=3, before='`kind = "simulator"`: '),
     )
 
 
 def rules() -> str:
-    """What an account allows, as it is written in TOML."""
+    """The rules of an account, as TOML keys."""
     words = {"int | None": "whole number", "tuple[str, ...]": "list of text"}
     rights = fields_of(class_of("engine/rules.py", "Rights"))
     defaults = {"()": "`[]`", "Rights.USERS": '`"users"`'}
