@@ -2,15 +2,16 @@
 
 * **A primitive answers at once, and its effect comes later.** `+OK` means that the order was
   taken. Each leg has a thread that looks up every 20 ms (`odds.TICK_S`), so an effect takes one to
-  three ticks, and whatever happens meanwhile crosses it.
+  three ticks, and anything that happens meanwhile crosses it.
 * **A leg has at most one errand**: a transfer into an extension, or a join. The newest wins. A join
   has two stages: it *begins* after a tick (both legs leave what they were doing: their sounds
   stop, they are fetched out of their bridges) and is *finished* one or two ticks later
   (`LegsJoined`). Either leg may die in each of them, and another order may take it away.
 * **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
   *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
-  variables, and on whoever is left when its partner is fetched. Only a transfer takes it off: from
-  the leg, and from whom it is joined with. `bridge_uuid` is written with it, and stays for good.
+  variables, and on the remaining leg when its partner is fetched. Only a transfer takes it off:
+  from the leg, and from whom it is joined with. `bridge_uuid` is written with it, and stays for
+  good.
 * **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
   it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
   and hanging it up still work. It is the one state that has no fact.
@@ -18,8 +19,8 @@
   been reported may not be up yet: see `early`. How bridges end: see `partings`. The park: see
   `parking`.
 
-Of a leg that has hung up nothing more is told: neither that its sound stops nor that its bridge is
-undone.
+Nothing more is reported about a leg that has hung up: neither the end of its sound nor that of its
+bridge.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Bridges(Parking):
         return OK
 
     def _end(self, channel: SimulatedChannel, cause: str, *, itself: bool = False) -> None:
-        """Hang a leg up. Whoever has to do with it notices a moment later.
+        """Hang a leg up. The legs that are connected with it notice a moment later.
 
         Args:
             channel: which leg.
@@ -102,7 +103,7 @@ class Bridges(Parking):
         self._after(late_s, partial(self._let_go, gone))
 
     def _tell_end_of_bridge(self, leaver: SimulatedChannel) -> None:
-        """A leg hangs up, and its partner's thread sees that before the hang-up is told."""
+        """A leg hangs up, and its partner's thread sees that before the hang-up is reported."""
         peer = leaver.peer
         if peer is None or peer.peer is not leaver or leaver.half is not None:
             return
@@ -414,7 +415,7 @@ class Bridges(Parking):
         return True
 
     def _lose_to_seeker(self, join: PendingJoin) -> None:
-        """Whoever sought the second leg of a join has found it: the first is left over."""
+        """Handle a join whose second leg was found by another leg: the first is left over."""
         first, second = join.first, join.second
         join.live = False
         first.errand = None
@@ -440,7 +441,7 @@ class Bridges(Parking):
     def _finish(self, join: PendingJoin) -> None:
         first, second = join.first, join.second
         if not join.live or first.cause or second.cause:
-            return  # `_let_go` deals with whatever a hang-up leaves behind
+            return  # `_let_go` deals with the effects of a hang-up
         if second.answered and not join.broken:
             first.in_dialplan = second.in_dialplan = False
             if second.sounds and self._random() < odds.SOUND_LOST:
@@ -521,7 +522,7 @@ class Bridges(Parking):
         self._hear(channel)
 
     def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
-        """Put a leg somewhere else; into the park anew, if it was parked."""
+        """Move a leg; into the park again, if it was parked."""
         if channel.place is ChannelPlace.PARKED and self.watcher is not None:
             self.watcher.unparked(channel)
         channel.place = place

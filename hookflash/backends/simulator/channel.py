@@ -162,9 +162,9 @@ class SimulatedChannel:
     is_fresh: bool = False
     """It was joined a moment ago."""
     missed: SimulatedChannel | None = None
-    """The other leg of its last bridge, which was told and did not come to be."""
+    """The other leg of its last bridge, which was reported but did not come to be."""
     is_free: bool = False
-    """It is adrift, and its thread waits for nobody: it plays what it is told to."""
+    """It is adrift, and its thread waits for nobody: it plays what is ordered."""
     is_idle: bool = False
     """It was parked in place where it was so already: its thread has left that park, and reads
     no keys any more."""
@@ -216,7 +216,7 @@ class SimulatedChannel:
     is_flipped: bool = attrs.field(init=False)
     """An outbound leg that once led a bridge counts as a caller from then on."""
     shown: list[str] = attrs.field(factory=list[str])
-    """The numbers that its phone was told to show, in order."""
+    """The numbers that its phone was ordered to show, in order."""
     voice: Hears = attrs.field(init=False)
     hears: Hears = SILENCE
 
@@ -258,8 +258,8 @@ class SimulatedChannel:
         """The variable `bridge_to`.
 
         A first leg takes it off as soon as it is ordered elsewhere, even if it waits then until its
-        partner, who is joined with another, leaves that bridge. It stays where a bridge was told
-        and did not come to be.
+        partner, who is joined with another, leaves that bridge. It stays where a bridge was
+        reported but did not come to be.
         """
         if self.peer is not None and self.is_first and self.errand is not None and self.is_left:
             return None

@@ -29,7 +29,7 @@ class Early(Seeking, ABC):
         """Whether legs that are to be joined leave a bridge that is not up yet.
 
         A sound that was ordered before the legs were joined is played by the first leg's thread,
-        to itself or to the second, before it looks after the bridge: it tells of the bridge, then
+        to itself or to the second, before it looks after the bridge: it reports the bridge, then
         plays (`switch_ivr_multi_threaded_bridge`). An order that moves whom it plays to ends the
         sound. If it moves the first leg too, that hangs up the second. If it does not, the first
         goes on to set the bridge up, and takes the second out of the new join: it waits for it,
@@ -72,7 +72,7 @@ class Early(Seeking, ABC):
         self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
 
     def _break_off(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """The second has left before the bridge was up: the first has waited for it in vain."""
+        """The second has left before the bridge was up: the first has waited for nothing."""
         if first.peer is second and second.peer is None and not (first.cause or second.cause):
             first.peer = None
             self._end(second, odds.LOST)
@@ -107,7 +107,7 @@ class Early(Seeking, ABC):
             self._end(second, odds.LOST)
 
     def _is_not_up(self, lead: SimulatedChannel) -> bool:
-        """Whether a bridge that was told a moment ago does not come to be, as its first leg goes.
+        """Whether a bridge that was just reported does not come to be, as its first leg goes.
 
         The first's thread finds that it is to go, and hangs up the second (`abort_call`).
         """
@@ -161,7 +161,7 @@ class Early(Seeking, ABC):
     # ---- what `partings`, `parking` and `bridges` do
 
     def _set_adrift(self, channel: SimulatedChannel) -> None:
-        """Leave a leg where nobody tells it what to do next."""
+        """Leave a leg where nothing tells it what to do next."""
 
     def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
         """Deal with a leg whose join has been overtaken."""

@@ -10,12 +10,13 @@
   later the more often: after 4, 9 and 16 ms 2, 3 and 8 of 12.)
 * `playback_timeout_sec` ends a sound after so many seconds (2 or more; 1 does nothing, measured).
 * A terminator (`playback_terminators`, by default `*`) ends a sound.
-* Of a leg that has hung up nothing more is told, neither that its sound stops.
+* Nothing more is reported about a leg that has hung up, not even that its sound stops.
 * What goes into one half of a loopback pair comes out of the other: sounds, voices, keys. A key of
-  the phone behind it is told on that phone's leg and on loopback-a; a key of whoever is joined with
-  loopback-a is told on that leg and on loopback-b (measured).
+  the phone behind it is reported on that phone's leg and on loopback-a; a key of the party that is
+  joined with loopback-a is reported on that leg and on loopback-b (measured).
 * While a leg hears a sound in its bridge, the keys of the other are not read (`CF_SUSPEND`): they
-  are told when the sound is over, or lost if their leg is ordered elsewhere (measured, 12 of 12).
+  are reported when the sound is over, or lost if their leg is ordered elsewhere (measured, 12 of
+  12).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _DEFAULT_TERMINATORS: Final = "*"
 
 
 class Watcher(Protocol):
-    """Is told what no fact tells: for whoever speaks FreeSWITCH's events, which say more.
+    """Receives what no fact reports. For FreeSWITCH's events, which contain more.
 
     It must not call back into the switch from within.
     """
@@ -85,7 +86,7 @@ class Hearing:
         self.draws_rare_things = True
         """Whether what was seen once in fifty times, or less, is drawn too."""
         self.watcher: Watcher | None = None
-        """Is told more than facts, if there is one."""
+        """Receives more than facts, if set."""
         self._channels: dict[LegId, SimulatedChannel] = {}
         self._digits = 0
         self._key_tasks: dict[LegId, object] = {}
@@ -112,7 +113,7 @@ class Hearing:
         """`uuid_broadcast LEG SOUND aleg`: play a sound to a leg that is parked or joined.
 
         Behind a sound that plays already it waits until that one is over, which it never is if it
-        is endless: `break_all` first. A sound that is missing is not played, and nobody is told.
+        is endless: `break_all` first. A missing sound is not played, and nothing is reported.
 
         Args:
             leg: to whom.
@@ -219,7 +220,7 @@ class Hearing:
                 self._report(SoundStopped(leg=channel.id, sound=under.sound))
 
     def _hear(self, channel: SimulatedChannel) -> None:
-        """Tell the listener, if what the leg's party hears has changed."""
+        """Notify the listener if the leg's party hears something else."""
         peer = channel.peer
         if channel.cause:
             hears = SILENCE
@@ -239,7 +240,7 @@ class Hearing:
     # ---- keys
 
     def press(self, leg: LegId, digit: str) -> None:
-        """The party presses a key; whoever is joined with it hears that."""
+        """The party presses a key; its bridge partner hears that."""
         channel = self._channels.get(leg)
         if channel is None or not channel.answered:
             return

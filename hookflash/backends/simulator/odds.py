@@ -21,7 +21,7 @@ target-drops: 102.6 ms, complete: 125.5 and 204.0 ms; between two sounds: 100.6 
 # ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
 
 TO_PARK_S: Final = (0.0003, 0.0215)
-"""From the order to the park: until the leg's thread looks up. (An event socket tells it up to 20
+"""From the order to the park: until the leg's thread looks up. (An event socket reports it up to 20
 ms later: complete: 20.4 ms, partial: 21.7 ms.)"""
 TO_BEGIN_S: Final = (0.0003, 0.0215)
 """From the order to the beginning of a join (measured: 3.8 to 19.3 ms)."""
@@ -44,15 +44,15 @@ CLOCK_STEP_S: Final = 1.0
 """`originate_timeout` and `park_timeout` count whole seconds of the switch's clock, so that they
 end up to one second early (noanswer: 2.55 s of 3 s; measured: 2.49 to 2.82 s)."""
 SECOND_QUICKER: Final = 0.95
-"""How often the second leg of a bridge, left alone, is parked before the first tells that the
-bridge is over (measured: 98 of 100)."""
+"""How often the second leg of a bridge, left alone, is parked before the first reports the
+end of the bridge (measured: 98 of 100)."""
 SECOND_SENT_QUICKER: Final = 0.5
 """The same, where it is the second that was sent away (measured: 31 to 94 of 100)."""
 FIRST_WAITS: Final = 0.3
 """How often a join that has not begun loses its first leg to another that wants it as its second,
 and so its second leg too (34 of 60, 7 ms after the order; the first was parked)."""
 TURNED_BACK: Final = 0.3
-"""How often a join that is ordered anew the other way round, before it began, keeps its first leg
+"""How often a join that is ordered again the other way round, before it began, keeps its first leg
 (measured: 16 of 48)."""
 
 OLD_WINS: Final = {"before it began": 0.5, "begun": 0.15, "ripe": 0.8}
@@ -80,7 +80,7 @@ up, is ordered away: it goes on to set the bridge up, and waits for it (4 of 4; 
 BREAKS_OFF_S: Final = 10.0
 """How long a first leg waits for its second, which was ordered away before the bridge was up."""
 STOP_FIRST: Final = 0.5
-"""How often a second leg that is fetched tells that its sound stops before its bridge ends."""
+"""How often a second leg that is fetched reports the end of its sound before that of its bridge."""
 LEFT_BUSY: Final = 0.75
 """How often the first leg of a bridge leaves it at once when the second is sent away, and still
 prepares a sound (measured: 31 of 40)."""
@@ -89,7 +89,7 @@ HALF_TAKEN: Final = 0.5
 NOT_FOUND: Final = 0.5
 """How often a second leg that died before the join began is gone for good when it begins."""
 LEFT_ALREADY: Final = 0.5
-"""How often two who are to be joined anew have left their old bridge when a transfer comes."""
+"""How often two who are to be joined again have left their old bridge when a transfer comes."""
 
 LOST: Final = "DESTINATION_OUT_OF_ORDER"
 """Why the second leg of a join that had begun is hung up when another order takes the first."""
@@ -117,7 +117,7 @@ EARLY: Final = 0.9
 """How often a sound that was ordered before a join was finished is played before the bridge
 is up."""
 BOTH_FIND: Final = 0.15
-"""How often whoever seeks a leg and whoever fetches it both join it."""
+"""How often both the leg that seeks another and the leg that fetches it join it."""
 STAYS_WITH: Final = 0.3
 """How often it is then the first of the two whom that leg takes for its partner."""
 TOLD_LATE: Final = 0.05
@@ -135,9 +135,10 @@ FIRST_ENDS_LATE: Final = 0.1
 """How often a first leg that ends by its variables does so some milliseconds after its bridge: an
 order may fetch it yet."""
 SECOND_RESCUES: Final = 0.7
-"""How often an armed second leg intercepts before its bridge's end is told."""
+"""How often an armed second leg intercepts before its bridge's end is reported."""
 ENDS_UNTOLD: Final = 0.97
-"""How often a second leg that ends by its variables has hung up before its bridge's end is told."""
+"""How often a second leg that ends by its variables has hung up before its bridge's end is
+reported."""
 STRANDED_FIRST: Final = 0.5
 """How often a leg whose join comes to nothing does not do what its variables say, if it is left
 alone in its bridge at the same time."""
@@ -147,7 +148,8 @@ WANTED_PARKED: Final = 0.15
 """How often a leg that is not joined is parked before an intercept takes it
 (`switch_ivr_intercept_session`)."""
 SEEN_TO_END: Final = 0.01
-"""How often a partner sees that a leg hangs up before that is told (seen once; 0 of 12 again)."""
+"""How often a partner sees that a leg hangs up before that is reported (seen once; 0 of 12
+again)."""
 PARKED_UNFOUND: Final = 0.5
 """How often a second leg that is hung up because its bridge is not up yet was parked before, if
 its variables park it (14 of 14 where the first is parked; elsewhere not measured), or has ended by
@@ -157,7 +159,8 @@ RESCUES_LATE_S: Final = (0.0003, 0.040)
 """How often an armed first leg intercepts only some time after its bridge's end, and when: the
 phone that its partner calls may ring by then (6 of 12)."""
 LEAVES_FIRST: Final = 0.8
-"""How often a leg that is hung up by whom it is ordered to join tells that it leaves its bridge."""
+"""How often a leg that is hung up by the leg that it is ordered to join reports that it leaves its
+bridge."""
 REMEMBERS: Final = 0.3
 """How often a deaf leg that is fetched by whom it sought hangs up the second leg of a join that it
 was ordered to lead before."""
@@ -168,7 +171,7 @@ PARKS_FIRST: Final = 0.02
 """How often a first leg that is sent to the park is parked by its own variables first (1 of 40)."""
 FREED: Final = 0.5
 """How often a first leg whose second begins to lead another join, and that is adrift by that, plays
-what it is told to (60 of 60 where the orders were 6 ms apart; not where they were 59)."""
+what is ordered (60 of 60 where the orders were 6 ms apart; not where they were 59)."""
 FINDS: Final = 0.45
 DISTURBED_FINDS: Final = 0.6
 SEES_LEADER: Final = 0.7
@@ -183,9 +186,9 @@ SECOND_TAKEN: Final = 0.05
 FRESH_S: Final = 0.05
 SLIPS: Final = 0.1
 NOT_UP: Final = 0.1
-"""For how long after it was told a bridge may not quite be up, and how often a join that takes its
-second leg in that time comes to nothing: the first leg waits for it, deaf; and how often the second
-is hung up as the first is ordered elsewhere in that time (seen twice)."""
+"""For how long after it was reported a bridge may not quite be up, and how often a join that takes
+its second leg in that time comes to nothing: the first leg waits for it, deaf; and how often the
+second is hung up as the first is ordered elsewhere in that time (seen twice)."""
 SECOND_MISSED: Final = 0.3
 """How often the second leg of a bridge that is not up yet is hung up as the first is sent away."""
 STOPS_LATE: Final = 0.1
@@ -203,7 +206,8 @@ GIVES_UP: Final = 0.5
 """How often a leg that intercepts somebody who is about to join another ends, and is not adrift."""
 
 KEYS_READ: Final = 0.5
-"""How often keys that were pressed while a leg waited for an answer are told in its next bridge."""
+"""How often keys that were pressed while a leg waited for an answer are reported in its next
+bridge."""
 
 KEYS_WAIT: Final = 0.5
 """How often keys that are pressed on a leg that is adrift are read only when it is parked."""

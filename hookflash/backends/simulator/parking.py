@@ -1,7 +1,7 @@
 """The park, and other extensions: legs that are sent somewhere (`uuid_transfer`, `uuid_park`).
 
 * **An armed leg (`exec_after_bridge_app`) is not transferred** out of its bridge: it executes the
-  app in place of what the transfer wanted, on either side, whatever its other variables say
+  app in place of what the transfer wanted, on either side, independent of its other variables
   (measured). A first leg that was never joined by an order, but by its dialplan's `bridge`,
   executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes before,
   and a transfer of `-both`. What it executes: see `rescue`.
@@ -38,7 +38,7 @@ class Parking(Partings, ABC):
     def park_both(self, leg: LegId) -> str:
         """`uuid_transfer LEG -both park inline`: part a leg and its peer, and park each.
 
-        A leg that is alone, or adrift, is parked too; one that was parked is so anew.
+        A leg that is alone, or adrift, is parked too; one that was parked is parked again.
         """
         return self.transfer(leg, both=True)
 
@@ -77,7 +77,7 @@ class Parking(Partings, ABC):
         return OK
 
     def _has_left(self, leg: SimulatedChannel) -> bool:
-        """Whether a leg that is to be joined anew has left its old bridge already."""
+        """Whether a leg that is to be joined again has left its old bridge already."""
         return isinstance(leg.errand, PendingJoin) and self._random() < odds.LEFT_ALREADY
 
     def park_in_place(self, leg: LegId) -> str:
@@ -250,7 +250,7 @@ class Parking(Partings, ABC):
     def _arrive_first(
         self, leg: SimulatedChannel, left: SimulatedChannel, transfer: DialplanTransfer
     ) -> None:
-        """Let a leg arrive before it is told that it has left another, which goes adrift."""
+        """Let a leg arrive before it is reported that it has left another, which goes adrift."""
         if (
             leg.cause
             or leg.errand is not transfer

@@ -10,8 +10,8 @@
   off by its partner's thread.)
 * A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; otherwise, and on
   the second side, with NORMAL_CLEARING.
-* Each leg has a thread of its own. The first's waits until the second's has left the bridge, tells
-  that it is over, and goes its own way.
+* Each leg has a thread of its own. The first's waits until the second's has left the bridge,
+  reports that it is over, and goes its own way.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ class Partings(Rescue, ABC):
     ) -> None:
         """Let two legs, each with a thread of its own, leave their bridge.
 
-        The first's thread waits until the second's has left; it tells that the bridge is over, then
-        goes its own way. Whether the second is where it goes before that is told, is chance; a
-        hang-up is.
+        The first's thread waits until the second's has left; it reports that the bridge is over,
+        then goes its own way. Whether the second is where it goes before that is reported, is
+        chance; a hang-up is.
         """
         if self._random() < self._quickness(second):
             second_acts()
@@ -118,7 +118,7 @@ class Partings(Rescue, ABC):
             second_acts()
 
     def _quickness(self, second: SimulatedChannel) -> float:
-        """How often a second leg goes where it goes before its bridge's end is told."""
+        """How often a second leg goes where it goes before its bridge's end is reported."""
         if second.errand is not None:
             return odds.SECOND_SENT_QUICKER
         if second.cause:

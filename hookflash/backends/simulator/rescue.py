@@ -1,7 +1,7 @@
 """Armed legs: what a leg does by itself when its bridge ends (`exec_after_bridge_app`).
 
-* `intercept` is a join that first hangs up (PICKED_OFF) whomever the wanted leg's *bond* names: its
-  partner, or one with whom it has long had nothing to do, and who talks with somebody else
+* `intercept` is a join that first hangs up (PICKED_OFF) the leg that the wanted leg's *bond* names:
+  its partner, or one with whom it has long had nothing to do, and who talks with somebody else
   (measured). That is what makes an armed leg dangerous in a takeback.
 * **A hang-up that sets it off may end the armed leg itself.** When the phone behind a loopback pair
   hangs up, the near half may hear nothing any more before the hang-up reaches it: its bridge is
@@ -144,7 +144,7 @@ class Rescue(Early, ABC):
     def _lose_leader(self, join: PendingJoin, *, parks: bool) -> None:
         """A leg intercepts one that leads a join: that one finds its second gone, and parks.
 
-        Whoever wanted it waits for it, deaf. (Measured, 12 of 12.)
+        A leg that wanted it waits for it, deaf. (Measured, 12 of 12.)
         """
         first, second = join.first, join.second
         join.live = False
@@ -175,4 +175,4 @@ class Rescue(Early, ABC):
 
     @abstractmethod
     def _tell_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """Tell that a bridge is over."""
+        """Report that a bridge is over."""

@@ -102,7 +102,8 @@ class Seeking(Hearing):
     def _is_found(self, leg: SimulatedChannel, by: SimulatedChannel) -> bool:
         """Whether a first leg that waits for this one finds it, as it is fetched by another.
 
-        The second leg of a join waits in a state (CS_RESET) from which whoever seeks it takes it.
+        The second leg of a join waits in a state (CS_RESET) in which the leg that seeks it takes
+        it.
         """
         for seeker in leg.seekers:
             if seeker.seeks is leg and seeker is not by and not seeker.cause:
@@ -152,7 +153,7 @@ class Seeking(Hearing):
         self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
 
     def _come_round(self, seeker: SimulatedChannel) -> None:
-        """A first leg that waited in vain does what it was ordered in the meantime."""
+        """Let a first leg that has stopped waiting execute what it was ordered in the meantime."""
         seeker.disturbed = False
         later, seeker.later = seeker.later, None
         wanted, seeker.wanted = seeker.wanted, None

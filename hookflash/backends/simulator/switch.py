@@ -18,8 +18,8 @@ act.
   caller's number goes: an outbound leg that has once led a bridge counts as a caller.
   `ignore_display_updates=true` on a leg keeps that from its phone, and `uuid_display`, too. What
   goes to one half of a loopback pair is shown by the phone behind the other.
-* **Another program may send any leg anywhere** (`transfer`), and nothing is told of where it is
-  but what happens there: a sound that begins, a leg that is called, a bridge.
+* **Another program may send any leg anywhere** (`transfer`), and the only reports of its place
+  are what happens there: a sound that begins, a leg that is called, a bridge.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Switch(Bridges):
             caller: the number that calls.
             callee: the number that is called.
             account: whose call it is.
-            callee_account: whose leg the callee's is: by default the same.
+            callee_account: the account of the callee's leg; by default the same.
             through_loopback: whether the dialplan bridges to `loopback/…`, which stays.
 
         Returns:
@@ -338,7 +338,7 @@ class Switch(Bridges):
             self._end(channel, cause)
 
     def hang_up(self, leg: e.LegId) -> None:
-        """The party hangs up, in whatever state the leg is."""
+        """The party hangs up, in any state of the leg."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
             self._end(channel, "NORMAL_CLEARING")

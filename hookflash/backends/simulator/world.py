@@ -326,11 +326,9 @@ class World:
     ) -> Person:
         """Add a phone.
 
-        Args:
-            number: its number.
-            behaviour: what it does when it is called; None: it rings until told to answer.
-            name: its owner's name; by default the number.
-            outside: whether its calls go over a trunk.
+        Args: number: its number. behaviour: what it does when it is called; None: it rings until a
+            test answers or declines. name: its owner's name; by default the number. outside:
+            whether its calls go over a trunk.
 
         Raises:
             InputError: the number already has a phone.
@@ -427,7 +425,7 @@ class World:
         Args:
             leg: the leg.
             how: `ToPark()`, `ToSound(Recording("ivr.wav"), 5.0)`, or `ToPhone("1003")`: a number
-                without a phone gets one that rings until it is told to answer.
+                without a phone gets one that rings until a test answers or declines.
             both: whether its partner goes too.
         """
         if isinstance(how, ToPhone) and how.number not in self.parties:

@@ -1,8 +1,8 @@
 """How legs are joined, and what becomes of them when one leaves.
 
-A bridge tells of its members one by one, the second leg first: it is taken from wherever it is,
+A bridge reports its members one by one, the second leg first: it is taken from wherever it is,
 then the one that runs `Bridge()` enters. When one of two leaves, the other leaves as well, within 2
-ms, and does what its own place says: it goes on, or where `Bridge(…,F(…))` has said; whoever was
+ms, and does what its own place says: it goes on, or where `Bridge(…,F(…))` has said; a leg that was
 called by `Dial()` ends. Nothing of that needs a controller.
 
 **Who was taken into a bridge and is sent out of it at once** may end: the thread that carried it in
@@ -44,7 +44,7 @@ NEW_S = 0.006
 TORN = 0.03
 """… so often it ends (measured: 1 of 100 at 4 ms, none at 3 and at 5)."""
 TELLS_S = 0.002
-"""How long after a bridge is up both phones are told of it; what was ordered before is undone."""
+"""How long after a bridge is up both phones are updated; what was ordered before is undone."""
 BRIDGE_RESULT = "BRIDGERESULT"
 CLEARING = "NORMAL_CLEARING"
 
@@ -194,7 +194,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
 
     @abstractmethod
     def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
-        """A channel that calls somebody does so no more: it has hung up, or went elsewhere."""
+        """A channel stops calling: it has hung up, or went elsewhere."""
 
     @abstractmethod
     def _left_the_park(self, channel: AsteriskChannel) -> None:

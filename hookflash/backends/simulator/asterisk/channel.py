@@ -97,7 +97,7 @@ class AsteriskChannel:
     """Why it hung up; empty while it lives."""
     app: App = App.NONE
     moves: int = 0
-    """How often it was sent somewhere: whatever was to come of the place before is void."""
+    """How often it was sent somewhere: pending actions of the previous place are void."""
     is_sent: bool = False
     """Whether it is on its way to where it was sent."""
     is_leaving: bool = False
@@ -135,7 +135,7 @@ class AsteriskChannel:
 
     @property
     def voice(self) -> Hears:
-        """What whoever is joined with it hears."""
+        """What its bridge partner hears from it."""
         return Hears(Sense.VOICE, self.id)
 
     @property

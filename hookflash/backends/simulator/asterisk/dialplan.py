@@ -62,7 +62,7 @@ class Dialplan(AsteriskBridges, ABC):
     now: Callable[[], float]
     """The time, in seconds."""
     on_parked: Callable[[LegId, str], None]
-    """Is told that a leg is about to be parked, and why."""
+    """Called when a leg is about to be parked, with the reason."""
 
     # ---- moving
 

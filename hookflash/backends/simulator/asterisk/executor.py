@@ -86,7 +86,7 @@ class AsteriskExecutor:
 
         Args:
             switch: where the operations are executed.
-            report: is told what the switch itself does not say.
+            report: receives the facts that the switch itself does not report.
             look: answers where legs are.
             after: has a thunk called after so many seconds.
             dialling: how targets are called.
@@ -113,7 +113,7 @@ class AsteriskExecutor:
         self._orders.clear()
 
     def begin(self) -> None:
-        """A controller begins: it knows what is noted on the legs, and no more."""
+        """Start a controller: it knows only what is noted on the legs."""
         self.end()
         self._joins.clear()
         self._moving.clear()
@@ -137,7 +137,7 @@ class AsteriskExecutor:
         )
 
     def perform(self, command: c.SwitchCommand) -> None:
-        """Carry out a command. Whatever comes of it is reported."""
+        """Execute a command. Its effects are reported."""
         if isinstance(command, c.Look):
             self._queue(frozenset(command.legs), self._answer(command))
             return
@@ -214,7 +214,7 @@ class AsteriskExecutor:
         self._done(command, joined=joined)
 
     def _done(self, command: c.SwitchCommand, *, joined: bool) -> None:
-        """Report what the switch does not tell by itself."""
+        """Report what the switch itself does not report."""
         if isinstance(command, c.Join) and joined:
             self._joins.pop(command.first, None)
             names = {"first": command.first, "second": command.second}

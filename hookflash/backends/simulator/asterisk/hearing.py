@@ -6,8 +6,8 @@
   heard, there is silence, and no event until it is stopped (measured on 22.10.1).
 * **A class of music that is not there** plays the default class, and the event says so (measured).
 * **A recording that is not there** begins and ends at once (measured).
-* **Whoever leaves Stasis leaves the sounds behind**: they end before anything else is told of it.
-  But of music it is AMI that tells, and AMI may be late: then the leg has been parked anew before
+* **A leg that leaves Stasis loses its sounds**: they end before anything else is reported about it.
+  But AMI reports music, and AMI may be late: then the leg has been parked again before
   its music stops, or has ended, and its music never stops (measured: 6 of 40 on a busy machine).
 """
 
@@ -145,7 +145,7 @@ class AsteriskHearing:
             self._tell_of_music(SoundStopped(leg=channel.id, sound=sound), is_late=is_late)
 
     def _tell_of_music(self, event: SoundStarted | SoundStopped, *, is_late: bool = False) -> None:
-        """AMI tells of music, in order: beside what ARI tells it may be late."""
+        """AMI reports music, in order; compared with ARI it may be late."""
         if not self._late and not is_late:
             self._report(event)
             return
@@ -169,7 +169,7 @@ class AsteriskHearing:
         self._end_music(channel, leaves=True)
 
     def _hear(self, channel: AsteriskChannel) -> None:
-        """Tell the listener, if what the leg's party hears has changed."""
+        """Notify the listener if the leg's party hears something else."""
         peer = channel.peer
         if channel.cause:
             hears = SILENCE

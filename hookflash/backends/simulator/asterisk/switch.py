@@ -381,7 +381,7 @@ class SimulatedAsterisk(Dialplan):
             self._end(caller, cause)
 
     def hang_up(self, leg: e.LegId) -> None:
-        """The party hangs up, in whatever state the leg is."""
+        """The party hangs up, in any state of the leg."""
         channel = self._channels.get(leg)
         if channel is not None and channel.half is None:
             channel.is_leaving = True
