@@ -1,7 +1,7 @@
 """The dialplan that operators include, run step by step.
 
-It is the very text that `hookflash.backends.asterisk.dialplan` writes. Only the applications that
-stand in it are known here.
+The text is that of `hookflash.backends.asterisk.dialplan`. Only the applications in it are
+simulated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CONTEXT, EXTENSIONS = read_extensions(dialplan())
 """Of the dialplan with the usual names."""
 
 MOST_STEPS: Final = 200
-"""A channel that takes more steps without a rest turns in a circle."""
+"""A channel that takes more steps without a pause is in an endless loop."""
 
 LOST_ON_THE_WAY: Final = 0.03
 """How often a leg that was sent somewhere a moment before can't be found (a guess)."""
@@ -49,7 +49,7 @@ AT_ONCE: Final = 0.04
 _FUNCTION: Final = re.compile(r"(?P<name>[A-Z_]+)\((?P<text>.*)\)")
 _AFTER: Final = re.compile(r"F\((?P<place>[^)]*)\)")
 _FIRST_S: Final = 1_700_000_000
-"""What a switch's clock says when the world begins."""
+"""The time on the switch's clock when the world begins."""
 
 assert DEFAULT_CONTEXT == CONTEXT  # noqa: S101 - it was read back
 
@@ -67,7 +67,7 @@ class Dialplan(AsteriskBridges, ABC):
     # ---- moving
 
     def redirect(self, leg: LegId, place: DialplanPlace, other: LegId = "") -> str | None:
-        """AMI `Redirect`, of one or two; why it was refused, if it was: then nobody moves."""
+        """AMI `Redirect` of one or two; return the reason of a refusal: then neither moves."""
         legs = [self._channels.get(one) for one in (leg, other) if one]
         channels = [channel for channel in legs if channel is not None]
         if len(channels) < len(legs):
@@ -121,10 +121,10 @@ class Dialplan(AsteriskBridges, ABC):
             channel.place = attrs.evolve(place, step=place.step + 1)
             if self._run(channel, steps[place.step]):
                 return
-        raise InputError(f"{channel.name} turns in a circle in the dialplan at {channel.place}")
+        raise InputError(f"{channel.name} is in an endless loop of the dialplan at {channel.place}")
 
     def _run(self, channel: AsteriskChannel, step: DialplanStep) -> bool:
-        """Run an application; whether it keeps the channel."""
+        """Run an application; return whether it keeps the channel."""
         text = expand(step.text, partial(self.value, channel))
         return self._apply(channel, step.app, text)
 
@@ -167,7 +167,7 @@ class Dialplan(AsteriskBridges, ABC):
                 self._end(channel, cause or CLEARING)
                 return True
             case _:
-                raise InputError(f"the application {app} is not known to the simulated Asterisk")
+                raise InputError(f"the simulated Asterisk does not know the application {app}")
         return False
 
     def _waited(self, channel: AsteriskChannel, moves: int) -> None:
@@ -186,7 +186,7 @@ class Dialplan(AsteriskBridges, ABC):
     def _redirect_other(
         self, channel: AsteriskChannel, name: str, context: str, exten: str, priority: str
     ) -> bool:
-        """Send another channel somewhere; whether that has taken this one with it already."""
+        """Send another channel somewhere; return whether this one has moved with it."""
         other = next((one for one in self._channels.values() if one.name == name), None)
         channel.variables["CHANNELREDIRECT_STATUS"] = "NOCHANNEL" if other is None else "SUCCESS"
         if other is not None:
@@ -199,7 +199,7 @@ class Dialplan(AsteriskBridges, ABC):
     # ---- variables
 
     def value(self, channel: AsteriskChannel, name: str) -> str:
-        """The value of a variable, or of a function with what it is given; empty: none."""
+        """The value of a variable, or of a function with its arguments; empty: not set."""
         found = _FUNCTION.fullmatch(name)
         if found is None:
             peer = channel.peer
@@ -214,7 +214,7 @@ class Dialplan(AsteriskBridges, ABC):
             return channel.shared.get(found["text"], "")
         if name == TIMEOUT:
             return "0" if channel.ends_s is None else f"{channel.ends_s - self.now():.3f}"
-        raise InputError(f"the function {name} is not known to the simulated Asterisk")
+        raise InputError(f"the simulated Asterisk does not know the function {name}")
 
     def set_variable(self, channel: AsteriskChannel, name: str, value: str) -> None:
         """`Set()`, or AMI `Setvar`: of a variable, or of a function."""
@@ -262,10 +262,10 @@ class Dialplan(AsteriskBridges, ABC):
 
     @abstractmethod
     def _run_elsewhere(self, channel: AsteriskChannel) -> None:
-        """Do what the operator's own dialplan says."""
+        """Run the operator's own dialplan."""
 
     @abstractmethod
     def _connected_line(
         self, channel: AsteriskChannel, part: str, value: str, *, now: bool
     ) -> None:
-        """Say whom the phone shows; `now`: and let it."""
+        """Set what the phone shows; `now`: update it at once."""

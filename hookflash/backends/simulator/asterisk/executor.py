@@ -1,8 +1,8 @@
 """The commands of the simulated Asterisk: the procedures of a real one, executed.
 
 A command becomes an `AsteriskProcedure` by the same code as for a real switch, and its operations
-are the simulated switch's own. What the backend itself keeps in mind (what it plays, whom it has
-sent somewhere) is kept here in the same way, and lost with the controller.
+are the simulated switch's own. What the backend itself remembers (sounds, moved legs) is remembered
+here in the same way, and lost with the controller.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ from hookflash.errors import InputError
 from hookflash.sounds import Recording, Sound, Tone
 
 _MUSIC: Final = "music"
-"""What is noted in place of a playback's id."""
+"""The note in place of a playback's id."""
 STEP_S: Final = (0.0001, 0.0006)
 """How long one request and its answer take."""
 
 
 LOOKS_AGAIN_S: Final = 0.002
-"""How often it is looked whether a bridge has settled."""
+"""How often to check whether a bridge has settled."""
 
 Work: TypeAlias = Iterator[float]
-"""What is done for a command, step by step: each takes so long, or (0) a moment."""
+"""The steps of a command, each with its duration; 0: a moment."""
 
 
 @attrs.define(eq=False)
 class _RunningOrder:
-    """A command that is being carried out, or waits for others that concern its legs."""
+    """A command that is being executed, or waits for others for its legs."""
 
     legs: frozenset[e.LegId]
     work: Work
@@ -70,7 +70,7 @@ class _RunningOrder:
 
 
 class AsteriskExecutor:
-    """Carries out commands on one simulated Asterisk."""
+    """Executes commands on one simulated Asterisk."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class AsteriskExecutor:
         dialling: AsteriskDialling,
         file_s: float = FILE_S,
     ) -> None:
-        """Stand between.
+        """Set up.
 
         Args:
-            switch: where the operations are executed.
+            switch: executes the operations.
             report: receives the facts that the switch itself does not report.
             look: answers where legs are.
-            after: has a thunk called after so many seconds.
+            after: schedules a thunk after some seconds.
             dialling: how targets are called.
             file_s: how long a recorded sound plays.
         """
@@ -109,7 +109,7 @@ class AsteriskExecutor:
         switch.on_left_park = self._left_the_park
 
     def end(self) -> None:
-        """The controller is gone: what it has begun to do is left as it is."""
+        """Disconnect the controller: its unfinished commands stay unfinished."""
         self._orders.clear()
 
     def begin(self) -> None:
@@ -125,7 +125,7 @@ class AsteriskExecutor:
         }
 
     def party_of(self, leg: e.LegId) -> KnownParty:
-        """What is known of a leg, as far as orders are concerned."""
+        """What orders need to know about a leg."""
         channel = self._switch.find(leg)
         if channel is None:
             return KnownParty()
@@ -153,7 +153,7 @@ class AsteriskExecutor:
     # ---- one after the other
 
     def _queue(self, legs: frozenset[e.LegId], work: Work) -> None:
-        """Put what is to be done behind all that concerns the same legs."""
+        """Queue a command after all commands for the same legs."""
         order = _RunningOrder(legs, work)
         self._orders.append(order)
         if not self._waits(order):
@@ -239,7 +239,7 @@ class AsteriskExecutor:
         return fact.shown_by(self._switch.value(channel, fact.variable))
 
     def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
-        """Execute one operation; why it was refused, if it was."""
+        """Execute one operation; return the reason of its refusal, if any."""
         match step:
             case Setvar():
                 return self._set(step)
@@ -294,7 +294,7 @@ class AsteriskExecutor:
         return refused
 
     def _end_tone(self, leg: e.LegId, playback: str) -> None:
-        """A tone falls silent by itself, but does not end: its controller ends it."""
+        """Stop a tone after its repetitions: it falls silent, but does not end by itself."""
         if self._switch.connected and self._plays.get(leg) == playback:
             self._stop(leg)
 
@@ -311,7 +311,7 @@ class AsteriskExecutor:
         return self._switch.stop_music(leg) if playback == _MUSIC else self._switch.stop(playback)
 
     def _refused(self, command: c.SwitchCommand, reason: str) -> None:
-        """Say what a refusal means: for these two, the truth is that there is no such leg."""
+        """Report a refusal; for these two commands it means that the leg does not exist."""
         if isinstance(command, c.HangUp) and reason.startswith(NOT_FOUND[:3]):
             self._report(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, c.Dial) and self._switch.find(command.leg) is None:
@@ -326,7 +326,7 @@ class AsteriskExecutor:
         self._plays.pop(leg, None)
         join = self._joins.pop(leg, None) if why == "unjoined" else None
         if join is not None:
-            reason = "there is nobody to join it with any more"
+            reason = "the other leg is gone"
             self._report(e.CommandFailed(command=join, reason=reason))
 
     def _left_the_park(self, leg: e.LegId) -> None:

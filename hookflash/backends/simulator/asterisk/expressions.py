@@ -1,8 +1,8 @@
 """The expressions of a dialplan: `${NAME}`, `${FUNCTION(…)}`, `$["…" = "…"]`, `$[1 + 2 > 3]`.
 
-As Asterisk does it, what is inside is replaced first, and the text that comes of it is read. So a
-value with a quotation mark or a question mark in it can change the meaning of what it stands in;
-none of ours has one.
+As in Asterisk, inner expressions are replaced first, and the resulting text is read. So a value
+with a quotation mark or a question mark can change the meaning of the outer expression; our values
+have none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPERATIONS: Final[tuple[Mapping[str, Callable[[float, float], float]], ...]] = 
     {"=": operator.eq, "<": operator.lt, ">": operator.gt},
     {"+": operator.add, "-": operator.sub},
 )
-"""By how strongly they bind, the weakest first."""
+"""By precedence, the lowest first."""
 
 _COMPARISON: Final = re.compile(r'\s*"(?P<one>[^"]*)"\s*(?P<how>=|!=)\s*"(?P<other>[^"]*)"\s*')
 _CHOICE: Final = re.compile(r"(?P<holds>[^?]*)\?(?P<yes>[^:]*)(?::(?P<no>.*))?")
@@ -30,14 +30,14 @@ FALSE: Final = frozenset({"", "0"})
 
 
 def expand(text: str, value_of: Callable[[str], str]) -> str:
-    """Replace what is to be replaced.
+    """Replace variables, functions and expressions.
 
     Args:
         text: an application's arguments.
-        value_of: the value of a variable, or of a function with its arguments.
+        value_of: returns the value of a variable, or of a function with its arguments.
 
     Raises:
-        InputError: a brace lacks its other, or an expression is of a kind that is not known here.
+        InputError: a brace is unbalanced, or an expression is not supported.
     """
     parts: list[str] = []
     at = 0
@@ -74,7 +74,7 @@ def _worked_out(text: str) -> str:
 
 
 def _number(text: str, words: list[str]) -> float:
-    """Work out numbers and what stands between them, the last operation of the weakest first."""
+    """Evaluate numbers and operators: split at the last operator of the lowest precedence."""
     for known in _OPERATIONS:
         for place in reversed(range(len(words))):
             work = known.get(words[place])
@@ -96,7 +96,7 @@ def _value(text: str, value_of: Callable[[str], str]) -> str:
 
 
 def chosen(text: str) -> str:
-    """Of `CONDITION?YES:NO`, the part that counts; empty, if there is none.
+    """Evaluate `CONDITION?YES:NO`; empty if the chosen part is missing.
 
     Raises:
         InputError: there is no condition.

@@ -1,4 +1,4 @@
-"""A dialplan's text, read into extensions and their steps."""
+"""Reads a dialplan's text into extensions and their steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEP: Final = re.compile(r"(?P<app>\w+)\((?P<text>.*)\)")
 
 @attrs.frozen
 class DialplanStep:
-    """One application, and what it is given."""
+    """One application with its arguments."""
 
     app: str
     text: str
@@ -26,16 +26,16 @@ class DialplanStep:
 
 @attrs.frozen
 class Extension:
-    """What is done in an extension, step by step."""
+    """The steps of an extension."""
 
     steps: tuple[DialplanStep, ...]
     labels: Mapping[str, int]
-    """The places that have a name; the first is 0."""
+    """The labels, with the index of their step, from 0."""
 
 
 @attrs.frozen
 class DialplanPlace:
-    """Somewhere in a dialplan: the step that comes next."""
+    """A position in a dialplan: the next step."""
 
     context: str
     exten: str
@@ -43,13 +43,13 @@ class DialplanPlace:
 
 
 def read_extensions(text: str) -> tuple[str, Mapping[str, Extension]]:
-    """Read a dialplan that has one context.
+    """Read a dialplan with one context.
 
     Returns:
         The context's name, and its extensions.
 
     Raises:
-        InputError: a line that is not understood.
+        InputError: a line is invalid.
     """
     context, exten = "", ""
     steps: dict[str, list[DialplanStep]] = {}
@@ -76,12 +76,12 @@ def read_extensions(text: str) -> tuple[str, Mapping[str, Extension]]:
 def _step(text: str, number: int) -> DialplanStep:
     found = _STEP.fullmatch(text.strip())
     if found is None:
-        raise InputError(f"{text!r} is no application", where=f"line {number}")
+        raise InputError(f"{text!r} is not an application", where=f"line {number}")
     return DialplanStep(found["app"], found["text"])
 
 
 def place_of(text: str, here: DialplanPlace, extensions: Mapping[str, Extension]) -> DialplanPlace:
-    """The place that `Goto` and its like name: `label`, `exten,1`, `context,exten,1`."""
+    """The position in a `Goto`: `label`, `exten,1`, `context,exten,1`."""
     context, exten, priority = here.context, here.exten, text
     match text.split(","):
         case [exten, priority]:

@@ -1,11 +1,11 @@
 """What parties hear, and what ARI plays to them.
 
-* **Only in Stasis can anything be played** (409 elsewhere). Requests are done one after the other:
-  what is asked for while a sound plays waits until that one is over.
+* **Sounds can be played only in Stasis** (409 elsewhere). Requests are executed one after the
+  other: a sound that is requested while another plays waits until that one is over.
 * **A tone never ends by itself**, not even one that is written to be played once: when it has been
   heard, there is silence, and no event until it is stopped (measured on 22.10.1).
-* **A class of music that is not there** plays the default class, and the event says so (measured).
-* **A recording that is not there** begins and ends at once (measured).
+* **A missing music class** plays the default class, and the event names that one (measured).
+* **A missing recording** begins and ends at once (measured).
 * **A leg that leaves Stasis loses its sounds**: they end before anything else is reported about it.
   But AMI reports music, and AMI may be late: then the leg has been parked again before
   its music stops, or has ended, and its music never stops (measured: 6 of 40 on a busy machine).
@@ -22,7 +22,7 @@ from hookflash.events import LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound, Music, Recording
 
 TO_STEP_S: Final = (0.0002, 0.002)
-"""From what happens to a channel to its thread's doing what comes of it."""
+"""From an event of a channel to the reaction of its thread."""
 
 LATE: Final = 0.08
 """How often AMI is late with the end of the music of a leg that leaves …"""
@@ -48,7 +48,7 @@ class AsteriskHearing:
         self._playbacks: dict[str, AsteriskChannel] = {}
         self._late: list[SoundStarted | SoundStopped] = []
         self.slowness = 1.0
-        """How many times as long as on a calm machine everything takes."""
+        """By which factor everything takes longer than on a calm machine."""
 
     def find(self, leg: LegId) -> AsteriskChannel | None:
         """Find a living leg."""
@@ -59,7 +59,7 @@ class AsteriskHearing:
         shortest, longest = bounds
         return (shortest + (longest - shortest) * self._random()) * self.slowness
 
-    # ---- what ARI is asked for
+    # ---- ARI's requests
 
     def _refusal(self, leg: LegId) -> str | None:
         channel = self._channels.get(leg)
@@ -68,7 +68,7 @@ class AsteriskHearing:
         return None if channel.app is App.STASIS else NOT_IN_STASIS
 
     def play(self, leg: LegId, playback: AsteriskPlayback) -> str | None:
-        """`POST /channels/LEG/play/ID`, or `/moh`; why it was refused, if it was."""
+        """`POST /channels/LEG/play/ID`, or `/moh`; return the reason of a refusal."""
         refused = self._refusal(leg)
         if refused is None:
             channel = self._channels[leg]
@@ -93,7 +93,7 @@ class AsteriskHearing:
             self._hear(self._channels[leg])
         return refused
 
-    # ---- what comes of it
+    # ---- their effects
 
     def _play_next(self, channel: AsteriskChannel) -> None:
         while channel.playbacks and channel.playing is None:

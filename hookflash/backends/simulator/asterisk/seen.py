@@ -1,4 +1,4 @@
-"""What a program sees of the simulated Asterisk's channels, as ARI lists them."""
+"""The simulated Asterisk's channels, as ARI lists them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hookflash.sounds import heard_sound
 
 
 def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
-    """What is seen of a channel."""
+    """A channel, as ARI lists it."""
     alone = channel.bridge is None
     parked = (
         alone and channel.answered and channel.app is App.STASIS and channel.place.exten == "park"
