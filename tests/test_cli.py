@@ -6,19 +6,25 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import attrs
 import pytest
 import trio
 
+from hookflash.backends.simulator.faults import Faults
 from hookflash.cli import main, proofs, recorded, remote
-from hookflash.events import Kind
+from hookflash.events import Event, Kind
+from hookflash.fsm.machine import Rulebook, Step
+from hookflash.fsm.transfer import State, Transfer
 from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
 
@@ -468,7 +474,7 @@ def test_prove_fails_where_a_search_was_cut_short(say: Say, only_holds: None) ->
     told = say("prove", "--seeds", "1", "--max-records", "5")
     assert told.status == 1
     assert "wrong hold, as delivered: cut short" in told.out
-    assert told.out.splitlines()[-1].endswith(" faults")
+    assert " findings of " in told.out.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -479,11 +485,50 @@ def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
         return []
 
     monkeypatch.setattr(proofs, "search_tables", nothing)
-    monkeypatch.setattr(proofs, "MOST_TOLD", 1000)
+    monkeypatch.setattr(proofs, "MOST_KINDS", 1000)
     told = say("prove", "--seeds", "1")
     assert told.status == 1
     assert "wrong hold: never reached: idle · requested → holding" in told.out
     assert "wrong hold: never in the search: idle · requested → holding then " in told.out
+
+
+def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
+    say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that forgets the time limit of a hold."""
+    step_of = Rulebook.step
+
+    def step(self: Rulebook, record: Transfer, event: Event) -> Step:
+        taken = step_of(self, record, event)
+        if taken.after.state is not State.HELD:
+            return taken
+        return attrs.evolve(taken, after=attrs.evolve(taken.after, deadline=None))
+
+    monkeypatch.setattr(Rulebook, "step", step)
+    told = say("prove", "--seeds", "1")
+    assert told.status == 1
+    lines = told.out.splitlines()
+    [at] = [number for number, line in enumerate(lines) if "nobody would ever wake held" in line]
+    assert re.fullmatch(r"wrong hold, .*: .* held, and [\d,]+ more like it", lines[at])
+    story = list(takewhile(lambda line: line.startswith("    "), lines[at + 1 :]))
+    # of all ways into the state, a restarted controller's is the shortest
+    assert len(story) == 1
+    assert story[0].startswith("      1. a transfer is found in flight · idle → held")
+    assert " findings of " in lines[-1]
+
+
+def test_soak_prints_the_shortest_fault_of_each_kind_as_a_story(
+    say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A switch that loses every order."""
+    monkeypatch.setattr(proofs, "HARDSHIPS", {"deaf": Faults(lose_command=1.0)})
+    told = say("soak", "--seeds", "2", "--seed", "40", "--character", "freeswitch")
+    assert told.status == 1
+    lines = told.out.splitlines()
+    [at] = [number for number, line in enumerate(lines) if "promise 3" in line]
+    assert "(hookflash simulate --seed 4" in lines[at]
+    assert lines[at].endswith("more like it")
+    assert "alice" in lines[at + 1]
 
 
 # ----------------------------------------------------------- the process and its pipes

@@ -54,7 +54,7 @@ def test_a_broken_promise_is_told_with_the_way_to_it() -> None:
         Rulebook(SPEC_FOR[Kind.ATTENDED]), asked_for(Kind.ATTENDED, TWICE), check=nobody_may_dial
     )
     assert found.violations
-    assert found.violations[0].startswith("somebody dialled, after TransferRequested → ")
+    assert str(found.violations[0]).startswith("somebody dialled, after TransferRequested → ")
 
 
 def test_the_search_is_bounded() -> None:

@@ -78,7 +78,7 @@ def many_runs(name: str, character: Character, *, hard: bool) -> tuple[Tally, Ro
 @in_each_character
 def test_under_other_seeds_the_promises_are_kept(name: str, character: Character) -> None:
     tally, _ = many_runs(name, character, hard=False)
-    assert tally.failures == []
+    assert tally.findings.kinds() == []
     assert tally.runs == len(SEEDS) * len([*SCENARIOS[name].orders()])
 
 
@@ -88,7 +88,7 @@ def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(
     name: str, character: Character
 ) -> None:
     tally, _ = many_runs(name, character, hard=True)
-    assert tally.failures == []
+    assert tally.findings.kinds() == []
 
 
 @pytest.mark.parametrize(
@@ -209,10 +209,12 @@ def test_no_row_comes_before_the_beginning_of_another_controller() -> None:
 def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> None:
     nothing_arrives = Faults(lose_command=1.0)
     tally = run_many([SCENARIOS["complete"]], [7], hardships={"deaf": nothing_arrives}, rows=Rows())
-    assert tally.failures
-    assert "promise" in tally.failures[0]
-    assert "complete, deaf" in tally.failures[0]
-    assert '--seed 7 --faults "seed=7,lose_command=1.0"' in tally.failures[0]
+    [(finding, times), *_] = tally.findings.kinds()
+    assert times == 1
+    assert "promise" in finding.what
+    assert finding.where == "complete, deaf"
+    assert finding.replay == 'hookflash simulate --seed 7 --faults "seed=7,lose_command=1.0"'
+    assert finding.records
 
 
 def broken(scenario: Scenario, **changes: Any) -> set[str]:

@@ -15,16 +15,18 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.cli.recorded import SCENARIOS, scenario_files
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
+from hookflash.scenarios.findings import Finding, Findings, finding_of
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, search_tables
 from hookflash.specs.catalog import SPEC_FOR
+from hookflash.story import story_lines
 
 CharacterOption = Annotated[
     Character | None, Parameter(help="Whose habits the simulated switch has; both by default.")
 ]
 
-MOST_TOLD = 50
-"""Failures that are told one by one."""
+MOST_KINDS = 20
+"""How many kinds of findings are printed, each as a story."""
 
 
 def prove(
@@ -40,11 +42,11 @@ def prove(
 ) -> int:
     """Exhaust the tables, and run all scenarios under many seeds, without faults and with them."""
     console = terminal()
-    search, wrong = _search(console, join_attempts=join_attempts, max_records=max_records)
-    seen = Rows()
-    wrong += _run_all(console, range(1, seeds + 1), seen, character)
-    wrong += _compare(console, search, seen)
-    return _judge(console, wrong)
+    found, seen = Findings(), Rows()
+    search = _search(console, found, join_attempts=join_attempts, max_records=max_records)
+    _run_all(console, found, range(1, seeds + 1), seen, character)
+    _compare(console, found, search, seen)
+    return _report(console, found)
 
 
 def soak(
@@ -59,41 +61,44 @@ def soak(
     console = terminal()
     first = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"seeds from {first}")
-    wrong = _run_all(console, range(first, first + seeds), Rows(), character)
-    return _judge(console, wrong)
+    found = Findings()
+    _run_all(console, found, range(first, first + seeds), Rows(), character)
+    return _report(console, found)
 
 
-def _search(console: Console, *, join_attempts: int, max_records: int) -> tuple[Rows, list[str]]:
-    """Exhaust the tables: the rows that were reached, and what is wrong."""
-    reached, wrong = Rows(), list[str]()
+def _search(console: Console, found: Findings, *, join_attempts: int, max_records: int) -> Rows:
+    """Exhaust the tables: the rows that were reached."""
+    reached = Rows()
     table = table_of(
         "table", "beginning", "records", "steps", "rows", "pairs", "broken promises", "s"
     )
-    found = search_tables(join_attempts=join_attempts, sounds=True, max_records=max_records)
-    for one in found:
+    searches = search_tables(join_attempts=join_attempts, sounds=True, max_records=max_records)
+    for one in searches:
         reached.note_search(one.kind, one.found)
-        wrong += [f"{one.kind.value}, {one.beginning}: {broken}" for broken in one.found.violations]
+        where = f"{one.kind.value}, {one.beginning}"
+        for violation in one.found.violations:
+            found.add(finding_of(violation, where), violation.times)
         if not one.complete:
-            wrong.append(
-                f"{one.kind.value}, {one.beginning}: cut short, give it more --max-records"
-            )
+            found.add(Finding(what="cut short; increase --max-records", where=where))
         counts = (one.found.records, one.found.steps, len(one.found.rows), len(one.found.pairs))
-        broken, took = str(len(one.found.violations)), f"{one.took_s:.0f}"
-        table.add_row(one.kind.value, one.beginning, *(f"{n:,}" for n in counts), broken, took)
+        broken = sum(violation.times for violation in one.found.violations)
+        columns = *(f"{n:,}" for n in counts), f"{broken:,}", f"{one.took_s:.0f}"
+        table.add_row(one.kind.value, one.beginning, *columns)
     console.print(table)
-    return reached, wrong
+    return reached
 
 
 def _run_all(
-    console: Console, seeds: Sequence[int], seen: Rows, character: Character | None
-) -> list[str]:
+    console: Console,
+    found: Findings,
+    seeds: Sequence[int],
+    seen: Rows,
+    character: Character | None,
+) -> None:
     """Run all scenarios, on a switch of this character or of each, without faults and with them."""
-    return [
-        failure
-        for one in ([*Character] if character is None else [character])
-        for hardships in (NO_HARDSHIPS, HARDSHIPS)
-        for failure in _run_many(console, seeds, hardships, seen, one)
-    ]
+    for one in [*Character] if character is None else [character]:
+        for hardships in (NO_HARDSHIPS, HARDSHIPS):
+            found.add_all(_run_many(console, seeds, hardships, seen, one))
 
 
 def _run_many(
@@ -102,7 +107,7 @@ def _run_many(
     hardships: Mapping[str, Faults],
     seen: Rows,
     character: Character,
-) -> list[str]:
+) -> Findings:
     scenarios = [load_scenario(file) for file in scenario_files([SCENARIOS])]
     began = time.perf_counter()
     tally = run_many(scenarios, seeds, hardships=hardships, rows=seen, character=character)
@@ -111,22 +116,24 @@ def _run_many(
     console.print(
         f"{character}: {tally.runs:,} runs {'with' if hardships else 'without'} faults, "
         f"{tally.steps:,} steps, "
-        f"{took_s:.0f} s: {came}; {len(tally.failures)} failures",
+        f"{took_s:.0f} s: {came}; {len(tally.findings)} findings",
         soft_wrap=True,
     )
-    return tally.failures
+    return tally.findings
 
 
-def _compare(console: Console, search: Rows, seen: Rows) -> list[str]:
-    """Hold the rows of the search and those of the runs against each other, and say what is off."""
-    wrong: list[str] = []
+def _compare(console: Console, found: Findings, search: Rows, seen: Rows) -> None:
+    """Compare the rows of the search with those of the runs, and note what is missing."""
     table = table_of(
         "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
     )
     for kind in Kind:
         unforeseen = seen.unforeseen(kind, search)
-        wrong += [f"{kind.value}: never reached: {row}" for row in search.untouched(kind)]
-        wrong += [f"{kind.value}: never in the search: {' then '.join(p)}" for p in unforeseen]
+        for row in search.untouched(kind):
+            found.add(Finding(what=f"never reached: {row}", where=kind.value))
+        for pair in unforeseen:
+            what = f"never in the search: {' then '.join(pair)}"
+            found.add(Finding(what=what, where=kind.value))
         counts = (
             len(SPEC_FOR[kind].rows),
             *(len(one.get(kind, ())) for one in (search.rows, seen.rows)),
@@ -135,11 +142,17 @@ def _compare(console: Console, search: Rows, seen: Rows) -> list[str]:
         )
         table.add_row(kind.value, *(f"{count:,}" for count in counts))
     console.print(table)
-    return wrong
 
 
-def _judge(console: Console, wrong: Sequence[str]) -> int:
-    for line in wrong[:MOST_TOLD]:
-        console.print(f"[red]wrong[/red] {plain(line)}", soft_wrap=True)
-    console.print(f"{len(wrong)} faults" if wrong else "every promise is kept")
-    return 1 if wrong else 0
+def _report(console: Console, found: Findings) -> int:
+    """Print the shortest finding of each kind as a story."""
+    for finding, times in found.kinds()[:MOST_KINDS]:
+        like_it = f", and {times - 1:,} more like it" if times > 1 else ""
+        console.print(f"[red]wrong[/red] {plain(str(finding))}{like_it}", soft_wrap=True)
+        numbered = not finding.replay
+        for line in story_lines(finding.records, finding.names, numbered=numbered):
+            console.print(f"    {plain(line)}", soft_wrap=True)
+    kinds = len(found.kinds())
+    told = f"{len(found):,} findings of {kinds:,} kinds" if found else "every promise is kept"
+    console.print(told + (f"; {MOST_KINDS} kinds are shown" if kinds > MOST_KINDS else ""))
+    return 1 if found else 0

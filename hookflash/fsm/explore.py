@@ -59,6 +59,21 @@ class Card:
 
 
 @attrs.frozen(kw_only=True)
+class Violation:
+    """A promise that was broken, and the shortest way to it."""
+
+    promise: str
+    """The sentence that says how it was broken."""
+    steps: tuple[tuple[Event, Step], ...]
+    """The events from the first record on, and what each did. The last breaks the promise."""
+    times: int = 1
+    """How often it was broken in this way, from other records too."""
+
+    def __str__(self) -> str:
+        return f"{self.promise}, after " + " → ".join(in_words(event) for event, _ in self.steps)
+
+
+@attrs.frozen(kw_only=True)
 class Exploration:
     """What a search found."""
 
@@ -72,8 +87,8 @@ class Exploration:
     """Each row at work, by its key."""
     pairs: frozenset[tuple[str, str]]
     """Rows that can follow one another."""
-    violations: tuple[str, ...]
-    """Promises that were broken, with the shortest way to each."""
+    violations: tuple[Violation, ...]
+    """Promises that were broken."""
 
 
 Check = Callable[[Step], str | None]
@@ -105,7 +120,7 @@ def explore(
         rows=search.rows,
         cards=search.cards,
         pairs=frozenset(search.pairs),
-        violations=tuple(search.violations),
+        violations=tuple(search.violations.values()),
     )
 
 
@@ -116,7 +131,7 @@ class _Reached:
     record: Transfer
     before: _Reached | None
     """The record from which it was reached first, on the shortest way."""
-    by: str
+    by: Event | None
     """The event that led here from there."""
     came_by: set[str] = attrs.field(factory=set[str])
     """The rows by which it was reached."""
@@ -130,7 +145,20 @@ class _Reached:
 
     def way(self) -> tuple[str, ...]:
         """The events from the beginning to here."""
-        return () if self.before is None else (*self.before.way(), self.by)
+        if self.before is None or self.by is None:
+            return ()
+        return (*self.before.way(), in_words(self.by))
+
+    def steps(self, rules: Rulebook) -> tuple[tuple[Event, Step], ...]:
+        """The events from the beginning to here, and what each did."""
+        if self.before is None or self.by is None:
+            return ()
+        taken: list[tuple[Event, Step]] = []
+        for step in steps_with_answer(rules, self.before.record, self.by):
+            taken.append((self.by, step))
+            if _told_apart_by(step.after) == _told_apart_by(self.record):
+                break  # the answer came later
+        return (*self.before.steps(rules), *taken)
 
 
 @attrs.define(kw_only=True)
@@ -142,7 +170,7 @@ class _Search:
     rows: Counter[str] = attrs.field(factory=Counter[str])
     cards: dict[str, Card] = attrs.field(factory=dict[str, Card])
     pairs: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
-    violations: list[str] = attrs.field(factory=list[str])
+    violations: dict[str, Violation] = attrs.field(factory=dict[str, Violation])
     reached: dict[tuple[object, ...], _Reached] = attrs.field(
         factory=dict[tuple[object, ...], _Reached]
     )
@@ -150,7 +178,7 @@ class _Search:
     todo: deque[_Reached] = attrs.field(factory=deque[_Reached])
 
     def run(self, first: Transfer, max_records: int) -> None:
-        self._reach(first, None, "")
+        self._reach(first, None, None)
         while self.todo and len(self.reached) <= max_records:
             here = self.todo.popleft()
             if here.tried:
@@ -169,15 +197,22 @@ class _Search:
                 taken = steps_with_answer(self.rules, here.record, event)
             except RequestRefused:
                 continue
-            name = in_words(event)
             broken = next((told for step in taken if (told := self.judge(step)) is not None), None)
             if broken is None:
-                self._take(here, name, taken)
+                self._take(here, event, taken)
             else:
-                way = " → ".join((*here.way(), name))
-                self.violations.append(f"{broken}, after {way} in {here.record}")
+                self._note(broken, here, event, taken)
 
-    def _take(self, here: _Reached, name: str, taken: tuple[Step, ...]) -> None:
+    def _note(self, broken: str, here: _Reached, event: Event, taken: tuple[Step, ...]) -> None:
+        """Note a broken promise. Breadth first: the first way is the shortest."""
+        known = self.violations.get(broken)
+        if known is None:
+            steps = (*here.steps(self.rules), *((event, step) for step in taken))
+            self.violations[broken] = Violation(promise=broken, steps=steps)
+        else:
+            self.violations[broken] = attrs.evolve(known, times=known.times + 1)
+
+    def _take(self, here: _Reached, event: Event, taken: tuple[Step, ...]) -> None:
         """What came of an event: count the rows that answered, and go on from there."""
         answered = set[str]()
         first = ""
@@ -185,7 +220,7 @@ class _Search:
             for row in step.rows:
                 self.rows[row.key] += 1
                 if row.key not in self.cards:  # breadth first: the first way is the shortest
-                    self.cards[row.key] = _card((*here.way(), name), step)
+                    self.cards[row.key] = _card((*here.way(), in_words(event)), step)
             self.pairs.update(itertools.pairwise(row.key for row in step.rows))
             if step.rows:
                 # before the answer comes, anything may follow the row that asked
@@ -193,14 +228,14 @@ class _Search:
                 first = first or step.rows[0].key
                 answered = {step.rows[-1].key}
             if step is taken[-1] or _answer_may_be_late(step):
-                after = self._reach(step.after, here, name)
+                after = self._reach(step.after, here, event)
                 self._spread(after, answered or here.came_by)
                 if not answered:
                     here.silently[after] = None
         if first:
             here.answers.add(first)
 
-    def _reach(self, record: Transfer, before: _Reached | None, by: str) -> _Reached:
+    def _reach(self, record: Transfer, before: _Reached | None, by: Event | None) -> _Reached:
         if before is not None and record is before.record:
             return before  # no news: most events are none
         key = _told_apart_by(record)

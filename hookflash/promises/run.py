@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from hookflash.backends.simulator.world import World
-from hookflash.commands import Command, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
@@ -27,10 +26,9 @@ from hookflash.events import (
     SoundStopped,
     TransferRequested,
 )
-from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises import names as promises
-from hookflash.sounds import HeardSound
+from hookflash.promises.heard import HeardLog
 
 
 class WatchedRun(Protocol):
@@ -57,7 +55,7 @@ class RunWatch:
 
     def __init__(self, run: WatchedRun, *, silence_limit_s: float) -> None:
         self._run = run
-        self._heard: dict[str, list[str]] = {}
+        self._heard = HeardLog(run.names)
         self._broken: list[str] = []
         self._outcomes: Counter[str] = Counter()
         self._begun: list[str] = []
@@ -69,7 +67,6 @@ class RunWatch:
         self._given_up: dict[str, frozenset[LegId]] = {}
         """Who had left when a transfer was given up."""
         self._failed: dict[str, frozenset[LegId]] = {}
-        self._kinds: dict[HeardSound, str] = {}
         self._quiet_since: dict[LegId, float] = {}
         self._before: dict[LegId, dict[str, str]] = {}
         """What the variables of a leg that a transfer changes said before there was one."""
@@ -79,14 +76,14 @@ class RunWatch:
 
     def fact(self, fact: CallEvent) -> None:
         """Something has just become true on the switch."""
+        self._heard.fact(fact)
         match fact:
             case LegsJoined(first=first, second=second):
                 self._sounding(first)
                 self._sounding(second)
                 self._joined(first, second)
-            case SoundStarted(leg=leg, sound=sound):
+            case SoundStarted(leg=leg):
                 self._sounding(leg)
-                self._note(leg, self._kinds.get(sound, str(sound)))
             case LegParked(leg=leg) | SoundStopped(leg=leg):
                 self._quiet(leg)
             case LegHungUp(leg=leg):
@@ -97,8 +94,7 @@ class RunWatch:
 
     def record(self, record: Record) -> None:
         """The switchboard has just written this."""
-        for command in record.commands:
-            self._learn_sounds(command)
+        self._heard.record(record, self._run.switchboard.default.policy)
         if isinstance(record.event, LegMovedAway):  # what it hears is another program's affair
             self._quiet_since.pop(record.event.leg, None)
         if record.transfer is None:
@@ -126,9 +122,6 @@ class RunWatch:
 
     def _joined(self, first: LegId, second: LegId) -> None:
         """No stranger on the line."""
-        names = self._run.names
-        self._note(first, names.get(second, second))
-        self._note(second, names.get(first, first))
         self._remember(first, second)
         transfer = self._run.switchboard.transfer_of(first)
         other = self._run.switchboard.transfer_of(second)
@@ -143,24 +136,6 @@ class RunWatch:
             pbx = self._run.world.pbx
             if not pbx.transfer_of(leg):
                 self._before.setdefault(leg, dict(pbx.changeable(leg)))
-
-    def _note(self, leg: LegId, what: str) -> None:
-        name = self._run.names.get(leg, leg)
-        self._heard.setdefault(name, []).append(what)
-
-    def _learn_sounds(self, command: Command) -> None:
-        """What a sound is, is known from the order to play it."""
-        policy: Policy = self._run.switchboard.default.policy
-        match command:
-            case HoldWithMusic(music=sound):
-                kind = "fallback" if sound == policy.fallback_sound else "music"
-            case PlayRingback(ringback=sound):
-                kind = "reminder" if sound == policy.hold_tone else "ringback"
-            case PlayTone(tone=sound):
-                kind = "tone"
-            case _:
-                return
-        self._kinds[sound] = kind
 
     # ----------------------------------------------------------------- silence
 
@@ -179,9 +154,14 @@ class RunWatch:
                 promises.NO_SILENCE.broken(f"{name} waited in silence for {silence_s:.1f} s")
             )
 
+    @property
+    def names(self) -> Mapping[LegId, str]:
+        """Whose leg each is."""
+        return self._run.names
+
     def heard(self, name: str) -> list[str]:
         """What a party heard, in order: kinds of sound, and the names of those it talked with."""
-        return self._heard.get(name, [])
+        return self._heard.of(name)
 
     # ---------------------------------------------------------------- at the end
 

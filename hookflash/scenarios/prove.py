@@ -23,13 +23,14 @@ from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
 from hookflash.fsm.begin import found_transfer, new_transfer
-from hookflash.fsm.explore import Card, Exploration, explore
+from hookflash.fsm.explore import Card, Exploration, Violation, explore
 from hookflash.fsm.machine import AND_THEN, Rulebook
 from hookflash.fsm.policy import Choice, Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import Scenario
+from hookflash.scenarios.findings import Finding, Findings
 from hookflash.scenarios.run import run_scenario
+from hookflash.scenarios.scenario import Scenario
 from hookflash.specs.catalog import SPEC_FOR
 
 HARDSHIPS: Mapping[str, Faults] = {
@@ -181,7 +182,7 @@ def _merged(looks: Sequence[Exploration]) -> Exploration:
         rows=sum((look.rows for look in looks), Counter[str]()),
         cards=_shortest(looks),
         pairs=frozenset(pair for look in looks for pair in look.pairs),
-        violations=tuple(violation for look in looks for violation in look.violations),
+        violations=_shortest_violations(looks),
     )
 
 
@@ -191,6 +192,16 @@ def _shortest(looks: Iterable[Exploration]) -> dict[str, Card]:
         if row not in cards or len(card.way) < len(cards[row].way):
             cards[row] = card
     return cards
+
+
+def _shortest_violations(looks: Iterable[Exploration]) -> tuple[Violation, ...]:
+    found: dict[str, Violation] = {}
+    for one in (violation for look in looks for violation in look.violations):
+        known = found.get(one.promise, one)
+        times = one.times if known is one else one.times + known.times
+        shortest = min(known, one, key=lambda violation: len(violation.steps))
+        found[one.promise] = attrs.evolve(shortest, times=times)
+    return tuple(found.values())
 
 
 _A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")
@@ -260,7 +271,7 @@ class Tally:
     runs: int = 0
     steps: int = 0
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
-    failures: list[str] = attrs.field(factory=list[str])
+    findings: Findings = attrs.field(factory=Findings)
 
 
 def run_many(
@@ -296,13 +307,17 @@ def run_many(
             tally.outcomes.update(outcome.value for outcome in run.outcomes)
             rows.note(run.records)
             broken = failures(run) if faults is None else run.broken
-            told = f' --faults "{faults}"' if faults is not None else ""
-            if character is not Character.FREESWITCH:
-                told = f" --character {character}{told}"
-            tally.failures += [
-                f"{order.name}{name}: {failure} (hookflash simulate --seed {seed}{told})"
-                for failure in broken
-            ]
+            options = "" if character is Character.FREESWITCH else f" --character {character}"
+            options += f' --faults "{faults}"' if faults is not None else ""
+            for failure in broken:
+                finding = Finding(
+                    what=failure,
+                    where=f"{order.name}{name}",
+                    replay=f"hookflash simulate --seed {seed}{options}",
+                    records=run.records,
+                    names=run.names,
+                )
+                tally.findings.add(finding)
     return tally
 
 

@@ -145,6 +145,7 @@ class SimulatedRig:
         self.world = self.simulation.world
         self.parties = {party.name: party for party in parties}
         self.roster = Roster({party.number: party.name for party in self.parties.values()})
+        self.simulation.names = self.roster.names
         self.on_happening: Callable[..., None] = _ignore
         bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
         slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
@@ -153,7 +154,6 @@ class SimulatedRig:
         self._verbs = self._all_verbs()
         self._requests = 0
         self._asked_by: dict[str, str] = {}
-        self.simulation.names = self.roster.names
         self.simulation.on_record = self._recorded
         self.world.on_fact = self._happened
         for party in self.parties.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -11,12 +11,11 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
 from hookflash.engine.record import Record, states_of
-from hookflash.events import LegId, TransferRequested
+from hookflash.events import LegId, LegSnapshot, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises.run import RunWatch
 from hookflash.scenarios.player import Player
 from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
-from hookflash.scenarios.roster import Roster
 from hookflash.scenarios.scenario import Scenario
 
 LIMIT_S = 24 * 3600.0
@@ -59,36 +58,41 @@ class Run:
     """Whose leg each was."""
 
 
+@attrs.frozen(kw_only=True)
+class Ending:
+    """What the switch and its telephones say when nothing moves any more."""
+
+    living: Collection[LegSnapshot]
+    heard: Mapping[str, tuple[str, ...]]
+    shown: Mapping[str, tuple[str, ...]]
+    keys: Mapping[str, str]
+    at_s: float
+    broken: tuple[str, ...]
+
+
 def what_came(
     scenario: Scenario,
     seed: int,
     records: Sequence[Record],
-    watch: RunWatch,
-    *,
-    world: World,
-    roster: Roster,
-    shown_before: Mapping[str, tuple[str, ...]],
+    names: Mapping[LegId, str],
+    end: Ending,
 ) -> Run:
-    """The result of a scenario, now that nothing moves any more.
+    """The result of a scenario.
 
     Args:
         scenario: what was played.
         seed: of everything that chance decides.
         records: everything that controllers have written.
-        watch: what has watched over the promises.
-        world: the switch and its people.
-        roster: whose leg each was.
-        shown_before: what `shown_to` said when the calls were up.
+        names: whose leg each was.
+        end: how it ended.
     """
     asked = [r for r in records if isinstance(r.event, TransferRequested)]
     ended = [r for r in records if r.outcome is not None]
     begun = next((r.transfer for r in records if r.row and r.transfer), None)
     first = [r for r in records if r.transfer == begun] if begun else []
-    names, living = roster.names, world.snapshot()
     listed = {party.number: party.name for party in scenario.parties}
-    name = {leg.leg: names.get(leg.leg) or listed.get(leg.number, leg.leg) for leg in living}
-    shown = shown_to(scenario, world, roster)
-    pairs = (frozenset((name[leg.leg], name[leg.peer])) for leg in living if leg.peer in name)
+    name = {leg.leg: names.get(leg.leg) or listed.get(leg.number, leg.leg) for leg in end.living}
+    pairs = (frozenset((name[leg.leg], name[leg.peer])) for leg in end.living if leg.peer in name)
     return Run(
         scenario=scenario,
         seed=seed,
@@ -98,15 +102,52 @@ def what_came(
         states=tuple(states_of(first)) or (State.IDLE,),
         talk=frozenset(pairs),
         living=frozenset(name.values()),
+        heard=dict(end.heard),
+        shown=dict(end.shown),
+        keys=dict(end.keys),
+        refused=tuple(r.why for r in records if r.refused),
+        took_s=ended[-1].at_s - asked[0].at_s if asked and ended else 0.0,
+        ended_s=end.at_s,
+        broken=end.broken,
+        names=dict(names),
+    )
+
+
+def ending_of(
+    scenario: Scenario, world: World, watch: RunWatch, shown_before: Mapping[str, tuple[str, ...]]
+) -> Ending:
+    """How a scenario ended in a simulated world.
+
+    Args:
+        scenario: what was played.
+        world: the switch and its people.
+        watch: what has watched over the promises.
+        shown_before: what `shown_to` said when the calls were up.
+    """
+    shown = shown_to(scenario, world, watch.names)
+    return Ending(
+        living=world.snapshot(),
         heard={party.name: tuple(watch.heard(party.name)) for party in scenario.parties},
         shown={who: told[len(shown_before[who]) :] for who, told in shown.items()},
         keys={party.name: _keys_heard_by(world, party.number) for party in scenario.parties},
-        refused=tuple(r.why for r in records if r.refused),
-        took_s=ended[-1].at_s - asked[0].at_s if asked and ended else 0.0,
-        ended_s=world.now_s,
+        at_s=world.now_s,
         broken=tuple(watch.verdict()),
-        names=dict(names),
     )
+
+
+def shown_to(
+    scenario: Scenario, world: World, names: Mapping[LegId, str]
+) -> dict[str, tuple[str, ...]]:
+    """Every number that each party's phone has shown so far."""
+    return {
+        party.name: tuple(
+            number
+            for leg, name in names.items()
+            if name == party.name
+            for number in world.pbx.shown(leg)
+        )
+        for party in scenario.parties
+    }
 
 
 def _keys_heard_by(world: World, number: str) -> str:
@@ -152,28 +193,8 @@ def run_scenario(
     for caller, called in scenario.calls:
         rig.call(caller, called)
     world.run(until_s=world.now_s + CALL_UP_S, max_steps=MAX_STEPS)
-    before = shown_to(scenario, world, roster)
+    before = shown_to(scenario, world, roster.names)
     player.begin()
     world.run(until_s=world.now_s + LIMIT_S, max_steps=MAX_STEPS)
-    return what_came(
-        scenario,
-        chosen,
-        rig.simulation.records,
-        rig.watch,
-        world=world,
-        roster=roster,
-        shown_before=before,
-    )
-
-
-def shown_to(scenario: Scenario, world: World, roster: Roster) -> dict[str, tuple[str, ...]]:
-    """Every number that each party's phone has shown so far."""
-    return {
-        party.name: tuple(
-            number
-            for leg, name in roster.names.items()
-            if name == party.name
-            for number in world.pbx.shown(leg)
-        )
-        for party in scenario.parties
-    }
+    end = ending_of(scenario, world, rig.watch, before)
+    return what_came(scenario, chosen, rig.simulation.records, roster.names, end)

@@ -53,6 +53,8 @@ class Feature(StrEnum):
     ACCOUNTS = "accounts"
     LOOPBACK = "calls through a loopback"
     CALLS = "several calls"
+    POLICY = "a policy of its own"
+    UNREACHABLE = "a phone that is unreachable"
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +146,10 @@ class Scenario:
             Feature.ACCOUNTS: any(party.account for party in self.parties),
             Feature.LOOPBACK: bool(self.through),
             Feature.CALLS: len(self.calls) > 1,
+            Feature.POLICY: self.account != Account(),
+            Feature.UNREACHABLE: any(
+                isinstance(party.behaviour, Unreachable) for party in self.parties
+            ),
         }
         features = {feature for feature, is_asked in asked.items() if is_asked}
         return frozenset({line.verb for line in (*self.script, *race)} | features)

@@ -13,17 +13,22 @@ from hookflash.events import LegId
 from hookflash.story.words import SENTENCE, RecordInWords, plain, tell
 
 
-def story_lines(records: Sequence[Record], names: Mapping[LegId, str]) -> list[str]:
+def story_lines(
+    records: Sequence[Record], names: Mapping[LegId, str], *, numbered: bool = False
+) -> list[str]:
     """Tell a run, one sentence a line.
 
     Args:
         records: the run.
         names: whose legs they are. A leg without a name keeps its id.
+        numbered: for a run without a clock: every record, numbered.
 
     Returns:
         A line for each record that is worth one: when (in seconds of the engine's clock), who did
         what, the change of state, what was ordered, and how it ended.
     """
+    if numbered:
+        return [f"{i:3d}. {_line(t)}" for i, t in enumerate(tell(records, names), 1)]
     return [f"{t.record.at_s:7.3f} s  {_line(t)}" for t in tell(records, names) if t.matters]
 
 

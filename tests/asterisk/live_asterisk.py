@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 import attrs
@@ -12,7 +12,7 @@ import trio
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.dialplan import DEFAULT_APPLICATION
 from hookflash.backends.asterisk.inbound import is_party
-from hookflash.backends.asterisk.manager import Manager, ManagerAction, open_manager
+from hookflash.backends.asterisk.manager import Manager, ManagerAction, ManagerRefused, open_manager
 from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
@@ -42,6 +42,7 @@ class AsteriskLab(Lab):
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
+    ringing = never
     early_media = "2604"
     caller, called = "1001", "1002"
     calls_at_once = 40
@@ -91,6 +92,20 @@ class AsteriskLab(Lab):
         for key in digit:
             await self.phones.press(phone, key)
             await trio.sleep(KEY_GAP_S)
+
+    async def answer(self, leg: LegId) -> None:
+        await self._behave_as(leg, "1000")
+
+    async def refuse(self, leg: LegId, *, busy: bool = False) -> None:
+        await self._behave_as(leg, "2602" if busy else "2603")
+
+    async def _behave_as(self, leg: LegId, number: str) -> None:
+        """Let a phone that rings do what the phone of a number does."""
+        phone = await self.phone(leg)
+        with suppress(ManagerRefused):  # it rings no more
+            await self.phones.telephones.demand(
+                "Redirect", Channel=phone, Context="phones", Exten=number, Priority="1"
+            )
 
     async def shown(self, leg: LegId) -> tuple[str, str]:
         """The name and the number that the phone shows."""

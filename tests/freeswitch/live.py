@@ -3,7 +3,8 @@
 HOOKFLASH_FREESWITCH=127.0.0.1:8021/127.0.0.1:8022 names the event sockets of the two. The first
 has a dialplan that sends 1xxx and 26xx to the second, whose phones behave by number: 1xxx answers
 at once, 2600 after 1.5 s, 2601 never, 2602 is busy, 2603 refuses, 2604 sends early media first,
-2605 answers and hangs up after 2.5 s. No call but the tests' own may be up.
+2605 answers and hangs up after 2.5 s, 2650 rings until it is answered by command. No call but the
+tests' own may be up.
 
 What follows is for some tests only. Each asks for what it needs, and is skipped where that is not
 there: a gateway `trunk` of the first switch to the second; a phone of the second that is registered
@@ -94,6 +95,7 @@ class LiveLab(Lab):
     """A call on the real switch, and the people at its phones."""
 
     answering, busy, never = "2600", "2602", "2601"
+    ringing = "2650"
     music = parse_sound("tone:300/500,0/500")
     caller, called = "1001", "1002"
     early_media = "2604"
@@ -182,6 +184,13 @@ class LiveLab(Lab):
 
     async def press(self, leg: LegId, digit: str) -> None:
         await self.phones.api(f"uuid_send_dtmf {await self.phone(leg)} {digit}")
+
+    async def answer(self, leg: LegId) -> None:
+        await self.phones.api(f"uuid_answer {await self.phone(leg)}")
+
+    async def refuse(self, leg: LegId, *, busy: bool = False) -> None:
+        cause = "USER_BUSY" if busy else "CALL_REJECTED"
+        await self.phones.api(f"uuid_kill {await self.phone(leg)} {cause}")
 
     async def number_shown(self, leg: LegId) -> str:
         return (await self.shown(leg))[1]

@@ -16,13 +16,13 @@ import trustme
 from certificates import showing, trusting
 from crowd import run_crowd
 from live import SWITCH, LiveLab, both_known, needs_freeswitch, open_live_lab
-from live_stories import STORIES
+from live_rig import play_all, playable
 
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
+from hookflash.backends.simulator.character import Character
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
 from hookflash.engine.engine import Follower, open_engine
-from hookflash.engine.record import Record, states_of
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend
@@ -44,44 +44,13 @@ async def test_the_real_switch_keeps_every_promise_of_a_backend(dialling: Dialli
     assert len(report.unchecked) <= 2, report
 
 
-@pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("by", ["digits", "request"])
-@pytest.mark.parametrize("side", ["caller", "called"])
-async def test_a_recorded_story(story: str, by: str, side: str) -> None:
-    number, cue, outcome, states = STORIES[story]
-    async with open_live_lab() as lab, open_engine(lab.backend) as engine:
-        legs = await lab.call()
-        await both_known(engine, legs)
-        transferor, transferee = legs if side == "caller" else legs[::-1]
-        follower = engine.follow()
-        if by == "digits":
-            await lab.press(transferor, f"*2{number}")
-        else:
-            await engine.transfer(transferor, number)
-        told: list[Record] = []
-        with trio.fail_after(45):
-            async for record in follower:
-                if record.transfer is not None:
-                    told.append(record)
-                if cue is not None and (record.after, type(record.event)) == cue[:2]:
-                    await _act(lab, cue[2], transferor, transferee)
-                    cue = None
-                if record.outcome is not None:
-                    break
-        assert told[-1].outcome is outcome
-        assert states_of(told) == states
-        await _everybody_talks(lab)
-
-
-async def _act(lab: LiveLab, what: str, transferor: LegId, transferee: LegId) -> None:
-    await trio.sleep(0.3)  # people are slower than switches
-    match what:
-        case "transferor leaves":
-            await lab.hang_up(transferor)
-        case "transferee leaves":
-            await lab.hang_up(transferee)
-        case _:
-            await lab.press(transferor, "*1")
+@pytest.mark.parametrize("dialling", [Dialling(), DIRECT], ids=["dialplan", "direct"])
+async def test_the_scenarios_that_ship(dialling: Dialling) -> None:
+    """All of them at once, with real digits, and what is expected in the simulator."""
+    scenarios = playable(Character.FREESWITCH, direct=dialling is DIRECT)
+    settings = FreeSwitch(host=HOST, port=int(PORT), dialling=dialling)
+    async with open_live_lab(settings) as lab:
+        assert await play_all(lab, scenarios) == {}
 
 
 @pytest.mark.parametrize("end", ["complete", "takeback", "partial"])

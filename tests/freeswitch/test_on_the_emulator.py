@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
-from live_stories import STORIES
 from trio.testing import MockClock
 
 from hookflash.backends.base import Backend
@@ -16,7 +15,7 @@ from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import Follower, open_engine
-from hookflash.engine.record import Record, states_of
+from hookflash.engine.record import Record
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound
@@ -81,44 +80,6 @@ async def open_lab() -> AsyncGenerator[Lab]:
 @pytest.mark.slow
 async def test_our_backend_on_our_emulator_keeps_every_promise(autojump_clock: MockClock) -> None:
     await check_backend(open_lab)
-
-
-@pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("by", ["digits", "request"])
-@pytest.mark.parametrize("side", ["caller", "called"])
-async def test_a_story(story: str, by: str, side: str, autojump_clock: MockClock) -> None:
-    number, cue, outcome, states = STORIES[story]
-    async with open_lab() as lab, open_engine(lab.backend) as engine:
-        legs = await lab.call()
-        transferor, transferee = legs if side == "caller" else legs[::-1]
-        follower = engine.follow()
-        if by == "digits":
-            lab.emulator.press(transferor, f"*2{number}")
-        else:
-            await engine.transfer(transferor, number)
-        told: list[Record] = []
-        async for record in follower:
-            told += [record] if record.transfer is not None else []
-            if cue is not None and (record.after, type(record.event)) == cue[:2]:
-                await trio.sleep(0.3)
-                _act(lab, cue[2], transferor, transferee)
-                cue = None
-            if record.outcome is not None:
-                break
-        assert told[-1].outcome is outcome
-        assert states_of(told) == states
-        await trio.sleep(1)
-        assert all(leg.peer for leg in await lab.backend.snapshot()), "somebody is forgotten"
-
-
-def _act(lab: Lab, what: str, transferor: LegId, transferee: LegId) -> None:
-    match what:
-        case "transferor leaves":
-            lab.emulator.hang_up(transferor)
-        case "transferee leaves":
-            lab.emulator.hang_up(transferee)
-        case _:
-            lab.emulator.press(transferor, "*1")
 
 
 @pytest.mark.parametrize(

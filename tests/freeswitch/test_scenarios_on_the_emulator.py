@@ -41,7 +41,7 @@ from hookflash.scenarios.rig import (
     SILENCE_LIMIT_S,
     SimulatedTelephones,
 )
-from hookflash.scenarios.run import Run, shown_to, what_came
+from hookflash.scenarios.run import Run, ending_of, shown_to, what_came
 from hookflash.scenarios.scenario import Feature, Scenario
 from hookflash.scenarios.script import ScriptLine, Verb
 
@@ -197,18 +197,11 @@ async def _perform(rig: EmulatedRig) -> Run:
         )
         rig.roster.seat((caller, called), legs)
     await trio.sleep(CALL_UP_S)
-    before = shown_to(scenario, rig.world, rig.roster)
+    before = shown_to(scenario, rig.world, rig.names)
     await rig.play()
     await trio.sleep(AT_REST_S)
-    return what_came(
-        scenario,
-        scenario.seed,
-        rig.controller.records,
-        rig.watch,
-        world=rig.world,
-        roster=rig.roster,
-        shown_before=before,
-    )
+    end = ending_of(scenario, rig.world, rig.watch, before)
+    return what_came(scenario, scenario.seed, rig.controller.records, rig.names, end)
 
 
 def _left_behind(rig: EmulatedRig) -> Iterator[str]:

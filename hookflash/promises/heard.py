@@ -1,0 +1,57 @@
+"""What people hear, in the words of a scenario: `music`, `ringback`, and the names of parties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hookflash.commands import HoldWithMusic, PlayRingback, PlayTone
+from hookflash.engine.record import Record
+from hookflash.events import CallEvent, LegId, LegsJoined, SoundStarted
+from hookflash.fsm.policy import Policy
+from hookflash.sounds import HeardSound
+
+
+class HeardLog:
+    """What each party has heard, in order."""
+
+    def __init__(self, names: Mapping[LegId, str]) -> None:
+        """Begin.
+
+        Args:
+            names: whose leg each is.
+        """
+        self._names = names
+        self._heard: dict[str, list[str]] = {}
+        self._kinds: dict[HeardSound, str] = {}
+
+    def fact(self, fact: CallEvent) -> None:
+        """Note a fact: who talks with whom, and a sound that starts."""
+        match fact:
+            case LegsJoined(first=first, second=second):
+                self._note(first, self._names.get(second, second))
+                self._note(second, self._names.get(first, first))
+            case SoundStarted(leg=leg, sound=sound):
+                self._note(leg, self._kinds.get(sound, str(sound)))
+            case _:
+                pass
+
+    def record(self, record: Record, policy: Policy) -> None:
+        """Learn what a sound is for from the order to play it."""
+        for command in record.commands:
+            match command:
+                case HoldWithMusic(music=sound):
+                    kind = "fallback" if sound == policy.fallback_sound else "music"
+                case PlayRingback(ringback=sound):
+                    kind = "reminder" if sound == policy.hold_tone else "ringback"
+                case PlayTone(tone=sound):
+                    kind = "tone"
+                case _:
+                    continue
+            self._kinds[sound] = kind
+
+    def of(self, name: str) -> list[str]:
+        """What a party has heard: kinds of sound, and the names of those it talked with."""
+        return self._heard.get(name, [])
+
+    def _note(self, leg: LegId, what: str) -> None:
+        self._heard.setdefault(self._names.get(leg, leg), []).append(what)
