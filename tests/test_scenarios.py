@@ -209,8 +209,7 @@ def test_no_row_comes_before_the_beginning_of_another_controller() -> None:
 def test_a_run_that_breaks_a_promise_is_told_with_the_line_that_repeats_it() -> None:
     nothing_arrives = Faults(lose_command=1.0)
     tally = run_many([SCENARIOS["complete"]], [7], hardships={"deaf": nothing_arrives}, rows=Rows())
-    [(finding, times), *_] = tally.findings.kinds()
-    assert times == 1
+    [(finding, _times), *_] = tally.findings.kinds()
     assert "promise" in finding.what
     assert finding.where == "complete, deaf"
     assert finding.replay == 'hookflash simulate --seed 7 --faults "seed=7,lose_command=1.0"'
