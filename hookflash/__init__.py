@@ -98,6 +98,7 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
     from hookflash.events import (
         Kind as Kind,
         LegSnapshot as LegSnapshot,
+        TransferOptions as TransferOptions,
     )
     from hookflash.fsm.policy import (
         Choice as Choice,
@@ -133,7 +134,7 @@ _NAMES_OF: Mapping[str, str] = {
     "engine.legs": "Account Leg",
     "errors": "BackendClosed BackendError Forbidden HookflashError InputError InternalError "
     "NotFound Refusal RequestRefused SpecError Unauthorized",
-    "events": "Kind LegSnapshot",
+    "events": "Kind LegSnapshot TransferOptions",
     "fsm.policy": "Choice PartialSound Policy",
     "fsm.transfer": "Outcome State Transfer",
     "sounds": "Burst Music Recording Sound Tone parse_sound",

@@ -27,7 +27,7 @@ Don't subclass these.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -250,6 +250,23 @@ class SwitchFound:
 
 
 @attrs.frozen(kw_only=True)
+class TransferOptions:
+    """What a request chooses for its one transfer. `None`: the account's setting applies."""
+
+    music: Sound | None = None
+    """What the held party hears."""
+    ringback: Sound | None = None
+    """What the waiting party hears while the target rings."""
+    takeback_digits: str | None = None
+    """What the transferor dials to take the transferee back; empty: nothing."""
+    ring_timeout_s: float | None = None
+    """How long the target may ring."""
+
+
+NO_OPTIONS: Final = TransferOptions()
+
+
+@attrs.frozen(kw_only=True)
 class TransferRequested:
     """The party on `leg` wants to transfer (or hold) the party that it talks with."""
 
@@ -261,14 +278,7 @@ class TransferRequested:
     kind: Kind = Kind.ATTENDED
     by: str = "digits"
     """Who asked: `digits`, or the name of a program's key."""
-    music: Sound | None = None
-    """What the held party hears, where the engine's default won't do."""
-    ringback: Sound | None = None
-    """What the waiting party hears, where the engine's default won't do."""
-    takeback_digits: str | None = None
-    """What the transferor dials to have the transferee back, where the default won't do."""
-    ring_timeout_s: float | None = None
-    """How long the target may ring, where the engine's default won't do."""
+    options: TransferOptions = NO_OPTIONS
 
 
 @attrs.frozen(kw_only=True)

@@ -29,7 +29,14 @@ from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import InputError
-from hookflash.events import Event, LegCreated, LegId, TimerFired, TransferRequested
+from hookflash.events import (
+    Event,
+    LegCreated,
+    LegId,
+    TimerFired,
+    TransferOptions,
+    TransferRequested,
+)
 from hookflash.fsm.transfer import Outcome, State
 
 DIGIT_TIMEOUT_S = 1.0
@@ -196,7 +203,7 @@ class _Session:
             transfer="transfer-1",
             target=asked["target"] or dial.number,
             by="note",
-            ring_timeout_s=dial.ring_timeout_s,
+            options=TransferOptions(ring_timeout_s=dial.ring_timeout_s),
         )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
 from hookflash.errors import InputError
-from hookflash.events import Event, LegParked, SoundStarted, TransferRequested
+from hookflash.events import Event, LegParked, SoundStarted, TransferOptions, TransferRequested
 from hookflash.sounds import Burst, Music, OtherSound, Recording, Tone, parse_sound
 
 NAMES = st.text("ab0_./-", min_size=1, max_size=9).filter(lambda name: ".." not in name)
@@ -50,9 +50,9 @@ def test_commands_survive(kind: type[Any], data: st.DataObject) -> None:
 
 
 def test_a_sound_is_its_text() -> None:
-    asked = TransferRequested(leg="a", transfer="t", music=Music("jazz"))
+    asked = TransferRequested(leg="a", transfer="t", options=TransferOptions(music=Music("jazz")))
     document = to_document(asked)
-    assert (document["music"], document["ringback"]) == ("music:jazz", None)
+    assert (document["options"]["music"], document["options"]["ringback"]) == ("music:jazz", None)
 
 
 def test_the_texts_of_older_journals_are_read() -> None:
@@ -61,13 +61,12 @@ def test_the_texts_of_older_journals_are_read() -> None:
             "type": "TransferRequested",
             "leg": "a",
             "transfer": "t",
-            "music": "local_stream://moh",
-            "ringback": "%(2000,4000,440,480)",
+            "options": {"music": "local_stream://moh", "ringback": "%(2000,4000,440,480)"},
         }
     )
     assert isinstance(asked, TransferRequested)
-    assert asked.music == Music()
-    assert asked.ringback == parse_sound("tone:440+480/2000,0/4000")
+    assert asked.options.music == Music()
+    assert asked.options.ringback == parse_sound("tone:440+480/2000,0/4000")
     for text in ("say::hello", "other:say::hello"):
         started = event_from({"type": "SoundStarted", "leg": "a", "sound": text})
         assert started == SoundStarted(leg="a", sound=OtherSound("say::hello"))
@@ -85,8 +84,13 @@ def test_the_type_comes_with_the_value() -> None:
         ({"type": "LegParked"}, r"required field missing"),
         ({"type": "LegParked", "leg": "a", "wings": 2}, "wings"),
         (
-            {"type": "TransferRequested", "leg": "a", "transfer": "t", "music": "http://a/b"},
-            r"http: is not allowed .*file:NAME.* @ \$\.music",
+            {
+                "type": "TransferRequested",
+                "leg": "a",
+                "transfer": "t",
+                "options": {"music": "http://a/b"},
+            },
+            r"http: is not allowed .*file:NAME.* @ \$\.options\.music",
         ),
         ({"type": "SoundStarted", "leg": "a", "sound": 3}, "3 is not a sound .a text"),
     ],

@@ -44,6 +44,7 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
     TakebackRequested,
+    TransferOptions,
 )
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
@@ -207,7 +208,7 @@ async def test_what_is_asked_wrongly_harms_nobody(autojump_clock: MockClock) -> 
         ]
         for wrong in wishes:
             with pytest.raises(RequestRefused):
-                await engine.transfer(alice, "2601", **wrong)
+                await engine.transfer(alice, "2601", options=TransferOptions(**wrong))
         transfer = await engine.transfer(alice, "2602")
         assert (await transfer.outcome()).outcome is Outcome.RECONNECTED
 
@@ -217,7 +218,9 @@ async def test_an_id_that_comes_again_has_timers_of_its_own(autojump_clock: Mock
     async with calls() as (backend, engine):
         alice, _bob = await backend.call("1001", "1002")
         for _ in range(2):
-            transfer = await engine.transfer(alice, "2601", transfer="mine", ring_timeout_s=30.0)
+            transfer = await engine.transfer(
+                alice, "2601", transfer="mine", options=TransferOptions(ring_timeout_s=30.0)
+            )
             began_s = trio.current_time()
             await trio.sleep(20)
             assert transfer.transfer is not None

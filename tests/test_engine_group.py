@@ -25,6 +25,7 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
     TransferFound,
+    TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.policy import Policy
@@ -156,9 +157,7 @@ REQUEST = TransferRequested(
     transfer="t",
     target="2600",
     by="key 7",
-    music=Music("own"),
-    takeback_digits="*9",
-    ring_timeout_s=33,
+    options=TransferOptions(music=Music("own"), takeback_digits="*9", ring_timeout_s=33),
 )
 PARTIES = Parties(
     transferor=Named("a", "1001"), transferee=Named("b", "1002"), target=Named("t-target", "2600")

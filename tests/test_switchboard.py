@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 import pytest
@@ -56,6 +57,7 @@ from hookflash.events import (
     SwitchLost,
     TakebackRequested,
     TimerFired,
+    TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
@@ -716,7 +718,9 @@ def test_somebody_alone_is_heard_for_the_news_of_its_partner_may_be_lost() -> No
 
 def dialled(target: str) -> TransferRequested:
     """What leg `a` asks for by dialling it with the default codes."""
-    return TransferRequested(leg="a", transfer="transfer-1", target=target, takeback_digits="*1")
+    return TransferRequested(
+        leg="a", transfer="transfer-1", target=target, options=TransferOptions(takeback_digits="*1")
+    )
 
 
 def test_a_key_that_is_told_twice_counts_once() -> None:
@@ -889,7 +893,7 @@ def test_a_code_that_holds_and_one_that_resumes() -> None:
     record = desk.dial("a", "*3")
     assert isinstance(record.event, TransferRequested)
     assert (record.event.kind, record.event.target) == (Kind.HOLD, "")
-    assert record.event.music == Recording("jazz.wav")
+    assert record.event.options.music == Recording("jazz.wav")
     desk.tell(LegParked(leg="a"), LegParked(leg="b"))
     assert desk.state("transfer-1") is State.HELD
     desk.dial("a", "*4")
@@ -925,7 +929,11 @@ def test_within_a_transfer_only_the_transferor_s_keys_count(leg: str) -> None:
 def test_no_takeback_code_where_none_is_wanted() -> None:
     desk = Desk(account=Account(metaflows=codes()))
     desk.call()
-    desk.tell(TransferRequested(leg="a", transfer="t", target="2600", takeback_digits=""))
+    desk.tell(
+        TransferRequested(
+            leg="a", transfer="t", target="2600", options=TransferOptions(takeback_digits="")
+        )
+    )
     desk.tell(LegParked(leg="a"), LegParked(leg="b"))
     desk.dial("a", "*1")
     assert desk.state() is State.DIALING
@@ -993,8 +1001,11 @@ def test_whatever_is_asked_wrongly_is_refused_and_changes_nothing(
 ) -> None:
     desk = Desk()
     desk.call()
-    request: dict[str, object] = {"leg": "a", "transfer": "t", "target": "2600", **wish}
-    record = desk.tell(TransferRequested(**request))  # pyright: ignore[reportArgumentType]
+    named = {field.name for field in attrs.fields(TransferOptions)}
+    options: Any = {name: value for name, value in wish.items() if name in named}
+    rest = {name: value for name, value in wish.items() if name not in named}
+    asked: Any = {"leg": "a", "transfer": "t", "target": "2600", **rest}
+    record = desk.tell(TransferRequested(options=TransferOptions(**options), **asked))
     assert record.refused
     assert told in record.why
     assert record.commands == ()

@@ -27,8 +27,7 @@ import attrs
 
 from hookflash.dialling.patterns import Matcher, Pattern, check_key, compile_pattern
 from hookflash.errors import InputError
-from hookflash.events import Kind
-from hookflash.sounds import Sound
+from hookflash.events import NO_OPTIONS, Kind, TransferOptions
 
 TERMINATOR = "#"
 """The key by which people say "that's all" (as FreeSWITCH's and Asterisk's readers take it)."""
@@ -59,21 +58,14 @@ class Module(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class FeatureAction:
-    """What a code asks for. Fields that are None use the engine's defaults."""
+    """What a code asks for."""
 
     module: Module
     target: str | None = None
     """The number to transfer to; None: what the code's first group captured."""
     kind: Kind = Kind.ATTENDED
     """How to transfer; HOLD for a hold; ignored for other modules."""
-    takeback_digits: str | None = None
-    """What the transferor dials to return to the transferee."""
-    music: Sound | None = None
-    """What the held party hears."""
-    ringback: Sound | None = None
-    """What the waiting party hears."""
-    ring_timeout_s: float | None = None
-    """How long the target may ring."""
+    options: TransferOptions = NO_OPTIONS
 
 
 @attrs.frozen(kw_only=True)

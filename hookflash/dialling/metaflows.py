@@ -43,6 +43,11 @@ from hookflash.dialling.digits import (
     literal_code,
     takeback_code,
 )
+from hookflash.dialling.kazoo_options import (
+    KAZOO_SOUNDS,
+    options_from_kazoo,
+    options_to_kazoo,
+)
 from hookflash.dialling.patterns import (
     SEARCH_STEPS,
     Comparison,
@@ -54,7 +59,7 @@ from hookflash.dialling.patterns import (
 from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.sounds import Sound, parse_sound
+from hookflash.sounds import parse_sound
 
 SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
@@ -128,21 +133,12 @@ class Metaflows:
 
 def _written(action: FeatureAction) -> dict[str, object]:
     """Write an action as Kazoo does."""
-    timeout_s = action.ring_timeout_s
-    data: dict[str, object] = {
-        "target": action.target,
-        "transfer_type": action.kind.value if action.module is Module.TRANSFER else None,
-        "takeback_dtmf": action.takeback_digits,
-        "moh": _text_of(action.music),
-        "ringback": _text_of(action.ringback),
-        "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,
-    }
-    data = {key: value for key, value in data.items() if value is not None}
+    data = options_to_kazoo(action.options)
+    if action.module is Module.TRANSFER:
+        data = {"transfer_type": action.kind.value, **data}
+    if action.target is not None:
+        data = {"target": action.target, **data}
     return {"module": action.module.value, **({"data": data} if data else {})}
-
-
-def _text_of(sound: Sound | None) -> str | None:
-    return None if sound is None else str(sound)
 
 
 # ----------------------------------------------------------------------- reading
@@ -208,25 +204,19 @@ def _action(entry: _WrittenAction, default_takeback_digits: str) -> FeatureActio
     """Read a valid entry."""
     module = Module(entry.get("module"))
     data = entry.get("data", _Data())
-    kind, takeback_digits = Kind.ATTENDED, data.get("takeback_dtmf")
+    kind, options = Kind.ATTENDED, options_from_kazoo(data)
     if module is Module.TRANSFER:
         kind = Kind(data.get("transfer_type", Kind.ATTENDED))
-        takeback_digits = takeback_digits or default_takeback_digits
+        takeback = options.takeback_digits or default_takeback_digits
+        options = attrs.evolve(options, takeback_digits=takeback)
     elif module is Module.HOLD:
         kind = Kind.HOLD
     return FeatureAction(
         module=module,
         target=data.get("target"),
         kind=kind,
-        takeback_digits=takeback_digits,
-        music=_sound(data.get("moh")),
-        ringback=_sound(data.get("ringback")),
-        ring_timeout_s=float(data["timeout"]) if "timeout" in data else None,
+        options=options,
     )
-
-
-def _sound(text: str | None) -> Sound | None:
-    return None if text is None else parse_sound(text)
 
 
 def metaflows_faults(document: object, where: str = "$") -> tuple[InputError, ...]:
@@ -306,7 +296,7 @@ def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
     for part in ("numbers", "patterns"):
         for dialled, entry in written.get(part, {}).items():
             for key, text in entry.get("data", {}).items():
-                if key in {"moh", "ringback"}:
+                if key in KAZOO_SOUNDS:
                     try:
                         parse_sound(str(text), place_in(where, [part, dialled, "data", key]))
                     except InputError as fault:
@@ -536,9 +526,9 @@ class _Lint:
         """All takebacks, each with the place where it stands first."""
         places: dict[str, str] = {}
         for row in self.rows:
-            if row.action.takeback_digits and row.action.kind is not Kind.BLIND:
+            if row.action.options.takeback_digits and row.action.kind is not Kind.BLIND:
                 path = place_in(row.path, ["data", "takeback_dtmf"])
-                places.setdefault(row.action.takeback_digits, path)
+                places.setdefault(row.action.options.takeback_digits, path)
         return places
 
     def _of_takeback(self, digits: str, path: str) -> Iterator[Advice]:

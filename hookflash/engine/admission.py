@@ -50,7 +50,7 @@ class Admission:
         """
         leg, peer = self._call_of(event)
         check_spelling(event)
-        codes = leg.choices.codes_in_transfer(event.takeback_digits)
+        codes = leg.choices.codes_in_transfer(event.options.takeback_digits)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
             transfer=event.transfer,
@@ -60,9 +60,7 @@ class Admission:
             transferee=(peer.id, peer.number),
             target=(self._target_leg(event.transfer), event.target),
             by=event.by,
-            music=event.music,
-            ringback=event.ringback,
-            ring_timeout_s=event.ring_timeout_s,
+            options=event.options,
             hops=max(leg.hops, peer.hops),
             account=leg.owner,
             outside=[one.id for one in (leg, peer) if one.outside],
@@ -111,10 +109,10 @@ def check_spelling(event: TransferRequested) -> None:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):
         raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
-    if event.music is not None:
-        check_sound(event.music, "music")
-    if event.ringback is not None:
-        check_sound(event.ringback, "ringback")
-    ring_s = event.ring_timeout_s
+    options = event.options
+    for name, sound in (("music", options.music), ("ringback", options.ringback)):
+        if sound is not None:
+            check_sound(sound, name)
+    ring_s = options.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the target may ring for more than 0 s, and at most a day")

@@ -32,6 +32,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
 from hookflash.events import (
+    NO_OPTIONS,
     CommandFailed,
     CompleteRequested,
     Event,
@@ -43,10 +44,10 @@ from hookflash.events import (
     SwitchLost,
     TakebackRequested,
     TimerFired,
+    TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.transfer import Outcome, Transfer
-from hookflash.sounds import Sound
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
 log = structlog.wrap_logger(logging.getLogger("hookflash.engine"))
@@ -230,10 +231,7 @@ class Engine:
         *,
         kind: Kind = Kind.ATTENDED,
         transfer: str | None = None,
-        music: Sound | None = None,
-        ringback: Sound | None = None,
-        takeback_digits: str | None = None,
-        ring_timeout_s: float | None = None,
+        options: TransferOptions = NO_OPTIONS,
         by: str = "program",
     ) -> TransferHandle:
         """Transfer the party that the party on `leg` talks with.
@@ -243,10 +241,7 @@ class Engine:
             target: the number to call.
             kind: attended, blind, or a hold (then `target` is empty).
             transfer: an id of the caller's choosing; a repeat of one in flight is refused.
-            music: what the held party hears.
-            ringback: what is heard while the target rings.
-            takeback_digits: what the transferor dials to have the transferee back.
-            ring_timeout_s: how long the target may ring.
+            options: music, ringback, takeback digits and ring timeout, if not the account's.
             by: who asks.
 
         Returns:
@@ -264,10 +259,7 @@ class Engine:
             target=target,
             kind=kind,
             by=by,
-            music=music,
-            ringback=ringback,
-            takeback_digits=takeback_digits,
-            ring_timeout_s=ring_timeout_s,
+            options=options,
         )
         handle = self._handles.setdefault(request.transfer, TransferHandle(self, request.transfer))
         try:

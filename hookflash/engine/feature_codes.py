@@ -133,10 +133,7 @@ class FeatureCodes:
                     transfer=self._new_id(),
                     target="" if hold else (matched.target or ""),
                     kind=e.Kind.HOLD if hold else action.kind,
-                    music=action.music,
-                    ringback=action.ringback,
-                    takeback_digits=action.takeback_digits,
-                    ring_timeout_s=action.ring_timeout_s,
+                    options=action.options,
                 )
 
     def _withhold(self, leg: Leg, pressed: Press) -> tuple[c.Command, ...]:

@@ -53,7 +53,7 @@ class Found:
     @property
     def takeback_digits(self) -> str | None:
         """Those that the request named; `None`: the account's."""
-        return self.known.request.takeback_digits if self.known else None
+        return self.known.request.options.takeback_digits if self.known else None
 
     def record(self, policy: Policy) -> Transfer:
         """The transfer as it stands."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypedDict
 
-from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.sounds import Sound
@@ -19,9 +20,7 @@ def new_transfer(
     transferee: tuple[LegId, str],
     target: tuple[LegId, str],
     by: str = "digits",
-    music: Sound | None = None,
-    ringback: Sound | None = None,
-    ring_timeout_s: float | None = None,
+    options: TransferOptions = NO_OPTIONS,
     hops: int = 0,
     account: str = "",
     outside: Collection[LegId] = (),
@@ -37,9 +36,7 @@ def new_transfer(
         transferee: leg and number of the party that it talks with.
         target: the id that the target's leg will have, and the number to call.
         by: who requested it.
-        music: what the transferee hears on hold; the policy's by default.
-        ringback: what is heard while the target rings; the policy's by default.
-        ring_timeout_s: how long the target may ring; the policy's by default.
+        options: music, ringback and ring timeout, if not the policy's.
         hops: how many times this call was transferred before.
         account: the account of the transfer.
         outside: which of the two are outside parties.
@@ -70,9 +67,7 @@ def new_transfer(
         transferee=party(transferee, leg_a),
         target=Party(leg_c, number_c, Place.UNBORN, answered=False),
         by=by,
-        music=policy.music if music is None else music,
-        ringback=policy.ringback if ringback is None else ringback,
-        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
+        **_chosen(options, policy),
         hops=hops,
         account=account,
     )
@@ -104,8 +99,7 @@ def found_transfer(
         request: the original request, if it is known.
         account: the account of the transfer.
     """
-    wishes = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
-    ring_timeout_s = wishes.ring_timeout_s
+    asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     return Transfer(
         id=transfer,
         kind=kind,
@@ -113,12 +107,26 @@ def found_transfer(
         transferor=transferor,
         transferee=transferee,
         target=target,
-        by=wishes.by,
-        music=policy.music if wishes.music is None else wishes.music,
-        ringback=policy.ringback if wishes.ringback is None else wishes.ringback,
-        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
+        by=asked.by,
+        **_chosen(asked.options, policy),
         separated=True,
         armed=transferee.place is not Place.JOINED,
         called=target.lives,
         account=account,
+    )
+
+
+class _Chosen(TypedDict):
+    music: Sound
+    ringback: Sound
+    ring_timeout_s: float
+
+
+def _chosen(options: TransferOptions, policy: Policy) -> _Chosen:
+    """What applies to a transfer: its own options, and for the rest the operator's choices."""
+    ring_timeout_s = options.ring_timeout_s
+    return _Chosen(
+        music=policy.music if options.music is None else options.music,
+        ringback=policy.ringback if options.ringback is None else options.ringback,
+        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
     )

@@ -15,8 +15,10 @@ from functools import partial
 from typing import Any, Final, cast
 
 import attrs
+import msgspec
 import trio
 
+from hookflash.dialling.kazoo_options import options_from_kazoo
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.engine import Engine
 from hookflash.engine.group import EngineGroup
@@ -42,7 +44,6 @@ from hookflash.server.wire import (
     transfer_in_flight,
     transfer_of_past,
 )
-from hookflash.sounds import Sound, parse_sound
 
 NO_CALL: Final = "there is no such call"
 NO_TRANSFER: Final = "there is no such transfer"
@@ -198,10 +199,7 @@ class Desk:
             ask.target,
             kind=Kind(ask.transfer_type),
             transfer=name,
-            music=_sound(ask.moh, "moh"),
-            ringback=_sound(ask.ringback, "ringback"),
-            takeback_digits=ask.takeback_dtmf,
-            ring_timeout_s=ask.timeout,
+            options=options_from_kazoo(msgspec.structs.asdict(ask)),
             by=caller.name,
         )
         return await self._taken(account, handle.id, handle.asked)
@@ -216,8 +214,8 @@ class Desk:
             BackendClosed: the switch is away.
         """
         engine, _ = self._line(caller, account, call, switch)
-        music = _sound(moh, "moh")
-        handle = await engine.transfer(call, "", kind=Kind.HOLD, music=music, by=caller.name)
+        options = options_from_kazoo({"moh": moh})
+        handle = await engine.transfer(call, "", kind=Kind.HOLD, options=options, by=caller.name)
         return await self._taken(account, handle.id, handle.asked)
 
     async def take_back_by_call(
@@ -511,10 +509,6 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
         raise InputError(
             "there is no such page", where="start_key", hint="the next_start_key of a page"
         ) from None
-
-
-def _sound(text: str | None, where: str) -> Sound | None:
-    return None if text is None else parse_sound(text, where)
 
 
 def _url(account: str, transfer: str) -> str:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
+from hookflash.dialling.kazoo_options import KAZOO_SOUNDS
 from hookflash.document import place_in
 from hookflash.errors import InputError
 from hookflash.sounds import parse_sound
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
-
-_SOUNDS: Final = ("moh", "ringback")
 
 
 def readable_metaflows(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -53,7 +52,7 @@ def _unreadable(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, In
     for part in ("numbers", "patterns"):
         for dialled, entry in document.get(part, {}).items():
             data = entry.get("data", {})
-            for key in _SOUNDS:
+            for key in KAZOO_SOUNDS:
                 try:
                     if key in data:
                         parse_sound(str(data[key]))

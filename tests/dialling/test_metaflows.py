@@ -28,7 +28,7 @@ from hookflash.dialling.metaflows import (
 from hookflash.dialling.patterns import ALPHABET
 from hookflash.document import load_schema
 from hookflash.errors import InputError
-from hookflash.events import Kind
+from hookflash.events import Kind, TransferOptions
 from hookflash.sounds import SOUND_PATTERN, Music, Recording, parse_sound
 
 EXAMPLE = r"""
@@ -67,22 +67,25 @@ def test_a_document_is_read_into_actions() -> None:
     assert dict(metaflows.numbers) == {
         "1": FeatureAction(module=Module.RESUME),
         "0": FeatureAction(module=Module.HANGUP),
-        "3": FeatureAction(module=Module.HOLD, kind=Kind.HOLD, music=Music()),
+        "3": FeatureAction(
+            module=Module.HOLD, kind=Kind.HOLD, options=TransferOptions(music=Music())
+        ),
     }
     assert dict(metaflows.patterns) == {
         r"2(\d+)": FeatureAction(
             module=Module.TRANSFER,
             kind=Kind.BLIND,
-            takeback_digits="*9",
-            music=Recording("/var/sounds/a.wav"),
-            ringback=parse_sound("tone:440+480/2000,0/4000"),
-            ring_timeout_s=20.5,
+            options=TransferOptions(
+                takeback_digits="*9",
+                music=Recording("/var/sounds/a.wav"),
+                ringback=parse_sound("tone:440+480/2000,0/4000"),
+                ring_timeout_s=20.5,
+            ),
         ),
         "4": FeatureAction(
             module=Module.TRANSFER,
             target="reception",
-            takeback_digits="*1",
-            ring_timeout_s=20.0,
+            options=TransferOptions(takeback_digits="*1", ring_timeout_s=20.0),
         ),
     }
 
@@ -103,7 +106,7 @@ def test_the_default_transfers_and_takes_back() -> None:
         collector = press(metaflows.table, collector, digit).collector
     outcome = digit_timeout(metaflows.table, collector).outcome
     assert isinstance(outcome, Matched)
-    assert (outcome.target, outcome.action.takeback_digits) == ("2600", "*1")
+    assert (outcome.target, outcome.action.options.takeback_digits) == ("2600", "*1")
     armed = press(metaflows.table, UNARMED, "*").collector
     resumed = press(metaflows.table, armed, "1").outcome
     assert isinstance(resumed, Matched)
@@ -407,7 +410,10 @@ def test_sounds_that_a_switch_might_obey_are_refused(key: str, sound: str) -> No
 @pytest.mark.parametrize("sound", GOOD_SOUNDS)
 def test_sounds_that_people_use_are_allowed(sound: str) -> None:
     (entry,) = parse_metaflows(in_transfer(moh=sound, ringback=sound)).patterns
-    assert (entry[1].music, entry[1].ringback) == (parse_sound(sound), parse_sound(sound))
+    assert (entry[1].options.music, entry[1].options.ringback) == (
+        parse_sound(sound),
+        parse_sound(sound),
+    )
 
 
 def test_the_schema_and_the_code_agree_what_a_sound_is() -> None:

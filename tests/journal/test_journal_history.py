@@ -20,6 +20,7 @@ from hookflash.events import (
     Kind,
     TimerFired,
     TransferFound,
+    TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.policy import Policy
@@ -318,7 +319,10 @@ def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
 def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Connection) -> None:
     asked = next(r for r in played("complete")[0].records if r.begins is not None)
     assert isinstance(asked.event, TransferRequested)
-    event = attrs.evolve(asked.event, music=Music("jazz"), takeback_digits="*9", ring_timeout_s=7.0)
+    event = attrs.evolve(
+        asked.event,
+        options=TransferOptions(music=Music("jazz"), takeback_digits="*9", ring_timeout_s=7.0),
+    )
     entries = entries_of([attrs.evolve(asked, event=event, account="")], switch="east")
     write(connection, [*entries, *transfer_at(50, NOON, outcome=Outcome.FAILED)])
     unfinished = history.unfinished(connection)

@@ -336,7 +336,7 @@ def test_what_an_account_leaves_out_is_as_in_the_defaults_key_by_key() -> None:
 def test_the_takeback_of_an_account_goes_into_its_stock_codes() -> None:
     config = config_of(accounts={"acme": {"takeback_digits": "*8"}})
     (pattern,) = config.account("acme").metaflows.patterns
-    assert pattern[1].takeback_digits == "*8"
+    assert pattern[1].options.takeback_digits == "*8"
 
 
 def test_stored_feature_codes_go_before_written_ones() -> None:

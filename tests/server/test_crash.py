@@ -37,6 +37,7 @@ from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import Listening, open_emulator
 from hookflash.engine.engine import Engine
 from hookflash.engine.record import Record
+from hookflash.events import TransferOptions
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.journal import history
 from hookflash.journal.database import open_for_reading
@@ -196,7 +197,9 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
                 crash.service = service
                 engine_of(service).tap(crash.tell)
                 nursery.start_soon(people, story(listening.emulator, legs))
-                await engine_of(service).transfer(legs[0], "2600", takeback_digits="*9")
+                await engine_of(service).transfer(
+                    legs[0], "2600", options=TransferOptions(takeback_digits="*9")
+                )
                 await all_is_settled(service)
         after = crash.left
         assert after is not None, "the story was over before the crash"
@@ -244,9 +247,7 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
             State.DIALING,
             listening,
             tmp_path,
-            music=JAZZ,
-            takeback_digits="*9",
-            ring_timeout_s=77,
+            options=TransferOptions(music=JAZZ, takeback_digits="*9", ring_timeout_s=77),
             by="key 1",
         )
         async with open_controller(listening, after) as again:
@@ -267,7 +268,9 @@ async def test_a_target_that_does_not_answer_rings_as_long_as_was_wished_for_and
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with open_emulator() as listening:
-        after, _, _ = await crashed_while(State.DIALING, listening, tmp_path, ring_timeout_s=7)
+        after, _, _ = await crashed_while(
+            State.DIALING, listening, tmp_path, options=TransferOptions(ring_timeout_s=7)
+        )
         async with open_controller(listening, after) as again:
             await all_is_settled(again)
         (past,) = transfers_in(after)
