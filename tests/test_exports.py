@@ -98,6 +98,7 @@ PUBLIC = {
     "State",
     "Tone",
     "Transfer",
+    "TransferOptions",
     "TransferHandle",
     "Unauthorized",
     "__version__",
