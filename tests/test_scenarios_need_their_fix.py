@@ -54,7 +54,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm import arrange, machine, observe
+from hookflash.fsm import arrange, displays, observe
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.transfer import Party, Place, Transfer, Wait
 from hookflash.fsm.work import Work
@@ -235,7 +235,7 @@ def everybody_is_shown_every_number(patch: Patch) -> None:
     def shown(party: Party, _to: Party, _outside_number: str) -> str:
         return party.number
 
-    patch.setattr(machine, "_number_shown", shown)
+    patch.setattr(displays, "_number_shown", shown)
 
 
 def the_switch_is_not_kept_from_showing_numbers(patch: Patch) -> None:
