@@ -10,6 +10,7 @@ JOBS   ?= 3
 SWITCH ?= simulated
 RUN   ?= $(if $(filter asterisk,$(SWITCH)),pbx,serve)
 PROOF ?= prove
+MUTANTS ?= tests/core_mutants.py
 SOAK  ?= soak
 EXAMPLES ?= 20000
 BENCH ?= benchmarks/run.py
@@ -67,8 +68,9 @@ format: $(VENV)/.installed-dev ## lay the code out as the checks want it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-proof: $(VENV)/.installed ## every order of events that the machine can meet
+proof: $(VENV)/.installed-dev ## every order of events that the machine can meet, and mutants of the core
 	$(BIN)/hookflash $(PROOF)
+	$(BIN)/python $(MUTANTS)
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
