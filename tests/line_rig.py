@@ -103,7 +103,7 @@ class LineRig(ABC):
         self.roster = Roster({party.number: party.name for party in scenario.parties})
         self.player = Player(scenario.script, self)
         self.verbs: dict[Verb, Perform[Awaitable[None]]] = {
-            **script.verbs_of_telephones(self),
+            **script.verbs_of_phones(self),
             **script.verbs_of_requests(self),
             script.DEADLINE_PASSES: lambda _line: controller.let_the_deadline_pass(),
             script.DIES: lambda _line: controller.die(),

@@ -23,10 +23,10 @@ from hookflash.errors import InputError
 from hookflash.events import CallEvent, LegsJoined
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.player import Player
-from hookflash.scenarios.rig import SimulatedTelephones
+from hookflash.scenarios.rig import SimulatedPhones
 from hookflash.scenarios.roster import Roster
 from hookflash.scenarios.scenario import Scenario
-from hookflash.scenarios.script import VERBS, ScriptLine, verbs_of_telephones
+from hookflash.scenarios.script import VERBS, ScriptLine, verbs_of_phones
 
 NOT_HERE: Final = "left to the program that is connected"
 """Why a line is not played that is not about a person at a phone."""
@@ -139,7 +139,7 @@ class People:
         self._scenario = scenario
         self._plans = {plan.name: plan for plan in scenario.parties}
         self._roster = Roster({plan.number: plan.name for plan in scenario.parties})
-        self._verbs = verbs_of_telephones(SimulatedTelephones(emulator.world, self._roster.legs))
+        self._verbs = verbs_of_phones(SimulatedPhones(emulator.world, self._roster.legs))
         lacks = dict.fromkeys((verb for verb in VERBS if verb not in self._verbs), NOT_HERE)
         self.player = Player(scenario.script, self, lacks=lacks)
         self._talking = 0

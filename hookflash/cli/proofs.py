@@ -15,7 +15,7 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.cli.recorded import SCENARIOS, scenario_files
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
-from hookflash.scenarios.findings import Finding, Findings, finding_of
+from hookflash.scenarios.findings import ProofFinding, ProofFindings, finding_of
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, search_tables
 from hookflash.specs.catalog import SPEC_FOR
@@ -42,7 +42,7 @@ def prove(
 ) -> int:
     """Exhaust the tables, and run all scenarios under many seeds, without faults and with them."""
     console = terminal()
-    found, seen = Findings(), Rows()
+    found, seen = ProofFindings(), Rows()
     search = _search(console, found, join_attempts=join_attempts, max_records=max_records)
     _run_all(console, found, range(1, seeds + 1), seen, character)
     _compare(console, found, search, seen)
@@ -61,12 +61,14 @@ def soak(
     console = terminal()
     first = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"seeds from {first}")
-    found = Findings()
+    found = ProofFindings()
     _run_all(console, found, range(first, first + seeds), Rows(), character)
     return _report(console, found)
 
 
-def _search(console: Console, found: Findings, *, join_attempts: int, max_records: int) -> Rows:
+def _search(
+    console: Console, found: ProofFindings, *, join_attempts: int, max_records: int
+) -> Rows:
     """Exhaust the tables: the rows that were reached."""
     reached = Rows()
     table = table_of(
@@ -79,7 +81,7 @@ def _search(console: Console, found: Findings, *, join_attempts: int, max_record
         for violation in one.found.violations:
             found.add(finding_of(violation, where), violation.times)
         if not one.complete:
-            found.add(Finding(what="cut short; increase --max-records", where=where))
+            found.add(ProofFinding(what="cut short; increase --max-records", where=where))
         counts = (one.found.records, one.found.steps, len(one.found.rows), len(one.found.pairs))
         broken = sum(violation.times for violation in one.found.violations)
         columns = *(f"{n:,}" for n in counts), f"{broken:,}", f"{one.took_s:.0f}"
@@ -90,7 +92,7 @@ def _search(console: Console, found: Findings, *, join_attempts: int, max_record
 
 def _run_all(
     console: Console,
-    found: Findings,
+    found: ProofFindings,
     seeds: Sequence[int],
     seen: Rows,
     character: Character | None,
@@ -107,7 +109,7 @@ def _run_many(
     hardships: Mapping[str, Faults],
     seen: Rows,
     character: Character,
-) -> Findings:
+) -> ProofFindings:
     scenarios = [load_scenario(file) for file in scenario_files([SCENARIOS])]
     began = time.perf_counter()
     tally = run_many(scenarios, seeds, hardships=hardships, rows=seen, character=character)
@@ -122,7 +124,7 @@ def _run_many(
     return tally.findings
 
 
-def _compare(console: Console, found: Findings, search: Rows, seen: Rows) -> None:
+def _compare(console: Console, found: ProofFindings, search: Rows, seen: Rows) -> None:
     """Compare the rows of the search with those of the runs, and note what is missing."""
     table = table_of(
         "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
@@ -130,10 +132,10 @@ def _compare(console: Console, found: Findings, search: Rows, seen: Rows) -> Non
     for kind in Kind:
         unforeseen = seen.unforeseen(kind, search)
         for row in search.untouched(kind):
-            found.add(Finding(what=f"never reached: {row}", where=kind.value))
+            found.add(ProofFinding(what=f"never reached: {row}", where=kind.value))
         for pair in unforeseen:
             what = f"never in the search: {' then '.join(pair)}"
-            found.add(Finding(what=what, where=kind.value))
+            found.add(ProofFinding(what=what, where=kind.value))
         counts = (
             len(SPEC_FOR[kind].rows),
             *(len(one.get(kind, ())) for one in (search.rows, seen.rows)),
@@ -144,7 +146,7 @@ def _compare(console: Console, found: Findings, search: Rows, seen: Rows) -> Non
     console.print(table)
 
 
-def _report(console: Console, found: Findings) -> int:
+def _report(console: Console, found: ProofFindings) -> int:
     """Print the shortest finding of each kind as a story."""
     for finding, times in found.kinds()[:MOST_KINDS]:
         like_it = f", and {times - 1:,} more like it" if times > 1 else ""

@@ -17,7 +17,7 @@ _PROMISE = re.compile(r"promise \d+ \(\w+\)")
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class ProofFinding:
     """One thing that is wrong."""
 
     what: str
@@ -39,14 +39,14 @@ class Finding:
         return f"{self.where}: {self.what}" + (f" ({self.replay})" if self.replay else "")
 
 
-class Findings:
+class ProofFindings:
     """All that is wrong. Only the shortest finding of each kind is kept."""
 
     def __init__(self) -> None:
         self._times: Counter[str] = Counter()
-        self._shortest: dict[str, Finding] = {}
+        self._shortest: dict[str, ProofFinding] = {}
 
-    def add(self, finding: Finding, times: int = 1) -> None:
+    def add(self, finding: ProofFinding, times: int = 1) -> None:
         """Add a finding.
 
         Args:
@@ -58,7 +58,7 @@ class Findings:
         if len(finding.records) < len(kept.records):
             self._shortest[finding.kind] = finding
 
-    def add_all(self, others: Findings) -> None:
+    def add_all(self, others: ProofFindings) -> None:
         """Add those of another search."""
         for finding, times in others.kinds():
             self.add(finding, times)
@@ -66,12 +66,12 @@ class Findings:
     def __len__(self) -> int:
         return self._times.total()
 
-    def kinds(self) -> list[tuple[Finding, int]]:
+    def kinds(self) -> list[tuple[ProofFinding, int]]:
         """The shortest finding of each kind, and how often that kind was found."""
         return [(finding, self._times[kind]) for kind, finding in self._shortest.items()]
 
 
-def finding_of(violation: Violation, where: str) -> Finding:
+def finding_of(violation: Violation, where: str) -> ProofFinding:
     """What a search of a table has found, as a story of Alice, Bob and Carol."""
     records = [
         Record(
@@ -92,7 +92,7 @@ def finding_of(violation: Violation, where: str) -> Finding:
     ]
     parties = violation.steps[-1][1].after.parties
     names = zip(("alice", "bob", "carol"), parties, strict=True)
-    return Finding(
+    return ProofFinding(
         what=violation.promise,
         where=where,
         records=records,

@@ -28,7 +28,7 @@ from hookflash.fsm.machine import AND_THEN, Rulebook
 from hookflash.fsm.policy import Choice, Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.findings import Finding, Findings
+from hookflash.scenarios.findings import ProofFinding, ProofFindings
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.scenario import Scenario
 from hookflash.specs.catalog import SPEC_FOR
@@ -271,7 +271,7 @@ class Tally:
     runs: int = 0
     steps: int = 0
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
-    findings: Findings = attrs.field(factory=Findings)
+    findings: ProofFindings = attrs.field(factory=ProofFindings)
 
 
 def run_many(
@@ -310,7 +310,7 @@ def run_many(
             options = "" if character is Character.FREESWITCH else f" --character {character}"
             options += f' --faults "{faults}"' if faults is not None else ""
             for failure in broken:
-                finding = Finding(
+                finding = ProofFinding(
                     what=failure,
                     where=f"{order.name}{name}",
                     replay=f"hookflash simulate --seed {seed}{options}",

@@ -67,7 +67,7 @@ class Handsets(Protocol):
         ...
 
 
-class SimulatedTelephones:
+class SimulatedPhones:
     """People at simulated phones. Who is not on the phone does nothing."""
 
     def __init__(self, handsets: Handsets, legs: Mapping[str, LegId]) -> None:
@@ -164,7 +164,7 @@ class SimulatedRig:
         world, simulation, legs = self.world, self.simulation, self.roster.legs
         announcement = ToSound(Recording("announcement.wav"))
         return {
-            **script.verbs_of_telephones(SimulatedTelephones(world, legs)),
+            **script.verbs_of_phones(SimulatedPhones(world, legs)),
             **script.verbs_of_requests(self),
             script.IS_SENT_AWAY: lambda line: self._move(
                 line.who, lambda leg: world.move(leg, announcement)

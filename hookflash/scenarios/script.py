@@ -169,7 +169,7 @@ Perform = Callable[[ScriptLine], DoneT_co]
 """Performs a line of one verb."""
 
 
-class Telephones(Protocol[DoneT_co]):
+class PhoneActions(Protocol[DoneT_co]):
     """What people do at their phones. Nothing happens where the party has no call."""
 
     def press(self, who: str, key: str) -> DoneT_co:
@@ -189,7 +189,7 @@ class Telephones(Protocol[DoneT_co]):
         ...
 
 
-class Requests(Protocol[DoneT_co]):
+class RequestActions(Protocol[DoneT_co]):
     """What programs ask for, on a party's behalf. What is refused changes nothing."""
 
     def ask_transfer(self, who: str, target: str, kind: Kind) -> DoneT_co:
@@ -209,7 +209,7 @@ class Requests(Protocol[DoneT_co]):
         ...
 
 
-def verbs_of_telephones(phones: Telephones[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
+def verbs_of_phones(phones: PhoneActions[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
     """How each verb of people is performed."""
     return {
         DIALS: lambda line: phones.press(line.who, line.dials or ""),
@@ -219,7 +219,7 @@ def verbs_of_telephones(phones: Telephones[DoneT_co]) -> dict[Verb, Perform[Done
     }
 
 
-def verbs_of_requests(requests: Requests[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
+def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
     """How each verb of programs is performed."""
     return {
         ASKS_TRANSFER: lambda line: requests.ask_transfer(line.who, line.target, line.kind),

@@ -29,9 +29,10 @@ import trio.testing
 from hookflash.backends.base import Capabilities
 from hookflash.testing import calls, failsafe, line, orders
 from hookflash.testing.lab import Lab, NotInThisLab
-from hookflash.testing.observer import Check, Log, Scene
+from hookflash.testing.observer import Check, Scene
 from hookflash.testing.races import laps
 from hookflash.testing.report import Report, Unchecked
+from hookflash.testing.reported import Log
 
 __all__ = ["CHECKS", "Lab", "NotInThisLab", "Report", "Unchecked", "check_backend"]
 

@@ -7,7 +7,8 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.testing.lab import NotInThisLab
-from hookflash.testing.observer import A_WHILE_S, PATIENCE_S, Check, Scene, require
+from hookflash.testing.observer import A_WHILE_S, Check, Scene
+from hookflash.testing.reported import TIMEOUT_S, require
 
 NOBODY = "check-nobody"
 """A leg that does not exist."""
@@ -55,7 +56,7 @@ async def _a_target(scene: Scene) -> None:
         await scene.proof(e.LegProgressed, "Dial tells that the phone rings", leg=leg)
         require(not (await scene.living())[leg].answered, "who rings has not answered")
     await scene.agree()
-    await scene.proof(e.LegAnswered, "Dial tells of the answer", within_s=PATIENCE_S, leg=leg)
+    await scene.proof(e.LegAnswered, "Dial tells of the answer", within_s=TIMEOUT_S, leg=leg)
     await scene.proof(e.LegParked, "Dial parks the leg that has answered", leg=leg)
     told = scene.said()[leg]
     promise = f"a target has the number that was called, not {told.number}"
@@ -74,7 +75,7 @@ async def _calls_that_fail(scene: Scene) -> None:
     never = await scene.dial(first, number=scene.lab.never, ring_timeout_s=3.0)
     for leg, wanted in ((busy, "USER_BUSY"), (never, "NO_ANSWER")):
         promise = "a Dial that fails ends its leg"
-        ended = await scene.proof(e.LegHungUp, promise, within_s=PATIENCE_S, leg=leg)
+        ended = await scene.proof(e.LegHungUp, promise, within_s=TIMEOUT_S, leg=leg)
         require(ended.cause == wanted, f"the cause is told: {wanted}, not {ended.cause}")
     await scene.agree()
 
@@ -111,7 +112,7 @@ async def _early_media(scene: Scene) -> None:
     first, _ = await scene.part()
     leg = await scene.dial(first, number=number)
     promise = "early media is told"
-    await scene.proof(e.LegProgressed, promise, within_s=PATIENCE_S, leg=leg, early_media=True)
+    await scene.proof(e.LegProgressed, promise, within_s=TIMEOUT_S, leg=leg, early_media=True)
 
 
 async def _outside(scene: Scene) -> None:

@@ -6,7 +6,8 @@ import trio
 
 from hookflash import commands as c
 from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsReleased
-from hookflash.testing.observer import FAILSAFE_S, PATIENCE_S, TALK_S, Check, Scene, require
+from hookflash.testing.observer import FAILSAFE_S, TALK_S, Check, Scene
+from hookflash.testing.reported import TIMEOUT_S, require
 
 _LEFT = ("rescues_when_left",)
 _ANSWER = ("rescues_on_answer",)
@@ -25,13 +26,13 @@ async def _consult(scene: Scene) -> tuple[LegId, LegId, LegId]:
 
 
 async def _rescued(scene: Scene, one: LegId, other: LegId, promise: str) -> None:
-    await scene.joined(one, other, promise, within_s=PATIENCE_S)
+    await scene.joined(one, other, promise, within_s=TIMEOUT_S)
     await trio.sleep(TALK_S)
     await scene.agree()
     await scene.hang_up(other)
     # at once, or after its own failsafe has found nobody
     promise = "what the failsafe joined ends for both"
-    await scene.proof(LegHungUp, promise, within_s=PATIENCE_S, leg=one)
+    await scene.proof(LegHungUp, promise, within_s=TIMEOUT_S, leg=one)
 
 
 async def _is_left_alone(scene: Scene, leg: LegId, promise: str) -> None:

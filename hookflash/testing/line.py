@@ -10,7 +10,8 @@ import trio
 from hookflash import events as e
 from hookflash.commands import Look
 from hookflash.errors import BackendClosed
-from hookflash.testing.observer import PATIENCE_S, Check, Scene, legs_of, require
+from hookflash.testing.observer import Check, Scene
+from hookflash.testing.reported import TIMEOUT_S, legs_of, require
 
 SILENCE_S: Final = 2.5
 """How long it is watched whether a line that is back is lost or found again."""
@@ -54,7 +55,7 @@ async def _a_line_that_breaks(scene: Scene) -> None:
 
 async def _is_back(scene: Scene) -> None:
     """Wait until the switch can be asked again."""
-    with trio.move_on_after(PATIENCE_S):
+    with trio.move_on_after(TIMEOUT_S):
         while True:
             try:
                 await scene.backend.snapshot()
@@ -77,7 +78,7 @@ async def _another_controller(scene: Scene) -> None:
     async with scene.lab.second() as backend:
         told: list[e.CallEvent] = []
         events = backend.events()
-        with trio.move_on_after(PATIENCE_S):
+        with trio.move_on_after(TIMEOUT_S):
             async for event in events:
                 told.append(event)
                 if isinstance(event, e.SwitchFound):

@@ -1,4 +1,4 @@
-"""What a check sees: the log of a lab, one scene in it, and the rules that every fact keeps.
+"""A scene: one check at work in a lab, what it orders, and what it sees.
 
 Several checks may share a lab. Each has a scene of its own, which sees only the facts of its own
 legs. `Scene.review` holds all of them to the rules of `hookflash.events`; `Scene.agree` compares
@@ -8,9 +8,9 @@ them with what the switch answers: a backend that keeps its promises tells the s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -19,9 +19,16 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.testing.lab import Lab
-
-PATIENCE_S: Final = 20.0
-"""How long a check waits for what takes its time: an answer, a failsafe, a line that comes back."""
+from hookflash.testing.reported import (
+    TIMEOUT_S,
+    Log,
+    NamedLegs,
+    ReportedLeg,
+    legs_of,
+    reported,
+    require,
+)
+from hookflash.testing.rules import review_leg
 
 PERFORM_S: Final = 1.0
 """How long `perform` may take: it does not wait for the effect."""
@@ -40,86 +47,7 @@ _STEP_S: Final = 0.05
 """How often a check asks for what is not reported."""
 
 
-def require(kept: bool, promise: str) -> None:  # noqa: FBT001 - a fact, not a switch
-    """Raise `AssertionError` with a promise that was not kept."""
-    if not kept:
-        raise AssertionError(promise)
-
-
-def legs_of(event: e.CallEvent) -> tuple[e.LegId, ...]:
-    """Name the legs that an event is about."""
-    match event:
-        case e.LegsJoined() | e.LegsSeparated() | e.LegsReleased():
-            return (event.first, event.second)
-        case e.LegsSeen():
-            return event.look.legs
-        case e.CommandFailed():
-            return legs_ordered(event.command)
-        case e.SwitchLost() | e.SwitchFound():
-            return ()
-        case _:
-            return (event.leg,)
-
-
-def legs_ordered(command: object) -> tuple[e.LegId, ...]:
-    """Name the legs that a command is about."""
-    named = (getattr(command, name, ()) for name in ("leg", "first", "second", "legs"))
-    return tuple(
-        leg for legs in named for leg in ((legs,) if isinstance(legs, str) else tuple(legs))
-    )
-
-
-class Log:
-    """Everything that a backend has told since its lab was opened."""
-
-    def __init__(self) -> None:
-        self.told: list[e.CallEvent] = []
-        self._more = trio.Event()
-
-    async def listen(self, lab: Lab) -> None:
-        """Write down what the backend tells, until cancelled."""
-        async for event in lab.backend.events():
-            self.told.append(event)
-            self._more.set()
-            self._more = trio.Event()
-
-    async def more(self) -> None:
-        """Wait for the next event."""
-        await self._more.wait()
-
-    async def found(self) -> None:
-        """Wait for the first `SwitchFound`."""
-        promise = "first come the facts about what lives, then SwitchFound"
-        with trio.move_on_after(PATIENCE_S):
-            while not any(isinstance(event, e.SwitchFound) for event in self.told):
-                await self.more()
-            return
-        raise AssertionError(f"{promise}: no SwitchFound, but {self.told[-10:]}")
-
-
 Fact = TypeVar("Fact", bound=e.CallEvent)
-
-
-class ReportedLeg(NamedTuple):
-    """What the facts of a leg come to."""
-
-    number: str
-    direction: e.Direction
-    answered: bool = False
-    parked: bool = False
-    peer: e.LegId | None = None
-    hears: bool = False
-
-
-Leg = TypeVar("Leg")
-
-
-class NamedLegs(dict[e.LegId, Leg]):
-    """What is known of the legs that live."""
-
-    def __missing__(self, leg: e.LegId) -> Leg:
-        """Say of which leg nothing is known."""
-        raise AssertionError(f"{leg} lives, but only these are known: {[*self]}")
 
 
 class Scene:
@@ -285,7 +213,7 @@ class Scene:
     async def target(self, on_behalf_of: e.LegId) -> e.LegId:
         """A target that has answered, and is parked."""
         leg = await self.dial(on_behalf_of)
-        await self.proof(e.LegAnswered, "Dial tells of the answer", within_s=PATIENCE_S, leg=leg)
+        await self.proof(e.LegAnswered, "Dial tells of the answer", within_s=TIMEOUT_S, leg=leg)
         await self.proof(e.LegParked, "Dial parks the leg that has answered", leg=leg)
         return leg
 
@@ -344,49 +272,9 @@ class Scene:
 
     # ------------------------------------------------------------------- what must be true
 
-    def said(self) -> NamedLegs[ReportedLeg]:  # noqa: C901, PLR0912 - one case for each fact
+    def said(self) -> NamedLegs[ReportedLeg]:
         """What the facts come to: each leg that lives, and how it is."""
-        legs: NamedLegs[ReportedLeg] = NamedLegs()
-
-        def alter(leg: e.LegId, **changes: object) -> None:
-            if leg in legs:
-                legs[leg] = legs[leg]._replace(**changes)
-
-        for _, event in self.facts():
-            match event:
-                case e.LegCreated(leg=leg, number=number, direction=direction):
-                    legs.setdefault(
-                        leg,
-                        ReportedLeg(
-                            number, direction, answered=False, parked=False, peer=None, hears=False
-                        ),
-                    )
-                case e.LegIdentified(leg=leg, number=number) if number:
-                    alter(leg, number=number)
-                case e.LegAnswered(leg=leg):
-                    alter(leg, answered=True)
-                case e.LegParked(leg=leg):
-                    alter(leg, parked=True, peer=None)
-                case e.LegMovedAway(leg=leg):
-                    alter(leg, parked=False, peer=None, hears=False)
-                case e.LegsJoined(first=first, second=second):
-                    alter(first, parked=False, peer=second, hears=False)
-                    alter(second, parked=False, peer=first, hears=False)
-                case e.LegsSeparated(first=first, second=second):
-                    for leg, other in ((first, second), (second, first)):
-                        if leg in legs and legs[leg].peer == other:
-                            alter(leg, peer=None)
-                case e.SoundStarted(leg=leg):
-                    alter(leg, hears=True)
-                case e.SoundStopped(leg=leg):
-                    alter(leg, hears=False)
-                case e.LegHungUp(leg=leg):
-                    legs.pop(leg, None)
-                    for other in [other for other, said in legs.items() if said.peer == leg]:
-                        alter(other, peer=None)
-                case _:
-                    pass
-        return legs
+        return reported(fact for _, fact in self.facts())
 
     def _seen(self, leg: LegSnapshot) -> ReportedLeg:
         return ReportedLeg(
@@ -436,7 +324,14 @@ class Scene:
     def review(self) -> None:
         """Hold everything that was told to the rules of `hookflash.events`."""
         for leg in self.legs:
-            _review_leg(self, leg, [fact for _, fact in self.facts() if leg in legs_of(fact)])
+            review_leg(
+                leg,
+                [fact for _, fact in self.facts() if leg in legs_of(fact)],
+                ordered=self.ordered,
+                pressed=self.pressed,
+                numbers_keys=self.can.numbers_keys,
+                is_retold=self.is_retold,
+            )
         strangers = [
             event
             for _, event in self.facts()
@@ -469,106 +364,6 @@ class Scene:
                 await trio.sleep(_STEP_S)
             return
         raise AssertionError(f"HangUp ends a leg: {await self.living()}, told {self.said()}")
-
-
-_ONCE: Final = (e.LegCreated, e.LegAnswered)
-"""What happens once in the life of a leg."""
-
-
-def _review_leg(scene: Scene, leg: e.LegId, told: list[e.CallEvent]) -> None:
-    facts = list(
-        _without_repeats(
-            fact for fact in told if not isinstance(fact, e.LegsSeen | e.CommandFailed)
-        )
-    )
-    kinds = [type(fact) for fact in facts]
-    if e.LegHungUp in kinds:
-        late = facts[kinds.index(e.LegHungUp) + 1 :]
-        require(not late, f"a leg's last fact is LegHungUp, but then came {late}")
-    own = [fact for fact in facts if len(legs_of(fact)) == 1]
-    if own and not isinstance(own[0], e.LegHungUp):
-        require(isinstance(own[0], e.LegCreated), f"a leg's first fact is LegCreated, not {own[0]}")
-    keys = [fact.digit for fact in told if isinstance(fact, e.DigitPressed)]
-    pressed = [digit for by, digit in scene.pressed if by == leg]
-    # a capability may be missing: then fewer are told, but none is told twice
-    require(
-        not Counter(keys) - Counter(pressed), f"each key is told once: {pressed}, told as {keys}"
-    )
-    serials = [fact.serial for fact in told if isinstance(fact, e.DigitPressed)]
-    if scene.can.numbers_keys:
-        require(
-            all(serials) and len(set(serials)) == len(serials),
-            f"each key has a serial number of its own, but {serials}",
-        )
-    if scene.is_retold:
-        return
-    for kind in _ONCE:
-        require(kinds.count(kind) <= 1, f"{kind.__name__} is told once, but {facts}")
-    if e.LegAnswered in kinds:
-        answered = kinds.index(e.LegAnswered)
-        require(
-            not any(kind is e.LegProgressed for kind in kinds[answered:]),
-            f"what rings has not answered, but {facts}",
-        )
-    else:
-        answered = len(kinds)
-    for kind in (e.LegParked, e.LegsJoined, e.SoundStarted):
-        require(
-            kind not in kinds[:answered], f"LegAnswered is told before {kind.__name__}, but {facts}"
-        )
-    _review_whereabouts(scene, leg, facts)
-
-
-def _review_whereabouts(scene: Scene, leg: e.LegId, facts: list[e.CallEvent]) -> None:
-    """Hold the facts about one leg to sense: what is told is news, or an immediate repeat."""
-    parks = sum(
-        isinstance(command, c.Park | c.Split) and leg in legs_ordered(command)
-        for command in scene.ordered
-    )
-    sounds = sum(
-        isinstance(command, c.HoldWithMusic | c.PlayRingback | c.PlayTone) and command.leg == leg
-        for command in scene.ordered
-    )
-    started = sum(isinstance(fact, e.SoundStarted) for fact in facts)
-    # without an order it is another program's sound
-    require(not sounds or started <= sounds, f"an order starts one sound, but {facts}")
-    is_parked = False
-    plays = False
-    peer: e.LegId | None = None
-    for fact in facts:
-        match fact:
-            case e.LegParked():
-                parks -= is_parked
-                require(parks >= 0, f"LegParked is told when a leg is parked, but {facts}")
-                is_parked, peer = True, None
-            case e.LegsJoined(first=first, second=second):
-                other = second if first == leg else first
-                require(peer != other, f"LegsJoined is told when two are joined, but {facts}")
-                is_parked, peer = False, other
-            case e.LegsSeparated(first=first, second=second):
-                other = second if first == leg else first
-                require(
-                    peer == other or peer is None or is_parked,
-                    f"LegsSeparated names two who were joined, but {facts}",
-                )
-                peer = None
-            case e.SoundStarted():
-                require(not plays, f"a sound stops before the next starts, but {facts}")
-                plays = True
-            case e.SoundStopped():
-                require(plays, f"only what started can stop, but {facts}")
-                plays = False
-            case _:
-                pass
-
-
-def _without_repeats(facts: Iterable[e.CallEvent]) -> Iterator[e.CallEvent]:
-    """Leave out what follows its original at once: that is allowed."""
-    before: e.CallEvent | None = None
-    for fact in facts:
-        if fact != before:
-            yield fact
-        before = fact
 
 
 @attrs.frozen(eq=False)

@@ -7,7 +7,8 @@ import trio
 
 from hookflash import commands as c
 from hookflash import events as e
-from hookflash.testing.observer import A_WHILE_S, TALK_S, Check, Scene, require
+from hookflash.testing.observer import A_WHILE_S, TALK_S, Check, Scene
+from hookflash.testing.reported import require
 
 
 async def _a_consultation(scene: Scene) -> None:

@@ -17,7 +17,8 @@ import trio
 
 from hookflash import commands as c
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsSeen
-from hookflash.testing.observer import PATIENCE_S, TALK_S, Check, Scene, require
+from hookflash.testing.observer import TALK_S, Check, Scene
+from hookflash.testing.reported import TIMEOUT_S, require
 
 LADDER_S: Final = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, -0.0005, -0.001, -0.002, -0.005)
 """How long after an order somebody hangs up; negative: before it."""
@@ -86,7 +87,7 @@ async def _answer(scene: Scene, after_s: float, who: int) -> None:
     rescue = second if scene.can.rescues_on_answer and who == 0 else None
     target = await scene.dial(first, rescue=rescue)
     promise = "Dial tells of the answer"
-    await scene.proof(LegAnswered, promise, within_s=PATIENCE_S, leg=target)
+    await scene.proof(LegAnswered, promise, within_s=TIMEOUT_S, leg=target)
     await trio.sleep(abs(after_s))
     await scene.hang_up((second, target)[who])
 
@@ -126,7 +127,7 @@ async def _nobody_is_lost(scene: Scene) -> None:
 async def _hang_ups_arrive(scene: Scene) -> None:
     """A phone may have to send its hang-up again: after half a second, and so on (RFC 3261, 17)."""
     living = await scene.living()
-    with trio.move_on_after(PATIENCE_S):
+    with trio.move_on_after(TIMEOUT_S):
         while living.keys() & scene.left:
             await trio.sleep(0.1)
             living = await scene.living()

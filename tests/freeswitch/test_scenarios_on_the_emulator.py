@@ -39,7 +39,7 @@ from hookflash.scenarios.rig import (
     CALL_UP_S,
     FAULTY_SILENCE_LIMIT_S,
     SILENCE_LIMIT_S,
-    SimulatedTelephones,
+    SimulatedPhones,
 )
 from hookflash.scenarios.run import Run, ending_of, shown_to, what_came
 from hookflash.scenarios.scenario import Feature, Scenario
@@ -98,7 +98,7 @@ class EmulatedRig(LineRig):
         limit_s = FAULTY_SILENCE_LIMIT_S if scenario.is_harsh else SILENCE_LIMIT_S
         self.watch = RunWatch(self, silence_limit_s=limit_s + LINE_S)
         self.emulator.on_fact = self._fact
-        self._phones = SimulatedTelephones(self.emulator, self.roster.legs)
+        self._phones = SimulatedPhones(self.emulator, self.roster.legs)
         self.verbs |= {
             script.IS_SENT_AWAY: lambda line: self._by_another_program(
                 "uuid_transfer", line.who, "playback:announcement.wav inline"
