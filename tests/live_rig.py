@@ -89,6 +89,9 @@ STEP_S: Final = 0.2
 SETTLES_S: Final = 5.0
 """After the last outcome, a tone may still be heard, and a hang-up is on its way."""
 
+_NUMBER: Final = re.compile(r"\d{4}(?=#|$)")
+"""The number at the end of what is dialled."""
+
 FILES: Final = sorted((Path(hookflash.__file__).parent / "specs" / "scenarios").glob("*.toml"))
 
 
@@ -244,7 +247,7 @@ def playable(character: Character, *, direct: bool) -> list[Scenario]:
     """The scenarios that a lab can play; those about the dialplan only if targets go through it."""
     found = [load_scenario(file) for file in FILES]
     return [
-        _by_the_dialplan(one.on(character), direct=direct)
+        one.on(character)
         for one in found
         if one.is_for(character)
         and not one.why_not(LACKS)
@@ -253,11 +256,11 @@ def playable(character: Character, *, direct: bool) -> list[Scenario]:
     ]
 
 
-def _by_the_dialplan(scenario: Scenario, *, direct: bool) -> Scenario:
-    """Through the dialplan, it is the dialplan that says why a number can't be called."""
-    if direct or scenario.dialling != DIRECT:
-        return scenario
-    return attrs.evolve(scenario, expect=attrs.evolve(scenario.expect, cause=None))
+def _dials_nobody(scenario: Scenario) -> bool:
+    """Whether somebody dials a number of nobody: each switch has its own cause for that."""
+    known = {party.number for party in scenario.parties}
+    dialled = (found[0] for line in scenario.script if (found := _NUMBER.search(line.dials or "")))
+    return not known.issuperset(dialled)
 
 
 def with_lab_phones(scenario: Scenario, ringing: str) -> Scenario:
@@ -271,9 +274,7 @@ def with_lab_phones(scenario: Scenario, ringing: str) -> Scenario:
             numbers[party.number] = ringing if at in numbers.values() else at
 
     def number(text: str) -> str:
-        return re.sub(
-            r"(?P<number>\d{4})(?=#|$)", lambda found: numbers.get(found[0], found[0]), text
-        )
+        return _NUMBER.sub(lambda found: numbers.get(found[0], found[0]), text)
 
     return attrs.evolve(
         scenario,
@@ -286,7 +287,11 @@ def with_lab_phones(scenario: Scenario, ringing: str) -> Scenario:
             for line in scenario.script
         ),
         expect=attrs.evolve(
-            scenario.expect, shown={}, keys={}, within_s=scenario.expect.within_s + SLOWER_S
+            scenario.expect,
+            cause=None if _dials_nobody(scenario) else scenario.expect.cause,
+            shown={},
+            keys={},
+            within_s=scenario.expect.within_s + SLOWER_S,
         ),
     )
 

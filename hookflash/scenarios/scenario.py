@@ -42,6 +42,10 @@ PHONES: Final[Mapping[str, type[Behaviour]]] = {
 """What a file calls the behaviour of a phone."""
 
 
+INSTANT_S: Final = 0.1
+"""A party that leaves so soon after the answer races with the switch."""
+
+
 class Feature(StrEnum):
     """What a scenario may ask of the test rig, besides the verbs of its script."""
 
@@ -139,7 +143,11 @@ class Scenario:
         race = () if self.race is None else self.race.lines
         asked = {
             Feature.FAULTS: self.faults.bend_commands or self.faults.bend_events,
-            Feature.RACE: self.race is not None,
+            Feature.RACE: self.race is not None
+            or any(
+                isinstance(party.behaviour, AnswersAndLeaves) and party.behaviour.talk_s < INSTANT_S
+                for party in self.parties
+            ),
             Feature.MISSING_SOUNDS: bool(self.missing_sounds),
             Feature.SOUND_LENGTH: self.sound_s != FILE_S,
             Feature.OUTSIDE: any(party.outside for party in self.parties),

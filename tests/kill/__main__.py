@@ -84,13 +84,13 @@ async def run(options: argparse.Namespace, out: Path, pair: Pair | None) -> Figu
             forker=forker,
         )
         if pair is not None:
-            stage, where = on_asterisk(pair, setting), "an Asterisk of its own"
+            rig, where = on_asterisk(pair, setting), "an Asterisk of its own"
         elif named and not options.virtual:
-            stage, where = on_the_switch(named, setting), f"a FreeSWITCH, {named}"
+            rig, where = on_the_switch(named, setting), f"a FreeSWITCH, {named}"
         else:
-            stage, where = on_the_emulator(setting, virtual=options.virtual), "the emulator"
+            rig, where = on_the_emulator(setting, virtual=options.virtual), "the emulator"
         say(f"on {where}; seed {options.seed}; targets are dialled by {dialling}")
-        async with stage as player:
+        async with rig as player:
             return await play(
                 player, kills=options.kills, calls=options.calls, most=options.most, out=out
             )

@@ -3,19 +3,21 @@
 A `Group` is three people: two who talk, and the target whom one of them wants to transfer the other
 to. Its ledger is what the verdict stands on: who hung up by their own will and when, what was asked
 for, and when each phone rang, was answered and ended. `play` lets them act by their plan on any
-stage, with any service: nobody waits for it, for people don't know of it.
+rig, with any service: nobody waits for it, for people don't know of it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import attrs
 import httpx
 import trio
-from programme import Act, Deed, Moment, Plan, Role, Way
+from programme import Act, Moment, Plan, Role, Way
+
+from hookflash.scenarios.script import ANSWERS, ASKS_COMPLETE, ASKS_TAKEBACK, HANGS_UP, Verb
 
 MOMENT_S: Final = 20.0
 """How long somebody waits for a moment of the plan before they give it up."""
@@ -102,7 +104,7 @@ class Group:
         self.diary.append((trio.current_time(), text))
 
 
-class Stage(Protocol):
+class Rig(Protocol):
     """Where people have phones: the emulator, or a pair of real switches."""
 
     async def call(self, group: Group) -> bool: ...
@@ -123,33 +125,33 @@ class Controller(Protocol):
     def works_since_s(self) -> float | None: ...
 
 
-async def until(stage: Stage, is_so: Callable[[], bool], limit_s: float) -> bool:
-    """Wait for something that the stage tells."""
+async def until(rig: Rig, is_so: Callable[[], bool], limit_s: float) -> bool:
+    """Wait for something that the rig tells."""
     with trio.move_on_after(limit_s):
         while not is_so():
-            await stage.changes()
+            await rig.changes()
     return is_so()
 
 
-async def play(group: Group, stage: Stage, service: Controller) -> None:
+async def play(group: Group, rig: Rig, service: Controller) -> None:
     """Let a group do what its plan says."""
     try:
         await trio.sleep(group.plan.begins_s)
         group.began_s = trio.current_time()
-        group.is_up = await stage.call(group)
+        group.is_up = await rig.call(group)
         if not group.is_up:
             group.write("the call does not come up")
             return
         for person in (group.caller, group.called):
-            group.ordinary[person.role] = await stage.variables(person)
+            group.ordinary[person.role] = await rig.variables(person)
         await trio.sleep(group.plan.talks_s)
-        if await ask(group, stage, service):
-            await act(group, stage, service)
+        if await ask(group, rig, service):
+            await act(group, rig, service)
     finally:
         group.is_done = True
 
 
-async def ask(group: Group, stage: Stage, service: Controller) -> bool:
+async def ask(group: Group, rig: Rig, service: Controller) -> bool:
     """Have the transfer asked for, until it has begun."""
     for _ in range(ASKS):
         if not (group.transferor.is_here and group.transferee.is_here):
@@ -157,18 +159,18 @@ async def ask(group: Group, stage: Stage, service: Controller) -> bool:
         if group.plan.way is Way.DIGITS:
             group.asked.append(trio.current_time())
             hash_key = "#" if group.index % 2 else ""  # without it, the code ends by a pause
-            await stage.press(group.transferor, f"*2{group.target.number}{hash_key}")
+            await rig.press(group.transferor, f"*2{group.target.number}{hash_key}")
         else:
             await post(group, service, "transfer", target=group.target.number)
-        if await until(stage, lambda: begun(group, stage), REDIAL_S):
+        if await until(rig, lambda: begun(group, rig), REDIAL_S):
             return True
     group.write("the transfer does not begin")
-    return begun(group, stage)
+    return begun(group, rig)
 
 
-def begun(group: Group, stage: Stage) -> bool:
+def begun(group: Group, rig: Rig) -> bool:
     """Whether anybody could notice that a transfer has begun."""
-    apart = stage.talks_with(group.transferor) is not group.transferee
+    apart = rig.talks_with(group.transferor) is not group.transferee
     return group.target.rang_s is not None or apart
 
 
@@ -224,27 +226,28 @@ async def _request(client: httpx.AsyncClient, path: str, body: str, group: Group
     return 0
 
 
-async def act(group: Group, stage: Stage, service: Controller) -> None:
+async def act(group: Group, rig: Rig, service: Controller) -> None:
     """Do the acts of a plan, each at its moment."""
+    verbs = verbs_of(group, rig, service)
     for one in group.plan.acts:
-        if not await comes(one, group, stage):
-            group.write(f"no moment to {one.deed}: not {one.moment}")
+        if not await comes(one, group, rig):
+            group.write(f"not {one.moment}, so nobody {one.verb}")
             return
         await trio.sleep(one.after_s)
         person = group.person(one.who)
         gone = person.left_s is not None or person.ended_s is not None
-        if gone or (one.deed is not Deed.ANSWERS and person.answered_s is None):
-            group.write(f"the {one.who} is not there: no {one.deed}")
+        if gone or (one.verb is not ANSWERS and person.answered_s is None):
+            group.write(f"the {one.who} is not there, and not one who {one.verb}")
             continue
-        await do(one.deed, person, group, stage, service)
+        await verbs[one.verb](person)
 
 
-async def comes(act: Act, group: Group, stage: Stage) -> bool:
+async def comes(act: Act, group: Group, rig: Rig) -> bool:
     """Wait for the moment of an act."""
     transferor, transferee, target = group.people
 
     def it_is() -> bool:
-        talks = stage.talks_with(transferor)
+        talks = rig.talks_with(transferor)
         if act.moment is Moment.RINGING:
             return target.rang_s is not None or not (transferor.is_here or transferee.is_here)
         if act.moment is Moment.TALKING:
@@ -253,27 +256,40 @@ async def comes(act: Act, group: Group, stage: Stage) -> bool:
             return talks is target or gone or reunited or target.left_s is not None
         return True
 
-    return await until(stage, it_is, MOMENT_S)
+    return await until(rig, it_is, MOMENT_S)
 
 
-async def do(deed: Deed, person: Person, group: Group, stage: Stage, service: Controller) -> None:
-    """Let somebody do something."""
-    match deed:
-        case Deed.HANGS_UP:
-            group.write(f"the {person.role} hangs up")
-            await stage.hang_up(person)
-        case Deed.ANSWERS:
-            group.write(f"the {person.role} answers")
-            await stage.answer(person)
-        case Deed.TAKES_BACK if group.plan.way is Way.DIGITS:
-            await take_back_by_digits(group, stage, service)
-        case Deed.TAKES_BACK:
+def verbs_of(
+    group: Group, rig: Rig, service: Controller
+) -> dict[Verb, Callable[[Person], Awaitable[object]]]:
+    """How each verb is performed: at the phones, and by the way in which this group asks."""
+
+    async def hang_up(person: Person) -> None:
+        group.write(f"the {person.role} hangs up")
+        await rig.hang_up(person)
+
+    async def answer(person: Person) -> None:
+        group.write(f"the {person.role} answers")
+        await rig.answer(person)
+
+    async def take_back(_person: Person) -> None:
+        if group.plan.way is Way.DIGITS:
+            await take_back_by_digits(group, rig, service)
+        else:
             await post(group, service, "takeback")
-        case Deed.COMPLETES:
-            await post(group, service, "complete")
+
+    async def complete(_person: Person) -> None:
+        await post(group, service, "complete")
+
+    return {
+        HANGS_UP: hang_up,
+        ANSWERS: answer,
+        ASKS_TAKEBACK: take_back,
+        ASKS_COMPLETE: complete,
+    }
 
 
-async def take_back_by_digits(group: Group, stage: Stage, service: Controller) -> None:
+async def take_back_by_digits(group: Group, rig: Rig, service: Controller) -> None:
     """Dial the takeback; once more, if nothing comes of it."""
     transferor, transferee = group.transferor, group.transferee
     for _ in range(3):
@@ -281,12 +297,12 @@ async def take_back_by_digits(group: Group, stage: Stage, service: Controller) -
         group.write("the transferor dials *1")
         if worked:
             group.wish("takeback", began_s)
-        await stage.press(transferor, "*1")
+        await rig.press(transferor, "*1")
         if not worked and service.works_since_s is not None:
             group.wish("takeback", began_s)
         back = await until(
-            stage,
-            lambda: stage.talks_with(transferor) is transferee or not transferor.is_here,
+            rig,
+            lambda: rig.talks_with(transferor) is transferee or not transferor.is_here,
             REDIAL_S,
         )
         if back or not transferor.is_here or not transferee.is_here:

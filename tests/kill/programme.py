@@ -15,6 +15,8 @@ from typing import Final
 
 import attrs
 
+from hookflash.scenarios.script import ANSWERS, ASKS_COMPLETE, ASKS_TAKEBACK, HANGS_UP, Verb
+
 
 class Role(StrEnum):
     TRANSFEROR = "transferor"
@@ -37,13 +39,6 @@ class Moment(StrEnum):
     TALKING = "talking"
 
 
-class Deed(StrEnum):
-    HANGS_UP = "hangs up"
-    ANSWERS = "answers"
-    TAKES_BACK = "takes back"
-    COMPLETES = "completes"
-
-
 class Target(StrEnum):
     """How the target's phone behaves: the number that is called on the real switch."""
 
@@ -64,7 +59,7 @@ class Act:
     moment: Moment
     after_s: float
     who: Role
-    deed: Deed
+    verb: Verb
 
 
 @attrs.frozen
@@ -166,23 +161,23 @@ class Programme:
         talking, ringing, asked = Moment.TALKING, Moment.RINGING, Moment.ASKED
 
         def leaves(who: Role, when: Moment, *, most_s: float = 2.0) -> Act:
-            return Act(when, soon(0, most_s), who, Deed.HANGS_UP)
+            return Act(when, soon(0, most_s), who, HANGS_UP)
 
         def answers(*, most_s: float = 3.0) -> Act:
-            return Act(ringing, soon(0.2, most_s), _C, Deed.ANSWERS)
+            return Act(ringing, soon(0.2, most_s), _C, ANSWERS)
 
         def together(when: Moment, pair: tuple[Role, Role]) -> tuple[Act, Act]:
             one, other = pair
-            return leaves(one, when), Act(when, TOGETHER_S, other, Deed.HANGS_UP)
+            return leaves(one, when), Act(when, TOGETHER_S, other, HANGS_UP)
 
         def takes_back(when: Moment) -> Act:
-            return Act(when, soon(0, 2.0), _A, Deed.TAKES_BACK)
+            return Act(when, soon(0, 2.0), _A, ASKS_TAKEBACK)
 
         def completes(when: Moment) -> Act:
-            return Act(when, soon(0, 1.5), _A, Deed.COMPLETES)
+            return Act(when, soon(0, 1.5), _A, ASKS_COMPLETE)
 
         def late() -> Act:
-            return Act(ringing, self._ring_timeout_s + soon(-1.5, 0.3), _C, Deed.ANSWERS)
+            return Act(ringing, self._ring_timeout_s + soon(-1.5, 0.3), _C, ANSWERS)
 
         def anybody() -> Role:
             return self._dice.choice((_A, _B, _C))

@@ -1,6 +1,6 @@
 """Plays rounds: many calls at once, blows at random instants, a rest, and the judgement.
 
-The same rounds are played on every stage (see `stages`) and with every service (see `killing`).
+The same rounds are played on every rig (see `rigs`) and with every service (see `killing`).
 While a round's people act, the service is killed and started again, over and over; nothing waits
 for it to settle. Then it is left alone until nothing moves any more, everybody who is left is
 judged, one of each pair hangs up, and nobody may be left on the line.
@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 import trio
-from asterisk_stage import AsteriskStage, open_stage
+from asterisk_rig import AsteriskRig, open_rig
 from event_socket import Commands, Listener
 from killing import (
     Forker,
@@ -31,7 +31,7 @@ from killing import (
 )
 from people import Group, Person, make_group, play
 from programme import Blow, Blows, Programme
-from stages import EmulatedStage, LabStage
+from rigs import EmulatedRig, LabRig
 from verdict import Fault, judge_between, judge_end, judge_ends, judge_variables
 
 from hookflash.emulator.server import open_emulator
@@ -113,9 +113,9 @@ class Pair:
 
 @attrs.define(eq=False)
 class Player:
-    """Plays rounds on one stage with one service."""
+    """Plays rounds on one rig with one service."""
 
-    stage: EmulatedStage | LabStage | AsteriskStage
+    rig: EmulatedRig | LabRig | AsteriskRig
     service: Service
     figures: Figures
     proxy: Proxy | Proxies | None
@@ -138,13 +138,13 @@ class Player:
 
     async def round(self, size: int, *, kills: int) -> None:
         """Play one round: so many calls, and at most so many kills."""
-        self.stage.begin_round()
+        self.rig.begin_round()
         self._log.clear()
         self._began_s = trio.current_time()
         await self.service.begin_round()
         groups: list[Group] = []
         for plan in self.programme.round(size, over_s=self.over_s):
-            caller, called, target = self.stage.numbers(self._index, plan)
+            caller, called, target = self.rig.numbers(self._index, plan)
             groups.append(
                 make_group(self._index, plan, caller=caller, called=called, target=target)
             )
@@ -152,7 +152,7 @@ class Player:
         async with trio.open_nursery() as nursery, trio.open_nursery() as acting:
             nursery.start_soon(self._blow, groups, kills)
             for group in groups:
-                acting.start_soon(play, group, self.stage, self.service)
+                acting.start_soon(play, group, self.rig, self.service)
         acted_s = trio.current_time()
         if self.service.works_since_s is None:
             await self._start()
@@ -216,7 +216,7 @@ class Player:
         while trio.current_time() - began_s < REST_S:
             await trio.sleep(0.25)
             flight = self._flight(groups)
-            heard = self.stage.switch.heard
+            heard = self.rig.switch.heard
             quiet_s = trio.current_time() - max(heard[-1].at_s if heard else 0.0, began_s)
             if not flight and quiet_s >= QUIET_S:
                 return
@@ -225,11 +225,11 @@ class Player:
                     await self._persuade(group, flight)
 
     async def _persuade(self, group: Group, flight: dict[str, set[str]]) -> None:
-        legs = {self.stage.find_leg(one) for one in group.people}
-        talks = self.stage.talks_with(group.transferor) is group.target
+        legs = {self.rig.find_leg(one) for one in group.people}
+        talks = self.rig.talks_with(group.transferor) is group.target
         if talks and group.transferor.is_here and any(legs & told for told in flight.values()):
             group.write("the transferor hangs up, at last")
-            await self.stage.hang_up(group.transferor)
+            await self.rig.hang_up(group.transferor)
 
     def _flight(self, groups: list[Group]) -> dict[str, set[str]]:
         """The transfers of these groups that have no outcome, and their legs."""
@@ -237,7 +237,7 @@ class Player:
         unfinished = journal.in_flight()
         if not unfinished:
             return {}
-        legs = {self.stage.find_leg(one) for group in groups for one in group.people} - {""}
+        legs = {self.rig.find_leg(one) for group in groups for one in group.people} - {""}
         return {one.id: set(one.legs) for one in journal.transfers(legs) if one.id in unfinished}
 
     async def _judge(self, groups: list[Group]) -> None:
@@ -275,20 +275,20 @@ class Player:
     async def _look(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         """All channels of the switch: who is with whom, and all that is known of each."""
         dumps: dict[str, dict[str, str]] = {}
-        for row in await self.stage.ask.rows():
-            dump = await self.stage.ask.dump(row["uuid"])
+        for row in await self.rig.ask.rows():
+            dump = await self.rig.ask.dump(row["uuid"])
             if dump:
                 dumps[row["uuid"]] = dump
         bonds = {
             leg: dump["variable_signal_bond"]
             for leg, dump in dumps.items()
-            if dump.get("variable_signal_bond") and leg not in self.stage.switch.parked
+            if dump.get("variable_signal_bond") and leg not in self.rig.switch.parked
         }
         return bonds, dumps
 
     def _judge_transfers(self, group: Group, journal: Journal) -> tuple[list[Fault], list[Written]]:
         """Each transfer has one outcome."""
-        legs = {self.stage.find_leg(person) for person in group.people} - {""}
+        legs = {self.rig.find_leg(person) for person in group.people} - {""}
         transfers = journal.transfers(legs)
         self.figures.transfers += len(transfers)
         if not transfers:
@@ -311,9 +311,9 @@ class Player:
         for person in group.people:
             if not person.is_here:
                 continue
-            leg = self.stage.find_leg(person)
-            path = self.stage.path(leg, bonds)
-            other = self.stage.person_on(path[-1]) if path else None
+            leg = self.rig.find_leg(person)
+            path = self.rig.path(leg, bonds)
+            other = self.rig.person_on(path[-1]) if path else None
             if other is None and not running:
                 faults.append(Fault("forgotten", person.role, "is on the line alone", group.index))
             elif other is not None and other not in group.people:
@@ -328,7 +328,7 @@ class Player:
         faults: list[Fault] = []
         for pair in pairs:
             for person in (pair.one, pair.other):
-                dump = dumps.get(self.stage.find_leg(person), {})
+                dump = dumps.get(self.rig.find_leg(person), {})
                 faults += judge_variables(person, pair.group, dump)
             for leg in pair.between:
                 faults += judge_between(pair.group, dumps.get(leg, {}))
@@ -341,12 +341,12 @@ class Player:
             for person in group.people:
                 if person.is_here and person not in paired:
                     group.write(f"the {person.role} gives up and hangs up, at the end")
-                    await self.stage.hang_up(person)
+                    await self.rig.hang_up(person)
         for pair in pairs:
             pair.group.write(f"the {pair.one.role} hangs up, at the end")
-            await self.stage.hang_up(pair.one)
+            await self.rig.hang_up(pair.one)
         with trio.move_on_after(PART_S):
-            while await self.stage.left() != (0, 0) or any(
+            while await self.rig.left() != (0, 0) or any(
                 pair.other.ended_s is None
                 for pair in pairs  # we hear of it a little later
             ):
@@ -357,14 +357,14 @@ class Player:
             for pair in pairs
             if pair.other.ended_s is None
         ]
-        left = await self.stage.left()
+        left = await self.rig.left()
         if left != (0, 0):
-            names = [row["name"] for row in await self.stage.ask.rows()]
+            names = [row["name"] for row in await self.rig.ask.rows()]
             if not faults:
                 faults.append(Fault("channels", "the switch", f"{left} left: {names}", -1))
-            await self.stage.clear()
+            await self.rig.clear()
             with trio.move_on_after(PART_S):
-                while await self.stage.left() != (0, 0):
+                while await self.rig.left() != (0, 0):
                     await trio.sleep(0.1)
         return faults
 
@@ -372,16 +372,16 @@ class Player:
 
     def story(self, group: Group, faults: list[Fault]) -> str:
         """All that happened to a group, in the order of time."""
-        legs = {self.stage.find_leg(person) for person in group.people} - {""}
+        legs = {self.rig.find_leg(person) for person in group.people} - {""}
         numbers = {group.caller.number, group.called.number}
-        for heard in self.stage.switch.heard:
+        for heard in self.rig.switch.heard:
             about = {heard.get("Caller-Caller-ID-Number"), heard.get("Caller-Destination-Number")}
             if heard.at_s >= group.began_s and about & numbers:
                 legs.add(heard.leg)
         lines = [(at_s, text) for at_s, text in self._log] + list(group.diary)
         lines += [
             (heard.at_s, heard.line())
-            for heard in self.stage.switch.heard
+            for heard in self.rig.switch.heard
             if heard.leg in legs and heard.at_s >= group.began_s
             if heard.name not in {"CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"}
         ]
@@ -393,8 +393,7 @@ class Player:
             if at - self.service.epoch_s >= group.began_s
         ]
         who = ", ".join(
-            f"{person.role} {person.number} {self.stage.find_leg(person)}"
-            for person in group.people
+            f"{person.role} {person.number} {self.rig.find_leg(person)}" for person in group.people
         )
         asked = f"asked for by {group.plan.way}, by the "
         asked += "caller" if group.plan.caller_transfers else "called party"
@@ -432,13 +431,13 @@ class Setting:
 
 
 def _player(
-    stage: EmulatedStage | LabStage | AsteriskStage,
+    rig: EmulatedRig | LabRig | AsteriskRig,
     service: Service,
     proxy: Proxy | Proxies | None,
     setting: Setting,
 ) -> Player:
     return Player(
-        stage=stage,
+        rig=rig,
         service=service,
         figures=Figures(seed=setting.seed),
         proxy=proxy,
@@ -457,14 +456,14 @@ async def on_the_emulator(setting: Setting, *, virtual: bool) -> AsyncGenerator[
         setting: what is to be played.
         virtual: the service in this process, on trio's virtual clock; else a process of its own.
     """
-    emulator = EmulatedStage.make(setting.seed)
+    emulator = EmulatedRig.make(setting.seed)
     async with open_emulator(emulator) as listening, trio.open_nursery() as tasks:
         proxy = Proxy(listening.host, listening.port)
         await tasks.start(proxy.serve)
         heard = Listener("switch", real_time=False)
         await tasks.start(heard.follow, listening.host, listening.port)
         ask = await Commands.open(listening.host, listening.port)
-        stage = EmulatedStage(emulator, ask, heard, tasks)
+        rig = EmulatedRig(emulator, ask, heard, tasks)
         template = "sofia/internal/{number}@127.0.0.1:5090" if setting.direct else ""
         wishes = Wishes(
             host="127.0.0.1",
@@ -477,13 +476,13 @@ async def on_the_emulator(setting: Setting, *, virtual: bool) -> AsyncGenerator[
             if virtual
             else ProcessService(setting.folder, wishes, setting.forker)
         )
-        player = _player(stage, service, proxy, setting)
+        player = _player(rig, service, proxy, setting)
         try:
             yield player
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
-                for commands in stage.asks():
+                for commands in rig.asks():
                     await commands.stream.aclose()
         tasks.cancel_scope.cancel()
 
@@ -505,7 +504,7 @@ class Proxies:
 async def on_asterisk(pair: Asterisks, setting: Setting) -> AsyncGenerator[Player]:
     """A player on an Asterisk of the project's own, with `hookflash serve` as a process."""
     setup = pair.switch.setup
-    async with trio.open_nursery() as tasks, open_stage(pair) as stage:
+    async with trio.open_nursery() as tasks, open_rig(pair) as rig:
         proxies = Proxies(*(Proxy("127.0.0.1", n) for n in (setup.ports.http, setup.ports.ami)))
         for proxy in (proxies.ari, proxies.ami):
             await tasks.start(proxy.serve)
@@ -521,8 +520,8 @@ async def on_asterisk(pair: Asterisks, setting: Setting) -> AsyncGenerator[Playe
             f'password = "{setup.secret}"\n',
         )
         service = ProcessService(setting.folder, wishes, setting.forker)
-        player = _player(stage, service, proxies, setting)
-        await stage.clear()
+        player = _player(rig, service, proxies, setting)
+        await rig.clear()
         try:
             yield player
         finally:
@@ -548,7 +547,7 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
         await tasks.start(phones.follow, phones_host, phones_port)
         ask = await Commands.open(host, port)
         ask_phones = await Commands.open(phones_host, phones_port)
-        stage = LabStage(host, ask, ask_phones, switch, phones)
+        rig = LabRig(host, ask, ask_phones, switch, phones)
         template = f"sofia/internal/{{number}}@{host}:5090" if setting.direct else ""
         cut = "cut" in setting.hows
         wishes = Wishes(
@@ -558,15 +557,15 @@ async def on_the_switch(named: str, setting: Setting) -> AsyncGenerator[Player]:
             template=template,
         )
         service = ProcessService(setting.folder, wishes, setting.forker)
-        player = _player(stage, service, proxy, setting)
+        player = _player(rig, service, proxy, setting)
         player.overload = partial(_overload, tasks, host, port)
-        await stage.clear()
+        await rig.clear()
         try:
             yield player
         finally:
             with trio.CancelScope(shield=True):
                 await service.stop()
-                for commands in stage.asks():
+                for commands in rig.asks():
                     await commands.stream.aclose()
         tasks.cancel_scope.cancel()
 

@@ -1,11 +1,11 @@
-"""Where people have phones: `EmulatedStage`, and `RealStage` with its `LabStage`.
+"""Where people have phones: `EmulatedRig`, and `RealRig` with its `LabRig`.
 
-**EmulatedStage**: the emulator, on a port of its own, in the process of the harness. A leg is a
+**EmulatedRig**: the emulator, on a port of its own, in the process of the harness. A leg is a
 phone. People answer, dial and hang up at the emulator's phones. On the real clock, or on trio's
 virtual one.
 
-**LabStage**: two FreeSWITCHes, named by HOOKFLASH_FREESWITCH as for the live tests. One is the
-switch, the other is all the telephones. `asterisk_stage` has the same for two Asterisks.
+**LabRig**: two FreeSWITCHes, named by HOOKFLASH_FREESWITCH as for the live tests. One is the
+switch, the other is all the telephones. `asterisk_rig` has the same for two Asterisks.
 
 All follow the switch by connections of their own, so that what is judged is what the switch says
 and not what the service believes.
@@ -50,7 +50,7 @@ class Asks(Protocol):
 AsksT = TypeVar("AsksT", bound=Asks)
 
 
-class BaseStage(ABC):
+class BaseRig(ABC):
     """What all have: two listeners, and who has which phone."""
 
     def __init__(self, switch: Listener, phones: Listener) -> None:
@@ -158,7 +158,7 @@ def _phone_for(number: str) -> Behaviour | None:
     return Manual()
 
 
-class EmulatedStage(BaseStage):
+class EmulatedRig(BaseRig):
     """The emulator's phones. Each target has a number of its own that begins as the lab's does."""
 
     GAP_S: Final = 0.08
@@ -268,7 +268,7 @@ class EmulatedStage(BaseStage):
         return len(await self.ask.rows()), 0
 
 
-class RealStage(BaseStage, Generic[AsksT]):
+class RealRig(BaseRig, Generic[AsksT]):
     """Two real switches: a leg and its phone are two channels with one SIP Call-ID."""
 
     def __init__(self, ask: AsksT, ask_phones: AsksT, switch: Listener, phones: Listener) -> None:
@@ -334,7 +334,7 @@ class RealStage(BaseStage, Generic[AsksT]):
         return len(await self.ask.rows()), len(await self.ask_phones.rows())
 
 
-class LabStage(RealStage[Commands]):
+class LabRig(RealRig[Commands]):
     """Two FreeSWITCHes."""
 
     def __init__(

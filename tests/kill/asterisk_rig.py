@@ -1,8 +1,8 @@
-"""A real Asterisk and its telephones as a stage: `AsteriskStage`.
+"""A real Asterisk and its telephones as a rig: `AsteriskRig`.
 
 The pair is one of the project's own. Both of its instances are followed by manager connections of
 the harness's own, so that what is judged is what the switch says and not what the service believes.
-What they say is put into the words that the judgement knows: those of the other stages.
+What they say is put into the words that the judgement knows: those of the other rigs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 from event_socket import Heard, Listener
 from people import Group, Person
 from programme import Plan, Target
-from stages import RealStage
+from rigs import RealRig
 
 from hookflash.backends.asterisk.inbound import is_party
 from hookflash.backends.asterisk.manager import (
@@ -164,7 +164,7 @@ class ManagerAsk:
         return {"uuid": leg, **dump}
 
 
-class AsteriskStage(RealStage[ManagerAsk]):
+class AsteriskRig(RealRig[ManagerAsk]):
     """A pair of Asterisks."""
 
     def __init__(
@@ -249,7 +249,7 @@ class AsteriskStage(RealStage[ManagerAsk]):
 
 
 @asynccontextmanager
-async def open_stage(pair: Pair) -> AsyncGenerator[AsteriskStage]:
+async def open_rig(pair: Pair) -> AsyncGenerator[AsteriskRig]:
     """Follow both instances of a pair."""
     async with trio.open_nursery() as tasks:
         switch, phones = (ManagerListener(name, tasks) for name in ("switch", "phones"))
@@ -266,5 +266,5 @@ async def open_stage(pair: Pair) -> AsyncGenerator[AsteriskStage]:
             switch.connect(hears)
             phones.connect(hears_phones)
             keypad = attrs.evolve(there, events="off")
-            yield AsteriskStage(ManagerAsk(asks), ManagerAsk(asks_phones), keypad, switch, phones)
+            yield AsteriskRig(ManagerAsk(asks), ManagerAsk(asks_phones), keypad, switch, phones)
             tasks.cancel_scope.cancel()
