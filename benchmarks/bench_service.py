@@ -77,7 +77,8 @@ from hookflash.journal import registry
 from hookflash.journal.database import Sync
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.server.config import AccountKeys, Config, Limits, Listen, PolicyKeys
-from hookflash.server.service import Addresses, Service, open_service, serve_doors
+from hookflash.server.listening import Addresses, listen
+from hookflash.server.service import Service, open_service
 
 CLIENTS: Final = 100
 LOAD_S: Final = 6
@@ -187,10 +188,10 @@ async def be_the_service(folder: Path) -> None:
         open_service(config(), beside=folder, backends={"quick": switch}) as service,
         trio.open_nursery() as nursery,
     ):
-        addresses: Addresses = await nursery.start(partial(serve_doors, service, beside=folder))
+        addresses: Addresses = await nursery.start(partial(listen, service, beside=folder))
         make = partial(registry.make_key, account="default", label="", now=time.time())
         _, key = await service.journal.change(make)
-        _, token = await service.doors.access.sign_in(key, "")
+        _, token = await service.api.access.sign_in(key, "")
         call, _ = switch.call()
         while service.group.engines["quick"].switchboard.leg(call) is None:
             await trio.lowlevel.checkpoint()

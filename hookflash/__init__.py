@@ -48,11 +48,10 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         Faults as Faults,
         parse_faults as parse_faults,
     )
-    from hookflash.client import (
-        Client as Client,
-        LineLost as LineLost,
-        Refused as Refused,
-        connect as connect,
+    from hookflash.client.client import Client as Client, connect as connect
+    from hookflash.client.errors import (
+        ConnectionLost as ConnectionLost,
+        RefusedByService as RefusedByService,
     )
     from hookflash.dialling.metaflows import (
         Metaflows as Metaflows,
@@ -126,7 +125,8 @@ _NAMES_OF: Mapping[str, str] = {
     "backends.freeswitch.settings": "FreeSwitch",
     "backends.simulator.backend": "SimulatedBackend open_simulator",
     "backends.simulator.faults": "Faults parse_faults",
-    "client": "Client LineLost Refused connect",
+    "client.client": "Client connect",
+    "client.errors": "ConnectionLost RefusedByService",
     "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
     "engine.group": "Entry EngineGroup open_engine_group",
     "engine.record": "Record",

@@ -8,13 +8,12 @@ from typing import Any, cast
 
 import msgspec
 
-from hookflash.server import wire
+from hookflash.api import answers
+from hookflash.server.api import Api
 from hookflash.server.config import Limits
-from hookflash.server.http import channels, envelope, health, sign_in
-from hookflash.server.http import metaflows as http_metaflows
+from hookflash.server.http import envelope, health, sign_in
 from hookflash.server.http.app import build_app
 from hookflash.server.metrics import Metrics
-from hookflash.server.websocket.session import Doors
 from reference_pages.markdown import grid, page, paragraphs, sentence
 from reference_pages.shapes import shape_section
 
@@ -22,8 +21,8 @@ from reference_pages.shapes import shape_section
 def openapi_document() -> dict[str, Any]:
     """The document that a running service has at /openapi.json."""
     # an application without requests needs no more than this
-    doors = cast("Doors", SimpleNamespace(limits=Limits()))
-    return cast("dict[str, Any]", build_app(doors, Metrics()).state.document())
+    api = cast("Api", SimpleNamespace(limits=Limits()))
+    return cast("dict[str, Any]", build_app(api, Metrics()).state.document())
 
 
 def http_page() -> str:
@@ -56,14 +55,16 @@ def http_page() -> str:
         *(part for tag, asked in by_tag.items() for part in (f"## {tag.capitalize()}", *asked)),
         "## Errors",
         grid(("status", "meaning"), sorted(wrong.items())),
-        "The answer is an [ErrorAnswer](#erroranswer).",
+        "The answer is an [ErrorEnvelope](#errorenvelope).",
         "## Shapes",
-        *(part for name in names for part in http_shape(name)),
+        *(part for name in names for part in http_shape(name, document["components"]["schemas"])),
     )
 
 
-def http_shape(name: str) -> Iterator[str]:
-    """A shape of ours; shapes of the framework are left out."""
+def http_shape(name: str, schemas: Mapping[str, Any]) -> Iterator[str]:
+    """A shape: a struct, or what the body says for one action."""
+    if name.endswith("Action"):
+        yield from action_section(name, schemas[name])
     for module in _HTTP_SHAPES:
         kind = getattr(module, name, None)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -71,7 +72,29 @@ def http_shape(name: str) -> Iterator[str]:
             return
 
 
-_HTTP_SHAPES = (channels, envelope, health, http_metaflows, sign_in, wire)
+_HTTP_SHAPES = (answers, envelope, health, sign_in)
+
+
+def action_section(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    """What a body has for one action."""
+    yield f"### {name}"
+    yield str(schema["description"])
+    rows = (
+        (
+            f"`{key}`",
+            schema_in_words(one),
+            "*must be there*" if key in schema["required"] else "",
+            meaning_of(one),
+        )
+        for key, one in schema["properties"].items()
+    )
+    yield grid(("key", "value", "default", "meaning"), rows)
+
+
+def meaning_of(schema: Mapping[str, Any]) -> str:
+    """What a key means, as its type says."""
+    choices = (schema, *schema.get("anyOf", ()))
+    return next((str(one["description"]) for one in choices if "description" in one), "")
 
 
 def http_operation(
@@ -92,9 +115,17 @@ def http_operation(
         f"### {method.upper()} {path}",
         sentence(str(operation.get("summary", ""))),
         *([grid(("parameter", "in", "meaning"), parameters)] if parameters else ()),
-        *([f"The body is {schema_in_words(body['schema'])}."] if body else ()),
+        *([body_in_words(body["schema"])] if body else ()),
         answers,
     )
+
+
+def body_in_words(schema: Mapping[str, Any]) -> str:
+    """What the body is."""
+    data = schema.get("properties", {}).get("data")
+    if data is None:
+        return f"The body is {schema_in_words(schema)}."
+    return f"The body is an object, whose `data` is {schema_in_words(data)}."
 
 
 def answer_in_words(answer: Mapping[str, Any], schemas: Mapping[str, Any], status: str) -> str:

@@ -11,8 +11,11 @@ from itertools import pairwise
 from typing import cast
 from unittest.mock import patch
 
+import msgspec
+
 import hookflash
 from hookflash import cli, errors
+from hookflash.server.operations import OPERATION_OF
 from reference_pages.markdown import grid, page
 from reference_pages.source import class_of, fields_of, function, module_of, prose, values
 
@@ -129,16 +132,27 @@ def member(path: str, name: str) -> Iterator[str]:
         for inner in node.body:
             if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and _is_for_all(inner):
                 yield from function(inner, level=3, of=f"{name}.")
+            elif isinstance(inner, ast.Assign) and "_sends(" in ast.unparse(inner):
+                yield from client_method(ast.unparse(inner.targets[0]))
         return
     yield from function(node, level=2)
+
+
+def client_method(name: str) -> Iterator[str]:
+    """A method of the client: it sends a request of the table."""
+    request = OPERATION_OF[name].request
+    fields = ", ".join(
+        field.encode_name if field.required else f"{field.encode_name}=…"
+        for field in msgspec.structs.fields(request)
+    )
+    yield from (f"### Client.{name}", "", "```text", f"async {name}(*, {fields})", "```", "")
+    yield from (inspect.getdoc(request) or "", "")
 
 
 def _is_for_all(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a method is public, and not for another part of hookflash."""
     text = ast.get_docstring(node) or ""
-    return not node.name.startswith("_") and not re.search(
-        r"For (the engine|`open_|`connect`|`Happenings`)", text
-    )
+    return not node.name.startswith("_") and not re.search(r"For (the engine|`open_)", text)
 
 
 def cli_page() -> str:

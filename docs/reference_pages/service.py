@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import cast, get_args
 
+import msgspec
+
+from hookflash.api.answers import (
+    Accepted,
+    EventView,
+    LegView,
+    PartyView,
+    TimelineEntry,
+    TransferPage,
+    TransferView,
+)
 from hookflash.journal.history import KINDS
 from hookflash.promises.names import PROMISES
 from hookflash.promises.production import CHECKED
 from hookflash.server.websocket import messages
-from hookflash.server.websocket.asyncapi import ANSWERS, asyncapi_document
-from hookflash.server.wire import Channel, Happening, Moment, PartyView, Taken, TransferView
+from hookflash.server.websocket.asyncapi import answer_in_words, asyncapi_document, requests
 from reference_pages.markdown import grid, page
 from reference_pages.shapes import shape_section
 from reference_pages.source import module_of
@@ -20,33 +29,39 @@ from reference_pages.source import module_of
 def websocket_page() -> str:
     """The WebSocket protocol."""
     description = str(asyncapi_document()["info"]["description"])
-    asked = cast("tuple[type[messages.Ask], ...]", get_args(messages.Asked))
-    ours = (messages.Hello, messages.Reply, messages.Fault, messages.Events)
+    ours = (messages.Hello, messages.Reply, messages.Fault, messages.EventBatch)
     kinds = ", ".join(f"`{kind}`" for kind in KINDS)
     return page(
         "The WebSocket protocol",
         "[Transfer by WebSocket](../how-to/transfer-by-websocket.md) shows it at work, and has a "
         "client. [websocket.asyncapi.json](websocket.asyncapi.json) is the same for programs.",
         description.rstrip("\n"),
-        "## Messages from a program",
-        *(part for kind in asked for part in websocket_message(kind)),
-        "## Messages from the service",
+        "## Requests",
+        *(part for named in requests().items() for part in websocket_message(*named)),
+        "## Messages of the service",
         *(part for kind in ours for part in shape_section(kind.__name__, kind, level=3)),
         f"Kinds of events are {kinds}.",
-        "## Values in events",
+        "## Answers and events",
         *(
             part
-            for kind in (Happening, Taken, Channel, TransferView, PartyView, Moment)
+            for kind in (
+                EventView,
+                Accepted,
+                LegView,
+                TransferView,
+                TransferPage,
+                PartyView,
+                TimelineEntry,
+            )
             for part in shape_section(kind.__name__, kind, level=3)
         ),
     )
 
 
-def websocket_message(kind: type[messages.Ask]) -> Iterator[str]:
+def websocket_message(action: str, kind: type[msgspec.Struct]) -> Iterator[str]:
     """One message from a program, with its reply."""
-    do = str(kind.__struct_config__.tag)
-    yield from shape_section(do, kind, level=3)
-    yield f"The reply: {ANSWERS[do]}"
+    yield from shape_section(action, kind, level=3)
+    yield f"The reply: {answer_in_words(action)}"
 
 
 def metrics_page() -> str:

@@ -25,7 +25,7 @@ from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.journal.history import Past, Step, Wanted
 from hookflash.journal.journal import DAY_S
 from hookflash.journal.replay import names_of
-from hookflash.server.wire import iso
+from hookflash.server.views import iso
 from hookflash.story import sequence, sequence_text, steps_table
 
 app = App(name="journal", help="The history that hookflash serve writes.")

@@ -13,7 +13,7 @@ from hookflash.errors import InputError
 from hookflash.journal import registry
 from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.server.read_config import ALLOWED_NAME, in_folder, read_config
-from hookflash.server.wire import iso
+from hookflash.server.views import iso
 
 app = App(name="keys", help="Manage the API keys of programs.")
 

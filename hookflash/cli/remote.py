@@ -1,4 +1,4 @@
-"""`hookflash watch` and `hookflash transfer`: a service that is elsewhere, from a terminal."""
+"""`hookflash watch`, `transfer` and others: control a running service from a terminal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hookflash.client import Client, connect
 from hookflash.errors import InputError
 
 Url: TypeAlias = Annotated[
-    str, Parameter(env_var="HOOKFLASH_URL", help="Of the service's WebSocket.")
+    str, Parameter(env_var="HOOKFLASH_URL", help="URL of the service's WebSocket.")
 ]
 ApiKey: TypeAlias = Annotated[
-    str, Parameter(env_var="HOOKFLASH_KEY", show=False, help="A key; better by HOOKFLASH_KEY.")
+    str, Parameter(env_var="HOOKFLASH_KEY", show=False, help="API key; prefer HOOKFLASH_KEY.")
 ]
 AccountId: TypeAlias = Annotated[
-    str | None, Parameter(help="Whose; a key of one account needs none.")
+    str | None, Parameter(help="Account ID; a key of one account may leave it out.")
 ]
 
 DEFAULT_URL = "ws://127.0.0.1:8081/v2/events"
@@ -32,28 +32,32 @@ def watch(
     url: Url = DEFAULT_URL,
     key: ApiKey = "",
     account: AccountId = None,
-    call: Annotated[str | None, Parameter(help="Of this call only.")] = None,
-    transfer: Annotated[str | None, Parameter(help="Of this transfer only, to its end.")] = None,
+    call: Annotated[str | None, Parameter(help="Only this call.")] = None,
+    transfer: Annotated[str | None, Parameter(help="Only this transfer, until it ends.")] = None,
     kinds: Annotated[
-        tuple[str, ...] | None, Parameter(help="Of these kinds only: transfer.*, say.")
+        tuple[str, ...] | None, Parameter(help="Only these kinds, such as transfer.*")
     ] = None,
-    after: Annotated[int | None, Parameter(help="From after this number on.")] = None,
+    after: Annotated[int | None, Parameter(help="Resume after this event number.")] = None,
     count: Annotated[
-        int | None, Parameter(validator=validators.Number(gte=1), help="So many, and no more.")
+        int | None,
+        Parameter(validator=validators.Number(gte=1), help="Stop after this many events."),
     ] = None,
     json_output: Annotated[
-        bool, Parameter(name="--json", negative="", help="A JSON object a line.")
+        bool, Parameter(name="--json", negative="", help="Print one JSON object a line.")
     ] = False,
 ) -> int:
-    """Follow what happens, until Ctrl-C."""
+    """Print events as they happen, until Ctrl-C.
+
+    Example: hookflash watch --kinds "transfer.*"
+    """
 
     async def follow(client: Client) -> None:
         console = terminal()
         seen = 0
-        async for happening in client.events(
+        async for event in client.events(
             account_id=account, call_id=call, transfer_id=transfer, kinds=kinds, after=after
         ):
-            _tell(console, happening, json_output=json_output)
+            _print_event(console, event, json_output=json_output)
             seen += 1
             if seen == count:
                 return
@@ -63,7 +67,7 @@ def watch(
 
 
 def transfer(
-    call: Annotated[str, Parameter(help="The transferor's leg.")],
+    call: Annotated[str, Parameter(help="ID of the transferor's leg.")],
     target: Annotated[str, Parameter(help="The number to call.")],
     /,
     *,
@@ -71,18 +75,23 @@ def transfer(
     key: ApiKey = "",
     account: AccountId = None,
     transfer_type: Annotated[Literal["attended", "blind"], Parameter(name="--type")] = "attended",
-    follow: Annotated[bool, Parameter(help="Tell what happens, to the end.")] = True,
+    follow: Annotated[bool, Parameter(help="Print events until the transfer ends.")] = True,
 ) -> int:
-    """Transfer the party that a call talks with."""
+    """Transfer the party that a leg talks with.
+
+    Example: hookflash transfer CALL_ID 2600
+    """
 
     async def act(client: Client) -> None:
         console = terminal()
-        taken = await client.transfer(call, target, transfer_type=transfer_type, account_id=account)
-        console.print(f"transfer {plain(taken['transfer_id'])}")
+        accepted = await client.transfer(
+            call_id=call, target=target, transfer_type=transfer_type, account_id=account
+        )
+        console.print(f"transfer {plain(accepted['transfer_id'])}")
         if follow:
-            events = client.events(account_id=account, transfer_id=taken["transfer_id"])
-            async for happening in events:
-                _tell(console, happening, json_output=False)
+            events = client.events(account_id=account, transfer_id=accepted["transfer_id"])
+            async for event in events:
+                _print_event(console, event, json_output=False)
 
     _with_client(url, key, act)
     return 0
@@ -94,10 +103,13 @@ def calls(
     key: ApiKey = "",
     account: AccountId = None,
 ) -> int:
-    """List the legs of the account's calls, as JSON, one a line."""
+    """List the legs of the account's calls, one JSON object a line.
+
+    Example: hookflash calls
+    """
 
     async def act(client: Client) -> None:
-        for call in await client.calls(account):
+        for call in await client.list_calls(account_id=account):
             print(json.dumps(call))
 
     _with_client(url, key, act)
@@ -105,34 +117,40 @@ def calls(
 
 
 def complete(
-    transfer: Annotated[str, Parameter(help="A transfer in flight.")],
+    transfer: Annotated[str, Parameter(help="ID of a transfer in flight.")],
     /,
     *,
     url: Url = DEFAULT_URL,
     key: ApiKey = "",
     account: AccountId = None,
 ) -> int:
-    """Hand over now."""
+    """Complete a transfer now: transferee and target talk with each other.
+
+    Example: hookflash complete TRANSFER_ID
+    """
 
     async def act(client: Client) -> None:
-        await client.complete(transfer, account_id=account)
+        await client.complete(transfer_id=transfer, account_id=account)
 
     _with_client(url, key, act)
     return 0
 
 
 def takeback(
-    transfer: Annotated[str, Parameter(help="A transfer in flight.")],
+    transfer: Annotated[str, Parameter(help="ID of a transfer in flight.")],
     /,
     *,
     url: Url = DEFAULT_URL,
     key: ApiKey = "",
     account: AccountId = None,
 ) -> int:
-    """Have the transferee back."""
+    """Take the transferee back.
+
+    Example: hookflash takeback TRANSFER_ID
+    """
 
     async def act(client: Client) -> None:
-        await client.take_back(transfer, account_id=account)
+        await client.take_back(transfer_id=transfer, account_id=account)
 
     _with_client(url, key, act)
     return 0
@@ -140,13 +158,13 @@ def takeback(
 
 def _with_client(url: str, key: str, act: Any) -> None:
     if not key:
-        raise InputError("there is no key", hint="export HOOKFLASH_KEY=…; `hookflash keys make`")
+        raise InputError("no API key", hint="export HOOKFLASH_KEY=…; `hookflash keys make`")
 
     async def main() -> None:
         async with connect(url, api_key=key) as client:
             await act(client)
 
-    ended: BaseException | None = None  # told as one, and not as a group of them
+    ended: BaseException | None = None  # raised as one error, and not as a group
     try:
         trio.run(main)
     except* KeyboardInterrupt:
@@ -157,11 +175,11 @@ def _with_client(url: str, key: str, act: Any) -> None:
         raise ended
 
 
-def _tell(console: Console, happening: Mapping[str, Any], *, json_output: bool) -> None:
+def _print_event(console: Console, event: Mapping[str, Any], *, json_output: bool) -> None:
     if json_output:
-        print(json.dumps(happening), flush=True)
+        print(json.dumps(event), flush=True)
         return
-    what = happening.get("outcome") or happening.get("state") or ""
-    cause = f" ({happening['cause']})" if happening.get("cause") else ""
-    told = f"{happening['number']:>6} {happening['at']} {happening['kind']:<20} {what}{cause}"
-    console.print(plain(f"{told}  {happening.get('why', '')}"), soft_wrap=True)
+    what = event.get("outcome") or event.get("state") or ""
+    cause = f" ({event['cause']})" if event.get("cause") else ""
+    shown = f"{event['number']:>6} {event['at']} {event['kind']:<20} {what}{cause}"
+    console.print(plain(f"{shown}  {event.get('why', '')}"), soft_wrap=True)

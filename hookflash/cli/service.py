@@ -22,8 +22,9 @@ from hookflash.errors import HookflashError, first_of
 from hookflash.events import Direction, LegId
 from hookflash.journal import registry
 from hookflash.server.config import Config, JournalKeys, Listen, Simulator
+from hookflash.server.listening import Addresses, listen
 from hookflash.server.read_config import read_config
-from hookflash.server.service import Addresses, Service, open_service, serve_doors
+from hookflash.server.service import Service, open_service
 
 LogFormat = Literal["text", "json"]
 
@@ -32,7 +33,7 @@ DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
 @attrs.frozen(kw_only=True)
 class Demo:
-    """A service to play with: calls that are up, and commands to paste."""
+    """A service to try out: calls that are up, and commands to paste."""
 
     config: Config
     switch: str
@@ -40,7 +41,7 @@ class Demo:
     account: str = "default"
     """The account whose calls they are."""
     hints: tuple[str, ...] = ()
-    """More lines for whoever tries it."""
+    """More lines to print."""
 
 
 def serve(
@@ -72,14 +73,14 @@ def serve(
     except* HookflashError as errors:
         failed = first_of(errors)
     except* OSError as errors:
-        failed = first_of(errors)  # of the standard output: it is told by whoever called
+        failed = first_of(errors)  # of the standard output: the caller reports it
     if failed is not None:
         raise failed
     return 0
 
 
 def log_to_stderr(log_format: LogFormat) -> None:
-    """Write the log: a line an event, for people or for machines. Passwords are in none."""
+    """Write the log: one line an event, for people or for machines, never with passwords."""
     renderer = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -98,12 +99,12 @@ def log_to_stderr(log_format: LogFormat) -> None:
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("hookflash").setLevel(logging.INFO)
-    # where it listens is said by us
+    # hookflash itself reports where it listens
     logging.getLogger("hookflash.hypercorn").setLevel(logging.WARNING)
 
 
 def demo_config() -> Config:
-    """A simulated switch, and people who talk."""
+    """A simulated switch with two calls."""
     return Config(
         listen=Listen(http="127.0.0.1:8080", websocket="127.0.0.1:8081"),
         journal=JournalKeys(file="demo.sqlite"),
@@ -112,14 +113,14 @@ def demo_config() -> Config:
 
 
 async def run_demo(demo: Demo, folder: Path) -> None:
-    """Run a service to play with, until a signal stops it."""
+    """Run a demo service until a signal stops it."""
     await _serve(demo.config, None, folder, demo)
 
 
 async def _serve(config: Config, file: Path | None, beside: Path, demo: Demo | None) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with open_service(config, beside=beside) as service, trio.open_nursery() as nursery:
-            addresses: Addresses = await nursery.start(_open_doors, service, beside)
+            addresses: Addresses = await nursery.start(partial(listen, service, beside=beside))
             _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
             if demo is not None:
                 await _show_the_demo(service, addresses, demo)
@@ -130,40 +131,31 @@ async def _serve(config: Config, file: Path | None, beside: Path, demo: Demo | N
             nursery.cancel_scope.cancel()
 
 
-async def _open_doors(
-    service: Service,
-    beside: Path,
-    *,
-    task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    await serve_doors(service, beside=beside, task_status=task_status)
-
-
 async def obey(signals: AsyncIterator[int], service: Service, file: Path | None) -> None:
-    """Do as the signals say, until one says to stop."""
+    """Reload on SIGHUP; return on a signal to stop."""
     async for number in signals:
         if number != signal.SIGHUP:
             return
         if file is None:
-            _say("there is no config to read again")
+            _say("there is no configuration file to reload")
             continue
         try:
             service.reload(read_config(file))
         except HookflashError as error:
-            _say(f"the config before goes on to hold: {error}")
+            _say(f"reload rejected; the previous configuration stays in effect: {error}")
         else:
-            _say("the config was read again, and holds for calls that begin from now on")
+            _say("configuration reloaded; it applies to calls that begin from now on")
 
 
 async def hurry(signals: AsyncIterator[int], service: Service) -> None:
-    """Wait no longer for those in a transfer, once somebody says a second time to stop."""
+    """On a second signal to stop, wait no longer for transfers in flight."""
     async for number in signals:
         if number != signal.SIGHUP:
             service.hurry()
 
 
 def patience(service: Service) -> tuple[str, ...]:
-    """Say whom a stop waits for, if for anybody."""
+    """The transfers that a stop waits for, in words."""
     waiting = sum(1 for _ in service.group.transfers())
     if not waiting:
         return ()
@@ -173,19 +165,19 @@ def patience(service: Service) -> tuple[str, ...]:
 
 
 def left_behind(left: int) -> str:
-    """Say how the stop went, and who is left to the switches."""
+    """How the stop went, in words, and what is left to the switches."""
     if left == 0:
         return "stopped; nobody is in a transfer"
     transfers = "1 transfer is" if left == 1 else f"{left} transfers are"
-    return f"stopped; {transfers} left to the switches' own safety net"
+    return f"stopped; {transfers} left to the switches' failsafes"
 
 
 async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> None:
-    """A key, and a command to paste for each of the calls that are up."""
+    """Print a key, and a command to paste for each of the calls."""
     journal = service.journal
     make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
     _, key = await journal.change(make)
-    _, token = await service.doors.access.sign_in(key, "demo")
+    _, token = await service.api.access.sign_in(key, "demo")
     engine = service.group.engines[demo.switch]
     while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - a call has no event for onlookers
         await trio.sleep(0.05)
@@ -199,7 +191,7 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
         f"  curl {addresses.http}/v2/accounts/{demo.account}/channels/{callers[0]} \\",
         f"    -H 'X-Auth-Token: {token}' -d '{act}'",
         "",
-        "and the second, and hear what comes of it:",
+        "and the second, and watch it live:",
         "",
         f"  export HOOKFLASH_URL={addresses.websocket} \\",
         f"    HOOKFLASH_KEY={key}",
@@ -211,7 +203,7 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
 
 
 def _callers(engine: Engine) -> list[LegId]:
-    """The legs of those who have called somebody, and talk, in the order of their numbers."""
+    """The legs of callers who talk, in the order of their numbers."""
     talk = [leg for leg in engine.legs() if leg.peer and leg.direction is Direction.INBOUND]
     return [leg.id for leg in sorted(talk, key=lambda leg: leg.number)]
 

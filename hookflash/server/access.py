@@ -18,8 +18,8 @@ from hookflash.errors import Refusal, RequestRefused, Unauthorized
 from hookflash.journal import registry
 from hookflash.journal.journal import Journal
 from hookflash.journal.registry import Key, Token
+from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
-from hookflash.server.desk import Caller
 from hookflash.server.rates import Allowance
 
 REMEMBERED_S: Final = 5.0

@@ -24,7 +24,7 @@ from hookflash.errors import RequestRefused
 from hookflash.journal import history
 from hookflash.journal.history import Step, Wanted
 from hookflash.journal.journal import Journal
-from hookflash.server.wire import happening_of
+from hookflash.server.views import event_view
 
 PAGE: Final = 500
 """Steps that are read at once from the journal."""
@@ -53,7 +53,7 @@ class Subscription:
     wake: Callable[[], None]
     """Called when there is something to send."""
     pending: list[bytes] = attrs.field(factory=list[bytes])
-    """Happenings to be sent, as JSON."""
+    """Events to be sent, as JSON."""
     sent_up_to: int = 0
     """Up to which number the reader has been sent all that it wants."""
     up_to: int = 0
@@ -87,7 +87,7 @@ class Words:
         """What a program of this account is told, as JSON."""
         said = self._said.get(account)
         if said is None:
-            said = self._said[account] = msgspec.json.encode(happening_of(self._step, account))
+            said = self._said[account] = msgspec.json.encode(event_view(self._step, account))
         return said
 
 

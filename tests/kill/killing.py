@@ -35,11 +35,11 @@ import trio
 from litestar import Litestar
 from litestar.datastructures import State
 
+from hookflash.server.api import Api
 from hookflash.server.http.app import build_app
 from hookflash.server.metrics import Metrics
 from hookflash.server.read_config import parse_config
 from hookflash.server.service import open_service
-from hookflash.server.websocket.session import Doors
 
 JOURNAL: Final = "hookflash.sqlite"
 ACCOUNT: Final = "default"
@@ -277,18 +277,18 @@ class _Steps(trio.abc.Instrument):
             trio.lowlevel.remove_instrument(self)
 
 
-def build_once() -> Callable[[Doors, Metrics], Litestar]:
+def build_once() -> Callable[[Api, Metrics], Litestar]:
     """Put the HTTP application together once, and give each life a copy with its own state.
 
     Most of the time of a start goes into the routes, which are the same in every life.
     """
     first: list[Litestar] = []
 
-    def build(doors: Doors, metrics: Metrics) -> Litestar:
+    def build(api: Api, metrics: Metrics) -> Litestar:
         if not first:
-            first.append(build_app(doors, metrics))
+            first.append(build_app(api, metrics))
         app = copy(first[0])
-        app.state = State({**first[0].state.dict(), "doors": doors, "metrics": metrics})
+        app.state = State({**first[0].state.dict(), "api": api, "metrics": metrics})
         return app
 
     return build

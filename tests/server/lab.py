@@ -23,7 +23,8 @@ from hookflash.backends.simulator.backend import SimulatedBackend, open_simulato
 from hookflash.journal import registry
 from hookflash.server.config import Config
 from hookflash.server.read_config import parse_config
-from hookflash.server.service import Service, open_service, simulated_world
+from hookflash.server.service import Service, open_service
+from hookflash.server.switches import simulated_world
 
 NOON: Final = 1_795_953_600.0
 """2026-11-29, 12:00 UTC: when the virtual clock stands at nought."""

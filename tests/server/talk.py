@@ -22,20 +22,21 @@ from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from hookflash.engine.group import Entry
+from hookflash.engine.group import EngineGroup, Entry
 from hookflash.engine.record import Record
 from hookflash.events import DigitPressed, Event, LegAnswered, SwitchLost
 from hookflash.journal import history, registry
 from hookflash.journal.history import Step, Wanted
 from hookflash.journal.journal import InThread, Journal, JournalSettings, open_journal
 from hookflash.server.access import Access
-from hookflash.server.answers import Answers
+from hookflash.server.api import Api
+from hookflash.server.codes import CodeStore
 from hookflash.server.config import Limits
-from hookflash.server.desk import Desk
+from hookflash.server.context import Context
 from hookflash.server.hub import Hub
+from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.listener import Listener
-from hookflash.server.websocket.session import Doors
 
 PATIENCE_S: Final = 3600.0
 """Of the virtual clock: how long a test waits for what must come."""
@@ -267,15 +268,16 @@ async def open_rig(
     settings = JournalSettings(file=folder / "journal.sqlite")
     async with open_journal(settings, now=trio.current_time, run=run) as journal:
         hub, access = Hub(journal), Access(journal, limits)
-        doors = Doors(
-            desk=cast("Desk", None),
+        context = Context(group=EngineGroup({}), journal=journal, codes=cast("CodeStore", None))
+        api = Api(
+            context=context,
             access=access,
-            answers=Answers(journal),
+            idempotency=IdempotencyStore(journal),
             hub=hub,
             limits=limits,
             server="rig",
         )
-        rig = Rig(journal, hub, access, Listener(doors, origins), count=journal.written)
+        rig = Rig(journal, hub, access, Listener(api, origins), count=journal.written)
         yield rig
         with trio.fail_after(PATIENCE_S):
             while rig.listener.sessions:
@@ -313,7 +315,7 @@ async def open_net(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Async
     async with trio.open_nursery() as nursery:
         net = Net(listener, nursery)
         with monkeypatch.context() as patch:
-            patch.setattr("hookflash.client.open_stream", net.open_stream)
+            patch.setattr("hookflash.client.connection.open_stream", net.open_stream)
             yield net
         while listener.sessions:
             await trio.sleep(0.1)

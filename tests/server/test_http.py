@@ -23,8 +23,8 @@ from hookflash.events import CallEvent, Direction, LegCreated, SwitchFound, Swit
 from hookflash.fsm.transfer import State
 from hookflash.journal.database import JournalError
 from hookflash.journal.journal import STALLED_S
-from hookflash.server.answers import KEEP_LIMIT_S
-from hookflash.server.service import simulated_world
+from hookflash.server.idempotency import KEEP_LIMIT_S
+from hookflash.server.switches import simulated_world
 
 JSON = {"Content-Type": "application/json"}
 
@@ -322,7 +322,7 @@ async def test_a_repeat_whose_answer_was_never_kept_is_told_of_the_same_transfer
     async def lose(*_answer: object) -> None:
         await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(lab.service.doors.answers, "_keep", lose)
+    monkeypatch.setattr(lab.service.api.idempotency, "_keep", lose)
     alice, _ = await lab.call()
     key = {"Idempotency-Key": "one"}
     first = await lab.acme.act(alice, "transfer", target="2602", headers=key)
@@ -786,7 +786,7 @@ async def test_a_bug_of_ours_is_told_by_its_id_alone(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret of the house")
 
-    monkeypatch.setattr(lab.service.doors.desk, "channels", broken)
+    monkeypatch.setattr(lab.service.group, "legs", broken)
     answered = await lab.acme.ask("GET", "channels", headers={"X-Request-ID": "mine"})
     assert told(answered, 500) == {}
     assert "secret" not in answered.text
@@ -843,8 +843,8 @@ async def test_metrics_count_what_has_happened(autojump_clock: MockClock, lab: L
     assert seen["hookflash_switch_up", SWITCH] == 1
     assert seen["hookflash_legs", SWITCH] == 5
     assert seen["hookflash_journal_ok",] == 1
-    assert seen["hookflash_http_request_seconds_count", "act_on_channel", "202"] == 2
-    assert seen["hookflash_http_request_seconds_count", "act_on_channel", "409"] == 1
+    assert seen["hookflash_http_request_seconds_count", "transfer", "202"] == 2
+    assert seen["hookflash_http_request_seconds_count", "transfer", "409"] == 1
     assert seen["hookflash_http_request_seconds_count", "none", "404"] == 1
     broken = {key: value for key, value in seen.items() if "promises_broken" in key[0]}
     assert len(broken) >= 5
@@ -890,11 +890,14 @@ async def test_the_shapes_that_go_in_are_as_strict_as_the_checks(
 ) -> None:
     document = (await lab.nobody.ask("GET", "/openapi.json")).json()
     shapes = document["components"]["schemas"]
-    for name in ("Act", "Action", "SignIn", "Credentials", "MetaflowsBody", "Metaflows"):
+    for name in ("TransferAction", "HoldAction", "SignIn", "Credentials", "Metaflows"):
         assert shapes[name]["additionalProperties"] is False
-    timeout = shapes["Action"]["properties"]["timeout"]["anyOf"][0]
+    timeout = shapes["TransferAction"]["properties"]["timeout"]["anyOf"][0]
     assert timeout["exclusiveMinimum"] == 0
-    assert shapes["MetaflowsBody"]["properties"]["data"]["$ref"].endswith("/Metaflows")
+    set_codes = document["paths"]["/v2/accounts/{account_id}/metaflows"]["post"]["requestBody"]
+    body = set_codes["content"]["application/json"]["schema"]
+    assert body["additionalProperties"] is False
+    assert body["properties"]["data"]["$ref"].endswith("/Metaflows")
 
 
 async def test_the_journals_fault_is_told(

@@ -27,15 +27,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection
 from wsproto.events import CloseConnection
 
-from hookflash import client as client_module
-from hookflash.client import Client, LineLost, Refused, connect
+from hookflash.api.answers import Accepted
+from hookflash.client import Client, ConnectionLost, RefusedByService, connect
+from hookflash.client import connection as connection_module
 from hookflash.errors import BackendError, InputError
 from hookflash.journal import history, registry
 from hookflash.journal.history import Wanted
+from hookflash.server.api import Api
 from hookflash.server.config import Limits
-from hookflash.server.websocket import messages as m
+from hookflash.server.context import Context
 from hookflash.server.websocket import session as session_module
-from hookflash.server.wire import Taken
 
 URL = "ws://net/v2/events"
 
@@ -65,8 +66,8 @@ async def client_of_rig(
 async def numbers_of(client: Client, count: int, **what: Any) -> list[int]:
     heard: list[int] = []
     with trio.fail_after(PATIENCE_S):
-        async for happening in client.events(**what):
-            heard.append(happening["number"])
+        async for event in client.events(**what):
+            heard.append(event["number"])
             if len(heard) == count:
                 break
     return heard
@@ -101,7 +102,7 @@ async def test_a_wrong_key_is_refused(
     shown: Callable[[str], AbstractAsyncContextManager[Client]],
 ) -> None:
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedByService) as refused:
             async with shown(URL):
                 raise AssertionError
         assert refused.value.http_status == 401
@@ -130,7 +131,7 @@ async def test_a_service_that_never_answers_is_waited_for_so_long_and_no_longer(
 
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch) as net:
         net.welcome = say_nothing
-        with pytest.raises(BackendError, match="did not answer within 10 s"):
+        with pytest.raises(BackendError, match="no answer within 10 s"):
             async with connect(URL, api_key="x"):
                 raise AssertionError
         assert trio.current_time() == pytest.approx(10)
@@ -158,21 +159,21 @@ async def test_a_transfer_and_its_story_to_the_end(
 ) -> None:
     alice, bob = await lab.call()
     async with client_of(lab, monkeypatch) as (client, _):
-        assert {call["call_id"] for call in await client.calls()} == {alice, bob}
-        taken = await client.transfer(alice, "2600", moh="music:x", ring_timeout_s=20)
+        assert {call["call_id"] for call in await client.list_calls()} == {alice, bob}
+        taken = await client.transfer(call_id=alice, target="2600", moh="music:x", timeout=20)
         states: list[str] = []
-        happening: dict[str, Any] = {}
+        event: dict[str, Any] = {}
         with trio.fail_after(PATIENCE_S):
-            async for happening in client.events(transfer_id=taken["transfer_id"]):
-                if happening["kind"] == "transfer.changed":
-                    states.append(happening["state"])
-                if happening.get("state") == "consulting":
+            async for event in client.events(transfer_id=taken["transfer_id"]):
+                if event["kind"] == "transfer.changed":
+                    states.append(event["state"])
+                if event.get("state") == "consulting":
                     lab.hang_up(alice)
-        assert happening["outcome"] == "transferred"
+        assert event["outcome"] == "transferred"
         assert states[:3] == ["dialing", "consulting", "completing"]
         again = [one async for one in client.events(transfer_id=taken["transfer_id"])]
         assert again[0]["kind"] == "transfer.requested"
-        assert again[-1] == happening
+        assert again[-1] == event
 
 
 @pytest.mark.parametrize(
@@ -183,9 +184,9 @@ async def test_a_transfer_is_taken_back_or_completed(
 ) -> None:
     alice, _ = await lab.call()
     async with client_of(lab, monkeypatch) as (client, _):
-        transfer = (await client.transfer(alice, "2600"))["transfer_id"]
+        transfer = (await client.transfer(call_id=alice, target="2600"))["transfer_id"]
         await trio.sleep(5)
-        assert (await getattr(client, action)(transfer))["transfer_id"] == transfer
+        assert (await getattr(client, action)(transfer_id=transfer))["transfer_id"] == transfer
         last = [one async for one in client.events(transfer_id=transfer)][-1]
         assert last["outcome"] == outcome
 
@@ -195,37 +196,39 @@ async def test_a_refusal_says_which_field_and_why(
 ) -> None:
     alice, _ = await lab.call()
     async with client_of(lab, monkeypatch) as (client, _):
-        with pytest.raises(Refused) as refused:
-            await client.transfer(alice, "no number")
+        with pytest.raises(RefusedByService) as refused:
+            await client.transfer(call_id=alice, target="no number")
         assert (refused.value.http_status, refused.value.where) == (400, "$.target")
-        with pytest.raises(Refused) as refused:
-            await client.take_back("none")
+        with pytest.raises(RefusedByService) as refused:
+            await client.take_back(transfer_id="none")
         assert (refused.value.http_status, refused.value.word) == (404, "no_such_call")
-        await client.hang_up(alice)
-        with pytest.raises(Refused, match="another account"):
-            await client.calls("globex")
-        with pytest.raises(Refused):
+        await client.hang_up(call_id=alice)
+        with pytest.raises(RefusedByService, match="another account"):
+            await client.list_calls(account_id="globex")
+        with pytest.raises(RefusedByService):
             await anext(client.events(account_id="globex"))
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedByService):
             await anext(client.events(transfer_id="none"))
 
 
-async def test_a_command_whose_line_dies_raises_line_lost_and_the_next_one_works(
+async def test_a_request_whose_connection_dies_is_sent_again(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with client_of(lab, monkeypatch) as (client, net):
+        perform, asked = Api.perform, 0
 
-        async def never(*_: object) -> tuple[int, Any]:
+        async def never_at_first(*what: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                return await perform(*what)
             await net.cut()
-            await trio.sleep_forever()
-            raise AssertionError
+            return await trio.sleep_forever()
 
-        with monkeypatch.context() as patch:
-            patch.setitem(session_module._ANSWERED_BY, m.ListCalls, never)
-            with pytest.raises(LineLost):
-                await client.calls()
-        assert await client.calls() == []
-        assert client.reconnects == 1
+        monkeypatch.setattr(Api, "perform", never_at_first)
+        with trio.fail_after(PATIENCE_S):
+            assert await client.list_calls() == []
+        assert (asked, client.reconnects) == (2, 1)
 
 
 @pytest.mark.parametrize("lost_after_s", [0, 22])
@@ -235,21 +238,20 @@ async def test_a_transfer_whose_answer_is_lost_is_asked_again_and_done_once(
     """Also where the service sees that the line is dead before the transfer is safe."""
     alice, _ = await lab.call()
     async with client_of(lab, monkeypatch) as (client, net):
-        desk, asked = lab.service.doors.desk, 0
-        takes = desk._taken
+        accept, asked = Context.accept, 0
 
-        async def lose_the_answer(*what: Any) -> Taken:
+        async def lose_the_answer(*what: Any) -> Accepted:
             nonlocal asked
             asked += 1
             await net.cut()
             await trio.sleep(lost_after_s)
-            return await takes(*what)
+            return await accept(*what)
 
-        monkeypatch.setattr(desk, "_taken", lose_the_answer)
+        monkeypatch.setattr(Context, "accept", lose_the_answer)
         with trio.fail_after(PATIENCE_S):
-            taken = await client.transfer(alice, "2601")
+            taken = await client.transfer(call_id=alice, target="2601")
         assert (asked, client.reconnects) == (1, 1)
-        found = (await client.ask("list_transfers"))["transfers"]
+        found = (await client.list_transfers())["transfers"]
         assert [one["id"] for one in found] == [taken["transfer_id"]]
 
 
@@ -267,8 +269,8 @@ async def _follow_over_cuts(folder: Path, steps: list[tuple[int, int]]) -> None:
             heard: dict[str, list[int]] = {"all": [], "part": []}
 
             async def follow(name: str, **what: Any) -> None:
-                async for happening in client.events(after=0, **what):
-                    heard[name].append(happening["number"])
+                async for event in client.events(after=0, **what):
+                    heard[name].append(event["number"])
 
             nursery.start_soon(partial(follow, "all"))
             nursery.start_soon(partial(follow, "part", call_id="b", kinds=("call.*",)))
@@ -330,7 +332,7 @@ async def test_whoever_asks_while_the_line_is_away_is_answered_though_it_fails_o
         net.is_down = True
         await net.cut()
         await trio.sleep(1)
-        nursery.start_soon(client.ask, "subscribe")
+        nursery.start_soon(client._connection.ask, "subscribe", {"after": 0})
         await trio.sleep(1)
         net.welcome, welcome, net.is_down = slam, net.welcome, False
         await trio.sleep(60)
@@ -376,11 +378,11 @@ async def test_a_client_that_was_left_says_so(
     async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
         pass
     with trio.fail_after(1):
-        with pytest.raises(LineLost, match="closed"):
-            await client.calls()
-        with pytest.raises(LineLost, match="closed"):
-            await client.transfer("a", "2600")
-        with pytest.raises(LineLost, match="closed"):
+        with pytest.raises(ConnectionLost, match="closed"):
+            await client.list_calls()
+        with pytest.raises(ConnectionLost, match="closed"):
+            await client.transfer(call_id="a", target="2600")
+        with pytest.raises(ConnectionLost, match="closed"):
             await anext(client.events())
 
 
@@ -405,7 +407,7 @@ async def test_a_key_that_is_revoked_meanwhile_ends_the_client_when_it_comes_bac
 ) -> None:
     async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch) as net:
         key = await rig.key()
-        with pytest.raises(Refused) as refused:  # noqa: PT012 - all of the block is what must fail
+        with pytest.raises(RefusedByService) as refused:  # noqa: PT012 - all of the block is what must fail
             async with connect(URL, api_key=key):
                 revoke = partial(registry.revoke_key, key_id=key.split("_")[1], now=0.0)
                 await rig.journal.change(revoke)
@@ -416,7 +418,7 @@ async def test_a_key_that_is_revoked_meanwhile_ends_the_client_when_it_comes_bac
 
 @pytest.mark.parametrize("url", ["", "http://x/", "ws://", "ws://x:99999/", "ws://x:0", "ws://[x/"])
 async def test_what_is_no_url_is_said_so(url: str) -> None:
-    with pytest.raises(InputError, match="is no WebSocket's URL"):
+    with pytest.raises(InputError, match="is not the URL of a WebSocket"):
         async with connect(url, api_key="x"):
             raise AssertionError
 
@@ -433,8 +435,8 @@ async def test_too_many_requests_while_it_comes_back_only_delay_it(
         heard: list[int] = []
 
         async def follow() -> None:
-            async for happening in client.events(after=0):
-                heard.append(happening["number"])  # noqa: PERF401 - it does not end by itself
+            async for event in client.events(after=0):
+                heard.append(event["number"])  # noqa: PERF401 - it does not end by itself
 
         nursery.start_soon(follow)
         nursery.start_soon(follow)
@@ -463,7 +465,7 @@ async def test_what_is_not_kept_any_more_after_a_cut_is_said_and_not_passed_over
         await rig.journal.settled(rig.many(9))
         await rig.journal.change(lambda connection: history.prune(connection, before=8.0))
         net.is_down = False
-        with pytest.raises(Refused) as refused, trio.fail_after(60):
+        with pytest.raises(RefusedByService) as refused, trio.fail_after(60):
             await anext(events)
         assert refused.value.http_status == 410
 
@@ -476,8 +478,8 @@ async def test_whoever_leaves_the_events_is_sent_no_more(
 ) -> None:
     async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):
         rig.many(3)
-        async for happening in client.events(after=0):
-            assert happening["number"] == 1
+        async for event in client.events(after=0):
+            assert event["number"] == 1
             break
         await wait_all_tasks_blocked()
         rig.many(1)
@@ -523,7 +525,7 @@ async def test_whoever_loses_patience_with_the_first_event_can_ask_again(
 async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "BUFFER", 5)
+    monkeypatch.setattr(connection_module, "BUFFER", 5)
     monkeypatch.setattr(session_module, "EVENTS_AT_ONCE", 3)
     for _ in range(10):
         await lab.call()
@@ -531,15 +533,17 @@ async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
     async with client_of(lab, monkeypatch) as (client, _):
         heard: list[int] = []
         with trio.fail_after(PATIENCE_S):
-            async for happening in client.events(after=0):
-                heard.append(happening["number"])
-                await client.calls()
-                if happening["number"] == told:
+            async for event in client.events(after=0):
+                heard.append(event["number"])
+                await client.list_calls()
+                if event["number"] == told:
                     break
         assert heard == list(range(heard[0], told + 1))
 
 
-@pytest.mark.parametrize("error", [KeyError("k"), OSError("o"), LineLost("l"), trio.TooSlowError()])
+@pytest.mark.parametrize(
+    "error", [KeyError("k"), OSError("o"), ConnectionLost("l"), trio.TooSlowError()]
+)
 async def test_an_error_in_the_callers_own_block_is_raised_as_it_was(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -571,7 +575,7 @@ async def test_whoever_reads_after_the_client_is_closed_is_told_so(
             rig.many(1)
             events = client.events(after=0)
             await anext(events)
-        with pytest.raises(LineLost, match="closed"):
+        with pytest.raises(ConnectionLost, match="closed"):
             await anext(events)
 
 
@@ -661,12 +665,12 @@ def test_the_terminal_takes_back_and_completes(
         env={**os.environ, **served.keywords["env"]},
     ) as watching:
         assert watching.stdout is not None
-        happening: dict[str, Any] = {}
+        event: dict[str, Any] = {}
         for line in watching.stdout:
-            happening = json.loads(line)
-            if happening["kind"] == "transfer.changed" and happening["state"] == awaited:
+            event = json.loads(line)
+            if event["kind"] == "transfer.changed" and event["state"] == awaited:
                 served(action, transfer)
-    assert (happening["kind"], happening["outcome"]) == ("transfer.ended", outcome)
+    assert (event["kind"], event["outcome"]) == ("transfer.ended", outcome)
     assert watching.returncode == 0
 
 

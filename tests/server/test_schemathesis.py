@@ -107,7 +107,7 @@ def test_the_service_keeps_what_its_openapi_document_promises(tmp_path: Path) ->
         )
         metrics = httpx.get(f"{url}/metrics").text
     assert asked.returncode == 0, asked.stdout[-20_000:] + asked.stderr[-5_000:]
-    assert 'operation="act_on_channel",status="202"' in metrics, "it never got as far as a call"
+    assert 'operation="transfer",status="202"' in metrics, "it never got as far as a call"
     broken = [line for line in metrics.splitlines() if line.startswith("hookflash_promises_broken")]
     assert broken, "the promises are counted"
     assert all(line.endswith(" 0.0") for line in broken), broken

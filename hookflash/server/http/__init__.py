@@ -1,5 +1,5 @@
-"""HTTP, in Kazoo's shape.
+"""The HTTP API, in Kazoo's shape.
 
-`app` puts the handlers of `channels`, `transfers`, `metaflows`, `sign_in` and `health` together;
-`envelope` is how all of them answer.
+`handlers` makes the handlers of the table of operations, `reading` reads their requests, `document`
+describes them; `envelope` answers, `app` puts everything together.
 """

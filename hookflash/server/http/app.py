@@ -1,4 +1,4 @@
-"""The application: all handlers, one error tree, and a name for every request."""
+"""The HTTP application: all handlers, one error tree, and an ID for every request."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookflash.errors import HookflashError
-from hookflash.server.http.channels import act_on_channel, get_channel, list_channels
+from hookflash.server.api import Api
 from hookflash.server.http.document import document_of
-from hookflash.server.http.envelope import Asked, on_bug, on_http_error, on_refusal
+from hookflash.server.http.envelope import JsonRequest, on_bug, on_http_error, on_refusal
+from hookflash.server.http.handlers import operation_handlers
 from hookflash.server.http.health import (
     get_metrics,
     is_alive,
@@ -30,64 +31,39 @@ from hookflash.server.http.health import (
     openapi_document,
     openapi_page,
 )
-from hookflash.server.http.metaflows import (
-    delete_metaflows,
-    get_metaflows,
-    patch_metaflows,
-    set_metaflows,
-)
 from hookflash.server.http.sign_in import OPEN_TO_ALL, caller_of, sign_in, signed_in
-from hookflash.server.http.transfers import (
-    complete_transfer,
-    get_transfer,
-    list_transfers,
-    take_back,
-)
 from hookflash.server.metrics import Metrics
-from hookflash.server.websocket.session import Doors
 from hookflash.version import version
 
 ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 
 DESCRIPTION: Final = (
-    "Transfer calls from any program. Get a token for a key (PUT /v2/api_auth), look which calls "
-    "there are, and say what is to be done with one. What happens then is told by WebSocket, and "
-    "can be looked up here."
+    "Transfer calls from any program. Get a token for an API key (PUT /v2/api_auth), list the "
+    "calls, and act on one of them. What happens then is published by WebSocket, and can be "
+    "looked up here."
 )
 
 
-HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
-    sign_in,
-    list_channels,
-    get_channel,
-    act_on_channel,
-    list_transfers,
-    get_transfer,
-    take_back,
-    complete_transfer,
-    get_metaflows,
-    set_metaflows,
-    patch_metaflows,
-    delete_metaflows,
-    is_alive,
-    is_ready,
-    get_metrics,
-    openapi_document,
-    openapi_page,
-)
-
-
-def build_app(doors: Doors, metrics: Metrics) -> Litestar:
-    """Put the application together.
+def build_app(api: Api, metrics: Metrics) -> Litestar:
+    """Build the HTTP application.
 
     Args:
-        doors: where what is asked is done.
-        metrics: where it is counted.
+        api: performs what is asked.
+        metrics: counts it.
     """
+    handlers = (
+        sign_in,
+        *operation_handlers(),
+        is_alive,
+        is_ready,
+        get_metrics,
+        openapi_document,
+        openapi_page,
+    )
     app = Litestar(
-        [*_options_of(HANDLERS), *HANDLERS],
+        [*_options_of(handlers), *handlers],
         guards=[signed_in],
-        request_class=Asked,
+        request_class=JsonRequest,
         dependencies={"caller": Provide(caller_of, sync_to_thread=False)},
         exception_handlers={
             HookflashError: on_refusal,
@@ -95,11 +71,11 @@ def build_app(doors: Doors, metrics: Metrics) -> Litestar:
             Exception: on_bug,
         },
         openapi_config=openapi_config(),
-        request_max_body_size=doors.limits.request_bytes,
-        state=State({"doors": doors, "metrics": metrics, "stopping": False}),
-        logging_config=None,  # a library's framework does not talk into the program's logs
+        request_max_body_size=api.limits.request_bytes,
+        state=State({"api": api, "metrics": metrics, "stopping": False}),
+        logging_config=None,  # the framework must not change the program's logging
     )
-    # around the routes, and not within them: what is asked in vain has a name and is counted, too
+    # around the routes, so that requests that fail have an ID and are counted, too
     app.asgi_handler = _named(app.asgi_handler)
     app.state.document = cache(partial(document_of, app))  # it takes longer than all the rest
     return app
@@ -117,14 +93,14 @@ def _options_of(handlers: Iterable[HTTPRouteHandler]) -> Iterator[HTTPRouteHandl
 
 def _options(path: str, allowed: str) -> HTTPRouteHandler:
     @route(path, http_method=["OPTIONS"], include_in_schema=False, opt=OPEN_TO_ALL, status_code=204)
-    async def tell_methods() -> Response[None]:
+    async def allowed_methods() -> Response[None]:
         return Response(None, status_code=204, headers={"Allow": allowed})
 
-    return tell_methods
+    return allowed_methods
 
 
 def openapi_config() -> OpenAPIConfig:
-    """What the OpenAPI document says beside the handlers."""
+    """The parts of the OpenAPI document that are not about one operation."""
     return OpenAPIConfig(
         title="hookflash",
         version=version(),
@@ -144,7 +120,7 @@ def openapi_config() -> OpenAPIConfig:
 
 
 def _named(app: ASGIApp) -> ASGIApp:
-    """Give every request a name, which its answer and the logs carry; and take its time."""
+    """Give every request an ID, for its answer and the logs; and measure its time."""
 
     async def named(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -169,6 +145,7 @@ def _named(app: ASGIApp) -> ASGIApp:
 
 def _count(scope: Scope, status: int, took_s: float) -> None:
     known = cast("dict[str, object]", scope)
-    operation = str(getattr(known.get("route_handler"), "handler_name", "none"))
+    handler = getattr(known.get("route_handler"), "handler_name", "none")
+    operation = str(scope["state"].get("operation", handler))
     metrics: Metrics = scope["litestar_app"].state.metrics
     metrics.time_request(operation, status, took_s)

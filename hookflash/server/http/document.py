@@ -1,59 +1,187 @@
-"""The OpenAPI document, as exact as the checks are.
+"""The OpenAPI document: the operations of the table, and what the framework says of the rest.
 
-The framework makes it from the handlers. Of the shapes it says less than is checked: not that a key
-that is not known is refused, not that a number must be more than nought. So they are taken from
-what does the checking: msgspec, and, for feature codes, the core's own schema.
+Shapes come from msgspec, which checks the requests, and feature codes from their own schema, so
+that the document is as exact as the checks are.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 import msgspec
 from litestar import Litestar
 
+from hookflash.api.answers import Accepted, TransferPage, TransferView
 from hookflash.dialling.metaflows import SCHEMA
-from hookflash.server.http.channels import Act
-from hookflash.server.http.envelope import ErrorAnswer
+from hookflash.server.http.envelope import MEANING, ErrorEnvelope
+from hookflash.server.http.handlers import ACCOUNT
 from hookflash.server.http.health import Alive, Ready
-from hookflash.server.http.metaflows import MetaflowsBody, MetaflowsPatch
-from hookflash.server.http.sign_in import SignedInAnswer, SignIn
-from hookflash.server.wire import Channel, Taken, TransferView
+from hookflash.server.http.reading import KAZOO_FIELDS, KEY_HEADER, Routes, fields_in
+from hookflash.server.http.sign_in import SignedInEnvelope, SignIn
+from hookflash.server.operations import OPERATIONS, Operation, Route, operations_by_place
 
-_SHAPES: Final = (
-    Act,
+PLACE: Final = "#/components/schemas/"
+CODES: Final = "Metaflows"
+SHAPES: Final = (
+    *(one.answer for one in OPERATIONS if one.tag != "feature codes"),
+    TransferView,
+    ErrorEnvelope,
     Alive,
-    Channel,
-    ErrorAnswer,
-    MetaflowsBody,
-    MetaflowsPatch,
     Ready,
     SignIn,
-    SignedInAnswer,
-    Taken,
-    TransferView,
+    SignedInEnvelope,
 )
-_PLACE: Final = "#/components/schemas/"
-_FEATURE_CODES: Final = "Metaflows"
-_HOLDS_FEATURE_CODES: Final = ("MetaflowsBody", "Answer_dict_str_typing.Any_")
-"""The shapes whose `data` are feature codes; the second is the framework's name for an answer."""
+Schema = dict[str, Any]
 
 
-def document_of(app: Litestar) -> dict[str, Any]:
+def document_of(app: Litestar) -> Schema:
     """Make the OpenAPI document of the application."""
     document = app.openapi_schema.to_schema()
-    shapes = cast("dict[str, Any]", document["components"]["schemas"])
-    _, exact = msgspec.json.schema_components(_SHAPES, ref_template=_PLACE + "{name}")
+    shapes = cast("Schema", document["components"].setdefault("schemas", {}))
+    _, exact = msgspec.json.schema_components(SHAPES, ref_template=PLACE + "{name}")
+    exact.pop(TransferPage.__name__)  # which is laid out in the envelope
     shapes.update(exact)
-    shapes[_FEATURE_CODES] = _feature_codes()
-    for name in _HOLDS_FEATURE_CODES:
-        shapes[name]["properties"]["data"] = {"$ref": _PLACE + _FEATURE_CODES}
+    shapes[CODES] = _feature_codes()
+    paths = cast("Schema", document["paths"])
+    for (method, path), routes in operations_by_place().items():
+        described = _described(method, routes, shapes)
+        paths.setdefault(ACCOUNT + path, {})[method.lower()] = described
     return document
 
 
-def _feature_codes() -> dict[str, Any]:
-    """The core's schema of feature codes, moved to where it stands in this document."""
+def _described(method: str, routes: Routes, shapes: Schema) -> Schema:
+    """One method of a path; several operations may share it."""
+    operations = [operation for operation, _ in routes]
+    first, route = routes[0]
+    statuses = sorted({status for one in operations for status in one.statuses})
+    failed = {
+        str(status): {"description": MEANING[status], **_json({"$ref": PLACE + "ErrorEnvelope"})}
+        for status in statuses
+        if status != 413 or route.has_body  # noqa: PLR2004 - a body that is too long
+    }
+    described: Schema = {
+        "tags": [first.tag],
+        "summary": _summary(routes),
+        "description": "\n\n".join(one.sentences[1] for one in operations),
+        "operationId": first.name if len(routes) == 1 else f"{method.lower()}_call",
+        "parameters": [*_parameters(routes)],
+        "responses": {str(first.status): _answer(first), **failed},
+    }
+    if route.has_body:
+        described["requestBody"] = {"required": True, **_json(_body(routes, shapes))}
+    return described
+
+
+def _summary(routes: Routes) -> str:
+    if len(routes) == 1:
+        return routes[0][0].sentences[0]
+    return f"Act on a leg: {', '.join(route.action for _, route in routes)}"
+
+
+def _json(schema: Mapping[str, Any]) -> Schema:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _answer(operation: Operation) -> Schema:
+    envelope: Schema = {"request_id": {"type": "string"}, "status": {"const": "success"}}
+    if operation.answer is TransferPage:
+        data: Schema = {"type": "array", "items": {"$ref": PLACE + "TransferView"}}
+        envelope["page_size"] = {"type": "integer", "description": "How many are on this page."}
+        envelope["next_start_key"] = {
+            "type": ["string", "null"],
+            "description": "The `start_key` of the next page; null on the last one.",
+        }
+    elif operation.tag == "feature codes":
+        data = {"$ref": PLACE + CODES}
+    else:
+        (data,), _ = msgspec.json.schema_components(
+            [operation.answer], ref_template=PLACE + "{name}"
+        )
+    properties = {"data": data, **envelope}
+    shape = {"type": "object", "properties": properties, "required": [*properties]}
+    answer: Schema = {"description": "Success.", **_json(shape)}
+    if operation.answer is Accepted:
+        answer["description"] = "Accepted; the effects come as events."
+        answer["headers"] = {
+            "Location": {"description": "The path of the transfer.", "schema": {"type": "string"}}
+        }
+    return answer
+
+
+def _parameters(routes: Routes) -> Iterator[Schema]:
+    seen: set[str] = set()
+    for operation, route in routes:
+        shape = _shape_of(operation)
+        for name, place in fields_in(operation, route).items():
+            if place == "body" or name in seen:
+                continue
+            seen.add(name)
+            schema = _without_null(shape["properties"][name])
+            yield {
+                "name": KEY_HEADER if place == "header" else name,
+                "in": place,
+                "required": place == "path",
+                "description": schema.pop("description", ""),
+                "schema": schema,
+            }
+
+
+def _body(routes: Routes, shapes: Schema) -> Schema:
+    """The body: an envelope, whose `data` is one shape for each operation that is possible."""
+    choices: list[Schema] = []
+    for operation, route in routes:
+        if route.body == "metaflows":
+            is_patch = route.method == "PATCH"
+            choices.append({"type": "object"} if is_patch else {"$ref": PLACE + CODES})
+            continue
+        name = f"{operation.request.__name__.removesuffix('Request')}Action"
+        shapes[name] = _action_shape(operation, route)
+        choices.append({"$ref": PLACE + name})
+    data = choices[0] if len(choices) == 1 else {"oneOf": choices}
+    return {
+        "type": "object",
+        "properties": {"data": data},
+        "required": ["data"],
+        "additionalProperties": False,
+    }
+
+
+def _action_shape(operation: Operation, route: Route) -> Schema:
+    whole = _shape_of(operation)
+    in_body = [name for name, place in fields_in(operation, route).items() if place == "body"]
+    properties = {name: whole["properties"][name] for name in in_body}
+    required = [name for name in whole["required"] if name in in_body]
+    if route.action:
+        properties = {"action": {"const": route.action}, **properties}
+        required = ["action", *required]
+    spelled = {theirs: properties[ours] for theirs, ours in KAZOO_FIELDS.items() if ours in in_body}
+    return {
+        "type": "object",
+        "description": operation.sentences[1],
+        "properties": {**properties, **spelled},
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _shape_of(operation: Operation) -> Schema:
+    _, shapes = msgspec.json.schema_components([operation.request])
+    return {"required": [], **shapes[operation.request.__name__]}
+
+
+def _without_null(schema: Schema) -> Schema:
+    """A parameter that may be left out is never null."""
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    if rest.get("default", "") is None:
+        del rest["default"]
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    return {**rest, **(choices[0] if choices else {})}
+
+
+def _feature_codes() -> Schema:
+    """The core's schema of feature codes, moved to its place in this document."""
     inside = {key: value for key, value in SCHEMA.items() if key not in ("$schema", "$id")}
-    text = json.dumps(inside).replace('"#/$defs/', f'"{_PLACE}{_FEATURE_CODES}/$defs/')
-    return cast("dict[str, Any]", json.loads(text))
+    text = json.dumps(inside).replace('"#/$defs/', f'"{PLACE}{CODES}/$defs/')
+    return cast("Schema", json.loads(text))

@@ -1,4 +1,4 @@
-"""What an operator's machines ask: is it alive, is it ready, how is it; and what we speak."""
+"""Health checks, metrics, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from litestar.openapi import ResponseSpec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from hookflash.server.api import Api
 from hookflash.server.http.page import page_of
 from hookflash.server.http.sign_in import OPEN_TO_ALL
 from hookflash.server.metrics import Metrics
-from hookflash.server.websocket.session import Doors
 
 
 class Alive(Struct, frozen=True, kw_only=True):
-    """It is."""
+    """The process is alive."""
 
     status: str = "ok"
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Whether all is as it should be, and what is not."""
+    """Whether everything works, and what does not."""
 
     status: str
     trouble: dict[str, str]
@@ -39,7 +39,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     opt=OPEN_TO_ALL,
 )
 async def is_alive() -> Alive:
-    """Answer, which is all that there is to it."""
+    """Check that the process answers."""
     return Alive()
 
 
@@ -47,15 +47,17 @@ async def is_alive() -> Alive:
     "/readyz",
     tags=["health"],
     operation_id="isReady",
-    summary="Whether all is as it should be",
+    summary="Whether everything works",
     security=[{}],
     opt=OPEN_TO_ALL,
-    responses={503: ResponseSpec(Ready, description="Something is not.", generate_examples=False)},
+    responses={
+        503: ResponseSpec(Ready, description="Something does not work.", generate_examples=False)
+    },
 )
 async def is_ready(state: State) -> Response[Ready]:
-    """Say what is not as it should be; 503 if there is anything. Calls go on in any case."""
-    doors: Doors = state.doors
-    trouble = doors.desk.trouble()
+    """Report what does not work; 503 if anything does not. Calls go on in any case."""
+    api: Api = state.api
+    trouble = api.context.faults()
     if state.stopping:
         trouble["service"] = "is about to stop"
     ready = Ready(status="trouble" if trouble else "ok", trouble=trouble)
@@ -72,7 +74,7 @@ async def is_ready(state: State) -> Response[Ready]:
     media_type=MediaType.TEXT,
 )
 async def get_metrics(state: State) -> Response[bytes]:
-    """Count."""
+    """Get the metrics."""
     metrics: Metrics = state.metrics
     return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -86,5 +88,5 @@ async def openapi_document(state: State) -> dict[str, Any]:
 
 @get("/", include_in_schema=False, opt=OPEN_TO_ALL, media_type=MediaType.HTML)
 async def openapi_page(state: State) -> str:
-    """The same, to be read."""
+    """The OpenAPI document as a page for people."""
     return page_of(state.document())

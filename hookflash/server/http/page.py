@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page: nothing to download, from nowhere."""
+"""The OpenAPI document as a page, which fetches nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -67,8 +67,11 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
 
 
 def _body(body: Mapping[str, Any]) -> str:
-    shape = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    return f'<p>Body: <a href="#{html.escape(shape)}">{html.escape(shape)}</a></p>' if shape else ""
+    schema = body.get("schema", {})
+    data = schema.get("properties", {}).get("data", schema)
+    names = [one.get("$ref", "").rpartition("/")[2] for one in (data, *data.get("oneOf", ()))]
+    links = [f'<a href="#{html.escape(name)}">{html.escape(name)}</a>' for name in names if name]
+    return f"<p>Body: {' or '.join(links)}</p>" if links else ""
 
 
 def _shapes(document: Mapping[str, Any]) -> Iterator[str]:

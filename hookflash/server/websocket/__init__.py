@@ -1,5 +1,5 @@
-"""Event control by WebSocket: follow what happens, and steer it, on one connection.
+"""The WebSocket API: events and commands on one connection.
 
-`messages` is the protocol (its AsyncAPI document is made from it), `session` one connection,
-`listener` where programs knock.
+`messages` has the messages of the connection itself and `reading` reads the program's, `session` is
+one connection, `listener` accepts them, `asyncapi` describes the protocol.
 """

@@ -1,8 +1,4 @@
-"""The protocol as an AsyncAPI document, made from the messages themselves.
-
-What is written in `messages` is what is decoded and encoded, so that the document can't say
-anything else than what happens.
-"""
+"""The protocol as an AsyncAPI document, made from the messages and the table of operations."""
 
 from __future__ import annotations
 
@@ -11,6 +7,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from hookflash.api.answers import EventView
+from hookflash.server.operations import OPERATION_OF, OPERATIONS
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.listener import HANDSHAKE_S
 from hookflash.server.websocket.session import (
@@ -19,65 +17,71 @@ from hookflash.server.websocket.session import (
     MOST_SUBSCRIPTIONS,
     SIGN_IN_S,
 )
-from hookflash.server.wire import (
-    Channel,
-    Happening,
-    Taken,
-    TransferView,
-)
 from hookflash.version import version
 
 _PLACE: Final = "#/components/schemas/{name}"
-_OURS: Final = (m.Hello, m.Reply, m.Events)
+_OURS: Final = (m.Hello, m.Reply, m.EventBatch)
 
 CLOSE_CODES: Final[Mapping[int, str]] = {
-    1000: "Either side is done.",
-    1001: "The service stops. Come back, and go on after the last `up_to`.",
-    1009: "A message was longer than the service takes.",
-    m.OUT_OF_ORDER: "The history can't be read, or the service is at fault. Come back later.",
-    m.NOT_SIGNED_IN: "Nobody said who it is in time, the key or token is none, or it was revoked."
-    " Don't come back with the same.",
-    m.TOO_SLOW: "The reader fell too far behind. Come back, and go on after the last `up_to`.",
-    m.NOT_KEPT: "Steps that were to be told have been forgotten meanwhile. Subscribe again: the"
-    " refusal says from where on there are some.",
+    1000: "Normal closure, by either side.",
+    1001: "The service stops. Reconnect, and resume after the last `up_to`.",
+    1009: "A message was longer than the service accepts.",
+    m.OUT_OF_ORDER: "The history can't be read, or internal error. Reconnect later.",
+    m.NOT_SIGNED_IN: "No authentication in time, or the key or token is invalid or was revoked."
+    " Don't retry with the same.",
+    m.TOO_SLOW: "The reader fell too far behind. Reconnect, and resume after the last `up_to`.",
+    m.NOT_KEPT: "Events that were to be sent have been deleted meanwhile. Subscribe again: the"
+    " refusal names the oldest number that is available.",
 }
-"""With which the service closes a connection, and what a program had best do."""
+"""Why the service closes a connection, and what the program should do."""
 
 NOT_LET_IN: Final[Mapping[int, str]] = {
-    400: f"a subprotocol is offered, and not `{m.PROTOCOL}`",
-    403: "a web page's origin that is not among `listen.origins`",
-    404: "another path than `/v2/events`",
+    400: f"subprotocols are offered, but not `{m.PROTOCOL}`",
+    403: "the web page's origin is not in `listen.origins`",
+    404: "the path is not `/v2/events`",
     503: "too many connections are open, or the service stops",
 }
-"""How a handshake is answered that is refused."""
+"""The HTTP statuses of a refused handshake."""
 
-ANSWERS: Final[Mapping[str, str]] = {
-    "authenticate": "200: `account_id`; null for an administrator's key.",
-    "subscribe": "200: `subscription`, its name on this connection, and `after`, the number after"
-    " which it begins. Events come after the reply.",
-    "unsubscribe": "200: `subscription`. No event of it comes after the reply.",
-    "list_calls": "200: a list of `Channel`.",
-    "get_call": "200: a `Channel`.",
-    "transfer": "202: `Taken`.",
-    "hold": "202: `Taken`.",
-    "take_back": "202: `Taken`.",
-    "complete": "202: `Taken`.",
-    "hang_up": "202: `Taken`.",
-    "list_transfers": "200: `transfers`, a list of `TransferView`, and `next_start_key`.",
-    "get_transfer": "200: a `TransferView`, with its timeline.",
-    "get_metaflows": "200: the account's feature codes, all defaults spelled out.",
-    "set_metaflows": "200: what holds now.",
+SESSION_ANSWERS: Final[Mapping[str, str]] = {
+    "authenticate": "`account_id`; null for an administrator's key.",
+    "subscribe": "`subscription`, its name on this connection, and `after`, the number after which"
+    " it begins. Events come after the reply.",
+    "unsubscribe": "`subscription`. No event of it comes after the reply.",
 }
-"""What the `data` of a reply is, by what was asked."""
+
+
+def answer_in_words(action: str) -> str:
+    """What the `data` of a reply is, by the action."""
+    if action in SESSION_ANSWERS:
+        return f"200: {SESSION_ANSWERS[action]}"
+    operation = OPERATION_OF[action]
+    if operation.tag == "feature codes":
+        return f"{operation.status}: the feature codes that apply, with all defaults spelled out."
+    kind = get_args(operation.answer)
+    if kind and isinstance(kind[0], type):
+        return f"{operation.status}: a list of `{kind[0].__name__}`."
+    return f"{operation.status}: `{operation.answer.__name__}`."
+
+
+def requests() -> dict[str, type[msgspec.Struct]]:
+    """All that a program may send, by action."""
+    return {**m.SESSION_REQUESTS, **{one.name: one.request for one in OPERATIONS}}
 
 
 def asyncapi_document() -> dict[str, Any]:
     """The protocol as an AsyncAPI document (version 3.0.0)."""
-    asked = get_args(m.Asked)
-    told = (*_OURS, Happening, Taken, Channel, TransferView)
-    _, schemas = msgspec.json.schema_components((*asked, *told), ref_template=_PLACE)
-    schemas["Events"]["properties"]["events"]["items"] = {"$ref": _PLACE.format(name="Happening")}
-    messages = {kind.__name__: _message(kind) for kind in (*asked, *_OURS)}
+    asked = requests()
+    answers = [one.answer for one in OPERATIONS if one.tag != "feature codes"]
+    published = (*_OURS, EventView, *answers)
+    _, schemas = msgspec.json.schema_components((*asked.values(), *published), ref_template=_PLACE)
+    for action, kind in asked.items():
+        _add_head(schemas[kind.__name__], action)
+    batch = schemas[m.EventBatch.__name__]["properties"]
+    batch["events"]["items"] = {"$ref": _PLACE.format(name=EventView.__name__)}
+    named = [(action, kind) for action, kind in asked.items()]
+    named += [(str(kind.__struct_config__.tag), kind) for kind in _OURS]
+    messages = {kind.__name__: _message(name, kind) for name, kind in named}
     on_the_channel = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
     return {
         "asyncapi": "3.0.0",
@@ -109,30 +113,36 @@ def asyncapi_document() -> dict[str, Any]:
     }
 
 
-def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    name = kind.__name__
+def _add_head(schema: dict[str, Any], action: str) -> None:
+    """Add what every message of a program has."""
+    _, head = msgspec.json.schema_components([m.Head])
+    fixed = {"action": {"const": action}, "id": head["Head"]["properties"]["id"]}
+    schema["properties"] = {**fixed, **schema["properties"]}
+    schema["required"] = [*fixed, *schema.get("required", ())]
+
+
+def _message(name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {
-        "name": str(kind.__struct_config__.tag),
-        "title": name,
+        "name": name,
+        "title": kind.__name__,
         "summary": (kind.__doc__ or name).partition("\n\n")[0],
-        "payload": {"$ref": _PLACE.format(name=name)},
+        "payload": {"$ref": _PLACE.format(name=kind.__name__)},
     }
 
 
-def _operations(asked: tuple[type[msgspec.Struct], ...]) -> dict[str, Any]:
-    """What the service does: it receives what is asked, and sends the rest of its own accord."""
+def _operations(asked: Mapping[str, type[msgspec.Struct]]) -> dict[str, Any]:
+    """What the service does: it receives requests, and sends the rest of its own accord."""
     found: dict[str, Any] = {}
-    for kind in asked:
-        tag = str(kind.__struct_config__.tag)
-        found[tag] = {
+    for action, kind in asked.items():
+        found[action] = {
             "action": "receive",
             "channel": _CHANNEL,
-            "summary": (kind.__doc__ or tag).partition("\n\n")[0],
-            "description": f"The reply: {ANSWERS[tag]}",
+            "summary": (kind.__doc__ or action).partition("\n\n")[0],
+            "description": f"The reply: {answer_in_words(action)}",
             "messages": [_on_the_channel(kind)],
             "reply": {"channel": _CHANNEL, "messages": [_on_the_channel(m.Reply)]},
         }
-    for kind, name in ((m.Hello, "greet"), (m.Events, "tell_events")):
+    for kind, name in ((m.Hello, "greet"), (m.EventBatch, "publish_events")):
         found[name] = {
             "action": "send",
             "channel": _CHANNEL,
@@ -153,7 +163,7 @@ def _description() -> str:
     codes = "\n".join(f"- `{code}`: {what}" for code, what in CLOSE_CODES.items())
     refused = "\n".join(f"- `{status}`: {why}" for status, why in NOT_LET_IN.items())
     return f"""\
-Follow what happens, and steer it, on one connection.
+Follow and control calls on one connection.
 
 Every message is one JSON object in one text frame. A program's messages have an `action`, which
 names the command, and an `id` of the program's choice, which its reply repeats. The service's
@@ -161,44 +171,49 @@ messages have a `type`. Replies come in the order of the commands; events come i
 unknown field is refused, so that no typing error is dropped silently; programs must ignore unknown
 fields of the service's messages.
 
-## Beginning
+## Connecting
 
-The subprotocol is `{m.PROTOCOL}`; a client that names none is spoken to in it, too. The handshake
-may take {HANDSHAKE_S:g} s. It is refused with
+The subprotocol is `{m.PROTOCOL}`; it also applies if the client offers none. The handshake may take
+{HANDSHAKE_S:g} s. It is refused with
 
 {refused}
 
-The service says `hello`. The program has {SIGN_IN_S:g} s to `authenticate`, once, with a token that
-HTTP gave or with the key itself; whatever else it asks before that is answered with 401, and the
-connection closed.
+The service sends `hello`. The program has {SIGN_IN_S:g} s to send `authenticate`, once, with a
+token of the HTTP API or with an API key. Any other message before that is answered with 401, and
+the connection is closed.
 
-## Following, and resuming
+## Subscribing, and resuming
 
-A subscription's `events` come in the order of their numbers. Numbers grow for ever; not every one
-is for everybody. Nothing that the subscription wants is missing between a message's `after` and its
-`up_to`, and the `after` of a message is the `up_to` of the one before it (of the first: the `after`
-of the reply). A message holds at most {EVENTS_AT_ONCE} events, and from time to time none. A
-connection may have {MOST_SUBSCRIPTIONS} subscriptions.
+The `events` of a subscription come in the order of their numbers. Numbers grow for ever; an account
+does not get every number. Nothing that belongs to the subscription is missing between a message's
+`after` and its `up_to`, and the `after` of a message is the `up_to` of the previous one (of the
+first: the `after` of the reply). A message has at most {EVENTS_AT_ONCE} events, and from time to
+time none. A connection may have {MOST_SUBSCRIPTIONS} subscriptions.
 
-To go on after a cut, subscribe again with `after` set to the last `up_to` that came: what follows
-is what an uncut reader would have been told, without a gap or a repeat. Without `after`, a
-subscription begins with what is new. If `after` is ahead of the history, the reply is 409: this is
-another journal, or a newer one is lost. If what comes after it is not kept any more, it is 410.
+To resume after a lost connection, subscribe again with `after` set to the last `up_to` that you
+received: you get what you missed, without a gap or a repeat. Without `after`, a subscription begins
+with new events. If `after` is ahead of the history, the reply is 409: this is another journal, or
+the newest part of it is lost. If the events after it have been deleted, it is 410.
 
-A switch that comes or goes (`switch.*`) is told to all accounts; all else, to the account whose
-calls it is about.
+Events about a switch (`switch.*`) go to all accounts; all others only to the account whose calls
+they are about.
 
-## Too much, too slow
+## Idempotency
 
-A key may send so many messages a second (`limits.requests_per_second`); those beyond are answered
-with 429. A reader that falls more than `limits.websocket_buffer` events behind is cut off with
-{m.TOO_SLOW}, once it has read what was on its way; whoever does not take that within
-{LAST_WORDS_S:g} s is hung up on. Every `limits.heartbeat_s` a connection is asked by a ping
-whether it is still there, and dropped if it does not say so in as long.
+Every command that changes something takes an `idempotency_key`. If its reply is lost, send the same
+command with the same key again: it is performed once, and the first reply is repeated.
+
+## Limits
+
+A key may send a limited number of messages a second (`limits.requests_per_second`); further ones
+are answered with 429. A reader that is more than `limits.websocket_buffer` events behind is
+disconnected with {m.TOO_SLOW}, after it has read what was sent; the connection is cut if that takes
+more than {LAST_WORDS_S:g} s. Every `limits.heartbeat_s` the service sends a ping, and closes the
+connection if no pong comes within the same time.
 
 ## Close codes
 
 {codes}
 
-Who breaks the WebSocket protocol itself (RFC 6455) is hung up on without a code.
+A program that violates the WebSocket protocol (RFC 6455) is disconnected without a code.
 """

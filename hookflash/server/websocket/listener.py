@@ -1,8 +1,7 @@
-"""Where programs knock for a WebSocket: who is let in, and as what.
+"""Listens for WebSocket connections: handshakes, refusals, and the end of every connection.
 
-Whatever comes of a connection, it ends here: what is wrong with one of them hurts no other, and its
-socket is closed in the end, whichever of the many ways of parting its program, the network or the
-library has found.
+Whatever goes wrong with a connection ends here: it hurts no other connection, and its socket is
+closed.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from trio_websocket import (
 )
 from wsproto.utilities import ProtocolError
 
+from hookflash.server.api import Api
 from hookflash.server.websocket import messages as m
-from hookflash.server.websocket.session import Doors, Session
+from hookflash.server.websocket.session import Session
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.websocket"))
 
 PATHS: Final = frozenset({"/", "/v2/events"})
 GOODBYE_S: Final = 2.0
-"""How long a client has to hear the last of what we say."""
+"""How long a client has to receive the close frame."""
 HANDSHAKE_S: Final = 10.0
 """How long a client may take for its opening handshake."""
 RECEIVE_BYTES: Final = 65_536
@@ -37,26 +37,26 @@ RECEIVE_BYTES: Final = 65_536
 class Listener:
     """All WebSocket connections."""
 
-    def __init__(self, doors: Doors, origins: tuple[str, ...] = ()) -> None:
-        self._doors = doors
+    def __init__(self, api: Api, origins: tuple[str, ...] = ()) -> None:
+        self._api = api
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}
         self._knocking = 0
         self._stopping = False
 
     async def welcome(self, stream: trio.abc.Stream) -> None:
-        """Serve whoever is at the other end of a stream, and leave nothing of it behind."""
+        """Serve a stream, and leave nothing of it behind."""
         try:
             await self._welcome(stream)
         except* (ConnectionClosed, ProtocolError, OSError, *_BROKEN):
-            pass  # it, or the line to it, is no good: nothing that we could fix
+            pass  # the client or the network is at fault
         except* Exception:
-            log.exception("a WebSocket connection failed")
+            log.exception("connection.failed")
         finally:
             await _hang_up(stream)
 
     async def _welcome(self, stream: trio.abc.Stream) -> None:
-        limits = self._doors.limits
+        limits = self._api.limits
         if self._knocking >= limits.websocket_connections:
             return
         async with trio.open_nursery() as nursery:
@@ -77,11 +77,11 @@ class Listener:
             nursery.cancel_scope.cancel()
 
     async def meet(self, request: WebSocketRequest) -> None:
-        """Let a client in, or not; and serve it."""
+        """Accept or refuse a client, and serve it."""
         try:
             await self._meet(request)
         except (ConnectionClosed, OSError):
-            return  # gone before it was in
+            return  # it left during the handshake
 
     async def _meet(self, request: WebSocketRequest) -> None:
         refused = self._refusal(request)
@@ -94,38 +94,40 @@ class Listener:
         await self._serve(socket, _address_of(request))
 
     def _refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
-        """Why a client is not let in, as HTTP says it."""
+        """Why a client is refused: an HTTP status and a sentence."""
         origin = dict(request.headers).get(b"origin")
         if request.path.partition("?")[0] not in PATHS:
             return 404, "events are at /v2/events"
         if origin is not None and origin.decode("latin-1") not in self._origins:
-            return 403, "pages of this origin may not open a WebSocket here"
+            return 403, "this origin is not in listen.origins"
         if request.proposed_subprotocols and m.PROTOCOL not in request.proposed_subprotocols:
-            return 400, f"the protocol that is spoken here is {m.PROTOCOL}"
+            return 400, f"the subprotocol is {m.PROTOCOL}"
         if self._stopping:
-            return 503, "the service stops: come back"
-        if len(self.sessions) >= self._doors.limits.websocket_connections:
+            return 503, "the service stops: reconnect later"
+        if len(self.sessions) >= self._api.limits.websocket_connections:
             return 503, "too many connections are open"
         return None
 
     async def _serve(self, socket: WebSocketConnection, address: str) -> None:
-        session = Session(socket, self._doors, address)
+        session = Session(socket, self._api, address)
         self.sessions[session] = None
         try:
             await session.run()
-        except Exception:  # whatever is wrong with one of them, the others go on
-            log.exception("a WebSocket session failed")
+        except Exception:  # the other sessions go on
+            log.exception("session.failed")
             with trio.move_on_after(GOODBYE_S):
-                await socket.aclose(m.OUT_OF_ORDER, "we are at fault; please report it")
+                await socket.aclose(m.OUT_OF_ORDER, "internal error; please report it")
         finally:
             del self.sessions[session]
 
     async def say_goodbye(self) -> None:
-        """End all connections, and take no new ones: the service stops."""
+        """Close all connections, and accept no new ones: the service stops."""
         self._stopping = True
         async with trio.open_nursery() as nursery:
             for session in tuple(self.sessions):
-                nursery.start_soon(session.close, m.GOING_AWAY, "the service stops: come back")
+                nursery.start_soon(
+                    session.close, m.GOING_AWAY, "the service stops: reconnect later"
+                )
 
     async def serve(
         self,
@@ -135,16 +137,16 @@ class Listener:
         *,
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen, until cancelled; `task_status` is told the port."""
+        """Listen until cancelled; `task_status` gets the port."""
         listeners = await trio.open_tcp_listeners(port, host=host)
         bound_to: int = listeners[0].socket.getsockname()[1]
-        doors = (
+        served = (
             listeners
             if tls is None
             else [trio.SSLListener(one, tls, https_compatible=True) for one in listeners]
         )
         async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, self.welcome, doors)
+            await nursery.start(trio.serve_listeners, self.welcome, served)
             task_status.started(bound_to)
 
 

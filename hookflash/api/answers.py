@@ -1,0 +1,134 @@
+"""What a program gets: answers, and events."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class LegView(Struct, frozen=True, kw_only=True):
+    """One party's leg of a call."""
+
+    call_id: str
+    """The leg's ID on the switch (FreeSWITCH: `Unique-ID`)."""
+    switch: str
+    """The switch's name in the configuration."""
+    account_id: str
+    """The account that the leg belongs to."""
+    direction: Literal["inbound", "outbound"]
+    """Seen from the switch: inbound if the party called."""
+    number: str
+    """The party's number: who called, or who was called."""
+    answered: bool
+    """Whether the party has answered."""
+    bridged: bool
+    """Whether the leg is joined with another one."""
+    other_leg_call_id: str | None
+    """The leg that it is joined with."""
+    other_leg_number: str | None
+    """The number of that leg's party."""
+    transfer_id: str | None
+    """The transfer in flight that the leg is in."""
+    transfers: int
+    """How often the call has been transferred."""
+
+
+class PartyView(Struct, frozen=True, kw_only=True):
+    """A party of a transfer."""
+
+    call_id: str
+    """Its leg; for a target that was never called, the ID that its leg would have had."""
+    number: str
+    """Its number; for a target, the number that was called."""
+
+
+class TimelineEntry(Struct, frozen=True, kw_only=True):
+    """One step of a transfer."""
+
+    number: int
+    """The step's number in the history."""
+    at: str
+    """The time, in UTC (RFC 3339)."""
+    kind: str
+    """What happened: `transfer.requested`, `call.answered` and so on."""
+    state: str | None
+    """The state of the transfer after the step."""
+    why: str
+    """Why the transfer went on as it did."""
+
+
+class TransferView(Struct, frozen=True, kw_only=True):
+    """A transfer, in flight or past."""
+
+    id: str
+    """The transfer's ID, valid as long as the history is kept."""
+    account_id: str
+    """The account that the transfer belongs to."""
+    switch: str
+    """The switch's name in the configuration."""
+    transfer_type: str
+    """`attended`, `blind`, or `hold`."""
+    state: str
+    """The state of the transfer in its table."""
+    by: str
+    """Who asked for it: `digits`, or a program, by its key's ID: `key 0a1b2c3d4e5f`."""
+    target: str
+    """The number to call; empty for a hold."""
+    transferor: PartyView
+    """Who transfers."""
+    transferee: PartyView
+    """Who is transferred."""
+    target_leg: PartyView
+    """Who gets the transferee."""
+    begun: str | None
+    """When it was asked for, in UTC (RFC 3339)."""
+    ended: str | None = None
+    """When it ended; null while it is in flight."""
+    outcome: str | None = None
+    """`transferred`, `taken_back`, `reconnected`, `abandoned` or `failed`; null while in flight."""
+    cause: str | None = None
+    """Why it did not succeed: the switch's hang-up cause (`USER_BUSY`), or one of hookflash's."""
+    timeline: tuple[TimelineEntry, ...] | None = None
+    """Only in the answer that gets one transfer."""
+
+
+class TransferPage(Struct, frozen=True, kw_only=True):
+    """A page of transfers."""
+
+    transfers: list[TransferView]
+    next_start_key: str | None
+    """The `start_key` of the next page; null on the last one."""
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """A command that was accepted. Its effects come as events."""
+
+    transfer_id: str | None
+    url: str | None
+    """The path of the transfer in the HTTP API."""
+    number: int
+    """The number of the step in the history that accepted it."""
+
+
+class EventView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of the history, as it is published to subscribers."""
+
+    number: int
+    """Grows from event to event, for ever; an account does not get every number."""
+    at: str
+    kind: str
+    switch: str
+    account_id: str | None = None
+    call_id: str | None = None
+    other_call_id: str | None = None
+    transfer_id: str | None = None
+    state_before: str | None = None
+    state: str | None = None
+    outcome: str | None = None
+    cause: str | None = None
+    refusal: str | None = None
+    why: str | None = None
+    parties: dict[str, PartyView] | None = None
+    event: dict[str, Any] | None = None
+    """What happened, in the engine's own words."""

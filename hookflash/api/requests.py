@@ -1,0 +1,235 @@
+"""What a program may ask: one frozen value an operation, the same by HTTP, WebSocket and client.
+
+Over WebSocket, the fields are the message's keys. Over HTTP they are in the path, in the query and
+in the body; `hookflash.server.operations` says where. An unknown field is refused, so that no
+typing error is dropped silently. The first sentence of a docstring is the summary in the documents.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from hookflash.sounds import SOUND_PATTERN
+
+NOTHING_FOLLOWS: Final = r"(?![\s\S])"
+"""How an expression ends: in some languages a $ lets a line end pass."""
+
+AccountId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-Za-z_.-]{{1,64}}{NOTHING_FOLLOWS}",
+        description="Account ID; `default` if the switch does not report accounts. Over WebSocket,"
+        " a key of one account may leave it out.",
+        examples=["default"],
+    ),
+]
+CallId: TypeAlias = Annotated[str, Meta(max_length=64, description="ID of one leg of a call.")]
+TransferId: TypeAlias = Annotated[str, Meta(max_length=64, description="ID of a transfer.")]
+Switch: TypeAlias = Annotated[
+    str,
+    Meta(max_length=64, description="Name of the switch, if two switches have a leg of this ID."),
+]
+IdempotencyKey: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="A repeat with the same key does nothing and gets the first answer again.",
+    ),
+]
+Target: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-Za-z+*#_-]{{1,64}}{NOTHING_FOLLOWS}",
+        description="The number to call.",
+        examples=["2600"],
+    ),
+]
+TransferType: TypeAlias = Annotated[
+    Literal["attended", "blind"],
+    Meta(description="Attended: the transferor talks with the target first."),
+]
+HeldSound: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=SOUND_PATTERN,
+        description="What the held party hears: music on hold, a tone, or a recording.",
+        examples=["music:default", "tone:440+480/2000,0/4000", "file:ivr/one-moment"],
+    ),
+]
+RingbackSound: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=SOUND_PATTERN,
+        description="What the waiting party hears while the target rings.",
+        examples=["tone:440+480/2000,0/4000"],
+    ),
+]
+TakebackDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        description="What the transferor dials to take the transferee back; empty: nothing.",
+        examples=["*1"],
+    ),
+]
+RingTimeout: TypeAlias = Annotated[
+    float, Meta(gt=0, le=86_400, description="How long the target may ring, in seconds.")
+]
+Outcome: TypeAlias = Annotated[
+    Literal["running", "transferred", "taken_back", "reconnected", "abandoned", "failed"],
+    Meta(description="Only transfers with this outcome; `running`: those in flight."),
+]
+Time: TypeAlias = Annotated[
+    str, Meta(max_length=40, description="A time (RFC 3339), such as `2026-11-24T06:00:00Z`.")
+]
+PageSize: TypeAlias = Annotated[
+    int, Meta(ge=1, le=200, description="The largest number of transfers on a page.")
+]
+StartKey: TypeAlias = Annotated[
+    str, Meta(max_length=200, description="The `next_start_key` of the previous page.")
+]
+FeatureCodes: TypeAlias = Annotated[
+    dict[str, Any], Meta(description="Feature codes (a Kazoo metaflows document).")
+]
+CodesPatch: TypeAlias = Annotated[
+    dict[str, Any],
+    Meta(description="A JSON merge patch (RFC 7396) of the feature codes; null removes a key."),
+]
+ApplyTo: TypeAlias = Annotated[
+    Literal["new", "all"],
+    Meta(description="Apply to calls that begin from now on, or to `all` calls."),
+]
+
+
+class ApiRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every request has."""
+
+    account_id: AccountId | None = None
+
+
+class ApiCommand(ApiRequest, frozen=True, kw_only=True):
+    """A request that changes something."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+
+# ------------------------------------------------------------------------ calls
+
+
+class ListCallsRequest(ApiRequest, frozen=True, kw_only=True):
+    """List the legs of the account's calls."""
+
+
+class GetCallRequest(ApiRequest, frozen=True, kw_only=True):
+    """Get one leg."""
+
+    call_id: CallId
+    switch: Switch | None = None
+
+
+class TransferRequest(ApiCommand, frozen=True, kw_only=True):
+    """Transfer the party that this leg talks with.
+
+    What is left out is as the account has chosen.
+    """
+
+    call_id: CallId
+    target: Target
+    transfer_type: TransferType = "attended"
+    takeback_dtmf: TakebackDigits | None = None
+    moh: HeldSound | None = None
+    ringback: RingbackSound | None = None
+    timeout: RingTimeout | None = None
+    switch: Switch | None = None
+
+
+class HoldRequest(ApiCommand, frozen=True, kw_only=True):
+    """Put the party that this leg talks with on hold."""
+
+    call_id: CallId
+    moh: HeldSound | None = None
+    switch: Switch | None = None
+
+
+class HangUpRequest(ApiCommand, frozen=True, kw_only=True):
+    """Hang up this leg."""
+
+    call_id: CallId
+    switch: Switch | None = None
+
+
+# -------------------------------------------------------------------- transfers
+
+
+class TransferCommand(ApiCommand, frozen=True, kw_only=True):
+    """What is asked of a transfer in flight, which is named by its ID or by a leg that is in it."""
+
+    transfer_id: TransferId | None = None
+    call_id: CallId | None = None
+    switch: Switch | None = None
+
+
+class TakeBackRequest(TransferCommand, frozen=True, kw_only=True):
+    """Take the transferee back.
+
+    The target is released; transferor and transferee talk again. Ends a hold as well.
+    """
+
+
+class CompleteRequest(TransferCommand, frozen=True, kw_only=True):
+    """Complete the transfer now.
+
+    Transferee and target talk with each other, as if the transferor had hung up.
+    """
+
+
+class ListTransfersRequest(ApiRequest, frozen=True, kw_only=True):
+    """List the account's transfers, in flight and past, newest first."""
+
+    outcome: Outcome | None = None
+    begun_from: Time | None = None
+    begun_before: Time | None = None
+    page_size: PageSize = 50
+    start_key: StartKey | None = None
+
+
+class GetTransferRequest(ApiRequest, frozen=True, kw_only=True):
+    """Get one transfer, in flight or past, with its timeline."""
+
+    transfer_id: TransferId
+
+
+# ---------------------------------------------------------------- feature codes
+
+
+class GetMetaflowsRequest(ApiRequest, frozen=True, kw_only=True):
+    """Get the account's feature codes, with all defaults spelled out."""
+
+
+class SetMetaflowsRequest(ApiCommand, frozen=True, kw_only=True):
+    """Replace all of the account's feature codes."""
+
+    metaflows: FeatureCodes
+    apply_to: ApplyTo = "new"
+
+
+class PatchMetaflowsRequest(ApiCommand, frozen=True, kw_only=True):
+    """Change some of the account's feature codes."""
+
+    metaflows: CodesPatch
+    apply_to: ApplyTo = "new"
+
+
+class ResetMetaflowsRequest(ApiCommand, frozen=True, kw_only=True):
+    """Remove the stored feature codes; those of the configuration apply again."""
+
+    apply_to: ApplyTo = "new"
+
+
+def name_of(request: type[ApiRequest]) -> str:
+    """The operation's name: the `action` of a WebSocket message, and the client's method."""
+    name = request.__name__.removesuffix("Request")
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")

@@ -1,0 +1,63 @@
+"""How an operation is performed, whichever API it is asked through.
+
+A program sees the calls of its own account, and does not learn that there are others. A command is
+answered when the engine has accepted it *and* its step is safe in the journal, so that no crash can
+undo what a program was told.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import attrs
+import msgspec
+
+from hookflash.api.requests import ApiCommand, ApiRequest
+from hookflash.errors import InputError
+from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.server.access import Access
+from hookflash.server.caller import Caller
+from hookflash.server.config import Limits
+from hookflash.server.context import Context
+from hookflash.server.hub import Hub
+from hookflash.server.idempotency import IdempotencyStore
+from hookflash.server.operations import Operation
+
+
+@attrs.frozen(kw_only=True)
+class Api:
+    """What the HTTP and the WebSocket API work with."""
+
+    context: Context
+    access: Access
+    idempotency: IdempotencyStore
+    hub: Hub
+    limits: Limits
+    server: str
+    """The service's name and version."""
+
+    async def perform(self, caller: Caller, operation: Operation, request: ApiRequest) -> Any:
+        """Perform an operation; a command with an idempotency key only once.
+
+        Raises:
+            InputError: something in the request is invalid.
+            Forbidden: the account is another's.
+            RequestRefused: it can't be done now; the message says why.
+            BackendClosed: the switch is away.
+            JournalError: the journal can't be read or written.
+        """
+        account = request.account_id or caller.account
+        if account is None:
+            raise InputError(
+                "is missing", where="$.account_id", hint=f"such as {DEFAULT_ACCOUNT!r}"
+            )
+        caller.check(account)
+        request = msgspec.structs.replace(request, account_id=account)
+        act = partial(operation.act, self.context, account, caller, request)
+        if not isinstance(request, ApiCommand) or request.idempotency_key is None:
+            return await act()
+        asked = (operation.name, request)
+        return await self.idempotency.once(
+            caller, request.idempotency_key, asked, operation.answer, act
+        )

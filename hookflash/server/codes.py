@@ -1,0 +1,114 @@
+"""The accounts' feature codes: those of the configuration, and those that programs have set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+import trio
+
+from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.engine.group import EngineGroup
+from hookflash.journal import registry
+from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal.journal import Journal
+from hookflash.server.config import Config
+
+
+class CodeStore:
+    """Keeps feature codes in the journal, and applies them to the engines."""
+
+    def __init__(
+        self,
+        group: EngineGroup,
+        journal: Journal,
+        config: Config,
+        stored: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Begin.
+
+        Args:
+            group: the engines.
+            journal: where the codes are kept.
+            config: the operator's configuration.
+            stored: the feature codes that programs have set, by account.
+        """
+        self._group = group
+        self._journal = journal
+        self._config = config
+        self._stored: dict[str, Mapping[str, Any]] = dict(stored)
+        self._changing = trio.Lock()
+
+    def of(self, account: str) -> dict[str, Any]:
+        """An account's feature codes, with all defaults spelled out."""
+        chosen = self._config.account(account, self._stored.get(account))
+        return cast("dict[str, Any]", chosen.metaflows.to_document())
+
+    async def set(
+        self, account: str, document: Mapping[str, Any] | None, *, for_all_calls: bool
+    ) -> dict[str, Any]:
+        """Set an account's feature codes; `None`: those of the configuration apply again.
+
+        Returns:
+            The codes that apply now.
+
+        Raises:
+            InputError: they are invalid; the message names the place.
+            JournalError: they can't be stored.
+        """
+        async with self._changing:
+            return await self._set(account, document, for_all_calls=for_all_calls)
+
+    async def patch(
+        self, account: str, patch: Mapping[str, Any], *, for_all_calls: bool
+    ) -> dict[str, Any]:
+        """Change some of an account's feature codes (JSON merge patch, RFC 7396).
+
+        Raises:
+            InputError: the result is invalid.
+            JournalError: it can't be stored.
+        """
+        async with self._changing:
+            changed = cast("dict[str, Any]", merge_patch(self.of(account), patch))
+            return await self._set(account, changed, for_all_calls=for_all_calls)
+
+    async def _set(
+        self, account: str, document: Mapping[str, Any] | None, *, for_all_calls: bool
+    ) -> dict[str, Any]:
+        if document is not None:
+            parse_metaflows(document, "metaflows")
+        now = self._journal.now()
+        await self._journal.change(
+            partial(registry.store_metaflows, account=account, document=document, now=now)
+        )
+        if document is None:
+            self._stored.pop(account, None)
+        else:
+            self._stored[account] = document
+        self.apply(self._config, for_all_calls=for_all_calls)
+        return self.of(account)
+
+    def apply(self, config: Config, *, for_all_calls: bool = False) -> None:
+        """Apply a configuration from now on, with the feature codes that programs have set."""
+        self._config = config
+        self._group.choose(
+            config.accounts_chosen(self._stored),
+            default=config.account(DEFAULT_ACCOUNT, self._stored.get(DEFAULT_ACCOUNT)),
+            for_calls_that_are_up=for_all_calls,
+        )
+
+
+def merge_patch(document: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396, section 2)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    changes = cast("Mapping[str, Any]", patch)
+    old = cast("Mapping[str, Any]", document if isinstance(document, Mapping) else {})
+    merged: dict[str, Any] = dict(old)
+    for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged

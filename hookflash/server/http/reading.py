@@ -1,0 +1,139 @@
+"""From an HTTP request to a request of the table: path, query, header and body become one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from litestar.datastructures import MultiDict
+
+from hookflash.api.requests import ApiRequest
+from hookflash.errors import InputError
+from hookflash.server.http.envelope import JsonRequest
+from hookflash.server.invalid import input_error
+from hookflash.server.operations import Operation, Route
+
+Routes: TypeAlias = tuple[tuple[Operation, Route], ...]
+"""The operations that share a method and a path."""
+
+KEY_HEADER: Final = "Idempotency-Key"
+IN_QUERY: Final = frozenset(("switch", "apply_to"))
+"""Fields that are in the query even if there is a body."""
+
+KAZOO_ACTIONS: Final = {"resume": "takeback"}
+KAZOO_FIELDS: Final = {"transfer-type": "transfer_type"}
+"""Kazoo's spellings, which are accepted as well."""
+
+
+def fields_in(operation: Operation, route: Route) -> dict[str, str]:
+    """Where each field of a request is: in `path`, `query`, `header` or `body`."""
+    found: dict[str, str] = {}
+    for name in operation.request.__struct_fields__:
+        if name in route.without:
+            continue
+        if name == "account_id" or f"{{{name}}}" in route.path:
+            found[name] = "path"
+        elif name == "idempotency_key":
+            found[name] = "header"
+        elif route.has_body and name not in IN_QUERY:
+            found[name] = "body"
+        else:
+            found[name] = "query"
+    return found
+
+
+async def read_request(request: JsonRequest, routes: Routes) -> tuple[Operation, ApiRequest]:
+    """Read what is asked.
+
+    Raises:
+        InputError: something in it is invalid; the message names the field.
+    """
+    body = await _body(request) if routes[0][1].has_body else {}
+    operation, route = _chosen(routes, body)
+    places = fields_in(operation, route)
+    fields: dict[str, Any] = {"account_id": request.path_params["account_id"]}
+    fields |= {name: request.path_params[name] for name, in_ in places.items() if in_ == "path"}
+    fields |= _query(request.query_params, operation, places)
+    if "header" in places.values() and KEY_HEADER in request.headers:
+        fields["idempotency_key"] = request.headers[KEY_HEADER]
+    if route.body:
+        fields[route.body] = body
+    else:
+        _check_known(body, {name for name, in_ in places.items() if in_ == "body"}, operation.name)
+        fields |= body
+    return operation, convert(fields, operation.request)
+
+
+def convert(fields: Mapping[str, Any], kind: type[ApiRequest]) -> ApiRequest:
+    """Make a request of its fields.
+
+    Raises:
+        InputError: one of them is invalid or missing.
+    """
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise input_error(error) from error
+
+
+async def _body(request: JsonRequest) -> dict[str, Any]:
+    body: Any = await request.json()
+    if body is None:
+        raise InputError("is missing", where="$.data", hint="a body of JSON")
+    try:
+        return msgspec.convert(body, _Envelope).data
+    except msgspec.ValidationError as error:
+        raise input_error(error) from error
+
+
+class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    data: dict[str, Any]
+
+
+def _chosen(routes: Routes, body: dict[str, Any]) -> tuple[Operation, Route]:
+    """Which of the operations that share a path is meant; takes `action` out of the body."""
+    if not routes[0][1].action:
+        return routes[0]
+    for theirs, ours in KAZOO_FIELDS.items():
+        if theirs in body:
+            if body.get(ours, body[theirs]) != body[theirs]:
+                raise InputError(
+                    "is given twice, differently", where=f"$.data.{ours}", hint="give one"
+                )
+            body[ours] = body.pop(theirs)
+    actions = {route.action: (operation, route) for operation, route in routes}
+    action = body.pop("action", None)
+    chosen = actions.get(KAZOO_ACTIONS.get(action, action)) if isinstance(action, str) else None
+    if chosen is None:
+        what = "is missing" if action is None else f"{str(action)[:20]!r} is not an action"
+        raise InputError(what, where="$.data.action", hint=f"one of {', '.join(actions)}")
+    return chosen
+
+
+def _check_known(given: Mapping[str, Any], known: set[str], name: str) -> None:
+    for field in given:
+        if field not in known:
+            hint = f"known are {', '.join(sorted(known))}" if known else "there are none"
+            raise InputError(f"is not a field of {name}", where=f"$.data.{field}", hint=hint)
+
+
+def _query(
+    query: MultiDict[Any], operation: Operation, places: Mapping[str, str]
+) -> dict[str, Any]:
+    """Read the fields in the query: texts, of which numbers are made."""
+    kinds = {one.name: one.type for one in msgspec.structs.fields(operation.request)}
+    known = [name for name, in_ in places.items() if in_ == "query"]
+    fields: dict[str, Any] = {}
+    for name in query:
+        if name not in known:
+            hint = f"known are {', '.join(known)}" if known else "there are none"
+            raise InputError("is not a parameter", where=f"$.{name}", hint=hint)
+        texts: list[Any] = query.getall(name)
+        if len(texts) > 1:
+            raise InputError("is given twice", where=f"$.{name}", hint="give it once")
+        try:
+            fields[name] = msgspec.convert(texts[0], kinds[name], strict=False)
+        except msgspec.ValidationError as error:
+            raise InputError(str(error), where=f"$.{name}", hint="see the reference") from error
+    return fields

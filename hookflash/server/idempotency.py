@@ -1,0 +1,150 @@
+"""A command that is repeated with its idempotency key is performed once.
+
+A program that did not get the answer (its connection broke, it died) repeats the command with the
+same key and gets the answer of the first time. A key that comes with another command is a mistake,
+and refused. Keys are a program's own: two programs may use the same.
+
+An answer is kept in memory at once, and in the journal as soon as that takes it. The service may
+die between the act and the answer's being safe. So a transfer that is asked for with a key gets its
+ID from the key: if it is asked for again after the restart, the journal knows it, and there is no
+second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from hookflash.api.requests import ApiCommand
+from hookflash.errors import HookflashError, InputError, Refusal, RequestRefused
+from hookflash.journal import registry
+from hookflash.journal.journal import Journal
+from hookflash.journal.registry import Answer, fingerprint
+from hookflash.server.caller import Caller
+
+KEEP_LIMIT_S: Final = 5.0
+"""How long an answer waits to be written to disk: as long as a step does."""
+
+MOST_IN_MEMORY: Final = 10_000
+"""How many answers are remembered whatever the disk does."""
+
+ID_CHARS: Final = 32
+
+TEMPORARY: Final = frozenset((Refusal.TOO_MANY, Refusal.CLOSING))
+"""Refusals that only mean: retry later. They are not kept."""
+
+SUCCESS: Final = 200
+FIRST_ERROR: Final = 400
+
+
+class KeyUsedBefore(InputError):
+    """The idempotency key came with another request before."""
+
+    http_status = 422
+
+    def __init__(self) -> None:
+        """Name the field, and what to do."""
+        super().__init__(
+            "came with another request before",
+            where="$.idempotency_key",
+            hint="use a new key for each request",
+        )
+
+
+def transfer_id_for(caller: Caller, request: ApiCommand) -> str | None:
+    """The ID of the transfer that is asked for with a key: for a repeat it is the same."""
+    if request.idempotency_key is None:
+        return None
+    return fingerprint(caller.key, msgspec.json.encode(request))[:ID_CHARS]
+
+
+class IdempotencyStore:
+    """Answers that were given to commands with an idempotency key."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._busy: dict[tuple[str, str], trio.Event] = {}
+        self._given: dict[tuple[str, str], Answer] = {}
+
+    async def once(
+        self,
+        caller: Caller,
+        key: str,
+        request: object,
+        kind: Any,
+        act: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        """Perform a command once, however often it is sent.
+
+        Args:
+            caller: who sends it.
+            key: its idempotency key.
+            request: what is asked for, in full.
+            kind: the type of the answer.
+            act: performs it.
+
+        Returns:
+            The answer of the first time.
+
+        Raises:
+            KeyUsedBefore: the key came with another request.
+            RequestRefused: the refusal of the first time.
+        """
+        place = (caller.key, key)
+        while place in self._busy:  # the same request is on its way: wait for its answer
+            await self._busy[place].wait()
+        self._busy[place] = trio.Event()
+        try:
+            asked = fingerprint(msgspec.json.encode(request))
+            given = self._given.get(place) or await self._journal.read(
+                partial(registry.given_answer, caller=caller.key, key=key)
+            )
+            if given is not None:
+                return _again(given, asked, kind)
+            return await self._act(caller, key, asked, act)
+        finally:
+            self._busy.pop(place).set()
+
+    async def _act(
+        self, caller: Caller, key: str, asked: str, act: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        try:
+            data = await act()
+        except RequestRefused as refused:
+            if refused.refusal not in TEMPORARY:
+                why = {"why": refused.why, "refusal": refused.refusal.value}
+                await self._keep(caller, key, asked, refused.http_status, why)
+            raise
+        await self._keep(caller, key, asked, SUCCESS, data)
+        return data
+
+    async def _keep(self, caller: Caller, key: str, asked: str, status: int, data: object) -> None:
+        answer = Answer(request=asked, status=status, body=msgspec.json.encode(data))
+        self._given[caller.key, key] = answer
+        if len(self._given) > MOST_IN_MEMORY:
+            del self._given[next(iter(self._given))]
+        keep = partial(
+            registry.keep_answer,
+            caller=caller.key,
+            key=key,
+            answer=answer,
+            now=self._journal.now(),
+        )
+        try:
+            with trio.move_on_after(KEEP_LIMIT_S):
+                await self._journal.change(keep)
+        except HookflashError:
+            return  # the command is done; that it can't be written is reported elsewhere
+
+
+def _again(given: Answer, asked: str, kind: Any) -> Any:
+    if given.request != asked:
+        raise KeyUsedBefore
+    if given.status >= FIRST_ERROR:
+        refused: dict[str, Any] = msgspec.json.decode(given.body)
+        raise RequestRefused(refused["why"], Refusal(refused["refusal"]))
+    return msgspec.json.decode(given.body, type=kind)

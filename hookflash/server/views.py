@@ -1,0 +1,147 @@
+"""What programs see of legs, transfers and steps of the history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from hookflash.api.answers import EventView, LegView, PartyView, TimelineEntry, TransferView
+from hookflash.engine.legs import Leg
+from hookflash.engine.record import Named, Parties
+from hookflash.events import Kind
+from hookflash.fsm.transfer import Transfer
+from hookflash.journal.history import DEFAULT_ACCOUNT, Past, Step
+
+
+def iso(at: float) -> str:
+    """A time as programs exchange it (RFC 3339), in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def leg_view(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None) -> LegView:
+    """A leg as programs see it."""
+    return LegView(
+        call_id=leg.id,
+        switch=switch,
+        account_id=leg.owner or DEFAULT_ACCOUNT,
+        direction="inbound" if leg.direction.value == "inbound" else "outbound",
+        number=leg.number,
+        answered=leg.answered,
+        bridged=leg.peer is not None,
+        other_leg_call_id=leg.peer,
+        other_leg_number=other.number if other else None,
+        transfer_id=transfer.id if transfer else None,
+        transfers=leg.hops,
+    )
+
+
+def _party(named: Named) -> PartyView:
+    return PartyView(call_id=named.leg, number=named.number)
+
+
+def past_transfer(past: Past, timeline: tuple[TimelineEntry, ...] | None = None) -> TransferView:
+    """A transfer of the history, as programs see it."""
+    return TransferView(
+        id=past.id,
+        account_id=past.account,
+        switch=past.switch,
+        transfer_type=past.kind,
+        state=past.state,
+        by=past.by,
+        target=past.target,
+        transferor=_party(past.parties.transferor),
+        transferee=_party(past.parties.transferee),
+        target_leg=_party(past.parties.target),
+        begun=iso(past.begun),
+        ended=iso(past.ended) if past.ended is not None else None,
+        outcome=past.outcome,
+        cause=past.cause,
+        timeline=timeline,
+    )
+
+
+def transfer_in_flight(
+    switch: str,
+    transfer: Transfer,
+    account: str,
+    past: Past | None,
+    timeline: tuple[TimelineEntry, ...] | None = None,
+) -> TransferView:
+    """A transfer in flight, as programs see it: its state is the engine's, of this moment."""
+    parties = Parties.of(transfer)
+    return TransferView(
+        id=transfer.id,
+        account_id=account,
+        switch=switch,
+        transfer_type=transfer.kind.value,
+        state=transfer.state.value,
+        by=transfer.by,
+        target=parties.target.number if transfer.kind is not Kind.HOLD else "",
+        transferor=_party(parties.transferor),
+        transferee=_party(parties.transferee),
+        target_leg=_party(parties.target),
+        begun=iso(past.begun) if past else None,
+        timeline=timeline,
+    )
+
+
+def timeline_entry(step: Step) -> TimelineEntry:
+    """A step of a transfer's timeline."""
+    record = step.record()
+    return TimelineEntry(
+        number=step.number,
+        at=iso(step.at),
+        kind=step.kind,
+        state=record.after.value if record.after else None,
+        why=record.why,
+    )
+
+
+class _Body(Struct, frozen=True):
+    """The part of a record's document that is published."""
+
+    event: dict[str, Any]
+    before: str | None = None
+    after: str | None = None
+    why: str | None = None
+    outcome: str | None = None
+    cause: str | None = None
+    refusal: str | None = None
+    parties: dict[str, dict[str, str]] | None = None
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+
+
+def event_view(step: Step, account: str | None) -> EventView:
+    """A step as a program of this account sees it (`None`: an administrator's program)."""
+    body = _BODY.decode(step.body)
+    own = step.accounts[0] if step.accounts else None
+    if account is not None:
+        own = account if account in step.accounts else None
+    parties = body.parties or {}
+    return EventView(
+        number=step.number,
+        at=iso(step.at),
+        kind=step.kind,
+        switch=step.switch,
+        account_id=own,
+        call_id=step.call,
+        other_call_id=step.other_call,
+        transfer_id=step.transfer,
+        state_before=body.before,
+        state=body.after,
+        outcome=body.outcome,
+        cause=body.cause,
+        refusal=body.refusal,
+        why=body.why,
+        parties={
+            role: PartyView(call_id=named["leg"], number=named["number"])
+            for role, named in parties.items()
+        }
+        or None,
+        event=body.event,
+    )
