@@ -19,18 +19,18 @@ URL = os.environ.get("HOOKFLASH_URL", "ws://127.0.0.1:8081/v2/events")
 KINDS = ("transfer.*", "request.refused")
 
 
-def tell(happening: dict[str, Any]) -> None:
+def tell(event: dict[str, Any]) -> None:
     """Print a line."""
-    what = happening.get("outcome") or happening.get("state") or happening.get("refusal")
-    print(f"{happening['kind']:<18}  {what}\n    {happening['why']}", flush=True)
+    what = event.get("outcome") or event.get("state") or event.get("refusal")
+    print(f"{event['kind']:<18}  {what}\n    {event['why']}", flush=True)
 
 
 async def main(transfers: int | None) -> None:
     """Follow, until so many transfers have ended."""
     async with connect(URL, api_key=os.environ["HOOKFLASH_KEY"]) as service:
-        async for happening in service.events(kinds=KINDS, after=0):
-            tell(happening)
-            if transfers is not None and happening["kind"] == "transfer.ended":
+        async for event in service.events(kinds=KINDS, after=0):
+            tell(event)
+            if transfers is not None and event["kind"] == "transfer.ended":
                 transfers -= 1
                 if transfers == 0:
                     return
