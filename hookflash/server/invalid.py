@@ -1,25 +1,37 @@
-"""What msgspec finds wrong, as an error that names the field."""
+"""What msgspec finds wrong, as an error that names the field and says what it is for."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from hookflash.errors import InputError
 
-_FIELD: Final = re.compile(
+_NAMED: Final = re.compile(
     r"Object (?P<what>contains unknown|missing required) field `(?P<name>.+)`"
 )
 _WORDS: Final = {"contains unknown": "is not a known field", "missing required": "is missing"}
 
 
-def input_error(error: msgspec.ValidationError) -> InputError:
-    """Make an `InputError` of what msgspec has found."""
+def input_error(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InputError:
+    """Make an `InputError` of what msgspec has found in a value of this kind."""
     what, _, place = str(error).partition(" - at `")
     where = place.rstrip("`") or "$"
-    named = _FIELD.fullmatch(what)
+    named = _NAMED.fullmatch(what)
     if named is not None:
         what, where = _WORDS[named["what"]], f"{where}.{named['name']}"
-    return InputError(what, where=where, hint="see the reference")
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    meant = _description(fields.get(where.removeprefix("$.")))
+    known = f"known are {', '.join(sorted(fields))}"
+    return InputError(what, where=where, hint=meant or known)
+
+
+def _description(kind: Any) -> str:
+    """What the description of a type says; it may be in a union."""
+    for part in (kind, *get_args(kind)):
+        for extra in (part, *getattr(part, "__metadata__", ())):
+            if isinstance(extra, msgspec.Meta) and extra.description is not None:
+                return extra.description.removesuffix(".")
+    return ""

@@ -74,7 +74,7 @@ def convert(fields: Mapping[str, Any], kind: type[ApiRequest]) -> ApiRequest:
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise input_error(error) from error
+        raise input_error(error, kind) from error
 
 
 async def _body(request: JsonRequest) -> dict[str, Any]:
@@ -84,7 +84,7 @@ async def _body(request: JsonRequest) -> dict[str, Any]:
     try:
         return msgspec.convert(body, _Envelope).data
     except msgspec.ValidationError as error:
-        raise input_error(error) from error
+        raise input_error(error, _Envelope) from error
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

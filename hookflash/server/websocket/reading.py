@@ -25,11 +25,11 @@ def read_message(text: str | bytes) -> Asked:
     """
     if isinstance(text, bytes):
         raise InputError("is a binary frame", where="$", hint="one JSON object in a text frame")
+    kind: type[Struct] | None = m.Head
     try:
         head = m.HEAD.decode(text)
         operation = OPERATION_OF.get(head.action)
-        kind: type[Struct] | None = m.SESSION_REQUESTS.get(head.action)
-        kind = operation.request if operation is not None else kind
+        kind = operation.request if operation is not None else m.SESSION_REQUESTS.get(head.action)
         if kind is None:
             known = ", ".join((*m.SESSION_REQUESTS, *OPERATION_OF))
             what = f"{head.action[:40]!r} is not an action"
@@ -38,7 +38,7 @@ def read_message(text: str | bytes) -> Asked:
         del fields["action"], fields["id"]
         return head.id, operation, msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise input_error(error) from error
+        raise input_error(error, kind or m.Head) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", where="$", hint="one JSON object") from error
 
