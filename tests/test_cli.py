@@ -492,6 +492,7 @@ def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
     assert "wrong hold: never in the search: idle · requested → holding then " in told.out
 
 
+@pytest.mark.slow
 def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
     say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -517,6 +518,7 @@ def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
     assert " findings of " in lines[-1]
 
 
+@pytest.mark.slow
 def test_soak_prints_the_shortest_fault_of_each_kind_as_a_story(
     say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

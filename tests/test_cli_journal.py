@@ -131,7 +131,7 @@ def test_show_tells_a_transfer_with_what_was_ordered_and_why(say: Say, journal: 
     text = "\n".join(rest)
     assert "0.000 s" in text
     assert "dialing → consulting" in text
-    assert "people decide." in text
+    assert "complete." in text
     assert "USER_BUSY" not in text
 
 

@@ -157,6 +157,7 @@ def test_a_group_of_tests_stays_in_one_process(request: pytest.FixtureRequest) -
     assert not grouped or item.nodeid.endswith("@rows")
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("rows")
 def test_rows_and_rows_after_rows(record_property: Callable[[str, object], None]) -> None:
     """What the runs have been through: counted for the summary, and each a row of its table."""
