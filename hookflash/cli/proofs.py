@@ -22,7 +22,7 @@ from hookflash.specs.catalog import SPEC_FOR
 from hookflash.story import story_lines
 
 CharacterOption = Annotated[
-    Character | None, Parameter(help="Whose habits the simulated switch has; both by default.")
+    Character | None, Parameter(help="The switch whose behaviour is simulated; both by default.")
 ]
 
 MOST_KINDS = 20
@@ -31,16 +31,23 @@ MOST_KINDS = 20
 
 def prove(
     *,
-    seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 200,
+    seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 200,
     join_attempts: Annotated[
-        int, Parameter(help="How often a join is ordered.", validator=validators.Number(gte=1))
+        int,
+        Parameter(
+            help="How often a join of two legs is attempted.", validator=validators.Number(gte=1)
+        ),
     ] = 3,
     max_records: Annotated[
-        int, Parameter(help="How many records of a table are searched.")
+        int, Parameter(help="Largest number of records to search per table.")
     ] = 1_000_000,
     character: CharacterOption = None,
 ) -> int:
-    """Exhaust the tables, and run all scenarios under many seeds, without faults and with them."""
+    """Search the tables exhaustively, and run all scenarios under many seeds.
+
+    Each seed runs with and without faults. The shortest finding of each kind is printed as a
+    story. Example: `hookflash prove --seeds 50`.
+    """
     console = terminal()
     found, seen = ProofFindings(), Rows()
     search = _search(console, found, join_attempts=join_attempts, max_records=max_records)
@@ -51,13 +58,16 @@ def prove(
 
 def soak(
     *,
-    seeds: Annotated[int, Parameter(help="Under how many seeds each scenario runs.")] = 100,
+    seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 100,
     seed: Annotated[
         int | None, Parameter(help="The first of them; a fresh one by default.")
     ] = None,
     character: CharacterOption = None,
 ) -> int:
-    """Run all scenarios under seeds that nobody has tried before, with faults and without."""
+    """Run all scenarios under new random seeds, with and without faults.
+
+    Prints the shortest finding of each kind as a story. Example: `hookflash soak --seeds 500`.
+    """
     console = terminal()
     first = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"seeds from {first}")

@@ -54,20 +54,27 @@ def simulate(
     ] = None,
     /,
     *,
-    seed: Annotated[int | None, Parameter(help="In place of each scenario's own seed.")] = None,
+    seed: Annotated[int | None, Parameter(help="Replaces the seed of each scenario.")] = None,
     faults: Annotated[
         str | None,
-        Parameter(help='What goes wrong on the way, such as "lose_command=0.1,duplicate=0.2".'),
+        Parameter(
+            help='Faults between switch and engine, such as "lose_command=0.1,duplicate=0.2".'
+        ),
     ] = None,
     character: Annotated[
-        Character, Parameter(help="Whose habits the simulated switch has.")
+        Character, Parameter(help="The switch whose behaviour is simulated.")
     ] = Character.FREESWITCH,
     trace: Annotated[bool, Parameter(negative="", help="Show every step.")] = False,
-    story: Annotated[bool, Parameter(negative="", help="Show who did what.")] = False,
+    story: Annotated[
+        bool, Parameter(negative="", help="Print who did what, as a diagram.")
+    ] = False,
     diagram: Diagram = None,
     json_output: Json = False,
 ) -> int:
-    """Run scenario files in the simulator, and check what comes of them."""
+    """Run scenario files in the simulator, and check the results.
+
+    Example: `hookflash simulate my-scenarios/ --story`.
+    """
     chosen = parse_faults(faults) if faults is not None else None
     scenarios = [load_scenario(file) for file in scenario_files(files or [SCENARIOS])]
     runs = [
@@ -218,15 +225,16 @@ def replay(
         str | None, Parameter(help="Which one of the journal's; all of them by default.")
     ] = None,
     config: Annotated[
-        Path | None, Parameter(help="The feature codes that held, as in check-config.")
+        Path | None, Parameter(help="The feature codes that were in effect, as for check-config.")
     ] = None,
     diagram: Diagram = None,
     json_output: Json = False,
 ) -> int:
-    """Run again what has happened, offline: a recorded session, or the transfers of a journal.
+    """Replay offline what has happened: a recorded session, or the transfers of a journal.
 
     A recording goes through wire, feature codes and tables. A journal's transfers go through the
-    tables, and what comes out otherwise than it was written is told: exit status 1.
+    tables; any difference from what was written is reported, with exit status 1. Example:
+    `hookflash replay journal.db --transfer 4f2c`.
     """
     if is_journal(recording):
         if config is not None:
