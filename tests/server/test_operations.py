@@ -170,3 +170,15 @@ async def test_both_documents_have_every_operation_and_every_field(
         assert set(schema["properties"]) == {"action", "id", *operation.request.__struct_fields__}
         assert schema["properties"]["action"] == {"const": operation.name}
         assert operation.name in asyncapi["operations"]
+
+
+@pytest.mark.parametrize(
+    "query", ["outcome=null", "page_size=x", "outcome=running&outcome=failed", "outcom=running"]
+)
+async def test_a_query_that_is_invalid_is_refused(
+    autojump_clock: MockClock, tmp_path: Path, query: str
+) -> None:
+    async with open_lab(tmp_path) as lab:
+        answered = await lab.acme.ask("GET", f"transfers?{query}")
+        assert answered.status_code == 400
+        assert [*answered.json()["data"]] == [query.partition("=")[0]]

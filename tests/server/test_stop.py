@@ -172,13 +172,15 @@ async def test_signals_are_obeyed_until_one_says_to_stop(
     signals = signals_of(signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
     await obey(signals, lab.service, file)
     await signals.aclose()
-    assert capsys.readouterr().out.startswith("the config before goes on to hold: ")
+    assert capsys.readouterr().out.startswith(
+        "reload rejected; the previous configuration stays in effect: "
+    )
     await trio.Path(file).write_text('[defaults]\ntakeback_digits = "*9"', encoding="utf-8")
     signals = signals_of(signal.SIGHUP, signal.SIGINT)
     await obey(signals, lab.service, file)
     await signals.aclose()
     assert capsys.readouterr().out == (
-        "the config was read again, and holds for calls that begin from now on\n"
+        "configuration reloaded; it applies to calls that begin from now on\n"
     )
     await obey(signals_of(signal.SIGHUP), lab.service, None)
     assert capsys.readouterr().out == "there is no config to read again\n"
@@ -202,8 +204,8 @@ async def test_only_a_signal_that_says_to_stop_hurries_a_stop(
     ("left", "told"),
     [
         (0, "stopped; nobody is in a transfer"),
-        (1, "stopped; 1 transfer is left to the switches' own safety net"),
-        (2, "stopped; 2 transfers are left to the switches' own safety net"),
+        (1, "stopped; 1 transfer is left to the switches' failsafes"),
+        (2, "stopped; 2 transfers are left to the switches' failsafes"),
     ],
 )
 def test_who_is_left_is_said(left: int, told: str) -> None:
@@ -270,7 +272,7 @@ async def test_sigterm_waits_as_long_as_it_may_and_says_what_is_left(tmp_path: P
         await begin_transfer(service, notes)
         service.process.process.terminate()
         await service.says("waiting up to 0.2 s for 1 transfer; Ctrl-C again ends at once")
-        await service.says("stopped; 1 transfer is left to the switches' own safety net")
+        await service.says("stopped; 1 transfer is left to the switches' failsafes")
         assert await service.ends() == 0
     numbers = [step.number for step in steps_in(tmp_path)]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -310,17 +312,21 @@ async def test_sighup_lets_a_good_config_hold_and_refuses_a_bad_one_as_a_whole(
 
         assert await codes(service) == "*"
         hash_sign = {"accounts.acme.metaflows": 'binding_digit = "#"'}
-        await read_again("the config was read again", **hash_sign)
+        await read_again("configuration reloaded", **hash_sign)
         assert await codes(service) == "#"
         wrong = {"accounts.acme.metaflows": 'binding_digit = "A"', "limits": "drain_s = -1"}
-        await read_again("the config before goes on to hold", "limits.drain_s", **wrong)
+        await read_again(
+            "reload rejected; the previous configuration stays in effect", "limits.drain_s", **wrong
+        )
         assert await codes(service) == "#"
         elsewhere = {"accounts.acme.metaflows": 'binding_digit = "*"', "limits": "drain_s = 7"}
-        await read_again("the config before goes on", "limits", "restart", **elsewhere)
+        await read_again("reload rejected", "limits", "restart", **elsewhere)
         assert await codes(service) == "#"
         await trio.Path(service.config).unlink()
         service.process.process.send_signal(signal.SIGHUP)
-        await service.says("the config before goes on to hold", "can't be read")
+        await service.says(
+            "reload rejected; the previous configuration stays in effect", "can't be read"
+        )
         service.process.process.terminate()
         await service.says("stopped")
         assert await service.ends() == 0

@@ -136,4 +136,6 @@ def _query(
             fields[name] = msgspec.convert(texts[0], kinds[name], strict=False)
         except msgspec.ValidationError as error:
             raise InputError(str(error), where=f"$.{name}", hint="see the reference") from error
+        if fields[name] is None:  # what msgspec makes of the text `null`
+            raise InputError("is not a value", where=f"$.{name}", hint="leave it out")
     return fields
