@@ -24,7 +24,7 @@ class HookflashError(Exception):
 
 
 class InputError(HookflashError):
-    """A config, scenario, recording, frame or number that can't be used as it is."""
+    """An invalid configuration, scenario, recording, frame or number."""
 
     http_status = 400
     exit_status = 2
@@ -49,7 +49,7 @@ class InputError(HookflashError):
 
 
 class Refusal(StrEnum):
-    """Why a request is not met: the word that programs look at."""
+    """Why a request is refused: the word for programs."""
 
     NOT_NOW = "not_now"
     """The call, or the transfer, is not in a state for it: the other party is in a transfer,
@@ -57,17 +57,17 @@ class Refusal(StrEnum):
     NO_SUCH_CALL = "no_such_call"
     """There is no such call, leg or transfer."""
     MALFORMED = "malformed"
-    """Something in it can't be used as it is."""
+    """Something in it is invalid."""
     NOT_ENTITLED = "not_entitled"
-    """Whoever asks may not do so."""
+    """The party or program has no right to do so."""
     TARGET_REFUSED = "target_refused"
     """The account may not call this target, or this call may not be transferred once more."""
     TOO_MANY = "too_many"
-    """The account has as many transfers as it may, at once or a minute."""
+    """The account has reached its limit of transfers, at once or in a minute."""
     CLOSING = "closing"
-    """The service is about to stop, and takes nothing new."""
+    """The service is about to stop and accepts nothing new."""
     FAULT = "fault"
-    """We are at fault. Nothing has changed; please report it."""
+    """Internal error. Nothing has changed; please report it."""
 
 
 _STATUS_OF: Mapping[Refusal, int] = {
@@ -106,13 +106,13 @@ class NotFound(RequestRefused):
 
 
 class Unauthorized(HookflashError):
-    """A program that did not say who it is, or can't be who it says."""
+    """A program that is not authenticated."""
 
     http_status = 401
 
 
 class Forbidden(RequestRefused):
-    """A program that asks for what is another account's."""
+    """A program that asks for something of another account."""
 
     http_status = 403
 

@@ -1,8 +1,8 @@
-"""Who asks: keys, tokens, and patience with those who have neither.
+"""Authentication: API keys, tokens, and limits for wrong ones.
 
-A wrong key costs whoever sent it time, twice as much with each, and after a number of them within a
-minute their address gets no more tokens for a while. All of them are counted. A token that counts
-goes on counting, whatever others send from the same address: many programs may share one.
+Each wrong key delays its answer, twice as long each time; after a number of them within a minute
+the address gets no more tokens for a while. All are counted. A valid token stays valid whatever
+else comes from the same address: many programs may share it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_DOUBLINGS: Final = 5
 """The slowest answer takes four seconds."""
 MINUTE_S: Final = 60.0
 
-NO_TOKEN: Final = "this is no token, or one that has expired"  # noqa: S105 - it is none
+NO_TOKEN: Final = "invalid or expired token"  # noqa: S105 - a message
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class _Known:
 
 
 class Access:
-    """Says who asks, and lets nobody guess."""
+    """Authenticates programs, and prevents guessing."""
 
     def __init__(self, journal: Journal, limits: Limits) -> None:
         self.limits = limits
@@ -70,7 +70,7 @@ class Access:
             The token, and its text.
 
         Raises:
-            Unauthorized: it is no key, or was revoked.
+            Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
             JournalError: the token can't be written now.
         """
@@ -84,10 +84,10 @@ class Access:
         return await self._journal.change(make)
 
     async def key_of(self, api_key: str, address: str) -> Key:
-        """Say which key this is. Nothing is written: it can be said while the disk fails.
+        """Find the key. Nothing is written, so it works while the disk fails.
 
         Raises:
-            Unauthorized: it is none, or was revoked.
+            Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
         """
         async with self._checking:
@@ -96,14 +96,14 @@ class Access:
             if key is None:
                 self._count_wrong(address)
         if key is None:
-            raise await self._wrong_one(address, "this is no key, or one that was revoked")
+            raise await self._wrong_one(address, "invalid or revoked API key")
         return key
 
     async def caller_of(self, token: str, address: str) -> Caller:
-        """Say whose token this is.
+        """Find the caller that a token belongs to.
 
         Raises:
-            Unauthorized: it is none, or has expired.
+            Unauthorized: the token is invalid or has expired.
             RequestRefused: it is none, and too many came from there; or the key asks too often.
         """
         digest = hashlib.sha256(token.encode()).digest()
@@ -115,7 +115,7 @@ class Access:
         return known.caller
 
     async def check(self, caller: Caller) -> None:
-        """See that a caller's key still counts: for those who have been let in long ago.
+        """Check that a caller's key is still valid, on a long connection.
 
         Raises:
             Unauthorized: it was revoked.
