@@ -685,6 +685,6 @@ def test_the_terminal_watches_from_a_number_on(served: Any) -> None:
 @pytest.mark.slow
 def test_the_terminal_says_what_is_wrong(served: Any) -> None:
     assert "there is no such call" in served("transfer", "nobody", "2600", status=1)
-    assert "no key" in served("calls", "--key", "wrong", status=1)
+    assert "invalid or revoked API key" in served("calls", "--key", "wrong", status=1)
     assert "can't be reached" in served("calls", "--url", "ws://127.0.0.1:1/v2/events", status=1)
     assert "HOOKFLASH_KEY" in served("calls", "--key", "", status=2)
