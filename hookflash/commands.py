@@ -1,10 +1,10 @@
 """What to do: frozen orders, in the imperative.
 
-A command is an intention. That a switch took it proves nothing: its effect comes
-back as an event (see `hookflash.events`), and a command whose effect never comes is
-caught by a timer, which is a command too.
+A command is an intention. That a switch accepts it proves nothing: its effect comes
+back as an event (see `hookflash.events`), and a timer, which is a command too, catches
+a command whose effect never comes.
 
-What is played is a value, too: a `Sound`, which is `Music`, a `Tone` or a `Recording` (see
+What is played is a value, too: a `Sound`, that is `Music`, a `Tone` or a `Recording` (see
 `hookflash.sounds`); in JSON it is a text such as `music:default`.
 
 Backends execute all of these but `SetTimer` and `CancelTimer`, which are the
@@ -22,17 +22,17 @@ from hookflash.sounds import Sound
 
 
 class Afterwards(StrEnum):
-    """What becomes of a leg when the one that it is joined with leaves."""
+    """What happens to a leg when its partner leaves."""
 
     PARK = "park"
-    """It is parked, and ours to look after: the transfer goes on."""
+    """It is parked: the transfer goes on."""
     END = "end"
-    """It is hung up too, as in any ordinary call."""
+    """It is hung up, too, as in any ordinary call."""
 
 
 @attrs.frozen(kw_only=True)
 class Split:
-    """Part the two, and park each. Proof: `LegParked` of both, `LegsSeparated` of the pair."""
+    """Separate the two, and park each. Proof: `LegParked` of both, `LegsSeparated` of the pair."""
 
     first: str
     """The transferor's."""
@@ -41,42 +41,41 @@ class Split:
     transfer: str = ""
     """The transfer that both legs are marked with, so that a restarted controller finds them."""
     kind: str = ""
-    """What kind of transfer it is; a mark, too."""
+    """The kind of the transfer; a mark, too."""
     undisclosed: tuple[str, ...] = ()
-    """Which of the two are outside parties: from now on the switch itself tells their phones
-    nothing of whom it joins them with."""
+    """The outside parties of the two: from now on the switch does not show their phones whom they
+    are joined with."""
     repeated: bool = False
-    """Whether it was ordered before, and nothing was heard of it: a backend then parts them only if
-    they are together. The first order may just be slow, and whoever is parked twice loses the
-    sound that plays."""
+    """Whether it was ordered before, without proof: a backend then separates them only if they are
+    together. The first order may just be slow, and a leg that is parked twice loses its sound."""
 
 
 @attrs.frozen(kw_only=True)
 class Park:
     """Park one leg that is not joined. Proof: `LegParked`.
 
-    For a leg that went adrift: the first of a join died in it, and FreeSWITCH leaves the second
-    where it is, in silence, and reports nothing (measured on 1.10.12).
+    For a leg that was left adrift: the first leg of a join hung up during it, and FreeSWITCH leaves
+    the second where it is, in silence, without an event (measured on 1.10.12).
     """
 
     leg: str
     unless_with: tuple[str, ...] = ()
-    """Not if the switch is joining it with one of these: to park it now would end a leg."""
+    """Not if the switch is joining it with one of these: parking it now would end a leg."""
 
 
 @attrs.frozen(kw_only=True)
 class Look:
     """Ask the switch where these legs are. Proof: `LegsSeen`, with all that it knows of them.
 
-    An event may be lost, and silence is no proof. So nothing is repeated, and nobody is blamed or
-    hung up, before the switch was asked.
+    An event may be lost, and silence is no proof. So no order is repeated, and no leg is hung up,
+    before the switch was asked.
     """
 
     legs: tuple[str, ...]
     transfer: str = ""
-    """The transfer that asks; empty if it is not asked for one."""
+    """The transfer that asks; empty: none does."""
     number: int = 0
-    """Which of its questions this is: so that the answer to an old one is known."""
+    """The number of the question, by which a late answer is recognized."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,10 +88,7 @@ class HoldWithMusic:
 
 @attrs.frozen(kw_only=True)
 class PlayRingback:
-    """Let a parked leg hear that a phone rings, until it is joined or ends.
-
-    Proof: `SoundStarted`.
-    """
+    """Play ringback to a parked leg until it is joined or ends. Proof: `SoundStarted`."""
 
     leg: str
     ringback: Sound
@@ -114,95 +110,94 @@ class Dial:
     """
 
     leg: str
-    """The id that the new leg gets: ours to choose, so that no event can come unknown. If a leg of
-    this id lives already, the command fails."""
+    """The id of the new leg. The engine chooses it, so that it recognizes each event. If a leg with
+    this id exists, the command fails."""
     target: str
     """The number, as dialled."""
     on_behalf_of: str
-    """The leg of the transferor, whose rights and caller ID the call has."""
+    """The leg of the transferor, whose rights and caller ID apply."""
     caller: str = ""
-    """The number that the target sees calling: the transferor's, who may be gone by then."""
+    """The number that the target sees calling: the transferor's, which may be gone by then."""
     account: str = ""
-    """The account that the leg belongs to: that of whoever calls it. It is carried to the far side
-    of a call through the dialplan, too."""
+    """The account of the leg: that of its caller. It also reaches the far side of a call through
+    the dialplan."""
     ring_timeout_s: float
-    """After so long without an answer the switch gives up, with NO_ANSWER."""
+    """After this time without an answer the switch ends the call, with NO_ANSWER."""
     transfer: str = ""
     """The transfer that the leg is marked with."""
     rescue: str | None = None
-    """When the target answers, the switch itself joins it with this leg (see `Arm`)."""
+    """When the target answers, the switch on its own joins it with this leg (see `Arm`)."""
 
 
 def name_of_target(transfer: str) -> str:
-    """Name the leg that a transfer calls: a controller that finds the transfer knows it, too."""
+    """Name the leg that a transfer calls, so that a restarted controller knows it, too."""
     return f"{transfer}-target"
 
 
 @attrs.frozen(kw_only=True)
 class Join:
-    """Let two legs hear each other. Both have answered. Proof: `LegsJoined`.
+    """Join two legs, which have answered. Proof: `LegsJoined`.
 
-    Works on parked legs, and on a leg that is joined with a third, which it takes away.
+    It works on parked legs, and on a leg that is joined with a third, which it leaves.
     """
 
     first: str
     second: str
     attempt: int = 1
-    """Which join of its transfer this is: so that the failure of an old one is known from the
-    failure of the one that counts."""
+    """The number of the join in its transfer, by which the failure of an old join is recognized."""
     repeated: bool = False
-    """Whether the attempt before this one was for the same two, and nothing was heard of it: a
-    backend then bridges them only if the switch has not taken that order. It may just be slow, and
-    a second bridge on the heels of the first would end a leg."""
+    """Whether the attempt before was for the same two, without proof: a backend then bridges them
+    only if the switch is not doing so already. It may just be slow, and a second bridge right after
+    the first would end a leg."""
     transfer: str = ""
     """The transfer whose attempts are counted."""
     afterwards: Afterwards
-    """What becomes of the one when the other leaves."""
+    """What happens to the one when the other leaves."""
     rescue: str | None = None
-    """With `afterwards` PARK: when the first leaves, the switch itself joins the second with this
-    leg, whether or not anybody is there to tell it so (the failsafe). The first leg gets its own
-    failsafe when the two talk, and not before (`Arm`)."""
+    """With `afterwards` PARK: when the first leg leaves, the switch on its own joins the second
+    with this leg, even without a controller (the failsafe). The first leg gets its own failsafe when
+    the two talk, not before (`Arm`)."""
     disarm: tuple[str, ...] = ()
-    """Legs that carry a failsafe from an earlier join, which must be gone *before* this join: else
-    the switch would take the transferee away in the very moment of a takeback. One command, so
-    that the one can't be lost without the other."""
+    """Legs that carry a failsafe from an earlier join. It is removed *before* this join: else the
+    switch would take the transferee away in the moment of a takeback. It is one command, so that
+    neither half can be lost without the other."""
     rescued: str = ""
-    """The leg that those failsafes would fetch. If one of them is already fetching it, this join
-    is not carried out: a second order on top of the first would end a leg."""
+    """The leg that those failsafes would connect. If one of them is doing so, this join is not
+    carried out: a second order on top of the first would end a leg."""
     undisclosed: tuple[str, ...] = ()
-    """Which of the two legs' phones are told nothing about the other by the switch itself: outside
-    parties, and whoever talks with somebody who wants the number withheld."""
+    """Legs whose phones the switch itself does not show the partner: outside parties, and partners
+    of a party that withholds its number."""
 
 
 class Trigger(StrEnum):
-    """On what a leg's failsafe acts."""
+    """The event on which a leg's failsafe acts."""
 
     ANSWER = "answer"
-    """The leg, which rings, answers."""
+    """The ringing leg answers."""
     LEFT_ALONE = "left alone"
-    """The one that the leg talks with leaves."""
+    """The leg's partner leaves."""
 
 
 @attrs.frozen(kw_only=True)
 class Arm:
-    """Tell the switch to join a leg with `rescue` by itself, should nobody be there to order it.
+    """Set a failsafe: the switch joins a leg with `rescue` on its own if the controller does not.
 
-    No proof: it is a net under the controller's own `Join`, and shows only when it catches.
+    No proof: the failsafe shows only when it acts.
     """
 
     leg: str
     rescue: str
     when: Trigger = Trigger.ANSWER
     undisclosed: bool = False
-    """Whether the leg's phone is to be told nothing of whom it then gets."""
+    """Whether the leg's phone does not show its new partner."""
 
 
 @attrs.frozen(kw_only=True)
 class Release:
     """Make a joined pair an ordinary call again: disarmed, and when one leaves, so does the other.
 
-    Proof: `LegsReleased`. Setting a channel's variables takes effect before the switch answers,
-    so that here, and only here, the reply *is* the fact.
+    Proof: `LegsReleased`. A channel variable takes effect before the switch answers: here, and only
+    here, the reply *is* the fact.
     """
 
     first: str
@@ -211,26 +206,26 @@ class Release:
 
 @attrs.frozen(kw_only=True)
 class Introduce:
-    """Let the phones of two who talk show whom they talk with (RFC 4916, connected identity).
+    """Show the phones of two joined legs each other's number (RFC 4916, connected identity).
 
-    No proof, and no promise: a phone need not be able to. Whoever may not be shown has no number.
+    No proof, and no promise: not every phone can. An empty number is not shown.
     """
 
     first: str
     second: str
     first_number: str
-    """What the second's phone is to show."""
+    """What the second's phone shows."""
     second_number: str
     undisclosed: tuple[str, ...] = ()
-    """Which of the two the switch itself tells nothing (see `Join`): they are told these numbers,
+    """Legs whose phones the switch itself does not update (see `Join`): they show these numbers,
     and no names."""
 
 
 @attrs.frozen(kw_only=True)
 class WithholdKeys:
-    """Let a leg hear no keys of the one that it talks with, from now on: a code is being dialled.
+    """Withhold the keys of a leg's partner from it: a feature code is being dialled.
 
-    No proof. Should nobody take it back (`PassKeys`), the switch does so after `limit_s`.
+    No proof. Without a `PassKeys`, the switch ends it after `limit_s`.
     """
 
     leg: str
@@ -239,7 +234,7 @@ class WithholdKeys:
 
 @attrs.frozen(kw_only=True)
 class PassKeys:
-    """Let a leg hear the keys of the one that it talks with again, and these that it missed."""
+    """Pass the keys of a leg's partner to it again, and those that it missed."""
 
     leg: str
     digits: str = ""
@@ -247,11 +242,11 @@ class PassKeys:
 
 @attrs.frozen(kw_only=True)
 class Forget:
-    """Take everything off these legs that was ours: marks, failsafes, limits.
+    """Remove everything of ours from these legs: marks, failsafes, limits.
 
-    They are nobody's but their parties', as if they had never been transferred.
+    They are as if they had never been transferred.
 
-    No proof. Where it is lost, the marks stay, and by them the next controller finds it out.
+    No proof. If it is lost, the marks stay, and the next controller removes them.
     """
 
     legs: tuple[str, ...]
@@ -259,7 +254,7 @@ class Forget:
 
 @attrs.frozen(kw_only=True)
 class HangUp:
-    """End a leg, in whatever state it is. Proof: `LegHungUp`."""
+    """Hang up a leg, in any state. Proof: `LegHungUp`."""
 
     leg: str
     cause: str = "NORMAL_CLEARING"
@@ -267,7 +262,7 @@ class HangUp:
 
 @attrs.frozen(kw_only=True)
 class SetTimer:
-    """Report `TimerFired` with this name after so long. Each name is used once."""
+    """Report `TimerFired` with this name after this time. Each name is used once."""
 
     timer: str
     after_s: float
@@ -275,7 +270,7 @@ class SetTimer:
 
 @attrs.frozen(kw_only=True)
 class CancelTimer:
-    """Forget a timer. It may have fired already: whoever set it must not mind."""
+    """Cancel a timer. It may have fired already."""
 
     timer: str
 

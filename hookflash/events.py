@@ -1,10 +1,10 @@
 """What happened: frozen facts, in the past tense.
 
-Everything that moves a transfer is one of these. There are three kinds, and
-they knock at the same door (the engine's one queue):
+Everything that moves a transfer is one of these. There are three kinds, and all of them come
+through the engine's one queue:
 
 * **facts** that a switch reports about legs (`LegAnswered`, `LegsJoined`, …);
-* **requests** that people make, by digits or by a program (`TransferRequested`, …);
+* **requests** of people, by digits or by a program (`TransferRequested`, …);
 * **consequences** of our own commands (`CommandFailed`, `TimerFired`).
 
 Rules that every backend keeps:
@@ -15,8 +15,7 @@ Rules that every backend keeps:
    that leg). Facts about legs are idempotent; a `DigitPressed` is not, so it
    carries the switch's own serial number.
 3. A leg's last fact is `LegHungUp`. It also answers a `HangUp` of a leg that does
-   not exist (any more), and a `Dial` that came to nothing: in each case the truth
-   is that there is no such leg.
+   not exist, and a `Dial` that failed: in both cases there is no such leg.
 
 A `HeardSound` is a `Sound` (see the commands), or an `OtherSound`: what another program plays, in
 the switch's own words. In JSON it is a text such as `music:default` or `other:say::hello`.
@@ -35,11 +34,11 @@ from hookflash.commands import Command, Look
 from hookflash.sounds import HeardSound, Sound
 
 LegId: TypeAlias = str
-"""One party's channel, in the switch's own naming (a FreeSWITCH channel UUID)."""
+"""One party's channel, as the switch names it (a FreeSWITCH channel UUID)."""
 
 
 class Direction(StrEnum):
-    """Who began a leg, seen from the switch."""
+    """Who started a leg, seen from the switch."""
 
     INBOUND = "inbound"
     """The party called the switch."""
@@ -48,14 +47,14 @@ class Direction(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a person asks the engine to do with a call."""
+    """The kinds of requests for a transfer."""
 
     ATTENDED = "attended"
     """Talk with the target before the transferee is handed over (RFC 5589, section 7)."""
     BLIND = "blind"
-    """Leave at once (RFC 5589, section 6: basic transfer)."""
+    """The transferor leaves at once (RFC 5589, section 6: basic transfer)."""
     HOLD = "hold"
-    """Put the other party on hold until asked to resume."""
+    """Put the other party on hold, and resume later."""
 
 
 # --------------------------------------------------------------------- facts
@@ -63,36 +62,36 @@ class Kind(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class LegCreated:
-    """A leg came into being; it has not answered yet."""
+    """A leg was created. It has not answered yet."""
 
     leg: LegId
     number: str
-    """The party at its end: who called, for an inbound leg; who is called, for an outbound one."""
+    """The number of its party: the caller of an inbound leg, or the called party."""
     direction: Direction = Direction.INBOUND
     account: str = ""
-    """Whose leg it is; empty where the switch does not say."""
+    """The account of the leg; empty if the switch does not report accounts."""
     outside: bool = False
-    """Whether the party is known to be outside: it called in, or is called, over a trunk."""
+    """Whether the party is outside: it called, or is called, over a trunk."""
     may_transfer: bool | None = None
-    """What the operator says of this very party's right to transfer by digits; `None`: nothing."""
+    """The operator's setting of this party's right to transfer by digits; `None`: none."""
     name: str = ""
-    """How the party calls itself, where the switch says so; for displays, and nothing else."""
+    """The party's display name, if the switch reports one. It is used for displays only."""
     withheld: bool = False
-    """Whether the party wants neither shown to whom it talks with (CLIR; RFC 3323)."""
+    """Whether the party withholds its number and name (CLIR; RFC 3323)."""
     other_half: LegId = ""
-    """The other half of the pair, where the leg is one half of a call that the switch places to
-    itself (a loopback)."""
+    """The other half, if the leg is one half of a call that the switch places to itself (a
+    loopback)."""
     called_for: LegId = ""
-    """The leg for which the switch calls this one, where it says so."""
+    """The leg for which the switch calls this one, if it reports that."""
 
 
 @attrs.frozen(kw_only=True)
 class LegIdentified:
-    """It has turned out who is at the end of a leg: of a call through the dialplan, say."""
+    """The party of a leg is identified: of a call through the dialplan, for example."""
 
     leg: LegId
     number: str = ""
-    """Empty where nothing new is known of it; so are the others."""
+    """Empty if nothing new is known; so are the other fields."""
     account: str = ""
     outside: bool | None = None
     may_transfer: bool | None = None
@@ -109,21 +108,21 @@ class LegProgressed:
 
 @attrs.frozen(kw_only=True)
 class LegAnswered:
-    """The party has picked up. Only from now on may the leg be joined with another."""
+    """The party has answered. From now on the leg may be joined with another."""
 
     leg: LegId
 
 
 @attrs.frozen(kw_only=True)
 class LegParked:
-    """The leg stands alone in the switch's keeping, and takes commands."""
+    """The leg is parked: alone, held by the switch, and ready for commands."""
 
     leg: LegId
 
 
 @attrs.frozen(kw_only=True)
 class LegMovedAway:
-    """Somebody else has sent the leg somewhere: it stands alone, and not in our keeping."""
+    """Another program or the dialplan has taken the leg elsewhere: it is alone, and not parked."""
 
     leg: LegId
 
@@ -138,7 +137,7 @@ class LegsJoined:
 
 @attrs.frozen(kw_only=True)
 class LegsSeparated:
-    """Two legs no longer hear each other. Where each of them went is told by facts of their own."""
+    """Two legs no longer hear each other. Facts of their own report where each of them went."""
 
     first: LegId
     second: LegId
@@ -154,7 +153,7 @@ class LegsReleased:
 
 @attrs.frozen(kw_only=True)
 class SoundStarted:
-    """The leg's party hears a sound that we asked for (music, ringback or a tone)."""
+    """The party of a leg hears a sound: music, ringback or a tone."""
 
     leg: LegId
     sound: HeardSound
@@ -162,7 +161,7 @@ class SoundStarted:
 
 @attrs.frozen(kw_only=True)
 class SoundStopped:
-    """The sound ended: played out, or cut off by a join or a hang-up."""
+    """A sound has ended: it was over, or a join or a hang-up has cut it off."""
 
     leg: LegId
     sound: HeardSound
@@ -175,21 +174,21 @@ class DigitPressed:
     leg: LegId
     digit: str
     serial: int = 0
-    """The switch's number of this event, by which a repeat is known; 0 if it has none."""
+    """The switch's number of this event, by which duplicates are recognized; 0: it has none."""
 
 
 @attrs.frozen(kw_only=True)
 class LegHungUp:
-    """The leg is gone, for good."""
+    """The leg is gone."""
 
     leg: LegId
     cause: str = "NORMAL_CLEARING"
-    """The reason in the words of Q.850 as FreeSWITCH spells them (USER_BUSY, NO_ANSWER, …)."""
+    """The hang-up cause: of Q.850, as FreeSWITCH spells it (USER_BUSY, NO_ANSWER, …)."""
 
 
 @attrs.frozen(kw_only=True)
 class LegSnapshot:
-    """One living leg, as the switch sees it now."""
+    """One leg, as the switch sees it now."""
 
     leg: LegId
     number: str
@@ -199,23 +198,23 @@ class LegSnapshot:
     may_transfer: bool | None = None
     answered: bool = False
     parked: bool = False
-    """Whether it stands alone in our keeping."""
+    """Whether it is parked."""
     elsewhere: bool = False
-    """Whether it stands alone, and is about something that is not ours."""
+    """Whether it is alone and not parked: in another application of the switch."""
     peer: LegId | None = None
-    """With whom it is joined: a living leg that says the same of this one."""
+    """The leg that it is joined with; both report each other."""
     hears: HeardSound | None = None
     """The sound that is played to it."""
     transfer: str = ""
-    """The transfer whose mark it carries."""
+    """The transfer that it is marked with."""
     role: str = ""
-    """Its part in that transfer: `transferor`, `transferee` or `target`."""
+    """Its role in that transfer: `transferor`, `transferee` or `target`."""
     kind: str = ""
-    """What kind of transfer that is: `attended`, `blind` or `hold`."""
+    """The kind of that transfer: `attended`, `blind` or `hold`."""
     name: str = ""
-    """How the party calls itself, where the switch says so."""
+    """The party's display name, if the switch reports one."""
     withheld: bool = False
-    """Whether it wants that, and its number, shown to nobody."""
+    """Whether the party withholds its number and name."""
     other_half: LegId = ""
     """The other half of a loopback pair."""
     called_for: LegId = ""
@@ -224,16 +223,16 @@ class LegSnapshot:
 
 @attrs.frozen(kw_only=True)
 class LegsSeen:
-    """The switch's answer to `Look`. A leg that was asked for and is not here does not exist."""
+    """The switch's answer to `Look`. A leg that was asked for and is missing does not exist."""
 
     look: Look
     living: tuple[LegSnapshot, ...]
-    """The legs that were asked for, and whomever they are joined with."""
+    """The legs that were asked for, and the legs that they are joined with."""
 
 
 @attrs.frozen(kw_only=True)
 class SwitchLost:
-    """The line to a switch is down. Calls go on without us; nothing is known of them for now."""
+    """The connection to a switch is down. Calls continue, but no events come."""
 
     switch: str = ""
     reason: str = ""
@@ -241,7 +240,7 @@ class SwitchLost:
 
 @attrs.frozen(kw_only=True)
 class SwitchFound:
-    """The line is up again, and every fact about the legs that live has been told anew."""
+    """The connection is up again, and the facts about all living legs have been reported again."""
 
     switch: str = ""
 
@@ -272,18 +271,18 @@ class TransferRequested:
 
     leg: LegId
     transfer: str
-    """The new transfer's id, chosen by whoever asks."""
+    """The new transfer's id, chosen by the requester."""
     target: str = ""
     """The number to call; empty for a hold."""
     kind: Kind = Kind.ATTENDED
     by: str = "digits"
-    """Who asked: `digits`, or the name of a program's key."""
+    """The requester: `digits`, or the name of a program's key."""
     options: TransferOptions = NO_OPTIONS
 
 
 @attrs.frozen(kw_only=True)
 class TakebackRequested:
-    """The transferor wants the transferee back."""
+    """The transferor asks for the transferee back."""
 
     transfer: str
     by: str = "digits"
@@ -291,7 +290,7 @@ class TakebackRequested:
 
 @attrs.frozen(kw_only=True)
 class CompleteRequested:
-    """The transferor hands the transferee over now, without hanging up first."""
+    """The transferor hands over now, without hanging up."""
 
     transfer: str
     by: str = "digits"
@@ -299,7 +298,7 @@ class CompleteRequested:
 
 @attrs.frozen(kw_only=True)
 class HangUpRequested:
-    """Somebody wants a leg ended."""
+    """A person or a program asks to hang up a leg."""
 
     leg: LegId
     by: str = "digits"
@@ -310,7 +309,7 @@ class HangUpRequested:
 
 @attrs.frozen(kw_only=True)
 class TransferFound:
-    """A controller that has just started finds, by the marks on the legs, a transfer in flight."""
+    """A controller that has just started finds a transfer in progress, by the marks on its legs."""
 
     transfer: str
 
@@ -319,7 +318,7 @@ class TransferFound:
 class CommandFailed:
     """The switch refused a command, or the backend could not deliver it.
 
-    That a command was *taken* is never reported: its effect is a fact of its own.
+    That a command was *accepted* is never reported: its effect is a fact of its own.
     """
 
     command: Command
@@ -328,7 +327,7 @@ class CommandFailed:
 
 @attrs.frozen(kw_only=True)
 class TimerFired:
-    """A timer that was set has run out. It may have crossed its own cancellation."""
+    """A timer has expired. It may have crossed its own cancellation."""
 
     timer: str
 
