@@ -155,8 +155,8 @@ class Join:
     """What happens to the one when the other leaves."""
     rescue: str | None = None
     """With `afterwards` PARK: when the first leg leaves, the switch on its own joins the second
-    with this leg, even without a controller (the failsafe). The first leg gets its own failsafe when
-    the two talk, not before (`Arm`)."""
+    with this leg, even without a controller (the failsafe). The first leg gets its own
+    failsafe when the two talk, not before (`Arm`)."""
     disarm: tuple[str, ...] = ()
     """Legs that carry a failsafe from an earlier join. It is removed *before* this join: else the
     switch would take the transferee away in the moment of a takeback. It is one command, so that

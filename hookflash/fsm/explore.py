@@ -2,10 +2,10 @@
 
 The explorer is an adversary. It lets anything happen at any moment, whether or not a switch
 could do it: a leg parks that was never separated, a deadline passes at once, everybody hangs up.
-What holds here holds on any switch, however odd; and a row that is not reached here can never be
-reached, and should not stand in the table.
+What holds here holds on any switch; and a row that is not reached here can never be reached, and
+does not belong in the table.
 
-Records are compared without the names of their timers, so that there are finitely many.
+Records are compared without the names of their timers, so that their number is finite.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from hookflash.fsm.transfer import Place, State, Transfer
 
 @attrs.frozen(kw_only=True)
 class Card:
-    """One row at work: the shortest way to it, and what comes of it there."""
+    """The shortest way to a row, and what the row does there."""
 
     way: tuple[str, ...]
     """The events from the first record to the row, its own event last."""
@@ -75,16 +75,16 @@ class Violation:
 
 @attrs.frozen(kw_only=True)
 class Exploration:
-    """What a search found."""
+    """The result of a search."""
 
     records: int
-    """How many different records were reached."""
+    """The number of different records that were reached."""
     steps: int
-    """How many steps were tried."""
+    """The number of steps that were tried."""
     rows: Counter[str]
-    """How often each row answered, by its key."""
+    """How many times each row answered, by its key."""
     cards: Mapping[str, Card]
-    """Each row at work, by its key."""
+    """The card of each row, by its key."""
     pairs: frozenset[tuple[str, str]]
     """Rows that can follow one another."""
     violations: tuple[Violation, ...]
@@ -103,13 +103,13 @@ def explore(
     max_records: int = 200_000,
     check: Check | None = None,
 ) -> Exploration:
-    """Walk, breadth first, through every record that can be reached.
+    """Walk through every record that can be reached, breadth first.
 
     Args:
         spec_rules: the table to explore.
         start: the first record, in the initial state.
-        sounds: whether sounds start and stop, too; they multiply the records.
-        max_records: where to stop if there are more.
+        sounds: whether sounds start and stop, too. They multiply the records.
+        max_records: the number of records after which the search stops.
         check: what must hold of every step; `promises_of_a_step` by default.
     """
     search = _Search(rules=spec_rules, sounds=sounds, judge=check or broken_promise)
@@ -126,7 +126,7 @@ def explore(
 
 @attrs.define(eq=False)
 class _Reached:
-    """A record that was reached, and what is known of it."""
+    """A record that was reached."""
 
     record: Transfer
     before: _Reached | None
@@ -138,8 +138,8 @@ class _Reached:
     answers: set[str] = attrs.field(factory=set[str])
     """The rows that answer the next event."""
     silently: dict[_Reached, None] = attrs.field(factory=dict["_Reached", None])
-    """What it becomes by an event that no row answers: a set that keeps its order, so that a
-    search that is cut short is cut at the same place each time."""
+    """What it becomes by an event that no row answers. The set keeps its order, so that a search
+    that is cut short always stops at the same place."""
     tried: bool = False
     """Whether every event has been tried here."""
 
@@ -174,7 +174,7 @@ class _Search:
     reached: dict[tuple[object, ...], _Reached] = attrs.field(
         factory=dict[tuple[object, ...], _Reached]
     )
-    """Each record, by what tells it from the others."""
+    """Each record, by its distinguishing values."""
     todo: deque[_Reached] = attrs.field(factory=deque[_Reached])
 
     def run(self, first: Transfer, max_records: int) -> None:
@@ -182,7 +182,7 @@ class _Search:
         while self.todo and len(self.reached) <= max_records:
             here = self.todo.popleft()
             if here.tried:
-                # the same events lead to the same records: only the rows before them are new
+                # the same events lead to the same records; only the rows before them are new
                 for after in here.silently:
                     self._spread(after, here.came_by)
             else:
@@ -213,7 +213,7 @@ class _Search:
             self.violations[broken] = attrs.evolve(known, times=known.times + 1)
 
     def _take(self, here: _Reached, event: Event, taken: tuple[Step, ...]) -> None:
-        """What came of an event: count the rows that answered, and go on from there."""
+        """Count the rows that answered an event, and go on from there."""
         answered = set[str]()
         first = ""
         for step in taken:
@@ -237,7 +237,7 @@ class _Search:
 
     def _reach(self, record: Transfer, before: _Reached | None, by: Event | None) -> _Reached:
         if before is not None and record is before.record:
-            return before  # no news: most events are none
+            return before  # no news, as most events
         key = _told_apart_by(record)
         found = self.reached.get(key)
         if found is None:
@@ -252,7 +252,7 @@ class _Search:
 
 
 def in_words(event: Event) -> str:
-    """An event in a few words: its type, and the legs that it is about."""
+    """An event in a few words: its type and its legs."""
     match event:
         case LegsJoined(first=one, second=other) | LegsSeparated(first=one, second=other):
             legs = f" {one} {other}"
@@ -278,11 +278,11 @@ def _card(way: tuple[str, ...], step: Step) -> Card:
 
 
 def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[Step, ...]:
-    """One step; where it asks the switch, the step that the answer makes, too.
+    """One step; if it asks the switch, also the step that the answer makes.
 
-    The facts that an answer may bring are events that can happen at any moment anyway. What
-    overtakes the answer about a deadline could have come before that deadline as well, so nothing
-    is lost by taking the two together; with sounds it is another matter, and both are tried.
+    The facts that an answer may bring can happen at any moment anyway. An event that overtakes the
+    answer about a deadline could have come before that deadline as well, so the two are taken
+    together. With sounds that is not so, and both orders are tried.
     """
     step = rules.step(record, event)
     asked = step.after.overdue_look, step.after.sound_look
@@ -297,8 +297,8 @@ def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[
 def _answer_may_be_late(asked: Step) -> bool:
     """Whether this step asked about sounds.
 
-    It did so for those who waited in silence at that moment. When the answer comes, they may be
-    talking; so it is tried in what the record has become as well.
+    It asked for parties that waited in silence at that moment. When the answer comes, they may be
+    talking, so the answer is also tried later.
     """
     return asked.after.sound_look not in (None, asked.before.sound_look)
 
@@ -317,7 +317,7 @@ _SIMPLIFIED = (
 
 
 def _simplified(transfer: Transfer) -> tuple[object, ...]:
-    """These fields without the timers' names, and without counts that count no more."""
+    """These fields without names of timers, and without counts that no longer matter."""
     return (
         "deadline" if transfer.deadline else None,
         "sound" if transfer.sound_timer else None,
@@ -347,7 +347,7 @@ _as_it_is = attrgetter(
 
 
 def _told_apart_by(transfer: Transfer) -> tuple[object, ...]:
-    """What one search compares records by: several times quicker than whole nameless records."""
+    """The values by which a search compares records: several times faster than whole records."""
     return (*_as_it_is(transfer), *_simplified(transfer))
 
 
@@ -394,8 +394,8 @@ def _facts(record: Transfer) -> Iterator[Event]:
     for first, second in ((a, b), (a, c), (b, c)):
         yield LegsSeparated(first=first, second=second)
         if second == c and not record.target.answered and not (first == b and record.armed):
-            # what has not answered is joined with nobody; but the news of an answer may be lost
-            # when the switch itself joins an armed target
+            # a leg that has not answered is joined with nobody; but the answer's event may be lost
+            # when the switch on its own joins an armed target
             continue
         yield LegsJoined(first=first, second=second)
     yield LegsReleased(first=a, second=c)
@@ -417,14 +417,14 @@ def _failures(record: Transfer) -> Iterator[Event]:
 
 
 def broken_promise(step: Step) -> str | None:
-    """The promises that one step can be held to, whatever the switch does."""
+    """The promises that each step must keep, on any switch."""
     t = step.after
     if t.state is State.IDLE:
         return _broken_at_the_end(step)
     if t.deadline is None:
-        return f"nobody would ever wake {t.state.value}"
+        return f"{t.state.value} has no deadline"
     if not any(party.lives for party in t.parties):
-        return f"{t.state.value} goes on with nobody in it"
+        return f"{t.state.value} goes on without any leg"
     if step.before.outcome is not None and t.outcome is None:
         return "a decided outcome was forgotten"
     return next((broken for c in step.commands if (broken := _broken_by(step, c))), None)
@@ -450,7 +450,7 @@ def _broken_by(step: Step, command: Command) -> str | None:
 
 
 def _broken_by_join(step: Step, join: Join) -> str | None:
-    """Promise 5: no stranger on the line, and nobody who has not answered."""
+    """Promise 5: a join is of legs of this call, which have answered."""
     parties = {party.leg: party for party in step.after.parties}
     if not {join.first, join.second} <= parties.keys():
         return "a join with a leg of another call"
