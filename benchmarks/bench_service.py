@@ -56,7 +56,6 @@ from hookflash.commands import (
     Split,
     SwitchCommand,
 )
-from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.events import (
@@ -515,43 +514,46 @@ def measure_fanout() -> Iterator[Figure]:
 # --------------------------------------------------------------------------- journal
 
 
-def entries(count: int) -> list[Entry]:
+def records(count: int) -> list[Record]:
     """What the engine would hand over: whole stories of transfers until their targets ring."""
-    board, found, call = Switchboard(), list[Entry](), 0
+    board, found, call = Switchboard(), list[Record](), 0
     while len(found) < count:
         for event in until_it_rings(call):
             for record in board.handle(event):
-                numbered = attrs.evolve(record, number=len(found) + 1)
-                found.append(Entry(1_700_000_000.0 + len(found), "quick", numbered))
+                found.append(_numbered(record, len(found) + 1))
         call += 1
     return found[:count]
 
 
-async def write_all(sync: Sync, given: list[Entry], folder: Path) -> tuple[float, float]:
+def _numbered(record: Record, number: int) -> Record:
+    return attrs.evolve(record, number=number, at=1_700_000_000.0 + number, switch="quick")
+
+
+async def write_all(sync: Sync, given: list[Record], folder: Path) -> tuple[float, float]:
     """Steps a second, and how long one waits until it is safe, in milliseconds."""
     settings = JournalSettings(file=folder / f"{sync.value}.sqlite", sync=sync)
     async with open_journal(settings, now=time.time) as journal:
         many, few = given[:-200], given[-200:]
         began_s = time.perf_counter()
-        for entry in many:
-            journal.take(entry)
-        await journal.settled(many[-1].record.number)
+        for record in many:
+            journal.take(record)
+        await journal.settled(many[-1].number)
         per_s = len(many) / (time.perf_counter() - began_s)
-        waited = [await wait_for_one(journal, entry) for entry in few]
+        waited = [await wait_for_one(journal, record) for record in few]
     return per_s, statistics.median(waited) * 1000
 
 
-async def wait_for_one(journal: Journal, entry: Entry) -> float:
+async def wait_for_one(journal: Journal, record: Record) -> float:
     """Hand one step over, and wait until it is safe, in seconds."""
     began_s = time.perf_counter()
-    journal.take(entry)
-    await journal.settled(entry.record.number)
+    journal.take(record)
+    await journal.settled(record.number)
     return time.perf_counter() - began_s
 
 
 def measure_journal() -> Iterator[Figure]:
     """How fast it writes, and when a step is safe."""
-    given = entries(STEPS + 200)
+    given = records(STEPS + 200)
     with tempfile.TemporaryDirectory() as folder:
         for sync in Sync:
             per_s, safe_ms = trio.run(write_all, sync, given, Path(folder))
@@ -580,8 +582,7 @@ async def cost_of_steps(calls: int, folder: Path) -> tuple[float, float]:
         def tap(record: Record) -> None:
             nonlocal number
             number += 1
-            numbered = attrs.evolve(record, number=number)
-            journal.take(Entry(1_700_000_000.0, "quick", numbered))
+            journal.take(_numbered(record, number))
 
         for _ in range(7):  # in turn, so that a busy spell of the machine hits both
             alone.append(cost_of_a_wave(calls, lambda _: None))

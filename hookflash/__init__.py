@@ -66,7 +66,6 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         open_engine as open_engine,
     )
     from hookflash.engine.group import (
-        Entry as Entry,
         EngineGroup as EngineGroup,
         open_engine_group as open_engine_group,
     )
@@ -128,7 +127,7 @@ _NAMES_OF: Mapping[str, str] = {
     "client.client": "Client connect",
     "client.errors": "ConnectionLost RefusedByService",
     "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
-    "engine.group": "Entry EngineGroup open_engine_group",
+    "engine.group": "EngineGroup open_engine_group",
     "engine.record": "Record",
     "engine.rules": "Rights Rules",
     "engine.legs": "Account Leg",

@@ -12,12 +12,11 @@ import attrs
 import pytest
 
 from hookflash.cli import main
-from hookflash.engine.group import Entry
 from hookflash.engine.record import Record, record_from
 from hookflash.events import DigitPressed
 from hookflash.journal import history
 from hookflash.journal.database import open_database
-from hookflash.journal.history import step_of
+from hookflash.journal.step import step_of
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 
@@ -59,10 +58,12 @@ def journal_with(folder: Path, *scenarios: str) -> Path:
         run = run_scenario(next(load_scenario(SCENARIOS / f"{name}.toml").orders()))
         last = history.last_number(connection)
         written = [
-            Entry(NOON + record.at_s, "sim", renamed(record, f"t-{index + 1}", last))
+            attrs.evolve(
+                renamed(record, f"t-{index + 1}", last), at=NOON + record.at_s, switch="sim"
+            )
             for record in run.records
         ]
-        history.write(connection, [(entry, step_of(entry)) for entry in written])
+        history.write(connection, [step_of(record) for record in written])
     connection.close()
     return file
 
@@ -174,8 +175,8 @@ def test_a_number_that_steers_a_terminal_does_not(say: Say, tmp_path: Path) -> N
     file = tmp_path / "journal.sqlite"
     connection = open_database(file)
     record = run_scenario(load_scenario(SCENARIOS / "complete.toml")).records[0]
-    entry = Entry(NOON, "\x1b[31m[red]", record)
-    history.write(connection, [(entry, step_of(entry))])
+    steers = attrs.evolve(record, at=NOON, switch="\x1b[31m[red]")
+    history.write(connection, [step_of(steers)])
     connection.close()
     told = say("journal", "show", "--file", file)
     assert "\x1b" not in told.out

@@ -14,9 +14,9 @@ from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import SwitchCommand
 from hookflash.engine.found import Unfinished
-from hookflash.engine.group import EngineGroup, Entry, open_engine_group
+from hookflash.engine.group import EngineGroup, open_engine_group
 from hookflash.engine.legs import Account
-from hookflash.engine.record import Named, Parties
+from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
 from hookflash.events import (
@@ -62,12 +62,12 @@ async def call_on(switch: SimulatedBackend) -> tuple[str, str]:
 async def test_records_of_all_switches_have_one_count(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    entries: list[Entry] = []
+    records: list[Record] = []
     async with open_simulator(seed=1) as one, open_simulator(seed=2) as other:
         other.world.switch.name_leg = iter(["x-1", "x-2"]).__next__
         switches = {"one": one, "other": other}
         async with open_engine_group(
-            switches, now=noon, taps=[entries.append], first_number=100
+            switches, now=noon, taps=[records.append], first_number=100
         ) as group:
             alice, _ = await call_on(one)
             carla, _ = await call_on(other)
@@ -76,11 +76,11 @@ async def test_records_of_all_switches_have_one_count(
             await trio.sleep(10)
             assert {name for name, _ in group.legs()} == {"one", "other"}
             assert [t.state for _, t in group.transfers()] == [State.CONSULTING] * 2
-    numbers = [entry.record.number for entry in entries]
+    numbers = [record.number for record in records]
     assert numbers == list(range(100, 100 + len(numbers)))
-    assert {entry.switch for entry in entries} == {"one", "other"}
-    begun = [entry for entry in entries if entry.policy is not None]
-    assert [entry.switch for entry in begun] == ["one", "other"]
+    assert {record.switch for record in records} == {"one", "other"}
+    begun = [record for record in records if record.begins is not None]
+    assert [record.switch for record in begun] == ["one", "other"]
 
 
 async def test_a_switch_that_is_away_stops_nobody_on_another(
@@ -227,20 +227,20 @@ def test_what_became_of_a_transfer_without_marks_is_told(
     assert board.adopt(living) == [], "it is told once"
 
 
-async def test_the_exchange_hands_each_switch_what_it_had_in_flight(
+async def test_the_group_hands_each_switch_what_it_had_in_flight(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    entries: list[Entry] = []
+    records: list[Record] = []
     left = {"one": {"t": Unfinished(request=REQUEST, parties=PARTIES, account="acme")}}
     async with open_simulator() as one, open_simulator() as other:
         switches = {"one": one, "other": other}
-        async with open_engine_group(switches, now=noon, taps=[entries.append], unfinished=left):
+        async with open_engine_group(switches, now=noon, taps=[records.append], unfinished=left):
             await trio.sleep(1)
-    ended = [entry for entry in entries if entry.record.outcome is not None]
-    assert [(entry.switch, entry.record.transfer) for entry in ended] == [("one", "t")]
+    ended = [record for record in records if record.outcome is not None]
+    assert [(record.switch, record.transfer) for record in ended] == [("one", "t")]
 
 
-async def test_the_exchange_tells_each_switch_which_transfers_have_ended(
+async def test_the_group_tells_each_switch_which_transfers_have_ended(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """A controller that died before their marks were taken off: the next one takes them off."""
@@ -254,17 +254,17 @@ async def test_the_exchange_tells_each_switch_which_transfers_have_ended(
         await trio.sleep(10)
         assert [t.state for _, t in group.transfers()] == [State.CONSULTING]
     assert {leg.transfer for leg in world.snapshot()} == {transfer.id}
-    entries: list[Entry] = []
+    records: list[Record] = []
     ended = {"one": {transfer.id}, "another": {"t"}}
     async with (
         open_simulator(world=world) as one,
-        open_engine_group({"one": one}, now=noon, taps=[entries.append], ended=ended) as group,
+        open_engine_group({"one": one}, now=noon, taps=[records.append], ended=ended) as group,
     ):
         await trio.sleep(1)
         assert list(group.transfers()) == []
         assert {leg.transfer for leg in world.snapshot()} == {""}
-    assert any(isinstance(entry.record.event, TransferFound) for entry in entries)
-    assert [entry.record.outcome for entry in entries if entry.record.outcome is not None] == []
+    assert any(isinstance(record.event, TransferFound) for record in records)
+    assert [record.outcome for record in records if record.outcome is not None] == []
 
 
 def test_a_group_without_switches_is_empty() -> None:

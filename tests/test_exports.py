@@ -63,7 +63,6 @@ PUBLIC = {
     "Client",
     "Dialling",
     "Engine",
-    "Entry",
     "EngineGroup",
     "Faults",
     "FellBehind",

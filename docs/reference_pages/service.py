@@ -16,7 +16,7 @@ from hookflash.api.answers import (
     TransferPage,
     TransferView,
 )
-from hookflash.journal.history import KINDS
+from hookflash.journal.step import KINDS
 from hookflash.promises.names import PROMISES
 from hookflash.promises.production import CHECKED
 from hookflash.server.websocket import messages

@@ -69,6 +69,7 @@ def type_in_words(kind: shapes.Type) -> tuple[str, str]:  # noqa: PLR0911 - a ca
         case shapes.Metadata():
             words, meant = type_in_words(kind.type)
             extra = cast("Mapping[str, str]", kind.extra_json_schema or {})
+            words = "table of anything" if extra.get("type") == "object" else words
             return words, extra.get("description", meant)
         case shapes.EnumType():
             return ", ".join(f"`{one.value}`" for one in kind.cls), ""

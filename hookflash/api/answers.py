@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
+
+EventDocument: TypeAlias = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+"""An event as the journal has it: its text is passed on as it is."""
 
 
 class LegView(Struct, frozen=True, kw_only=True):
@@ -130,5 +133,5 @@ class EventView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: str | None = None
     why: str | None = None
     parties: dict[str, PartyView] | None = None
-    event: dict[str, Any] | None = None
+    event: EventDocument | None = None
     """What happened, in the engine's own words."""

@@ -20,11 +20,13 @@ from hookflash.cli.terminal import plain, terminal
 from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError
 from hookflash.events import LegCreated, LegId
-from hookflash.journal import history
+from hookflash.journal import history, transfers
 from hookflash.journal.database import open_database, open_for_reading, using
-from hookflash.journal.history import Past, Step, Wanted
+from hookflash.journal.history import Wanted
 from hookflash.journal.journal import DAY_S
 from hookflash.journal.replay import names_of
+from hookflash.journal.step import Step
+from hookflash.journal.transfers import Past
 from hookflash.server.views import iso
 from hookflash.story import sequence, sequence_text, steps_table
 
@@ -61,7 +63,7 @@ def show(
     wanted = Wanted(account=account, transfer=transfer)
     with _journal(config, file) as connection:
         steps = list(history.all_steps(connection, wanted, most=last))
-        past = history.find_transfer(connection, transfer) if transfer is not None else None
+        past = transfers.find_transfer(connection, transfer) if transfer is not None else None
     if transfer is not None and not steps:
         raise InputError(f"no transfer {transfer!r} is in it", hint="hookflash journal show")
     console = terminal()

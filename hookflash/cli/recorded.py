@@ -20,7 +20,7 @@ from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
-from hookflash.journal import history
+from hookflash.journal import history, transfers
 from hookflash.journal.database import JournalError, open_for_reading
 from hookflash.journal.replay import Rerun, names_of, rerun
 from hookflash.replay import Replay, names_in, replay_recording
@@ -336,7 +336,7 @@ def _replay_one(
 def _replay_all(connection: sqlite3.Connection, *, json_output: bool) -> int:
     runs = {
         transfer: rerun(history.steps_of(connection, transfer))
-        for transfer in history.transfer_ids(connection)
+        for transfer in transfers.transfer_ids(connection)
     }
     wrong = {transfer: run for transfer, run in runs.items() if run.differences}
     if json_output:

@@ -50,12 +50,16 @@ class Conductor:
         running: InFlight,
         alone: Alone,
         *,
+        switch: str,
+        now: Callable[[], float],
         next_number: Callable[[], int],
         on_fault: Callable[[str, Event, Exception], None] | None,
     ) -> None:
         self._legs = legs
         self._running = running
         self._alone = alone
+        self._switch = switch
+        self._now = now
         self._next_number = next_number
         self._on_fault = on_fault
 
@@ -157,6 +161,8 @@ class Conductor:
         return Record(
             number=self._next_number(),
             at_s=at_s,
+            at=self._now(),
+            switch=self._switch,
             event=event,
             account=owners[0] if owners else "",
             accounts=tuple(sorted({*owners, *named})),

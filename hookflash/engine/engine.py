@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import logging
 import math
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -562,6 +563,8 @@ def _new_id() -> str:
 async def open_engine(
     backend: Backend,
     *,
+    switch: str = "",
+    now: Callable[[], float] = time.time,
     account: Account | None = None,
     accounts: Mapping[str, Account] | None = None,
     new_id: Callable[[], str] | None = None,
@@ -574,7 +577,9 @@ async def open_engine(
     """Run an engine on an open backend.
 
     Args:
-        backend: the way to a switch.
+        backend: the connection to a switch.
+        switch: the name of the switch, for the records.
+        now: tells the time of day, in seconds since 1970.
         account: feature codes and policy, for legs whose account is not in `accounts`.
         accounts: feature codes and policy of each account, by name.
         new_id: makes transfers' ids; random by default, so that those of a controller that has
@@ -592,6 +597,8 @@ async def open_engine(
     """
     new_id = new_id or _new_id
     switchboard = Switchboard(
+        switch=switch,
+        now=now,
         account=account,
         accounts=accounts,
         new_id=new_id,

@@ -10,9 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-
-import attrs
 
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, open_engine
@@ -21,23 +18,7 @@ from hookflash.engine.legs import Account, Leg
 from hookflash.engine.record import Record
 from hookflash.errors import NotFound, RequestRefused
 from hookflash.events import LegId
-from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Transfer
-
-
-@attrs.frozen
-class Entry:
-    """A record, and what only the group knows of it."""
-
-    at: float
-    """When, in seconds since 1970 (POSIX)."""
-    switch: str
-    record: Record
-
-    @property
-    def policy(self) -> Policy | None:
-        """What holds for the transfer, where it begins."""
-        return None if self.record.begins is None else self.record.begins.policy
 
 
 class EngineGroup:
@@ -121,7 +102,7 @@ async def open_engine_group(
     backends: Mapping[str, Backend],
     *,
     now: Callable[[], float],
-    taps: Sequence[Callable[[Entry], None]] = (),
+    taps: Sequence[Callable[[Record], None]] = (),
     first_number: int = 1,
     default: Account | None = None,
     accounts: Mapping[str, Account] | None = None,
@@ -133,7 +114,7 @@ async def open_engine_group(
     Args:
         backends: the ways to the switches, by the switches' names.
         now: tells the time of day, in seconds since 1970.
-        taps: told every entry at once, in the order of its number (see `Engine.tap`).
+        taps: receive every record at once, in the order of its number (see `Engine.tap`).
         first_number: with which the history goes on.
         default: feature codes, policy and rules, for legs whose account is not in `accounts`.
         accounts: the same for each account, by name.
@@ -146,22 +127,19 @@ async def open_engine_group(
     next_number = itertools.count(first_number).__next__
     engines: dict[str, Engine] = {}
 
-    def tell(switch: str, record: Record) -> None:
-        entry = Entry(now(), switch, record)
-        for tap in taps:
-            tap(entry)
-
     async with AsyncExitStack() as stack:
         for name, backend in backends.items():
             engines[name] = await stack.enter_async_context(
                 open_engine(
                     backend,
+                    switch=name,
+                    now=now,
                     account=default,
                     accounts=accounts,
                     next_number=next_number,
                     unfinished=(unfinished or {}).get(name),
                     ended=(ended or {}).get(name, ()),
-                    taps=(partial(tell, name),),
+                    taps=taps,
                 )
             )
         yield EngineGroup(engines)

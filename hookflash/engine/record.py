@@ -56,6 +56,10 @@ class Record:
     at_s: float
     """When, in seconds of the engine's clock."""
     event: Event
+    at: float = 0.0
+    """When, in seconds since 1970 (POSIX); 0 where no time of day is known, as in a simulation."""
+    switch: str = ""
+    """The name of the switch; empty if there is only one."""
     transfer: str | None = None
     """The transfer that it was about; `None` where it was about none."""
     parties: Parties | None = None
@@ -91,6 +95,8 @@ class Record:
         return {
             "number": self.number,
             "at_s": round(self.at_s, 6),
+            "at": self.at,
+            "switch": self.switch,
             "transfer": self.transfer,
             "parties": self.parties.to_document() if self.parties else None,
             "event": to_document(self.event),
@@ -119,6 +125,8 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
         return Record(
             number=document["number"],
             at_s=document["at_s"],
+            at=document.get("at", 0.0),  # older records have neither
+            switch=document.get("switch", ""),
             event=event_from(document["event"], where=f"{where}.event"),
             transfer=document["transfer"],
             parties=_parties_from(parties) if parties else None,

@@ -62,6 +62,8 @@ class Switchboard:
     def __init__(
         self,
         *,
+        switch: str = "",
+        now: Callable[[], float] = lambda: 0.0,
         account: Account | None = None,
         accounts: Mapping[str, Account] | None = None,
         new_id: Callable[[], str] | None = None,
@@ -74,6 +76,8 @@ class Switchboard:
         """Begin with no calls.
 
         Args:
+            switch: the name of the switch, for the records.
+            now: tells the time of day, in seconds since 1970; it is only written down.
             account: what holds for legs whose account is not in `accounts`.
             accounts: what each account has chosen, by its name.
             new_id: makes the ids of transfers that are begun by digits.
@@ -98,6 +102,8 @@ class Switchboard:
             self.legs,
             self.running,
             self._alone,
+            switch=switch,
+            now=now,
             next_number=next_number or itertools.count(1).__next__,
             on_fault=on_fault,
         )

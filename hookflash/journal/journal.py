@@ -29,10 +29,10 @@ import attrs
 import structlog
 import trio
 
-from hookflash.engine.group import Entry
+from hookflash.engine.record import Record
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
-from hookflash.journal.history import Step, step_of
+from hookflash.journal.step import Step, step_of
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
@@ -102,8 +102,8 @@ class Journal:
             self._opened = opened.pop_all()
         self._writing = trio.Lock()
         self._reading = trio.Lock()
-        self._waiting: deque[tuple[Entry, Step]] = deque()
-        self._batch: list[tuple[Entry, Step]] = []
+        self._waiting: deque[Step] = deque()
+        self._batch: list[Step] = []
         """What is being written, and waits no more."""
         self._come = trio.Event()
         self._settled = trio.Event()
@@ -119,9 +119,9 @@ class Journal:
 
     # ------------------------------------------------------------------ the engine's side
 
-    def take(self, entry: Entry) -> None:
-        """Take an entry. Returns at once, whatever the disk does."""
-        self._waiting.append((entry, step_of(entry, masks_digits=self.settings.masks_digits)))
+    def take(self, record: Record) -> None:
+        """Take a record. Returns at once, whatever the disk does."""
+        self._waiting.append(step_of(record, masks_digits=self.settings.masks_digits))
         self._come.set()
         if len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()
@@ -139,7 +139,7 @@ class Journal:
     def unwritten(self) -> tuple[Step, ...]:
         """The steps that were told and can't be written: what the file does not have."""
         waiting = itertools.chain(self._batch, self._waiting)
-        return tuple(step for _, step in waiting if step.number <= self.told)
+        return tuple(step for step in waiting if step.number <= self.told)
 
     @property
     def waiting(self) -> int:
@@ -209,16 +209,16 @@ class Journal:
                 self._waiting.extendleft(reversed(batch))
         return written
 
-    def _have_written(self, batch: Sequence[tuple[Entry, Step]]) -> None:
+    def _have_written(self, batch: Sequence[Step]) -> None:
         if self.fault is not None:
             log.warning("the journal is written again", lost=self.lost)
             self.fault = None
-        self.written = batch[-1][1].number
+        self.written = batch[-1].number
         self._tell(batch)
 
-    async def _write(self, batch: Sequence[tuple[Entry, Step]]) -> bool:
+    async def _write(self, batch: Sequence[Step]) -> bool:
         try:
-            await self.change(partial(history.write, entries=batch))
+            await self.change(partial(history.write, steps=batch))
         except JournalError as error:
             self._suffer(str(error))
             return False
@@ -244,13 +244,13 @@ class Journal:
             await self._come.wait()
             self._come = trio.Event()
 
-    def _has_told(self, entries: Sequence[tuple[Entry, Step]]) -> bool:
-        return not entries or entries[-1][1].number <= self.told
+    def _has_told(self, steps: Sequence[Step]) -> bool:
+        return not steps or steps[-1].number <= self.told
 
-    def _tell(self, entries: Reversible[tuple[Entry, Step]]) -> None:
+    def _tell(self, unread: Reversible[Step]) -> None:
         """Tell steps, but for those that have been told."""
-        untold = itertools.takewhile(lambda taken: taken[1].number > self.told, reversed(entries))
-        steps = tuple(step for _, step in untold)[::-1]
+        untold = itertools.takewhile(lambda step: step.number > self.told, reversed(unread))
+        steps = tuple(untold)[::-1]
         if not steps:
             return
         self.told = steps[-1].number

@@ -22,7 +22,7 @@ from hookflash.errors import InputError, InternalError, RequestRefused
 from hookflash.events import Kind, LegId, TransferFound
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import Role, Transfer
-from hookflash.journal.history import Step
+from hookflash.journal.step import Step
 from hookflash.specs.catalog import SPEC_FOR
 
 _RULEBOOKS: Final[Mapping[Kind, Rulebook]] = {

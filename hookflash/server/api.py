@@ -15,7 +15,7 @@ import msgspec
 
 from hookflash.api.requests import ApiCommand, ApiRequest
 from hookflash.errors import InputError
-from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.access import Access
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits

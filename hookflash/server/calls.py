@@ -13,8 +13,8 @@ from hookflash.engine.engine import Engine
 from hookflash.engine.legs import Leg
 from hookflash.errors import InputError, NotFound, RequestRefused
 from hookflash.events import Kind
-from hookflash.journal import history
-from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal import transfers
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context, own_transfer_of
 from hookflash.server.idempotency import transfer_id_for
@@ -118,7 +118,7 @@ async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> t
     found = on.in_flight(account, name)
     if found is not None:
         return found[1], name
-    past = await on.journal.read(partial(history.find_transfer, transfer=name))
+    past = await on.journal.read(partial(transfers.find_transfer, transfer=name))
     if past is None or past.account != account:
         raise NotFound("there is no such transfer")
     raise RequestRefused(f"the transfer is over: {past.outcome}")

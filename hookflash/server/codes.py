@@ -11,8 +11,8 @@ import trio
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.group import EngineGroup
 from hookflash.journal import registry
-from hookflash.journal.history import DEFAULT_ACCOUNT
 from hookflash.journal.journal import Journal
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.config import Config
 
 

@@ -20,7 +20,7 @@ from hookflash.engine.legs import Account
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
-from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.sounds import Sound, parse_sound
 
 Text: TypeAlias = Annotated[str, Meta(max_length=500)]

@@ -15,10 +15,11 @@ from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import NotFound, RequestRefused
 from hookflash.events import LegId
 from hookflash.fsm.transfer import Transfer
-from hookflash.journal import history
+from hookflash.journal import history, transfers
 from hookflash.journal.database import JournalError
-from hookflash.journal.history import DEFAULT_ACCOUNT, Past
 from hookflash.journal.journal import Journal
+from hookflash.journal.step import DEFAULT_ACCOUNT
+from hookflash.journal.transfers import Past
 from hookflash.server.codes import CodeStore
 from hookflash.server.views import timeline_entry
 
@@ -65,7 +66,7 @@ class Context:
     ) -> tuple[Past | None, tuple[TimelineEntry, ...] | None]:
         """What the journal knows of a transfer; nothing, while it can't be read."""
         try:
-            past = await self.journal.read(partial(history.find_transfer, transfer=transfer))
+            past = await self.journal.read(partial(transfers.find_transfer, transfer=transfer))
             steps = await self.journal.read(partial(history.steps_of, transfer=transfer))
         except JournalError:
             return None, None

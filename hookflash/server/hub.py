@@ -22,8 +22,9 @@ import msgspec
 
 from hookflash.errors import RequestRefused
 from hookflash.journal import history
-from hookflash.journal.history import Step, Wanted
+from hookflash.journal.history import Wanted
 from hookflash.journal.journal import Journal
+from hookflash.journal.step import Step
 from hookflash.server.views import event_view
 
 PAGE: Final = 500
@@ -52,8 +53,8 @@ class Subscription:
     """How many steps it may fall behind."""
     wake: Callable[[], None]
     """Called when there is something to send."""
-    pending: list[bytes] = attrs.field(factory=list[bytes])
-    """Events to be sent, as JSON."""
+    pending: list[tuple[int, bytes]] = attrs.field(factory=list[tuple[int, bytes]])
+    """What is to be sent, as JSON, each with the number of its step."""
     sent_up_to: int = 0
     """Up to which number the reader has been sent all that it wants."""
     up_to: int = 0
@@ -69,7 +70,7 @@ class Subscription:
             if self.live and len(self.pending) >= self.buffer:
                 self.fell_behind = True  # and `up_to` stays: what comes now is not pending
                 return
-            self.pending.append(words.of(self.account))
+            self.pending.append((step.number, words.of(self.account)))
             self.wake()
         self.up_to = step.number
 

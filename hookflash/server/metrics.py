@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.commands import SwitchCommand
 from hookflash.engine.engine import Timing
-from hookflash.engine.group import EngineGroup, Entry
+from hookflash.engine.group import EngineGroup
+from hookflash.engine.record import Record
 from hookflash.fsm.transfer import State
 from hookflash.journal.journal import Journal
 from hookflash.promises.production import CHECKED, ProductionWatch
@@ -91,17 +92,16 @@ class Metrics:
         )
         self._entered: dict[str, tuple[State, float]] = {}
 
-    def take(self, entry: Entry) -> None:
+    def take(self, record: Record) -> None:
         """Count what a record says."""
-        record = entry.record
         if record.refusal is not None:
-            self._refused.labels(entry.switch, record.refusal.value).inc()
+            self._refused.labels(record.switch, record.refusal.value).inc()
             return
         if record.transfer is None:
             return
         if record.before is State.IDLE and record.after is not State.IDLE:
             kind = getattr(record.event, "kind", None)
-            self._begun.labels(entry.switch, kind.value if kind else "found").inc()
+            self._begun.labels(record.switch, kind.value if kind else "found").inc()
         if record.after is not None and record.after is not record.before:
             state, since_s = self._entered.get(record.transfer, (State.IDLE, record.at_s))
             if state is not State.IDLE:
@@ -109,7 +109,7 @@ class Metrics:
             self._entered[record.transfer] = (record.after, record.at_s)
         if record.outcome is not None:
             self._entered.pop(record.transfer, None)
-            self._ended.labels(entry.switch, record.outcome.value).inc()
+            self._ended.labels(record.switch, record.outcome.value).inc()
 
     def time_event(self, switch: str, timing: Timing) -> None:
         """Count how long an event took."""

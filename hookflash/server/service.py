@@ -21,11 +21,12 @@ import trio
 from litestar import Litestar
 
 from hookflash.backends.base import Backend, SwitchBackend
-from hookflash.engine.group import EngineGroup, Entry, open_engine_group
+from hookflash.engine.group import EngineGroup, open_engine_group
+from hookflash.engine.record import Record
 from hookflash.errors import InputError
-from hookflash.journal import history, registry
-from hookflash.journal.history import DEFAULT_ACCOUNT
+from hookflash.journal import registry, transfers
 from hookflash.journal.journal import InThread, Journal, JournalSettings, in_thread, open_journal
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
 from hookflash.server.access import Access
@@ -150,7 +151,7 @@ async def open_service(
         stored = readable_metaflows(await journal.read(registry.stored_metaflows))
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
-        unfinished = await journal.read(history.unfinished)
+        unfinished = await journal.read(transfers.unfinished)
         _warn_of_unknown_switches(unfinished, config.switches if backends is None else backends)
         if backends is None:
             backends = {
@@ -167,7 +168,7 @@ async def open_service(
                 default=config.account(DEFAULT_ACCOUNT, stored.get(DEFAULT_ACCOUNT)),
                 accounts=config.accounts_chosen(stored),
                 unfinished=unfinished,
-                ended=await journal.read(history.ended_lately),
+                ended=await journal.read(transfers.ended_lately),
             )
         )
         _watch(group, backends, metrics, watches)
@@ -238,20 +239,20 @@ def _warn_of_unknown_switches(
     unfinished: Mapping[str, Mapping[str, object]], switches: Container[str]
 ) -> None:
     """Log the transfers in flight whose switch is no longer in the configuration."""
-    for name, transfers in unfinished.items():
+    for name, left in unfinished.items():
         if name not in switches:
             log.warning(
                 "switch.not_configured",
                 why="transfers in flight are on a switch that is not in the configuration",
                 switch=name,
-                transfers=sorted(transfers),
+                transfers=sorted(left),
             )
 
 
-def _tell_watch(watches: Mapping[str, ProductionWatch], entry: Entry) -> None:
-    watch = watches.get(entry.switch)
+def _tell_watch(watches: Mapping[str, ProductionWatch], record: Record) -> None:
+    watch = watches.get(record.switch)
     if watch is not None:
-        watch.tell(entry.record)
+        watch.tell(record)
 
 
 def _broken(switch: str, promise: Promise, how: str) -> None:

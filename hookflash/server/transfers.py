@@ -8,8 +8,8 @@ from functools import partial
 from hookflash.api import requests as r
 from hookflash.api.answers import TransferPage, TransferView
 from hookflash.errors import InputError, NotFound
-from hookflash.journal import history
-from hookflash.journal.history import Past
+from hookflash.journal import transfers
+from hookflash.journal.transfers import Past
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context
 from hookflash.server.views import past_transfer, transfer_in_flight
@@ -35,7 +35,7 @@ async def list_transfers(
     """List a page of an account's transfers, newest first."""
     found = await on.journal.read(
         partial(
-            history.find_transfers,
+            transfers.find_transfers,
             account=account,
             outcome=asked.outcome,
             begun_from=_seconds(asked.begun_from, "begun_from"),

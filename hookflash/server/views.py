@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
-
-import msgspec
-from msgspec import Struct
 
 from hookflash.api.answers import EventView, LegView, PartyView, TimelineEntry, TransferView
 from hookflash.engine.legs import Leg
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
-from hookflash.journal.history import DEFAULT_ACCOUNT, Past, Step
+from hookflash.journal.step import DEFAULT_ACCOUNT, Step
+from hookflash.journal.transfers import Past
 
 
 def iso(at: float) -> str:
@@ -100,29 +97,13 @@ def timeline_entry(step: Step) -> TimelineEntry:
     )
 
 
-class _Body(Struct, frozen=True):
-    """The part of a record's document that is published."""
-
-    event: dict[str, Any]
-    before: str | None = None
-    after: str | None = None
-    why: str | None = None
-    outcome: str | None = None
-    cause: str | None = None
-    refusal: str | None = None
-    parties: dict[str, dict[str, str]] | None = None
-
-
-_BODY: Final = msgspec.json.Decoder(_Body)
-
-
 def event_view(step: Step, account: str | None) -> EventView:
     """A step as a program of this account sees it (`None`: an administrator's program)."""
-    body = _BODY.decode(step.body)
+    published = step.summary
     own = step.accounts[0] if step.accounts else None
     if account is not None:
         own = account if account in step.accounts else None
-    parties = body.parties or {}
+    parties = published.parties or {}
     return EventView(
         number=step.number,
         at=iso(step.at),
@@ -132,16 +113,16 @@ def event_view(step: Step, account: str | None) -> EventView:
         call_id=step.call,
         other_call_id=step.other_call,
         transfer_id=step.transfer,
-        state_before=body.before,
-        state=body.after,
-        outcome=body.outcome,
-        cause=body.cause,
-        refusal=body.refusal,
-        why=body.why,
+        state_before=published.before,
+        state=published.after,
+        outcome=published.outcome,
+        cause=published.cause,
+        refusal=published.refusal,
+        why=published.why,
         parties={
             role: PartyView(call_id=named["leg"], number=named["number"])
             for role, named in parties.items()
         }
         or None,
-        event=body.event,
+        event=published.event,
     )

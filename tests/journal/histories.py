@@ -12,11 +12,10 @@ import attrs
 import trio
 
 import hookflash
-from hookflash.engine.group import Entry
 from hookflash.engine.record import Record
 from hookflash.events import LegAnswered, SwitchLost
 from hookflash.journal import history
-from hookflash.journal.history import step_of
+from hookflash.journal.step import step_of
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import Run, run_scenario
 
@@ -47,27 +46,33 @@ def scenario_names() -> list[str]:
     return sorted(file.stem for file in SCENARIOS.glob("*.toml"))
 
 
-def entries_of(
+def dated_records(
     records: Iterable[Record], *, switch: str = "sim", begun: float = NOON
-) -> list[Entry]:
-    """What an group would have told of a run."""
-    return [Entry(begun + record.at_s, switch, record) for record in records]
+) -> list[Record]:
+    """The records of a run, as if it had been on a switch at a time."""
+    return [attrs.evolve(one, at=begun + one.at_s, switch=switch) for one in records]
 
 
-def write(connection: sqlite3.Connection, entries: Iterable[Entry], *, masks: bool = True) -> None:
-    pairs = [(entry, step_of(entry, masks_digits=masks)) for entry in entries]
-    history.write(connection, pairs)
+def write(connection: sqlite3.Connection, records: Iterable[Record], *, masks: bool = True) -> None:
+    history.write(connection, [step_of(record, masks_digits=masks) for record in records])
 
 
-def news(number: int, *, leg: str = "a", accounts: tuple[str, ...] = ("acme",)) -> Entry:
+def news(number: int, *, leg: str = "a", accounts: tuple[str, ...] = ("acme",)) -> Record:
     """A step that is about no transfer."""
-    record = Record(number=number, at_s=float(number), event=LegAnswered(leg=leg), why="so it was")
-    return Entry(NOON + number, "sim", attrs.evolve(record, accounts=accounts))
+    return Record(
+        number=number,
+        at_s=float(number),
+        at=NOON + number,
+        switch="sim",
+        event=LegAnswered(leg=leg),
+        why="so it was",
+        accounts=accounts,
+    )
 
 
-def switch_lost(number: int) -> Entry:
-    record = Record(number=number, at_s=0.0, event=SwitchLost(reason="a cable"))
-    return Entry(NOON + number, "sim", record)
+def switch_lost(number: int) -> Record:
+    lost = SwitchLost(reason="a cable")
+    return Record(number=number, at_s=0.0, at=NOON + number, switch="sim", event=lost)
 
 
 def numbers_in(file: Path) -> list[int]:

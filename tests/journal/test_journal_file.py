@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from histories import entries_of, news, played, write
+from histories import dated_records, news, played, write
 
 from hookflash.errors import InputError
 from hookflash.journal import database, history
@@ -20,6 +20,7 @@ from hookflash.journal.database import (
     open_database,
     open_for_reading,
 )
+from hookflash.journal.step import step_of
 
 VERSION = len(MIGRATIONS)
 
@@ -74,7 +75,7 @@ def test_a_file_of_every_older_version_is_brought_up_to_date(tmp_path: Path, ver
     connection = open_database(file)
     assert version_of(file) == VERSION
     assert schema_of(file) == schema_of(fresh)
-    write(connection, entries_of(played("complete")[0].records))
+    write(connection, dated_records(played("complete")[0].records))
     connection.close()
 
 
@@ -82,7 +83,7 @@ def test_what_an_older_version_wrote_is_still_read(tmp_path: Path) -> None:
     file = tmp_path / "old.sqlite"
     of_version(file, 1)
     old = sqlite3.connect(file, isolation_level=None)
-    step = history.step_of(news(7))
+    step = step_of(news(7))
     old.execute(
         "INSERT INTO steps VALUES (?, ?, ?, '|acme|', ?, ?, NULL, NULL, ?)",
         (step.number, step.at, step.switch, step.kind, step.call, step.body.decode()),

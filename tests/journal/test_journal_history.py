@@ -9,9 +9,8 @@ from pathlib import Path
 import attrs
 import msgspec
 import pytest
-from histories import NOON, entries_of, news, played, scenario_names, switch_lost, write
+from histories import NOON, dated_records, news, played, scenario_names, switch_lost, write
 
-from hookflash.engine.group import Entry
 from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
 from hookflash.events import (
@@ -25,10 +24,11 @@ from hookflash.events import (
 )
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome
-from hookflash.journal import history
+from hookflash.journal import history, transfers
 from hookflash.journal.database import Sync, open_database
-from hookflash.journal.history import KINDS, MASK, Wanted, kind_of, records_of, step_of
+from hookflash.journal.history import Wanted
 from hookflash.journal.replay import rerun
+from hookflash.journal.step import KINDS, MASK, kind_of, records_of, step_of
 from hookflash.sounds import Music
 
 
@@ -60,12 +60,13 @@ def unmasked(record: Record) -> Record:
 def test_steps_are_read_back_as_the_very_records(name: str, connection: sqlite3.Connection) -> None:
     for index, run in enumerate(played(name)):
         connection.execute("DELETE FROM steps")
-        write(connection, entries_of(run.records), masks=bool(index))
+        given = dated_records(run.records)
+        write(connection, given, masks=bool(index))
         read = records_of(history.all_steps(connection, Wanted()))
         if index:
-            assert list(map(unmasked, read)) == list(map(unmasked, run.records))
+            assert list(map(unmasked, read)) == list(map(unmasked, given))
         else:
-            rounded = [attrs.evolve(r, at_s=round(r.at_s, 6)) for r in run.records]
+            rounded = [attrs.evolve(r, at_s=round(r.at_s, 6)) for r in given]
             assert read == rounded
 
 
@@ -76,12 +77,12 @@ def test_a_transfer_sums_up_its_steps_and_runs_again_as_it_was_written(
     for run in played(name):
         connection.execute("DELETE FROM steps")
         connection.execute("DELETE FROM transfers")
-        write(connection, entries_of(run.records))
+        write(connection, dated_records(run.records))
         seen: list[Outcome | None] = []
-        for transfer in history.transfer_ids(connection):
+        for transfer in transfers.transfer_ids(connection):
             about = [r for r in run.records if r.transfer == transfer]
             begun = next(r for r in about if r.before is not r.after)
-            past = history.find_transfer(connection, transfer)
+            past = transfers.find_transfer(connection, transfer)
             assert past is not None
             ended = [r for r in about if r.outcome is not None]
             last = ended[0] if ended else None
@@ -113,12 +114,16 @@ def test_every_step_of_the_scenarios_has_a_kind_that_is_documented() -> None:
 PRESSED = "4711"
 
 
-def pressed(number: int, digit: str) -> Entry:
+def record_at(at: float, record: Record, switch: str = "sim") -> Record:
+    return attrs.evolve(record, at=at, switch=switch)
+
+
+def pressed(number: int, digit: str) -> Record:
     event = DigitPressed(leg="a", digit=digit, serial=number)
-    return Entry(NOON, "sim", Record(number=number, at_s=0.0, event=event, why="No feature code."))
+    return record_at(NOON, Record(number=number, at_s=0.0, event=event, why="No feature code."))
 
 
-def pin(first: int) -> list[Entry]:
+def pin(first: int) -> list[Record]:
     """Somebody presses a PIN within a call, and it is no feature code."""
     entries = [pressed(first + index, digit) for index, digit in enumerate(PRESSED)]
     why = f"{PRESSED} is no feature code of this leg."
@@ -126,8 +131,8 @@ def pin(first: int) -> list[Entry]:
         number=first + len(PRESSED), at_s=0.0, event=TimerFired(timer="digits~1"), why=why
     )
     last = pressed(first + len(PRESSED) + 1, "#")
-    also = attrs.evolve(last.record, why=f"{PRESSED}# is no feature code of this leg.")
-    return [*entries, Entry(NOON, "sim", told), attrs.evolve(last, record=also)]
+    also = attrs.evolve(last, why=f"{PRESSED}# is no feature code of this leg.")
+    return [*entries, record_at(NOON, told), also]
 
 
 def everything_in(folder: Path) -> bytes:
@@ -155,8 +160,8 @@ def test_an_operator_who_wants_digits_has_them(
 
 def test_a_transfer_by_digits_runs_again_without_them(connection: sqlite3.Connection) -> None:
     run = played("complete")[0]
-    write(connection, entries_of(run.records))
-    (transfer,) = history.transfer_ids(connection)
+    write(connection, dated_records(run.records))
+    (transfer,) = transfers.transfer_ids(connection)
     assert not any(
         isinstance(step.record().event, DigitPressed)
         for step in history.steps_of(connection, transfer)
@@ -171,18 +176,18 @@ def test_a_batch_is_written_as_a_whole_or_not_at_all(connection: sqlite3.Connect
     write(connection, [news(1)])
     bad = attrs.evolve(step_of(news(3)), at=None)
     with pytest.raises(sqlite3.IntegrityError):
-        history.write(connection, [(news(2), step_of(news(2))), (news(3), bad)])
+        history.write(connection, [step_of(news(2)), bad])
     assert history.last_number(connection) == 1
     assert not connection.in_transaction
 
 
 def test_what_was_written_after_all_is_not_written_twice(connection: sqlite3.Connection) -> None:
-    records = entries_of(played("complete")[0].records)
+    records = dated_records(played("complete")[0].records)
     write(connection, records[:20])
     write(connection, records)
     steps = list(history.all_steps(connection, Wanted()))
-    assert [step.number for step in steps] == [entry.record.number for entry in records]
-    (past,) = history.find_transfers(connection)
+    assert [step.number for step in steps] == [record.number for record in records]
+    (past,) = transfers.find_transfers(connection)
     assert past.outcome == "transferred"
 
 
@@ -190,8 +195,8 @@ def test_a_transfer_has_one_outcome_whatever_comes_later(connection: sqlite3.Con
     records = list(played("complete")[0].records)
     ended = next(r for r in records if r.outcome is not None)
     again = attrs.evolve(ended, number=9000, outcome=Outcome.FAILED, cause="LOST_TRACK")
-    write(connection, entries_of([*records, again]))
-    (past,) = history.find_transfers(connection)
+    write(connection, dated_records([*records, again]))
+    (past,) = transfers.find_transfers(connection)
     assert (past.outcome, past.cause) == ("transferred", None)
 
 
@@ -200,8 +205,8 @@ def test_a_policy_is_kept_as_it_held(connection: sqlite3.Connection) -> None:
     assert record.begins is not None
     policy = Policy(ring_timeout_s=7.5, music=Music("jazz"), hop_limit=2)
     begins = attrs.evolve(record.begins, policy=policy)
-    write(connection, entries_of([attrs.evolve(record, begins=begins)]))
-    (past,) = history.find_transfers(connection)
+    write(connection, dated_records([attrs.evolve(record, begins=begins)]))
+    (past,) = transfers.find_transfers(connection)
     assert past.policy == policy
     (step,) = history.all_steps(connection, Wanted())
     assert step.transfer_before() == begins
@@ -217,8 +222,8 @@ def test_a_transfer_that_nobody_remembers_is_of_the_kind_that_its_marks_tell(
         event=TransferFound(transfer=record.transfer or ""),
         begins=attrs.evolve(record.begins, kind=Kind.BLIND),
     )
-    write(connection, entries_of([found]))
-    (past,) = history.find_transfers(connection)
+    write(connection, dated_records([found]))
+    (past,) = transfers.find_transfers(connection)
     assert (past.kind, past.by) == ("blind", "found")
 
 
@@ -226,13 +231,23 @@ def test_a_step_is_about_the_call_of_the_command_that_failed() -> None:
     run = played("complete")[0]
     command = next(c for r in run.records for c in r.commands if getattr(c, "leg", None))
     record = Record(number=1, at_s=0.0, event=CommandFailed(command=command, reason="no"))
-    assert step_of(Entry(NOON, "sim", record)).call == getattr(command, "leg", None)
+    assert step_of(record).call == getattr(command, "leg", None)
+
+
+def test_what_is_published_of_a_step_is_the_same_live_and_from_the_file(
+    connection: sqlite3.Connection,
+) -> None:
+    given = dated_records(played("complete")[0].records)
+    write(connection, given)
+    for record, stored in zip(given, history.all_steps(connection, Wanted()), strict=True):
+        assert stored.source is None
+        assert stored.summary == step_of(record).summary
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"number": 1}', b'"x"', b"[]"])
 def test_a_step_that_is_none_is_refused_with_its_number(body: bytes) -> None:
     with pytest.raises(InputError, match="step 7"):
-        attrs.evolve(step_of(news(7)), body=body).record()
+        attrs.evolve(step_of(news(7)), body=body, source=None).record()
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"id": 1}', b'"x"', b"[]"])
@@ -281,18 +296,18 @@ def test_the_last_steps_come_in_their_order(connection: sqlite3.Connection) -> N
     assert [step.number for step in last] == [7, 9]
 
 
-def transfer_at(number: int, begun: float, *, outcome: Outcome | None = None) -> list[Entry]:
+def transfer_at(number: int, begun: float, *, outcome: Outcome | None = None) -> list[Record]:
     """A transfer that begins at a time, and may end ten seconds later."""
     record = next(r for r in played("complete")[0].records if r.begins is not None)
     name = f"t-{number}"
     assert isinstance(record.event, TransferRequested)
     event = attrs.evolve(record.event, transfer=name)
     first = attrs.evolve(record, number=2 * number, transfer=name, event=event)
-    entries = [Entry(begun, "sim", first)]
+    entries = [record_at(begun, first)]
     if outcome is not None:
         last = attrs.evolve(first, number=2 * number + 1, event=TransferFound(transfer=name))
         last = attrs.evolve(last, outcome=outcome, begins=None)
-        entries.append(Entry(begun + 10, "sim", last))
+        entries.append(record_at(begun + 10, last))
     return entries
 
 
@@ -304,7 +319,7 @@ def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
         write(connection, transfer_at(number, NOON + 100 * (number // 2), outcome=ended))
 
     def found(**wanted: object) -> list[str]:
-        return [t.id for t in history.find_transfers(connection, **wanted)]  # pyright: ignore[reportArgumentType] - the test's own words
+        return [t.id for t in transfers.find_transfers(connection, **wanted)]  # pyright: ignore[reportArgumentType] - the test's own words
 
     assert found() == ["t-7", "t-6", "t-5", "t-4", "t-3", "t-2", "t-1"]
     assert found(outcome="failed") == ["t-5", "t-3", "t-1"]
@@ -323,9 +338,9 @@ def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Con
         asked.event,
         options=TransferOptions(music=Music("jazz"), takeback_digits="*9", ring_timeout_s=7.0),
     )
-    entries = entries_of([attrs.evolve(asked, event=event, account="")], switch="east")
+    entries = dated_records([attrs.evolve(asked, event=event, account="")], switch="east")
     write(connection, [*entries, *transfer_at(50, NOON, outcome=Outcome.FAILED)])
-    unfinished = history.unfinished(connection)
+    unfinished = transfers.unfinished(connection)
     assert list(unfinished) == ["east"]
     (left,) = unfinished["east"].values()
     assert left.request == event
@@ -336,19 +351,19 @@ def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Con
 def test_of_the_last_transfers_it_is_known_that_they_have_ended(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert history.ended_lately(connection) == {}
+    assert transfers.ended_lately(connection) == {}
     for number in (1, 2, 3):
         write(connection, transfer_at(number, NOON, outcome=Outcome.TRANSFERRED))
     write(connection, transfer_at(4, NOON))  # in flight
     (east,) = transfer_at(5, NOON)
-    failed = attrs.evolve(east.record, number=50, outcome=Outcome.FAILED, begins=None)
-    write(connection, [attrs.evolve(one, switch="east") for one in (east, Entry(NOON, "", failed))])
-    assert history.ended_lately(connection) == {
+    failed = attrs.evolve(east, number=50, outcome=Outcome.FAILED, begins=None)
+    write(connection, [attrs.evolve(one, switch="east") for one in (east, failed)])
+    assert transfers.ended_lately(connection) == {
         "sim": frozenset({"t-1", "t-2", "t-3"}),
         "east": frozenset({"t-5"}),
     }
-    monkeypatch.setattr(history, "MOST_ENDED", 2)
-    assert history.ended_lately(connection) == {"sim": {"t-3"}, "east": {"t-5"}}
+    monkeypatch.setattr(transfers, "MOST_ENDED", 2)
+    assert transfers.ended_lately(connection) == {"sim": {"t-3"}, "east": {"t-5"}}
 
 
 # ------------------------------------------------------------------------ forgetting
@@ -357,14 +372,14 @@ def test_of_the_last_transfers_it_is_known_that_they_have_ended(
 def test_what_is_old_is_forgotten_but_not_what_goes_on(connection: sqlite3.Connection) -> None:
     write(connection, transfer_at(1, NOON, outcome=Outcome.FAILED))  # 2, 3
     write(connection, transfer_at(2, NOON))  # 4: in flight
-    write(connection, [Entry(NOON + 10, "sim", news(5).record)])
+    write(connection, [record_at(NOON + 10, news(5))])
     write(connection, transfer_at(3, NOON + 95, outcome=Outcome.FAILED))  # 6, 7: ends at 105
-    write(connection, [Entry(NOON + 200, "sim", news(9).record)])
+    write(connection, [record_at(NOON + 200, news(9))])
     pruned = history.prune(connection, before=NOON + 100)
     assert (pruned.steps, pruned.transfers, pruned.is_all) == (3, 1, True)
     kept = [step.number for step in history.all_steps(connection, Wanted())]
     assert kept == [4, 6, 7, 9]  # a transfer is forgotten as a whole
-    assert [t.id for t in history.find_transfers(connection)] == ["t-3", "t-2"]
+    assert [t.id for t in transfers.find_transfers(connection)] == ["t-3", "t-2"]
 
 
 def test_the_last_number_is_never_forgotten(connection: sqlite3.Connection) -> None:
@@ -395,7 +410,7 @@ def test_who_can_not_forget_has_forgotten_nothing(connection: sqlite3.Connection
 
 
 def test_a_step_fits_what_programs_read(connection: sqlite3.Connection) -> None:
-    write(connection, entries_of(played("busy")[0].records))
+    write(connection, dated_records(played("busy")[0].records))
     for step in history.all_steps(connection, Wanted()):
         assert msgspec.json.decode(step.body)["number"] == step.number
         assert step.kind in KINDS

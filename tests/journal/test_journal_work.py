@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 import trio
-from histories import NOON, Found, entries_of, inline, news, noon, numbers_in, played
+from histories import NOON, Found, dated_records, inline, news, noon, numbers_in, played
 from trio.testing import MockClock
 
 from hookflash.errors import InputError
 from hookflash.journal import history
 from hookflash.journal import journal as at_work
 from hookflash.journal.database import JournalError
-from hookflash.journal.history import Step, Wanted
+from hookflash.journal.history import Wanted
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
+from hookflash.journal.step import Step, step_of
 
 
 class Disk:
@@ -111,14 +112,14 @@ async def test_taking_never_waits(file: Path, autojump_clock: MockClock) -> None
 
 
 async def test_followers_are_told_after_the_write_in_order_and_once(file: Path) -> None:
-    entries = entries_of(played("complete")[0].records)
+    records = dated_records(played("complete")[0].records)
     async with open_journal(settings_of(file), now=noon) as journal:
         one, other = Reader(journal), Reader(journal)
-        for entry in entries:
-            journal.take(entry)
+        for record in records:
+            journal.take(record)
             await trio.lowlevel.checkpoint()
-        await journal.settled(entries[-1].record.number)
-    numbers = [entry.record.number for entry in entries]
+        await journal.settled(records[-1].number)
+    numbers = [record.number for record in records]
     assert one.told == other.told == numbers
     assert all(safe >= number for number, safe in zip(one.told, one.safe, strict=True))
 
@@ -374,9 +375,7 @@ async def test_a_full_disk_of_sqlites_own(file: Path) -> None:
         assert reader.told == list(range(1, 502))
         with pytest.raises(JournalError, match="full"):
             await journal.change(
-                lambda c: history.write(
-                    c, [(news(900 + n), history.step_of(news(900 + n))) for n in range(200)]
-                )
+                lambda c: history.write(c, [step_of(news(900 + n)) for n in range(200)])
             )
         found = await journal.read(lambda c: list(history.all_steps(c, Wanted(), most=1)))
         assert found != []  # who looks at what is there still can

@@ -17,7 +17,8 @@ import trio
 from hookflash.client import connect
 from hookflash.journal import history, registry
 from hookflash.journal.database import open_database, open_for_reading
-from hookflash.journal.history import Step, Wanted
+from hookflash.journal.history import Wanted
+from hookflash.journal.step import Step
 
 JOURNAL: Final = "hookflash.sqlite"
 

@@ -22,12 +22,13 @@ from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
-from hookflash.engine.group import EngineGroup, Entry
+from hookflash.engine.group import EngineGroup
 from hookflash.engine.record import Record
 from hookflash.events import DigitPressed, Event, LegAnswered, SwitchLost
 from hookflash.journal import history, registry
-from hookflash.journal.history import Step, Wanted
+from hookflash.journal.history import Wanted
 from hookflash.journal.journal import InThread, Journal, JournalSettings, open_journal
+from hookflash.journal.step import Step
 from hookflash.server.access import Access
 from hookflash.server.api import Api
 from hookflash.server.codes import CodeStore
@@ -224,11 +225,13 @@ class Rig:
         record = Record(
             number=self.count,
             at_s=float(self.count),
+            at=float(self.count),
+            switch="sim",
             event=event,
             accounts=tuple(accounts),
             transfer=transfer,
         )
-        self.journal.take(Entry(float(self.count), "sim", record))
+        self.journal.take(record)
         return self.count
 
     def many(self, count: int, account: str = "acme") -> int:

@@ -39,10 +39,10 @@ from hookflash.engine.engine import Engine
 from hookflash.engine.record import Record
 from hookflash.events import TransferOptions
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.journal import history
+from hookflash.journal import history, transfers
 from hookflash.journal.database import open_for_reading
-from hookflash.journal.history import Past
 from hookflash.journal.replay import rerun
+from hookflash.journal.transfers import Past
 from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
 from hookflash.sounds import parse_sound
@@ -98,7 +98,7 @@ def copy_of(folder: Path) -> Path:
 def transfers_in(folder: Path) -> list[Past]:
     connection = open_for_reading(folder / JOURNAL)
     try:
-        return history.find_transfers(connection)
+        return transfers.find_transfers(connection)
     finally:
         connection.close()
 
@@ -109,8 +109,8 @@ def check_history(folder: Path) -> None:
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
     connection = open_for_reading(folder / JOURNAL)
     try:
-        assert history.unfinished(connection) == {}
-        for transfer in history.transfer_ids(connection):
+        assert transfers.unfinished(connection) == {}
+        for transfer in transfers.transfer_ids(connection):
             about = history.steps_of(connection, transfer)
             assert [step.kind for step in about].count("transfer.ended") == 1
             assert rerun(about).differences == ()

@@ -29,7 +29,7 @@ from trio.testing import MockClock
 from hookflash.cli.service import hurry, left_behind, obey
 from hookflash.engine.record import Record
 from hookflash.errors import InputError, Refusal
-from hookflash.journal.history import records_of
+from hookflash.journal.step import records_of
 from hookflash.server.service import STOPPING
 
 # ------------------------------------------------------------- on the virtual clock

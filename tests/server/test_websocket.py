@@ -23,8 +23,8 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 from wsproto.frame_protocol import FrameProtocol
 
 from hookflash.journal.database import JournalError
-from hookflash.journal.history import KINDS
 from hookflash.journal.registry import revoke_key
+from hookflash.journal.step import KINDS
 from hookflash.server.config import Limits
 from hookflash.server.operations import OPERATION_OF
 from hookflash.server.websocket import messages as m

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hookflash.api.requests import AccountId, CallId, TransferId
-from hookflash.journal.history import KINDS
+from hookflash.journal.step import KINDS
 
 PROTOCOL: Final = "hookflash.v1"
 """The subprotocol's name (RFC 6455, section 1.9). A client that offers others is refused."""

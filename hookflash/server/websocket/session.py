@@ -10,7 +10,6 @@ wait while its replies do, and in the end its heartbeat fails.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,7 +21,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from hookflash.errors import HookflashError, InputError, RequestRefused, Unauthorized
 from hookflash.journal.database import JournalError
-from hookflash.journal.history import KINDS, Wanted
+from hookflash.journal.history import Wanted
+from hookflash.journal.step import KINDS
 from hookflash.server.api import Api
 from hookflash.server.caller import Caller
 from hookflash.server.hub import Gone, Subscription
@@ -276,13 +276,13 @@ class Session:
         batch = subscription.pending[:EVENTS_AT_ONCE]
         del subscription.pending[:EVENTS_AT_ONCE]
         after = subscription.sent_up_to
-        up_to = _number_of(batch[-1]) if subscription.pending else subscription.up_to
+        up_to = batch[-1][0] if subscription.pending else subscription.up_to
         subscription.sent_up_to = up_to
         events = m.EventBatch(
             subscription=subscription.name,
             after=after,
             up_to=up_to,
-            events=[msgspec.Raw(one) for one in batch],
+            events=[msgspec.Raw(one) for _, one in batch],
         )
         await self._socket.send_message(m.said(events))
         if subscription.fell_behind:  # while that was on its way: it gets its last words
@@ -311,14 +311,6 @@ class Session:
             await self.close(m.NOT_SIGNED_IN, str(error))
         except JournalError:
             pass  # a failing disk must not close connections
-
-
-_NUMBER: Final = re.compile(rb'"number":(\d+)')
-
-
-def _number_of(event: bytes) -> int:
-    found = _NUMBER.search(event)
-    return int(found[1]) if found else 0
 
 
 def _check_kind(kind: str) -> None:
