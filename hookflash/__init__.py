@@ -57,17 +57,16 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         Metaflows as Metaflows,
         parse_metaflows as parse_metaflows,
     )
-    from hookflash.engine.engine import (
-        Engine as Engine,
+    from hookflash.engine.engine import Engine as Engine, open_engine as open_engine
+    from hookflash.engine.group import (
+        EngineGroup as EngineGroup,
+        open_engine_group as open_engine_group,
+    )
+    from hookflash.engine.handles import (
         FellBehind as FellBehind,
         Follower as Follower,
         Result as Result,
         TransferHandle as TransferHandle,
-        open_engine as open_engine,
-    )
-    from hookflash.engine.group import (
-        EngineGroup as EngineGroup,
-        open_engine_group as open_engine_group,
     )
     from hookflash.engine.legs import (
         Account as Account,
@@ -126,7 +125,8 @@ _NAMES_OF: Mapping[str, str] = {
     "backends.simulator.faults": "Faults parse_faults",
     "client.client": "Client connect",
     "client.errors": "ConnectionLost RefusedByService",
-    "engine.engine": "Engine FellBehind Follower Result TransferHandle open_engine",
+    "engine.engine": "Engine open_engine",
+    "engine.handles": "FellBehind Follower Result TransferHandle",
     "engine.group": "EngineGroup open_engine_group",
     "engine.record": "Record",
     "engine.rules": "Rights Rules",

@@ -20,7 +20,8 @@ from typing import ClassVar
 import attrs
 import trio
 
-from hookflash.engine.engine import Engine, Result, TransferHandle
+from hookflash.engine.engine import Engine
+from hookflash.engine.handles import Result, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.errors import RequestRefused
 from hookflash.events import Direction, LegAnswered, LegId, LegsJoined

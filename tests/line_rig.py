@@ -15,7 +15,8 @@ from typing import ClassVar
 import trio
 
 from hookflash.backends.base import Backend
-from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
@@ -86,7 +87,7 @@ class Controller:
         for transfer in self.engine.transfers() if self.engine else ():
             if transfer.deadline is not None:
                 assert self.engine is not None
-                await self.engine._put(TimerFired(timer=transfer.deadline))  # pyright: ignore[reportPrivateUsage]
+                await self.engine._inbox.put(TimerFired(timer=transfer.deadline))  # pyright: ignore[reportPrivateUsage]
                 return
 
 

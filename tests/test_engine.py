@@ -17,16 +17,10 @@ from hookflash.backends.simulator.backend import SimulatedBackend, open_simulato
 from hookflash.backends.simulator.people import Answers, Busy, NeverAnswers
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Look, SwitchCommand
-from hookflash.engine import engine as engine_module
-from hookflash.engine.engine import (
-    LATE,
-    LATE_S,
-    Engine,
-    FellBehind,
-    Follower,
-    TransferHandle,
-    open_engine,
-)
+from hookflash.engine import handles
+from hookflash.engine.engine import LATE, LATE_S, Engine, open_engine
+from hookflash.engine.handles import FellBehind, Follower, TransferHandle
+from hookflash.engine.inbox import MOST_QUEUED
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
@@ -151,7 +145,7 @@ async def test_refusals(autojump_clock: MockClock) -> None:
 
 
 async def test_followers(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "FOLLOWER_BUFFER", 3)
+    monkeypatch.setattr(handles, "FOLLOWER_BUFFER", 3)
     async with calls() as (backend, engine):
         slow = engine.follow()
         closed = engine.follow()
@@ -570,3 +564,61 @@ async def _open_deaf_lab() -> AsyncGenerator[SimulatedLab]:
 async def test_a_broken_promise_is_named(autojump_clock: MockClock) -> None:
     with pytest.raises(AssertionError, match="keys are told on their leg"):
         await check_backend(_open_deaf_lab)
+
+
+# ----------------------------------------------------------------- the queue has a bound
+
+
+class Flood(Broken):
+    """A backend that has more to report than anybody can take, and is slow to say what lives."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.taken = 0
+        self.answers = trio.Event()
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        yield SwitchFound()
+        for number in range(self.count):
+            yield LegCreated(leg=f"leg-{number}", number="1001")
+            self.taken += 1
+        await trio.sleep_forever()
+
+    async def snapshot(self) -> tuple[LegSnapshot, ...]:
+        await self.answers.wait()
+        return ()
+
+
+async def test_a_backend_waits_while_the_queue_is_full_and_nothing_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    backend = Flood(MOST_QUEUED + 500)
+    async with open_engine(backend) as engine:
+        await trio.sleep(10)
+        assert (backend.taken, engine.legs()) == (MOST_QUEUED, ())
+        assert engine.queued == MOST_QUEUED + 1  # and the one that the backend waits with
+        backend.answers.set()
+        await trio.sleep(10)
+        assert [leg.id for leg in engine.legs()] == [f"leg-{n}" for n in range(backend.count)]
+        assert engine.queued == 0
+
+
+async def test_requests_that_wait_for_room_are_answered_when_the_engine_ends(
+    autojump_clock: MockClock,
+) -> None:
+    backend, refused = Flood(MOST_QUEUED + 500), list[BackendClosed]()
+
+    async def ask() -> None:
+        try:
+            await engine.hang_up("leg-1")
+        except BackendClosed as closed:
+            refused.append(closed)
+
+    async with trio.open_nursery() as nursery, open_engine(backend) as engine:
+        await trio.sleep(1)
+        for _ in range(3):
+            nursery.start_soon(ask)
+        await trio.sleep(1)
+        assert refused == []
+    assert len(refused) == 3

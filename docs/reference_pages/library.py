@@ -49,7 +49,7 @@ def errors_page() -> str:
         doc = (ast.get_docstring(node) or "").replace("\n", " ")
         return (f"`{node.name}`", f"`{base}`", str(kind.http_status), str(kind.exit_status), doc)
 
-    engine = class_of("engine/engine.py", "FellBehind")
+    engine = class_of("engine/handles.py", "FellBehind")
     behind = ("`FellBehind`", "`RequestRefused`", "429", "1", ast.get_docstring(engine) or "")
     head = ("error", "is a", "HTTP status", "exit status", "meaning")
     return page(
@@ -110,7 +110,13 @@ _ELSEWHERE = frozenset(errors.__dict__) | {
 """Names that have a page of their own, or need none."""
 
 
-_FIRST = {"engine.engine": 0, "engine.record": 1, "engine.legs": 2, "events": 3}
+_FIRST = {
+    "engine.engine": 0,
+    "engine.handles": 0,
+    "engine.record": 1,
+    "engine.legs": 2,
+    "events": 3,
+}
 
 
 def member(path: str, name: str) -> Iterator[str]:

@@ -11,15 +11,12 @@ history, and no lock anywhere.
 
 from __future__ import annotations
 
-import heapq
 import logging
-import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -28,10 +25,13 @@ import trio
 from hookflash.backends.base import Backend
 from hookflash.commands import CancelTimer, Command, Look, SetTimer
 from hookflash.engine.found import Unfinished
+from hookflash.engine.handles import Follower, Result, TransferHandle
+from hookflash.engine.inbox import Ask, Inbox
 from hookflash.engine.legs import Account, Leg
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.errors import BackendClosed, InternalError, NotFound, RequestRefused
+from hookflash.engine.timers import Timers
+from hookflash.errors import BackendClosed, NotFound, RequestRefused
 from hookflash.events import (
     NO_OPTIONS,
     CommandFailed,
@@ -48,45 +48,18 @@ from hookflash.events import (
     TransferOptions,
     TransferRequested,
 )
-from hookflash.fsm.transfer import Outcome, Transfer
+from hookflash.fsm.transfer import Transfer
 
 # Into the standard library's logging: a program that configures nothing is not talked into.
 log = structlog.wrap_logger(logging.getLogger("hookflash.engine"))
 
 _Told = TypeVar("_Told")
 
-FOLLOWER_BUFFER = 4096
-"""Records that a follower may fall behind: a hundred transfers' worth. Then it is told so."""
-
-
 LATE = "~late"
 """In whose name the switch is asked before a timer counts that is late. No transfer's name."""
 
 LATE_S = 0.25
 """A timer that is later than this was overslept. A busy loop is late by milliseconds."""
-
-
-class FellBehind(RequestRefused):
-    """A follower read so slowly that records would have been lost on it."""
-
-    http_status = 429
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """How a transfer ended."""
-
-    outcome: Outcome
-    cause: str | None = None
-
-
-@attrs.define(eq=False)
-class _Ask:
-    """An event in the queue, and somebody who waits for what comes of it."""
-
-    event: Event
-    done: trio.Event = attrs.field(factory=trio.Event)
-    record: Record | None = None
 
 
 @attrs.frozen
@@ -100,102 +73,6 @@ class Timing:
     """From its turn until the last of its commands was on its way."""
 
 
-class TransferHandle:
-    """One transfer that was asked for: follow it, steer it, await its end."""
-
-    def __init__(self, engine: Engine, transfer: str) -> None:
-        self._engine = engine
-        self._ended = trio.Event()
-        self._result: Result | BackendClosed | None = None
-        self.id = transfer
-        self.asked: Record | None = None
-        """The record of the request."""
-
-    @property
-    def transfer(self) -> Transfer | None:
-        """Its record while it is in flight."""
-        return self._engine.switchboard.transfer(self.id)
-
-    async def outcome(self) -> Result:
-        """Wait for its end.
-
-        Raises:
-            BackendClosed: the way to the switch is gone, so that nobody here will ever know.
-        """
-        await self._ended.wait()
-        if isinstance(self._result, Result):
-            return self._result
-        raise self._result or InternalError("a transfer ended without a result")
-
-    async def take_back(self) -> None:
-        """Have the transferee back.
-
-        Raises:
-            RequestRefused: too late, or nobody to take back; it says which.
-        """
-        await self._engine.take_back(self.id)
-
-    async def complete(self) -> None:
-        """Hand over now.
-
-        Raises:
-            RequestRefused: the target is not being called yet, or it is too late.
-        """
-        await self._engine.complete(self.id)
-
-    def end(self, result: Result | BackendClosed) -> None:
-        """Tell whoever waits. For the engine."""
-        self._result = result
-        self._ended.set()
-
-
-class Follower:
-    """A reader of records, from the moment at which it was opened."""
-
-    def __init__(self, transfer: str | None, forget: Callable[[Follower], None]) -> None:
-        self._transfer = transfer
-        self._forget = forget
-        self._send, self._receive = trio.open_memory_channel[Record](FOLLOWER_BUFFER)
-        self._fell_behind = False
-
-    def offer(self, record: Record) -> None:
-        """Hand it a record, without ever waiting for it. For the engine."""
-        if self._transfer is not None and record.transfer != self._transfer:
-            return
-        try:
-            self._send.send_nowait(record)
-        except trio.WouldBlock:
-            self._fell_behind = True
-            self.close()
-
-    def close(self) -> None:
-        """No more records."""
-        self._forget(self)
-        self._send.close()
-
-    def __aiter__(self) -> Follower:
-        return self
-
-    async def __anext__(self) -> Record:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._fell_behind:
-                raise FellBehind("too many records were left unread: follow anew") from None
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
 class Engine:
     """Calls and transfers in flight on one backend. Open it with `open_engine`."""
 
@@ -205,21 +82,18 @@ class Engine:
         self.switchboard = switchboard
         self._backend = backend
         self._new_id = new_id
-        self._send, self._receive = trio.open_memory_channel[tuple[float, _Ask | Event]](math.inf)
+        self._inbox = Inbox()
         self._handles: dict[str, TransferHandle] = {}
         self._followers: dict[Follower, None] = {}
         self._taps: list[Callable[[Record], None]] = []
         self.on_timing: Callable[[Timing], None] | None = None
         """Told how long each event took; for whoever measures."""
-        self._deferred: list[_Ask] = []
+        self._deferred: list[Ask] = []
         """Who waits for a request that waits for the switch."""
         self._late: dict[int, list[str]] = {}
         """Timers that ran out while we were away, by the question whose answer lets them count."""
         self._questions = 0
-        self._timers: list[tuple[float, int, str]] = []
-        self._pending: dict[str, int] = {}
-        self._timer_count = 0
-        self._rearmed = trio.Event()
+        self._timers = Timers()
         self.failure: BackendClosed | None = None
         self._away: str | None = "it has not been found yet"
 
@@ -298,6 +172,10 @@ class Engine:
         """Every leg that the engine knows."""
         return tuple(self.switchboard.legs.values())
 
+    def transfer_in_flight(self, transfer: str) -> Transfer | None:
+        """A transfer as it stands; `None`: it is not in flight."""
+        return self.switchboard.transfer(transfer)
+
     def transfers(self) -> tuple[Transfer, ...]:
         """Every transfer in flight."""
         return tuple(running.transfer for running in self.switchboard.running.values())
@@ -327,7 +205,7 @@ class Engine:
     @property
     def queued(self) -> int:
         """How many events wait for their turn."""
-        return self._send.statistics().current_buffer_used
+        return len(self._inbox)
 
     @property
     def away(self) -> str | None:
@@ -345,8 +223,8 @@ class Engine:
             raise self.failure
         if self._away is not None:
             raise BackendClosed(f"the switch is away: {self._away}")
-        ask = _Ask(request)
-        await self._put(ask)
+        ask = Ask(request)
+        await self._inbox.put(request, ask)
         await ask.done.wait()
         if ask.record is None:
             raise self.failure or BackendClosed(self._away or "the switch has not answered")
@@ -368,26 +246,20 @@ class Engine:
             self._give_up()
 
     async def _listen(self) -> None:
+        events = self._backend.events()
         try:
-            async for event in self._backend.events():
-                await self._put(event)
+            async for event in events:
+                await self._inbox.put(event)
         except BackendClosed as closed:
             self.failure = closed
-
-    async def _put(self, entry: _Ask | Event) -> None:
-        """Through the one door."""
-        await self._send.send((trio.current_time(), entry))
+        finally:
+            if isinstance(events, AsyncGenerator):  # it may have been left while it waited for room
+                await events.aclose()
 
     def _give_up(self) -> None:
         """Leave nobody waiting for an answer that can't come any more."""
         self.failure = self.failure or BackendClosed("the backend has closed")
-        while True:
-            try:
-                _, entry = self._receive.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel):
-                break
-            if isinstance(entry, _Ask):
-                entry.done.set()
+        self._inbox.close(self.failure)
         self._give_up_deferred()
         for handle in self._handles.values():
             handle.end(self.failure)
@@ -395,32 +267,32 @@ class Engine:
             follower.close()
 
     async def _work(self) -> None:
-        async for came_s, entry in self._receive:
-            ask = entry if isinstance(entry, _Ask) else None
-            event: Event = entry.event if isinstance(entry, _Ask) else entry
+        while True:
+            queued = await self._inbox.take()
+            event, came_s = queued.event, queued.came_s
             if isinstance(event, LegsSeen) and event.look.transfer == LATE:
-                await self._let_late_timers_count(event.look.number)
+                self._let_late_timers_count(event.look.number)
                 continue
-            if isinstance(event, TimerFired) and not self._is_due(event.timer):
+            if isinstance(event, TimerFired) and not self._timers.cancel(event.timer):
                 continue
             if isinstance(event, TimerFired) and self._away is not None:
-                self._set_timer(SetTimer(timer=event.timer, after_s=0.0))  # when it is found
+                self._timers.set(SetTimer(timer=event.timer, after_s=0.0))  # when it is found
                 continue
             began_s = trio.current_time()
             if isinstance(event, SwitchLost):
                 self._away = event.reason or "the switch is away"
                 self._forget_questions()
-                self._rearmed.set()  # else the watcher waits on, for a deadline that must not pass
+                self._timers.hold(held=True)
             if isinstance(event, SwitchFound):
                 self._forget_questions()  # an answer may be among the events that were dropped
-            await self._act_on(self.switchboard.handle(event, began_s), ask)
+            await self._act_on(self.switchboard.handle(event, began_s), queued.ask)
             if isinstance(event, SwitchFound):
                 await self._found()
             if self.on_timing is not None:
                 took_s = trio.current_time() - began_s
                 _tell(self.on_timing, Timing(event, began_s - came_s, took_s))
 
-    async def _act_on(self, records: list[Record], ask: _Ask | None = None) -> None:
+    async def _act_on(self, records: list[Record], ask: Ask | None = None) -> None:
         """Tell what was decided, and do it."""
         for record in records:
             self._publish(record)
@@ -434,7 +306,7 @@ class Engine:
             for command in record.commands:
                 await self._carry_out(command)
 
-    def _answer(self, ask: _Ask, record: Record) -> None:
+    def _answer(self, ask: Ask, record: Record) -> None:
         """Tell whoever asked what came of it; if the switch must be asked first, later."""
         if self.switchboard.is_deferred(ask.event):
             self._deferred.append(ask)
@@ -445,7 +317,7 @@ class Engine:
     async def _found(self) -> None:
         """The switch is there: go on with what was in flight, and let deadlines pass again."""
         self._away = None
-        self._rearmed.set()
+        self._timers.hold(held=False)
         try:
             living = await self._backend.snapshot()
         except BackendClosed:
@@ -465,47 +337,24 @@ class Engine:
     async def _carry_out(self, command: Command) -> None:
         match command:
             case SetTimer():
-                self._set_timer(command)
+                self._timers.set(command)
             case CancelTimer():
-                self._pending.pop(command.timer, None)
+                self._timers.cancel(command.timer)
             case _:
                 try:
                     await self._backend.perform(command)
                 except BackendClosed as closed:
-                    failed = CommandFailed(command=command, reason=str(closed))
-                    self._send.send_nowait((trio.current_time(), failed))
+                    self._inbox.put_own(CommandFailed(command=command, reason=str(closed)))
 
     # -------------------------------------------------------------------- timers
 
-    def _set_timer(self, command: SetTimer) -> None:
-        self._timer_count += 1
-        due = trio.current_time() + command.after_s
-        heapq.heappush(self._timers, (due, self._timer_count, command.timer))
-        self._pending[command.timer] = self._timer_count
-        if self._timers[0][2] == command.timer:
-            self._rearmed.set()
-
-    def _is_due(self, timer: str) -> bool:
-        """Whether a timer that ran out was not cancelled while it waited its turn."""
-        return self._pending.pop(timer, None) is not None
-
     async def _watch_timers(self) -> None:
         while True:
-            self._rearmed = trio.Event()
-            while self._timers and self._pending.get(self._timers[0][2]) != self._timers[0][1]:
-                heapq.heappop(self._timers)  # cancelled; by number, as an id may come again
-            # while the switch is away nothing can be done about a deadline: it waits, and passes
-            # when the switch is found and its facts are known
-            waits = self._away is not None or not self._timers
-            due = math.inf if waits else self._timers[0][0]
-            with trio.move_on_at(due):
-                await self._rearmed.wait()
-                continue
-            _, _, timer = heapq.heappop(self._timers)
-            if trio.current_time() - due > LATE_S:
+            timer, late_s = await self._timers.next()
+            if late_s > LATE_S:
                 await self._ask_first(timer)
             else:
-                await self._put(TimerFired(timer=timer))
+                self._inbox.put_own(TimerFired(timer=timer))
 
     async def _ask_first(self, timer: str) -> None:
         """A timer that is late was overslept: by us, or by the machine that we run on.
@@ -518,17 +367,17 @@ class Engine:
         try:
             await self._backend.perform(Look(legs=(), transfer=LATE, number=self._questions))
         except BackendClosed:
-            await self._let_late_timers_count(self._questions)
+            self._let_late_timers_count(self._questions)
 
-    async def _let_late_timers_count(self, question: int) -> None:
+    def _let_late_timers_count(self, question: int) -> None:
         for timer in self._late.pop(question, ()):
-            await self._put(TimerFired(timer=timer))
+            self._inbox.put_own(TimerFired(timer=timer))
 
     def _forget_questions(self) -> None:
         """The switch is away, or was: it answers nothing. Late timers count when it is found."""
         for timers in self._late.values():
             for timer in timers:
-                self._send.send_nowait((trio.current_time(), TimerFired(timer=timer)))
+                self._inbox.put_own(TimerFired(timer=timer))
         self._late.clear()
         self._give_up_deferred()
 

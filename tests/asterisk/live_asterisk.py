@@ -17,7 +17,8 @@ from hookflash.backends.asterisk.primitives import OURS, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.base import Backend
-from hookflash.engine.engine import Engine, Follower, TransferHandle
+from hookflash.engine.engine import Engine
+from hookflash.engine.handles import Follower, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.events import DigitPressed, Direction, LegId, TransferRequested
 from hookflash.fsm.transfer import Outcome

@@ -37,7 +37,8 @@ from hookflash.backends.asterisk.hearing import NewsReader
 from hookflash.backends.asterisk.primitives import NUMBER, SHOW_BY, TIMEOUT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, HoldWithMusic, Join, Split
-from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.handles import TransferHandle
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegAnswered, LegId
 from hookflash.fsm.transfer import Outcome, State

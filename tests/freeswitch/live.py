@@ -34,7 +34,8 @@ from hookflash.backends.freeswitch.primitives import CHANGED, OURS
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame, Wire
-from hookflash.engine.engine import Engine, Follower, TransferHandle
+from hookflash.engine.engine import Engine
+from hookflash.engine.handles import Follower, TransferHandle
 from hookflash.engine.record import Record
 from hookflash.events import Direction, LegId
 from hookflash.sounds import parse_sound

@@ -22,7 +22,8 @@ from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.simulator.character import Character
 from hookflash.commands import Afterwards, Arm, Dial, HangUp, Join, Split
-from hookflash.engine.engine import Follower, open_engine
+from hookflash.engine.engine import open_engine
+from hookflash.engine.handles import Follower
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsJoined
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.testing import check_backend

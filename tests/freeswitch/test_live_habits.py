@@ -38,7 +38,8 @@ from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
 from hookflash.commands import name_of_target
-from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account
 from hookflash.errors import Refusal
 from hookflash.events import Kind, LegId, SoundStarted, TransferRequested

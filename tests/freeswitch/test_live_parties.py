@@ -35,7 +35,8 @@ from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.primitives import OURS
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
-from hookflash.engine.engine import Engine, TransferHandle, open_engine
+from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.errors import Refusal, RequestRefused

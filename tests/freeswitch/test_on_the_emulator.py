@@ -14,7 +14,8 @@ from hookflash.backends.freeswitch.client import FreeSwitchBackend, open_freeswi
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import open_emulator
-from hookflash.engine.engine import Follower, open_engine
+from hookflash.engine.engine import open_engine
+from hookflash.engine.handles import Follower
 from hookflash.engine.record import Record
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
