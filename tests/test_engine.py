@@ -506,7 +506,7 @@ async def test_a_listener_at_fault_ends_no_call(
         alice, _ = await backend.call("1001", "1002")
         transfer = await engine.transfer(alice, "2602")
         assert (await transfer.outcome()).outcome is Outcome.RECONNECTED
-    assert "at fault" in caplog.text
+    assert "listener.failed" in caplog.text
 
 
 async def test_a_fault_in_one_transfer_leaves_the_others_alone(

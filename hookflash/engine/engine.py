@@ -388,18 +388,19 @@ class Engine:
 
 
 def _tell(listener: Callable[[_Told], None], told: _Told) -> None:
-    """Tell somebody something. Calls don't end because whoever listens is at fault."""
+    """Call a listener. No call ends because a listener is at fault."""
     try:
         listener(told)
     except Exception:
-        log.exception("whoever listens to the engine is at fault; please report it")
+        log.exception("listener.failed", listener=repr(listener))
 
 
 def _at_fault(transfer: str, event: Event, fault: Exception) -> None:
     log.error(
-        "a fault of ours: the transfer stands as it was; please report it",
+        "transfer.fault",
+        why="a fault of ours: the transfer stays as it was; please report it",
         transfer=transfer,
-        on=repr(event),
+        event_received=repr(event),
         exc_info=fault,
     )
 

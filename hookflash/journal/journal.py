@@ -1,16 +1,16 @@
 """The journal at work: written beside the engine, and never in its way.
 
-The engine hands an entry over and goes on; a task of its own writes what has come meanwhile, all in
+The engine hands over a record and goes on. A task of its own writes what has come meanwhile, all in
 one transaction, in a worker thread. The busier the engine, the larger the transactions: there is no
-rate at which it falls behind for good.
+rate at which the journal falls behind for good.
 
-Whoever wants to be sure waits until a number is `settled`; whoever follows the history is told of a
-step after it was written, so that what was seen is never unseen by a crash.
+A caller that must be sure waits until a number is `settled`. A step is published after it was
+written, so a crash never takes back what somebody has seen.
 
-**When the disk fails, calls go on.** What can't be written waits, up to a limit, and is tried again
-once a second; meanwhile steps are told as they come, nobody who asks for a transfer waits, and
-`fault` says what is wrong. So it is when a disk does not fail but hang. Beyond the limit the oldest
-are given up, and counted.
+**When the disk fails, calls go on.** What can't be written waits, up to a limit, and is retried
+once a second. Meanwhile steps are published as they come, no request for a transfer waits, and
+`fault` says what is wrong. The same holds for a disk that hangs. Beyond the limit the oldest steps
+are dropped, and counted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RETRY_S: Final = 1.0
 """How long until a disk that failed is tried again."""
 
 FINISH_LIMIT_S: Final = 30.0
-"""How long the last steps may take to be written, before whoever stops waits no longer."""
+"""How long a stop waits for the last steps to be written."""
 
 STALLED_S: Final = 5.0
 """How long a write may take until the disk is said to hang. A busy one needs half a second; so long
@@ -107,15 +107,15 @@ class Journal:
         """What is being written, and waits no more."""
         self._come = trio.Event()
         self._settled = trio.Event()
-        self._told: list[Callable[[tuple[Step, ...]], None]] = []
+        self._subscribers: list[Callable[[tuple[Step, ...]], None]] = []
         self.fault: str | None = None
-        """Why nothing can be written now; `None`: it can."""
+        """Why nothing can be written now; `None`: the journal works."""
         self.lost = 0
-        """Steps that were given up, because a disk failed for too long."""
+        """Steps that were dropped, because a disk failed for too long."""
         self.written = history.last_number(self._writer)
         """The number of the last step that is safe."""
-        self.told = self.written
-        """The number of the last step that followers were told."""
+        self.published = self.written
+        """The number of the last step that was published."""
 
     # ------------------------------------------------------------------ the engine's side
 
@@ -127,19 +127,19 @@ class Journal:
             self._waiting.popleft()
             self.lost += 1
 
-    def tell(self, told: Callable[[tuple[Step, ...]], None]) -> None:
-        """Have somebody told every step, in order, as soon as it is safe."""
-        self._told.append(told)
+    def subscribe(self, receive: Callable[[tuple[Step, ...]], None]) -> None:
+        """Pass on every step, in order, as soon as it is safe."""
+        self._subscribers.append(receive)
 
     async def settled(self, number: int) -> None:
         """Wait until a step is safe, or until it is known that nothing can be made safe now."""
-        while self.told < number:
+        while self.published < number:
             await self._settled.wait()
 
     def unwritten(self) -> tuple[Step, ...]:
-        """The steps that were told and can't be written: what the file does not have."""
+        """The steps that were published and can't be written: what the file does not have."""
         waiting = itertools.chain(self._batch, self._waiting)
-        return tuple(step for step in waiting if step.number <= self.told)
+        return tuple(step for step in waiting if step.number <= self.published)
 
     @property
     def waiting(self) -> int:
@@ -185,9 +185,9 @@ class Journal:
                 await self._wait_for_the_disk()
 
     async def _wait_for_the_disk(self) -> None:
-        """Tell what comes, written or not, until it is time to try again."""
+        """Publish what comes, written or not, until it is time to retry."""
         with trio.move_on_after(RETRY_S):
-            await self._tell_what_comes()
+            await self._publish_what_comes()
         self._come.set()
 
     async def _write_some(self) -> bool:
@@ -211,56 +211,56 @@ class Journal:
 
     def _have_written(self, batch: Sequence[Step]) -> None:
         if self.fault is not None:
-            log.warning("the journal is written again", lost=self.lost)
+            log.warning("journal.recovered", lost=self.lost)
             self.fault = None
         self.written = batch[-1].number
-        self._tell(batch)
+        self._publish(batch)
 
     async def _write(self, batch: Sequence[Step]) -> bool:
         try:
             await self.change(partial(history.write, steps=batch))
         except JournalError as error:
-            self._suffer(str(error))
+            self._report_fault(str(error))
             return False
         return True
 
     async def _watch_the_disk(self) -> None:
-        """When a write takes too long, no longer wait for it with what is told."""
+        """When a write takes too long, publish without waiting for it."""
         await trio.sleep(STALLED_S)
-        self._suffer(f"the disk has not answered for {STALLED_S:.0f} s")
-        await self._tell_what_comes()
+        self._report_fault(f"the disk has not answered for {STALLED_S:.0f} s")
+        await self._publish_what_comes()
 
-    def _suffer(self, why: str) -> None:
+    def _report_fault(self, why: str) -> None:
         if self.fault is None:
-            log.error("nothing can be written; calls go on", why=why)
+            log.error("journal.failed", why=why, effect="calls go on; steps are kept in memory")
         self.fault = why
 
-    async def _tell_what_comes(self) -> None:
-        """Tell what can't be written now, as it comes."""
+    async def _publish_what_comes(self) -> None:
+        """Publish what can't be written now, as it comes."""
         while True:
-            self._tell(
-                self._waiting if self._has_told(self._batch) else [*self._batch, *self._waiting]
+            self._publish(
+                self._waiting if self._is_published(self._batch) else [*self._batch, *self._waiting]
             )
             await self._come.wait()
             self._come = trio.Event()
 
-    def _has_told(self, steps: Sequence[Step]) -> bool:
-        return not steps or steps[-1].number <= self.told
+    def _is_published(self, steps: Sequence[Step]) -> bool:
+        return not steps or steps[-1].number <= self.published
 
-    def _tell(self, unread: Reversible[Step]) -> None:
-        """Tell steps, but for those that have been told."""
-        untold = itertools.takewhile(lambda step: step.number > self.told, reversed(unread))
-        steps = tuple(untold)[::-1]
+    def _publish(self, unread: Reversible[Step]) -> None:
+        """Publish steps, except those that were published before."""
+        new = itertools.takewhile(lambda step: step.number > self.published, reversed(unread))
+        steps = tuple(new)[::-1]
         if not steps:
             return
-        self.told = steps[-1].number
-        for told in self._told:
-            told(steps)
+        self.published = steps[-1].number
+        for receive in self._subscribers:
+            receive(steps)
         self._settled.set()
         self._settled = trio.Event()
 
     async def prune(self) -> None:
-        """Forget what is older than it is to be kept, from time to time, until cancelled."""
+        """Delete what is older than `keep_days`, from time to time, until cancelled."""
         keep_s = self.settings.keep_days * DAY_S
         if not keep_s:
             await trio.sleep_forever()
@@ -271,7 +271,7 @@ class Journal:
                 while keep_s and not (await self.change(prune)).is_all:
                     pass
             except JournalError as error:
-                log.warning("old steps can't be forgotten", why=str(error))
+                log.warning("journal.prune_failed", why=str(error))
             await trio.sleep(PRUNE_EVERY_S)
 
     async def finish(self) -> None:

@@ -20,9 +20,9 @@ from hookflash.server.access import Access
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
 from hookflash.server.context import Context
-from hookflash.server.hub import Hub
 from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.operations import Operation
+from hookflash.server.publisher import Publisher
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +32,7 @@ class Api:
     context: Context
     access: Access
     idempotency: IdempotencyStore
-    hub: Hub
+    publisher: Publisher
     limits: Limits
     server: str
     """The service's name and version."""

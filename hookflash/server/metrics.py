@@ -24,7 +24,7 @@ from hookflash.fsm.transfer import State
 from hookflash.journal.journal import Journal
 from hookflash.promises.production import CHECKED, ProductionWatch
 from hookflash.server.access import Access
-from hookflash.server.hub import Hub
+from hookflash.server.publisher import Publisher
 
 SHORT_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Buckets for what a machine does."""
@@ -138,14 +138,14 @@ class Looked(Collector):
         group: EngineGroup,
         backends: dict[str, Backend],
         journal: Journal,
-        hub: Hub,
+        publisher: Publisher,
         access: Access,
         watches: dict[str, ProductionWatch],
     ) -> None:
         self._group = group
         self._backends = backends
         self._journal = journal
-        self._hub = hub
+        self._publisher = publisher
         self._access = access
         self._watches = watches
 
@@ -205,7 +205,7 @@ class Looked(Collector):
         yield broken
 
     def _rest(self) -> Iterator[Metric]:
-        journal, hub, access = self._journal, self._hub, self._access
+        journal, publisher, access = self._journal, self._publisher, self._access
         yield GaugeMetricFamily(
             "hookflash_journal_waiting", "Steps that wait to be written.", journal.waiting
         )
@@ -218,9 +218,13 @@ class Looked(Collector):
         yield GaugeMetricFamily(
             "hookflash_journal_number", "The number of the last step that is safe.", journal.written
         )
-        yield GaugeMetricFamily("hookflash_readers", "Subscriptions that are live.", hub.readers)
+        yield GaugeMetricFamily(
+            "hookflash_readers", "Subscriptions that are live.", publisher.readers
+        )
         yield CounterMetricFamily(
-            "hookflash_events_told", "Steps that were handed to readers.", hub.told
+            "hookflash_events_told",
+            "Steps that were published, counted for each subscription.",
+            publisher.published,
         )
         yield CounterMetricFamily(
             "hookflash_wrong_keys", "Wrong keys and tokens that were shown.", access.wrong_keys

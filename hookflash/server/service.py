@@ -35,9 +35,9 @@ from hookflash.server.codes import CodeStore
 from hookflash.server.config import Config, Digits
 from hookflash.server.context import Context
 from hookflash.server.http.app import build_app
-from hookflash.server.hub import Hub
 from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.metrics import Looked, Metrics
+from hookflash.server.publisher import Publisher
 from hookflash.server.read_config import in_folder
 from hookflash.server.stored import readable_metaflows
 from hookflash.server.switches import open_switch
@@ -201,7 +201,7 @@ def _api(context: Context, config: Config) -> Api:
         context=context,
         access=Access(context.journal, config.limits),
         idempotency=IdempotencyStore(context.journal),
-        hub=Hub(context.journal),
+        publisher=Publisher(context.journal),
         limits=config.limits,
         server=f"hookflash {version()}",
     )
@@ -214,7 +214,7 @@ def _looked(
         group=api.context.group,
         backends=dict(backends),
         journal=api.context.journal,
-        hub=api.hub,
+        publisher=api.publisher,
         access=api.access,
         watches=watches,
     )

@@ -1,8 +1,8 @@
-"""Feature codes that programs have stored, as older versions let them.
+"""Feature codes that programs have stored through older versions.
 
-A sound was a text for FreeSWITCH once, and `http://…` was allowed in it. Such a document is still
-in the journal. It is used without the sounds that can't be read: the policy's are played in their
-place, as it was before, for FreeSWITCH never got to play them. What is stored stays as it is.
+Sounds were once texts for FreeSWITCH, in which `http://…` was allowed. Such documents are still in
+the journal. They are used without the sounds that can't be read; the policy's sounds are played
+instead. That is no change, as FreeSWITCH could never play them. What is stored stays as it is.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def _readable(account: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     for part, dialled, key, fault in faults:
         del usable[part][dialled]["data"][key]
         log.warning(
-            "a stored sound can't be read, and is not played",
+            "sound.unreadable",
             account=account,
             where=place_in("$", [part, dialled, "data", key]),
             why=fault.what,
-            fix=f"set its feature codes again: POST or PATCH /v2/accounts/{account}/metaflows",
+            hint=f"set its feature codes again: POST or PATCH /v2/accounts/{account}/metaflows",
         )
     return usable
 

@@ -50,7 +50,7 @@ class Reader:
         self.safe: list[int] = []
         """Up to which number the journal was safe when each step was told."""
         self._journal = journal
-        journal.tell(self.hear)
+        journal.subscribe(self.hear)
 
     def hear(self, steps: tuple[Step, ...]) -> None:
         self.told += [step.number for step in steps]
@@ -171,7 +171,7 @@ async def test_numbers_go_on_where_they_were(file: Path) -> None:
         assert journal.written == 0
         journal.take(news(41))
     async with open_journal(settings_of(file), now=noon) as journal:
-        assert (journal.written, journal.told) == (41, 41)
+        assert (journal.written, journal.published) == (41, 41)
 
 
 async def test_a_journal_that_is_open_is_refused_to_another(file: Path) -> None:
@@ -248,7 +248,7 @@ async def test_when_the_disk_fails_nobody_waits_and_it_is_said(
                 await journal.settled(number)
         assert journal.fault == "the journal can't be written: database or disk is full"
         assert reader.told == [1, 2, 3, 4, 5]
-        assert (journal.written, journal.told, journal.waiting) == (1, 5, 4)
+        assert (journal.written, journal.published, journal.waiting) == (1, 5, 4)
         assert [step.number for step in journal.unwritten()] == [2, 3, 4, 5]
         assert numbers_in(file) == [1]
         disk.fault = None

@@ -34,8 +34,8 @@ from hookflash.server.api import Api
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Limits
 from hookflash.server.context import Context
-from hookflash.server.hub import Hub
 from hookflash.server.idempotency import IdempotencyStore
+from hookflash.server.publisher import Publisher
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.listener import Listener
 
@@ -202,7 +202,7 @@ class Rig:
     """A service without a switch."""
 
     journal: Journal
-    hub: Hub
+    publisher: Publisher
     access: Access
     listener: Listener
     keys: dict[str | None, str] = attrs.field(factory=dict[str | None, str])
@@ -270,22 +270,22 @@ async def open_rig(
     limits = limits or Limits()
     settings = JournalSettings(file=folder / "journal.sqlite")
     async with open_journal(settings, now=trio.current_time, run=run) as journal:
-        hub, access = Hub(journal), Access(journal, limits)
+        publisher, access = Publisher(journal), Access(journal, limits)
         context = Context(group=EngineGroup({}), journal=journal, codes=cast("CodeStore", None))
         api = Api(
             context=context,
             access=access,
             idempotency=IdempotencyStore(journal),
-            hub=hub,
+            publisher=publisher,
             limits=limits,
             server="rig",
         )
-        rig = Rig(journal, hub, access, Listener(api, origins), count=journal.written)
+        rig = Rig(journal, publisher, access, Listener(api, origins), count=journal.written)
         yield rig
         with trio.fail_after(PATIENCE_S):
             while rig.listener.sessions:
                 await trio.sleep(0.1)
-        assert hub.readers == 0
+        assert publisher.readers == 0
 
 
 class Net:

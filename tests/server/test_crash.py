@@ -167,7 +167,7 @@ class Crash:
         self.after_steps -= 1
         if self.after_steps == 0 and self.service is not None:
             self.left = copy_of(self.folder)
-            self.promised = self.service.journal.told
+            self.promised = self.service.journal.published
             self.scope.cancel()
 
 

@@ -338,7 +338,7 @@ async def test_whoever_asks_while_the_line_is_away_is_answered_though_it_fails_o
         await trio.sleep(60)
         net.welcome = welcome
         with trio.fail_after(120):
-            while not rig.hub.readers:
+            while not rig.publisher.readers:
                 await trio.sleep(1)
 
 
@@ -485,12 +485,12 @@ async def test_whoever_leaves_the_events_is_sent_no_more(
         rig.many(1)
         await rig.journal.settled(4)
         await wait_all_tasks_blocked()
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
         events = client.events(after=3)
         assert (await anext(events))["number"] == 4
         await events.aclose()
         await wait_all_tasks_blocked()
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
         with pytest.raises(StopAsyncIteration):
             await anext(events)
 
@@ -518,7 +518,7 @@ async def test_whoever_loses_patience_with_the_first_event_can_ask_again(
             assert rest["number"] in {1, 2}
             await events.aclose()
         await wait_all_tasks_blocked()
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
 
 
 @pytest.mark.slow
@@ -529,7 +529,7 @@ async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
     monkeypatch.setattr(session_module, "EVENTS_AT_ONCE", 3)
     for _ in range(10):
         await lab.call()
-    told = lab.service.journal.told
+    told = lab.service.journal.published
     async with client_of(lab, monkeypatch) as (client, _):
         heard: list[int] = []
         with trio.fail_after(PATIENCE_S):

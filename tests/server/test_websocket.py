@@ -235,9 +235,9 @@ async def test_after_unsubscribing_nothing_more_is_said(
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
         name = await line.follow()
         await wait_all_tasks_blocked()
-        assert rig.hub.readers == 1
+        assert rig.publisher.readers == 1
         assert await line.get("unsubscribe", subscription=name) == {"subscription": name}
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
         rig.happen("acme")
         with trio.move_on_after(5) as scope:
             await line.hear()
@@ -260,7 +260,7 @@ async def test_who_gives_up_while_it_catches_up_leaves_no_task_behind(
             (session,) = rig.listener.sessions
             assert session._catching_up == {}
             assert len(session._running.child_tasks) == 3
-            assert rig.hub.readers == 0
+            assert rig.publisher.readers == 0
 
 
 async def test_a_line_has_so_many_subscriptions_and_no_more(
@@ -793,7 +793,7 @@ async def test_who_vanishes_in_the_middle_leaves_nothing(
         with trio.fail_after(100):
             while rig.listener.sessions:
                 await trio.sleep(0.1)
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
 
 
 async def test_a_slow_reader_is_cut_off_told_so_and_can_resume_without_a_gap(
@@ -838,7 +838,7 @@ async def test_a_reader_that_never_reads_is_dropped_in_the_end(
         await rig.journal.settled(rig.many(1_000))
         await trio.sleep(60)
         assert not rig.listener.sessions
-        assert rig.hub.readers == 0
+        assert rig.publisher.readers == 0
 
 
 async def test_the_end_of_the_service_is_said_with_1001_and_nobody_is_let_in_any_more(

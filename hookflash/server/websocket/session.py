@@ -4,8 +4,8 @@ Three tasks share it: one reads the program's requests and performs them, in ord
 replies and events; one sends heartbeats. Events are gathered until the writer has time for them, so
 that a busy reader gets a few large messages, and an idle one each event at once.
 
-Nothing piles up for a program that does not read: its events are bounded (see `hub`), its requests
-wait while its replies do, and in the end its heartbeat fails.
+Nothing piles up for a program that does not read: its events are bounded (see `publisher`), its
+requests wait while its replies do, and in the end its heartbeat fails.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from hookflash.journal.history import Wanted
 from hookflash.journal.step import KINDS
 from hookflash.server.api import Api
 from hookflash.server.caller import Caller
-from hookflash.server.hub import Gone, Subscription
 from hookflash.server.operations import Operation
+from hookflash.server.publisher import Gone, Subscription
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.reading import id_in, read_message
 
@@ -79,7 +79,7 @@ class Session:
                 self._stop()
         finally:
             for subscription in self._subscriptions.values():
-                self._api.hub.drop(subscription)
+                self._api.publisher.drop(subscription)
 
     async def close(self, code: int, why: str) -> None:
         """Close it, with a reason; it has a while to receive that, and what was sent before."""
@@ -194,7 +194,7 @@ class Session:
         )
         self._subscriptions[subscription.name] = subscription
         try:
-            begin = await self._api.hub.begin(subscription, after=ask.after)
+            begin = await self._api.publisher.begin(subscription, after=ask.after)
         except BaseException:
             del self._subscriptions[subscription.name]
             raise
@@ -209,7 +209,7 @@ class Session:
             raise RequestRefused("there is no such subscription")
         if subscription.name in self._catching_up:
             self._catching_up.pop(subscription.name).cancel()
-        self._api.hub.drop(subscription)
+        self._api.publisher.drop(subscription)
         subscription.pending.clear()
         self._reply(name, {"subscription": ask.subscription})
 
@@ -217,14 +217,14 @@ class Session:
         drained = partial(self._until_drained, subscription)
         with scope:
             try:
-                await self._api.hub.follow(subscription, drained=drained)
+                await self._api.publisher.follow(subscription, drained=drained)
             except JournalError as error:
                 await self.close(m.OUT_OF_ORDER, str(error)[:100])
             except Gone as gone:
                 await self.close(m.NOT_KEPT, str(gone))
         self._catching_up.pop(subscription.name, None)
         if subscription.name not in self._subscriptions:  # given up meanwhile
-            self._api.hub.drop(subscription)
+            self._api.publisher.drop(subscription)
 
     async def _until_drained(self, subscription: Subscription) -> None:
         while subscription.pending:

@@ -25,7 +25,7 @@ from hookflash.journal import journal as journal_module
 from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.server.config import Limits
-from hookflash.server.hub import Gone, Subscription
+from hookflash.server.publisher import Gone, Subscription
 
 Found = TypeVar("Found")
 
@@ -46,12 +46,12 @@ async def test_a_reader_of_what_is_new_is_told_nothing_old(
     async with open_rig(tmp_path) as rig:
         await rig.journal.settled(rig.many(3))
         reader = subscription(rig)
-        assert await rig.hub.begin(reader, after=None) == 3
-        await rig.hub.follow(reader, drained=at_once)
+        assert await rig.publisher.begin(reader, after=None) == 3
+        await rig.publisher.follow(reader, drained=at_once)
         await rig.journal.settled(rig.happen("acme"))
         assert reader.up_to == 4
         assert len(reader.pending) == 1
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
 
 
 async def test_a_number_ahead_of_the_history_is_refused(
@@ -92,15 +92,15 @@ async def test_what_was_given_up_while_the_disk_failed_is_410_and_not_passed_ove
         await rig.journal.settled(rig.many(100))
         assert rig.journal.lost
         reader = subscription(rig)
-        await rig.hub.begin(reader, after=3)
+        await rig.publisher.begin(reader, after=3)
         with pytest.raises(Gone):
-            await rig.hub.follow(reader, drained=at_once)
+            await rig.publisher.follow(reader, drained=at_once)
         first = rig.journal.unwritten()[0].number
         reader = subscription(rig, buffer=1000)
-        await rig.hub.begin(reader, after=first - 1)
-        await rig.hub.follow(reader, drained=at_once)
+        await rig.publisher.begin(reader, after=first - 1)
+        await rig.publisher.follow(reader, drained=at_once)
         assert len(reader.pending) == 103 - (first - 1)
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
         monkeypatch.setattr(rig.journal, "change", works)
 
 
@@ -143,10 +143,10 @@ async def test_steps_that_the_disk_does_not_take_are_told_all_the_same(
         assert rig.journal.written == 3
         rig.journal._run = good
         reader = subscription(rig)
-        await rig.hub.begin(reader, after=0)
-        await rig.hub.follow(reader, drained=at_once)
+        await rig.publisher.begin(reader, after=0)
+        await rig.publisher.follow(reader, drained=at_once)
         assert (len(reader.pending), reader.up_to) == (6, 6)
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
 
 
 async def _failing(work: Callable[[], Found], /) -> Found:
@@ -175,9 +175,9 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
         rig.journal._run = written_meanwhile
         reader = subscription(rig)
         reader.up_to = reader.sent_up_to = 3
-        await rig.hub.follow(reader, drained=at_once)
+        await rig.publisher.follow(reader, drained=at_once)
         assert (len(reader.pending), reader.up_to) == (3, 6)
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
 
 
 async def test_what_was_read_before_it_was_told_is_not_told_again(
@@ -195,14 +195,14 @@ async def test_what_was_read_before_it_was_told_is_not_told_again(
         rig.many(3)
         await wait_all_tasks_blocked()
         rig.journal._run = inline
-        assert rig.journal.told == 3
+        assert rig.journal.published == 3
         reader = subscription(rig)
         reader.up_to = reader.sent_up_to = 2
-        await rig.hub.follow(reader, drained=at_once)
+        await rig.publisher.follow(reader, drained=at_once)
         assert (len(reader.pending), reader.up_to) == (4, 6)
         await rig.journal.settled(6)
         assert (len(reader.pending), reader.up_to) == (4, 6)
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
 
 
 async def test_a_reader_that_falls_behind_is_not_said_to_have_what_it_has_not(
@@ -210,12 +210,12 @@ async def test_a_reader_that_falls_behind_is_not_said_to_have_what_it_has_not(
 ) -> None:
     async with open_rig(tmp_path) as rig:
         reader = subscription(rig, buffer=5)
-        await rig.hub.begin(reader, after=None)
-        await rig.hub.follow(reader, drained=at_once)
+        await rig.publisher.begin(reader, after=None)
+        await rig.publisher.follow(reader, drained=at_once)
         await rig.journal.settled(rig.many(9))
         assert reader.fell_behind
         assert (len(reader.pending), reader.up_to) == (5, 5)
-        rig.hub.drop(reader)
+        rig.publisher.drop(reader)
 
 
 async def test_gone_names_the_oldest(autojump_clock: MockClock) -> None:

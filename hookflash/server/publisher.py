@@ -1,11 +1,10 @@
-"""Who follows the history: subscriptions, from any number on, without a gap or a repeat.
+"""Publishes the history: subscriptions, from any number on, without a gap or a repeat.
 
-A subscription first reads what is written already, page by page, as fast as its reader reads. When
-it has come to the end, it goes *live*: from then on it is handed each step as soon as that is safe.
-The change from the one to the other happens between two steps, with nothing in between, so that
-none is missed and none comes twice.
+A subscription first reads what is written already, page by page, as fast as its reader reads. At
+the end of the history it goes *live*: from then on it gets each step as soon as that is safe. The
+change from one to the other happens between two steps, so none is missed and none comes twice.
 
-A live reader that falls too far behind is cut off (it can come back to where it was): nobody waits
+A live reader that falls too far behind is cut off, and can come back to where it was. Nobody waits
 for it, and nothing piles up for it.
 """
 
@@ -48,7 +47,7 @@ class Subscription:
     name: str
     wanted: Wanted
     account: str | None
-    """Whose eyes read it; `None`: an administrator's."""
+    """The account of the reader; `None`: an administrator."""
     buffer: int
     """How many steps it may fall behind."""
     wake: Callable[[], None]
@@ -62,63 +61,63 @@ class Subscription:
     live: bool = False
     fell_behind: bool = False
 
-    def offer(self, step: Step, words: Words) -> None:
-        """Hand it a step, if it wants it. One that fell behind is handed nothing more."""
+    def offer(self, step: Step, encoded: EncodedStep) -> None:
+        """Add a step, if the reader wants it. A reader that fell behind gets nothing more."""
         if step.number <= self.up_to or self.fell_behind:
             return
         if self.wanted.wants(step):
             if self.live and len(self.pending) >= self.buffer:
                 self.fell_behind = True  # and `up_to` stays: what comes now is not pending
                 return
-            self.pending.append((step.number, words.of(self.account)))
+            self.pending.append((step.number, encoded.for_account(self.account)))
             self.wake()
         self.up_to = step.number
 
 
-class Words:
-    """One step, put into words once for everybody who is to be told the same."""
+class EncodedStep:
+    """One step as JSON: encoded once for all subscribers that may read the same of it."""
 
-    __slots__ = ("_said", "_step")
+    __slots__ = ("_encoded", "_step")
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._said: dict[str | None, bytes] = {}
+        self._encoded: dict[str | None, bytes] = {}
 
-    def of(self, account: str | None) -> bytes:
-        """What a program of this account is told, as JSON."""
-        said = self._said.get(account)
-        if said is None:
-            said = self._said[account] = msgspec.json.encode(event_view(self._step, account))
-        return said
+    def for_account(self, account: str | None) -> bytes:
+        """What a program of this account may read of it."""
+        encoded = self._encoded.get(account)
+        if encoded is None:
+            encoded = self._encoded[account] = msgspec.json.encode(event_view(self._step, account))
+        return encoded
 
 
-class Hub:
+class Publisher:
     """All subscriptions."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._live: dict[Subscription, None] = {}
-        self.told = 0
-        """How many steps were handed to how many readers."""
-        journal.tell(self._tell)
+        self.published = 0
+        """How many steps were published, counted once for each live subscription."""
+        journal.subscribe(self._publish)
 
     @property
     def readers(self) -> int:
         """How many follow live."""
         return len(self._live)
 
-    def _tell(self, steps: tuple[Step, ...]) -> None:
+    def _publish(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
-            words = Words(step)
+            encoded = EncodedStep(step)
             for subscription in self._live:
-                subscription.offer(step, words)
-        self.told += len(steps) * len(self._live)
+                subscription.offer(step, encoded)
+        self.published += len(steps) * len(self._live)
 
     async def begin(self, subscription: Subscription, *, after: int | None) -> int:
-        """Let a subscription begin at a number.
+        """Begin a subscription after a number.
 
         Args:
-            subscription: whose.
+            subscription: the subscription.
             after: the last number that its reader has; `None`: only what is new.
 
         Returns:
@@ -130,7 +129,7 @@ class Hub:
             JournalError: the history can't be read.
         """
         if after is None:
-            after = self._journal.told
+            after = self._journal.published
         else:
             await self._check(after)
         subscription.up_to = subscription.sent_up_to = after
@@ -139,10 +138,10 @@ class Hub:
     async def follow(
         self, subscription: Subscription, *, drained: Callable[[], Awaitable[None]]
     ) -> None:
-        """Bring a subscription that has begun to the end of the history, and let it go live.
+        """Read a subscription to the end of the history, and make it live.
 
         Args:
-            subscription: whose.
+            subscription: the subscription.
             drained: waits until the reader has read what is pending.
 
         Raises:
@@ -155,18 +154,18 @@ class Hub:
         subscription.wake()
 
     async def _check(self, after: int) -> None:
-        if after > self._journal.told:
+        if after > self._journal.published:
             raise RequestRefused(
-                f"the history has come to {self._journal.told}, and not to {after}: this is another"
-                " journal, or a newer one is lost"
+                f"the history has come to {self._journal.published}, and not to {after}: this is"
+                " another journal, or a newer one is lost"
             )
-        if after < self._journal.told:
+        if after < self._journal.published:
             await self._journal.read(partial(_check_whole, after=after))
 
     async def _read_on(
         self, subscription: Subscription, drained: Callable[[], Awaitable[None]]
     ) -> None:
-        while subscription.up_to < self._journal.told:
+        while subscription.up_to < self._journal.published:
             written = self._journal.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
             steps, seen = await self._journal.read(read)
@@ -174,26 +173,26 @@ class Hub:
                 if self._journal.written != written:
                     continue  # written just now, while we looked
                 steps = self._unwritten_after(seen)
-                seen = steps[-1].number if steps else self._journal.told
+                seen = steps[-1].number if steps else self._journal.published
             for step in steps:
-                subscription.offer(step, Words(step))
+                subscription.offer(step, EncodedStep(step))
             subscription.up_to = max(subscription.up_to, seen)
             await drained()
 
     def _unwritten_after(self, number: int) -> list[Step]:
-        """Some steps that were told and can't be written.
+        """Some steps that were published and can't be written.
 
         Raises:
             Gone: those that come first have been given up: there were too many to remember.
         """
-        untold = (step for step in self._journal.unwritten() if step.number > number)
-        steps = list(itertools.islice(untold, PAGE))
+        later = (step for step in self._journal.unwritten() if step.number > number)
+        steps = list(itertools.islice(later, PAGE))
         if steps and steps[0].number != number + 1:
             raise Gone(steps[0].number)
         return steps
 
     def drop(self, subscription: Subscription) -> None:
-        """Let it follow no more."""
+        """End a subscription."""
         self._live.pop(subscription, None)
 
 
