@@ -323,7 +323,7 @@ async def test_a_switch_that_is_no_longer_in_the_config_is_missed_aloud(
         async with open_service(config_of(), beside=after, now=now, run=inline):
             pass
         assert name in caplog.text
-        assert "the config does not name" in caplog.text
+        assert "switch.not_configured" in caplog.text
 
 
 # ------------------------------------------------------------------ a disk that fails

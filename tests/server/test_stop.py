@@ -152,7 +152,7 @@ async def test_a_config_that_changes_what_can_not_change_is_refused_as_a_whole(
 ) -> None:
     before = await lab.acme.look("metaflows")
     changed = config_of(accounts={"acme": {"metaflows": {"binding_digit": "#"}}}, **tables)
-    with pytest.raises(InputError, match="can't change while the service is up") as refused:
+    with pytest.raises(InputError, match="can't change while the service runs") as refused:
         lab.service.reload(changed)
     assert part in refused.value.where
     assert await lab.acme.look("metaflows") == before
@@ -183,7 +183,7 @@ async def test_signals_are_obeyed_until_one_says_to_stop(
         "configuration reloaded; it applies to calls that begin from now on\n"
     )
     await obey(signals_of(signal.SIGHUP), lab.service, None)
-    assert capsys.readouterr().out == "there is no config to read again\n"
+    assert capsys.readouterr().out == "there is no configuration file to reload\n"
 
 
 async def test_only_a_signal_that_says_to_stop_hurries_a_stop(
