@@ -618,7 +618,7 @@ def test_questions_too_intricate_are_told_and_bounded() -> None:
     lengths = {rf"1|(?:\d{{{n}}})+": HANGUP for n in (211, 223)}
     found = advice(patterns=cast("dict[str, object]", lengths))
     assert "1 checks of codes" in found[-1].sentence
-    assert "the first about *1|" in found[-1].sentence
+    assert "the first for *1|" in found[-1].sentence
 
 
 def test_all_questions_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
