@@ -520,9 +520,11 @@ def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
 
 @pytest.mark.slow
 def test_soak_prints_the_shortest_fault_of_each_kind_as_a_story(
-    say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
+    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A switch that loses every order."""
+    """A switch that loses every order: each run goes on until it is cut short, so few are made."""
+    (tmp_path / "hold.toml").write_text((SCENARIOS / "hold-and-resume.toml").read_text())
+    monkeypatch.setattr(proofs, "SCENARIOS", tmp_path)
     monkeypatch.setattr(proofs, "HARDSHIPS", {"deaf": Faults(lose_command=1.0)})
     told = say("soak", "--seeds", "2", "--seed", "40", "--character", "freeswitch")
     assert told.status == 1

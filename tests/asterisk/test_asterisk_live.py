@@ -44,8 +44,12 @@ async def test_the_real_switch_keeps_every_promise_of_a_backend(
 
 @WAYS
 async def test_the_scenarios_that_ship(pair: Pair, dialling: AsteriskDialling) -> None:
-    """All of them at once, with real digits, and what is expected in the simulator."""
-    scenarios = playable(Character.ASTERISK, direct=dialling is DIRECT)
+    """Many at once, with real digits, and what is expected in the simulator.
+
+    All of them by direct dialling; through the dialplan every fourth, since that takes minutes.
+    """
+    direct = dialling is DIRECT
+    scenarios = playable(Character.ASTERISK, direct=direct)[:: 1 if direct else 4]
     async with open_live_lab(pair, dialling) as lab:
         wrong = await play_all(lab, scenarios)
         assert wrong == {}, "\n".join(f"{name}: {told}" for name, told in wrong.items())

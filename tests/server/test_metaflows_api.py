@@ -139,7 +139,7 @@ async def test_a_stored_sound_that_can_no_longer_be_read_is_left_out_and_not_los
             leg, _ = await lab.call()
             assert await begins(lab, leg, "*92601")
             assert await lab.service.journal.read(registry.stored_metaflows) == {"acme": old}
-    (warning,) = [log for log in logs if "stored sound" in log["event"]]
+    (warning,) = [log for log in logs if log["event"] == "sound.unreadable"]
     assert warning["account"] == "acme"
     assert warning["where"] == r'$.patterns."9(\\d+)".data.moh'
     assert "http: is not allowed" in warning["why"]
