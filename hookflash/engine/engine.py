@@ -307,7 +307,7 @@ class Engine:
                 await self._carry_out(command)
 
     def _answer(self, ask: Ask, record: Record) -> None:
-        """Tell whoever asked what came of it; if the switch must be asked first, later."""
+        """Answer the requester; if the switch must be asked first, later."""
         if self.switchboard.is_deferred(ask.event):
             self._deferred.append(ask)
             return

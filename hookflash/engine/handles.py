@@ -14,7 +14,7 @@ from hookflash.errors import BackendClosed, InternalError, RequestRefused
 from hookflash.fsm.transfer import Outcome, Transfer
 
 FOLLOWER_BUFFER = 4096
-"""Records that a follower may fall behind: a hundred transfers' worth. Then it is told so."""
+"""Records that a follower may fall behind: those of 100 transfers. Then it gets `FellBehind`."""
 
 
 class FellBehind(RequestRefused):
@@ -91,7 +91,7 @@ class TransferHandle:
         await self._engine.complete(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
-        """Tell whoever waits. For the engine."""
+        """Wake the tasks that wait. For the engine."""
         self._result = result
         self._ended.set()
 

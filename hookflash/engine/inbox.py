@@ -1,6 +1,6 @@
 """The engine's inbox: one queue, in which everything waits for its turn, and which has a bound.
 
-Whoever brings an event or a request from outside waits until there is room. So does the backend,
+The sender of an event or a request from outside waits until there is room. So does the backend,
 which has a bound of its own and says what it drops: nothing is lost in silence. What the engine
 tells itself (a command that failed, a timer) never waits, as the engine would wait for itself.
 """

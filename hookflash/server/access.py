@@ -1,8 +1,8 @@
 """Authentication: API keys, tokens, and limits for wrong ones.
 
 Each wrong key delays its answer, twice as long each time; after a number of them within a minute
-the address gets no more tokens for a while. All are counted. A valid token stays valid whatever
-else comes from the same address: many programs may share it.
+the address gets no more tokens for a while. All are counted. A valid token stays
+valid: many programs may share an address.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ KEEP_LIMIT_S: Final = 5.0
 """How long an answer waits to be written to disk: as long as a step does."""
 
 MOST_IN_MEMORY: Final = 10_000
-"""How many answers are remembered whatever the disk does."""
+"""How many answers are kept in memory, in case the disk fails."""
 
 ID_CHARS: Final = 32
 

@@ -1,7 +1,6 @@
 """Listens for WebSocket connections: handshakes, refusals, and the end of every connection.
 
-Whatever goes wrong with a connection ends here: it hurts no other connection, and its socket is
-closed.
+A fault in one connection ends here: it hurts no other connection, and its socket is closed.
 """
 
 from __future__ import annotations
