@@ -341,6 +341,8 @@ def run(only: str, at_once: int | None) -> int:
     with context.Pool(at_once, maxtasksperchild=1) as pool:
         for number, by in pool.imap_unordered(_judge_number, range(len(_ALL)), chunksize=1):
             caught[by or "none"] += 1
+            if caught.total() % 50 == 0:
+                print(f"{caught.total()} of {len(_ALL)} mutants judged", flush=True)
             if not by:
                 survived.append(_ALL[number].name)
                 known = "known" if _ALL[number].name in SURVIVORS else "NOT KNOWN"
