@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,19 @@ def test_the_unit_sieve_can_fail() -> None:
     assert spans_without_unit("def ring(timeout: float): ...")
     assert spans_without_unit("class A:\n    ring_timeout: int | None = None")
     assert not spans_without_unit("def ring(ring_timeout_s: float, timeout: Timeout): ...")
+
+
+def names_standing_twice(sources: list[str]) -> list[str]:
+    """The classes that have one name and are two."""
+    bodies = [ast.parse(source).body for source in sources]
+    names = Counter(one.name for body in bodies for one in body if isinstance(one, ast.ClassDef))
+    return [name for name, times in names.items() if times > 1]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in SOURCES if path.suffix == ".py"]
+    assert not names_standing_twice(pages)
+    assert names_standing_twice(["class Leg: ...", "class Leg: ..."]) == ["Leg"]
 
 
 def test_every_rule_that_is_off_has_its_reason() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from hookflash.api import answers
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.config import Limits
 from hookflash.server.http import envelope, health, sign_in
 from hookflash.server.http.app import build_app
@@ -21,7 +21,7 @@ from reference_pages.shapes import shape_section
 def openapi_document() -> dict[str, Any]:
     """The document that a running service has at /openapi.json."""
     # an application without requests needs no more than this
-    api = cast("Api", SimpleNamespace(limits=Limits()))
+    api = cast("ServiceApi", SimpleNamespace(limits=Limits()))
     return cast("dict[str, Any]", build_app(api, Metrics()).state.document())
 
 

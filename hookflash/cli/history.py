@@ -25,7 +25,7 @@ from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.journal.history import Wanted
 from hookflash.journal.journal import DAY_S
 from hookflash.journal.replay import names_of
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import Past
 from hookflash.server.views import iso
 from hookflash.story import sequence, sequence_text, steps_table
@@ -160,7 +160,7 @@ def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
 # ------------------------------------------------------------------ formatting
 
 
-def _since_the_first(steps: Sequence[Step]) -> list[Record]:
+def _since_the_first(steps: Sequence[StoredStep]) -> list[Record]:
     """The records with their time since the first, since each controller has its own clock."""
     return [
         attrs.evolve(step.record(), at_s=step.at - steps[0].at if index else 0.0)
@@ -192,7 +192,7 @@ def _in_short(past: Past) -> str:
     return f"{past.kind} of {past.account}, {iso(past.begun)}: {who}{to}, by {past.by}: {ended}"
 
 
-def _line(step: Step, record: Record) -> str:
+def _line(step: StoredStep, record: Record) -> str:
     about = step.transfer or step.call or "-"
     change = (
         f"{record.before.value} → {record.after.value}"
@@ -205,7 +205,7 @@ def _line(step: Step, record: Record) -> str:
     return " · ".join(part for part in (head, change, outcome, record.why) if part)
 
 
-def _document(step: Step) -> dict[str, Any]:
+def _document(step: StoredStep) -> dict[str, Any]:
     return {
         "number": step.number,
         "at": iso(step.at),

@@ -26,7 +26,7 @@ from trio_websocket import (
 from wsproto.utilities import ProtocolError
 
 from hookflash.client.errors import ConnectionLost, RefusedByService
-from hookflash.client.events import Follower
+from hookflash.client.events import ClientSubscription
 from hookflash.client.stream import Stream, open_stream
 from hookflash.errors import BackendError, InternalError, first_of
 
@@ -80,8 +80,8 @@ class Connection:
         self._leaving = trio.Event()
         self._is_closed = False
         self._replies: dict[str, _Reply] = {}
-        self._followers: dict[Follower, None] = {}
-        self._by_name: dict[str, Follower] = {}
+        self._followers: dict[ClientSubscription, None] = {}
+        self._by_name: dict[str, ClientSubscription] = {}
         self._count = 0
         self._connected = 0
         self._nursery: trio.Nursery
@@ -105,7 +105,7 @@ class Connection:
             except ConnectionLost:
                 continue  # safe: a repeated command has the same idempotency key
 
-    async def follow(self, follower: Follower) -> bool:
+    async def follow(self, follower: ClientSubscription) -> bool:
         """Make sure that a follower is subscribed.
 
         Returns:
@@ -124,12 +124,12 @@ class Connection:
             raise
         return False
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: ClientSubscription) -> None:
         """End a subscription."""
         follower.left = True
         self._forget(follower)
 
-    def _forget(self, follower: Follower) -> None:
+    def _forget(self, follower: ClientSubscription) -> None:
         self._followers.pop(follower, None)
         name, follower.name = follower.name, None
         if name is not None and self._by_name.pop(name, None) is not None:
@@ -146,11 +146,11 @@ class Connection:
         except (ConnectionLost, RefusedByService):
             return
 
-    async def _subscribe(self, follower: Follower) -> None:
+    async def _subscribe(self, follower: ClientSubscription) -> None:
         """Subscribe: for the first time, or where it left off."""
         await self._ask("subscribe", {**follower.wanted, "after": follower.up_to}, follower)
 
-    async def _resume(self, follower: Follower) -> None:
+    async def _resume(self, follower: ClientSubscription) -> None:
         """Resume a subscription on a new connection."""
         if follower.left:
             self._forget(follower)
@@ -162,7 +162,7 @@ class Connection:
                 raise ConnectionLost(f"can't resume now: {refused}") from refused
             self._end(follower, refused)
 
-    def _end(self, follower: Follower, fault: Exception) -> None:
+    def _end(self, follower: ClientSubscription, fault: Exception) -> None:
         follower.fault = fault
         self._followers.pop(follower, None)
         follower.wake()
@@ -180,7 +180,7 @@ class Connection:
             raise ConnectionLost("the client is closed")
 
     async def _ask(
-        self, action: str, what: Mapping[str, Any], follower: Follower | None = None
+        self, action: str, what: Mapping[str, Any], follower: ClientSubscription | None = None
     ) -> Any:
         socket = self._socket
         if socket is None:
@@ -366,7 +366,7 @@ class Connection:
 
 @attrs.define
 class _Reply:
-    follower: Follower | None = None
+    follower: ClientSubscription | None = None
     """The follower that the reply subscribes."""
     come: trio.Event = attrs.field(factory=trio.Event)
     message: dict[str, Any] | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class Follower:
+class ClientSubscription:
     """One subscription, over however many connections."""
 
     wanted: dict[str, Any]
@@ -49,7 +49,7 @@ class EventStream(AsyncIterator[dict[str, Any]]):
     ) -> None:
         """Begin; the subscription is made when the first event is asked for."""
         self._connection = connection
-        self._follower = Follower(dict(what), up_to=after)
+        self._follower = ClientSubscription(dict(what), up_to=after)
         self._transfer = transfer
         self._looks_back = transfer is not None and after is None
 

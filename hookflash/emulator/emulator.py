@@ -23,7 +23,7 @@ from hookflash.backends.freeswitch.sounds import path_heard
 from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.people import Behaviour
 from hookflash.backends.simulator.world import DIGIT_GAP_S, World
-from hookflash.emulator.api import Api
+from hookflash.emulator.api import ApiCommands
 from hookflash.emulator.apps import Applications
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.event_publisher import EventPublisher, Incoming
@@ -79,7 +79,7 @@ class Emulator:
         self.bus = EventBus(self.host)
         self.publisher = EventPublisher(self.host, self.bus)
         self.apps = Applications(self.host, self.publisher, self.phones)
-        self.api = Api(self.host, self.bus, self.publisher, self.apps)
+        self.api = ApiCommands(self.host, self.bus, self.publisher, self.apps)
         self.world.switch.name_leg = self.host.make_id
         self.world.switch.watcher = self.publisher
         self.world.on_fact = self._fact

@@ -19,7 +19,7 @@ from typing import Final
 
 import attrs
 
-from hookflash.emulator.api import NO_REPLY, Api
+from hookflash.emulator.api import NO_REPLY, ApiCommands
 from hookflash.emulator.apps import Applications
 from hookflash.emulator.event_bus import EventBus
 from hookflash.emulator.events import (
@@ -30,7 +30,7 @@ from hookflash.emulator.events import (
 from hookflash.emulator.host import Host
 from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.parsing import atoi, read_cause
-from hookflash.emulator.subscription import Subscription
+from hookflash.emulator.subscription import EventSelection
 from hookflash.events import LegId
 
 
@@ -80,7 +80,7 @@ class EventSocketSession:
         *,
         host: Host,
         bus: EventBus,
-        api: Api,
+        api: ApiCommands,
         apps: Applications,
         legs: Mapping[LegId, EmulatedLeg],
         password: str,
@@ -123,7 +123,7 @@ class EventSocketSession:
         """Called when there is new data to send, or the session has ended."""
         self.on_ready: Callable[[], None] = _nothing
         """Called when the session reads again."""
-        self._subscription = Subscription()
+        self._subscription = EventSelection()
         self._logging = False
         self._lingers_s: int | None = None
         self._commands = self._table()

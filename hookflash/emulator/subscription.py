@@ -20,7 +20,7 @@ _MY_EVENTS: Final = frozenset(
 _MOST_FILTERS: Final = 1000
 
 
-class Subscription:
+class EventSelection:
     """The subscription of one connection. Its methods return the switch's reply."""
 
     def __init__(self) -> None:

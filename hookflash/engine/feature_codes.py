@@ -33,7 +33,7 @@ a code. No code takes longer to dial."""
 
 
 @attrs.frozen(kw_only=True)
-class Dialling:
+class KeyOutcome:
     """What came of a key, or of a pause between keys."""
 
     why: str
@@ -59,23 +59,23 @@ class FeatureCodes:
         """Whether a timer is a digit timer."""
         return timer in self._timers
 
-    def press(self, event: e.DigitPressed) -> Dialling:
+    def press(self, event: e.DigitPressed) -> KeyOutcome:
         """Take a key."""
         leg = self._legs.get(event.leg)
         if leg is None:
-            return Dialling(why="a digit on an unknown leg")
+            return KeyOutcome(why="a digit on an unknown leg")
         if event.serial and event.serial == leg.last_serial:
-            return Dialling(why="the same key press, reported twice")
+            return KeyOutcome(why="the same key press, reported twice")
         leg.last_serial = event.serial
         if leg.withheld_from is not None:
             leg.missed += event.digit
         codes = self._codes_for(leg)
         if codes is None:
-            return Dialling(why="nobody listens to this leg's digits")
+            return KeyOutcome(why="nobody listens to this leg's digits")
         timeout_s = leg.choices.metaflows.digit_timeout_s
         return self._collected(leg, press(codes, leg.collector, event.digit), timeout_s)
 
-    def pause(self, event: e.TimerFired) -> Dialling:
+    def pause(self, event: e.TimerFired) -> KeyOutcome:
         """No key came in time."""
         leg = self._legs[self._timers.pop(event.timer)]
         leg.digit_timer = None
@@ -104,19 +104,19 @@ class FeatureCodes:
         theirs = peer.choices.metaflows if peer else None
         return theirs if theirs is not None and theirs.listen_on is not ListenOn.SELF else None
 
-    def _collected(self, leg: Leg, pressed: Press, timeout_s: float) -> Dialling:
+    def _collected(self, leg: Leg, pressed: Press, timeout_s: float) -> KeyOutcome:
         leg.collector = pressed.collector
         timers = self._retime(leg, timeout_s if pressed.restart_timer else None)
         commands = timers + self._withhold(leg, pressed)
         outcome = pressed.outcome
         if outcome is None:
             why = "A feature code is being dialled." if leg.collector.armed else "No feature code."
-            return Dialling(why=why, commands=commands)
+            return KeyOutcome(why=why, commands=commands)
         if not isinstance(outcome, Matched):
             why = f"{outcome.digits} is no feature code of this leg."
-            return Dialling(why=why, commands=commands)
+            return KeyOutcome(why=why, commands=commands)
         why = f"{outcome.digits} is dialled: {outcome.action.module.value}."
-        return Dialling(why=why, commands=commands, request=self._request(leg, outcome))
+        return KeyOutcome(why=why, commands=commands, request=self._request(leg, outcome))
 
     def _request(self, leg: Leg, matched: Matched) -> e.Request:
         action = matched.action

@@ -28,7 +28,7 @@ from hookflash.backends.base import LegSnapshot, tell_seen
 from hookflash.engine.admission import Admission
 from hookflash.engine.alone import Alone, Finding
 from hookflash.engine.conductor import Conductor
-from hookflash.engine.feature_codes import Dialling, FeatureCodes
+from hookflash.engine.feature_codes import FeatureCodes, KeyOutcome
 from hookflash.engine.found import Found, Unfinished
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Account, Accounts, Leg, Legs
@@ -209,7 +209,7 @@ class Switchboard:
             case _:
                 return self._fact(event, at_s)
 
-    def _dialled(self, event: Event, dialling: Dialling, at_s: float) -> list[Record]:
+    def _dialled(self, event: Event, dialling: KeyOutcome, at_s: float) -> list[Record]:
         first = self._conductor.record(event, at_s, why=dialling.why, commands=dialling.commands)
         request = dialling.request
         return [first] if request is None else [first, self._requested(request, at_s)]

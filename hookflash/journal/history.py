@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import attrs
 
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import write_transfer
 
 # ---------------------------------------------------------------------- writing
 
 
-def write(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
+def write(connection: sqlite3.Connection, steps: Sequence[StoredStep]) -> None:
     """Write steps, and what they mean for the transfers: all of it, or nothing.
 
     Raises:
@@ -46,7 +46,7 @@ _STEP: Final = "number, at, switch, accounts, kind, call, other_call, transfer, 
 """The columns of a step, in their order."""
 
 
-def _row(step: Step) -> tuple[object, ...]:
+def _row(step: StoredStep) -> tuple[object, ...]:
     return (
         step.number,
         step.at,
@@ -133,7 +133,7 @@ class Wanted:
     kinds: tuple[str, ...] = ()
     """Kinds, or the beginning of kinds with a star behind: `transfer.*`. Empty: all."""
 
-    def wants(self, step: Step) -> bool:
+    def wants(self, step: StoredStep) -> bool:
         """Whether it is one of them."""
         return (
             (self.account is None or self._concerns(step))
@@ -142,7 +142,7 @@ class Wanted:
             and (not self.kinds or any(_is_kind(step.kind, kind) for kind in self.kinds))
         )
 
-    def _concerns(self, step: Step) -> bool:
+    def _concerns(self, step: StoredStep) -> bool:
         """Whether it is the account's business. A switch that comes and goes is everybody's."""
         return self.account in step.accounts or step.kind.startswith("switch.")
 
@@ -162,7 +162,7 @@ def last_number(connection: sqlite3.Connection) -> int:
 
 def read_after(
     connection: sqlite3.Connection, after: int, wanted: Wanted, *, most: int = 500
-) -> tuple[list[Step], int]:
+) -> tuple[list[StoredStep], int]:
     """Read on from a number.
 
     Args:
@@ -179,7 +179,7 @@ def read_after(
         "SELECT * FROM steps WHERE number > ? ORDER BY number LIMIT ?",
         (after, _SCANNED_AT_ONCE),
     )
-    found: list[Step] = []
+    found: list[StoredStep] = []
     seen = after
     for row in rows:
         step = _step(row)
@@ -191,7 +191,7 @@ def read_after(
     return found, seen
 
 
-def steps_of(connection: sqlite3.Connection, transfer: str) -> list[Step]:
+def steps_of(connection: sqlite3.Connection, transfer: str) -> list[StoredStep]:
     """All steps of a transfer, in order."""
     rows = connection.execute("SELECT * FROM steps WHERE transfer = ? ORDER BY number", (transfer,))
     return [_step(row) for row in rows]
@@ -199,11 +199,11 @@ def steps_of(connection: sqlite3.Connection, transfer: str) -> list[Step]:
 
 def all_steps(
     connection: sqlite3.Connection, wanted: Wanted, *, most: int | None = None
-) -> Iterator[Step]:
+) -> Iterator[StoredStep]:
     """Every step that is wanted, in order; the last ones, if only so many are."""
     if most is not None:
         rows = connection.execute("SELECT * FROM steps ORDER BY number DESC")
-        last: list[Step] = []
+        last: list[StoredStep] = []
         for row in rows:
             step = _step(row)
             if wanted.wants(step):
@@ -218,9 +218,9 @@ def all_steps(
             yield step
 
 
-def _step(row: Sequence[Any]) -> Step:
+def _step(row: Sequence[Any]) -> StoredStep:
     number, at, switch, accounts, kind, call, other_call, transfer, body, begins = row
-    return Step(
+    return StoredStep(
         number=number,
         at=at,
         switch=switch,

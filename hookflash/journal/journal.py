@@ -32,7 +32,7 @@ import trio
 from hookflash.engine.record import Record
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
-from hookflash.journal.step import Step, step_of
+from hookflash.journal.step import StoredStep, step_of
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
@@ -102,12 +102,12 @@ class Journal:
             self._opened = opened.pop_all()
         self._writing = trio.Lock()
         self._reading = trio.Lock()
-        self._waiting: deque[Step] = deque()
-        self._batch: list[Step] = []
+        self._waiting: deque[StoredStep] = deque()
+        self._batch: list[StoredStep] = []
         """What is being written, and waits no more."""
         self._come = trio.Event()
         self._settled = trio.Event()
-        self._subscribers: list[Callable[[tuple[Step, ...]], None]] = []
+        self._subscribers: list[Callable[[tuple[StoredStep, ...]], None]] = []
         self.fault: str | None = None
         """Why nothing can be written now; `None`: the journal works."""
         self.lost = 0
@@ -127,7 +127,7 @@ class Journal:
             self._waiting.popleft()
             self.lost += 1
 
-    def subscribe(self, receive: Callable[[tuple[Step, ...]], None]) -> None:
+    def subscribe(self, receive: Callable[[tuple[StoredStep, ...]], None]) -> None:
         """Pass on every step, in order, as soon as it is safe."""
         self._subscribers.append(receive)
 
@@ -136,7 +136,7 @@ class Journal:
         while self.published < number:
             await self._settled.wait()
 
-    def unwritten(self) -> tuple[Step, ...]:
+    def unwritten(self) -> tuple[StoredStep, ...]:
         """The steps that were published and can't be written: what the file does not have."""
         waiting = itertools.chain(self._batch, self._waiting)
         return tuple(step for step in waiting if step.number <= self.published)
@@ -209,14 +209,14 @@ class Journal:
                 self._waiting.extendleft(reversed(batch))
         return written
 
-    def _have_written(self, batch: Sequence[Step]) -> None:
+    def _have_written(self, batch: Sequence[StoredStep]) -> None:
         if self.fault is not None:
             log.warning("journal.recovered", lost=self.lost)
             self.fault = None
         self.written = batch[-1].number
         self._publish(batch)
 
-    async def _write(self, batch: Sequence[Step]) -> bool:
+    async def _write(self, batch: Sequence[StoredStep]) -> bool:
         try:
             await self.change(partial(history.write, steps=batch))
         except JournalError as error:
@@ -244,10 +244,10 @@ class Journal:
             await self._come.wait()
             self._come = trio.Event()
 
-    def _is_published(self, steps: Sequence[Step]) -> bool:
+    def _is_published(self, steps: Sequence[StoredStep]) -> bool:
         return not steps or steps[-1].number <= self.published
 
-    def _publish(self, unread: Reversible[Step]) -> None:
+    def _publish(self, unread: Reversible[StoredStep]) -> None:
         """Publish steps, except those that were published before."""
         new = itertools.takewhile(lambda step: step.number > self.published, reversed(unread))
         steps = tuple(new)[::-1]

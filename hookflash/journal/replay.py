@@ -22,7 +22,7 @@ from hookflash.errors import InputError, InternalError, RequestRefused
 from hookflash.events import Kind, LegId, TransferFound
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.transfer import Role, Transfer
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 from hookflash.specs.catalog import SPEC_FOR
 
 _RULEBOOKS: Final[Mapping[Kind, Rulebook]] = {
@@ -56,7 +56,7 @@ class Rerun:
     """Steps that no table was asked about: what the switch showed after a controller's death."""
 
 
-def rerun(steps: Iterable[Step]) -> Rerun:
+def rerun(steps: Iterable[StoredStep]) -> Rerun:
     """Run a transfer again.
 
     Args:

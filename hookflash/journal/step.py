@@ -91,7 +91,7 @@ _SUMMARY: Final = msgspec.json.Decoder(Summary)
 
 
 @attrs.frozen(kw_only=True)
-class Step:
+class StoredStep:
     """One step of the history, as it is stored and as it is published."""
 
     number: int
@@ -152,7 +152,7 @@ class Step:
             raise InputError(f"is no transfer: {error!r}", where=where) from error
 
 
-def step_of(record: Record, *, masks_digits: bool = True) -> Step:
+def step_of(record: Record, *, masks_digits: bool = True) -> StoredStep:
     """Make a step of a record. This is where it is encoded, once for all who read it.
 
     Args:
@@ -163,7 +163,7 @@ def step_of(record: Record, *, masks_digits: bool = True) -> Step:
     call, other = _calls_of(record.event)
     document = record.to_document()
     document["event"] = msgspec.Raw(msgspec.json.encode(document["event"]))
-    return Step(
+    return StoredStep(
         number=record.number,
         at=record.at,
         switch=record.switch,
@@ -201,7 +201,7 @@ def _calls_of(event: e.Event) -> tuple[str | None, str | None]:
     return leg, getattr(event, "second", None)
 
 
-def records_of(steps: Iterable[Step]) -> list[Record]:
+def records_of(steps: Iterable[StoredStep]) -> list[Record]:
     """The records that steps were made of."""
     return [step.record() for step in steps]
 

@@ -26,7 +26,7 @@ from hookflash.server.publisher import Publisher
 
 
 @attrs.frozen(kw_only=True)
-class Api:
+class ServiceApi:
     """What the HTTP and the WebSocket API work with."""
 
     context: Context

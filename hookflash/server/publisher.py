@@ -23,7 +23,7 @@ from hookflash.errors import RequestRefused
 from hookflash.journal import history
 from hookflash.journal.history import Wanted
 from hookflash.journal.journal import Journal
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 from hookflash.server.views import event_view
 
 PAGE: Final = 500
@@ -61,7 +61,7 @@ class Subscription:
     live: bool = False
     fell_behind: bool = False
 
-    def offer(self, step: Step, encoded: EncodedStep) -> None:
+    def offer(self, step: StoredStep, encoded: EncodedStep) -> None:
         """Add a step, if the reader wants it. A reader that fell behind gets nothing more."""
         if step.number <= self.up_to or self.fell_behind:
             return
@@ -79,7 +79,7 @@ class EncodedStep:
 
     __slots__ = ("_encoded", "_step")
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: StoredStep) -> None:
         self._step = step
         self._encoded: dict[str | None, bytes] = {}
 
@@ -106,7 +106,7 @@ class Publisher:
         """How many follow live."""
         return len(self._live)
 
-    def _publish(self, steps: tuple[Step, ...]) -> None:
+    def _publish(self, steps: tuple[StoredStep, ...]) -> None:
         for step in steps:
             encoded = EncodedStep(step)
             for subscription in self._live:
@@ -179,7 +179,7 @@ class Publisher:
             subscription.up_to = max(subscription.up_to, seen)
             await drained()
 
-    def _unwritten_after(self, number: int) -> list[Step]:
+    def _unwritten_after(self, number: int) -> list[StoredStep]:
         """Some steps that were published and can't be written.
 
         Raises:
@@ -196,7 +196,9 @@ class Publisher:
         self._live.pop(subscription, None)
 
 
-def _page(connection: sqlite3.Connection, after: int, wanted: Wanted) -> tuple[list[Step], int]:
+def _page(
+    connection: sqlite3.Connection, after: int, wanted: Wanted
+) -> tuple[list[StoredStep], int]:
     """Read on from a number, and see that nothing is missing on the way.
 
     Raises:

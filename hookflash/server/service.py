@@ -30,7 +30,7 @@ from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
 from hookflash.server.access import Access
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Config, Digits
 from hookflash.server.context import Context
@@ -61,7 +61,7 @@ class Service:
         config: Config,
         group: EngineGroup,
         backends: Mapping[str, Backend],
-        api: Api,
+        api: ServiceApi,
         app: Litestar,
         listener: Listener,
         watches: Mapping[str, ProductionWatch],
@@ -125,7 +125,7 @@ async def open_service(
     backends: Mapping[str, Backend] | None = None,
     now: Callable[[], float] = time.time,
     run: InThread = in_thread,
-    build: Callable[[Api, Metrics], Litestar] = build_app,
+    build: Callable[[ServiceApi, Metrics], Litestar] = build_app,
 ) -> AsyncGenerator[Service]:
     """Open everything except the network addresses (see `hookflash.server.listening`).
 
@@ -196,8 +196,8 @@ def _journal_settings(config: Config, beside: Path | None) -> JournalSettings:
     )
 
 
-def _api(context: Context, config: Config) -> Api:
-    return Api(
+def _api(context: Context, config: Config) -> ServiceApi:
+    return ServiceApi(
         context=context,
         access=Access(context.journal, config.limits),
         idempotency=IdempotencyStore(context.journal),
@@ -208,7 +208,7 @@ def _api(context: Context, config: Config) -> Api:
 
 
 def _looked(
-    api: Api, backends: Mapping[str, Backend], watches: dict[str, ProductionWatch]
+    api: ServiceApi, backends: Mapping[str, Backend], watches: dict[str, ProductionWatch]
 ) -> Looked:
     return Looked(
         group=api.context.group,

@@ -9,7 +9,7 @@ from hookflash.engine.legs import Leg
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind
 from hookflash.fsm.transfer import Transfer
-from hookflash.journal.step import DEFAULT_ACCOUNT, Step
+from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
 from hookflash.journal.transfers import Past
 
 
@@ -85,7 +85,7 @@ def transfer_in_flight(
     )
 
 
-def timeline_entry(step: Step) -> TimelineEntry:
+def timeline_entry(step: StoredStep) -> TimelineEntry:
     """A step of a transfer's timeline."""
     record = step.record()
     return TimelineEntry(
@@ -97,7 +97,7 @@ def timeline_entry(step: Step) -> TimelineEntry:
     )
 
 
-def event_view(step: Step, account: str | None) -> EventView:
+def event_view(step: StoredStep, account: str | None) -> EventView:
     """A step as a program of this account sees it (`None`: an administrator's program)."""
     published = step.summary
     own = step.accounts[0] if step.accounts else None

@@ -11,7 +11,7 @@ from hookflash.backends.freeswitch.sounds import sound_played
 from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.people import Answers, Manual
 from hookflash.backends.simulator.sounds import sound_length_s
-from hookflash.backends.simulator.switch import Hears, Sense
+from hookflash.backends.simulator.switch import Audible, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.emulator.apps import PendingReply
 from hookflash.emulator.emulator import Emulator
@@ -75,7 +75,7 @@ class Lab:
                 found.append(name.removeprefix("CHANNEL_"))
         return legs
 
-    def hears(self, number: str) -> Hears:
+    def hears(self, number: str) -> Audible:
         return self.emulator.world.parties[number].hears
 
 
@@ -319,7 +319,7 @@ def test_a_transfer_into_the_dialplan_calls_somebody(lab: Lab) -> None:
     assert events.pop("A") == ["UNBRIDGE", "HANGUP", "HANGUP_COMPLETE", "DESTROY"]
     assert events.pop("B") == ["BRIDGE"]
     assert list(events.values()) == [["CREATE", "ANSWER"]]
-    assert lab.hears("1002") == Hears(Sense.VOICE, "1003")
+    assert lab.hears("1002") == Audible(Sense.VOICE, "1003")
     lab.api("uuid_kill B")
     lab.run()
     assert lab.events().pop("B") == ["HANGUP", "UNBRIDGE", "HANGUP_COMPLETE", "DESTROY"]
@@ -611,7 +611,7 @@ def test_a_leg_that_is_bridged_from_its_park(lab: Lab) -> None:
     leg = lab.emulator.publisher.legs[lab.alice]
     assert lab.emulator.apps.execute(leg, "bridge", "user/1003", "run-1")
     lab.run()
-    assert lab.hears("1001") == Hears(Sense.VOICE, "1003")
+    assert lab.hears("1001") == Audible(Sense.VOICE, "1003")
     assert lab.emulator.apps.execute(leg, "park", "", "")
     lab.run()
     assert lab.events()["A"][-2:] == ["UNBRIDGE", "PARK"]

@@ -17,7 +17,7 @@ from hookflash.journal import journal as at_work
 from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
-from hookflash.journal.step import Step, step_of
+from hookflash.journal.step import StoredStep, step_of
 
 
 class Disk:
@@ -52,7 +52,7 @@ class Reader:
         self._journal = journal
         journal.subscribe(self.hear)
 
-    def hear(self, steps: tuple[Step, ...]) -> None:
+    def hear(self, steps: tuple[StoredStep, ...]) -> None:
         self.told += [step.number for step in steps]
         self.safe += [self._journal.written] * len(steps)
 

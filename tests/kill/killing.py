@@ -35,7 +35,7 @@ import trio
 from litestar import Litestar
 from litestar.datastructures import State
 
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.http.app import build_app
 from hookflash.server.metrics import Metrics
 from hookflash.server.read_config import parse_config
@@ -277,14 +277,14 @@ class _Steps(trio.abc.Instrument):
             trio.lowlevel.remove_instrument(self)
 
 
-def build_once() -> Callable[[Api, Metrics], Litestar]:
+def build_once() -> Callable[[ServiceApi, Metrics], Litestar]:
     """Put the HTTP application together once, and give each life a copy with its own state.
 
     Most of the time of a start goes into the routes, which are the same in every life.
     """
     first: list[Litestar] = []
 
-    def build(api: Api, metrics: Metrics) -> Litestar:
+    def build(api: ServiceApi, metrics: Metrics) -> Litestar:
         if not first:
             first.append(build_app(api, metrics))
         app = copy(first[0])

@@ -18,7 +18,7 @@ from hookflash.client import connect
 from hookflash.journal import history, registry
 from hookflash.journal.database import open_database, open_for_reading
 from hookflash.journal.history import Wanted
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 
 JOURNAL: Final = "hookflash.sqlite"
 
@@ -134,7 +134,7 @@ def enters(state: str) -> Callable[[dict[str, Any]], bool]:
     return lambda told: told.get("state") == state and told.get("state_before") != state
 
 
-def steps_in(folder: Path, wanted: Wanted | None = None) -> list[Step]:
+def steps_in(folder: Path, wanted: Wanted | None = None) -> list[StoredStep]:
     connection = open_for_reading(folder / JOURNAL)
     try:
         return list(history.all_steps(connection, wanted or Wanted()))

@@ -28,9 +28,9 @@ from hookflash.events import DigitPressed, Event, LegAnswered, SwitchLost
 from hookflash.journal import history, registry
 from hookflash.journal.history import Wanted
 from hookflash.journal.journal import InThread, Journal, JournalSettings, open_journal
-from hookflash.journal.step import Step
+from hookflash.journal.step import StoredStep
 from hookflash.server.access import Access
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Limits
 from hookflash.server.context import Context
@@ -243,7 +243,7 @@ class Rig:
     async def history(self, wanted: Wanted, after: int = 0) -> list[int]:
         """The numbers of the steps that somebody wants, by the journal."""
         await self.journal.settled(self.count)
-        steps: Iterable[Step] = await self.journal.read(
+        steps: Iterable[StoredStep] = await self.journal.read(
             lambda connection: list(history.all_steps(connection, wanted))
         )
         return [step.number for step in steps if step.number > after]
@@ -272,7 +272,7 @@ async def open_rig(
     async with open_journal(settings, now=trio.current_time, run=run) as journal:
         publisher, access = Publisher(journal), Access(journal, limits)
         context = Context(group=EngineGroup({}), journal=journal, codes=cast("CodeStore", None))
-        api = Api(
+        api = ServiceApi(
             context=context,
             access=access,
             idempotency=IdempotencyStore(journal),

@@ -33,7 +33,7 @@ from hookflash.client import connection as connection_module
 from hookflash.errors import BackendError, InputError
 from hookflash.journal import history, registry
 from hookflash.journal.history import Wanted
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.config import Limits
 from hookflash.server.context import Context
 from hookflash.server.websocket import session as session_module
@@ -215,7 +215,7 @@ async def test_a_request_whose_connection_dies_is_sent_again(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with client_of(lab, monkeypatch) as (client, net):
-        perform, asked = Api.perform, 0
+        perform, asked = ServiceApi.perform, 0
 
         async def never_at_first(*what: Any) -> Any:
             nonlocal asked
@@ -225,7 +225,7 @@ async def test_a_request_whose_connection_dies_is_sent_again(
             await net.cut()
             return await trio.sleep_forever()
 
-        monkeypatch.setattr(Api, "perform", never_at_first)
+        monkeypatch.setattr(ServiceApi, "perform", never_at_first)
         with trio.fail_after(PATIENCE_S):
             assert await client.list_calls() == []
         assert (asked, client.reconnects) == (2, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hookflash.backends.simulator.people import Answers, Behaviour, Busy, EarlyMedia, Manual
-from hookflash.backends.simulator.switch import ChannelPlace, Hears, Sense
+from hookflash.backends.simulator.switch import Audible, ChannelPlace, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.events import CallEvent, LegCreated, LegHungUp, LegProgressed, LegsJoined
 from hookflash.sounds import Recording
@@ -119,10 +119,10 @@ def test_voices_and_sounds_pass() -> None:
     lab.news()
     lab.switch.broadcast(C, Recording("beep"), sense=Sense.TONE)
     lab.news()
-    assert lab.world.parties["1003"].hears == Hears(Sense.TONE, "file:beep")
+    assert lab.world.parties["1003"].hears == Audible(Sense.TONE, "file:beep")
     lab.join()
-    assert lab.world.parties["1003"].hears == Hears(Sense.VOICE, "Alice")
-    assert lab.world.parties["1001"].hears == Hears(Sense.VOICE, "Carol")
+    assert lab.world.parties["1003"].hears == Audible(Sense.VOICE, "Alice")
+    assert lab.world.parties["1001"].hears == Audible(Sense.VOICE, "Carol")
 
 
 @every_seed
@@ -224,7 +224,7 @@ def test_a_dialplan_that_goes_through_loopback_measured() -> None:
     assert [created[leg].account for leg in (first, second, b, phone)] == ["acme", "", "", ""]
     assert LegsJoined(first=first, second=second) in told
     assert LegsJoined(first=b, second=phone) in told
-    assert world.parties["1002"].hears == Hears(Sense.VOICE, "1001")
+    assert world.parties["1002"].hears == Audible(Sense.VOICE, "1001")
     world.hang_up(first)
     world.run(2.0)
     assert not world.snapshot()

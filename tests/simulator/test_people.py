@@ -13,7 +13,7 @@ from hookflash.backends.simulator.people import (
     Refuses,
     Unreachable,
 )
-from hookflash.backends.simulator.switch import SILENCE, Hears, Sense
+from hookflash.backends.simulator.switch import SILENCE, Audible, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.commands import Dial, HoldWithMusic, PlayRingback, Split
 from hookflash.events import (
@@ -76,8 +76,8 @@ def test_what_each_hears() -> None:
     world.perform(PlayRingback(leg=first, ringback=Recording("ring")))
     world.run(3.0)
     assert (alice.hears, bob.hears) == (
-        Hears(Sense.RINGBACK, "file:ring"),
-        Hears(Sense.MUSIC, "file:moh"),
+        Audible(Sense.RINGBACK, "file:ring"),
+        Audible(Sense.MUSIC, "file:moh"),
     )
     world.hang_up(second)
     world.run(4.0)
@@ -89,7 +89,7 @@ def test_what_each_hears() -> None:
         (Sense.SILENCE, ""),
     ]
     assert bob.digits_heard() == "#"
-    assert bob.heard_at(1.0001) == Hears(Sense.VOICE, "Alice")
+    assert bob.heard_at(1.0001) == Audible(Sense.VOICE, "Alice")
     assert bob.heard_at(1.5) == SILENCE
-    assert bob.heard_at(2.9) == Hears(Sense.MUSIC, "file:moh")
+    assert bob.heard_at(2.9) == Audible(Sense.MUSIC, "file:moh")
     assert alice.leg == first

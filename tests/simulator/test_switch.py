@@ -24,7 +24,7 @@ from hookflash.backends.simulator.people import (
     Refuses,
     Unreachable,
 )
-from hookflash.backends.simulator.switch import SILENCE, ChannelPlace, Hears, Sense
+from hookflash.backends.simulator.switch import SILENCE, Audible, ChannelPlace, Sense
 from hookflash.backends.simulator.world import World
 from hookflash.events import (
     CallEvent,
@@ -166,7 +166,7 @@ def test_a_call_as_recorded() -> None:
     alice = lab.switch.find("leg-1")
     assert alice is not None
     assert (alice.direction, alice.number) == (Direction.INBOUND, "1001")
-    assert lab.world.parties["1001"].hears == Hears(Sense.VOICE, "Bob")
+    assert lab.world.parties["1001"].hears == Audible(Sense.VOICE, "Bob")
 
 
 @every_seed
@@ -888,7 +888,7 @@ def test_a_sound_begins_after_a_while_as_recorded(seed: int) -> None:
     assert lab.ask("broadcast", "B", MUSIC) == "+OK Message sent"
     assert lab.news(0.099) == []
     assert lab.news(0.110) == [f"B plays {MUSIC}"]
-    assert lab.world.parties["1002"].hears == Hears(Sense.MUSIC, "music:default")
+    assert lab.world.parties["1002"].hears == Audible(Sense.MUSIC, "music:default")
 
 
 def test_a_sound_that_is_missing_is_not_played_and_nobody_is_told() -> None:
@@ -983,7 +983,7 @@ def test_digits_are_told_and_heard() -> None:
     lab.world.press("leg-1", "*1#", gap_s=0.1)
     assert lab.news() == ["A presses *", "A presses 1", "A presses #"]
     assert lab.world.parties["1002"].digits_heard() == "*1#"
-    assert lab.world.parties["1002"].hears == Hears(Sense.VOICE, "Alice")
+    assert lab.world.parties["1002"].hears == Audible(Sense.VOICE, "Alice")
 
 
 def test_digits_have_serial_numbers() -> None:

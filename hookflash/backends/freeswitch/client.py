@@ -5,7 +5,7 @@ gives them a connection. Promises beyond those of `Backend`:
 
 * **The socket is always drained.** The reader never waits (see `outlet`).
 * **A dead connection fails at once.** Every task that waits for an answer gets an error of its own
-  (`ConnectionLost`); an end of file ends the reader; an overdue answer counts as a dead connection
+  (`EventSocketLost`); an end of file ends the reader; an overdue answer counts as a dead connection
   too.
 * **It reconnects**, with back-off and jitter, without a limit. Then it subscribes again, asks for
   the living legs (`show channels`, and each channel's partner), and reports them as facts between
@@ -29,7 +29,7 @@ import trio
 from hookflash import events as e
 from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.endpoints import connect
-from hookflash.backends.freeswitch.connection import ConnectionLost, EventSocketConnection
+from hookflash.backends.freeswitch.connection import EventSocketConnection, EventSocketLost
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES
 from hookflash.backends.freeswitch.looking import ChannelLister
@@ -93,7 +93,7 @@ class FreeSwitchBackend:
             raise BackendClosed("the switch is not connected")
         try:
             return Halves.sort(await self._lister.look(connection))
-        except ConnectionLost as lost:
+        except EventSocketLost as lost:
             raise BackendClosed(str(lost)) from lost
 
     @property
@@ -171,7 +171,7 @@ class FreeSwitchBackend:
                     self._outlet.catch_up, partial(self._lister.tell_anew, connection)
                 )
                 await self._sender.send_all(connection)
-        except* ConnectionLost as lost:
+        except* EventSocketLost as lost:
             connection.die(str(lost.exceptions[0]))
         except* Rejected as refusal:
             rejected = Rejected(str(refusal.exceptions[0]))
@@ -195,7 +195,7 @@ class FreeSwitchBackend:
     async def _read(self, connection: EventSocketConnection, scope: trio.CancelScope) -> None:
         try:
             await connection.read(self._reader.take)
-        except ConnectionLost:
+        except EventSocketLost:
             scope.cancel()
 
     async def _greet(self, connection: EventSocketConnection) -> None:
@@ -204,7 +204,7 @@ class FreeSwitchBackend:
             raise Rejected(f"{self.settings.host}:{self.settings.port} refuses the login: {reply}")
         reply = (await connection.ask("event json " + " ".join(EVENT_NAMES))).header("reply-text")
         if not reply.startswith("+OK"):
-            raise ConnectionLost(f"the switch tells us nothing: {reply}")
+            raise EventSocketLost(f"the switch tells us nothing: {reply}")
 
 
 @asynccontextmanager

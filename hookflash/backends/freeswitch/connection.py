@@ -19,7 +19,7 @@ RECEIVE_BYTES: Final = 262_144
 """Bytes per read: about forty events."""
 
 
-class ConnectionLost(BackendError):
+class EventSocketLost(BackendError):
     """The connection died before the answer came."""
 
 
@@ -33,31 +33,31 @@ class EventSocketConnection:
         self._waiting: deque[AwaitedReply] = deque()
         self._sending = trio.StrictFIFOLock()
         self._scope = trio.CancelScope()
-        self.dead: ConnectionLost | None = None
+        self.dead: EventSocketLost | None = None
         self.rejected = False
 
     async def read(self, take: Callable[[Frame], None]) -> None:
         """Read until the connection ends; events go to `take`, answers to their commands.
 
         Raises:
-            ConnectionLost: always, in the end.
+            EventSocketLost: always, in the end.
         """
         try:
             with self._scope:
                 while True:
                     data = await self._stream.receive_some(RECEIVE_BYTES)
                     if not data:
-                        raise ConnectionLost("the switch has closed the connection")  # noqa: TRY301 - one way out for every end
+                        raise EventSocketLost("the switch has closed the connection")  # noqa: TRY301 - one way out for every end
                     self._wire.receive(data)
                     for frame in self._wire.frames():
                         self._sort(frame, take)
-            raise ConnectionLost("the line was cut")  # noqa: TRY301 - one way out for every end
+            raise EventSocketLost("the line was cut")  # noqa: TRY301 - one way out for every end
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             why = f"the connection broke: {str(error) or type(error).__name__}"
             raise self.die(why) from error
         except WireError as error:
             raise self.die(f"what the switch sends can't be read: {error}") from error
-        except ConnectionLost as lost:
+        except EventSocketLost as lost:
             raise self.die(str(lost)) from None
 
     def _sort(self, frame: Frame, take: Callable[[Frame], None]) -> None:
@@ -67,14 +67,14 @@ class EventSocketConnection:
                     self._waiting.popleft().give(frame)
             case "text/disconnect-notice" | "text/rude-rejection" as kind:
                 self.rejected = kind == "text/rude-rejection"
-                raise ConnectionLost(frame.text().strip().partition("\n")[0] or "rejected")
+                raise EventSocketLost(frame.text().strip().partition("\n")[0] or "rejected")
             case _:
                 take(frame)
 
-    def die(self, why: str) -> ConnectionLost:
+    def die(self, why: str) -> EventSocketLost:
         """Fail all awaited answers, and end the reader. The first reason counts."""
         if self.dead is None:
-            self.dead = ConnectionLost(why)
+            self.dead = EventSocketLost(why)
             self.cut()
         while self._waiting:
             self._waiting.popleft().fail(self.dead)
@@ -84,7 +84,7 @@ class EventSocketConnection:
         """Send one command, and wait for its answer.
 
         Raises:
-            ConnectionLost: the answer will not come.
+            EventSocketLost: the answer will not come.
         """
         with trio.move_on_after(self._timeout_s):
             (answer,) = await self.send((command,))
@@ -95,13 +95,13 @@ class EventSocketConnection:
         """Wait for the answer to a sent command.
 
         Raises:
-            ConnectionLost: the answer will not come.
+            EventSocketLost: the answer will not come.
         """
         with trio.move_on_after(self._timeout_s):
             return await answer.frame()
         raise self._overdue()
 
-    def _overdue(self) -> ConnectionLost:
+    def _overdue(self) -> EventSocketLost:
         # only their order identifies answers: after a gap none can be trusted
         return self.die(f"no answer within {self._timeout_s:g} s")
 
@@ -109,7 +109,7 @@ class EventSocketConnection:
         """Send commands together, and return the awaited answers.
 
         Raises:
-            ConnectionLost: not all of them were sent.
+            EventSocketLost: not all of them were sent.
         """
         answers = [AwaitedReply() for _ in commands]
         if not answers:
@@ -148,14 +148,14 @@ class AwaitedReply:
     def __init__(self) -> None:
         self._come = trio.Event()
         self._frame: Frame | None = None
-        self._lost: ConnectionLost | None = None
+        self._lost: EventSocketLost | None = None
 
     def give(self, frame: Frame) -> None:
         """Set the answer. Called by the connection."""
         self._frame = frame
         self._come.set()
 
-    def fail(self, lost: ConnectionLost) -> None:
+    def fail(self, lost: EventSocketLost) -> None:
         """Fail: the answer will not come. Called by the connection."""
         self._lost = lost
         self._come.set()
@@ -164,9 +164,9 @@ class AwaitedReply:
         """Wait without a timeout (see `EventSocketConnection.answer`).
 
         Raises:
-            ConnectionLost: the answer will not come.
+            EventSocketLost: the answer will not come.
         """
         await self._come.wait()
         if self._frame is None:
-            raise self._lost or ConnectionLost("the line is closed")
+            raise self._lost or EventSocketLost("the line is closed")
         return self._frame

@@ -13,7 +13,7 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
-from hookflash.backends.freeswitch.connection import ConnectionLost, EventSocketConnection
+from hookflash.backends.freeswitch.connection import EventSocketConnection, EventSocketLost
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.procedures import ALLOWED_LEG
 from hookflash.backends.freeswitch.settings import FreeSwitch
@@ -171,9 +171,9 @@ def _read(text: str, kind: type[_Answered]) -> _Answered:
     """Read an answer in JSON.
 
     Raises:
-        ConnectionLost: it is not JSON, so the connection can't be trusted.
+        EventSocketLost: it is not JSON, so the connection can't be trusted.
     """
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise ConnectionLost(f"an answer of the switch can't be read: {error}") from error
+        raise EventSocketLost(f"an answer of the switch can't be read: {error}") from error

@@ -30,14 +30,14 @@ class Sense(StrEnum):
     """The tone of a key that the other party presses: it passes."""
 
 
-class Hears(NamedTuple):
+class Audible(NamedTuple):
     """What a party hears: a sound by its text, a voice by its leg, or nothing."""
 
     sense: Sense
     what: str = ""
 
 
-SILENCE: Final = Hears(Sense.SILENCE)
+SILENCE: Final = Audible(Sense.SILENCE)
 
 
 class ChannelPlace(Enum):
@@ -122,7 +122,7 @@ class Playback:
         """An extension plays it; it was not ordered."""
         self.lost = False
         """Its leg was ordered elsewhere while its thread prepared to play it."""
-        self.hears = Hears(sense, str(sound))
+        self.hears = Audible(sense, str(sound))
         self.lasts_s = lasts_s
 
 
@@ -217,15 +217,15 @@ class SimulatedChannel:
     """An outbound leg that once led a bridge counts as a caller from then on."""
     shown: list[str] = attrs.field(factory=list[str])
     """The numbers that its phone was ordered to show, in order."""
-    voice: Hears = attrs.field(init=False)
-    hears: Hears = SILENCE
+    voice: Audible = attrs.field(init=False)
+    hears: Audible = SILENCE
 
     def __attrs_post_init__(self) -> None:
         inbound = self.direction is Direction.INBOUND
         self.caller_id = self.number if inbound else ""
         self.callee_id = "" if inbound else self.number
         self.is_flipped = inbound
-        self.voice = Hears(Sense.VOICE, self.id)
+        self.voice = Audible(Sense.VOICE, self.id)
 
     @property
     def failsafe(self) -> Failsafe | None:

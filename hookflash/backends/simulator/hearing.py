@@ -27,8 +27,8 @@ from typing import Final, Protocol
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     SILENCE,
+    Audible,
     ChannelPlace,
-    Hears,
     Playback,
     Sense,
     SimulatedChannel,
@@ -257,7 +257,7 @@ class Hearing:
         passes = peer is not None and peer.peer is channel and not peer.cause
         if peer is not None and passes and not peer.drops_keys:
             if peer.half is None:
-                self._listen(peer.id, Hears(Sense.DIGIT, digit))
+                self._listen(peer.id, Audible(Sense.DIGIT, digit))
             else:
                 self.press(peer.half.id, digit)
         playback = channel.playing
@@ -308,7 +308,7 @@ class Hearing:
             return "-ERR Cannot locate session!"
         for digit in () if channel.drops_keys else digits:
             if channel.half is None:
-                self._listen(leg, Hears(Sense.DIGIT, digit))
+                self._listen(leg, Audible(Sense.DIGIT, digit))
             else:
                 self.press(channel.half.id, digit)
         return f"+OK {leg} sent DTMF {digits}."

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
-from hookflash.backends.simulator.channel import SILENCE, Hears, Sense, Thunk
+from hookflash.backends.simulator.channel import SILENCE, Audible, Sense, Thunk
 from hookflash.backends.simulator.character import Telephones
 from hookflash.events import LegId
 
@@ -139,20 +139,20 @@ class Person:
     """The leg of their latest call; None before the first."""
     heard: list[Heard] = attrs.field(factory=list[Heard])
 
-    def listen(self, at_s: float, hears: Hears) -> None:
+    def listen(self, at_s: float, hears: Audible) -> None:
         """Record what the party hears from now on (or once: a digit)."""
         self.heard.append(Heard(at_s, hears.sense, hears.what))
 
     @property
-    def hears(self) -> Hears:
+    def hears(self) -> Audible:
         """What the party hears now."""
         return self.heard_at(float("inf"))
 
-    def heard_at(self, at_s: float) -> Hears:
+    def heard_at(self, at_s: float) -> Audible:
         """What the party heard at that time; digits do not count."""
         for heard in reversed(self.heard):
             if heard.at_s <= at_s and heard.sense is not Sense.DIGIT:
-                return Hears(heard.sense, heard.what)
+                return Audible(heard.sense, heard.what)
         return SILENCE
 
     def digits_heard(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 
 import attrs
 
-from hookflash.backends.simulator.channel import Hears, Thunk
+from hookflash.backends.simulator.channel import Audible, Thunk
 from hookflash.commands import Look
 from hookflash.events import CallEvent, LegId, LegsSeen
 from hookflash.sounds import HeardSound
@@ -31,7 +31,7 @@ class Surroundings:
     """Whether a number has a phone."""
     ring_phone: Callable[[LegId, str], bool]
     """Receives the leg and the number of a call to a phone; false if there is no such phone."""
-    listen: Callable[[LegId, Hears], None]
+    listen: Callable[[LegId, Audible], None]
     """Called when a leg's party hears something else."""
     dice: random.Random
     """Draws the times and orders that vary on a real switch."""

@@ -32,9 +32,9 @@ from hookflash import events as e
 from hookflash.backends.simulator.bridges import Bridges
 from hookflash.backends.simulator.channel import (
     SILENCE,
+    Audible,
     ChannelPlace,
     Extension,
-    Hears,
     Playback,
     Sense,
     SimulatedChannel,
@@ -53,9 +53,9 @@ from hookflash.backends.simulator.surroundings import Surroundings
 
 __all__ = [
     "SILENCE",
+    "Audible",
     "ChannelPlace",
     "Extension",
-    "Hears",
     "Sense",
     "SimulatedChannel",
     "Switch",

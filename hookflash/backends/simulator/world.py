@@ -33,8 +33,8 @@ from hookflash.backends.simulator.people import Answers, Behaviour, Manual, Pers
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.backends.simulator.switch import (
+    Audible,
     Extension,
-    Hears,
     Sense,
     Switch,
     Thunk,
@@ -464,10 +464,10 @@ class World:
         party.leg = leg
         self._parties_by_leg[leg] = party
 
-    def _listen(self, leg: LegId, hears: Hears) -> None:
+    def _listen(self, leg: LegId, hears: Audible) -> None:
         party = self._parties_by_leg.get(leg)
         if party is None:
             return
         if hears.sense is Sense.VOICE:
-            hears = Hears(Sense.VOICE, self._name(hears.what))
+            hears = Audible(Sense.VOICE, self._name(hears.what))
         party.listen(self._now_s, hears)

@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookflash.errors import HookflashError
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.http.document import document_of
 from hookflash.server.http.envelope import JsonRequest, on_bug, on_http_error, on_refusal
 from hookflash.server.http.handlers import operation_handlers
@@ -44,7 +44,7 @@ DESCRIPTION: Final = (
 )
 
 
-def build_app(api: Api, metrics: Metrics) -> Litestar:
+def build_app(api: ServiceApi, metrics: Metrics) -> Litestar:
     """Build the HTTP application.
 
     Args:

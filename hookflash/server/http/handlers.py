@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
 from hookflash.api.answers import Accepted
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.http.envelope import JsonRequest, success
 from hookflash.server.http.reading import Routes, read_request
 from hookflash.server.http.sign_in import CallerOf
@@ -34,7 +34,7 @@ def _handler(method: str, path: str, routes: Routes) -> HTTPRouteHandler:
         include_in_schema=False,  # `document` makes the document from the table
     )
     async def perform(request: JsonRequest, state: State, caller: CallerOf) -> Response[bytes]:
-        api: Api = state.api
+        api: ServiceApi = state.api
         request.scope["state"]["operation"] = routes[0][0].name
         operation, asked = await read_request(request, routes)
         request.scope["state"]["operation"] = operation.name

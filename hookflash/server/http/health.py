@@ -10,7 +10,7 @@ from litestar.openapi import ResponseSpec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.http.page import page_of
 from hookflash.server.http.sign_in import OPEN_TO_ALL
 from hookflash.server.metrics import Metrics
@@ -56,7 +56,7 @@ async def is_alive() -> Alive:
 )
 async def is_ready(state: State) -> Response[Ready]:
     """Report what does not work; 503 if anything does not. Calls go on in any case."""
-    api: Api = state.api
+    api: ServiceApi = state.api
     trouble = api.context.faults()
     if state.stopping:
         trouble["service"] = "is about to stop"

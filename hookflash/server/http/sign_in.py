@@ -13,7 +13,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from hookflash.errors import Unauthorized
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.caller import Caller
 from hookflash.server.http.envelope import AnyRequest, failures, request_id_of
 
@@ -70,7 +70,7 @@ async def signed_in(connection: AnyConnection, handler: BaseRouteHandler) -> Non
     """
     if handler.opt.get("open to all"):
         return
-    api: Api = connection.app.state.api
+    api: ServiceApi = connection.app.state.api
     token = connection.headers.get("x-auth-token")
     if token is None:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -101,7 +101,7 @@ CallerOf = NamedDependency[Caller]
 )
 async def sign_in(request: AnyRequest, state: State, data: JSONBody[SignIn]) -> SignedInEnvelope:
     """Exchange an API key for a token that is valid for a limited time."""
-    api: Api = state.api
+    api: ServiceApi = state.api
     token, text = await api.access.sign_in(data.data.api_key, address_of(request))
     return SignedInEnvelope(
         auth_token=text,

@@ -19,7 +19,7 @@ from trio_websocket import (
 )
 from wsproto.utilities import ProtocolError
 
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.session import Session
 
@@ -36,7 +36,7 @@ RECEIVE_BYTES: Final = 65_536
 class Listener:
     """All WebSocket connections."""
 
-    def __init__(self, api: Api, origins: tuple[str, ...] = ()) -> None:
+    def __init__(self, api: ServiceApi, origins: tuple[str, ...] = ()) -> None:
         self._api = api
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}

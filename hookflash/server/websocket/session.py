@@ -23,7 +23,7 @@ from hookflash.errors import HookflashError, InputError, RequestRefused, Unautho
 from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.journal.step import KINDS
-from hookflash.server.api import Api
+from hookflash.server.api import ServiceApi
 from hookflash.server.caller import Caller
 from hookflash.server.operations import Operation
 from hookflash.server.publisher import Gone, Subscription
@@ -49,7 +49,7 @@ MOST_REPLIES: Final = 64
 class Session:
     """One connection."""
 
-    def __init__(self, socket: WebSocketConnection, api: Api, address: str) -> None:
+    def __init__(self, socket: WebSocketConnection, api: ServiceApi, address: str) -> None:
         self._socket = socket
         self._api = api
         self._address = address

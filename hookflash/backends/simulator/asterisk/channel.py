@@ -10,7 +10,7 @@ from enum import Enum, auto
 import attrs
 
 from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
-from hookflash.backends.simulator.channel import SILENCE, Extension, Hears, Sense
+from hookflash.backends.simulator.channel import SILENCE, Audible, Extension, Sense
 from hookflash.events import Direction, LegId
 from hookflash.sounds import HeardSound
 
@@ -52,9 +52,9 @@ class AsteriskPlayback:
     begun: bool = False
 
     @property
-    def hears(self) -> Hears:
+    def hears(self) -> Audible:
         """What the party would call it."""
-        return Hears(self.sense, str(self.sound))
+        return Audible(self.sense, str(self.sound))
 
 
 @attrs.define(eq=False)
@@ -128,15 +128,15 @@ class AsteriskChannel:
     """The bridge that it has made, and is about to enter."""
     errand: Extension | None = None
     """Where another program has sent it."""
-    announced: Hears = SILENCE
+    announced: Audible = SILENCE
     """What another program's extension plays to it."""
-    hears: Hears = SILENCE
+    hears: Audible = SILENCE
     shown: list[str] = attrs.field(factory=list[str])
 
     @property
-    def voice(self) -> Hears:
+    def voice(self) -> Audible:
         """What its bridge partner hears from it."""
-        return Hears(Sense.VOICE, self.id)
+        return Audible(Sense.VOICE, self.id)
 
     @property
     def peer(self) -> AsteriskChannel | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, AsteriskPlayback
-from hookflash.backends.simulator.channel import SILENCE, Hears, Sense
+from hookflash.backends.simulator.channel import SILENCE, Audible, Sense
 from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.events import LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound, Music, Recording
@@ -176,7 +176,7 @@ class AsteriskHearing:
         elif channel.playing is not None:
             hears = channel.playing.hears
         elif channel.music is not None:
-            hears = Hears(Sense.MUSIC, str(channel.music))
+            hears = Audible(Sense.MUSIC, str(channel.music))
         elif peer is not None:
             hears = peer.voice if peer.half is None else peer.half.hears
         else:

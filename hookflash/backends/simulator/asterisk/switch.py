@@ -37,8 +37,8 @@ from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
 from hookflash.backends.simulator.asterisk.hearing import NOT_FOUND, TO_STEP_S
 from hookflash.backends.simulator.channel import (
     SILENCE,
+    Audible,
     Extension,
-    Hears,
     Sense,
     ToLeg,
     ToPark,
@@ -397,7 +397,7 @@ class SimulatedAsterisk(Dialplan):
         if peer is None:
             return
         if peer.half is None:
-            self._listen(peer.id, Hears(Sense.DIGIT, digit))
+            self._listen(peer.id, Audible(Sense.DIGIT, digit))
         else:
             self.press(peer.half.id, digit)
 
@@ -451,7 +451,7 @@ class SimulatedAsterisk(Dialplan):
         match channel.errand:
             case ToSound(sound, lasts_s):
                 sense = Sense.MUSIC if lasts_s is None else Sense.TONE
-                channel.announced = Hears(sense, str(sound))
+                channel.announced = Audible(sense, str(sound))
                 if lasts_s is not None:
                     self._after(lasts_s, partial(self._announced, channel, channel.moves))
             case ToPhone(number):
