@@ -161,7 +161,7 @@ def test_the_seed_and_the_faults_are_those_asked_for(say: Say) -> None:
 @pytest.mark.parametrize(
     ("faults", "told"),
     [
-        ("loose_command=0.1", "there is no fault 'loose_command' (one of latency, seed,"),
+        ("loose_command=0.1", "unknown fault 'loose_command' (one of latency, seed,"),
         ("lose_command=often", "lose_command=often is not a probability (0 to 1)"),
         ("latency=2..1", "latency=2..1 is not a time span"),
         ("duplicate=0.1,duplicate=0.2", "duplicate is given twice (give it once)"),

@@ -354,7 +354,7 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         '"**" is not allowed',
         "one key",
     ),
-    (document(faults="lose=1"), "$.faults", "there is no fault 'lose'", "lose_command"),
+    (document(faults="lose=1"), "$.faults", "unknown fault 'lose'", "lose_command"),
     (
         document(faults="lose_command=2"),
         "$.faults",

@@ -57,8 +57,8 @@ def test_faults_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("speed=1", "there is no fault 'speed' (one of latency, seed, event_latency, "),
-        ("=1", "there is no fault ''"),
+        ("speed=1", "unknown fault 'speed' (one of latency, seed, event_latency, "),
+        ("=1", "unknown fault ''"),
         ("reorder=1.5", "reorder=1.5 is not a probability (0 to 1)"),
         ("reorder=nan", "reorder=nan is not a probability (0 to 1)"),
         ("lose_command", "lose_command= is not a probability (0 to 1)"),

@@ -1,4 +1,4 @@
-"""A telephone switch with people, as a plain loop: without a network, and with its own clock.
+"""A telephone switch with people, as a plain loop: no network, and a clock of its own.
 
 The same seed gives the same run, to the byte. Start reading at `world`.
 """

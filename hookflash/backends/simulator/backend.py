@@ -20,16 +20,16 @@ from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 
 _NEWS_TAKES_S = 0.2
-"""How long to wait until the controller knows of a call; the event itself takes 20 ms."""
+"""How long to wait until the controller has received a call; the event itself takes 20 ms."""
 
 _CUT_S = 0.5
 """How long a broken connection stays down."""
 
 
 class SimulatedBackend:
-    """A `Backend` on a simulated switch, with the people's side of it at hand.
+    """A `Backend` on a simulated switch, with the people on it.
 
-    People act through `world` (`world.hang_up(leg)`, `world.press(leg, "*1")`, …); call `nudge`
+    People act through `world` (`world.hang_up(leg)`, `world.press(leg, "*1")`, …). Call `nudge`
     afterwards, so that the task that sleeps until the next event looks again.
     """
 
@@ -47,7 +47,7 @@ class SimulatedBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """All of them."""
+        """All capabilities."""
         return Capabilities()
 
     def events(self) -> AsyncIterator[e.CallEvent]:
@@ -110,7 +110,7 @@ class SimulatedBackend:
         self._clock.catch_up()
         legs = self.world.call(caller, callee, account=account, callee_account=callee_account)
         self.nudge()
-        while not self._talk(*legs):  # noqa: ASYNC110 - a world has no events for onlookers
+        while not self._talk(*legs):  # noqa: ASYNC110 - a world has no notification for observers
             await trio.sleep(0.02)
         with trio.move_on_after(_NEWS_TAKES_S):  # the event may be lost, or have no listener
             while not self._is_known(*legs):  # noqa: ASYNC110 - as above
@@ -150,7 +150,7 @@ class SimulatedBackend:
         self._clock.stop()
 
     async def run(self) -> None:
-        """Keep the world in step with the clock, until it is closed. For `open_simulator`."""
+        """Keep the world in step with the clock until it is closed. For `open_simulator`."""
         await self._clock.run()
 
 

@@ -1,25 +1,23 @@
-"""How legs are joined, and how they end: FreeSWITCH's manners, and its traps.
+"""How legs are joined, and how they end on FreeSWITCH.
 
-* **A primitive answers at once, and its effect comes later.** `+OK` means that the order was
-  taken. Each leg has a thread that looks up every 20 ms (`odds.TICK_S`), so an effect takes one to
+* **A primitive answers at once, and takes effect later.** `+OK` means that the order was accepted.
+  The thread of each leg checks for orders every 20 ms (`odds.TICK_S`), so an effect takes one to
   three ticks, and anything that happens meanwhile crosses it.
 * **A leg has at most one errand**: a transfer into an extension, or a join. The newest wins. A join
-  has two stages: it *begins* after a tick (both legs leave what they were doing: their sounds
-  stop, they are fetched out of their bridges) and is *finished* one or two ticks later
-  (`LegsJoined`). Either leg may die in each of them, and another order may take it away.
-* **`signal_bond` is what was written, not what is.** It is written on both legs when a join is
-  *taken*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
-  variables, and on the remaining leg when its partner is fetched. Only a transfer takes it off:
-  from the leg, and from whom it is joined with. `bridge_uuid` is written with it, and stays for
-  good.
-* **A leg can go adrift.** When a join comes to nothing and the *second* leg lives on, nobody tells
-  it what to do next: it is not parked, plays no sound, and reports nothing. Joining it, parking it
-  and hanging it up still work. It is the one state that has no fact.
-* **A first leg may wait for its second, deaf to every order**: see `seeking`. A bridge that has
-  been reported may not be up yet: see `early`. How bridges end: see `partings`. The park: see
-  `parking`.
+  has two stages: it *begins* after a tick (both legs leave their bridges and sounds) and is
+  *finished* one or two ticks later (`LegsJoined`). Either leg may die in each stage, and another
+  order may take it away.
+* **`signal_bond` is what was ordered, not what is.** It is written on both legs when a join is
+  *accepted*, and stays when one dies, when the join fails, when the bridge ends by a leg's own
+  variables, and on the remaining leg when its partner is fetched. Only a transfer removes it, from
+  the leg and from its bridge partner. `bridge_uuid` is written with it, and is never removed.
+* **A leg can go adrift.** When a join fails and the *second* leg survives, it gets no new order: it
+  is not parked, plays no sound, and reports nothing. Joining it, parking it and hanging it up still
+  work. It is the only state without a fact.
+* **A first leg may wait for its second and ignore every order**: see `seeking`. A bridge that was
+  reported may not be up yet: see `early`. How bridges end: see `partings`. The park: see `parking`.
 
-Nothing more is reported about a leg that has hung up: neither the end of its sound nor that of its
+After a leg has hung up nothing more is reported about it: not the end of its sound, nor of its
 bridge.
 """
 
@@ -46,12 +44,12 @@ _INVALID_UUID: Final = "-ERR Invalid uuid"
 
 
 class Bridges(Parking):
-    """The switch, as far as legs are joined, and end."""
+    """The part of the switch that joins and ends legs."""
 
     # ---- legs end
 
     def kill(self, leg: LegId, cause: str = "NORMAL_CLEARING") -> str:
-        """`uuid_kill`. A leg that has hung up is no channel any more, even if it just did."""
+        """`uuid_kill`. A leg that has hung up is no channel any more, even at that instant."""
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
@@ -59,12 +57,12 @@ class Bridges(Parking):
         return OK
 
     def _end(self, channel: SimulatedChannel, cause: str, *, itself: bool = False) -> None:
-        """Hang a leg up. The legs that are connected with it notice a moment later.
+        """Hang a leg up. The legs connected with it notice a moment later.
 
         Args:
-            channel: which leg.
-            cause: why.
-            itself: whether its own thread does it, and so has nothing to notice itself.
+            channel: the leg.
+            cause: the cause.
+            itself: whether its own thread does it, and so has nothing left to notice.
         """
         if channel.cause:
             return
@@ -95,7 +93,7 @@ class Bridges(Parking):
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
 
     def _take_along(self, gone: SimulatedChannel, half: SimulatedChannel) -> None:
-        """Half of a loopback pair has ended by itself, and hangs up the other; mostly at once."""
+        """End a half of a loopback pair; it hangs up the other half, mostly at once."""
         late_s = odds.AT_ONCE_S
         if self._rarely(odds.HALF_STARVES):
             self._starve(half)
@@ -103,7 +101,7 @@ class Bridges(Parking):
         self._after(late_s, partial(self._let_go, gone))
 
     def _tell_end_of_bridge(self, leaver: SimulatedChannel) -> None:
-        """A leg hangs up, and its partner's thread sees that before the hang-up is reported."""
+        """Hang a leg up after its partner's thread has noticed, but before it is reported."""
         peer = leaver.peer
         if peer is None or peer.peer is not leaver or leaver.half is not None:
             return
@@ -112,7 +110,7 @@ class Bridges(Parking):
             self._report(LegsSeparated(first=first.id, second=second.id))
 
     def _let_go(self, gone: SimulatedChannel) -> None:
-        """Let the others notice that a leg has ended."""
+        """Notify the connected legs that a leg has ended."""
         join = gone.errand
         if isinstance(join, PendingJoin) and join.begun and join.live:
             if gone is join.second and self._random() < odds.LOST_LATE:
@@ -130,7 +128,7 @@ class Bridges(Parking):
             self.watcher.over(gone)
 
     def _drop_call(self, channel: SimulatedChannel) -> None:
-        """End what a leg's bridge calls, or for which it is called."""
+        """End the legs that a leg's bridge calls, or the leg for which it is called."""
         other = channel.call
         if other is None:
             return
@@ -141,10 +139,10 @@ class Bridges(Parking):
             self._end(other, channel.cause or "NORMAL_CLEARING", itself=True)
 
     def _starve(self, half: SimulatedChannel) -> None:
-        """The other half of a loopback pair has ended, and nothing comes out of this one any more.
+        """Handle the end of a loopback leg's other half: nothing comes out of this one any more.
 
-        Its own thread may notice that before the hang-up reaches it; then it leaves its bridge as
-        if its partner had left.
+        Its own thread may notice that before the hang-up arrives; then it leaves its bridge as if
+        its partner had left.
         """
         if half.cause or half.errand is not None:
             return
@@ -170,8 +168,8 @@ class Bridges(Parking):
     def bridge(self, first: LegId, second: LegId) -> str:
         """`uuid_bridge FIRST SECOND`: join two legs, fetching them from wherever they are.
 
-        A leg that has not answered makes the join fail: it is hung up, and so is the other, unless
-        that one carries `uuid_bridge_park_on_cancel=true`.
+        If a leg has not answered, the join fails: it is hung up, and so is the other unless that
+        one has `uuid_bridge_park_on_cancel=true`.
         """
         one = self._channels.get(first)
         other = self._channels.get(second)
@@ -240,10 +238,10 @@ class Bridges(Parking):
             self.watcher.joining(first, second)
 
     def _is_kept(self, leg: SimulatedChannel, join: PendingJoin) -> bool:
-        """Whether a join under way keeps a leg that a new join wants as its second.
+        """Whether a pending join keeps a leg that a new join wants as its second.
 
-        Its first leg it keeps if it has not begun; its second, as chance has it. (A new join's
-        first leg is never kept: what is ordered last of it counts.)
+        It keeps its first leg if it has not begun; its second, by chance. (The new join always gets
+        its own first leg: the last order counts.)
         """
         if leg.seeks is not None:
             return leg.seeks not in (join.first, join.second)
@@ -270,7 +268,7 @@ class Bridges(Parking):
         join.ripe = True
 
     def _overtake(self, earlier: PendingJoin, join: PendingJoin) -> None:
-        """Put an end to a join, of which the new one takes a leg, or both."""
+        """End a join that loses one leg or both to a new one."""
         earlier.live = False
         self._leave_early(earlier)
         left = [
@@ -292,20 +290,20 @@ class Bridges(Parking):
             join.left += earlier.left
 
     def _is_lost_held(self, join: PendingJoin) -> bool:
-        """Whether the second leg of a join, which a sound holds up, is lost with the first."""
+        """Whether the second leg of a join that a sound holds up is lost with the first."""
         return join.was_held and self._random() < odds.HELD_LOST
 
     def _leave_early(self, join: PendingJoin) -> None:
-        """The second leg's partner may see that it is fetched before the join has begun.
+        """Whether the second leg's partner sees that it is fetched before the join begins.
 
-        The order marks both legs (`CF_TRANSFER`), before the thread of the first looks up.
+        The order marks both legs (`CF_TRANSFER`) before the thread of the first looks.
         """
         peer = join.second.peer
         if not join.begun and peer is not None and self._random() < odds.LEFT_EARLY:
             self._part(join.second, peer)
 
     def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
-        """Deal with a leg whose join has been overtaken: it ends for a cause, or goes adrift."""
+        """Handle a leg whose join was overtaken: it ends for a cause, or goes adrift."""
         if leg.cause or leg.errand is not None:
             return
         if cause:
@@ -343,7 +341,9 @@ class Bridges(Parking):
             if leg.bond == join.second.id and leg is not join.second:
                 self._seek(leg, join.second)
             elif leg.bond == join.first.id and leg.place is ChannelPlace.ADRIFT:
-                leg.is_free = self._random() < odds.FREED  # it waited for a leg that leads now
+                leg.is_free = (
+                    self._random() < odds.FREED
+                )  # it waited for a leg that now leads a join
                 self._take_sound(leg)
 
     def _begin(self, join: PendingJoin) -> None:
@@ -364,7 +364,7 @@ class Bridges(Parking):
         if not self._leave_bridges(join):
             return
         if first.cause or second.cause or join.doomed:
-            # a second leg that is destroyed already is not found, and other variables count
+            # a second leg that is already destroyed is not found, and other variables count
             join.broken = bool(second.cause)
             self._fail(join)
             return
@@ -383,7 +383,7 @@ class Bridges(Parking):
         self._after(self._to_look_up(odds.TO_FINISH_S), partial(self._finish, join))
 
     def _leave_bridges(self, join: PendingJoin) -> bool:
-        """Let two legs leave where they are. False if the join cannot begin, or not yet."""
+        """Take two legs out of their bridges. False if the join can't begin, or not yet."""
         first, second = join.first, join.second
         if first.peer is second and second.peer is first:
             was_first, was_second = (first, second) if first.is_first else (second, first)
@@ -400,14 +400,14 @@ class Bridges(Parking):
             else:
                 self._part(leg, peer)
             if not join.live:
-                return False  # the peer was armed, and has taken one of them away
+                return False  # the peer was armed, and has taken one of them
         if first.held is None and second.held is None:
             return True
         join.was_held = True
         return False
 
     def _slips(self, second: SimulatedChannel) -> bool:
-        """Whether a second leg slips away, as the bridge that it leaves was not quite up yet."""
+        """Whether a second leg slips away because its old bridge was not quite up yet."""
         if not second.is_fresh or second.is_first or not self._rarely(odds.SLIPS):
             return False
         second.errand = None
@@ -428,7 +428,7 @@ class Bridges(Parking):
     def _leaving(
         self, first: SimulatedChannel, second: SimulatedChannel
     ) -> tuple[SimulatedChannel, ...]:
-        """Say which legs leave their bridges now: each of those left has a thread of its own."""
+        """The legs that leave their bridges now: each remaining partner has its own thread."""
         if first.peer is None or second.peer is None or self._random() >= odds.LATER_LEFT:
             return (first, second)
         is_first = self._random() < odds.FIRST_LEAVES_LATER
@@ -441,7 +441,7 @@ class Bridges(Parking):
     def _finish(self, join: PendingJoin) -> None:
         first, second = join.first, join.second
         if not join.live or first.cause or second.cause:
-            return  # `_let_go` deals with the effects of a hang-up
+            return  # `_let_go` handles the effects of a hang-up
         if second.answered and not join.broken:
             first.in_dialplan = second.in_dialplan = False
             if second.sounds and self._random() < odds.SOUND_LOST:
@@ -484,7 +484,7 @@ class Bridges(Parking):
             leg.is_fresh = False
 
     def _show_both(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """Let each phone show the other party, as the switch knows them."""
+        """Show each phone the other party, as the switch knows it."""
 
     def _fail(self, join: PendingJoin) -> None:
         """Give a join up: the second leg goes adrift, the first is parked or hung up."""
@@ -502,9 +502,9 @@ class Bridges(Parking):
             self._miss(first, is_found=is_found, is_race=second.answered)
 
     def _miss(self, first: SimulatedChannel, *, is_found: bool, is_race: bool = True) -> None:
-        """Let a first leg go without its second.
+        """Release a first leg without its second.
 
-        If that is found, and has hung up, one variable counts; if it is gone for good, another
+        If the second is found and has hung up, one variable counts; if it no longer exists, another
         (`uuid_bridge_on_soft_execute`).
         """
         name = "uuid_bridge_park_on_cancel" if is_found else "park_after_bridge"
@@ -522,7 +522,7 @@ class Bridges(Parking):
         self._hear(channel)
 
     def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
-        """Move a leg; into the park again, if it was parked."""
+        """Move a leg; into the park again if it was parked."""
         if channel.place is ChannelPlace.PARKED and self.watcher is not None:
             self.watcher.unparked(channel)
         channel.place = place

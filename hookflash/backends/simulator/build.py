@@ -16,7 +16,7 @@ def build_pbx(character: Character, around: Surroundings, dialling: Dialling) ->
     """Build a simulated switch without calls.
 
     Args:
-        character: the switch that it imitates.
+        character: the switch to imitate.
         around: the world around it.
         dialling: how targets are called: directly, or through the dialplan.
     """

@@ -1,6 +1,6 @@
-"""The values of the simulated switch: a leg, its sounds, its way into a bridge or out of one.
+"""The values of the simulated FreeSWITCH: legs, sounds, joins and moves.
 
-Only the switch writes them: see `bridges`, `partings` and `parking`.
+Only the switch changes them: see `bridges`, `partings` and `parking`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Thunk: TypeAlias = Callable[[], None]
 
 
 class Sense(StrEnum):
-    """What kind of thing a party hears."""
+    """The kind of thing that a party hears."""
 
     SILENCE = "silence"
     MUSIC = "music"
@@ -27,7 +27,7 @@ class Sense(StrEnum):
     TONE = "tone"
     VOICE = "voice"
     DIGIT = "digit"
-    """The tone of a key that the other party presses: it passes."""
+    """The tone of a key that the other party presses. It is momentary."""
 
 
 class Audible(NamedTuple):
@@ -41,22 +41,22 @@ SILENCE: Final = Audible(Sense.SILENCE)
 
 
 class ChannelPlace(Enum):
-    """Where a leg is, within the switch."""
+    """Where a leg is within the switch."""
 
     DIALLING = "dialling"
-    """Its phone rings, or it has answered a moment ago."""
+    """Its phone rings, or has just answered."""
     PARKED = "parked"
     MOVING = "moving"
     """On its way from one place to the next."""
     JOINED = "joined"
     ELSEWHERE = "elsewhere"
-    """In an extension to which another program sent it."""
+    """In an extension to which another program has sent it."""
     ADRIFT = "adrift"
-    """Left over from a join that came to nothing."""
+    """Left over from a failed join."""
 
 
 class Fate(Enum):
-    """What becomes of a leg whose bridge has ended."""
+    """What happens to a leg whose bridge has ended."""
 
     PARK = "park"
     RESCUE = "rescue"
@@ -67,9 +67,9 @@ class Failsafe(NamedTuple):
     """What an armed leg does when its bridge ends."""
 
     wanted: LegId
-    """Whom it intercepts."""
+    """The leg that it intercepts."""
     after_s: str = ""
-    """How long it waits for that in the park, in whole seconds; empty: not at all."""
+    """How long it first waits in the park, in whole seconds; empty: not at all."""
 
 
 _FROM_THE_PARK: Final = re.compile(
@@ -121,14 +121,14 @@ class Playback:
         self.is_own = is_own
         """An extension plays it; it was not ordered."""
         self.lost = False
-        """Its leg was ordered elsewhere while its thread prepared to play it."""
+        """Its leg was ordered elsewhere while its thread prepared the sound."""
         self.hears = Audible(sense, str(sound))
         self.lasts_s = lasts_s
 
 
 @attrs.define(eq=False, repr=False)
 class SimulatedChannel:
-    """One leg, as the switch keeps it. Read it; only the switch writes it."""
+    """One leg, as the switch keeps it. Only the switch changes it."""
 
     id: LegId
     number: str
@@ -137,84 +137,84 @@ class SimulatedChannel:
     variables: dict[str, str]
     answered: bool = False
     cause: str = ""
-    """Why it hung up; empty while it lives."""
+    """The cause of its hang-up; empty while it lives."""
     place: ChannelPlace = ChannelPlace.DIALLING
     peer: SimulatedChannel | None = None
-    """With whom it is joined."""
+    """Its bridge partner."""
     is_first: bool = False
-    """Which side of its bridge it is."""
+    """Its side of the bridge."""
     bond: str = ""
-    """The variable `signal_bond`: with whom it is, was, or was to be."""
+    """The variable `signal_bond`: its current, former or intended partner."""
     bridge_uuid: str = ""
-    """The variable `bridge_uuid`: the same, and it stays when the bond is taken off."""
+    """The variable `bridge_uuid`: the same, but never removed."""
     half: SimulatedChannel | None = None
-    """The other half of a loopback pair, for as long as both live."""
+    """The other half of a loopback pair, while both live."""
     errand: PendingJoin | DialplanTransfer | None = None
     call: SimulatedChannel | None = None
-    """The other leg of an ordinary call that is not answered yet."""
+    """The other leg of an ordinary call that has not been answered yet."""
     called_for: LegId = ""
     """The leg whose bridge called it."""
     playing: Playback | None = None
     sounds: list[Playback] = attrs.field(factory=list[Playback])
-    """What was ordered to play, and waits until its thread looks up or `playing` is over."""
+    """Ordered sounds that wait until its thread looks or `playing` has ended."""
     settles: bool = False
     """Its bridge is so young that its thread does not look for sounds yet."""
     is_fresh: bool = False
     """It was joined a moment ago."""
     missed: SimulatedChannel | None = None
-    """The other leg of its last bridge, which was reported but did not come to be."""
+    """The other leg of its last bridge, which was reported but never came up."""
     is_free: bool = False
-    """It is adrift, and its thread waits for nobody: it plays what is ordered."""
+    """It is adrift, and its thread waits for no leg: it plays what is ordered."""
     is_idle: bool = False
-    """It was parked in place where it was so already: its thread has left that park, and reads
-    no keys any more."""
+    """It was parked in place although it was parked already: its thread has left that park, and
+    reads no keys any more."""
     joins: int = 0
     early: SimulatedChannel | None = None
-    """As the first leg of a bridge: to whom its thread plays a sound that was ordered before
-    the bridge was up. It looks after the bridge when that sound is over."""
+    """As the first leg of a bridge: the leg to which its thread plays a sound that was ordered
+    before the bridge was up. It attends to the bridge only after that sound."""
     disturbed: bool = False
-    """It was ordered elsewhere while it waited for another leg, deaf to orders."""
+    """It was ordered elsewhere while it waited for another leg and ignored orders."""
     orders: int = 0
     """How often it was ordered elsewhere."""
     due: Playback | None = None
-    """What its thread has taken of that, and is about to play."""
+    """The sound that its thread has taken off the queue and is about to play."""
     ghosts: list[Thunk] = attrs.field(factory=list[Thunk])
-    """What first legs do that still take it for their partner, though it is joined with
-    another, once it leaves that bridge."""
+    """Next steps of first legs that still take it for their partner, although it is joined with
+    another leg. They run when it leaves that bridge."""
     seeks: SimulatedChannel | None = None
-    """For whom it waits, deaf to every order: its join lost that leg before it began."""
+    """The leg for which it waits, ignoring every order: its join lost that leg before it began."""
     later: Extension | None = None
-    """Where it was ordered while it waited like that: it goes there when the wait is over."""
+    """Where it was ordered during that wait: it goes there afterwards."""
     again: bool = False
-    """It was ordered to join whom it seeks."""
+    """It was ordered to join the leg that it seeks."""
     wanted: SimulatedChannel | None = None
-    """With whom it was ordered to join while it waited for another."""
+    """The leg that it was ordered to join while it waited for another."""
     seekers: list[SimulatedChannel] = attrs.field(factory=list["SimulatedChannel"])
     """Legs that wait for this one."""
     unread: list[str] = attrs.field(factory=list[str])
-    """Keys that were pressed while it waited for somebody to answer."""
+    """Keys that were pressed while it waited for an answer."""
     nested: Playback | None = None
-    """What an extension plays, while a sound that was ordered plays on top of it."""
+    """What an extension plays, while an ordered sound plays on top of it."""
     waits: Thunk | None = None
-    """What its partner, which has left, will do once this leg's sound lets go of the bridge."""
+    """What its partner, which has left, will do once this leg's sound releases the bridge."""
     held: SimulatedChannel | None = None
-    """The second leg for the end of whose sound it waits, having left their bridge."""
+    """The second leg whose sound it waits for, having left their bridge."""
     parkings: int = 0
     in_cs_park: bool = False
-    """It is parked by its own variables, not by an application: parking it changes nothing."""
+    """Its own variables parked it, not an application: parking it again changes nothing."""
     in_dialplan: bool = False
-    """Its bridge is one of a dialplan; it was not joined by an order since."""
+    """Its bridge is a dialplan's; no order has joined it since."""
     drops_keys: bool = False
-    """It is sent no keys of the leg that it is joined with."""
+    """It is sent no keys of its bridge partner."""
     overdue: bool = False
-    """Its time in the park is over: it ends as soon as nothing plays any more."""
+    """Its time in the park is over: it ends as soon as nothing plays."""
     takes: LegId | None = None
-    """Whom it intercepts when it answers."""
+    """The leg that it intercepts when it answers."""
     caller_id: str = attrs.field(init=False)
     """The caller's number of its profile, which the switch shows to others."""
     callee_id: str = attrs.field(init=False)
     is_flipped: bool = attrs.field(init=False)
-    """An outbound leg that once led a bridge counts as a caller from then on."""
+    """An outbound leg that has led a bridge counts as a caller from then on."""
     shown: list[str] = attrs.field(factory=list[str])
     """The numbers that its phone was ordered to show, in order."""
     voice: Audible = attrs.field(init=False)
@@ -241,7 +241,7 @@ class SimulatedChannel:
 
     @property
     def takes_sounds(self) -> bool:
-        """Whether its thread looks for orders to play a sound."""
+        """Whether its thread looks for ordered sounds."""
         if self.place is ChannelPlace.JOINED:
             return not self.settles
         if self.place is ChannelPlace.PARKED:
@@ -250,16 +250,16 @@ class SimulatedChannel:
 
     @property
     def is_about_to_play(self) -> bool:
-        """Whether its thread prepares to play a sound, and looks after nothing else meanwhile."""
+        """Whether its thread is preparing a sound, and attends to nothing else meanwhile."""
         return self.due is not None and not self.due.lost
 
     @property
     def bridged_to(self) -> SimulatedChannel | None:
         """The variable `bridge_to`.
 
-        A first leg takes it off as soon as it is ordered elsewhere, even if it waits then until its
-        partner, who is joined with another, leaves that bridge. It stays where a bridge was
-        reported but did not come to be.
+        A first leg loses it when it is ordered elsewhere, even if it then waits until its partner,
+        joined with another, leaves that bridge. It stays if a bridge was reported but never came
+        up.
         """
         if self.peer is not None and self.is_first and self.errand is not None and self.is_left:
             return None
@@ -267,7 +267,7 @@ class SimulatedChannel:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether its partner hears a sound, while which its own keys are not read."""
+        """Whether its partner hears a sound, during which its own keys are not read."""
         peer = self.peer
         return peer is not None and peer.peer is self and peer.playing is not None
 
@@ -275,29 +275,29 @@ class SimulatedChannel:
     def is_left(self) -> bool:
         """Whether its partner has left their bridge, which it has not noticed yet.
 
-        Its thread takes one sound at a time, and looks after the bridge before the next.
+        Its thread takes one sound at a time, and attends to the bridge before the next.
         """
         return self.peer is not None and (self.peer.peer is not self or bool(self.peer.cause))
 
     @property
     def is_busy(self) -> bool:
-        """Whether its thread still prepares to play a sound that is lost, and obeys later."""
+        """Whether its thread still prepares a sound that is lost, and obeys later."""
         return self.due is not None and self.due.lost
 
     def forget_park(self) -> str | None:
-        """Let the park forget how long it lasts, which it says, and by which variable it came."""
+        """Remove the park's time limit and the variable that led into it."""
         limit = self.variables.pop("park_timeout", None)
         if limit is not None:
             self.variables.pop("park_after_bridge", None)
         return limit
 
     def lose_due(self) -> None:
-        """Let the sound be lost that is about to begin."""
+        """Lose the sound that is about to begin."""
         if self.due is not None:
             self.due.lost = True
 
     def forget_sounds(self) -> None:
-        """Let all be lost that was ordered to play."""
+        """Lose all ordered sounds."""
         self.sounds.clear()
         self.lose_due()
 
@@ -309,26 +309,26 @@ class PendingJoin:
     first: SimulatedChannel
     second: SimulatedChannel
     live: bool = True
-    """No other order has taken one of the two away, and it has not failed."""
+    """No other order has taken one of the two, and it has not failed."""
     begun: bool = False
     ripe: bool = False
-    """It has begun some time ago, and hardly lets go of its second leg."""
+    """It began some time ago, and hardly releases its second leg."""
     broken: bool = False
-    """It is the repeat of a join that had begun: it will fail at its finish."""
+    """It repeats a join that had begun: it will fail when it finishes."""
     doomed: bool = False
     """It came while another join of `first` was failing, and fails with it."""
     stranded: bool = False
-    """It comes to nothing, which the leg that is left over has not noticed yet."""
+    """It has failed, which the remaining leg has not noticed yet."""
     takes_along: bool = False
-    """Its first leg is the half of a dead pair, and may end the second with itself."""
+    """Its first leg is half of a dead pair, and may take the second with it when it ends."""
     waits: bool = False
-    """Its first leg has come to it when another order takes that, and its second has not."""
+    """Its first leg had arrived when another order took that leg; its second had not."""
     was_held: bool = False
     """One of its legs had to wait for a sound of the second leg of its old bridge."""
     left: list[tuple[SimulatedChannel, bool]] = attrs.field(
         factory=list[tuple[SimulatedChannel, bool]]
     )
-    """Legs whose join this one put an end to; true: such a one hangs up."""
+    """Legs whose join this one has ended; true: such a leg hangs up."""
 
 
 class DialplanTransfer:
@@ -343,10 +343,10 @@ class DialplanTransfer:
         self.in_place = in_place
         self.legs = legs
         self.busy: SimulatedChannel | None = None
-        """A leg that prepared a sound in a bridge when it was to go."""
+        """A leg that prepared a sound in a bridge when it was ordered away."""
         self.redirects = False
-        """It put an end to a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
+        """It has ended a join, which had set a flag that disarms the leg (`CF_REDIRECT`)."""
         self.seeks: tuple[SimulatedChannel, SimulatedChannel] | None = None
-        """The first leg of a join that it put an end to, and the second, which it took away."""
+        """The first leg of a join that it has ended, and the second, which it took."""
         self.left: list[tuple[SimulatedChannel, bool]] = []
-        """Legs whose join this one put an end to; true: such a one hangs up."""
+        """Legs whose join this one has ended; true: such a leg hangs up."""

@@ -12,7 +12,7 @@ from hookflash.events import LegId, LegSnapshot
 
 
 class Character(StrEnum):
-    """The kind of switch that is imitated."""
+    """The switch to imitate."""
 
     FREESWITCH = "freeswitch"
     ASTERISK = "asterisk"

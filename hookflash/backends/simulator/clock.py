@@ -33,7 +33,7 @@ class WorldClock:
         now_s = max(world.now_s, trio.current_time() - self._began_s)
         due_s = world.next_s
         if due_s is not None and 0 < due_s - now_s < _ROUNDING_S:
-            now_s = due_s  # we were woken for it: sums of floats fall a little short
+            now_s = due_s  # the clock woke us for it: sums of floats fall a little short
         world.run(until_s=now_s)
 
     def nudge(self) -> None:

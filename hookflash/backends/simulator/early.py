@@ -1,8 +1,8 @@
 """A bridge that is not up yet.
 
-A join is reported before its bridge is up (`switch_ivr_multi_threaded_bridge`). Sounds that were
-ordered before are played in between, by the thread of the first leg, which looks after nothing else
-meanwhile. An order that comes then does not find the second leg in a bridge.
+A join is reported before its bridge is up (`switch_ivr_multi_threaded_bridge`). In between, the
+thread of the first leg plays the sounds that were ordered before, and attends to nothing else. An
+order that comes then does not find the second leg in a bridge.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from hookflash.events import SoundStopped
 
 
 class Early(Seeking, ABC):
-    """The switch, as far as bridges are reported and not up yet."""
+    """The part of the switch for bridges that are reported but not up."""
 
     def _is_broken_off(self, join: PendingJoin) -> bool:
         """Whether legs that are to be joined leave a bridge that is not up yet.
 
-        A sound that was ordered before the legs were joined is played by the first leg's thread,
-        to itself or to the second, before it looks after the bridge: it reports the bridge, then
-        plays (`switch_ivr_multi_threaded_bridge`). An order that moves whom it plays to ends the
-        sound. If it moves the first leg too, that hangs up the second. If it does not, the first
-        goes on to set the bridge up, and takes the second out of the new join: it waits for it,
-        and after 10 s hangs it up.
+        The first leg's thread reports the bridge, then plays a sound that was ordered before the
+        join, to itself or to the second, and only then attends to the bridge
+        (`switch_ivr_multi_threaded_bridge`). An order that moves the leg that hears the sound ends
+        it. If the order moves the first leg too, that leg hangs up the second. Otherwise the first
+        sets the bridge up, and takes the second out of the new join: it waits for it, and hangs it
+        up after 10 s.
         """
         legs = (join.first, join.second)
         for leg in legs:
@@ -72,16 +72,16 @@ class Early(Seeking, ABC):
         self._after(odds.BREAKS_OFF_S, partial(self._end, second, odds.LOST))
 
     def _break_off(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """The second has left before the bridge was up: the first has waited for nothing."""
+        """Handle a second leg that left before the bridge was up: the first stops waiting."""
         if first.peer is second and second.peer is None and not (first.cause or second.cause):
             first.peer = None
             self._end(second, odds.LOST)
             self._go_on_alone(first, "")
 
     def _bind_again(self, leg: SimulatedChannel) -> None:
-        """A leg leaves a bridge that was not up yet: its first leg writes both bonds afterwards.
+        """Take a leg out of a bridge that was not up: its first leg then writes both bonds.
 
-        If that is the first leg, it may also hang up the second, which it does not find in the
+        If it is the first leg, it may also hang up the second, which it does not find in the
         bridge. If it is the second, the first may wait for it.
         """
         lead = leg if leg.is_first else leg.peer
@@ -107,17 +107,17 @@ class Early(Seeking, ABC):
             self._end(second, odds.LOST)
 
     def _is_not_up(self, lead: SimulatedChannel) -> bool:
-        """Whether a bridge that was just reported does not come to be, as its first leg goes.
+        """Whether a bridge that was just reported never comes up because its first leg goes.
 
-        The first's thread finds that it is to go, and hangs up the second (`abort_call`).
+        The first leg's thread finds that it is to go, and hangs up the second (`abort_call`).
         """
         return lead.is_fresh and lead.early is None and self._rarely(odds.NOT_UP)
 
     def _abort_early(self, gone: SimulatedChannel) -> None:
         """The first leg of a bridge that was not up yet has hung up: so does the second.
 
-        The second's thread has come into the bridge by then, and left it again. (Measured, 68 of 68
-        where a sound was played to the first.)
+        By then the second leg's thread has entered the bridge, and left it again. (Measured: 68 of
+        68 when a sound was played to the first.)
         """
         early, gone.early = gone.early, None
         second = gone.peer
@@ -125,7 +125,7 @@ class Early(Seeking, ABC):
             self._leave_unfound(second, chance=1.0)
 
     def _wait_for(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """The second leaves, and the first, whose thread plays it a sound, does not notice."""
+        """The second leaves while the first, whose thread plays it a sound, does not notice."""
         playback, second.playing = second.playing, None
         if playback is not None:
             over = partial(self._report, SoundStopped(leg=second.id, sound=playback.sound))
@@ -135,8 +135,8 @@ class Early(Seeking, ABC):
     def _leave_unfound(self, second: SimulatedChannel, chance: float = odds.PARKED_UNFOUND) -> None:
         """The first leg of a bridge that was not up yet goes, and hangs up the second.
 
-        The second's thread may (`chance`) have come into the bridge, and have left it again to be
-        parked, or to end by itself.
+        By then the second leg's thread may (`chance`) have entered the bridge, and have left it
+        again to be parked, or to end by itself.
         """
         errand = second.errand
         parks = (
@@ -158,17 +158,17 @@ class Early(Seeking, ABC):
             early.settles = False
             self._take_sound(early)
 
-    # ---- what `partings`, `parking` and `bridges` do
+    # ---- implemented by `partings`, `parking` and `bridges`
 
     def _set_adrift(self, channel: SimulatedChannel) -> None:
-        """Leave a leg where nothing tells it what to do next."""
+        """Leave a leg without anything to do."""
 
     def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
-        """Deal with a leg whose join has been overtaken."""
+        """Handle a leg whose join was overtaken."""
 
     def _go_on_alone(self, stayer: SimulatedChannel, leavers_cause: str) -> None:
         """Do what a leg's variables say."""
 
     @abstractmethod
     def _fate(self, stayer: SimulatedChannel) -> Fate:
-        """What becomes of a leg whose bridge has ended."""
+        """What happens to a leg whose bridge has ended."""

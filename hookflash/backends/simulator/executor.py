@@ -1,7 +1,7 @@
-"""The commands of the simulated switch: the procedures of a real FreeSWITCH, executed.
+"""Executes commands on the simulated FreeSWITCH, by the procedures of a real one.
 
-The simulated switch gets exactly the orders of a real switch: a command becomes a `Procedure` by
-the same code, and its operations are the simulated switch's own primitives. If one is refused, the
+The simulated switch gets exactly the orders of a real one: the same code translates a command into
+a `Procedure`, whose operations are the simulated switch's own primitives. If one is refused, the
 command comes back as `CommandFailed`, with two exceptions: a `HangUp` of a leg that does not exist
 is answered by its `LegHungUp`, and so is a `Dial` that fails (the switch reports that itself).
 """
@@ -48,7 +48,7 @@ DIRECT: Final = Dialling(template="user/{number}")
 """Targets are one leg each. `Dialling()` calls them through the dialplan: three legs each."""
 
 GONE: Final = "INVALID_CALL_REFERENCE"
-"""Q.850 cause 81: there is no such call."""
+"""Q.850 cause 81: no such call."""
 
 
 class Executor:

@@ -1,8 +1,8 @@
 """Faults between the switch and its controller: one record, no faults by default.
 
 Two lines connect the two. The **event line** carries facts to the controller, the **command line**
-carries commands to the switch; each is one socket, and so keeps its order, even if it is late.
-Faults go as far as those of a real backend, and no further:
+carries commands to the switch. Each is one socket, and so keeps its order, even if it is late. The
+faults are those of a real backend, and no others:
 
 * facts of one leg never change their order, and a fact of two legs belongs to both;
 * any single fact may be lost (FreeSWITCH drops events under load, and reports it only in its log);
@@ -133,7 +133,7 @@ def parse_faults(text: str) -> Faults:
         names = ("event_latency", "command_latency") if name == "latency" else (name,)
         for one in names:
             if one not in _KEYS:
-                raise InputError(f"there is no fault {name!r}", hint=f"one of {_ALL_KEYS}")
+                raise InputError(f"unknown fault {name!r}", hint=f"one of {_ALL_KEYS}")
             field, read, _ = _KEYS[one]
             if field in values:
                 raise InputError(f"{one} is given twice", hint="give it once")

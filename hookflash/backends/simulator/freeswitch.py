@@ -52,16 +52,15 @@ class FreeSwitchPbx:
         """Do nothing: FreeSWITCH does not depend on a controller."""
 
     def snapshots(self, is_outside: Callable[[str], bool]) -> tuple[LegSnapshot, ...]:
-        """List every channel, oldest first.
+        """List every channel, oldest first, as a query of a FreeSWITCH shows them.
 
-        As a program sees them that queries a FreeSWITCH: two are a pair if both live and each names
-        the other as its bridge partner.
+        Two are a pair if both live and each names the other as its bridge partner.
         """
         return tuple(self.seen(channel, is_outside) for channel in self.switch.channels())
 
     @staticmethod
     def seen(channel: SimulatedChannel, is_outside: Callable[[str], bool]) -> LegSnapshot:
-        """What a program sees of a channel."""
+        """What a query shows of a channel."""
         # a channel that was ordered elsewhere is nowhere, even before it moves
         stands = channel.errand is None
         peer = channel.peer if stands else None

@@ -1,22 +1,22 @@
 """What parties hear, and the sounds that the switch plays to them.
 
-* A sound begins 0.1 to 0.2 s after its order, on a leg that is parked or joined; behind another it
-  waits, for ever if that one is endless. `uuid_break LEG all` ends what plays and what waits.
+* A sound begins 0.1 to 0.2 s after its order, on a leg that is parked or joined. Behind another
+  sound it waits, for ever if that one is endless. `uuid_break LEG all` ends what plays and drops
+  what waits.
 * **A break between the order and the sound comes too late.** An order waits in the leg's queue
-  until its thread looks up, which takes up to 20 ms. The thread then reads five frames from the
-  phone, and the sound begins. `uuid_break` empties the queue and sets a flag, which is cleared as
-  the sound begins (`switch_ivr_parse_event`, `switch_core_session_exec`). So the sound begins all
-  the same; if it is endless, those behind it never do. (Measured: after 20 ms 18 of 18; before, the
-  later the more often: after 4, 9 and 16 ms 2, 3 and 8 of 12.)
-* `playback_timeout_sec` ends a sound after so many seconds (2 or more; 1 does nothing, measured).
+  until its thread looks, which takes up to 20 ms. The thread then reads five frames from the phone,
+  and the sound begins. `uuid_break` empties the queue and sets a flag, which is cleared when the
+  sound begins (`switch_ivr_parse_event`, `switch_core_session_exec`). So the sound begins all the
+  same; if it is endless, the next ones never do. (Measured: after 20 ms 18 of 18; after 4, 9 and 16
+  ms 2, 3 and 8 of 12.)
+* `playback_timeout_sec` ends a sound after so many seconds (2 or more; 1 has no effect, measured).
 * A terminator (`playback_terminators`, by default `*`) ends a sound.
-* Nothing more is reported about a leg that has hung up, not even that its sound stops.
+* After a leg has hung up nothing more is reported about it, not even the end of its sound.
 * What goes into one half of a loopback pair comes out of the other: sounds, voices, keys. A key of
-  the phone behind it is reported on that phone's leg and on loopback-a; a key of the party that is
-  joined with loopback-a is reported on that leg and on loopback-b (measured).
-* While a leg hears a sound in its bridge, the keys of the other are not read (`CF_SUSPEND`): they
-  are reported when the sound is over, or lost if their leg is ordered elsewhere (measured, 12 of
-  12).
+  the phone behind it is reported on that phone's leg and on loopback-a; a key of loopback-a's
+  bridge partner is reported on that leg and on loopback-b (measured).
+* While a leg hears a sound in its bridge, the keys of its partner are not read (`CF_SUSPEND`): they
+  are reported after the sound, or lost if their leg is ordered elsewhere (measured, 12 of 12).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from hookflash.events import DigitPressed, LegId, SoundStarted, SoundStopped
 from hookflash.sounds import HeardSound
 
 _SHORTEST_LIMIT_S: Final = 2
-"""A `playback_timeout_sec` that is less does nothing."""
+"""A shorter `playback_timeout_sec` has no effect."""
 
 OK: Final = "+OK"
 NO_SUCH_CHANNEL: Final = "-ERR No such channel!"
@@ -50,7 +50,7 @@ _DEFAULT_TERMINATORS: Final = "*"
 class Watcher(Protocol):
     """Receives what no fact reports. For FreeSWITCH's events, which contain more.
 
-    It must not call back into the switch from within.
+    It must not call back into the switch.
     """
 
     def joining(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
@@ -62,11 +62,11 @@ class Watcher(Protocol):
         ...
 
     def parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """A bridge ended. A leg of it may have hung up, and then there is no fact of it."""
+        """A bridge ended. There is no fact about a leg of it that has hung up."""
         ...
 
     def over(self, channel: SimulatedChannel) -> None:
-        """A leg that has hung up has nothing more to do with any other."""
+        """A leg that has hung up is connected with no other leg any more."""
         ...
 
 
@@ -75,7 +75,7 @@ def nothing() -> None:
 
 
 class Hearing:
-    """The switch, as far as it is heard."""
+    """The part of the switch that plays sounds and reads keys."""
 
     def __init__(self, around: Surroundings) -> None:
         self._after = around.after
@@ -84,20 +84,20 @@ class Hearing:
         self._random = around.dice.random
         self._missing = around.missing
         self.draws_rare_things = True
-        """Whether what was seen once in fifty times, or less, is drawn too."""
+        """Whether to draw what was seen once in fifty times or less, too."""
         self.watcher: Watcher | None = None
         """Receives more than facts, if set."""
         self._channels: dict[LegId, SimulatedChannel] = {}
         self._digits = 0
         self._key_tasks: dict[LegId, object] = {}
-        """What is to be done later with the keys that a leg is sent."""
+        """Scheduled changes of the keys that a leg is sent."""
 
     def find(self, leg: LegId) -> SimulatedChannel | None:
         """Find a living leg."""
         return self._channels.get(leg)
 
     def later(self, after_s: float, act: Thunk) -> None:
-        """Have something done in so many seconds."""
+        """Schedule a thunk after some seconds."""
         self._after(after_s, act)
 
     # ---- sounds
@@ -112,12 +112,12 @@ class Hearing:
     ) -> str:
         """`uuid_broadcast LEG SOUND aleg`: play a sound to a leg that is parked or joined.
 
-        Behind a sound that plays already it waits until that one is over, which it never is if it
-        is endless: `break_all` first. A missing sound is not played, and nothing is reported.
+        It waits until the sound that plays has ended, for ever if that one is endless: `break_all`
+        first. A missing sound is not played, and nothing is reported.
 
         Args:
-            leg: to whom.
-            sound: which.
+            leg: the listener's leg.
+            sound: the sound.
             sense: what a party would call it.
             lasts_s: how long it plays; None: for ever.
         """
@@ -130,7 +130,7 @@ class Hearing:
         return "+OK Message sent"
 
     def break_all(self, leg: LegId) -> str:
-        """`uuid_break LEG all`: stop what plays, and forget what waits.
+        """`uuid_break LEG all`: stop what plays, and drop what waits.
 
         A sound that the leg's thread has taken off the queue begins all the same.
         """
@@ -143,12 +143,12 @@ class Hearing:
         return OK
 
     def _look_for_sounds(self, channel: SimulatedChannel) -> None:
-        """Let a leg's thread find what was ordered before the leg came here."""
+        """Let a leg's thread find the sounds that were ordered before the leg came here."""
         if channel.sounds:
             self._after(self._span(odds.TO_TAKE_S), partial(self._take_sound, channel))
 
     def _take_sound(self, channel: SimulatedChannel) -> None:
-        """Let a leg's thread look whether a sound is ordered, and prepare to play it."""
+        """Let a leg's thread look for an ordered sound, and prepare to play it."""
         playing = channel.playing
         is_free = playing is None or playing.is_own
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
@@ -173,7 +173,7 @@ class Hearing:
             self._take_sound(channel)
 
     def _play(self, channel: SimulatedChannel, playback: Playback) -> None:
-        channel.nested = channel.playing  # an extension's own sound is put aside (measured)
+        channel.nested = channel.playing  # an extension's own sound is suspended (measured)
         channel.playing = playback
         if channel.call is not None and channel.unread:
             self._after(odds.TICK_S, partial(self._read_own_keys, channel))
@@ -206,12 +206,12 @@ class Hearing:
         """A leg's thread was about to play a sound, and does not."""
 
     def _silence(self, channel: SimulatedChannel) -> None:
-        """Cut off what plays, and what is about to; what waits in the queue comes yet."""
+        """Cut off what plays, and what is about to; the queue stays."""
         channel.lose_due()
         self._stop(channel)
 
     def _stop(self, channel: SimulatedChannel) -> None:
-        """Cut off what plays; what was only ordered comes yet."""
+        """Cut off what plays; what was only ordered is still to come."""
         playback = channel.playing
         if playback is not None:
             under, channel.playing, channel.nested = channel.nested, None, None
@@ -245,11 +245,11 @@ class Hearing:
         if channel is None or not channel.answered:
             return
         if channel.playing is None and (channel.call is not None or channel.is_suspended):
-            channel.unread.append(digit)  # it waits for somebody to answer (measured)
+            channel.unread.append(digit)  # it waits for an answer (measured)
             return
         waits = channel.place is ChannelPlace.ADRIFT and self._random() < odds.KEYS_WAIT
         if waits or channel.is_idle:
-            channel.unread.append(digit)  # nobody reads its packets
+            channel.unread.append(digit)  # no thread reads its packets
             return
         self._digits += 1
         self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
@@ -279,7 +279,7 @@ class Hearing:
                 self.press(channel.id, key)
 
     def drop_keys(self, leg: LegId, drop: bool, after_s: float = 0.0) -> str:  # noqa: FBT001
-        """`uuid_drop_dtmf LEG on|off`: send a leg no keys, or again; now, or by `sched_api`."""
+        """`uuid_drop_dtmf LEG on|off`: stop or resume sending keys, now or by `sched_api`."""
         channel = self._channels.get(leg)
         if after_s:
             self._key_tasks[leg] = task = object()
@@ -297,7 +297,7 @@ class Hearing:
             self.drop_keys(leg, drop)
 
     def forget_key_task(self, group: str) -> int:
-        """Forget what is to be done later with a leg's keys; how much that was."""
+        """Cancel the scheduled changes of a leg's keys; return their number."""
         leg = group.removeprefix("hookflash-keys-")
         return 0 if leg == group or self._key_tasks.pop(leg, None) is None else 1
 
@@ -313,13 +313,13 @@ class Hearing:
                 self.press(channel.half.id, digit)
         return f"+OK {leg} sent DTMF {digits}."
 
-    # ---- dice
+    # ---- random draws
 
     def _rarely(self, chance: float) -> bool:
         return self.draws_rare_things and self._random() < chance
 
     def _lateness(self, chance: float, very: float) -> float:
-        """How much later a thread does something than it should, in seconds."""
+        """How late a thread is, in seconds."""
         if not self.draws_rare_things or (drawn := self._random()) >= chance:
             return 0.0
         return self._span(odds.VERY_LATE_S if drawn < chance * very else odds.LATE_S)

@@ -1,11 +1,11 @@
 """The park, and other extensions: legs that are sent somewhere (`uuid_transfer`, `uuid_park`).
 
 * **An armed leg (`exec_after_bridge_app`) is not transferred** out of its bridge: it executes the
-  app in place of what the transfer wanted, on either side, independent of its other variables
-  (measured). A first leg that was never joined by an order, but by its dialplan's `bridge`,
-  executes neither: it goes adrift (measured, 58 of 58). Only a join that fetches it goes before,
-  and a transfer of `-both`. What it executes: see `rescue`.
-* `park_timeout` and `park_after_bridge` are forgotten in the park, if there is a `park_timeout`. It
+  app instead, on either side and regardless of its other variables (measured). A first leg that was
+  joined only by its dialplan's `bridge`, never by an order, executes neither: it goes adrift
+  (measured, 58 of 58). Only a join that fetches the leg, or a transfer of `-both`, takes
+  precedence. What it executes: see `rescue`.
+* `park_timeout` and `park_after_bridge` are removed in the park if there is a `park_timeout`. It
   ends a leg only when nothing plays to it: behind an endless sound it waits (measured).
 """
 
@@ -33,12 +33,12 @@ from hookflash.events import LegId, LegParked
 
 
 class Parking(Partings, ABC):
-    """The switch, as far as legs are sent into the park, or into another extension."""
+    """The part of the switch that sends legs into the park or another extension."""
 
     def park_both(self, leg: LegId) -> str:
-        """`uuid_transfer LEG -both park inline`: part a leg and its peer, and park each.
+        """`uuid_transfer LEG -both park inline`: split a leg and its peer, and park each.
 
-        A leg that is alone, or adrift, is parked too; one that was parked is parked again.
+        A leg without a peer, or adrift, is parked too; a parked leg is parked again.
         """
         return self.transfer(leg, both=True)
 
@@ -52,14 +52,14 @@ class Parking(Partings, ABC):
         """`uuid_transfer LEG [-both] EXTENSION`: send a leg, or a pair, into an extension.
 
         Args:
-            leg: whom.
-            extension: where; None: into the park.
+            leg: the leg.
+            extension: the destination; None: the park.
             both: whether its peer goes too.
         """
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        if channel.seeks is not None:  # its thread looks for somebody, and takes no orders
+        if channel.seeks is not None:  # its thread looks for a leg, and takes no orders
             channel.bond = ""
             channel.later = extension or ToPark()
             channel.disturbed = True
@@ -77,11 +77,11 @@ class Parking(Partings, ABC):
         return OK
 
     def _has_left(self, leg: SimulatedChannel) -> bool:
-        """Whether a leg that is to be joined again has left its old bridge already."""
+        """Whether a leg that is to be joined again has already left its old bridge."""
         return isinstance(leg.errand, PendingJoin) and self._random() < odds.LEFT_ALREADY
 
     def park_in_place(self, leg: LegId) -> str:
-        """`uuid_park`: as a transfer into the park, but bonds stay as they are."""
+        """`uuid_park`: like a transfer into the park, but bonds stay unchanged."""
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
@@ -100,7 +100,7 @@ class Parking(Partings, ABC):
             join = one.errand
             if isinstance(join, PendingJoin) and join.live:
                 self._take_out(one, join, transfer)
-            # what was ordered is forgotten now; what is ordered from now on is not
+            # earlier orders are dropped now; later ones are not
             self._ordered_away(one)
             if one.place is not ChannelPlace.ADRIFT:
                 one.unread.clear()
@@ -110,14 +110,14 @@ class Parking(Partings, ABC):
         self._after(self._to_look_up(odds.TO_PARK_S), partial(self._transfer, transfer))
 
     def _lose_order(self, leg: SimulatedChannel) -> None:
-        """A leg leaves the bridge, as ordered, and does what its variables say."""
+        """A leg leaves the bridge as ordered, and follows its variables."""
         if leg.peer is not None and leg.errand is None:
             self._part(leg, leg.peer, partial(self._go_on_alone, leg, ""))
 
     def _take_out(
         self, leg: SimulatedChannel, join: PendingJoin, transfer: DialplanTransfer
     ) -> None:
-        """A leg is ordered out of a join: what becomes of the other is decided as it leaves."""
+        """A leg is ordered out of a join: the other leg's fate is decided when it leaves."""
         join.live = False
         transfer.redirects = True
         first = join.first
@@ -132,9 +132,9 @@ class Parking(Partings, ABC):
         ]
 
     def _is_joined_yet(self, leg: SimulatedChannel) -> bool:
-        """Whether a leg is joined before it goes: its join is all but finished.
+        """Whether a leg is joined before it goes because its join is almost finished.
 
-        The thread of the first leg does not ask any more whether the second has another order.
+        The first leg's thread no longer checks whether the second has another order.
         """
         join = leg.errand
         if not (isinstance(join, PendingJoin) and join.live and join.begun and leg is join.second):
@@ -171,7 +171,7 @@ class Parking(Partings, ABC):
             self._go(leg, transfer)
 
     def _leave_others(self, transfer: DialplanTransfer) -> None:
-        """Deal with those whose joins an order has put an end to."""
+        """Handle the legs whose joins an order has ended."""
         for other, is_caught in transfer.left:
             if other.peer in transfer.legs and self._random() < odds.SECOND_SENT_QUICKER:
                 self._arrive_first(other.peer, other, transfer)
@@ -196,10 +196,10 @@ class Parking(Partings, ABC):
             self._part(leg, leg.peer, partial(self._soon, then))
 
     def _is_put_off(self, legs: Sequence[SimulatedChannel], then: Thunk) -> bool:
-        """Whether legs that are ordered elsewhere obey later, when `then` is to be called.
+        """Whether legs that are ordered elsewhere obey later, when `then` will be called.
 
-        A leg whose thread prepares to play a sound does so to the end, and plays nothing. A first
-        leg that has left its bridge waits until its second has done with its sound.
+        A leg whose thread prepares a sound finishes that, and plays nothing. A first leg that has
+        left its bridge waits until its second has finished its sound.
         """
         if any(leg.is_busy and not leg.cause for leg in legs):
             self._after(odds.LOOKS_AGAIN_S, then)
@@ -223,9 +223,9 @@ class Parking(Partings, ABC):
         return False
 
     def _leave_busy(self, transfer: DialplanTransfer) -> None:
-        """A second leg is to go, and still prepares a sound: the first may leave at once.
+        """A second leg is to go while it still prepares a sound: the first may leave at once.
 
-        (Measured, 25 of 40.) The second does so 100 ms later, by what its variables say then.
+        (Measured, 25 of 40.) The second follows 100 ms later, by its variables at that time.
         """
         leg, *others = transfer.legs
         first = leg.peer
@@ -241,7 +241,7 @@ class Parking(Partings, ABC):
         """Whether a first leg that is ordered elsewhere waits until its partner leaves a bridge.
 
         It heard a sound while that partner was fetched. Its thread ends the bridge only when the
-        second leg is in none (`CS_EXCHANGE_MEDIA`), and does not ask in which. (Measured.)
+        second leg is in no bridge at all (`CS_EXCHANGE_MEDIA`). (Measured.)
         """
         is_second = partner.place is ChannelPlace.JOINED and not partner.is_first
         is_joined = partner.peer is not None and partner.peer is not first
@@ -250,7 +250,7 @@ class Parking(Partings, ABC):
     def _arrive_first(
         self, leg: SimulatedChannel, left: SimulatedChannel, transfer: DialplanTransfer
     ) -> None:
-        """Let a leg arrive before it is reported that it has left another, which goes adrift."""
+        """Let a leg arrive before it is reported that it left another, which goes adrift."""
         if (
             leg.cause
             or leg.errand is not transfer
@@ -266,13 +266,13 @@ class Parking(Partings, ABC):
     def _arrive(
         self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
     ) -> None:
-        """Let a leg begin with its extension; unless it was joined and is armed."""
+        """Start a leg's extension, unless it was joined and is armed."""
         extension = transfer.extension
         if channel.cause or channel.errand is not transfer:
             if isinstance(channel.errand, DialplanTransfer):
                 self._pass_through_park(channel)
             if isinstance(extension, ToPhone) and self._random() < odds.HALF_TAKEN:
-                channel.variables["hangup_after_bridge"] = "true"  # so far it came
+                channel.variables["hangup_after_bridge"] = "true"  # it came only so far
             return
         is_alone = len(transfer.legs) == 1 and not transfer.redirects
         if was_joined and is_alone and channel.failsafe is not None:
@@ -303,7 +303,7 @@ class Parking(Partings, ABC):
             self._look_for_sounds(channel)
 
     def _begin_extension(self, channel: SimulatedChannel, extension: Extension) -> None:
-        """Let a leg do what another program's extension says."""
+        """Execute what another program's extension says."""
 
     def _park(self, channel: SimulatedChannel, *, by_itself: bool = False) -> None:
         self._stop(channel)
@@ -356,7 +356,7 @@ class Parking(Partings, ABC):
         elif peer is not None and peer.peer is not channel:
             is_joined = peer.place is ChannelPlace.JOINED and peer.peer is not None
             if is_joined and peer.errand is None and not peer.cause:
-                # joined it is: with whom, it does not ask
+                # it is joined; it does not check with which leg
                 peer.ghosts.append(partial(self._heard_out, channel))
                 return
             if was_early and peer.cause and self._rarely(odds.NAMES_THE_DEAD):
@@ -365,18 +365,18 @@ class Parking(Partings, ABC):
             self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
             self._go_on_alone(channel, peer.cause)
         elif channel.place is ChannelPlace.ELSEWHERE and channel.call is None:
-            self._end(channel, "NORMAL_CLEARING")  # the extension has nothing else to say
+            self._end(channel, "NORMAL_CLEARING")  # the extension has no other step
         elif channel.overdue and channel.place is ChannelPlace.PARKED and channel.errand is None:
             self._end(channel, "NORMAL_CLEARING")
 
     def _ordered_away(self, leg: SimulatedChannel, *, to_join: bool = False) -> None:
-        """A leg is ordered elsewhere: what becomes of the sounds that were ordered before.
+        """A leg is ordered elsewhere: handle the sounds that were ordered before.
 
-        The thread of a leg in the park, or in an extension, takes all off the queue before it
-        leaves, and plays none. That of a leg in a bridge takes one at a time, and leaves the rest:
-        they are heard where the leg goes next. (Measured, 24 of 24.) So does a thread that plays a
-        sound in the park: what waits behind that is heard in the bridge that the leg leads (34 of
-        34), and is lost in the next park (8 of 8).
+        The thread of a leg in the park, or in an extension, takes all sounds off the queue before
+        it leaves, and plays none. That of a leg in a bridge takes one at a time and leaves the
+        rest, which play where the leg goes next (measured, 24 of 24). The same is true for a thread
+        that plays a sound in the park: the next sounds play in the bridge that the leg leads (34 of
+        34), and are lost in the next park (8 of 8).
         """
         leg.orders += 1
         self._let_ghosts_go(leg)
@@ -390,13 +390,13 @@ class Parking(Partings, ABC):
             leg.lose_due()
 
     def _stop_sound(self, leg: SimulatedChannel) -> None:
-        """A leg is fetched: what plays to it stops, at once or with the end of its bridge."""
+        """A leg is fetched: its sound stops, at once or with the end of its bridge."""
         if leg.peer is None and self._rarely(odds.STOPS_LATE):
             return
         if leg.peer is None or leg.is_first or self._random() < odds.STOP_FIRST:
             self._stop(leg)
 
-    # ---- what `bridges` does
+    # ---- implemented by `bridges`
 
     def _drop_call(self, channel: SimulatedChannel) -> None:
-        """End what a leg's bridge calls, or for which it is called."""
+        """End the legs that a leg's bridge calls, or the leg for which it is called."""

@@ -1,17 +1,17 @@
-"""How a bridge ends, and what becomes of the two that were in it.
+"""How a bridge ends, and what happens to its two legs.
 
-* **What becomes of a leg when its bridge ends is written in its own variables**, and it depends on
-  its side of the bridge. The first leg (which `bridge` names first): `park_after_bridge`, else
+* **A leg's own variables say what it does when its bridge ends**, depending on its side of the
+  bridge. The first leg (which `bridge` names first): `park_after_bridge`, else
   `hangup_after_bridge`, else `exec_after_bridge_app`, else it ends. The second: the app, else
   `park_after_bridge`, else it ends. The variables stay: they act at every end of a bridge.
 * **A first leg that hears a sound does not notice that its partner leaves**, neither a hang-up nor
-  that it is fetched, until the sound is over: for ever, if that is endless. It then does what its
-  variables say. An order to itself is carried out at once. (Measured. A second leg's sound is cut
-  off by its partner's thread.)
+  a fetch, until the sound has ended: never, if it is endless. It then follows its variables. An
+  order to itself is carried out at once. (Measured. A second leg's sound is cut off by its
+  partner's thread.)
 * A first leg ends with its partner's cause if it has `hangup_after_bridge=true`; otherwise, and on
   the second side, with NORMAL_CLEARING.
 * Each leg has a thread of its own. The first's waits until the second's has left the bridge,
-  reports that it is over, and goes its own way.
+  reports the end of the bridge, and continues.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from hookflash.events import LegsSeparated
 
 
 class Partings(Rescue, ABC):
-    """The switch, as far as bridges end."""
+    """The part of the switch that ends bridges."""
 
     def _part(
         self, leaver: SimulatedChannel, stayer: SimulatedChannel, then: Thunk = nothing
     ) -> None:
-        """End a bridge that `leaver` has left, hung up or fetched away; `then` is what it does."""
-        if stayer.peer is not leaver:  # it has left before, and nothing was noticed of that
+        """End a bridge that `leaver` has left, hung up or fetched away; `then` is its next step."""
+        if stayer.peer is not leaver:  # it left before, unnoticed
             leaver.peer = None
             self._tell_parted(*((leaver, stayer) if leaver.is_first else (stayer, leaver)))
             if stayer.held is leaver and leaver.waits is not None:
@@ -58,7 +58,7 @@ class Partings(Rescue, ABC):
             or stayer.is_about_to_play
             or (stayer.early is leaver and not leaver.cause)
         ):
-            # its thread plays, and looks after the bridge when the sound is over
+            # its thread plays, and attends to the bridge after the sound
             then()
             self._hear(leaver)
             return
@@ -86,7 +86,7 @@ class Partings(Rescue, ABC):
         return second.waits is not None or second.is_about_to_play
 
     def _let_ghosts_go(self, leg: SimulatedChannel) -> None:
-        """Who took a leg for its partner all the time notices that it leaves its bridge now."""
+        """Notify the leg that still took this one for its partner that it leaves its bridge now."""
         ghosts, leg.ghosts = leg.ghosts, []
         for notices in ghosts:
             self._after(self._span(odds.TO_UNBRIDGE_S), notices)
@@ -100,9 +100,9 @@ class Partings(Rescue, ABC):
     ) -> None:
         """Let two legs, each with a thread of its own, leave their bridge.
 
-        The first's thread waits until the second's has left; it reports that the bridge is over,
-        then goes its own way. Whether the second is where it goes before that is reported, is
-        chance; a hang-up is.
+        The first's thread waits until the second's has left, reports the end of the bridge, then
+        continues. Whether the second arrives at its next place before that report is chance; a
+        hang-up always comes before.
         """
         if self._random() < self._quickness(second):
             second_acts()
@@ -118,7 +118,7 @@ class Partings(Rescue, ABC):
             second_acts()
 
     def _quickness(self, second: SimulatedChannel) -> float:
-        """How often a second leg goes where it goes before its bridge's end is reported."""
+        """How often a second leg arrives at its next place before its bridge's end is reported."""
         if second.errand is not None:
             return odds.SECOND_SENT_QUICKER
         if second.cause:
@@ -145,7 +145,7 @@ class Partings(Rescue, ABC):
                 self._stop(second)
 
     def _go_on_alone(self, stayer: SimulatedChannel, leavers_cause: str) -> None:
-        """Do what the leg's variables say, unless it has an errand, which goes before."""
+        """Follow the leg's variables, unless it has an errand, which takes precedence."""
         if stayer.cause:
             return
         self._silence(stayer)
@@ -190,7 +190,7 @@ class Partings(Rescue, ABC):
             self._park(stayer, by_itself=True)
 
     def _soon(self, act: Thunk) -> None:
-        """Let a leg's thread do what comes after its bridge: mostly at once."""
+        """Let a leg's thread take the step after its bridge: mostly at once."""
         if self._random() < odds.AT_ONCE:
             act()
         else:

@@ -1,15 +1,15 @@
 """Armed legs: what a leg does by itself when its bridge ends (`exec_after_bridge_app`).
 
-* `intercept` is a join that first hangs up (PICKED_OFF) the leg that the wanted leg's *bond* names:
-  its partner, or one with whom it has long had nothing to do, and who talks with somebody else
-  (measured). That is what makes an armed leg dangerous in a takeback.
-* **A hang-up that sets it off may end the armed leg itself.** When the phone behind a loopback pair
-  hangs up, the near half may hear nothing any more before the hang-up reaches it: its bridge is
-  over, it intercepts, and dies some milliseconds later, as the first leg of a join. The switch may
-  then hang up the second, whom it was to rescue (seen on an overloaded switch, 1 in 21).
-* So ours waits for that in the park: it executes an extension of `sched_transfer` and `park`.
-  The controller hears of the park, and fetches the leg long before it is taken away.
-  (Measured on 1.10.12: 1.5 to 2.1 s. The near half of a dead pair falls out of the park at once.)
+* `intercept` is a join that first hangs up (PICKED_OFF) the leg named by the wanted leg's *bond*:
+  its partner, or a former partner that now talks with somebody else (measured). That makes an armed
+  leg dangerous in a takeback.
+* **A hang-up that triggers it may end the armed leg itself.** When the phone behind a loopback pair
+  hangs up, the near half may fall silent before the hang-up reaches it: its bridge ends, it
+  intercepts, and dies some milliseconds later as the first leg of a join. The switch may then hang
+  up the second leg, which it was to rescue (seen on an overloaded switch, 1 in 21).
+* So our failsafe waits for that in the park: the leg executes an extension of `sched_transfer` and
+  `park`. The controller receives the park, and fetches the leg long before it intercepts. (Measured
+  on 1.10.12: 1.5 to 2.1 s. The near half of a dead pair leaves the park at once.)
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from hookflash.events import LegId, LegParked
 
 
 class Rescue(Early, ABC):
-    """The switch, as far as legs take others by themselves."""
+    """The part of the switch in which legs intercept others by themselves."""
 
     _scheduled: dict[LegId, object]
-    """By leg, that it is to take another later."""
+    """Scheduled intercepts, by leg."""
     _tasks_named: int = 0
 
     def _rescue(self, leg: SimulatedChannel) -> None:
-        """Do what the leg is armed with; if nothing, or nobody is there, it ends."""
+        """Execute what the leg is armed with; without that, or without the other leg, it ends."""
         failsafe = leg.failsafe
         if failsafe is None:
             self._end(leg, "NORMAL_CLEARING", itself=True)
@@ -49,7 +49,7 @@ class Rescue(Early, ABC):
             self._take_or_end(leg, failsafe.wanted)
 
     def _take_later(self, leg: SimulatedChannel, wanted: LegId, after_s: str) -> None:
-        """`sched_transfer +N intercept:LEG inline`: take that leg in so many seconds."""
+        """`sched_transfer +N intercept:LEG inline`: intercept that leg in so many seconds."""
         self._scheduled[leg.id] = task = object()
         self._tasks_named += 1
         leg.variables["last_sched_id"] = str(self._tasks_named)
@@ -72,7 +72,7 @@ class Rescue(Early, ABC):
             self._rescue(stayer)
 
     def _intercept(self, leg: SimulatedChannel, rescue: LegId) -> bool:
-        """Take a leg, and hang up whom its bond names. False if there is none."""
+        """Intercept a leg, and hang up the one its bond names. False if the leg is gone."""
         wanted = self._channels.get(rescue)
         if wanted is None or wanted is leg:
             return False
@@ -110,9 +110,9 @@ class Rescue(Early, ABC):
         return True
 
     def _takes_partner_along(self, join: PendingJoin) -> bool:
-        """Whether a leg that is armed with its own partner ends with it: its join finds nobody.
+        """Whether a leg that is armed with its own partner ends with it because its join fails.
 
-        It leaves the bridge, intercepts whom it has just left, and dies of the join that fails.
+        It leaves the bridge, intercepts the leg that it has just left, and dies of the failed join.
         """
         first, partner = join.first, join.first.peer
         if partner is None or partner.peer is not first or first.failsafe is None:
@@ -128,7 +128,7 @@ class Rescue(Early, ABC):
         return True
 
     def _cross(self, join: PendingJoin, *, was_leading: bool) -> None:
-        """A leg intercepts one that was on its way into a bridge with somebody else."""
+        """A leg intercepts one that was on its way into a bridge with another."""
         if not was_leading:
             if self._rarely(odds.SECOND_TAKEN):
                 self._end(join.second, odds.LOST)
@@ -144,7 +144,7 @@ class Rescue(Early, ABC):
     def _lose_leader(self, join: PendingJoin, *, parks: bool) -> None:
         """A leg intercepts one that leads a join: that one finds its second gone, and parks.
 
-        A leg that wanted it waits for it, deaf. (Measured, 12 of 12.)
+        A leg that wanted it waits for it, and ignores orders. (Measured, 12 of 12.)
         """
         first, second = join.first, join.second
         join.live = False
@@ -159,7 +159,7 @@ class Rescue(Early, ABC):
         if leg.errand is None and leg.place is ChannelPlace.ADRIFT and not leg.cause:
             self._park(leg, by_itself=True)
 
-    # ---- what `partings`, `parking` and `bridges` do
+    # ---- implemented by `partings`, `parking` and `bridges`
 
     @abstractmethod
     def transfer(

@@ -1,13 +1,13 @@
-"""Legs that wait for another, deaf to every order.
+"""Legs that wait for another and ignore every order.
 
-When another order takes the second leg of a join away before the join has begun, the thread of the
-first leg looks for it every 20 ms (`uuid_bridge_on_soft_execute`). It looks at the *state* of that
-leg, and does not ask who put it there.
+When another order takes the second leg of a join before the join has begun, the thread of the first
+leg looks for it every 20 ms (`uuid_bridge_on_soft_execute`). It looks at the *state* of that leg,
+and does not check whose order put it there.
 
 * Parking or joining the waiting leg is answered with `+OK`, and nothing happens.
 * When the leg that it seeks hangs up, it parks (`uuid_bridge_park_on_cancel`) or ends.
 * When another join fetches that leg, either first leg may find it.
-* When that leg begins to lead a join, the waiting leg is free, and obeys what it was ordered.
+* When that leg begins to lead a join, the waiting leg is free, and executes its last order.
 * After 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the leg that is sought
   may have been talking to somebody else all the while. (Measured.)
 """
@@ -28,7 +28,7 @@ from hookflash.backends.simulator.hearing import Hearing, nothing
 
 
 class Seeking(Hearing):
-    """The switch, as far as legs wait for each other."""
+    """The part of the switch in which legs wait for each other."""
 
     def _seek(self, first: SimulatedChannel, second: SimulatedChannel, chance: float = 0.0) -> None:
         """A join lost its second leg before it began: the first's thread looks for it.
@@ -52,7 +52,7 @@ class Seeking(Hearing):
             self._end(second, odds.LOST)
 
     def _give_up(self, seeker: SimulatedChannel) -> None:
-        """Whom a leg sought is gone."""
+        """The leg that a leg sought has ended."""
         seeker.seeks = None
         if seeker.cause or seeker.errand is not None or seeker.place is not ChannelPlace.ADRIFT:
             return
@@ -67,11 +67,11 @@ class Seeking(Hearing):
             self._end(seeker, "ORIGINATOR_CANCEL")
 
     def _seek_no_more(self, seeker: SimulatedChannel, by: SimulatedChannel) -> None:
-        """A leg is fetched, perhaps a deaf one: by whom it sought, it waits no longer.
+        """A leg is fetched: if it was waiting for the fetching leg, it waits no longer.
 
-        If it was ordered to lead a join while it waited, it may find the second leg of that one,
-        and hang it up, as it has been ordered elsewhere since. (`CF_UUID_BRIDGE_ORIGINATOR` is set
-        as its thread leaves the wait: no order takes it off.)
+        If it was ordered to lead a join while it waited, it may find the second leg of that join,
+        and hang it up because it has been ordered elsewhere since. (`CF_UUID_BRIDGE_ORIGINATOR` is
+        set when its thread stops waiting: no order removes it.)
         """
         wanted = seeker.wanted if seeker.seeks is by else None
         seeker.seeks = seeker.wanted = None
@@ -84,7 +84,7 @@ class Seeking(Hearing):
     def _find_wanting(
         self, seeker: SimulatedChannel, sought: SimulatedChannel, orders: int
     ) -> None:
-        """A leg is joined with whom it seeks: its thread finds that one, and loses it at once."""
+        """A leg is joined with the leg that it seeks: its thread finds it, and loses it at once."""
         if sought.orders != orders or sought.cause:
             return  # which has been sent elsewhere meanwhile
         if sought.peer is not None and self._random() < odds.LEAVES_FIRST:
@@ -93,14 +93,14 @@ class Seeking(Hearing):
         self._give_up(seeker)
 
     def _end_found(self, leg: SimulatedChannel) -> None:
-        """Hang up a leg that is found, and not wanted: it has been fetched out of what it heard."""
+        """Hang up a leg that is found but no longer wanted: it was fetched from what it heard."""
         sound = leg.playing
         if sound is not None and (sound.is_own or self._random() < odds.STOP_FIRST):
             self._stop(leg)
         self._end(leg, odds.LOST)
 
     def _is_found(self, leg: SimulatedChannel, by: SimulatedChannel) -> bool:
-        """Whether a first leg that waits for this one finds it, as it is fetched by another.
+        """Whether a waiting first leg finds this one while another fetches it.
 
         The second leg of a join waits in a state (CS_RESET) in which the leg that seeks it takes
         it.
@@ -116,7 +116,7 @@ class Seeking(Hearing):
         return False
 
     def _join_too(self, seeker: SimulatedChannel, leg: SimulatedChannel) -> None:
-        """A first leg joins whom it sought, although that one has just been joined with another.
+        """A first leg joins the leg that it sought, which has just been joined with another.
 
         Each of the two first legs takes the second for its own.
         """
@@ -132,14 +132,14 @@ class Seeking(Hearing):
             leg.ghosts.append(partial(self._heard_out, ghost))
 
     def _let_seekers_go(self, first: SimulatedChannel) -> None:
-        """Who seeks a leg that leads a join from now on finds that out, and waits no longer."""
+        """Release the legs that seek a leg which leads a join from now on."""
         for seeker in first.seekers:
             if seeker.seeks is first and not seeker.cause and self._random() < odds.SEES_LEADER:
                 seeker.seeks = None
                 self._come_round(seeker)
 
     def _find(self, seeker: SimulatedChannel, leg: SimulatedChannel) -> None:
-        """A first leg's thread finds whom it sought: joins it, or ends it."""
+        """A first leg's thread finds the leg that it sought: it joins it, or ends it."""
         seeker.seeks = None
         if seeker.disturbed:
             self._end_found(leg)
@@ -153,7 +153,7 @@ class Seeking(Hearing):
         self._after(self._span(odds.TO_FIND_S), partial(self._finish, join))
 
     def _come_round(self, seeker: SimulatedChannel) -> None:
-        """Let a first leg that has stopped waiting execute what it was ordered in the meantime."""
+        """Let a first leg that has stopped waiting execute its last order."""
         seeker.disturbed = False
         later, seeker.later = seeker.later, None
         wanted, seeker.wanted = seeker.wanted, None
@@ -179,7 +179,7 @@ class Seeking(Hearing):
         """Whether a leg is about to lead a join: a leg that would wait for it is free."""
         return isinstance(leg.errand, PendingJoin) and leg.errand.first is leg
 
-    # ---- what `partings`, `parking` and `bridges` do
+    # ---- implemented by `partings`, `parking` and `bridges`
 
     def _end(self, channel: SimulatedChannel, cause: str, *, itself: bool = False) -> None:
         """Hang a leg up."""
@@ -190,7 +190,7 @@ class Seeking(Hearing):
     def _arrive(
         self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
     ) -> None:
-        """Let a leg begin with its extension."""
+        """Start a leg's extension."""
 
     def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
         """Put a leg somewhere else."""
@@ -199,7 +199,7 @@ class Seeking(Hearing):
         """Join two legs whose join has begun."""
 
     def _joined(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
-        """Two legs are in one bridge."""
+        """Put two legs into one bridge."""
 
     def _part(
         self, leaver: SimulatedChannel, stayer: SimulatedChannel, then: Thunk = nothing
@@ -207,4 +207,4 @@ class Seeking(Hearing):
         """End a bridge that `leaver` has left."""
 
     def _miss(self, first: SimulatedChannel, *, is_found: bool, is_race: bool = True) -> None:
-        """Let a first leg go without its second."""
+        """Release a first leg without its second."""

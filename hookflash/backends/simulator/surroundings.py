@@ -15,7 +15,7 @@ from hookflash.sounds import HeardSound
 
 @attrs.frozen(kw_only=True)
 class Surroundings:
-    """Its clock, phones, random numbers and reporters. No callback may call the switch back."""
+    """Its clock, phones, random numbers and listeners. No callback may call the switch back."""
 
     now: Callable[[], float]
     """The time, in seconds."""
@@ -34,7 +34,7 @@ class Surroundings:
     listen: Callable[[LegId, Audible], None]
     """Called when a leg's party hears something else."""
     dice: random.Random
-    """Draws the times and orders that vary on a real switch."""
+    """Draws the times and orders of events that vary on a real switch."""
     missing: Container[HeardSound]
     """Sounds without a file."""
     file_s: float

@@ -1,25 +1,24 @@
-"""A telephone switch with FreeSWITCH's manners: its primitives, its facts, and its traps.
+"""A simulated FreeSWITCH: its primitives, its facts, and its traps.
 
-Everything here is as FreeSWITCH 1.10.12 did it when it was recorded and measured; the primitives
-bear its names, so that any program that speaks FreeSWITCH's language can use them. `channel` says
-what a leg is, `hearing` what is heard, `bridges` how legs are joined, `partings` what becomes of
-them when a bridge ends, `parking` where they can be sent. Here calls come in and go out, and people
-act.
+Everything here was recorded and measured on FreeSWITCH 1.10.12; the primitives have its names, so
+that any program written for FreeSWITCH can use them. `channel` defines a leg, `hearing` sounds and
+keys, `bridges` joins, `partings` the end of a bridge, `parking` where legs can be sent. This module
+has incoming and outgoing calls, and what people do.
 
-* **A target through `loopback/…` is three legs.** Loopback-a is the one that was asked for;
+* **A target through `loopback/…` is three legs.** Loopback-a is the one that was ordered;
   loopback-b is its other half, counts as a caller, and runs the dialplan, whose bridge calls the
-  phone. When the phone answers, so do loopback-a and -b, b is joined with the phone, and a goes on
-  as any target does. b and the phone are an ordinary call: when one leaves, so does the other.
-* **When one half ends, so does the other**, with the same cause; or, if its own thread is quicker
-  to notice that nothing comes any more, by its own variables and with NORMAL_CLEARING.
-* **Variables of the `originate` stand on both halves**, marks and account with them. The phone's
+  phone. When the phone answers, both halves answer, b is joined with the phone, and a continues as
+  any target does. b and the phone are an ordinary call: when one leaves, the other leaves too.
+* **When one half ends, the other ends too**, with the same cause; or, if its own thread notices
+  first that no sound arrives, by its own variables and with NORMAL_CLEARING.
+* **Variables of the `originate` are set on both halves**, marks and account included. The phone's
   leg inherits those that `export_vars` names, and no others.
-* **The switch shows each phone whom it is joined with**, at each bridge, as its own idea of a
-  caller's number goes: an outbound leg that has once led a bridge counts as a caller.
-  `ignore_display_updates=true` on a leg keeps that from its phone, and `uuid_display`, too. What
-  goes to one half of a loopback pair is shown by the phone behind the other.
-* **Another program may send any leg anywhere** (`transfer`), and the only reports of its place
-  are what happens there: a sound that begins, a leg that is called, a bridge.
+* **The switch shows each phone its partner** at each bridge, by its own rule for the caller's
+  number: an outbound leg that has once led a bridge counts as a caller. With
+  `ignore_display_updates=true` on a leg, its phone ignores that, and `uuid_display` too. What is
+  sent to one half of a loopback pair is shown by the phone behind the other.
+* **Another program may send any leg anywhere** (`transfer`). Its place is only reported by what
+  happens there: a sound that begins, a leg that is called, a bridge.
 """
 
 from __future__ import annotations
@@ -71,38 +70,38 @@ _ANSWER_TO_PARK_S: Final = (0.0, 0.021)
 _ANSWER_TO_CALL_S: Final = (0.0003, 0.0205)
 """From the callee's answer to the caller's, in an ordinary call (complete: 20.4 ms)."""
 _RING_TO_HALVES_S: Final = (0.0003, 0.0205)
-"""From a phone's ringing to that of the loopback halves before it (measured: 20 ms)."""
+"""From a phone's ringing to that of the loopback halves in front of it (measured: 20 ms)."""
 _TO_NO_ROUTE_S: Final = 0.020
-"""From a call to a number behind which there is nothing to its end."""
+"""From a call to a number without a phone to its end."""
 
 _DUPLICATE: Final = "-ERR DESTINATION_OUT_OF_ORDER"
 _NOBODY: Final = "0000000000"
-"""The caller's number of a call that nobody placed."""
+"""The caller's number of a call without a caller."""
 _LOOPBACK: Final = "loopback/"
 
 
 class Switch(Bridges):
-    """The switch. Primitives return FreeSWITCH's reply; what comes of them is reported."""
+    """The switch. Primitives return FreeSWITCH's reply; their effects are reported."""
 
     def __init__(self, around: Surroundings) -> None:
         """Set up a switch without calls."""
         super().__init__(around)
         self._ring_phone = around.ring_phone
         self.name_leg: Callable[[], e.LegId] = self._name
-        """Gives the legs that nobody names their names."""
+        """Generates ids for legs without a given one."""
         self._scheduled: dict[e.LegId, object] = {}
         self._by_group: dict[str, object] = {}
-        """What is to be done later (`sched_api`), by its group."""
+        """Scheduled tasks (`sched_api`), by their group."""
         self._shown: dict[e.LegId, list[str]] = {}
         self._legs_named = 0
 
     def partner(self, leg: e.LegId) -> e.LegId | None:
-        """With whom a leg is, is about to be, or once was (`uuid_getvar LEG signal_bond`)."""
+        """A leg's current, intended or former partner (`uuid_getvar LEG signal_bond`)."""
         channel = self._channels.get(leg)
         return None if channel is None else channel.bond or None
 
     def mate(self, channel: SimulatedChannel) -> e.LegId | None:
-        """With whom a leg is joined, or about to be: both live, and each bond names the other."""
+        """The leg's partner, joined or about to be: both live, and each bond names the other."""
         other = self._channels.get(channel.bond)
         return other.id if other is not None and other.bond == channel.id else None
 
@@ -111,7 +110,7 @@ class Switch(Bridges):
         return self._channels.values()
 
     def phone_of(self, leg: e.LegId) -> e.LegId:
-        """Find the leg at whose end a phone is: for a loopback half, that behind the other."""
+        """Find the leg of a phone: for a loopback half, the one behind the other half."""
         channel = self._channels.get(leg)
         while channel is not None and channel.half is not None:
             other = channel.half
@@ -135,14 +134,14 @@ class Switch(Bridges):
         """Take a call and pass it on, as a dialplan's `bridge` does.
 
         Args:
-            caller: the number that calls.
-            callee: the number that is called.
-            account: whose call it is.
+            caller: the caller's number.
+            callee: the called number.
+            account: the account of the call.
             callee_account: the account of the callee's leg; by default the same.
             through_loopback: whether the dialplan bridges to `loopback/…`, which stays.
 
         Returns:
-            The caller's leg and the callee's: with loopback, that of loopback-a. Each dies with the
+            The caller's leg and the callee's: with loopback, that of loopback-a. Each ends with the
             other: `hangup_after_bridge`.
         """
         first = self._create(self.name_leg(), caller, e.Direction.INBOUND, account)
@@ -195,7 +194,7 @@ class Switch(Bridges):
         return channel
 
     def _call_for(self, caller: SimulatedChannel, number: str, account: str) -> SimulatedChannel:
-        """Create the leg that a dialplan's `bridge` calls. It inherits what is exported."""
+        """Create the leg that a dialplan's `bridge` calls. It inherits the exported variables."""
         names = [name for name in caller.variables.get("export_vars", "").split(",") if name]
         inherited = {name: caller.variables[name] for name in names if name in caller.variables}
         if inherited:
@@ -249,7 +248,7 @@ class Switch(Bridges):
             self._after(_TO_NO_ROUTE_S, partial(self._end, channel, "UNALLOCATED_NUMBER"))
 
     def _connect(self, caller: SimulatedChannel, callee: SimulatedChannel) -> None:
-        """Answer the caller, now that the callee has, and join the two."""
+        """Answer the caller after the callee, and join the two."""
         if caller.cause or callee.cause or caller.call is not callee:
             return
         caller.call = callee.call = None
@@ -267,7 +266,7 @@ class Switch(Bridges):
     # ---- what people do
 
     def ring(self, leg: e.LegId, *, early_media: bool = False) -> None:
-        """The phone says that it rings (180), or sends early media (183)."""
+        """The phone reports that it rings (180), or sends early media (183)."""
         channel = self._channels.get(leg)
         if channel is None or channel.answered:
             return
@@ -289,7 +288,7 @@ class Switch(Bridges):
         channel = self._channels.get(leg)
         if channel is None or channel.answered or channel.direction is e.Direction.INBOUND:
             return
-        if channel.half is None:  # nobody is at the end of a loopback half
+        if channel.half is None:  # no phone is at the end of a loopback half
             self._answered(channel)
 
     def _answered(self, channel: SimulatedChannel) -> None:
@@ -311,7 +310,7 @@ class Switch(Bridges):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
 
     def _take_at_once(self, channel: SimulatedChannel) -> None:
-        """`&intercept(LEG)`: the leg's only application; if nobody is there, the leg ends."""
+        """`&intercept(LEG)`: the leg's only application; if that leg is gone, this one ends."""
         if (
             channel.cause
             or channel.errand is not None
@@ -322,7 +321,7 @@ class Switch(Bridges):
             self._end(channel, "NORMAL_CLEARING")
 
     def sched_del(self, leg: e.LegId) -> int:
-        """Forget what was scheduled for a leg; how much that was. None is no fault."""
+        """Cancel the scheduled tasks of a leg; return their number, which may be 0."""
         later = self.forget_key_task(leg)
         later += self._by_group.pop(leg, None) is not None
         return later if self._scheduled.pop(leg, None) is None else later + 1
@@ -332,7 +331,7 @@ class Switch(Bridges):
             self._park(channel)
 
     def refuse(self, leg: e.LegId, cause: str) -> None:
-        """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
+        """The phone declines the call (USER_BUSY, CALL_REJECTED, …) if it still rings."""
         channel = self._channels.get(leg)
         if channel is not None and not channel.answered and channel.half is None:
             self._end(channel, cause)
@@ -362,7 +361,7 @@ class Switch(Bridges):
     # ---- displays
 
     def display(self, leg: e.LegId, name: str, number: str) -> str:
-        """`uuid_display`: let a phone show with whom it talks. The variables say what was sent."""
+        """`uuid_display`: show a phone its other party. The variables record what was sent."""
         channel = self._channels.get(leg)
         if channel is None:
             return "-ERR Operation failed"
@@ -391,9 +390,9 @@ class Switch(Bridges):
             self._shown[channel.id] = channel.shown
 
     def shown(self, leg: e.LegId) -> tuple[str, ...]:
-        """The numbers that a leg's phone has ever shown, in order, the last one last.
+        """The numbers that a leg's phone has shown, in order.
 
-        An outbound leg begins with the number that it was called by.
+        An outbound leg begins with the number that was called.
         """
         return tuple(self._shown.get(leg, ()))
 
@@ -424,7 +423,7 @@ class Switch(Bridges):
         return self._schedule(group, after_s, partial(self.display, leg, name, number))
 
     def _schedule(self, group: str, after_s: float, do: Callable[[], object]) -> str:
-        """`sched_api +N GROUP …`, of which there is one in a group."""
+        """`sched_api +N GROUP …`, one task per group."""
         self._by_group[group] = task = object()
         self._after(after_s, partial(self._do_scheduled, group, do, task))
         return "+OK Added: 1"
@@ -460,15 +459,15 @@ class Switch(Bridges):
         """`originate {origination_uuid=leg,…}… &park()`: call a number; park it when it answers.
 
         Args:
-            leg: the id that the new leg gets. One that lives already is refused.
-            number: whom to call.
+            leg: the id of the new leg. The id of a living leg is refused.
+            number: the number to call.
             variables: the channel's; `originate_timeout` in whole seconds.
-            account: whose call it is.
-            takes: `&intercept(LEG)` in place of the park: whom it takes on its answer.
+            account: the account of the call.
+            takes: `&intercept(LEG)` instead of the park: the leg that it intercepts on its answer.
             dial_string: how the number is called: through `loopback/…`, or directly.
 
         Returns:
-            The job's result so far as it is known at once.
+            The job's result, as far as it is known at once.
         """
         if leg in self._channels:
             return _DUPLICATE

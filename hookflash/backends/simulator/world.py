@@ -49,7 +49,7 @@ from hookflash.events import CallEvent, LegCreated, LegId, LegsSeen
 from hookflash.sounds import Sound
 
 DIGIT_GAP_S: Final = 0.640
-"""Time between two keys of a phone that plays tones of 250 ms (complete: 643 ms)."""
+"""Time between two keys of a phone that sends tones of 250 ms (complete: 643 ms)."""
 
 DEFAULT_MAX_STEPS: Final = 1_000_000
 """A longer run is in an endless loop: a whole transfer takes about 60 steps."""
@@ -174,7 +174,7 @@ class World:
             InputError: it imitates another switch.
         """
         if not isinstance(self.pbx, FreeSwitchPbx):
-            raise InputError(f"the switch of this world is not a FreeSWITCH: {self.character}")
+            raise InputError(f"this world simulates {self.character}, not FreeSWITCH")
         return self.pbx.switch
 
     @property
@@ -185,7 +185,7 @@ class World:
             InputError: it imitates another switch.
         """
         if not isinstance(self.pbx, AsteriskPbx):
-            raise InputError(f"the switch of this world is not an Asterisk: {self.character}")
+            raise InputError(f"this world simulates {self.character}, not Asterisk")
         return self.pbx
 
     def lose(self, kind: str) -> None:
@@ -230,7 +230,7 @@ class World:
 
     @property
     def next_s(self) -> float | None:
-        """The time of the next event; None: there is none."""
+        """The time of the next event; None if no event is left."""
         if self._undelivered:
             return self._now_s
         return self._heap[0][0] if self._heap else None
@@ -326,9 +326,11 @@ class World:
     ) -> Person:
         """Add a phone.
 
-        Args: number: its number. behaviour: what it does when it is called; None: it rings until a
-            test answers or declines. name: its owner's name; by default the number. outside:
-            whether its calls go over a trunk.
+        Args:
+            number: its number.
+            behaviour: its reaction to a call; None: it rings until a test answers or declines.
+            name: its owner's name; by default the number.
+            outside: whether its calls go over a trunk.
 
         Raises:
             InputError: the number already has a phone.
@@ -400,7 +402,7 @@ class World:
         self.pbx.hang_up(self.pbx.phone_of(leg))
 
     def press(self, leg: LegId, digits: str, *, gap_s: float = DIGIT_GAP_S) -> None:
-        """Let the party on this leg press keys, the first of them now.
+        """Let the party on this leg press keys, the first one now.
 
         Args:
             leg: the party's leg.

@@ -1,16 +1,16 @@
-"""How legs are joined, and what becomes of them when one leaves.
+"""How legs are joined, and what happens to the partner when one leaves.
 
-A bridge reports its members one by one, the second leg first: it is taken from wherever it is,
-then the one that runs `Bridge()` enters. When one of two leaves, the other leaves as well, within 2
-ms, and does what its own place says: it goes on, or where `Bridge(…,F(…))` has said; a leg that was
-called by `Dial()` ends. Nothing of that needs a controller.
+A bridge reports its members one by one, the second leg first: that leg is taken from its current
+place, then the leg that runs `Bridge()` enters. When one of two leaves, the other leaves within 2
+ms and does what its own place says: it continues, or goes where `Bridge(…,F(…))` says; a leg that
+was called by `Dial()` ends. None of this needs a controller.
 
-**Who was taken into a bridge and is sent out of it at once** may end: the thread that carried it in
-still holds it (measured: 1 of 100 at 4 ms).
+**A leg that was taken into a bridge and is sent out of it at once** may end, because the thread
+that carried it in still holds it (measured: 1 of 100 at 4 ms).
 
-**Two who are joined can't be joined once more**: the first leaves, the other leaves as well, and as
-a rule does what it does then, before the first looks for it (measured: in 35 of 48). It is found in
-the park, or has ended; or it is just about to leave, and then it can't be taken (13 of 48).
+**Two joined legs can't be joined again.** The first leaves, so the other leaves too, and usually
+does its next step before the first looks for it (measured: 35 of 48). It is then found in the park,
+or has ended; or it is just about to leave and can't be taken (13 of 48).
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from hookflash.backends.simulator.asterisk.hearing import TO_STEP_S, AsteriskHea
 from hookflash.events import LegsJoined, LegsSeparated
 
 TO_DISSOLVE_S = (0.0002, 0.0010)
-"""From one leg's leaving a bridge to the other's."""
+"""From one leg's leaving a bridge to its partner's."""
 TO_GO_ON_S = (0.0003, 0.0014)
-"""From a leg's leaving a bridge to what it does next."""
+"""From a leg's leaving a bridge to its next step."""
 TAKEN_LEAVING = 0.15
-"""How often a leg is taken that is about to leave a bridge (measured: 8 of 57)."""
+"""How often a leg that is about to leave a bridge can be taken (measured: 8 of 57)."""
 MISSED_SENT = 0.5
-"""How often a leg can't be taken that was sent somewhere a moment before (a guess)."""
+"""How often a leg that was sent somewhere a moment before can't be taken (a guess)."""
 TAKEN_LATER = 0.7
-"""How often it has then done what it was to do afterwards."""
+"""How often such a leg has then done its next step."""
 NEW_S = 0.006
-"""How long a leg that was taken into a bridge can hardly be sent out of it: …"""
+"""How long a leg can hardly be sent out of the bridge into which it was taken: …"""
 TORN = 0.03
-"""… so often it ends (measured: 1 of 100 at 4 ms, none at 3 and at 5)."""
+"""… it ends this often (measured: 1 of 100 at 4 ms, 0 at 3 and 5)."""
 TELLS_S = 0.002
-"""How long after a bridge is up both phones are updated; what was ordered before is undone."""
+"""How long after a bridge is up both phones are updated, which undoes earlier display orders."""
 BRIDGE_RESULT = "BRIDGERESULT"
 CLEARING = "NORMAL_CLEARING"
 
 
 class AsteriskBridges(AsteriskHearing, ABC):
-    """The switch, as far as legs are joined."""
+    """The part of the switch that joins legs."""
 
     def _named(self, beginning: str) -> AsteriskChannel | None:
-        """The channel whose name begins so: the first of them."""
+        """The first channel whose name begins like this."""
         if not beginning:
             return None
         return next((c for c in self._channels.values() if c.name.startswith(beginning)), None)
@@ -62,7 +62,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
         """`Bridge(PEER,F(…))`: take a channel, and be joined with it.
 
         Returns:
-            False, if there is nobody to be joined with: the channel goes on.
+            False if the channel can't be found: this one continues.
         """
         second = self._named(peer)
         if second is None or second is first or not second.answered:
@@ -72,7 +72,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
             first.variables[BRIDGE_RESULT] = "FAILURE"
             return False
         if second.bridge is not None and second.bridge.over:
-            # it leaves at this moment, and goes where it is to go afterwards
+            # it leaves at this moment, and continues at its next step
             if second.leaving is Leaving.ENDS and after is not None:
                 second.leaving, second.after = Leaving.GOES_TO, after
             if self._random() >= TAKEN_LEAVING:
@@ -83,7 +83,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
                 if second.cause:
                     first.variables[BRIDGE_RESULT] = "FAILURE"
                     return False
-        if second.bridge is None:  # it is taken off its thread, and leaves its time limit behind
+        if second.bridge is None:  # it is taken off its thread, and loses its time limit
             second.limits, second.ends_s = second.limits + 1, None
         self._leave(second)
         second.moves += 1
@@ -101,13 +101,13 @@ class AsteriskBridges(AsteriskHearing, ABC):
         if channel.entering is not bridge:
             return
         channel.entering = None
-        if not bridge.members:  # it has left already
+        if not bridge.members:  # it has already left
             self._left_alone(channel, channel.moves)
         else:
             self._join(bridge.members[0], channel)
 
     def _join(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
-        """Two are in one bridge: the one was there before."""
+        """Put a second channel into the bridge of the first."""
         bridge = one.bridge or AsteriskBridge([one])
         one.bridge = other.bridge = bridge
         bridge.members.append(other)
@@ -122,7 +122,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
     def _tell_phones(
         self, bridge: AsteriskBridge, one: AsteriskChannel, other: AsteriskChannel
     ) -> None:
-        """The threads of two channels let their phones show whom they talk with."""
+        """Update the displays of two phones, each by its channel's own thread."""
         if one.bridge is bridge is other.bridge:
             self._introduce(one, other)
 
@@ -134,7 +134,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
         return self._random() < TORN
 
     def _leave(self, channel: AsteriskChannel, cause: str = "") -> None:
-        """Take a channel out of its application and its bridge; `cause`: it hangs up."""
+        """Take a channel out of its application and bridge; `cause`: it hangs up."""
         if channel.app is App.STASIS:
             self._silence(channel)
             channel.app = App.NONE
@@ -157,7 +157,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
             self._after(self.span(TO_DISSOLVE_S), partial(self._dissolve, other, bridge))
 
     def _dissolve(self, channel: AsteriskChannel, bridge: AsteriskBridge) -> None:
-        """The last one in a bridge leaves it."""
+        """Take the last channel out of a bridge."""
         if channel.bridge is not bridge:
             return
         bridge.members.remove(channel)
@@ -182,11 +182,11 @@ class AsteriskBridges(AsteriskHearing, ABC):
             case _:
                 self._end(channel, CLEARING)
 
-    # ---- what `dialplan` and `switch` do
+    # ---- implemented by `dialplan` and `switch`
 
     @abstractmethod
     def _go_on(self, channel: AsteriskChannel) -> None:
-        """Let a channel's thread go on until an application keeps it."""
+        """Run a channel's thread until an application keeps it."""
 
     @abstractmethod
     def _end(self, channel: AsteriskChannel, cause: str) -> None:
@@ -194,12 +194,12 @@ class AsteriskBridges(AsteriskHearing, ABC):
 
     @abstractmethod
     def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
-        """A channel stops calling: it has hung up, or went elsewhere."""
+        """Handle a channel that stops calling: it has hung up, or went elsewhere."""
 
     @abstractmethod
     def _left_the_park(self, channel: AsteriskChannel) -> None:
-        """A channel has left Stasis."""
+        """Handle a channel that has left Stasis."""
 
     @abstractmethod
     def _introduce(self, one: AsteriskChannel, other: AsteriskChannel) -> None:
-        """Let the phones of two show whom they talk with."""
+        """Update the displays of two phones."""

@@ -1,6 +1,6 @@
-"""The values of the simulated Asterisk: a channel, a bridge, what plays.
+"""The values of the simulated Asterisk: channels, bridges, sounds.
 
-Only the switch writes them.
+Only the switch changes them.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from hookflash.sounds import HeardSound
 
 
 class App(Enum):
-    """What a channel does: the application that runs."""
+    """What a channel does: its current application."""
 
     NONE = auto()
-    """It is between one application and the next."""
+    """Between two applications."""
     CALLED = auto()
-    """`AppDial`: it is called, and has not been anywhere else."""
+    """`AppDial`: it is being called, and has not been anywhere else."""
     DIAL = auto()
-    """It calls somebody, and talks with them."""
+    """It calls a party, then talks with them."""
     STASIS = auto()
     BRIDGE = auto()
     WAIT = auto()
     ELSEWHERE = auto()
-    """Something of another program's."""
+    """An application of another program."""
 
 
 class Leaving(Enum):
     """What a channel does when its partner leaves their bridge."""
 
     GOES_ON = auto()
-    """It goes on with the next step of its extension."""
+    """It continues with the next step of its extension."""
     GOES_TO = auto()
-    """It goes where `Bridge` has said."""
+    """It goes where `Bridge` says."""
     ENDS = auto()
 
 
 @attrs.define(eq=False)
 class AsteriskPlayback:
-    """A sound that plays to a channel, or waits until the one before it is over."""
+    """A sound that plays to a channel, or waits for the previous one to end."""
 
     id: str
     sound: HeardSound
@@ -59,20 +59,20 @@ class AsteriskPlayback:
 
 @attrs.define(eq=False)
 class AsteriskBridge:
-    """Some who hear each other; two, as a rule."""
+    """Channels that hear each other, usually two."""
 
     members: list[AsteriskChannel] = attrs.field(factory=list["AsteriskChannel"])
     over: bool = False
-    """Whether somebody has left it, so that the other leaves, too."""
+    """Whether a channel has left it, so that the other leaves too."""
     cause: str = ""
-    """Why, if that one has hung up."""
+    """The cause, if that channel has hung up."""
     is_new: bool = False
-    """Whether who was taken into it can hardly be sent out of it yet."""
+    """Whether a channel that was taken into it can hardly be sent out of it yet."""
     is_young: bool = False
-    """Whether a controller had better not send anybody out of it yet."""
+    """Whether a controller should not yet send anybody out of it."""
 
     def grow_old(self) -> None:
-        """Who was taken into it can be sent out of it."""
+        """A channel that was taken into it can now be sent out of it."""
         self.is_new = False
 
     def settle(self) -> None:
@@ -82,7 +82,7 @@ class AsteriskBridge:
 
 @attrs.define(eq=False)
 class AsteriskChannel:
-    """One leg, as the switch keeps it. Read it; only the switch writes it."""
+    """One leg, as the switch keeps it. Only the switch changes it."""
 
     id: LegId
     name: str
@@ -94,20 +94,20 @@ class AsteriskChannel:
     shared: dict[str, str] = attrs.field(factory=dict[str, str])
     answered: bool = False
     cause: str = ""
-    """Why it hung up; empty while it lives."""
+    """The cause of its hang-up; empty while it lives."""
     app: App = App.NONE
     moves: int = 0
     """How often it was sent somewhere: pending actions of the previous place are void."""
     is_sent: bool = False
     """Whether it is on its way to where it was sent."""
     is_leaving: bool = False
-    """Whether its party has hung up: its partner's variables say at once that it is alone."""
+    """Whether its party has hung up: its partner's variables then show at once that it is alone."""
     bridge: AsteriskBridge | None = None
     leaving: Leaving = Leaving.ENDS
     cause_of_partner: str = ""
-    """Why the one has hung up that took it into a bridge: `Hangup()` says the same."""
+    """The cause for which the leg that took it into a bridge has hung up: `Hangup()` repeats it."""
     after: DialplanPlace | None = None
-    """Where it goes, if its partner leaves."""
+    """Where it goes if its partner leaves."""
     limits: int = 0
     """How often its absolute timeout was set."""
     ends_s: float | None = None
@@ -116,16 +116,16 @@ class AsteriskChannel:
     """The other half of a call through the dialplan."""
     is_near: bool = False
     calls: AsteriskChannel | None = None
-    """Whom it calls."""
+    """The leg that it calls."""
     called_by: AsteriskChannel | None = None
-    """Who calls it, and has no answer yet."""
+    """The leg that calls it, until it answers."""
     called_for: LegId = ""
     goes_to: str = "park"
-    """The extension of ours to which it goes when it has answered."""
+    """The extension of ours to which it goes after its answer."""
     music: HeardSound | None = None
     playbacks: list[AsteriskPlayback] = attrs.field(factory=list[AsteriskPlayback])
     entering: AsteriskBridge | None = None
-    """The bridge that it has made, and is about to enter."""
+    """The bridge that it has created and is about to enter."""
     errand: Extension | None = None
     """Where another program has sent it."""
     announced: Audible = SILENCE
@@ -140,7 +140,7 @@ class AsteriskChannel:
 
     @property
     def peer(self) -> AsteriskChannel | None:
-        """With whom it is joined."""
+        """Its bridge partner."""
         if self.bridge is None or len(self.bridge.members) != 2:  # noqa: PLR2004 - a pair
             return None
         one, other = self.bridge.members
@@ -148,5 +148,5 @@ class AsteriskChannel:
 
     @property
     def playing(self) -> AsteriskPlayback | None:
-        """What plays to it, but for music on hold."""
+        """What plays to it, except music on hold."""
         return self.playbacks[0] if self.playbacks and self.playbacks[0].begun else None

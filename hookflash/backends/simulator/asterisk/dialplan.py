@@ -35,7 +35,7 @@ from hookflash.errors import InputError
 from hookflash.events import LegId, LegParked
 
 CONTEXT, EXTENSIONS = read_extensions(dialplan())
-"""Of the dialplan with the usual names."""
+"""The dialplan with the default names."""
 
 MOST_STEPS: Final = 200
 """A channel that takes more steps without a pause is in an endless loop."""
@@ -55,7 +55,7 @@ assert DEFAULT_CONTEXT == CONTEXT  # noqa: S101 - it was read back
 
 
 class Dialplan(AsteriskBridges, ABC):
-    """The switch, as far as its dialplan goes."""
+    """The part of the switch that runs the dialplan."""
 
     connected: bool
     """Whether a controller is connected: the application is registered."""

@@ -1,8 +1,8 @@
-"""The commands of the simulated Asterisk: the procedures of a real one, executed.
+"""Executes commands on the simulated Asterisk, by the procedures of a real one.
 
-A command becomes an `AsteriskProcedure` by the same code as for a real switch, and its operations
-are the simulated switch's own. What the backend itself remembers (sounds, moved legs) is remembered
-here in the same way, and lost with the controller.
+The same code translates a command into an `AsteriskProcedure`, whose operations are executed by the
+simulated switch itself. What the backend remembers (sounds, moved legs) is remembered here in the
+same way, and lost with the controller.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class AsteriskExecutor:
         switch.on_left_park = self._left_the_park
 
     def end(self) -> None:
-        """Disconnect the controller: its unfinished commands stay unfinished."""
+        """Disconnect the controller: its pending commands are never completed."""
         self._orders.clear()
 
     def begin(self) -> None:
@@ -166,7 +166,7 @@ class AsteriskExecutor:
     def _go_on(self, order: _RunningOrder) -> None:
         order.begun = True
         if order not in self._orders:
-            return  # the controller that gave it is gone
+            return  # the controller that sent it is gone
         lasts_s = next(order.work, None)
         if lasts_s is not None:
             self._after(lasts_s or self._switch.span(STEP_S), partial(self._go_on, order))

@@ -1,14 +1,14 @@
 """What parties hear, and what ARI plays to them.
 
-* **Sounds can be played only in Stasis** (409 elsewhere). Requests are executed one after the
-  other: a sound that is requested while another plays waits until that one is over.
-* **A tone never ends by itself**, not even one that is written to be played once: when it has been
-  heard, there is silence, and no event until it is stopped (measured on 22.10.1).
+* **Sounds can be played only in Stasis** (409 elsewhere). Requests are executed in order: a sound
+  that is requested while another plays waits until that one has ended.
+* **A tone never ends by itself**, not even one that is written to be played once: after it there is
+  silence, and no event until it is stopped (measured on 22.10.1).
 * **A missing music class** plays the default class, and the event names that one (measured).
 * **A missing recording** begins and ends at once (measured).
 * **A leg that leaves Stasis loses its sounds**: they end before anything else is reported about it.
-  But AMI reports music, and AMI may be late: then the leg has been parked again before
-  its music stops, or has ended, and its music never stops (measured: 6 of 40 on a busy machine).
+  But AMI reports music, and may be late: by then the leg may be back in the park, or has ended and
+  its music never stops (measured: 6 of 40 on a busy machine).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT_MUSIC: Final = Music()
 
 
 class AsteriskHearing:
-    """The switch, as far as it is heard."""
+    """The part of the switch that plays sounds."""
 
     def __init__(self, around: Surroundings) -> None:
         self._after = around.after
@@ -48,14 +48,14 @@ class AsteriskHearing:
         self._playbacks: dict[str, AsteriskChannel] = {}
         self._late: list[SoundStarted | SoundStopped] = []
         self.slowness = 1.0
-        """By which factor everything takes longer than on a calm machine."""
+        """The factor by which everything takes longer than on a calm machine."""
 
     def find(self, leg: LegId) -> AsteriskChannel | None:
         """Find a living leg."""
         return self._channels.get(leg)
 
     def span(self, bounds: tuple[float, float]) -> float:
-        """Draw how long something takes."""
+        """Draw a duration."""
         shortest, longest = bounds
         return (shortest + (longest - shortest) * self._random()) * self.slowness
 
@@ -93,7 +93,7 @@ class AsteriskHearing:
             self._hear(self._channels[leg])
         return refused
 
-    # ---- their effects
+    # ---- the effects of requests
 
     def _play_next(self, channel: AsteriskChannel) -> None:
         while channel.playbacks and channel.playing is None:
@@ -145,7 +145,7 @@ class AsteriskHearing:
             self._tell_of_music(SoundStopped(leg=channel.id, sound=sound), is_late=is_late)
 
     def _tell_of_music(self, event: SoundStarted | SoundStopped, *, is_late: bool = False) -> None:
-        """AMI reports music, in order; compared with ARI it may be late."""
+        """Report music in order, by AMI, which may be late compared with ARI."""
         if not self._late and not is_late:
             self._report(event)
             return
@@ -160,7 +160,7 @@ class AsteriskHearing:
                 self._report(event)
 
     def _silence(self, channel: AsteriskChannel) -> None:
-        """End all that plays: the channel leaves."""
+        """End all sounds: the channel leaves."""
         for playback in channel.playbacks:
             self._playbacks.pop(playback.id, None)
             if playback.begun:

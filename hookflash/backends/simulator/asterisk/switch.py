@@ -1,4 +1,4 @@
-"""A telephone switch that behaves like Asterisk: its primitives, its facts, and its traps.
+"""A simulated Asterisk: its primitives, its facts, and its traps.
 
 Everything here was recorded and measured on Asterisk 22.10. `channel` defines a leg, `hearing`
 sounds and keys, `bridges` joins, `dialplan` what legs do by themselves. This module has incoming
@@ -6,13 +6,13 @@ and outgoing calls, and what people do.
 
 * **A target through `Local/…/n` is three legs**: the near half, which was ordered; the far half,
   which runs the dialplan; and the phone that the dialplan calls. Both halves are reported, the far
-  one first and without a number. When the phone answers, so do they, and the near half goes to the
-  park.
-* **When one half ends, so does the other**, within 2 ms and with the same cause. A half does
-  nothing more then.
-* **Each key comes twice**: on the leg whose party presses it, and on the half behind its bridge
-  partner.
-* **The switch knows at once that a controller is gone**: legs that come to the park find none.
+  one first and without a number. When the phone answers, both halves answer, and the near half goes
+  to the park.
+* **When one half ends, the other ends too**, within 2 ms and with the same cause. It does nothing
+  more.
+* **Each key is reported twice**: on the leg whose party presses it, and on the half behind its
+  bridge partner.
+* **The switch notices at once that a controller is gone**: legs that come to the park find none.
 """
 
 from __future__ import annotations
@@ -364,14 +364,14 @@ class SimulatedAsterisk(Dialplan):
         self._join(channel, caller)
 
     def refuse(self, leg: e.LegId, cause: str) -> None:
-        """The phone declines the call (USER_BUSY, CALL_REJECTED, …), if it still rings."""
+        """The phone declines the call (USER_BUSY, CALL_REJECTED, …) if it still rings."""
         channel = self._channels.get(leg)
         if channel is not None and not channel.answered and channel.half is None:
             known = CAUSES.get(cause, LAST_OF_Q850 + 1) <= LAST_OF_Q850
             self._refused(channel, cause if known else _ABSENT)
 
     def _refused(self, channel: AsteriskChannel, cause: str) -> None:
-        """End a failed call and the leg that has placed it, for the same cause."""
+        """End a failed call and the leg that placed it, with the same cause."""
         if channel.cause:
             return
         caller, channel.called_by = channel.called_by, None
