@@ -1,20 +1,20 @@
-"""What the author of a backend runs: `check_backend` holds it to every promise of `Backend`.
+"""For authors of a backend: `check_backend` checks it against every promise of `Backend`.
 
-The check plays both sides. It steers the backend by commands, and it steers the people by what
+The check plays both sides. It controls the backend by commands, and the people by means of what
 the author provides: a `Lab`, which places a call and lets a phone hang up or press a key. The lab
 names three numbers (one that answers, one that is busy, one that never answers) and an endless
-sound. A lab may do more (cut the line, open a second backend, say what a phone shows), and then
+sound. A lab may do more (cut the connection, open a second backend, read a phone's display); then
 more is checked.
 
     async def test_my_backend():
         print(await check_backend(open_my_lab))
 
-What a backend cannot do it says in `Backend.capabilities`; exactly what it states is demanded. The
-check is over when every promise was kept, and returns a `Report` of what was checked and what was
-not. The first promise that was not kept raises `AssertionError` with the promise in words.
+`Backend.capabilities` states what a backend can do; exactly that is required. The check returns a
+`Report` of what was checked and what was not. The first broken promise raises `AssertionError` with
+the promise as its message.
 
-`lab` is what an author writes. The checks are in `calls`, `orders`, `failsafe` and `line`; `races`
-lets people hang up at the worst moments; `observer` is what all of them see with.
+`lab` is what an author implements. The checks are in `calls`, `orders`, `failsafe` and `line`; in
+`races` people hang up at the worst moments; all checks observe through `observer`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from hookflash.testing.reported import Log
 __all__ = ["CHECKS", "Lab", "NotInThisLab", "Report", "Unchecked", "check_backend"]
 
 CHECKS: Final = (*calls.CHECKS, *orders.CHECKS, *failsafe.CHECKS, *line.CHECKS)
-"""What every backend is held to; the races come on top."""
+"""The checks of every backend, besides the races."""
 
 DEFAULT_RACES: Final = 4
-"""How many races of each kind, and of each of the two who hang up."""
+"""How many races of each kind, for each of the two parties that hang up."""
 
 
 async def check_backend(
@@ -49,20 +49,20 @@ async def check_backend(
     races: int = DEFAULT_RACES,
     seed: int = 1,
 ) -> Report:
-    """Hold a backend to its promises.
+    """Check a backend against its promises.
 
     Args:
         open_lab: opens a fresh backend, with people on its switch. It is opened once for each
-            check, so that no check can spoil another; or, if the lab holds several calls at once,
-            once for all that do not disturb each other.
-        races: how many races of each kind to run, with each of the two who hang up.
+            check, so that no check can disturb another; or, if the lab holds several calls at once,
+            once for all checks that do not disturb each other.
+        races: how many races of each kind to run, for each of the two parties that hang up.
         seed: of the delays in the races.
 
     Returns:
         What was checked, and what was not.
 
     Raises:
-        AssertionError: a promise was not kept; the message says which, and what came instead.
+        AssertionError: a promise was broken; the message says which, and what was seen instead.
     """
     run = _CheckRun(open_lab)
     broken: list[AssertionError] = []
@@ -97,7 +97,7 @@ class _CheckRun:
         self.races = 0
 
     async def all(self, checks: Sequence[Check], *, are_races: bool = False) -> None:
-        """Run checks: as many in one lab as it holds."""
+        """Run checks, as many in one lab as it can hold."""
         todo = list(checks)
         while todo:
             async with self._open_lab() as lab, trio.open_nursery() as nursery:
@@ -148,7 +148,7 @@ class _CheckRun:
 
 
 def _together(checks: Sequence[Check], calls_at_once: int) -> list[Check]:
-    """Which checks come next, in one lab."""
+    """The checks that run next, in one lab."""
     if not checks:
         return []
     if calls_at_once == 1 or checks[0].is_alone:

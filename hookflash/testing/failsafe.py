@@ -1,4 +1,4 @@
-"""Checks of the failsafe: what the switch does by itself, and what it must not do any more."""
+"""Checks of the failsafe: what the switch does by itself, and what it must no longer do."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def _rescued(scene: Scene, one: LegId, other: LegId, promise: str) -> None
     await trio.sleep(TALK_S)
     await scene.agree()
     await scene.hang_up(other)
-    # at once, or after its own failsafe has found nobody
-    promise = "what the failsafe joined ends for both"
+    # at once, or after its own failsafe has found no leg
+    promise = "a call that the failsafe has joined ends for both"
     await scene.proof(LegHungUp, promise, within_s=TIMEOUT_S, leg=one)
 
 
@@ -54,7 +54,7 @@ async def _a_first_that_is_armed(scene: Scene) -> None:
     await scene.perform(c.Arm(leg=first, rescue=second, when=c.Trigger.LEFT_ALONE))
     await trio.sleep(TALK_S)
     await scene.hang_up(target)
-    promise = "who was armed by Arm LEFT_ALONE takes the other when it is left"
+    promise = "a leg armed by Arm LEFT_ALONE takes the other when its partner leaves"
     await _rescued(scene, first, second, promise)
 
 
@@ -83,9 +83,9 @@ async def _a_takeback(scene: Scene) -> None:
             rescued=second,
         )
     )
-    await scene.joined(first, second, "Join takes a leg out of a bridge, failsafe and all")
-    await scene.proof(LegParked, "who is left by a takeback is parked", leg=target)
-    promise = "a leg that was disarmed takes nobody"
+    await scene.joined(first, second, "Join takes a leg with a failsafe out of a bridge")
+    await scene.proof(LegParked, "the leg that a takeback leaves behind is parked", leg=target)
+    promise = "a disarmed leg takes no other leg"
     await scene.watch(FAILSAFE_S, promise, LegsJoined, LegHungUp)
     await scene.agree()
     await scene.perform(c.HangUp(leg=target))
@@ -96,13 +96,13 @@ async def _a_takeback(scene: Scene) -> None:
 
 async def _a_released_pair(scene: Scene) -> None:
     first, second, target = await _consult(scene)
-    # in this order: what is released last is not armed
+    # in this order: after the release no leg is armed
     await scene.perform(c.Arm(leg=first, rescue=second, when=c.Trigger.LEFT_ALONE))
     await scene.perform(c.Release(first=first, second=target))
     await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
     await scene.hang_up(target)
     await scene.proof(LegHungUp, "a released pair ends together", leg=first)
-    await _is_left_alone(scene, second, "a released pair takes nobody")
+    await _is_left_alone(scene, second, "a released pair takes no other leg")
 
 
 async def _a_pair_released_by_its_first(scene: Scene) -> None:
@@ -111,7 +111,7 @@ async def _a_pair_released_by_its_first(scene: Scene) -> None:
     await scene.proof(LegsReleased, "Release is proven", first=first, second=target)
     await scene.hang_up(first)
     await scene.proof(LegHungUp, "a released pair ends together", leg=target)
-    await _is_left_alone(scene, second, "a released pair takes nobody")
+    await _is_left_alone(scene, second, "a released pair takes no other leg")
 
 
 async def _a_forgotten_pair(scene: Scene) -> None:
@@ -119,14 +119,14 @@ async def _a_forgotten_pair(scene: Scene) -> None:
     await scene.perform(c.Forget(legs=(first, target)))
     await trio.sleep(TALK_S)
     await scene.hang_up(first)
-    await scene.proof(LegHungUp, "a hang-up is told", leg=first)
-    await _is_left_alone(scene, second, "a leg that was forgotten takes nobody")
+    await scene.proof(LegHungUp, "a hang-up is reported", leg=first)
+    await _is_left_alone(scene, second, "a forgotten leg takes no other leg")
 
 
 CHECKS = (
-    Check("The failsafe joins who is left", _the_failsafe, _LEFT),
-    Check("Arm LEFT_ALONE arms a leg that talks", _a_first_that_is_armed, _LEFT),
-    Check("Arm arms a target that rings", _an_armed_target, _ANSWER),
+    Check("The failsafe joins the remaining legs", _the_failsafe, _LEFT),
+    Check("Arm LEFT_ALONE arms a joined leg", _a_first_that_is_armed, _LEFT),
+    Check("Arm arms a ringing target", _an_armed_target, _ANSWER),
     Check("Dial with rescue arms the target from the start", _a_target_called_for_another, _ANSWER),
     Check("A takeback disarms", _a_takeback, _LEFT),
     Check("Release disarms; the last order counts", _a_released_pair, _LEFT),

@@ -15,7 +15,7 @@ from hookflash.events import LegId
 from hookflash.sounds import Sound, parse_sound
 
 ENDLESS_RINGBACK: Final = parse_sound("tone:440/1000,0/1000")
-"""A sound that goes on for ever, and is not a lab's music."""
+"""An endless sound other than a lab's music."""
 
 SHORT_TONE: Final = parse_sound("tone:620/300,0/200*2")
 """A sound that ends by itself, after `SHORT_TONE_S`."""
@@ -24,7 +24,7 @@ SHORT_TONE_S: Final = 1.0
 
 
 class NotInThisLab(Exception):
-    """The lab has no such thing. What depends on it is reported as not checked."""
+    """The lab lacks something. The checks that need it are reported as not made."""
 
 
 class Lab(abc.ABC):
@@ -40,27 +40,27 @@ class Lab(abc.ABC):
     never: str
     """A number that rings for ever."""
     music: Sound
-    """A sound that the switch has, and that goes on for ever."""
+    """An endless sound that the switch has."""
 
     ringback: Sound = ENDLESS_RINGBACK
-    """Another sound that goes on for ever."""
+    """Another endless sound."""
     tone: Sound = SHORT_TONE
     """A sound that ends by itself."""
     tone_s: float = SHORT_TONE_S
-    """After how long it ends."""
+    """Its duration."""
 
     calls_at_once: int = 1
     """How many calls the lab can hold at once. With more than one, independent checks share a lab
-    and run side by side. A fresh lab is opened for each check otherwise."""
+    and run side by side. Otherwise a fresh lab is opened for each check."""
     prompt_s: float = 1.5
-    """How long the switch may take to carry out an order, and the backend to report a fact."""
+    """How long the switch may take to execute a command, and the backend to report a fact."""
 
     # ------------------------------------------------------------------- optional numbers
 
     caller: str = ""
-    """The number of the one who calls in `call`."""
+    """The caller's number in `call`."""
     called: str = ""
-    """The number of the one who is called in `call`."""
+    """The called number in `call`."""
     early_media: str = ""
     """A number that sends early media before it answers."""
     outside: str = ""
@@ -70,7 +70,7 @@ class Lab(abc.ABC):
 
     @abc.abstractmethod
     async def call(self) -> tuple[LegId, LegId]:
-        """Place an ordinary call; return when the two talk: the caller's leg, the other's."""
+        """Place an ordinary call; return both legs, the caller's first, when the two talk."""
 
     @abc.abstractmethod
     async def hang_up(self, leg: LegId) -> None:
@@ -83,7 +83,7 @@ class Lab(abc.ABC):
     # ------------------------------------------------------------------- optional abilities
 
     async def number_shown(self, leg: LegId) -> str:  # noqa: ARG002
-        """The number that the phone on a leg shows as the other party's."""
+        """The number of the other party that the phone on a leg shows."""
         raise NotInThisLab("what a phone shows")
 
     async def keys_heard(self, leg: LegId) -> str:  # noqa: ARG002
@@ -91,12 +91,12 @@ class Lab(abc.ABC):
         raise NotInThisLab("the keys that a phone receives")
 
     async def take_away(self, leg: LegId) -> None:  # noqa: ARG002
-        """Let another program send a parked leg to something that is not hookflash's."""
+        """Let another program send a parked leg elsewhere."""
         raise NotInThisLab("another program that moves legs")
 
     async def cut_line(self) -> None:
-        """Cut the line between backend and switch. It comes back by itself, after a moment."""
-        raise NotInThisLab("a line that can be cut")
+        """Cut the connection between backend and switch. It comes back by itself after a moment."""
+        raise NotInThisLab("a connection that can be cut")
 
     def second(self) -> AbstractAsyncContextManager[Backend]:
         """Open a second backend on the same switch, as a restarted controller would."""

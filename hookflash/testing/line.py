@@ -1,4 +1,4 @@
-"""Checks of what survives: a line that breaks, another controller, another program."""
+"""Checks of survival: a broken connection, another controller, another program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hookflash.testing.observer import Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, legs_of, require
 
 SILENCE_S: Final = 2.5
-"""How long it is watched whether a line that is back is lost or found again."""
+"""How long to check that a restored connection is neither lost nor found again."""
 
 
 async def _a_line_that_breaks(scene: Scene) -> None:
@@ -22,34 +22,34 @@ async def _a_line_that_breaks(scene: Scene) -> None:
     talking = await scene.call()
     leaving = await scene.call()
     scene.forget()
-    promise = "after a line that broke everything is told anew"
+    promise = "after a broken connection everything is reported again"
     await scene.lab.cut_line()
-    scene.is_retold = True
+    scene.was_cut = True
     await scene.hang_up(leaving[0])
-    await scene.proof(e.SwitchLost, "SwitchLost is told when the line breaks")
+    await scene.proof(e.SwitchLost, "SwitchLost is reported when the connection breaks")
     await _is_back(scene)
-    await scene.proof(e.SwitchFound, "SwitchFound is told when the line is back")
-    told = scene.news()
-    kinds = [type(event) for event in told]
-    anew = told[kinds.index(e.SwitchLost) : kinds.index(e.SwitchFound)]
+    await scene.proof(e.SwitchFound, "SwitchFound is reported when the connection is back")
+    events = scene.news()
+    kinds = [type(event) for event in events]
+    anew = events[kinds.index(e.SwitchLost) : kinds.index(e.SwitchFound)]
     for leg in (first, second, *talking):
-        require(_is_told(anew, e.LegCreated, leg), f"{promise}: {leg} lives, but {anew}")
+        require(_has(anew, e.LegCreated, leg), f"{promise}: {leg} lives, but {anew}")
     for leg in (first, second):
-        require(_is_told(anew, e.LegParked, leg), f"{promise}: {leg} is parked, but {anew}")
-    require(_is_told(anew, e.LegsJoined, talking[0]), f"{promise}: who talks, but {anew}")
+        require(_has(anew, e.LegParked, leg), f"{promise}: {leg} is parked, but {anew}")
+    require(_has(anew, e.LegsJoined, talking[0]), f"{promise}: {talking[0]} talks, but {anew}")
     for leg in leaving:
-        # a hang-up may be slower than the line is to come back
-        await scene.proof(e.LegHungUp, f"{promise}: who has left meanwhile", leg=leg)
+        # a hang-up may take longer than the reconnection
+        await scene.proof(e.LegHungUp, f"{promise}: {leg} has left meanwhile", leg=leg)
     await scene.agree()
     await scene.press(talking[0], "4")
     if scene.can.reports_keys_in_calls:
         await scene.proof(
-            e.DigitPressed, "a line that is back is in use", leg=talking[0], digit="4"
+            e.DigitPressed, "a restored connection is in use", leg=talking[0], digit="4"
         )
     await trio.sleep(SILENCE_S)
     line = [fact for _, fact in scene.facts() if isinstance(fact, e.SwitchLost | e.SwitchFound)]
     kinds = [type(event) for event in line]
-    promise = "a line that broke once is lost once and found once"
+    promise = "a connection that broke once is lost once and found once"
     require(kinds == [e.SwitchLost, e.SwitchFound], f"{promise}, but {line}")
 
 
@@ -63,34 +63,36 @@ async def _is_back(scene: Scene) -> None:
                 await trio.sleep(0.02)
             else:
                 return
-    raise AssertionError("a line that broke comes back: the switch can't be asked")
+    raise AssertionError("a broken connection comes back: the switch does not answer")
 
 
-def _is_told(events: list[e.CallEvent], kind: type[e.CallEvent], leg: e.LegId) -> bool:
+def _has(events: list[e.CallEvent], kind: type[e.CallEvent], leg: e.LegId) -> bool:
     return any(isinstance(event, kind) and leg in legs_of(event) for event in events)
 
 
 async def _another_controller(scene: Scene) -> None:
-    promise = "another controller finds everything that lives, marks and all"
+    promise = "another controller finds all living legs and their marks"
     first, second = await scene.part(transfer=scene.name, kind="attended")
     talking = await scene.call()
     marked = await scene.living()
     async with scene.lab.second() as backend:
-        told: list[e.CallEvent] = []
-        events = backend.events()
+        events: list[e.CallEvent] = []
+        stream = backend.events()
         with trio.move_on_after(TIMEOUT_S):
-            async for event in events:
-                told.append(event)
+            async for event in stream:
+                events.append(event)
                 if isinstance(event, e.SwitchFound):
                     break
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-        require(bool(told) and isinstance(told[-1], e.SwitchFound), f"{promise}, but {told}")
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+        require(bool(events) and isinstance(events[-1], e.SwitchFound), f"{promise}, but {events}")
         for leg in (first, second, *talking):
-            require(_is_told(told, e.LegCreated, leg), f"{promise}: {leg} lives, but {told}")
+            require(_has(events, e.LegCreated, leg), f"{promise}: {leg} lives, but {events}")
         for leg in (first, second):
-            require(_is_told(told, e.LegParked, leg), f"{promise}: {leg} is parked, but {told}")
-        require(_is_told(told, e.LegsJoined, talking[0]), f"{promise}: who talks, but {told}")
+            require(_has(events, e.LegParked, leg), f"{promise}: {leg} is parked, but {events}")
+        require(
+            _has(events, e.LegsJoined, talking[0]), f"{promise}: {talking[0]} talks, but {events}"
+        )
         found = {leg.leg: leg for leg in await backend.snapshot() if leg.leg in scene.legs}
         require(found == marked, f"{promise}: {marked}, but {found}")
         if scene.can.marks_legs:
@@ -98,7 +100,7 @@ async def _another_controller(scene: Scene) -> None:
 
 
 async def _another_program(scene: Scene) -> None:
-    promise = "a leg that another program took away is not said to be parked"
+    promise = "a leg that another program took away is not reported as parked"
     first, second = await scene.part()
     await scene.lab.take_away(second)
     await scene.eventually(second, promise, parked=False, elsewhere=True)
@@ -110,7 +112,9 @@ async def _another_program(scene: Scene) -> None:
 
 
 CHECKS = (
-    Check("After a line that broke everything is told anew", _a_line_that_breaks, is_alone=True),
+    Check(
+        "After a broken connection everything is reported again", _a_line_that_breaks, is_alone=True
+    ),
     Check("Another controller finds everything", _another_controller, is_alone=True),
-    Check("What another program does is seen", _another_program, ("reports_moves",)),
+    Check("Moves by another program are reported", _another_program, ("reports_moves",)),
 )

@@ -1,8 +1,8 @@
-"""A scene: one check at work in a lab, what it orders, and what it sees.
+"""A scene: one running check in a lab, with its commands and observations.
 
 Several checks may share a lab. Each has a scene of its own, which sees only the facts of its own
-legs. `Scene.review` holds all of them to the rules of `hookflash.events`; `Scene.agree` compares
-them with what the switch answers: a backend that keeps its promises tells the same in both ways.
+legs. `Scene.review` checks all of them against the rules of `hookflash.events`; `Scene.agree`
+compares them with the snapshot and with the answer to `Look`, which must agree.
 """
 
 from __future__ import annotations
@@ -34,74 +34,74 @@ PERFORM_S: Final = 1.0
 """How long `perform` may take: it does not wait for the effect."""
 
 TALK_S: Final = 0.3
-"""How long two talk at least. People do; and a hang-up within 50 ms of the news of a join can leave
-the other leg out of reach (seen on FreeSWITCH 1.10.12, on a busy machine)."""
+"""How long two parties talk at least, as people do. A hang-up within 50 ms of a reported join can
+leave the other leg out of reach (seen on FreeSWITCH 1.10.12, on a busy machine)."""
 
 A_WHILE_S: Final = 1.0
-"""How long a check watches whether something happens that must not: a switch needs 40 ms."""
+"""How long a check watches for a forbidden event: a switch needs 40 ms."""
 
 FAILSAFE_S: Final = 4.0
-"""How long a check watches whether a failsafe acts that must not: FreeSWITCH waits two seconds."""
+"""How long a check watches for a forbidden failsafe: FreeSWITCH waits two seconds."""
 
 _STEP_S: Final = 0.05
-"""How often a check asks for what is not reported."""
+"""How often a check polls what is not reported."""
 
 
 Fact = TypeVar("Fact", bound=e.CallEvent)
 
 
 class Scene:
-    """One check at work: its legs, what it ordered, and what it was told of them."""
+    """One running check: its legs, its commands, and the events about its legs."""
 
     def __init__(self, lab: Lab, log: Log, name: str, lock: trio.Lock) -> None:
         self.lab = lab
         self.backend = lab.backend
         self.can: Capabilities = lab.backend.capabilities
         self.name = name
-        """What its targets and transfers are named after."""
+        """The prefix of its targets' and transfers' names."""
         self.legs: dict[e.LegId, None] = {}
         self.ordered: list[c.SwitchCommand] = []
         self.pressed: list[tuple[e.LegId, str]] = []
         self.left: set[e.LegId] = set()
-        """Legs whose parties have hung up by themselves."""
+        """Legs whose parties have hung up."""
         self.unchecked: dict[str, str] = {}
         self.is_raced = False
-        """Whether somebody may have hung up in the moment of an order: then it may be refused."""
-        self.is_retold = False
-        """Whether the line was cut: then every fact comes anew."""
+        """Whether a party may hang up at the moment of a command, which may then be refused."""
+        self.was_cut = False
+        """Whether the connection was cut: then every fact is reported again."""
         self._log = log
         self._calls = lock
         self._numbers = count(1)
         self._own: list[tuple[int, e.CallEvent]] = []
-        """What is ours of the log, sorted out as far as `_sorted`, for so many legs."""
+        """The scene's part of the log, up to `_sorted`, for the first `_sorted_for` legs."""
         self._sorted_for = 0
-        self._begin = self._sorted = len(log.told)
+        self._begin = self._sorted = len(log.events)
         self._read = self._begin
         self._spent: set[int] = set()
         self._failures: list[c.SwitchCommand] = []
 
-    # ------------------------------------------------------------------- what is told
+    # ------------------------------------------------------------------- events
 
     def facts(self, begin: int | None = None) -> Iterator[tuple[int, e.CallEvent]]:
-        """Everything that was told of this scene's legs, with its place in the log."""
-        if self._sorted_for != len(self.legs):  # what was told of a leg before it became ours
+        """The events about this scene's legs, with their positions in the log."""
+        if self._sorted_for != len(self.legs):  # a new leg of ours may have earlier events
             self._own.clear()
             self._sorted_for, self._sorted = len(self.legs), self._begin
-        for index in range(self._sorted, len(self._log.told)):
-            event = self._log.told[index]
+        for index in range(self._sorted, len(self._log.events)):
+            event = self._log.events[index]
             legs = legs_of(event)
             if not legs or any(leg in self.legs for leg in legs):
                 self._own.append((index, event))
-        self._sorted = len(self._log.told)
+        self._sorted = len(self._log.events)
         return iter([own for own in self._own if begin is None or own[0] >= begin])
 
     def news(self) -> list[e.CallEvent]:
-        """What was told since `forget`."""
+        """The events since `forget`."""
         return [event for _, event in self.facts(self._read)]
 
     def forget(self) -> None:
-        """What has been told so far proves nothing from now on."""
-        self._read = len(self._log.told)
+        """From now on earlier events prove nothing."""
+        self._read = len(self._log.events)
 
     async def proof(
         self,
@@ -114,10 +114,10 @@ class Scene:
         """Wait for a fact that has not served as a proof before.
 
         Args:
-            kind: what it is.
-            promise: what is promised, in words.
-            within_s: how long it may take; by default, as long as the lab says for every order.
-            fields: what it must say.
+            kind: its class.
+            promise: the promise in words.
+            within_s: how long it may take; by default, the lab's time for every command.
+            fields: its required fields.
         """
         with trio.move_on_after(self.lab.prompt_s if within_s is None else within_s):
             while True:
@@ -135,7 +135,7 @@ class Scene:
     async def joined(
         self, one: e.LegId, other: e.LegId, promise: str, *, within_s: float | None = None
     ) -> None:
-        """Wait until two hear each other, whichever of them is named first."""
+        """Wait until two legs are joined, in either order."""
         with trio.move_on_after(self.lab.prompt_s if within_s is None else within_s):
             while True:
                 for index, event in self.facts(self._read):
@@ -147,36 +147,36 @@ class Scene:
         raise AssertionError(f"{promise}: never joined, but {self.news()[-10:]}")
 
     def _is_past(self, index: int, legs: set[e.LegId]) -> None:
-        """What was told of two before they were joined proves nothing from now on."""
+        """From now on the events of two legs before their join prove nothing."""
         self._spent |= {
             place for place, event in self.facts() if place <= index and legs >= {*legs_of(event)}
         }
 
     async def failed(self, command: c.SwitchCommand, promise: str) -> None:
-        """Wait until a command comes back."""
+        """Wait until a command fails."""
         self._failures.append(command)
         failed = await self.proof(e.CommandFailed, promise)
-        require(failed.command == command, "CommandFailed carries the command as it was given")
+        require(failed.command == command, "CommandFailed carries the unchanged command")
 
     async def watch(self, for_s: float, promise: str, *kinds: type[e.CallEvent]) -> None:
-        """Require that for a while nothing of these kinds is told."""
-        begin = len(self._log.told)
+        """Require that no event of these kinds is reported for a while."""
+        begin = len(self._log.events)
         await trio.sleep(for_s)
         came = [event for _, event in self.facts(begin) if isinstance(event, kinds)]
         require(not came, f"{promise}, but {came}")
 
-    # ------------------------------------------------------------------- what is done
+    # ------------------------------------------------------------------- actions
 
     async def call(self) -> tuple[e.LegId, e.LegId]:
-        """Place a call, and see it told."""
-        async with self._calls:  # a lab may find a new call by the legs that were not there before
+        """Place a call, and wait until it is reported."""
+        async with self._calls:  # a lab may recognize a new call by its new legs
             legs = await self.lab.call()
         self.legs |= dict.fromkeys(legs)
-        await self.joined(*legs, "an ordinary call is told")
+        await self.joined(*legs, "an ordinary call is reported")
         return legs
 
     async def part(self, *, transfer: str = "", kind: str = "") -> tuple[e.LegId, e.LegId]:
-        """Place a call, and part the two: both are parked."""
+        """Place a call, and split it: both legs are parked."""
         first, second = await self.call()
         await self.perform(c.Split(first=first, second=second, transfer=transfer, kind=kind))
         await self.proof(e.LegParked, "Split parks the first", leg=first)
@@ -192,7 +192,7 @@ class Scene:
         rescue: e.LegId | None = None,
         transfer: str = "",
     ) -> e.LegId:
-        """Call somebody, and see the leg begin."""
+        """Call a target, and wait until its leg is created."""
         leg = f"{self.name}-target-{next(self._numbers)}"
         self.legs[leg] = None
         await self.perform(
@@ -205,20 +205,18 @@ class Scene:
                 transfer=transfer,
             )
         )
-        await self.proof(
-            e.LegCreated, "Dial creates the leg under the id that it was given", leg=leg
-        )
+        await self.proof(e.LegCreated, "Dial creates the leg with the given id", leg=leg)
         return leg
 
     async def target(self, on_behalf_of: e.LegId) -> e.LegId:
-        """A target that has answered, and is parked."""
+        """Call a target, and wait until it has answered and is parked."""
         leg = await self.dial(on_behalf_of)
-        await self.proof(e.LegAnswered, "Dial tells of the answer", within_s=TIMEOUT_S, leg=leg)
-        await self.proof(e.LegParked, "Dial parks the leg that has answered", leg=leg)
+        await self.proof(e.LegAnswered, "Dial reports the answer", within_s=TIMEOUT_S, leg=leg)
+        await self.proof(e.LegParked, "Dial parks the answered leg", leg=leg)
         return leg
 
     async def perform(self, *commands: c.SwitchCommand) -> None:
-        """Give orders, each of which must be taken at once."""
+        """Send commands, each of which must be accepted at once."""
         for command in commands:
             self.ordered.append(command)
             with trio.move_on_after(PERFORM_S):
@@ -240,11 +238,13 @@ class Scene:
         """Ask where legs are."""
         look = c.Look(legs=legs, transfer=self.name, number=next(self._numbers))
         await self.perform(look)
-        seen = await self.proof(e.LegsSeen, "Look is answered, and says what was asked", look=look)
+        seen = await self.proof(
+            e.LegsSeen, "Look is answered, and the answer names the question", look=look
+        )
         return NamedLegs({leg.leg: leg for leg in seen.living})
 
     async def living(self) -> NamedLegs[LegSnapshot]:
-        """What the snapshot says of this scene's legs."""
+        """This scene's legs in the snapshot."""
         with trio.move_on_after(self.lab.prompt_s):
             living = await self.backend.snapshot()
             require(
@@ -254,7 +254,7 @@ class Scene:
         raise AssertionError("the switch answers: no snapshot")
 
     async def eventually(self, leg: e.LegId, promise: str, **fields: object) -> None:
-        """Wait until the snapshot says something of a leg."""
+        """Wait until the snapshot shows a leg with these fields."""
         living: NamedLegs[LegSnapshot] = NamedLegs()
         with trio.move_on_after(self.lab.prompt_s):
             while True:
@@ -270,10 +270,10 @@ class Scene:
         """Note that a promise is not checked."""
         self.unchecked[promise] = why
 
-    # ------------------------------------------------------------------- what must be true
+    # ------------------------------------------------------------------- requirements
 
     def said(self) -> NamedLegs[ReportedLeg]:
-        """What the facts come to: each leg that lives, and how it is."""
+        """The state of each living leg according to the facts."""
         return reported(fact for _, fact in self.facts())
 
     def _seen(self, leg: LegSnapshot) -> ReportedLeg:
@@ -293,24 +293,25 @@ class Scene:
         }
 
     async def agree(self) -> None:
-        """Require that facts, snapshot and the answer to a question come to the same."""
-        told: object = None
+        """Require that facts, snapshot and the answer to `Look` agree."""
+        facts: object = None
         seen: object = None
         with trio.move_on_after(self.lab.prompt_s):
             while True:
                 seen = self._comparable(
                     {leg: self._seen(living) for leg, living in (await self.living()).items()}
                 )
-                told = self._comparable(self.said())
-                if told == seen:
+                facts = self._comparable(self.said())
+                if facts == seen:
                     break
                 await trio.sleep(_STEP_S)
         require(
-            told == seen, f"facts and snapshot agree: told {told}, but the snapshot says {seen}"
+            facts == seen,
+            f"facts and snapshot agree: reported {facts}, but the snapshot has {seen}",
         )
         asked = living = None
         with trio.move_on_after(self.lab.prompt_s):
-            while True:  # the second may be asked when more has happened
+            while True:  # more may happen between the two queries
                 asked = await self.look(*self.legs)
                 living = await self.living()
                 if asked == living:
@@ -318,11 +319,11 @@ class Scene:
                 await trio.sleep(_STEP_S)
         require(
             asked == living,
-            f"Look is answered as the snapshot is: {asked}, but the snapshot says {living}",
+            f"Look and snapshot agree: {asked}, but the snapshot has {living}",
         )
 
     def review(self) -> None:
-        """Hold everything that was told to the rules of `hookflash.events`."""
+        """Check all events against the rules of `hookflash.events`."""
         for leg in self.legs:
             review_leg(
                 leg,
@@ -330,7 +331,7 @@ class Scene:
                 ordered=self.ordered,
                 pressed=self.pressed,
                 numbers_keys=self.can.numbers_keys,
-                is_retold=self.is_retold,
+                was_cut=self.was_cut,
             )
         strangers = [
             event
@@ -338,24 +339,24 @@ class Scene:
             if isinstance(event, e.LegsJoined | e.LegsSeparated | e.LegsReleased)
             and not all(leg in self.legs for leg in legs_of(event))
         ]
-        require(not strangers, f"nobody is joined with a stranger, but {strangers}")
+        require(not strangers, f"no leg is joined with a stranger, but {strangers}")
         failed = [fact.command for _, fact in self.facts() if isinstance(fact, e.CommandFailed)]
         often = [command for command in failed if failed.count(command) > 1]
         require(not often, f"a command fails once, but {often}")
         unexpected = [command for command in failed if command not in self._failures]
         unexpected = [] if self.is_raced else unexpected
-        require(not unexpected, f"what can be done is not refused, but {unexpected}")
+        require(not unexpected, f"a possible command is not refused, but {unexpected}")
         looks = Counter(event.look for _, event in self.facts() if isinstance(event, e.LegsSeen))
         twice = [look for look, times in looks.items() if times > 1]
         require(not twice, f"a question is answered once, but {twice}")
-        if not self.is_retold:
+        if not self.was_cut:
             line = [
                 fact for _, fact in self.facts() if isinstance(fact, e.SwitchLost | e.SwitchFound)
             ]
-            require(not line, f"a line that stays up is neither lost nor found, but {line}")
+            require(not line, f"a connection that stays up is neither lost nor found, but {line}")
 
     async def clear(self) -> None:
-        """Hang up everybody who is left."""
+        """Hang up all remaining legs."""
         living = await self.living()
         for leg in living:
             await self.perform(c.HangUp(leg=leg))
@@ -363,16 +364,16 @@ class Scene:
             while await self.living() or self.said():  # noqa: ASYNC110 - a snapshot has no event
                 await trio.sleep(_STEP_S)
             return
-        raise AssertionError(f"HangUp ends a leg: {await self.living()}, told {self.said()}")
+        raise AssertionError(f"HangUp ends a leg: {await self.living()}, reported {self.said()}")
 
 
 @attrs.frozen(eq=False)
 class Check:
-    """One thing that a backend is held to."""
+    """One check of a backend."""
 
     promise: str
     run: Any
     needs: tuple[str, ...] = ()
-    """Capabilities without which it is not demanded."""
+    """The capabilities that it requires."""
     is_alone: bool = False
-    """Whether it disturbs others in the same lab."""
+    """Whether it disturbs other checks in the same lab."""

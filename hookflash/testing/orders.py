@@ -1,4 +1,4 @@
-"""Checks of joins and parks: who talks with whom, and what becomes of those who are left."""
+"""Checks of joins and parks: who talks with whom, and what happens to the remaining legs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ async def _a_consultation(scene: Scene) -> None:
     await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
     await scene.joined(first, target, "Join joins")
     moved = (e.LegsJoined, e.LegsSeparated, e.LegParked, e.LegHungUp)
-    await scene.watch(A_WHILE_S, "who is joined stays joined", *moved)
+    await scene.watch(A_WHILE_S, "joined legs stay joined", *moved)
     await scene.agree()
     await scene.hang_up(first)
-    await scene.proof(e.LegHungUp, "the hang-up is told", leg=first)
-    await scene.proof(e.LegParked, "afterwards PARK: who is left is parked", leg=target)
+    await scene.proof(e.LegHungUp, "a hang-up is reported", leg=first)
+    await scene.proof(e.LegParked, "afterwards PARK: the remaining leg is parked", leg=target)
     await scene.agree()
     await scene.perform(c.Join(first=second, second=target, attempt=2, afterwards=c.Afterwards.END))
-    await scene.joined(second, target, "whoever was parked can be joined")
+    await scene.joined(second, target, "a parked leg can be joined")
     await trio.sleep(TALK_S)
     await scene.agree()
     await scene.hang_up(second)
@@ -39,11 +39,11 @@ async def _the_other_leaves(scene: Scene) -> None:
     await scene.joined(first, target, "Join joins")
     await trio.sleep(TALK_S)
     await scene.hang_up(target)
-    await scene.proof(e.LegHungUp, "the hang-up is told", leg=target)
-    await scene.proof(e.LegParked, "afterwards PARK: who is left is parked", leg=first)
+    await scene.proof(e.LegHungUp, "a hang-up is reported", leg=target)
+    await scene.proof(e.LegParked, "afterwards PARK: the remaining leg is parked", leg=first)
     await scene.agree()
     await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, second, "whoever was parked can be joined")
+    await scene.joined(first, second, "a parked leg can be joined")
     await trio.sleep(TALK_S)
     await scene.perform(c.Split(first=second, second=first))
     await scene.proof(e.LegsSeparated, "Split separates the pair")
@@ -55,12 +55,12 @@ async def _the_other_leaves(scene: Scene) -> None:
 async def _repeated_orders(scene: Scene) -> None:
     first, second = await scene.part()
     await scene.perform(c.HoldWithMusic(leg=second, music=scene.lab.music))
-    await scene.proof(e.SoundStarted, "music is told when it plays", leg=second)
+    await scene.proof(e.SoundStarted, "music is reported when it plays", leg=second)
     target = await scene.target(first)
     scene.forget()
     await scene.perform(c.Split(first=first, second=second, repeated=True))
     moved = (e.LegParked, e.SoundStopped, e.LegHungUp, e.CommandFailed)
-    await scene.watch(A_WHILE_S, "a repeated Split of two who are parked does nothing", *moved)
+    await scene.watch(A_WHILE_S, "a repeated Split of two parked legs has no effect", *moved)
     join = c.Join(first=first, second=target, transfer="check", afterwards=c.Afterwards.PARK)
     again = attrs.evolve(join, attempt=2, repeated=True)
     await scene.perform(join, again)
@@ -71,7 +71,7 @@ async def _repeated_orders(scene: Scene) -> None:
         if isinstance(fact, e.LegParked | e.LegHungUp | e.CommandFailed)
     ]
     require(not disturbed, f"a repeated order does no harm, but {disturbed}")
-    await scene.joined(first, target, "a join that is repeated on its heels still joins")
+    await scene.joined(first, target, "a join that is repeated at once still joins")
     lost = c.Join(
         first=first,
         second=second,
@@ -81,7 +81,7 @@ async def _repeated_orders(scene: Scene) -> None:
         afterwards=c.Afterwards.END,
     )
     await scene.perform(lost)
-    await scene.joined(first, second, "a repeated join is carried out if the first was lost")
+    await scene.joined(first, second, "a repeated join is executed if the first was lost")
     await scene.agree()
 
 
@@ -93,9 +93,9 @@ async def _taking_out_of_a_bridge(scene: Scene) -> None:
     await trio.sleep(0.5)
     await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
     await scene.joined(first, second, "Join takes a leg out of a bridge")
-    promise = "afterwards PARK: who is left by a join is parked"
+    promise = "afterwards PARK: the leg that a join leaves behind is parked"
     await scene.proof(e.LegParked, promise, leg=target)
-    promise = "who was left by a join stays parked"
+    promise = "the leg that a join has left behind stays parked"
     await scene.watch(A_WHILE_S, promise, e.LegHungUp, e.LegsJoined, e.LegParked)
     await scene.agree()
     await scene.perform(c.HangUp(leg=target))
@@ -108,7 +108,7 @@ async def _refusals(scene: Scene) -> None:
     first, second = await scene.part()
     join = c.Join(first=first, second="check-nobody", afterwards=c.Afterwards.END)
     await scene.perform(join)
-    await scene.failed(join, "an order that is refused is told")
+    await scene.failed(join, "a refused command is reported")
     for number in (scene.lab.answering, "no number"):
         dial = c.Dial(leg=second, target=number, on_behalf_of=first, ring_timeout_s=5.0)
         await scene.perform(dial)
@@ -119,7 +119,7 @@ async def _refusals(scene: Scene) -> None:
     await scene.proof(e.LegParked, "Park parks", leg=first)
     await scene.agree()
     await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "after a join that was refused the next one joins")
+    await scene.joined(first, second, "after a refused join the next one joins")
     await trio.sleep(2.5 * A_WHILE_S)  # a failure that is reported again would stop what works
 
 
@@ -130,7 +130,7 @@ async def _withheld_keys(scene: Scene) -> None:
     before = await scene.lab.keys_heard(second)
     await trio.sleep(A_WHILE_S)
     await scene.perform(c.WithholdKeys(leg=second, limit_s=20.0))
-    await trio.sleep(1.5 * A_WHILE_S)  # in the midst of two seconds, so that no mutant is in time
+    await trio.sleep(1.5 * A_WHILE_S)  # halfway between two seconds, so that no mutant is in time
     await scene.press(first, "7")
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
@@ -138,7 +138,7 @@ async def _withheld_keys(scene: Scene) -> None:
     await scene.perform(c.PassKeys(leg=second, digits="7"))
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
-    require(heard == before + "7", f"PassKeys gives what was missed: {before}7, but {heard}")
+    require(heard == before + "7", f"PassKeys sends the missed keys: {before}7, but {heard}")
     await scene.press(first, "8")
     await trio.sleep(A_WHILE_S)
     heard = await scene.lab.keys_heard(second)
@@ -152,10 +152,12 @@ async def _withheld_keys(scene: Scene) -> None:
 
 
 CHECKS = (
-    Check("Two are joined, and who is left is parked", _a_consultation),
-    Check("Either of two may leave; a pair can be parted again", _the_other_leaves),
+    Check("Two legs are joined, and the remaining one is parked", _a_consultation),
+    Check("Either leg may leave; a pair can be split again", _the_other_leaves),
     Check("A repeated order does no harm", _repeated_orders),
-    Check("A join takes a leg out of a bridge, and parks who is left", _taking_out_of_a_bridge),
-    Check("An order that can't be carried out comes back", _refusals),
+    Check(
+        "A join takes a leg out of a bridge, and parks the remaining one", _taking_out_of_a_bridge
+    ),
+    Check("A command that can't be executed comes back", _refusals),
     Check("Keys can be withheld", _withheld_keys, ("withholds_keys", "reports_keys_in_calls")),
 )

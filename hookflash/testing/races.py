@@ -1,9 +1,9 @@
-"""Races: somebody hangs up within a few milliseconds of an order, before it or after it.
+"""Races: a party hangs up a few milliseconds before or after a command.
 
-What becomes of the call is not laid down: the order may come first, or the hang-up. But whatever
-happens, the switch goes on to answer, who is gone is reported, the facts and the answer to a
-question agree, and nobody is left standing alone out of reach: who is alone is parked, or can be
-parked by the controller, or ended.
+The outcome of the call is open: the command may come first, or the hang-up. But in any case the
+switch continues to answer, ended legs are reported, the facts and the answer to `Look` agree, and
+no leg is left alone and out of reach: a leg without a partner is parked, or the controller can park
+or end it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from hookflash.testing.observer import TALK_S, Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, require
 
 LADDER_S: Final = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, -0.0005, -0.001, -0.002, -0.005)
-"""How long after an order somebody hangs up; negative: before it."""
+"""The time from a command to the hang-up; negative: the hang-up comes first."""
 
 SETTLES_S: Final = 0.5
-"""How long after a race it is looked at what came of it."""
+"""How long after a race its result is checked."""
 
 OUT_OF_REACH_S: Final = 25.0
-"""How long a leg may be deaf whose partner died while they were being joined: FreeSWITCH, 20 s."""
+"""How long a leg may ignore orders after its partner died during their join: FreeSWITCH, 20 s."""
 
 Race: TypeAlias = Callable[[Scene, float, int], Awaitable[None]]
-"""Runs a race: with the delay, and with which of the two hangs up."""
+"""Runs a race, with the delay and the index of the party that hangs up."""
 
 
 async def _around(
     scene: Scene, order: Callable[[], Awaitable[None]], leg: LegId, after_s: float
 ) -> None:
-    """Give an order, and let somebody hang up so long after it."""
+    """Send a command, and let a party hang up after a delay."""
 
     async def leave() -> None:
         if after_s > 0:
@@ -86,7 +86,7 @@ async def _answer(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
     rescue = second if scene.can.rescues_on_answer and who == 0 else None
     target = await scene.dial(first, rescue=rescue)
-    promise = "Dial tells of the answer"
+    promise = "Dial reports the answer"
     await scene.proof(LegAnswered, promise, within_s=TIMEOUT_S, leg=target)
     await trio.sleep(abs(after_s))
     await scene.hang_up((second, target)[who])
@@ -110,8 +110,8 @@ RACES: Final[dict[str, Race]] = {
 }
 
 
-async def _nobody_is_lost(scene: Scene) -> None:
-    """Require what must be true after every race, whoever was first."""
+async def _no_leg_is_lost(scene: Scene) -> None:
+    """Require what must be true after every race, in either order."""
     await trio.sleep(SETTLES_S)
     await _reach(scene)
     await _hang_ups_arrive(scene)
@@ -121,7 +121,7 @@ async def _nobody_is_lost(scene: Scene) -> None:
     await scene.agree()
     living = await scene.living()
     alone = [leg for leg in living.values() if leg.answered and not leg.parked and not leg.peer]
-    require(not alone, f"nobody is left standing alone, but {alone}")
+    require(not alone, f"no leg is left alone, but {alone}")
 
 
 async def _hang_ups_arrive(scene: Scene) -> None:
@@ -132,15 +132,15 @@ async def _hang_ups_arrive(scene: Scene) -> None:
             await trio.sleep(0.1)
             living = await scene.living()
     left = living.keys() & scene.left
-    require(not left, f"who has hung up is gone, but {left} of {living}")
+    require(not left, f"a leg ends when its party hangs up, but {left} of {living} live")
 
 
 async def _is_reported(scene: Scene, leg: LegId) -> None:
     with trio.move_on_after(scene.lab.prompt_s):
-        while leg not in _reported(scene):  # noqa: ASYNC110 - it is told, or it is not
+        while leg not in _reported(scene):  # noqa: ASYNC110 - polled until the timeout
             await trio.sleep(0.02)
         return
-    raise AssertionError(f"who is gone was reported, but nothing was told of {leg}")
+    raise AssertionError(f"the end of a leg is reported, but not that of {leg}")
 
 
 def _reported(scene: Scene) -> set[LegId]:
@@ -148,7 +148,7 @@ def _reported(scene: Scene) -> set[LegId]:
 
 
 async def _reach(scene: Scene) -> None:
-    """Do what a controller does: ask, and park who stands alone; at last, hang up."""
+    """Act as a controller: ask, park legs without a partner, and in the end hang up."""
     numbers = iter(range(1000, 2000))
     with trio.move_on_after(OUT_OF_REACH_S):
         while adrift := await _adrift(scene, next(numbers)):
@@ -175,7 +175,7 @@ async def _adrift(scene: Scene, number: int) -> list[LegId]:
 
 @attrs.frozen
 class _Lap:
-    """One race, ready to be run."""
+    """One race, ready to run."""
 
     race: Race
     after_s: float
@@ -184,15 +184,15 @@ class _Lap:
     async def __call__(self, scene: Scene) -> None:
         scene.is_raced = True
         await self.race(scene, self.after_s, self.who)
-        await _nobody_is_lost(scene)
+        await _no_leg_is_lost(scene)
 
 
 def laps(tries: int, seed: int) -> Iterator[Check]:
-    """Draw races: each kind in turn, with each of the two, up and down the ladder.
+    """Draw races: each kind in turn, for each of the two parties, with drawn delays.
 
     Args:
-        tries: how many of each kind, and of each of the two who hang up.
-        seed: of the draw. The same seed gives the same races.
+        tries: how many of each kind, for each of the two parties that hang up.
+        seed: the seed of the draw. The same seed gives the same races.
     """
     dice = random.Random(seed)  # noqa: S311 - a draw that must be repeatable
     for _ in range(tries):

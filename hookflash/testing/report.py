@@ -1,4 +1,4 @@
-"""What a check of a backend came to."""
+"""The result of a check of a backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Unchecked:
 
     promise: str
     why: str
-    """What the backend does not claim to do, or what the lab does not have."""
+    """The capability that the backend does not claim, or what the lab lacks."""
 
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class Report:
     """How many races were run."""
 
     def __str__(self) -> str:
-        """Write the report in lines."""
+        """Render the report."""
         lines = [f"{len(self.checked)} promises kept, {self.races} races survived:"]
         lines += [f"  kept         {promise}" for promise in self.checked]
         lines += [f"  not checked  {left.promise}: {left.why}" for left in self.unchecked]

@@ -1,4 +1,4 @@
-"""What a backend has reported: the log of its facts, and what they come to for each leg."""
+"""What a backend has reported: the log of its events, and the resulting state of each leg."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hookflash import events as e
 from hookflash.testing.lab import Lab
 
 TIMEOUT_S: Final = 20.0
-"""How long a check waits for what takes its time: an answer, a failsafe, a line that comes back."""
+"""How long a check waits for slow events: an answer, a failsafe, a reconnection."""
 
 
 def require(kept: bool, promise: str) -> None:  # noqa: FBT001 - a fact, not a switch
@@ -44,16 +44,16 @@ def legs_ordered(command: object) -> tuple[e.LegId, ...]:
 
 
 class Log:
-    """Everything that a backend has told since its lab was opened."""
+    """All events of a backend since its lab was opened."""
 
     def __init__(self) -> None:
-        self.told: list[e.CallEvent] = []
+        self.events: list[e.CallEvent] = []
         self._more = trio.Event()
 
     async def listen(self, lab: Lab) -> None:
-        """Write down what the backend tells, until cancelled."""
+        """Record the backend's events, until cancelled."""
         async for event in lab.backend.events():
-            self.told.append(event)
+            self.events.append(event)
             self._more.set()
             self._more = trio.Event()
 
@@ -63,16 +63,16 @@ class Log:
 
     async def found(self) -> None:
         """Wait for the first `SwitchFound`."""
-        promise = "first come the facts about what lives, then SwitchFound"
+        promise = "the facts about living legs come first, then SwitchFound"
         with trio.move_on_after(TIMEOUT_S):
-            while not any(isinstance(event, e.SwitchFound) for event in self.told):
+            while not any(isinstance(event, e.SwitchFound) for event in self.events):
                 await self.more()
             return
-        raise AssertionError(f"{promise}: no SwitchFound, but {self.told[-10:]}")
+        raise AssertionError(f"{promise}: no SwitchFound, but {self.events[-10:]}")
 
 
 class ReportedLeg(NamedTuple):
-    """What the facts of a leg come to."""
+    """A leg's state according to its facts."""
 
     number: str
     direction: e.Direction
@@ -86,15 +86,15 @@ Leg = TypeVar("Leg")
 
 
 class NamedLegs(dict[e.LegId, Leg]):
-    """What is known of the legs that live."""
+    """The living legs."""
 
     def __missing__(self, leg: e.LegId) -> Leg:
-        """Say of which leg nothing is known."""
-        raise AssertionError(f"{leg} lives, but only these are known: {[*self]}")
+        """Name the missing leg."""
+        raise AssertionError(f"{leg} is expected to live, but only these legs are known: {[*self]}")
 
 
 def reported(facts: Iterable[e.CallEvent]) -> NamedLegs[ReportedLeg]:  # noqa: C901, PLR0912 - one case for each fact
-    """What facts come to: each leg that lives, and how it is."""
+    """The state of each living leg according to these facts."""
     legs: NamedLegs[ReportedLeg] = NamedLegs()
 
     def alter(leg: e.LegId, **changes: object) -> None:

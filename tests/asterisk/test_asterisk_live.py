@@ -39,7 +39,9 @@ async def test_the_real_switch_keeps_every_promise_of_a_backend(
 ) -> None:
     report = await check_backend(partial(open_live_lab, pair, dialling), races=1)
     unchecked = {one.promise for one in report.unchecked}
-    assert unchecked <= UNCHECKED | ({"An outside party is told"} if dialling is DIRECT else set())
+    assert unchecked <= UNCHECKED | (
+        {"An outside party is reported"} if dialling is DIRECT else set()
+    )
 
 
 @WAYS
