@@ -308,7 +308,7 @@ def test_a_config_that_is_good(say: Say, tmp_path: Path) -> None:
     marked.write_bytes(b"\xef\xbb\xbf" + GOOD_TOML.encode())
     for file in (as_json, as_toml, marked):
         told = say("check-config", file)
-        assert (told.status, told.out) == (0, f"{file}: all is well\n")
+        assert (told.status, told.out) == (0, f"{file}: ok\n")
         assert say("check-config", file, "--json").document == {
             "ok": True,
             "faults": [],
@@ -347,12 +347,16 @@ def test_a_config_that_is_wrong(say: Say, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.toml", b"x = [", ["is no TOML", "write TOML"]),
-        ("a.toml", b"\x00\xff\xfe binary", ["is no TOML", "write TOML"]),
-        ("a.json", b"\x00\xff\xfe binary", ["is no JSON", "write JSON"]),
-        ("a.json", b"{", ["is no JSON", "line 1 column 2"]),
-        ("a.json", b"[" * 100_000, ["is no JSON"]),
-        ("a.json", b'{"digit_timeout": ' + b"1" * 5000 + b"}", ["is no JSON", "Exceeds the limit"]),
+        ("a.toml", b"x = [", ["is not valid TOML", "write TOML"]),
+        ("a.toml", b"\x00\xff\xfe binary", ["is not valid TOML", "write TOML"]),
+        ("a.json", b"\x00\xff\xfe binary", ["is not valid JSON", "write JSON"]),
+        ("a.json", b"{", ["is not valid JSON", "line 1 column 2"]),
+        ("a.json", b"[" * 100_000, ["is not valid JSON"]),
+        (
+            "a.json",
+            b'{"digit_timeout": ' + b"1" * 5000 + b"}",
+            ["is not valid JSON", "Exceeds the limit"],
+        ),
         ("a.json", b'{"a": 1, "a": 2}', ["the key 'a' is given twice", "give it once"]),
         ("a.json", b"x" * 1_000_001, ["is too large", "at most 1000000 bytes"]),
     ],

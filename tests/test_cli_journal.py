@@ -120,7 +120,9 @@ def test_show_finds_the_journal_by_the_config(say: Say, journal: Path, tmp_path:
     config.write_text('[journal]\nfile = "hookflash.sqlite"\n', encoding="utf-8")
     by_config = say("journal", "show", "--config", config)
     assert by_config.out == say("journal", "show", "--file", journal).out
-    assert_refused(say("journal", "show", "--config", config, "--file", journal), "which journal?")
+    assert_refused(
+        say("journal", "show", "--config", config, "--file", journal), "two journals are named"
+    )
 
 
 def test_show_tells_a_transfer_with_what_was_ordered_and_why(say: Say, journal: Path) -> None:
@@ -167,7 +169,7 @@ def test_what_is_not_there_is_said(say: Say, journal: Path, tmp_path: Path) -> N
     assert_refused(
         say("journal", "show", "--file", tmp_path / "none.sqlite"), "there is no such journal"
     )
-    assert_refused(say("journal", "show", "--file", __file__), "is no journal")
+    assert_refused(say("journal", "show", "--file", __file__), "is not a journal")
     assert_refused(say("journal", "show", "--last", "0", "--file", journal), "--last")
 
 
@@ -253,6 +255,67 @@ def test_a_journal_that_can_not_be_changed_now_is_said(
     assert "Traceback" not in told.err
 
 
+# ------------------------------------------------------- the journal of an older release
+
+
+@pytest.fixture
+def older(journal: Path) -> Path:
+    """In it, the options of a transfer are fields of the request itself."""
+    connection = sqlite3.connect(journal)
+    for read, write in (
+        ("SELECT number, body FROM steps", "UPDATE steps SET body = ? WHERE number = ?"),
+        ("SELECT id, request FROM transfers", "UPDATE transfers SET request = ? WHERE id = ?"),
+    ):
+        for row, text in connection.execute(read).fetchall():
+            document = json.loads(text)
+            request = document.get("event", document)
+            if request["type"] == "TransferRequested":
+                request |= request.pop("options")
+            connection.execute(write, (json.dumps(document), row))
+    connection.commit()
+    connection.close()
+    return journal
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay",),
+        ("replay", "--transfer", "t-1"),
+        ("journal", "show", "--file"),
+        ("journal", "show", "--transfer", "t-1", "--file"),
+    ],
+)
+def test_steps_of_an_older_release_are_refused_with_what_to_do(
+    say: Say, older: Path, arguments: tuple[str, ...]
+) -> None:
+    connection = sqlite3.connect(older)
+    ((step,),) = connection.execute("SELECT min(number) FROM steps WHERE kind LIKE 'transfer.%'")
+    connection.close()
+    words = f"{older}: step {step}: this release can't read it:", "ring_timeout_s", "new journal"
+    assert_refused(say(*arguments, older), *words, "keep the file")
+
+
+def test_steps_of_an_older_release_can_be_exported(say: Say, older: Path) -> None:
+    lines = say("journal", "export", "--file", older).out.splitlines()
+    assert any("ring_timeout_s" in json.loads(line)["record"]["event"] for line in lines)
+
+
+def test_a_service_names_the_transfer_of_an_older_release_that_it_can_not_read(
+    say: Say, older: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "hookflash.toml"
+    config.write_text(f'[journal]\nfile = "{older.name}"\n')
+    connection = sqlite3.connect(older)
+    connection.execute("UPDATE transfers SET outcome = NULL WHERE id = 't-2'")
+    connection.commit()
+    connection.close()
+    told = say("serve", "--config", config)
+    assert (told.status, told.out) == (1, "")
+    assert f"{older}: transfer t-2: this release can't read it: " in told.err
+    assert "configure a new journal" in told.err
+
+
 # ------------------------------------------------------------------------- replay
 
 
@@ -262,7 +325,7 @@ def test_replay_runs_a_transfer_again_from_the_journal(
     told = say("replay", journal, "--transfer", "t-1")
     assert told.status == 0, told.out
     assert "idle → holding → dialing → consulting → completing → idle" in told.out
-    assert told.out.endswith("transferred\nall as it was written\n")
+    assert told.out.endswith("transferred\nno differences\n")
     drawn = tmp_path / "t.txt"
     document = say("replay", journal, "--transfer", "t-2", "--json", "--diagram", drawn).document
     assert (document["ok"], document["outcome"], document["cause"]) == (
@@ -277,7 +340,7 @@ def test_replay_runs_a_transfer_again_from_the_journal(
 
 
 def test_replay_of_a_whole_journal(say: Say, journal: Path) -> None:
-    assert say("replay", journal).out == "2 transfers, 2 as written, 0 otherwise\n"
+    assert say("replay", journal).out == "2 transfers, 2 as recorded, 0 different\n"
     document = say("replay", journal, "--json").document
     assert document["ok"]
     assert [one["transfer"] for one in document["transfers"]] == ["t-1", "t-2"]
@@ -300,14 +363,14 @@ def test_replay_tells_what_comes_out_otherwise(say: Say, journal: Path) -> None:
     number = change(journal, "transfer.ended", "t-2", outcome="failed", cause="A_BUG")
     told = say("replay", journal, "--transfer", "t-2")
     assert told.status == 1
-    assert f"otherwise step {number}: outcome: written failed, now reconnected" in told.out
-    assert f"otherwise step {number}: cause: written A_BUG, now USER_BUSY" in told.out
-    assert "as it was written" not in told.out
+    assert f"differs step {number}: outcome: recorded failed, now reconnected" in told.out
+    assert f"differs step {number}: cause: recorded A_BUG, now USER_BUSY" in told.out
+    assert "no differences" not in told.out
     document = say("replay", journal, "--json").document
     assert [one["ok"] for one in document["transfers"]] == [True, False]
     everything = say("replay", journal)
     assert everything.status == 1
-    assert everything.out.endswith("2 transfers, 1 as written, 1 otherwise\n")
+    assert everything.out.endswith("2 transfers, 1 as recorded, 1 different\n")
     assert say("replay", journal, "--transfer", "t-1").status == 0
 
 
@@ -342,12 +405,12 @@ def test_replay_of_what_is_no_longer_whole_is_refused(say: Say, journal: Path) -
     connection.execute("UPDATE steps SET begins = NULL WHERE transfer = 't-1'")
     connection.commit()
     connection.close()
-    assert_refused(say("replay", journal, "--transfer", "t-1"), "are not kept any more")
+    assert_refused(say("replay", journal, "--transfer", "t-1"), "were deleted")
 
 
 def test_replay_wants_what_goes_together(say: Say, journal: Path, tmp_path: Path) -> None:
     recording = ROOT / "tests" / "freeswitch" / "recordings" / "busy.plain.jsonl.gz"
-    assert_refused(say("replay", recording, "--transfer", "t-1"), "is no journal")
+    assert_refused(say("replay", recording, "--transfer", "t-1"), "is not a journal")
     assert_refused(say("replay", journal, "--transfer", "none"), "no transfer 'none'")
     assert_refused(say("replay", journal, "--config", "x.toml"), "--config")
     assert_refused(say("replay", journal, "--diagram", tmp_path / "x.svg"), "--transfer ID")

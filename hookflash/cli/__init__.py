@@ -1,6 +1,6 @@
 """The command `hookflash`: run the service, control it, simulate calls, check files.
 
-Exit status: 0 success; 1 something is not as expected; 2 invalid input; 130 Ctrl-C.
+Exit status: 0 success; 1 an error or an unexpected result; 2 invalid input; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COMMANDS = {
     "prove": "proofs:prove",
     "soak": "proofs:soak",
 }
-"""The module of each command, imported when it is called: a simulation needs no web server."""
+"""The module of each command, imported only when it runs: a simulation needs no web server."""
 
 for _name, _place in COMMANDS.items():
     app.command(f"hookflash.cli.{_place}", name=_name)
@@ -61,10 +61,13 @@ def show(
     /,
     *,
     format: Annotated[  # noqa: A002 - the option's name is --format, as people expect it
-        Literal["table", "mermaid", "dot", "json"], Parameter(help="As what.")
+        Literal["table", "mermaid", "dot", "json"], Parameter(help="Output format.")
     ] = "table",
 ) -> int:
-    """Print a transfer table."""
+    """Print a transfer table.
+
+    Example: hookflash spec show attended
+    """
     print(render(SPECS[name], format), end="")
     return 0
 
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; those of the process by default.
+        arguments: without the program's name; by default those of the process.
 
     Returns:
         The exit status.
@@ -93,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
-        print(end="", flush=True)  # nowhere, if there is no standard output (`>&-`)
+        print(end="", flush=True)  # fails here if there is no standard output (`>&-`)
     except CycloptsError as error:
         errors.print(f"[red]hookflash:[/red] {plain(str(error))} (see hookflash --help)")
         return USAGE

@@ -22,15 +22,11 @@ from hookflash.backends.asterisk.readiness import HIDES_DIGITS, NEEDED
 from hookflash.backends.base import Rejected
 from hookflash.cli.terminal import USAGE, plain, terminal
 from hookflash.dialling.features_conf import convert_features, features_faults, parse_features
-from hookflash.errors import InputError
 from hookflash.server.config import AsteriskKeys
-from hookflash.server.read_config import asterisk_settings, read_config
+from hookflash.server.read_config import asterisk_settings, read_config, read_limited
 
 CONNECT_S = 10.0
 """How long `check` waits for a switch."""
-
-MAX_FEATURES_BYTES = 1_000_000
-"""More than any features.conf that a person wrote."""
 
 app = App(name="asterisk", help="Set up hookflash beside an Asterisk.")
 
@@ -66,7 +62,7 @@ def print_config() -> int:
 def check(
     file: Annotated[Path, Parameter(help="The service's configuration, hookflash.toml.")], /
 ) -> int:
-    """Connect to each Asterisk of a configuration, and report what it lacks.
+    """Connect to each Asterisk of a configuration, and report what is missing.
 
     Example: hookflash asterisk check hookflash.toml
     """
@@ -77,13 +73,15 @@ def check(
         if isinstance(keys, AsteriskKeys):
             fault = trio.run(_fault_of, keys, name, file.parent)
             faults += fault is not None
-            said = "[green]ready[/green]" if fault is None else f"[red]fault[/red]  {plain(fault)}"
-            console.print(f"{plain(name)}  {said}", soft_wrap=True)
+            result = (
+                "[green]ready[/green]" if fault is None else f"[red]fault[/red]  {plain(fault)}"
+            )
+            console.print(f"{plain(name)}  {result}", soft_wrap=True)
     return 1 if faults else 0
 
 
 async def _fault_of(keys: AsteriskKeys, name: str, beside: Path) -> str | None:
-    """What one switch lacks, or None."""
+    """What is missing on one switch, or `None`."""
     settings = asterisk_settings(keys, name, beside=beside)
     try:
         with trio.move_on_after(CONNECT_S):
@@ -104,12 +102,11 @@ def features(
 ) -> int:
     """Convert a features.conf to hookflash.toml.
 
-    The result goes to standard output. Its comments say what became of each line, and what has no
-    counterpart.
+    The result goes to standard output. Its comments explain what became of each line.
 
     Example: hookflash asterisk features /etc/asterisk/features.conf > features.toml
     """
-    text = _text_of(file)
+    text = read_limited(file, "features.conf").decode("utf-8", errors="replace")
     faults = features_faults(text, str(file))
     if faults:
         errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -118,21 +115,6 @@ def features(
         return USAGE
     sys.stdout.write(convert_features(parse_features(text, str(file)), file.name))
     return 0
-
-
-def _text_of(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_FEATURES_BYTES + 1)
-    except OSError as error:
-        raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), hint="name a features.conf"
-        ) from error
-    if len(data) > MAX_FEATURES_BYTES:
-        raise InputError(
-            "is too large", where=str(file), hint=f"at most {MAX_FEATURES_BYTES} bytes"
-        )
-    return data.decode("utf-8", errors="replace")
 
 
 _VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE))

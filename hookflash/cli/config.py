@@ -1,4 +1,4 @@
-"""`hookflash check-config`, and how commands read what people wrote."""
+"""`hookflash check-config`: check a service's configuration, or an account's feature codes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ from hookflash.dialling.metaflows import (
     parse_metaflows,
 )
 from hookflash.errors import InputError
-from hookflash.server.read_config import read_config
-
-MAX_CONFIG_BYTES = 1_000_000
-"""No config that a person wrote is longer."""
+from hookflash.server.read_config import read_config, read_limited
 
 
 def check_config(
     file: Annotated[
         Path,
-        Parameter(help="hookflash.toml; or feature codes: JSON in Kazoo's shape, or TOML."),
+        Parameter(help="hookflash.toml, or feature codes in Kazoo's format (JSON or TOML)."),
     ],
     /,
     *,
@@ -36,7 +33,10 @@ def check_config(
         bool, Parameter(name="--json", negative="", help="Print one JSON object.")
     ] = False,
 ) -> int:
-    """Check a service's config, or an account's feature codes; warn of what will annoy people."""
+    """Check a service's configuration, or an account's feature codes; give advice.
+
+    Example: hookflash check-config hookflash.toml
+    """
     faults, advice = _checked(file)
     if json_output:
         print(
@@ -55,16 +55,16 @@ def check_config(
     for one in advice:
         console.print(f"[yellow]advice[/yellow] {plain(str(one))}", soft_wrap=True)
     if not faults and not advice:
-        console.print(f"{plain(str(file))}: all is well", soft_wrap=True)
+        console.print(f"{plain(str(file))}: ok", soft_wrap=True)
     return USAGE if faults else 0
 
 
 METAFLOWS_KEYS = frozenset(cast("dict[str, object]", SCHEMA["properties"]))
-"""By these an account's feature codes are known from a service's config."""
+"""Keys that tell an account's feature codes from a service's configuration."""
 
 
 def _checked(file: Path) -> tuple[list[InputError], list[Advice]]:
-    """What is wrong with a file, and what is unwise."""
+    """The faults of a file, and advice."""
     document = read_document(file)
     keys = cast("dict[str, object]", document).keys() if isinstance(document, dict) else set[str]()
     if keys and not METAFLOWS_KEYS & keys:
@@ -94,17 +94,9 @@ def read_document(file: Path) -> object:
     """Read a JSON or TOML file.
 
     Raises:
-        InputError: it is none.
+        InputError: it can't be read, or is invalid.
     """
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), hint="name a config file"
-        ) from error
-    if len(text) > MAX_CONFIG_BYTES:
-        raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
+    text = read_limited(file)
     try:
         if file.suffix == ".toml":
             return tomllib.loads(text.decode("utf-8-sig"))
@@ -113,11 +105,12 @@ def read_document(file: Path) -> object:
         raise InputError(error.what, where=str(file), hint=error.hint) from error
     except (ValueError, RecursionError) as error:
         kind = "TOML" if file.suffix == ".toml" else "JSON"
-        raise InputError(f"is no {kind}: {error}", where=str(file), hint=f"write {kind}") from error
+        what = f"is not valid {kind}: {error}"
+        raise InputError(what, where=str(file), hint=f"write {kind}") from error
 
 
 def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse what a JSON parser lets pass: the first of two would be lost without a word."""
+    """Refuse duplicate keys, of which Python's JSON parser silently drops the first."""
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
@@ -130,6 +123,6 @@ def read_metaflows(file: Path) -> Metaflows:
     """Read an account's feature codes.
 
     Raises:
-        InputError: they can't be used as they are.
+        InputError: they are invalid.
     """
     return parse_metaflows(read_document(file), f"{file}: $")

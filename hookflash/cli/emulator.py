@@ -1,8 +1,8 @@
 """`hookflash emulate`: an emulated FreeSWITCH on a TCP port, to test programs against.
 
-Connects the emulator, which knows no scenario, with a scenario's people: they call, answer, dial
-and hang up as the file says, while the connected program controls the calls. Transfers that the
-file requests by API, and its expectations, are ignored.
+It connects the emulator with a scenario's people: they call, answer, dial and hang up as the file
+says, while the connected program controls the calls. The file's API requests and expectations are
+ignored.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ from hookflash.scenarios.rig import SimulatedPhones
 from hookflash.scenarios.roster import Roster
 from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.script import VERBS, ScriptLine, verbs_of_phones
+from hookflash.server.read_config import read_address
 
 NOT_HERE: Final = "left to the program that is connected"
-"""Why a line is not played that is not about a person at a phone."""
+"""Why a line that is not about a person at a phone is not played."""
 
 _BEGIN_S: Final = 1.0
-"""How long people wait after a program has subscribed to events, before they call."""
-
-_MOST_PORT: Final = 65_535
+"""The delay between a program's subscription to events and the first call."""
 
 
 def emulate(
@@ -55,7 +54,7 @@ def emulate(
 
     Example: hookflash emulate --listen 127.0.0.1:8021 --seed 1
     """
-    host, port = read_address(listen)
+    host, port = read_address(listen, where="--listen")
     emulator, people = prepare(scenario, password=password, seed=seed)
     ended: BaseException | None = None
     try:
@@ -89,21 +88,6 @@ class Announcement(trio.TaskStatus[Listening]):
             sys.stdout.flush()
 
 
-def read_address(text: str) -> tuple[str, int]:
-    """Read HOST:PORT.
-
-    Raises:
-        InputError: the text is not an address.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > _MOST_PORT:
-        raise InputError(
-            f"{text!r} is not an address", where="--listen", hint="for example 127.0.0.1:8021"
-        )
-    return host, int(port)
-
-
 def prepare(
     file: Path | None, *, password: str = STOCK_PASSWORD, seed: int | None = None
 ) -> tuple[Emulator, People | None]:
@@ -126,7 +110,7 @@ def prepare(
 
 
 class People:
-    """A scenario's people, at the phones of an emulator: a test rig without requests."""
+    """A scenario's people at the phones of an emulator."""
 
     def __init__(self, emulator: Emulator, scenario: Scenario) -> None:
         """Give each party a phone.
@@ -175,11 +159,11 @@ class People:
         return self._emulator.world.now_s
 
     def after(self, delay_s: float, do: Callable[[], None], /) -> None:
-        """Have something called after so many seconds."""
+        """Call `do` after `delay_s` seconds."""
         self._emulator.world.after(delay_s, do)
 
     def perform(self, line: ScriptLine, done: Callable[[], None]) -> None:
-        """Let somebody do something at their phone."""
+        """Play one line of the script."""
         self._verbs[line.verb](line)
         done()
 

@@ -30,12 +30,12 @@ from hookflash.journal.transfers import Past
 from hookflash.server.views import iso
 from hookflash.story import sequence, sequence_text, steps_table
 
-app = App(name="journal", help="The history that hookflash serve writes.")
+app = App(name="journal", help="Show, export and prune the journal of hookflash serve.")
 
 CONFIG: Final = Path("hookflash.toml")
 
 Config = Annotated[
-    Path | None, Parameter(help=f"Configuration that names the journal; {CONFIG} by default.")
+    Path | None, Parameter(help=f"Configuration that names the journal; default {CONFIG}.")
 ]
 File = Annotated[Path | None, Parameter(help="The journal file, instead of a configuration.")]
 TransferId = Annotated[str | None, Parameter(name="--transfer", help="Only this transfer.")]
@@ -64,10 +64,12 @@ def show(
     with _journal(config, file) as connection:
         steps = list(history.all_steps(connection, wanted, most=last))
         past = transfers.find_transfer(connection, transfer) if transfer is not None else None
-    if transfer is not None and not steps:
-        raise InputError(f"no transfer {transfer!r} is in it", hint="hookflash journal show")
+        if transfer is not None and not steps:
+            raise InputError(
+                f"there is no transfer {transfer!r}", hint="see hookflash journal show"
+            )
+        records = _since_the_first(steps)
     console = terminal()
-    records = _since_the_first(steps)
     names = names_of(_parties_of(records)) if transfer is not None else _numbers_in(records)
     if diagram is not None:
         write_diagram(diagram, records, names)
@@ -138,7 +140,7 @@ def _count(number: int, what: str) -> str:
 
 def _file(config: Path | None, file: Path | None) -> Path:
     if config is not None and file is not None:
-        raise InputError("which journal?", hint="--config, or --file")
+        raise InputError("two journals are named", hint="give either --config or --file")
     return file if file is not None else journal_of(config or CONFIG)
 
 
@@ -152,7 +154,7 @@ def _journal(config: Path | None, file: Path | None) -> Generator[sqlite3.Connec
 @contextmanager
 def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
     if not path.is_file():
-        raise InputError("there is no such journal", where=str(path), hint="name a journal's file")
+        raise InputError("there is no such journal", where=str(path), hint="name a journal")
     with using(open_database(path), path) as connection:
         yield connection
 
@@ -161,7 +163,7 @@ def _to_be_changed(path: Path) -> Generator[sqlite3.Connection]:
 
 
 def _since_the_first(steps: Sequence[StoredStep]) -> list[Record]:
-    """The records with their time since the first, since each controller has its own clock."""
+    """The records, with times relative to the first: each controller has a clock of its own."""
     return [
         attrs.evolve(step.record(), at_s=step.at - steps[0].at if index else 0.0)
         for index, step in enumerate(steps)
@@ -173,7 +175,7 @@ def _parties_of(records: Iterable[Record]) -> Parties | None:
 
 
 def _numbers_in(records: Iterable[Record]) -> dict[LegId, str]:
-    """Name each leg by its number, plus its id if the number appeared before."""
+    """Name each leg by its number, plus its ID if the number appeared before."""
     names: dict[LegId, str] = {}
     for record in records:
         if isinstance(record.event, LegCreated) and record.event.number:

@@ -1,4 +1,4 @@
-"""`hookflash keys`: who may ask."""
+"""`hookflash keys`: create, list and revoke API keys."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.errors import InputError
 from hookflash.journal import registry
 from hookflash.journal.database import open_database, open_for_reading, using
-from hookflash.server.read_config import ALLOWED_NAME, in_folder, read_config
+from hookflash.server.read_config import ALLOWED_NAME, NAME_HINT, in_folder, read_config
 from hookflash.server.views import iso
 
 app = App(name="keys", help="Manage the API keys of programs.")
 
-Config = Annotated[Path, Parameter(help="hookflash.toml, which says where the journal is.")]
+Config = Annotated[Path, Parameter(help="Configuration that names the journal.")]
 
 
 def journal_of(config: Path) -> Path:
-    """The journal's file, as a config names it.
+    """The journal that a configuration names.
 
     Raises:
-        InputError: the config can't be used.
+        InputError: the configuration is invalid.
     """
     return in_folder(read_config(config).journal.file, config.parent)
 
@@ -37,14 +37,17 @@ def make(
         Parameter(help="For this account only; `default` if the switch does not report accounts."),
     ] = None,
     admin: Annotated[bool, Parameter(negative="", help="For all accounts.")] = False,
-    label: Annotated[str, Parameter(help="What it is for.")] = "",
+    label: Annotated[str, Parameter(help="A note about its use.")] = "",
     config: Config = Path("hookflash.toml"),
 ) -> int:
-    """Make a key. It is shown now, and never again."""
+    """Create a key. It is shown only now.
+
+    Example: hookflash keys make --account default --label "call centre"
+    """
     if admin == (account is not None):
-        raise InputError("whose key is it?", hint="--account NAME, or --admin")
+        raise InputError("no account for the key", hint="give either --account NAME or --admin")
     if account is not None and not ALLOWED_NAME.fullmatch(account):
-        raise InputError(f"{account[:80]!r} is no account", hint="letters, digits and _ . -")
+        raise InputError(f"{account[:80]!r} is not a valid account ID", hint=NAME_HINT)
     with using(open_database(file := journal_of(config)), file) as connection:
         _, text = registry.make_key(connection, account=account, label=label, now=time.time())
     print(text)
@@ -53,7 +56,10 @@ def make(
 
 @app.command(name="list")
 def list_keys(*, config: Config = Path("hookflash.toml")) -> int:
-    """List the keys; their texts are not kept, and can't be shown."""
+    """List the keys. Their texts are not stored.
+
+    Example: hookflash keys list
+    """
     with using(open_for_reading(file := journal_of(config)), file) as connection:
         found = registry.list_keys(connection)
     table = table_of("key", "account", "label", "made", "revoked")
@@ -67,13 +73,16 @@ def list_keys(*, config: Config = Path("hookflash.toml")) -> int:
 
 @app.command
 def revoke(
-    key: Annotated[str, Parameter(help="Its id, as `keys list` shows it.")],
+    key: Annotated[str, Parameter(help="The key's ID, as shown by `keys list`.")],
     /,
     *,
     config: Config = Path("hookflash.toml"),
 ) -> int:
-    """Let a key count no more, nor any token that was given for it."""
+    """Revoke a key and all tokens issued for it.
+
+    Example: hookflash keys revoke KEY_ID
+    """
     with using(open_database(file := journal_of(config)), file) as connection:
         registry.revoke_key(connection, key, now=time.time())
-    print(f"{key} counts no more")
+    print(f"revoked: {key}")
     return 0

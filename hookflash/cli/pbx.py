@@ -1,4 +1,4 @@
-"""`hookflash pbx`: a real Asterisk with phones that talk, and the service on it, in a minute."""
+"""`hookflash pbx`: a real Asterisk with active calls, and the service on it, in a minute."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from hookflash.pbx.switch import Softphone
 from hookflash.server.config import AsteriskKeys, Config, JournalKeys, Listen
 
 ACCOUNT: Final = "acme"
-"""The account of the phones that talk."""
+"""The account of the demo phones."""
 
 SOFTPHONES: Final = ("1101", "1102")
-"""The numbers under which a person's own phones can register."""
+"""The numbers under which users' own softphones can register."""
 
 
 def pbx(
     *,
     address: Annotated[
-        str, Parameter(help="Where SIP and media listen, for softphones on other machines.")
+        str, Parameter(help="IP address of SIP and media, for softphones on other machines.")
     ] = LOOPBACK,
-    sip_port: Annotated[int | None, Parameter(help="The SIP port; a free one by default.")] = None,
+    sip_port: Annotated[int | None, Parameter(help="SIP port; default: a free one.")] = None,
 ) -> int:
-    """Run a real Asterisk with phones that talk, and the service on it.
+    """Run a real Asterisk with active calls, and the service on it.
 
-    Debian's package of Asterisk 22 is unpacked into a cache directory; nothing is installed, and no
-    root is needed. Example: hookflash pbx --address 192.0.2.10
+    Debian's package of Asterisk 22 is unpacked into a cache directory. Nothing is installed, and
+    root is not needed.
+
+    Example: hookflash pbx --address 192.0.2.10
     """
     log_to_stderr("text")
     _say("obtaining Asterisk (29 MB, the first time only) …")
@@ -72,7 +74,7 @@ def _setup(folder: Path, address: str, sip_port: int | None) -> PairSetup:
 
 
 async def _run(installation: Installation, setup: PairSetup, folder: Path) -> None:
-    """Run the switch, its telephones, the calls and the service."""
+    """Run the switch, its phones, the calls and the service."""
     async with (
         open_pair(installation, setup) as pair,
         open_phones(pair.telephones.login, pair.switch.login) as phones,

@@ -1,4 +1,4 @@
-"""`hookflash prove` and `hookflash soak`: every order of events, and many seeds."""
+"""`hookflash prove` and `hookflash soak`: search all orders of events, and run many seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hookflash.specs.catalog import SPEC_FOR
 from hookflash.story import story_lines
 
 CharacterOption = Annotated[
-    Character | None, Parameter(help="The switch whose behaviour is simulated; both by default.")
+    Character | None, Parameter(help="The switch whose behaviour is simulated; default: both.")
 ]
 
 MOST_KINDS = 20
@@ -34,9 +34,7 @@ def prove(
     seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 200,
     join_attempts: Annotated[
         int,
-        Parameter(
-            help="How often a join of two legs is attempted.", validator=validators.Number(gte=1)
-        ),
+        Parameter(help="How often to try to join two legs.", validator=validators.Number(gte=1)),
     ] = 3,
     max_records: Annotated[
         int, Parameter(help="Largest number of records to search per table.")
@@ -45,8 +43,9 @@ def prove(
 ) -> int:
     """Search the tables exhaustively, and run all scenarios under many seeds.
 
-    Each seed runs with and without faults. The shortest finding of each kind is printed as a
-    story. Example: `hookflash prove --seeds 50`.
+    Each seed runs with and without faults. The shortest finding of each kind is printed as a story.
+
+    Example: hookflash prove --seeds 50
     """
     console = terminal()
     found, seen = ProofFindings(), Rows()
@@ -59,14 +58,14 @@ def prove(
 def soak(
     *,
     seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 100,
-    seed: Annotated[
-        int | None, Parameter(help="The first of them; a fresh one by default.")
-    ] = None,
+    seed: Annotated[int | None, Parameter(help="The first seed; default: a random one.")] = None,
     character: CharacterOption = None,
 ) -> int:
     """Run all scenarios under new random seeds, with and without faults.
 
-    Prints the shortest finding of each kind as a story. Example: `hookflash soak --seeds 500`.
+    The shortest finding of each kind is printed as a story.
+
+    Example: hookflash soak --seeds 500
     """
     console = terminal()
     first = secrets.randbelow(2**32) if seed is None else seed
@@ -79,7 +78,11 @@ def soak(
 def _search(
     console: Console, found: ProofFindings, *, join_attempts: int, max_records: int
 ) -> Rows:
-    """Exhaust the tables: the rows that were reached."""
+    """Search the tables exhaustively.
+
+    Returns:
+        The rows that were reached.
+    """
     reached = Rows()
     table = table_of(
         "table", "beginning", "records", "steps", "rows", "pairs", "broken promises", "s"
@@ -107,7 +110,7 @@ def _run_all(
     seen: Rows,
     character: Character | None,
 ) -> None:
-    """Run all scenarios, on a switch of this character or of each, without faults and with them."""
+    """Run all scenarios, on one simulated switch or both, with and without faults."""
     for one in [*Character] if character is None else [character]:
         for hardships in (NO_HARDSHIPS, HARDSHIPS):
             found.add_all(_run_many(console, seeds, hardships, seen, one))
@@ -135,7 +138,7 @@ def _run_many(
 
 
 def _compare(console: Console, found: ProofFindings, search: Rows, seen: Rows) -> None:
-    """Compare the rows of the search with those of the runs, and note what is missing."""
+    """Compare the rows of the search and the runs, and note what is missing."""
     table = table_of(
         "table", "rows", "in the search", "in runs", "pairs in the search", "in runs", "unforeseen"
     )
@@ -165,6 +168,6 @@ def _report(console: Console, found: ProofFindings) -> int:
         for line in story_lines(finding.records, finding.names, numbered=numbered):
             console.print(f"    {plain(line)}", soft_wrap=True)
     kinds = len(found.kinds())
-    told = f"{len(found):,} findings of {kinds:,} kinds" if found else "every promise is kept"
-    console.print(told + (f"; {MOST_KINDS} kinds are shown" if kinds > MOST_KINDS else ""))
+    result = f"{len(found):,} findings of {kinds:,} kinds" if found else "every promise is kept"
+    console.print(result + (f"; {MOST_KINDS} kinds are shown" if kinds > MOST_KINDS else ""))
     return 1 if found else 0

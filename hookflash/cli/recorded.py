@@ -1,9 +1,8 @@
-"""`hookflash simulate` and `hookflash replay`: calls that were made up, and calls that happened."""
+"""`hookflash simulate` and `hookflash replay`: invented calls, and calls that happened."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.journal import history, transfers
-from hookflash.journal.database import JournalError, open_for_reading
+from hookflash.journal.database import open_for_reading, using
 from hookflash.journal.replay import Rerun, names_of, rerun
 from hookflash.replay import Replay, names_in, replay_recording
 from hookflash.scenarios.check import failures
@@ -36,7 +35,7 @@ from hookflash.story import (
 )
 
 SCENARIOS = Path(__file__).parent.parent / "specs" / "scenarios"
-"""The scenarios that ship."""
+"""The scenarios that ship with hookflash."""
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 Diagram = Annotated[
@@ -50,11 +49,11 @@ Diagram = Annotated[
 def simulate(
     files: Annotated[
         list[Path] | None,
-        Parameter(help="Scenario files, or folders of them; those that ship by default."),
+        Parameter(help="Scenario files or folders; default: those that ship with hookflash."),
     ] = None,
     /,
     *,
-    seed: Annotated[int | None, Parameter(help="Replaces the seed of each scenario.")] = None,
+    seed: Annotated[int | None, Parameter(help="Seed, in place of each scenario's own.")] = None,
     faults: Annotated[
         str | None,
         Parameter(
@@ -65,15 +64,13 @@ def simulate(
         Character, Parameter(help="The switch whose behaviour is simulated.")
     ] = Character.FREESWITCH,
     trace: Annotated[bool, Parameter(negative="", help="Show every step.")] = False,
-    story: Annotated[
-        bool, Parameter(negative="", help="Print who did what, as a diagram.")
-    ] = False,
+    story: Annotated[bool, Parameter(negative="", help="Print sequence diagrams.")] = False,
     diagram: Diagram = None,
     json_output: Json = False,
 ) -> int:
     """Run scenario files in the simulator, and check the results.
 
-    Example: `hookflash simulate my-scenarios/ --story`.
+    Example: hookflash simulate my-scenarios/ --story
     """
     chosen = parse_faults(faults) if faults is not None else None
     scenarios = [load_scenario(file) for file in scenario_files(files or [SCENARIOS])]
@@ -85,7 +82,7 @@ def simulate(
     ]
     if not runs:
         raise InputError(
-            f"{scenarios[0].name} makes no sense with --character {character}",
+            f"{scenarios[0].name} can't run with --character {character}",
             where=scenarios[0].because,
             hint=f"--character {scenarios[0].character}",
         )
@@ -100,24 +97,24 @@ def simulate(
 
 
 def scenario_files(given: Sequence[Path]) -> list[Path]:
-    """The scenario files that are given, and those in the folders that are.
+    """The given scenario files, and those in the given folders.
 
     Raises:
-        InputError: a folder without any.
+        InputError: a folder has no scenario.
     """
     found: list[Path] = []
     for file in given:
         inside = sorted(file.rglob("*.toml")) if file.is_dir() else [file]
         if not inside:
             raise InputError(
-                "no scenario is in it", where=str(file), hint="name a folder of *.toml"
+                "has no scenarios", where=str(file), hint="name a folder with *.toml files"
             )
         found += inside
     return found
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run as JSON's types."""
+    """A run as a JSON document."""
     failed = failures(run)
     return {
         "scenario": run.scenario.name,
@@ -137,7 +134,7 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def _together(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several runs as one object, whose own keys speak of all of them."""
+    """Several runs as one JSON document."""
     first = documents[0]
     return {
         "seed": first["seed"],
@@ -178,15 +175,15 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
             name = f"[red]{plain(run.scenario.name)}[/red]"
             console.print(f"{name} (seed {run.seed}): {plain(failure)}", soft_wrap=True)
     wrong = sum(bool(failures(run)) for run in runs)
-    runs_told = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    console.print(f"{runs_told}, {len(runs) - wrong} ok, {wrong} failed")
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    console.print(f"{count}, {len(runs) - wrong} ok, {wrong} failed")
 
 
 def write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) -> None:
-    """Write a sequence diagram, in the format that the file's name tells.
+    """Write a sequence diagram; the file's suffix selects the format.
 
     Raises:
-        InputError: it tells none, or can't be written.
+        InputError: the suffix is unknown, or the file can't be written.
     """
     drawn = sequence(records, names)
     match file.suffix:
@@ -212,36 +209,38 @@ def write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) 
 
 
 SQLITE = b"SQLite format 3\0"
-"""By this, a journal is known from a recording."""
+"""The first bytes of a journal."""
 
 
 def replay(
     recording: Annotated[
-        Path, Parameter(help="A recorded event-socket session, .jsonl or .gz; or a journal.")
+        Path, Parameter(help="A recorded event-socket session (.jsonl or .gz), or a journal.")
     ],
     /,
     *,
     transfer: Annotated[
-        str | None, Parameter(help="Which one of the journal's; all of them by default.")
+        str | None, Parameter(help="ID of one transfer of the journal; default: all.")
     ] = None,
     config: Annotated[
-        Path | None, Parameter(help="The feature codes that were in effect, as for check-config.")
+        Path | None, Parameter(help="Feature codes to replay a recorded session with.")
     ] = None,
     diagram: Diagram = None,
     json_output: Json = False,
 ) -> int:
-    """Replay offline what has happened: a recorded session, or the transfers of a journal.
+    """Replay a recorded session, or the transfers of a journal, offline.
 
-    A recording goes through wire, feature codes and tables. A journal's transfers go through the
-    tables; any difference from what was written is reported, with exit status 1. Example:
-    `hookflash replay journal.db --transfer 4f2c`.
+    A session goes through the parser, the feature codes and the tables. A journal's transfers go
+    through the tables; any difference from the journal is reported, with exit status 1.
+
+    Example: hookflash replay hookflash.sqlite --transfer 4f2c
     """
     if is_journal(recording):
         if config is not None:
-            raise InputError("a journal knows what held", where="--config", hint="leave it out")
+            what = "a journal needs no feature codes"
+            raise InputError(what, where="--config", hint="leave it out")
         return _replay_journal(recording, transfer, diagram, json_output=json_output)
     if transfer is not None:
-        raise InputError("is no journal", where=str(recording), hint="leave --transfer out")
+        raise InputError("is not a journal", where=str(recording), hint="leave --transfer out")
     account = None if config is None else Account(metaflows=read_metaflows(config))
     played = replay_recording(recording, account=account)
     names = names_in(played.records)
@@ -260,12 +259,12 @@ def replay(
 
 
 def _ended(outcome: Outcome | None, cause: str | None) -> str:
-    told = outcome.value if outcome else "no outcome"
-    return f"[bold]{told}[/bold]" + (f" ({plain(cause)})" if cause else "")
+    shown = outcome.value if outcome else "no outcome"
+    return f"[bold]{shown}[/bold]" + (f" ({plain(cause)})" if cause else "")
 
 
 def replay_document(played: Replay) -> dict[str, Any]:
-    """A replay as JSON's types."""
+    """A replay as a JSON document."""
     return {
         "outcome": played.outcome.value if played.outcome else None,
         "cause": played.cause,
@@ -280,7 +279,7 @@ def replay_document(played: Replay) -> dict[str, Any]:
 
 
 def is_journal(file: Path) -> bool:
-    """Whether a file is a journal; a recording, if not. One that can't be read is neither."""
+    """Whether a file is a journal."""
     try:
         with file.open("rb") as opened:
             return opened.read(len(SQLITE)) == SQLITE
@@ -291,70 +290,58 @@ def is_journal(file: Path) -> bool:
 def _replay_journal(
     file: Path, transfer: str | None, diagram: Path | None, *, json_output: bool
 ) -> int:
-    connection = open_for_reading(file)
-    try:
-        if transfer is None:
-            if diagram is not None:
-                raise InputError("a diagram of what?", where="--diagram", hint="--transfer ID")
-            return _replay_all(connection, json_output=json_output)
-        return _replay_one(connection, transfer, diagram, json_output=json_output)
-    except sqlite3.Error as error:
-        raise JournalError(f"{file}: {error}") from error
-    finally:
-        connection.close()
+    if transfer is None and diagram is not None:
+        raise InputError("a diagram needs one transfer", where="--diagram", hint="--transfer ID")
+    with using(open_for_reading(file), file) as connection:
+        chosen = transfers.transfer_ids(connection) if transfer is None else [transfer]
+        runs = {one: rerun(history.steps_of(connection, one)) for one in chosen}
+        if transfer is not None and not runs[transfer].records:
+            raise InputError(
+                f"there is no transfer {transfer!r}", hint="see hookflash journal show"
+            )
+    if transfer is not None:
+        _show_rerun(transfer, runs[transfer], diagram, json_output=json_output)
+    else:
+        _show_reruns(runs, json_output=json_output)
+    return 1 if any(run.differences for run in runs.values()) else 0
 
 
-def _replay_one(
-    connection: sqlite3.Connection, transfer: str, diagram: Path | None, *, json_output: bool
-) -> int:
-    steps = history.steps_of(connection, transfer)
-    if not steps:
-        raise InputError(f"no transfer {transfer!r} is in it", hint="hookflash journal show")
-    run = rerun(steps)
-    records = [
-        attrs.evolve(record, at_s=step.at - steps[0].at)
-        for record, step in zip(run.records, steps, strict=True)
-    ]
+def _show_rerun(transfer: str, run: Rerun, diagram: Path | None, *, json_output: bool) -> None:
+    records = [attrs.evolve(r, at_s=r.at - run.records[0].at) for r in run.records]
     names = names_of(next((r.parties for r in records if r.parties is not None), None))
     if diagram is not None:
         write_diagram(diagram, records, names)
     if json_output:
-        told = [record.to_document() for record in run.records]
-        print(json.dumps(rerun_document(transfer, run) | {"steps": told}))
-        return 1 if run.differences else 0
+        steps = [record.to_document() for record in run.records]
+        print(json.dumps(rerun_document(transfer, run) | {"steps": steps}))
+        return
     console = terminal()
     console.print(steps_table(records, names))
-    console.print(" → ".join(state.value for state in states_of(list(run.records))))
-    console.print(_ended(run.records[-1].outcome, run.records[-1].cause))
+    console.print(" → ".join(state.value for state in states_of(records)))
+    console.print(_ended(records[-1].outcome, records[-1].cause))
     for difference in run.differences:
-        console.print(f"[red]otherwise[/red] {plain(str(difference))}", soft_wrap=True)
+        console.print(f"[red]differs[/red] {plain(str(difference))}", soft_wrap=True)
     if not run.differences:
-        console.print("all as it was written")
-    return 1 if run.differences else 0
+        console.print("no differences")
 
 
-def _replay_all(connection: sqlite3.Connection, *, json_output: bool) -> int:
-    runs = {
-        transfer: rerun(history.steps_of(connection, transfer))
-        for transfer in transfers.transfer_ids(connection)
-    }
+def _show_reruns(runs: dict[str, Rerun], *, json_output: bool) -> None:
     wrong = {transfer: run for transfer, run in runs.items() if run.differences}
     if json_output:
-        told = [rerun_document(transfer, run) for transfer, run in runs.items()]
-        print(json.dumps({"ok": not wrong, "transfers": told}))
-        return 1 if wrong else 0
+        documents = [rerun_document(transfer, run) for transfer, run in runs.items()]
+        print(json.dumps({"ok": not wrong, "transfers": documents}))
+        return
     console = terminal()
     for transfer, run in wrong.items():
         for difference in run.differences:
-            told_of = f"[red]{plain(transfer)}[/red] {plain(str(difference))}"
-            console.print(told_of, soft_wrap=True)
+            line = f"[red]{plain(transfer)}[/red] {plain(str(difference))}"
+            console.print(line, soft_wrap=True)
     count = "1 transfer" if len(runs) == 1 else f"{len(runs)} transfers"
-    console.print(f"{count}, {len(runs) - len(wrong)} as written, {len(wrong)} otherwise")
-    return 1 if wrong else 0
+    console.print(f"{count}, {len(runs) - len(wrong)} as recorded, {len(wrong)} different")
 
 
 def rerun_document(transfer: str, run: Rerun) -> dict[str, Any]:
-    """What came of running a transfer of a journal again, as JSON's types."""
+    """A rerun as a JSON document."""
     last = run.records[-1]
     return {
         "transfer": transfer,

@@ -144,7 +144,7 @@ def takeback(
     key: ApiKey = "",
     account: AccountId = None,
 ) -> int:
-    """Take the transferee back.
+    """Take the transferee back: transferor and transferee talk again.
 
     Example: hookflash takeback TRANSFER_ID
     """
@@ -158,18 +158,18 @@ def takeback(
 
 def _with_client(url: str, key: str, act: Any) -> None:
     if not key:
-        raise InputError("no API key", hint="export HOOKFLASH_KEY=…; `hookflash keys make`")
+        raise InputError("no API key", hint="export HOOKFLASH_KEY; see `hookflash keys make`")
 
     async def main() -> None:
         async with connect(url, api_key=key) as client:
             await act(client)
 
-    ended: BaseException | None = None  # raised as one error, and not as a group
+    ended: BaseException | None = None  # raised as one error, not as a group
     try:
         trio.run(main)
     except* KeyboardInterrupt:
         ended = KeyboardInterrupt()
-    except* (BrokenPipeError, SystemExit):  # the terminal's library has the second for the first
+    except* (BrokenPipeError, SystemExit):  # rich turns the first into the second
         ended = BrokenPipeError()
     if ended is not None:
         raise ended

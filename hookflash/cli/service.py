@@ -1,4 +1,4 @@
-"""`hookflash serve`: the service, from its first line to its last."""
+"""`hookflash serve`: run the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
 @attrs.frozen(kw_only=True)
 class Demo:
-    """A service to try out: calls that are up, and commands to paste."""
+    """A service to try out: active calls, and commands to paste."""
 
     config: Config
     switch: str
-    """The switch that the calls are on."""
+    """The name of the switch with the calls."""
     account: str = "default"
-    """The account whose calls they are."""
+    """The account of the calls."""
     hints: tuple[str, ...] = ()
-    """More lines to print."""
+    """Additional lines to print."""
 
 
 def serve(
@@ -52,7 +52,7 @@ def serve(
             help="The configuration, hookflash.toml. Default: a simulated switch with demo calls."
         ),
     ] = None,
-    log_format: Annotated[LogFormat, Parameter(help="How the log is written.")] = "text",
+    log_format: Annotated[LogFormat, Parameter(help="Format of the log.")] = "text",
 ) -> int:
     """Run the hookflash service (HTTP and WebSocket APIs).
 
@@ -73,14 +73,14 @@ def serve(
     except* HookflashError as errors:
         failed = first_of(errors)
     except* OSError as errors:
-        failed = first_of(errors)  # of the standard output: the caller reports it
+        failed = first_of(errors)  # a closed standard output: the caller reports it
     if failed is not None:
         raise failed
     return 0
 
 
 def log_to_stderr(log_format: LogFormat) -> None:
-    """Write the log: one line an event, for people or for machines, never with passwords."""
+    """Configure the log: one line per event, as text or JSON, never with passwords."""
     renderer = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -94,7 +94,7 @@ def log_to_stderr(log_format: LogFormat) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        # libraries (stamina) get their loggers from here: theirs need a name, too
+        # libraries such as stamina use structlog too, and need named loggers
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
@@ -126,8 +126,8 @@ async def _serve(config: Config, file: Path | None, beside: Path, demo: Demo | N
                 await _show_the_demo(service, addresses, demo)
             await obey(signals, service, file)
             nursery.start_soon(hurry, signals, service)
-            _say(*patience(service))
-            _say(left_behind(await service.drain()))
+            _say(*drain_notice(service))
+            _say(stop_notice(await service.drain()))
             nursery.cancel_scope.cancel()
 
 
@@ -148,14 +148,14 @@ async def obey(signals: AsyncIterator[int], service: Service, file: Path | None)
 
 
 async def hurry(signals: AsyncIterator[int], service: Service) -> None:
-    """On a second signal to stop, wait no longer for transfers in flight."""
+    """On a second stop signal, stop waiting for transfers in flight."""
     async for number in signals:
         if number != signal.SIGHUP:
             service.hurry()
 
 
-def patience(service: Service) -> tuple[str, ...]:
-    """The transfers that a stop waits for, in words."""
+def drain_notice(service: Service) -> tuple[str, ...]:
+    """Say how many transfers the stop waits for, and for how long."""
     waiting = sum(1 for _ in service.group.transfers())
     if not waiting:
         return ()
@@ -164,8 +164,8 @@ def patience(service: Service) -> tuple[str, ...]:
     return (f"waiting up to {limit_s:g} s for {transfers}; Ctrl-C again ends at once",)
 
 
-def left_behind(left: int) -> str:
-    """How the stop went, in words, and what is left to the switches."""
+def stop_notice(left: int) -> str:
+    """Say how many transfers the stop left to the switches."""
     if left == 0:
         return "stopped; nobody is in a transfer"
     transfers = "1 transfer is" if left == 1 else f"{left} transfers are"
@@ -173,13 +173,13 @@ def left_behind(left: int) -> str:
 
 
 async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> None:
-    """Print a key, and a command to paste for each of the calls."""
+    """Print a key, and a command to paste for each call."""
     journal = service.journal
     make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
     _, key = await journal.change(make)
     _, token = await service.api.access.sign_in(key, "demo")
     engine = service.group.engines[demo.switch]
-    while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - a call has no event for onlookers
+    while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - nothing to wait for
         await trio.sleep(0.05)
     hookflash = shlex.quote(sys.argv[0])
     act = '{"data": {"action": "transfer", "target": "2600"}}'
@@ -203,9 +203,9 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
 
 
 def _callers(engine: Engine) -> list[LegId]:
-    """The legs of callers who talk, in the order of their numbers."""
-    talk = [leg for leg in engine.legs() if leg.peer and leg.direction is Direction.INBOUND]
-    return [leg.id for leg in sorted(talk, key=lambda leg: leg.number)]
+    """The legs of callers in a conversation, sorted by number."""
+    callers = [leg for leg in engine.legs() if leg.peer and leg.direction is Direction.INBOUND]
+    return [leg.id for leg in sorted(callers, key=lambda leg: leg.number)]
 
 
 def _say(*lines: str) -> None:

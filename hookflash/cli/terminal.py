@@ -1,4 +1,4 @@
-"""What all commands share: how they speak to a terminal."""
+"""Output to a terminal, shared by all commands."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from rich.markup import escape
 from rich.table import Table
 
 USAGE = 2
-"""The exit status for input that can't be used."""
+"""The exit status for invalid input."""
 
 
 def terminal() -> Console:
-    """Where people read: coloured where a terminal is, never cut short where none is."""
+    """The standard output: coloured on a terminal, else 120 columns of plain text."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
 def plain(text: str) -> str:
-    """Text in which nothing is markup, and nothing steers a terminal."""
+    """Escape markup, and replace control characters."""
     return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
 
 def table_of(*columns: str) -> Table:
-    """A table without lines: the first column to the left, numbers to the right."""
+    """A table without lines: the first column left-aligned, the others right-aligned."""
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")

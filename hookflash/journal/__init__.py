@@ -1,6 +1,6 @@
-"""What must survive: every step numbered, the transfers, and what was granted to programs.
+"""What must survive a restart: numbered steps, transfers, keys, tokens, feature codes, answers.
 
-One SQLite file, in WAL mode. `database` opens it and brings its tables up to date; `history` keeps
-the steps and the transfers, `registry` the keys, tokens, feature codes and answers. All of these
-are plain functions of a file; `journal` writes beside the engine, without ever being in its way.
+One SQLite file, in WAL mode. `database` opens and migrates it; `history` keeps the steps,
+`transfers` the transfers, `registry` the rest. These are plain functions of a connection. `journal`
+writes in the background and never blocks the engine.
 """

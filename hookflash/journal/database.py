@@ -1,8 +1,7 @@
-"""One SQLite file: opened, and brought up to date.
+"""One SQLite file: opened and migrated.
 
-Each migration is run once, in a transaction together with the number that says so (SQLite's
-`user_version`): a program that dies in the middle has changed nothing. A file of a newer hookflash
-is refused, not guessed at.
+All migrations run in one transaction together with the version number (SQLite's `user_version`), so
+that a crash leaves the file unchanged. A file of a newer hookflash is refused.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from hookflash.errors import HookflashError, InputError
 
 
 class JournalError(HookflashError):
-    """The journal can't be read or written now: a full disk, a file that is no journal."""
+    """The journal can't be read or written now: the disk is full, for example."""
 
     http_status = 503
 
 
 class Sync(StrEnum):
-    """When a step that was written is safe."""
+    """When a written step counts as safe."""
 
     FULL = "full"
-    """When the disk says so: from a power cut, too."""
+    """When the disk has confirmed it: it survives a power cut."""
     NORMAL = "normal"
-    """When the operating system has it: from the end of our process, however violent."""
+    """When the operating system has it: it survives a crash of our process."""
 
 
 MIGRATIONS: Final = (
@@ -105,26 +104,26 @@ MIGRATIONS: Final = (
     ALTER TABLE steps ADD COLUMN begins TEXT;
     """,
 )
-"""What makes a file of one version into one of the next: statements, each of which ends with the
-line that it ends in. Only ever add to them."""
+"""Scripts that migrate a file from each version to the next. Each statement ends at the end of a
+line. Never change a script; append a new one."""
 
 BUSY_TIMEOUT_S: Final = 5.0
-"""How long to wait for another process that writes: `hookflash keys`, say."""
+"""How long to wait for another process that is writing, such as `hookflash keys`."""
 
 
 def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
-    """Open a journal's file, make it if there is none, and bring it up to date.
+    """Open a journal for writing; create or migrate it if needed.
 
     Args:
         path: the file.
-        sync: when a step that was written is safe.
+        sync: when a written step counts as safe.
 
     Raises:
-        InputError: the file is of a newer hookflash, or no journal.
+        InputError: the file is not a journal, or of a newer hookflash.
         JournalError: it can't be opened or written.
     """
-    with _told_of(path), ExitStack() as undo:
-        if not path.exists():  # who called whom is for nobody else to read
+    with _errors_of(path), ExitStack() as undo:
+        if not path.exists():  # private: it says who called whom
             with suppress(OSError):
                 path.touch(mode=0o600)
         connection = _connect(path)
@@ -132,30 +131,35 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
         _write_ahead(connection)
         connection.execute(f"PRAGMA synchronous = {sync.value}")
         connection.execute("PRAGMA foreign_keys = ON")
-        _check_that_it_is_one(connection, path)
+        _check_is_journal(connection, path)
         _migrate(connection, path)
         undo.pop_all()
         return connection
 
 
 @contextmanager
-def _told_of(path: Path) -> Generator[None]:
-    """Say of SQLite's errors whose they are: the disk's, or the file's."""
+def _errors_of(path: Path) -> Generator[None]:
+    """Translate SQLite's errors.
+
+    Raises:
+        JournalError: the disk, or another process, is at fault.
+        InputError: the file is not a database.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
         raise JournalError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise InputError(
-            f"is no journal: {error}", where=str(path), hint="name a journal's file, or a new one"
+            f"is not a journal: {error}", where=str(path), hint="name a journal, or a new file"
         ) from error
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Put the file into WAL mode, also where another process is just doing it.
+    """Switch the file to WAL mode, with retries.
 
-    SQLite waits for others (`BUSY_TIMEOUT_S`) everywhere but here: of two that change the mode at
-    once, one is told at once that the file is locked.
+    SQLite's own timeout (`BUSY_TIMEOUT_S`) does not apply here: if two processes change the mode at
+    once, one of them fails immediately.
     """
     for attempt in stamina.retry_context(
         on=is_locked, attempts=None, timeout=BUSY_TIMEOUT_S, wait_initial=0.01, wait_max=0.1
@@ -165,36 +169,40 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def is_locked(error: Exception) -> bool:
-    """Whether SQLite says that somebody else has the file."""
+    """Whether another process has locked the file."""
     code = error.sqlite_errorcode if isinstance(error, sqlite3.Error) else 0
-    return code & 0xFF == sqlite3.SQLITE_BUSY  # the bits above say why
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the higher bits give the reason
 
 
-def _check_that_it_is_one(connection: sqlite3.Connection, path: Path) -> None:
-    """Leave the SQLite files of other programs alone, whatever they are."""
+def _check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse the SQLite files of other programs.
+
+    Raises:
+        InputError: the file has tables, but not ours.
+    """
     tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     if tables and "steps" not in tables:
         raise InputError(
-            "is another program's file", where=str(path), hint="name a journal's file, or a new one"
+            "is another program's file", where=str(path), hint="name a journal, or a new file"
         )
 
 
 def claim(path: Path) -> IO[bytes]:
-    """Claim a journal for this process: two that number one history would spoil it.
+    """Lock a journal for this process: two writers would number the steps twice.
 
     Returns:
-        What holds the claim, until it is closed or the process ends, however it ends.
+        The lock file, locked until it is closed or the process ends.
 
     Raises:
-        InputError: another process has it.
-        JournalError: the file beside the journal that holds the claim can't be written.
+        InputError: another process has the lock, or the folder does not exist.
+        JournalError: the lock file can't be written.
     """
     lock = path.with_name(path.name + ".lock")
     if not path.parent.is_dir():
         raise InputError(
             f"the folder {path.parent} does not exist",
             where=str(path),
-            hint="make it, or name another file",
+            hint="create it, or name another file",
         )
     try:
         held = lock.open("ab")
@@ -205,7 +213,7 @@ def claim(path: Path) -> IO[bytes]:
     except OSError as error:
         held.close()
         raise InputError(
-            "another hookflash writes this journal",
+            "another hookflash process uses this journal",
             where=str(path),
             hint="stop it, or name another file",
         ) from error
@@ -213,25 +221,25 @@ def claim(path: Path) -> IO[bytes]:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a journal's file to look at it, whoever writes to it meanwhile.
+    """Open a journal read-only; another process may be writing.
 
     Raises:
-        InputError: there is none, or it is no journal.
+        InputError: the file does not exist, is not a journal, or is of another version.
         JournalError: it can't be opened.
     """
     if not path.is_file():
-        raise InputError("there is no such journal", where=str(path), hint="name a journal's file")
-    with _told_of(path), ExitStack() as undo:
+        raise InputError("there is no such journal", where=str(path), hint="name a journal")
+    with _errors_of(path), ExitStack() as undo:
         connection = _connect(path)
         undo.callback(connection.close)
         connection.execute("PRAGMA query_only = ON")
-        _check_that_it_is_one(connection, path)
+        _check_is_journal(connection, path)
         version = _version(connection)
         if version != len(MIGRATIONS):
             raise InputError(
                 f"is a journal of version {version}; this hookflash reads {len(MIGRATIONS)}",
                 where=str(path),
-                hint="let hookflash serve bring it up to date, or take a newer hookflash",
+                hint="run hookflash serve once to migrate it, or install a newer hookflash",
             )
         undo.pop_all()
         return connection
@@ -239,21 +247,25 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def using(connection: sqlite3.Connection, path: Path) -> Generator[sqlite3.Connection]:
-    """Use an open journal for a moment; then it is closed.
+    """Use an open journal, and close it afterwards. Errors name the file.
 
     Raises:
-        JournalError: it can't be read or written now: another process has it for too long, say.
+        JournalError: it can't be read or written now.
+        InputError: something in it can't be read or found.
     """
     try:
         yield connection
     except sqlite3.Error as error:
         raise JournalError(f"{path}: {error}") from error
+    except InputError as error:
+        where = f"{path}: {error.where}".removesuffix(": ")
+        raise InputError(error.what, where=where, hint=error.hint) from error
     finally:
         connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # it is used from worker threads, one at a time: whoever owns it sees to that
+    # worker threads use it, one at a time
     return sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
@@ -264,13 +276,13 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file up to date; whoever else wants to, waits, and finds that it is done."""
+    """Migrate a file. Other processes wait meanwhile."""
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise InputError(
-            f"is a journal of version {version}; this hookflash knows up to {len(MIGRATIONS)}",
+            f"is a journal of version {version}; this hookflash reads up to {len(MIGRATIONS)}",
             where=str(path),
-            hint="take a newer hookflash, or another file",
+            hint="install a newer hookflash, or name another file",
         )
     if version == len(MIGRATIONS):
         return

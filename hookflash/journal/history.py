@@ -1,8 +1,4 @@
-"""Steps, written to a journal's file and read from it.
-
-A step is stored as a document that can be read again (`Record`), and beside it what it is looked
-for by: kind, calls, accounts, transfer.
-"""
+"""The table of steps: each holds a record as JSON, with columns for what people search by."""
 
 from __future__ import annotations
 
@@ -19,16 +15,16 @@ from hookflash.journal.transfers import write_transfer
 
 
 def write(connection: sqlite3.Connection, steps: Sequence[StoredStep]) -> None:
-    """Write steps, and what they mean for the transfers: all of it, or nothing.
+    """Write steps, and update their transfers, in one transaction.
 
     Raises:
-        sqlite3.Error: it can't be written; nothing is.
+        sqlite3.Error: nothing was written.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.executemany(
-            # whoever tries again may find that it was written after all: once is enough
-            f"INSERT INTO steps ({_STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
+            # a retry may find that the first attempt was written after all
+            f"INSERT INTO steps ({_STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
             " ON CONFLICT (number) DO NOTHING",
             map(_row, steps),
         )
@@ -63,18 +59,18 @@ def _row(step: StoredStep) -> tuple[object, ...]:
 
 @attrs.frozen(kw_only=True)
 class Pruned:
-    """What was forgotten."""
+    """How much was deleted."""
 
     steps: int = 0
     transfers: int = 0
     is_all: bool = True
-    """Whether nothing that is old enough is left."""
+    """Whether nothing old enough is left."""
 
 
 PRUNED_AT_ONCE: Final = 10_000
-"""Steps forgotten in one transaction: some 100 ms, in which nobody else can write."""
+"""Steps deleted in one transaction: about 100 ms, during which nobody else can write."""
 
-# no further than the first that is young: there is no index by time, and there need be none
+# the scan ends at the first recent step, so that no index by time is needed
 _OLD: Final = """
     SELECT number FROM steps LEFT JOIN transfers ON transfers.id = steps.transfer
     WHERE at < :before AND number < (SELECT max(number) FROM steps)
@@ -87,23 +83,23 @@ _OLD: Final = """
 
 
 def prune(connection: sqlite3.Connection, *, before: float, most: int = PRUNED_AT_ONCE) -> Pruned:
-    """Forget steps, ended transfers and given answers that are older: some of them at a time.
+    """Delete a batch of old steps; at the end also old transfers and stored answers.
 
-    A transfer is forgotten as a whole, when its end is old enough: one that is in flight, never.
-    The last step stays in any case, so that the numbers go on where they were.
+    A transfer is deleted as a whole, once its end is old enough, and never while in flight. The
+    last step is kept, so that the numbering continues.
 
     Args:
         connection: to the file.
-        before: in seconds since 1970.
-        most: how many steps to forget now.
+        before: delete what is older than this, in seconds since 1970.
+        most: how many steps to delete now.
 
     Raises:
-        sqlite3.Error: it can't be written; nothing is forgotten.
+        sqlite3.Error: nothing was deleted.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
         steps = connection.execute(
-            f"DELETE FROM steps WHERE number IN ({_OLD})",  # noqa: S608 - our own words; what is asked for goes by parameters
+            f"DELETE FROM steps WHERE number IN ({_OLD})",  # noqa: S608 - constants
             {"before": before, "most": most},
         ).rowcount
         transfers = 0
@@ -125,16 +121,16 @@ def prune(connection: sqlite3.Connection, *, before: float, most: int = PRUNED_A
 
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """Which steps somebody wants. What is not given does not matter."""
+    """A filter for steps. Fields that are not set match everything."""
 
     account: str | None = None
     call: str | None = None
     transfer: str | None = None
     kinds: tuple[str, ...] = ()
-    """Kinds, or the beginning of kinds with a star behind: `transfer.*`. Empty: all."""
+    """Kinds, or prefixes of kinds followed by a star, such as `transfer.*`. Empty: all."""
 
     def wants(self, step: StoredStep) -> bool:
-        """Whether it is one of them."""
+        """Whether a step matches."""
         return (
             (self.account is None or self._concerns(step))
             and (self.call is None or self.call in (step.call, step.other_call))
@@ -143,7 +139,7 @@ class Wanted:
         )
 
     def _concerns(self, step: StoredStep) -> bool:
-        """Whether it is the account's business. A switch that comes and goes is everybody's."""
+        """Whether a step concerns the account. Events of a switch concern every account."""
         return self.account in step.accounts or step.kind.startswith("switch.")
 
 
@@ -152,28 +148,27 @@ def _is_kind(kind: str, wanted: str) -> bool:
 
 
 _SCANNED_AT_ONCE: Final = 5_000
-"""Steps that one look at the file passes over: some milliseconds."""
+"""Steps scanned by one query: a few milliseconds."""
 
 
 def last_number(connection: sqlite3.Connection) -> int:
-    """The number of the last step; 0 before the first."""
+    """The number of the last step; 0 if there is none."""
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM steps").fetchone()[0])
 
 
 def read_after(
     connection: sqlite3.Connection, after: int, wanted: Wanted, *, most: int = 500
 ) -> tuple[list[StoredStep], int]:
-    """Read on from a number.
+    """Read the next steps after a number.
 
     Args:
         connection: to the file.
         after: the last number that was read.
-        wanted: which steps.
+        wanted: the filter.
         most: how many to return.
 
     Returns:
-        The steps, and the number up to which the file has been looked through. When it is the one
-        that was given, there are no more steps.
+        The steps, and the last number that was scanned; if that is `after`, there are no more.
     """
     rows = connection.execute(
         "SELECT * FROM steps WHERE number > ? ORDER BY number LIMIT ?",
@@ -200,7 +195,7 @@ def steps_of(connection: sqlite3.Connection, transfer: str) -> list[StoredStep]:
 def all_steps(
     connection: sqlite3.Connection, wanted: Wanted, *, most: int | None = None
 ) -> Iterator[StoredStep]:
-    """Every step that is wanted, in order; the last ones, if only so many are."""
+    """Every step that matches, in order; with `most`, only the last ones."""
     if most is not None:
         rows = connection.execute("SELECT * FROM steps ORDER BY number DESC")
         last: list[StoredStep] = []

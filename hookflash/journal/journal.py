@@ -1,16 +1,16 @@
-"""The journal at work: written beside the engine, and never in its way.
+"""The journal at work: it writes in the background and never blocks the engine.
 
-The engine hands over a record and goes on. A task of its own writes what has come meanwhile, all in
-one transaction, in a worker thread. The busier the engine, the larger the transactions: there is no
-rate at which the journal falls behind for good.
+The engine hands over a record and goes on. A background task writes all records that have
+accumulated in one transaction, in a worker thread. The busier the engine, the larger the
+transactions, so the journal always catches up.
 
-A caller that must be sure waits until a number is `settled`. A step is published after it was
-written, so a crash never takes back what somebody has seen.
+A caller that needs certainty waits until a number is `settled`. A step is published only after it
+was written, so a crash never revokes what a subscriber has seen.
 
-**When the disk fails, calls go on.** What can't be written waits, up to a limit, and is retried
-once a second. Meanwhile steps are published as they come, no request for a transfer waits, and
-`fault` says what is wrong. The same holds for a disk that hangs. Beyond the limit the oldest steps
-are dropped, and counted.
+**When the disk fails or hangs, calls go on.** Unwritten steps are kept in memory up to a limit, and
+writing is retried once a second. Meanwhile steps are published as they come, transfer requests do
+not wait, and `fault` describes the problem. Beyond the limit the oldest steps are dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import structlog
 import trio
 
 from hookflash.engine.record import Record
+from hookflash.errors import InputError
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
 from hookflash.journal.step import StoredStep, step_of
@@ -37,20 +38,20 @@ from hookflash.journal.step import StoredStep, step_of
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
 MOST_AT_ONCE: Final = 2_000
-"""Steps in one transaction: some 20 ms of work."""
+"""Steps in one transaction: about 20 ms of work."""
 
 MOST_WAITING: Final = 100_000
-"""Steps that wait for a disk that fails: some 100 MB, and half an hour of a busy service."""
+"""Steps kept in memory while the disk fails: about 100 MB, or half an hour of a busy service."""
 
 RETRY_S: Final = 1.0
-"""How long until a disk that failed is tried again."""
+"""Time until a failed write is retried."""
 
 FINISH_LIMIT_S: Final = 30.0
 """How long a stop waits for the last steps to be written."""
 
 STALLED_S: Final = 5.0
-"""How long a write may take until the disk is said to hang. A busy one needs half a second; so long
-people on the telephone wait without wondering."""
+"""A write that takes longer is reported as a hanging disk. A busy disk needs half a second; callers
+do not notice a wait of up to 5 s."""
 
 PRUNE_EVERY_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -59,39 +60,39 @@ Found = TypeVar("Found")
 
 
 class InThread(Protocol):
-    """How work that waits for a disk is done: in a thread, or, in a test, at once."""
+    """Runs blocking disk work: in a thread, or inline in tests."""
 
     def __call__(self, work: Callable[[], Found], /) -> Awaitable[Found]:
-        """Do it, and return what it returns."""
+        """Run the work, and return its result."""
         ...
 
 
 async def in_thread(work: Callable[[], Found], /) -> Found:
-    """Do work in a worker thread of trio's."""
+    """Run work in one of trio's worker threads."""
     return await trio.to_thread.run_sync(work)
 
 
 @attrs.frozen(kw_only=True)
 class JournalSettings:
-    """Where the journal is, and how it is kept."""
+    """The journal's file and options."""
 
     file: Path
     sync: Sync = Sync.FULL
     keep_days: float = 0.0
-    """After so many days a step, and a transfer that has ended, is forgotten; 0: never."""
+    """Steps and ended transfers older than this are deleted; 0: never."""
     masks_digits: bool = True
-    """Whether which keys people press is hidden."""
+    """Whether the keys that people press are masked."""
 
 
 class Journal:
-    """One journal. Open it with `open_journal`."""
+    """A journal. Open it with `open_journal`."""
 
     def __init__(
         self, settings: JournalSettings, *, now: Callable[[], float], run: InThread = in_thread
     ) -> None:
         self.settings = settings
         self.now = now
-        """Tells the time of day, in seconds since 1970."""
+        """The time of day, in seconds since 1970."""
         self._run = run
         with ExitStack() as opened:
             opened.enter_context(claim(settings.file))
@@ -104,23 +105,23 @@ class Journal:
         self._reading = trio.Lock()
         self._waiting: deque[StoredStep] = deque()
         self._batch: list[StoredStep] = []
-        """What is being written, and waits no more."""
+        """The steps that are being written."""
         self._come = trio.Event()
         self._settled = trio.Event()
         self._subscribers: list[Callable[[tuple[StoredStep, ...]], None]] = []
         self.fault: str | None = None
         """Why nothing can be written now; `None`: the journal works."""
         self.lost = 0
-        """Steps that were dropped, because a disk failed for too long."""
+        """How many steps were dropped because the disk failed for too long."""
         self.written = history.last_number(self._writer)
-        """The number of the last step that is safe."""
+        """The number of the last safe step."""
         self.published = self.written
-        """The number of the last step that was published."""
+        """The number of the last published step."""
 
     # ------------------------------------------------------------------ the engine's side
 
     def take(self, record: Record) -> None:
-        """Take a record. Returns at once, whatever the disk does."""
+        """Accept a record. Returns at once, whatever the disk does."""
         self._waiting.append(step_of(record, masks_digits=self.settings.masks_digits))
         self._come.set()
         if len(self._waiting) > MOST_WAITING:
@@ -128,16 +129,16 @@ class Journal:
             self.lost += 1
 
     def subscribe(self, receive: Callable[[tuple[StoredStep, ...]], None]) -> None:
-        """Pass on every step, in order, as soon as it is safe."""
+        """Call `receive` with all steps, in order, as soon as they are safe."""
         self._subscribers.append(receive)
 
     async def settled(self, number: int) -> None:
-        """Wait until a step is safe, or until it is known that nothing can be made safe now."""
+        """Wait until a step is safe, or until the disk has failed."""
         while self.published < number:
             await self._settled.wait()
 
     def unwritten(self) -> tuple[StoredStep, ...]:
-        """The steps that were published and can't be written: what the file does not have."""
+        """Steps that were published but are not in the file."""
         waiting = itertools.chain(self._batch, self._waiting)
         return tuple(step for step in waiting if step.number <= self.published)
 
@@ -146,22 +147,24 @@ class Journal:
         """How many steps wait to be written."""
         return len(self._batch) + len(self._waiting)
 
-    # ------------------------------------------------------------------ other people's side
+    # ------------------------------------------------------------------ the service's side
 
     async def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
-        """Look something up.
+        """Run a query.
 
         Raises:
-            JournalError: it can't be read.
+            JournalError: the journal, or something in it, can't be read.
         """
         async with self._reading:
             try:
                 return await self._run(lambda: look(self._reader))
             except sqlite3.Error as error:
                 raise JournalError(f"the journal can't be read: {error}") from error
+            except InputError as error:
+                raise JournalError(f"{self.settings.file}: {error}") from error
 
     async def change(self, change: Callable[[sqlite3.Connection], Found]) -> Found:
-        """Change something beside the history: keys, tokens, feature codes, answers.
+        """Run a write: steps, keys, tokens, feature codes or answers.
 
         Raises:
             JournalError: it can't be written.
@@ -172,10 +175,10 @@ class Journal:
             except sqlite3.Error as error:
                 raise JournalError(f"the journal can't be written: {error}") from error
 
-    # ------------------------------------------------------------------ its own work
+    # ------------------------------------------------------------------ background tasks
 
     async def run(self) -> None:
-        """Write what comes, until cancelled."""
+        """Write steps as they come, until cancelled."""
         while True:
             await self._come.wait()
             self._come = trio.Event()
@@ -185,13 +188,17 @@ class Journal:
                 await self._wait_for_the_disk()
 
     async def _wait_for_the_disk(self) -> None:
-        """Publish what comes, written or not, until it is time to retry."""
+        """Publish steps without writing them, until it is time to retry."""
         with trio.move_on_after(RETRY_S):
             await self._publish_what_comes()
         self._come.set()
 
     async def _write_some(self) -> bool:
-        """Write what waits, or some of it; whether it could be written."""
+        """Write one batch of the waiting steps.
+
+        Returns:
+            Whether it was written.
+        """
         self._batch = [
             self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))
         ]
@@ -225,7 +232,7 @@ class Journal:
         return True
 
     async def _watch_the_disk(self) -> None:
-        """When a write takes too long, publish without waiting for it."""
+        """If a write takes too long, publish without waiting for it."""
         await trio.sleep(STALLED_S)
         self._report_fault(f"the disk has not answered for {STALLED_S:.0f} s")
         await self._publish_what_comes()
@@ -236,7 +243,7 @@ class Journal:
         self.fault = why
 
     async def _publish_what_comes(self) -> None:
-        """Publish what can't be written now, as it comes."""
+        """Publish steps as they come, unwritten."""
         while True:
             self._publish(
                 self._waiting if self._is_published(self._batch) else [*self._batch, *self._waiting]
@@ -260,7 +267,7 @@ class Journal:
         self._settled = trio.Event()
 
     async def prune(self) -> None:
-        """Delete what is older than `keep_days`, from time to time, until cancelled."""
+        """Delete what is older than `keep_days` once an hour, until cancelled."""
         keep_s = self.settings.keep_days * DAY_S
         if not keep_s:
             await trio.sleep_forever()
@@ -275,7 +282,7 @@ class Journal:
             await trio.sleep(PRUNE_EVERY_S)
 
     async def finish(self) -> None:
-        """Write what still waits, once, and close the file."""
+        """Write the waiting steps, without a retry, and close the file."""
         try:
             while self._waiting and await self._write_some():
                 pass
@@ -287,15 +294,15 @@ class Journal:
 async def open_journal(
     settings: JournalSettings, *, now: Callable[[], float], run: InThread = in_thread
 ) -> AsyncGenerator[Journal]:
-    """Open a journal, and write what it is given until the block is left.
+    """Open a journal, and write its records in the background until the block is left.
 
     Args:
-        settings: where it is, and how it is kept.
-        now: tells the time of day, in seconds since 1970.
-        run: how work that waits for a disk is done.
+        settings: the file and options.
+        now: the time of day, in seconds since 1970.
+        run: runs blocking disk work.
 
     Raises:
-        InputError: the file is no journal, or a newer one.
+        InputError: the file is not a journal, is of a newer release, or is in use.
         JournalError: it can't be opened or written.
     """
     journal = Journal(settings, now=now, run=run)
@@ -307,6 +314,6 @@ async def open_journal(
                 yield journal
             finally:
                 nursery.cancel_scope.cancel()
-    finally:  # once its tasks have ended: a write that is under way must not meet another
+    finally:  # after its tasks have ended, so that two writes never overlap
         with trio.move_on_after(FINISH_LIMIT_S, shield=True):
             await journal.finish()

@@ -1,8 +1,7 @@
-"""What was granted to programs, and set by them: keys, tokens, feature codes, and given answers.
+"""API keys, tokens, feature codes that programs have set, and answers to repeated requests.
 
-A key is shown once, when it is made. It is a long random text, so that its hash (Argon2) is all
-that need be kept; a token, which is looked up with every request, is as random, and kept under a
-quick hash (SHA-256), which a short-lived random text needs no more than that.
+A key is shown once, when it is created; only its Argon2 hash is stored. A token is equally random,
+but short-lived and looked up with every request, so a fast hash (SHA-256) is enough.
 """
 
 from __future__ import annotations
@@ -22,29 +21,28 @@ from hookflash.errors import InputError
 KEY_PREFIX: Final = "hookflash"
 _ID_BYTES: Final = 6
 _SECRET_BYTES: Final = 24
-"""192 bits: more than anybody can guess."""
+"""192 bits cannot be guessed."""
 
 _HASHER: Final = argon2.PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1)
-"""8 MiB and some 5 ms: a key has 192 bits, so that guessing is vain in any case, and whoever sends
-many wrong ones shall not cost us much."""
+"""8 MiB and about 5 ms. A key of 192 bits needs no slower hash, and many wrong keys must stay cheap
+for us."""
 
 
 @attrs.frozen(kw_only=True)
 class Key:
-    """Who may ask, and for which account."""
+    """An API key. Times are in seconds since 1970."""
 
     id: str
     account: str | None
-    """`None`: an administrator's, for all accounts."""
+    """`None`: an administrator's key, for all accounts."""
     label: str
     made: float
-    """In seconds since 1970."""
     revoked: float | None
 
 
 @attrs.frozen(kw_only=True)
 class Token:
-    """A key that was shown, for a while."""
+    """A short-lived token, issued for a key."""
 
     key: str
     account: str | None
@@ -54,10 +52,10 @@ class Token:
 def make_key(
     connection: sqlite3.Connection, *, account: str | None, label: str, now: float
 ) -> tuple[Key, str]:
-    """Make a key.
+    """Create a key.
 
     Returns:
-        The key, and the text of it, which nobody can ever be shown again.
+        The key and its text, which is not stored.
     """
     key_id = secrets.token_hex(_ID_BYTES)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -76,7 +74,7 @@ def list_keys(connection: sqlite3.Connection) -> list[Key]:
 
 
 def revoke_key(connection: sqlite3.Connection, key_id: str, *, now: float) -> None:
-    """Let a key, and every token that was given for it, count no more.
+    """Revoke a key and all tokens issued for it.
 
     Raises:
         InputError: there is no such key.
@@ -90,13 +88,13 @@ def revoke_key(connection: sqlite3.Connection, key_id: str, *, now: float) -> No
     finally:
         connection.execute("COMMIT")
     if not changed:
-        raise InputError(f"there is no key {key_id!r}", hint="hookflash keys list shows them")
+        raise InputError(f"there is no key {key_id!r}", hint="see hookflash keys list")
 
 
 def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
-    """The key of which this is the text; `None` if it is none, or has been revoked.
+    """The key with this text; `None` if it is invalid or revoked.
 
-    It takes as long for a key that there is not as for one with a wrong secret.
+    An unknown key takes as long as a wrong secret, so that timing reveals nothing.
     """
     prefix, _, rest = text.partition("_")
     key_id, _, secret = rest.partition("_")
@@ -114,7 +112,7 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
 
 
 def counts(connection: sqlite3.Connection, key_id: str) -> bool:
-    """Whether there is such a key, and it has not been revoked."""
+    """Whether a key exists and is not revoked."""
     wanted = "SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL"
     return connection.execute(wanted, (key_id,)).fetchone() is not None
 
@@ -129,10 +127,10 @@ def _token_hash(text: str) -> str:
 def make_token(
     connection: sqlite3.Connection, key: Key, *, now: float, lasts_s: float
 ) -> tuple[Token, str]:
-    """Give a token for a key that was checked. Those that have expired are forgotten.
+    """Issue a token for a checked key, and delete expired ones.
 
     Returns:
-        The token, and its text.
+        The token and its text.
     """
     text = secrets.token_urlsafe(_SECRET_BYTES)
     token = Token(key=key.id, account=key.account, expires=now + lasts_s)
@@ -144,7 +142,7 @@ def make_token(
 
 
 def check_token(connection: sqlite3.Connection, text: str, *, now: float) -> Token | None:
-    """The token of which this is the text; `None` if it is none, has expired, or was revoked."""
+    """The token with this text; `None` if it is invalid, expired or revoked."""
     row = connection.execute(
         "SELECT tokens.key, keys.account, tokens.expires FROM tokens JOIN keys"
         " ON keys.id = tokens.key WHERE tokens.hash = ? AND keys.revoked IS NULL",
@@ -159,7 +157,7 @@ def check_token(connection: sqlite3.Connection, text: str, *, now: float) -> Tok
 
 
 def stored_metaflows(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """The feature codes that were set by programs, by account."""
+    """The feature codes that programs have set, by account."""
     rows = connection.execute("SELECT account, document FROM metaflows ORDER BY account")
     return {account: cast("dict[str, Any]", msgspec.json.decode(text)) for account, text in rows}
 
@@ -167,7 +165,7 @@ def stored_metaflows(connection: sqlite3.Connection) -> dict[str, dict[str, Any]
 def store_metaflows(
     connection: sqlite3.Connection, account: str, document: Mapping[str, Any] | None, *, now: float
 ) -> None:
-    """Keep an account's feature codes; `None`: forget them, so that those of the config hold."""
+    """Store an account's feature codes; `None`: delete them, so that the configuration applies."""
     if document is None:
         connection.execute("DELETE FROM metaflows WHERE account = ?", (account,))
         return
@@ -178,21 +176,21 @@ def store_metaflows(
     )
 
 
-# ------------------------------------------------------------------ given answers
+# ------------------------------------------------------------------ stored answers
 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """How a request was answered, to be repeated to whoever repeats it."""
+    """The answer to a request, for repeats with the same idempotency key."""
 
     request: str
-    """What was asked, hashed: a key that comes with another request is refused."""
+    """The request's hash: the same key with another request is refused."""
     status: int
     body: bytes
 
 
 def fingerprint(*parts: str | bytes) -> str:
-    """The hash of a request."""
+    """Hash the parts of a request."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -201,7 +199,7 @@ def fingerprint(*parts: str | bytes) -> str:
 
 
 def given_answer(connection: sqlite3.Connection, caller: str, key: str) -> Answer | None:
-    """The answer that was given to a caller under an idempotency key."""
+    """The stored answer to a caller's idempotency key."""
     row = connection.execute(
         "SELECT request, status, body FROM answers WHERE caller = ? AND key = ?", (caller, key)
     ).fetchone()
@@ -211,7 +209,7 @@ def given_answer(connection: sqlite3.Connection, caller: str, key: str) -> Answe
 def keep_answer(
     connection: sqlite3.Connection, caller: str, key: str, answer: Answer, *, now: float
 ) -> None:
-    """Keep an answer, to be repeated."""
+    """Store an answer for repeats."""
     connection.execute(
         "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
         (caller, key, answer.request, answer.status, answer.body.decode(), now),

@@ -1,12 +1,11 @@
-"""A transfer, run again from the journal: offline, through the very tables that ran it.
+"""Run a transfer of the journal again, offline, through the same tables.
 
-The journal has every event that a transfer was told, in order, and the transfer as it stood before
-the first of them; that is all that the tables look at. So what they answer now must be what they
-answered then, row by row. Where it is not, the tables have changed since, or there is a bug, and
-the step that shows it is at hand. Which keys people pressed is not needed.
+The journal has the transfer as it stood at first, and every event that it received, in order. The
+tables look at nothing else, so each step must come out as it was recorded. A difference means that
+the tables have changed, or that there is a bug; it names the step. Masked digits do not matter.
 
-A controller that died has left steps out, or done without them; where the next one found the
-transfer on the switch, it is told how, and the run goes on from there.
+A controller that died may have left steps out. Where the next controller found the transfer on the
+switch, the journal has it as it was found, and the run continues from there.
 """
 
 from __future__ import annotations
@@ -32,38 +31,38 @@ _RULEBOOKS: Final[Mapping[Kind, Rulebook]] = {
 
 @attrs.frozen(kw_only=True)
 class Difference:
-    """Something that came out otherwise than it was written."""
+    """A step that came out differently."""
 
     number: int
-    """Of the step."""
+    """The step's number."""
     what: str
-    """Of what in it: its row, its state, its outcome."""
+    """What differs: its row, its state, its outcome."""
     written: str
     now: str
 
     def __str__(self) -> str:
-        return f"step {self.number}: {self.what}: written {self.written}, now {self.now}"
+        return f"step {self.number}: {self.what}: recorded {self.written}, now {self.now}"
 
 
 @attrs.frozen(kw_only=True)
 class Rerun:
-    """What came of running a transfer again."""
+    """The result of running a transfer again."""
 
     records: tuple[Record, ...]
-    """Its steps, as they came out now."""
+    """Its steps as they came out now."""
     differences: tuple[Difference, ...]
     untried: tuple[int, ...]
-    """Steps that no table was asked about: what the switch showed after a controller's death."""
+    """Steps that no table decided: what the switch showed after a controller died."""
 
 
 def rerun(steps: Iterable[StoredStep]) -> Rerun:
     """Run a transfer again.
 
     Args:
-        steps: all that the journal has of it, in order.
+        steps: all its steps in the journal, in order.
 
     Raises:
-        InputError: they are no steps, or the first ones are no longer kept.
+        InputError: a step can't be read, or the first ones were deleted.
     """
     records: list[Record] = []
     differences: list[Difference] = []
@@ -73,9 +72,9 @@ def rerun(steps: Iterable[StoredStep]) -> Rerun:
         written = step.record()
         begun = step.transfer_before()
         if begun is not None or isinstance(written.event, TransferFound):
-            transfer = begun  # a controller that finds one knows nothing of what was before
+            transfer = begun  # a controller that finds a transfer knows nothing of its past
         if transfer is None:
-            _check_that_it_can_be_told(written)
+            _check_undecided(written)
             untried.append(step.number)
             records.append(written)
             continue
@@ -85,21 +84,21 @@ def rerun(steps: Iterable[StoredStep]) -> Rerun:
     return Rerun(records=tuple(records), differences=tuple(differences), untried=tuple(untried))
 
 
-def _check_that_it_can_be_told(written: Record) -> None:
-    """A step that belongs to no run must be one that no table was asked about."""
+def _check_undecided(written: Record) -> None:
+    """A step without a transfer must be one that no table decided."""
     if written.row is not None or written.before is not None:
         raise InputError(
-            "the steps before it are not kept any more",
+            "the steps before it were deleted",
             where=f"step {written.number}",
             hint="replay a later transfer",
         )
 
 
 def _again(transfer: Transfer, written: Record) -> tuple[Record, Transfer | None]:
-    """Let the table answer one event again.
+    """Let the table decide one event again.
 
     Returns:
-        The step as it comes out now, and the transfer after it; `None` when it is over.
+        The step as it comes out now, and the transfer after it; `None` if it is over.
     """
     before = transfer.state
     try:
@@ -149,7 +148,7 @@ def _differences(written: Record, now: Record) -> Iterator[Difference]:
 
 
 def _orders(record: Record) -> str:
-    """What was ordered, but for the switchboard's own timers, which are no transfer's."""
+    """The commands, without the switchboard's own timers."""
     return ", ".join(
         str(command)
         for command in record.commands
@@ -165,7 +164,7 @@ def _shown(value: object) -> str:
 
 
 def names_of(parties: Parties | None) -> dict[LegId, str]:
-    """Call each party of a transfer by its number, or, where two share it, by its part too."""
+    """Name each party by its number; where two share a number, also by role."""
     if parties is None:
         return {}
     named: dict[Role, Named] = {role: getattr(parties, role) for role in Role}

@@ -1,18 +1,20 @@
 """One step of the history: a record, as it is stored and as it is published.
 
-A record is encoded when the step is made, and never again: the journal writes the text, and those
-who follow the history get the parts of it that they may read.
+A record is encoded once, when its step is made: the journal writes the text, and subscribers get
+the parts of it that they may read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Final, cast
 
 import attrs
 import cattrs
 import msgspec
+from cattrs import BaseValidationError, transform_error
 
 from hookflash import events as e
 from hookflash.codec import teach_sounds
@@ -22,10 +24,10 @@ from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Transfer
 
 DEFAULT_ACCOUNT: Final = "default"
-"""What the account of legs that are nobody's is called outside: there, a name can't be empty."""
+"""The account ID, in the API, of legs without an account."""
 
 MASK: Final = "•"
-"""What is written instead of a digit: people press PINs and card numbers, too."""
+"""Written in place of a digit: people also dial PINs and card numbers."""
 
 _KIND_OF_FACT: Final[Mapping[type, str]] = {
     e.LegCreated: "call.created",
@@ -55,11 +57,11 @@ KINDS: Final = (
     "request.taken",
     *_KIND_OF_FACT.values(),
 )
-"""Every kind of step, as programs that follow the history name it."""
+"""Every kind of step, as subscribers name it."""
 
 
 def kind_of(record: Record) -> str:
-    """What kind of step a record is."""
+    """The kind of step that a record becomes."""
     if record.refusal is not None:
         return "transfer.refused" if record.transfer else "request.refused"
     if record.transfer is not None:
@@ -75,7 +77,7 @@ def kind_of(record: Record) -> str:
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a record's document, what is published."""
+    """The published part of a record's document."""
 
     event: msgspec.Raw
     before: str | None = None
@@ -106,58 +108,65 @@ class StoredStep:
     body: bytes
     """The record, as JSON."""
     begins: bytes | None = None
-    """The transfer that begins with it, as it stood before, as JSON: what a replay begins with."""
+    """The transfer as it stood before this step, as JSON, if a replay can begin here."""
     source: Record | None = attrs.field(default=None, eq=False, repr=False)
-    """The record that it was made of, its digits masked; `None`: it was read from a file."""
+    """The record that it was made from, with masked digits; `None`: read from a file."""
     _summary: Summary | None = attrs.field(default=None, eq=False, repr=False, alias="summary")
 
     @property
     def summary(self) -> Summary:
-        """What is published of the record."""
+        """The published part of the record."""
         return self._summary or _SUMMARY.decode(self.body)
 
     def record(self) -> Record:
-        """The record that it was made of (its digits masked, if they were).
+        """The record that it was made from.
 
         Raises:
-            InputError: what is stored is no record.
+            InputError: this release can't read it.
         """
         if self.source is not None:
             return self.source
-        where = f"step {self.number}"
-        try:
-            document = msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
-            raise InputError(f"is no JSON: {error}", where=where) from error
-        return record_from(document, where=where)
+        with reading(f"step {self.number}"):
+            return record_from(msgspec.json.decode(self.body))
 
     def transfer_before(self) -> Transfer | None:
-        """The transfer that begins with this step, as it stood before.
+        """The transfer as it stood before this step, if a replay can begin here.
 
         Raises:
-            InputError: what is stored is no transfer.
+            InputError: this release can't read it.
         """
         if self.begins is None:
             return None
-        where = f"step {self.number}: begins"
-        try:
+        with reading(f"step {self.number}: begins"):
             return VALUES.structure(msgspec.json.decode(self.begins), Transfer)
-        except (
-            cattrs.BaseValidationError,
-            msgspec.DecodeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise InputError(f"is no transfer: {error!r}", where=where) from error
+
+
+@contextmanager
+def reading(where: str) -> Generator[None]:
+    """Report a stored value that this release can't read: of another release, or damaged.
+
+    Raises:
+        InputError: with the location, and what to do.
+    """
+    try:
+        yield
+    except (InputError, BaseValidationError, msgspec.DecodeError, LookupError, ValueError) as error:
+        why = error.what if isinstance(error, InputError) else str(error)
+        if isinstance(error, BaseValidationError):
+            why = "; ".join(transform_error(error))
+        raise InputError(
+            f"this release can't read it: {why}",
+            where=where,
+            hint="use the release that wrote it; or keep the file, and configure a new journal",
+        ) from error
 
 
 def step_of(record: Record, *, masks_digits: bool = True) -> StoredStep:
-    """Make a step of a record. This is where it is encoded, once for all who read it.
+    """Make a step from a record, and encode it.
 
     Args:
         record: what the engine did.
-        masks_digits: whether to hide which keys people press, but for those of feature codes.
+        masks_digits: whether to hide the keys that people press, except in feature codes.
     """
     record = _masked(record) if masks_digits else record
     call, other = _calls_of(record.event)
@@ -201,17 +210,10 @@ def _calls_of(event: e.Event) -> tuple[str | None, str | None]:
     return leg, getattr(event, "second", None)
 
 
-def records_of(steps: Iterable[StoredStep]) -> list[Record]:
-    """The records that steps were made of."""
-    return [step.record() for step in steps]
-
-
-# ------------------------------------------------------------ what a transfer began with
-
 VALUES: Final = cattrs.Converter(omit_if_default=True)
 teach_sounds(VALUES)
 
 
 def document_of(value: Policy | Transfer | None) -> bytes:
-    """What differs from the defaults, as JSON."""
+    """The fields that differ from their defaults, as JSON."""
     return b"{}" if value is None else msgspec.json.encode(VALUES.unstructure(value))

@@ -1,4 +1,4 @@
-"""The journal's table of transfers: a summary of their steps, written in the same transaction."""
+"""The table of transfers: a summary of their steps, written in the same transaction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from hookflash.codec import event_from, to_document
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
-from hookflash.fsm.policy import Policy
-from hookflash.journal.step import DEFAULT_ACCOUNT, VALUES, document_of
+from hookflash.journal.step import DEFAULT_ACCOUNT, document_of, reading
 
 
 def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
-    """Write what a record means for its transfer."""
+    """Insert or update the transfer of a record."""
     if record.parties is not None and record.refusal is None:
         if isinstance(record.event, e.TransferRequested):
             _insert_transfer(connection, record, record.event, record.parties)
@@ -78,7 +77,7 @@ def _insert_transfer(
 
 @attrs.frozen(kw_only=True)
 class Past:
-    """A transfer, as the history has it."""
+    """A transfer as the journal has it. Times are in seconds since 1970."""
 
     id: str
     account: str
@@ -87,8 +86,6 @@ class Past:
     by: str
     target: str
     parties: Parties
-    request: e.TransferRequested
-    policy: Policy
     begun: float
     state: str
     ended: float | None
@@ -97,7 +94,7 @@ class Past:
 
 
 def find_transfer(connection: sqlite3.Connection, transfer: str) -> Past | None:
-    """One transfer; `None` if the history has none of this id."""
+    """The transfer with this ID, or `None`."""
     row = connection.execute("SELECT * FROM transfers WHERE id = ?", (transfer,)).fetchone()
     return _past(row) if row else None
 
@@ -112,15 +109,15 @@ def find_transfers(
     older_than: tuple[float, str] | None = None,
     most: int = 50,
 ) -> list[Past]:
-    """Transfers, the newest first.
+    """List transfers, the newest first.
 
     Args:
         connection: to the file.
-        account: whose.
-        outcome: how they ended; `running` for those that have not.
-        begun_from: in seconds since 1970.
-        begun_before: in seconds since 1970.
-        older_than: where the page before this one ended: when its last one began, and its id.
+        account: only this account's.
+        outcome: only with this outcome; `running`: in flight.
+        begun_from: in seconds since 1970, inclusive.
+        begun_before: in seconds since 1970, exclusive.
+        older_than: start time and ID of the last transfer of the previous page.
         most: how many.
     """
     conditions: list[str] = []
@@ -142,83 +139,65 @@ def find_transfers(
         where("begun < ?", begun_before)
     if older_than is not None:
         where("(begun, id) < (?, ?)", *older_than)
-    told = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = connection.execute(
-        f"SELECT * FROM transfers {told} ORDER BY begun DESC, id DESC LIMIT ?",  # noqa: S608 - only our own words are put together; what is asked for goes by parameters
+        f"SELECT * FROM transfers {chosen} ORDER BY begun DESC, id DESC LIMIT ?",  # noqa: S608 - constants; values are bound
         (*values, most),
     )
     return [_past(row) for row in rows]
 
 
-_TOLD: Final = (
-    "id",
-    "account",
-    "switch",
-    "kind",
-    "by",
-    "target",
-    "transferor_call",
-    "transferor_number",
-    "transferee_call",
-    "transferee_number",
-    "target_call",
-    "request",
-    "policy",
-    "begun",
-    "first_step",
-    "state",
-    "ended",
-    "last_step",
-    "outcome",
-    "cause",
-)
-"""The columns of a transfer, in their order."""
-
-
 def _past(row: Sequence[Any]) -> Past:
-    told = dict(zip(_TOLD, row, strict=True))
+    transfer, account, switch, kind, by, target, *row = row
+    transferor_call, transferor_number, transferee_call, transferee_number, target_call, *row = row
+    _request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause = row
     return Past(
-        id=told["id"],
-        account=told["account"],
-        switch=told["switch"],
-        kind=told["kind"],
-        by=told["by"],
-        target=told["target"],
+        id=transfer,
+        account=account,
+        switch=switch,
+        kind=kind,
+        by=by,
+        target=target,
         parties=Parties(
-            transferor=Named(told["transferor_call"], told["transferor_number"]),
-            transferee=Named(told["transferee_call"], told["transferee_number"]),
-            target=Named(told["target_call"], told["target"]),
+            transferor=Named(transferor_call, transferor_number),
+            transferee=Named(transferee_call, transferee_number),
+            target=Named(target_call, target),
         ),
-        request=_request_from(told["request"], f"transfer {told['id']}"),
-        policy=VALUES.structure(msgspec.json.decode(told["policy"]), Policy),
-        begun=told["begun"],
-        state=told["state"],
-        ended=told["ended"],
-        outcome=told["outcome"],
-        cause=told["cause"],
+        begun=begun,
+        state=state,
+        ended=ended,
+        outcome=outcome,
+        cause=cause,
     )
 
 
 def _request_from(text: str, where: str) -> e.TransferRequested:
-    event = event_from(msgspec.json.decode(text), where=where)
-    if not isinstance(event, e.TransferRequested):
-        raise InputError("is no request for a transfer", where=where)
-    return event
+    with reading(where):
+        event = event_from(msgspec.json.decode(text))
+        if not isinstance(event, e.TransferRequested):
+            raise InputError("it is not a transfer request")
+        return event
 
 
 def transfer_ids(connection: sqlite3.Connection) -> list[str]:
-    """The ids of all transfers, in the order in which they began."""
+    """The IDs of all transfers, the oldest first."""
     rows = connection.execute("SELECT id FROM transfers ORDER BY first_step")
     return [str(transfer) for (transfer,) in rows]
 
 
 def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished]]:
-    """By switch, the transfers that have no outcome yet."""
+    """The transfers without an outcome, by switch and ID.
+
+    Raises:
+        InputError: this release can't read one of them.
+    """
     found: dict[str, dict[str, Unfinished]] = {}
-    for row in connection.execute("SELECT * FROM transfers WHERE outcome IS NULL"):
+    for request, *row in connection.execute(
+        "SELECT request, transfers.* FROM transfers WHERE outcome IS NULL"
+    ):
         past = _past(row)
         found.setdefault(past.switch, {})[past.id] = Unfinished(
-            request=past.request,
+            request=_request_from(request, f"transfer {past.id}"),
             parties=past.parties,
             account="" if past.account == DEFAULT_ACCOUNT else past.account,
         )
@@ -226,12 +205,12 @@ def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished
 
 
 MOST_ENDED: Final = 20_000
-"""Of so many transfers it is known after a restart that they have ended. Only those of the last
-seconds can have left marks behind."""
+"""How many ended transfers are remembered after a restart. Only those of the last seconds can have
+left marks on legs."""
 
 
 def ended_lately(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
-    """By switch, the transfers that have ended last."""
+    """The transfers that ended last, by switch."""
     found: dict[str, set[str]] = {}
     for switch, transfer in connection.execute(
         "SELECT switch, id FROM transfers WHERE outcome IS NOT NULL ORDER BY rowid DESC LIMIT ?",

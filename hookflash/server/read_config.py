@@ -1,8 +1,4 @@
-"""Reading a `hookflash.toml`: as a whole, or not at all.
-
-What can't be used is refused with one message that names the place and the fix; nothing of a
-config that is refused takes effect.
-"""
+"""Reads `hookflash.toml`. An invalid file is refused as a whole, with the location and the fix."""
 
 from __future__ import annotations
 
@@ -39,10 +35,12 @@ from hookflash.server.config import (
 )
 
 MAX_CONFIG_BYTES: Final = 1_000_000
-"""No config that a person wrote is longer."""
+"""No file that a person wrote is larger."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-"""What an account or a switch may be called: it stands in URLs, logs and metrics."""
+"""Names of accounts and switches; they appear in URLs, logs and metrics."""
+
+NAME_HINT: Final = "letters, digits and _ . -, at most 64"
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{0,64}")
@@ -52,39 +50,48 @@ HIGHEST_PORT: Final = 65_535
 
 
 def read_config(file: Path) -> Config:
-    """Read a config.
+    """Read a configuration.
 
     Raises:
-        InputError: it can't be used; the message names the place and the fix.
+        InputError: it is invalid.
+    """
+    try:
+        document = tomllib.loads(read_limited(file).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        what = f"is not valid TOML: {error}"
+        raise InputError(what, where=str(file), hint="write TOML") from error
+    return parse_config(document, where=f"{file}: $", beside=file.parent)
+
+
+def read_limited(file: Path, kind: str = "configuration file") -> bytes:
+    """Read a file of at most `MAX_CONFIG_BYTES`.
+
+    Raises:
+        InputError: it can't be read, or is too large.
     """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
-        raise InputError(
-            f"can't be read: {error.strerror}", where=str(file), hint="name a config file"
-        ) from error
+        what = f"can't be read: {error.strerror}"
+        raise InputError(what, where=str(file), hint=f"name a {kind}") from error
     if len(data) > MAX_CONFIG_BYTES:
         raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
-    try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is no TOML: {error}", where=str(file), hint="write TOML") from error
-    return parse_config(document, where=f"{file}: $", beside=file.parent)
+    return data
 
 
 def parse_config(
     document: Mapping[str, Any], *, where: str = "$", beside: Path | None = None
 ) -> Config:
-    """Read what a TOML parser made of a config.
+    """Read a configuration from a parsed TOML document.
 
     Args:
-        document: what it made of it.
-        where: the document's own place, with which the places in errors begin.
-        beside: the folder in which files are looked for that are named without a slash in front.
+        document: the document.
+        where: its location, for errors.
+        beside: the folder of relative paths.
 
     Raises:
-        InputError: it can't be used.
+        InputError: it is invalid.
     """
     for fault in faults_of_numbers(document, where):
         raise fault
@@ -106,20 +113,18 @@ def parse_config(
 def _entries(
     document: Mapping[str, Any], key: str, where: str
 ) -> Iterator[tuple[str, object, str]]:
-    """Each entry of a table of tables: its name, itself, and its place."""
+    """The entries of a table of tables: name, table and location of each."""
     table = document.get(key, {})
     if not isinstance(table, dict):
         raise InputError("is not a table", where=f"{where}.{key}", hint=f"[{key}.NAME]")
     for name, entry in cast("dict[str, object]", table).items():
         place = place_in(where, [key, name])
         if not ALLOWED_NAME.fullmatch(name):
-            raise InputError(
-                "this can't be a name", where=place, hint="letters, digits and _ . -, at most 64"
-            )
+            raise InputError("is not a valid name", where=place, hint=NAME_HINT)
         yield name, entry, place
 
 
-# ------------------------------------------------------------ one table, read
+# ----------------------------------------------------------------- one table
 
 
 _AT: Final = re.compile(r"(?P<what>.*) - at `\$(?P<path>[^`]*)`", re.DOTALL)
@@ -133,7 +138,7 @@ _IN_WORDS: Final = {
     "object": "a table",
     "null": "nothing",
 }
-"""The types of TOML, in the words of people who write it."""
+"""How messages name the types of TOML."""
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 
 
@@ -141,11 +146,11 @@ def _convert(table: object, kind: type[Struct], where: str) -> Struct:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise _told(str(error), kind, where) from error
+        raise _input_error(str(error), kind, where) from error
 
 
-def _told(message: str, kind: type[Struct], where: str) -> InputError:
-    """What msgspec says, as a person who writes a config wants to hear it."""
+def _input_error(message: str, kind: type[Struct], where: str) -> InputError:
+    """Translate a message of msgspec for people who write a configuration."""
     found = _AT.fullmatch(message)
     what, path = (found["what"], found["path"]) if found else (message, "")
     unknown = _UNKNOWN.fullmatch(what)
@@ -163,12 +168,12 @@ def _told(message: str, kind: type[Struct], where: str) -> InputError:
 
 
 def _in_words(types: re.Match[str]) -> str:
-    told = [_IN_WORDS.get(one, one) for one in types["types"].split(" | ") if one != "null"]
-    return " or ".join(told) or "nothing"
+    names = [_IN_WORDS.get(one, one) for one in types["types"].split(" | ") if one != "null"]
+    return " or ".join(names) or "nothing"
 
 
 def _type_at(kind: type[Any], path: str) -> type[Any]:
-    """What is wanted at a place within a table."""
+    """The type of the value at a path within a table."""
     for part in filter(None, path.partition("[")[0].split(".")):
         kind = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == part)
         choices = [one for one in get_args(kind) if one not in (msgspec.UnsetType, NoneType)]
@@ -177,8 +182,8 @@ def _type_at(kind: type[Any], path: str) -> type[Any]:
 
 
 def _choices(kind: type[Any], path: str) -> str:
-    """The words that are allowed at a place, where they can be counted."""
-    wanted = cast("object", _type_at(kind, path))  # a union is no type
+    """The allowed values at a path, if they can be listed."""
+    wanted = cast("object", _type_at(kind, path))  # a union is not a type
     if not isinstance(wanted, type) or not issubclass(wanted, StrEnum):
         return ""
     return "one of " + ", ".join(choice.value for choice in wanted)
@@ -204,9 +209,8 @@ def _check_account(keys: AccountKeys, where: str) -> None:
         _check_choice(value, f"{where}.policy.{key}")
     for key, value in given(keys.rules).items():
         if isinstance(value, int) and value < 0:
-            raise InputError(
-                f"{value} is too small", where=f"{where}.rules.{key}", hint="0 or more"
-            )
+            what = f"{value} is too small"
+            raise InputError(what, where=f"{where}.rules.{key}", hint="0 or more")
     if keys.metaflows is not None:
         parse_metaflows(keys.metaflows, f"{where}.metaflows")
 
@@ -216,7 +220,7 @@ def _check_choice(value: object, where: str) -> None:
         raise InputError(f"{value} is too small", where=where, hint="more than 0")
     if where.endswith(".outside_number") and not ALLOWED_NUMBER.fullmatch(str(value)):
         raise InputError(
-            f"{str(value)[:80]!r} is not a number",
+            f"{str(value)[:80]!r} is not a valid number",
             where=where,
             hint="letters, digits and + * # _ -, at most 64",
         )
@@ -234,14 +238,11 @@ _KINDS: Final[Mapping[str, type[SwitchKeys]]] = {
 
 def _switch(table: object, name: str, where: str, beside: Path | None) -> SwitchKeys:
     inside = cast("dict[str, object]", table) if isinstance(table, dict) else {}
-    said = inside.get("kind")
-    if not isinstance(said, str) or said not in _KINDS:
-        raise InputError(
-            f"{said!r} is no kind of switch",
-            where=f"{where}.kind",
-            hint=f"one of {', '.join(_KINDS)}",
-        )
-    keys = cast("SwitchKeys", _convert(inside, _KINDS[said], where))
+    kind = inside.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        what = "the kind of switch is missing" if kind is None else f"unknown kind {kind!r}"
+        raise InputError(what, where=f"{where}.kind", hint=f"one of {', '.join(_KINDS)}")
+    keys = cast("SwitchKeys", _convert(inside, _KINDS[kind], where))
     if isinstance(keys, FreeSwitchKeys):
         freeswitch_settings(keys, name, where=where, beside=beside)
     elif isinstance(keys, AsteriskKeys):
@@ -252,10 +253,10 @@ def _switch(table: object, name: str, where: str, beside: Path | None) -> Switch
 def freeswitch_settings(
     keys: FreeSwitchKeys, name: str, *, where: str = "$", beside: Path | None = None
 ) -> FreeSwitch:
-    """Where a FreeSWITCH is, and how it is used.
+    """The settings of a FreeSWITCH.
 
     Raises:
-        InputError: it can't be used like that.
+        InputError: they are invalid.
     """
     _check_variables(keys, where)
     password = _password(keys, where, beside)
@@ -280,19 +281,16 @@ def freeswitch_settings(
 def asterisk_settings(
     keys: AsteriskKeys, name: str, *, where: str = "$", beside: Path | None = None
 ) -> Asterisk:
-    """Where an Asterisk is, and how it is used.
+    """The settings of an Asterisk.
 
     Raises:
-        InputError: it can't be used like that.
+        InputError: they are invalid.
     """
     _check_variables(keys, where)
     for key in ("application", "context", "dialplan_context"):
         if not ALLOWED_NAME.fullmatch(getattr(keys, key)):
-            raise InputError(
-                f"{getattr(keys, key)[:60]!r} can't be a name",
-                where=f"{where}.{key}",
-                hint="letters, digits and _ . -, at most 64",
-            )
+            what = f"{getattr(keys, key)[:60]!r} is not a valid name"
+            raise InputError(what, where=f"{where}.{key}", hint=NAME_HINT)
     password = _password(keys, where, beside)
     tls = _client_tls(keys, where, beside) if keys.tls else None
     with _placed(where):
@@ -317,10 +315,10 @@ def asterisk_settings(
 
 @contextmanager
 def _placed(where: str) -> Generator[None]:
-    """Say where in the config it is that can't be used.
+    """Add the location to errors.
 
     Raises:
-        InputError: with the place.
+        InputError: with the location.
     """
     try:
         yield
@@ -335,7 +333,7 @@ def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
     ):
         if not ALLOWED_VARIABLE.fullmatch(variable):
             raise InputError(
-                f"{variable[:60]!r} is no name of a channel variable",
+                f"{variable[:60]!r} is not a valid channel variable",
                 where=f"{where}.{key}",
                 hint="letters, digits and _ . : -, at most 128",
             )
@@ -345,7 +343,8 @@ def _password(keys: FreeSwitchKeys | AsteriskKeys, where: str, beside: Path | No
     if not keys.password_file:
         return keys.password
     if keys.password:
-        raise InputError("is given twice", where=f"{where}.password", hint="or a password_file")
+        hint = "give either password or password_file"
+        raise InputError("is given twice", where=f"{where}.password", hint=hint)
     return _secret(in_folder(keys.password_file, beside), f"{where}.password_file")
 
 
@@ -353,8 +352,9 @@ def _secret(file: Path, where: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise InputError(f"can't be read: {why}", where=where, hint="name a file") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        hint = "name a readable text file"
+        raise InputError(f"can't be read: {why}", where=where, hint=hint) from error
 
 
 def _client_tls(
@@ -380,7 +380,7 @@ def _check_listen(listen: Listen, where: str, beside: Path | None) -> None:
     read_address(listen.websocket, where=f"{where}.websocket")
     if bool(listen.tls_certificate) != bool(listen.tls_key):
         raise InputError(
-            "a certificate wants its key, and a key its certificate",
+            "a certificate needs its key, and a key its certificate",
             where=where,
             hint="give both tls_certificate and tls_key, or neither",
         )
@@ -392,29 +392,30 @@ def read_address(text: str, *, where: str) -> tuple[str, int]:
     """Read HOST:PORT.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not an address.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     is_port = port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT
     if not colon or not ALLOWED_HOST.fullmatch(host) or not is_port:
-        raise InputError(f"{text!r} is no address", where=where, hint="127.0.0.1:8080, say")
+        hint = "HOST:PORT, such as 127.0.0.1:8080"
+        raise InputError(f"{text!r} is not an address", where=where, hint=hint)
     return host, int(port)
 
 
 def in_folder(name: str, beside: Path | None) -> Path:
-    """The file of this name: beside the config, unless it begins with a slash."""
+    """Resolve a path relative to the configuration's folder."""
     return Path(name) if beside is None else beside / name
 
 
 def server_tls(listen: Listen, *, where: str, beside: Path | None) -> ssl.SSLContext:
-    """What speaks TLS with whoever connects.
+    """The TLS context of both servers.
 
     Raises:
         InputError: the certificate or its key can't be used.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # RFC 8996; where OpenSSL has no configuration of its own, Python would take older ones
+    # RFC 8996; Python accepts older versions if OpenSSL has no configuration
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(

@@ -87,13 +87,13 @@ def transfer_in_flight(
 
 def timeline_entry(step: StoredStep) -> TimelineEntry:
     """A step of a transfer's timeline."""
-    record = step.record()
+    shown = step.summary
     return TimelineEntry(
         number=step.number,
         at=iso(step.at),
         kind=step.kind,
-        state=record.after.value if record.after else None,
-        why=record.why,
+        state=shown.after,
+        why=shown.why or "",
     )
 
 

@@ -17,7 +17,7 @@ import hookflash.cli.emulator
 from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.simulator.executor import DIRECT
-from hookflash.cli.emulator import emulate, prepare, read_address
+from hookflash.cli.emulator import emulate, prepare
 from hookflash.emulator.server import open_emulator
 from hookflash.emulator.session import EventSocketSession
 from hookflash.engine.engine import open_engine
@@ -25,6 +25,7 @@ from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.scenarios.format import load_scenario
+from hookflash.server.read_config import read_address
 
 SCENARIOS = Path(hookflash.__file__).parent / "specs" / "scenarios"
 
@@ -203,13 +204,13 @@ def test_without_a_scenario() -> None:
     ],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
-    assert read_address(text) == address
+    assert read_address(text, where="--listen") == address
 
 
 @pytest.mark.parametrize("text", ["8021", ":8021", "host:", "host:x", "host:65536", ""])
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(InputError, match="is not an address"):
-        read_address(text)
+        read_address(text, where="--listen")
 
 
 # ----------------------------------------------------------------- the command

@@ -177,7 +177,7 @@ def test_a_file_of_a_newer_version_is_refused_not_guessed_at(tmp_path: Path) -> 
 def test_an_older_file_is_not_read_before_it_is_brought_up_to_date(tmp_path: Path) -> None:
     file = tmp_path / "older.sqlite"
     of_version(file, 1)
-    with pytest.raises(InputError, match="let hookflash serve bring it up to date"):
+    with pytest.raises(InputError, match="run hookflash serve once to migrate it"):
         open_for_reading(file)
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_journal_is_said_to_be_none(tmp_path: Path, opening: object) 
     connection.execute("CREATE TABLE contacts (name TEXT)")
     connection.commit()
     connection.close()
-    with pytest.raises(InputError, match="is no journal"):
+    with pytest.raises(InputError, match="is not a journal"):
         opening(text)
     with pytest.raises(InputError, match="another program's file"):
         opening(other)
@@ -237,7 +237,7 @@ def test_a_journal_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     assert holder.stdin is not None
     with holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match="another hookflash writes this journal"):
+        with pytest.raises(InputError, match="another hookflash process uses this journal"):
             claim(file)
         holder.kill()
     claim(file).close()

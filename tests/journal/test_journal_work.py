@@ -176,7 +176,7 @@ async def test_numbers_go_on_where_they_were(file: Path) -> None:
 
 async def test_a_journal_that_is_open_is_refused_to_another(file: Path) -> None:
     async with open_journal(settings_of(file), now=noon) as journal:
-        with pytest.raises(InputError, match="another hookflash writes this journal"):
+        with pytest.raises(InputError, match="another hookflash process uses this journal"):
             Journal(settings_of(file), now=noon)
         journal.take(news(1))
     async with open_journal(settings_of(file), now=noon):
@@ -185,7 +185,7 @@ async def test_a_journal_that_is_open_is_refused_to_another(file: Path) -> None:
 
 async def test_a_journal_that_could_not_be_opened_is_not_held(file: Path) -> None:
     await trio.Path(file).write_text("no journal, " * 100, encoding="utf-8")
-    with pytest.raises(InputError, match="is no journal"):
+    with pytest.raises(InputError, match="is not a journal"):
         Journal(settings_of(file), now=noon)
     await trio.Path(file).unlink()
     async with open_journal(settings_of(file), now=noon):

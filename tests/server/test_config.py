@@ -167,11 +167,11 @@ FAULTS: list[tuple[str, str, str]] = [
     (FREESWITCH + "port = 0", "$.switches.a.port", ">= 1"),
     (FREESWITCH + "park_limit_s = 0", "$.switches.a.park_limit_s", "> 0"),
     # addresses
-    ("[listen]\nhttp = '8080'", "$.listen.http", "127.0.0.1:8080, say"),
-    ("[listen]\nhttp = ':8080'", "$.listen.http", "127.0.0.1:8080, say"),
-    ("[listen]\nhttp = 'http://127.0.0.1:80'", "$.listen.http", "127.0.0.1:8080, say"),
-    ("[listen]\nwebsocket = '127.0.0.1:65536'", "$.listen.websocket", "127.0.0.1:8080, say"),
-    ("[listen]\nwebsocket = '127.0.0.1:²'", "$.listen.websocket", "127.0.0.1:8080, say"),
+    ("[listen]\nhttp = '8080'", "$.listen.http", "such as 127.0.0.1:8080"),
+    ("[listen]\nhttp = ':8080'", "$.listen.http", "such as 127.0.0.1:8080"),
+    ("[listen]\nhttp = 'http://127.0.0.1:80'", "$.listen.http", "such as 127.0.0.1:8080"),
+    ("[listen]\nwebsocket = '127.0.0.1:65536'", "$.listen.websocket", "such as 127.0.0.1:8080"),
+    ("[listen]\nwebsocket = '127.0.0.1:²'", "$.listen.websocket", "such as 127.0.0.1:8080"),
     # names, digits, sounds, feature codes
     ("[accounts.'a b']", '$.accounts."a b"', "letters, digits and _ . -"),
     ("[switches.'a/b']\nkind = 'simulator'", '$.switches."a/b"', "letters, digits and _ . -"),
@@ -244,12 +244,12 @@ def test_a_fault_is_told_with_its_place_and_its_hint(
 
 
 def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no TOML: .*at line 2, column 3"):
+    with pytest.raises(InputError, match="is not valid TOML: .*at line 2, column 3"):
         read_config(written(tmp_path, "[listen]\n5 5"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_config(tmp_path / "bytes.toml")
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_config(written(tmp_path, "a = " + "[" * 100_000))
 
 

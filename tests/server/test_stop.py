@@ -26,10 +26,9 @@ from processes import (
 )
 from trio.testing import MockClock
 
-from hookflash.cli.service import hurry, left_behind, obey
+from hookflash.cli.service import hurry, obey, stop_notice
 from hookflash.engine.record import Record
 from hookflash.errors import InputError, Refusal
-from hookflash.journal.step import records_of
 from hookflash.server.service import STOPPING
 
 # ------------------------------------------------------------- on the virtual clock
@@ -117,7 +116,7 @@ async def test_a_service_that_stops_takes_no_new_transfers(
 
 
 def records_in(lab: Lab) -> list[Record]:
-    return records_of(steps_in(lab.service.journal.settings.file.parent))
+    return [step.record() for step in steps_in(lab.service.journal.settings.file.parent)]
 
 
 async def test_a_config_that_is_read_again_holds_for_calls_that_begin_afterwards(
@@ -209,7 +208,7 @@ async def test_only_a_signal_that_says_to_stop_hurries_a_stop(
     ],
 )
 def test_who_is_left_is_said(left: int, told: str) -> None:
-    assert left_behind(left) == told
+    assert stop_notice(left) == told
 
 
 # --------------------------------------------------------------- a process, signalled
@@ -342,5 +341,5 @@ async def test_a_journal_that_is_in_use_is_refused_to_a_second_service(tmp_path:
             check=False,
         )
         assert second.returncode == 2
-        assert b"another hookflash writes this journal" in second.stderr
+        assert b"another hookflash process uses this journal" in second.stderr
         assert b"Traceback" not in second.stderr
