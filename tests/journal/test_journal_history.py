@@ -144,9 +144,9 @@ def test_a_pin_is_never_in_the_file(connection: sqlite3.Connection, tmp_path: Pa
     assert b"What was dialled is no feature code" in everything_in(tmp_path)
     assert PRESSED.encode() not in everything_in(tmp_path)
     digits = [
-        step.record().event.digit
+        event.digit
         for step in history.all_steps(connection, Wanted())
-        if isinstance(step.record().event, DigitPressed)
+        if isinstance(event := step.record().event, DigitPressed)
     ]
     assert digits == [MASK] * 5
 
