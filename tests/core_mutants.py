@@ -5,8 +5,9 @@
 * *unsound*: the table does not load;
 * *card*: a row orders or decides other than its card in `tests/cards/` says;
 * *promise*: the search finds a promise broken, or a row that is never reached;
+* *scenario*: a scenario does not come to what it expects, on either kind of switch;
 * *arranger*: the arranger asks twice, or a transfer does not end (`tests/test_arrange.py`);
-* *scenario*: a scenario does not come to what it expects, on either kind of switch.
+* *endless*: a step, or the whole of the checks, never ends.
 
 A mutant that none catches must stand in `SURVIVORS`, with the reason why nothing is wrong with it.
 
@@ -21,6 +22,7 @@ import inspect
 import multiprocessing
 import operator
 import os
+import signal
 import sys
 import types
 from collections import Counter
@@ -52,6 +54,9 @@ SCENARIOS = sorted(Path(inspect.getfile(Spec)).parent.parent.glob("specs/scenari
 
 SURVIVORS: dict[str, str] = {}
 """Mutants that no check catches, each with the reason."""
+
+ENDLESS_S = 60.0
+"""More processor time than all checks take of the core as it is, twice over."""
 
 
 @attrs.frozen
@@ -270,7 +275,6 @@ def check_everything(plan: list[Search]) -> None:
     """Run the checks, the quickest first."""
     for search in plan:
         search.judge()
-    _check_arranger()
     for file in SCENARIOS:
         scenario = load_scenario(file)
         for character in Character:
@@ -278,6 +282,7 @@ def check_everything(plan: list[Search]) -> None:
                 for order in scenario.orders():
                     if failures(run_scenario(order, character=character)):
                         raise Caught("scenario")
+    _check_arranger()
 
 
 def _check_arranger() -> None:
@@ -294,8 +299,14 @@ def _check_arranger() -> None:
         raise Caught("arranger") from None
 
 
+def _give_up(_number: int, _frame: object) -> None:
+    raise Caught("endless")
+
+
 def judge(mutant: Mutant, plan: list[Search]) -> str:
     """Which check catches a mutant; empty: none."""
+    signal.signal(signal.SIGVTALRM, _give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS_S)
     try:
         mutant.apply()
     except Exception:  # noqa: BLE001  # a table that does not load says so in its own way
