@@ -9,6 +9,7 @@ answered by the row's own name, and a change of a row shows in the diff of its c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ import attrs
 
 from hookflash.commands import Command, SetTimer
 from hookflash.events import Kind
-from hookflash.fsm.explore import Card, explore
+from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
@@ -30,16 +31,21 @@ FEW = attrs.evolve(Policy(), **_TWICE)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
-def cards_of(kind: Kind) -> dict[str, Card]:
-    """The card of each row of one table, in the table's order."""
+@cache
+def searches(kind: Kind) -> tuple[Exploration, ...]:
+    """One table, searched from a request and from a restart."""
     rules = Rulebook(SPEC_FOR[kind])
-    searches = (
+    return (
         *(explore(rules, asked_for(kind, policy)) for policy in (FEW, STRICT)),
         *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
         explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
     )
+
+
+def cards_of(kind: Kind) -> dict[str, Card]:
+    """The card of each row of one table, in the table's order."""
     shortest: dict[str, Card] = {}
-    for row, card in ((row, card) for one in searches for row, card in one.cards.items()):
+    for row, card in ((row, card) for one in searches(kind) for row, card in one.cards.items()):
         if row not in shortest or len(card.way) < len(shortest[row].way):
             shortest[row] = card
     return {row.key: shortest[row.key] for row in SPEC_FOR[kind].rows if row.key in shortest}

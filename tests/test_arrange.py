@@ -53,7 +53,7 @@ def reached(kind: e.Kind) -> tuple[Transfer, ...]:
     return tuple(found)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_there_are_many_constellations() -> None:
     assert [
         len(reached(kind)) > least for kind, least in zip(e.Kind, (2_000, 500, 200), strict=True)

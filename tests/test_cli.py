@@ -465,7 +465,7 @@ def only_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(proofs, "search_tables", of_holds)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_prove_is_content_where_everything_is(say: Say, only_holds: None) -> None:
     told = say("prove", "--seeds", "2")
     assert told.status == 0, told.out
@@ -473,7 +473,7 @@ def test_prove_is_content_where_everything_is(say: Say, only_holds: None) -> Non
     assert "48 runs without faults" in told.out
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_prove_fails_where_a_search_was_cut_short(say: Say, only_holds: None) -> None:
     told = say("prove", "--seeds", "1", "--max-records", "5")
     assert told.status == 1
@@ -481,7 +481,7 @@ def test_prove_fails_where_a_search_was_cut_short(say: Say, only_holds: None) ->
     assert " findings of " in told.out.splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
     say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,7 +496,7 @@ def test_prove_fails_where_a_row_is_dead_or_follows_unforeseen(
     assert "wrong hold: never in the search: idle · requested → holding then " in told.out
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
     say: Say, only_holds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -522,7 +522,7 @@ def test_prove_prints_the_shortest_fault_of_each_kind_as_a_story(
     assert " findings of " in lines[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_soak_prints_the_shortest_fault_of_each_kind_as_a_story(
     say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

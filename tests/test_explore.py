@@ -4,44 +4,45 @@ from collections.abc import Callable
 
 import attrs
 import pytest
+from row_cards import FOLDER, cards_of, searches, text_of
 
 from hookflash.commands import Trigger
 from hookflash.events import Kind, LegParked, TimerFired, TransferRequested
-from hookflash.fsm.explore import Exploration, explore, steps_with_answer
+from hookflash.fsm.explore import explore, steps_with_answer
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Place, State, Transfer, Wait
 from hookflash.fsm.work import MOST_LOOKS
-from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
+from hookflash.scenarios.prove import asked_for
 from hookflash.specs.catalog import SPEC_FOR
 
 # two attempts are enough to see "again" and "no more"; five would only multiply the records
 TWICE = Policy(join_attempts=2, sound_attempts=2, dial_attempts=2)
-STRICT = attrs.evolve(POLICIES["strict"], join_attempts=2, sound_attempts=2, dial_attempts=2)
-
-
-def _explorations(kind: Kind) -> list[Exploration]:
-    rules = Rulebook(SPEC_FOR[kind])
-    return [
-        *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, TWICE)),
-        explore(rules, asked_for(kind, TWICE)),
-        explore(rules, asked_for(kind, STRICT)),
-        explore(rules, asked_for(kind, TWICE), sounds=True, max_records=2_000),
-    ]
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", Kind)
-def test_no_order_of_events_breaks_a_promise_and_no_row_is_dead(
-    kind: Kind, record_property: Callable[[str, object], None]
-) -> None:
-    found = _explorations(kind)
-    assert [violation for one in found for violation in one.violations] == []
-    reached = {row for one in found for row in one.rows}
-    assert sorted({row.key for row in SPEC_FOR[kind].rows} - reached) == []
-    assert max(one.records for one in found) > 100
-    pairs = {pair for one in found for pair in one.pairs}
-    record_property(f"{kind.value} in the search", f"{len(reached)} rows, {len(pairs)} pairs")
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=pytest.mark.xdist_group(f"search of {one}")) for one in Kind]
+)
+class TestSearch:
+    """One search, which takes half a minute."""
+
+    def test_no_order_of_events_breaks_a_promise_and_no_row_is_dead(
+        self, kind: Kind, record_property: Callable[[str, object], None]
+    ) -> None:
+        found = searches(kind)
+        assert [violation for one in found for violation in one.violations] == []
+        reached = {row for one in found for row in one.rows}
+        assert sorted({row.key for row in SPEC_FOR[kind].rows} - reached) == []
+        assert max(one.records for one in found) > 100
+        pairs = {pair for one in found for pair in one.pairs}
+        record_property(f"{kind.value} in the search", f"{len(reached)} rows, {len(pairs)} pairs")
+
+    def test_each_row_does_what_its_card_says(self, kind: Kind) -> None:
+        cards = cards_of(kind)
+        assert list(cards) == [row.key for row in SPEC_FOR[kind].rows]
+        kept = (FOLDER / f"{kind.value}.txt").read_text(encoding="utf-8")
+        assert text_of(cards) == kept, "a row changed: if it was meant, run tests/row_cards.py"
 
 
 @pytest.mark.slow

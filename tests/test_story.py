@@ -621,7 +621,7 @@ ODD = st.one_of(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @given(people=st.tuples(ODD, ODD, ODD), number=ODD, reason=ODD, width=st.integers(60, 140))
 def test_no_name_breaks_anything(
     people: tuple[str, str, str], number: str, reason: str, width: int

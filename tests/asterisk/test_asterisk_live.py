@@ -44,6 +44,7 @@ async def test_the_real_switch_keeps_every_promise_of_a_backend(
     )
 
 
+@pytest.mark.exhaustive
 @WAYS
 async def test_the_scenarios_that_ship(pair: Pair, dialling: AsteriskDialling) -> None:
     """Many at once, with real digits, and what is expected in the simulator.

@@ -13,7 +13,7 @@ from hookflash.pbx.obtain import AsteriskUnavailable, obtain
 pytestmark = [pytest.mark.asterisk, pytest.mark.xdist_group("asterisk-3")]
 
 FIRST_SEED = 5000
-PROGRAMS = 110
+PROGRAMS = 75
 AT_ONCE = 16
 AGAIN = 3
 """A program that differs is asked so often again: it may have been the switch's own rare chance."""
@@ -35,10 +35,11 @@ async def answers(seeds: range | list[int]) -> list[Answered]:
     return asking.answered
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("needs_an_asterisk")
 async def test_the_simulated_asterisk_can_do_whatever_the_real_one_does() -> None:
     answered = await answers(range(FIRST_SEED, FIRST_SEED + PROGRAMS))
-    assert len(answered) >= 100
+    assert len(answered) >= PROGRAMS - AT_ONCE
     differing = [one for one in answered if not one.draws()]
     for _ in range(AGAIN):
         if differing:
