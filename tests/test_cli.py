@@ -398,7 +398,9 @@ def test_scenarios_that_are_wrong_name_file_place_and_hint(say: Say, tmp_path: P
     file.write_text(FAILING.replace('"*22600"', "22600"))
     assert_refused(say("simulate", file), "$.do[0].dials: 22600 is not a text", "keys: 1 to 40")
     file.write_text("title = ")
-    assert_refused(say("simulate", file), f"{file}: is no TOML: Invalid value (at", "scenario.md")
+    assert_refused(
+        say("simulate", file), f"{file}: is not valid TOML: Invalid value (at", "scenario.md"
+    )
 
 
 @pytest.mark.parametrize(

@@ -227,11 +227,11 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (document(titel="x"), "$.titel", "not known", "did you mean title?"),
     (document(title=""), "$.title", '"" is not allowed', "in one sentence"),
     (document(title=7), "$.title", "7 is not a text", "in one sentence"),
-    ({"title": "t", "parties": PARTIES}, "$", 'there is no "expect"', "what must come of it"),
+    ({"title": "t", "parties": PARTIES}, "$", 'there is no "expect"', "the expected result"),
     ({}, "$", 'there is no "title" and no "parties" and no "expect"', "in one sentence"),
     (document(seed=-1), "$.seed", "-1 is too small", "a whole number"),
-    (document(seed=1.5), "$.seed", "1.5 is not a whole number", "fixes what chance decides"),
-    (document(seed=True), "$.seed", "true is not a whole number", "fixes what chance decides"),
+    (document(seed=1.5), "$.seed", "1.5 is not a whole number", "the seed of all random numbers"),
+    (document(seed=True), "$.seed", "true is not a whole number", "the seed of all random numbers"),
     (document(parties={}), "$.parties", "there are too few", "the people"),
     (document(parties=[]), "$.parties", "a list is not an object", "the people"),
     (
@@ -266,30 +266,35 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (
         document(calls=[{"from": "alice", "to": "zoe"}]),
         "$.calls[0].to",
-        "there is no party 'zoe'",
+        "unknown party 'zoe'",
         "parties are alice, bob, carol",
     ),
     (
         document(calls=[{"from": "alice", "to": "alice"}]),
         "$.calls[0]",
-        "nobody calls themselves",
+        "a party can't call itself",
         "two parties",
     ),
     (
         line(dials="*1", does="hangs up"),
         "$.do[0]",
         "exactly one of dials, does, asks",
-        "who does what, and when",
+        "an action, its actor and its time",
     ),
     (
         line(),
         "$.do[0]",
         "exactly one of dials, does, asks, loses is wanted",
-        "who does what, and when",
+        "an action, its actor and its time",
     ),
     (line(dials="12x"), "$.do[0].dials", '"12x" is not allowed', "keys: 1 to 40"),
     (line(does="sings"), "$.do[0].does", '"sings" is not allowed', "one of hangs up, answers"),
-    (line(does="lets the deadline pass", who="alic"), "$.do[0].who", "no party 'alic'", "parties"),
+    (
+        line(does="lets the deadline pass", who="alic"),
+        "$.do[0].who",
+        "unknown party 'alic'",
+        "parties",
+    ),
     (
         line(does="hangs up", who="clock"),
         "$.do[0]",
@@ -298,7 +303,7 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     ),
     (line(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
     (line(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
-    (line(does="hangs up", when="carol rings"), "$.do[0]", "two moments", "one of them"),
+    (line(does="hangs up", when="carol rings"), "$.do[0]", "exclude each other", "one of them"),
     (
         document(do=[{"who": "alice", "does": "hangs up", "when": "carol ring"}]),
         "$.do[0].when",
@@ -317,7 +322,7 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "never happens",
         "NAME and NAME talk",
     ),
-    (document(do={}), "$.do", "an object is not a list", "one line after the other"),
+    (document(do={}), "$.do", "an object is not a list", "line by line"),
     (document(race={"do": []}), "$.race.do", "there are too few", "2 to 5 lines"),
     (
         document(race={"do": [{"who": "alice", "does": "hangs up"}] * 6}),
@@ -347,7 +352,7 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (document(policy={"join_attempts": 0}), "$.policy.join_attempts", "0 is too small", "1 to 100"),
     (document(policy={"hop_limit": True}), "$.policy.hop_limit", "true is not a whole", "0 to 100"),
     (document(policy={"partial_sound": "jazz"}), "$.policy.partial_sound", "", "ringback, music"),
-    (document(policy=[]), "$.policy", "a list is not an object", "the operator's choices"),
+    (document(policy=[]), "$.policy", "a list is not an object", "the settings that differ"),
     (
         document(metaflows={"binding_digit": "**"}),
         "$.metaflows.binding_digit",
@@ -365,10 +370,15 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
     (document(expect={"outcome": "x"}), "$.expect.outcome", '"x" is not allowed', "taken_back"),
     (document(expect={"outcome": []}), "$.expect.outcome", "a list is not allowed", "taken_back"),
     (document(expect={"states": ["idel"]}), "$.expect.states[0]", '"idel"', "one of idle, holding"),
-    (document(expect={"talk": [["alice", "zoe"]]}), "$.expect.talk[0]", "no party 'zoe'", "alice"),
+    (
+        document(expect={"talk": [["alice", "zoe"]]}),
+        "$.expect.talk[0]",
+        "unknown party 'zoe'",
+        "alice",
+    ),
     (document(expect={"talk": [["alice"]]}), "$.expect.talk[0]", "there are too few", ""),
-    (document(expect={"gone": ["zoe"]}), "$.expect.gone[0]", "no party 'zoe'", "alice"),
-    (document(expect={"heard": {"zoe": []}}), "$.expect.heard.zoe", "no party 'zoe'", "alice"),
+    (document(expect={"gone": ["zoe"]}), "$.expect.gone[0]", "unknown party 'zoe'", "alice"),
+    (document(expect={"heard": {"zoe": []}}), "$.expect.heard.zoe", "unknown party 'zoe'", "alice"),
 ]
 
 
@@ -387,10 +397,10 @@ def test_a_fault_says_where_it_is_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"\xff\xfe", "is no TOML: 'utf-8' codec can't decode"),
-        (b"title = ", "is no TOML: Invalid value"),
-        (b"a = 1\na = 2\n", "is no TOML: Cannot overwrite a value"),
-        (b"seed = " + b"1" * 5000, "is no TOML: Exceeds the limit"),
+        (b"\xff\xfe", "is not valid TOML: 'utf-8' codec can't decode"),
+        (b"title = ", "is not valid TOML: Invalid value"),
+        (b"a = 1\na = 2\n", "is not valid TOML: Cannot overwrite a value"),
+        (b"seed = " + b"1" * 5000, "is not valid TOML: Exceeds the limit"),
         (b"x = " + b"[" * 5000, "is nested too deeply"),
         (b"", 'there is no "title"'),
     ],

@@ -324,13 +324,13 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "outside-target-may-not-transfer",
         nobody_knows_who_is_behind_a_half,
-        "refused were none, expected 'may not'",
+        "the refused requests are none, expected 'may not'",
     ),
     # rights are a leg's own
     (
         "customer-stays-a-customer",
         rights_follow_the_present_partner,
-        "refused were none, expected 'may not'",
+        "the refused requests are none, expected 'may not'",
     ),
     (
         "phone-reached-by-transfer-may-transfer",

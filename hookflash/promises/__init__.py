@@ -1,4 +1,4 @@
-"""What hookflash promises about every transfer, and what checks it.
+"""What hookflash promises about every transfer, and the checks of it.
 
 `names` is the list. Each promise is checked by at least one of these:
 
@@ -8,13 +8,11 @@
 
 To add a promise:
 
-1. Add it to `names`, at the end of the list, from which messages, metrics and docs/reference take
-   it.
-2. Check it in `run`, if one run can show it; in `production`, if the records of a service can; and
-   in `broken_promise`, if a single step can.
-3. Break it on purpose, in `tests/test_scenarios.py` and `tests/promises`: a check that cannot fail
-   proves nothing.
-4. Say who checks it in the table of docs/explanation/design.md, and run `make docs`.
+1. Add it to `names`, at the end of the list. Messages, metrics and docs/reference use that list. 2.
+Check it in `run`, if one run can show it; in `production`, if the records of a service can; and in
+`broken_promise`, if a single step can. 3. Break it on purpose, in `tests/test_scenarios.py` and
+`tests/promises`: a check that cannot fail proves nothing. 4. Name its checks in the table of
+docs/explanation/design.md, and run `make docs`.
 
-This package imports nothing, so that everybody may import `names`.
+This package imports nothing, so that every module may import `names`.
 """

@@ -1,4 +1,4 @@
-"""What people hear, in the words of a scenario: `music`, `ringback`, and the names of parties."""
+"""What people hear, in the terms of a scenario: `music`, `ringback`, and the names of parties."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class HeardLog:
         """Begin.
 
         Args:
-            names: whose leg each is.
+            names: the party on each leg.
         """
         self._names = names
         self._heard: dict[str, list[str]] = {}
         self._kinds: dict[HeardSound, str] = {}
 
     def fact(self, fact: CallEvent) -> None:
-        """Note a fact: who talks with whom, and a sound that starts."""
+        """Note a fact: a conversation, or a sound that starts."""
         match fact:
             case LegsJoined(first=first, second=second):
                 self._note(first, self._names.get(second, second))
@@ -36,7 +36,7 @@ class HeardLog:
                 pass
 
     def record(self, record: Record, policy: Policy) -> None:
-        """Learn what a sound is for from the order to play it."""
+        """Note the purpose of a sound from the order to play it."""
         for command in record.commands:
             match command:
                 case HoldWithMusic(music=sound):
@@ -50,7 +50,7 @@ class HeardLog:
             self._kinds[sound] = kind
 
     def of(self, name: str) -> list[str]:
-        """What a party has heard: kinds of sound, and the names of those it talked with."""
+        """What a party has heard: kinds of sound, and the names of its partners."""
         return self._heard.get(name, [])
 
     def _note(self, leg: LegId, what: str) -> None:

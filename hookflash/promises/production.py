@@ -1,10 +1,10 @@
 """The promises, checked in production.
 
-The searches and the simulations show that no order of events breaks one. This is for what they
-can't show: a switch that does what no switch should, and a fault of ours that they have missed.
-These counters must stay 0; alert on any increase.
+The searches and simulations show that no order of events breaks one. This check is for the rest: a
+switch that behaves as no switch should, and a bug of ours that they have missed. These counters
+must stay 0; alert on any increase.
 
-It reads the records, and looks at the switchboard from time to time. It decides nothing.
+It reads the records, and inspects the switchboard from time to time. It decides nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from hookflash.promises import names as promises
 from hookflash.promises.names import Promise
 
 GRACE_S: Final = 15.0
-"""How long after its transfer's end somebody may stand alone: until a hang-up is done, and the
-tone before it."""
+"""How long after its transfer's end a leg may be alone: until a hang-up is done, and the tone
+before it."""
 
 SILENCE_S: Final = 10.0
-"""How long somebody who is held may hear nothing: three attempts at a sound, and a slow switch."""
+"""How long a held party may hear nothing: three attempts at a sound, and a slow switch."""
 
 
 CHECKED: Final = (
@@ -49,7 +49,7 @@ CHECKED: Final = (
     promises.PAIR_REJOINED,
     promises.NO_STRANGER,
 )
-"""What can be seen in the records of a service."""
+"""Checks what the records of a service show."""
 
 
 @attrs.define
@@ -57,9 +57,9 @@ class _Open:
     """A transfer that has no outcome yet."""
 
     pair: frozenset[LegId]
-    """Transferor and transferee; empty once the transferor asked to be let go."""
+    """Transferor and transferee; empty once the transferor has asked to be released."""
     given_up_whole: bool = False
-    """Whether it was given up while both of the pair were there."""
+    """Whether it failed while both of the pair were there."""
 
 
 class ProductionWatch:
@@ -71,22 +71,22 @@ class ProductionWatch:
         """Begin.
 
         Args:
-            switchboard: whose.
-            on_broken: called with each promise that is broken, and how.
+            switchboard: the switchboard to check.
+            on_broken: called with each broken promise, and how it was broken.
         """
         self.broken: Counter[Promise] = Counter()
         self._board = switchboard
         self._on_broken = on_broken
         self._open: dict[str, _Open] = {}
         self._left: dict[LegId, float] = {}
-        """Legs of transfers that are over, and when that was."""
+        """Legs of finished transfers, and when those ended."""
         self._moved: set[LegId] = set()
-        """Legs that somebody else has sent elsewhere: they are no more of ours."""
+        """Legs that another program has moved: they are no longer ours."""
         self._quiet: dict[LegId, float] = {}
         """Parked legs that hear nothing, and since when."""
 
     def tell(self, record: Record) -> None:
-        """Hear of a record."""
+        """Check a record."""
         self._hear(record)
         if record.transfer is None or record.refused:
             return
@@ -99,7 +99,7 @@ class ProductionWatch:
                 self._open[record.transfer] = _Open(pair)
             case TransferFound():
                 self._open[record.transfer] = _Open(frozenset())
-                # what the controller before us has let them hear plays on, and nobody tells of it
+                # the sounds of the previous controller play on, without an event
                 for leg in _legs_of(record):
                     self._quiet.pop(leg, None)
             case CompleteRequested() if record.transfer in self._open:
@@ -162,10 +162,10 @@ class ProductionWatch:
                 self._left[leg] = record.at_s
 
     def look(self, now_s: float) -> None:
-        """Look whether anybody is forgotten, or waits in silence.
+        """Check whether a leg is forgotten, or waits in silence.
 
         Args:
-            now_s: by the engine's clock.
+            now_s: the time by the engine's clock.
         """
         for leg, since_s in tuple(self._left.items()):
             if now_s - since_s > GRACE_S:
@@ -173,9 +173,7 @@ class ProductionWatch:
                 known = self._board.leg(leg)
                 alone = known is not None and known.peer is None
                 if alone and self._board.transfer_of(leg) is None:
-                    self._break(
-                        promises.NOBODY_FORGOTTEN, f"{leg} stands alone, and in no transfer"
-                    )
+                    self._break(promises.NOBODY_FORGOTTEN, f"{leg} is alone, and in no transfer")
         for leg, since_s in tuple(self._quiet.items()):
             if now_s - since_s > SILENCE_S:
                 del self._quiet[leg]
@@ -190,7 +188,7 @@ class ProductionWatch:
                 )
 
     def _is_held(self, leg: LegId) -> bool:
-        """Whether a leg is parked in a transfer in which somebody has to be waited for."""
+        """Whether a leg is parked in a transfer in which it has to wait."""
         transfer = self._board.transfer_of(leg)
         return transfer is not None and transfer.state in _WAITING
 

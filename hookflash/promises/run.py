@@ -1,7 +1,7 @@
-"""The promises, checked in every moment of a run in the simulator, and at its end.
+"""The promises, checked at every moment of a run in the simulator, and at its end.
 
-The watch sees the switch's facts when they become true, and the switchboard's records when they
-are written. It knows nothing of the table: it would catch a wrong row as well as a wrong engine.
+The watch sees the switch's facts when they become true, and the switchboard's records when they are
+written. It does not use the tables, so it catches a wrong row as well as a wrong engine.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class WatchedRun(Protocol):
 
     @property
     def switchboard(self) -> Switchboard:
-        """Of the controller that is at work, or was last."""
+        """The current switchboard, or the last one."""
         ...
 
     @property
     def names(self) -> Mapping[LegId, str]:
-        """Whose leg each is."""
+        """The party on each leg."""
         ...
 
 
@@ -63,19 +63,19 @@ class RunWatch:
         self._gone: set[LegId] = set()
         """Legs that have hung up."""
         self._released: dict[str, set[LegId]] = {}
-        """Legs whose party has asked to be let go, by transfer."""
+        """Legs whose party has asked to be released, by transfer."""
         self._given_up: dict[str, frozenset[LegId]] = {}
-        """Who had left when a transfer was given up."""
+        """The legs that had left when a transfer failed."""
         self._failed: dict[str, frozenset[LegId]] = {}
         self._quiet_since: dict[LegId, float] = {}
         self._before: dict[LegId, dict[str, str]] = {}
-        """What the variables of a leg that a transfer changes said before there was one."""
+        """The variables that a transfer changes, as they were before any transfer, by leg."""
         self._silence_limit_s = silence_limit_s
 
-    # --------------------------------------------------------------- as it goes
+    # --------------------------------------------------------------- during the run
 
     def fact(self, fact: CallEvent) -> None:
-        """Something has just become true on the switch."""
+        """Handle a fact of the switch."""
         self._heard.fact(fact)
         match fact:
             case LegsJoined(first=first, second=second):
@@ -93,9 +93,9 @@ class RunWatch:
                 pass
 
     def record(self, record: Record) -> None:
-        """The switchboard has just written this."""
+        """Handle a record of the switchboard."""
         self._heard.record(record, self._run.switchboard.default.policy)
-        if isinstance(record.event, LegMovedAway):  # what it hears is another program's affair
+        if isinstance(record.event, LegMovedAway):  # another program decides what it hears
             self._quiet_since.pop(record.event.leg, None)
         if record.transfer is None:
             return
@@ -117,7 +117,7 @@ class RunWatch:
         self._pairs[transfer] = (
             {record.transferor.leg, record.transferee.leg}
             if record is not None and request.kind is not Kind.BLIND
-            else set()  # a blind transferor asked to leave
+            else set()  # a blind transferor has asked to leave
         )
 
     def _joined(self, first: LegId, second: LegId) -> None:
@@ -131,7 +131,7 @@ class RunWatch:
             )
 
     def _remember(self, *legs: LegId) -> None:
-        """Remember what the variables of an ordinary call say, before anybody transfers it."""
+        """Note the variables of an ordinary call, before any transfer."""
         for leg in legs:
             pbx = self._run.world.pbx
             if not pbx.transfer_of(leg):
@@ -156,11 +156,11 @@ class RunWatch:
 
     @property
     def names(self) -> Mapping[LegId, str]:
-        """Whose leg each is."""
+        """The party on each leg."""
         return self._run.names
 
     def heard(self, name: str) -> list[str]:
-        """What a party heard, in order: kinds of sound, and the names of those it talked with."""
+        """What a party heard, in order: kinds of sound, and the names of its partners."""
         return self._heard.of(name)
 
     # ---------------------------------------------------------------- at the end
@@ -174,7 +174,7 @@ class RunWatch:
         yield from self._left_behind()
 
     def _forgotten(self) -> Iterator[str]:
-        """When nothing moves any more, everybody is in a conversation."""
+        """When nothing moves any more, every party is in a conversation."""
         for leg in self._run.world.snapshot():
             if leg.peer is None and not leg.elsewhere:
                 name = self._run.names.get(leg.leg, leg.leg)
@@ -200,11 +200,11 @@ class RunWatch:
                 )
 
     def _left_behind(self) -> Iterator[str]:
-        """Whoever is left is in an ordinary call, as if there had been no transfer."""
+        """The remaining legs are an ordinary call, as if there had been no transfer."""
         in_flight = self._run.switchboard.running
         faults = self._run.world.faults
         if faults.lose_command or faults.fail_command:
-            return  # an order is lost with its line only, and then the marks are found again
+            return  # an order is lost only with its connection, and then the marks are found again
         pbx = self._run.world.pbx
         for leg in pbx.legs():
             if pbx.transfer_of(leg) not in in_flight:

@@ -1,1 +1,1 @@
-"""Scenarios: who does what and when, and what must come of it, in files that a person can write."""
+"""Scenarios: scripts of calls, with their expected results, in files that people can write."""

@@ -1,4 +1,4 @@
-"""Was what came of a run what the scenario expects? Each failure is one plain sentence."""
+"""Compares the result of a run with the scenario's expectations. Each failure is one sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hookflash.scenarios.run import Run
 
 
 def failures(run: Run) -> tuple[str, ...]:
-    """Everything that is not as it should be: expectations not met, and promises broken."""
+    """All failures: expectations that were not met, and broken promises."""
     return (*_unmet(run), *run.broken)
 
 
@@ -50,11 +50,11 @@ def _unmet_by_the_people(run: Run) -> Iterator[str]:
         if run.keys.get(who, "") != keys:
             yield f"{who} heard the keys {run.keys.get(who) or 'none'}, expected {keys or 'none'}"
     if expect.refused is not None and not any(expect.refused in why for why in run.refused):
-        yield f"refused were {_told(run.refused)}, expected {expect.refused!r}"
+        yield f"the refused requests are {_told(run.refused)}, expected {expect.refused!r}"
 
 
 def _in_order(wanted: tuple[str, ...], got: tuple[str, ...]) -> bool:
-    """Whether all that is wanted was got, in this order, whatever came between."""
+    """Whether all expected items were seen in this order, with any others in between."""
     rest = iter(got)
     return all(sound in rest for sound in wanted)
 

@@ -1,4 +1,4 @@
-"""What a proof or a soak has found wrong: of each kind the shortest, and how many are like it."""
+"""The faults that a proof or a soak has found: the shortest of each kind, and their number."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _PROMISE = re.compile(r"promise \d+ \(\w+\)")
 
 @attrs.frozen(kw_only=True)
 class ProofFinding:
-    """One thing that is wrong."""
+    """One fault."""
 
     what: str
     where: str
-    """In which scenario or table."""
+    """The scenario or table."""
     replay: str = ""
-    """The command that shows it again."""
+    """The command that reproduces it."""
     records: Sequence[Record] = ()
-    """How it came to that."""
+    """The events that led to it."""
     names: Mapping[LegId, str] = attrs.field(factory=dict[LegId, str])
 
     @property
     def kind(self) -> str:
-        """What it has in common with others: the promise, or the sentence without its numbers."""
+        """Its kind: the promise, or the sentence without its numbers."""
         promise = _PROMISE.match(self.what)
         return _NUMBER.sub("N", self.what) if promise is None else promise[0]
 
@@ -40,7 +40,7 @@ class ProofFinding:
 
 
 class ProofFindings:
-    """All that is wrong. Only the shortest finding of each kind is kept."""
+    """All faults. Only the shortest finding of each kind is kept."""
 
     def __init__(self) -> None:
         self._times: Counter[str] = Counter()
@@ -59,7 +59,7 @@ class ProofFindings:
             self._shortest[finding.kind] = finding
 
     def add_all(self, others: ProofFindings) -> None:
-        """Add those of another search."""
+        """Add the findings of another search."""
         for finding, times in others.kinds():
             self.add(finding, times)
 
@@ -67,12 +67,12 @@ class ProofFindings:
         return self._times.total()
 
     def kinds(self) -> list[tuple[ProofFinding, int]]:
-        """The shortest finding of each kind, and how often that kind was found."""
+        """The shortest finding of each kind, and the number of that kind."""
         return [(finding, self._times[kind]) for kind, finding in self._shortest.items()]
 
 
 def finding_of(violation: Violation, where: str) -> ProofFinding:
-    """What a search of a table has found, as a story of Alice, Bob and Carol."""
+    """The result of a search of a table, as a story of Alice, Bob and Carol."""
     records = [
         Record(
             number=number,

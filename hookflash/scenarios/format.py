@@ -1,4 +1,4 @@
-"""The scenario file: TOML, read into values, with every fault named by its place.
+"""The scenario file: TOML, read into values; every fault is reported with its place.
 
     title = "Carol is busy: Alice has Bob back"
 
@@ -16,8 +16,8 @@
     outcome = "reconnected"
     talk = [["alice", "bob"]]
 
-Every key, its unit and its default stand in `hookflash/specs/scenario.schema.json`, from which
-the reference in docs/ is made.
+Every key, its unit and its default are in `hookflash/specs/scenario.schema.json`, from which the
+reference in docs/ is generated.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def load_scenario(file: Path) -> Scenario:
     """Read a scenario file.
 
     Raises:
-        InputError: it can't be read, or is wrong; the message names file and place, and says what
+        InputError: it can't be read, or is invalid; the message names the file, the place, and what
             is allowed.
     """
     try:
@@ -82,20 +82,22 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
 
     Args:
         text: TOML, in UTF-8.
-        where: what errors call it.
-        name: what the scenario is called.
+        where: its name in errors.
+        name: the scenario's name.
 
     Raises:
         InputError: as for `load_scenario`.
     """
     try:
         document = tomllib.loads(text.decode("utf-8-sig"))
-    except ValueError as error:  # no UTF-8, no TOML, or a number of more digits than Python reads
+    except (
+        ValueError
+    ) as error:  # not UTF-8, not TOML, or a number with more digits than Python reads
         raise InputError(
-            f"is no TOML: {error}", where=where, hint="see docs/reference/scenario.md"
+            f"is not valid TOML: {error}", where=where, hint="see docs/reference/scenario.md"
         ) from error
     except RecursionError as error:
-        raise InputError("is nested too deeply", where=where, hint="write it flat") from error
+        raise InputError("is nested too deeply", where=where, hint="use fewer levels") from error
     place = f"{where}: $"
     schema = load_schema("specs/scenario.schema.json")
     for fault in (*faults_of_numbers(document, place), *faults_of(document, schema, place)):
@@ -104,12 +106,12 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
 
 
 _CONVERTER = Converter()
-"""Makes values of what the schema has let pass."""
+"""Builds values from a document that the schema has accepted."""
 teach_sounds(_CONVERTER)
 
 
 class _Reader:
-    """Turns a document whose shape is right into a scenario, and finds what a schema can't."""
+    """Turns a valid document into a scenario, and finds the faults that a schema can't."""
 
     def __init__(self, document: dict[str, Any], where: str) -> None:
         self._document = document
@@ -149,7 +151,7 @@ class _Reader:
     def _known(self, who: str, *place: object) -> str:
         if who not in self._names:
             raise InputError(
-                f"there is no party {who!r}",
+                f"unknown party {who!r}",
                 where=place_in(self._where, place),
                 hint="parties are " + ", ".join(sorted(self._names)),
             )
@@ -161,7 +163,7 @@ class _Reader:
             number: str = plan["number"]
             if name in NO_PARTIES:
                 raise InputError(
-                    f"{name} is no party",
+                    f"{name} is reserved, and can't be a party",
                     where=place_in(self._where, ["parties", name]),
                     hint="give the party another name",
                 )
@@ -179,14 +181,14 @@ class _Reader:
         called = self._known(call["to"], *place, "to")
         if caller == called:
             raise InputError(
-                "nobody calls themselves",
+                "a party can't call itself",
                 where=place_in(self._where, place),
                 hint="name two parties",
             )
         return caller, called
 
     def _happening(self, told: str, *place: object) -> None:
-        """A `when` that never comes would leave the rest of the scenario undone, without a word."""
+        """A `when` that never comes would silently skip the rest of the scenario."""
         names = sorted(self._names)
         verbs = tuple(HAPPENINGS.values())
         possible = {f"{name} {verb}" for name in names for verb in verbs}
@@ -226,7 +228,7 @@ class _Reader:
         return read
 
     def _doer(self, line: ScriptLine, *place: object) -> None:
-        """Each does what it can: a party, the clock, the controller, the switch."""
+        """Each verb has its own actors: a party, the clock, the controller, the switch."""
         own = [verb for verb in VERBS if verb.doer and verb.doer == line.who]
         if not own:
             self._known(line.who, *place, "who")
@@ -241,7 +243,7 @@ class _Reader:
     def _moment(self, line: dict[str, Any], *place: object) -> None:
         if "at_s" in line and "when" in line:
             raise InputError(
-                "at_s and when are two moments",
+                "at_s and when exclude each other",
                 where=place_in(self._where, place),
                 hint="give one of them",
             )

@@ -1,7 +1,7 @@
-"""The player: the lines of a script in their order, each at its moment.
+"""The player: performs the lines of a script in order, each at its time.
 
-It does no I/O and has no clock. A `Rig` gives it both, be it the simulator, the emulator or a
-real switch with real telephones; so that a script means the same everywhere.
+It does no I/O and has no clock. A `Rig` gives it both: the simulator, the emulator, or a real
+switch with real telephones. So a script means the same everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hookflash.scenarios.script import ScriptLine, Verb
 
 
 class Rig(Protocol):
-    """A test rig: where a script is played, with telephones and a way to ask for transfers."""
+    """A test rig that plays scripts, with telephones and a way to request transfers."""
 
     @property
     def now_s(self) -> float:
@@ -24,20 +24,20 @@ class Rig(Protocol):
         ...
 
     def after(self, delay_s: float, do: Callable[[], None], /) -> None:
-        """Have something called after so many seconds. Never at once, not even after 0 s."""
+        """Schedule a callback after some seconds. Never at once, not even after 0 s."""
         ...
 
     def perform(self, line: ScriptLine, done: Callable[[], None]) -> None:
-        """Do what a line says, and call back when it is done. Of keys, there is only one."""
+        """Perform a line, and call back when it is done. Its keys are a single one."""
         ...
 
 
 class Player:
     """Plays one script.
 
-    A line waits for its time (`at_s`), for a happening (`when`), or for the line before it. A line
-    that waits for a happening begins to wait as the line before it is done, so that this may be
-    what makes it happen.
+    A line waits for its time (`at_s`), for an event (`when`), or for the line before it. A line
+    that waits for an event begins to wait when the line before it is performed, so that this line
+    may cause the event.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Player:
 
         Args:
             script: the lines.
-            rig: where they are played.
-            lacks: verbs that can't be performed there, and why. Their lines are left out.
+            rig: the rig that plays them.
+            lacks: verbs that can't be performed there, and why. Their lines are omitted.
         """
         lacks = lacks or {}
         self._script = [line for line in script if line.verb not in lacks]
@@ -63,7 +63,7 @@ class Player:
         self._rig = rig
         self._began_s = 0.0
         self._waits: int | None = None
-        """The place of the line that waits for a happening."""
+        """The index of the line that waits for an event."""
 
     def begin(self) -> None:
         """Begin with the first line. The time of the script begins now."""
@@ -71,15 +71,15 @@ class Player:
         self._go_to(0)
 
     def happens(self, *happenings: str) -> None:
-        """Note what has just happened, in the words of `when`."""
+        """Handle an event, in the terms of `when`."""
         if self._waits is not None and self._script[self._waits].when in happenings:
             self.wait_no_more()
 
     def wait_no_more(self) -> None:
-        """Go on as if that had happened which the next line waits for."""
+        """Continue as if the event had occurred for which the next line waits."""
         if self._waits is not None:
             place, self._waits = self._waits, None
-            # never within the happening itself: people take their cue from what is over
+            # never within the event itself: people react to what has happened
             self._rig.after(self._script[place].after_s, partial(self._play, place))
 
     def _go_to(self, place: int) -> None:

@@ -1,12 +1,12 @@
-"""The proof and the soak: all that a table can meet, and scenarios by the thousand.
+"""The proof and the soak: everything that a table can meet, and thousands of scenario runs.
 
-Two searches complete one another. The **tables** are exhausted: an adversary lets anything happen
-at any moment, until no record is new. The **scenarios** run in the simulator, where things happen
-as on a switch: in every order of their races, under many seeds, without faults and with them; and
-every promise is watched in every moment.
+The two searches complement each other. The **tables** are searched exhaustively: an adversary
+applies any event at any moment, until no record is new. The **scenarios** run in the simulator,
+where events occur as on a switch: in every order of their races, under many seeds, with and without
+faults; and every promise is checked at every moment.
 
-The two are held against each other as well. Rows that follow one another in the simulator must be
-able to do so in the search, or the adversary was not bad enough.
+They also check each other. Rows that follow one another in the simulator must be able to do so in
+the search; otherwise the adversary was too weak.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ HARDSHIPS: Mapping[str, Faults] = {
         "lose_command=0.15,fail_command=0.15,lose_at_most=2",
     }.items()
 }
-"""What the way between switch and switchboard may do to a run. Fewer commands fall than a join has
-attempts: who loses every order can keep no promise."""
+"""The faults between switch and switchboard. Fewer commands are lost than a join has attempts: no
+promise can be kept if every command is lost."""
 
 NO_HARDSHIPS: Mapping[str, Faults] = {}
 
@@ -59,7 +59,7 @@ POLICIES: Mapping[str, Policy] = {
         transferee_leaves_consulting=Choice.END,
     ),
 }
-"""The choices of operators by which the tables branch."""
+"""The policies by which the tables branch."""
 
 
 # ------------------------------------------------------------------------ rows
@@ -70,7 +70,7 @@ Pair = tuple[str, str]
 
 @attrs.define
 class Rows:
-    """Which rows of the tables have answered, and which of them one after the other."""
+    """The rows of the tables that have answered, and their successions."""
 
     rows: dict[Kind, Counter[str]] = attrs.field(factory=dict[Kind, Counter[str]])
     pairs: dict[Kind, Counter[Pair]] = attrs.field(factory=dict[Kind, Counter[Pair]])
@@ -85,7 +85,7 @@ class Rows:
             if isinstance(record.event, TransferRequested):
                 kinds[record.transfer] = record.event.kind
             if isinstance(record.event, TransferFound):
-                # another controller begins where the switch stands: no row came before
+                # a new controller begins with the switch's current state: no row came before
                 before.pop(record.transfer, None)
             kind = kinds[record.transfer]
             for row in record.row.split(AND_THEN):
@@ -101,7 +101,7 @@ class Rows:
         self.pairs.setdefault(kind, Counter()).update(found.pairs)
 
     def add(self, others: Rows) -> None:
-        """Count the rows of other runs, too."""
+        """Count the rows of other runs."""
         for kind, rows in others.rows.items():
             self.rows.setdefault(kind, Counter()).update(rows)
         for kind, pairs in others.pairs.items():
@@ -112,7 +112,7 @@ class Rows:
         return sorted({row.key for row in SPEC_FOR[kind].rows}.difference(self.rows.get(kind, ())))
 
     def unforeseen(self, kind: Kind, search: Rows) -> list[Pair]:
-        """Rows that followed one another here, and could not in a search."""
+        """Rows that followed one another here, but can't in a search."""
         return sorted(set(self.pairs.get(kind, ())).difference(search.pairs.get(kind, ())))
 
 
@@ -121,31 +121,31 @@ class Rows:
 
 @attrs.frozen(kw_only=True)
 class Search:
-    """One table, searched from one beginning or several."""
+    """One table, searched from one or more initial records."""
 
     kind: Kind
     beginning: str
     found: Exploration
     complete: bool
-    """Whether no record was left over that should have been searched."""
+    """Whether no record was left unsearched."""
     took_s: float
 
 
 A_LOOK_AROUND = 500
-"""How many records are searched from each place where a restarted controller may find itself: all
-lead into the same table, which is exhausted from its initial state."""
+"""How many records are searched from each situation that a restarted controller may find: all of
+them lead into the same table, which is searched exhaustively from its initial state."""
 
 
 def search_tables(
     *, join_attempts: int, sounds: bool, max_records: int, kinds: Iterable[Kind] = Kind
 ) -> Iterator[Search]:
-    """Exhaust tables, each under every policy, and look around from where a restart may begin.
+    """Search tables exhaustively, each under every policy, and partly from each restart situation.
 
     Args:
         join_attempts: how often a join is ordered; more multiply the records.
         sounds: whether sounds start, stop and fail, too.
-        max_records: where to stop if there are more.
-        kinds: whose tables; all of them by default.
+        max_records: the limit of records.
+        kinds: the kinds of transfer; all of them by default.
     """
     for kind in kinds:
         rules = Rulebook(SPEC_FOR[kind])
@@ -208,14 +208,14 @@ _A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")
 
 
 def asked_for(kind: Kind, policy: Policy) -> Transfer:
-    """The record with which a search begins: two talk, and nothing has been asked for yet."""
+    """The initial record of a search: two talk, and nothing has been requested yet."""
     return new_transfer(
         transfer="t1", kind=kind, policy=policy, transferor=_A, transferee=_B, target=_C
     )
 
 
 def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
-    """What a restarted controller may find: everybody somewhere, in every combination."""
+    """What a restarted controller may find: every combination of the three parties' places."""
     return [
         found_transfer(
             transfer="t1", kind=kind, policy=policy, transferor=a, transferee=b, target=c
@@ -226,7 +226,7 @@ def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
 
 
 def _apart() -> Iterator[tuple[Party, Party, Party]]:
-    """Nobody talks with anybody."""
+    """No two legs are joined."""
     gone, parked, moving = Place.GONE, Place.PARKED, Place.MOVING
     for a, b in itertools.product((gone, parked, moving), (gone, parked)):
         for c in (gone, Place.RINGING, parked, moving):
@@ -239,7 +239,7 @@ def _apart() -> Iterator[tuple[Party, Party, Party]]:
 
 
 def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:
-    """Two of them talk; the third is somewhere."""
+    """Two legs are joined; the third may be anywhere."""
     joined, alone = Place.JOINED, (Place.GONE, Place.PARKED)
     for c in (Place.GONE, Place.RINGING):
         yield (
@@ -266,7 +266,7 @@ def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:
 
 @attrs.define(kw_only=True)
 class Tally:
-    """What many runs came to."""
+    """The result of many runs."""
 
     runs: int = 0
     steps: int = 0
@@ -284,16 +284,16 @@ def run_many(
 ) -> Tally:
     """Run scenarios, in every order of their races, under every seed.
 
-    With no hardships, scenarios run under the faults of their own, and must come to what they
-    expect. Else each seed meets one hardship, in turn, and only the promises count: what comes of
-    a call is then another thing than what its author expected.
+    Without hardships, scenarios run with their own faults, and must meet their expectations.
+    Otherwise each seed gets one hardship, in turn, and only the promises count: the result may then
+    differ from the author's expectations.
 
     Args:
-        scenarios: what to run.
-        seeds: each in place of the scenarios' own.
-        hardships: faults by name; the seeds go through them in turn.
-        rows: where the rows that answer are counted.
-        character: whose habits the switch has. Scenarios of another character are left out.
+        scenarios: the scenarios.
+        seeds: each replaces the scenarios' own.
+        hardships: faults by name; the seeds use them in turn.
+        rows: counts the rows that answer.
+        character: the simulated switch. Scenarios for another one are omitted.
     """
     tally = Tally()
     chosen = [scenario for scenario in scenarios if scenario.is_for(character)]

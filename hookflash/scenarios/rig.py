@@ -1,6 +1,6 @@
-"""A test rig in the simulator: people at simulated phones, and programs that ask for things.
+"""A test rig in the simulator: people at simulated phones, and programs that send requests.
 
-What is done is done at once; time passes only as the world runs.
+Lines are performed at once; time passes only while the world runs.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ CALL_UP_S = 5.0
 """By then every call of a scenario is up: the called party answers after 1.5 s by default."""
 
 SILENCE_LIMIT_S = 2.0
-"""How long anybody may wait without hearing anything: the switch's own delays, and a margin."""
+"""How long a party may wait in silence: the switch's own delays, and a margin."""
 
 FAULTY_SILENCE_LIMIT_S = 60.0
-"""The same where commands get lost or late, and are tried again at the next deadline."""
+"""The same if commands get lost or late, and are repeated at the next deadline."""
 
 ORDERS_IN_SILENCE = 4
-"""So many orders may lie between a sound and the next: a question, a park, a second question or a
-join, the sound. A switch that takes long for each may leave a party in silence for all of them."""
+"""The most orders between a sound and the next: a question, a park, a second question or a join,
+the sound. A slow switch may leave a party in silence for all of them."""
 
 
 class Handsets(Protocol):
@@ -68,14 +68,14 @@ class Handsets(Protocol):
 
 
 class SimulatedPhones:
-    """People at simulated phones. Who is not on the phone does nothing."""
+    """People at simulated phones. A party without a leg does nothing."""
 
     def __init__(self, handsets: Handsets, legs: Mapping[str, LegId]) -> None:
         """Begin.
 
         Args:
             handsets: the phones.
-            legs: the leg of each who is on the phone.
+            legs: the leg of each party.
         """
         self._handsets = handsets
         self._legs = legs
@@ -91,12 +91,12 @@ class SimulatedPhones:
             self._handsets.hang_up(self._legs[who])
 
     def answer(self, who: str) -> None:
-        """Answer a phone that rings."""
+        """Answer a ringing phone."""
         if who in self._legs:
             self._handsets.answer(self._legs[who])
 
     def refuse(self, who: str) -> None:
-        """Decline a call that rings."""
+        """Decline a ringing call."""
         if who in self._legs:
             self._handsets.refuse(self._legs[who])
 
@@ -118,19 +118,19 @@ class SimulatedRig:
         harsh: bool = False,
         character: Character = Character.FREESWITCH,
     ) -> None:
-        """Set up phones and controller; nobody has called yet.
+        """Set up phones and controller, without calls.
 
         Args:
             parties: the people and their phones.
-            seed: fixes everything that chance decides.
-            faults: what goes wrong between switch and switchboard.
+            seed: the seed of all random numbers.
+            faults: the faults between switch and switchboard.
             account: feature codes and policy.
-            missing_sounds: sounds of which the switch has no file.
-            sound_s: how long a sound from a file plays.
+            missing_sounds: sounds without a file on the switch.
+            sound_s: how long a recorded sound plays.
             dialling: how targets are called.
             through: calls that the dialplan places through a loopback.
             harsh: whether events get lost, or the controller stops: then silence may last longer.
-            character: whose habits the switch has.
+            character: the switch to imitate.
         """
         self.simulation = Simulation(
             seed=seed,
@@ -160,7 +160,7 @@ class SimulatedRig:
             self.world.add_phone(party.number, party.behaviour, party.name, outside=party.outside)
 
     def _all_verbs(self) -> dict[Verb, Perform[None]]:
-        """How each verb is performed."""
+        """The performer of each verb."""
         world, simulation, legs = self.world, self.simulation, self.roster.legs
         announcement = ToSound(Recording("announcement.wav"))
         return {
@@ -183,7 +183,7 @@ class SimulatedRig:
         if who in self.roster.legs:
             move(self.roster.legs[who])
 
-    # ---------------------------------------------------------------- what a player asks for
+    # ---------------------------------------------------------------- the player's interface
 
     @property
     def now_s(self) -> float:
@@ -191,11 +191,11 @@ class SimulatedRig:
         return self.world.now_s
 
     def after(self, delay_s: float, do: Callable[[], None], /) -> None:
-        """Have something called after so many seconds."""
+        """Schedule a callback after some seconds."""
         self.world.after(delay_s, do)
 
     def perform(self, line: ScriptLine, done: Callable[[], None] | None = None) -> None:
-        """Do what a line says, now."""
+        """Perform a line now."""
         self._verbs[line.verb](line)
         if done is not None:
             done()
@@ -203,7 +203,7 @@ class SimulatedRig:
     # -------------------------------------------------------------------------- the calls
 
     def call(self, caller: str, called: str) -> None:
-        """Have one party call another. It takes some time until they talk."""
+        """Let one party call another. It takes some time until they talk."""
         one, other = self.parties[caller], self.parties[called]
         legs = self.world.call(
             one.number,
@@ -242,10 +242,10 @@ class SimulatedRig:
         leg = self.roster.legs.get(who, "")
         self.simulation.handle(HangUpRequested(leg=leg, by="program"))
 
-    # ------------------------------------------------------------------------ what happens
+    # ------------------------------------------------------------------------ events
 
     def _happened(self, fact: CallEvent) -> None:
-        """A fact, in the moment in which it becomes one (the switchboard may learn it later)."""
+        """Handle a fact when it becomes true (the switchboard may receive it later)."""
         told = self.roster.note(fact)
         self.watch.fact(fact)
         self.on_happening(*told)

@@ -1,4 +1,4 @@
-"""The roster: whose leg each is, and what happens to people in the words of a script's `when`."""
+"""The roster: the party on each leg, and events in the terms of a script's `when`."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ HAPPENINGS: Final[Mapping[type[CallEvent], str]] = {
     SoundStarted: "hears a sound",
     SoundStopped: "hears it no more",
 }
-"""What a fact about one party is called."""
+"""The name of a fact about one party."""
 
 
 class Roster:
-    """Who there is, and on which legs."""
+    """The parties and their legs."""
 
     def __init__(self, numbers: Mapping[str, str]) -> None:
-        """Begin, with nobody on the phone.
+        """Begin without calls.
 
         Args:
-            numbers: whose phone each number is.
+            numbers: the party of each number.
         """
         self._numbers = numbers
         self.legs: dict[str, LegId] = {}
-        """The leg of each who is on the phone, or whose phone rings."""
+        """The leg of each party that talks, or whose phone rings."""
         self.names: dict[LegId, str] = {}
-        """Whose leg each is, or was."""
+        """The party on each leg, current or past."""
 
     def seat(self, names: Iterable[str], legs: Iterable[LegId]) -> None:
-        """Note whose legs these are."""
+        """Note the parties on these legs."""
         for name, leg in zip(names, legs, strict=True):
             self.legs[name] = leg
             self.names[leg] = name
 
     def note(self, fact: CallEvent) -> tuple[str, ...]:
-        """Note a fact, and say what it is in the words of `when`."""
+        """Note a fact, and name it in the terms of `when`."""
         if isinstance(fact, LegCreated) and fact.number in self._numbers and not _is_far(fact):
             self.seat([self._numbers[fact.number]], [fact.leg])
         told = tuple(self._words(fact))
@@ -74,12 +74,12 @@ class Roster:
 
 
 def words_of(record: Record) -> tuple[str, ...]:
-    """What a record is in the words of `when`."""
+    """A record in the terms of `when`."""
     if record.after is None or record.after is record.before:
         return ()
     return (f"the transfer is {record.after.value}",)
 
 
 def _is_far(leg: LegCreated) -> bool:
-    """Whether it shows the caller's number, and is only the switch that calls itself."""
+    """Whether the number is the caller's, because the switch is only calling itself."""
     return bool(leg.other_half) and leg.direction is Direction.INBOUND

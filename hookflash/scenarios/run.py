@@ -19,7 +19,7 @@ from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
 from hookflash.scenarios.scenario import Scenario
 
 LIMIT_S = 24 * 3600.0
-"""The longest run: a day of its own time."""
+"""The longest run: one day of simulated time."""
 
 MAX_STEPS = 200_000
 """The most steps of a run: a world that never comes to rest is a bug."""
@@ -27,40 +27,40 @@ MAX_STEPS = 200_000
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """What one run of a scenario showed."""
+    """The result of one run of a scenario."""
 
     scenario: Scenario
     seed: int
     records: tuple[Record, ...]
     outcomes: tuple[Outcome, ...]
-    """Of all transfers, in the order in which they ended."""
+    """Of all transfers, in the order of their ends."""
     cause: str | None
     states: tuple[State, ...]
     """Of the first transfer, `idle` first."""
     talk: frozenset[frozenset[str]]
-    """Who talks with whom at the end."""
+    """The conversations at the end."""
     living: frozenset[str]
-    """Who has a leg at the end."""
+    """The parties with a leg at the end."""
     heard: dict[str, tuple[str, ...]]
     shown: dict[str, tuple[str, ...]]
-    """Every number that each party's phone has shown since the calls were up."""
+    """All numbers that each party's phone has shown since the calls were up."""
     keys: dict[str, str]
-    """The keys that each party has heard others press."""
+    """The keys that each party has heard from others."""
     refused: tuple[str, ...]
-    """Why requests were refused."""
+    """The reasons of refused requests."""
     took_s: float
-    """From the first request to the last outcome, in the world's seconds."""
+    """From the first request to the last outcome, in simulated seconds."""
     ended_s: float
     """When the world came to rest."""
     broken: tuple[str, ...]
-    """Promises that were broken, in any moment of the run."""
+    """Promises that were broken at any moment of the run."""
     names: dict[LegId, str]
-    """Whose leg each was."""
+    """The party on each leg."""
 
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """What the switch and its telephones say when nothing moves any more."""
+    """The state of the switch and its phones when nothing moves any more."""
 
     living: Collection[LegSnapshot]
     heard: Mapping[str, tuple[str, ...]]
@@ -80,11 +80,11 @@ def what_came(
     """The result of a scenario.
 
     Args:
-        scenario: what was played.
-        seed: of everything that chance decides.
-        records: everything that controllers have written.
-        names: whose leg each was.
-        end: how it ended.
+        scenario: the scenario.
+        seed: the seed of the run.
+        records: all records of the controllers.
+        names: the party on each leg.
+        end: the final state.
     """
     asked = [r for r in records if isinstance(r.event, TransferRequested)]
     ended = [r for r in records if r.outcome is not None]
@@ -116,13 +116,13 @@ def what_came(
 def ending_of(
     scenario: Scenario, world: World, watch: RunWatch, shown_before: Mapping[str, tuple[str, ...]]
 ) -> Ending:
-    """How a scenario ended in a simulated world.
+    """The final state of a scenario in a simulated world.
 
     Args:
-        scenario: what was played.
+        scenario: the scenario.
         world: the switch and its people.
-        watch: what has watched over the promises.
-        shown_before: what `shown_to` said when the calls were up.
+        watch: has checked the promises.
+        shown_before: the result of `shown_to` when the calls were up.
     """
     shown = shown_to(scenario, world, watch.names)
     return Ending(
@@ -138,7 +138,7 @@ def ending_of(
 def shown_to(
     scenario: Scenario, world: World, names: Mapping[LegId, str]
 ) -> dict[str, tuple[str, ...]]:
-    """Every number that each party's phone has shown so far."""
+    """All numbers that each party's phone has shown so far."""
     return {
         party.name: tuple(
             number
@@ -165,10 +165,10 @@ def run_scenario(
     """Run one scenario, in one order of its race, until nothing moves any more.
 
     Args:
-        scenario: what to play; one of `Scenario.orders()` if it has a race.
-        seed: in place of the scenario's own.
-        faults: in place of the scenario's own.
-        character: whose habits the switch has.
+        scenario: the scenario; one of `Scenario.orders()` if it has a race.
+        seed: replaces the scenario's own.
+        faults: replace the scenario's own.
+        character: the switch to imitate.
     """
     scenario = scenario.on(character)
     chosen = scenario.seed if seed is None else seed

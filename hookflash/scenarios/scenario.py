@@ -1,4 +1,4 @@
-"""A scenario as values: who there is, what they do, and what must come of it."""
+"""A scenario as values: its people, their actions, and the expected result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PHONES: Final[Mapping[str, type[Behaviour]]] = {
     "leaves": AnswersAndLeaves,
     "manual": Manual,
 }
-"""What a file calls the behaviour of a phone."""
+"""The name of a phone's behaviour in a file."""
 
 
 INSTANT_S: Final = 0.1
@@ -47,7 +47,7 @@ INSTANT_S: Final = 0.1
 
 
 class Feature(StrEnum):
-    """What a scenario may ask of the test rig, besides the verbs of its script."""
+    """What a scenario may require of the test rig, besides the verbs of its script."""
 
     FAULTS = "faults"
     RACE = "race"
@@ -84,7 +84,7 @@ class Race:
 
 @attrs.frozen(kw_only=True)
 class Expectation:
-    """What must come of it. `None` where a scenario does not care."""
+    """The expected result. `None`: anything."""
 
     outcome: tuple[str, ...] | None = None
     outcomes: tuple[str, ...] | None = None
@@ -101,7 +101,7 @@ class Expectation:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """A call, what its people do, and what must come of it."""
+    """A call, the actions of its people, and the expected result."""
 
     name: str
     title: str
@@ -115,31 +115,31 @@ class Scenario:
     account: Account = attrs.field(factory=Account)
     faults: Faults = attrs.field(factory=Faults)
     missing_sounds: frozenset[Sound] = frozenset()
-    """Sounds of which the switch has no file."""
+    """Sounds without a file on the switch."""
     sound_s: float = FILE_S
-    """How long a sound from a file plays."""
+    """How long a recorded sound plays."""
     dialling: Dialling = DIRECT
     """How targets are called."""
     through: frozenset[tuple[str, str]] = frozenset()
     """Calls that the dialplan places through a loopback."""
     character: Character | None = None
-    """The only character of switch on which it makes sense; None: on any."""
+    """The only character of switch for which it is meant; None: any."""
     because: str = ""
-    """Why on no other."""
+    """The reason for that."""
     expect_of: Mapping[Character, Expectation] = attrs.field(factory=dict[Character, Expectation])
-    """What must come of it on a switch of one character, where that differs."""
+    """The expected result on a switch of one character, if it differs."""
 
     def is_for(self, character: Character) -> bool:
-        """Whether it makes sense on a switch of this character."""
+        """Whether it is meant for a switch of this character."""
         return self.character in (None, character)
 
     def on(self, character: Character) -> Scenario:
-        """The scenario with what must come of it on a switch of this character."""
+        """The scenario with the expected result on a switch of this character."""
         return attrs.evolve(self, expect=self.expect_of.get(character, self.expect))
 
     @property
     def needs(self) -> frozenset[Verb | Feature]:
-        """What it takes to play it."""
+        """What it requires of a test rig."""
         race = () if self.race is None else self.race.lines
         asked = {
             Feature.FAULTS: self.faults.bend_commands or self.faults.bend_events,
@@ -171,7 +171,7 @@ class Scenario:
         """Why it can't be played on some test rig; empty if it can.
 
         Args:
-            lacks: what the rig does not have, and why.
+            lacks: what the rig lacks, and why.
         """
         return next((why for need, why in lacks.items() if need in self.needs), "")
 

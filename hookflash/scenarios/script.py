@@ -1,8 +1,8 @@
-"""The script: what people, programs and accidents may do, line by line.
+"""The script: what people, programs and faults may do, line by line.
 
-`VERBS` is the one list of what can be done. Wherever a script is played (in the simulator, on the
-emulator, on a real switch), the test rig gives a function for each verb that it can perform, and a
-reason for each that it can't. `player` has the order of the lines and their moments.
+`VERBS` is the one list of actions. Every test rig (the simulator, the emulator, a real switch) has
+a function for each verb that it can perform, and a reason for each that it can't. `player` handles
+the order and time of the lines.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import attrs
 from hookflash.events import Kind
 
 CLOCK = "clock"
-"""The one who lets deadlines pass."""
+"""The actor that lets deadlines pass."""
 
 CONTROLLER = "controller"
-"""The program that controls the switch: it may die, and return; or be suspended, and resumed."""
+"""The program that controls the switch: it may die and restart, or be suspended and resumed."""
 
 SWITCH = "switch"
-"""It may lose an event, or an order."""
+"""It may lose an event or a command."""
 
 
 @attrs.frozen
 class Verb:
-    """Something that can be done."""
+    """An action."""
 
     key: str
     """The key of a script line that names it: `dials`, `does`, `asks` or `loses`."""
@@ -35,7 +35,7 @@ class Verb:
     about: str
     """What happens, in one sentence."""
     doer: str = ""
-    """Who does it: `clock`, `controller` or `switch`; empty: a party."""
+    """Its actor: `clock`, `controller` or `switch`; empty: a party."""
     takes: tuple[str, ...] = ()
     """Other keys of a line that it reads."""
 
@@ -45,8 +45,8 @@ class Verb:
 
 DIALS: Final = Verb("dials", (), "The party presses keys, one after the other.", takes=("every_s",))
 HANGS_UP: Final = Verb("does", ("hangs up",), "The party hangs up.")
-ANSWERS: Final = Verb("does", ("answers",), "The party answers a phone that rings.")
-REFUSES: Final = Verb("does", ("refuses",), "The party declines a call that rings.")
+ANSWERS: Final = Verb("does", ("answers",), "The party answers a ringing phone.")
+REFUSES: Final = Verb("does", ("refuses",), "The party declines a ringing call.")
 IS_SENT_AWAY: Final = Verb(
     "does", ("is sent to an announcement",), "Another program sends the leg to an announcement."
 )
@@ -59,12 +59,12 @@ ASKS_TRANSFER: Final = Verb(
     "A program asks for a transfer on the party's behalf.",
     takes=("target", "kind"),
 )
-ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks that the other party be put on hold.")
+ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks to put the other party on hold.")
 ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party's takeback.")
 ASKS_COMPLETE: Final = Verb(
-    "asks", ("complete",), "A program asks that the party's transfer be completed."
+    "asks", ("complete",), "A program asks to complete the party's transfer."
 )
-ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks that the party's leg be hung up.")
+ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks to hang up the party's leg.")
 DEADLINE_PASSES: Final = Verb(
     "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
 )
@@ -74,7 +74,7 @@ IS_SUSPENDED: Final = Verb(
     "does", ("is suspended",), "The controller's process is stopped (SIGSTOP).", CONTROLLER
 )
 IS_RESUMED: Final = Verb(
-    "does", ("is resumed",), "The controller's process goes on (SIGCONT).", CONTROLLER
+    "does", ("is resumed",), "The controller's process continues (SIGCONT).", CONTROLLER
 )
 LOSES_EVENT: Final = Verb(
     "loses",
@@ -128,14 +128,14 @@ _VERB_OF: Final = {(verb.key, word): verb for verb in VERBS for word in verb.wor
 
 @attrs.frozen(kw_only=True)
 class ScriptLine:
-    """One thing that somebody does, and when."""
+    """One action and its time."""
 
     who: str
     at_s: float | None = None
     when: str | None = None
     after_s: float = 0.0
     or_after_s: float | None = None
-    """So long after the line before it is done at the latest, if `when` does not come."""
+    """The latest time after the previous line, if `when` does not come."""
     dials: str | None = None
     every_s: float = 0.3
     does: str | None = None
@@ -146,7 +146,7 @@ class ScriptLine:
 
     @property
     def verb(self) -> Verb:
-        """What is done."""
+        """The verb of the line."""
         if self.dials is not None:
             return DIALS
         key = next(key for key in VERB_KEYS if getattr(self, key) is not None)
@@ -163,14 +163,14 @@ class ScriptLine:
 
 
 DoneT_co = TypeVar("DoneT_co", covariant=True)
-"""None where things are done at once, an awaitable where they take their time."""
+"""None if lines are performed at once, an awaitable if they take time."""
 
 Perform = Callable[[ScriptLine], DoneT_co]
 """Performs a line of one verb."""
 
 
 class PhoneActions(Protocol[DoneT_co]):
-    """What people do at their phones. Nothing happens where the party has no call."""
+    """What people do at their phones. Without a call nothing happens."""
 
     def press(self, who: str, key: str) -> DoneT_co:
         """Press one key."""
@@ -181,36 +181,36 @@ class PhoneActions(Protocol[DoneT_co]):
         ...
 
     def answer(self, who: str) -> DoneT_co:
-        """Answer a phone that rings."""
+        """Answer a ringing phone."""
         ...
 
     def refuse(self, who: str) -> DoneT_co:
-        """Decline a call that rings."""
+        """Decline a ringing call."""
         ...
 
 
 class RequestActions(Protocol[DoneT_co]):
-    """What programs ask for, on a party's behalf. What is refused changes nothing."""
+    """What programs request on a party's behalf. A refused request changes nothing."""
 
     def ask_transfer(self, who: str, target: str, kind: Kind) -> DoneT_co:
         """Ask for a transfer to a number; for a hold, if the kind is `hold`."""
         ...
 
     def ask_takeback(self, who: str) -> DoneT_co:
-        """Ask that the transfer be taken back."""
+        """Ask for the takeback of the transfer."""
         ...
 
     def ask_complete(self, who: str) -> DoneT_co:
-        """Ask that the transfer be completed."""
+        """Ask for the completion of the transfer."""
         ...
 
     def ask_hangup(self, who: str) -> DoneT_co:
-        """Ask that the leg be hung up."""
+        """Ask to hang up the leg."""
         ...
 
 
 def verbs_of_phones(phones: PhoneActions[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
-    """How each verb of people is performed."""
+    """The performer of each verb of people."""
     return {
         DIALS: lambda line: phones.press(line.who, line.dials or ""),
         HANGS_UP: lambda line: phones.hang_up(line.who),
@@ -220,7 +220,7 @@ def verbs_of_phones(phones: PhoneActions[DoneT_co]) -> dict[Verb, Perform[DoneT_
 
 
 def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
-    """How each verb of programs is performed."""
+    """The performer of each verb of programs."""
     return {
         ASKS_TRANSFER: lambda line: requests.ask_transfer(line.who, line.target, line.kind),
         ASKS_HOLD: lambda line: requests.ask_transfer(line.who, "", Kind.HOLD),

@@ -1,7 +1,7 @@
 """A simulated switch and a switchboard, in one plain loop without a scheduler.
 
 The same seed gives the same run, to the byte: the only clock is the world's heap, and the only
-chance its one generator of random numbers.
+source of randomness its generator.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Simulation:
         """Build an empty world.
 
         Args:
-            seed: fixes everything that chance decides.
-            faults: what goes wrong between switch and switchboard.
+            seed: the seed of all random numbers.
+            faults: the faults between switch and switchboard.
             account: feature codes and policy.
-            missing_sounds: sounds of which the switch has no file.
-            sound_s: how long a sound from a file plays.
+            missing_sounds: sounds without a file on the switch.
+            sound_s: how long a recorded sound plays.
             dialling: how targets are called.
-            character: whose habits the switch has.
+            character: the switch to imitate.
         """
         self.world = World(
             seed=seed,
@@ -76,21 +76,21 @@ class Simulation:
         self._timers: set[str] = set()
         self._suspended = False
         self._passed: list[str] = []
-        """Timers that have passed while the controller was suspended."""
+        """Timers that have expired while the controller was suspended."""
         self._unread: list[Event] = []
-        """What it was sent meanwhile."""
+        """Events that arrived meanwhile."""
         self.on_record: Callable[[Record], None] | None = None
         self.world.on_event = self._arrived
 
     @property
     def timers(self) -> frozenset[str]:
-        """The timers that run."""
+        """The running timers."""
         return frozenset(self._timers)
 
     # ------------------------------------------------------- the controller may die
 
     def die(self) -> None:
-        """The controller is gone, between one moment and the next: nothing of it goes on."""
+        """Kill the controller, between one moment and the next: none of its work continues."""
         self.alive = False
         self.deaths += 1
         self._timers.clear()
@@ -99,7 +99,7 @@ class Simulation:
         self.world.end_control()
 
     def return_(self) -> None:
-        """A new controller comes, with the journal of the one before, and looks what lives."""
+        """Start a new controller with the previous one's journal; it asks for the living legs."""
         if self.alive:
             return
         self.alive = True
@@ -119,13 +119,13 @@ class Simulation:
     # ---------------------------------------------------------- or be suspended
 
     def suspend(self) -> None:
-        """Stop the controller's process (SIGSTOP, a suspended machine). The switch goes on."""
+        """Stop the controller's process (SIGSTOP, a suspended machine). The switch continues."""
         self._suspended = self.alive
 
     def resume(self) -> None:
-        """Let the process go on. It notices its deadlines first, then reads what it was sent.
+        """Continue the process. It notices its deadlines first, then reads the waiting events.
 
-        The other way round there would be no race: a program can't choose which comes first.
+        In the other order there would be no race: a program can't choose which comes first.
         """
         self._suspended = False
         passed, self._passed = self._passed, []
@@ -142,7 +142,7 @@ class Simulation:
             self.handle(event)
 
     def handle(self, event: Event) -> list[Record]:
-        """Let the switchboard take an event, and carry out what it orders."""
+        """Give an event to the switchboard, and execute its orders."""
         if not self.alive:
             return []
         if self._suspended:
@@ -185,7 +185,7 @@ class Simulation:
 
 
 def unfinished_of(records: Iterable[Record]) -> dict[str, Unfinished]:
-    """What a journal would say of the transfers in flight."""
+    """What a journal would contain about the transfers in flight."""
     left: dict[str, Unfinished] = {}
     for record in records:
         if record.transfer is None or record.parties is None:

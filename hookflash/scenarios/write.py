@@ -1,4 +1,4 @@
-"""A scenario as the file that replays it: what a failed search leaves behind."""
+"""A scenario as the file that replays it: the result of a failed search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORD_FOR = {phone: word for word, phone in PHONES.items()}
 
 
 def scenario_text(scenario: Scenario) -> str:
-    """Write a scenario as TOML: its script, policy and faults, with nothing expected but promises.
+    """Render a scenario as TOML: its script, policy and faults; it expects only the promises.
 
     Reading it again gives the same run.
     """
@@ -54,7 +54,7 @@ def _call(scenario: Scenario, caller: str, called: str) -> dict[str, str]:
 
 
 def _policy(policy: Policy) -> dict[str, Any]:
-    """What differs from the defaults."""
+    """The settings that differ from the defaults."""
     differs = {
         field.name: getattr(policy, field.name)
         for field in attrs.fields(Policy)

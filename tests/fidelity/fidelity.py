@@ -1,9 +1,9 @@
-"""The same programs on the real switch and on the simulated one; every difference is shown.
+"""Run the same programs on the real switch and on the simulated one, and report every difference.
 
 `make fidelity` runs it, where HOOKFLASH_FREESWITCH names a switch and its phones (see
-`tests/freeswitch/live.py`). A program without races is told apart by nothing but the switch's own
-chance; of one with races, the simulated switch must be able to draw what the real one did. A
-program that differs is run again, made smaller as long as it differs, and told as a story; the exit
+`tests/freeswitch/live.py`). A program without races differs between two runs only by the switch's
+own chance; of one with races, the simulated switch must be able to draw what the real one did. A
+program that differs is run again, shrunk as long as it differs, and printed as a story; the exit
 status is 1.
 """
 
@@ -179,7 +179,7 @@ class Run:
             f"{len(self.compared)} programs ({long} of six steps or more, {racing} with races):"
             f" {at_once} equal at once, {len(equal) - at_once} equal by chance,"
             f" {len(self.compared) - len(equal)} differing;"
-            f" {self.failed} did not begin, or came too late"
+            f" {self.failed} failed to start or were too late"
         )
 
 
@@ -196,7 +196,7 @@ def _keep(compared: list[Compared], most: int) -> None:
         if one.draws and len(one.program.steps) >= 6
     ][:most]
     (KEPT / "programs.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode(), 9, mtime=0))
-    print(f"{len(rows)} programs are kept")
+    print(f"{len(rows)} programs kept as test data")
 
 
 async def _tally(named: str, program: Program, options: argparse.Namespace) -> None:
@@ -230,7 +230,10 @@ def _told(outcome: Outcome) -> str:
 async def _main(options: argparse.Namespace) -> int:
     named = os.environ.get("HOOKFLASH_FREESWITCH", "")
     if "/" not in named:
-        print("HOOKFLASH_FREESWITCH names no switch and phones", file=sys.stderr)
+        print(
+            "HOOKFLASH_FREESWITCH must be HOST:PORT/HOST:PORT: the switch and the phones",
+            file=sys.stderr,
+        )
         return 2
     began_s = time.monotonic()
     if options.program:
@@ -265,11 +268,21 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the seed of the first program")
     parser.add_argument("--at-once", type=int, default=20)
-    parser.add_argument("--show", type=int, default=10, help="of so many differences the story")
-    parser.add_argument("--shrink-s", type=float, default=0.0, help="how long to make each smaller")
-    parser.add_argument("--program", help="count what comes of this one, given as JSON")
-    parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
-    parser.add_argument("--answers", help="a file of answers: those in it are not asked for again")
+    parser.add_argument(
+        "--show", type=int, default=10, help="how many differences to print as stories"
+    )
+    parser.add_argument(
+        "--shrink-s", type=float, default=0.0, help="seconds to spend on shrinking each"
+    )
+    parser.add_argument(
+        "--program", help="run this program (JSON) many times, and count its results"
+    )
+    parser.add_argument(
+        "--keep", type=int, default=0, help="how many programs to keep as test data"
+    )
+    parser.add_argument(
+        "--answers", help="a file of recorded answers: programs in it are not run again"
+    )
     return trio.run(_main, parser.parse_args())
 
 

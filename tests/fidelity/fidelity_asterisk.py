@@ -1,7 +1,7 @@
-"""The same programs on a real Asterisk and on the simulated one; every difference is shown.
+"""Run the same programs on a real Asterisk and on the simulated one, and report every difference.
 
-It obtains an Asterisk by itself (see `hookflash.pbx`). A program without races is told apart by
-nothing but the switch's own chance; of one with races, the simulated switch must be able to draw
+It obtains an Asterisk by itself (see `hookflash.pbx`). A program without races differs between two
+runs only by the switch's own chance; of one with races, the simulated switch must be able to draw
 what the real one did. The exit status is 1 if a program differs.
 """
 
@@ -197,7 +197,7 @@ def _main(options: argparse.Namespace) -> int:
         f"{len(answered)} programs ({racing} with races) in {asked_s:.0f} s:"
         f" {sum(one == 1 for one in equal)} equal at once, {sum(one > 1 for one in equal)} equal by"
         f" chance, {len(draws) - len(equal)} differing;"
-        f" {options.programs - len(answered)} did not begin, or came too late"
+        f" {options.programs - len(answered)} failed to start or were too late"
     )
     differing = [one for one, count in zip(answered, draws, strict=True) if not count]
     for one in sorted(differing, key=lambda one: one.program.races)[: options.show]:
@@ -222,7 +222,7 @@ def _tell_deaths(asking: Asking) -> None:
 def _keep(answered: list[Answered]) -> None:
     rows = "".join(f"{one.as_row()}\n" for one in answered)
     KEPT.write_bytes(gzip.compress(rows.encode(), 9, mtime=0))
-    print(f"{len(answered)} programs are kept")
+    print(f"{len(answered)} programs kept as test data")
 
 
 def main() -> int:
@@ -231,10 +231,18 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=120)
     parser.add_argument("--first", type=int, default=0, help="the seed of the first program")
     parser.add_argument("--at-once", type=int, default=12)
-    parser.add_argument("--show", type=int, default=10, help="of so many differences the story")
-    parser.add_argument("--program", help="count what comes of this one, given as JSON")
-    parser.add_argument("--keep", type=int, default=0, help="keep so many as test data")
-    parser.add_argument("--answers", help="a file of answers: it is read, or written")
+    parser.add_argument(
+        "--show", type=int, default=10, help="how many differences to print as stories"
+    )
+    parser.add_argument(
+        "--program", help="run this program (JSON) many times, and count its results"
+    )
+    parser.add_argument(
+        "--keep", type=int, default=0, help="how many programs to keep as test data"
+    )
+    parser.add_argument(
+        "--answers", help="a file of recorded answers: read if it exists, else written"
+    )
     return _main(parser.parse_args())
 
 

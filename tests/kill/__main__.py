@@ -1,4 +1,4 @@
-"""Kill the service over and over, and see whether a caller is lost. `make kill`.
+"""Kill the service again and again, and check that no caller is lost. `make kill`.
 
 python tests/kill --kills 200 --calls 15 --seed 1                  # the emulator, real kills
 python tests/kill --kills 10000 --seed 1 --virtual                 # the virtual clock
@@ -84,7 +84,7 @@ async def run(options: argparse.Namespace, out: Path, pair: Pair | None) -> Figu
             forker=forker,
         )
         if pair is not None:
-            rig, where = on_asterisk(pair, setting), "an Asterisk of its own"
+            rig, where = on_asterisk(pair, setting), "an Asterisk started for this run"
         elif named and not options.virtual:
             rig, where = on_the_switch(named, setting), f"a FreeSWITCH, {named}"
         else:
@@ -105,24 +105,34 @@ def own_pair() -> Pair:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--calls", type=int, default=15, help="in flight at once")
+    parser.add_argument("--calls", type=int, default=15, help="calls in flight at once")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--most", type=int, default=KILLS_A_ROUND, help="kills a round")
-    parser.add_argument("--virtual", action="store_true", help="emulator, on the virtual clock")
-    parser.add_argument("--asterisk", action="store_true", help="an Asterisk of its own")
+    parser.add_argument("--most", type=int, default=KILLS_A_ROUND, help="kills per round")
+    parser.add_argument(
+        "--virtual", action="store_true", help="use the emulator on a virtual clock"
+    )
+    parser.add_argument("--asterisk", action="store_true", help="start an Asterisk for the run")
     parser.add_argument("--blows", default="kill", help="kill,cut,freeze,overload")
     parser.add_argument("--freeze-s", type=float, default=30.0)
-    parser.add_argument("--pace", type=float, default=1.0, help="how long it works and is away")
     parser.add_argument(
-        "--forked", action="store_true", help="start services fast, off one that has its imports"
+        "--pace", type=float, default=1.0, help="factor for the service's up and down times"
     )
-    parser.add_argument("--dial", choices=("direct", "dialplan"), help="by the seed unless given")
-    parser.add_argument("--stories", default="kill-stories.txt", help="where stories are written")
+    parser.add_argument(
+        "--forked", action="store_true", help="fork services off a process with all imports"
+    )
+    parser.add_argument(
+        "--dial",
+        choices=("direct", "dialplan"),
+        help="how targets are dialled; by default, by the seed",
+    )
+    parser.add_argument(
+        "--stories", default="kill-stories.txt", help="the file for stories of faults"
+    )
     options = parser.parse_args()
     if options.virtual and "freeze" in options.blows.split(","):
-        parser.error("--virtual: a service without a process of its own can't be frozen")
+        parser.error("--virtual: a service without its own process can't be frozen")
     if options.asterisk and (options.virtual or "overload" in options.blows.split(",")):
-        parser.error("--asterisk: neither --virtual nor the blow `overload`")
+        parser.error("--asterisk can't be combined with --virtual or the blow `overload`")
     out = Path(options.stories)
     out.unlink(missing_ok=True)
     clock = MockClock(autojump_threshold=0) if options.virtual else None

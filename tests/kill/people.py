@@ -231,13 +231,13 @@ async def act(group: Group, rig: Rig, service: Controller) -> None:
     verbs = verbs_of(group, rig, service)
     for one in group.plan.acts:
         if not await comes(one, group, rig):
-            group.write(f"not {one.moment}, so nobody {one.verb}")
+            group.write(f"not {one.moment}, so no party {one.verb}")
             return
         await trio.sleep(one.after_s)
         person = group.person(one.who)
         gone = person.left_s is not None or person.ended_s is not None
         if gone or (one.verb is not ANSWERS and person.answered_s is None):
-            group.write(f"the {one.who} is not there, and not one who {one.verb}")
+            group.write(f"the {one.who} is not there, so no party {one.verb}")
             continue
         await verbs[one.verb](person)
 

@@ -83,11 +83,11 @@ class Figures:
         lines = [
             f"seed {self.seed}: {self.kills} kills ({_counted(self.blows)})",
             f"  {self.calls} calls, {self.transfers} transfers",
-            f"  calls up when it was hit: {self.on_the_line / max(self.kills, 1):.1f} on average",
-            f"  transfers in flight when it was hit: {_counted(self.hit)}",
+            f"  calls in progress per kill: {self.on_the_line / max(self.kills, 1):.1f} on average",
+            f"  transfers in flight at a kill: {_counted(self.hit)}",
             f"  outcomes: {_counted(self.outcomes)}",
             f"  calls without a transfer: {_counted(self.not_begun) or 'none'}",
-            f"  legs ended because somebody {_counted(self.reasons)}",
+            f"  reasons of ended legs: {_counted(self.reasons)}",
             f"  faults: {_counted(kinds) or 'none'}",
         ]
         if stays:
@@ -156,13 +156,13 @@ class Player:
         acted_s = trio.current_time()
         if self.service.works_since_s is None:
             await self._start()
-        self.write("is left alone: the round is at its end")
+        self.write("is left running: the round is over")
         await self._rest(groups)
         rested_s = trio.current_time()
         await self._judge(groups)
         self.took = (
-            f"{acted_s - self._began_s:.0f} s of acts, {rested_s - acted_s:.0f} s of rest,"
-            f" {trio.current_time() - rested_s:.0f} s of parting"
+            f"{acted_s - self._began_s:.0f} s of calls, {rested_s - acted_s:.0f} s of rest,"
+            f" {trio.current_time() - rested_s:.0f} s of hang-ups"
         )
         self.figures.calls += size
 
@@ -228,7 +228,7 @@ class Player:
         legs = {self.rig.find_leg(one) for one in group.people}
         talks = self.rig.talks_with(group.transferor) is group.target
         if talks and group.transferor.is_here and any(legs & told for told in flight.values()):
-            group.write("the transferor hangs up, at last")
+            group.write("the transferor hangs up in the end")
             await self.rig.hang_up(group.transferor)
 
     def _flight(self, groups: list[Group]) -> dict[str, set[str]]:
@@ -315,7 +315,7 @@ class Player:
             path = self.rig.path(leg, bonds)
             other = self.rig.person_on(path[-1]) if path else None
             if other is None and not running:
-                faults.append(Fault("forgotten", person.role, "is on the line alone", group.index))
+                faults.append(Fault("forgotten", person.role, "has no partner", group.index))
             elif other is not None and other not in group.people:
                 faults.append(Fault("stranger", person.role, "talks with a stranger", group.index))
             elif other is not None:
@@ -340,10 +340,10 @@ class Player:
         for group in groups:
             for person in group.people:
                 if person.is_here and person not in paired:
-                    group.write(f"the {person.role} gives up and hangs up, at the end")
+                    group.write(f"the {person.role} gives up and hangs up at the end")
                     await self.rig.hang_up(person)
         for pair in pairs:
-            pair.group.write(f"the {pair.one.role} hangs up, at the end")
+            pair.group.write(f"the {pair.one.role} hangs up at the end")
             await self.rig.hang_up(pair.one)
         with trio.move_on_after(PART_S):
             while await self.rig.left() != (0, 0) or any(
@@ -351,7 +351,7 @@ class Player:
                 for pair in pairs  # we hear of it a little later
             ):
                 await trio.sleep(0.1)
-        told = "lives on after the partner has hung up"
+        told = "still lives after the partner has hung up"
         faults = [
             Fault("left over", pair.other.role, told, pair.group.index)
             for pair in pairs

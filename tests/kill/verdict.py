@@ -96,7 +96,7 @@ def judge_end(person: Person, group: Group, *, ring_timeout_s: float) -> tuple[b
     if _given_up(group.target, at_s, ring_timeout_s) and not dismissed:
         return (
             False,
-            "although the target's phone was ringing, and was given up before its time",
+            "although the target's phone was still ringing, and was cancelled too early",
         )
     uncalled = group.target.rang_s is None and bool(group.asked)
     return True, "was left alone" + ("; the target had not been called" if uncalled else "")
@@ -115,10 +115,10 @@ def _own_reason(person: Person, group: Group, at_s: float, ring_timeout_s: float
     if person is group.target and _before(group.taken_back, at_s):
         return "the transferor took the transferee back"
     if person is group.transferor and _before(group.completed, at_s):
-        return "was let go, as a program asked"
+        return "was released, as a program requested"
     late_s = at_s - (person.rang_s or 0.0) - ring_timeout_s
     just = late_s >= -SLACK_S and at_s - person.answered_s < SLACK_S
-    return "answered as its time was up" if person is group.target and just else ""
+    return "answered at its ring timeout" if person is group.target and just else ""
 
 
 def _others(person: Person, group: Group, at_s: float) -> list[Person]:

@@ -60,7 +60,7 @@ class LegMemory:
     def give(self, event: e.CallEvent) -> None:
         """Pass a fact on."""
         if isinstance(event, e.LegCreated) and event.leg in self.dials:
-            # a call that fails at once has never got its number
+            # a call that fails at once never gets its number
             event = attrs.evolve(event, number=self.dials[event.leg].target)
         if isinstance(event, e.LegsJoined):
             self.note_joined(event.first, event.second)

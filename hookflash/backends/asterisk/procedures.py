@@ -58,10 +58,10 @@ from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound, Tone
 
 ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,149}")
-"""What a channel's id may be made of."""
+"""The allowed characters of a channel's id."""
 
 ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}")
-"""What a channel's name may be made of, where the dialplan is to read it."""
+"""The allowed characters of a channel's name that the dialplan reads."""
 
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """The allowed characters of a number to call: no `@`, `/`, `,` or `&`, since the operator chooses

@@ -204,7 +204,7 @@ class FreeSwitchBackend:
             raise Rejected(f"{self.settings.host}:{self.settings.port} refuses the login: {reply}")
         reply = (await connection.ask("event json " + " ".join(EVENT_NAMES))).header("reply-text")
         if not reply.startswith("+OK"):
-            raise EventSocketLost(f"the switch tells us nothing: {reply}")
+            raise EventSocketLost(f"the switch refuses to send events: {reply}")
 
 
 @asynccontextmanager

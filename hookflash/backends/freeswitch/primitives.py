@@ -177,19 +177,19 @@ class Procedure:
     settled: tuple[LegId, ...] = ()
     """Legs whose bridge must have been up for a moment (`SETTLES_S`) before the first step."""
     remember: tuple[LegId, ...] = ()
-    """Legs whose variables will change: their current values are kept on them first."""
+    """Legs whose variables will change: their current values are saved on them first."""
     restore: tuple[LegId, ...] = ()
-    """Legs that get their kept variables back, and lose all others of ours."""
+    """Legs whose saved variables are restored, and whose other variables of ours are removed."""
 
     @property
     def legs(self) -> frozenset[LegId]:
-        """All whom it concerns: what comes after it for one of them must not overtake it."""
+        """All legs concerned: later commands for them must not overtake this one."""
         named = (getattr(step, "leg", None) for step in (*self.before, *self.steps))
         return frozenset(filter(None, named)) | {*self.settled, *self.remember, *self.restore}
 
 
 SETTLES_S: Final = 0.1
-"""FreeSWITCH tells of a bridge some 50 ms before it is up. If a leg is sent elsewhere in that time,
+"""FreeSWITCH reports a bridge some 50 ms before it is up. If a leg is sent elsewhere in that time,
 its partner may be hung up (measured on 1.10.12: 2 of 80)."""
 
 CHANGED: Final = (
@@ -205,7 +205,7 @@ CHANGED: Final = (
     "playback_timeout_sec",
     "uuid_bridge_park_on_cancel",
 )
-"""The variables of other people's legs that a transfer changes."""
+"""The operator's variables that a transfer changes."""
 
 OURS: Final = (
     "hookflash_before",
@@ -217,21 +217,21 @@ OURS: Final = (
 """The variables that a transfer adds."""
 
 KEPT: Final = "hookflash_before"
-"""Where a leg keeps what its variables said before: by this, they survive us."""
+"""The variable in which a leg saves its previous variables, so that they survive the controller."""
 
 _KEEPABLE: Final = re.compile(r"[0-9A-Za-z_.,:/*# -]{1,120}")
-"""What a value may be made of that is kept. No other has been seen in any of these variables."""
+"""The allowed characters of a saved value. No others have been seen in any of these variables."""
 
 
 ASKED_BEFORE: Final = (KEPT, *CHANGED)
-"""The variables to ask for, before a leg is changed for the first time."""
+"""The variables to query before a leg is changed for the first time."""
 
 
 def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
-    """Keep on a leg what its variables say; None if that has been done before.
+    """Save a leg's current variables on the leg; None if that has been done before.
 
     Args:
-        leg: whose they are.
+        leg: the leg.
         answers: to `ASKED_BEFORE`, in their order.
     """
     before, *values = (answer.strip() for answer in answers)
@@ -247,10 +247,10 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
 
 
 def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tuple[Primitive, ...]:
-    """Keep what legs have in the very order that changes them first.
+    """Save the legs' variables with the same order that first changes them.
 
-    It must be one order: should we die between two, the leg would keep something, and have no mark
-    by which the next controller finds it and takes that off.
+    It must be one order: if the controller died between two, the leg would keep the saved values,
+    but no mark by which the next controller finds it.
     """
     unkept = {keep.leg: keep.variables for keep in keeps}
     return tuple(
@@ -262,36 +262,36 @@ def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tupl
 
 
 _A_LEG: Final = re.compile(r"(?!_undef_)[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
-"""A channel's id: no error, and nothing that would begin another command."""
+"""A channel's id: not an error, and no text that would begin another command."""
 
 _SILENCED: Final = "ignore_display_updates"
-"""What keeps the switch from telling a leg's phone whom it talks with."""
+"""The variable that keeps the switch from updating the display of a leg's phone."""
 
 ASKED_AFTER: Final = (KEPT, "other_loopback_leg_uuid", _SILENCED)
-"""The variables to ask for, before a leg is given back what it had."""
+"""The variables to query before a leg's variables are restored."""
 
 OPEN_AGAIN_AFTER_S: Final = 2
-"""How long after a transfer a leg stays silenced, in whole seconds (`sched_api` may take up to one
-less): FreeSWITCH tells a phone up to 120 ms after CHANNEL_BRIDGE whom it has got, and looks only
-then whether it may (measured on 1.10.12: given back at once, 9 of 50 outside lines were told)."""
+"""How long after a transfer display updates stay off, in whole seconds (`sched_api` may take up to
+one less): FreeSWITCH updates a phone up to 120 ms after CHANNEL_BRIDGE, and checks only then
+whether it may (measured on 1.10.12: restored at once, 9 of 50 outside lines were updated)."""
 
 
 def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
-    """Give a leg back what was kept of its variables, and take the rest off.
+    """Restore a leg's saved variables, and remove the others of ours.
 
-    The far half of a loopback leg has inherited our marks: they go as well. A leg that is silenced
-    stays so for a moment, and keeps what it is then to be given back: the next transfer that begins
-    meanwhile finds that, and not what the last one has set.
+    The far half of a loopback leg has inherited our marks, which are removed too. A leg whose
+    display updates are off stays so for a moment, and keeps the saved value: the next transfer that
+    begins meanwhile finds that, and not the value set by the last one.
 
     Args:
-        leg: whose they are.
+        leg: the leg.
         answers: to `ASKED_AFTER`, in their order.
     """
     before, other_half, silenced = (answer.strip() for answer in answers)
     parts = (part.partition(":") for part in before.split("|"))
     said = {name: value for name, _, value in parts if name in CHANGED}
     ours = tuple((name, "") for name in OURS)
-    # a leg that has kept nothing was given back already: what it has now is its own
+    # a leg without saved values was restored before: its current ones are its own
     changed = tuple((name, said.get(name, "")) for name in CHANGED if before != UNDEFINED)
     given = (*changed, *ours)
     later = (_SILENCED, KEPT) if before != UNDEFINED and silenced == "true" else ()
@@ -305,4 +305,4 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
 
 
 NOTHING_KEPT: Final = "nothing"
-"""What a leg keeps whose variables said nothing before; a leg that we call begins with it."""
+"""The saved value of a leg without previous variables; a leg that we call begins with it."""
