@@ -46,7 +46,7 @@ class EngineGroup:
         if not found:
             raise NotFound("there is no such call")
         if len(found) > 1:
-            raise RequestRefused("two switches have a call of this id: name the switch, too")
+            raise RequestRefused("two switches have a call with this ID: name the switch, too")
         return found[0]
 
     def engine_with_transfer(self, transfer: str) -> Engine:

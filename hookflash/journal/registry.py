@@ -111,7 +111,7 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     return Key(id=row[0], account=row[1], label=row[2], made=row[3], revoked=None)
 
 
-def counts(connection: sqlite3.Connection, key_id: str) -> bool:
+def is_valid(connection: sqlite3.Connection, key_id: str) -> bool:
     """Whether a key exists and is not revoked."""
     wanted = "SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL"
     return connection.execute(wanted, (key_id,)).fetchone() is not None

@@ -1,6 +1,6 @@
-"""The engine as a service that other programs steer, by HTTP and by WebSocket.
+"""The engine as a service with HTTP and WebSocket APIs.
 
-`config` is what an operator writes. `desk` is everything that a program may do, in one place, with
-the rights of whoever asks; `http` and `websocket` are two doors to it, `wire` the words that both
-speak. `service` puts it all together.
+`config` is the operator's file. `operations` is the table of all that programs can ask, `api`
+performs it with the caller's rights, and `http` and `websocket` are the two ways to ask. `service`
+puts everything together.
 """

@@ -1,8 +1,7 @@
 """Authentication: API keys, tokens, and limits for wrong ones.
 
-Each wrong key delays its answer, twice as long each time; after a number of them within a minute
-the address gets no more tokens for a while. All are counted. A valid token stays
-valid: many programs may share an address.
+Each wrong key doubles the delay of the answer. After a number of them within a minute, the address
+gets no new tokens for a while. Valid tokens stay valid: many programs may share an address.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from hookflash.server.config import Limits
 from hookflash.server.rates import Allowance
 
 REMEMBERED_S: Final = 5.0
-"""A token that was found good is not looked up again for so long: a key that is revoked by another
-process counts that much longer."""
+"""A valid token is not looked up again for this long, even if another process revokes its key."""
 
 MOST_REMEMBERED: Final = 10_000
 FIRST_DELAY_S: Final = 0.125
@@ -52,19 +50,19 @@ class Access:
         self._requests = Allowance(limits.requests_per_second, within_s=1.0)
         self._known: dict[bytes, _Known] = {}
         self._checking = trio.Lock()
-        """One key after the other, so that each wrong one counts before the next is looked at:
-        whoever sends a thousand at once is heard no more often than one who waits."""
+        """Held while a key is checked, so that a thousand wrong keys sent at once are limited like
+        those sent one by one."""
         self.wrong_keys = 0
-        """How many wrong keys and tokens have been shown."""
+        """How many wrong keys and tokens were used."""
         self.rejected = 0
-        """How many requests were turned away because there were too many."""
+        """How many requests were rejected because there were too many."""
 
     async def sign_in(self, api_key: str, address: str) -> tuple[Token, str]:
-        """Give a token for a key.
+        """Issue a token for a key.
 
         Args:
             api_key: the key's text.
-            address: where the program is.
+            address: the program's IP address.
 
         Returns:
             The token, and its text.
@@ -72,7 +70,7 @@ class Access:
         Raises:
             Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
-            JournalError: the token can't be written now.
+            JournalError: the token can't be stored now.
         """
         key = await self.key_of(api_key, address)
         make = partial(
@@ -84,14 +82,14 @@ class Access:
         return await self._journal.change(make)
 
     async def key_of(self, api_key: str, address: str) -> Key:
-        """Find the key. Nothing is written, so it works while the disk fails.
+        """Find a key. Nothing is written, so this works while the disk is failing.
 
         Raises:
             Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
         """
         async with self._checking:
-            self._check_patience(address)
+            self._check_address(address)
             key = await self._journal.read(partial(registry.check_key, text=api_key))
             if key is None:
                 self._count_wrong(address)
@@ -104,7 +102,8 @@ class Access:
 
         Raises:
             Unauthorized: the token is invalid or has expired.
-            RequestRefused: it is none, and too many came from there; or the key asks too often.
+            RequestRefused: too many wrong tokens came from there, or the key sends too many
+                requests.
         """
         digest = hashlib.sha256(token.encode()).digest()
         now, now_s = self._journal.now(), trio.current_time()
@@ -120,14 +119,14 @@ class Access:
         Raises:
             Unauthorized: it was revoked.
         """
-        if not await self._journal.read(partial(registry.counts, key_id=caller.key)):
+        if not await self._journal.read(partial(registry.is_valid, key_id=caller.key)):
             raise Unauthorized("this key was revoked")
 
     def count(self, caller: Caller) -> None:
         """Count one request.
 
         Raises:
-            RequestRefused: the key asks too often.
+            RequestRefused: the key sends too many requests.
         """
         if not self._requests.takes(caller.key, trio.current_time()):
             self.rejected += 1
@@ -136,7 +135,7 @@ class Access:
             )
 
     def sweep(self) -> None:
-        """Forget what is over: for the sake of memory, from time to time."""
+        """Free the memory of expired counts. Called from time to time."""
         now_s = trio.current_time()
         self._wrong.sweep(now_s)
         self._requests.sweep(now_s)
@@ -146,10 +145,10 @@ class Access:
         now = self._journal.now()
         found = await self._journal.read(partial(registry.check_token, text=token, now=now))
         if found is None:
-            self._check_patience(address)
+            self._check_address(address)
             self._count_wrong(address)
             is_key = token.startswith(f"{registry.KEY_PREFIX}_")
-            why = "this is a key: PUT /v2/api_auth gives a token for it" if is_key else NO_TOKEN
+            why = "this is a key: get a token for it (PUT /v2/api_auth)" if is_key else NO_TOKEN
             raise await self._wrong_one(address, why)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
@@ -158,7 +157,7 @@ class Access:
         self._known[digest] = known
         return known
 
-    def _check_patience(self, address: str) -> None:
+    def _check_address(self, address: str) -> None:
         if self._wrong.is_used_up(address, trio.current_time()):
             self.rejected += 1
             raise RequestRefused("too many wrong keys: wait a minute", Refusal.TOO_MANY)

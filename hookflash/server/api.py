@@ -1,8 +1,7 @@
-"""How an operation is performed, whichever API it is asked through.
+"""Performs operations, for both APIs.
 
-A program sees the calls of its own account, and does not learn that there are others. A command is
-answered when the engine has accepted it *and* its step is safe in the journal, so that no crash can
-undo what a program was told.
+A program sees only the calls of its own account. A command is confirmed when the engine has
+accepted it *and* its step is safe in the journal, so that a crash never revokes a confirmation.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class ServiceApi:
 
         Raises:
             InputError: something in the request is invalid.
-            Forbidden: the account is another's.
-            RequestRefused: it can't be done now; the message says why.
+            Forbidden: the key is for another account.
+            RequestRefused: it can't be done now.
             BackendClosed: the switch is away.
             JournalError: the journal can't be read or written.
         """

@@ -17,15 +17,15 @@ class Caller:
     """`None`: an administrator's key, for all accounts."""
 
     def check(self, account: str) -> None:
-        """Check that it may act for an account.
+        """Check that the caller may act for an account.
 
         Raises:
-            Forbidden: the key is for another account, whether or not there is such an account.
+            Forbidden: the key is for another account.
         """
         if self.account is not None and self.account != account:
             raise Forbidden
 
     @property
     def name(self) -> str:
-        """The name in the history of a program that asked for something."""
+        """The caller's name in the journal."""
         return f"key {self.key}"

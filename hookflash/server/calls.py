@@ -97,16 +97,16 @@ async def complete(on: Context, account: str, caller: Caller, asked: r.CompleteR
 
 
 async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> tuple[Engine, str]:
-    """Find the transfer in flight that a command names, by its ID or by a leg that is in it.
+    """Find the transfer in flight that a command names, by its ID or by one of its legs.
 
     Raises:
-        InputError: it names both, or none.
+        InputError: it names both, or neither.
         NotFound: the account has no such transfer, or no such leg.
         RequestRefused: the transfer is over, or the leg is in no transfer.
     """
     if (asked.transfer_id is None) == (asked.call_id is None):
         raise InputError(
-            "give either this or a call_id", where="$.transfer_id", hint="exactly one of the two"
+            "give either transfer_id or call_id", where="$.transfer_id", hint="not both"
         )
     if asked.call_id is not None:
         _, engine, _leg = on.find_leg(account, asked.call_id, asked.switch)

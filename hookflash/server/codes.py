@@ -1,4 +1,4 @@
-"""The accounts' feature codes: those of the configuration, and those that programs have set."""
+"""Feature codes of accounts: from the configuration, or set by programs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class CodeStore:
         config: Config,
         stored: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        """Begin.
+        """Hold the feature codes of all accounts.
 
         Args:
             group: the engines.
-            journal: where the codes are kept.
+            journal: stores the codes.
             config: the operator's configuration.
             stored: the feature codes that programs have set, by account.
         """
@@ -41,7 +41,7 @@ class CodeStore:
         self._changing = trio.Lock()
 
     def of(self, account: str) -> dict[str, Any]:
-        """An account's feature codes, with all defaults spelled out."""
+        """An account's feature codes, including all defaults."""
         chosen = self._config.account(account, self._stored.get(account))
         return cast("dict[str, Any]", chosen.metaflows.to_document())
 
@@ -54,7 +54,7 @@ class CodeStore:
             The codes that apply now.
 
         Raises:
-            InputError: they are invalid; the message names the place.
+            InputError: they are invalid.
             JournalError: they can't be stored.
         """
         async with self._changing:
@@ -90,7 +90,7 @@ class CodeStore:
         return self.of(account)
 
     def apply(self, config: Config, *, for_all_calls: bool = False) -> None:
-        """Apply a configuration from now on, with the feature codes that programs have set."""
+        """Apply a configuration, together with the feature codes that programs have set."""
         self._config = config
         self._group.choose(
             config.accounts_chosen(self._stored),

@@ -1,6 +1,6 @@
-"""`hookflash.toml`: the keys that an operator may write, each with its meaning and its default.
+"""`hookflash.toml`: all keys, with their meaning and default.
 
-An empty file is a config. `read_config` reads one; the reference of the keys is made from here.
+An empty file is valid. `read_config` reads it; the reference of the keys is generated from here.
 """
 
 from __future__ import annotations
@@ -29,55 +29,55 @@ Count: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where programs find us."""
+    """The addresses of the APIs."""
 
     http: Text = "127.0.0.1:8080"
-    """HOST:PORT for HTTP; port 0 for any that is free."""
+    """HOST:PORT for HTTP; port 0: any free port."""
     websocket: Text = "127.0.0.1:8081"
-    """HOST:PORT for WebSocket."""
+    """HOST:PORT for WebSocket; port 0: any free port."""
     tls_certificate: Text = ""
-    """A file with the certificate (and its chain), PEM. With it, both doors speak TLS only."""
+    """PEM file with the certificate and its chain. If set, both APIs use TLS only."""
     tls_key: Text = ""
-    """A file with its private key, PEM."""
+    """PEM file with the certificate's private key."""
     origins: tuple[Text, ...] = ()
-    """The origins of web pages that may open a WebSocket (`https://desk.example.org`). A program
-    that is no browser sends none, and is not asked."""
+    """Origins of web pages that may open a WebSocket, such as `https://desk.example.org`. Programs
+    other than browsers send no origin and are not restricted."""
 
 
 class Digits(StrEnum):
-    """What is written down of the keys that people press."""
+    """How the journal stores the keys that people press."""
 
     MASKED = "masked"
-    """That one was pressed, and not which."""
+    """Only that a key was pressed."""
     KEPT = "kept"
-    """All of them: PINs and card numbers, too."""
+    """The keys, including PINs and card numbers."""
 
 
 class JournalKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written down, and for how long."""
+    """The journal: what is stored, and for how long."""
 
     file: Annotated[str, Meta(min_length=1, max_length=500)] = "hookflash.sqlite"
-    """The journal's file; beside the config, unless it begins with a slash."""
+    """The journal's file; a relative path begins at the configuration's folder."""
     sync: Sync = Sync.FULL
-    """When a step is safe: `full`, when the disk says so; `normal`, when the operating system has
-    it, which a power cut may undo."""
+    """When a step counts as safe: `full`: once it is on the disk; `normal`: once the operating
+    system has it, so that a power cut may lose it."""
     keep_days: Annotated[float, Meta(ge=0, le=36_600)] = 0.0
-    """After so many days a step is forgotten, and a transfer that has ended; 0: never."""
+    """Steps and ended transfers older than this are deleted; 0: never."""
     digits: Digits = Digits.MASKED
-    """What is written down of the keys that people press: `masked`, or `kept`."""
+    """How the keys that people press are stored: `masked` or `kept`."""
 
 
 class Simulator(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="simulator"
 ):
-    """A simulated switch, to try things out: its phones are those of `hookflash emulate`."""
+    """A simulated switch, with the phones of `hookflash emulate`."""
 
     seed: int = 0
-    """Fixes what chance decides."""
+    """Seed of the random numbers."""
     calls: tuple[tuple[Text, Text], ...] = ()
-    """Who talks with whom when it starts: `[["1001", "1002"]]`."""
+    """Calls at the start, as pairs of caller and callee: `[["1001", "1002"]]`."""
     account: Text = ""
-    """Whose calls they are."""
+    """The account of these calls."""
 
 
 class FreeSwitchKeys(
@@ -88,37 +88,37 @@ class FreeSwitchKeys(
     tag_field="kind",
     tag="freeswitch",
 ):
-    """A FreeSWITCH, by its event socket."""
+    """A FreeSWITCH, controlled through its event socket."""
 
     host: Text = "127.0.0.1"
-    """Where its event socket listens."""
+    """Host of the event socket."""
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8021
-    """At which port."""
+    """Port of the event socket."""
     password: Text = ""
-    """The event socket's. The stock one is taken on this machine only."""
+    """Password of the event socket. The stock password is accepted on this machine only."""
     password_file: Text = ""
-    """A file that holds the password, in place of `password`."""
+    """A file with the password, in place of `password`."""
     tls: bool = False
     """Whether the switch is behind a TLS proxy."""
     tls_ca: Text = ""
-    """A file with the certificates to trust, PEM; the system's by default."""
+    """PEM file with the trusted certificates; default: those of the system."""
     account_variable: Text = "hookflash_account"
-    """The channel variable that says whose leg it is."""
+    """Channel variable with the account of a leg."""
     outside_contexts: tuple[Text, ...] = ("public",)
-    """The dialplan contexts in which outside parties call in."""
+    """Dialplan contexts of calls from outside parties."""
     outside_profiles: tuple[Text, ...] = ("external",)
-    """The SIP profiles on which outside parties are called, besides gateways."""
+    """SIP profiles of calls to outside parties, besides gateways."""
     park_limit_s: Seconds = 1860.0
-    """After so long the switch itself ends a parked leg that nobody fetches."""
+    """After this time the switch itself hangs up a parked leg."""
     template: Text = "loopback/{number}/{context}"
-    """The dial string by which targets are called."""
+    """Dial string for targets."""
     context: Text = "default"
-    """The dialplan context in which targets are looked up."""
+    """Dialplan context for targets."""
     variables: dict[str, str] = {}
     """Channel variables for every target's leg."""
 
     def __repr__(self) -> str:
-        """Say where it is, and not its password."""
+        """Hide the password."""
         return f"FreeSwitchKeys(host={self.host!r}, port={self.port})"
 
 
@@ -130,48 +130,48 @@ class AsteriskKeys(
     tag_field="kind",
     tag="asterisk",
 ):
-    """An Asterisk, by its REST interface (ARI) and its manager interface (AMI)."""
+    """An Asterisk, controlled through its REST interface (ARI) and manager interface (AMI)."""
 
     host: Text = "127.0.0.1"
-    """Where both listen."""
+    """Host of both interfaces."""
     ari_port: Annotated[int, Meta(ge=1, le=65_535)] = 8088
-    """The port of http.conf."""
+    """The port in http.conf."""
     ami_port: Annotated[int, Meta(ge=1, le=65_535)] = 5038
-    """The port of manager.conf."""
+    """The port in manager.conf."""
     username: Text = "hookflash"
-    """The user in ari.conf and in manager.conf."""
+    """The user in ari.conf and manager.conf."""
     password: Text = ""
     """That user's password, the same in both files."""
     password_file: Text = ""
-    """A file that holds the password, in place of `password`."""
+    """A file with the password, in place of `password`."""
     tls: bool = False
-    """Whether both connections are encrypted."""
+    """Whether both connections use TLS."""
     tls_ca: Text = ""
-    """A file with the certificates to trust, PEM; the system's by default."""
+    """PEM file with the trusted certificates; default: those of the system."""
     application: Text = "hookflash"
     """The name under which the service registers with ARI. Each controller needs its own."""
     context: Text = "hookflash"
-    """The context of the dialplan that `hookflash asterisk dialplan` prints."""
+    """The dialplan context that `hookflash asterisk dialplan` prints."""
     template: Text = "Local/{number}@{context}/n"
-    """What is dialled to reach a target, as `Dial` names it."""
+    """Dial string for targets, as in `Dial()`."""
     dialplan_context: Text = "default"
-    """The dialplan context in which targets are looked up."""
+    """Dialplan context for targets."""
     account_variable: Text = "HOOKFLASH_ACCOUNT"
-    """The channel variable that says whose leg it is, where it is not `accountcode`."""
+    """Channel variable with the account of a leg, if it is not `accountcode`."""
     outside_contexts: tuple[Text, ...] = tuple(sorted(DEFAULT_OUTSIDE_CONTEXTS))
-    """The contexts of endpoints that are outside lines."""
+    """Contexts of the endpoints of outside parties."""
     park_limit_s: Seconds = 1860.0
-    """After so long the switch itself ends a parked leg that nobody fetches."""
+    """After this time the switch itself hangs up a parked leg."""
     variables: dict[str, str] = {}
     """Channel variables for every target's leg."""
 
     def __repr__(self) -> str:
-        """Say where it is, and not its password."""
+        """Hide the password."""
         return f"AsteriskKeys(host={self.host!r}, ari_port={self.ari_port})"
 
 
 def _keys_of(kind: type[Any], name: str) -> type[Struct]:
-    """Make a table whose keys are the fields of a value, each of which may be left out."""
+    """Make a table whose optional keys are the fields of a value."""
     attrs.resolve_types(kind)
     fields = [
         (
@@ -198,10 +198,10 @@ else:
 
 
 def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
-    """The keys of a policy that are not left out, as the policy has them: sounds are read.
+    """The policy keys that are set, with parsed sounds.
 
     Raises:
-        InputError: one is not a sound.
+        InputError: a sound is invalid.
     """
     return {
         name: parse_sound(value, f"{where}.{name}") if name in SOUND_CHOICES else value
@@ -210,53 +210,53 @@ def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
 
 
 def given(keys: Struct) -> dict[str, Any]:
-    """The keys of a table that are not left out."""
-    told = {name: getattr(keys, name) for name in keys.__struct_fields__}
-    return {name: value for name, value in told.items() if value is not msgspec.UNSET}
+    """The keys of a table that are set."""
+    values = {name: getattr(keys, name) for name in keys.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
 class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an account has chosen. What it leaves out is as in `[defaults]`."""
+    """The settings of an account. Keys that are not set are as in `[defaults]`."""
 
     takeback_digits: Text | None = None
-    """What a transferor dials to have the transferee back."""
+    """What a transferor dials to take the transferee back."""
     policy: PolicyKeys = PolicyKeys()
     """See the policy."""
     rules: RulesKeys = RulesKeys()
     """See the rules."""
     metaflows: dict[str, Any] | None = None
-    """Feature codes, in Kazoo's shape."""
+    """Feature codes, in Kazoo's format."""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much of everything."""
+    """Limits of the service."""
 
     token_lifetime_s: Seconds = 3600.0
-    """How long a token counts."""
+    """How long a token is valid."""
     wrong_keys_per_minute: Count = 10
-    """After so many wrong keys or tokens from one address within a minute, it gets no token. Those
-    that it has go on counting."""
+    """After this many wrong keys or tokens within a minute, an address gets no new tokens for a
+    while. Its valid tokens stay valid."""
     request_bytes: Count = 65_536
-    """The longest body of a request."""
+    """Largest body of an HTTP request."""
     requests_per_second: Count = 200
-    """How many requests, or commands by WebSocket, one key may send a second."""
+    """How many HTTP requests and WebSocket messages one key may send per second."""
     websocket_connections: Count = 5_000
     """How many WebSockets may be open."""
     websocket_message_bytes: Count = 65_536
-    """The longest message that a WebSocket client may send."""
+    """Largest message of a WebSocket client."""
     websocket_buffer: Count = 2_000
-    """How many events a reader may fall behind before it is cut off."""
+    """How many events a reader may fall behind before it is disconnected."""
     heartbeat_s: Seconds = 20.0
-    """How often a silent WebSocket is asked whether it is still there."""
+    """Interval of the pings on a WebSocket."""
     drain_s: Seconds = 30.0
-    """How long a stop waits for the transfers that are in flight."""
+    """How long a stop waits for transfers in flight."""
 
 
 SwitchKeys: TypeAlias = Simulator | FreeSwitchKeys | AsteriskKeys
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole config."""
+    """A whole configuration."""
 
     listen: Listen = Listen()
     journal: JournalKeys = JournalKeys()
@@ -266,10 +266,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     switches: dict[str, SwitchKeys] = {}
 
     def accounts_chosen(self, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Account]:
-        """What each account has chosen, by the name that its legs carry.
+        """The settings of all accounts, by name.
 
         Args:
-            stored: feature codes that were set by programs, which go before those written here.
+            stored: feature codes that programs have set; they take precedence.
         """
         names = {*self.accounts, *stored}
         return {
@@ -277,7 +277,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         }
 
     def account(self, name: str, stored: Mapping[str, Any] | None = None) -> Account:
-        """What one account has chosen, or has by default."""
+        """The settings of one account, or the defaults."""
         own = self.accounts.get(name, AccountKeys())
         takeback = own.takeback_digits or self.defaults.takeback_digits or "*1"
         written = own.metaflows if own.metaflows is not None else self.defaults.metaflows
@@ -301,7 +301,7 @@ def _metaflows(document: Mapping[str, Any] | None, takeback_digits: str) -> Meta
 
 @lru_cache(maxsize=4096)
 def _parsed(document: bytes, takeback_digits: str) -> Metaflows:
-    """Read a document once: a change of one account's must not cost as much as all of them."""
+    """Parse each document only once: changing one account must not parse all of them again."""
     return parse_metaflows(msgspec.json.decode(document), takeback_digits=takeback_digits)
 
 
@@ -311,4 +311,4 @@ DEFAULT_METAFLOWS_DOCUMENT: Final[Mapping[str, Any]] = {
 }
 """`*2` and a number transfers to it; `*1` resumes."""
 
-assert parse_metaflows(DEFAULT_METAFLOWS_DOCUMENT) == DEFAULT_METAFLOWS  # noqa: S101 - the same twice, for a reason: this one takes the operator's takeback
+assert parse_metaflows(DEFAULT_METAFLOWS_DOCUMENT) == DEFAULT_METAFLOWS  # noqa: S101 - twins: this one uses the operator's takeback digits

@@ -26,18 +26,21 @@ from hookflash.server.views import timeline_entry
 
 @attrs.frozen(kw_only=True)
 class Context:
-    """What the operations work on. What belongs to another account does not exist here."""
+    """What the operations work on. Objects of other accounts are not found."""
 
     group: EngineGroup
     journal: Journal
     codes: CodeStore
 
     def find_leg(self, account: str, call: LegId, switch: str | None) -> tuple[str, Engine, Leg]:
-        """Find a leg of an account: the switch's name, its engine, and the leg.
+        """Find a leg of an account.
+
+        Returns:
+            The switch's name, its engine, and the leg.
 
         Raises:
             NotFound: the account has no such leg.
-            RequestRefused: two switches have a leg of this ID.
+            RequestRefused: two switches have a leg with this ID.
         """
         found = [
             (name, engine, leg)
@@ -49,7 +52,7 @@ class Context:
         if not found:
             raise NotFound("there is no such call")
         if len(found) > 1:
-            raise RequestRefused("two switches have a call of this id: name the switch, too")
+            raise RequestRefused("two switches have a call with this ID: name the switch, too")
         return found[0]
 
     def in_flight(self, account: str, transfer: str) -> tuple[str, Engine, Transfer] | None:
@@ -64,7 +67,7 @@ class Context:
     async def remembered(
         self, transfer: str
     ) -> tuple[Past | None, tuple[TimelineEntry, ...] | None]:
-        """What the journal knows of a transfer; nothing, while it can't be read."""
+        """The journal's data about a transfer; nothing while it can't be read."""
         try:
             past = await self.journal.read(partial(transfers.find_transfer, transfer=transfer))
             steps = await self.journal.read(partial(history.steps_of, transfer=transfer))
@@ -73,14 +76,14 @@ class Context:
         return past, tuple(timeline_entry(step) for step in steps)
 
     async def accept(self, account: str, transfer: str | None, record: Record | None) -> Accepted:
-        """Confirm a command, once the step that accepted it is safe in the journal."""
+        """Confirm a command once its step is safe in the journal."""
         number = record.number if record is not None else 0
         await self.journal.settled(number)
         url = _url(account, transfer) if transfer else None
         return Accepted(transfer_id=transfer, url=url, number=number)
 
     async def accepted_before(self, account: str, transfer: str) -> Accepted | None:
-        """The confirmation of a transfer that exists already: its first answer may be lost."""
+        """Confirm a transfer that exists already: the first answer may have been lost."""
         past, timeline = await self.remembered(transfer)
         is_known = past is not None and past.account == account
         if not is_known and self.in_flight(account, transfer) is None:
@@ -89,7 +92,7 @@ class Context:
         return Accepted(transfer_id=transfer, url=_url(account, transfer), number=number)
 
     def faults(self) -> dict[str, str]:
-        """What does not work, by part: the switches that are away, the journal."""
+        """The current faults, by part: unreachable switches, the journal."""
         found = {f"switch {name}": why for name, why in self.group.away().items()}
         if self.journal.fault is not None:
             found["journal"] = self.journal.fault

@@ -1,13 +1,11 @@
 """A command that is repeated with its idempotency key is performed once.
 
-A program that did not get the answer (its connection broke, it died) repeats the command with the
-same key and gets the answer of the first time. A key that comes with another command is a mistake,
-and refused. Keys are a program's own: two programs may use the same.
+A program that did not receive the answer repeats the command with the same key, and gets the first
+answer. A key with another command is refused. Each program has its own keys.
 
-An answer is kept in memory at once, and in the journal as soon as that takes it. The service may
-die between the act and the answer's being safe. So a transfer that is asked for with a key gets its
-ID from the key: if it is asked for again after the restart, the journal knows it, and there is no
-second one.
+An answer is kept in memory, and written to the journal. The service may die before it is written.
+So the ID of a transfer that was requested with a key is derived from the key: after a restart the
+journal has that ID, and no second transfer begins.
 """
 
 from __future__ import annotations
@@ -27,43 +25,43 @@ from hookflash.journal.registry import Answer, fingerprint
 from hookflash.server.caller import Caller
 
 KEEP_LIMIT_S: Final = 5.0
-"""How long an answer waits to be written to disk: as long as a step does."""
+"""How long to wait until an answer is written to disk; the same as for a step."""
 
 MOST_IN_MEMORY: Final = 10_000
-"""How many answers are kept in memory, in case the disk fails."""
+"""How many answers are kept in memory in case the disk fails."""
 
 ID_CHARS: Final = 32
 
 TEMPORARY: Final = frozenset((Refusal.TOO_MANY, Refusal.CLOSING))
-"""Refusals that only mean: retry later. They are not kept."""
+"""Refusals that mean "retry later". They are not kept."""
 
 SUCCESS: Final = 200
 FIRST_ERROR: Final = 400
 
 
 class KeyUsedBefore(InputError):
-    """The idempotency key came with another request before."""
+    """The idempotency key was used with another request."""
 
     http_status = 422
 
     def __init__(self) -> None:
-        """Name the field, and what to do."""
+        """Name the field and the fix."""
         super().__init__(
-            "came with another request before",
+            "was used with another request",
             where="$.idempotency_key",
             hint="use a new key for each request",
         )
 
 
 def transfer_id_for(caller: Caller, request: ApiCommand) -> str | None:
-    """The ID of the transfer that is asked for with a key: for a repeat it is the same."""
+    """The ID of a transfer that is requested with a key: the same for a repeat."""
     if request.idempotency_key is None:
         return None
     return fingerprint(caller.key, msgspec.json.encode(request))[:ID_CHARS]
 
 
 class IdempotencyStore:
-    """Answers that were given to commands with an idempotency key."""
+    """Answers to commands with an idempotency key."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -81,21 +79,21 @@ class IdempotencyStore:
         """Perform a command once, however often it is sent.
 
         Args:
-            caller: who sends it.
-            key: its idempotency key.
-            request: what is asked for, in full.
+            caller: the sender.
+            key: the idempotency key.
+            request: the whole request.
             kind: the type of the answer.
             act: performs it.
 
         Returns:
-            The answer of the first time.
+            The first answer.
 
         Raises:
-            KeyUsedBefore: the key came with another request.
-            RequestRefused: the refusal of the first time.
+            KeyUsedBefore: the key was used with another request.
+            RequestRefused: the first answer was a refusal.
         """
         place = (caller.key, key)
-        while place in self._busy:  # the same request is on its way: wait for its answer
+        while place in self._busy:  # the same request is being performed: wait for its answer
             await self._busy[place].wait()
         self._busy[place] = trio.Event()
         try:
@@ -138,7 +136,7 @@ class IdempotencyStore:
             with trio.move_on_after(KEEP_LIMIT_S):
                 await self._journal.change(keep)
         except HookflashError:
-            return  # the command is done; that it can't be written is reported elsewhere
+            return  # the command was performed; the journal reports the fault
 
 
 def _again(given: Answer, asked: str, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What msgspec finds wrong, as an error that names the field and says what it is for."""
+"""Translates msgspec's errors: the message names the field and describes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS: Final = {"contains unknown": "is not a known field", "missing required":
 
 
 def input_error(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InputError:
-    """Make an `InputError` of what msgspec has found in a value of this kind."""
+    """Translate a validation error of a value of this kind."""
     what, _, place = str(error).partition(" - at `")
     where = place.rstrip("`") or "$"
     named = _NAMED.fullmatch(what)
@@ -29,7 +29,7 @@ def input_error(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> I
 
 
 def _description(kind: Any) -> str:
-    """What the description of a type says; it may be in a union."""
+    """The description of a type, which may be in a union."""
     for part in (kind, *get_args(kind)):
         for extra in (part, *getattr(part, "__metadata__", ())):
             if isinstance(extra, msgspec.Meta) and extra.description is not None:

@@ -1,4 +1,4 @@
-"""Listening: HTTP by hypercorn, WebSocket by trio-websocket."""
+"""Opens the listening sockets: HTTP by hypercorn, WebSocket by trio-websocket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hookflash.server.service import Service
 
 @attrs.frozen(kw_only=True)
 class Addresses:
-    """Where the APIs listen."""
+    """The URLs of both APIs."""
 
     http: str
     websocket: str
@@ -61,7 +61,7 @@ async def listen(
 
 @contextmanager
 def _named(api: str, address: str) -> Generator[None]:
-    """Name the API that can't listen.
+    """Report an API that can't listen.
 
     Raises:
         InputError: the address is in use, or is not an address of this machine.
@@ -85,7 +85,7 @@ async def _serve_http(
     *,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    # both mean ASGI, each in types of its own
+    # Litestar and hypercorn have different types for ASGI
     serve = cast("Callable[..., Awaitable[None]]", hypercorn.trio.serve)
     await serve(
         service.app,

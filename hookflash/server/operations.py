@@ -1,15 +1,15 @@
 """The table of operations: all that programs can ask, by HTTP and WebSocket alike.
 
-A row names the request (its fields, and the sentence that documents it), the function that does it,
-the answer, and the HTTP routes. Both APIs, both documents (OpenAPI, AsyncAPI) and the Python client
-come from it. To add an operation: a value in `hookflash.api.requests`, a function, a row here, and
-a line in `hookflash.client`.
+A row names the request (with its documentation), the function that performs it, the answer, and the
+HTTP routes. Both APIs, both documents (OpenAPI, AsyncAPI) and the Python client come from it. To
+add an operation: a value in `hookflash.api.requests`, a function, a row here, and a line in
+`hookflash.client`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -21,7 +21,7 @@ from hookflash.server.caller import Caller
 from hookflash.server.context import Context
 
 Act: TypeAlias = Callable[[Context, str, Caller, Any], Awaitable[Any]]
-"""Does what is asked: with the context, for an account, by a caller."""
+"""Performs a request: context, account, caller, request."""
 
 
 @attrs.frozen
@@ -30,13 +30,13 @@ class Route:
 
     method: str
     path: str
-    """Below the account's."""
+    """Below the account's path."""
     action: str = attrs.field(default="", kw_only=True)
-    """The `action` in the body's `data`, where several operations share a path."""
+    """The `action` in the body's `data`, if several operations share a path."""
     body: str = attrs.field(default="", kw_only=True)
-    """The request's field that is the whole of the body's `data`."""
+    """The request's field that is the body's whole `data`."""
     without: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    """The request's fields that this route has no place for."""
+    """The request's fields that this route does not have."""
 
     @property
     def has_body(self) -> bool:
@@ -53,10 +53,10 @@ class Operation:
     answer: Any
     """The type of the answer."""
     tag: str
-    """The chapter of the documents."""
+    """The section of the documents."""
     routes: tuple[Route, ...]
     errors: tuple[int, ...] = ()
-    """HTTP statuses of its own errors, beside those that every operation has."""
+    """HTTP statuses of its own errors, besides those of every operation."""
 
     @property
     def name(self) -> str:
@@ -65,17 +65,17 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes something: then a repeat with an idempotency key does nothing."""
+        """Whether it changes something, and so takes an idempotency key."""
         return issubclass(self.request, r.ApiCommand)
 
     @property
     def status(self) -> int:
-        """The HTTP status of success: 202 if its effects come later, as events."""
+        """The HTTP status of success: 202 if the effects follow as events."""
         return 202 if self.answer is Accepted else 200
 
     @property
     def sentences(self) -> tuple[str, str]:
-        """The summary, and all of the documentation."""
+        """The summary, and the whole documentation."""
         text = inspect.getdoc(self.request) or ""
         return text.partition("\n\n")[0].removesuffix("."), text
 
@@ -211,13 +211,8 @@ Place: TypeAlias = tuple[str, str]
 def operations_by_place() -> dict[Place, tuple[tuple[Operation, Route], ...]]:
     """All HTTP routes, by method and path."""
     found: dict[Place, tuple[tuple[Operation, Route], ...]] = {}
-    for operation, route in _all_routes():
-        place = (route.method, route.path)
-        found[place] = (*found.get(place, ()), (operation, route))
-    return found
-
-
-def _all_routes() -> Iterator[tuple[Operation, Route]]:
     for operation in OPERATIONS:
         for route in operation.routes:
-            yield operation, route
+            place = (route.method, route.path)
+            found[place] = (*found.get(place, ()), (operation, route))
+    return found

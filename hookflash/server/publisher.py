@@ -1,11 +1,11 @@
-"""Publishes the history: subscriptions, from any number on, without a gap or a repeat.
+"""Publishes steps to subscriptions that begin at any number, without a gap or a repeat.
 
-A subscription first reads what is written already, page by page, as fast as its reader reads. At
-the end of the history it goes *live*: from then on it gets each step as soon as that is safe. The
-change from one to the other happens between two steps, so none is missed and none comes twice.
+A subscription first reads the stored steps page by page, at its reader's pace. At the end it goes
+*live*: from then on it gets each step as soon as that is safe. The change happens between two
+steps, so none is missed or repeated.
 
-A live reader that falls too far behind is cut off, and can come back to where it was. Nobody waits
-for it, and nothing piles up for it.
+A live reader that falls too far behind is disconnected, and can resume. Nobody waits for it, and no
+memory fills up.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from hookflash.journal.step import StoredStep
 from hookflash.server.views import event_view
 
 PAGE: Final = 500
-"""Steps that are read at once from the journal."""
+"""Steps read from the journal at once."""
 
 
 class Gone(RequestRefused):
-    """Steps that are not kept any more."""
+    """The requested steps were deleted."""
 
     def __init__(self, oldest: int) -> None:
-        """Say from where on there are some."""
-        super().__init__(f"steps before {oldest} are not kept: subscribe after {oldest - 1}")
+        """Name the oldest step that is available."""
+        super().__init__(f"steps before {oldest} were deleted: subscribe after {oldest - 1}")
         self.http_status = 410
         self.oldest = oldest
 
 
 @attrs.define(eq=False)
 class Subscription:
-    """What one reader follows."""
+    """A reader's subscription."""
 
     name: str
     wanted: Wanted
@@ -53,21 +53,21 @@ class Subscription:
     wake: Callable[[], None]
     """Called when there is something to send."""
     pending: list[tuple[int, bytes]] = attrs.field(factory=list[tuple[int, bytes]])
-    """What is to be sent, as JSON, each with the number of its step."""
+    """Number and JSON of each step to send."""
     sent_up_to: int = 0
-    """Up to which number the reader has been sent all that it wants."""
+    """All matching steps up to this number were sent."""
     up_to: int = 0
-    """Up to which number everything that it wants is sent or pending."""
+    """All matching steps up to this number were sent or are pending."""
     live: bool = False
     fell_behind: bool = False
 
     def offer(self, step: StoredStep, encoded: EncodedStep) -> None:
-        """Add a step, if the reader wants it. A reader that fell behind gets nothing more."""
+        """Add a step if it matches. A reader that fell behind gets nothing more."""
         if step.number <= self.up_to or self.fell_behind:
             return
         if self.wanted.wants(step):
             if self.live and len(self.pending) >= self.buffer:
-                self.fell_behind = True  # and `up_to` stays: what comes now is not pending
+                self.fell_behind = True  # `up_to` stays: this step is not pending
                 return
             self.pending.append((step.number, encoded.for_account(self.account)))
             self.wake()
@@ -75,7 +75,7 @@ class Subscription:
 
 
 class EncodedStep:
-    """One step as JSON: encoded once for all subscribers that may read the same of it."""
+    """One step as JSON, encoded once for all readers of an account."""
 
     __slots__ = ("_encoded", "_step")
 
@@ -84,7 +84,7 @@ class EncodedStep:
         self._encoded: dict[str | None, bytes] = {}
 
     def for_account(self, account: str | None) -> bytes:
-        """What a program of this account may read of it."""
+        """What a program of this account may read."""
         encoded = self._encoded.get(account)
         if encoded is None:
             encoded = self._encoded[account] = msgspec.json.encode(event_view(self._step, account))
@@ -98,12 +98,12 @@ class Publisher:
         self._journal = journal
         self._live: dict[Subscription, None] = {}
         self.published = 0
-        """How many steps were published, counted once for each live subscription."""
+        """How many steps were published, counted once per live subscription."""
         journal.subscribe(self._publish)
 
     @property
     def readers(self) -> int:
-        """How many follow live."""
+        """The number of live subscriptions."""
         return len(self._live)
 
     def _publish(self, steps: tuple[StoredStep, ...]) -> None:
@@ -118,15 +118,15 @@ class Publisher:
 
         Args:
             subscription: the subscription.
-            after: the last number that its reader has; `None`: only what is new.
+            after: the last number that its reader has; `None`: only new steps.
 
         Returns:
             The number after which it begins.
 
         Raises:
-            Gone: the history does not reach back so far.
-            RequestRefused: the number is ahead of the history.
-            JournalError: the history can't be read.
+            Gone: later steps were deleted.
+            RequestRefused: the number is ahead of the journal.
+            JournalError: the journal can't be read.
         """
         if after is None:
             after = self._journal.published
@@ -138,15 +138,15 @@ class Publisher:
     async def follow(
         self, subscription: Subscription, *, drained: Callable[[], Awaitable[None]]
     ) -> None:
-        """Read a subscription to the end of the history, and make it live.
+        """Send a subscription all stored steps, and make it live.
 
         Args:
             subscription: the subscription.
-            drained: waits until the reader has read what is pending.
+            drained: waits until the reader has read the pending steps.
 
         Raises:
-            Gone: what comes next has been forgotten meanwhile.
-            JournalError: the history can't be read.
+            Gone: the next steps were deleted meanwhile.
+            JournalError: the journal can't be read.
         """
         await self._read_on(subscription, drained)
         subscription.live = True
@@ -156,8 +156,8 @@ class Publisher:
     async def _check(self, after: int) -> None:
         if after > self._journal.published:
             raise RequestRefused(
-                f"the history has come to {self._journal.published}, and not to {after}: this is"
-                " another journal, or a newer one is lost"
+                f"the last step is {self._journal.published}, not {after}: this is another"
+                " journal, or its newest part was lost"
             )
         if after < self._journal.published:
             await self._journal.read(partial(_check_whole, after=after))
@@ -171,7 +171,7 @@ class Publisher:
             steps, seen = await self._journal.read(read)
             if seen == subscription.up_to:
                 if self._journal.written != written:
-                    continue  # written just now, while we looked
+                    continue  # written meanwhile
                 steps = self._unwritten_after(seen)
                 seen = steps[-1].number if steps else self._journal.published
             for step in steps:
@@ -180,10 +180,10 @@ class Publisher:
             await drained()
 
     def _unwritten_after(self, number: int) -> list[StoredStep]:
-        """Some steps that were published and can't be written.
+        """Some of the steps that were published but not written.
 
         Raises:
-            Gone: those that come first have been given up: there were too many to remember.
+            Gone: the first of them were dropped, because there were too many.
         """
         later = (step for step in self._journal.unwritten() if step.number > number)
         steps = list(itertools.islice(later, PAGE))
@@ -199,37 +199,37 @@ class Publisher:
 def _page(
     connection: sqlite3.Connection, after: int, wanted: Wanted
 ) -> tuple[list[StoredStep], int]:
-    """Read on from a number, and see that nothing is missing on the way.
+    """Read the next steps after a number, and check that none is missing.
 
     Raises:
-        Gone: something is.
+        Gone: steps were deleted.
     """
     steps, seen = history.read_after(connection, after, wanted, most=PAGE)
     kept = connection.execute(
         "SELECT count(*) FROM steps WHERE number > ? AND number <= ?", (after, seen)
     ).fetchone()[0]
     if kept != seen - after:
-        raise Gone(_oldest_of_the_whole(connection))
+        raise Gone(_oldest_without_gap(connection))
     return steps, seen
 
 
 def _check_whole(connection: sqlite3.Connection, after: int) -> None:
-    """See that every step after a number is kept.
+    """Check that no step after a number was deleted.
 
-    The oldest that is kept does not tell: of transfers in flight, older ones stay.
+    The oldest step says nothing: older steps of transfers in flight are kept.
 
     Raises:
-        Gone: some are not.
+        Gone: steps were deleted.
     """
     kept, last = connection.execute(
         "SELECT count(*), max(number) FROM steps WHERE number > ?", (after,)
     ).fetchone()
     if kept and kept != last - after:
-        raise Gone(_oldest_of_the_whole(connection))
+        raise Gone(_oldest_without_gap(connection))
 
 
-def _oldest_of_the_whole(connection: sqlite3.Connection) -> int:
-    """The oldest step from which on all are kept."""
+def _oldest_without_gap(connection: sqlite3.Connection) -> int:
+    """The oldest step after which none is missing."""
     return int(
         connection.execute(
             "SELECT max(number) FROM steps AS step WHERE NOT EXISTS"

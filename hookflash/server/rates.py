@@ -1,4 +1,4 @@
-"""How often somebody may do something: a sliding window, by the clock that it is told."""
+"""Rate limits with a sliding window. The caller passes the time."""
 
 from __future__ import annotations
 
@@ -7,44 +7,48 @@ from collections.abc import Hashable
 
 
 class Allowance:
-    """So many times within so many seconds, for each of many."""
+    """Allows each client a number of uses within a period."""
 
     def __init__(self, most: int, *, within_s: float) -> None:
-        """Begin with everybody's allowance whole.
+        """Limit the uses.
 
         Args:
-            most: how often each may.
-            within_s: in how long.
+            most: uses of each client.
+            within_s: the period, in seconds.
         """
         self.most = most
         self.within_s = within_s
         self._used_s: dict[Hashable, deque[float]] = {}
 
     def is_used_up(self, who: Hashable, now_s: float) -> bool:
-        """Whether they may not once more."""
+        """Whether a client has reached the limit."""
         used = self._recent(who, now_s)
         return used is not None and len(used) >= self.most
 
     def use(self, who: Hashable, now_s: float) -> None:
-        """Count one."""
+        """Count one use."""
         used = self._recent(who, now_s)
         if used is None:
             used = self._used_s[who] = deque()
         used.append(now_s)
 
     def used(self, who: Hashable, now_s: float) -> int:
-        """How often they have lately."""
+        """The number of recent uses."""
         return len(self._recent(who, now_s) or ())
 
     def takes(self, who: Hashable, now_s: float) -> bool:
-        """Count one if they may; whether they may."""
+        """Count one use if the limit allows it.
+
+        Returns:
+            Whether it does.
+        """
         if self.is_used_up(who, now_s):
             return False
         self.use(who, now_s)
         return True
 
     def _recent(self, who: Hashable, now_s: float) -> deque[float] | None:
-        """What somebody has used lately. Those who have used nothing lately are forgotten."""
+        """The times of a client's recent uses; a client without any is removed."""
         used = self._used_s.get(who)
         if used is None:
             return None
@@ -56,6 +60,6 @@ class Allowance:
         return used
 
     def sweep(self, now_s: float) -> None:
-        """Forget whoever has used nothing lately: for the sake of memory, from time to time."""
+        """Remove clients without recent uses, to free memory. Called from time to time."""
         for who in tuple(self._used_s):
             self._recent(who, now_s)

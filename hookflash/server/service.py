@@ -1,26 +1,28 @@
 """The service: switches, journal and APIs, opened and closed in order.
 
-It is up when it listens, whether or not every switch can be reached: it reconnects to one that is
-away while the others work. It stops without hurting a call: it accepts no new transfers, waits for
-those in flight up to the limit, and closes the connections. What is left then is completed by the
-switch's own failsafe.
+The service starts even if a switch is unreachable, and keeps reconnecting to it. A stop harms no
+call: the service accepts no new transfers, waits for those in flight up to a limit, and closes the
+connections. The switches' failsafes complete the rest.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Container, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import attrs
 import structlog
 import trio
 from litestar import Litestar
 
 from hookflash.backends.base import Backend, SwitchBackend
+from hookflash.engine.found import Unfinished
 from hookflash.engine.group import EngineGroup, open_engine_group
 from hookflash.engine.record import Record
 from hookflash.errors import InputError
@@ -36,7 +38,7 @@ from hookflash.server.config import Config, Digits
 from hookflash.server.context import Context
 from hookflash.server.http.app import build_app
 from hookflash.server.idempotency import IdempotencyStore
-from hookflash.server.metrics import Looked, Metrics
+from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.publisher import Publisher
 from hookflash.server.read_config import in_folder
 from hookflash.server.stored import readable_metaflows
@@ -52,28 +54,22 @@ CHECK_EVERY_S: Final = 1.0
 STOPPING: Final = "the service is about to stop and accepts no new transfers"
 
 
+@attrs.define(kw_only=True, eq=False)
 class Service:
-    """A service that is up. Open it with `open_service`."""
+    """A running service. Open it with `open_service`."""
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        group: EngineGroup,
-        backends: Mapping[str, Backend],
-        api: ServiceApi,
-        app: Litestar,
-        listener: Listener,
-        watches: Mapping[str, ProductionWatch],
-    ) -> None:
-        self.config = config
-        self.group = group
-        self.backends = backends
-        self.api = api
-        self.app = app
-        self.listener = listener
-        self.watches = watches
-        self._drain = trio.CancelScope()
+    config: Config
+    backends: Mapping[str, Backend]
+    api: ServiceApi
+    app: Litestar
+    listener: Listener
+    watches: Mapping[str, ProductionWatch]
+    _drain: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+
+    @property
+    def group(self) -> EngineGroup:
+        """The engines."""
+        return self.api.context.group
 
     @property
     def journal(self) -> Journal:
@@ -81,10 +77,10 @@ class Service:
         return self.api.context.journal
 
     def reload(self, config: Config) -> None:
-        """Apply another configuration to calls that begin from now on.
+        """Apply a new configuration to calls that begin from now on.
 
         Raises:
-            InputError: it changes what can't change while the service runs. Nothing is applied.
+            InputError: it changes settings that need a restart. Nothing is applied.
         """
         for part in ("listen", "journal", "limits", "switches"):
             if getattr(config, part) != getattr(self.config, part):
@@ -100,20 +96,20 @@ class Service:
         """Accept no new transfers, and wait for those in flight, up to the limit.
 
         Returns:
-            The number of transfers that are left to the switches.
+            The number of transfers left to the switches.
         """
         self.app.state.stopping = True
         self.group.close_to_new_transfers(STOPPING)
         self._drain.deadline = trio.current_time() + self.config.limits.drain_s
         with self._drain:
-            while any(True for _ in self.group.transfers()):  # noqa: ASYNC110 - nothing tells when the last one has ended
+            while any(True for _ in self.group.transfers()):  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(0.05)
         left = sum(1 for _ in self.group.transfers())
         await self.listener.say_goodbye()
         return left
 
     def hurry(self) -> None:
-        """Wait no longer for the transfers in flight."""
+        """Stop waiting for transfers in flight."""
         self._drain.cancel()
 
 
@@ -133,58 +129,86 @@ async def open_service(
         config: the operator's configuration.
         beside: the configuration's folder; relative paths begin there.
         backends: open backends, in place of those of the configuration.
-        now: the time, in seconds since 1970.
-        run: runs work that waits for a disk.
+        now: the time of day, in seconds since 1970.
+        run: runs blocking disk work.
         build: builds the HTTP application.
 
     Yields:
-        The service, at work until the block is left.
+        The service; it runs until the block is left.
 
     Raises:
         InputError: the file is not a journal, or another process uses it.
-        JournalError: the journal can't be opened.
+        JournalError: the journal can't be opened, or something in it can't be read.
     """
     settings = _journal_settings(config, beside)
     metrics = Metrics()
+    watches: dict[str, ProductionWatch] = {}  # filled once there are engines to watch
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
-        stored = readable_metaflows(await journal.read(registry.stored_metaflows))
+        stored = await journal.read(_read_stored)
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
-        unfinished = await journal.read(transfers.unfinished)
-        _warn_of_unknown_switches(unfinished, config.switches if backends is None else backends)
         if backends is None:
             backends = {
                 name: await open_switch(stack, nursery, name, keys, beside)
                 for name, keys in config.switches.items()
             }
-        watches: dict[str, ProductionWatch] = {}  # filled as soon as there are engines to watch
-        group = await stack.enter_async_context(
-            open_engine_group(
-                backends,
-                now=now,
-                taps=(journal.take, metrics.take, partial(_tell_watch, watches)),
-                first_number=journal.written + 1,
-                default=config.account(DEFAULT_ACCOUNT, stored.get(DEFAULT_ACCOUNT)),
-                accounts=config.accounts_chosen(stored),
-                unfinished=unfinished,
-                ended=await journal.read(transfers.ended_lately),
-            )
-        )
+        _warn_of_unknown_switches(stored.unfinished, backends)
+        taps = (journal.take, metrics.take, partial(_pass_to_watch, watches))
+        opening = _open_group(config, backends, journal, stored, taps)
+        group = await stack.enter_async_context(opening)
         _watch(group, backends, metrics, watches)
-        codes = CodeStore(group, journal, config, stored)
+        codes = CodeStore(group, journal, config, stored.metaflows)
         api = _api(Context(group=group, journal=journal, codes=codes), config)
-        metrics.registry.register(_looked(api, backends, watches))
+        metrics.registry.register(CurrentMetrics(api, backends, watches))
         nursery.start_soon(_check_promises, watches, api.access)
         yield Service(
             config=config,
-            group=group,
             backends=backends,
             api=api,
             app=build(api, metrics),
             listener=Listener(api, config.listen.origins),
             watches=watches,
         )
+
+
+@attrs.frozen
+class _Stored:
+    """What earlier runs have left in the journal."""
+
+    metaflows: Mapping[str, Mapping[str, Any]]
+    """By account."""
+    unfinished: Mapping[str, Mapping[str, Unfinished]]
+    """By switch and transfer."""
+    ended: Mapping[str, frozenset[str]]
+    """By switch."""
+
+
+def _read_stored(connection: sqlite3.Connection) -> _Stored:
+    return _Stored(
+        readable_metaflows(registry.stored_metaflows(connection)),
+        transfers.unfinished(connection),
+        transfers.ended_lately(connection),
+    )
+
+
+def _open_group(
+    config: Config,
+    backends: Mapping[str, Backend],
+    journal: Journal,
+    stored: _Stored,
+    taps: tuple[Callable[[Record], None], ...],
+) -> AbstractAsyncContextManager[EngineGroup]:
+    return open_engine_group(
+        backends,
+        now=journal.now,
+        taps=taps,
+        first_number=journal.written + 1,
+        default=config.account(DEFAULT_ACCOUNT, stored.metaflows.get(DEFAULT_ACCOUNT)),
+        accounts=config.accounts_chosen(stored.metaflows),
+        unfinished=stored.unfinished,
+        ended=stored.ended,
+    )
 
 
 def _journal_settings(config: Config, beside: Path | None) -> JournalSettings:
@@ -207,26 +231,13 @@ def _api(context: Context, config: Config) -> ServiceApi:
     )
 
 
-def _looked(
-    api: ServiceApi, backends: Mapping[str, Backend], watches: dict[str, ProductionWatch]
-) -> Looked:
-    return Looked(
-        group=api.context.group,
-        backends=dict(backends),
-        journal=api.context.journal,
-        publisher=api.publisher,
-        access=api.access,
-        watches=watches,
-    )
-
-
 def _watch(
     group: EngineGroup,
     backends: Mapping[str, Backend],
     metrics: Metrics,
     watches: dict[str, ProductionWatch],
 ) -> None:
-    """Check the promises of each engine, and measure it and its switch."""
+    """Check the promises of each engine, and measure the engine and its switch."""
     for name, engine in group.engines.items():
         watches[name] = ProductionWatch(engine.switchboard, partial(_broken, name))
         engine.on_timing = partial(metrics.time_event, name)
@@ -249,7 +260,7 @@ def _warn_of_unknown_switches(
             )
 
 
-def _tell_watch(watches: Mapping[str, ProductionWatch], record: Record) -> None:
+def _pass_to_watch(watches: Mapping[str, ProductionWatch], record: Record) -> None:
     watch = watches.get(record.switch)
     if watch is not None:
         watch.tell(record)

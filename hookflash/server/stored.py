@@ -1,8 +1,8 @@
-"""Feature codes that programs have stored through older versions.
+"""Feature codes that programs have stored through older releases.
 
-Sounds were once texts for FreeSWITCH, in which `http://…` was allowed. Such documents are still in
-the journal. They are used without the sounds that can't be read; the policy's sounds are played
-instead. That is no change, as FreeSWITCH could never play them. What is stored stays as it is.
+Sounds were once texts for FreeSWITCH, in which `http://…` was allowed. Journals may still contain
+such documents. They are used without the unreadable sounds; the policy's sounds are played instead.
+Nothing is lost, because FreeSWITCH could never play them. The stored documents are not changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
 
 def readable_metaflows(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return feature codes without the sounds that can't be read, and warn of each.
+    """Remove unreadable sounds from feature codes, and log each.
 
     Args:
         stored: the feature codes that programs have set, by account.

@@ -23,7 +23,7 @@ from hookflash.server.read_config import asterisk_settings, freeswitch_settings
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
 LAB_NUMBERS: Final = (*range(1000, 1100), *range(2600, 2700))
-"""The phones of a simulated switch."""
+"""The numbers of a simulated switch's phones."""
 
 
 async def open_switch(
@@ -33,7 +33,7 @@ async def open_switch(
     keys: SwitchKeys,
     beside: Path | None,
 ) -> Backend:
-    """Open the way to a switch; it closes with the stack.
+    """Open the connection to a switch.
 
     Args:
         stack: closes a simulated switch.
@@ -60,7 +60,7 @@ def _switch_backend(
 
 
 async def _keep_up(switch: SwitchBackend, name: str) -> None:
-    """Keep a connection to a switch. One that rejects us is logged, and does not stop the rest."""
+    """Keep connected to a switch. If it rejects us, log that; the other switches go on."""
     try:
         await switch.run()
     except Rejected as rejected:
@@ -68,7 +68,7 @@ async def _keep_up(switch: SwitchBackend, name: str) -> None:
 
 
 def simulated_world(seed: int) -> World:
-    """A world with the phones of the lab: 1xxx answers at once, 2602 is busy, and so on."""
+    """A world with the phones of the lab (see `hookflash emulate`)."""
     world = World(seed=seed)
     world.switch.name_leg = lambda: str(uuid.uuid4())
     for number in map(str, LAB_NUMBERS):

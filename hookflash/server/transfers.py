@@ -58,7 +58,7 @@ def _seen_now(on: Context, past: Past) -> TransferView:
 
 
 def _seconds(text: str | None, field: str) -> float | None:
-    """Read a time; one without a zone is in UTC."""
+    """Read a time; without a zone it is in UTC."""
     if text is None:
         return None
     where, hint = f"$.{field}", "such as 2026-11-24T06:00:00Z"
@@ -79,5 +79,5 @@ def _older_than(start_key: str | None) -> tuple[float, str] | None:
         return float(begun), transfer
     except ValueError:
         raise InputError(
-            "there is no such page", where="$.start_key", hint="the next_start_key of a page"
+            "is not a page", where="$.start_key", hint="use the next_start_key of a page"
         ) from None

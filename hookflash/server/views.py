@@ -1,4 +1,4 @@
-"""What programs see of legs, transfers and steps of the history."""
+"""Legs, transfers and steps as programs see them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hookflash.journal.transfers import Past
 
 
 def iso(at: float) -> str:
-    """A time as programs exchange it (RFC 3339), in UTC, to the millisecond."""
+    """A time in RFC 3339, in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -40,7 +40,7 @@ def _party(named: Named) -> PartyView:
 
 
 def past_transfer(past: Past, timeline: tuple[TimelineEntry, ...] | None = None) -> TransferView:
-    """A transfer of the history, as programs see it."""
+    """A transfer of the journal, as programs see it."""
     return TransferView(
         id=past.id,
         account_id=past.account,
@@ -67,7 +67,7 @@ def transfer_in_flight(
     past: Past | None,
     timeline: tuple[TimelineEntry, ...] | None = None,
 ) -> TransferView:
-    """A transfer in flight, as programs see it: its state is the engine's, of this moment."""
+    """A transfer in flight, as programs see it, with its current state."""
     parties = Parties.of(transfer)
     return TransferView(
         id=transfer.id,
@@ -98,7 +98,7 @@ def timeline_entry(step: StoredStep) -> TimelineEntry:
 
 
 def event_view(step: StoredStep, account: str | None) -> EventView:
-    """A step as a program of this account sees it (`None`: an administrator's program)."""
+    """A step as a program of this account sees it (`None`: an administrator)."""
     published = step.summary
     own = step.accounts[0] if step.accounts else None
     if account is not None:

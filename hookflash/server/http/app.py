@@ -39,8 +39,8 @@ ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 
 DESCRIPTION: Final = (
     "Transfer calls from any program. Get a token for an API key (PUT /v2/api_auth), list the "
-    "calls, and act on one of them. What happens then is published by WebSocket, and can be "
-    "looked up here."
+    "calls, and act on one of them. Events are published by WebSocket; transfers and their "
+    "timelines are available here."
 )
 
 
@@ -48,8 +48,8 @@ def build_app(api: ServiceApi, metrics: Metrics) -> Litestar:
     """Build the HTTP application.
 
     Args:
-        api: performs what is asked.
-        metrics: counts it.
+        api: performs the operations.
+        metrics: counts requests.
     """
     handlers = (
         sign_in,
@@ -77,7 +77,7 @@ def build_app(api: ServiceApi, metrics: Metrics) -> Litestar:
     )
     # around the routes, so that requests that fail have an ID and are counted, too
     app.asgi_handler = _named(app.asgi_handler)
-    app.state.document = cache(partial(document_of, app))  # it takes longer than all the rest
+    app.state.document = cache(partial(document_of, app))  # slow, so made on the first request
     return app
 
 
@@ -120,7 +120,7 @@ def openapi_config() -> OpenAPIConfig:
 
 
 def _named(app: ASGIApp) -> ASGIApp:
-    """Give every request an ID, for its answer and the logs; and measure its time."""
+    """Give every request an ID for its answer and the logs, and measure its duration."""
 
     async def named(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

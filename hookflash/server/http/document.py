@@ -1,7 +1,7 @@
-"""The OpenAPI document: the operations of the table, and what the framework says of the rest.
+"""The OpenAPI document: operations from the table, the rest from the framework.
 
-Shapes come from msgspec, which checks the requests, and feature codes from their own schema, so
-that the document is as exact as the checks are.
+Schemas come from msgspec, which checks the requests; feature codes have a schema of their own. So
+the document is as exact as the checks.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _described(method: str, routes: Routes, shapes: Schema) -> Schema:
     failed = {
         str(status): {"description": MEANING[status], **_json({"$ref": PLACE + "ErrorEnvelope"})}
         for status in statuses
-        if status != 413 or route.has_body  # noqa: PLR2004 - a body that is too long
+        if status != 413 or route.has_body  # noqa: PLR2004 - the body is too large
     }
     described: Schema = {
         "tags": [first.tag],
@@ -129,7 +129,7 @@ def _parameters(routes: Routes) -> Iterator[Schema]:
 
 
 def _body(routes: Routes, shapes: Schema) -> Schema:
-    """The body: an envelope, whose `data` is one shape for each operation that is possible."""
+    """The body: an envelope, whose `data` has one schema for each possible operation."""
     choices: list[Schema] = []
     for operation, route in routes:
         if route.body == "metaflows":

@@ -24,7 +24,7 @@ AnyRequest: TypeAlias = Request[Any, Any, State]
 OURS: Final = 500
 """From this status on it is the service's fault."""
 
-AT_FAULT: Final = "internal error; please report it, with the request's id"
+AT_FAULT: Final = "internal error; please report it, with the request's ID"
 
 
 class JsonRequest(Request[Any, Any, State]):
@@ -47,7 +47,7 @@ class ErrorEnvelope(Struct, frozen=True, kw_only=True):
     """Why a request failed. Nothing has changed."""
 
     data: dict[str, Any]
-    """The invalid fields, each with a `message` and a `hint`; or a `refusal` in a word."""
+    """The invalid fields, each with a `message` and a `hint`; or the key of a `refusal`."""
     error: str
     """The HTTP status, as text."""
     message: str
@@ -78,14 +78,14 @@ def success(
 
 MEANING: Final = {
     400: "Something in the request is invalid; `data` names the field.",
-    401: "No token, or one that is invalid or has expired.",
+    401: "The token is missing, invalid or expired.",
     403: "The key is for another account.",
     404: "Not found, or it belongs to another account.",
     405: "The method is not allowed.",
-    409: "Not possible now: a transfer is running, the call is not bridged, it is too late.",
-    413: "The body is too long.",
+    409: "Not possible now: a transfer is in flight, the call is not bridged, or it is too late.",
+    413: "The body is too large.",
     422: "The target is not allowed, the call was transferred too often, or the idempotency key "
-    "came with another request before.",
+    "was used with another request.",
     429: "Too many requests, transfers, or wrong keys.",
     500: "Internal error.",
     503: "The switch is away, the journal can't be used, or the service is about to stop.",
@@ -123,11 +123,11 @@ def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
 
 
 _SPELLED: Final = {"idempotency_key": "Idempotency-Key"}
-"""Fields that HTTP spells otherwise."""
+"""Fields with another name in HTTP."""
 
 
 def _place_of(error: InputError) -> str:
-    """The field that is invalid, as the program has written it."""
+    """The invalid field, as the program wrote it."""
     place = error.where.removeprefix("$").removeprefix(".")
     place = place.removeprefix("metaflows.") if place != "metaflows" else ""
     if place.startswith("data."):
@@ -136,11 +136,11 @@ def _place_of(error: InputError) -> str:
 
 
 FAULTS_SHOWN: Final = 3
-"""How many faults of a request are in the message; all of them are in the data."""
+"""How many faults the message names; `data` has all of them."""
 
 
 def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Answer with an error that the framework has found."""
+    """Answer with an error of the framework."""
     data: dict[str, Any] = {}
     if isinstance(error, ValidationException):
         found = error.extra if isinstance(error.extra, list) else []
@@ -154,7 +154,7 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
 
 
 def on_bug(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """Answer after a bug: without a traceback, which goes into the log."""
+    """Answer after a bug, and log the traceback."""
     log.error("request.failed", request_id=request_id_of(request), exc_info=error)
     return _error(request, OURS, AT_FAULT, {}, {})
 

@@ -23,11 +23,11 @@ class Alive(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Whether everything works, and what does not."""
+    """Whether everything works, and the faults."""
 
     status: str
     trouble: dict[str, str]
-    """By part (a switch, the journal): what is wrong."""
+    """The fault of each failing part (a switch, the journal)."""
 
 
 @get(
@@ -55,7 +55,7 @@ async def is_alive() -> Alive:
     },
 )
 async def is_ready(state: State) -> Response[Ready]:
-    """Report what does not work; 503 if anything does not. Calls go on in any case."""
+    """Report faults; the status is 503 if there are any. Calls go on in any case."""
     api: ServiceApi = state.api
     trouble = api.context.faults()
     if state.stopping:

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page, which fetches nothing from elsewhere."""
+"""The OpenAPI document as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ table { border-collapse: collapse } td, th { text-align: left; padding: 0.2rem 1
 
 
 def page_of(document: Mapping[str, Any]) -> str:
-    """Lay an OpenAPI document out as one page of HTML."""
+    """Render an OpenAPI document as one HTML page."""
     info = document["info"]
     title = html.escape(f"{info['title']} {info['version']}")
     body = "\n".join(_operations(document))
@@ -29,7 +29,7 @@ def page_of(document: Mapping[str, Any]) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{title}</h1><p>{html.escape(info.get('description', ''))}</p>"
         '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
-        f"{body}<h2>Shapes</h2>{''.join(_shapes(document))}</body></html>"
+        f"{body}<h2>Schemas</h2>{''.join(_shapes(document))}</body></html>"
     )
 
 
@@ -39,12 +39,12 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
         for method, operation in cast("dict[str, Any]", methods).items():
             if not isinstance(operation, dict) or "responses" not in operation:
                 continue
-            told = cast("dict[str, Any]", operation)
-            name = (told.get("tags") or [""])[0]
+            described = cast("dict[str, Any]", operation)
+            name = (described.get("tags") or [""])[0]
             if name != tag:
                 tag = name
                 yield f"<h2>{html.escape(tag.capitalize())}</h2>"
-            yield _operation(path, method, told)
+            yield _operation(path, method, described)
 
 
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""From an HTTP request to a request of the table: path, query, header and body become one value."""
+"""Reads HTTP requests: path, query, header and body become one request of the table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_QUERY: Final = frozenset(("switch", "apply_to"))
 
 KAZOO_ACTIONS: Final = {"resume": "takeback"}
 KAZOO_FIELDS: Final = {"transfer-type": "transfer_type"}
-"""Kazoo's spellings, which are accepted as well."""
+"""Kazoo's names, which are also accepted."""
 
 
 def fields_in(operation: Operation, route: Route) -> dict[str, str]:
@@ -44,10 +44,10 @@ def fields_in(operation: Operation, route: Route) -> dict[str, str]:
 
 
 async def read_request(request: JsonRequest, routes: Routes) -> tuple[Operation, ApiRequest]:
-    """Read what is asked.
+    """Read a request.
 
     Raises:
-        InputError: something in it is invalid; the message names the field.
+        InputError: a field is invalid.
     """
     body = await _body(request) if routes[0][1].has_body else {}
     operation, route = _chosen(routes, body)
@@ -66,10 +66,10 @@ async def read_request(request: JsonRequest, routes: Routes) -> tuple[Operation,
 
 
 def convert(fields: Mapping[str, Any], kind: type[ApiRequest]) -> ApiRequest:
-    """Make a request of its fields.
+    """Make a request from its fields.
 
     Raises:
-        InputError: one of them is invalid or missing.
+        InputError: a field is invalid or missing.
     """
     try:
         return msgspec.convert(fields, kind)
@@ -92,15 +92,14 @@ class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _chosen(routes: Routes, body: dict[str, Any]) -> tuple[Operation, Route]:
-    """Which of the operations that share a path is meant; takes `action` out of the body."""
+    """Choose among the operations that share a path; remove `action` from the body."""
     if not routes[0][1].action:
         return routes[0]
     for theirs, ours in KAZOO_FIELDS.items():
         if theirs in body:
             if body.get(ours, body[theirs]) != body[theirs]:
-                raise InputError(
-                    "is given twice, differently", where=f"$.data.{ours}", hint="give one"
-                )
+                what = f"is given twice, also as {theirs}"
+                raise InputError(what, where=f"$.data.{ours}", hint="give one")
             body[ours] = body.pop(theirs)
     actions = {route.action: (operation, route) for operation, route in routes}
     action = body.pop("action", None)
@@ -121,7 +120,7 @@ def _check_known(given: Mapping[str, Any], known: set[str], name: str) -> None:
 def _query(
     query: MultiDict[Any], operation: Operation, places: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Read the fields in the query: texts, of which numbers are made."""
+    """Read the fields in the query, and convert numbers."""
     kinds = {one.name: one.type for one in msgspec.structs.fields(operation.request)}
     known = [name for name, in_ in places.items() if in_ == "query"]
     fields: dict[str, Any] = {}
@@ -136,6 +135,6 @@ def _query(
             fields[name] = msgspec.convert(texts[0], kinds[name], strict=False)
         except msgspec.ValidationError as error:
             raise InputError(str(error), where=f"$.{name}", hint="see the reference") from error
-        if fields[name] is None:  # what msgspec makes of the text `null`
+        if fields[name] is None:  # msgspec converts the text `null`
             raise InputError("is not a value", where=f"$.{name}", hint="leave it out")
     return fields

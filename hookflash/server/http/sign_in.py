@@ -1,4 +1,4 @@
-"""`PUT /v2/api_auth`: a token for an API key; and the check of the token in every request."""
+"""`PUT /v2/api_auth`: get a token for an API key; and check the token of every request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SignIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
-    """What the token is for."""
+    """The token's account and lifetime."""
 
     account_id: str | None
     """The key's account; null for an administrator's key."""
@@ -58,15 +58,16 @@ def address_of(connection: AnyConnection) -> str:
 
 
 OPEN_TO_ALL: Final = {"open to all": True}
-"""Marks the handlers that need no token. All others do."""
+"""Marks the handlers that need no token."""
 
 
 async def signed_in(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Check the token, before anything else of the request is read.
+    """Check the token before the rest of the request is read.
 
     Raises:
-        Unauthorized: there is no token, or an invalid one.
-        RequestRefused: too many wrong tokens came from this address, or the key asks too often.
+        Unauthorized: the token is missing or invalid.
+        RequestRefused: too many wrong tokens came from this address, or the key sends too many
+            requests.
     """
     if handler.opt.get("open to all"):
         return

@@ -1,6 +1,6 @@
 """Listens for WebSocket connections: handshakes, refusals, and the end of every connection.
 
-A fault in one connection ends here: it hurts no other connection, and its socket is closed.
+A fault in one connection does not affect the others; its socket is closed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.websocket"))
 
 PATHS: Final = frozenset({"/", "/v2/events"})
 GOODBYE_S: Final = 2.0
-"""How long a client has to receive the close frame."""
+"""Time for a client to receive the close frame."""
 HANDSHAKE_S: Final = 10.0
-"""How long a client may take for its opening handshake."""
+"""Time limit of the opening handshake."""
 RECEIVE_BYTES: Final = 65_536
 
 
@@ -44,7 +44,7 @@ class Listener:
         self._stopping = False
 
     async def welcome(self, stream: trio.abc.Stream) -> None:
-        """Serve a stream, and leave nothing of it behind."""
+        """Serve a stream, and close it."""
         try:
             await self._welcome(stream)
         except* (ConnectionClosed, ProtocolError, OSError, *_BROKEN):
@@ -120,7 +120,7 @@ class Listener:
             del self.sessions[session]
 
     async def say_goodbye(self) -> None:
-        """Close all connections, and accept no new ones: the service stops."""
+        """Close all connections, and accept no new ones. Called when the service stops."""
         self._stopping = True
         async with trio.open_nursery() as nursery:
             for session in tuple(self.sessions):
@@ -153,9 +153,9 @@ _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 async def _hang_up(stream: trio.abc.Stream) -> None:
-    """Close a stream, once the other side has heard all of it.
+    """Close a stream once the client has closed its side.
 
-    To hang up while it still talks would make the network forget what we said last.
+    Closing with unread data would send a TCP reset, and the client could lose our last message.
     """
     try:
         with trio.move_on_after(GOODBYE_S):
@@ -164,11 +164,11 @@ async def _hang_up(stream: trio.abc.Stream) -> None:
             while await stream.receive_some(RECEIVE_BYTES):
                 pass
     except _BROKEN:
-        pass  # it has hung up
+        pass  # the client has closed it
     finally:
         await trio.aclose_forcefully(stream)
 
 
 def _address_of(request: WebSocketRequest) -> str:
-    """Where a client is; what it is called where that is no address."""
+    """The client's IP address, or the name of its endpoint."""
     return str(getattr(request.remote, "address", request.remote))

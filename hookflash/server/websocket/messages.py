@@ -1,4 +1,4 @@
-"""The WebSocket protocol, version 1: the messages of the connection itself, and the service's.
+"""The WebSocket protocol, version 1: messages of the connection, and of the service.
 
 Every message is one JSON object in one text frame. A program's messages have an `action`, which
 names the command, and an `id` of the program's choice, which its reply repeats. The service's
@@ -24,8 +24,7 @@ NOT_SIGNED_IN: Final = 4001
 TOO_SLOW: Final = 4008
 """Close code: the reader fell too far behind. It may reconnect and resume."""
 NOT_KEPT: Final = 4010
-"""Close code: events that were to be sent have been deleted meanwhile (a reader of old history that
-is overtaken by the end of what is kept)."""
+"""Close code: the next events have been deleted meanwhile (a slow reader of old events)."""
 OUT_OF_ORDER: Final = 1011
 """Close code: the history can't be read, or internal error (RFC 6455, section 7.4.1)."""
 GOING_AWAY: Final = 1001
@@ -37,7 +36,7 @@ Id: TypeAlias = Annotated[
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What every message of a program has."""
+    """The fields of every message of a program."""
 
     action: str
     id: Id
@@ -84,7 +83,7 @@ SESSION_REQUESTS: Final[Mapping[str, type[Struct]]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
 }
-"""The actions that are about the connection itself. All others are operations of the table."""
+"""The actions of the connection. All others are operations of the table."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
@@ -99,7 +98,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     message: str
     refusal: str | None = None
-    """The reason in a word."""
+    """The key of the reason."""
     where: str | None = None
     """The invalid field."""
 
@@ -108,7 +107,7 @@ class Reply(Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", om
     """The reply to a message of the program."""
 
     id: str | None
-    """The ID of the message that it answers; null, if none could be read."""
+    """The ID of the message that it answers; null if that could not be read."""
     status: int
     """As in HTTP: 200 success, 202 accepted, 4xx the program's fault, 5xx the service's."""
     data: Any = None
@@ -120,11 +119,11 @@ class EventBatch(Struct, frozen=True, kw_only=True, tag_field="type", tag="event
 
     subscription: str
     after: int
-    """The `up_to` of the previous message, or what was asked for. Another number means that
-    something is missing."""
+    """The `up_to` of the previous message, or the requested `after`. Any other number means that
+    events are missing."""
     up_to: int
     events: list[msgspec.Raw]
-    """The events, oldest first. Empty, from time to time, if there was none up to `up_to`."""
+    """The events, oldest first; empty from time to time, to report progress."""
 
 
 HEAD: Final = msgspec.json.Decoder(Head)

@@ -1,4 +1,4 @@
-"""From a WebSocket message to what is asked: a request of the table, or one of the connection."""
+"""Reads WebSocket messages: requests of the table, and of the connection."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hookflash.server.websocket import messages as m
 
 MOST_ID_CHARS: Final = 64
 Asked: TypeAlias = tuple[str, Operation | None, Any]
-"""The message's ID, the operation (`None`: it is about the connection), and the request."""
+"""The message's ID, the operation (`None`: a request of the connection), and the request."""
 
 
 def read_message(text: str | bytes) -> Asked:
     """Read a message of a program.
 
     Raises:
-        InputError: something in it is invalid.
+        InputError: it is invalid.
     """
     if isinstance(text, bytes):
         raise InputError("is a binary frame", where="$", hint="one JSON object in a text frame")
@@ -44,7 +44,7 @@ def read_message(text: str | bytes) -> Asked:
 
 
 def id_in(text: str | bytes) -> str | None:
-    """The ID in a message that is invalid otherwise, so that the reply can be matched to it."""
+    """The ID of an invalid message, so that the reply can be matched to it."""
     if isinstance(text, bytes):
         return None
     try:

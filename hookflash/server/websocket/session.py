@@ -1,10 +1,10 @@
 """One WebSocket connection, from its greeting to its end.
 
-Three tasks share it: one reads the program's requests and performs them, in order; one writes
-replies and events; one sends heartbeats. Events are gathered until the writer has time for them, so
-that a busy reader gets a few large messages, and an idle one each event at once.
+Three tasks share it: one reads the program's requests and performs them in order; one writes
+replies and events; one sends heartbeats. Events are collected until the writer is free, so that a
+busy reader gets a few large messages, and an idle one each event at once.
 
-Nothing piles up for a program that does not read: its events are bounded (see `publisher`), its
+A program that does not read cannot fill our memory: its events are bounded (see `publisher`), its
 requests wait while its replies do, and in the end its heartbeat fails.
 """
 
@@ -31,19 +31,19 @@ from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.reading import id_in, read_message
 
 SIGN_IN_S: Final = 10.0
-"""How long a program has to authenticate."""
+"""Time limit for authentication."""
 
 LAST_WORDS_S: Final = 5.0
-"""How long a reader that was too slow has to take what was sent, and the close reason."""
+"""Time for a slow reader to read what was sent, and the close reason."""
 
 EVENTS_AT_ONCE: Final = 200
 """Events in one message."""
 
 MOST_SUBSCRIPTIONS: Final = 100
-"""Of one connection."""
+"""The limit of one connection."""
 
 MOST_REPLIES: Final = 64
-"""Replies that may wait to be read before the next request is read."""
+"""No further request is read while this many replies are unsent."""
 
 
 class Session:
@@ -74,7 +74,7 @@ class Session:
                 for task in (self._write, self._heartbeat, self._sign_in_soon):
                     self._running.start_soon(self._while_open, task)
                 await self._while_open(self._read)
-                if self._ending:  # by another task, which waits for the other side's goodbye
+                if self._ending:  # another task is closing it, and waits for the client
                     await self._ended.wait()
                 self._stop()
         finally:
@@ -82,7 +82,7 @@ class Session:
                 self._api.publisher.drop(subscription)
 
     async def close(self, code: int, why: str) -> None:
-        """Close it, with a reason; it has a while to receive that, and what was sent before."""
+        """Close it with a reason, once the client has received it or `LAST_WORDS_S` have passed."""
         if self._ending:
             return
         self._ending = True
@@ -94,12 +94,12 @@ class Session:
             self._stop()
 
     def _stop(self) -> None:
-        """End all tasks; an operation that is being performed has a while to complete."""
+        """End all tasks; an operation in progress has `LAST_WORDS_S` to complete."""
         self._doing.deadline = min(self._doing.deadline, trio.current_time() + LAST_WORDS_S)
         self._running.cancel_scope.cancel()
 
     async def _while_open(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Do a task's work until the connection is closed."""
+        """Run a task until the connection is closed."""
         try:
             await task()
         except ConnectionClosed:
@@ -126,7 +126,7 @@ class Session:
             await self.close(m.NOT_SIGNED_IN, str(error)[:100])
         except HookflashError as error:
             self._reply_error(text, error)
-        except RecursionError:  # in what looks into the document
+        except RecursionError:  # while the request is checked
             self._reply_error(text, InputError("is nested too deeply", where="$"))
 
     def _reply_error(self, text: str | bytes, error: HookflashError) -> None:
@@ -152,7 +152,7 @@ class Session:
         elif isinstance(request, m.Unsubscribe):
             self._unsubscribe(name, request)
         elif operation is not None:
-            # once begun, it is completed and its answer kept: a lost connection must not stop it
+            # shielded: a lost connection must not stop an operation, and its answer is kept
             with trio.CancelScope(shield=True) as self._doing:
                 data = await self._api.perform(self._caller, operation, request)
                 self._reply(name, data, operation.status)
@@ -223,7 +223,7 @@ class Session:
             except Gone as gone:
                 await self.close(m.NOT_KEPT, str(gone))
         self._catching_up.pop(subscription.name, None)
-        if subscription.name not in self._subscriptions:  # given up meanwhile
+        if subscription.name not in self._subscriptions:  # ended meanwhile
             self._api.publisher.drop(subscription)
 
     async def _until_drained(self, subscription: Subscription) -> None:
@@ -254,9 +254,10 @@ class Session:
                 pass
 
     async def _write_some(self) -> bool:
-        """Send the replies, and one message for each subscription; whether there was anything.
+        """Send the replies, then one message for each subscription, so that none has to wait long.
 
-        In turns, so that no busy subscription keeps replies or other subscriptions waiting.
+        Returns:
+            Whether anything was sent.
         """
         wrote = bool(self._replies)
         while self._replies:
@@ -285,7 +286,7 @@ class Session:
             events=[msgspec.Raw(one) for _, one in batch],
         )
         await self._socket.send_message(m.said(events))
-        if subscription.fell_behind:  # while that was on its way: it gets its last words
+        if subscription.fell_behind:  # meanwhile: close it, with what was sent before
             await self.close(m.TOO_SLOW, f"too slow: subscribe again after {up_to}")
 
     async def _heartbeat(self) -> None:
@@ -293,7 +294,7 @@ class Session:
         every_s = self._api.limits.heartbeat_s
         while True:
             await trio.sleep(every_s)
-            self._progress_is_due = True  # a reader of rare events can resume from near the end
+            self._progress_is_due = True  # so that readers of rare events can resume near the end
             self._wake()
             with trio.move_on_after(every_s) as scope:
                 await self._socket.ping()
