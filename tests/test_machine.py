@@ -49,7 +49,7 @@ from hookflash.events import (
 from hookflash.fsm.begin import new_transfer
 from hookflash.fsm.explore import steps_with_answer
 from hookflash.fsm.inputs import Input
-from hookflash.fsm.machine import NoTransition, Rulebook
+from hookflash.fsm.machine import EndlessTable, NoTransition, Rulebook
 from hookflash.fsm.observe import (
     ALL_HEAR,
     LATE,
@@ -725,6 +725,22 @@ def test_a_hole_in_a_table_would_be_an_error_of_ours() -> None:
     object.__setattr__(holey, "ignored_by_pair", {})
     with pytest.raises(NoTransition, match="no row for target_answered in abandoned"):
         Rulebook(holey).step(after(*DIALING, LegHungUp(leg="b")), LegAnswered(leg="c"))
+
+
+def test_results_that_lead_in_circles_would_be_an_error_of_ours() -> None:
+    def circling(phase: Phase) -> Phase:
+        entries = tuple(
+            attrs.evolve(one, to=phase.state)
+            if isinstance(one, Row) and one.on is Input.ARRANGED and not one.given
+            else one
+            for one in phase.entries
+        )
+        return attrs.evolve(phase, entries=entries) if phase.state is State.HOLDING else phase
+
+    rules = Rulebook(attrs.evolve(ATTENDED, phases=tuple(map(circling, ATTENDED.phases))))
+    parked = after(ASKED, LegParked(leg="a"))
+    with pytest.raises(EndlessTable, match="in circles, by way of holding"):
+        rules.step(parked, LegParked(leg="b"))
 
 
 def test_a_stale_copy_of_a_party_is_not_written_back() -> None:

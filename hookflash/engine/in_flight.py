@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 
 import attrs
 
@@ -90,12 +91,12 @@ def _remember(names: dict[str, None], name: str) -> None:
         del names[next(iter(names))]
 
 
-def legs_of(event: Event | Command) -> Iterator[LegId]:
+def legs_of(event: Event | Command) -> list[LegId]:
     """The legs that an event or a command names."""
-    if isinstance(event, CommandFailed):
-        yield from legs_of(event.command)
-        return
-    for name in ("leg", "first", "second"):
-        leg = getattr(event, name, None)
-        if leg is not None:
-            yield leg
+    named = event.command if isinstance(event, CommandFailed) else event
+    return [getattr(named, name) for name in _leg_fields(type(named))]
+
+
+@cache
+def _leg_fields(kind: type[Event | Command]) -> tuple[str, ...]:
+    return tuple(a.name for a in attrs.fields(kind) if a.name in ("leg", "first", "second"))

@@ -48,6 +48,13 @@ class NoTransition(InternalError):
         super().__init__(f"no row for {on.value} in {state.value}")
 
 
+class EndlessTable(InternalError):
+    """The results of arrangements lead from state to state in circles."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(f"what is arranged leads in circles, by way of {state.value}")
+
+
 @attrs.frozen(kw_only=True)
 class Step:
     """What one event did to one transfer."""
@@ -113,6 +120,7 @@ class Rulebook:
         Raises:
             RequestRefused: the event is a person's request that can't be met now; it says why.
             NoTransition: the table has a hole, which building the spec should have found.
+            EndlessTable: results of arrangements lead in circles.
         """
         work = Work(transfer, event)
         news = observe(work)
@@ -123,9 +131,13 @@ class Rulebook:
         on = news if isinstance(news, Input) else None
         why = self._decide(work, on) if on is not None else str(news)
         want = self.spec.arrangements[work.state]
-        while (result := verdict(work, want)) is not None:
+        for _ in self.spec.states:
+            if (result := verdict(work, want)) is None:
+                break
             why = self._decide(work, result) or why
             want = self.spec.arrangements[work.state]
+        else:
+            raise EndlessTable(work.state)
         if want is not ORDINARY_CALL:
             arrange(work, want)
         if work.joined:

@@ -45,7 +45,7 @@ _Timeout: TypeAlias = tuple[float | None, int | None]
 """After how many seconds, if at all, and the question whose answer it is given."""
 
 
-@attrs.define(eq=False, repr=False)
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class Work:
     """One transfer in the middle of one step."""
 
