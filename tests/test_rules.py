@@ -1,4 +1,4 @@
-"""Who may transfer, whereto, and how much: the rules, and the switchboard that keeps them."""
+"""Who may transfer, to which number, and how often: rules, and the switchboard that keeps them."""
 
 from __future__ import annotations
 

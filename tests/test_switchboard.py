@@ -70,7 +70,7 @@ from hookflash.scenarios.script import ScriptLine
 from hookflash.sounds import Recording
 
 
-class Desk:
+class Rig:
     """A switchboard, and whoever tells it what happens."""
 
     def __init__(self, **options: object) -> None:
@@ -195,7 +195,7 @@ def test_a_fault_in_one_transfer_leaves_it_as_it_was(monkeypatch: pytest.MonkeyP
     def keep(transfer: str, event: Event, _fault: Exception) -> None:
         faults.append((transfer, event))
 
-    desk = Desk(on_fault=keep)
+    desk = Rig(on_fault=keep)
     desk.call()
     desk.consult()
     before = desk.board.transfer("t")
@@ -209,7 +209,7 @@ def test_a_fault_in_one_transfer_leaves_it_as_it_was(monkeypatch: pytest.MonkeyP
 
 
 def test_a_deadline_that_passes_in_vain_passes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(on_fault=passed_over)
+    desk = Rig(on_fault=passed_over)
     desk.call()
     desk.consult()
     transfer = desk.board.transfer("t")
@@ -228,7 +228,7 @@ def test_a_deadline_that_passes_in_vain_passes_again(monkeypatch: pytest.MonkeyP
 def test_a_request_that_fails_by_a_fault_of_ours_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    desk = Desk(on_fault=passed_over)
+    desk = Rig(on_fault=passed_over)
     desk.call()
     faulty(monkeypatch, on=TransferRequested)
     assert desk.ask().refusal is Refusal.FAULT
@@ -238,7 +238,7 @@ def test_a_request_that_fails_by_a_fault_of_ours_leaves_nothing(
 
 
 def test_without_anybody_to_tell_a_fault_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     faulty(monkeypatch, on=TransferRequested)
     with pytest.raises(InternalError):
@@ -246,7 +246,7 @@ def test_without_anybody_to_tell_a_fault_is_raised(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_transfer_that_has_ended_ends_once_whatever_marks_are_left() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.tell(LegHungUp(leg="a"), LegsJoined(first="b", second="t-target"))
@@ -263,7 +263,7 @@ def test_a_transfer_that_has_ended_ends_once_whatever_marks_are_left() -> None:
 
 def test_a_transfer_that_has_ended_under_a_controller_before_ends_once_too() -> None:
     """Its marks are taken off, and whoever it has left alone is looked after."""
-    desk = Desk(ended={"t"})
+    desk = Rig(ended={"t"})
     desk.leg("b", "1002")
     alone = leg_seen("b", transfer="t", role="transferee")
     rings = leg_seen("t-target", answered=False, parked=False, transfer="t", role="target")
@@ -280,7 +280,7 @@ def test_a_transfer_that_has_ended_under_a_controller_before_ends_once_too() -> 
 
 def test_a_leg_of_a_found_transfer_that_somebody_else_has_taken_is_let_go() -> None:
     """The transfer goes on with the others; nothing of ours stays on the one that has left."""
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     desk.leg("b", "1002")
     away = leg_seen("a", parked=False, elsewhere=True, transfer="t", role="transferor")
@@ -296,7 +296,7 @@ def test_a_leg_of_a_found_transfer_that_somebody_else_has_taken_is_let_go() -> N
 
 def test_a_target_that_turns_up_when_its_transfer_is_over_is_hung_up() -> None:
     """It was being called when everybody had left; its beginning is told late."""
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.ask()
     desk.tell(LegParked(leg="a"), LegParked(leg="b"), LegHungUp(leg="a"), LegHungUp(leg="b"))
@@ -310,7 +310,7 @@ def test_a_target_that_turns_up_when_its_transfer_is_over_is_hung_up() -> None:
 
 
 def test_a_target_that_somebody_has_got_is_left_in_peace() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.tell(LegHungUp(leg="a"), LegsJoined(first="b", second="t-target"))
@@ -323,7 +323,7 @@ def test_a_target_that_somebody_has_got_is_left_in_peace() -> None:
 
 
 def test_the_facts_in_an_answer_come_before_it() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     before = desk.board.transfer("t")
@@ -343,7 +343,7 @@ def test_the_facts_in_an_answer_come_before_it() -> None:
 
 def test_an_answer_that_comes_too_late_tells_nothing() -> None:
     """It would say where the legs were before they were ordered to move."""
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     transfer = desk.board.transfer("t")
@@ -360,7 +360,7 @@ def test_an_answer_that_comes_too_late_tells_nothing() -> None:
 
 def test_an_answer_to_nobody_is_a_set_of_facts() -> None:
     """A backend asks of itself who a leg is whose beginning was lost."""
-    desk = Desk()
+    desk = Rig()
     living = (leg_seen("a", "b", number="1001"), leg_seen("b", "a", number="1002"))
     record = desk.tell(LegsSeen(look=Look(legs=("a",)), living=living))
     assert (record.transfer, record.commands) == (None, ())
@@ -372,7 +372,7 @@ def test_an_answer_to_nobody_is_a_set_of_facts() -> None:
 
 def test_a_request_of_a_leg_that_talks_with_somebody_after_all_is_met() -> None:
     """The event of the join was lost."""
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     desk.leg("b", "1002")
     request = TransferRequested(leg="a", transfer="t", target="2600")
@@ -389,7 +389,7 @@ def test_a_request_of_a_leg_that_talks_with_somebody_after_all_is_met() -> None:
 
 
 def test_a_request_of_a_leg_alone_is_refused_when_the_switch_says_so_and_asked_once() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     asked = desk.ask()
     assert "nobody is there to transfer" in desk.tell(seen(asked, leg_seen("a"))).why
@@ -405,7 +405,7 @@ def test_a_request_of_a_leg_alone_is_refused_when_the_switch_says_so_and_asked_o
 
 
 def test_a_request_of_a_leg_that_does_not_live_any_more_is_refused() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     record = desk.tell(seen(desk.ask()))
     assert record.refused
@@ -415,7 +415,7 @@ def test_a_request_of_a_leg_that_does_not_live_any_more_is_refused() -> None:
 
 @pytest.mark.parametrize("lost", [SwitchLost(), SwitchFound()])  # found: events were dropped
 def test_whoever_waits_for_the_switch_waits_no_longer_when_it_is_lost(lost: Event) -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     request = TransferRequested(leg="a", transfer="t", target="2600")
     asked = desk.tell(request)
@@ -428,7 +428,7 @@ def test_whoever_waits_for_the_switch_waits_no_longer_when_it_is_lost(lost: Even
 
 def test_a_code_that_hangs_up_counts_only_in_a_conversation() -> None:
     """Who is known to talk with nobody may be dialling for a menu, or a voice mail box."""
-    desk = Desk(account=Account(metaflows=codes(numbers={"0": {"module": "hangup"}})))
+    desk = Rig(account=Account(metaflows=codes(numbers={"0": {"module": "hangup"}})))
     desk.leg("a", "1001")
     record = desk.dial("a", "*0")
     assert record.refusal is Refusal.NOT_NOW
@@ -441,9 +441,9 @@ def test_a_code_that_hangs_up_counts_only_in_a_conversation() -> None:
 # ------------------------------------------------------------------------ legs left alone
 
 
-def left_alone() -> tuple[Desk, str]:
+def left_alone() -> tuple[Rig, str]:
     """Somebody else has sent the transferee elsewhere, and it came back alone: nobody tells us."""
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.ask()
     desk.tell(LegParked(leg="a"), LegParked(leg="b"), LegHungUp(leg="a"), LegMovedAway(leg="b"))
@@ -455,7 +455,7 @@ def left_alone() -> tuple[Desk, str]:
 
 
 def test_who_has_just_left_is_not_looked_after() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.tell(LegHungUp(leg="a"), LegHungUp(leg="t-target"))
@@ -528,12 +528,12 @@ def test_a_leg_that_is_taken_while_it_hears_the_tone_lives() -> None:
 # --------------------------------------------------------------------------- whose right
 
 
-def rights_of(desk: Desk, leg: str) -> Refusal | None:
+def rights_of(desk: Rig, leg: str) -> Refusal | None:
     """What comes of it when a leg asks to transfer whom it talks with."""
     return desk.tell(TransferRequested(leg=leg, transfer=f"by-{leg}", target="2700")).refusal
 
 
-def consulted_by(desk: Desk, first: str, second: str, target: LegCreated) -> None:
+def consulted_by(desk: Rig, first: str, second: str, target: LegCreated) -> None:
     """`first` transfers `second` to a target, and leaves."""
     desk.tell(TransferRequested(leg=first, transfer="t", target="2600", by="program"))
     desk.tell(LegParked(leg=first), LegParked(leg=second), target)
@@ -548,7 +548,7 @@ TARGET = LegCreated(leg="t-target", number="2600", direction=Direction.OUTBOUND)
 
 def test_a_customer_without_an_account_stays_one_after_being_transferred() -> None:
     """Appendix A.8: nobody gains a right by being transferred."""
-    desk = Desk()
+    desk = Rig()
     desk.call("agent", "customer", "acme", "")
     assert rights_of(desk, "customer") is Refusal.NOT_ENTITLED
     # the next partner has no account either: a gateway, say
@@ -558,14 +558,14 @@ def test_a_customer_without_an_account_stays_one_after_being_transferred() -> No
 
 
 def test_a_phone_of_the_account_that_is_reached_by_transfer_may_transfer() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call("agent", "customer", "acme", "")
     consulted_by(desk, "agent", "customer", attrs.evolve(TARGET, account="acme"))
     assert rights_of(desk, "t-target") is None
 
 
 def test_a_gateway_that_is_reached_by_transfer_may_not() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call("agent", "customer", "acme", "")
     gateway = attrs.evolve(TARGET, account="acme", outside=True)
     consulted_by(desk, "agent", "customer", gateway)
@@ -573,7 +573,7 @@ def test_a_gateway_that_is_reached_by_transfer_may_not() -> None:
 
 
 def test_a_gateway_behind_a_loopback_is_refused_on_its_near_half() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call("agent", "customer", "acme", "")
     consulted_by(desk, "agent", "customer", attrs.evolve(TARGET, account="acme"))
     behind = LegIdentified(leg="t-target", number="+49301", account="acme", outside=True)
@@ -583,13 +583,13 @@ def test_a_gateway_behind_a_loopback_is_refused_on_its_near_half() -> None:
 
 
 def test_where_there_are_no_accounts_everybody_is_a_user() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     assert rights_of(desk, "b") is None
 
 
 def test_a_right_is_settled_by_the_first_partner_and_kept() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call("a", "b")  # neither has an account: users of the default
     desk.leg("x", "1500", "acme")
     desk.tell(LegsJoined(first="b", second="x"))
@@ -598,7 +598,7 @@ def test_a_right_is_settled_by_the_first_partner_and_kept() -> None:
 
 def test_it_turns_out_whose_leg_it_is() -> None:
     acme = Account(policy=Policy(ring_timeout_s=7.0))
-    desk = Desk(accounts={"acme": acme})
+    desk = Rig(accounts={"acme": acme})
     desk.leg("a", "1001")
     desk.tell(LegIdentified(leg="a", number="", account="acme", may_transfer=False))
     line = desk.board.legs["a"]
@@ -610,7 +610,7 @@ def test_it_turns_out_whose_leg_it_is() -> None:
 
 
 def test_the_transfer_knows_who_is_outside_and_who_withholds() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.tell(LegCreated(leg="a", number="1001"))
     desk.tell(LegCreated(leg="b", number="+49301", outside=True, withheld=True))
     desk.tell(LegsJoined(first="a", second="b"))
@@ -645,7 +645,7 @@ def codes(**document: object) -> Metaflows:
 )
 def test_listen_on_is_asked_of_both_accounts(mine: str, theirs: str, heard: str) -> None:
     for leg in "ab":
-        desk = Desk(
+        desk = Rig(
             accounts={
                 "mine": Account(metaflows=codes(listen_on=mine)),
                 "theirs": Account(metaflows=codes(listen_on=theirs)),
@@ -657,7 +657,7 @@ def test_listen_on_is_asked_of_both_accounts(mine: str, theirs: str, heard: str)
 
 
 def test_the_partners_codes_count_where_only_the_partners_keys_do() -> None:
-    desk = Desk(
+    desk = Rig(
         accounts={
             "mine": Account(metaflows=codes(listen_on="peer", patterns={})),
             "theirs": Account(
@@ -676,7 +676,7 @@ def test_the_partners_codes_count_where_only_the_partners_keys_do() -> None:
 
 
 def test_an_account_that_nobody_knows_has_the_defaults() -> None:
-    desk = Desk(account=Account(metaflows=codes(binding_digit="#")))
+    desk = Rig(account=Account(metaflows=codes(binding_digit="#")))
     desk.call("a", "b", "unheard", "of")
     assert desk.dial("a", "*").why == "No feature code."
     assert desk.dial("a", "#").why == "A feature code is being dialled."
@@ -684,7 +684,7 @@ def test_an_account_that_nobody_knows_has_the_defaults() -> None:
 
 def test_an_account_has_its_own_digit_timeout_and_policy() -> None:
     acme = Account(metaflows=codes(digit_timeout=900), policy=Policy(ring_timeout_s=7.0))
-    desk = Desk(accounts={"acme": acme})
+    desk = Rig(accounts={"acme": acme})
     desk.call("a", "b", "acme", "")
     (timer,) = desk.dial("a", "*").commands
     assert isinstance(timer, SetTimer)
@@ -696,7 +696,7 @@ def test_an_account_has_its_own_digit_timeout_and_policy() -> None:
 
 
 def test_nobody_listens_to_who_has_not_answered_or_is_unknown() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.tell(LegCreated(leg="a", number="1001"))
     assert desk.dial("a", "*").why == "nobody listens to this leg's digits"
     assert desk.dial("x", "*").why == "a digit on an unknown leg"
@@ -704,11 +704,11 @@ def test_nobody_listens_to_who_has_not_answered_or_is_unknown() -> None:
 
 
 def test_somebody_alone_is_heard_for_the_news_of_its_partner_may_be_lost() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     desk.dial("a", "*22600")
     assert isinstance(look_of(desk.pause()), Look)
-    deaf = Desk(account=Account(metaflows=codes(listen_on="peer")))
+    deaf = Rig(account=Account(metaflows=codes(listen_on="peer")))
     deaf.leg("a", "1001")
     assert deaf.dial("a", "*").why == "nobody listens to this leg's digits"
 
@@ -724,7 +724,7 @@ def dialled(target: str) -> TransferRequested:
 
 
 def test_a_key_that_is_told_twice_counts_once() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     for digit, serial in (("*", 1), ("*", 1), ("2", 2), ("6", 3), ("6", 3), ("0", 4)):
         desk.tell(DigitPressed(leg="a", digit=digit, serial=serial))
@@ -733,7 +733,7 @@ def test_a_key_that_is_told_twice_counts_once() -> None:
 
 
 def test_keys_without_a_number_all_count() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     for digit in "*2600":
         desk.tell(DigitPressed(leg="a", digit=digit))
@@ -741,7 +741,7 @@ def test_keys_without_a_number_all_count() -> None:
 
 
 def test_each_key_of_a_code_gets_a_timer_of_its_own() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     (first,) = desk.dial("a", "*").commands
     cancelled, second = desk.dial("a", "2").commands
@@ -753,7 +753,7 @@ def test_each_key_of_a_code_gets_a_timer_of_its_own() -> None:
 
 
 def test_a_digit_timer_that_was_overtaken_changes_nothing() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.dial("a", "*2")
     (old,) = desk.digit_timers()
@@ -766,7 +766,7 @@ def test_a_digit_timer_that_was_overtaken_changes_nothing() -> None:
 
 
 def test_a_digit_timer_dies_with_its_leg() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.dial("a", "*2")
     (timer,) = desk.digit_timers()
@@ -778,7 +778,7 @@ def test_a_digit_timer_dies_with_its_leg() -> None:
 
 
 def test_a_pause_ends_a_code_even_where_nobody_listens_any_more() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.dial("b", "*2")
     desk.ask("a")  # from now on only the transferor's keys count
@@ -787,9 +787,9 @@ def test_a_pause_ends_a_code_even_where_nobody_listens_any_more() -> None:
     assert desk.dial("b", "2").why == "nobody listens to this leg's digits"
 
 
-def hiding() -> Desk:
+def hiding() -> Rig:
     """A call of which the far end is to be spared feature codes."""
-    desk = Desk(account=Account(policy=Policy(hides_codes=True)))
+    desk = Rig(account=Account(policy=Policy(hides_codes=True)))
     desk.call()
     return desk
 
@@ -797,7 +797,7 @@ def hiding() -> Desk:
 WITHHELD = WithholdKeys(leg="b", limit_s=KEYS_WITHHELD_S)
 
 
-def keys_ordered(desk: Desk) -> list[Command]:
+def keys_ordered(desk: Rig) -> list[Command]:
     """What was ordered about the keys that a party hears."""
     ordered = [command for record in desk.records for command in record.commands]
     return [command for command in ordered if isinstance(command, WithholdKeys | PassKeys)]
@@ -810,7 +810,7 @@ def test_the_far_end_is_spared_a_code_from_its_second_key_on() -> None:
 
 
 def test_the_far_end_hears_codes_unless_that_is_asked_for() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.dial("a", "*22600#")
     assert keys_ordered(desk) == []
@@ -848,7 +848,7 @@ def test_within_a_transfer_nobody_is_spared_keys() -> None:
 
 
 def test_digits_that_are_no_code_say_so() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     assert desk.dial("a", "*9").why == "*9 is no feature code of this leg."
     desk.dial("a", "*2")
@@ -857,7 +857,7 @@ def test_digits_that_are_no_code_say_so() -> None:
 
 
 def test_a_pause_that_is_too_long_makes_no_takeback() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.dial("a", "*")
@@ -872,7 +872,7 @@ def test_a_pause_that_is_too_long_makes_no_takeback() -> None:
 
 
 def test_a_code_that_hangs_up() -> None:
-    desk = Desk(account=Account(metaflows=codes(numbers={"0": {"module": "hangup"}})))
+    desk = Rig(account=Account(metaflows=codes(numbers={"0": {"module": "hangup"}})))
     desk.call()
     record = desk.dial("a", "*0")
     assert record.event == HangUpRequested(leg="a")
@@ -887,7 +887,7 @@ def test_a_code_that_holds_and_one_that_resumes() -> None:
             "1": {"module": "resume"},
         }
     )
-    desk = Desk(account=Account(metaflows=holding))
+    desk = Rig(account=Account(metaflows=holding))
     desk.call()
     assert desk.dial("a", "*1").why == "there is no such transfer in flight"
     record = desk.dial("a", "*3")
@@ -906,7 +906,7 @@ def test_the_account_s_own_resume_code_takes_back_too() -> None:
         numbers={"1": {"module": "resume"}},
     )
     for dialled in ("*9", "*1"):
-        desk = Desk(account=Account(metaflows=metaflows), new_id=lambda: "t")
+        desk = Rig(account=Account(metaflows=metaflows), new_id=lambda: "t")
         desk.call()
         desk.dial("a", "*22600#")
         desk.tell(LegParked(leg="a"), LegParked(leg="b"))
@@ -917,7 +917,7 @@ def test_the_account_s_own_resume_code_takes_back_too() -> None:
 
 @pytest.mark.parametrize("leg", ["b", "t-target"])
 def test_within_a_transfer_only_the_transferor_s_keys_count(leg: str) -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     assert desk.dial(leg, "*1").why == "nobody listens to this leg's digits"
@@ -927,7 +927,7 @@ def test_within_a_transfer_only_the_transferor_s_keys_count(leg: str) -> None:
 
 
 def test_no_takeback_code_where_none_is_wanted() -> None:
-    desk = Desk(account=Account(metaflows=codes()))
+    desk = Rig(account=Account(metaflows=codes()))
     desk.call()
     desk.tell(
         TransferRequested(
@@ -943,7 +943,7 @@ def test_no_takeback_code_where_none_is_wanted() -> None:
 
 
 def test_requests_for_what_is_unknown_are_refused() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     for request in (
         TransferRequested(leg="x", transfer="t", target="2600"),
@@ -958,7 +958,7 @@ def test_requests_for_what_is_unknown_are_refused() -> None:
 
 
 def test_somebody_alone_has_nobody_to_transfer() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     desk.tell(LegsJoined(first="a", second="a-leg-from-before-we-came"))
     assert "nobody is there to transfer" in desk.ask().why
@@ -966,7 +966,7 @@ def test_somebody_alone_has_nobody_to_transfer() -> None:
 
 
 def test_when_both_sides_ask_the_first_wins() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     assert not desk.ask("a", "one").refused
     second = desk.ask("b", "two", "2700")
@@ -999,7 +999,7 @@ def test_when_both_sides_ask_the_first_wins() -> None:
 def test_whatever_is_asked_wrongly_is_refused_and_changes_nothing(
     wish: dict[str, object], told: str
 ) -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     named = {field.name for field in attrs.fields(TransferOptions)}
     options: Any = {name: value for name, value in wish.items() if name in named}
@@ -1014,7 +1014,7 @@ def test_whatever_is_asked_wrongly_is_refused_and_changes_nothing(
 
 
 def test_an_id_is_not_given_twice() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.ask()
     assert desk.ask("b").why == "there is already a transfer with this id"
@@ -1032,7 +1032,7 @@ def test_an_id_is_not_given_twice() -> None:
 
 def test_whoever_talks_with_a_leg_of_a_transfer_can_t_transfer_it() -> None:
     """A supervisor has fetched Bob out of a transfer that has not ended yet."""
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.leg("s", "1500")
@@ -1047,7 +1047,7 @@ def test_whoever_talks_with_a_leg_of_a_transfer_can_t_transfer_it() -> None:
 
 def test_the_largest_table_leaves_room_for_a_takeback() -> None:
     many = {f"{n:02}": {"module": "hold"} for n in range(63)}
-    desk = Desk(account=Account(metaflows=parse_metaflows({"numbers": many})))
+    desk = Rig(account=Account(metaflows=parse_metaflows({"numbers": many})))
     desk.call()
     assert not desk.ask().refused
     with pytest.raises(InputError, match="no room is left for the takeback") as caught:
@@ -1063,7 +1063,7 @@ def test_requests_by_number_are_the_default_names() -> None:
 # ------------------------------------------------------------------------------- hops
 
 
-def hop(desk: Desk, transferor: str, other: str, transfer: str, target: str) -> Record:
+def hop(desk: Rig, transferor: str, other: str, transfer: str, target: str) -> Record:
     """One blind transfer, through to its end."""
     record = desk.tell(
         TransferRequested(leg=transferor, transfer=transfer, target=target, kind=Kind.BLIND)
@@ -1084,7 +1084,7 @@ def hop(desk: Desk, transferor: str, other: str, transfer: str, target: str) -> 
 
 
 def test_hops_are_counted_through_both_who_stay() -> None:
-    desk = Desk(account=Account(policy=Policy(hop_limit=2)))
+    desk = Rig(account=Account(policy=Policy(hop_limit=2)))
     desk.call()
     assert hop(desk, "a", "b", "one", "2600").outcome is not None
     assert desk.board.legs["b"].hops == 1
@@ -1099,7 +1099,7 @@ def test_hops_are_counted_through_both_who_stay() -> None:
 
 
 def test_a_takeback_is_no_hop() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.consult()
     desk.tell(TakebackRequested(transfer="t"))
@@ -1113,12 +1113,12 @@ def test_a_takeback_is_no_hop() -> None:
 # ------------------------------------------------------------------------------ lines
 
 
-def peers(desk: Desk) -> dict[str, str | None]:
+def peers(desk: Rig) -> dict[str, str | None]:
     return {leg: line.peer for leg, line in desk.board.legs.items()}
 
 
 def test_lines_follow_joins_and_separations_by_strangers() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call("a", "b")
     desk.call("c", "d")
     assert peers(desk) == {"a": "b", "b": "a", "c": "d", "d": "c"}
@@ -1135,7 +1135,7 @@ def test_lines_follow_joins_and_separations_by_strangers() -> None:
 
 
 def test_a_pair_of_which_one_is_unknown_can_be_parted() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.leg("a", "1001")
     for separated in (
         LegsSeparated(first="a", second="x"),
@@ -1148,7 +1148,7 @@ def test_a_pair_of_which_one_is_unknown_can_be_parted() -> None:
 
 
 def test_what_is_joined_has_answered() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.tell(LegCreated(leg="a", number="1001"), LegCreated(leg="b", number="1002"))
     assert not desk.board.legs["a"].answered
     desk.tell(LegsJoined(first="a", second="b"))
@@ -1156,7 +1156,7 @@ def test_what_is_joined_has_answered() -> None:
 
 
 def test_a_leg_that_is_told_again_is_the_same_line() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.tell(LegCreated(leg="a", number="1001"))
     assert peers(desk) == {"a": "b", "b": "a"}
@@ -1165,7 +1165,7 @@ def test_a_leg_that_is_told_again_is_the_same_line() -> None:
 
 
 def test_of_whom_a_leg_is_in_the_transfer() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     assert desk.board.transfer_of("a") is None
     desk.consult()
@@ -1177,7 +1177,7 @@ def test_of_whom_a_leg_is_in_the_transfer() -> None:
 
 
 def test_the_failure_of_a_command_reaches_its_transfer() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.ask()
     record = desk.tell(CommandFailed(command=Split(first="a", second="b"), reason="-ERR"))
@@ -1187,7 +1187,7 @@ def test_the_failure_of_a_command_reaches_its_transfer() -> None:
 
 
 def test_records_are_numbered_without_a_gap() -> None:
-    desk = Desk()
+    desk = Rig()
     desk.call()
     desk.dial("a", "*22600#")
     desk.leave("a", "b")

@@ -1,4 +1,4 @@
-"""Who may transfer, whereto, and how much: an account's rules, as pure questions.
+"""Who may transfer, to which number, and how often: an account's rules, as pure questions.
 
 The default is the one that costs nobody a telephone bill: an account's own users may transfer, an
 outside party may not. Whoever dials in and then dials `*2` and an expensive number is the oldest

@@ -486,7 +486,7 @@ async def test_a_leg_that_is_gone_keeps_nothing_and_gets_nothing_back(
 
 
 @pytest.mark.parametrize(
-    ("taken", "bonds", "deed"),
+    ("taken", "bonds", "ordered"),
     [
         ("x.1", "ba", []),  # joined, or about to be: another order would end a leg
         (
@@ -503,7 +503,7 @@ async def test_a_leg_that_is_gone_keeps_nothing_and_gets_nothing_back(
     ],
 )
 async def test_an_order_that_is_repeated_is_carried_out_once(
-    autojump_clock: MockClock, switch: FakeSwitch, taken: str, bonds: str, deed: list[str]
+    autojump_clock: MockClock, switch: FakeSwitch, taken: str, bonds: str, ordered: list[str]
 ) -> None:
     switch.replies["api uuid_getvar a hookflash_join"] = taken
     switch.replies["api uuid_getvar a signal_bond"] = bonds[0]
@@ -519,11 +519,11 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
     async with opened() as client:
         await client.perform(join)
     asked = [line.split()[1] for line in switch.scripts]
-    assert asked[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
+    assert asked[-2 - len(ordered) :] == ["uuid_setvar_multi"] * 2 + ordered
 
 
 @pytest.mark.parametrize(
-    ("bonds", "history", "deed"),
+    ("bonds", "history", "ordered"),
     [
         ("--", "_undef_", ["uuid_break", "uuid_break", "uuid_bridge"]),
         ("tb", "_undef_", []),  # the failsafe has joined them
@@ -541,7 +541,7 @@ async def test_an_order_that_is_repeated_is_carried_out_once(
     ],
 )
 async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
-    autojump_clock: MockClock, switch: FakeSwitch, bonds: str, history: str, deed: list[str]
+    autojump_clock: MockClock, switch: FakeSwitch, bonds: str, history: str, ordered: list[str]
 ) -> None:
     switch.replies["api uuid_getvar b signal_bond"] = bonds[0]
     switch.replies["api uuid_getvar t signal_bond"] = bonds[1]
@@ -554,7 +554,7 @@ async def test_a_join_of_whom_the_failsafe_is_joining_is_left_to_it(
     said = [line.split()[1] for line in switch.scripts]
     assert said[:2] == ["uuid_setvar_multi", "sched_del"]  # before anything is asked
     assert said[2] == "uuid_getvar"
-    assert said[-2 - len(deed) :] == ["uuid_setvar_multi"] * 2 + deed
+    assert said[-2 - len(ordered) :] == ["uuid_setvar_multi"] * 2 + ordered
 
 
 async def test_a_join_arms_its_second_leg_and_the_first_by_an_order_of_its_own(

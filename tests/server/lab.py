@@ -27,7 +27,7 @@ from hookflash.server.service import Service, open_service
 from hookflash.server.switches import simulated_world
 
 NOON: Final = 1_795_953_600.0
-"""2026-11-29, 12:00 UTC: when the virtual clock stands at nought."""
+"""2026-11-29, 12:00 UTC: when the virtual clock stands at zero."""
 
 SWITCH: Final = "sim"
 """The name of the one switch."""

@@ -1,6 +1,6 @@
 """Programs that talk by WebSocket, and a history that happens as a test likes.
 
-`Line` is a program's end of a connection, over memory: no socket, and the virtual clock holds.
+`Connection` is the end of a program, over memory: no socket, and the virtual clock holds.
 `open_rig` is a service without a switch: a journal, its followers, and the door.
 """
 
@@ -43,7 +43,7 @@ PATIENCE_S: Final = 3600.0
 """Of the virtual clock: how long a test waits for what must come."""
 
 
-class Line:
+class Connection:
     """A program's end of a WebSocket."""
 
     def __init__(self, socket: WebSocketConnection) -> None:
@@ -121,7 +121,7 @@ def code_of(closed: ConnectionClosed) -> tuple[int, str]:
 @asynccontextmanager
 async def open_line(
     listener: Listener, key: str | None = None, *, lockstep: bool = False, queue: int = 1
-) -> AsyncGenerator[Line]:
+) -> AsyncGenerator[Connection]:
     """Open a WebSocket to a service, over memory.
 
     Args:
@@ -141,7 +141,7 @@ async def open_line(
             subprotocols=[m.PROTOCOL],
             message_queue_size=queue,
         )
-        line = Line(socket)
+        line = Connection(socket)
         assert (await line.hear())["type"] == "hello"
         if key is not None:
             await line.get("authenticate", api_key=key)

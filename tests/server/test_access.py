@@ -247,7 +247,7 @@ async def test_a_program_of_the_account_may_transfer_for_any_leg_of_it(
         await lab.acme.transfer(alice, "2600")
 
 
-# --------------------------------------------------------------------------- whereto, how often
+# --------------------------------------------------------------------------- targets and rates
 
 
 async def _asks(program: Program, call: str, target: str) -> int:

@@ -120,26 +120,26 @@ def check_history(folder: Path) -> None:
 
 # ------------------------------------------------------------- on the virtual clock
 
-Deeds = list[tuple[float, Callable[[], object]]]
-"""What people do, and how long after the deed before it, or after the transfer was asked for."""
+Actions = list[tuple[float, Callable[[], object]]]
+"""What people do, and how long after the action before it, or after the transfer was asked for."""
 
-Story = Callable[[Emulator, tuple[str, str]], Deeds]
+Story = Callable[[Emulator, tuple[str, str]], Actions]
 
 
-def alice_hands_over(emulator: Emulator, legs: tuple[str, str]) -> Deeds:
+def alice_hands_over(emulator: Emulator, legs: tuple[str, str]) -> Actions:
     return [(4.0, partial(emulator.hang_up, legs[0]))]
 
 
-def alice_takes_back(emulator: Emulator, legs: tuple[str, str]) -> Deeds:
+def alice_takes_back(emulator: Emulator, legs: tuple[str, str]) -> Actions:
     dial = partial(emulator.press, legs[0], "*9")
     return [(4.0, dial), (6.0, dial)]  # nobody may have heard it the first time
 
 
-def bob_leaves(emulator: Emulator, legs: tuple[str, str]) -> Deeds:
+def bob_leaves(emulator: Emulator, legs: tuple[str, str]) -> Actions:
     return [(4.0, partial(emulator.hang_up, legs[1]))]
 
 
-def alice_leaves_while_it_rings(emulator: Emulator, legs: tuple[str, str]) -> Deeds:
+def alice_leaves_while_it_rings(emulator: Emulator, legs: tuple[str, str]) -> Actions:
     return [(0.7, partial(emulator.hang_up, legs[0]))]
 
 
@@ -171,11 +171,11 @@ class Crash:
             self.scope.cancel()
 
 
-async def people(deeds: Deeds) -> None:
+async def people(actions: Actions) -> None:
     """They do what they do, whoever controls their calls."""
-    for after_s, deed in deeds:
+    for after_s, action in actions:
         await trio.sleep(after_s)
-        deed()
+        action()
 
 
 async def all_is_settled(service: Service) -> None:
@@ -213,7 +213,7 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
     assert len(steps_in(after)) >= crash.promised
     check_history(after)
     for past in transfers_in(after):
-        # what was not heard while nobody was there may have been in vain: Alice and Bob talk then
+        # what was not heard while nobody was there may have had no effect: Alice and Bob talk then
         assert past.outcome == outcome or past.cause == "CONTROLLER_RESTARTED", past
 
 

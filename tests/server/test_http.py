@@ -317,7 +317,7 @@ async def test_a_repeat_under_a_key_does_nothing_and_is_answered_the_same(
 async def test_a_repeat_whose_answer_was_never_kept_is_told_of_the_same_transfer(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a crash between the deed and the answer: it is in neither memory nor file."""
+    """As after a crash between the action and the answer: it is in neither memory nor file."""
 
     async def lose(*_answer: object) -> None:
         await trio.lowlevel.checkpoint()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from talk import Line, open_line, open_rig
+from talk import Connection, open_line, open_rig
 from trio.testing import MockClock
 
 from hookflash.server.config import Limits
@@ -29,7 +29,7 @@ async def test_a_thousand_readers_hear_every_event_in_order(
         following, heard_all = 0, 0
         are_there = trio.Event()
 
-        async def read(line: Line, first: int) -> None:
+        async def read(line: Connection, first: int) -> None:
             nonlocal heard_all
             heard = [event["number"] for event in await line.until(total)]
             assert heard == list(range(first, total + 1))

@@ -45,14 +45,14 @@ ROUTES: Final = [(one, route) for one in OPERATIONS for route in one.routes]
 
 
 @attrs.frozen(kw_only=True)
-class Stage:
+class Prepared:
     """A service with a call, and a transfer if the operation needs one."""
 
     lab: Lab
     fields: dict[str, Any]
 
 
-async def prepare(lab: Lab, operation: Operation, by: str) -> Stage:
+async def prepare(lab: Lab, operation: Operation, by: str) -> Prepared:
     """Have people talk; and transfer them if the operation needs it."""
     call, _ = await lab.call()
     transfer = ""
@@ -67,7 +67,7 @@ async def prepare(lab: Lab, operation: Operation, by: str) -> Stage:
               for key, value in asked.items()}  # fmt: skip
     if operation.changes:
         fields["idempotency_key"] = "once"
-    return Stage(lab=lab, fields=fields)
+    return Prepared(lab=lab, fields=fields)
 
 
 def check(operation: Operation, data: Any) -> None:
@@ -75,7 +75,7 @@ def check(operation: Operation, data: Any) -> None:
     msgspec.convert(data, operation.answer)
 
 
-async def by_http(program: Program, operation: Operation, route: Route, stage: Stage) -> Any:
+async def by_http(program: Program, operation: Operation, route: Route, stage: Prepared) -> Any:
     """Ask by HTTP, with each field in its place."""
     places = fields_in(operation, route)
     given: dict[str, dict[str, Any]] = {place: {} for place in ("path", "query", "header", "body")}

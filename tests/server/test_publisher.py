@@ -17,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import inline
-from talk import EVENTS, PATIENCE_S, Line, Rig, open_line, open_rig
+from talk import EVENTS, PATIENCE_S, Connection, Rig, open_line, open_rig
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookflash.journal import history
@@ -272,7 +272,7 @@ async def _cut_and_resume(folder: Path, wanted: Filter, rounds: list[Any]) -> No
     async with open_rig(folder, Limits(websocket_buffer=8)) as rig:
         key, up_to, heard = await rig.key(None), 0, list[int]()
 
-        def take(line: Line) -> None:
+        def take(line: Connection) -> None:
             nonlocal up_to
             for message in line.events:
                 assert message["after"] == up_to

@@ -86,7 +86,9 @@ async def test_a_key_or_a_token_lets_in(
             before_s = trio.current_time()
             async with shown(URL) as client:
                 assert client.reconnects == 0
-            assert trio.current_time() == before_s  # goodbye is said, and not waited for in vain
+            assert (
+                trio.current_time() == before_s
+            )  # the close frame is sent, and no answer is waited for
 
 
 WRONG = "wrong"

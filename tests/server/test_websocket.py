@@ -17,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import Lab, open_lab
-from talk import Line, code_of, knock, open_line, open_rig, shout, tls_pair
+from talk import Connection, code_of, knock, open_line, open_rig, shout, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, open_websocket_url
 from wsproto.frame_protocol import FrameProtocol
@@ -326,7 +326,7 @@ async def test_a_transfer_with_all_its_fields_and_its_story(
         assert found["next_start_key"] is None
 
 
-async def _next_event(line: Line) -> dict[str, Any]:
+async def _next_event(line: Connection) -> dict[str, Any]:
     if not line.events:
         line.events.append(await line.hear())
     event: dict[str, Any] = line.events[0]["events"].pop(0)
@@ -624,7 +624,7 @@ async def test_who_asks_and_does_not_read_the_answers_is_not_answered_without_en
 
 
 def frame(opcode: int, payload: bytes, *, last: bool = True) -> bytes:
-    """A client's frame, masked with nought (RFC 6455, section 5.2)."""
+    """A client's frame, masked with zeros (RFC 6455, section 5.2)."""
     head = bytes([opcode | (0x80 if last else 0)])
     if len(payload) < 126:
         head += bytes([0x80 | len(payload)])
@@ -906,7 +906,7 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
         port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, here)
         async with open_websocket_url(f"wss://127.0.0.1:{port}/v2/events", there) as socket:
-            line = Line(socket)
+            line = Connection(socket)
             assert (await line.hear())["type"] == "hello"
             await line.get("authenticate", api_key=await rig.key())
             await line.follow()

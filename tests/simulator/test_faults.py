@@ -127,7 +127,7 @@ def serial_of(event: CallEvent) -> int:
             pytest.fail("no event of ours")
 
 
-class Line:
+class OneEventLine:
     """An event line on a clock of its own, and what comes out of it."""
 
     def __init__(self, faults: Faults) -> None:
@@ -156,7 +156,7 @@ sent = st.lists(st.tuples(st.floats(0.0, 0.1), legs, legs), max_size=40)
 def test_facts_of_one_leg_keep_their_order(
     faults: Faults, waits: list[tuple[float, str, str]]
 ) -> None:
-    line = Line(faults)
+    line = OneEventLine(faults)
     events: list[CallEvent] = []
     at_s = 0.0
     for wait_s, one, other in waits:
@@ -177,7 +177,7 @@ def test_facts_of_one_leg_keep_their_order(
 
 @given(spans)
 def test_without_reordering_the_socket_keeps_the_order_of_all(span: tuple[float, float]) -> None:
-    line = Line(Faults(event_latency_s=span))
+    line = OneEventLine(Faults(event_latency_s=span))
     events = [DigitPressed(leg="ABC"[n % 3], digit="1", serial=n) for n in range(30)]
     for n, event in enumerate(events):
         line.send_at(n * 0.01, event)
@@ -185,7 +185,7 @@ def test_without_reordering_the_socket_keeps_the_order_of_all(span: tuple[float,
 
 
 def test_with_reordering_legs_overtake_each_other() -> None:
-    line = Line(Faults(reorder=0.5))
+    line = OneEventLine(Faults(reorder=0.5))
     for n in range(50):
         line.send_at(n * 0.005, DigitPressed(leg="AB"[n % 2], digit="1", serial=n))
     serials = [serial_of(event) for event in line.delivered()]
@@ -194,7 +194,7 @@ def test_with_reordering_legs_overtake_each_other() -> None:
 
 
 def test_with_duplicates_every_event_comes_twice() -> None:
-    line = Line(Faults(duplicate=1.0))
+    line = OneEventLine(Faults(duplicate=1.0))
     events = [DigitPressed(leg="A", digit="1", serial=n) for n in range(5)]
     for event in events:
         line.send_at(0.0, event)
@@ -203,7 +203,7 @@ def test_with_duplicates_every_event_comes_twice() -> None:
 
 
 def test_latency_delays() -> None:
-    line = Line(Faults(event_latency_s=(0.1, 0.3)))
+    line = OneEventLine(Faults(event_latency_s=(0.1, 0.3)))
     for n in range(20):
         line.send_at(float(n), DigitPressed(leg="A", digit="1", serial=n))
     line.delivered()
@@ -214,7 +214,7 @@ def test_latency_delays() -> None:
 
 @pytest.mark.slow
 def test_the_line_forgets_legs_that_are_long_over() -> None:
-    line = Line(Faults(duplicate=1.0))
+    line = OneEventLine(Faults(duplicate=1.0))
     for n in range(10_000):
         line.send_at(float(n), LegHungUp(leg=f"leg-{n}", cause=str(n)))
     serials = [serial_of(event) for event in line.delivered()]
