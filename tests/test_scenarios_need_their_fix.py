@@ -144,10 +144,10 @@ def every_half_is_a_party(patch: Patch) -> None:
 
 
 def nobody_knows_who_is_behind_a_half(patch: Patch) -> None:
-    def tell(_self: Halves, _identity: LegIdentified) -> Iterator[CallEvent]:
+    def report(_self: Halves, _identity: LegIdentified) -> Iterator[CallEvent]:
         yield from ()
 
-    patch.setattr(Halves, "_tell_identity", tell)
+    patch.setattr(Halves, "_report_identity", report)
 
 
 def the_account_is_not_carried_to_the_target(patch: Patch) -> None:

@@ -39,8 +39,8 @@ __all__ = [
     "LegSnapshot",
     "Rejected",
     "SwitchBackend",
-    "tell",
-    "tell_seen",
+    "facts_about",
+    "facts_seen",
 ]
 
 ID_IN_USE: Final = "a leg with this id already exists"
@@ -50,7 +50,7 @@ LOST_TRACK: Final = "LOST_TRACK"
 """The cause of a hang-up that was not observed."""
 
 
-def tell(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
+def facts_about(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
     """All facts about the living legs, as events: what a backend reports after it connects."""
     legs = {leg.leg: leg for leg in living}
     for leg in legs.values():
@@ -75,10 +75,10 @@ def tell(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
                 yield e.SoundStarted(leg=leg.leg, sound=leg.hears)
 
 
-def tell_seen(seen: e.LegsSeen) -> Iterator[e.CallEvent]:
+def facts_seen(seen: e.LegsSeen) -> Iterator[e.CallEvent]:
     """The facts in the answer to a `Look`."""
     living = {leg.leg for leg in seen.living}
-    yield from tell(seen.living)
+    yield from facts_about(seen.living)
     for leg in seen.living:
         if leg.elsewhere and leg.peer is None:
             yield e.LegMovedAway(leg=leg.leg)

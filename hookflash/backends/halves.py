@@ -98,19 +98,19 @@ class Halves:
 
     # --------------------------------------------------------- the roles of legs
 
-    def _created(self, event: e.LegCreated, *, all_told: bool = False) -> Iterator[e.CallEvent]:
+    def _created(self, event: e.LegCreated, *, all_known: bool = False) -> Iterator[e.CallEvent]:
         """Handle a new leg.
 
         Args:
             event: its creation.
-            all_told: whether all older living legs are known.
+            all_known: whether all older living legs are known.
         """
         leg = _TrackedLeg(event)
         self._legs[event.leg] = leg
         half = self._legs.get(event.other_half)
         caller = self._legs.get(event.called_for)
         calls = event.direction is e.Direction.INBOUND
-        if calls and event.other_half and (half is not None or not all_told):
+        if calls and event.other_half and (half is not None or not all_known):
             leg.is_far = True
             if half is None:
                 leg.near = event.other_half
@@ -120,14 +120,14 @@ class Halves:
                 half.far = event.leg
         elif caller is not None and caller.near:
             leg.near = caller.near
-            yield from self._told_behind(event, leg.near)
+            yield from self._report_behind(event, leg.near)
         else:
             yield event
         leg.far = leg.far or self._early.pop(event.leg, "")
         if leg.far:
             yield from self._stand_for_those_behind(event.leg, leg.near or event.leg)
 
-    def _told_behind(self, event: e.LegCreated, near: e.LegId) -> Iterator[e.CallEvent]:
+    def _report_behind(self, event: e.LegCreated, near: e.LegId) -> Iterator[e.CallEvent]:
         """Be careful: an outside party may answer, even if another one does in the end."""
         if event.outside:
             yield from self._identify(near, event)
@@ -137,7 +137,7 @@ class Halves:
         for behind in tuple(self._legs.values()):
             if behind.near == half:
                 behind.near = near
-                yield from self._told_behind(behind.created, near)
+                yield from self._report_behind(behind.created, near)
 
     def _end(self, leg: e.LegId) -> None:
         ended = self._legs.pop(leg, None)
@@ -155,7 +155,7 @@ class Halves:
                 continue
             if other is None:  # its creation event was lost, so its role is unknown
                 careful = e.LegIdentified(leg=one.near, number="", outside=True)
-                yield from self._tell_identity(careful)
+                yield from self._report_identity(careful)
             elif other.near in ("", one.near) and not other.far:  # else it represents another
                 yield from self._identify(one.near, other.created)
             return
@@ -180,7 +180,7 @@ class Halves:
         if half is None:
             return
         own = half.created
-        yield from self._tell_identity(
+        yield from self._report_identity(
             e.LegIdentified(
                 leg=near,
                 number=behind.number,
@@ -192,7 +192,7 @@ class Halves:
             )
         )
 
-    def _tell_identity(self, identity: e.LegIdentified) -> Iterator[e.CallEvent]:
+    def _report_identity(self, identity: e.LegIdentified) -> Iterator[e.CallEvent]:
         half = self._legs.get(identity.leg)
         if half is not None and half.identity != identity:
             half.identity = identity
@@ -207,7 +207,7 @@ class Halves:
         """
         self._legs.clear()
         self._early.clear()
-        for _ in self._learn(living, all_told=True):
+        for _ in self._learn(living, all_known=True):
             pass
         return self._shown(living)
 
@@ -223,21 +223,21 @@ class Halves:
                 yield leg.identity
 
     def _learn(
-        self, living: Sequence[e.LegSnapshot], *, all_told: bool = False
+        self, living: Sequence[e.LegSnapshot], *, all_known: bool = False
     ) -> Iterator[e.CallEvent]:
         """Learn the living legs; report those no longer hidden, and parties behind near halves."""
-        told: list[e.CallEvent] = []
+        events: list[e.CallEvent] = []
         for leg in _in_order(living):
             if leg.leg not in self._legs:
-                told += self._created(_created_from(leg), all_told=all_told)
+                events += self._created(_created_from(leg), all_known=all_known)
             known = self._legs[leg.leg]
             known.answered = leg.answered
             if self._lives_on(known):
                 yield from self._reveal(known)
         for leg in living:
             if leg.peer is not None and leg.leg < leg.peer:
-                told += self._joined(e.LegsJoined(first=leg.leg, second=leg.peer))
-        for event in told:
+                events += self._joined(e.LegsJoined(first=leg.leg, second=leg.peer))
+        for event in events:
             if isinstance(event, e.LegIdentified):
                 yield event
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from hookflash import events as e
-from hookflash.backends.base import LOST_TRACK, tell
+from hookflash.backends.base import LOST_TRACK, facts_about
 from hookflash.backends.halves import Halves
 
 CATCH_UP_S: Final = 1.0
@@ -66,12 +66,12 @@ class Outlet:
             if has_room:
                 self._held.append(event)
             return has_room
-        for told in self.halves.take(event):
+        for reported in self.halves.take(event):
             try:
-                self._events.send_nowait(told)
+                self._events.send_nowait(reported)
             except trio.WouldBlock:
                 return False
-            self._remember(told)
+            self._remember(reported)
         return True
 
     def _remember(self, event: e.CallEvent) -> None:
@@ -92,20 +92,20 @@ class Outlet:
         """After a lost connection: drop the held events, and pass new ones on at once."""
         self._held = None
 
-    async def tell_all(self, living: Sequence[e.LegSnapshot], switch: str) -> None:
+    async def report_all(self, living: Sequence[e.LegSnapshot], switch: str) -> None:
         """Report all facts about the living legs, and the end of known legs that are gone."""
         shown = self.halves.begin(living)
         present = {leg.leg for leg in shown}
         for leg in sorted(self.living - present):
-            await self.tell(e.LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in (*tell(shown), *self.halves.identities()):
-            await self.tell(event)
-        await self.tell(e.SwitchFound(switch=switch))
+            await self.report(e.LegHungUp(leg=leg, cause=LOST_TRACK))
+        for event in (*facts_about(shown), *self.halves.identities()):
+            await self.report(event)
+        await self.report(e.SwitchFound(switch=switch))
         held, self._held = self._held or [], None
         for event in held:
             self.give(event)
 
-    async def tell(self, event: e.CallEvent) -> None:
+    async def report(self, event: e.CallEvent) -> None:
         """Pass on an event that must not be dropped."""
         self._remember(event)
         await self._events.send(event)

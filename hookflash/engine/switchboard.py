@@ -24,7 +24,7 @@ import attrs
 
 from hookflash import commands as c
 from hookflash import events as e
-from hookflash.backends.base import LegSnapshot, tell_seen
+from hookflash.backends.base import LegSnapshot, facts_seen
 from hookflash.engine.admission import Admission
 from hookflash.engine.alone import Alone, Finding
 from hookflash.engine.conductor import Conductor
@@ -229,7 +229,7 @@ class Switchboard:
         running = self.running.get(look.transfer)
         if running is not None and not running.transfer.awaits(look.number):
             return [self._conductor.step(running, event, at_s)]  # legs may have moved since
-        records = [record for fact in tell_seen(event) for record in self._fact(fact, at_s)]
+        records = [record for fact in facts_seen(event) for record in self._fact(fact, at_s)]
         running = self.running.get(look.transfer)
         if running is not None:
             return [*records, self._conductor.step(running, event, at_s)]

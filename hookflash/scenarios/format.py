@@ -187,18 +187,18 @@ class _Reader:
             )
         return caller, called
 
-    def _happening(self, told: str, *place: object) -> None:
+    def _happening(self, event: str, *place: object) -> None:
         """A `when` that never comes would silently skip the rest of the scenario."""
         names = sorted(self._names)
         verbs = tuple(HAPPENINGS.values())
         possible = {f"{name} {verb}" for name in names for verb in verbs}
         possible |= {f"{one} and {other} talk" for one, other in itertools.permutations(names, 2)}
         possible |= {f"the transfer is {state.value}" for state in State}
-        if told not in possible:
+        if event not in possible:
             raise InputError(
-                f"{told!r} never happens",
+                f"{event!r} never happens",
                 where=place_in(self._where, place),
-                hint=meant(told, sorted(possible))
+                hint=meant(event, sorted(possible))
                 + f"NAME {', NAME '.join(verbs)}, NAME and NAME talk, or the transfer is STATE",
             )
 

@@ -246,9 +246,9 @@ class SimulatedRig:
 
     def _happened(self, fact: CallEvent) -> None:
         """Handle a fact when it becomes true (the switchboard may receive it later)."""
-        told = self.roster.note(fact)
+        words = self.roster.note(fact)
         self.watch.fact(fact)
-        self.on_happening(*told)
+        self.on_happening(*words)
 
     def _recorded(self, record: Record) -> None:
         self.watch.record(record)

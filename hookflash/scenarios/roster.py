@@ -56,12 +56,12 @@ class Roster:
         """Note a fact, and name it in the terms of `when`."""
         if isinstance(fact, LegCreated) and fact.number in self._numbers and not _is_far(fact):
             self.seat([self._numbers[fact.number]], [fact.leg])
-        told = tuple(self._words(fact))
+        words = tuple(self._words(fact))
         if isinstance(fact, LegHungUp):
             name = self.names.get(fact.leg, "")
             if self.legs.get(name) == fact.leg:
                 del self.legs[name]
-        return told
+        return words
 
     def _words(self, fact: CallEvent) -> Iterator[str]:
         if isinstance(fact, LegsJoined):

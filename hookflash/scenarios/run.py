@@ -128,7 +128,7 @@ def ending_of(
     return Ending(
         living=world.snapshot(),
         heard={party.name: tuple(watch.heard(party.name)) for party in scenario.parties},
-        shown={who: told[len(shown_before[who]) :] for who, told in shown.items()},
+        shown={who: numbers[len(shown_before[who]) :] for who, numbers in shown.items()},
         keys={party.name: _keys_heard_by(world, party.number) for party in scenario.parties},
         at_s=world.now_s,
         broken=tuple(watch.verdict()),

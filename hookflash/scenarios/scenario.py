@@ -183,10 +183,10 @@ class Scenario:
         race = self.race
         for order in itertools.permutations(race.lines):
             first = attrs.evolve(order[0], at_s=race.at_s, when=race.when, after_s=race.after_s)
-            told = ", ".join(map(str, order))
+            lines = ", ".join(map(str, order))
             yield attrs.evolve(
                 self,
-                name=f"{self.name} ({told})",
+                name=f"{self.name} ({lines})",
                 script=(*self.script, first, *order[1:]),
                 race=None,
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
-from hookflash.backends.base import tell
+from hookflash.backends.base import facts_about
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
@@ -111,7 +111,7 @@ class Simulation:
             ended=ended_of(self.records),
         )
         self.world.begin_anew()
-        for event in tell(self.world.snapshot()):
+        for event in facts_about(self.world.snapshot()):
             self.handle(event)
         self.handle(SwitchFound())
         self._act_on(self.switchboard.adopt(self.world.snapshot(), self.world.now_s))

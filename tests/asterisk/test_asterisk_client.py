@@ -268,7 +268,7 @@ async def test_a_manager_user_that_may_ask_and_not_move_anybody(
 
 async def test_an_ari_that_sends_no_events(autojump_clock: MockClock, switch: FakeAsterisk) -> None:
     switch.replies["PUT"] = (403, '{"message":"read only"}')
-    with pytest.raises(Rejected, match="ARI refuses to send events: 403 .*read only"):
+    with pytest.raises(Rejected, match="ARI sends no events: 403 .*read only"):
         async with opened():
             raise AssertionError("let in")
 

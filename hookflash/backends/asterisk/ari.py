@@ -80,7 +80,7 @@ class _PendingRequest:
 
     request: Request
     come: trio.Event = attrs.field(factory=trio.Event)
-    told: AriMessage | None = None
+    response: AriMessage | None = None
 
 
 class Ari:
@@ -103,11 +103,11 @@ class Ari:
         try:
             with self._while_it_lives():
                 while True:
-                    told = read_message(await self._socket.get_message())
-                    if told.type == RESPONSE:
-                        self._answer(told)
+                    message = read_message(await self._socket.get_message())
+                    if message.type == RESPONSE:
+                        self._answer(message)
                     else:
-                        take(told)
+                        take(message)
         except ConnectionClosed:
             self.die("the switch has closed the connection")
         except msgspec.DecodeError as error:
@@ -115,10 +115,10 @@ class Ari:
         finally:
             self.die("the connection was closed")
 
-    def _answer(self, told: AriMessage) -> None:
-        asked = self._asked.pop(told.request_id, None)
+    def _answer(self, response: AriMessage) -> None:
+        asked = self._asked.pop(response.request_id, None)
         if asked is not None:
-            asked.told = told
+            asked.response = response
             asked.come.set()
 
     async def ask(self, request: Request, timeout_s: float | None = None) -> AriMessage:
@@ -142,8 +142,8 @@ class Ari:
             except ConnectionClosed as error:
                 raise self.die("the switch has closed the connection") from error
             await asked.come.wait()
-        if asked.told is not None:
-            return asked.told
+        if asked.response is not None:
+            return asked.response
         if self.dead is None:
             self.die(f"no response to {request.method} {request.uri} within {limit_s:g} s")
         raise self.die("")

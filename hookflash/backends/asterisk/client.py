@@ -189,7 +189,7 @@ class AsteriskBackend:
             raise self._rejected
         log.warning("switch.disconnected", host=self.settings.host, why=why)
         if was_up:
-            await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _use(
         self,
@@ -206,8 +206,8 @@ class AsteriskBackend:
             self._started = True
             task_status.started()
         log.info("switch.connected", host=self.settings.host)
-        await self._lister.tell_all(found)
-        await self._outlet.catch_up(lambda: self._lister.tell_anew(connection))
+        await self._lister.report_all(found)
+        await self._outlet.catch_up(lambda: self._lister.report_again(connection))
 
     def _manager_login(self) -> ManagerLogin:
         settings = self.settings
@@ -239,9 +239,9 @@ class AsteriskBackend:
         Raises:
             Rejected: the switch lacks something.
         """
-        told = await connection.ari.ask(filter_request(self.settings.application), FIRST_ANSWER_S)
-        if not is_ok(told):
-            raise Rejected(f"ARI refuses to send events: {told.status_code} {told.message_body}")
+        reply = await connection.ari.ask(filter_request(self.settings.application), FIRST_ANSWER_S)
+        if not is_ok(reply):
+            raise Rejected(f"ARI sends no events: {reply.status_code} {reply.message_body}")
         if not self._started:
             await check_switch(connection, self.settings.host, self.settings.context)
 

@@ -70,8 +70,8 @@ class AsteriskConnection:
         Returns:
             The reason of its refusal, if any: the status and ARI's message.
         """
-        told = await self.ari.ask(request)
-        return None if is_ok(told) else f"{told.status_code} {told.message_body}"
+        reply = await self.ari.ask(request)
+        return None if is_ok(reply) else f"{reply.status_code} {reply.message_body}"
 
     async def value(self, name: str) -> str:
         """Get the value of a function without a channel: ARI itself knows only variables.
@@ -108,16 +108,16 @@ class AsteriskConnection:
         )
 
 
-def _read(told: AriMessage, kind: type[_Read]) -> _Read:
+def _read(reply: AriMessage, kind: type[_Read]) -> _Read:
     """Read a response.
 
     Raises:
         AriLost: it is invalid, so the connection can't be trusted.
     """
-    if not is_ok(told):
-        raise AriLost(f"ARI can't list channels or bridges: {told.status_code} {told.message_body}")
+    if not is_ok(reply):
+        raise AriLost(f"ARI lists no channels or bridges: {reply.status_code} {reply.message_body}")
     try:
-        return read_body(told.message_body, kind)
+        return read_body(reply.message_body, kind)
     except msgspec.DecodeError as error:
         raise AriLost(f"ARI: a response can't be read: {error}") from error
 

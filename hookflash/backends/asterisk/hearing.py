@@ -83,24 +83,24 @@ class NewsReader:
         passed = self._barriers[name] = trio.Event()
         return passed
 
-    def take(self, told: AriMessage) -> None:
+    def take(self, event: AriMessage) -> None:
         """Take an event of ARI."""
-        match told.type:
+        match event.type:
             case "ApplicationReplaced":
                 self._on_replaced()
             case "ChannelUserevent":
-                barrier = self._barriers.pop(told.eventname, None)
+                barrier = self._barriers.pop(event.eventname, None)
                 if barrier is not None:
                     barrier.set()
             case _:
-                if told.type == "StasisStart" and told.channel is not None:
-                    self._memory.steps.parked(told.channel.id)
-                self._put_off_or_read(told)
+                if event.type == "StasisStart" and event.channel is not None:
+                    self._memory.steps.parked(event.channel.id)
+                self._put_off_or_read(event)
 
-    def hear(self, message: Message) -> None:
+    def hear(self, event: Message) -> None:
         """Take an event of AMI."""
-        if message.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
-            self._put_off_or_read(message)
+        if event.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
+            self._put_off_or_read(event)
 
     def _put_off_or_read(self, news: AriMessage | Message) -> None:
         if self._put_off is None:

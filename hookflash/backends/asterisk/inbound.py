@@ -116,7 +116,7 @@ class _LegState:
     account: str = ""
     may_transfer: bool | None = None
     withheld: bool = False
-    is_told: bool = False
+    is_reported: bool = False
     answered: bool = False
     bridge: str = ""
 
@@ -167,15 +167,15 @@ class AsteriskInbound:
         known = self._legs.get(leg)
         return known is not None and not known.bridge
 
-    def receive(self, told: AriMessage) -> tuple[e.CallEvent, ...]:
+    def receive(self, event: AriMessage) -> tuple[e.CallEvent, ...]:
         """Translate an event: the facts, in order; usually at most one."""
-        reader = self._readers.get(told.type)
-        return () if reader is None else tuple(reader(told))
+        reader = self._readers.get(event.type)
+        return () if reader is None else tuple(reader(event))
 
     def music(self, event: Message) -> tuple[e.CallEvent, ...]:
         """Translate AMI's events about music on hold."""
         leg = event.get("uniqueid")
-        if not self._is_told(leg):
+        if not self._is_reported(leg):
             return ()
         if event.event == "MusicOnHoldStart":
             sound = self._music[leg] = heard_sound(f"music:{event.get('class')}")
@@ -216,13 +216,13 @@ class AsteriskInbound:
                 self._legs[other].other_half = channel.id
         return leg
 
-    def _told(
+    def _report(
         self, channel: AriChannel, leg: _LegState, called_for: e.LegId = ""
     ) -> Iterator[e.CallEvent]:
         """Report a leg's creation, unless that has been done."""
-        if leg.is_told:
+        if leg.is_reported:
             return
-        leg.is_told = True
+        leg.is_reported = True
         self._learn(channel, leg)
         created = self.reading.created(
             channel, leg.direction, outside=leg.outside, called_for=called_for
@@ -253,8 +253,8 @@ class AsteriskInbound:
                 withheld=leg.withheld or None,
             )
 
-    def _created(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel = told.channel
+    def _created(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
         if channel is None or not is_party(channel.name):
             return
         self._gone.pop(channel.id, None)  # an id may be used again, for a new leg
@@ -262,28 +262,28 @@ class AsteriskInbound:
         # a far half without its near one would be treated as a party
         is_half = self._locals.get(local_half(channel.name)[0]) == channel.id
         if leg.direction is e.Direction.INBOUND and not is_half:
-            yield from self._told(channel, leg)
+            yield from self._report(channel, leg)
 
-    def _dialled(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        caller = self._known(told.caller)
-        if told.caller is not None and caller is not None and caller.is_told:
-            yield from self._identified(told.caller, caller)
-        channel = told.peer
+    def _dialled(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        caller = self._known(event.caller)
+        if event.caller is not None and caller is not None and caller.is_reported:
+            yield from self._identified(event.caller, caller)
+        channel = event.peer
         leg = self._known(channel)
         if channel is None or leg is None:
             return
-        called_for = told.caller.id if told.caller is not None else ""
-        yield from self._told(channel, leg, called_for)
-        if told.dialstatus in ("RINGING", "PROGRESS") and not leg.answered:
-            early = told.dialstatus == "PROGRESS"
+        called_for = event.caller.id if event.caller is not None else ""
+        yield from self._report(channel, leg, called_for)
+        if event.dialstatus in ("RINGING", "PROGRESS") and not leg.answered:
+            early = event.dialstatus == "PROGRESS"
             yield e.LegProgressed(leg=channel.id, early_media=early)
 
-    def _changed(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel = told.channel
+    def _changed(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
         leg = self._known(channel)
         if channel is None or leg is None or channel.state != "Up":
             return
-        yield from self._told(channel, leg)
+        yield from self._report(channel, leg)
         yield from self._identified(channel, leg)
         yield from self._up(channel.id, leg)
 
@@ -293,65 +293,65 @@ class AsteriskInbound:
             leg.answered = True
             yield e.LegAnswered(leg=leg_id)
 
-    def _parked(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel = told.channel
+    def _parked(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
         leg = self._known(channel)
         if channel is None or leg is None:
             return
-        yield from self._told(channel, leg)
+        yield from self._report(channel, leg)
         if channel.state == "Up":
             yield from self._up(channel.id, leg)
         yield e.LegParked(leg=channel.id)
 
-    def _pressed(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel = told.channel
+    def _pressed(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
         leg = self._known(channel)
-        digit = told.digit.upper()
+        digit = event.digit.upper()
         if channel is None or leg is None or digit not in _KEYS:
             self.skipped += 1
             return
-        yield from self._told(channel, leg)
+        yield from self._report(channel, leg)
         yield e.DigitPressed(leg=channel.id, digit=digit)
 
-    def _destroyed(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel = told.channel
+    def _destroyed(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
         leg = self._known(channel)
         if channel is None or leg is None:
             return
-        yield from self._told(channel, leg)
-        yield e.LegHungUp(leg=channel.id, cause=word_for(told.cause))
+        yield from self._report(channel, leg)
+        yield e.LegHungUp(leg=channel.id, cause=word_for(event.cause))
         self.note_gone(channel.id)
 
     # ------------------------------------------------------------------ sounds
 
-    def _sound_started(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        for leg, sound in self._playing(told):
+    def _sound_started(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        for leg, sound in self._playing(event):
             yield e.SoundStarted(leg=leg, sound=sound)
 
-    def _sound_stopped(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        for leg, sound in self._playing(told):
+    def _sound_stopped(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        for leg, sound in self._playing(event):
             yield e.SoundStopped(leg=leg, sound=sound)
 
-    def _playing(self, told: AriMessage) -> Iterator[tuple[e.LegId, HeardSound]]:
-        playback = told.playback
+    def _playing(self, event: AriMessage) -> Iterator[tuple[e.LegId, HeardSound]]:
+        playback = event.playback
         if playback is None:
             return
         leg = playback.target_uri.removeprefix("channel:")
-        if self._is_told(leg):
+        if self._is_reported(leg):
             yield leg, sound_of(playback.media_uri)
 
-    def _is_told(self, leg: e.LegId) -> bool:
+    def _is_reported(self, leg: e.LegId) -> bool:
         known = self._legs.get(leg)
-        return known is not None and known.is_told
+        return known is not None and known.is_reported
 
     # ------------------------------------------------------------------ bridges
 
-    def _entered(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel, bridge = told.channel, told.bridge
+    def _entered(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel, bridge = event.channel, event.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None:
             return
-        yield from self._told(channel, leg)
+        yield from self._report(channel, leg)
         yield from self._up(channel.id, leg)
         if leg.bridge == bridge.id:  # a list has already shown it there
             return
@@ -367,8 +367,8 @@ class AsteriskInbound:
             case _:
                 pass
 
-    def _left(self, told: AriMessage) -> Iterator[e.CallEvent]:
-        channel, bridge = told.channel, told.bridge
+    def _left(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel, bridge = event.channel, event.bridge
         leg = self._known(channel)
         if channel is None or bridge is None or leg is None or leg.bridge != bridge.id:
             return
@@ -411,7 +411,7 @@ class AsteriskInbound:
         if leg is None:
             leg = _LegState(channel.name, seen.direction, seen.outside, seen.other_half)
             self._legs[channel.id] = leg
-        leg.name, leg.is_told, leg.answered = channel.name, True, seen.answered
+        leg.name, leg.is_reported, leg.answered = channel.name, True, seen.answered
         leg.withheld = leg.withheld or seen.withheld
 
     def note_bridge(self, bridge: AriBridge) -> None:

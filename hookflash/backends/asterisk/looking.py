@@ -68,15 +68,15 @@ class LegLister:
         """Drop the next list after a lost connection."""
         self._listing = None
 
-    async def tell_anew(self, connection: AsteriskConnection) -> None:
+    async def report_again(self, connection: AsteriskConnection) -> None:
         """Ask for all living legs, and report them."""
         self._reader.hold()
-        await self.tell_all(await self.find(connection))
+        await self.report_all(await self.find(connection))
 
-    async def tell_all(self, found: Survey) -> None:
+    async def report_all(self, found: Survey) -> None:
         """Report all facts about the living legs, then the events held back meanwhile."""
         self._note(found, found.living)
-        await self._memory.outlet.tell_all(found.living, self._settings.name)
+        await self._memory.outlet.report_all(found.living, self._settings.name)
         self._reader.catch_up({leg.leg for leg in found.living})
 
     async def find(self, connection: AsteriskConnection) -> Survey:
@@ -143,9 +143,9 @@ class LegLister:
     def _note(self, found: Survey, living: Iterable[e.LegSnapshot]) -> None:
         """Remember a list as if events had reported it."""
         channels = {channel.id: channel for channel in found.seen.channels}
-        told: set[e.LegId] = set()
+        listed: set[e.LegId] = set()
         for leg in living:
-            told.add(leg.leg)
+            listed.add(leg.leg)
             channel = channels[leg.leg]
             self._memory.inbound.note_living(channel, leg)
             playback, _ = noted_sound(channel)
@@ -155,7 +155,7 @@ class LegLister:
                 self._memory.steps.plays.setdefault(leg.leg, playback)
         for bridge in found.seen.bridges:
             # the list may be newer than the events: those of other legs are still to come
-            is_theirs = bridge.channels and told.issuperset(bridge.channels)
+            is_theirs = bridge.channels and listed.issuperset(bridge.channels)
             if is_theirs and self._memory.is_silent_since(found.heard, bridge.channels):
                 self._memory.inbound.note_bridge(bridge)
 
@@ -213,9 +213,9 @@ class LegLister:
         """Find a leg that left the park; report it if another program moved it."""
         await trio.sleep(SETTLES_S)
         if self._memory.inbound.is_alone(leg):
-            await trying(connection, self._tell_if_elsewhere(connection, leg))
+            await trying(connection, self._report_if_elsewhere(connection, leg))
 
-    async def _tell_if_elsewhere(self, connection: AsteriskConnection, leg: e.LegId) -> None:
+    async def _report_if_elsewhere(self, connection: AsteriskConnection, leg: e.LegId) -> None:
         found = await self.look(connection)
         if any(one.leg == leg and one.elsewhere for one in found.living):
             self._memory.outlet.give(e.LegMovedAway(leg=leg))

@@ -49,9 +49,9 @@ class RestoreLimit:
         """The variables to ask for."""
         return (UNTIL, NOW)
 
-    def amended(self, told: Sequence[str]) -> Variables:
+    def amended(self, values: Sequence[str]) -> Variables:
         """What is to be set, when these are their values."""
-        left = time_left(*told)
+        left = time_left(*values)
         return ((TIMEOUT, left),) if left else ()
 
 
@@ -67,9 +67,9 @@ class Conceal:
         """The variables to ask for."""
         return (SHOW_BY,)
 
-    def amended(self, told: Sequence[str]) -> Variables:
+    def amended(self, values: Sequence[str]) -> Variables:
         """What is to be set, when these are their values."""
-        (before,) = told
+        (before,) = values
         # noted first, as the controller may die in between
         return ((SHOWN_BY, before), (SHOW_BY, self.by)) if before != self.by else ()
 
@@ -86,9 +86,9 @@ class RestoreDisplay:
         """The variables to ask for."""
         return (SHOW_BY, SHOWN_BY)
 
-    def amended(self, told: Sequence[str]) -> Variables:
+    def amended(self, values: Sequence[str]) -> Variables:
         """What is to be set, when these are their values."""
-        now, before = told
+        now, before = values
         return ((SHOW_BY, before),) if now == self.by else ()
 
 

@@ -92,5 +92,5 @@ async def _check_rights(connection: AsteriskConnection, host: str, context: str)
 
 
 async def _runs(connection: AsteriskConnection, module: str) -> bool:
-    told = await connection.ari.ask(module_request(module))
-    return is_ok(told) and '"status":"Running"' in told.message_body
+    reply = await connection.ari.ask(module_request(module))
+    return is_ok(reply) and '"status":"Running"' in reply.message_body

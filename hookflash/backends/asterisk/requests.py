@@ -72,9 +72,9 @@ class Request:
         return msgspec.json.encode(message).decode()
 
 
-def is_ok(told: AriMessage) -> bool:
+def is_ok(reply: AriMessage) -> bool:
     """Whether a response confirms the request."""
-    return told.status_code in _OK
+    return reply.status_code in _OK
 
 
 def filter_request(application: str) -> Request:

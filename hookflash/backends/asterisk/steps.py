@@ -139,10 +139,10 @@ class Steps:
     async def _set(connection: AsteriskConnection, step: Setvar | Amendment) -> str | None:
         """Set variables, after reading those that the new values depend on."""
         if not isinstance(step, Setvar):
-            told = await connection.variables(step.leg, *step.asked())
-            if isinstance(told, str):
-                return told
-            step = Setvar(step.leg, step.amended(told))
+            values = await connection.variables(step.leg, *step.asked())
+            if isinstance(values, str):
+                return values
+            step = Setvar(step.leg, step.amended(values))
         return await connection.act(set_actions(step))
 
     async def _move(self, connection: AsteriskConnection, step: Redirect) -> str | None:

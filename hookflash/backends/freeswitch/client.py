@@ -166,9 +166,9 @@ class FreeSwitchBackend:
                     self._started = True
                     task_status.started()
                 log.info("switch.connected", host=self.settings.host, port=self.settings.port)
-                await self._lister.tell_all(living)
+                await self._lister.report_all(living)
                 nursery.start_soon(
-                    self._outlet.catch_up, partial(self._lister.tell_anew, connection)
+                    self._outlet.catch_up, partial(self._lister.report_again, connection)
                 )
                 await self._sender.send_all(connection)
         except* EventSocketLost as lost:
@@ -190,7 +190,7 @@ class FreeSwitchBackend:
             "switch.disconnected", host=self.settings.host, port=self.settings.port, why=why
         )
         if was_up:
-            await self._outlet.tell(e.SwitchLost(switch=self.settings.name, reason=why))
+            await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
 
     async def _read(self, connection: EventSocketConnection, scope: trio.CancelScope) -> None:
         try:

@@ -218,15 +218,15 @@ class Inbound:
         """
         try:
             if frame.content_type == "text/event-json":
-                told = self._decode(frame.body)
+                event = self._decode(frame.body)
             elif frame.content_type == "text/event-plain":
-                told = self._read_plain(frame.body)
+                event = self._read_plain(frame.body)
             else:
                 return _NOTHING
-            reader = self._readers.get(told.name)
+            reader = self._readers.get(event.name)
             if reader is not None:
-                return reader(told)
-            if not told.name:
+                return reader(event)
+            if not event.name:
                 self.skipped += 1
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnusableEventError):
             self.skipped += 1
@@ -249,13 +249,13 @@ class Inbound:
 
     # --- one reader for each kind of event ---
 
-    def _created(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        leg = _needed(told.leg)
-        direction = _direction(told.direction)
+    def _created(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        leg = _needed(event.leg)
+        direction = _direction(event.direction)
         self._remember(leg, _LegStage.CALLED)  # an id may be used again, for a new leg
         calls = direction is e.Direction.INBOUND
-        number = told.caller if calls else told.called
-        account = _text(told.account)
+        number = event.caller if calls else event.called
+        account = _text(event.account)
         if not account:
             self._ownerless.add(leg)
         created = e.LegCreated(
@@ -265,80 +265,80 @@ class Inbound:
             account=account,
             outside=is_outside(
                 direction,
-                told.context,
-                told.gateway,
-                told.profile,
+                event.context,
+                event.gateway,
+                event.profile,
                 outside_contexts=self._outside_contexts,
                 outside_profiles=self._outside_profiles,
             ),
-            may_transfer=may_transfer(told.may_transfer),
+            may_transfer=may_transfer(event.may_transfer),
             # of who is called, it says only the caller's
-            name=told.caller_name if calls else "",
-            withheld=calls and told.withheld == "true",
-            other_half=_text(told.other_half),
-            called_for=_text(told.called_for),
+            name=event.caller_name if calls else "",
+            withheld=calls and event.withheld == "true",
+            other_half=_text(event.other_half),
+            called_for=_text(event.called_for),
         )
         return (created,)
 
-    def _rang(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news(e.LegProgressed(leg=told.leg))
+    def _rang(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.LegProgressed(leg=event.leg))
 
-    def _played_early_media(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news(e.LegProgressed(leg=told.leg, early_media=True))
+    def _played_early_media(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.LegProgressed(leg=event.leg, early_media=True))
 
-    def _answered(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        news = self._news(e.LegAnswered(leg=told.leg))
+    def _answered(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegAnswered(leg=event.leg))
         if not news:
             return news
-        self._remember(told.leg, _LegStage.ANSWERED)
-        account = _text(told.account)
-        if not account or told.leg not in self._ownerless:
+        self._remember(event.leg, _LegStage.ANSWERED)
+        account = _text(event.account)
+        if not account or event.leg not in self._ownerless:
             return news
         # the dialplan has set the account, which its creation event could not know
-        self._ownerless.discard(told.leg)
-        return (e.LegIdentified(leg=told.leg, account=account), *news)
+        self._ownerless.discard(event.leg)
+        return (e.LegIdentified(leg=event.leg, account=account), *news)
 
-    def _parked(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        news = self._news(e.LegParked(leg=told.leg))
-        unheard = self._fates.get(told.leg) is _LegStage.CALLED and told.answer_state == "answered"
-        if not (news and unheard):
+    def _parked(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegParked(leg=event.leg))
+        rang = self._fates.get(event.leg) is _LegStage.CALLED
+        if not (news and rang and event.answer_state == "answered"):
             return news
         # the event of its answer was lost, but this one proves it
-        self._remember(told.leg, _LegStage.ANSWERED)
-        return (e.LegAnswered(leg=told.leg), *news)
+        self._remember(event.leg, _LegStage.ANSWERED)
+        return (e.LegAnswered(leg=event.leg), *news)
 
-    def _joined(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news_of_pair(e.LegsJoined(first=told.first, second=told.second))
+    def _joined(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news_of_pair(e.LegsJoined(first=event.first, second=event.second))
 
-    def _separated(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news_of_pair(e.LegsSeparated(first=told.first, second=told.second))
+    def _separated(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news_of_pair(e.LegsSeparated(first=event.first, second=event.second))
 
-    def _sound_started(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news(e.SoundStarted(leg=told.leg, sound=sound_at(_needed(told.sound))))
+    def _sound_started(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.SoundStarted(leg=event.leg, sound=sound_at(_needed(event.sound))))
 
-    def _sound_stopped(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        return self._news(e.SoundStopped(leg=told.leg, sound=sound_at(_needed(told.sound))))
+    def _sound_stopped(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        return self._news(e.SoundStopped(leg=event.leg, sound=sound_at(_needed(event.sound))))
 
-    def _digit_pressed(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        digit = told.digit.upper()
+    def _digit_pressed(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        digit = event.digit.upper()
         if digit not in _KEYS:
             raise _UnusableEventError
-        return self._news(e.DigitPressed(leg=told.leg, digit=digit, serial=_serial(told.serial)))
+        return self._news(e.DigitPressed(leg=event.leg, digit=digit, serial=_serial(event.serial)))
 
-    def _hung_up(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        news = self._news(e.LegHungUp(leg=told.leg, cause=told.cause or UNKNOWN_CAUSE))
-        self._ownerless.discard(told.leg)
+    def _hung_up(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        news = self._news(e.LegHungUp(leg=event.leg, cause=event.cause or UNKNOWN_CAUSE))
+        self._ownerless.discard(event.leg)
         # Again for each of the up to three events, so that the last of them sets its age.
-        self._remember(told.leg, _LegStage.GONE)
+        self._remember(event.leg, _LegStage.GONE)
         return news
 
-    def _job_ended(self, told: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        if _needed(told.job) != "originate" or not told.result.startswith("-"):
+    def _job_ended(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        if _needed(event.job) != "originate" or not event.result.startswith("-"):
             return _NOTHING
-        asked = _ORIGINATION_UUID.search(told.argument)
+        asked = _ORIGINATION_UUID.search(event.argument)
         if asked is None or asked[1] in self._fates:
             return _NOTHING  # not our job; or the leg lives, or its end is reported elsewhere
-        failed = _FAILED.match(told.result)
+        failed = _FAILED.match(event.result)
         self._remember(asked[1], _LegStage.GONE)
         return (e.LegHungUp(leg=asked[1], cause=failed[1] if failed else UNKNOWN_CAUSE),)
 
@@ -414,14 +414,14 @@ def may_transfer(variable: object) -> bool | None:
 @lru_cache(maxsize=8)
 def _decoder(account_header: str) -> msgspec.json.Decoder[_EventHeaders]:
     """Build a decoder of events in which this header holds the account."""
-    told = msgspec.defstruct(
+    event = msgspec.defstruct(
         "_ToldWithAccount",
         [("account", object, msgspec.field(default="", name=account_header))],
         bases=(_EventHeaders,),
         frozen=True,
         gc=False,
     )
-    return msgspec.json.Decoder(cast("type[_EventHeaders]", told))
+    return msgspec.json.Decoder(cast("type[_EventHeaders]", event))
 
 
 def _plain_name(body: bytes) -> str:

@@ -43,15 +43,15 @@ class ChannelLister:
             outside_profiles=settings.outside_profiles,
         )
 
-    async def tell_anew(self, connection: EventSocketConnection) -> None:
+    async def report_again(self, connection: EventSocketConnection) -> None:
         """Ask for all living legs, and report them."""
         self._reader.hold()
-        await self.tell_all(await self.find(connection))
+        await self.report_all(await self.find(connection))
 
-    async def tell_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
+    async def report_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
         """Report all facts about the living legs, and the end of known legs that are gone."""
         self._reader.note(living)
-        await self._reader.outlet.tell_all(living, self._switch)
+        await self._reader.outlet.report_all(living, self._switch)
 
     async def find(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
         """Ask for the channels until there are as many as the switch counts.

@@ -181,8 +181,8 @@ class CommandSender:
         """
         if order is self._first_too_early:
             return False
-        told_s = (self._reader.joined_s.get(leg, -math.inf) for leg in procedure.settled)
-        order.due_s = max(told_s, default=-math.inf) + SETTLES_S
+        reported_s = (self._reader.joined_s.get(leg, -math.inf) for leg in procedure.settled)
+        order.due_s = max(reported_s, default=-math.inf) + SETTLES_S
         is_behind = any(not other.legs.isdisjoint(procedure.legs) for other in self._too_early)
         if order.due_s <= trio.current_time() and not is_behind:
             return False

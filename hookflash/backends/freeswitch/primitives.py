@@ -242,8 +242,8 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
         for name, value in zip(CHANGED, values, strict=True)
         if value != UNDEFINED and _KEEPABLE.fullmatch(value)
     }
-    told = "|".join(f"{name}:{value}" for name, value in said.items())
-    return SetVariables(leg, ((KEPT, told or NOTHING_KEPT),))
+    saved = "|".join(f"{name}:{value}" for name, value in said.items())
+    return SetVariables(leg, ((KEPT, saved or NOTHING_KEPT),))
 
 
 def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tuple[Primitive, ...]:

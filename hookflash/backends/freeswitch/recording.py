@@ -149,14 +149,14 @@ def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
 
 def _entry(line: bytes, number: int, where: str, before_s: float) -> RecordedLine:
     try:
-        told = _decode(line)
-        told.data.encode()  # half a surrogate pair is JSON, but no text that a socket carries
+        entry = _decode(line)
+        entry.data.encode()  # half a surrogate pair is JSON, but no text that a socket carries
     except (msgspec.DecodeError, UnicodeError, RecursionError) as fault:
         raise InputError(f"not an entry: {fault}", where=where, hint=_HINT_LINE) from None
-    if not math.isfinite(told.t) or told.t < before_s:
+    if not math.isfinite(entry.t) or entry.t < before_s:
         raise InputError(
-            f"the time goes back to {told.t} s",
+            f"the time goes back to {entry.t} s",
             where=where,
             hint=f"at least {before_s} s, the time of the line before",
         )
-    return RecordedLine(at_s=told.t, direction=told.dir, data=told.data, line=number)
+    return RecordedLine(at_s=entry.t, direction=entry.dir, data=entry.data, line=number)

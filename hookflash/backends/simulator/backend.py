@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from hookflash import events as e
-from hookflash.backends.base import LOST_TRACK, Capabilities, LegSnapshot, tell
+from hookflash.backends.base import LOST_TRACK, Capabilities, LegSnapshot, facts_about
 from hookflash.backends.simulator.clock import WorldClock
 from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.world import World
@@ -41,8 +41,8 @@ class SimulatedBackend:
         self._closed = False
         self._is_cut = False
         self._living: set[e.LegId] = set()
-        self._told_joined: set[frozenset[e.LegId]] = set()
-        self._tell_all()
+        self._reported_joins: set[frozenset[e.LegId]] = set()
+        self._report_all()
         world.on_event = self._hear
 
     @property
@@ -92,14 +92,14 @@ class SimulatedBackend:
             return
         self.world.begin_anew()
         self._is_cut = False
-        self._tell_all()
+        self._report_all()
 
-    def _tell_all(self) -> None:
+    def _report_all(self) -> None:
         """Report the end of known legs that are gone, and all facts about the living legs."""
         living = self.world.snapshot()
         for leg in sorted(self._living - {leg.leg for leg in living}):
             self._hear(e.LegHungUp(leg=leg, cause=LOST_TRACK))
-        for event in tell(living):
+        for event in facts_about(living):
             self._hear(event)
         self._hear(e.SwitchFound())
 
@@ -119,15 +119,15 @@ class SimulatedBackend:
 
     def _is_known(self, one: e.LegId, other: e.LegId) -> bool:
         """Whether the controller has received the event that the two talk."""
-        told = frozenset((one, other)) in self._told_joined
-        return told and not self._receive.statistics().current_buffer_used
+        is_reported = frozenset((one, other)) in self._reported_joins
+        return is_reported and not self._receive.statistics().current_buffer_used
 
     def _hear(self, event: e.CallEvent) -> None:
         if self._is_cut:
             return
         match event:
             case e.LegsJoined(first=first, second=second):
-                self._told_joined.add(frozenset((first, second)))
+                self._reported_joins.add(frozenset((first, second)))
             case e.LegCreated(leg=leg):
                 self._living.add(leg)
             case e.LegHungUp(leg=leg):

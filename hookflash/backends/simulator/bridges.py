@@ -67,7 +67,7 @@ class Bridges(Parking):
         if channel.cause:
             return
         if not itself and self._rarely(odds.SEEN_TO_END):
-            self._tell_end_of_bridge(channel)
+            self._report_end_of_bridge(channel)
         channel.cause = cause
         channel.playing = None
         channel.forget_sounds()
@@ -100,7 +100,7 @@ class Bridges(Parking):
             late_s = self._span(odds.TO_REACH_HALF_S)
         self._after(late_s, partial(self._let_go, gone))
 
-    def _tell_end_of_bridge(self, leaver: SimulatedChannel) -> None:
+    def _report_end_of_bridge(self, leaver: SimulatedChannel) -> None:
         """Hang a leg up after its partner's thread has noticed, but before it is reported."""
         peer = leaver.peer
         if peer is None or peer.peer is not leaver or leaver.half is not None:
@@ -390,7 +390,7 @@ class Bridges(Parking):
             self._let_ghosts_go(was_first)
             self._let_ghosts_go(was_second)
             first.peer = second.peer = None
-            self._tell_parted(was_first, was_second)
+            self._report_parted(was_first, was_second)
         for leg in self._leaving(first, second):
             peer = leg.peer
             if peer is None or leg.cause:

@@ -261,7 +261,7 @@ class Parking(Partings, ABC):
         leg.peer = left.peer = None
         self._stop_sound(leg)
         self._arrive(leg, transfer, was_joined=True)
-        self._tell_parted(*((left, leg) if left.is_first else (leg, left)))
+        self._report_parted(*((left, leg) if left.is_first else (leg, left)))
 
     def _arrive(
         self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
@@ -362,7 +362,7 @@ class Parking(Partings, ABC):
             if was_early and peer.cause and self._rarely(odds.NAMES_THE_DEAD):
                 channel.missed = peer
             channel.peer = None
-            self._tell_parted(*((channel, peer) if channel.is_first else (peer, channel)))
+            self._report_parted(*((channel, peer) if channel.is_first else (peer, channel)))
             self._go_on_alone(channel, peer.cause)
         elif channel.place is ChannelPlace.ELSEWHERE and channel.call is None:
             self._end(channel, "NORMAL_CLEARING")  # the extension has no other step

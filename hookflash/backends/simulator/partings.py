@@ -40,7 +40,7 @@ class Partings(Rescue, ABC):
         """End a bridge that `leaver` has left, hung up or fetched away; `then` is its next step."""
         if stayer.peer is not leaver:  # it left before, unnoticed
             leaver.peer = None
-            self._tell_parted(*((leaver, stayer) if leaver.is_first else (stayer, leaver)))
+            self._report_parted(*((leaver, stayer) if leaver.is_first else (stayer, leaver)))
             if stayer.held is leaver and leaver.waits is not None:
                 stayer.held, waits, leaver.waits = None, leaver.waits, None
                 waits()
@@ -107,8 +107,8 @@ class Partings(Rescue, ABC):
         if self._random() < self._quickness(second):
             second_acts()
             if not first.cause and self._rarely(odds.TOLD_LATE):
-                told = partial(self._leave_last, first, second, first_acts)
-                self._after(self._span(odds.TO_NEXT_S), told)
+                leaving = partial(self._leave_last, first, second, first_acts)
+                self._after(self._span(odds.TO_NEXT_S), leaving)
             else:
                 self._leave_last(first, second, first_acts)
         else:
@@ -133,10 +133,10 @@ class Partings(Rescue, ABC):
     def _leave_last(
         self, first: SimulatedChannel, second: SimulatedChannel, first_acts: Thunk
     ) -> None:
-        self._tell_parted(first, second)
+        self._report_parted(first, second)
         first_acts()
 
-    def _tell_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
+    def _report_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         if self.watcher is not None:
             self.watcher.parted(first, second)
         if not first.cause and not second.cause:

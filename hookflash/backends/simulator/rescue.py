@@ -104,7 +104,7 @@ class Rescue(Early, ABC):
             self._hear(wanted)
             self._end(partner, "PICKED_OFF")
             first, second = (wanted, partner) if wanted.is_first else (partner, wanted)
-            self._tell_parted(first, second)
+            self._report_parted(first, second)
         else:
             self._end(partner, "PICKED_OFF")
         return True
@@ -174,5 +174,5 @@ class Rescue(Early, ABC):
         """Send two legs on their way into one bridge."""
 
     @abstractmethod
-    def _tell_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
+    def _report_parted(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
         """Report that a bridge is over."""

@@ -367,7 +367,7 @@ class Switch(Bridges):
             return "-ERR Operation failed"
         if channel.variables.get("ignore_display_updates") != "true":
             shown = {"last_sent_callee_id_name": name, "last_sent_callee_id_number": number}
-            channel.variables |= {told: value for told, value in shown.items() if value}
+            channel.variables |= {field: value for field, value in shown.items() if value}
             self._show(channel, number)
         return "+OK Success"
 

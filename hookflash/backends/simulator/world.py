@@ -248,8 +248,8 @@ class World:
             if self.raw:
                 self.on_event(event)
                 return True
-            for told in self._halves.take(event):
-                self.on_event(told)
+            for reported in self._halves.take(event):
+                self.on_event(reported)
             return True
         if not self._heap:
             return False

@@ -115,11 +115,11 @@ class AsteriskBridges(AsteriskHearing, ABC):
         self._after(NEW_S, bridge.grow_old)
         self._after(SETTLES_S, bridge.settle)
         self._report(LegsJoined(first=one.id, second=other.id))
-        self._after(TELLS_S, partial(self._tell_phones, bridge, one, other))
+        self._after(TELLS_S, partial(self._update_displays, bridge, one, other))
         self._hear(one)
         self._hear(other)
 
-    def _tell_phones(
+    def _update_displays(
         self, bridge: AsteriskBridge, one: AsteriskChannel, other: AsteriskChannel
     ) -> None:
         """Update the displays of two phones, each by its channel's own thread."""

@@ -274,8 +274,8 @@ class AsteriskExecutor:
         channel = self._switch.find(step.leg)
         if channel is None:
             return NO_SUCH_CHANNEL
-        told = [self._switch.value(channel, name) for name in step.asked()]
-        return self._set(Setvar(step.leg, step.amended(told)))
+        values = [self._switch.value(channel, name) for name in step.asked()]
+        return self._set(Setvar(step.leg, step.amended(values)))
 
     def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"

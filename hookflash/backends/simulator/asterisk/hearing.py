@@ -136,24 +136,24 @@ class AsteriskHearing:
         if sound in self._missing:
             return
         channel.music = sound
-        self._tell_of_music(SoundStarted(leg=channel.id, sound=sound))
+        self._report_music(SoundStarted(leg=channel.id, sound=sound))
 
     def _end_music(self, channel: AsteriskChannel, *, leaves: bool = False) -> None:
         sound, channel.music = channel.music, None
         if sound is not None:
             is_late = leaves and self._random() < LATE
-            self._tell_of_music(SoundStopped(leg=channel.id, sound=sound), is_late=is_late)
+            self._report_music(SoundStopped(leg=channel.id, sound=sound), is_late=is_late)
 
-    def _tell_of_music(self, event: SoundStarted | SoundStopped, *, is_late: bool = False) -> None:
+    def _report_music(self, event: SoundStarted | SoundStopped, *, is_late: bool = False) -> None:
         """Report music in order, by AMI, which may be late compared with ARI."""
         if not self._late and not is_late:
             self._report(event)
             return
         self._late.append(event)
         if is_late:
-            self._after(self.span(LATE_S), self._tell_what_is_late)
+            self._after(self.span(LATE_S), self._report_late)
 
-    def _tell_what_is_late(self) -> None:
+    def _report_late(self) -> None:
         late, self._late = self._late, []
         for event in late:
             if event.leg in self._channels:
