@@ -562,7 +562,7 @@ async def _open_deaf_lab() -> AsyncGenerator[SimulatedLab]:
 
 
 async def test_a_broken_promise_is_named(autojump_clock: MockClock) -> None:
-    with pytest.raises(AssertionError, match="keys are reported on their leg"):
+    with pytest.raises(AssertionError, match="a key is reported"):
         await check_backend(_open_deaf_lab)
 
 

@@ -90,9 +90,7 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
     """
     try:
         document = tomllib.loads(text.decode("utf-8-sig"))
-    except (
-        ValueError
-    ) as error:  # not UTF-8, not TOML, or a number with more digits than Python reads
+    except ValueError as error:  # not UTF-8 or TOML, or a number too long for Python
         raise InputError(
             f"is not valid TOML: {error}", where=where, hint="see docs/reference/scenario.md"
         ) from error

@@ -238,7 +238,7 @@ class SimulatedRig:
         self.simulation.handle(CompleteRequested(transfer=transfer, by="program"))
 
     def ask_hangup(self, who: str) -> None:
-        """Ask that a party's leg be hung up."""
+        """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")
         self.simulation.handle(HangUpRequested(leg=leg, by="program"))
 

@@ -7,7 +7,7 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.testing.lab import NotInThisLab
-from hookflash.testing.observer import A_WHILE_S, Check, Scene
+from hookflash.testing.observer import A_WHILE_S, END, Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, require
 
 NOBODY = "check-nobody"
@@ -28,18 +28,14 @@ async def _the_life_of_a_call(scene: Scene) -> None:
         promise = f"LegCreated has the leg's direction: {direction}, not {seen[leg]}"
         require(seen[leg].direction is direction, promise)
         if number:
-            require(
-                seen[leg].number == number, f"the number is reported: {number}, not {seen[leg]}"
-            )
+            require(seen[leg].number == number, f"the number is right: {number}, not {seen[leg]}")
         else:
             scene.skip("the numbers of an ordinary call", "the lab does not give them")
     await scene.agree()
     if scene.can.reports_keys_in_calls:
         for leg, digit in ((first, "5"), (second, "#")):
             await scene.press(leg, digit)
-            await scene.proof(
-                e.DigitPressed, "keys are reported on their leg", leg=leg, digit=digit
-            )
+            await scene.proof(e.DigitPressed, "a key is reported", leg=leg, digit=digit)
     await scene.hang_up(first)
     await scene.proof(e.LegHungUp, "a hang-up is reported", leg=first)
     await scene.proof(e.LegHungUp, "an ordinary call ends for both", leg=second)
@@ -141,9 +137,7 @@ async def _questions(scene: Scene) -> None:
     require(seen.keys() == {first, second}, "LegsSeen has the requested leg and its partner")
     require(seen[first].peer == second, "LegsSeen has each leg's partner")
     await scene.agree()
-    await scene.perform(c.Split(first=first, second=second))
-    await scene.proof(e.LegParked, "Split parks the first", leg=first)
-    await scene.proof(e.LegParked, "Split parks the second", leg=second)
+    await scene.split(first, second)
     seen = await scene.look(first, second, NOBODY)
     require(seen.keys() == {first, second}, "LegsSeen omits legs that do not exist")
     require(all(leg.parked for leg in seen.values()), "LegsSeen has the parked legs")
@@ -167,9 +161,7 @@ async def _questions(scene: Scene) -> None:
 async def _marks(scene: Scene) -> None:
     first, second = await scene.call()
     transfer = scene.name
-    await scene.perform(c.Split(first=first, second=second, transfer=transfer, kind="attended"))
-    await scene.proof(e.LegParked, "Split parks the first", leg=first)
-    await scene.proof(e.LegParked, "Split parks the second", leg=second)
+    await scene.split(first, second, transfer=transfer, kind="attended")
     target = await scene.dial(first, number=scene.lab.never, transfer=transfer)
     roles = {first: "transferor", second: "transferee", target: "target"}
     for leg, role in roles.items():
@@ -180,8 +172,7 @@ async def _marks(scene: Scene) -> None:
     listed = {leg: _marks_on(seen) for leg, seen in (await scene.living()).items()}
     require(marked == listed, f"the marks are in LegsSeen: {listed}, but {marked}")
     await scene.perform(c.HangUp(leg=target))
-    await scene.perform(c.Join(first=first, second=second, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "Join joins")
+    await scene.join(first, second, END)
     await scene.eventually(first, "a join keeps the marks", transfer=transfer)
     await scene.perform(c.Forget(legs=(first, second)))
     for leg in (first, second):
@@ -197,10 +188,8 @@ def _marks_on(leg: e.LegSnapshot) -> tuple[str, str, str]:
 
 async def _sounds(scene: Scene) -> None:
     first, second = await scene.call()
-    await scene.perform(c.Split(first=first, second=second))
+    await scene.split(first, second)
     await scene.proof(e.LegsSeparated, "Split separates the pair")
-    await scene.proof(e.LegParked, "Split parks the first", leg=first)
-    await scene.proof(e.LegParked, "Split parks the second", leg=second)
     await scene.perform(c.HoldWithMusic(leg=second, music=scene.lab.music))
     await scene.proof(e.SoundStarted, "music is reported when it plays", leg=second)
     promise = "endless music continues"
@@ -220,8 +209,7 @@ async def _sounds(scene: Scene) -> None:
     await scene.proof(e.SoundStopped, "the end of a tone is reported", within_s=within_s, leg=first)
     await scene.watch(A_WHILE_S, "a tone is played once", e.SoundStarted)
     await scene.agree()
-    await scene.perform(c.Join(first=first, second=second, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "Join takes parked legs while sounds play")
+    await scene.join(first, second, END, "Join takes parked legs while sounds play")
     await trio.sleep(A_WHILE_S)
     seen = [
         type(fact) for _, fact in scene.facts() if isinstance(fact, e.SoundStarted | e.SoundStopped)
@@ -235,7 +223,7 @@ async def _sounds(scene: Scene) -> None:
 
 async def _displays(scene: Scene) -> None:
     first, second = await scene.part()
-    await scene.perform(c.Join(first=first, second=second, afterwards=c.Afterwards.END))
+    await scene.perform(c.Join(first=first, second=second, afterwards=END))
     # at once: the switch's own display update must not have the last word
     await scene.perform(
         c.Introduce(first=first, second=second, first_number="1771", second_number="1772")
@@ -261,7 +249,7 @@ async def _discretion(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
     shown = await scene.lab.number_shown(target)
-    join = c.Join(first=second, second=target, afterwards=c.Afterwards.END, undisclosed=(target,))
+    join = c.Join(first=second, second=target, afterwards=END, undisclosed=(target,))
     await scene.perform(join)
     await scene.joined(second, target, "Join joins")
     await trio.sleep(A_WHILE_S)

@@ -6,7 +6,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash.events import LegHungUp, LegId, LegParked, LegsJoined, LegsReleased
-from hookflash.testing.observer import FAILSAFE_S, TALK_S, Check, Scene
+from hookflash.testing.observer import END, FAILSAFE_S, PARK, TALK_S, Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, require
 
 _LEFT = ("rescues_when_left",)
@@ -17,10 +17,7 @@ async def _consult(scene: Scene) -> tuple[LegId, LegId, LegId]:
     """A consultation whose target is armed."""
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(
-        c.Join(first=first, second=target, afterwards=c.Afterwards.PARK, rescue=second)
-    )
-    await scene.joined(first, target, "Join joins")
+    await scene.join(first, target, PARK, rescue=second)
     await trio.sleep(TALK_S)
     return first, second, target
 
@@ -73,17 +70,15 @@ async def _a_target_called_for_another(scene: Scene) -> None:
 
 async def _a_takeback(scene: Scene) -> None:
     first, second, target = await _consult(scene)
-    await scene.perform(
-        c.Join(
-            first=first,
-            second=second,
-            attempt=2,
-            afterwards=c.Afterwards.END,
-            disarm=(first, target),
-            rescued=second,
-        )
+    await scene.join(
+        first,
+        second,
+        END,
+        "Join takes a leg with a failsafe out of a bridge",
+        attempt=2,
+        disarm=(first, target),
+        rescued=second,
     )
-    await scene.joined(first, second, "Join takes a leg with a failsafe out of a bridge")
     await scene.proof(LegParked, "the leg that a takeback leaves behind is parked", leg=target)
     promise = "a disarmed leg takes no other leg"
     await scene.watch(FAILSAFE_S, promise, LegsJoined, LegHungUp)

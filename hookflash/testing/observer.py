@@ -43,6 +43,8 @@ A_WHILE_S: Final = 1.0
 FAILSAFE_S: Final = 4.0
 """How long a check watches for a forbidden failsafe: FreeSWITCH waits two seconds."""
 
+END, PARK = c.Afterwards.END, c.Afterwards.PARK
+
 _STEP_S: Final = 0.05
 """How often a check polls what is not reported."""
 
@@ -175,13 +177,29 @@ class Scene:
         await self.joined(*legs, "an ordinary call is reported")
         return legs
 
-    async def part(self, *, transfer: str = "", kind: str = "") -> tuple[e.LegId, e.LegId]:
-        """Place a call, and split it: both legs are parked."""
-        first, second = await self.call()
-        await self.perform(c.Split(first=first, second=second, transfer=transfer, kind=kind))
+    async def part(self, **marks: Any) -> tuple[e.LegId, e.LegId]:
+        """Place a call, and split it."""
+        legs = await self.call()
+        await self.split(*legs, **marks)
+        return legs
+
+    async def split(self, first: e.LegId, second: e.LegId, **marks: Any) -> None:
+        """Split a pair, and wait until both legs are parked."""
+        await self.perform(c.Split(first=first, second=second, **marks))
         await self.proof(e.LegParked, "Split parks the first", leg=first)
         await self.proof(e.LegParked, "Split parks the second", leg=second)
-        return first, second
+
+    async def join(
+        self,
+        first: e.LegId,
+        second: e.LegId,
+        afterwards: c.Afterwards,
+        promise: str = "Join joins",
+        **fields: Any,
+    ) -> None:
+        """Join two legs, and wait until they hear each other."""
+        await self.perform(c.Join(first=first, second=second, afterwards=afterwards, **fields))
+        await self.joined(first, second, promise)
 
     async def dial(
         self,
@@ -238,9 +256,7 @@ class Scene:
         """Ask where legs are."""
         look = c.Look(legs=legs, transfer=self.name, number=next(self._numbers))
         await self.perform(look)
-        seen = await self.proof(
-            e.LegsSeen, "Look is answered, and the answer names the question", look=look
-        )
+        seen = await self.proof(e.LegsSeen, "Look is answered", look=look)
         return NamedLegs({leg.leg: leg for leg in seen.living})
 
     async def living(self) -> NamedLegs[LegSnapshot]:
@@ -305,10 +321,7 @@ class Scene:
                 if facts == seen:
                     break
                 await trio.sleep(_STEP_S)
-        require(
-            facts == seen,
-            f"facts and snapshot agree: reported {facts}, but the snapshot has {seen}",
-        )
+        require(facts == seen, f"facts and snapshot agree: {facts}, but {seen}")
         asked = living = None
         with trio.move_on_after(self.lab.prompt_s):
             while True:  # more may happen between the two queries
@@ -317,10 +330,7 @@ class Scene:
                 if asked == living:
                     break
                 await trio.sleep(_STEP_S)
-        require(
-            asked == living,
-            f"Look and snapshot agree: {asked}, but the snapshot has {living}",
-        )
+        require(asked == living, f"Look and snapshot agree: {asked}, but {living}")
 
     def review(self) -> None:
         """Check all events against the rules of `hookflash.events`."""

@@ -7,7 +7,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash import events as e
-from hookflash.testing.observer import A_WHILE_S, TALK_S, Check, Scene
+from hookflash.testing.observer import A_WHILE_S, END, PARK, TALK_S, Check, Scene
 from hookflash.testing.reported import require
 
 
@@ -15,8 +15,7 @@ async def _a_consultation(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
     await scene.agree()
-    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, target, "Join joins")
+    await scene.join(first, target, PARK)
     moved = (e.LegsJoined, e.LegsSeparated, e.LegParked, e.LegHungUp)
     await scene.watch(A_WHILE_S, "joined legs stay joined", *moved)
     await scene.agree()
@@ -24,8 +23,7 @@ async def _a_consultation(scene: Scene) -> None:
     await scene.proof(e.LegHungUp, "a hang-up is reported", leg=first)
     await scene.proof(e.LegParked, "afterwards PARK: the remaining leg is parked", leg=target)
     await scene.agree()
-    await scene.perform(c.Join(first=second, second=target, attempt=2, afterwards=c.Afterwards.END))
-    await scene.joined(second, target, "a parked leg can be joined")
+    await scene.join(second, target, END, "a parked leg can be joined", attempt=2)
     await trio.sleep(TALK_S)
     await scene.agree()
     await scene.hang_up(second)
@@ -35,20 +33,16 @@ async def _a_consultation(scene: Scene) -> None:
 async def _the_other_leaves(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, target, "Join joins")
+    await scene.join(first, target, PARK)
     await trio.sleep(TALK_S)
     await scene.hang_up(target)
     await scene.proof(e.LegHungUp, "a hang-up is reported", leg=target)
     await scene.proof(e.LegParked, "afterwards PARK: the remaining leg is parked", leg=first)
     await scene.agree()
-    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, second, "a parked leg can be joined")
+    await scene.join(first, second, PARK, "a parked leg can be joined", attempt=2)
     await trio.sleep(TALK_S)
-    await scene.perform(c.Split(first=second, second=first))
+    await scene.split(second, first)
     await scene.proof(e.LegsSeparated, "Split separates the pair")
-    await scene.proof(e.LegParked, "Split parks the first", leg=second)
-    await scene.proof(e.LegParked, "Split parks the second", leg=first)
     await scene.agree()
 
 
@@ -61,7 +55,7 @@ async def _repeated_orders(scene: Scene) -> None:
     await scene.perform(c.Split(first=first, second=second, repeated=True))
     moved = (e.LegParked, e.SoundStopped, e.LegHungUp, e.CommandFailed)
     await scene.watch(A_WHILE_S, "a repeated Split of two parked legs has no effect", *moved)
-    join = c.Join(first=first, second=target, transfer="check", afterwards=c.Afterwards.PARK)
+    join = c.Join(first=first, second=target, transfer="check", afterwards=PARK)
     again = attrs.evolve(join, attempt=2, repeated=True)
     await scene.perform(join, again)
     await trio.sleep(A_WHILE_S)
@@ -78,7 +72,7 @@ async def _repeated_orders(scene: Scene) -> None:
         transfer="check",
         attempt=4,
         repeated=True,
-        afterwards=c.Afterwards.END,
+        afterwards=END,
     )
     await scene.perform(lost)
     await scene.joined(first, second, "a repeated join is executed if the first was lost")
@@ -88,11 +82,9 @@ async def _repeated_orders(scene: Scene) -> None:
 async def _taking_out_of_a_bridge(scene: Scene) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, target, "Join joins")
+    await scene.join(first, target, PARK)
     await trio.sleep(0.5)
-    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "Join takes a leg out of a bridge")
+    await scene.join(first, second, END, "Join takes a leg out of a bridge", attempt=2)
     promise = "afterwards PARK: the leg that a join leaves behind is parked"
     await scene.proof(e.LegParked, promise, leg=target)
     promise = "the leg that a join has left behind stays parked"
@@ -106,7 +98,7 @@ async def _taking_out_of_a_bridge(scene: Scene) -> None:
 
 async def _refusals(scene: Scene) -> None:
     first, second = await scene.part()
-    join = c.Join(first=first, second="check-nobody", afterwards=c.Afterwards.END)
+    join = c.Join(first=first, second="check-nobody", afterwards=END)
     await scene.perform(join)
     await scene.failed(join, "a refused command is reported")
     for number in (scene.lab.answering, "no number"):
@@ -118,15 +110,13 @@ async def _refusals(scene: Scene) -> None:
     await scene.perform(c.Park(leg=first))
     await scene.proof(e.LegParked, "Park parks", leg=first)
     await scene.agree()
-    await scene.perform(c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "after a refused join the next one joins")
+    await scene.join(first, second, END, "after a refused join the next one joins", attempt=2)
     await trio.sleep(2.5 * A_WHILE_S)  # a failure that is reported again would stop what works
 
 
 async def _withheld_keys(scene: Scene) -> None:
     first, second = await scene.part()
-    await scene.perform(c.Join(first=first, second=second, afterwards=c.Afterwards.END))
-    await scene.joined(first, second, "Join joins")
+    await scene.join(first, second, END)
     before = await scene.lab.keys_heard(second)
     await trio.sleep(A_WHILE_S)
     await scene.perform(c.WithholdKeys(leg=second, limit_s=20.0))

@@ -17,7 +17,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash.events import LegAnswered, LegHungUp, LegId, LegsSeen
-from hookflash.testing.observer import TALK_S, Check, Scene
+from hookflash.testing.observer import END, PARK, TALK_S, Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, require
 
 LADDER_S: Final = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, -0.0005, -0.001, -0.002, -0.005)
@@ -60,7 +60,7 @@ async def _split(scene: Scene, after_s: float, who: int) -> None:
 async def _join(scene: Scene, after_s: float, who: int) -> None:
     legs = await scene.part()
     await trio.sleep(TALK_S)
-    join = c.Join(first=legs[0], second=legs[1], afterwards=c.Afterwards.PARK)
+    join = c.Join(first=legs[0], second=legs[1], afterwards=PARK)
     await _around(scene, lambda: scene.perform(join), legs[who], after_s)
 
 
@@ -68,17 +68,16 @@ async def _join_of_a_target(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
     rescue = second if scene.can.rescues_when_left else None
-    join = c.Join(first=first, second=target, afterwards=c.Afterwards.PARK, rescue=rescue)
+    join = c.Join(first=first, second=target, afterwards=PARK, rescue=rescue)
     await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
 
 
 async def _takeback(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
     target = await scene.target(first)
-    await scene.perform(c.Join(first=first, second=target, afterwards=c.Afterwards.PARK))
-    await scene.joined(first, target, "Join joins")
+    await scene.join(first, target, PARK)
     await trio.sleep(TALK_S)
-    join = c.Join(first=first, second=second, attempt=2, afterwards=c.Afterwards.END)
+    join = c.Join(first=first, second=second, attempt=2, afterwards=END)
     await _around(scene, lambda: scene.perform(join), (first, target)[who], after_s)
 
 
@@ -94,8 +93,7 @@ async def _answer(scene: Scene, after_s: float, who: int) -> None:
 
 async def _forget(scene: Scene, after_s: float, who: int) -> None:
     legs = await scene.part(transfer=scene.name)
-    await scene.perform(c.Join(first=legs[0], second=legs[1], afterwards=c.Afterwards.END))
-    await scene.joined(*legs, "Join joins")
+    await scene.join(*legs, END)
     await trio.sleep(TALK_S)
     await _around(scene, lambda: scene.perform(c.Forget(legs=legs)), legs[who], after_s)
 

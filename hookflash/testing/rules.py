@@ -49,8 +49,7 @@ def review_leg(
     own_keys = [digit for by, digit in pressed if by == leg]
     # without a capability fewer keys are reported, but none twice
     require(
-        not Counter(keys) - Counter(own_keys),
-        f"each key is reported once: {own_keys}, reported as {keys}",
+        not Counter(keys) - Counter(own_keys), f"each key is reported once: {own_keys}, not {keys}"
     )
     serials = [fact.serial for fact in events if isinstance(fact, e.DigitPressed)]
     if numbers_keys:
@@ -66,14 +65,13 @@ def review_leg(
         answered = kinds.index(e.LegAnswered)
         require(
             not any(kind is e.LegProgressed for kind in kinds[answered:]),
-            f"a ringing leg has not answered, but {facts}",
+            f"a ringing leg has not answered: {facts}",
         )
     else:
         answered = len(kinds)
     for kind in (e.LegParked, e.LegsJoined, e.SoundStarted):
         require(
-            kind not in kinds[:answered],
-            f"LegAnswered is reported before {kind.__name__}, but {facts}",
+            kind not in kinds[:answered], f"LegAnswered comes before {kind.__name__}, but {facts}"
         )
     _review_whereabouts(leg, facts, ordered)
 
@@ -104,9 +102,7 @@ def _review_whereabouts(
                 is_parked, peer = True, None
             case e.LegsJoined(first=first, second=second):
                 other = second if first == leg else first
-                require(
-                    peer != other, f"LegsJoined is reported when two legs are joined, but {facts}"
-                )
+                require(peer != other, f"LegsJoined reports a new pair, but {facts}")
                 is_parked, peer = False, other
             case e.LegsSeparated(first=first, second=second):
                 other = second if first == leg else first

@@ -1115,7 +1115,7 @@ async def test_where_a_leg_has_gone_can_not_be_asked(
         await trio.sleep(0.06)
         (lost,) = client.news()
         assert isinstance(lost, SwitchLost)
-        assert "list channels or bridges: 500" in lost.reason
+        assert "lists no channels or bridges: 500" in lost.reason
 
 
 # ------------------------------------------------------------- losing the line
