@@ -128,7 +128,7 @@ async def test_requests_wait_for_nothing_before_the_switch_is_found() -> None:
             yield SwitchFound()
 
     async with open_engine_group({"silent": Silent()}, now=noon) as group:
-        with pytest.raises(BackendClosed, match="not been found yet"):
+        with pytest.raises(BackendClosed, match="not connected yet"):
             await group.engines["silent"].hang_up("a")
 
 

@@ -392,7 +392,7 @@ def test_a_request_of_a_leg_alone_is_refused_when_the_switch_says_so_and_asked_o
     desk = Rig()
     desk.leg("a", "1001")
     asked = desk.ask()
-    assert "nobody is there to transfer" in desk.tell(seen(asked, leg_seen("a"))).why
+    assert "there is nobody to transfer" in desk.tell(seen(asked, leg_seen("a"))).why
     assert desk.records[-1].refused
     again = desk.ask()
     assert again.refused
@@ -502,7 +502,7 @@ def test_a_leg_that_somebody_takes_in_time_is_not_asked_about() -> None:
     desk.leg("x", "1500")
     desk.tell(LegsJoined(first="b", second="x"))
     assert desk.tell(TimerFired(timer=timer)).commands == ()
-    assert desk.tell(TimerFired(timer=timer)).why == "a timer that was overtaken by events"
+    assert desk.tell(TimerFired(timer=timer)).why == "The timer no longer matters."
 
 
 def test_a_leg_is_not_forgotten_when_the_answer_is_lost() -> None:
@@ -577,7 +577,7 @@ def test_a_gateway_behind_a_loopback_is_refused_on_its_near_half() -> None:
     desk.call("agent", "customer", "acme", "")
     consulted_by(desk, "agent", "customer", attrs.evolve(TARGET, account="acme"))
     behind = LegIdentified(leg="t-target", number="+49301", account="acme", outside=True)
-    assert desk.tell(behind).why == "It is known now who is at the end of the leg."
+    assert desk.tell(behind).why == "The party on the leg is now known."
     assert rights_of(desk, "t-target") is Refusal.NOT_ENTITLED
     assert desk.board.legs["t-target"].number == "+49301"
 
@@ -760,7 +760,7 @@ def test_a_digit_timer_that_was_overtaken_changes_nothing() -> None:
     desk.dial("a", "6")
     late = desk.tell(TimerFired(timer=old))
     assert late.commands == ()
-    assert late.why == "a timer that was overtaken by events"
+    assert late.why == "The timer no longer matters."
     assert desk.board.legs["a"].collector.digits == "*26"
     assert desk.pause().event == dialled("6")
 
@@ -961,7 +961,7 @@ def test_somebody_alone_has_nobody_to_transfer() -> None:
     desk = Rig()
     desk.leg("a", "1001")
     desk.tell(LegsJoined(first="a", second="a-leg-from-before-we-came"))
-    assert "nobody is there to transfer" in desk.ask().why
+    assert "there is nobody to transfer" in desk.ask().why
     assert desk.records[-1].refused
 
 
@@ -984,15 +984,15 @@ def test_when_both_sides_ask_the_first_wins() -> None:
         ({"target": ""}, "needs a target"),
         ({"target": "26\n00"}, "the target may have only"),
         ({"target": "2" * 65}, "the target may have only"),
-        ({"transfer": ""}, "the id may have only"),
-        ({"transfer": "a b"}, "the id may have only"),
+        ({"transfer": ""}, "the ID may have only"),
+        ({"transfer": "a b"}, "the ID may have only"),
         ({"takeback_digits": "1x"}, "takeback_digits: 'x' is not a key"),
         ({"takeback_digits": "*" * 33}, "takeback_digits: a code of 33 digits"),
         ({"music": "x\n\nhangup"}, "music: 'x\\n\\nhangup' is not a sound"),
         ({"ringback": "${system(date)}"}, "ringback: '${system(date)}' is not a sound"),
-        ({"ring_timeout_s": math.nan}, "the target may ring"),
-        ({"ring_timeout_s": 0.0}, "the target may ring"),
-        ({"ring_timeout_s": math.inf}, "the target may ring"),
+        ({"ring_timeout_s": math.nan}, "the ring timeout must be"),
+        ({"ring_timeout_s": 0.0}, "the ring timeout must be"),
+        ({"ring_timeout_s": math.inf}, "the ring timeout must be"),
         ({"target": "10a"}, "already a party of this call"),
     ],
 )
@@ -1017,7 +1017,7 @@ def test_an_id_is_not_given_twice() -> None:
     desk = Rig()
     desk.call()
     desk.ask()
-    assert desk.ask("b").why == "there is already a transfer with this id"
+    assert desk.ask("b").why == "there is already a transfer with this ID"
     desk.leave("a", "b")
     assert_balanced(desk.board)
     desk.call()
@@ -1027,7 +1027,7 @@ def test_an_id_is_not_given_twice() -> None:
     assert desk.board.running == {}
     again = desk.ask("b")
     assert again.refused
-    assert "earlier transfer with this id" in again.why
+    assert "earlier transfer with this ID" in again.why
 
 
 def test_whoever_talks_with_a_leg_of_a_transfer_can_t_transfer_it() -> None:

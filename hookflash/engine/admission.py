@@ -1,6 +1,6 @@
-"""Whether a transfer may begin: the request's spelling, the call it is about, and the rules.
+"""Whether a transfer may begin: checks the request's values, its call, and the account's rules.
 
-Nothing is changed here. A request that is in order comes back as the transfer that it would begin.
+Nothing is changed here. A valid request comes back as the transfer that it would begin.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from hookflash.fsm.begin import new_transfer
 from hookflash.sounds import check_sound
 
 ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
-"""The characters of a number to call. Anything else that a person sends never reaches a switch. No
-`@`: the host is the operator's choice, not the caller's."""
+"""Characters of a target. Others never reach a switch. `@` is not allowed: the operator chooses the
+host, not the caller."""
 
 ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
-"""The characters of a transfer's id: it becomes part of the names of timers and legs."""
+"""Characters of a transfer's ID, which becomes part of the names of timers and legs."""
 
 LONGEST_RING_S = 24 * 3600.0
-"""A phone that is to ring for longer than a day is a mistake."""
+"""A ring timeout of more than a day is a mistake."""
 
 
 class Admission:
-    """Checks requests for transfers against what one engine knows."""
+    """Checks transfer requests against the state of one engine."""
 
     def __init__(self, legs: Legs, running: InFlight, target_leg: Callable[[str], LegId]) -> None:
         self.closing: str | None = None
-        """Why no new transfers are accepted; `None`: they are."""
+        """Why no new transfers are accepted; `None`: they are accepted."""
         self._legs = legs
         self._running = running
         self._target_leg = target_leg
 
     def admit(self, event: TransferRequested, at_s: float) -> Running:
-        """Check a request for a transfer.
+        """Check a transfer request.
 
         Returns:
-            The transfer in its first state, in which nothing has been ordered yet.
+            The transfer in its first state; no command was given yet.
 
         Raises:
-            InputError: a value in it is not allowed.
-            RequestRefused: it can't be met now, or not by this party.
+            InputError: a value is not allowed.
+            RequestRefused: the transfer is not possible now, or not allowed for this party.
         """
         leg, peer = self._call_of(event)
         check_spelling(event)
@@ -71,23 +71,23 @@ class Admission:
         )
 
     def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg]:
-        """The leg that asks for a transfer, and the one that is to be transferred."""
+        """The transferor's leg, and the transferee's."""
         if event.transfer in self._running:
-            raise RequestRefused("there is already a transfer with this id")
+            raise RequestRefused("there is already a transfer with this ID")
         if self._target_leg(event.transfer) in self._legs:
-            raise RequestRefused("a leg from an earlier transfer with this id still lives")
+            raise RequestRefused("a leg of an earlier transfer with this ID still exists")
         leg = self._legs.get(event.leg)
         if leg is None:
             raise NotFound("there is no such call")
         peer = self._legs.partner_of(leg)
         if peer is None:
-            raise RequestRefused("the call is not bridged: nobody is there to transfer")
+            raise RequestRefused("the call is not bridged: there is nobody to transfer")
         if self._running.of(peer.id) is not None:
             raise RequestRefused("the other party is in another transfer")
         return leg, peer
 
     def _check_rules(self, event: TransferRequested, leg: Leg, peer: Leg, at_s: float) -> None:
-        """Hold a request against the rules of the leg's own account."""
+        """Check a request against the rules of the leg's own account."""
         if self.closing is not None:
             raise RequestRefused(self.closing, Refusal.CLOSING)
         rules = leg.choices.rules
@@ -98,13 +98,13 @@ class Admission:
 
 
 def check_spelling(event: TransferRequested) -> None:
-    """Hold the values of a request against the allow-lists.
+    """Check the values of a request against the allow-lists.
 
     Raises:
-        InputError: one is not allowed.
+        InputError: a value is not allowed.
     """
     if not ALLOWED_ID.fullmatch(event.transfer):
-        raise InputError("the id may have only letters, digits and _ . : -, 1 to 64 of them")
+        raise InputError("the ID may have only letters, digits and _ . : -, 1 to 64 of them")
     if event.kind is not Kind.HOLD and not event.target:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):
@@ -115,4 +115,4 @@ def check_spelling(event: TransferRequested) -> None:
             check_sound(sound, name)
     ring_s = options.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
-        raise InputError("the target may ring for more than 0 s, and at most a day")
+        raise InputError("the ring timeout must be more than 0 s, and at most a day")

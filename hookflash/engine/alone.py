@@ -1,7 +1,7 @@
-"""Legs that stand alone when their transfer ends: nobody is forgotten, whatever was missed.
+"""Legs that are left alone when their transfer ends: nobody is forgotten, even after lost events.
 
-A while after the end the switch is asked about each. One that still stands alone, in nobody's
-keeping, hears a tone and is ended.
+Some time after the end, the switch is asked about each of them. A leg that is still alone, and
+that no other program has taken, hears a tone and is hung up.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hookflash.engine.legs import Legs
 from hookflash.events import LegId, LegsSeen
 
 ALONE_S = 10.0
-"""How long a leg may stand alone after its transfer's end, before the switch is asked about it."""
+"""How long a leg may be alone after its transfer's end before the switch is asked."""
 
 
 @attrs.frozen
 class Finding:
-    """What was found out about a leg that may be alone."""
+    """What was found out about a leg that may be alone, and what to do."""
 
     why: str
     commands: tuple[Command, ...] = ()
 
 
 class Alone:
-    """Looks after legs that were left alone."""
+    """Watches legs that may have been left alone."""
 
     def __init__(self, legs: Legs, running: InFlight) -> None:
         self._legs = legs
@@ -36,18 +36,18 @@ class Alone:
         self._timers: dict[str, LegId] = {}
         self._questions: dict[int, LegId] = {}
         self._warned: set[LegId] = set()
-        """Those that hear why they are about to be ended."""
+        """Legs that hear the tone before they are hung up."""
         self._timers_set = 0
 
     def __len__(self) -> int:
         return len(self._timers) + len(self._questions)
 
     def has_timer(self, timer: str) -> bool:
-        """Whether a timer is one of these."""
+        """Whether a timer belongs to a watched leg."""
         return timer in self._timers
 
     def watch(self, legs: Iterable[LegId]) -> tuple[SetTimer, ...]:
-        """Look again, after a while, at those among these that stand alone."""
+        """Watch those of these legs that are alone."""
         known = (self._legs.get(leg) for leg in legs)
         return tuple(
             self._timer(leg.id, ALONE_S)
@@ -56,49 +56,44 @@ class Alone:
         )
 
     def ask_again(self) -> tuple[SetTimer, ...]:
-        """The connection was lost, and questions with it: look at the same legs again."""
+        """Watch the same legs again: the connection was lost, and the queries with it."""
         legs = tuple(self._questions.values())
         self._questions.clear()
         return self.watch(legs)
 
     def due(self, timer: str, question: int) -> Finding:
-        """Time is up for a leg.
+        """Check a leg whose timer has fired.
 
         Args:
-            timer: the timer that has fired.
-            question: the number of the question that may be asked about the leg.
+            timer: the timer.
+            question: the number for a query about the leg.
         """
         leg_id = self._timers.pop(timer)
         warned = leg_id in self._warned
         self._warned.discard(leg_id)
         leg = self._legs.get(leg_id)
         if leg is None or leg.peer is not None or self._running.of(leg_id) is not None:
-            return Finding("The leg that was left alone is so no more.")
+            return Finding("The leg is no longer alone.")
         if warned:
-            why = "It has heard that nobody is there: the leg is ended."
-            return Finding(why, (HangUp(leg=leg_id),))
+            return Finding("The leg has heard the tone: it is hung up.", (HangUp(leg=leg_id),))
         self._questions[question] = leg_id
         look = Look(legs=(leg_id,), number=question)
-        return Finding(
-            "A leg was left alone at the end of a transfer: the switch is asked.", (look,)
-        )
+        why = "A leg was left alone at the end of a transfer: the switch is asked."
+        return Finding(why, (look,))
 
     def seen(self, event: LegsSeen) -> Finding | None:
-        """The answer to a question; `None`: it was not about one of these legs.
-
-        A leg that nobody looks after hears a tone, and comes to a clear end.
-        """
+        """Handle the answer to a query; `None`: it was not about a watched leg."""
         asked = self._questions.pop(event.look.number, None)
         if asked is None:
             return None
         seen = next((one for one in event.living if one.leg == asked), None)
         leg = self._legs.get(asked)
         if seen is None or leg is None or seen.peer is not None or seen.elsewhere:
-            return Finding("The leg is not alone in our keeping.")
+            return Finding("The leg is not alone, or another program has it.")
         policy = leg.choices.policy
         self._warned.add(asked)
         return Finding(
-            "The leg stands alone, and no transfer looks after it: a tone, and a clear end.",
+            "The leg is alone and in no transfer: it hears a tone, and is hung up.",
             (PlayTone(leg=asked, tone=policy.failure_tone), self._timer(asked, policy.tone_s)),
         )
 

@@ -1,4 +1,4 @@
-"""The conductor: it alone steps the machines of transfers, and it alone writes records."""
+"""The conductor: the only part that steps the state machines of transfers and writes records."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hookflash.specs.catalog import SPEC_FOR
 _RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
 
 FAULT_PAUSE_S = 10.0
-"""If a fault of ours has swallowed a deadline, it passes again after this time."""
+"""If an internal error has lost a deadline, it is set again for this time."""
 
 _MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
-"""Outcomes after which the call is another one than before."""
+"""Outcomes after which the call has another party."""
 
 
 class _What(TypedDict, total=False):
-    """Fields of a record that say what came of an event."""
+    """The fields of a record that describe the effect of an event."""
 
     transfer: str | None
     parties: Parties | None
@@ -64,7 +64,7 @@ class Conductor:
         self._on_fault = on_fault
 
     def step(self, running: Running, event: Event, at_s: float) -> Record:
-        """Let the machine of a transfer take an event."""
+        """Pass an event to the state machine of a transfer."""
         before = running.transfer
         try:
             step = _RULEBOOKS[before.kind].step(before, event)
@@ -109,9 +109,9 @@ class Conductor:
         )
 
     def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
-        """A step has failed by a fault of ours: the transfer stays as it was, and so do its timers.
+        """Record an internal error: the transfer and its timers stay as they were.
 
-        A deadline that this swallowed passes again after a while: nobody waits for ever.
+        If the event was its deadline, that is set again, so that nobody waits for ever.
         """
         transfer = running.transfer
         timers = (transfer.deadline, transfer.sound_timer)
@@ -124,7 +124,7 @@ class Conductor:
             running=running,
             before=transfer.state,
             after=transfer.state,
-            why="A fault of ours: the transfer stands as it was. Please report it.",
+            why="Internal error: the transfer stays as it was. Please report it.",
             refusal=Refusal.FAULT if isinstance(event, e.Request) else None,
             commands=again,
         )
@@ -144,12 +144,12 @@ class Conductor:
         owner: str | None = None,
         **what: Unpack[_What],
     ) -> Record:
-        """Write down what came of an event.
+        """Make the record of an event.
 
         Args:
             event: what happened.
-            at_s: when.
-            running: the transfer that it is about.
+            at_s: when, in seconds of the engine's clock.
+            running: the transfer that the event is about.
             owner: the account of a transfer that is not in flight.
             what: the other fields.
         """

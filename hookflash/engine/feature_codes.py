@@ -1,9 +1,9 @@
 """Feature codes on the legs of one engine: keys come in, requests go out.
 
-The collector of each leg is a pure value (`hookflash.dialling.digits`). What is added here is what
-takes more than one leg to know: whose codes count (the leg's own, its partner's, or those of the
-transfer that it is in), the digit timers, and the keys that the far end is spared. A code that was
-dialled comes back as the request that it is. Nothing is begun here.
+The collector of each leg is a pure value (`hookflash.dialling.digits`). This module adds what
+involves several legs: whose codes apply (the leg's own, its partner's, or its transfer's), the
+digit timers, and the keys that are withheld from the far end. A complete code is returned as a
+request; nothing is begun here.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from hookflash.engine.in_flight import InFlight
 from hookflash.engine.legs import Leg, Legs
 
 KEYS_WITHHELD_S = 30.0
-"""After this time the switch passes keys on by itself, in case the controller dies in the middle of
-a code. No code takes longer to dial."""
+"""After this time the switch itself passes keys on again, in case the controller dies in the middle
+of a code. No code takes longer to dial."""
 
 
 @attrs.frozen(kw_only=True)
 class KeyOutcome:
-    """What came of a key, or of a pause between keys."""
+    """The effect of a key, or of a pause between keys."""
 
     why: str
     commands: tuple[c.Command, ...] = ()
     request: e.Request | None = None
-    """What the person asks for, if a code is complete."""
+    """The request, if a code is complete."""
 
 
 class FeatureCodes:
-    """The keys that the legs of one engine have pressed."""
+    """The feature codes that are being dialled on the legs of one engine."""
 
     def __init__(self, legs: Legs, running: InFlight, new_id: Callable[[], str]) -> None:
         self._legs = legs
@@ -60,7 +60,7 @@ class FeatureCodes:
         return timer in self._timers
 
     def press(self, event: e.DigitPressed) -> KeyOutcome:
-        """Take a key."""
+        """Handle a key."""
         leg = self._legs.get(event.leg)
         if leg is None:
             return KeyOutcome(why="a digit on an unknown leg")
@@ -76,7 +76,7 @@ class FeatureCodes:
         return self._collected(leg, press(codes, leg.collector, event.digit), timeout_s)
 
     def pause(self, event: e.TimerFired) -> KeyOutcome:
-        """No key came in time."""
+        """Handle a digit timeout."""
         leg = self._legs[self._timers.pop(event.timer)]
         leg.digit_timer = None
         codes = self._codes_for(leg)
@@ -84,11 +84,11 @@ class FeatureCodes:
         return self._collected(leg, pressed, 0.0)
 
     def forget(self, leg: Leg) -> tuple[c.Command, ...]:
-        """A leg is gone: stop its timer, and let the far end hear keys again."""
+        """Forget a leg that has ended: stop its timer, and pass keys to the far end again."""
         return (*self._retime(leg, None), *self._pass_on(leg))
 
     def _codes_for(self, leg: Leg) -> CodeTable | None:
-        """The codes that count for a leg now; `None`: its keys are meant for the far end."""
+        """The codes that apply to a leg now; `None`: its keys are for the far end."""
         running = self._running.of(leg.id)
         if running is not None:
             return running.codes if running.transfer.transferor.leg == leg.id else None
@@ -115,7 +115,7 @@ class FeatureCodes:
         if not isinstance(outcome, Matched):
             why = f"{outcome.digits} is no feature code of this leg."
             return KeyOutcome(why=why, commands=commands)
-        why = f"{outcome.digits} is dialled: {outcome.action.module.value}."
+        why = f"{outcome.digits} was dialled: {outcome.action.module.value}."
         return KeyOutcome(why=why, commands=commands, request=self._request(leg, outcome))
 
     def _request(self, leg: Leg, matched: Matched) -> e.Request:
@@ -137,9 +137,9 @@ class FeatureCodes:
                 )
 
     def _withhold(self, leg: Leg, pressed: Press) -> tuple[c.Command, ...]:
-        """Spare the far end the keys of a code: all but the first, by which it is known.
+        """Withhold the keys of a code from the far end, except the first.
 
-        Keys that turn out to be no code are passed on, late.
+        Keys that turn out not to be a code are passed on late.
         """
         if leg.collector.armed:
             if leg.withheld_from is not None or leg.peer is None:
@@ -148,12 +148,12 @@ class FeatureCodes:
                 return ()
             leg.withheld_from = leg.peer
             return (c.WithholdKeys(leg=leg.peer, limit_s=KEYS_WITHHELD_S),)
-        if isinstance(pressed.outcome, Matched):  # what was dialled before the code, if anything
+        if isinstance(pressed.outcome, Matched):  # only keys before the code are passed on
             leg.missed = leg.missed.removesuffix("#")[: -len(pressed.outcome.digits)]
         return self._pass_on(leg)
 
     def _pass_on(self, leg: Leg) -> tuple[c.Command, ...]:
-        """Let the far end hear keys again, and those that it has missed."""
+        """Pass keys to the far end again, with those that it has missed."""
         peer, leg.withheld_from = leg.withheld_from, None
         missed, leg.missed = leg.missed, ""
         if peer is None or peer not in self._legs:

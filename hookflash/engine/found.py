@@ -1,7 +1,7 @@
-"""What a controller that comes anew makes of what it finds on the switch.
+"""What a restarted controller finds on the switch.
 
-Marks on legs say which transfer they were in, and as what. What became of a transfer without any
-mark is read from who talks with whom.
+Marks on legs name their transfer and role. The outcome of a transfer without marks is inferred from
+who talks with whom.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Unfinished:
     """A transfer that was in flight when the controller before this one died."""
 
     request: TransferRequested
-    """As it was asked for."""
+    """The original request."""
     parties: Parties
     account: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """The legs of one transfer, by their marks, and what is known of it from before."""
+    """The marked legs of one transfer, and what the journal knows about it."""
 
     transfer: str
     roles: Mapping[str, LegSnapshot]
@@ -39,12 +39,12 @@ class Found:
 
     @property
     def legs(self) -> tuple[LegId, ...]:
-        """All that are marked."""
+        """All marked legs."""
         return tuple(leg.leg for leg in self.roles.values())
 
     @property
     def owner(self) -> str:
-        """The account whose transfer it is; empty if nothing says."""
+        """The transfer's account; empty if unknown."""
         if self.known is not None:
             return self.known.account
         shown = (self.roles.get(Role.TRANSFEROR.value), self.roles.get(Role.TRANSFEREE.value))
@@ -52,11 +52,11 @@ class Found:
 
     @property
     def takeback_digits(self) -> str | None:
-        """Those that the request named; `None`: the account's."""
+        """The takeback digits of the request; `None`: the account's."""
         return self.known.request.options.takeback_digits if self.known else None
 
     def record(self, policy: Policy) -> Transfer:
-        """The transfer as it stands."""
+        """The transfer as found."""
         request = self.known.request if self.known else None
         kinds = {leg.kind for leg in self.roles.values()} & {kind.value for kind in Kind}
         shown = Kind(next(iter(kinds))) if kinds else Kind.ATTENDED
@@ -80,7 +80,7 @@ class Found:
         return _party(self.roles.get(role.value), named, self.legs)
 
     def clear(self) -> tuple[Command, ...]:
-        """Take the marks off; a target that nobody has got is hung up."""
+        """Remove the marks, and hang up a target that does not talk with anybody."""
         legs = self.roles.values()
         stray = [leg for leg in legs if leg.role == Role.TARGET.value and leg.peer is None]
         return (
@@ -90,10 +90,10 @@ class Found:
 
 
 def _party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Party:
-    """A party as the switch shows it; one that it does not show is gone.
+    """A party as the switch shows it; if it is not shown, it is gone.
 
-    Only who is seen in a conversation with a stranger, or about something that is not ours, is no
-    more of ours. One that stands nowhere is on its way to somewhere.
+    A party is also gone if it talks with a leg that is not ours, or if another program has it.
+    A party that is neither parked nor joined is moving.
     """
     if found is None:
         return Party(named.leg, named.number, Place.GONE, answered=False)
@@ -117,7 +117,7 @@ def _party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Pa
 
 
 def by_transfer(legs: Iterable[LegSnapshot]) -> dict[str, dict[str, LegSnapshot]]:
-    """The legs that bear the marks of a transfer, by its id and by their part in it."""
+    """Marked legs, by transfer ID and role."""
     marked: dict[str, dict[str, LegSnapshot]] = {}
     for leg in legs:
         if leg.transfer and leg.role:
@@ -126,19 +126,20 @@ def by_transfer(legs: Iterable[LegSnapshot]) -> dict[str, dict[str, LegSnapshot]
 
 
 def what_became(parties: Parties, legs: Iterable[LegSnapshot]) -> tuple[Outcome, str | None, str]:
-    """What became of a transfer of which the switch shows no mark any more.
+    """Infer the outcome of a transfer without marks.
 
     Returns:
-        The outcome, its cause, and why it is believed.
+        The outcome, its cause, and the reason.
     """
     pairs = {frozenset((leg.leg, leg.peer)) for leg in legs if leg.peer is not None}
     transferor, transferee, target = (
         named.leg for named in (parties.transferor, parties.transferee, parties.target)
     )
     if frozenset((transferee, target)) in pairs:
-        return Outcome.TRANSFERRED, None, "Transferee and target talk."
+        return Outcome.TRANSFERRED, None, "The transferee and the target are talking."
     if frozenset((transferor, transferee)) in pairs:
-        return Outcome.RECONNECTED, LOST_TRACK, "The two talk as before."
+        why = "The transferor and the transferee are talking again."
+        return Outcome.RECONNECTED, LOST_TRACK, why
     if frozenset((transferor, target)) in pairs:
-        return Outcome.ABANDONED, None, "Transferor and target talk."
-    return Outcome.FAILED, LOST_TRACK, "Nobody of it is there any more."
+        return Outcome.ABANDONED, None, "The transferor and the target are talking."
+    return Outcome.FAILED, LOST_TRACK, "No two parties of the transfer are talking any more."

@@ -1,8 +1,8 @@
-"""Several switches, one history: an engine for each, and one count for all their records.
+"""Several switches: an engine for each, with one numbering for all records.
 
-A transfer never crosses switches, so each switch has an engine of its own: one that is away, or
-slow, stops nobody on the others. What they share is the count, so that the records of all of them
-are one numbered history, and the choices of the accounts.
+A transfer never crosses switches, so each switch has its own engine, and an unreachable or slow
+switch does not affect the others. The engines share the settings of the accounts, and the numbers
+of the records, which are one history.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class EngineGroup:
         """The engine that knows a leg.
 
         Args:
-            leg: its id.
-            switch: where to look; everywhere by default.
+            leg: its ID.
+            switch: the name of its switch; default: any.
 
         Raises:
             NotFound: no engine knows it.
-            RequestRefused: two switches have given out the same id.
+            RequestRefused: two switches have a leg with this ID.
         """
         found = [
             engine
@@ -53,7 +53,7 @@ class EngineGroup:
         """The engine that runs a transfer.
 
         Raises:
-            NotFound: none does (any more).
+            NotFound: no engine runs it.
         """
         for engine in self.engines.values():
             if engine.switchboard.transfer(transfer) is not None:
@@ -61,19 +61,19 @@ class EngineGroup:
         raise NotFound("there is no such transfer in flight")
 
     def legs(self) -> Iterator[tuple[str, Leg]]:
-        """Every leg that is known, with its switch."""
+        """Every known leg, with the name of its switch."""
         for name, engine in self.engines.items():
             for leg in engine.legs():
                 yield name, leg
 
     def transfers(self) -> Iterator[tuple[str, Transfer]]:
-        """Every transfer in flight, with its switch."""
+        """Every transfer in flight, with the name of its switch."""
         for name, engine in self.engines.items():
             for transfer in engine.transfers():
                 yield name, transfer
 
     def away(self) -> dict[str, str]:
-        """The switches that can't be reached, and why."""
+        """The unreachable switches, and why they are unreachable."""
         return {
             name: engine.away for name, engine in self.engines.items() if engine.away is not None
         }
@@ -85,14 +85,14 @@ class EngineGroup:
         default: Account | None = None,
         for_calls_that_are_up: bool = False,
     ) -> None:
-        """Let other choices hold on all switches (see `Switchboard.choose`)."""
+        """Apply other settings on all switches (see `Switchboard.choose`)."""
         for engine in self.engines.values():
             engine.switchboard.choose(
                 accounts, default=default, for_calls_that_are_up=for_calls_that_are_up
             )
 
     def close_to_new_transfers(self, why: str) -> None:
-        """Take no new transfers; those in flight go on."""
+        """Accept no new transfers; those in flight go on."""
         for engine in self.engines.values():
             engine.switchboard.closing = why
 
@@ -112,17 +112,17 @@ async def open_engine_group(
     """Run an engine on each of several open backends.
 
     Args:
-        backends: the ways to the switches, by the switches' names.
-        now: tells the time of day, in seconds since 1970.
-        taps: receive every record at once, in the order of its number (see `Engine.tap`).
-        first_number: with which the history goes on.
-        default: feature codes, policy and rules, for legs whose account is not in `accounts`.
-        accounts: the same for each account, by name.
-        unfinished: by switch, the transfers that were in flight when the last controller died.
-        ended: by switch, transfers that are known to have ended.
+        backends: the connections to the switches, by name.
+        now: the time of day, in seconds since 1970.
+        taps: called with every record at once (see `Engine.tap`).
+        first_number: the number of the first record.
+        default: settings for legs whose account is not in `accounts`.
+        accounts: settings of each account, by name.
+        unfinished: transfers that were in flight when the last controller died, by switch.
+        ended: transfers that are known to have ended, by switch.
 
     Yields:
-        The group, at work until the block is left.
+        The group; it runs until the block is left.
     """
     next_number = itertools.count(first_number).__next__
     engines: dict[str, Engine] = {}

@@ -1,4 +1,4 @@
-"""What a program holds of an engine: a transfer that it asked for, and records that it follows."""
+"""What an engine gives to programs: transfer handles, and followers of its records."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hookflash.errors import BackendClosed, InternalError, RequestRefused
 from hookflash.fsm.transfer import Outcome, Transfer
 
 FOLLOWER_BUFFER = 4096
-"""Records that a follower may fall behind: those of 100 transfers. Then it gets `FellBehind`."""
+"""How many records (those of 100 transfers) a follower may fall behind."""
 
 
 class FellBehind(RequestRefused):
-    """A follower read so slowly that records would have been lost on it."""
+    """A follower read too slowly, and was closed."""
 
     http_status = 429
 
@@ -35,20 +35,20 @@ class Controls(Protocol):
     """What a handle needs of its engine."""
 
     def transfer_in_flight(self, transfer: str) -> Transfer | None:
-        """A transfer as it stands; `None`: it is not in flight."""
+        """A transfer; `None` if it is not in flight."""
         ...
 
     async def take_back(self, transfer: str) -> Record:
-        """Have the transferee back."""
+        """Take the transferee back."""
         ...
 
     async def complete(self, transfer: str) -> Record:
-        """Hand over now."""
+        """Complete a transfer now."""
         ...
 
 
 class TransferHandle:
-    """One transfer that was asked for: follow it, steer it, await its end."""
+    """A requested transfer: follow it, control it, wait for its end."""
 
     def __init__(self, engine: Controls, transfer: str) -> None:
         self._engine = engine
@@ -60,14 +60,14 @@ class TransferHandle:
 
     @property
     def transfer(self) -> Transfer | None:
-        """Its record while it is in flight."""
+        """The transfer while it is in flight."""
         return self._engine.transfer_in_flight(self.id)
 
     async def outcome(self) -> Result:
-        """Wait for its end.
+        """Wait for the end of the transfer.
 
         Raises:
-            BackendClosed: the way to the switch is gone, so that nobody here will ever know.
+            BackendClosed: the backend was closed first.
         """
         await self._ended.wait()
         if isinstance(self._result, Result):
@@ -75,15 +75,15 @@ class TransferHandle:
         raise self._result or InternalError("a transfer ended without a result")
 
     async def take_back(self) -> None:
-        """Have the transferee back.
+        """Take the transferee back.
 
         Raises:
-            RequestRefused: too late, or nobody to take back; it says which.
+            RequestRefused: it is too late, or there is nobody to take back.
         """
         await self._engine.take_back(self.id)
 
     async def complete(self) -> None:
-        """Hand over now.
+        """Complete the transfer now.
 
         Raises:
             RequestRefused: the target is not being called yet, or it is too late.
@@ -91,13 +91,13 @@ class TransferHandle:
         await self._engine.complete(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
-        """Wake the tasks that wait. For the engine."""
+        """Wake the waiting tasks. For the engine."""
         self._result = result
         self._ended.set()
 
 
 class Follower:
-    """A reader of records, from the moment at which it was opened."""
+    """A reader of records, from the time when it was opened."""
 
     def __init__(self, transfer: str | None, forget: Callable[[Follower], None]) -> None:
         self._transfer = transfer
@@ -106,7 +106,7 @@ class Follower:
         self._fell_behind = False
 
     def offer(self, record: Record) -> None:
-        """Hand it a record, without ever waiting for it. For the engine."""
+        """Pass on a record without waiting. For the engine."""
         if self._transfer is not None and record.transfer != self._transfer:
             return
         try:
@@ -116,7 +116,7 @@ class Follower:
             self.close()
 
     def close(self) -> None:
-        """No more records."""
+        """End it: no more records come."""
         self._forget(self)
         self._send.close()
 
@@ -128,7 +128,7 @@ class Follower:
             return await self._receive.receive()
         except trio.EndOfChannel:
             if self._fell_behind:
-                raise FellBehind("too many records were left unread: follow anew") from None
+                raise FellBehind("too many unread records: follow again") from None
             raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:

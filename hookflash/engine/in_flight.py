@@ -1,4 +1,4 @@
-"""Transfers in flight, which legs they hold, and what is remembered of those that have ended."""
+"""Transfers in flight, the legs in them, and what is remembered of ended ones."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from hookflash.events import CommandFailed, Event, LegId, TimerFired
 from hookflash.fsm.transfer import Place, Transfer
 
 MOST_ENDED = 1_000
-"""How many ended transfers are remembered: a late event or a leftover mark may still name one."""
+"""How many ended transfers are remembered: a late event or an old mark may still name one."""
 
 
 @attrs.define(kw_only=True)
 class Running:
-    """A transfer in flight, and the codes that its transferor may dial in it."""
+    """A transfer in flight."""
 
     transfer: Transfer
     codes: CodeTable
+    """The codes that the transferor may dial."""
     account: str
-    """The transferor's account: the transfer belongs to it."""
+    """The transferor's account, which owns the transfer."""
     parties: Parties
 
 
 class InFlight(dict[str, Running]):
-    """The transfers in flight, by id and by leg. A leg is in one transfer at most."""
+    """The transfers in flight, by ID and by leg. A leg is in at most one transfer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.meters = Meters()
         self._of_leg: dict[LegId, str] = {}
         self._ended: dict[str, None] = {}
-        """Ids of transfers that have ended lately, the oldest first."""
+        """IDs of transfers that ended recently, the oldest first."""
         self._dismissed: dict[LegId, None] = {}
-        """Targets of ended transfers that talk with nobody: hung up if they turn up after all."""
+        """Targets of ended transfers that were not joined: hung up if they appear later."""
 
     @property
     def legs(self) -> int:
-        """How many legs are in a transfer."""
+        """The number of legs in transfers."""
         return len(self._of_leg)
 
     def of(self, leg: LegId) -> Running | None:
@@ -52,7 +53,7 @@ class InFlight(dict[str, Running]):
         return self[transfer] if transfer else None
 
     def about(self, event: Event) -> list[str]:
-        """The transfers that an event is about: at most one, as a rule."""
+        """The transfers that an event is about; usually at most one."""
         if isinstance(event, TimerFired):
             transfer = event.timer.rpartition("#")[0]
             return [transfer] if transfer in self else []
@@ -60,14 +61,14 @@ class InFlight(dict[str, Running]):
         return list(dict.fromkeys(transfer for transfer in named if transfer is not None))
 
     def begin(self, running: Running, legs: Iterable[LegId], rules: Rules, at_s: float) -> None:
-        """Add a transfer and the legs that it holds, and count it against its account's limits."""
+        """Add a transfer and its legs, and count it against the account's limits."""
         transfer = running.transfer
         self[transfer.id] = running
         self._of_leg |= dict.fromkeys(legs, transfer.id)
         self.meters.begin(running.account, rules, transfer.kind, at_s)
 
     def end(self, transfer: Transfer) -> None:
-        """Remove a transfer that is over, and remember it."""
+        """Remove an ended transfer, and remember it."""
         for party in transfer.parties:
             self._of_leg.pop(party.leg, None)
         _remember(self._ended, transfer.id)
@@ -76,16 +77,16 @@ class InFlight(dict[str, Running]):
         self.meters.end(self.pop(transfer.id).account, transfer.kind)
 
     def has_ended(self, transfer: str) -> bool:
-        """Whether a transfer has ended lately."""
+        """Whether a transfer ended recently."""
         return transfer in self._ended
 
     def is_dismissed(self, leg: LegId) -> bool:
-        """Whether a leg was called as the target of a transfer that has ended without it."""
+        """Whether a leg was the target of a transfer that ended without it."""
         return leg in self._dismissed
 
 
 def _remember(names: dict[str, None], name: str) -> None:
-    """Remember a name, and forget the oldest of too many."""
+    """Remember a name, and forget the oldest if there are too many."""
     names[name] = None
     if len(names) > MOST_ENDED:
         del names[next(iter(names))]

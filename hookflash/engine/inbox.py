@@ -1,8 +1,8 @@
-"""The engine's inbox: one queue, in which everything waits for its turn, and which has a bound.
+"""The engine's inbox: one bounded queue for events, requests and timers.
 
-The sender of an event or a request from outside waits until there is room. So does the backend,
-which has a bound of its own and says what it drops: nothing is lost in silence. What the engine
-tells itself (a command that failed, a timer) never waits, as the engine would wait for itself.
+Senders outside the engine wait until there is room. So does the backend, which has its own bound
+and reports what it drops. Events from the engine itself (failed commands, timers) never wait: the
+engine would wait for itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hookflash.errors import BackendClosed
 from hookflash.events import Event
 
 MOST_QUEUED = 1_000
-"""How many events and requests from outside may wait for their turn."""
+"""How many events and requests from outside the engine may be queued."""
 
 
 @attrs.define(eq=False)
@@ -35,10 +35,21 @@ class Queued:
 
     event: Event
     ask: Ask | None
-    """The request that it is, if a program asked."""
+    """The request, if a program waits for the answer."""
     came_s: float
     is_own: bool
-    """Whether the engine tells it itself."""
+    """Whether it comes from the engine itself."""
+
+
+@attrs.frozen
+class Timing:
+    """The timing of one event, in seconds of the engine's clock."""
+
+    event: Event
+    waited_s: float
+    """Time in the queue."""
+    took_s: float
+    """Time until the last of its commands was sent."""
 
 
 class Inbox:
@@ -53,7 +64,7 @@ class Inbox:
         return self._send.statistics().current_buffer_used + self._room.statistics().tasks_waiting
 
     async def put(self, event: Event, ask: Ask | None = None) -> None:
-        """Bring an event from outside, as soon as there is room.
+        """Queue an event from outside, as soon as there is room.
 
         Raises:
             BackendClosed: the inbox was closed meanwhile.
@@ -66,18 +77,18 @@ class Inbox:
         self._send.send_nowait(Queued(event, ask, came_s, is_own=False))
 
     def put_own(self, event: Event) -> None:
-        """Add an event of the engine's own."""
+        """Queue an event of the engine itself."""
         self._send.send_nowait(Queued(event, None, trio.current_time(), is_own=True))
 
     async def take(self) -> Queued:
-        """Wait for the next entry, and take it."""
+        """Wait for the next entry, and remove it."""
         queued = await self._receive.receive()
         if not queued.is_own:
             self._room.release()
         return queued
 
     def close(self, why: BackendClosed) -> None:
-        """Take nothing more, and leave nobody waiting for an answer."""
+        """Accept no more entries, and wake all who wait for an answer."""
         self._closed = why
         while self._send.statistics().current_buffer_used:
             ask = self._receive.receive_nowait().ask

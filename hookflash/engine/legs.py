@@ -1,7 +1,7 @@
-"""What is known of each leg: who it is, whose it is, and with whom it talks.
+"""The state of each leg: its party, its account, and its peer.
 
-It is learned from facts alone. A leg's rights are settled by its own account and by the first party
-that it talks with, and never by a later one.
+It is learned from facts only. A leg's rights are decided by its own account and the first party
+that it talks with, never by a later one.
 """
 
 from __future__ import annotations
@@ -11,41 +11,29 @@ from functools import lru_cache
 
 import attrs
 
+from hookflash import events as e
 from hookflash.dialling.digits import UNARMED, CodeTable, Collector, takeback_code
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.engine.rules import Rules
-from hookflash.events import (
-    Direction,
-    Event,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegIdentified,
-    LegMovedAway,
-    LegParked,
-    LegsJoined,
-    LegsSeparated,
-)
 from hookflash.fsm.policy import Policy
 
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """What one account has chosen."""
+    """The settings of one account."""
 
     metaflows: Metaflows = DEFAULT_METAFLOWS
     policy: Policy = attrs.field(factory=Policy)
     rules: Rules = attrs.field(factory=Rules)
     takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
-    """What a transferor dials to have the transferee back, where no code and no request says
+    """What a transferor dials to take the transferee back, unless the code or request says
     otherwise."""
 
     def codes_in_transfer(self, takeback_digits: str | None) -> CodeTable:
-        """The codes that a transferor may dial: the takeback's, then the account's own.
+        """The codes that a transferor may dial: the takeback code, then the account's.
 
         Args:
-            takeback_digits: those that the request named; `None`: the account's.
+            takeback_digits: those of the request; `None`: the account's.
         """
         takeback = self.takeback_digits if takeback_digits is None else takeback_digits
         return _codes_with_takeback(self.metaflows, takeback)
@@ -59,67 +47,66 @@ def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
 
 @attrs.frozen
 class Accounts:
-    """What every account has chosen."""
+    """The settings of all accounts."""
 
     default: Account
-    """What holds for an account that is not in `named`."""
+    """For accounts that are not in `named`."""
     named: Mapping[str, Account]
 
     def of(self, name: str) -> Account:
-        """What an account has chosen."""
+        """The settings of an account."""
         return self.named.get(name, self.default)
 
 
 @attrs.define(kw_only=True)
 class Leg:
-    """One leg, as far as the switchboard knows it."""
+    """One leg, as the switchboard knows it."""
 
-    id: LegId
+    id: e.LegId
     number: str
-    direction: Direction
+    direction: e.Direction
     account: str
-    """Whose leg it is, by the switch; empty for a party that is nobody's."""
+    """The leg's own account, as the switch reports it; empty if it has none."""
     owner: str
-    """The account that looks after it: its own, or that of the first party it talked with."""
+    """The account responsible for the leg: its own, or that of the first party it talked with."""
     choices: Account
-    """What held for that account when the leg came: a later change is for later calls."""
+    """The owner's settings when the leg was created: later changes apply to later calls."""
     outside: bool = False
     may_transfer: bool | None = None
     withheld: bool = False
     is_user: bool | None = None
-    """Whether the party is a user of its account; `None` until it has talked with somebody. It is
-    settled by its own account and the first party that it talks with, and never by a later one: a
-    customer who is transferred stays a customer."""
+    """Whether the party is a user of its account; `None` until it has talked with somebody. Later
+    parties do not change it: a customer who is transferred stays a customer."""
     answered: bool = False
-    peer: LegId | None = None
+    peer: e.LegId | None = None
     hops: int = 0
-    """How often the call that it is in has been transferred."""
+    """How often the call was transferred."""
     asked: bool = False
-    """Whether the switch was asked with whom it talks, since it was last known."""
-    withheld_from: LegId | None = None
-    """The leg that hears no keys of this one for now: a code is being dialled."""
+    """Whether the switch was asked for the peer since it was last known."""
+    withheld_from: e.LegId | None = None
+    """The leg that does not hear this leg's keys now, while a code is being dialled."""
     missed: str = ""
-    """The keys that it has not heard."""
+    """The keys that were withheld."""
     collector: Collector = UNARMED
     digit_timer: str | None = None
     last_serial: int = 0
 
 
-class Legs(dict[LegId, Leg]):
-    """Every leg that lives, by its id."""
+class Legs(dict[e.LegId, Leg]):
+    """All existing legs, by ID."""
 
     def __init__(self, accounts: Accounts) -> None:
         super().__init__()
         self.accounts = accounts
-        """What holds for the accounts of legs that come from now on."""
+        """The settings for new legs."""
 
-    def add(self, event: LegCreated, *, owner: str, hops: int) -> None:
-        """Add a leg that has come. A repeat changes nothing.
+    def add(self, event: e.LegCreated, *, owner: str, hops: int) -> None:
+        """Add a new leg. A repeat changes nothing.
 
         Args:
-            event: what the switch says of it.
-            owner: the account that looks after it, if it has none of its own.
-            hops: how often the call that it belongs to has been transferred.
+            event: the switch's report.
+            owner: the responsible account, if the leg has none of its own.
+            hops: how often its call was transferred.
         """
         if event.leg in self:
             return
@@ -137,36 +124,36 @@ class Legs(dict[LegId, Leg]):
             hops=hops,
         )
 
-    def give_owner(self, legs: Iterable[LegId], owner: str, choices: Account) -> None:
-        """Put those of some legs that nobody looks after in an account's care."""
+    def give_owner(self, legs: Iterable[e.LegId], owner: str, choices: Account) -> None:
+        """Set the owner of those of these legs that have none."""
         for leg_id in legs:
             leg = self.get(leg_id)
             if leg is not None and not leg.owner:
                 leg.owner, leg.choices = owner, choices
 
-    def learn(self, event: Event) -> None:
-        """Take in what a fact says of legs that are known."""
+    def learn(self, event: e.Event) -> None:
+        """Update known legs from a fact."""
         match event:
-            case LegIdentified(leg=leg) if leg in self:
+            case e.LegIdentified(leg=leg) if leg in self:
                 self._identify(self[leg], event)
-            case LegAnswered(leg=leg) if leg in self:
+            case e.LegAnswered(leg=leg) if leg in self:
                 self[leg].answered = True
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._part(first)
                 self._part(second)
                 self._join(first, second)
                 self._join(second, first)
-            case LegsSeparated(first=first, second=second):
+            case e.LegsSeparated(first=first, second=second):
                 if first in self and self[first].peer == second:
                     self._part(first)
                 elif second in self and self[second].peer == first:
                     self._part(second)
-            case LegParked(leg=leg) | LegMovedAway(leg=leg) | LegHungUp(leg=leg):
+            case e.LegParked(leg=leg) | e.LegMovedAway(leg=leg) | e.LegHungUp(leg=leg):
                 self._part(leg)
             case _:
                 pass
 
-    def _identify(self, leg: Leg, event: LegIdentified) -> None:
+    def _identify(self, leg: Leg, event: e.LegIdentified) -> None:
         """It has turned out who is at the end of a leg. An outside line stays outside."""
         leg.number = event.number or leg.number
         leg.outside = leg.outside if event.outside is None else event.outside
@@ -177,10 +164,10 @@ class Legs(dict[LegId, Leg]):
             leg.choices = self.accounts.of(event.account)
 
     def partner_of(self, leg: Leg) -> Leg | None:
-        """With whom a leg talks, where that is known."""
+        """The leg's peer, if it is known."""
         return self.get(leg.peer) if leg.peer else None
 
-    def _join(self, leg_id: LegId, peer: LegId) -> None:
+    def _join(self, leg_id: e.LegId, peer: e.LegId) -> None:
         leg = self.get(leg_id)
         if leg is None:
             return
@@ -196,7 +183,7 @@ class Legs(dict[LegId, Leg]):
             leg.owner = partner.owner
             leg.choices = partner.choices
 
-    def _part(self, leg_id: LegId) -> None:
+    def _part(self, leg_id: e.LegId) -> None:
         leg = self.get(leg_id)
         if leg is None or leg.peer is None:
             return

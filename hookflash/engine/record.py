@@ -1,4 +1,4 @@
-"""What one event did, as everybody downstream reads it: streams, logs, history, replay."""
+"""The record of one event, which streams, logs, the journal and replays read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hookflash.fsm.transfer import Outcome, State, Transfer
 
 @attrs.frozen
 class Named:
-    """A party of a transfer, as somebody outside may look for it."""
+    """A party of a transfer: its leg and number."""
 
     leg: LegId
     number: str
@@ -24,7 +24,7 @@ class Named:
 
 @attrs.frozen(kw_only=True)
 class Parties:
-    """Who is who in a transfer."""
+    """The parties of a transfer."""
 
     transferor: Named
     transferee: Named
@@ -37,7 +37,7 @@ class Parties:
         return cls(transferor=one, transferee=other, target=third)
 
     def to_document(self) -> dict[str, Any]:
-        """The parties as JSON's types."""
+        """The parties as a JSON document."""
         return {
             role: {"leg": named.leg, "number": named.number}
             for role, named in (
@@ -50,48 +50,47 @@ class Parties:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """One step of the engine: numbered, in the order of history."""
+    """One numbered step of the engine."""
 
     number: int
     at_s: float
     """When, in seconds of the engine's clock."""
     event: Event
     at: float = 0.0
-    """When, in seconds since 1970 (POSIX); 0 where no time of day is known, as in a simulation."""
+    """When, in seconds since 1970; 0 if there is no time of day, as in a simulation."""
     switch: str = ""
     """The name of the switch; empty if there is only one."""
     transfer: str | None = None
-    """The transfer that it was about; `None` where it was about none."""
+    """The ID of the transfer that the event is about, if any."""
     parties: Parties | None = None
-    """Who is who in that transfer."""
+    """The parties of that transfer."""
     before: State | None = None
     after: State | None = None
     row: str | None = None
-    """The row of the table that answered."""
+    """The row of the table that decided."""
     why: str = ""
-    """The sentence that explains it."""
+    """A sentence that explains the step."""
     refusal: Refusal | None = None
-    """A person asked for something that could not be: why, in a word. `why` says it in a sentence.
-    """
+    """If a request was refused: the key of the reason. `why` explains it."""
     commands: tuple[Command, ...] = ()
     outcome: Outcome | None = None
-    """Set in the one record that ends the transfer."""
+    """Set in the record that ends the transfer."""
     cause: str | None = None
     account: str = ""
-    """Whose it is: the transfer's account, or else that of the leg that it is about."""
+    """The transfer's account, or else that of the event's leg."""
     accounts: tuple[str, ...] = ()
-    """Every account that it concerns: those of all the legs that it names, and the transfer's."""
+    """All accounts concerned: the transfer's, and those of all legs that the event names."""
     begins: Transfer | None = attrs.field(default=None, eq=False, repr=False)
-    """The transfer as it stood before this step, where the step is its first, or the first after a
-    controller's death. Whoever keeps it can run the transfer again. It is in no document."""
+    """The transfer before this step, if this is its first step, or the first after a restart: a
+    replay can begin here. It is not part of the document."""
 
     @property
     def refused(self) -> bool:
-        """Whether a person asked for something that could not be."""
+        """Whether a request was refused."""
         return self.refusal is not None
 
     def to_document(self) -> dict[str, Any]:
-        """The record as JSON's types."""
+        """The record as a JSON document."""
         return {
             "number": self.number,
             "at_s": round(self.at_s, 6),
@@ -114,10 +113,10 @@ class Record:
 
 
 def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
-    """Read a record that `Record.to_document` has written.
+    """Read a document of `Record.to_document`.
 
     Raises:
-        InputError: it is none; the message names the place.
+        InputError: it is not a record.
     """
     try:
         before, after, outcome = (document[name] for name in ("before", "after", "outcome"))
@@ -125,7 +124,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
         return Record(
             number=document["number"],
             at_s=document["at_s"],
-            at=document.get("at", 0.0),  # older records have neither
+            at=document.get("at", 0.0),  # absent in older records
             switch=document.get("switch", ""),
             event=event_from(document["event"], where=f"{where}.event"),
             transfer=document["transfer"],
@@ -144,7 +143,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
             accounts=tuple(document["accounts"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"is no record: {error!r}", where=where) from error
+        raise InputError(f"is not a record: {error!r}", where=where) from error
 
 
 def _parties_from(document: Mapping[str, Mapping[str, str]]) -> Parties:
@@ -152,7 +151,7 @@ def _parties_from(document: Mapping[str, Mapping[str, str]]) -> Parties:
 
 
 def states_of(records: Iterable[Record]) -> list[State]:
-    """The states that a transfer went through, in order, each change once."""
+    """The states of a transfer, in order."""
     states: list[State] = []
     for record in records:
         if record.before is not None and not states:

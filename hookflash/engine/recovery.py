@@ -1,9 +1,8 @@
-"""Recovery after a restart: what a controller makes of the transfers that one before it has left.
+"""Recovery after a restart: resume or close the transfers of the previous controller.
 
-Two sources say what was in flight: the marks that stand on the legs of the switch, and the journal
-(`Unfinished`). A transfer whose legs are marked goes on. One that the journal knows, and of which
-the switch shows no mark any more, is closed. Nothing is recorded here, and no machine is stepped:
-`Recovery` says what there is to do, and the switchboard does it.
+Two sources say what was in flight: the marks on the switch's legs, and the journal (`Unfinished`).
+A transfer with marked legs goes on. A transfer that only the journal knows is closed. `Recovery`
+decides, and the switchboard acts: nothing is recorded here, and no state machine is stepped.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from hookflash.fsm.transfer import Outcome, State
 
 @attrs.frozen(kw_only=True)
 class Closed:
-    """A transfer that does not go on: what the record of it says."""
+    """A transfer that does not go on: the content of its record."""
 
     id: str
     owner: str
@@ -33,7 +32,7 @@ class Closed:
     watched: tuple[LegId, ...] = ()
     """Legs that may be left alone."""
     transfer: str | None = None
-    """Its id, unless its end has been recorded before."""
+    """Its ID, unless its end was recorded before."""
     parties: Parties | None = None
     after: State | None = None
     outcome: Outcome | None = None
@@ -41,7 +40,7 @@ class Closed:
 
 
 class Recovery:
-    """What the controller before this one has left."""
+    """The transfers of the previous controller."""
 
     def __init__(self, unfinished: Mapping[str, Unfinished], ended: Collection[str]) -> None:
         self._unfinished = dict(unfinished)
@@ -51,11 +50,11 @@ class Recovery:
         }
 
     def owner_of(self, leg: LegId) -> str:
-        """The account for which a leg was called as a target: it carries no account of its own."""
+        """The account of a transfer's target, which has no account of its own."""
         return self._owner_of_target.get(leg, "")
 
     def marked(self, legs: Iterable[LegSnapshot], running: InFlight) -> list[Found]:
-        """The transfers whose marks stand on legs, and that are not in flight here."""
+        """The marked transfers that are not in flight here."""
         return [
             Found(transfer=transfer, roles=roles, known=self._unfinished.get(transfer))
             for transfer, roles in by_transfer(legs).items()
@@ -63,18 +62,18 @@ class Recovery:
         ]
 
     def resume(self, found: Found, choices: Account, running: InFlight) -> Running | Closed:
-        """A marked transfer as it goes on, or as it is closed.
+        """Resume or close a marked transfer.
 
         Args:
             found: its legs.
-            choices: what holds for its account.
+            choices: the settings of its account.
             running: the transfers of this engine.
         """
         if running.has_ended(found.transfer) or found.transfer in self._ended:
             return Closed(
                 id=found.transfer,
                 owner=found.owner,
-                why="It has ended already: what it has left on its legs is taken off.",
+                why="The transfer had already ended: its marks are removed.",
                 commands=found.clear(),
                 watched=found.legs,
             )
@@ -84,7 +83,7 @@ class Recovery:
             return Closed(
                 id=found.transfer,
                 owner=found.owner,
-                why="Everybody who was in it has been taken elsewhere: it is over.",
+                why="Other programs have taken all parties of the transfer: it is over.",
                 commands=found.clear(),
                 transfer=transfer.id,
                 parties=known.parties if known else None,
@@ -101,7 +100,7 @@ class Recovery:
     def close(
         self, marked: Iterable[Found], legs: tuple[LegSnapshot, ...], running: InFlight
     ) -> list[Closed]:
-        """Close the transfers of which the switch shows no mark any more. It ends the recovery."""
+        """Close the transfers without marks. This ends the recovery."""
         shown = {found.transfer for found in marked}
         left, self._unfinished = self._unfinished, {}
         self._owner_of_target = {}
@@ -113,10 +112,7 @@ class Recovery:
 
 
 def taken_elsewhere(marked: Iterable[Found], running: InFlight) -> tuple[LegId, ...]:
-    """Legs that bear the marks of a transfer in flight and are no longer in it.
-
-    Somebody else has taken them: our marks are taken off.
-    """
+    """Legs that another program has taken, but that still have our marks."""
     gone: list[LegId] = []
     for found in marked:
         one = running.get(found.transfer)

@@ -1,11 +1,10 @@
-"""Who may transfer, to which number, and how often: an account's rules, as pure questions.
+"""An account's rules: who may transfer, to which targets, and how often.
 
-The default is the one that costs nobody a telephone bill: an account's own users may transfer, an
-outside party may not. Whoever dials in and then dials `*2` and an expensive number is the oldest
-fraud in the trade.
+By default, an account's own users may transfer, and outside parties may not. Calling in and then
+dialling `*2` and an expensive number is the oldest fraud in the trade.
 
-A program that asks with a key of the account has the account's own rights: who may transfer is a
-question for people's digits. Targets and limits hold for both.
+A program with a key of the account has the account's own rights: who may transfer is a question for
+digits only. Targets and limits apply to both.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class Rights(StrEnum):
     """Who may transfer by digits."""
 
     USERS = "users"
-    """The account's own users, and no outside party."""
+    """Only the account's own users."""
     ANYBODY = "anybody"
-    """Outside parties too."""
+    """Users and outside parties."""
     NOBODY = "nobody"
-    """Programs only."""
+    """Nobody; only programs may transfer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,19 +37,19 @@ class Rules:
     """What an account allows."""
 
     may_transfer: Rights = Rights.USERS
-    """Who may transfer by digits; a leg's own mark (see `LegCreated.may_transfer`) goes before."""
+    """Who may transfer by digits. A leg's own mark (`LegCreated.may_transfer`) takes precedence."""
     targets_allowed: tuple[str, ...] = ()
-    """Patterns of numbers that may be called, as a shell has them (`*`, `?`, `[2-9]`; a star to be
-    dialled is `[*]`). Empty: every number that is not denied."""
+    """Shell patterns of the allowed numbers (`*`, `?`, `[2-9]`; a dialled star is `[*]`). Empty:
+    every number that is not denied."""
     targets_denied: tuple[str, ...] = ()
-    """Patterns of numbers that may not be called; they go before `targets_allowed`."""
+    """Shell patterns of denied numbers; they take precedence over `targets_allowed`."""
     transfers_at_once: int | None = None
     """How many transfers may be in flight. `None`: any number."""
     transfers_per_minute: int | None = None
-    """How many transfers may begin within sixty seconds. `None`: any number."""
+    """How many transfers may begin within 60 seconds. `None`: any number."""
 
     def check_target(self, target: str) -> None:
-        """Let a number pass, or not.
+        """Check a number.
 
         Raises:
             RequestRefused: the account may not call it.
@@ -67,19 +66,19 @@ class Rules:
 
 @attrs.frozen(kw_only=True)
 class Asker:
-    """The party that asks for a transfer, as far as its rights go."""
+    """The rights of the party that requests a transfer."""
 
     is_user: bool
     """Whether it is one of the account's own users."""
     may_transfer: bool | None
-    """What the operator says of this very leg; `None`: nothing."""
+    """The operator's setting for this leg; `None`: not set."""
 
 
 def check_rights(rules: Rules, asker: Asker, request: TransferRequested) -> None:
-    """Hold a request against the rules, but for the limits.
+    """Check a request against the rules, except for the limits.
 
     Raises:
-        RequestRefused: whoever asks may not, or not to this target.
+        RequestRefused: the party may not transfer, or not to this target.
     """
     if request.by == "digits" and not _entitled(rules, asker):
         raise RequestRefused("this party may not transfer", Refusal.NOT_ENTITLED)
@@ -96,7 +95,7 @@ def _entitled(rules: Rules, asker: Asker) -> bool:
 
 
 class Meter:
-    """Counts the transfers of one account: how many are in flight, and how many have begun."""
+    """Counts the transfers of one account: in flight, and begun within a minute."""
 
     __slots__ = ("_begun_s", "in_flight")
 
@@ -105,18 +104,18 @@ class Meter:
         self._begun_s: deque[float] = deque()
 
     def check(self, rules: Rules, at_s: float) -> None:
-        """Let one more begin, or not.
+        """Check whether one more transfer may begin.
 
         Args:
-            rules: the account's.
-            at_s: now, by the engine's clock.
+            rules: the account's rules.
+            at_s: the time, in seconds of the engine's clock.
 
         Raises:
-            RequestRefused: the account has as many as it may.
+            RequestRefused: the account has reached its limit.
         """
         if rules.transfers_at_once is not None and self.in_flight >= rules.transfers_at_once:
             raise RequestRefused(
-                f"the account has {self.in_flight} transfers in flight already", Refusal.TOO_MANY
+                f"the account already has {self.in_flight} transfers in flight", Refusal.TOO_MANY
             )
         if rules.transfers_per_minute is None:
             return
@@ -124,48 +123,48 @@ class Meter:
             self._begun_s.popleft()
         if len(self._begun_s) >= rules.transfers_per_minute:
             raise RequestRefused(
-                f"the account has begun {len(self._begun_s)} transfers within a minute",
+                f"the account began {len(self._begun_s)} transfers within a minute",
                 Refusal.TOO_MANY,
             )
 
     def begin(self, rules: Rules, at_s: float) -> None:
-        """Count one that begins."""
+        """Count a transfer that begins."""
         self.in_flight += 1
         if rules.transfers_per_minute is not None:
             self._begun_s.append(at_s)
 
     def end(self) -> None:
-        """Count one that has ended."""
+        """Count a transfer that has ended."""
         self.in_flight -= 1
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to remember."""
+        """Whether there is nothing to count."""
         return self.in_flight == 0 and not self._begun_s
 
 
 class Meters:
-    """The meters of all accounts. To put a party on hold is not counted as a transfer."""
+    """The meters of all accounts. A hold does not count as a transfer."""
 
     def __init__(self) -> None:
         self._of: dict[str, Meter] = {}
 
     def check(self, account: str, rules: Rules, kind: Kind, at_s: float) -> None:
-        """Let an account begin one more, or not (see `Meter.check`).
+        """Check whether an account may begin one more (see `Meter.check`).
 
         Raises:
-            RequestRefused: the account has as many as it may.
+            RequestRefused: the account has reached its limit.
         """
         if kind is not Kind.HOLD:
             self._of.get(account, Meter()).check(rules, at_s)
 
     def begin(self, account: str, rules: Rules, kind: Kind, at_s: float) -> None:
-        """Count one that begins."""
+        """Count a transfer that begins."""
         if kind is not Kind.HOLD:
             self._of.setdefault(account, Meter()).begin(rules, at_s)
 
     def end(self, account: str, kind: Kind) -> None:
-        """Count one that has ended."""
+        """Count a transfer that has ended."""
         meter = self._of.get(account) if kind is not Kind.HOLD else None
         if meter is not None:
             meter.end()

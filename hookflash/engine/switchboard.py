@@ -1,18 +1,18 @@
 """The switchboard: the calls and transfers of one engine as one pure object.
 
-It takes every event, in the order of history, and answers each with records that hold the commands
-to carry out. It does no I/O and has no clock, so the trio engine, the simulator, the replay of a
-recording and a search through all orders of a race run the very same code.
+It takes every event in order, and answers with records that hold the commands to carry out. It does
+no I/O and has no clock, so the trio engine, the simulator, the replay of a recording and the
+exhaustive search all run the same code.
 
-The switchboard is the conductor: it alone steps the machines and writes the records. What it needs
-to know is kept by others, each of which can be read alone:
+Its parts can be read alone:
 
-* `Legs`: what is known of each leg;
-* `InFlight`: the transfers, and which legs they hold;
+* `Legs`: the state of each leg;
+* `InFlight`: the transfers, and their legs;
 * `Admission`: whether a transfer may begin;
-* `FeatureCodes`: what people dial, and the request that it comes to;
-* `Recovery`: what a controller before this one has left;
-* `Alone`: legs that no transfer looks after any more.
+* `FeatureCodes`: what people dial, and the resulting requests;
+* `Recovery`: the transfers of the previous controller;
+* `Alone`: legs that were left alone;
+* `Conductor`: steps the state machines, and writes the records.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from hookflash.fsm.transfer import Transfer
 
 ORDINARY = "an ordinary call"
 _NEWS: Mapping[type, str] = {
-    e.TimerFired: "a timer that was overtaken by events",
-    e.SwitchLost: "The switch is away: calls go on without us, and deadlines wait.",
-    e.SwitchFound: "The switch is there.",
-    e.LegsSeen: "The switch has said where these legs are.",
-    e.LegMovedAway: "Somebody else has sent the leg elsewhere.",
-    e.LegIdentified: "It is known now who is at the end of the leg.",
+    e.TimerFired: "The timer no longer matters.",
+    e.SwitchLost: "The switch is unreachable: calls go on, and deadlines wait.",
+    e.SwitchFound: "The switch is reachable.",
+    e.LegsSeen: "The switch has reported the state of these legs.",
+    e.LegMovedAway: "Another program has moved the leg.",
+    e.LegIdentified: "The party on the leg is now known.",
 }
-"""What there is to say of an event that is about no transfer."""
+"""The explanation of an event that is about no transfer."""
 
 
 def numbered_ids(prefix: str = "transfer") -> Callable[[], str]:
-    """Make ids that are the same in every run: `transfer-1`, `transfer-2` and so on."""
+    """Make IDs that are the same in every run: `transfer-1`, `transfer-2` and so on."""
     count = itertools.count(1)
     return lambda: f"{prefix}-{next(count)}"
 
 
 class Switchboard:
-    """Every call and every transfer of one engine."""
+    """The calls and transfers of one engine."""
 
     def __init__(
         self,
@@ -77,19 +77,16 @@ class Switchboard:
 
         Args:
             switch: the name of the switch, for the records.
-            now: tells the time of day, in seconds since 1970; it is only written down.
-            account: what holds for legs whose account is not in `accounts`.
-            accounts: what each account has chosen, by its name.
-            new_id: makes the ids of transfers that are begun by digits.
-            target_leg: makes the id of the target's leg from the transfer's id.
-            next_number: numbers the records; from 1 by default. Several switchboards that share one
-                history share one.
-            unfinished: transfers that a controller before this one has left in flight, by id.
-            ended: transfers that have ended under a controller before this one: the marks that they
-                may have left are taken off, and nothing else comes of them.
-            on_fault: receives a fault of ours in a step of a transfer. The transfer then stays as
-                it was before, and no other is harmed. By default a fault is raised, as tests want
-                it.
+            now: the time of day, in seconds since 1970, for the records only.
+            account: settings for legs whose account is not in `accounts`.
+            accounts: settings of each account, by name.
+            new_id: makes the IDs of transfers that are begun by digits.
+            target_leg: makes the ID of the target's leg from the transfer's ID.
+            next_number: numbers the records; default: from 1. Switchboards may share it.
+            unfinished: transfers that the previous controller left in flight, by ID.
+            ended: transfers that are known to have ended: their marks are removed.
+            on_fault: receives an internal error in a step of a transfer, which then stays as it
+                was. By default the error is raised, for tests.
         """
         self.legs = Legs(Accounts(account or Account(), dict(accounts or {})))
         self.running = InFlight()
@@ -108,17 +105,17 @@ class Switchboard:
             on_fault=on_fault,
         )
         self._deferred: dict[int, e.TransferRequested] = {}
-        """Requests that wait until the switch has said where their legs are."""
+        """Requests that wait for the state of their legs, by the number of the query."""
         self._looks = 0
 
-    # -------------------------------------------------------- what programs may ask
+    # -------------------------------------------------------- state
 
     def leg(self, leg: LegId) -> Leg | None:
-        """What is known of a leg."""
+        """A leg, if it is known."""
         return self.legs.get(leg)
 
     def transfer(self, transfer: str) -> Transfer | None:
-        """A transfer in flight, as it stands."""
+        """A transfer in flight."""
         running = self.running.get(transfer)
         return running.transfer if running else None
 
@@ -134,11 +131,11 @@ class Switchboard:
 
     @property
     def default(self) -> Account:
-        """What holds for legs whose account has chosen nothing."""
+        """The settings for legs whose account has none."""
         return self.legs.accounts.default
 
     def choices_of(self, account: str) -> Account:
-        """What holds for an account's calls that begin now."""
+        """The settings for new calls of an account."""
         return self.legs.accounts.of(account)
 
     def choose(
@@ -148,13 +145,13 @@ class Switchboard:
         default: Account | None = None,
         for_calls_that_are_up: bool = False,
     ) -> None:
-        """Apply other choices from now on.
+        """Apply other settings to new calls.
 
         Args:
-            accounts: what each account has chosen, by its name; the others have the default.
-            default: what holds for legs whose account is not among them; unchanged if not given.
-            for_calls_that_are_up: whether it holds for them as well. A transfer in flight goes on
-                as it began, in any case.
+            accounts: settings of each account, by name.
+            default: settings for all other accounts; unchanged if not given.
+            for_calls_that_are_up: whether to apply them to existing calls as well. Transfers in
+                flight are not changed.
         """
         self.legs.accounts = Accounts(default or self.default, dict(accounts))
         if for_calls_that_are_up:
@@ -163,7 +160,7 @@ class Switchboard:
 
     @property
     def closing(self) -> str | None:
-        """Why no new transfers are accepted; `None`: they are."""
+        """Why no new transfers are accepted; `None`: they are accepted."""
         return self._admission.closing
 
     @closing.setter
@@ -171,11 +168,11 @@ class Switchboard:
         self._admission.closing = why
 
     def is_deferred(self, request: Event) -> bool:
-        """Whether a request waits until the switch has said where its leg is."""
+        """Whether a request waits until the switch has reported the state of its leg."""
         return any(waiting is request for waiting in self._deferred.values())
 
     def load(self) -> dict[str, int]:
-        """How much is kept in memory, by kind: nothing when everybody has hung up."""
+        """The number of objects in memory, by kind: 0 after everybody has hung up."""
         return {
             "legs": len(self.legs),
             "transfers": len(self.running),
@@ -187,15 +184,15 @@ class Switchboard:
     # ------------------------------------------------------------------- events
 
     def handle(self, event: Event, at_s: float = 0.0) -> list[Record]:
-        """Take one event.
+        """Handle one event or request.
 
         Args:
-            event: what happened, or what somebody wants.
-            at_s: when, by the engine's clock; it is only written down.
+            event: the event or request.
+            at_s: when, in seconds of the engine's clock.
 
         Returns:
-            What it did: one record as a rule, and more where an event says several things (digits
-            that turn out to be a request). Their commands are to be carried out in this order.
+            Usually one record; more if the event implies others (digits that complete a code). The
+            commands must be carried out in this order.
         """
         match event:
             case e.DigitPressed():
@@ -224,7 +221,7 @@ class Switchboard:
         return self._fact(event, at_s)
 
     def _seen(self, event: e.LegsSeen, at_s: float) -> list[Record]:
-        """The answer to a question: the facts in it first, then that it was answered."""
+        """Handle the answer to a query: first its facts, then the answer itself."""
         look = event.look
         running = self.running.get(look.transfer)
         if running is not None and not running.transfer.awaits(look.number):
@@ -251,7 +248,7 @@ class Switchboard:
                 gone = self.legs.pop(leg, None)
                 before = () if gone is None else self._codes.forget(gone)
                 records[0] = attrs.evolve(records[0], commands=(*before, *records[0].commands))
-            case e.SwitchFound():  # it does not answer what it was asked before
+            case e.SwitchFound():  # earlier queries are not answered
                 again = self._alone.ask_again()
                 records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))
             case _:
@@ -265,15 +262,15 @@ class Switchboard:
                 owner = running.account if running else self._recovery.owner_of(leg)
                 self.legs.add(event, owner=owner, hops=running.transfer.hops if running else 0)
             case e.SwitchLost() | e.SwitchFound():
-                self._deferred.clear()  # nobody will answer
+                self._deferred.clear()  # no answer will come
             case _:
                 self.legs.learn(event)
 
     def _of_no_transfer(self, event: Event, at_s: float) -> Record:
-        """A target that was called for a transfer that is over is a call for nobody."""
+        """Record an event outside transfers; hang up a target whose transfer is over."""
         if isinstance(event, e.LegCreated | e.LegAnswered) and self.running.is_dismissed(event.leg):
             command = c.HangUp(leg=event.leg, cause="ORIGINATOR_CANCEL")
-            why = "The target of a transfer that is over: nobody waits for it any more."
+            why = "The transfer of this target is over: the target is hung up."
             return self._conductor.record(event, at_s, why=why, commands=(command,))
         return self._conductor.record(event, at_s, why=_NEWS.get(type(event), ORDINARY))
 
@@ -301,11 +298,11 @@ class Switchboard:
         if leg is None:
             return self._refuse(event, at_s, "there is no such call")
         if event.by == "digits" and leg.peer is None and self.running.of(leg.id) is None:
-            why = "nobody is known to talk with it: what it dials may be meant for a menu"
+            why = "the leg's peer is not known: the digits may be meant for a menu"
             return self._refuse(event, at_s, why, Refusal.NOT_NOW)
         command = c.HangUp(leg=event.leg)
         return self._conductor.record(
-            event, at_s, why="The leg is ended, as asked.", commands=(command,)
+            event, at_s, why="The leg is hung up, as requested.", commands=(command,)
         )
 
     def _request_transfer(self, event: e.TransferRequested, at_s: float) -> Record:
@@ -318,7 +315,7 @@ class Switchboard:
             self._looks += 1
             self._deferred[self._looks] = event
             look = c.Look(legs=(event.leg,), number=self._looks)
-            why = "Nobody is known to talk with this leg: the switch is asked first."
+            why = "The leg's peer is not known: the switch is asked first."
             return self._conductor.record(event, at_s, why=why, commands=(look,))
         try:
             running = self._admission.admit(event, at_s)
@@ -339,17 +336,17 @@ class Switchboard:
     # ----------------------------------------------------------------- recovery
 
     def adopt(self, living: Iterable[LegSnapshot], at_s: float = 0.0) -> list[Record]:
-        """Go on with the transfers whose marks stand on the legs of a switch.
+        """Resume the transfers whose marks are on the switch's legs.
 
-        Those that a controller before this one has left, and of which the switch shows no mark,
-        are closed: what they came to is read from who talks with whom.
+        Unfinished transfers without marks are closed; their outcome is inferred from who talks with
+        whom.
 
         Args:
-            living: every leg of the switch. Their facts have been handled already.
-            at_s: when.
+            living: all legs of the switch. Their facts have been handled already.
+            at_s: when, in seconds of the engine's clock.
 
         Returns:
-            One record for each transfer that was found and not known, or not found.
+            One record for each transfer that was resumed or closed.
         """
         legs = tuple(living)
         marked = self._recovery.marked(legs, self.running)

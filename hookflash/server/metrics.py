@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.commands import SwitchCommand
-from hookflash.engine.engine import Timing
+from hookflash.engine.inbox import Timing
 from hookflash.engine.record import Record
 from hookflash.fsm.transfer import State
 from hookflash.promises.production import CHECKED, ProductionWatch
