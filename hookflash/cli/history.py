@@ -16,7 +16,7 @@ from cyclopts import App, Parameter, validators
 
 from hookflash.cli.keys import journal_of
 from hookflash.cli.recorded import Diagram, write_diagram
-from hookflash.cli.terminal import plain, terminal
+from hookflash.cli.terminal import counted, plain, terminal
 from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError
 from hookflash.events import LegCreated, LegId
@@ -127,12 +127,8 @@ def prune(
             transfers += pruned.transfers
             if pruned.is_all:
                 break
-    print(f"deleted: {_count(steps, 'step')}, {_count(transfers, 'transfer')}")
+    print(f"deleted: {counted(steps, 'step')}, {counted(transfers, 'transfer')}")
     return 0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # --------------------------------------------------------------------- the file

@@ -14,7 +14,7 @@ from rich.table import Table
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import parse_faults
 from hookflash.cli.config import read_metaflows
-from hookflash.cli.terminal import plain, terminal
+from hookflash.cli.terminal import counted, plain, terminal
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
@@ -175,8 +175,7 @@ def _show_runs(runs: list[Run], *, trace: bool, story: bool) -> None:
             name = f"[red]{plain(run.scenario.name)}[/red]"
             console.print(f"{name} (seed {run.seed}): {plain(failure)}", soft_wrap=True)
     wrong = sum(bool(failures(run)) for run in runs)
-    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    console.print(f"{count}, {len(runs) - wrong} ok, {wrong} failed")
+    console.print(f"{counted(len(runs), 'run')}, {len(runs) - wrong} ok, {wrong} failed")
 
 
 def write_diagram(file: Path, records: Sequence[Record], names: dict[str, str]) -> None:
@@ -336,7 +335,7 @@ def _show_reruns(runs: dict[str, Rerun], *, json_output: bool) -> None:
         for difference in run.differences:
             line = f"[red]{plain(transfer)}[/red] {plain(str(difference))}"
             console.print(line, soft_wrap=True)
-    count = "1 transfer" if len(runs) == 1 else f"{len(runs)} transfers"
+    count = counted(len(runs), "transfer")
     console.print(f"{count}, {len(runs) - len(wrong)} as recorded, {len(wrong)} different")
 
 

@@ -17,6 +17,7 @@ import structlog
 import trio
 from cyclopts import Parameter
 
+from hookflash.cli.terminal import counted
 from hookflash.engine.engine import Engine
 from hookflash.errors import HookflashError, first_of
 from hookflash.events import Direction, LegId
@@ -159,9 +160,9 @@ def drain_notice(service: Service) -> tuple[str, ...]:
     waiting = sum(1 for _ in service.group.transfers())
     if not waiting:
         return ()
-    transfers = "1 transfer" if waiting == 1 else f"{waiting} transfers"
     limit_s = service.config.limits.drain_s
-    return (f"waiting up to {limit_s:g} s for {transfers}; Ctrl-C again ends at once",)
+    what = counted(waiting, "transfer")
+    return (f"waiting up to {limit_s:g} s for {what}; Ctrl-C again ends at once",)
 
 
 def stop_notice(left: int) -> str:

@@ -21,6 +21,11 @@ def plain(text: str) -> str:
     return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun: `1 step`, `2 steps`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def table_of(*columns: str) -> Table:
     """A table without lines: the first column left-aligned, the others right-aligned."""
     table = Table(box=None, pad_edge=False)

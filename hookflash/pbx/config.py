@@ -1,7 +1,7 @@
-"""Configuration files that any instance needs, rendered as text.
+"""The configuration files of every instance, rendered as text.
 
-Everything listens on one address, loopback by default, on ports that the caller chooses. Every
-directory is the instance's own.
+Everything listens on one address, loopback by default, on ports that the caller chooses. Each
+instance has its own directories.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RTP_PORTS: Final = 4000
 """Ports of one instance for media. A leg takes two: 2000 legs, three times 200 transfers."""
 _FIRST_RTP_PORT: Final = 10_000
 _RTP_BLOCKS: Final = 5
-"""Up to port 29,999: systems choose the ports above for other programs."""
+"""Up to port 29,999: systems assign the ports above to other programs."""
 
 SAMPLE_RATE: Final = 8000
 MUSIC_S: Final = 4
@@ -58,8 +58,8 @@ class Ports:
     http: int
     """ARI: its HTTP requests and its WebSocket."""
     rtp_first: int
-    """The first of `RTP_PORTS` ports for media. Two instances may share them: a port that is
-    taken is passed over."""
+    """The first of `RTP_PORTS` ports for media. Two instances may share them: Asterisk skips ports
+    that are in use."""
 
     @classmethod
     def free(cls, address: str = LOOPBACK) -> Ports:
@@ -108,7 +108,7 @@ class Setup:
         return self.directory / "log" / "messages.log"
 
     def write(self, installation: Installation) -> None:
-        """Make the directories and write all files."""
+        """Create the directories and write all files."""
         for name in _DIRECTORIES:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         (self.directory / "music" / "tone.ulaw").write_bytes(tone())
@@ -258,7 +258,7 @@ directory = {directory}
 
 
 def tone() -> bytes:
-    """Generate some seconds of a soft tone that comes and goes, as µ-law samples."""
+    """Generate a few seconds of a soft, pulsating tone, as µ-law samples."""
     samples = bytearray()
     for n in range(SAMPLE_RATE * MUSIC_S):
         t = n / SAMPLE_RATE

@@ -47,8 +47,8 @@ class Instance:
     def start(cls, installation: Installation, setup: Setup) -> Instance:
         """Write the configuration, and start the program. It is not ready yet.
 
-        It ends with the thread that starts it, where the system can do that (`setpriv`): do not
-        call this in a worker thread.
+        If the system has `setpriv`, the program ends with the thread that starts it: do not call
+        this in a worker thread.
         """
         setup.write(installation)
         command = installation.command("-f", "-n", "-C", str(setup.conf / "asterisk.conf"))
@@ -73,7 +73,7 @@ class Instance:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
     @property
@@ -125,7 +125,7 @@ class Instance:
         return booted.is_set()
 
     def stop(self) -> None:
-        """End it: SIGTERM, and SIGKILL if that does not help. May be called again."""
+        """End it: SIGTERM, then SIGKILL if it does not end. May be called again."""
         self.stopping = True
         if not self.running:
             return
@@ -173,7 +173,7 @@ async def open_instance(installation: Installation, setup: Setup) -> AsyncGenera
         The instance, once it takes calls.
 
     Raises:
-        InstanceDied: it ended before the block did, which was cancelled.
+        InstanceDied: it ended first, and the block was cancelled.
     """
     instance = Instance.start(installation, setup)
     failed: BaseException | None = None

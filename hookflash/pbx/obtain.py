@@ -5,9 +5,9 @@ entry for that suite of the archive that this machine is configured with. The pa
 unpacked beside each other, and the program is run by the loader that comes with them: its C
 library is newer than that of most machines.
 
-Which packages are needed is apt's knowledge, not ours: those of Asterisk, and the libraries that
-the program depends on, some 27 in all. The loader then says whether the program and our modules
-find every library. If they do not, everything that Asterisk's packages depend on is fetched.
+apt knows which packages are needed: those of Asterisk, and the libraries that the program depends
+on, about 27 in all. The loader then checks that the program and our modules find every library. If
+not, everything that Asterisk's packages depend on is fetched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hookflash.pbx.sources import Archive, find_archive
 SUITE: Final = "testing"
 PACKAGES: Final = ("asterisk", "asterisk-modules")
 DEADLINE_S: Final = 300
-"""For each program that is started. With a usual network, all of them take 5 s together."""
+"""For each program that is started. On a normal network, all of them together take 5 s."""
 
 _TOOLS: Final = ("apt-get", "apt-cache", "dpkg", "dpkg-deb")
 
@@ -144,8 +144,8 @@ def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
 def obtain(cache: Path | None = None, *, etc: Path = Path("/etc")) -> Installation:
     """Unpack Asterisk into the cache, unless it is there.
 
-    Several processes may do this at once: one does the work, the others wait for it. The next one
-    removes what an interrupted one has left behind.
+    Several processes may do this at once: one does the work, the others wait for it. Leftovers of
+    an interrupted process are removed.
 
     Args:
         cache: the cache directory; `default_cache()` if left out. To fetch a newer version,
@@ -172,7 +172,7 @@ def _locked(cache: Path) -> Generator[None]:
     except OSError as error:
         raise AsteriskUnavailable(
             f"the cache directory {cache} can't be written: {error.strerror}",
-            "name another one by HOOKFLASH_CACHE",
+            "name another directory in HOOKFLASH_CACHE",
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -190,7 +190,7 @@ def _build(partial: Path, root: Path, etc: Path) -> None:
     except OSError as error:
         raise AsteriskUnavailable(
             f"it can't be unpacked below {partial.parent}: {error.strerror or error}",
-            "about 150 MB of free space are needed; name another directory by HOOKFLASH_CACHE",
+            "it needs about 150 MB; name another directory in HOOKFLASH_CACHE",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -240,7 +240,7 @@ def _version(installation: Installation) -> str:
     if done.returncode or match is None:
         raise AsteriskUnavailable(
             f"the unpacked program does not run: {_last_line(done.stderr) or done.returncode}",
-            "is this machine's kernel very old, or are programs forbidden in the cache directory?",
+            "the kernel may be too old, or the cache directory may be mounted noexec",
         )
     return match[1]
 
@@ -277,7 +277,7 @@ class _Apt:
             )
 
     def few(self) -> list[str]:
-        """Asterisk, and the libraries that the program itself depends on, directly or not."""
+        """Asterisk, and all libraries that the program depends on."""
         graph = _dependencies(self._apt("apt-cache", "depends", "--recurse", *_ONLY, *PACKAGES))
         wanted = {*PACKAGES}
         new = {name for name in graph.get(PACKAGES[0], ()) if name.startswith(("lib", "zlib"))}
@@ -287,7 +287,7 @@ class _Apt:
         return sorted(wanted)
 
     def all(self) -> list[str]:
-        """Everything that an installation of Asterisk would bring."""
+        """Everything that installing Asterisk would install."""
         done = self._apt("apt-get", "--simulate", "--no-install-recommends", "install", *PACKAGES)
         return re.findall(r"^Inst (\S+)", done.stdout, flags=re.MULTILINE)
 
@@ -314,7 +314,7 @@ class _Apt:
 
 
 def _dependencies(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
-    """Read what `apt-cache depends` prints: who depends on whom."""
+    """Parse the output of `apt-cache depends`."""
     graph: dict[str, list[str]] = {}
     depending = ""
     for line in done.stdout.splitlines():

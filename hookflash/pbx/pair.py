@@ -106,7 +106,7 @@ async def open_pair(installation: Installation, setup: PairSetup) -> AsyncGenera
         Both, once they take calls.
 
     Raises:
-        InstanceDied: one ended before the block did, which was cancelled.
+        InstanceDied: one ended first, and the block was cancelled.
     """
     async with (
         open_instance(installation, setup.telephones) as telephones,

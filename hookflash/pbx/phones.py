@@ -30,16 +30,16 @@ KEY_MS: Final = 100
 _POLL_S: Final = 0.01
 _CALL_ID: Final = "CHANNEL(pjsip,call-id)"
 NAMES: Final = {"1001": "Alice", "1002": "Bob", "1003": "Carol"}
-"""The names that phones call under; others have their number for a name."""
+"""The caller names of phones; others use their number."""
 
 
 class PhoneError(BackendError):
-    """A phone did not do what it was asked to."""
+    """A phone did not do what was requested."""
 
 
 @attrs.frozen(kw_only=True)
 class ListedChannel:
-    """A channel, as either instance lists it."""
+    """A channel, as listed by an instance."""
 
     name: str
     unique_id: str
@@ -47,7 +47,7 @@ class ListedChannel:
     state: str
     """`Down`, `Ring`, `Ringing`, `Up`, …"""
     bridge: str
-    """The ID of the bridge that it is in; empty if it is in none."""
+    """The ID of its bridge; empty if it is not in one."""
     number: str
     """The caller ID of the other end."""
     account: str
@@ -72,7 +72,7 @@ class Phones:
     telephones: Manager
     switch: Manager
     keypad: ManagerLogin
-    """The login to the telephones, once more."""
+    """The login to the telephones, for connections that press keys."""
     _dialled: dict[str, str] = attrs.field(factory=dict[str, str])
     _placed: dict[str, _Placed] = attrs.field(factory=dict[str, "_Placed"])
 
@@ -84,7 +84,7 @@ class Phones:
             placed.begun.set()
 
     def note_leg(self, event: Message) -> None:
-        """Note whom a channel of the switch dials. For the switch's connection."""
+        """Note which channel a channel of the switch dials. For the switch's connection."""
         match event.event:
             case "DialBegin":
                 self._dialled[event.get("channel")] = event.get("destchannel")
@@ -96,12 +96,12 @@ class Phones:
     async def call(
         self, caller: str, number: str, *, name: str | None = None, withheld: bool = False
     ) -> str:
-        """Let a phone call a number. It may not be answered yet, or never.
+        """Let a phone call a number. Returns before the call is answered.
 
         Args:
             caller: the phone's number; a number without a phone calls through the trunk.
             number: the number to call.
-            name: the caller's name; `NAMES` has those of some.
+            name: the caller's name; default: see `NAMES`.
             withheld: whether to hide the caller's number from the called party.
 
         Returns:
@@ -155,9 +155,9 @@ class Phones:
             await manager.demand("PlayDTMF", Channel=channel, Digit=digit, Duration=KEY_MS)
 
     async def shown(self, channel: str) -> tuple[str, str]:
-        """Return the name and the number that a phone shows now, those of the other end."""
-        name, number = await self._variables(channel, "CALLERID(name)", "CALLERID(num)")
-        return name, number
+        """Return the other end's name and number, as the phone shows them now."""
+        name = await self._variable(channel, "CALLERID(name)")
+        return name, await self._variable(channel, "CALLERID(num)")
 
     async def channels(self) -> list[ListedChannel]:
         """List the phones' channels."""
@@ -167,8 +167,8 @@ class Phones:
         """Find the phone's channel that belongs to a channel of the switch.
 
         Args:
-            leg: the channel's name at the switch. Behind a Local channel, it is that of the phone
-                which was reached through the dialplan.
+            leg: the channel's name at the switch. A Local channel stands for the phone that was
+                reached through it.
 
         Raises:
             PhoneError: there is no such phone.
@@ -178,7 +178,7 @@ class Phones:
                 if channel := await self._find_phone(leg):
                     return channel
                 await trio.sleep(_POLL_S)
-        raise PhoneError(f"no phone is on the leg {leg}")
+        raise PhoneError(f"the leg {leg} has no phone")
 
     async def _find_phone(self, leg: str) -> str:
         behind = self.chain(leg)[-1]
@@ -192,7 +192,7 @@ class Phones:
         )
 
     def chain(self, leg: str) -> list[str]:
-        """List the switch's channels from a leg to the one that its phone is on.
+        """List the switch's channels from a leg to its phone.
 
         Usually this is one channel. A Local channel is followed by its other half, and by the
         channel that this half dials.
@@ -207,7 +207,7 @@ class Phones:
         return chain
 
     async def silence(self) -> None:
-        """Hang up every call, and wait until no channel is left on either side.
+        """Hang up every call, and wait until both sides have no channels.
 
         Raises:
             PhoneError: some are left.
@@ -224,9 +224,6 @@ class Phones:
 
     async def _variable(self, channel: str, name: str) -> str:
         return await get_variable(self.telephones, channel, name)
-
-    async def _variables(self, channel: str, *names: str) -> list[str]:
-        return [await self._variable(channel, name) for name in names]
 
     async def _each(self, names: list[str], variable: str) -> list[str]:
         asked = await self.telephones.send(
@@ -272,8 +269,8 @@ async def open_phones(telephones: ManagerLogin, switch: ManagerLogin) -> AsyncGe
 
     Args:
         telephones: the login to the telephones.
-        switch: the login to the switch. It should have been up with no calls, so that the phones
-            behind Local channels are known.
+        switch: the login to the switch. It must have no calls yet, so that the phones behind Local
+            channels are known.
     """
     phones: Phones | None = None
 

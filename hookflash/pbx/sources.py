@@ -1,7 +1,7 @@
-"""The Debian archive that this machine's own apt is configured with.
+"""The Debian archive in the configuration of this machine's apt.
 
-Both formats are read: `.sources` (deb822) and `.list` (one line per entry). No address is known
-here: the mirror, its keyring and its options are the machine's own.
+Both formats are read: `.sources` (deb822) and `.list` (one line per entry). The mirror, its keyring
+and its options are the machine's own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import attrs
 MAIN_SUITES: Final = frozenset(
     {"oldoldstable", "oldstable", "stable", "testing", "unstable", "sid"}
 )
-"""Names of the main archive's suites on any machine; the release's code name is one more."""
+"""Names of the main archive's suites, besides the release's code name."""
 
 _KEPT: Final = ("Signed-By", "Trusted", "Allow-Insecure", "Check-Valid-Until", "Check-Date")
-"""Options that also apply to another suite of the same archive."""
+"""Options that apply to all suites of an archive."""
 
 _A_ONE_LINE_ENTRY: Final = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<rest>\S.*)")
 
@@ -77,7 +77,7 @@ def find_archive(etc: Path = Path("/etc")) -> Archive | None:
 
 
 def _foreignness(archive: Archive) -> int:
-    """Rank an archive; the archives of others may use the same names for suites and components."""
+    """Rank an archive: other archives may use the same names for suites and components."""
     named = urlsplit(archive.uri).path.rstrip("/").endswith("debian")
     signed = "debian-archive" in archive.options.get("Signed-By", "debian-archive")
     return 2 - named - signed
@@ -139,7 +139,7 @@ def _deb822_entries(text: str) -> Iterator[_SourceEntry]:
 
 
 def _fields(stanza: str) -> dict[str, str]:
-    """Read one stanza; a value of several lines keeps them, since it may contain a key."""
+    """Read one stanza. Line breaks in values are kept, since a value may be a key block."""
     fields: dict[str, str] = {}
     name = ""
     for line in stanza.splitlines():

@@ -1,4 +1,4 @@
-"""The switch instance: accounts, softphones, a trunk, and the numbers that can be dialled.
+"""The switch instance: accounts, softphones, a trunk, and the dialplan's numbers.
 
 | number | who |
 | --- | --- |
@@ -9,12 +9,12 @@
 | 7N | N, with `HOOKFLASH_ACCOUNT=acme` on the caller's leg alone |
 | 8N | N, with `HOOKFLASH_ACCOUNT=acme` on both legs |
 | 9N | N through the trunk, as an outside number |
-| away | nobody: where another program sends a leg |
+| away | nobody; tests send legs there, as another program would |
 
-A phone of an account has it as its `accountcode` and as the variable `HOOKFLASH_ACCOUNT`. They may
-differ: `Dial()` gives the called leg the caller's `accountcode`, not that of its endpoint.
+A phone's account is its `accountcode` and the variable `HOOKFLASH_ACCOUNT`. They may differ:
+`Dial()` gives the called leg the caller's `accountcode`, not that of its endpoint.
 
-A caller with a number that no phone has comes from the trunk, into the context `public`.
+A caller whose number belongs to no phone comes from the trunk, into the context `public`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ACCOUNTS: Final = (PbxAccount("acme", range(1001, 1500)), PbxAccount("beta", ran
 
 @attrs.frozen(kw_only=True)
 class Softphone:
-    """A phone that registers with a password. It takes the place of a phone of an account."""
+    """A phone that registers with a password. It replaces the account's phone of this number."""
 
     number: str
     password: str = attrs.field(repr=False)
@@ -98,7 +98,7 @@ def switch_setup(
 
 
 def transport_conf(address: str, port: int) -> str:
-    """Render the head of a `pjsip.conf`: UDP on one address, and what every endpoint has."""
+    """Render the head of a `pjsip.conf`: UDP on one address, and the template of all endpoints."""
     bound = address != "0.0.0.0"  # noqa: S104 - compared, not bound
     media = f"media_address = {address}\nbind_rtp_to_media_address = yes\n" if bound else ""
     return f"""\

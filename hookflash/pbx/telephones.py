@@ -1,6 +1,6 @@
-"""The telephones instance: phones that behave by number, and that call through the switch.
+"""The telephones instance: phones whose number decides how they behave; they call via the switch.
 
-| number | what it does when it is called |
+| number | behaviour when called |
 | --- | --- |
 | 2600 | answers after 1.5 s of ringing |
 | 2601 | rings, and never answers |
@@ -34,7 +34,7 @@ def telephones_setup(
         directory: their own directory.
         switch_port: where the switch listens for SIP.
         ports: their own ports; free ones if left out.
-        address: where SIP and media listen, theirs and the switch's.
+        address: where SIP and media listen, also those of the switch.
     """
     ports = Ports.free(address) if ports is None else ports
     return Setup(
@@ -51,7 +51,7 @@ def telephones_setup(
 
 
 def pjsip_conf(address: str, port: int, switch_port: int) -> str:
-    """Render the only endpoint that phones have: the switch."""
+    """Render the phones' only endpoint: the switch."""
     return f"""\
 {transport_conf(address, port)}
 [switch](any)
