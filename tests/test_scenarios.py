@@ -294,7 +294,7 @@ def test_an_expectation_that_fails_is_told() -> None:
         "alice",
         "bob",
         "alice",
-        "refused",
+        "the",
     ]
     assert told[0] == "the outcome is reconnected, expected transferred or failed"
     assert told[5] == "at the end alice and bob talk, expected: alice and carol talk"
