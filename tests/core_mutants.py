@@ -3,6 +3,7 @@
 `make proof` runs it. A mutant is caught by the first check that fails:
 
 * *unsound*: the table does not load;
+* *refusal*: a request that can't be met is accepted (`tests/test_refusals.py`);
 * *card*: a row orders or decides other than its card in `tests/cards/` says;
 * *promise*: the search finds a promise broken, or a row that is never reached;
 * *scenario*: a scenario does not come to what it expects, on either kind of switch;
@@ -33,7 +34,8 @@ from typing import Any, cast
 
 import attrs
 import test_arrange
-from row_cards import FEW, STRICT
+import test_refusals
+from row_cards import FEW, FOLDER, STRICT, cards_of, text_of
 
 from hookflash import commands
 from hookflash.backends.simulator.character import Character
@@ -55,7 +57,7 @@ SCENARIOS = sorted(Path(inspect.getfile(Spec)).parent.parent.glob("specs/scenari
 SURVIVORS: dict[str, str] = {}
 """Mutants that no check catches, each with the reason."""
 
-ENDLESS_S = 60.0
+ENDLESS_S = 120.0
 """More processor time than all checks take of the core as it is, twice over."""
 
 
@@ -275,6 +277,7 @@ def searches() -> Iterator[Search]:
 
 def check_everything(plan: list[Search], kinds: tuple[Kind, ...]) -> None:
     """Run the checks, the quickest first."""
+    _check_refusals(kinds)
     for search in plan:
         if search.kind in kinds:
             search.judge()
@@ -286,6 +289,22 @@ def check_everything(plan: list[Search], kinds: tuple[Kind, ...]) -> None:
                     if failures(run_scenario(order, character=character)):
                         raise Caught("scenario")
     _check_arranger(kinds)
+    for kind in kinds:
+        if text_of(cards_of(kind)) != (FOLDER / f"{kind.value}.txt").read_text(encoding="utf-8"):
+            raise Caught("card")
+
+
+def _check_refusals(kinds: tuple[Kind, ...]) -> None:
+    try:
+        for kind in kinds:
+            test_refusals.test_what_can_be_met_is_accepted(kind)
+            test_refusals.test_a_call_is_moved_so_often_and_no_more(kind)
+            if kind in test_refusals.WITH_A_TARGET:
+                test_refusals.test_a_target_is_needed(kind)
+                for role in ("transferor", "transferee"):
+                    test_refusals.test_the_target_is_another_person(kind, role)
+    except AssertionError:
+        raise Caught("refusal") from None
 
 
 def _check_arranger(kinds: tuple[Kind, ...]) -> None:

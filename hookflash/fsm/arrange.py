@@ -57,7 +57,7 @@ def _decide(work: Work, outcome: Outcome | None) -> None:
         work.note(outcome=outcome)
 
 
-_FAILS: Mapping[Wait, tuple[str, Input]] = {
+_FAILS: Mapping[Wait | None, tuple[str, Input]] = {
     Wait.SEPARATED: ("SPLIT_FAILED", Input.UNARRANGEABLE),
     Wait.CALLED: ("DIAL_FAILED", Input.TARGET_FAILED),
     Wait.ANSWER: ("NO_ANSWER", Input.TARGET_FAILED),
@@ -76,7 +76,7 @@ def _failure(work: Work) -> Input | None:
         work.refused is c.Split and t.waits_for is Wait.SEPARATED and _both_live(t)
     )
     used_up = work.overdue and t.tries >= _attempts(t)
-    if t.waits_for is None or t.waits_for not in _FAILS or not (refused or used_up):
+    if t.waits_for not in _FAILS or not (refused or used_up):
         return None
     if t.waits_for is Wait.SEPARATED:
         for party in (t.transferor, t.transferee):
@@ -119,7 +119,7 @@ def _stands(t: Transfer, want: Arrangement) -> bool:
         return not (want.calls or want.ends) and all(
             party.place is Place.PARKED for party in (t.transferor, t.transferee) if party.lives
         )
-    if not talk(*the_two(t, want.talk)) or (want.ordinary and t.armed):
+    if not talk(*the_two(t, want.talk)) or (want.releases and t.armed):
         return False
     return not any(t.party(role).lives for role in want.leaves_then)
 
@@ -298,7 +298,7 @@ def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
 def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
     """The two talk: do what remains."""
     t = work.transfer
-    if want.ordinary and t.armed:
+    if want.releases and t.armed:
         if t.waits_for is not Wait.ORDINARY or work.overdue:
             work.order(c.Release(first=one.leg, second=other.leg))
         _wait(work, Wait.ORDINARY, t.policy.join_timeout_s)

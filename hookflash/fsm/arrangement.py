@@ -31,8 +31,9 @@ class Arrangement:
 
     talk: tuple[Role, Role] | None = None
     """Who talk together. `None`: transferor and transferee are parked."""
-    ordinary: bool = False
-    """Whether those two become an ordinary call: if one leaves, the other's call ends."""
+    releases: bool = False
+    """Whether those two, who may talk already, are released from their failsafe. Where the
+    transferee is one of them, the join itself does that."""
     outcome: Outcome | None = None
     """The outcome of the transfer as soon as they talk."""
     hears: Mapping[Role, Hears] = attrs.field(factory=dict[Role, Hears])

@@ -42,7 +42,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Place, State, Transfer
+from hookflash.fsm.transfer import Outcome, Place, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -416,6 +416,9 @@ def _failures(record: Transfer) -> Iterator[Event]:
         yield CommandFailed(command=join, reason="-ERR")
 
 
+_ON_HOLD = frozenset({State.HOLDING, State.HELD, State.DIALING, State.CONSULTING, State.PARTIAL})
+
+
 def broken_promise(step: Step) -> str | None:
     """The promises that each step must keep, on any switch."""
     t = step.after
@@ -427,6 +430,8 @@ def broken_promise(step: Step) -> str | None:
         return f"{t.state.value} goes on without any leg"
     if step.before.outcome is not None and t.outcome is None:
         return "a decided outcome was forgotten"
+    if t.state in _ON_HOLD and t.transferee.place is Place.PARKED and t.transferee.sound is None:
+        return "the transferee waits in silence"
     return next((broken for c in step.commands if (broken := _broken_by(step, c))), None)
 
 
@@ -436,6 +441,8 @@ def _broken_at_the_end(step: Step) -> str | None:
         return "a transfer ended without an outcome"
     if t.deadline or t.sound_timer:
         return "a transfer that is over has a timer"
+    if t.cause is not None and t.outcome in (Outcome.TRANSFERRED, Outcome.TAKEN_BACK):
+        return "a success has a cause of failure"
     if t.over and any(party.lives and party.peer is None for party in t.parties):
         return "a transfer is over, and somebody is left alone"
     return None

@@ -154,7 +154,7 @@ COMPLETED = (
     ignore(On.TRANSFEROR_HUNG_UP, On.TARGET_ANSWERED, On.HANDED_OVER, On.COMPLETE_ASKED,
         why="The transfer is already being completed."),
 )
-HAND_OVER = Arrangement(talk=(B, C), ordinary=True, outcome=Outcome.TRANSFERRED, leaves_then=(A,))
+HAND_OVER = Arrangement(talk=(B, C), outcome=Outcome.TRANSFERRED, leaves_then=(A,))
 COMPLETING = phase(S.COMPLETING, HAND_OVER,
     row(On.TARGET_FAILED, given.transferor_waits, to=S.FAILED_RECONNECT,
         why="The target left before it was connected. The transferor gets the transferee back."),
@@ -196,7 +196,7 @@ RECONNECTED = (
 def reconnecting(state: State, outcome: Outcome) -> Phase:
     """Transferor and transferee are joined again. An answered target stays until they are."""
     return phase(state,
-        Arrangement(talk=(A, B), ordinary=True, outcome=outcome, leaves_then=(C,)),
+        Arrangement(talk=(A, B), outcome=outcome, leaves_then=(C,)),
         row(On.TRANSFEROR_HUNG_UP, given.target_can_take_over, to=S.COMPLETING,
             why="The transferor hung up. Transferee and target are being connected."),
         row(On.TRANSFEREE_HUNG_UP, given.target_can_take_over, to=S.ABANDONED,
@@ -212,7 +212,7 @@ TAKEBACK = reconnecting(S.TAKEBACK, Outcome.TAKEN_BACK)
 FAILED_RECONNECT = reconnecting(S.FAILED_RECONNECT, Outcome.RECONNECTED)
 
 ABANDONED = phase(S.ABANDONED,
-    Arrangement(talk=(A, C), ordinary=True, outcome=Outcome.ABANDONED, calls=True,
+    Arrangement(talk=(A, C), releases=True, outcome=Outcome.ABANDONED,
         hears={A: Hears.RINGBACK}),
     row(On.ARRANGED, to=S.IDLE, why="Transferor and target are talking, as an ordinary call."),
     row(On.TARGET_FAILED, On.UNARRANGEABLE, to=S.ENDING,

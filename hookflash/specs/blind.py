@@ -40,7 +40,7 @@ PARTIAL = phase(S.PARTIAL, common.LET_GO, *common.CALLED, TOO_LATE)
 COMPLETING = phase(S.COMPLETING, common.HAND_OVER, *common.COMPLETED, TOO_LATE,
     ignore(On.REUNITED, why="The transferor has been released."))
 FAILED_RECONNECT = phase(S.FAILED_RECONNECT,
-    Arrangement(talk=(A, B), ordinary=True, outcome=Outcome.RECONNECTED, leaves_then=(C,)),
+    Arrangement(talk=(A, B), outcome=Outcome.RECONNECTED, leaves_then=(C,)),
     *common.RECONNECTED, FAILED, ignore(On.HANDED_OVER, why="There is no target to hand over to."))
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED, TOO_LATE, FAILED)
 

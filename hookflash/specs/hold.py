@@ -53,7 +53,7 @@ HELD = phase(S.HELD, Arrangement(hears=APART, limit=common.hold_limit_s),
 
 def resuming(state: State, outcome: Outcome) -> Phase:
     """The two are joined again."""
-    return phase(state, Arrangement(talk=(A, B), ordinary=True, outcome=outcome),
+    return phase(state, Arrangement(talk=(A, B), outcome=outcome),
         *common.RECONNECTED, ignore(On.HANDED_OVER, why="A hold has no target."))
 
 
