@@ -8,6 +8,7 @@
 * *promise*: the search finds a promise broken, or a row that is never reached;
 * *scenario*: a scenario does not come to what it expects, on either kind of switch;
 * *arranger*: the arranger asks twice, or a transfer does not end (`tests/test_arrange.py`);
+* *unit*: a test of `UNIT_TESTS` fails;
 * *endless*: a step, or the whole of the checks, never ends.
 
 A mutant that none catches must stand in `SURVIVORS`, with the reason why nothing is wrong with it.
@@ -28,11 +29,13 @@ import sys
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
+import pytest
 import test_arrange
 import test_refusals
 from row_cards import FEW, FOLDER, STRICT, cards_of, text_of
@@ -53,6 +56,12 @@ from hookflash.scenarios.run import run_scenario
 from hookflash.specs.catalog import SPEC_FOR, SPECS
 
 SCENARIOS = sorted(Path(inspect.getfile(Spec)).parent.parent.glob("specs/scenarios/*.toml"))
+
+UNIT_TESTS = [
+    str(Path(__file__).parent / f"test_{name}.py")
+    for name in ("machine", "sounds", "switchboard", "engine")
+]
+QUIETLY = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist")
 
 SURVIVORS: dict[str, str] = {}
 """Mutants that no check catches, each with the reason."""
@@ -281,6 +290,17 @@ def check_everything(plan: list[Search], kinds: tuple[Kind, ...]) -> None:
     for search in plan:
         if search.kind in kinds:
             search.judge()
+    _check_scenarios()
+    _check_arranger(kinds)
+    for kind in kinds:
+        if text_of(cards_of(kind)) != (FOLDER / f"{kind.value}.txt").read_text(encoding="utf-8"):
+            raise Caught("card")
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        if pytest.main(["-q", "-x", *QUIETLY, *UNIT_TESTS]):
+            raise Caught("unit")
+
+
+def _check_scenarios() -> None:
     for file in SCENARIOS:
         scenario = load_scenario(file)
         for character in Character:
@@ -288,10 +308,6 @@ def check_everything(plan: list[Search], kinds: tuple[Kind, ...]) -> None:
                 for order in scenario.orders():
                     if failures(run_scenario(order, character=character)):
                         raise Caught("scenario")
-    _check_arranger(kinds)
-    for kind in kinds:
-        if text_of(cards_of(kind)) != (FOLDER / f"{kind.value}.txt").read_text(encoding="utf-8"):
-            raise Caught("card")
 
 
 def _check_refusals(kinds: tuple[Kind, ...]) -> None:
