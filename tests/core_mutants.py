@@ -39,6 +39,7 @@ import pytest
 import test_arrange
 import test_refusals
 from row_cards import FEW, FOLDER, STRICT, cards_of, text_of
+from row_cards import searches as searches_of
 
 from hookflash import commands
 from hookflash.backends.simulator.character import Character
@@ -63,7 +64,12 @@ UNIT_TESTS = [
 ]
 QUIETLY = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:xdist")
 
-SURVIVORS: dict[str, str] = {}
+SURVIVORS: dict[str, str] = {
+    "hold: takeback: without outcome": (
+        "a hold that is resumed ends in the same step, and two who talk at the end were taken back"
+    ),
+    "hold: ending: without leaves": "the arrangement is that of all tables; a hold has no target",
+}
 """Mutants that no check catches, each with the reason."""
 
 ENDLESS_S = 120.0
@@ -293,6 +299,8 @@ def check_everything(plan: list[Search], kinds: tuple[Kind, ...]) -> None:
     _check_scenarios()
     _check_arranger(kinds)
     for kind in kinds:
+        if any(one.violations for one in searches_of(kind)):
+            raise Caught("promise")
         if text_of(cards_of(kind)) != (FOLDER / f"{kind.value}.txt").read_text(encoding="utf-8"):
             raise Caught("card")
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -382,7 +390,8 @@ def _judge_number(number: int) -> tuple[int, str]:
 def run(only: str, at_once: int | None) -> int:
     """Judge all mutants whose name contains a text; how many faults there are."""
     _ALL[:] = [one for one in mutants() if only in one.name]
-    _PLAN[:] = list(searches())
+    kinds = {kind for one in _ALL for kind in one.kinds}
+    _PLAN[:] = [search for search in searches() if search.kind in kinds]
     for search in _PLAN:
         search.learn()
     caught, survived = Counter[str](), list[str]()

@@ -44,9 +44,10 @@ from hookflash.events import (
     SoundStopped,
     TakebackRequested,
     TimerFired,
+    TransferFound,
     TransferRequested,
 )
-from hookflash.fsm.begin import new_transfer
+from hookflash.fsm.begin import found_transfer, new_transfer
 from hookflash.fsm.explore import steps_with_answer
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.machine import EndlessTable, NoTransition, Rulebook
@@ -63,7 +64,7 @@ from hookflash.fsm.observe import (
 from hookflash.fsm.observe import ASKED as ASKED_FIRST
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.spec import Phase, Row, Spec
-from hookflash.fsm.transfer import Outcome, Place, State, Transfer
+from hookflash.fsm.transfer import Outcome, Party, Place, State, Transfer
 from hookflash.fsm.work import MOST_LOOKS, Work
 from hookflash.sounds import Recording
 from hookflash.specs.attended import ATTENDED
@@ -357,6 +358,33 @@ def test_without_a_transferee_nobody_is_armed() -> None:
 # ------------------------------------------------------------------------- to fetch
 
 
+def test_a_success_has_no_cause_whatever_failed_before() -> None:
+    t = after(*CONSULTING)
+    limit = steps_with_answer(RULES, t, deadline(t))[-1].after
+    assert (limit.state, limit.cause) == (State.FAILED_RECONNECT, "HOLD_LIMIT")
+    t = after(LegHungUp(leg="a"), LegsJoined(first="c", second="b"), begin=limit)
+    assert (t.outcome, t.cause) == (Outcome.TRANSFERRED, None)
+
+
+def test_two_who_are_joined_again_in_a_consultation_are_armed_again() -> None:
+    t = after(*CONSULTING, LegsSeparated(first="a", second="c"), LegParked(leg="a"))
+    (join,) = joins(t, LegParked(leg="c"))
+    assert join.disarm == ("a", "c")
+    t = after(LegParked(leg="c"), begin=t)
+    arm = Arm(leg="a", rescue="b", when=Trigger.LEFT_ALONE)
+    assert arm in ordered(t, LegsJoined(first="a", second="c"))
+
+
+def test_what_is_ordered_is_said_and_that_it_is_repeated() -> None:
+    asked = RULES.step(start(), ASKED)
+    _, again = steps_with_answer(RULES, asked.after, deadline(asked.after))
+    assert again.why == "The separation is being repeated."
+    joined = RULES.step(after(*DIALING, LegAnswered(leg="c")), LegParked(leg="c"))
+    assert joined.why == "The two are being joined."
+    _, again = steps_with_answer(RULES, joined.after, deadline(joined.after))
+    assert again.why == "The join is being repeated."
+
+
 def test_who_is_adrift_at_the_end_is_fetched_once_and_hears_why() -> None:
     """The target dies in the join: the transferee is left where it was, and nobody says so."""
     t = after(*DIALING, LegHungUp(leg="a"), *ANSWERED, LegHungUp(leg="c"))
@@ -382,6 +410,15 @@ def test_a_leg_that_somebody_else_moves_is_left_in_peace() -> None:
 
 
 # ----------------------------------------------------------- what phones are not to know
+
+
+@pytest.mark.parametrize("outside", ["transferor", "transferee"])
+def test_a_separation_shows_an_outside_party_nothing(outside: str) -> None:
+    t = start()
+    party = attrs.evolve(getattr(t, outside), outside=True)
+    (split, *_) = ordered(attrs.evolve(t, **{outside: party}), ASKED)
+    assert isinstance(split, Split)
+    assert split.undisclosed == (party.leg,)
 
 
 def undisclosed(
@@ -486,6 +523,46 @@ def test_a_second_sound_does_not_wait_for_ever_for_a_first_that_never_begins() -
     t = after(*DIALING, LegHungUp(leg="a"))
     t = after(sounds_due(t), begin=t)
     assert ordered(t, answer(t))[0] == PlayRingback(leg="b", ringback=POLICY.ringback)
+
+
+def found_in_a_consultation() -> Transfer:
+    """A restarted controller finds Alice and Carol talking, and Bob parked."""
+    return found_transfer(
+        transfer="t1",
+        kind=Kind.ATTENDED,
+        policy=POLICY,
+        transferor=Party("a", "1001", Place.JOINED, answered=True, peer="c"),
+        transferee=Party("b", "1002", Place.PARKED, answered=True),
+        target=Party("c", "2600", Place.JOINED, answered=True, peer="a"),
+    )
+
+
+def test_the_music_of_the_controller_before_plays_on_and_is_played_again_when_it_ends() -> None:
+    t = found_in_a_consultation()
+    assert not [one for one in ordered(t, TransferFound(transfer="t1")) if "Hold" in str(one)]
+    t = after(TransferFound(transfer="t1"), begin=t)
+    assert not t.transferee.waits_in_silence
+    stopped = SoundStopped(leg="b", sound=POLICY.music)
+    assert [type(one) for one in ordered(t, stopped)] == [Look]
+    t = after(stopped, begin=t)
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.music)]
+
+
+def test_a_sound_that_replaces_one_that_plays_must_start_too() -> None:
+    t = after(*DIALING, *HEAR, LegHungUp(leg="a"))
+    assert t.transferee.waits_in_silence  # the ringback has not started, though the music had
+    assert not t.transferee.heard
+    t = after(sounds_due(t), begin=t)
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.fallback_sound)]
+
+
+def test_a_sound_that_waits_for_the_one_before_has_not_played() -> None:
+    t = after(ASKED, LegParked(leg="b"), HEAR[1], LegParked(leg="a"), *CALLED)
+    t = attrs.evolve(t, transferee=attrs.evolve(t.transferee, coming=True))
+    t = after(LegHungUp(leg="a"), begin=t)
+    assert t.transferee.overtaken
+    assert t.transferee.waits_in_silence
+    assert not t.transferee.heard
 
 
 def test_the_failure_tone_waits_until_the_sound_before_it_has_begun() -> None:

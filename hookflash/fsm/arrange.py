@@ -308,7 +308,7 @@ def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
             _arm_target(work, c.Trigger.LEFT_ALONE)
         leg, rescue = t.transferor.leg, t.transferee.leg
         work.order(c.Arm(leg=leg, rescue=rescue, when=c.Trigger.LEFT_ALONE))
-        work.note(armed=True, failsafe=c.Trigger.LEFT_ALONE)
+        work.note(failsafe=c.Trigger.LEFT_ALONE)
     if want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(t))
     else:

@@ -42,7 +42,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Outcome, Place, State, Transfer
+from hookflash.fsm.transfer import Place, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -441,8 +441,6 @@ def _broken_at_the_end(step: Step) -> str | None:
         return "a transfer ended without an outcome"
     if t.deadline or t.sound_timer:
         return "a transfer that is over has a timer"
-    if t.cause is not None and t.outcome in (Outcome.TRANSFERRED, Outcome.TAKEN_BACK):
-        return "a success has a cause of failure"
     if t.over and any(party.lives and party.peer is None for party in t.parties):
         return "a transfer is over, and somebody is left alone"
     return None
@@ -451,13 +449,19 @@ def _broken_at_the_end(step: Step) -> str | None:
 def _broken_by(step: Step, command: Command) -> str | None:
     if isinstance(command, Join):
         return _broken_by_join(step, command)
+    if isinstance(command, Split) and not command.repeated:
+        left = (step.after.transferor, step.after.transferee)
+        if any(party.lives and party.place is not Place.MOVING for party in left):
+            return "a leg that is being separated counts as where it was"
     if isinstance(command, SetTimer) and command.after_s <= 0:
         return "a timer without time"
     return None
 
 
 def _broken_by_join(step: Step, join: Join) -> str | None:
-    """Promise 5: a join is of legs of this call, which have answered."""
+    """Promise 5: a join is of legs of this call, which have answered. It has a deadline."""
+    if not any(isinstance(order, SetTimer) for order in step.commands):
+        return "a join without a deadline of its own"
     parties = {party.leg: party for party in step.after.parties}
     if not {join.first, join.second} <= parties.keys():
         return "a join with a leg of another call"

@@ -31,7 +31,7 @@ def let_hear(work: Work, want: Arrangement) -> bool:
         found = isinstance(work.event, TransferFound) and hears is not Hears.TONE
         if party.sound != sound and found:
             # the previous controller's sound plays on, and no event reports it
-            work.rewrite(party, sound=sound, hears=True, heard=True)
+            work.rewrite(party, sound=sound, hears=True)
         elif party.sound != sound or (party.overtaken and not party.coming):
             ordered = True
             _wish(work, party, sound)
