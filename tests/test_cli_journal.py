@@ -13,8 +13,8 @@ import pytest
 
 from hookflash.cli import main
 from hookflash.engine.record import Record, record_from
-from hookflash.events import DigitPressed
-from hookflash.journal import history
+from hookflash.events import DigitPressed, Kind, TransferOptions
+from hookflash.journal import history, transfers
 from hookflash.journal.database import open_database
 from hookflash.journal.step import step_of
 from hookflash.scenarios.format import load_scenario
@@ -301,19 +301,17 @@ def test_steps_of_an_older_release_can_be_exported(say: Say, older: Path) -> Non
     assert any("ring_timeout_s" in json.loads(line)["record"]["event"] for line in lines)
 
 
-def test_a_service_names_the_transfer_of_an_older_release_that_it_can_not_read(
-    say: Say, older: Path, tmp_path: Path
+def test_a_transfer_in_flight_of_an_older_release_goes_on_with_the_default_options(
+    older: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = tmp_path / "hookflash.toml"
-    config.write_text(f'[journal]\nfile = "{older.name}"\n')
     connection = sqlite3.connect(older)
     connection.execute("UPDATE transfers SET outcome = NULL WHERE id = 't-2'")
-    connection.commit()
+    (left,) = (one for of in transfers.unfinished(connection).values() for one in of.values())
     connection.close()
-    told = say("serve", "--config", config)
-    assert (told.status, told.out) == (1, "")
-    assert f"{older}: transfer t-2: this release can't read it: " in told.err
-    assert "configure a new journal" in told.err
+    assert (left.request.transfer, left.request.kind) == ("t-2", Kind.ATTENDED)
+    assert (left.request.leg, left.request.target) == (left.parties.transferor.leg, "2600")
+    assert left.request.options == TransferOptions()
+    assert "journal.request_unreadable" in caplog.text
 
 
 # ------------------------------------------------------------------------- replay

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 import msgspec
+import structlog
 
 from hookflash import events as e
 from hookflash.codec import event_from, to_document
@@ -15,6 +17,8 @@ from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
 from hookflash.journal.step import DEFAULT_ACCOUNT, document_of, reading
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
 
 def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
@@ -171,12 +175,24 @@ def _past(row: Sequence[Any]) -> Past:
     )
 
 
-def _request_from(text: str, where: str) -> e.TransferRequested:
-    with reading(where):
-        event = event_from(msgspec.json.decode(text))
-        if not isinstance(event, e.TransferRequested):
-            raise InputError("it is not a transfer request")
-        return event
+def _request_of(past: Past, stored: str) -> e.TransferRequested:
+    """The original request; of one that this release can't read all but its options."""
+    fault = "it is not a transfer request"
+    try:
+        with reading(f"transfer {past.id}"):
+            event = event_from(msgspec.json.decode(stored))
+        if isinstance(event, e.TransferRequested):
+            return event
+    except InputError as error:
+        fault = str(error)
+    log.warning("journal.request_unreadable", transfer=past.id, fault=fault)
+    return e.TransferRequested(
+        leg=past.parties.transferor.leg,
+        transfer=past.id,
+        target=past.target,
+        kind=e.Kind(past.kind),
+        by=past.by,
+    )
 
 
 def transfer_ids(connection: sqlite3.Connection) -> list[str]:
@@ -186,18 +202,14 @@ def transfer_ids(connection: sqlite3.Connection) -> list[str]:
 
 
 def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished]]:
-    """The transfers without an outcome, by switch and ID.
-
-    Raises:
-        InputError: this release can't read one of them.
-    """
+    """The transfers without an outcome, by switch and ID."""
     found: dict[str, dict[str, Unfinished]] = {}
     for request, *row in connection.execute(
         "SELECT request, transfers.* FROM transfers WHERE outcome IS NULL"
     ):
         past = _past(row)
         found.setdefault(past.switch, {})[past.id] = Unfinished(
-            request=_request_from(request, f"transfer {past.id}"),
+            request=_request_of(past, request),
             parties=past.parties,
             account="" if past.account == DEFAULT_ACCOUNT else past.account,
         )
