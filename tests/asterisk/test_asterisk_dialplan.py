@@ -9,7 +9,7 @@ import attrs
 import pytest
 from test_asterisk_procedures import DIAL, INTRODUCE, JOIN, made
 
-from hookflash.backends.asterisk import channels, primitives
+from hookflash.backends.asterisk import primitives
 from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
     NEWEST,
@@ -96,7 +96,7 @@ def test_what_a_controller_reads_is_asked_of_ari() -> None:
     assert {*TOLD} >= {*primitives.MARKS, primitives.BEGAN, primitives.SOUND}
     assert primitives.MAY_TRANSFER in TOLD
     assert {primitives.PRESENTATION, primitives.LINKED} <= {*TOLD}
-    assert channels.SOUND in TOLD
+    assert primitives.SOUND in TOLD
 
 
 def test_every_extension_that_is_ordered_is_there() -> None:

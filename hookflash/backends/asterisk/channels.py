@@ -13,17 +13,9 @@ from typing import Final
 import attrs
 from msgspec.structs import replace
 
+from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
 from hookflash.backends.asterisk.inbound import AsteriskReading, is_party, local_half
-from hookflash.backends.asterisk.primitives import (
-    BEGAN,
-    DIALLED,
-    KIND,
-    LINKED,
-    ROLE,
-    SOUND,
-    TRANSFER,
-)
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.events import Direction, LegId, LegSnapshot
 from hookflash.sounds import HeardSound, heard_sound
@@ -108,7 +100,7 @@ def _snapshot(
     context: str,
 ) -> LegSnapshot:
     created = reading.created(channel, known.direction, outside=known.outside)
-    role = role_on(channel.id, channel.channelvars.get(ROLE, ""))
+    role = role_on(channel.id, channel.channelvars.get(p.ROLE, ""))
     answered = channel.state == "Up"
     parked = alone and answered and is_parked(channel, context)
     return LegSnapshot(
@@ -129,9 +121,9 @@ def _snapshot(
         ),
         peer=peer,
         hears=noted_sound(channel)[1] if parked else None,
-        transfer=channel.channelvars.get(TRANSFER, "") if role else "",
+        transfer=channel.channelvars.get(p.TRANSFER, "") if role else "",
         role=role,
-        kind=channel.channelvars.get(KIND, ""),
+        kind=channel.channelvars.get(p.KIND, ""),
         name=created.name,
         withheld=created.withheld,
         other_half=other_half,
@@ -165,7 +157,7 @@ def waits_for_a_controller(channel: AriChannel, context: str) -> bool:
 
 def noted_sound(channel: AriChannel) -> tuple[str, HeardSound | None]:
     """The note on a leg: the id of the playback, and the sound."""
-    playback, _, text = channel.channelvars.get(SOUND, "").partition(" ")
+    playback, _, text = channel.channelvars.get(p.SOUND, "").partition(" ")
     return playback, heard_sound(text) if text else None
 
 
@@ -194,13 +186,13 @@ def _callers(
 ) -> dict[LegId, LegId]:
     """The far half for each leg that a far half has called, ringing or talking."""
     linked = {
-        channel.channelvars[LINKED]: channel.id
+        channel.channelvars[p.LINKED]: channel.id
         for channel in channels
-        if channel.id in halves and channel.channelvars.get(LINKED)
+        if channel.id in halves and channel.channelvars.get(p.LINKED)
     }
     callers = {leg: peer for leg, peer in peers.items() if peer in halves}
     for channel in channels:
-        far = linked.get(channel.channelvars.get(LINKED, ""))
+        far = linked.get(channel.channelvars.get(p.LINKED, ""))
         rings = channel.state != "Up" and was_called(channel)
         if far is not None and rings and channel.id not in (far, halves[far]):
             callers.setdefault(channel.id, far)
@@ -214,15 +206,15 @@ def _guess(channel: AriChannel, outside: Collection[LegId]) -> KnownLeg:
     elsewhere; if we do that, the direction is noted on the leg. The dialled extension of a leg
     that called in stays.
     """
-    noted = channel.channelvars.get(BEGAN, "")
+    noted = channel.channelvars.get(p.BEGAN, "")
     _, half = local_half(channel.name)
     called = noted == Direction.OUTBOUND or (
         not noted
         and (
             half == "1"
-            or (not half and channel.channelvars.get(DIALLED) == "")
+            or (not half and channel.channelvars.get(p.DIALLED) == "")
             or was_called(channel)
-            or role_on(channel.id, channel.channelvars.get(ROLE, "")) == "target"
+            or role_on(channel.id, channel.channelvars.get(p.ROLE, "")) == "target"
         )
     )
     direction = Direction.OUTBOUND if called else Direction.INBOUND

@@ -20,38 +20,8 @@ from typing import Final
 import attrs
 
 from hookflash import commands as c
+from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
-from hookflash.backends.asterisk.primitives import (
-    AFTER,
-    ARMED,
-    BEGAN,
-    DEFAULT_ACCOUNT_VARIABLE,
-    EXTENSION,
-    KIND,
-    LIMIT_S,
-    NUMBER,
-    OURS,
-    PARTNER,
-    PEER,
-    RESCUE,
-    ROLE,
-    SETTLES_S,
-    SHOWN,
-    TRANSFER,
-    AsteriskProcedure,
-    Conceal,
-    GetvarCheck,
-    HangUpChannel,
-    OriginateChannel,
-    PlayMedia,
-    PlayMusic,
-    Primitive,
-    Redirect,
-    RestoreDisplay,
-    RestoreLimit,
-    Setvar,
-    StopSounds,
-)
 from hookflash.causes import number_for
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
@@ -176,7 +146,7 @@ class AsteriskProcedures:
         dialling: AsteriskDialling | None = None,
         context: str = "hookflash",
         park_limit_s: float = PARK_LIMIT_S,
-        account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+        account_variable: str = p.DEFAULT_ACCOUNT_VARIABLE,
     ) -> None:
         """Set up.
 
@@ -193,7 +163,7 @@ class AsteriskProcedures:
         self._context = context
         self._park_limit_s = park_limit_s
         self._account_variable = account_variable
-        self._makers: dict[type, Callable[..., AsteriskProcedure]] = {
+        self._makers: dict[type, Callable[..., p.AsteriskProcedure]] = {
             c.Split: self._split,
             c.Park: self._park,
             c.HoldWithMusic: _hold_with_music,
@@ -208,7 +178,7 @@ class AsteriskProcedures:
             c.HangUp: self._hang_up,
         }
 
-    def of(self, command: c.SwitchCommand) -> AsteriskProcedure | None:
+    def of(self, command: c.SwitchCommand) -> p.AsteriskProcedure | None:
         """Translate a command; None if this switch can't do it, and need not.
 
         Raises:
@@ -219,42 +189,42 @@ class AsteriskProcedures:
 
     # ------------------------------------------------------------------ one for each command
 
-    def _split(self, command: c.Split) -> AsteriskProcedure:
+    def _split(self, command: c.Split) -> p.AsteriskProcedure:
         first, second = command.first, command.second
-        return AsteriskProcedure(
+        return p.AsteriskProcedure(
             steps=(
                 *self._marked(command, first, "transferor"),
                 *self._marked(command, second, "transferee"),
-                Redirect(_leg(first), "park", _leg(second)),
+                p.Redirect(_leg(first), "park", _leg(second)),
             ),
-            unless=((GetvarCheck(leg=_leg(first), variable=PARTNER, value=""),),)
+            unless=((p.GetvarCheck(leg=_leg(first), variable=p.PARTNER, value=""),),)
             if command.repeated
             else (),
-            after_s=SETTLES_S if command.repeated else 0.0,
+            after_s=p.SETTLES_S if command.repeated else 0.0,
             settled=(first, second),
         )
 
-    def _marked(self, command: c.Split, leg: LegId, role: str) -> tuple[Primitive, ...]:
+    def _marked(self, command: c.Split, leg: LegId, role: str) -> tuple[p.Primitive, ...]:
         marks = {
-            TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
-            ROLE: role if command.transfer else "",
-            KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
-            BEGAN: self._party_of(leg).direction or "",
+            p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
+            p.ROLE: role if command.transfer else "",
+            p.KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
+            p.BEGAN: self._party_of(leg).direction or "",
         }
-        limit = {LIMIT_S: str(_seconds(self._park_limit_s))}
+        limit = {p.LIMIT_S: str(_seconds(self._park_limit_s))}
         discreet = self._discreet(leg, command.undisclosed)
         return (_set(leg, marks | _AT_EASE | limit), *discreet)
 
-    def _park(self, command: c.Park) -> AsteriskProcedure:
+    def _park(self, command: c.Park) -> p.AsteriskProcedure:
         leg = _leg(command.leg)
-        return AsteriskProcedure(
-            steps=(_set(leg, _AT_EASE), Redirect(leg, "park")),
+        return p.AsteriskProcedure(
+            steps=(_set(leg, _AT_EASE), p.Redirect(leg, "park")),
             unless=tuple(
                 facts for other in command.unless_with for facts in self._are_with(leg, other)
             ),
         )
 
-    def _dial(self, command: c.Dial) -> AsteriskProcedure:
+    def _dial(self, command: c.Dial) -> p.AsteriskProcedure:
         caller = self._party_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
@@ -262,18 +232,18 @@ class AsteriskProcedures:
         account = command.account or caller.account
         leg = _leg(command.leg)
         variables = {
-            TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
+            p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             # the far half gets all of these too: they name the leg that they are for
-            ROLE: f"target:{leg}",
-            NUMBER: number,
-            LIMIT_S: str(_seconds(self._park_limit_s)),
+            p.ROLE: f"target:{leg}",
+            p.NUMBER: number,
+            p.LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
             **self._owned_by(account),
             # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
         }
-        originate = OriginateChannel(
+        originate = p.OriginateChannel(
             leg=leg,
             number=number,
             endpoint=self._dialling.endpoint(number),
@@ -282,7 +252,7 @@ class AsteriskProcedures:
             variables=tuple(variables.items()),
             extension="park" if command.rescue is None else "rescue",
         )
-        return AsteriskProcedure(steps=(originate,))
+        return p.AsteriskProcedure(steps=(originate,))
 
     def _owned_by(self, account: str) -> dict[str, str]:
         if not account or not ALLOWED_ACCOUNT.fullmatch(account):
@@ -290,42 +260,44 @@ class AsteriskProcedures:
         # inherited by the legs that the dialplan calls, like accountcode
         return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
 
-    def _join(self, command: c.Join) -> AsteriskProcedure:
+    def _join(self, command: c.Join) -> p.AsteriskProcedure:
         first, second = _leg(command.first), _leg(command.second)
-        after = {AFTER: "park" if command.afterwards is c.Afterwards.PARK else ""}
+        after = {p.AFTER: "park" if command.afterwards is c.Afterwards.PARK else ""}
         # The first leg is armed when they talk, by a separate order
-        armed = {} if command.rescue is None else self._rescuing(command.rescue) | {AFTER: "rescue"}
+        armed = (
+            {} if command.rescue is None else self._rescuing(command.rescue) | {p.AFTER: "rescue"}
+        )
         steps = (
-            StopSounds(first),
-            StopSounds(second),
+            p.StopSounds(first),
+            p.StopSounds(second),
             *self._discreet(first, command.undisclosed),
             *self._discreet(second, command.undisclosed),
             # the first, which bridges itself, does it in the dialplan
-            RestoreLimit(second),
-            Redirect(
+            p.RestoreLimit(second),
+            p.Redirect(
                 first,
                 "join",
                 sets=(
-                    _set(first, _AT_EASE | {PEER: self._channel_of(second)} | after),
-                    _set(second, _AT_EASE | {PEER: self._channel_of(first)} | after | armed),
+                    _set(first, _AT_EASE | {p.PEER: self._channel_of(second)} | after),
+                    _set(second, _AT_EASE | {p.PEER: self._channel_of(first)} | after | armed),
                 ),
             ),
         )
-        return AsteriskProcedure(
+        return p.AsteriskProcedure(
             # it needs to know the leg to rescue until the end, if it is already doing so
-            before=tuple(_set(leg, {AFTER: "park", ARMED: ""}) for leg in command.disarm),
+            before=tuple(_set(leg, {p.AFTER: "park", p.ARMED: ""}) for leg in command.disarm),
             steps=steps,
             optional=2,
             unless=self._is_about(command),
             joined=(
-                GetvarCheck(leg=first, variable=PARTNER, value=self._channel_of(second)),
+                p.GetvarCheck(leg=first, variable=p.PARTNER, value=self._channel_of(second)),
                 # a leg that was sent to the park leaves its partner at once
-                GetvarCheck(leg=first, variable=EXTENSION, value="park", denied=True),
+                p.GetvarCheck(leg=first, variable=p.EXTENSION, value="park", denied=True),
             ),
             settled=(first, second),
         )
 
-    def _is_about(self, join: c.Join) -> tuple[tuple[GetvarCheck, ...], ...]:
+    def _is_about(self, join: c.Join) -> tuple[tuple[p.GetvarCheck, ...], ...]:
         """Check whether the switch is already joining the two: a second order would split them.
 
         It may be executing the previous attempt, or its own failsafe may have fired just now.
@@ -339,49 +311,49 @@ class AsteriskProcedures:
             pairs = pairs[1:]
         # a leg that is seen in the park after it was disarmed will not act any more
         acting = tuple(
-            (GetvarCheck(leg=_leg(leg), variable="EXTEN", value=extension),)
+            (p.GetvarCheck(leg=_leg(leg), variable="EXTEN", value=extension),)
             for leg in join.disarm
             for extension in ("T", "rescue")
         )
         return (*acting, *(facts for pair in pairs for facts in self._are_with(*pair)))
 
-    def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[GetvarCheck, ...], ...]:
+    def _are_with(self, one: LegId, other: LegId) -> tuple[tuple[p.GetvarCheck, ...], ...]:
         """Check whether one of two is at the extension where it bridges itself with the other."""
         known = [(leg, self._party_of(leg).channel) for leg in (one, other)]
         (first, first_channel), (second, second_channel) = known
         return tuple(
             (
-                GetvarCheck(leg=_leg(leg), variable=EXTENSION, value="join"),
-                GetvarCheck(leg=_leg(leg), variable=PEER, value=channel),
+                p.GetvarCheck(leg=_leg(leg), variable=p.EXTENSION, value="join"),
+                p.GetvarCheck(leg=_leg(leg), variable=p.PEER, value=channel),
             )
             for leg, channel in ((first, second_channel), (second, first_channel))
             if channel
         )
 
-    def _arm(self, command: c.Arm) -> AsteriskProcedure:
-        answers = {ARMED: "yes"} if command.when is c.Trigger.ANSWER else {AFTER: "rescue"}
+    def _arm(self, command: c.Arm) -> p.AsteriskProcedure:
+        answers = {p.ARMED: "yes"} if command.when is c.Trigger.ANSWER else {p.AFTER: "rescue"}
         leg = command.leg
         discreet = self._discreet(leg, (leg,) if command.undisclosed else ())
-        return AsteriskProcedure(
+        return p.AsteriskProcedure(
             steps=(*discreet, _set(leg, self._rescuing(command.rescue) | answers)),
         )
 
     def _rescuing(self, rescue: LegId) -> dict[str, str]:
-        return {RESCUE: self._channel_of(rescue)}
+        return {p.RESCUE: self._channel_of(rescue)}
 
-    def _release(self, command: c.Release) -> AsteriskProcedure:
+    def _release(self, command: c.Release) -> p.AsteriskProcedure:
         pair = ((command.first, command.second), (command.second, command.first))
-        return AsteriskProcedure(
+        return p.AsteriskProcedure(
             steps=tuple(_set(leg, _AT_EASE) for leg, _ in pair),
             # variables of a partner that is about to end can still be set when the other leg has
             # already read its own
             proof=tuple(
-                GetvarCheck(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
+                p.GetvarCheck(leg=_leg(leg), variable="BRIDGEPEER", value=self._channel_of(other))
                 for leg, other in pair
             ),
         )
 
-    def _introduce(self, command: c.Introduce) -> AsteriskProcedure:
+    def _introduce(self, command: c.Introduce) -> p.AsteriskProcedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
@@ -394,17 +366,17 @@ class AsteriskProcedures:
         # A bridge updates both phones itself, a moment after it is up, and so undoes what was
         # ordered before (measured on 22.10.1).
         settled = (command.first, command.second)
-        return AsteriskProcedure(steps=steps, optional=len(steps), settled=settled)
+        return p.AsteriskProcedure(steps=steps, optional=len(steps), settled=settled)
 
     def _show(
         self, leg: LegId, other: LegId, number: str, *, discreet: bool
-    ) -> tuple[Primitive, ...]:
+    ) -> tuple[p.Primitive, ...]:
         """Show a phone the party of another leg."""
         party = self._party_of(other)
         if not ALLOWED_NUMBER.fullmatch(number) or party.withheld:
             return ()  # the display stays as it is
         name = "" if discreet else _shown(party.name.strip())
-        kept = {SHOWN: number} if discreet else {}
+        kept = {p.SHOWN: number} if discreet else {}
         return (
             _set(
                 leg,
@@ -418,34 +390,34 @@ class AsteriskProcedures:
             ),
         )
 
-    def _discreet(self, leg: LegId, undisclosed: Collection[LegId]) -> tuple[Primitive, ...]:
+    def _discreet(self, leg: LegId, undisclosed: Collection[LegId]) -> tuple[p.Primitive, ...]:
         """Keep the switch from showing a phone the party that it joins it with."""
         if leg not in undisclosed:
             return ()
-        return (_set(leg, {SHOWN: ""}), Conceal(leg, self._concealed_by))
+        return (_set(leg, {p.SHOWN: ""}), p.Conceal(leg, self._concealed_by))
 
     @property
     def _concealed_by(self) -> str:
         return f"{self._context},undisclosed,1"
 
-    def _forget(self, command: c.Forget) -> AsteriskProcedure:
+    def _forget(self, command: c.Forget) -> p.AsteriskProcedure:
         steps = tuple(step for leg in command.legs for step in self._forgotten(_leg(leg)))
-        return AsteriskProcedure(steps=steps, optional=len(steps))
+        return p.AsteriskProcedure(steps=steps, optional=len(steps))
 
-    def _forgotten(self, leg: LegId) -> tuple[Primitive, ...]:
+    def _forgotten(self, leg: LegId) -> tuple[p.Primitive, ...]:
         """Remove our variables from a leg, and restore the operator's.
 
         Its far half, if any, has only the variables that we set on the leg.
         """
-        nothing: dict[str, str] = dict.fromkeys(OURS, "")
+        nothing: dict[str, str] = dict.fromkeys(p.OURS, "")
         is_local = self._party_of(leg).channel.startswith("Local/")
         far = (_set(f"{leg}{FAR_HALF}", nothing),) if is_local else ()
-        own = (RestoreLimit(leg), RestoreDisplay(leg, self._concealed_by))
+        own = (p.RestoreLimit(leg), p.RestoreDisplay(leg, self._concealed_by))
         return (*own, _set(leg, nothing), *far)
 
-    def _hang_up(self, command: c.HangUp) -> AsteriskProcedure:
-        return AsteriskProcedure(
-            steps=(HangUpChannel(_leg(command.leg), number_for(command.cause)),)
+    def _hang_up(self, command: c.HangUp) -> p.AsteriskProcedure:
+        return p.AsteriskProcedure(
+            steps=(p.HangUpChannel(_leg(command.leg), number_for(command.cause)),)
         )
 
     def _channel_of(self, leg: LegId) -> str:
@@ -455,41 +427,41 @@ class AsteriskProcedures:
         return checked(ALLOWED_CHANNEL, channel, "the channel")
 
 
-_AT_EASE: Final = {AFTER: "", RESCUE: "", ARMED: ""}
+_AT_EASE: Final = {p.AFTER: "", p.RESCUE: "", p.ARMED: ""}
 """No action when its partner leaves, or when it answers."""
 
 
-def _set(leg: LegId, variables: Mapping[str, str]) -> Setvar:
-    return Setvar(_leg(leg), tuple(variables.items()))
+def _set(leg: LegId, variables: Mapping[str, str]) -> p.Setvar:
+    return p.Setvar(_leg(leg), tuple(variables.items()))
 
 
-def _hold_with_music(command: c.HoldWithMusic) -> AsteriskProcedure:
+def _hold_with_music(command: c.HoldWithMusic) -> p.AsteriskProcedure:
     return _play(command.leg, command.music)
 
 
-def _play_ringback(command: c.PlayRingback) -> AsteriskProcedure:
+def _play_ringback(command: c.PlayRingback) -> p.AsteriskProcedure:
     return _play(command.leg, command.ringback)
 
 
-def _play_tone(command: c.PlayTone) -> AsteriskProcedure:
+def _play_tone(command: c.PlayTone) -> p.AsteriskProcedure:
     return _play(command.leg, command.tone)
 
 
-def _play(leg: LegId, sound: Sound) -> AsteriskProcedure:
+def _play(leg: LegId, sound: Sound) -> p.AsteriskProcedure:
     # after an endless sound the next would never begin
-    steps = (StopSounds(_leg(leg)), _begin(_leg(leg), sound))
-    return AsteriskProcedure(steps=steps, optional=1)
+    steps = (p.StopSounds(_leg(leg)), _begin(_leg(leg), sound))
+    return p.AsteriskProcedure(steps=steps, optional=1)
 
 
-def _begin(leg: LegId, sound: Sound) -> PlayMedia | PlayMusic:
+def _begin(leg: LegId, sound: Sound) -> p.PlayMedia | p.PlayMusic:
     if isinstance(sound, Music):
-        return PlayMusic(leg, sound)
+        return p.PlayMusic(leg, sound)
     if isinstance(sound, Tone) and len(sound.bursts) * (sound.times or 1) > MOST_BURSTS:
         raise InputError(
             f"{sound} has too many bursts with its repeats",
             hint=f"at most {MOST_BURSTS}; without repeats it plays until it is ended",
         )
-    return PlayMedia(leg, sound)
+    return p.PlayMedia(leg, sound)
 
 
 def role_on(leg: LegId, mark: str) -> str:

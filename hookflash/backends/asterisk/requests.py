@@ -9,17 +9,9 @@ from urllib.parse import quote
 import attrs
 import msgspec
 
+from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.ari_messages import AriMessage
 from hookflash.backends.asterisk.manager import ManagerAction
-from hookflash.backends.asterisk.primitives import (
-    GetvarCheck,
-    HangUpChannel,
-    OriginateChannel,
-    PlayMedia,
-    PlayMusic,
-    Redirect,
-    Setvar,
-)
 from hookflash.backends.asterisk.procedures import FAR_HALF
 from hookflash.events import LegId
 from hookflash.sounds import Recording, Sound, Tone
@@ -105,7 +97,7 @@ def channel_request(leg: LegId) -> Request:
 # ------------------------------------------------------------------ by ARI
 
 
-def originate_request(step: OriginateChannel, context: str) -> Request:
+def originate_request(step: p.OriginateChannel, context: str) -> Request:
     """Call a party, and send it to an extension of ours when it answers."""
     far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
     return Request(
@@ -125,7 +117,7 @@ def originate_request(step: OriginateChannel, context: str) -> Request:
     )
 
 
-def play_request(step: PlayMedia, playback: str) -> Request:
+def play_request(step: p.PlayMedia, playback: str) -> Request:
     """Play a tone or a recorded sound."""
     media = [media_of(step.sound)]
     return Request(
@@ -133,7 +125,7 @@ def play_request(step: PlayMedia, playback: str) -> Request:
     )
 
 
-def music_request(step: PlayMusic) -> Request:
+def music_request(step: p.PlayMusic) -> Request:
     """Play music on hold."""
     name = quote(step.sound.name)
     return Request(method="POST", uri=f"channels/{quote(step.leg)}/moh?mohClass={name}")
@@ -149,7 +141,7 @@ def stop_request(playback: str) -> Request:
     return Request(method="DELETE", uri=f"playbacks/{quote(playback)}")
 
 
-def kill_request(step: HangUpChannel) -> Request:
+def kill_request(step: p.HangUpChannel) -> Request:
     """Hang up."""
     return Request(method="DELETE", uri=f"channels/{quote(step.leg)}?reason_code={step.cause}")
 
@@ -172,13 +164,13 @@ def is_endless(sound: Sound) -> bool:
 # ------------------------------------------------------------------ by AMI
 
 
-def set_actions(step: Setvar) -> Iterator[ManagerAction]:
+def set_actions(step: p.Setvar) -> Iterator[ManagerAction]:
     """Set variables."""
     for name, value in step.variables:
         yield ManagerAction("Setvar", {"Channel": step.leg, "Variable": name, "Value": value})
 
 
-def redirect_action(step: Redirect, context: str) -> ManagerAction:
+def redirect_action(step: p.Redirect, context: str) -> ManagerAction:
     """Send a leg, or two, to an extension."""
     headers: dict[str, str] = {
         "Channel": step.leg,
@@ -196,6 +188,6 @@ def redirect_action(step: Redirect, context: str) -> ManagerAction:
     return ManagerAction("Redirect", headers)
 
 
-def fact_action(fact: GetvarCheck) -> ManagerAction:
+def fact_action(fact: p.GetvarCheck) -> ManagerAction:
     """Ask for a variable."""
     return ManagerAction("Getvar", {"Channel": fact.leg, "Variable": fact.variable})

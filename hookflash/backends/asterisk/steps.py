@@ -8,24 +8,8 @@ from typing import Final
 
 import attrs
 
+from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.connection import AsteriskConnection
-from hookflash.backends.asterisk.primitives import (
-    SOUND,
-    TOO_LATE,
-    Amendment,
-    AsteriskProcedure,
-    Conceal,
-    HangUpChannel,
-    OriginateChannel,
-    PlayMedia,
-    PlayMusic,
-    Primitive,
-    Redirect,
-    RestoreDisplay,
-    RestoreLimit,
-    Setvar,
-    StopSounds,
-)
 from hookflash.backends.asterisk.requests import (
     Request,
     is_endless,
@@ -101,7 +85,7 @@ class Steps:
             self._asked[leg] = asked[place + 1 :]
         return asked[0] if asked and plays.casefold() not in names else ""
 
-    async def run(self, connection: AsteriskConnection, procedure: AsteriskProcedure) -> Done:
+    async def run(self, connection: AsteriskConnection, procedure: p.AsteriskProcedure) -> Done:
         """Execute a procedure."""
         for step in procedure.before:
             await self._do(connection, step)
@@ -114,38 +98,38 @@ class Steps:
             if refused is not None and number >= procedure.optional:
                 return Done(refused=refused)
         if not await connection.are_so(procedure.proof):
-            return Done(refused=TOO_LATE)
+            return Done(refused=p.TOO_LATE)
         return Done(joined=joined)
 
-    async def _do(self, connection: AsteriskConnection, step: Primitive) -> str | None:
+    async def _do(self, connection: AsteriskConnection, step: p.Primitive) -> str | None:
         """Execute one operation; return the reason of its refusal, if any."""
         match step:
-            case Setvar() | RestoreLimit() | Conceal() | RestoreDisplay():
+            case p.Setvar() | p.RestoreLimit() | p.Conceal() | p.RestoreDisplay():
                 return await self._set(connection, step)
-            case Redirect():
+            case p.Redirect():
                 return await self._move(connection, step)
-            case StopSounds(leg=leg):
+            case p.StopSounds(leg=leg):
                 return await self._stop(connection, leg)
-            case PlayMedia():
+            case p.PlayMedia():
                 playback = f"{step.leg}-s{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
                 return await self._begin(connection, step, playback, play_request(step, playback))
-            case PlayMusic():
+            case p.PlayMusic():
                 self._asked.setdefault(step.leg, []).append(step.sound.name)
                 return await self._begin(connection, step, MUSIC, music_request(step))
-            case OriginateChannel() | HangUpChannel():
+            case p.OriginateChannel() | p.HangUpChannel():
                 return await connection.ask(self._request(step))
 
     @staticmethod
-    async def _set(connection: AsteriskConnection, step: Setvar | Amendment) -> str | None:
+    async def _set(connection: AsteriskConnection, step: p.Setvar | p.Amendment) -> str | None:
         """Set variables, after reading those that the new values depend on."""
-        if not isinstance(step, Setvar):
+        if not isinstance(step, p.Setvar):
             values = await connection.variables(step.leg, *step.asked())
             if isinstance(values, str):
                 return values
-            step = Setvar(step.leg, step.amended(values))
+            step = p.Setvar(step.leg, step.amended(values))
         return await connection.act(set_actions(step))
 
-    async def _move(self, connection: AsteriskConnection, step: Redirect) -> str | None:
+    async def _move(self, connection: AsteriskConnection, step: p.Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}
         self.moving |= legs
         sets = [action for one in step.sets for action in set_actions(one)]
@@ -154,20 +138,20 @@ class Steps:
             self.moving -= legs
         return refused
 
-    def _request(self, step: OriginateChannel | HangUpChannel) -> Request:
-        if isinstance(step, HangUpChannel):
+    def _request(self, step: p.OriginateChannel | p.HangUpChannel) -> Request:
+        if isinstance(step, p.HangUpChannel):
             return kill_request(step)
         return originate_request(step, self._context)
 
     async def _begin(
         self,
         connection: AsteriskConnection,
-        step: PlayMedia | PlayMusic,
+        step: p.PlayMedia | p.PlayMusic,
         playback: str,
         request: Request,
     ) -> str | None:
         """Note a sound on the leg, and play it."""
-        note = Setvar(step.leg, ((SOUND, _noted(playback, step.sound)),))
+        note = p.Setvar(step.leg, ((p.SOUND, _noted(playback, step.sound)),))
         refused = await connection.act(set_actions(note))
         if refused is not None:
             return refused

@@ -20,22 +20,10 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.base import ID_IN_USE
+from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.connection import AwaitedReply, EventSocketConnection
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.looking import ChannelLister
-from hookflash.backends.freeswitch.primitives import (
-    ASKED_AFTER,
-    ASKED_BEFORE,
-    SETTLES_S,
-    Originate,
-    Primitive,
-    Procedure,
-    SetVariables,
-    VariableCheck,
-    kept,
-    restored,
-    with_kept,
-)
 from hookflash.backends.freeswitch.procedures import Procedures
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.text import line_of, question_of
@@ -173,7 +161,7 @@ class CommandSender:
     def _first_too_early(self) -> _PendingCommand | None:
         return self._too_early[0] if self._too_early else None
 
-    def _comes_too_early(self, order: _PendingCommand, procedure: Procedure) -> bool:
+    def _comes_too_early(self, order: _PendingCommand, procedure: p.Procedure) -> bool:
         """Whether an order must wait for a bridge that was just reported; if so, note it.
 
         A later order for the same legs waits behind it: otherwise variables that the first one sets
@@ -182,7 +170,7 @@ class CommandSender:
         if order is self._first_too_early:
             return False
         reported_s = (self._reader.joined_s.get(leg, -math.inf) for leg in procedure.settled)
-        order.due_s = max(reported_s, default=-math.inf) + SETTLES_S
+        order.due_s = max(reported_s, default=-math.inf) + p.SETTLES_S
         is_behind = any(not other.legs.isdisjoint(procedure.legs) for other in self._too_early)
         if order.due_s <= trio.current_time() and not is_behind:
             return False
@@ -202,12 +190,12 @@ class CommandSender:
         return command
 
     async def _send(
-        self, connection: EventSocketConnection, command: c.SwitchCommand, procedure: Procedure
+        self, connection: EventSocketConnection, command: c.SwitchCommand, procedure: p.Procedure
     ) -> _SentCommand:
         sent_s = trio.current_time()
         keeps = await self._kept(connection, procedure.remember)
         before = await connection.send([self._as_sent(step) for step in procedure.before])
-        steps = with_kept(procedure.steps, keeps)
+        steps = p.with_kept(procedure.steps, keeps)
         if await self._are_so(connection, procedure.unless):
             steps = steps[: -procedure.spared]
         await self._give_back(connection, procedure.restore)
@@ -217,21 +205,21 @@ class CommandSender:
 
     async def _kept(
         self, connection: EventSocketConnection, legs: Sequence[e.LegId]
-    ) -> list[SetVariables]:
+    ) -> list[p.SetVariables]:
         """The variables of legs before the first change, to be kept on them."""
-        keeps: list[SetVariables] = []
+        keeps: list[p.SetVariables] = []
         for leg in legs:
-            answers = await self._ask_all(connection, leg, ASKED_BEFORE)
-            keep = None if answers[0].startswith(NO_CHANNEL) else kept(leg, answers)
+            answers = await self._ask_all(connection, leg, p.ASKED_BEFORE)
+            keep = None if answers[0].startswith(NO_CHANNEL) else p.kept(leg, answers)
             if keep is not None:
                 keeps.append(keep)
         return keeps
 
     async def _give_back(self, connection: EventSocketConnection, legs: Sequence[e.LegId]) -> None:
         for leg in legs:
-            answers = await self._ask_all(connection, leg, ASKED_AFTER)
+            answers = await self._ask_all(connection, leg, p.ASKED_AFTER)
             if not answers[0].startswith(NO_CHANNEL):
-                await connection.send([self._as_sent(step) for step in restored(leg, answers)])
+                await connection.send([self._as_sent(step) for step in p.restored(leg, answers)])
 
     @staticmethod
     async def _ask_all(
@@ -240,9 +228,9 @@ class CommandSender:
         answers = await connection.send([f"api uuid_getvar {leg} {name}" for name in variables])
         return [(await connection.answer(answer)).text() for answer in answers]
 
-    def _as_sent(self, step: Primitive) -> str:
+    def _as_sent(self, step: p.Primitive) -> str:
         """Render an operation; long ones go by `bgapi`."""
-        if not isinstance(step, Originate):
+        if not isinstance(step, p.Originate):
             return f"api {line_of(step)}"
         self._jobs += 1
         return f"bgapi {line_of(step)}\nJob-UUID: hookflash-{self._jobs}"
@@ -265,7 +253,7 @@ class CommandSender:
 
     @staticmethod
     async def _are_so(
-        connection: EventSocketConnection, alternatives: tuple[tuple[VariableCheck, ...], ...]
+        connection: EventSocketConnection, alternatives: tuple[tuple[p.VariableCheck, ...], ...]
     ) -> bool:
         """Whether all checks of one alternative hold: the switch is already executing it."""
         for facts in alternatives:

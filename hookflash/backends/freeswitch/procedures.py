@@ -23,26 +23,7 @@ from typing import Final
 import attrs
 
 from hookflash import commands as c
-from hookflash.backends.freeswitch.primitives import (
-    KEPT,
-    NOTHING_KEPT,
-    UNDEFINED,
-    BreakSounds,
-    Bridge,
-    Broadcast,
-    Display,
-    DropKeys,
-    Kill,
-    Originate,
-    Primitive,
-    Procedure,
-    SendKeys,
-    SendToPark,
-    SetVariable,
-    SetVariables,
-    Unschedule,
-    VariableCheck,
-)
+from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
 from hookflash.errors import InputError
 from hookflash.events import LegId
@@ -192,7 +173,7 @@ class Procedures:
         self._account_variable = account_variable
         self._caller_of = caller_of or _nobody
         # Looked up by type: a chain of comparisons would cost more than most commands do.
-        self._makers: dict[type, Callable[..., Procedure]] = {
+        self._makers: dict[type, Callable[..., p.Procedure]] = {
             c.Split: self._split,
             c.Park: self._park,
             c.HoldWithMusic: self._hold_with_music,
@@ -209,7 +190,7 @@ class Procedures:
             c.Forget: self._forget,
         }
 
-    def of(self, command: c.SwitchCommand) -> Procedure:
+    def of(self, command: c.SwitchCommand) -> p.Procedure:
         """Translate a command.
 
         Raises:
@@ -238,7 +219,7 @@ class Procedures:
 
     # ----------------------------------------------------------------- commands
 
-    def _split(self, command: c.Split) -> Procedure:
+    def _split(self, command: c.Split) -> p.Procedure:
         # One leg is moved, and the other parks by itself. Moving both (`-both`) is a race on a busy
         # switch: the leg that runs the dialplan's bridge may find itself alone before its turn
         # comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
@@ -248,38 +229,38 @@ class Procedures:
         first = _marks(command.transfer, "transferor", command.kind)
         second = _marks(command.transfer, "transferee", command.kind)
         # a transfer that has just ended may be about to open the line again to displays
-        silent = tuple(Unschedule(variables_group(_leg(leg))) for leg in command.undisclosed)
-        return Procedure(
+        silent = tuple(p.Unschedule(variables_group(_leg(leg))) for leg in command.undisclosed)
+        return p.Procedure(
             steps=(
                 *silent,
                 _set(command.first, variables | first | _discretion(command, command.first)),
                 _set(command.second, variables | second | _discretion(command, command.second)),
-                SendToPark(_leg(command.first)),
+                p.SendToPark(_leg(command.first)),
             ),
             optional=len(silent),
-            unless=((_is_with(command.first, UNDEFINED),),) if command.repeated else (),
+            unless=((_is_with(command.first, p.UNDEFINED),),) if command.repeated else (),
             settled=(command.first, command.second),
             remember=(_leg(command.first), _leg(command.second)),
             spared=3,  # a leg that is already parked must not get `park_after_bridge` again
         )
 
-    def _park(self, command: c.Park) -> Procedure:
-        return Procedure(
-            steps=(_set(command.leg, self._limits()), SendToPark(_leg(command.leg))),
+    def _park(self, command: c.Park) -> p.Procedure:
+        return p.Procedure(
+            steps=(_set(command.leg, self._limits()), p.SendToPark(_leg(command.leg))),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
         )
 
-    def _hold_with_music(self, command: c.HoldWithMusic) -> Procedure:
+    def _hold_with_music(self, command: c.HoldWithMusic) -> p.Procedure:
         return _play(command.leg, command.music, "music")
 
-    def _play_ringback(self, command: c.PlayRingback) -> Procedure:
+    def _play_ringback(self, command: c.PlayRingback) -> p.Procedure:
         return _play(command.leg, command.ringback, "ringback")
 
-    def _play_tone(self, command: c.PlayTone) -> Procedure:
+    def _play_tone(self, command: c.PlayTone) -> p.Procedure:
         return _play(command.leg, command.tone, "tone")
 
-    def _dial(self, command: c.Dial) -> Procedure:
+    def _dial(self, command: c.Dial) -> p.Procedure:
         caller = self._caller_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
@@ -299,7 +280,7 @@ class Procedures:
             "ignore_early_media": "true",
             # the far half of a loopback leg inherits marks: they name the leg that they are for
             **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
-            KEPT: NOTHING_KEPT,
+            p.KEPT: p.NOTHING_KEPT,
             # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that on the right leg.
             # A loopback leg that bows out would be replaced by an unknown one
@@ -311,7 +292,7 @@ class Procedures:
             **({self._account_variable: account} if account else {}),
             **self._dialling.variables,
         }
-        originate = Originate(
+        originate = p.Originate(
             leg=_leg(command.leg),
             number=number,
             dial_string=self._dialling.dial_string(number),
@@ -320,9 +301,9 @@ class Procedures:
             # the switch itself gives it the transferee
             takes=None if command.rescue is None else _leg(command.rescue),
         )
-        return Procedure(steps=(originate,))
+        return p.Procedure(steps=(originate,))
 
-    def _join(self, command: c.Join) -> Procedure:
+    def _join(self, command: c.Join) -> p.Procedure:
         variables = self._parks() | _order(command.transfer, command.attempt)
         if command.afterwards is c.Afterwards.END:
             variables |= _ORDINARY
@@ -333,11 +314,13 @@ class Procedures:
         # A disarmed leg parks when its partner leaves: this may happen before the bridge is
         # ordered, and the controller may die.
         disarmed = {"park_after_bridge": "true", "hangup_after_bridge": "false", **_DISARMED}
-        disarming: tuple[Primitive, ...] = tuple(
-            step for leg in command.disarm for step in (_set(leg, disarmed), Unschedule(_leg(leg)))
+        disarming: tuple[p.Primitive, ...] = tuple(
+            step
+            for leg in command.disarm
+            for step in (_set(leg, disarmed), p.Unschedule(_leg(leg)))
         )
         first, second = command.first, command.second
-        return Procedure(
+        return p.Procedure(
             before=disarming,  # the leg to be disarmed may be gone, which is fine
             steps=(
                 _set(first, variables | _discretion(command, first)),
@@ -345,41 +328,41 @@ class Procedures:
                 # A bridge ends the playing sound but not a queued one, which would be heard in the
                 # conversation, and the leg would not notice its partner's hang-up (measured on
                 # 1.10.12: 24 of 24; with this, 0 of 24)
-                BreakSounds(_leg(first)),
-                BreakSounds(_leg(second)),
-                Bridge(_leg(first), _leg(second)),
+                p.BreakSounds(_leg(first)),
+                p.BreakSounds(_leg(second)),
+                p.Bridge(_leg(first), _leg(second)),
             ),
             settled=(first, second),
             unless=_is_about(command),
             spared=3,
         )
 
-    def _arm(self, command: c.Arm) -> Procedure:
+    def _arm(self, command: c.Arm) -> p.Procedure:
         if command.when is c.Trigger.LEFT_ALONE:
-            return Procedure(steps=(_set(command.leg, _armed(command.rescue)),))
+            return p.Procedure(steps=(_set(command.leg, _armed(command.rescue)),))
         # Some time after its answer, not at once: a leg that intercepts while its `&park()` begins
         # may kill the other leg (measured: 1 of 6 tries with a loopback leg). By then a living
         # controller has joined the two and cancelled this.
         rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
-        return Procedure(
+        return p.Procedure(
             steps=(
                 _set(command.leg, _ENDS | (_SILENT if command.undisclosed else {})),
-                SetVariable(_leg(command.leg), "execute_on_answer", rescue),
+                p.SetVariable(_leg(command.leg), "execute_on_answer", rescue),
             )
         )
 
-    def _release(self, command: c.Release) -> Procedure:
+    def _release(self, command: c.Release) -> p.Procedure:
         variables = {**_DISARMED, **_ORDINARY}
-        return Procedure(
+        return p.Procedure(
             steps=(
-                Unschedule(_leg(command.second)),
+                p.Unschedule(_leg(command.second)),
                 _set(command.first, variables),
                 _set(command.second, variables),
             ),
             optional=1,
         )
 
-    def _introduce(self, command: c.Introduce) -> Procedure:
+    def _introduce(self, command: c.Introduce) -> p.Procedure:
         pair = (
             (command.first, command.second, command.second_number),
             (command.second, command.first, command.first_number),
@@ -388,11 +371,11 @@ class Procedures:
         steps = tuple(
             step for side in pair for step in self._show(*side, undisclosed=side[0] in hidden)
         )
-        return Procedure(steps=steps, optional=len(steps))
+        return p.Procedure(steps=steps, optional=len(steps))
 
     def _show(
         self, leg: LegId, other: LegId, number: str, *, undisclosed: bool
-    ) -> tuple[Primitive, ...]:
+    ) -> tuple[p.Primitive, ...]:
         """Show a phone the party of another leg, now and a moment later once more.
 
         FreeSWITCH also updates both phones when it bridges them: for a target that is not called
@@ -403,11 +386,11 @@ class Procedures:
         if not ALLOWED_NUMBER.fullmatch(number) or caller.withheld:
             return ()  # the display stays as it is
         name = number if undisclosed else _shown(caller.name.strip()) or number
-        show = Display(_leg(leg), name, number)
+        show = p.Display(_leg(leg), name, number)
         if not undisclosed:
             return (
                 show,
-                Unschedule(display_group(leg)),
+                p.Unschedule(display_group(leg)),
                 attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S),
             )
         # Only for this case: the switch's own failsafe joins without an order of ours, and would
@@ -419,42 +402,46 @@ class Procedures:
             _set(leg, {"ignore_display_updates": "true"}),
         )
 
-    def _forget(self, command: c.Forget) -> Procedure:
+    def _forget(self, command: c.Forget) -> p.Procedure:
         legs = tuple(map(_leg, command.legs))
-        steps = tuple(Unschedule(leg) for leg in legs)
-        return Procedure(steps=steps, optional=len(steps), restore=legs)
+        steps = tuple(p.Unschedule(leg) for leg in legs)
+        return p.Procedure(steps=steps, optional=len(steps), restore=legs)
 
-    def _hang_up(self, command: c.HangUp) -> Procedure:
+    def _hang_up(self, command: c.HangUp) -> p.Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
-        return Procedure(steps=(Kill(_leg(command.leg), cause),))
+        return p.Procedure(steps=(p.Kill(_leg(command.leg), cause),))
 
 
-def _withhold_keys(command: c.WithholdKeys) -> Procedure:
+def _withhold_keys(command: c.WithholdKeys) -> p.Procedure:
     leg = _leg(command.leg)
-    net = DropKeys(leg, drop=False, after_s=int(_seconds(command.limit_s)))
-    return Procedure(steps=(Unschedule(keys_group(leg)), net, DropKeys(leg, drop=True)), optional=1)
+    net = p.DropKeys(leg, drop=False, after_s=int(_seconds(command.limit_s)))
+    return p.Procedure(
+        steps=(p.Unschedule(keys_group(leg)), net, p.DropKeys(leg, drop=True)), optional=1
+    )
 
 
-def _pass_keys(command: c.PassKeys) -> Procedure:
+def _pass_keys(command: c.PassKeys) -> p.Procedure:
     leg = _leg(command.leg)
-    keys = (SendKeys(leg, checked(ALLOWED_KEYS, command.digits, "keys")),) if command.digits else ()
-    steps: tuple[Primitive, ...] = (
-        DropKeys(leg, drop=False),
-        Unschedule(keys_group(leg)),
-        SetVariable(leg, "drop_dtmf", ""),  # it would take effect at the next re-INVITE
+    keys = (
+        (p.SendKeys(leg, checked(ALLOWED_KEYS, command.digits, "keys")),) if command.digits else ()
+    )
+    steps: tuple[p.Primitive, ...] = (
+        p.DropKeys(leg, drop=False),
+        p.Unschedule(keys_group(leg)),
+        p.SetVariable(leg, "drop_dtmf", ""),  # it would take effect at the next re-INVITE
         *keys,
     )
-    return Procedure(steps=steps, optional=len(steps))
+    return p.Procedure(steps=steps, optional=len(steps))
 
 
-def _set(leg: LegId, variables: Mapping[str, str]) -> SetVariables:
-    return SetVariables(_leg(leg), tuple(variables.items()))
+def _set(leg: LegId, variables: Mapping[str, str]) -> p.SetVariables:
+    return p.SetVariables(_leg(leg), tuple(variables.items()))
 
 
-def _play(leg: LegId, sound: Sound, sense: str) -> Procedure:
+def _play(leg: LegId, sound: Sound, sense: str) -> p.Procedure:
     check_sound(sound, sense)
     # after an endless sound the next would never begin; breaking nothing does no harm
-    return Procedure(steps=(BreakSounds(_leg(leg)), Broadcast(leg, sound, sense)), optional=1)
+    return p.Procedure(steps=(p.BreakSounds(_leg(leg)), p.Broadcast(leg, sound, sense)), optional=1)
 
 
 def _discretion(command: c.Split | c.Join, leg: LegId) -> dict[str, str]:
@@ -479,21 +466,21 @@ def _armed(rescue: LegId) -> dict[str, str]:
     }
 
 
-def _is_with(leg: LegId, partner: str) -> VariableCheck:
+def _is_with(leg: LegId, partner: str) -> p.VariableCheck:
     """Check the partner of a leg, current or next.
 
     FreeSWITCH records it when it accepts the order, before it answers, and not when the order is
     executed; so it is known even while the two are being joined (measured on 1.10.12).
     """
-    return VariableCheck(leg=_leg(leg), variable="signal_bond", value=partner)
+    return p.VariableCheck(leg=_leg(leg), variable="signal_bond", value=partner)
 
 
-def _are_with(one: LegId, other: LegId) -> tuple[VariableCheck, ...]:
+def _are_with(one: LegId, other: LegId) -> tuple[p.VariableCheck, ...]:
     """Check whether two are joined, or about to be: both must say so, as one may be outdated."""
     return (_is_with(one, _leg(other)), _is_with(other, _leg(one)))
 
 
-def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
+def _is_about(join: c.Join) -> tuple[tuple[p.VariableCheck, ...], ...]:
     """Check whether the switch is already joining these legs: a second bridge would end one.
 
     It may be executing the previous attempt. Or its own failsafe has fired just now: the leg that
@@ -520,17 +507,17 @@ def _is_about(join: c.Join) -> tuple[tuple[VariableCheck, ...], ...]:
     return (*taken, *caught)
 
 
-def _fetches(leg: LegId, other: LegId) -> VariableCheck:
+def _fetches(leg: LegId, other: LegId) -> p.VariableCheck:
     """Check whether the failsafe is moving a leg: this is recorded before it moves."""
     sent = f"intercept:{_leg(other)}"
-    return VariableCheck(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
+    return p.VariableCheck(leg=_leg(leg), variable="transfer_source", value=sent, within=True)
 
 
-def _is_taken(join: c.Join) -> tuple[VariableCheck, ...]:
+def _is_taken(join: c.Join) -> tuple[p.VariableCheck, ...]:
     """Check whether the switch is still executing the previous attempt."""
     leg = _leg(join.first)
     order = (
-        VariableCheck(leg=leg, variable=name, value=value)
+        p.VariableCheck(leg=leg, variable=name, value=value)
         for name, value in _order(join.transfer, join.attempt - 1).items()
     )
     return (*order, *_are_with(leg, join.second))

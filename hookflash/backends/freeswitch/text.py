@@ -5,46 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from hookflash.backends.freeswitch.primitives import (
-    BreakSounds,
-    Bridge,
-    Broadcast,
-    Display,
-    DropKeys,
-    Kill,
-    Originate,
-    Primitive,
-    SendKeys,
-    SendToPark,
-    SetVariable,
-    SetVariables,
-    Unschedule,
-    VariableCheck,
-)
+from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.sounds import path_of
 from hookflash.events import LegId
 
 
-def line_of(primitive: Primitive) -> str:
+def line_of(primitive: p.Primitive) -> str:
     """Render one operation."""
     return _LINES[type(primitive)](primitive)
 
 
-def _originated(originate: Originate) -> str:
+def _originated(originate: p.Originate) -> str:
     app = "park()" if originate.takes is None else f"intercept({originate.takes})"
     # a comma within a value (a list of variables to export) would end it
     escaped = ((name, value.replace(",", "\\,")) for name, value in originate.variables)
     return f"originate {{{_listed(escaped, ',')}}}{originate.dial_string} &{app}"
 
 
-def _shown(display: Display) -> str:
+def _shown(display: p.Display) -> str:
     show = f"uuid_display {display.leg} {display.name}|{display.number}"
     if not display.after_s:
         return show
     return f"sched_api +{display.after_s} {display_group(display.leg)} {show}"
 
 
-def _set(step: SetVariables) -> str:
+def _set(step: p.SetVariables) -> str:
     # FreeSWITCH reads `\s` as a space, and two backslashes as one
     escaped = ((name, value.replace("\\", "\\\\")) for name, value in step.variables)
     line = f"uuid_setvar_multi {step.leg} {_listed(escaped, ';')}"
@@ -53,7 +38,7 @@ def _set(step: SetVariables) -> str:
     return f"sched_api +{step.after_s} {variables_group(step.leg)} {line}"
 
 
-def _dropped(drop: DropKeys) -> str:
+def _dropped(drop: p.DropKeys) -> str:
     # it needs four words; an empty mask leaves no variable behind (measured on 1.10.12)
     line = f"uuid_drop_dtmf {drop.leg} {'on' if drop.drop else 'off'} mask_digits ''"
     return line if not drop.after_s else f"sched_api +{drop.after_s} {keys_group(drop.leg)} {line}"
@@ -74,7 +59,7 @@ def keys_group(leg: LegId) -> str:
     return f"hookflash-keys-{leg}"
 
 
-def question_of(fact: VariableCheck) -> str:
+def question_of(fact: p.VariableCheck) -> str:
     """Render the question."""
     return f"uuid_getvar {fact.leg} {fact.variable}"
 
@@ -84,16 +69,16 @@ def _listed(variables: Iterable[tuple[str, str]], separator: str) -> str:
 
 
 _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
-    SetVariables: _set,
-    SetVariable: lambda p: f"uuid_setvar {p.leg} {p.name} {p.value}".rstrip(),
-    SendToPark: lambda p: f"uuid_transfer {p.leg} park inline",
-    Bridge: lambda p: f"uuid_bridge {p.first} {p.second}",
-    Originate: _originated,
-    Broadcast: lambda p: f"uuid_broadcast {p.leg} {path_of(p.sound)} aleg",
-    BreakSounds: lambda p: f"uuid_break {p.leg} all",
-    Kill: lambda p: f"uuid_kill {p.leg} {p.cause}",
-    Unschedule: lambda p: f"sched_del {p.group}",
-    Display: _shown,
-    DropKeys: _dropped,
-    SendKeys: lambda p: f"uuid_send_dtmf {p.leg} {p.digits}",
+    p.SetVariables: _set,
+    p.SetVariable: lambda one: f"uuid_setvar {one.leg} {one.name} {one.value}".rstrip(),
+    p.SendToPark: lambda one: f"uuid_transfer {one.leg} park inline",
+    p.Bridge: lambda one: f"uuid_bridge {one.first} {one.second}",
+    p.Originate: _originated,
+    p.Broadcast: lambda one: f"uuid_broadcast {one.leg} {path_of(one.sound)} aleg",
+    p.BreakSounds: lambda one: f"uuid_break {one.leg} all",
+    p.Kill: lambda one: f"uuid_kill {one.leg} {one.cause}",
+    p.Unschedule: lambda one: f"sched_del {one.group}",
+    p.Display: _shown,
+    p.DropKeys: _dropped,
+    p.SendKeys: lambda one: f"uuid_send_dtmf {one.leg} {one.digits}",
 }

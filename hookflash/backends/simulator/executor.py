@@ -14,29 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from hookflash import events as e
-from hookflash.backends.freeswitch.primitives import (
-    ASKED_AFTER,
-    ASKED_BEFORE,
-    SETTLES_S,
-    BreakSounds,
-    Bridge,
-    Broadcast,
-    Display,
-    DropKeys,
-    Kill,
-    Originate,
-    Primitive,
-    Procedure,
-    SendKeys,
-    SendToPark,
-    SetVariable,
-    SetVariables,
-    Unschedule,
-    VariableCheck,
-    kept,
-    restored,
-    with_kept,
-)
+from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.procedures import CallerId, Dialling, Procedures
 from hookflash.backends.freeswitch.text import display_group, variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
@@ -80,18 +58,18 @@ class Executor:
         self._too_early: deque[tuple[frozenset[e.LegId], Callable[[], None]]] = deque()
         """Commands that wait until a bridge is up, and the legs that they concern."""
         self._operations: dict[type, Callable[[Any], str]] = {
-            SetVariables: self._set,
-            SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
-            SendToPark: lambda step: switch.park_one(step.leg),
-            Bridge: lambda step: switch.bridge(step.first, step.second),
-            Originate: self._originate,
-            Broadcast: self._broadcast,
-            BreakSounds: lambda step: switch.break_all(step.leg),
-            Kill: lambda step: switch.kill(step.leg, step.cause),
-            Unschedule: lambda step: f"+OK Deleted: {switch.sched_del(step.group)}",
-            Display: self._display,
-            DropKeys: lambda step: switch.drop_keys(step.leg, step.drop, step.after_s),
-            SendKeys: lambda step: switch.send_keys(step.leg, step.digits),
+            p.SetVariables: self._set,
+            p.SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
+            p.SendToPark: lambda step: switch.park_one(step.leg),
+            p.Bridge: lambda step: switch.bridge(step.first, step.second),
+            p.Originate: self._originate,
+            p.Broadcast: self._broadcast,
+            p.BreakSounds: lambda step: switch.break_all(step.leg),
+            p.Kill: lambda step: switch.kill(step.leg, step.cause),
+            p.Unschedule: lambda step: f"+OK Deleted: {switch.sched_del(step.group)}",
+            p.Display: self._display,
+            p.DropKeys: lambda step: switch.drop_keys(step.leg, step.drop, step.after_s),
+            p.SendKeys: lambda step: switch.send_keys(step.leg, step.digits),
         }
 
     def _caller_of(self, leg: e.LegId) -> CallerId:
@@ -114,7 +92,7 @@ class Executor:
         if is_behind or any(map(self._is_fresh, procedure.settled)):
             carry_out = partial(self._carry_out, command, procedure)
             self._too_early.append((procedure.legs, carry_out))
-            self._switch.later(SETTLES_S, self._carry_out_first)
+            self._switch.later(p.SETTLES_S, self._carry_out_first)
         else:
             self._carry_out(command, procedure)
 
@@ -123,7 +101,7 @@ class Executor:
         _, carry_out = self._too_early.popleft()
         carry_out()
 
-    def _carry_out(self, command: SwitchCommand, procedure: Procedure) -> None:
+    def _carry_out(self, command: SwitchCommand, procedure: p.Procedure) -> None:
         refusal = self._run(procedure)
         if refusal is not None:
             self._refused(command, refusal)
@@ -140,34 +118,34 @@ class Executor:
         else:
             self._report(e.CommandFailed(command=command, reason=reason))
 
-    def _run(self, procedure: Procedure) -> str | None:
+    def _run(self, procedure: p.Procedure) -> str | None:
         """Execute the operations; return the first refusal that counts, if any."""
         keeps = [keep for leg in procedure.remember if (keep := self._kept(leg)) is not None]
         for leg in procedure.restore:
-            said = [self._switch.getvar(leg, name) for name in ASKED_AFTER]
+            said = [self._switch.getvar(leg, name) for name in p.ASKED_AFTER]
             if not said[0].startswith("-"):
-                for step in restored(leg, said):
+                for step in p.restored(leg, said):
                     self.execute(step)
         for step in procedure.before:
             self.execute(step)
-        steps = with_kept(procedure.steps, keeps)
+        steps = p.with_kept(procedure.steps, keeps)
         if any(all(map(self._is_so, facts)) for facts in procedure.unless):
             steps = steps[: -procedure.spared]
         replies = [self.execute(step) for step in steps]
         return _first_refusal(replies[procedure.optional :])
 
-    def _kept(self, leg: e.LegId) -> SetVariables | None:
-        said = [self._switch.getvar(leg, name) for name in ASKED_BEFORE]
-        return None if said[0].startswith("-") else kept(leg, said)
+    def _kept(self, leg: e.LegId) -> p.SetVariables | None:
+        said = [self._switch.getvar(leg, name) for name in p.ASKED_BEFORE]
+        return None if said[0].startswith("-") else p.kept(leg, said)
 
-    def _is_so(self, fact: VariableCheck) -> bool:
+    def _is_so(self, fact: p.VariableCheck) -> bool:
         return fact.shown_by(self._switch.getvar(fact.leg, fact.variable))
 
-    def execute(self, step: Primitive) -> str:
+    def execute(self, step: p.Primitive) -> str:
         """Execute one operation; return the switch's reply."""
         return self._operations[type(step)](step)
 
-    def _set(self, step: SetVariables) -> str:
+    def _set(self, step: p.SetVariables) -> str:
         variables = dict(step.variables)
         if step.after_s:
             return self._switch.setvar_later(
@@ -175,20 +153,20 @@ class Executor:
             )
         return self._switch.setvar_multi(step.leg, variables)
 
-    def _broadcast(self, step: Broadcast) -> str:
+    def _broadcast(self, step: p.Broadcast) -> str:
         lasts_s = sound_length_s(step.sound, file_s=self._file_s)
         return self._switch.broadcast(
             step.leg, step.sound, sense=Sense(step.sense), lasts_s=lasts_s
         )
 
-    def _display(self, step: Display) -> str:
+    def _display(self, step: p.Display) -> str:
         if step.after_s:
             return self._switch.display_later(
                 display_group(step.leg), step.leg, step.name, step.number, step.after_s
             )
         return self._switch.display(step.leg, step.name, step.number)
 
-    def _originate(self, step: Originate) -> str:
+    def _originate(self, step: p.Originate) -> str:
         variables = dict(step.variables)
         return self._switch.originate(
             step.leg,

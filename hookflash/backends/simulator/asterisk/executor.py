@@ -16,27 +16,8 @@ import attrs
 
 from hookflash import commands as c
 from hookflash import events as e
+from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
-from hookflash.backends.asterisk.primitives import (
-    PRESENTATION,
-    SETTLES_S,
-    SOUND,
-    TOO_LATE,
-    Amendment,
-    AsteriskProcedure,
-    Conceal,
-    GetvarCheck,
-    HangUpChannel,
-    OriginateChannel,
-    PlayMedia,
-    PlayMusic,
-    Primitive,
-    Redirect,
-    RestoreDisplay,
-    RestoreLimit,
-    Setvar,
-    StopSounds,
-)
 from hookflash.backends.asterisk.procedures import AsteriskDialling, AsteriskProcedures, KnownParty
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskPlayback
 from hookflash.backends.simulator.asterisk.extensions import DialplanPlace
@@ -119,9 +100,9 @@ class AsteriskExecutor:
         self._moving.clear()
         self._about_to_join.clear()
         self._plays = {
-            channel.id: channel.variables[SOUND].partition(" ")[0]
+            channel.id: channel.variables[p.SOUND].partition(" ")[0]
             for channel in self._switch.channels()
-            if channel.variables.get(SOUND) and channel.app is App.STASIS
+            if channel.variables.get(p.SOUND) and channel.app is App.STASIS
         }
 
     def party_of(self, leg: e.LegId) -> KnownParty:
@@ -133,7 +114,7 @@ class AsteriskExecutor:
             channel=channel.name,
             account=channel.account,
             number=channel.number,
-            withheld=channel.variables.get(PRESENTATION, "").startswith("prohib"),
+            withheld=channel.variables.get(p.PRESENTATION, "").startswith("prohib"),
         )
 
     def perform(self, command: c.SwitchCommand) -> None:
@@ -180,13 +161,13 @@ class AsteriskExecutor:
         yield 0.0
         self._report(self._look(look))
 
-    def _settle(self, procedure: AsteriskProcedure) -> Work:
+    def _settle(self, procedure: p.AsteriskProcedure) -> Work:
         while any(map(self._is_young, procedure.settled)):
             yield LOOKS_AGAIN_S
         if procedure.after_s:
             yield procedure.after_s
 
-    def _carry_out(self, command: c.SwitchCommand, procedure: AsteriskProcedure) -> Work:
+    def _carry_out(self, command: c.SwitchCommand, procedure: p.AsteriskProcedure) -> Work:
         for step in procedure.before:
             yield 0.0
             self.execute(step)
@@ -209,7 +190,7 @@ class AsteriskExecutor:
         if procedure.proof:
             yield 0.0
             if not all(map(self._is_so, procedure.proof)):
-                self._refused(command, TOO_LATE)
+                self._refused(command, p.TOO_LATE)
                 return
         self._done(command, joined=joined)
 
@@ -223,7 +204,7 @@ class AsteriskExecutor:
         elif isinstance(command, c.Join):
             pair = {command.first, command.second}
             self._about_to_join |= pair
-            self._after(SETTLES_S, partial(self._about_to_join.difference_update, pair))
+            self._after(p.SETTLES_S, partial(self._about_to_join.difference_update, pair))
         elif isinstance(command, c.Release):
             self._report(e.LegsReleased(first=command.first, second=command.second))
 
@@ -232,37 +213,37 @@ class AsteriskExecutor:
         bridge = None if channel is None else channel.bridge
         return leg in self._about_to_join or (bridge is not None and bridge.is_young)
 
-    def _is_so(self, fact: GetvarCheck) -> bool:
+    def _is_so(self, fact: p.GetvarCheck) -> bool:
         channel = self._switch.find(fact.leg)
         if channel is None:
             return False
         return fact.shown_by(self._switch.value(channel, fact.variable))
 
-    def execute(self, step: Primitive) -> str | None:  # noqa: PLR0911 - a table
+    def execute(self, step: p.Primitive) -> str | None:  # noqa: PLR0911 - a table
         """Execute one operation; return the reason of its refusal, if any."""
         match step:
-            case Setvar():
+            case p.Setvar():
                 return self._set(step)
-            case RestoreLimit() | Conceal() | RestoreDisplay():
+            case p.RestoreLimit() | p.Conceal() | p.RestoreDisplay():
                 return self._amend(step)
-            case Redirect():
+            case p.Redirect():
                 self._moving.update(filter(None, (step.leg, step.other)))
                 for variables in step.sets:
                     self._set(variables)
                 place = DialplanPlace(DEFAULT_CONTEXT, step.extension)
                 return self._switch.redirect(step.leg, place, step.other)
-            case OriginateChannel():
+            case p.OriginateChannel():
                 return self._switch.originate(step)
-            case PlayMedia():
+            case p.PlayMedia():
                 return self._play(step.leg, step.sound)
-            case PlayMusic():
+            case p.PlayMusic():
                 return self._play(step.leg, step.sound)
-            case StopSounds():
+            case p.StopSounds():
                 return self._stop(step.leg)
-            case HangUpChannel():
+            case p.HangUpChannel():
                 return self._switch.kill(step.leg, step.cause)
 
-    def _set(self, step: Setvar) -> str | None:
+    def _set(self, step: p.Setvar) -> str | None:
         channel = self._switch.find(step.leg)
         if channel is None:
             return NO_SUCH_CHANNEL
@@ -270,12 +251,12 @@ class AsteriskExecutor:
             self._switch.set_variable(channel, name, value)
         return None
 
-    def _amend(self, step: Amendment) -> str | None:
+    def _amend(self, step: p.Amendment) -> str | None:
         channel = self._switch.find(step.leg)
         if channel is None:
             return NO_SUCH_CHANNEL
         values = [self._switch.value(channel, name) for name in step.asked()]
-        return self._set(Setvar(step.leg, step.amended(values)))
+        return self._set(p.Setvar(step.leg, step.amended(values)))
 
     def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"
@@ -284,7 +265,7 @@ class AsteriskExecutor:
         is_endless = lasts_s is None
         noted = _MUSIC if is_music else playback
         noted = f"{noted} {sound}" if is_endless else noted
-        refused = self._set(Setvar(leg, ((SOUND, noted),)))
+        refused = self._set(p.Setvar(leg, ((p.SOUND, noted),)))
         if refused is None:
             self._plays[leg] = _MUSIC if is_music else playback
             sense = Sense.MUSIC if is_music else self._sense_of(sound)
@@ -331,7 +312,7 @@ class AsteriskExecutor:
 
     def _left_the_park(self, leg: e.LegId) -> None:
         if self._switch.connected and leg not in self._moving:
-            self._after(SETTLES_S, partial(self._see_where, leg))
+            self._after(p.SETTLES_S, partial(self._see_where, leg))
 
     def _see_where(self, leg: e.LegId) -> None:
         channel = self._switch.find(leg)
