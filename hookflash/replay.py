@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from hookflash import events as e
 from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import RecordedLine, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
@@ -29,14 +30,6 @@ from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import InputError
-from hookflash.events import (
-    Event,
-    LegCreated,
-    LegId,
-    TimerFired,
-    TransferOptions,
-    TransferRequested,
-)
 from hookflash.fsm.transfer import Outcome, State
 
 DIGIT_TIMEOUT_S = 1.0
@@ -79,7 +72,7 @@ class _Dial:
     """A call to a target, as the recording's controller made it."""
 
     at_s: float
-    leg: LegId
+    leg: e.LegId
     number: str
     ring_timeout_s: float | None
 
@@ -158,7 +151,7 @@ class _Session:
                 error.what, where=f"{self._path}:{entry.line}", hint=error.hint
             ) from error
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: e.Event) -> None:
         records = self._switchboard.handle(event, self._now_s)
         self._records += records
         for record in records:
@@ -176,10 +169,10 @@ class _Session:
             self._now_s, number, timer = heapq.heappop(self._timers)
             if self._pending.get(timer) == number:
                 del self._pending[timer]
-                self._handle(TimerFired(timer=timer))
+                self._handle(e.TimerFired(timer=timer))
         self._now_s = until_s
 
-    def _target_leg(self, transfer: str) -> LegId:
+    def _target_leg(self, transfer: str) -> e.LegId:
         dial = self._next_dial()
         return dial.leg if dial else name_of_target(transfer)
 
@@ -188,7 +181,7 @@ class _Session:
 
     def _request(
         self, note: RecordedLine, following: list[RecordedLine]
-    ) -> TransferRequested | None:
+    ) -> e.TransferRequested | None:
         """The transfer of a note: the transferor is the party whose call was then split."""
         asked = _ASKED.match(note.data)
         if asked is None:
@@ -198,12 +191,12 @@ class _Session:
         dial = self._next_dial()
         if split is None or dial is None:
             return None
-        return TransferRequested(
+        return e.TransferRequested(
             leg=split["leg"],
             transfer="transfer-1",
             target=asked["target"] or dial.number,
             by="note",
-            options=TransferOptions(ring_timeout_s=dial.ring_timeout_s),
+            options=e.TransferOptions(ring_timeout_s=dial.ring_timeout_s),
         )
 
 
@@ -244,7 +237,7 @@ def _dials(entries: Iterable[RecordedLine]) -> Iterator[_Dial]:
 _CAST = ("alice", "bob", "carol", "dave", "erin")
 
 
-def names_in(records: Iterable[Record]) -> dict[LegId, str]:
+def names_in(records: Iterable[Record]) -> dict[e.LegId, str]:
     """Name the legs of a replay in order of appearance: alice, bob, carol and so on."""
-    legs = dict.fromkeys(r.event.leg for r in records if isinstance(r.event, LegCreated))
+    legs = dict.fromkeys(r.event.leg for r in records if isinstance(r.event, e.LegCreated))
     return dict(zip(legs, _CAST, strict=False))

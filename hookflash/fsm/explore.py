@@ -19,28 +19,9 @@ from typing import Any, get_args
 
 import attrs
 
-from hookflash.commands import Afterwards, Command, Dial, Join, Look, PlayTone, SetTimer, Split
+from hookflash import commands as c
+from hookflash import events as e
 from hookflash.errors import RequestRefused
-from hookflash.events import (
-    CommandFailed,
-    ControlRequest,
-    Event,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegMovedAway,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    LegsReleased,
-    LegsSeen,
-    LegsSeparated,
-    SoundStarted,
-    SoundStopped,
-    TimerFired,
-    TransferFound,
-    TransferRequested,
-)
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import Place, State, Transfer
 
@@ -51,7 +32,7 @@ class Card:
 
     way: tuple[str, ...]
     """The events from the first record to the row, its own event last."""
-    orders: tuple[Command, ...]
+    orders: tuple[c.Command, ...]
     outcome: str | None
     """The outcome that is decided in this step, if one is."""
     cause: str | None
@@ -64,7 +45,7 @@ class Violation:
 
     promise: str
     """The sentence that says how it was broken."""
-    steps: tuple[tuple[Event, Step], ...]
+    steps: tuple[tuple[e.Event, Step], ...]
     """The events from the first record on, and what each did. The last breaks the promise."""
     times: int = 1
     """How often it was broken in this way, from other records too."""
@@ -131,7 +112,7 @@ class _Reached:
     record: Transfer
     before: _Reached | None
     """The record from which it was reached first, on the shortest way."""
-    by: Event | None
+    by: e.Event | None
     """The event that led here from there."""
     came_by: set[str] = attrs.field(factory=set[str])
     """The rows by which it was reached."""
@@ -149,11 +130,11 @@ class _Reached:
             return ()
         return (*self.before.way(), in_words(self.by))
 
-    def steps(self, rules: Rulebook) -> tuple[tuple[Event, Step], ...]:
+    def steps(self, rules: Rulebook) -> tuple[tuple[e.Event, Step], ...]:
         """The events from the beginning to here, and what each did."""
         if self.before is None or self.by is None:
             return ()
-        taken: list[tuple[Event, Step]] = []
+        taken: list[tuple[e.Event, Step]] = []
         for step in steps_with_answer(rules, self.before.record, self.by):
             taken.append((self.by, step))
             if _told_apart_by(step.after) == _told_apart_by(self.record):
@@ -203,7 +184,7 @@ class _Search:
             else:
                 self._note(broken, here, event, taken)
 
-    def _note(self, broken: str, here: _Reached, event: Event, taken: tuple[Step, ...]) -> None:
+    def _note(self, broken: str, here: _Reached, event: e.Event, taken: tuple[Step, ...]) -> None:
         """Note a broken promise. Breadth first: the first way is the shortest."""
         known = self.violations.get(broken)
         if known is None:
@@ -212,7 +193,7 @@ class _Search:
         else:
             self.violations[broken] = attrs.evolve(known, times=known.times + 1)
 
-    def _take(self, here: _Reached, event: Event, taken: tuple[Step, ...]) -> None:
+    def _take(self, here: _Reached, event: e.Event, taken: tuple[Step, ...]) -> None:
         """Count the rows that answered an event, and go on from there."""
         answered = set[str]()
         first = ""
@@ -235,7 +216,7 @@ class _Search:
         if first:
             here.answers.add(first)
 
-    def _reach(self, record: Transfer, before: _Reached | None, by: Event | None) -> _Reached:
+    def _reach(self, record: Transfer, before: _Reached | None, by: e.Event | None) -> _Reached:
         if before is not None and record is before.record:
             return before  # no news, as most events
         key = _told_apart_by(record)
@@ -251,16 +232,16 @@ class _Search:
             self.todo.append(after)  # once more, so that pairs of rows spread
 
 
-def in_words(event: Event) -> str:
+def in_words(event: e.Event) -> str:
     """An event in a few words: its type and its legs."""
     match event:
-        case LegsJoined(first=one, second=other) | LegsSeparated(first=one, second=other):
+        case e.LegsJoined(first=one, second=other) | e.LegsSeparated(first=one, second=other):
             legs = f" {one} {other}"
-        case LegParked(leg=leg) | LegHungUp(leg=leg) | LegMovedAway(leg=leg):
+        case e.LegParked(leg=leg) | e.LegHungUp(leg=leg) | e.LegMovedAway(leg=leg):
             legs = f" {leg}"
-        case SoundStarted(leg=leg) | SoundStopped(leg=leg):
+        case e.SoundStarted(leg=leg) | e.SoundStopped(leg=leg):
             legs = f" {leg}"
-        case CommandFailed(command=command):
+        case e.CommandFailed(command=command):
             legs = f" {type(command).__name__}"
         case _:
             legs = ""
@@ -277,7 +258,7 @@ def _card(way: tuple[str, ...], step: Step) -> Card:
     )
 
 
-def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[Step, ...]:
+def steps_with_answer(rules: Rulebook, record: Transfer, event: e.Event) -> tuple[Step, ...]:
     """One step; if it asks the switch, also the step that the answer makes.
 
     The facts that an answer may bring can happen at any moment anyway. An event that overtakes the
@@ -290,7 +271,7 @@ def steps_with_answer(rules: Rulebook, record: Transfer, event: Event) -> tuple[
     number = next((new for new, old in zip(asked, before, strict=True) if new != old and new), None)
     if number is None:
         return (step,)
-    seen = LegsSeen(look=Look(legs=(), transfer=record.id, number=number), living=())
+    seen = e.LegsSeen(look=c.Look(legs=(), transfer=record.id, number=number), living=())
     return (step, rules.step(step.after, seen))
 
 
@@ -351,7 +332,7 @@ def _told_apart_by(transfer: Transfer) -> tuple[object, ...]:
     return (*_as_it_is(transfer), *_simplified(transfer))
 
 
-def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[Event]:
+def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[e.Event]:
     """Every event that could be about this record."""
     yield from _requests(record)
     if record.state is State.IDLE:
@@ -360,60 +341,62 @@ def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[
     yield from _failures(record)
     for timer in (record.deadline, record.sound_timer if sounds else None):
         if timer:
-            yield TimerFired(timer=timer)
+            yield e.TimerFired(timer=timer)
     if sounds:
         for party in record.parties:
             if party.sound:
-                yield SoundStarted(leg=party.leg, sound=party.sound)
-                yield SoundStopped(leg=party.leg, sound=party.sound)
+                yield e.SoundStarted(leg=party.leg, sound=party.sound)
+                yield e.SoundStopped(leg=party.leg, sound=party.sound)
 
 
-def _requests(record: Transfer) -> Iterator[Event]:
+def _requests(record: Transfer) -> Iterator[e.Event]:
     if record.by == "found" and record.state is State.IDLE and not record.over:
-        yield TransferFound(transfer=record.id)
+        yield e.TransferFound(transfer=record.id)
         return
     if not record.over:
-        yield TransferRequested(
+        yield e.TransferRequested(
             leg=record.transferor.leg, transfer=record.id, target=record.target.number
         )
-    yield from (request(transfer=record.id) for request in get_args(ControlRequest))
+    yield from (request(transfer=record.id) for request in get_args(e.ControlRequest))
 
 
-def _facts(record: Transfer) -> Iterator[Event]:
-    a, b, c = (party.leg for party in record.parties)
+def _facts(record: Transfer) -> Iterator[e.Event]:
+    alice, bob, carol = (party.leg for party in record.parties)
     for party in record.parties:
         if party.lives:
-            yield LegParked(leg=party.leg)
-            yield LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
-            yield LegsJoined(first=party.leg, second="a-stranger")
-            yield LegMovedAway(leg=party.leg)
+            yield e.LegParked(leg=party.leg)
+            yield e.LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
+            yield e.LegsJoined(first=party.leg, second="a-stranger")
+            yield e.LegMovedAway(leg=party.leg)
     if record.target.lives:
-        yield LegCreated(leg=c, number=record.target.number)
-        yield LegProgressed(leg=c)
-        yield LegAnswered(leg=c)
-    for first, second in ((a, b), (a, c), (b, c)):
-        yield LegsSeparated(first=first, second=second)
-        if second == c and not record.target.answered and not (first == b and record.armed):
+        yield e.LegCreated(leg=carol, number=record.target.number)
+        yield e.LegProgressed(leg=carol)
+        yield e.LegAnswered(leg=carol)
+    for first, second in ((alice, bob), (alice, carol), (bob, carol)):
+        yield e.LegsSeparated(first=first, second=second)
+        if second == carol and not record.target.answered and not (first == bob and record.armed):
             # a leg that has not answered is joined with nobody; but the answer's event may be lost
             # when the switch on its own joins an armed target
             continue
-        yield LegsJoined(first=first, second=second)
-    yield LegsReleased(first=a, second=c)
+        yield e.LegsJoined(first=first, second=second)
+    yield e.LegsReleased(first=alice, second=carol)
 
 
-def _failures(record: Transfer) -> Iterator[Event]:
-    a, b, c = (party.leg for party in record.parties)
-    yield CommandFailed(command=Split(first=a, second=b), reason="-ERR")
-    yield CommandFailed(
-        command=Dial(leg=c, target="", on_behalf_of=a, ring_timeout_s=1.0), reason="-ERR"
+def _failures(record: Transfer) -> Iterator[e.Event]:
+    alice, bob, carol = (party.leg for party in record.parties)
+    yield e.CommandFailed(command=c.Split(first=alice, second=bob), reason="-ERR")
+    yield e.CommandFailed(
+        command=c.Dial(leg=carol, target="", on_behalf_of=alice, ring_timeout_s=1.0), reason="-ERR"
     )
-    yield CommandFailed(command=PlayTone(leg=a, tone=record.policy.failure_tone), reason="-ERR")
+    yield e.CommandFailed(
+        command=c.PlayTone(leg=alice, tone=record.policy.failure_tone), reason="-ERR"
+    )
     if record.joining:
         one, other = record.joining
-        join = Join(
-            first=one, second=other, attempt=record.joins_ordered, afterwards=Afterwards.END
+        join = c.Join(
+            first=one, second=other, attempt=record.joins_ordered, afterwards=c.Afterwards.END
         )
-        yield CommandFailed(command=join, reason="-ERR")
+        yield e.CommandFailed(command=join, reason="-ERR")
 
 
 _ON_HOLD = frozenset({State.HOLDING, State.HELD, State.DIALING, State.CONSULTING, State.PARTIAL})
@@ -432,7 +415,7 @@ def broken_promise(step: Step) -> str | None:
         return "a decided outcome was forgotten"
     if t.state in _ON_HOLD and t.transferee.place is Place.PARKED and t.transferee.sound is None:
         return "the transferee waits in silence"
-    return next((broken for c in step.commands if (broken := _broken_by(step, c))), None)
+    return next((broken for one in step.commands if (broken := _broken_by(step, one))), None)
 
 
 def _broken_at_the_end(step: Step) -> str | None:
@@ -446,21 +429,21 @@ def _broken_at_the_end(step: Step) -> str | None:
     return None
 
 
-def _broken_by(step: Step, command: Command) -> str | None:
-    if isinstance(command, Join):
+def _broken_by(step: Step, command: c.Command) -> str | None:
+    if isinstance(command, c.Join):
         return _broken_by_join(step, command)
-    if isinstance(command, Split) and not command.repeated:
+    if isinstance(command, c.Split) and not command.repeated:
         left = (step.after.transferor, step.after.transferee)
         if any(party.lives and party.place is not Place.MOVING for party in left):
             return "a leg that is being separated counts as where it was"
-    if isinstance(command, SetTimer) and command.after_s <= 0:
+    if isinstance(command, c.SetTimer) and command.after_s <= 0:
         return "a timer without time"
     return None
 
 
-def _broken_by_join(step: Step, join: Join) -> str | None:
+def _broken_by_join(step: Step, join: c.Join) -> str | None:
     """Promise 5: a join is of legs of this call, which have answered. It has a deadline."""
-    if not any(isinstance(order, SetTimer) for order in step.commands):
+    if not any(isinstance(order, c.SetTimer) for order in step.commands):
         return "a join without a deadline of its own"
     parties = {party.leg: party for party in step.after.parties}
     if not {join.first, join.second} <= parties.keys():

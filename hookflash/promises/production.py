@@ -15,21 +15,10 @@ from typing import Final
 
 import attrs
 
+from hookflash import events as e
 from hookflash.commands import Join
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.events import (
-    CompleteRequested,
-    Kind,
-    LegHungUp,
-    LegId,
-    LegMovedAway,
-    LegParked,
-    LegsJoined,
-    SoundStarted,
-    TransferFound,
-    TransferRequested,
-)
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises import names as promises
 from hookflash.promises.names import Promise
@@ -56,7 +45,7 @@ CHECKED: Final = (
 class _Open:
     """A transfer that has no outcome yet."""
 
-    pair: frozenset[LegId]
+    pair: frozenset[e.LegId]
     """Transferor and transferee; empty once the transferor has asked to be released."""
     given_up_whole: bool = False
     """Whether it failed while both of the pair were there."""
@@ -78,11 +67,11 @@ class ProductionWatch:
         self._board = switchboard
         self._on_broken = on_broken
         self._open: dict[str, _Open] = {}
-        self._left: dict[LegId, float] = {}
+        self._left: dict[e.LegId, float] = {}
         """Legs of finished transfers, and when those ended."""
-        self._moved: set[LegId] = set()
+        self._moved: set[e.LegId] = set()
         """Legs that another program has moved: they are no longer ours."""
-        self._quiet: dict[LegId, float] = {}
+        self._quiet: dict[e.LegId, float] = {}
         """Parked legs that hear nothing, and since when."""
 
     def tell(self, record: Record) -> None:
@@ -92,17 +81,19 @@ class ProductionWatch:
             return
         self._ordered(record)
         match record.event:
-            case TransferRequested(kind=kind, leg=leg):
+            case e.TransferRequested(kind=kind, leg=leg):
                 known = self._board.leg(leg)
-                whole = kind is not Kind.BLIND and known is not None and known.peer is not None
-                pair = frozenset((leg, known.peer or "")) if whole and known else frozenset[LegId]()
+                whole = kind is not e.Kind.BLIND and known is not None and known.peer is not None
+                pair = (
+                    frozenset((leg, known.peer or "")) if whole and known else frozenset[e.LegId]()
+                )
                 self._open[record.transfer] = _Open(pair)
-            case TransferFound():
+            case e.TransferFound():
                 self._open[record.transfer] = _Open(frozenset())
                 # the sounds of the previous controller play on, without an event
                 for leg in _legs_of(record):
                     self._quiet.pop(leg, None)
-            case CompleteRequested() if record.transfer in self._open:
+            case e.CompleteRequested() if record.transfer in self._open:
                 self._open[record.transfer].pair = frozenset()
             case _:
                 pass
@@ -113,21 +104,21 @@ class ProductionWatch:
 
     def _hear(self, record: Record) -> None:
         match record.event:
-            case LegParked(leg=leg):
+            case e.LegParked(leg=leg):
                 self._quiet.setdefault(leg, record.at_s)
-            case SoundStarted(leg=leg):
+            case e.SoundStarted(leg=leg):
                 self._quiet.pop(leg, None)
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._forget(first, second)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._forget(leg)
-            case LegMovedAway(leg=leg):
+            case e.LegMovedAway(leg=leg):
                 self._forget(leg)
                 self._moved.add(leg)
             case _:
                 pass
 
-    def _forget(self, *legs: LegId) -> None:
+    def _forget(self, *legs: e.LegId) -> None:
         self._moved.difference_update(legs)
         for leg in legs:
             self._quiet.pop(leg, None)
@@ -187,7 +178,7 @@ class ProductionWatch:
                     f"{transfer.id} waits without a deadline in {transfer.state.value}",
                 )
 
-    def _is_held(self, leg: LegId) -> bool:
+    def _is_held(self, leg: e.LegId) -> bool:
         """Whether a leg is parked in a transfer in which it has to wait."""
         transfer = self._board.transfer_of(leg)
         return transfer is not None and transfer.state in _WAITING
@@ -198,7 +189,7 @@ class ProductionWatch:
             self._on_broken(promise, how)
 
 
-def _legs_of(record: Record) -> set[LegId]:
+def _legs_of(record: Record) -> set[e.LegId]:
     """The legs of the transfer that a record is about."""
     parties = record.parties
     if parties is None:

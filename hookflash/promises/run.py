@@ -10,22 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from hookflash import events as e
 from hookflash.backends.simulator.world import World
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.events import (
-    CallEvent,
-    CompleteRequested,
-    Kind,
-    LegHungUp,
-    LegId,
-    LegMovedAway,
-    LegParked,
-    LegsJoined,
-    SoundStarted,
-    SoundStopped,
-    TransferRequested,
-)
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises import names as promises
 from hookflash.promises.heard import HeardLog
@@ -45,7 +33,7 @@ class WatchedRun(Protocol):
         ...
 
     @property
-    def names(self) -> Mapping[LegId, str]:
+    def names(self) -> Mapping[e.LegId, str]:
         """The party on each leg."""
         ...
 
@@ -59,34 +47,34 @@ class RunWatch:
         self._broken: list[str] = []
         self._outcomes: Counter[str] = Counter()
         self._begun: list[str] = []
-        self._pairs: dict[str, set[LegId]] = {}
-        self._gone: set[LegId] = set()
+        self._pairs: dict[str, set[e.LegId]] = {}
+        self._gone: set[e.LegId] = set()
         """Legs that have hung up."""
-        self._released: dict[str, set[LegId]] = {}
+        self._released: dict[str, set[e.LegId]] = {}
         """Legs whose party has asked to be released, by transfer."""
-        self._given_up: dict[str, frozenset[LegId]] = {}
+        self._given_up: dict[str, frozenset[e.LegId]] = {}
         """The legs that had left when a transfer failed."""
-        self._failed: dict[str, frozenset[LegId]] = {}
-        self._quiet_since: dict[LegId, float] = {}
-        self._before: dict[LegId, dict[str, str]] = {}
+        self._failed: dict[str, frozenset[e.LegId]] = {}
+        self._quiet_since: dict[e.LegId, float] = {}
+        self._before: dict[e.LegId, dict[str, str]] = {}
         """The variables that a transfer changes, as they were before any transfer, by leg."""
         self._silence_limit_s = silence_limit_s
 
     # --------------------------------------------------------------- during the run
 
-    def fact(self, fact: CallEvent) -> None:
+    def fact(self, fact: e.CallEvent) -> None:
         """Handle a fact of the switch."""
         self._heard.fact(fact)
         match fact:
-            case LegsJoined(first=first, second=second):
+            case e.LegsJoined(first=first, second=second):
                 self._sounding(first)
                 self._sounding(second)
                 self._joined(first, second)
-            case SoundStarted(leg=leg):
+            case e.SoundStarted(leg=leg):
                 self._sounding(leg)
-            case LegParked(leg=leg) | SoundStopped(leg=leg):
+            case e.LegParked(leg=leg) | e.SoundStopped(leg=leg):
                 self._quiet(leg)
-            case LegHungUp(leg=leg):
+            case e.LegHungUp(leg=leg):
                 self._gone.add(leg)
                 self._sounding(leg)
             case _:
@@ -95,13 +83,13 @@ class RunWatch:
     def record(self, record: Record) -> None:
         """Handle a record of the switchboard."""
         self._heard.record(record, self._run.switchboard.default.policy)
-        if isinstance(record.event, LegMovedAway):  # another program decides what it hears
+        if isinstance(record.event, e.LegMovedAway):  # another program decides what it hears
             self._quiet_since.pop(record.event.leg, None)
         if record.transfer is None:
             return
-        if isinstance(record.event, TransferRequested) and record.row is not None:
+        if isinstance(record.event, e.TransferRequested) and record.row is not None:
             self._begin(record.transfer, record.event)
-        if isinstance(record.event, CompleteRequested) and record.row:
+        if isinstance(record.event, e.CompleteRequested) and record.row:
             self._released[record.transfer] = self._pairs.get(record.transfer, set())
         left = frozenset(self._gone | self._released.get(record.transfer, set()))
         if record.after is State.ENDING and record.before is not State.ENDING:
@@ -111,16 +99,16 @@ class RunWatch:
         if record.outcome is Outcome.FAILED:
             self._failed[record.transfer] = self._given_up.get(record.transfer, left)
 
-    def _begin(self, transfer: str, request: TransferRequested) -> None:
+    def _begin(self, transfer: str, request: e.TransferRequested) -> None:
         record = self._run.switchboard.transfer(transfer)
         self._begun.append(transfer)
         self._pairs[transfer] = (
             {record.transferor.leg, record.transferee.leg}
-            if record is not None and request.kind is not Kind.BLIND
+            if record is not None and request.kind is not e.Kind.BLIND
             else set()  # a blind transferor has asked to leave
         )
 
-    def _joined(self, first: LegId, second: LegId) -> None:
+    def _joined(self, first: e.LegId, second: e.LegId) -> None:
         """No stranger on the line."""
         self._remember(first, second)
         transfer = self._run.switchboard.transfer_of(first)
@@ -130,7 +118,7 @@ class RunWatch:
                 promises.NO_STRANGER.broken(f"{first} and {second} of different calls were joined")
             )
 
-    def _remember(self, *legs: LegId) -> None:
+    def _remember(self, *legs: e.LegId) -> None:
         """Note the variables of an ordinary call, before any transfer."""
         for leg in legs:
             pbx = self._run.world.pbx
@@ -139,10 +127,10 @@ class RunWatch:
 
     # ----------------------------------------------------------------- silence
 
-    def _quiet(self, leg: LegId) -> None:
+    def _quiet(self, leg: e.LegId) -> None:
         self._quiet_since.setdefault(leg, self._run.world.now_s)
 
-    def _sounding(self, leg: LegId) -> None:
+    def _sounding(self, leg: e.LegId) -> None:
         """Nobody waits in silence."""
         since = self._quiet_since.pop(leg, None)
         if since is None:
@@ -155,7 +143,7 @@ class RunWatch:
             )
 
     @property
-    def names(self) -> Mapping[LegId, str]:
+    def names(self) -> Mapping[e.LegId, str]:
         """The party on each leg."""
         return self._run.names
 
@@ -210,7 +198,7 @@ class RunWatch:
             if pbx.transfer_of(leg) not in in_flight:
                 yield from self._left_on(leg)
 
-    def _left_on(self, leg: LegId) -> Iterator[str]:
+    def _left_on(self, leg: e.LegId) -> Iterator[str]:
         pbx = self._run.world.pbx
         name = self._run.names.get(leg, leg)
         for variable in sorted(pbx.added(leg)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
+from hookflash import events as e
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.channel import ToSound
 from hookflash.backends.simulator.character import Character
@@ -16,15 +17,6 @@ from hookflash.backends.simulator.faults import Faults
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
-from hookflash.events import (
-    CallEvent,
-    CompleteRequested,
-    HangUpRequested,
-    Kind,
-    LegId,
-    TakebackRequested,
-    TransferRequested,
-)
 from hookflash.promises.run import RunWatch
 from hookflash.scenarios import script
 from hookflash.scenarios.roster import Roster, words_of
@@ -50,19 +42,19 @@ the sound. A slow switch may leave a party in silence for all of them."""
 class Handsets(Protocol):
     """The phones of a simulated switch, by leg: a `World` or an `Emulator`."""
 
-    def press(self, leg: LegId, digits: str, /) -> None:
+    def press(self, leg: e.LegId, digits: str, /) -> None:
         """Press keys."""
         ...
 
-    def hang_up(self, leg: LegId, /) -> None:
+    def hang_up(self, leg: e.LegId, /) -> None:
         """Hang up."""
         ...
 
-    def answer(self, leg: LegId, /) -> None:
+    def answer(self, leg: e.LegId, /) -> None:
         """Answer."""
         ...
 
-    def refuse(self, leg: LegId, /) -> None:
+    def refuse(self, leg: e.LegId, /) -> None:
         """Decline."""
         ...
 
@@ -70,7 +62,7 @@ class Handsets(Protocol):
 class SimulatedPhones:
     """People at simulated phones. A party without a leg does nothing."""
 
-    def __init__(self, handsets: Handsets, legs: Mapping[str, LegId]) -> None:
+    def __init__(self, handsets: Handsets, legs: Mapping[str, e.LegId]) -> None:
         """Begin.
 
         Args:
@@ -179,7 +171,7 @@ class SimulatedRig:
             script.LOSES_ORDER: lambda line: world.lose(line.loses or ""),
         }
 
-    def _move(self, who: str, move: Callable[[LegId], None]) -> None:
+    def _move(self, who: str, move: Callable[[e.LegId], None]) -> None:
         if who in self.roster.legs:
             move(self.roster.legs[who])
 
@@ -214,11 +206,11 @@ class SimulatedRig:
         )
         self.roster.seat((caller, called), legs)
 
-    def ask_transfer(self, who: str, target: str, kind: Kind) -> None:
+    def ask_transfer(self, who: str, target: str, kind: e.Kind) -> None:
         """Ask for a transfer."""
         self._requests += 1
         self.simulation.handle(
-            TransferRequested(
+            e.TransferRequested(
                 leg=self.roster.legs.get(who, ""),
                 transfer=f"request-{self._requests}",
                 target=target,
@@ -230,21 +222,21 @@ class SimulatedRig:
     def ask_takeback(self, who: str) -> None:
         """Ask for the takeback of a party's latest transfer."""
         transfer = self._asked_by.get(who, "")
-        self.simulation.handle(TakebackRequested(transfer=transfer, by="program"))
+        self.simulation.handle(e.TakebackRequested(transfer=transfer, by="program"))
 
     def ask_complete(self, who: str) -> None:
         """Ask for the completion of a party's latest transfer."""
         transfer = self._asked_by.get(who, "")
-        self.simulation.handle(CompleteRequested(transfer=transfer, by="program"))
+        self.simulation.handle(e.CompleteRequested(transfer=transfer, by="program"))
 
     def ask_hangup(self, who: str) -> None:
         """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")
-        self.simulation.handle(HangUpRequested(leg=leg, by="program"))
+        self.simulation.handle(e.HangUpRequested(leg=leg, by="program"))
 
     # ------------------------------------------------------------------------ events
 
-    def _happened(self, fact: CallEvent) -> None:
+    def _happened(self, fact: e.CallEvent) -> None:
         """Handle a fact when it becomes true (the switchboard may receive it later)."""
         words = self.roster.note(fact)
         self.watch.fact(fact)
@@ -252,7 +244,7 @@ class SimulatedRig:
 
     def _recorded(self, record: Record) -> None:
         self.watch.record(record)
-        if isinstance(record.event, TransferRequested) and not record.refused:
+        if isinstance(record.event, e.TransferRequested) and not record.refused:
             who = self.roster.names.get(record.event.leg, "")
             self._asked_by[who] = record.event.transfer
         self.on_happening(*words_of(record))

@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from hookflash import events as e
 from hookflash.engine.record import Record
-from hookflash.events import (
-    CallEvent,
-    Direction,
-    LegAnswered,
-    LegCreated,
-    LegHungUp,
-    LegId,
-    LegParked,
-    LegProgressed,
-    LegsJoined,
-    SoundStarted,
-    SoundStopped,
-)
 
-HAPPENINGS: Final[Mapping[type[CallEvent], str]] = {
-    LegProgressed: "rings",
-    LegAnswered: "answers",
-    LegParked: "is parked",
-    LegHungUp: "hangs up",
-    SoundStarted: "hears a sound",
-    SoundStopped: "hears it no more",
+HAPPENINGS: Final[Mapping[type[e.CallEvent], str]] = {
+    e.LegProgressed: "rings",
+    e.LegAnswered: "answers",
+    e.LegParked: "is parked",
+    e.LegHungUp: "hangs up",
+    e.SoundStarted: "hears a sound",
+    e.SoundStopped: "hears it no more",
 }
 """The name of a fact about one party."""
 
@@ -41,35 +29,35 @@ class Roster:
             numbers: the party of each number.
         """
         self._numbers = numbers
-        self.legs: dict[str, LegId] = {}
+        self.legs: dict[str, e.LegId] = {}
         """The leg of each party that talks, or whose phone rings."""
-        self.names: dict[LegId, str] = {}
+        self.names: dict[e.LegId, str] = {}
         """The party on each leg, current or past."""
 
-    def seat(self, names: Iterable[str], legs: Iterable[LegId]) -> None:
+    def seat(self, names: Iterable[str], legs: Iterable[e.LegId]) -> None:
         """Note the parties on these legs."""
         for name, leg in zip(names, legs, strict=True):
             self.legs[name] = leg
             self.names[leg] = name
 
-    def note(self, fact: CallEvent) -> tuple[str, ...]:
+    def note(self, fact: e.CallEvent) -> tuple[str, ...]:
         """Note a fact, and name it in the terms of `when`."""
-        if isinstance(fact, LegCreated) and fact.number in self._numbers and not _is_far(fact):
+        if isinstance(fact, e.LegCreated) and fact.number in self._numbers and not _is_far(fact):
             self.seat([self._numbers[fact.number]], [fact.leg])
         words = tuple(self._words(fact))
-        if isinstance(fact, LegHungUp):
+        if isinstance(fact, e.LegHungUp):
             name = self.names.get(fact.leg, "")
             if self.legs.get(name) == fact.leg:
                 del self.legs[name]
         return words
 
-    def _words(self, fact: CallEvent) -> Iterator[str]:
-        if isinstance(fact, LegsJoined):
+    def _words(self, fact: e.CallEvent) -> Iterator[str]:
+        if isinstance(fact, e.LegsJoined):
             one, other = self.names.get(fact.first), self.names.get(fact.second)
             yield f"{one} and {other} talk"
             yield f"{other} and {one} talk"
         elif type(fact) in HAPPENINGS:
-            leg: LegId = getattr(fact, "leg", "")
+            leg: e.LegId = getattr(fact, "leg", "")
             yield f"{self.names.get(leg)} {HAPPENINGS[type(fact)]}"
 
 
@@ -80,6 +68,6 @@ def words_of(record: Record) -> tuple[str, ...]:
     return (f"the transfer is {record.after.value}",)
 
 
-def _is_far(leg: LegCreated) -> bool:
+def _is_far(leg: e.LegCreated) -> bool:
     """Whether the number is the caller's, because the switch is only calling itself."""
-    return bool(leg.other_half) and leg.direction is Direction.INBOUND
+    return bool(leg.other_half) and leg.direction is e.Direction.INBOUND

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
+from hookflash import events as e
 from hookflash.backends.base import facts_about
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.character import Character
@@ -21,14 +22,6 @@ from hookflash.engine.found import Unfinished
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard, numbered_ids
-from hookflash.events import (
-    CallEvent,
-    Event,
-    LegId,
-    SwitchFound,
-    TimerFired,
-    TransferRequested,
-)
 from hookflash.sounds import Sound
 
 
@@ -72,12 +65,12 @@ class Simulation:
         """Whether there is a controller."""
         self.deaths = 0
         self.records: list[Record] = []
-        self.names: dict[LegId, str] = {}
+        self.names: dict[e.LegId, str] = {}
         self._timers: set[str] = set()
         self._suspended = False
         self._passed: list[str] = []
         """Timers that have expired while the controller was suspended."""
-        self._unread: list[Event] = []
+        self._unread: list[e.Event] = []
         """Events that arrived meanwhile."""
         self.on_record: Callable[[Record], None] | None = None
         self.world.on_event = self._arrived
@@ -113,7 +106,7 @@ class Simulation:
         self.world.begin_anew()
         for event in facts_about(self.world.snapshot()):
             self.handle(event)
-        self.handle(SwitchFound())
+        self.handle(e.SwitchFound())
         self._act_on(self.switchboard.adopt(self.world.snapshot(), self.world.now_s))
 
     # ---------------------------------------------------------- or be suspended
@@ -137,11 +130,11 @@ class Simulation:
 
     # ------------------------------------------------------------------- its work
 
-    def _arrived(self, event: CallEvent) -> None:
+    def _arrived(self, event: e.CallEvent) -> None:
         if self.alive:
             self.handle(event)
 
-    def handle(self, event: Event) -> list[Record]:
+    def handle(self, event: e.Event) -> list[Record]:
         """Give an event to the switchboard, and execute its orders."""
         if not self.alive:
             return []
@@ -174,7 +167,7 @@ class Simulation:
             self._passed.append(timer)
         elif timer in self._timers:
             self._timers.discard(timer)
-            self.handle(TimerFired(timer=timer))
+            self.handle(e.TimerFired(timer=timer))
 
     def let_the_deadline_pass(self) -> None:
         """Fire the deadline of the transfer in flight, now."""
@@ -190,7 +183,7 @@ def unfinished_of(records: Iterable[Record]) -> dict[str, Unfinished]:
     for record in records:
         if record.transfer is None or record.parties is None:
             continue
-        if isinstance(record.event, TransferRequested) and record.row is not None:
+        if isinstance(record.event, e.TransferRequested) and record.row is not None:
             left[record.transfer] = Unfinished(
                 request=record.event, parties=record.parties, account=record.account
             )
