@@ -27,7 +27,7 @@ from hookflash.scenarios.rig import SimulatedPhones
 from hookflash.scenarios.roster import Roster
 from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.script import VERBS, ScriptLine, verbs_of_phones
-from hookflash.server.read_config import read_address
+from hookflash.server.addresses import read_address
 
 NOT_HERE: Final = "left to the program that is connected"
 """Why a line that is not about a person at a phone is not played."""

@@ -12,7 +12,8 @@ from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.errors import InputError
 from hookflash.journal import registry
 from hookflash.journal.database import open_database, open_for_reading, using
-from hookflash.server.read_config import ALLOWED_NAME, NAME_HINT, in_folder, read_config
+from hookflash.server.addresses import in_folder
+from hookflash.server.read_config import ALLOWED_NAME, NAME_HINT, read_config
 from hookflash.server.views import iso
 
 app = App(name="keys", help="Manage the API keys of programs.")

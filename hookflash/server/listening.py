@@ -15,8 +15,8 @@ import trio
 from hypercorn.config import Config as HypercornConfig
 
 from hookflash.errors import InputError, first_of
+from hookflash.server.addresses import in_folder, read_address, server_tls
 from hookflash.server.config import Config
-from hookflash.server.read_config import in_folder, read_address, server_tls
 from hookflash.server.service import Service
 
 

@@ -32,6 +32,7 @@ from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
 from hookflash.server.access import Access
+from hookflash.server.addresses import in_folder
 from hookflash.server.api import ServiceApi
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Config, Digits
@@ -40,7 +41,6 @@ from hookflash.server.http.app import build_app
 from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.publisher import Publisher
-from hookflash.server.read_config import in_folder
 from hookflash.server.stored import readable_metaflows
 from hookflash.server.switches import open_switch
 from hookflash.server.websocket.listener import Listener

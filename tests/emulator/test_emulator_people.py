@@ -25,7 +25,7 @@ from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
 from hookflash.scenarios.format import load_scenario
-from hookflash.server.read_config import read_address
+from hookflash.server.addresses import read_address
 
 SCENARIOS = Path(hookflash.__file__).parent / "specs" / "scenarios"
 

@@ -18,6 +18,7 @@ from trio.testing import MockClock
 from hookflash.engine.rules import Rights
 from hookflash.errors import InputError
 from hookflash.journal.database import Sync
+from hookflash.server.addresses import read_address, server_tls
 from hookflash.server.config import (
     AccountKeys,
     Config,
@@ -34,9 +35,7 @@ from hookflash.server.read_config import (
     MAX_CONFIG_BYTES,
     freeswitch_settings,
     parse_config,
-    read_address,
     read_config,
-    server_tls,
 )
 
 
