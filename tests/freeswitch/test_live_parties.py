@@ -411,7 +411,8 @@ async def test_an_outside_caller_is_shown_nothing_of_the_next_partner(
         await both_known(engine, (caller, alice))
         phone = await lab.phone(caller)
         assert await lab.shown(caller) == ("1002", "1002")
-        told.clear()  # whom it has called it may know
+        await trio.sleep(SETTLED_S)
+        told.clear()  # whom it has called it may know, and is on its way to its phone by SIP
         transfer, target = await consult(engine, alice, way.number)
         await shows(lab, target, "1002", "1002")
         await hand_over(lab, engine, transfer, (alice, caller), target)
