@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -22,6 +23,7 @@ from hookflash.errors import BackendClosed, NotFound, RequestRefused
 from hookflash.events import (
     CallEvent,
     Direction,
+    LegHungUp,
     SwitchFound,
     SwitchLost,
     TransferFound,
@@ -184,6 +186,26 @@ def board_with_memory() -> Switchboard:
     return Switchboard(
         unfinished={"t": Unfinished(request=REQUEST, parties=PARTIES, account="acme")}
     )
+
+
+def test_a_found_transfer_that_ends_takes_no_leg_from_another() -> None:
+    """As on a real FreeSWITCH that two controllers had served: two transfers of the same two."""
+    old = Unfinished(request=attrs.evolve(REQUEST, transfer="old"), parties=PARTIES)
+    board = Switchboard(unfinished={"t": Unfinished(request=REQUEST, parties=PARTIES), "old": old})
+    rings = attrs.evolve(leg("old-target", marked="target"), transfer="old", answered=False)
+    board.adopt(
+        [
+            leg("a", peer="t-target", marked="transferor"),
+            leg("b", parked=True, marked="transferee"),
+            leg("t-target", peer="a", marked="target"),
+            rings,
+        ]
+    )
+    board.handle(LegHungUp(leg="old-target", cause="ORIGINATOR_CANCEL"))
+    assert list(board.running) == ["t"]
+    (record,) = board.handle(LegHungUp(leg="a"))
+    assert record.transfer == "t"
+    assert record.after is State.COMPLETING
 
 
 def test_what_was_asked_for_is_remembered() -> None:

@@ -68,9 +68,10 @@ class InFlight(dict[str, Running]):
         self.meters.begin(running.account, rules, transfer.kind, at_s)
 
     def end(self, transfer: Transfer) -> None:
-        """Remove an ended transfer, and remember it."""
+        """Remove an ended transfer, and remember it. A leg that is in another stays there."""
         for party in transfer.parties:
-            self._of_leg.pop(party.leg, None)
+            if self._of_leg.get(party.leg) == transfer.id:
+                del self._of_leg[party.leg]
         _remember(self._ended, transfer.id)
         if transfer.target.place is not Place.JOINED:
             _remember(self._dismissed, transfer.target.leg)

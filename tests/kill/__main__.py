@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -129,6 +130,8 @@ def main() -> int:
         "--stories", default="kill-stories.txt", help="the file for stories of faults"
     )
     options = parser.parse_args()
+    # as by Ctrl-C: a service that outlives its run would control the calls of the next one
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.virtual and "freeze" in options.blows.split(","):
         parser.error("--virtual: a service without its own process can't be frozen")
     if options.asterisk and (options.virtual or "overload" in options.blows.split(",")):
