@@ -505,6 +505,17 @@ def test_a_leg_that_somebody_takes_in_time_is_not_asked_about() -> None:
     assert desk.tell(TimerFired(timer=timer)).why == "The timer no longer matters."
 
 
+def test_a_leg_that_is_in_a_transfer_when_the_answer_comes_keeps_its_music() -> None:
+    desk, timer = left_alone()
+    asked = desk.tell(TimerFired(timer=timer))
+    desk.leg("x", "1500")
+    desk.tell(LegsJoined(first="b", second="x"))
+    desk.ask("x", "next", "2700")
+    desk.tell(LegParked(leg="b"), LegParked(leg="x"))
+    assert desk.board.running.of("b") is not None
+    assert desk.tell(seen(asked, leg_seen("b"))).commands == ()
+
+
 def test_a_leg_is_not_forgotten_when_the_answer_is_lost() -> None:
     desk, timer = left_alone()
     asked = desk.tell(TimerFired(timer=timer))

@@ -88,7 +88,8 @@ class Alone:
             return None
         seen = next((one for one in event.living if one.leg == asked), None)
         leg = self._legs.get(asked)
-        if seen is None or leg is None or seen.peer is not None or seen.elsewhere:
+        ours = self._running.of(asked) is not None  # it is in a transfer since the question
+        if seen is None or leg is None or ours or seen.peer is not None or seen.elsewhere:
             return Finding("The leg is not alone, or another program has it.")
         policy = leg.choices.policy
         self._warned.add(asked)
