@@ -59,42 +59,37 @@ class Halves:
         known = self._legs.get(leg)
         return known is not None and bool(known.near)
 
-    def take(self, event: e.CallEvent) -> Iterator[e.CallEvent]:
+    def take(self, event: e.CallEvent) -> Iterable[e.CallEvent]:
         """Translate an event into the events to report."""
         match event:
             case e.LegCreated():
-                yield from self._created(event)
+                return self._created(event)
             case e.LegsJoined():
-                yield from self._joined(event)
+                return self._joined(event)
             case (
                 e.LegsSeparated(first=first, second=second)
                 | e.LegsReleased(first=first, second=second)
             ):
-                if not (self.is_hidden(first) or self.is_hidden(second)):
-                    yield event
+                return () if self.is_hidden(first) or self.is_hidden(second) else (event,)
             case e.LegsSeen():
-                yield from self._learn(event.living)
-                yield attrs.evolve(event, living=self._shown(event.living))
+                revealed = tuple(self._learn(event.living))
+                return (*revealed, attrs.evolve(event, living=self._shown(event.living)))
             case e.LegHungUp(leg=leg):
                 hidden = self.is_hidden(leg)
                 self._end(leg)
-                if not hidden:
-                    yield event
+                return () if hidden else (event,)
             case _:
-                yield from self._of_one(event)
+                return self._of_one(event)
 
-    def _of_one(self, event: e.CallEvent) -> Iterator[e.CallEvent]:
-        leg = getattr(event, "leg", None)
-        if leg is None or leg not in self._legs:
-            yield event
-            return
-        known = self._legs[leg]
+    def _of_one(self, event: e.CallEvent) -> Iterable[e.CallEvent]:
+        known = self._legs.get(getattr(event, "leg", ""))
+        if known is None:
+            return (event,)
         if isinstance(event, e.LegAnswered):
             known.answered = True
         if isinstance(event, e.LegParked | e.DigitPressed) and self._lives_on(known):
-            yield from self._reveal(known)
-        if not known.near:
-            yield event
+            return (*self._reveal(known), event)
+        return () if known.near else (event,)
 
     # --------------------------------------------------------- the roles of legs
 

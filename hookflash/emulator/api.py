@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from hookflash.backends.simulator.switch import Audible, Sense
+from hookflash.backends.simulator.switch import Sense
 from hookflash.emulator.apps import (
     DEFAULT_RING_S,
     Applications,
@@ -355,7 +355,7 @@ class ApiCommands:
         party = self._world.party_on(leg)
         if party is not None:
             for digit in digits:
-                party.listen(self._world.now_s, Audible(Sense.DIGIT, digit))
+                party.listen(self._world.now_s, Sense.DIGIT, digit)
 
     def _drop_dtmf(self, argument: str) -> str:
         given = split_words(argument, 4)

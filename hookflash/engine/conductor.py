@@ -155,9 +155,9 @@ class Conductor:
         """
         if running is not None:
             owner = running.account
-            what = {"transfer": running.transfer.id, "parties": running.parties, **what}
-        named = [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
-        owners = named if owner is None else [owner]
+            what["transfer"], what["parties"] = running.transfer.id, running.parties
+        owners = [] if owner is None else [owner]
+        owners += [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
         return Record(
             number=self._next_number(),
             at_s=at_s,
@@ -165,6 +165,6 @@ class Conductor:
             switch=self._switch,
             event=event,
             account=owners[0] if owners else "",
-            accounts=tuple(sorted({*owners, *named})),
+            accounts=tuple(sorted(set(owners))),
             **what,
         )

@@ -57,8 +57,12 @@ class InFlight(dict[str, Running]):
         if isinstance(event, TimerFired):
             transfer = event.timer.rpartition("#")[0]
             return [transfer] if transfer in self else []
-        named = (self._of_leg.get(leg) for leg in legs_of(event))
-        return list(dict.fromkeys(transfer for transfer in named if transfer is not None))
+        about: list[str] = []
+        for leg in legs_of(event):
+            transfer = self._of_leg.get(leg)
+            if transfer is not None and transfer not in about:
+                about.append(transfer)
+        return about
 
     def begin(self, running: Running, legs: Iterable[LegId], rules: Rules, at_s: float) -> None:
         """Add a transfer and its legs, and count it against the account's limits."""

@@ -247,7 +247,8 @@ class Switchboard:
             case e.LegHungUp(leg=leg):
                 gone = self.legs.pop(leg, None)
                 before = () if gone is None else self._codes.forget(gone)
-                records[0] = attrs.evolve(records[0], commands=(*before, *records[0].commands))
+                if before:
+                    records[0] = attrs.evolve(records[0], commands=(*before, *records[0].commands))
             case e.SwitchFound():  # earlier queries are not answered
                 again = self._alone.ask_again()
                 records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))

@@ -131,7 +131,7 @@ class Rulebook:
         on = news if isinstance(news, Input) else None
         why = self._decide(work, on) if on is not None else str(news)
         want = self.spec.arrangements[work.state]
-        for _ in self.spec.states:
+        for _ in self.spec.phases:
             if (result := verdict(work, want)) is None:
                 break
             why = self._decide(work, result) or why

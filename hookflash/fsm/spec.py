@@ -36,6 +36,12 @@ Action: TypeAlias = Callable[[Work], None]
 """It writes a decision, or who is to leave. It never does I/O."""
 
 
+def _key_of(row: Row) -> str:
+    guard = f" [{row.guard_name}]" if row.given else ""
+    state = row.state.value if row.state is not None else "anywhere"
+    return f"{state} · {row.on.value}{guard} → {row.to.value}"
+
+
 @attrs.frozen
 class Row:
     """In `state`, on `on`, if `given`: go `to` (or stay), and do `then`."""
@@ -47,18 +53,15 @@ class Row:
     why: str
     state: State | None = None
     """Set by the phase in which it stands. `None`: it holds wherever no other entry does."""
+    key: str = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_key_of, takes_self=True)
+    )
+    """A stable name: what coverage reports count."""
 
     @property
     def guard_name(self) -> str:
         """The guards in words; empty where there is none."""
         return words(*self.given)
-
-    @property
-    def key(self) -> str:
-        """A stable name: what coverage reports count."""
-        guard = f" [{self.guard_name}]" if self.given else ""
-        state = self.state.value if self.state is not None else "anywhere"
-        return f"{state} · {self.on.value}{guard} → {self.to.value}"
 
 
 @attrs.frozen

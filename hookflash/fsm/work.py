@@ -124,11 +124,17 @@ class Work:
 
     def party_of(self, leg: LegId) -> Party | None:
         """The party of a leg."""
-        return next((party for party in self.transfer.parties if party.leg == leg), None)
+        role = self.role_of(leg)
+        return None if role is None else self.transfer.party(role)
 
     def role_of(self, leg: LegId) -> Role | None:
         """The role of a leg."""
-        return next((role for role in Role if self.transfer.party(role).leg == leg), None)
+        t = self.transfer
+        if leg == t.transferor.leg:
+            return Role.TRANSFEROR
+        if leg == t.transferee.leg:
+            return Role.TRANSFEREE
+        return Role.TARGET if leg == t.target.leg else None
 
     def set_deadline(self, after_s: float | None, *, look: int | None = None) -> None:
         """Set the deadline of this state; `None`: cancel it."""

@@ -73,7 +73,7 @@ class Simulation:
         self._unread: list[e.Event] = []
         """Events that arrived meanwhile."""
         self.on_record: Callable[[Record], None] | None = None
-        self.world.on_event = self._arrived
+        self.world.on_event = self.handle
 
     @property
     def timers(self) -> frozenset[str]:
@@ -129,10 +129,6 @@ class Simulation:
             self.handle(event)
 
     # ------------------------------------------------------------------- its work
-
-    def _arrived(self, event: e.CallEvent) -> None:
-        if self.alive:
-            self.handle(event)
 
     def handle(self, event: e.Event) -> list[Record]:
         """Give an event to the switchboard, and execute its orders."""

@@ -246,15 +246,17 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
     return SetVariables(leg, ((KEPT, saved or NOTHING_KEPT),))
 
 
-def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> tuple[Primitive, ...]:
+def with_kept(steps: Sequence[Primitive], keeps: Sequence[SetVariables]) -> Sequence[Primitive]:
     """Save the legs' variables with the same order that first changes them.
 
     It must be one order: if the controller died between two, the leg would keep the saved values,
     but no mark by which the next controller finds it.
     """
+    if not keeps:
+        return steps
     unkept = {keep.leg: keep.variables for keep in keeps}
     return tuple(
-        attrs.evolve(step, variables=unkept.pop(step.leg) + step.variables)
+        SetVariables(step.leg, unkept.pop(step.leg) + step.variables, step.after_s)
         if isinstance(step, SetVariables) and step.leg in unkept
         else step
         for step in steps

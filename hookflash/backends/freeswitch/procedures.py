@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from string import Formatter
 from typing import Final
 
@@ -391,7 +392,7 @@ class Procedures:
             return (
                 show,
                 p.Unschedule(display_group(leg)),
-                attrs.evolve(show, after_s=SHOW_AGAIN_AFTER_S),
+                p.Display(leg, name, number, after_s=SHOW_AGAIN_AFTER_S),
             )
         # Only for this case: the switch's own failsafe joins without an order of ours, and would
         # disclose the other party (measured on 1.10.12). The switch itself shows nothing, so once
@@ -569,6 +570,7 @@ def _seconds(duration_s: float) -> str:
     return str(math.ceil(max(duration_s, 1)))
 
 
+@lru_cache(maxsize=1024)  # an order names the same few legs many times
 def _leg(leg: LegId) -> str:
     return checked(ALLOWED_LEG, leg, "the leg")
 

@@ -9,7 +9,7 @@ is answered by its `LegHungUp`, and so is a `Dial` that fails (the switch report
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -132,7 +132,10 @@ class Executor:
         if any(all(map(self._is_so, facts)) for facts in procedure.unless):
             steps = steps[: -procedure.spared]
         replies = [self.execute(step) for step in steps]
-        return _first_refusal(replies[procedure.optional :])
+        for reply in replies[procedure.optional :]:
+            if reply.startswith("-ERR"):
+                return reply
+        return None
 
     def _kept(self, leg: e.LegId) -> p.SetVariables | None:
         said = [self._switch.getvar(leg, name) for name in p.ASKED_BEFORE]
@@ -176,7 +179,3 @@ class Executor:
             takes=step.takes,
             dial_string=step.dial_string,
         )
-
-
-def _first_refusal(replies: Sequence[str]) -> str | None:
-    return next((reply for reply in replies if reply.startswith("-ERR")), None)

@@ -123,12 +123,13 @@ class Partings(Rescue, ABC):
             return odds.SECOND_SENT_QUICKER
         if second.cause:
             return odds.SECOND_QUICKER
-        chances = {
-            Fate.END: odds.ENDS_UNTOLD if self.draws_rare_things else 1.0,
-            Fate.RESCUE: odds.SECOND_RESCUES,
-            Fate.PARK: odds.SECOND_QUICKER,
-        }
-        return chances[self._fate(second)]
+        match self._fate(second):
+            case Fate.END:
+                return odds.ENDS_UNTOLD if self.draws_rare_things else 1.0
+            case Fate.RESCUE:
+                return odds.SECOND_RESCUES
+            case Fate.PARK:
+                return odds.SECOND_QUICKER
 
     def _leave_last(
         self, first: SimulatedChannel, second: SimulatedChannel, first_acts: Thunk

@@ -139,9 +139,9 @@ class Person:
     """The leg of their latest call; None before the first."""
     heard: list[Heard] = attrs.field(factory=list[Heard])
 
-    def listen(self, at_s: float, hears: Audible) -> None:
+    def listen(self, at_s: float, sense: Sense, what: str) -> None:
         """Record what the party hears from now on (or once: a digit)."""
-        self.heard.append(Heard(at_s, hears.sense, hears.what))
+        self.heard.append(Heard(at_s, sense, what))
 
     @property
     def hears(self) -> Audible:

@@ -82,8 +82,8 @@ def _nobody_minds(_event: CallEvent) -> None:
 class World:
     """One switch, its people, and the two lines to its controller."""
 
-    on_event: Callable[[CallEvent], None]
-    """The controller's callback."""
+    on_event: Callable[[CallEvent], object]
+    """The controller's callback. What it returns does not matter."""
     on_fact: Callable[[CallEvent], None]
     """Called with every fact at the moment when it becomes true. For observers."""
     trace: list[Traced] | None
@@ -194,10 +194,10 @@ class World:
 
     def _loses(self, what: object) -> bool:
         kind = type(what).__name__
-        lost = kind in self._to_lose
-        if lost:
-            self._to_lose.remove(kind)
-        return lost
+        if kind not in self._to_lose:
+            return False
+        self._to_lose.remove(kind)
+        return True
 
     def _fact(self, event: CallEvent) -> None:
         if isinstance(event, LegCreated):
@@ -205,7 +205,7 @@ class World:
             outside = event.number in self._outside and not is_half
             event = attrs.evolve(event, outside=outside) if outside else event
         self.on_fact(event)
-        if not self._loses(event):
+        if not (self._to_lose and self._loses(event)):
             self._tell(event)
 
     # ---- time
@@ -285,7 +285,7 @@ class World:
         """Take a command from the controller. Its effects are reported by `on_event`."""
         if self.trace is not None:
             self.trace.append(Traced(self._now_s, What.COMMAND, command))
-        if not self._loses(command):
+        if not (self._to_lose and self._loses(command)):
             self._execute(command)
 
     def _look(self, look: Look) -> LegsSeen:
@@ -470,6 +470,5 @@ class World:
         party = self._parties_by_leg.get(leg)
         if party is None:
             return
-        if hears.sense is Sense.VOICE:
-            hears = Audible(Sense.VOICE, self._name(hears.what))
-        party.listen(self._now_s, hears)
+        what = self._name(hears.what) if hears.sense is Sense.VOICE else hears.what
+        party.listen(self._now_s, hears.sense, what)
