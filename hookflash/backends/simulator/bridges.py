@@ -184,7 +184,9 @@ class Bridges(Parking):
     def _start_join(
         self, first: SimulatedChannel, second: SimulatedChannel, *, intercepts: bool = False
     ) -> None:
-        join = PendingJoin(first, second)
+        self._lock(first)
+        self._lock(second)
+        join = PendingJoin(first, second, woken=second.seeks is first)
         kept = [leg for leg in (first, second) if self._is_kept(leg, join)]
         self._disturb(kept, join)
         for leg in (first, second):
@@ -200,7 +202,7 @@ class Bridges(Parking):
             leg.bond = leg.bridge_uuid = other.id
             leg.variables["transfer_source"] = f"uuid_br:{other.id}"
         self._introduce(first, second)
-        if first.seeks is second:
+        if first.seeks is second and not first.locked:
             first.errand = second.errand = None
             first.again, first.later = True, None
             find = partial(self._find_wanting, first, second, second.orders)
@@ -244,7 +246,7 @@ class Bridges(Parking):
         its own first leg: the last order counts.)
         """
         if leg.seeks is not None:
-            return leg.seeks not in (join.first, join.second)
+            return leg.locked or leg.seeks not in (join.first, join.second)
         earlier = leg.errand
         if not isinstance(earlier, PendingJoin) or leg is join.first:
             return False
@@ -277,17 +279,24 @@ class Bridges(Parking):
         if not left and join.first is earlier.first:
             join.broken = earlier.begun
         elif not left:
-            if not earlier.begun and self._random() < odds.TURNED_BACK:
+            if earlier.begun:
+                join.deserted = self._rarely(odds.DESERTED)
+            elif self._random() < odds.TURNED_BACK:
                 join.first, join.second = join.second, join.first
         elif earlier.begun and earlier.second.cause and earlier.first is join.first:
             join.doomed = True
         else:
             for leg in left:
                 leg.errand = None
-                is_caught = earlier.begun or earlier.waits or self._is_lost_held(earlier)
-                join.left.append((leg, is_caught and leg is earlier.second))
+                join.left.append((leg, leg is earlier.second and self._is_caught(earlier)))
         if not earlier.begun:
             join.left += earlier.left
+
+    def _is_caught(self, join: PendingJoin) -> bool:
+        """Whether the second leg of a join hangs up because another order takes the first."""
+        if join.begun or join.waits or self._is_lost_held(join):
+            return True
+        return join.second.peer is not None and self._rarely(odds.CAUGHT_EARLY)
 
     def _is_lost_held(self, join: PendingJoin) -> bool:
         """Whether the second leg of a join that a sound holds up is lost with the first."""
@@ -361,12 +370,7 @@ class Bridges(Parking):
         for lead in (first, second):
             if lead.is_first and lead.peer is not None and self._is_not_up(lead):
                 self._end(lead.peer, "ORIGINATOR_CANCEL")
-        if not self._leave_bridges(join):
-            return
-        if first.cause or second.cause or join.doomed:
-            # a second leg that is already destroyed is not found, and other variables count
-            join.broken = bool(second.cause)
-            self._fail(join)
+        if not self._leave_bridges(join) or self._has_failed(join):
             return
         self._let_seekers_go(first)
         if self._is_found(second, first) or self._slips(second):
@@ -381,6 +385,20 @@ class Bridges(Parking):
             self._move(leg, ChannelPlace.MOVING)
             self._hear(leg)
         self._after(self._to_look_up(odds.TO_FINISH_S), partial(self._finish, join))
+
+    def _has_failed(self, join: PendingJoin) -> bool:
+        """Whether a join that is about to begin has lost one of its legs."""
+        first, second = join.first, join.second
+        if join.deserted:
+            if not self._rarely(odds.SURVIVES_DESERTED):
+                self._end(second, odds.LOST)
+        elif first.cause or second.cause or join.doomed:
+            # a second leg that is already destroyed is not found, and other variables count
+            join.broken = bool(second.cause)
+        else:
+            return False
+        self._fail(join)
+        return True
 
     def _leave_bridges(self, join: PendingJoin) -> bool:
         """Take two legs out of their bridges. False if the join can't begin, or not yet."""

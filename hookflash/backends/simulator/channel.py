@@ -189,6 +189,8 @@ class SimulatedChannel:
     """It was ordered to join the leg that it seeks."""
     wanted: SimulatedChannel | None = None
     """The leg that it was ordered to join while it waited for another."""
+    locked: bool = False
+    """It and the leg that it seeks wait for each other: nothing but the end of one ends that."""
     seekers: list[SimulatedChannel] = attrs.field(factory=list["SimulatedChannel"])
     """Legs that wait for this one."""
     unread: list[str] = attrs.field(factory=list[str])
@@ -323,6 +325,10 @@ class PendingJoin:
     """Its first leg is half of a dead pair, and may take the second with it when it ends."""
     waits: bool = False
     """Its first leg had arrived when another order took that leg; its second had not."""
+    woken: bool = False
+    """Its second leg was waiting for the first, and ignored orders."""
+    deserted: bool = False
+    """Its second leg led the same join the other way round, and ends: the first has left that."""
     was_held: bool = False
     """One of its legs had to wait for a sound of the second leg of its old bridge."""
     left: list[tuple[SimulatedChannel, bool]] = attrs.field(

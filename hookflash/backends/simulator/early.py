@@ -160,9 +160,6 @@ class Early(Seeking, ABC):
 
     # ---- implemented by `partings`, `parking` and `bridges`
 
-    def _set_adrift(self, channel: SimulatedChannel) -> None:
-        """Leave a leg without anything to do."""
-
     def _leave_behind(self, leg: SimulatedChannel, cause: str) -> None:
         """Handle a leg whose join was overtaken."""
 

@@ -59,6 +59,7 @@ class Parking(Partings, ABC):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
+        self._lock(channel)
         if channel.seeks is not None:  # its thread looks for a leg, and takes no orders
             channel.bond = ""
             channel.later = extension or ToPark()
@@ -85,6 +86,7 @@ class Parking(Partings, ABC):
         channel = self._channels.get(leg)
         if channel is None:
             return NO_SUCH_CHANNEL
+        self._lock(channel)
         is_parked = channel.place is ChannelPlace.PARKED and channel.errand is None
         if is_parked and channel.in_cs_park:
             channel.is_idle = True
@@ -192,8 +194,13 @@ class Parking(Partings, ABC):
         if leg.peer is None:
             self._arrive(leg, transfer, was_joined=leg is transfer.busy)
         else:
-            then = partial(self._arrive, leg, transfer, was_joined=True)
-            self._part(leg, leg.peer, partial(self._soon, then))
+            self._part(leg, leg.peer, partial(self._leave_for, leg, transfer))
+
+    def _leave_for(self, leg: SimulatedChannel, transfer: DialplanTransfer) -> None:
+        """A leg has left its bridge, and goes to its extension, mostly at once."""
+        if leg.failsafe is None:
+            self._pass_through_park(leg)
+        self._soon(partial(self._arrive, leg, transfer, was_joined=True))
 
     def _is_put_off(self, legs: Sequence[SimulatedChannel], then: Thunk) -> bool:
         """Whether legs that are ordered elsewhere obey later, when `then` will be called.

@@ -22,7 +22,6 @@ from functools import partial
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     ChannelPlace,
-    DialplanTransfer,
     Fate,
     SimulatedChannel,
 )
@@ -152,7 +151,7 @@ class Partings(Rescue, ABC):
         self._silence(stayer)
         stayer.place = ChannelPlace.MOVING
         fate = self._fate(stayer) if stayer.errand is None else None
-        if isinstance(stayer.errand, DialplanTransfer):
+        if stayer.errand is not None:
             self._pass_through_park(stayer)
         if fate is Fate.PARK:
             self._soon(partial(self._park_alone, stayer))

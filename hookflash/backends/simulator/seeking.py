@@ -10,6 +10,7 @@ and does not check whose order put it there.
 * When that leg begins to lead a join, the waiting leg is free, and executes its last order.
 * After 20 s the switch hangs up *both* (DESTINATION_OUT_OF_ORDER), although the leg that is sought
   may have been talking to somebody else all the while. (Measured.)
+* Two legs that wait for each other do so until one of them hangs up: see `_lock`.
 """
 
 from __future__ import annotations
@@ -47,13 +48,15 @@ class Seeking(Hearing):
         self._after(odds.SEEKS_S, partial(self._sought_long, first, second))
 
     def _sought_long(self, first: SimulatedChannel, second: SimulatedChannel) -> None:
+        if first.locked or second.locked:
+            return  # it counts its looks only while the other leg rests in one state
         if first.seeks is second and not first.cause and not second.cause:
             self._end(first, odds.LOST)
             self._end(second, odds.LOST)
 
     def _give_up(self, seeker: SimulatedChannel) -> None:
         """The leg that a leg sought has ended."""
-        seeker.seeks = None
+        seeker.seeks, seeker.locked = None, False
         if seeker.cause or seeker.errand is not None or seeker.place is not ChannelPlace.ADRIFT:
             return
         again, seeker.again = seeker.again, False
@@ -80,6 +83,24 @@ class Seeking(Hearing):
             return
         if self._random() < odds.REMEMBERS:
             self._after(self._span(odds.TO_FIND_S), partial(self._end, wanted, odds.LOST))
+
+    def _lock(self, leg: SimulatedChannel) -> None:
+        """A leg that is joined with a leg which waits for it is ordered elsewhere.
+
+        If it has begun to look for that leg, and that one has not looked at it yet, each waits for
+        the other to rest in one state, and neither does: they ignore all orders until one of them
+        hangs up. (Measured, 19 ms after the first order: 57 of 115.)
+        """
+        join = leg.errand
+        if not (isinstance(join, PendingJoin) and join.live and join.begun and join.woken):
+            return
+        if leg is join.second or not self._rarely(odds.LOCKED):
+            return
+        join.live = False
+        for one, other in ((join.first, join.second), (join.second, join.first)):
+            self._set_adrift(one)
+            one.seeks, one.locked, one.disturbed = other, True, True
+            other.seekers.append(one)
 
     def _find_wanting(
         self, seeker: SimulatedChannel, sought: SimulatedChannel, orders: int
@@ -191,6 +212,9 @@ class Seeking(Hearing):
         self, channel: SimulatedChannel, transfer: DialplanTransfer, *, was_joined: bool
     ) -> None:
         """Start a leg's extension."""
+
+    def _set_adrift(self, channel: SimulatedChannel) -> None:
+        """Leave a leg without anything to do."""
 
     def _move(self, channel: SimulatedChannel, place: ChannelPlace) -> None:
         """Put a leg somewhere else."""
