@@ -161,6 +161,8 @@ class Hearing:
         if channel.due is not playback:
             return
         channel.due = None
+        if channel.unread and channel.call is None:
+            self._after(self._span(odds.TO_READ_S), partial(self._read_keys, channel))
         if playback.lost or channel.cause or not channel.takes_sounds:
             self._take_sound(channel)
             self._freed(channel)
@@ -193,7 +195,7 @@ class Hearing:
         self._report(SoundStopped(leg=channel.id, sound=playback.sound))
         self._hear(channel)
         if channel.peer is not None and channel.peer.peer is channel:
-            self._after(odds.TICK_S, partial(self._read_keys, channel.peer))
+            self._after(odds.TICK_S, partial(self._read_keys_in_bridge, channel.peer))
         if channel.sounds and not channel.is_left:
             self._take_sound(channel)
         elif channel.playing is None:
@@ -250,9 +252,12 @@ class Hearing:
         waits = channel.place is ChannelPlace.ADRIFT and self._random() < odds.KEYS_WAIT
         if waits or channel.is_idle:
             channel.unread.append(digit)  # no thread reads its packets
-            return
+        else:
+            self._report_key(channel, digit)
+
+    def _report_key(self, channel: SimulatedChannel, digit: str) -> None:
         self._digits += 1
-        self._report(DigitPressed(leg=leg, digit=digit, serial=self._digits))
+        self._report(DigitPressed(leg=channel.id, digit=digit, serial=self._digits))
         peer = channel.peer
         passes = peer is not None and peer.peer is channel and not peer.cause
         if peer is not None and passes and not peer.drops_keys:
@@ -265,18 +270,20 @@ class Hearing:
         if playback is not None and terminators != "none" and digit in terminators:
             self._sound_over(channel, playback)
 
-    def _read_keys(self, channel: SimulatedChannel) -> None:
+    def _read_keys_in_bridge(self, channel: SimulatedChannel) -> None:
         if channel.peer is not None and not channel.is_suspended:
-            keys, channel.unread = channel.unread, []
-            for key in keys:
-                self.press(channel.id, key)
+            self._read_keys(channel)
 
     def _read_own_keys(self, channel: SimulatedChannel) -> None:
         """A leg that calls a phone reads its keys when it plays a sound."""
-        if channel.playing is not None and not channel.cause:
-            keys, channel.unread = channel.unread, []
-            for key in keys:
-                self.press(channel.id, key)
+        if channel.playing is not None:
+            self._read_keys(channel)
+
+    def _read_keys(self, channel: SimulatedChannel) -> None:
+        """A leg's thread reads packets, before a sound or after one: it finds the keys."""
+        keys, channel.unread = channel.unread, []
+        for key in keys if not channel.cause else ():
+            self._report_key(channel, key)
 
     def drop_keys(self, leg: LegId, drop: bool, after_s: float = 0.0) -> str:  # noqa: FBT001
         """`uuid_drop_dtmf LEG on|off`: stop or resume sending keys, now or by `sched_api`."""

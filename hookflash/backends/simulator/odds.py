@@ -17,6 +17,8 @@ TO_TAKE_S: Final = (0.0003, 0.0205)
 TO_SOUND_S: Final = (0.0997, 0.2050)
 """From there to the sound: five frames, or twice as many if they are empty (from the order:
 target-drops: 102.6 ms, complete: 125.5 and 204.0 ms; between two sounds: 100.6 ms)."""
+TO_READ_S: Final = (0.0003, 0.030)
+"""From the end of that preparation until the keys are reported that it has read."""
 
 # ---- how long things take, in seconds: from, to. Drawn evenly. In brackets: the recording.
 
@@ -214,6 +216,9 @@ SECOND_FORGOTTEN: Final = 0.15
 """How often it is not, when the first is ordered elsewhere before their bridge is up (2 of 20)."""
 GIVES_UP: Final = 0.5
 """How often a leg that intercepts a leg about to join another ends, instead of going adrift."""
+
+ANSWERS_TWICE: Final = 0.005
+"""How often the answer of a loopback leg is reported once more (3 of some 3,000)."""
 
 KEYS_READ: Final = 0.5
 """How often keys that were pressed while a leg waited for an answer are reported in its next

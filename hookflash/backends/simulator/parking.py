@@ -87,8 +87,9 @@ class Parking(Partings, ABC):
         if channel is None:
             return NO_SUCH_CHANNEL
         self._lock(channel)
-        is_parked = channel.place is ChannelPlace.PARKED and channel.errand is None
-        if is_parked and channel.in_cs_park:
+        is_sent = isinstance(channel.errand, PendingJoin)
+        if channel.place is ChannelPlace.PARKED and channel.in_cs_park and not is_sent:
+            channel.errand = None  # it has not left yet, and stays
             channel.is_idle = True
         elif channel.seeks is None:
             self._send(DialplanTransfer(ToPark(), channel, in_place=True))

@@ -28,6 +28,7 @@ from functools import partial
 from typing import Final
 
 from hookflash import events as e
+from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.bridges import Bridges
 from hookflash.backends.simulator.channel import (
     SILENCE,
@@ -255,6 +256,9 @@ class Switch(Bridges):
         half = caller.half
         if half is not None and not half.answered and not half.cause:
             self._answered(half)
+            if self._rarely(odds.ANSWERS_TWICE):
+                again = partial(self._report, e.LegAnswered(leg=half.id))
+                self._after(self._span(odds.TO_PARK_S), again)
         if not caller.answered:
             caller.answered = True
             if half is None and callee.half is None:
