@@ -90,7 +90,8 @@ class Conductor:
         before, after = running.transfer, step.after
         running.transfer = after
         commands = step.commands
-        if after.over:
+        over = after.over
+        if over:
             self._finish(after)
             ended = event.leg if isinstance(event, e.LegHungUp) else None
             alone = self._alone.watch(p.leg for p in after.parties if p.leg != ended)
@@ -104,8 +105,8 @@ class Conductor:
             row=step.row_keys,
             why=step.why,
             commands=commands,
-            outcome=after.outcome if after.over else None,
-            cause=after.cause if after.over else None,
+            outcome=after.outcome if over else None,
+            cause=after.cause if over else None,
         )
 
     def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:

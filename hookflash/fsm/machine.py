@@ -72,7 +72,7 @@ class Step:
     @property
     def row_keys(self) -> str | None:
         """The names of the rows that answered, as records have them."""
-        return AND_THEN.join(row.key for row in self.rows) or None
+        return AND_THEN.join([row.key for row in self.rows]) if self.rows else None
 
 
 class Rulebook:

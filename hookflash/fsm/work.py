@@ -53,8 +53,8 @@ class Work:
     event: Event
     state: State = attrs.field(init=False)
     """Where the `transitions` machine keeps its mark."""
-    commands: list[c.Command] = attrs.field(init=False, factory=list[c.Command])
-    rows: list[Row] = attrs.field(init=False, factory=list["Row"])
+    commands: list[c.Command] = attrs.field(init=False)
+    rows: list[Row] = attrs.field(init=False)
     why: str = attrs.field(init=False, default="")
     """A sentence on what was ordered."""
     overdue: bool = attrs.field(init=False, default=False)
@@ -70,6 +70,7 @@ class Work:
 
     def __attrs_post_init__(self) -> None:
         self.state = self.transfer.state
+        self.commands, self.rows = [], []
 
     def order(self, command: c.Command) -> None:
         """Add a command to what the step returns."""

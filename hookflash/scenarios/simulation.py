@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from hookflash import events as e
 from hookflash.backends.base import facts_about
@@ -152,7 +153,7 @@ class Simulation:
         match command:
             case SetTimer(timer=timer, after_s=after_s):
                 self._timers.add(timer)
-                self.world.after(after_s, lambda: self._fire(timer))
+                self.world.after(after_s, partial(self._fire, timer))
             case CancelTimer(timer=timer):
                 self._timers.discard(timer)
             case _:

@@ -216,6 +216,8 @@ OURS: Final = (
 )
 """The variables that a transfer adds."""
 
+_OURS_REMOVED: Final[Variables] = tuple((name, "") for name in OURS)
+
 KEPT: Final = "hookflash_before"
 """The variable in which a leg saves its previous variables, so that they survive the controller."""
 
@@ -234,7 +236,7 @@ def kept(leg: LegId, answers: Sequence[str]) -> SetVariables | None:
         leg: the leg.
         answers: to `ASKED_BEFORE`, in their order.
     """
-    before, *values = (answer.strip() for answer in answers)
+    before, *values = map(str.strip, answers)
     if before != UNDEFINED:
         return None
     said = {
@@ -289,20 +291,24 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
         leg: the leg.
         answers: to `ASKED_AFTER`, in their order.
     """
-    before, other_half, silenced = (answer.strip() for answer in answers)
+    before, other_half, silenced = map(str.strip, answers)
     parts = (part.partition(":") for part in before.split("|"))
     said = {name: value for name, _, value in parts if name in CHANGED}
-    ours = tuple((name, "") for name in OURS)
     # a leg without saved values was restored before: its current ones are its own
-    changed = tuple((name, said.get(name, "")) for name in CHANGED if before != UNDEFINED)
-    given = (*changed, *ours)
-    later = (_SILENCED, KEPT) if before != UNDEFINED and silenced == "true" else ()
-    back = [SetVariables(leg, tuple(one for one in given if one[0] not in later))]
-    if later:
+    changed = [] if before == UNDEFINED else [(name, said.get(name, "")) for name in CHANGED]
+    given = (*changed, *_OURS_REMOVED)
+    if changed and silenced == "true":
+        later = (_SILENCED, KEPT)
         waits = tuple(one for one in given if one[0] in later)
-        back.append(SetVariables(leg, waits, after_s=OPEN_AGAIN_AFTER_S))
+        given = tuple(one for one in given if one[0] not in later)
+        back = [
+            SetVariables(leg, given),
+            SetVariables(leg, waits, after_s=OPEN_AGAIN_AFTER_S),
+        ]
+    else:
+        back = [SetVariables(leg, given)]
     if _A_LEG.fullmatch(other_half):
-        back.append(SetVariables(other_half, ours))
+        back.append(SetVariables(other_half, _OURS_REMOVED))
     return tuple(back)
 
 

@@ -155,7 +155,7 @@ class SimulatedChannel:
     called_for: LegId = ""
     """The leg whose bridge called it."""
     playing: Playback | None = None
-    sounds: list[Playback] = attrs.field(factory=list[Playback])
+    sounds: list[Playback] = attrs.field(init=False)
     """Ordered sounds that wait until its thread looks or `playing` has ended."""
     settles: bool = False
     """Its bridge is so young that its thread does not look for sounds yet."""
@@ -178,7 +178,7 @@ class SimulatedChannel:
     """How often it was ordered elsewhere."""
     due: Playback | None = None
     """The sound that its thread has taken off the queue and is about to play."""
-    ghosts: list[Thunk] = attrs.field(factory=list[Thunk])
+    ghosts: list[Thunk] = attrs.field(init=False)
     """Next steps of first legs that still take it for their partner, although it is joined with
     another leg. They run when it leaves that bridge."""
     seeks: SimulatedChannel | None = None
@@ -191,9 +191,9 @@ class SimulatedChannel:
     """The leg that it was ordered to join while it waited for another."""
     locked: bool = False
     """It and the leg that it seeks wait for each other: nothing but the end of one ends that."""
-    seekers: list[SimulatedChannel] = attrs.field(factory=list["SimulatedChannel"])
+    seekers: list[SimulatedChannel] = attrs.field(init=False)
     """Legs that wait for this one."""
-    unread: list[str] = attrs.field(factory=list[str])
+    unread: list[str] = attrs.field(init=False)
     """Keys that were pressed while it waited for an answer."""
     nested: Playback | None = None
     """What an extension plays, while an ordered sound plays on top of it."""
@@ -217,7 +217,7 @@ class SimulatedChannel:
     callee_id: str = attrs.field(init=False)
     is_flipped: bool = attrs.field(init=False)
     """An outbound leg that has led a bridge counts as a caller from then on."""
-    shown: list[str] = attrs.field(factory=list[str])
+    shown: list[str] = attrs.field(init=False)
     """The numbers that its phone was ordered to show, in order."""
     voice: Audible = attrs.field(init=False)
     hears: Audible = SILENCE
@@ -228,6 +228,8 @@ class SimulatedChannel:
         self.callee_id = "" if inbound else self.number
         self.is_flipped = inbound
         self.voice = Audible(Sense.VOICE, self.id)
+        self.sounds, self.ghosts, self.seekers = [], [], []
+        self.unread, self.shown = [], []
 
     @property
     def failsafe(self) -> Failsafe | None:
