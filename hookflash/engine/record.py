@@ -48,7 +48,7 @@ class Parties:
         }
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Record:
     """One numbered step of the engine."""
 

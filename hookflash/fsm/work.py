@@ -125,8 +125,10 @@ class Work:
 
     def party_of(self, leg: LegId) -> Party | None:
         """The party of a leg."""
-        role = self.role_of(leg)
-        return None if role is None else self.transfer.party(role)
+        for party in self.transfer.parties:
+            if party.leg == leg:
+                return party
+        return None
 
     def role_of(self, leg: LegId) -> Role | None:
         """The role of a leg."""

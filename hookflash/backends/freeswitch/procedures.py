@@ -170,7 +170,20 @@ class Procedures:
             caller_of: returns the party on a leg, for the displays of others.
         """
         self._dialling = dialling or Dialling()
-        self._park_limit = _seconds(park_limit_s)
+        limit = _seconds(park_limit_s)
+        self._limits = {"park_timeout": limit, "playback_timeout_sec": limit}
+        """The limit of the time in the park, in case no controller ever comes back.
+
+        The park checks its timeout only between sounds, so that an endless sound must be limited
+        too (measured: with `park_timeout` alone, a leg with endless music is held forever).
+        """
+        self._parks = {
+            "park_after_bridge": "true",
+            "hangup_after_bridge": "false",
+            "uuid_bridge_park_on_cancel": "true",
+            **self._limits,
+            **_DISARMED,
+        }
         self._account_variable = account_variable
         self._caller_of = caller_of or _nobody
         # Looked up by type: a chain of comparisons would cost more than most commands do.
@@ -199,25 +212,6 @@ class Procedures:
         """
         return self._makers[type(command)](command)
 
-    # ---------------------------------------------------------------- variables
-
-    def _parks(self) -> dict[str, str]:
-        return {
-            "park_after_bridge": "true",
-            "hangup_after_bridge": "false",
-            "uuid_bridge_park_on_cancel": "true",
-            **self._limits(),
-            **_DISARMED,
-        }
-
-    def _limits(self) -> dict[str, str]:
-        """Limit the time in the park, in case no controller ever comes back.
-
-        The park checks its timeout only between sounds, so that an endless sound must be limited
-        too (measured: with `park_timeout` alone, a leg with endless music is held forever).
-        """
-        return {"park_timeout": self._park_limit, "playback_timeout_sec": self._park_limit}
-
     # ----------------------------------------------------------------- commands
 
     def _split(self, command: c.Split) -> p.Procedure:
@@ -226,7 +220,7 @@ class Procedures:
         # comes, and hangs up (measured on 1.10.12: 1 in 100, with 200 transfers at once).
         # The park clears `park_after_bridge`, so that it outlives no split.
         stays = {"park_after_bridge": "true", "hangup_after_bridge": "false"}
-        variables = {"playback_terminators": "none", **stays, **self._limits()}
+        variables = {"playback_terminators": "none", **stays, **self._limits}
         first = _marks(command.transfer, "transferor", command.kind)
         second = _marks(command.transfer, "transferee", command.kind)
         # a transfer that has just ended may be about to open the line again to displays
@@ -247,7 +241,7 @@ class Procedures:
 
     def _park(self, command: c.Park) -> p.Procedure:
         return p.Procedure(
-            steps=(_set(command.leg, self._limits()), p.SendToPark(_leg(command.leg))),
+            steps=(_set(command.leg, self._limits), p.SendToPark(_leg(command.leg))),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
         )
@@ -305,7 +299,7 @@ class Procedures:
         return p.Procedure(steps=(originate,))
 
     def _join(self, command: c.Join) -> p.Procedure:
-        variables = self._parks() | _order(command.transfer, command.attempt)
+        variables = self._parks | _order(command.transfer, command.attempt)
         if command.afterwards is c.Afterwards.END:
             variables |= _ORDINARY
         # The first leg is armed when they talk, by a separate order: a leg that does not park is
