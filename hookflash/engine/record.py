@@ -48,7 +48,7 @@ class Parties:
         }
 
 
-@attrs.frozen(kw_only=True, slots=False)
+@attrs.frozen(kw_only=True, slots=False)  # many fields, often made: with slots it takes longer
 class Record:
     """One numbered step of the engine."""
 
