@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from hookflash.errors import InputError
-from hookflash.fsm.inputs import MEANING, Input
+from hookflash.fsm.inputs import Input
 from hookflash.fsm.render import Form, render
 from hookflash.fsm.spec import Guard, Phase, Row, Spec, words
 from hookflash.fsm.transfer import State
@@ -173,7 +173,7 @@ def test_json_is_the_whole_table(spec: Spec) -> None:
     assert document["states"] == [state.value for state in spec.states]
     assert [phase["state"] for phase in document["phases"]] == document["states"]
     assert [row["key"] for row in document["rows"]] == [row.key for row in spec.rows]
-    assert document["inputs"] == {on.value: MEANING[on] for on in Input}
+    assert document["inputs"] == {on.value: on.meaning for on in Input}
     for row, printed in zip(spec.rows, document["rows"], strict=True):
         assert printed["then"] == [words(action) for action in row.then]
         assert printed["given"] == [words(guard) for guard in row.given]

@@ -180,21 +180,20 @@ def a_deadline_decides_without_asking(patch: Patch) -> None:
             return observe.TIME_IS_UP
         return observe.OVERTAKEN
 
-    patch.setitem(observe._OBSERVERS, TimerFired, fired)
+    patch.setitem(observe._OF_OTHERS, TimerFired, fired)
 
 
 def a_park_proves_no_answer(patch: Patch) -> None:
     a_deadline_decides_without_asking(patch)
     parked = observe._parked
 
-    def without(work: Work, event: LegParked) -> Input | str:
-        target = work.transfer.target
-        if event.leg == target.leg and not target.answered:
-            work.place(target, Place.PARKED)
+    def without(work: Work, event: LegParked, party: Party) -> Input | str:
+        if party is work.transfer.target and not party.answered:
+            work.place(party, Place.PARKED)
             return "The target is parked."
-        return parked(work, event)
+        return parked(work, event, party)
 
-    patch.setitem(observe._OBSERVERS, LegParked, without)
+    patch.setitem(observe._OF_ONE_LEG, LegParked, without)
 
 
 def a_join_proves_no_answer(patch: Patch) -> None:
@@ -206,7 +205,7 @@ def a_join_proves_no_answer(patch: Patch) -> None:
         work.rewrite(work.transfer.target, answered=answered)
         return observe.REPEAT if news is Input.HANDED_OVER and not answered else news
 
-    patch.setitem(observe._OBSERVERS, LegsJoined, without)
+    patch.setitem(observe._OF_OTHERS, LegsJoined, without)
 
 
 def a_call_is_ordered_once(patch: Patch) -> None:
@@ -221,14 +220,14 @@ def a_call_is_ordered_once(patch: Patch) -> None:
 def a_sound_that_ended_counts_as_missing(patch: Patch) -> None:
     stopped = observe._sound_stopped
 
-    def missing(work: Work, event: SoundStopped) -> Input | str:
-        news = stopped(work, event)
+    def missing(work: Work, event: SoundStopped, before: Party) -> Input | str:
+        news = stopped(work, event, before)
         party = work.party_of(event.leg)
         if party is not None:
             work.rewrite(party, heard=False)
         return news
 
-    patch.setitem(observe._OBSERVERS, SoundStopped, missing)
+    patch.setitem(observe._OF_ONE_LEG, SoundStopped, missing)
 
 
 def everybody_is_shown_every_number(patch: Patch) -> None:
@@ -253,10 +252,10 @@ def no_keys_are_withheld(patch: Patch) -> None:
 
 
 def somebody_who_is_sent_elsewhere_stays_ours(patch: Patch) -> None:
-    def ours(_work: Work, _event: Event) -> Input | str:
+    def ours(_work: Work, _event: Event, _party: Party) -> Input | str:
         return observe.STRANGER
 
-    patch.setitem(observe._OBSERVERS, LegMovedAway, ours)
+    patch.setitem(observe._OF_ONE_LEG, LegMovedAway, ours)
 
 
 # ----------------------------------------------------------------------------- the cases

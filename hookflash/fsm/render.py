@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from hookflash.errors import InputError
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement
-from hookflash.fsm.inputs import MEANING, Input
+from hookflash.fsm.inputs import Input
 from hookflash.fsm.spec import Phase, Row, Spec, words
 from hookflash.fsm.transfer import Role, State
 
@@ -106,7 +106,7 @@ def _markdown(spec: Spec) -> Iterator[str]:
     for state in (*spec.states, None):
         yield from ("", f"## {state.value if state is not None else 'anywhere'}")
         yield from _markdown_state(spec, state)
-    yield from _glossary("Inputs", "input", ((_spoken(on), MEANING[on]) for on in Input))
+    yield from _glossary("Inputs", "input", ((_spoken(on), on.meaning) for on in Input))
     yield from _glossary("Guards", "when", _guards(spec).items())
     yield from _glossary("Actions", "do", _actions(spec).items())
 
@@ -231,7 +231,7 @@ def _document(spec: Spec) -> dict[str, Any]:
         "title": spec.title,
         "initial": spec.initial.value,
         "states": [state.value for state in spec.states],
-        "inputs": {on.value: MEANING[on] for on in Input},
+        "inputs": {on.value: on.meaning for on in Input},
         "guards": _guards(spec),
         "actions": _actions(spec),
         "phases": [_phase_document(phase) for phase in spec.phases],

@@ -14,17 +14,18 @@ which a command and an event cross.
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 import attrs
 
 from hookflash.commands import Trigger
 from hookflash.events import Kind, LegId
+from hookflash.fsm.inputs import ByIdentity
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import Sound
 
 
-class State(Enum):
+class State(ByIdentity):
     """Where a transfer stands. The tables in `hookflash.specs` say what each one means."""
 
     IDLE = "idle"
@@ -38,10 +39,6 @@ class State(Enum):
     FAILED_RECONNECT = "failed_reconnect"
     ABANDONED = "abandoned"
     ENDING = "ending"
-
-    # Each member exists once, so its identity is hash enough. Enum's own is written in Python, and
-    # each step looks up states and inputs several times.
-    __hash__ = object.__hash__
 
 
 class Outcome(StrEnum):
@@ -59,7 +56,7 @@ class Outcome(StrEnum):
     """It failed (the cause says how), and transferor and transferee do not talk."""
 
 
-class Place(Enum):
+class Place(ByIdentity):
     """Where a party's leg is, as far as facts tell."""
 
     UNBORN = "unborn"
@@ -75,10 +72,8 @@ class Place(Enum):
     GONE = "gone"
     """Hung up, or taken away by another program."""
 
-    __hash__ = object.__hash__  # as of State
 
-
-class Wait(Enum):
+class Wait(ByIdentity):
     """What a transfer waits for. Each ends with a fact, or with a deadline."""
 
     SEPARATED = "separated"
@@ -103,8 +98,6 @@ class Wait(Enum):
     """The failure tone has been heard."""
     PEOPLE = "people"
     """A person acts. Its deadline is the limit of the state."""
-
-    __hash__ = object.__hash__  # as of State
 
 
 class Role(StrEnum):
