@@ -57,7 +57,7 @@ _JOINED: dict[frozenset[Role], News] = {
 def observe(work: Work) -> News:
     """Write what the event says, and return what it amounts to."""
     event: Any = work.event
-    kind: type[object] = type(event)
+    kind = type(work.event)
     if kind in _OF_ONE_LEG:
         party = work.party_of(event.leg)
         if party is None:
