@@ -95,7 +95,7 @@ class Work:
 
     def place(self, party: Party, place: Place, *, peer: LegId | None = None) -> None:
         """Write where a party is now. A leg that is not parked no longer hears its sound."""
-        silenced = {} if place is Place.PARKED else _SILENT
+        silenced = _SILENT if party.sound is not None and place is not Place.PARKED else {}
         self.rewrite(party, place=place, peer=peer, **silenced)
 
     def rewrite(self, party: Party, **changes: Any) -> None:
