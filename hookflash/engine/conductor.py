@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict, Unpack
+from typing import TypedDict
 
 from hookflash import commands as c
 from hookflash import events as e
@@ -70,15 +70,13 @@ class Conductor:
             step = _RULEBOOKS[before.kind].step(before, event)
         except RequestRefused as refusal:
             state = before.state
-            return self.record(
-                event,
-                at_s,
-                running=running,
-                before=state,
-                after=state,
-                why=refusal.why,
-                refusal=refusal.refusal,
-            )
+            what: _What = {
+                "before": state,
+                "after": state,
+                "why": refusal.why,
+                "refusal": refusal.refusal,
+            }
+            return self.record(event, at_s, what, running=running)
         except Exception as fault:
             if self._on_fault is None:
                 raise
@@ -96,18 +94,16 @@ class Conductor:
             ended = event.leg if isinstance(event, e.LegHungUp) else None
             alone = self._alone.watch(p.leg for p in after.parties if p.leg != ended)
             commands = (*commands, *alone)
-        return self.record(
-            event,
-            at_s,
-            running=running,
-            before=before.state,
-            after=after.state,
-            row=step.row_keys,
-            why=step.why,
-            commands=commands,
-            outcome=after.outcome if over else None,
-            cause=after.cause if over else None,
-        )
+        what: _What = {
+            "before": before.state,
+            "after": after.state,
+            "row": step.row_keys,
+            "why": step.why,
+            "commands": commands,
+            "outcome": after.outcome if over else None,
+            "cause": after.cause if over else None,
+        }
+        return self.record(event, at_s, what, running=running)
 
     def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
         """Record an internal error: the transfer and its timers stay as they were.
@@ -119,16 +115,14 @@ class Conductor:
         again: tuple[c.Command, ...] = ()
         if isinstance(event, e.TimerFired) and event.timer in timers:
             again = (c.SetTimer(timer=event.timer, after_s=FAULT_PAUSE_S),)
-        return self.record(
-            event,
-            at_s,
-            running=running,
-            before=transfer.state,
-            after=transfer.state,
-            why="Internal error: the transfer stays as it was. Please report it.",
-            refusal=Refusal.FAULT if isinstance(event, e.Request) else None,
-            commands=again,
-        )
+        what: _What = {
+            "before": transfer.state,
+            "after": transfer.state,
+            "why": "Internal error: the transfer stays as it was. Please report it.",
+            "refusal": Refusal.FAULT if isinstance(event, e.Request) else None,
+            "commands": again,
+        }
+        return self.record(event, at_s, what, running=running)
 
     def _finish(self, transfer: Transfer) -> None:
         self._running.end(transfer)
@@ -140,23 +134,23 @@ class Conductor:
         self,
         event: Event,
         at_s: float,
+        what: _What,
         *,
         running: Running | None = None,
         owner: str | None = None,
-        **what: Unpack[_What],
     ) -> Record:
         """Make the record of an event.
 
         Args:
             event: what happened.
             at_s: when, in seconds of the engine's clock.
+            what: its effect: the other fields. (Passed as keywords they cost more time.)
             running: the transfer that the event is about.
             owner: the account of a transfer that is not in flight.
-            what: the other fields.
         """
         if running is not None:
             owner = running.account
-            what["transfer"], what["parties"] = running.transfer.id, running.parties
+            what = {"transfer": running.transfer.id, "parties": running.parties, **what}
         owners = [] if owner is None else [owner]
         owners += [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
         return Record(

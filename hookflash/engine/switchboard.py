@@ -207,7 +207,9 @@ class Switchboard:
                 return self._fact(event, at_s)
 
     def _dialled(self, event: Event, dialling: KeyOutcome, at_s: float) -> list[Record]:
-        first = self._conductor.record(event, at_s, why=dialling.why, commands=dialling.commands)
+        first = self._conductor.record(
+            event, at_s, {"why": dialling.why, "commands": dialling.commands}
+        )
         request = dialling.request
         return [first] if request is None else [first, self._requested(request, at_s)]
 
@@ -217,7 +219,7 @@ class Switchboard:
         if self._alone.has_timer(event.timer):
             self._looks += 1
             due = self._alone.due(event.timer, self._looks)
-            return [self._conductor.record(event, at_s, why=due.why, commands=due.commands)]
+            return [self._conductor.record(event, at_s, {"why": due.why, "commands": due.commands})]
         return self._fact(event, at_s)
 
     def _seen(self, event: e.LegsSeen, at_s: float) -> list[Record]:
@@ -235,7 +237,7 @@ class Switchboard:
             return [*records, self._requested(waiting, at_s)]
         alone = self._alone.seen(event) if not look.transfer else None
         seen = alone or Finding(_NEWS[e.LegsSeen])
-        record = self._conductor.record(event, at_s, why=seen.why, commands=seen.commands)
+        record = self._conductor.record(event, at_s, {"why": seen.why, "commands": seen.commands})
         return [*records, record]
 
     def _fact(self, event: Event, at_s: float) -> list[Record]:
@@ -272,8 +274,8 @@ class Switchboard:
         if isinstance(event, e.LegCreated | e.LegAnswered) and self.running.is_dismissed(event.leg):
             command = c.HangUp(leg=event.leg, cause="ORIGINATOR_CANCEL")
             why = "The transfer of this target is over: the target is hung up."
-            return self._conductor.record(event, at_s, why=why, commands=(command,))
-        return self._conductor.record(event, at_s, why=_NEWS.get(type(event), ORDINARY))
+            return self._conductor.record(event, at_s, {"why": why, "commands": (command,)})
+        return self._conductor.record(event, at_s, {"why": _NEWS.get(type(event), ORDINARY)})
 
     # ----------------------------------------------------------------- requests
 
@@ -292,7 +294,7 @@ class Switchboard:
     def _refuse(
         self, event: Event, at_s: float, why: str, refusal: Refusal = Refusal.NO_SUCH_CALL
     ) -> Record:
-        return self._conductor.record(event, at_s, why=why, refusal=refusal)
+        return self._conductor.record(event, at_s, {"why": why, "refusal": refusal})
 
     def _request_hang_up(self, event: e.HangUpRequested, at_s: float) -> Record:
         leg = self.legs.get(event.leg)
@@ -302,9 +304,8 @@ class Switchboard:
             why = "the leg's peer is not known: the digits may be meant for a menu"
             return self._refuse(event, at_s, why, Refusal.NOT_NOW)
         command = c.HangUp(leg=event.leg)
-        return self._conductor.record(
-            event, at_s, why="The leg is hung up, as requested.", commands=(command,)
-        )
+        why = "The leg is hung up, as requested."
+        return self._conductor.record(event, at_s, {"why": why, "commands": (command,)})
 
     def _request_transfer(self, event: e.TransferRequested, at_s: float) -> Record:
         within = self.running.of(event.leg)
@@ -317,7 +318,7 @@ class Switchboard:
             self._deferred[self._looks] = event
             look = c.Look(legs=(event.leg,), number=self._looks)
             why = "The leg's peer is not known: the switch is asked first."
-            return self._conductor.record(event, at_s, why=why, commands=(look,))
+            return self._conductor.record(event, at_s, {"why": why, "commands": (look,)})
         try:
             running = self._admission.admit(event, at_s)
         except InputError as fault:
@@ -356,9 +357,8 @@ class Switchboard:
         if gone:
             event = e.LegMovedAway(leg=gone[0])
             commands = (c.Forget(legs=gone), *self._alone.watch(gone))
-            records.append(
-                self._conductor.record(event, at_s, why=_NEWS[type(event)], commands=commands)
-            )
+            why = _NEWS[type(event)]
+            records.append(self._conductor.record(event, at_s, {"why": why, "commands": commands}))
         closed = self._recovery.close(marked, legs, self.running)
         return records + [self._closed(one, at_s) for one in closed]
 
@@ -377,12 +377,14 @@ class Switchboard:
         return self._conductor.record(
             e.TransferFound(transfer=closed.id),
             at_s,
+            {
+                "transfer": closed.transfer,
+                "parties": closed.parties,
+                "after": closed.after,
+                "why": closed.why,
+                "commands": (*closed.commands, *self._alone.watch(closed.watched)),
+                "outcome": closed.outcome,
+                "cause": closed.cause,
+            },
             owner=closed.owner,
-            transfer=closed.transfer,
-            parties=closed.parties,
-            after=closed.after,
-            why=closed.why,
-            commands=(*closed.commands, *self._alone.watch(closed.watched)),
-            outcome=closed.outcome,
-            cause=closed.cause,
         )
