@@ -618,6 +618,7 @@ def test_no_two_mutants_have_the_same_name() -> None:
     assert SURVIVORS.keys() <= set(names)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 async def test_a_broken_backend_is_caught(mutant: Mutant, autojump_clock: MockClock) -> None:
     if mutant.name in SURVIVORS:

@@ -35,6 +35,7 @@ def _is_itself(value: Any) -> bool:
     return bool(value == value)  # noqa: PLR0124 - that is the question
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", get_args(Event))
 @given(data=st.data())
 def test_events_survive(kind: type[Any], data: st.DataObject) -> None:
@@ -42,6 +43,7 @@ def test_events_survive(kind: type[Any], data: st.DataObject) -> None:
     assert event_from(json.loads(json.dumps(to_document(event)))) == event
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", get_args(Command))
 @given(data=st.data())
 def test_commands_survive(kind: type[Any], data: st.DataObject) -> None:

@@ -108,6 +108,10 @@ class Role(StrEnum):
     TARGET = "target"
 
 
+_NOWHERE = frozenset((Place.UNBORN, Place.GONE))
+_SETTLED = frozenset((Place.PARKED, Place.JOINED))
+
+
 @attrs.frozen
 class Party:
     """One party of a transfer: its leg, and where that leg is."""
@@ -139,7 +143,7 @@ class Party:
     @property
     def lives(self) -> bool:
         """Whether the leg exists and belongs to this transfer."""
-        return self.place is not Place.GONE and self.place is not Place.UNBORN
+        return self.place not in _NOWHERE
 
     @property
     def waits_in_silence(self) -> bool:
@@ -149,7 +153,7 @@ class Party:
     @property
     def settled(self) -> bool:
         """Whether it has answered and is not moving, so that it can be joined."""
-        return self.answered and (self.place is Place.PARKED or self.place is Place.JOINED)
+        return self.answered and self.place in _SETTLED
 
 
 @attrs.frozen(kw_only=True)
@@ -233,4 +237,4 @@ class Transfer:
     @property
     def over(self) -> bool:
         """Whether it has come to its end: the call is an ordinary one again, or gone."""
-        return self.state is State.IDLE and self.outcome is not None
+        return self.outcome is not None and self.state is State.IDLE

@@ -690,7 +690,7 @@ async def test_an_event_is_lost_and_nobody_is_blamed(
 
 # ----------------------------------------------------------- failsafe and controller
 
-AT_ONCE = 80
+AT_ONCE = 40
 
 
 async def test_the_failsafe_and_the_controller_join_the_same_two_at_once(pair: Pair) -> None:

@@ -11,7 +11,7 @@ from asterisk_simulated import simulate
 from fidelity_asterisk import KEPT, Answered
 from fidelity_outcome import Outcome
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 PARTS = 4
 

@@ -20,7 +20,7 @@ from fidelity_outcome import AtRest, Outcome
 from fidelity_programs import Program, draw
 from fidelity_simulated import simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 KEPT = Path(__file__).parent / "kept" / "programs.jsonl.gz"
 PARTS = 8

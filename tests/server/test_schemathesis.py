@@ -73,6 +73,7 @@ def serving(folder: Path) -> Generator[tuple[str, str]]:
     assert service.returncode == 0
 
 
+@pytest.mark.exhaustive
 def test_the_service_keeps_what_its_openapi_document_promises(tmp_path: Path) -> None:
     with serving(tmp_path) as (url, token):
         asked = subprocess.run(
