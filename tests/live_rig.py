@@ -78,7 +78,7 @@ PHONES: Final[tuple[tuple[Behaviour, str], ...]] = (
 
 SLOWER_S: Final = 10.0
 """So much longer than in the simulator a transfer may take."""
-AT_ONCE: Final = 12
+AT_ONCE: Final = 16
 """Calls side by side: with more of them, a busy machine loses keys that were pressed."""
 ATTEMPTS: Final = 3
 """How often a scenario is played whose keys get lost: by RTP nobody repeats them."""
