@@ -145,7 +145,7 @@ class LiveLab(Lab):
 
     async def phone(self, leg: LegId) -> str:
         """The phone's side of a leg; for a leg through the dialplan, the phone that was reached."""
-        with trio.fail_after(5):
+        with trio.fail_after(10):
             while True:  # the list of channels lags behind a little
                 behind = (await self.chain(leg))[-1]
                 call = await self.variable(behind, "sip_call_id")
