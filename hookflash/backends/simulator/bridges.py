@@ -408,6 +408,7 @@ class Bridges(Parking):
             self._let_ghosts_go(was_first)
             self._let_ghosts_go(was_second)
             first.peer = second.peer = None
+            self._pass_through_park(was_second)
             self._report_parted(was_first, was_second)
         for leg in self._leaving(first, second):
             peer = leg.peer
