@@ -704,6 +704,11 @@ def test_a_sound_that_ended_because_its_party_was_moved_is_not_played_again() ->
         ((*CONSULTING, LegHungUp(leg="a")), LegParked(leg="a"), LATE),
         ((*CONSULTING, LegHungUp(leg="a")), LegsJoined(first="a", second="b"), LATE),
         ((*CONSULTING, LegHungUp(leg="a")), LegsJoined(first="a", second="x"), LATE),
+        # nobody has called this target: it can't have answered
+        ((ASKED,), LegAnswered(leg="c"), LATE),
+        ((ASKED,), LegParked(leg="c"), LATE),
+        ((ASKED,), LegHungUp(leg="c"), LATE),
+        ((ASKED,), LegMovedAway(leg="c"), LATE),
     ],
 )
 def test_what_is_no_news(events: tuple[Event, ...], event: Event, why: str) -> None:

@@ -62,7 +62,9 @@ def observe(work: Work) -> News:
         party = work.party_of(event.leg)
         if party is None:
             return STRANGER
-        return _OF_ONE_LEG[kind](work, event, party) if party.place is not Place.GONE else LATE
+        if not party.lives and kind is not e.LegCreated:
+            return LATE  # or too early: nobody has called this target
+        return _OF_ONE_LEG[kind](work, event, party)
     return _SAYS[kind] if kind in _SAYS else _OF_OTHERS[kind](work, event)
 
 
@@ -70,7 +72,7 @@ def observe(work: Work) -> News:
 
 
 def _created(work: Work, event: e.LegCreated, party: Party) -> News:
-    if party is not work.transfer.target or work.transfer.called:
+    if party is not work.transfer.target or party.place is Place.GONE or work.transfer.called:
         return REPEAT
     work.note(called=True)
     work.rewrite(party, outside=event.outside, withheld=event.withheld)
