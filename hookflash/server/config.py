@@ -240,8 +240,14 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest body of an HTTP request."""
     requests_per_second: Count = 200
     """How many HTTP requests and WebSocket messages one key may send per second."""
+    http_connections: Count = 2_000
+    """How many connections to the HTTP API may be open. When there are more, idle ones are closed,
+    first those of the address that has most."""
     websocket_connections: Count = 5_000
     """How many WebSockets may be open."""
+    connections_per_address: Count = 500
+    """How many connections to each API may be open from one address (of IPv6: from one network of
+    64 bits)."""
     websocket_message_bytes: Count = 65_536
     """Largest message of a WebSocket client."""
     websocket_buffer: Count = 2_000

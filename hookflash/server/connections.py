@@ -1,0 +1,237 @@
+"""Limits the connections of a door: how many there may be, in all and for each address.
+
+A limit alone would lock out honest clients as soon as strangers have filled it. So a full door
+makes room: the connection that is closed has no request in progress, is the oldest of its address,
+and its address has more of them than any other. The address with most connections itself can only
+replace its own. Addresses of IPv6 count by their network of 64 bits, which is what one subscriber
+gets.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+import attrs
+import trio
+
+from hookflash.errors import HookflashError
+
+FEW: Final = 4
+"""An address with fewer connections than this is always admitted, if any can be closed for it."""
+
+RESERVED_DESCRIPTORS: Final = 256
+"""Descriptors that no stranger gets: for switches, the journal, listening sockets and the log."""
+
+UNLIMITED_DESCRIPTORS: Final = 1_000_000
+"""How many there are where the system has no limit."""
+
+
+class TooManyConnections(HookflashError):
+    """A connection that is refused, because there are too many."""
+
+    http_status = 503
+
+
+@attrs.define(eq=False)
+class Admitted:
+    """A connection that may stay, until its address or the whole door has too many."""
+
+    crowd: str
+    """Whose connections are counted together with it."""
+    _waiting: _Waiting
+    _scope: trio.CancelScope
+    evicted: bool = attrs.field(default=False, init=False)
+    """Whether it was closed to make room for another."""
+
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """A request is in progress, or the program has signed in: it is not closed for others."""
+        self._waiting.leave(self)
+        try:
+            yield
+        finally:
+            if not self._scope.cancel_called:
+                self._waiting.enter(self)
+
+    def evict(self) -> None:
+        """Close it, to make room."""
+        self.evicted = True
+        self._waiting.leave(self)
+        self._scope.cancel()
+
+
+class _Waiting:
+    """The connections that have no request in progress, oldest first, by address.
+
+    The addresses are sorted by their number of connections, so that the most crowded one is found
+    at once, however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._crowds: dict[str, dict[Admitted, None]] = {}
+        self._of_size: list[dict[str, None]] = [{}]
+
+    def enter(self, connection: Admitted) -> None:
+        """A connection waits from now on."""
+        crowd = self._crowds.setdefault(connection.crowd, {})
+        crowd[connection] = None
+        self._resize(connection.crowd, len(crowd) - 1, len(crowd))
+
+    def leave(self, connection: Admitted) -> None:
+        """A connection no longer waits."""
+        crowd = self._crowds.get(connection.crowd)
+        if crowd is None or connection not in crowd:
+            return
+        del crowd[connection]
+        self._resize(connection.crowd, len(crowd) + 1, len(crowd))
+        if not crowd:
+            del self._crowds[connection.crowd]
+
+    def _resize(self, crowd: str, before: int, size: int) -> None:
+        self._of_size[before].pop(crowd, None)
+        if size == len(self._of_size):
+            self._of_size.append({})
+        if size:
+            self._of_size[size][crowd] = None
+        while len(self._of_size) > 1 and not self._of_size[-1]:
+            self._of_size.pop()
+
+    @property
+    def largest(self) -> int:
+        """How many wait from the most crowded address."""
+        return len(self._of_size) - 1
+
+    def oldest(self, crowd: str | None = None) -> Admitted | None:
+        """The oldest of an address, or of the most crowded one."""
+        if crowd is None:
+            crowd = next(iter(self._of_size[-1]), "")
+        return next(iter(self._crowds.get(crowd, ())), None)
+
+
+class Connections:
+    """The connections of one door."""
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        most_per_address: int,
+        is_exempt: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Limit the connections.
+
+        Args:
+            most: in all.
+            most_per_address: from one address.
+            is_exempt: whether an address (a proxy's) may have any number of them.
+        """
+        self.most = most
+        self.most_per_address = most_per_address
+        self.refused = 0
+        """How many connections were closed at once."""
+        self.evicted = 0
+        """How many idle connections were closed to make room for others."""
+        self._is_exempt = is_exempt
+        self._open: dict[str, int] = {}
+        self._waiting = _Waiting()
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """How many are open."""
+        return self._total
+
+    def of(self, address: str) -> int:
+        """How many are open from an address."""
+        return self._open.get(crowd_of(address), 0)
+
+    @contextmanager
+    def admit(self, address: str) -> Generator[Admitted]:
+        """Admit a connection for as long as the block lasts.
+
+        The block ends early, without an error, when the connection is closed to make room.
+
+        Raises:
+            TooManyConnections: it must be closed at once.
+        """
+        crowd = crowd_of(address)
+        self._make_room(crowd, address)
+        with trio.CancelScope() as scope:
+            connection = Admitted(crowd, self._waiting, scope)
+            self._open[crowd] = self._open.get(crowd, 0) + 1
+            self._total += 1
+            self._waiting.enter(connection)
+            try:
+                yield connection
+            finally:
+                self._waiting.leave(connection)
+                if not connection.evicted:
+                    self._forget(crowd)
+
+    def _make_room(self, crowd: str, address: str) -> None:
+        of_its_own = self._open.get(crowd, 0)
+        if of_its_own >= self.most_per_address and not self._is_exempt(address):
+            self._evict(self._waiting.oldest(crowd), "this address has too many connections")
+        elif self._total >= self.most:
+            has_few = of_its_own < max(FEW, self._waiting.largest)
+            victim = self._waiting.oldest(None if has_few else crowd)
+            self._evict(victim, "too many connections are open")
+
+    def _evict(self, victim: Admitted | None, why: str) -> None:
+        if victim is None:
+            self.refused += 1
+            raise TooManyConnections(why)
+        self.evicted += 1
+        victim.evict()
+        self._forget(victim.crowd)
+
+    def _forget(self, crowd: str) -> None:
+        """Count a connection no more: an evicted one makes room at once, not when it has ended."""
+        self._total -= 1
+        self._open[crowd] -= 1
+        if not self._open[crowd]:
+            del self._open[crowd]
+
+
+def crowd_of(address: str) -> str:
+    """Whose connections are counted together: the address, or its network of IPv6."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address  # not of the Internet
+    if ip.version == 4:  # noqa: PLR2004 - the Internet Protocol, version 4
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return ip.packed[:8].hex()
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many descriptors as the system permits.
+
+    Returns:
+        How many of them strangers may have.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):  # macOS has a limit below the one that it reports
+            pass
+        else:
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return UNLIMITED_DESCRIPTORS
+    return max(soft - RESERVED_DESCRIPTORS, soft // 2)
+
+
+def within_descriptors(*wanted: int, available: int) -> tuple[int, ...]:
+    """Reduce limits of connections so that all together have a descriptor each."""
+    total = sum(wanted)
+    if total <= available:
+        return wanted
+    return tuple(max(1, one * available // total) for one in wanted)
