@@ -39,6 +39,9 @@ def make(
     ] = None,
     admin: Annotated[bool, Parameter(negative="", help="For all accounts.")] = False,
     label: Annotated[str, Parameter(help="A note about its use.")] = "",
+    read_only: Annotated[
+        bool, Parameter(negative="", help="It may look at everything, and change nothing.")
+    ] = False,
     config: Config = Path("hookflash.toml"),
 ) -> int:
     """Create a key. It is shown only now.
@@ -50,7 +53,9 @@ def make(
     if account is not None and not ALLOWED_NAME.fullmatch(account):
         raise InputError(f"{account[:80]!r} is not a valid account ID", hint=NAME_HINT)
     with using(open_database(file := journal_of(config)), file) as connection:
-        _, text = registry.make_key(connection, account=account, label=label, now=time.time())
+        _, text = registry.make_key(
+            connection, account=account, label=label, now=time.time(), read_only=read_only
+        )
     print(text)
     return 0
 
@@ -63,11 +68,12 @@ def list_keys(*, config: Config = Path("hookflash.toml")) -> int:
     """
     with using(open_for_reading(file := journal_of(config)), file) as connection:
         found = registry.list_keys(connection)
-    table = table_of("key", "account", "label", "made", "revoked")
+    table = table_of("key", "account", "may", "label", "made", "revoked")
     for key in found:
         revoked = iso(key.revoked) if key.revoked is not None else ""
         account = key.account if key.account is not None else "(all)"
-        table.add_row(key.id, plain(account), plain(key.label), iso(key.made), revoked)
+        may = "read" if key.read_only else "read, change"
+        table.add_row(key.id, plain(account), may, plain(key.label), iso(key.made), revoked)
     terminal().print(table)
     return 0
 

@@ -1,4 +1,4 @@
-"""What must survive a restart: numbered steps, transfers, keys, tokens, feature codes, answers.
+"""What must survive a restart: numbered steps, transfers, keys, feature codes, answers.
 
 One SQLite file, in WAL mode. `database` opens and migrates it; `history` keeps the steps,
 `transfers` the transfers, `registry` the rest. These are plain functions of a connection. `journal`

@@ -103,6 +103,14 @@ MIGRATIONS: Final = (
     """
     ALTER TABLE steps ADD COLUMN begins TEXT;
     """,
+    """
+    DROP TABLE tokens;
+    ALTER TABLE keys ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        secret BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 """Scripts that migrate a file from each version to the next. Each statement ends at the end of a
 line. Never change a script; append a new one."""

@@ -164,7 +164,7 @@ class Journal:
                 raise JournalError(f"{self.settings.file}: {error}") from error
 
     async def change(self, change: Callable[[sqlite3.Connection], Found]) -> Found:
-        """Run a write: steps, keys, tokens, feature codes or answers.
+        """Run a write: steps, keys, feature codes or answers.
 
         Raises:
             JournalError: it can't be written.

@@ -1,7 +1,6 @@
-"""API keys, tokens, feature codes that programs have set, and answers to repeated requests.
+"""API keys, the secret of tokens, feature codes that programs have set, and answers to repeats.
 
-A key is shown once, when it is created; only its Argon2 hash is stored. A token is equally random,
-but short-lived and looked up with every request, so a fast hash (SHA-256) is enough.
+A key is shown once, when it is created; only its Argon2 hash is stored.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import argon2
@@ -38,19 +37,17 @@ class Key:
     label: str
     made: float
     revoked: float | None
-
-
-@attrs.frozen(kw_only=True)
-class Token:
-    """A short-lived token, issued for a key."""
-
-    key: str
-    account: str | None
-    expires: float
+    read_only: bool = False
+    """Whether it may only look: it can't change calls, transfers or feature codes."""
 
 
 def make_key(
-    connection: sqlite3.Connection, *, account: str | None, label: str, now: float
+    connection: sqlite3.Connection,
+    *,
+    account: str | None,
+    label: str,
+    now: float,
+    read_only: bool = False,
 ) -> tuple[Key, str]:
     """Create a key.
 
@@ -60,17 +57,31 @@ def make_key(
     key_id = secrets.token_hex(_ID_BYTES)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     connection.execute(
-        "INSERT INTO keys VALUES (?, ?, ?, ?, ?, NULL)",
-        (key_id, account, label, _HASHER.hash(secret), now),
+        "INSERT INTO keys (id, account, label, hash, made, read_only) VALUES (?, ?, ?, ?, ?, ?)",
+        (key_id, account, label, _HASHER.hash(secret), now, read_only),
     )
-    key = Key(id=key_id, account=account, label=label, made=now, revoked=None)
+    key = Key(id=key_id, account=account, label=label, made=now, revoked=None, read_only=read_only)
     return key, f"{KEY_PREFIX}_{key_id}_{secret}"
 
 
 def list_keys(connection: sqlite3.Connection) -> list[Key]:
     """All keys, the oldest first."""
-    rows = connection.execute("SELECT id, account, label, made, revoked FROM keys ORDER BY made")
-    return [Key(id=i, account=a, label=n, made=m, revoked=r) for i, a, n, m, r in rows]
+    return [_key(row) for row in connection.execute(f"SELECT {_KEY} FROM keys ORDER BY made")]  # noqa: S608 - a constant
+
+
+_KEY: Final = "id, account, label, made, revoked, read_only"
+
+
+def _key(row: Sequence[Any]) -> Key:
+    key_id, account, label, made, revoked, read_only = row
+    return Key(
+        id=key_id,
+        account=account,
+        label=label,
+        made=made,
+        revoked=revoked,
+        read_only=bool(read_only),
+    )
 
 
 def revoke_key(connection: sqlite3.Connection, key_id: str, *, now: float) -> None:
@@ -79,14 +90,9 @@ def revoke_key(connection: sqlite3.Connection, key_id: str, *, now: float) -> No
     Raises:
         InputError: there is no such key.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        changed = connection.execute(
-            "UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?", (now, key_id)
-        ).rowcount
-        connection.execute("DELETE FROM tokens WHERE key = ?", (key_id,))
-    finally:
-        connection.execute("COMMIT")
+    changed = connection.execute(
+        "UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?", (now, key_id)
+    ).rowcount
     if not changed:
         raise InputError(f"there is no key {key_id!r}", hint="see hookflash keys list")
 
@@ -99,16 +105,16 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     prefix, _, rest = text.partition("_")
     key_id, _, secret = rest.partition("_")
     row = connection.execute(
-        "SELECT id, account, label, made, revoked, hash FROM keys WHERE id = ?", (key_id,)
+        f"SELECT hash, {_KEY} FROM keys WHERE id = ?",  # noqa: S608 - a constant
+        (key_id,),
     ).fetchone()
-    hashed = row[5] if row else _NOBODYS_HASH
+    hashed = row[0] if row else _NOBODYS_HASH
     try:
         _HASHER.verify(hashed, secret)
     except argon2.exceptions.VerificationError:
         return None
-    if row is None or prefix != KEY_PREFIX or row[4] is not None:
-        return None
-    return Key(id=row[0], account=row[1], label=row[2], made=row[3], revoked=None)
+    key = _key(row[1:]) if row and prefix == KEY_PREFIX else None
+    return key if key is not None and key.revoked is None else None
 
 
 def is_valid(connection: sqlite3.Connection, key_id: str) -> bool:
@@ -120,37 +126,25 @@ def is_valid(connection: sqlite3.Connection, key_id: str) -> bool:
 _NOBODYS_HASH: Final = _HASHER.hash(secrets.token_urlsafe(_SECRET_BYTES))
 
 
-def _token_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+# ------------------------------------------------------------------ the secret of tokens
 
 
-def make_token(
-    connection: sqlite3.Connection, key: Key, *, now: float, lasts_s: float
-) -> tuple[Token, str]:
-    """Issue a token for a checked key, and delete expired ones.
+def stored_secret(connection: sqlite3.Connection) -> bytes | None:
+    """The secret that tokens are signed with; `None` if none was made yet."""
+    row = connection.execute("SELECT secret FROM secrets WHERE name = 'tokens'").fetchone()
+    return bytes(row[0]) if row else None
+
+
+def store_secret(connection: sqlite3.Connection, secret: bytes) -> bytes:
+    """Store the secret that tokens are signed with, unless there is one.
 
     Returns:
-        The token and its text.
+        The secret that is stored.
     """
-    text = secrets.token_urlsafe(_SECRET_BYTES)
-    token = Token(key=key.id, account=key.account, expires=now + lasts_s)
-    connection.execute("DELETE FROM tokens WHERE expires <= ?", (now,))
     connection.execute(
-        "INSERT INTO tokens VALUES (?, ?, ?)", (_token_hash(text), key.id, token.expires)
+        "INSERT INTO secrets VALUES ('tokens', ?) ON CONFLICT (name) DO NOTHING", (secret,)
     )
-    return token, text
-
-
-def check_token(connection: sqlite3.Connection, text: str, *, now: float) -> Token | None:
-    """The token with this text; `None` if it is invalid, expired or revoked."""
-    row = connection.execute(
-        "SELECT tokens.key, keys.account, tokens.expires FROM tokens JOIN keys"
-        " ON keys.id = tokens.key WHERE tokens.hash = ? AND keys.revoked IS NULL",
-        (_token_hash(text),),
-    ).fetchone()
-    if row is None or row[2] <= now:
-        return None
-    return Token(key=row[0], account=row[1], expires=row[2])
+    return stored_secret(connection) or secret
 
 
 # ------------------------------------------------------------------ feature codes

@@ -7,19 +7,22 @@ gets no new tokens for a while. Valid tokens stay valid: many programs may share
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import attrs
 import trio
 
 from hookflash.errors import Refusal, RequestRefused, Unauthorized
 from hookflash.journal import registry
-from hookflash.journal.journal import Journal
-from hookflash.journal.registry import Key, Token
+from hookflash.journal.database import JournalError
+from hookflash.journal.registry import Key
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
 from hookflash.server.rates import Allowance
+from hookflash.server.tokens import Token, read_token, sign_token, token_for
 
 REMEMBERED_S: Final = 5.0
 """A valid token is not looked up again for this long, even if another process revokes its key."""
@@ -33,6 +36,20 @@ MINUTE_S: Final = 60.0
 NO_TOKEN: Final = "invalid or expired token"  # noqa: S105 - a message
 
 
+Found = TypeVar("Found")
+
+
+class ReadableJournal(Protocol):
+    """All that authentication needs of a journal: nothing is written."""
+
+    now: Callable[[], float]
+    """The time of day, in seconds since 1970."""
+
+    async def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run a query."""
+        ...
+
+
 @attrs.frozen
 class _Known:
     caller: Caller
@@ -43,9 +60,17 @@ class _Known:
 class Access:
     """Authenticates programs, and prevents guessing."""
 
-    def __init__(self, journal: Journal, limits: Limits) -> None:
+    def __init__(self, journal: ReadableJournal, limits: Limits, *, secret: bytes) -> None:
+        """Authenticate programs.
+
+        Args:
+            journal: has the keys.
+            limits: the operator's.
+            secret: signs the tokens (see `hookflash.server.tokens`).
+        """
         self.limits = limits
         self._journal = journal
+        self._secret = secret
         self._wrong = Allowance(limits.wrong_keys_per_minute, within_s=MINUTE_S)
         self._requests = Allowance(limits.requests_per_second, within_s=1.0)
         self._known: dict[bytes, _Known] = {}
@@ -70,16 +95,11 @@ class Access:
         Raises:
             Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
-            JournalError: the token can't be stored now.
+            JournalError: the keys can't be read now.
         """
         key = await self.key_of(api_key, address)
-        make = partial(
-            registry.make_token,
-            key=key,
-            now=self._journal.now(),
-            lasts_s=self.limits.token_lifetime_s,
-        )
-        return await self._journal.change(make)
+        token = token_for(key, expires=self._journal.now() + self.limits.token_lifetime_s)
+        return token, sign_token(token, self._secret)
 
     async def key_of(self, api_key: str, address: str) -> Key:
         """Find a key. Nothing is written, so this works while the disk is failing.
@@ -142,9 +162,9 @@ class Access:
 
     async def _look_up(self, digest: bytes, token: str, address: str) -> _Known:
         self._known.pop(digest, None)
-        now = self._journal.now()
-        found = await self._journal.read(partial(registry.check_token, text=token, now=now))
-        if found is None:
+        found = read_token(token, self._secret)
+        valid = found is not None and found.expires > self._journal.now()
+        if found is None or not valid or not await self._has_valid_key(found):
             self._check_address(address)
             self._count_wrong(address)
             is_key = token.startswith(f"{registry.KEY_PREFIX}_")
@@ -152,10 +172,21 @@ class Access:
             raise await self._wrong_one(address, why)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
-        caller = Caller(key=found.key, account=found.account)
+        caller = Caller(key=found.key, account=found.account, read_only=found.read_only)
         known = _Known(caller, found.expires, trio.current_time() + REMEMBERED_S)
         self._known[digest] = known
         return known
+
+    async def _has_valid_key(self, token: Token) -> bool:
+        """Whether the key of a signed token is valid.
+
+        While the journal can't be read, it counts as valid: we have signed the token, it expires
+        soon, and a failing disk must not stop telephones.
+        """
+        try:
+            return await self._journal.read(partial(registry.is_valid, key_id=token.key))
+        except JournalError:
+            return True
 
     def _check_address(self, address: str) -> None:
         if self._wrong.is_used_up(address, trio.current_time()):

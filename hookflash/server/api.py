@@ -41,7 +41,7 @@ class ServiceApi:
 
         Raises:
             InputError: something in the request is invalid.
-            Forbidden: the key is for another account.
+            Forbidden: the key is for another account, or read-only.
             RequestRefused: it can't be done now.
             BackendClosed: the switch is away.
             JournalError: the journal can't be read or written.
@@ -52,6 +52,8 @@ class ServiceApi:
                 "is missing", where="$.account_id", hint=f"such as {DEFAULT_ACCOUNT!r}"
             )
         caller.check(account)
+        if operation.changes:
+            caller.check_change()
         request = msgspec.structs.replace(request, account_id=account)
         act = partial(operation.act, self.context, account, caller, request)
         if not isinstance(request, ApiCommand) or request.idempotency_key is None:

@@ -15,6 +15,8 @@ class Caller:
     """The ID of its key."""
     account: str | None
     """`None`: an administrator's key, for all accounts."""
+    read_only: bool = False
+    """Whether it may only look."""
 
     def check(self, account: str) -> None:
         """Check that the caller may act for an account.
@@ -24,6 +26,15 @@ class Caller:
         """
         if self.account is not None and self.account != account:
             raise Forbidden
+
+    def check_change(self) -> None:
+        """Check that the caller may change something.
+
+        Raises:
+            Forbidden: the key is read-only.
+        """
+        if self.read_only:
+            raise Forbidden("this key is read-only: use one made without --read-only")
 
     @property
     def name(self) -> str:

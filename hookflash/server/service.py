@@ -43,6 +43,7 @@ from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.publisher import Publisher
 from hookflash.server.stored import readable_metaflows
 from hookflash.server.switches import open_switch
+from hookflash.server.tokens import token_secret
 from hookflash.server.websocket.listener import Listener
 from hookflash.version import version
 
@@ -159,7 +160,8 @@ async def open_service(
         group = await stack.enter_async_context(opening)
         _watch(group, backends, metrics, watches)
         codes = CodeStore(group, journal, config, stored.metaflows)
-        api = _api(Context(group=group, journal=journal, codes=codes), config)
+        access = Access(journal, config.limits, secret=await token_secret(journal))
+        api = _api(Context(group=group, journal=journal, codes=codes), access, config)
         metrics.registry.register(CurrentMetrics(api, backends, watches))
         nursery.start_soon(_check_promises, watches, api.access)
         yield Service(
@@ -220,10 +222,10 @@ def _journal_settings(config: Config, beside: Path | None) -> JournalSettings:
     )
 
 
-def _api(context: Context, config: Config) -> ServiceApi:
+def _api(context: Context, access: Access, config: Config) -> ServiceApi:
     return ServiceApi(
         context=context,
-        access=Access(context.journal, config.limits),
+        access=access,
         idempotency=IdempotencyStore(context.journal),
         publisher=Publisher(context.journal),
         limits=config.limits,

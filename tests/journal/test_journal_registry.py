@@ -1,4 +1,4 @@
-"""What was granted to programs: keys, tokens, feature codes, and given answers."""
+"""What was granted to programs: keys, feature codes, and given answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hookflash.errors import InputError
 from hookflash.journal import registry
 from hookflash.journal.database import open_database
-from hookflash.journal.registry import Answer, Token
+from hookflash.journal.registry import Answer
 
 NOW = 1_000.0
 
@@ -54,14 +54,10 @@ def test_the_text_of_a_key_is_nowhere_in_the_file(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
     _, text = make(connection)
-    key = registry.check_key(connection, text)
-    assert key is not None
-    _, token = registry.make_token(connection, key, now=NOW, lasts_s=60)
     data = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     secret = text.rpartition("_")[2] if text.count("_") == 2 else text.split("_", 2)[2]
     assert b"$argon2id$" in data
     assert secret.encode() not in data
-    assert token.encode() not in data
 
 
 @pytest.mark.slow
@@ -82,19 +78,14 @@ def test_keys_are_listed_without_their_texts(connection: sqlite3.Connection) -> 
     assert text not in repr(listed)
 
 
-def test_a_revoked_key_counts_no_more_nor_do_its_tokens(connection: sqlite3.Connection) -> None:
+def test_a_revoked_key_counts_no_more(connection: sqlite3.Connection) -> None:
     key_id, text = make(connection)
-    _, other = make(connection)
-    key, kept = registry.check_key(connection, text), registry.check_key(connection, other)
-    assert key is not None
-    assert kept is not None
-    _, token = registry.make_token(connection, key, now=NOW, lasts_s=60)
-    _, others = registry.make_token(connection, kept, now=NOW, lasts_s=60)
+    kept, other = make(connection)
     registry.revoke_key(connection, key_id, now=NOW + 1)
     assert registry.check_key(connection, text) is None
-    assert registry.check_token(connection, token, now=NOW + 2) is None
+    assert not registry.is_valid(connection, key_id)
     assert registry.check_key(connection, other) is not None
-    assert registry.check_token(connection, others, now=NOW + 2) is not None
+    assert registry.is_valid(connection, kept)
     registry.revoke_key(connection, key_id, now=NOW + 9)
     assert [key.revoked for key in registry.list_keys(connection)] == [NOW + 1, None]
 
@@ -135,28 +126,12 @@ def test_a_wrong_key_costs_as_much_whether_there_is_one_or_not(
         assert parameters == ["argon2id", "v=19", "m=8192,t=1,p=1"]
 
 
-# -------------------------------------------------------------------------- tokens
-
-
-def test_a_token_counts_until_it_expires(connection: sqlite3.Connection) -> None:
-    key_id, text = make(connection)
-    key = registry.check_key(connection, text)
-    assert key is not None
-    token, shown = registry.make_token(connection, key, now=NOW, lasts_s=60)
-    assert token == Token(key=key_id, account="acme", expires=NOW + 60)
-    assert registry.check_token(connection, shown, now=NOW + 59.9) == token
-    assert registry.check_token(connection, shown, now=NOW + 60) is None
-    assert registry.check_token(connection, shown + "x", now=NOW) is None
-    assert registry.check_token(connection, "", now=NOW) is None
-
-
-def test_tokens_that_have_expired_take_no_room(connection: sqlite3.Connection) -> None:
-    _, text = make(connection)
-    key = registry.check_key(connection, text)
-    assert key is not None
-    for index in range(10):
-        registry.make_token(connection, key, now=NOW + 100 * index, lasts_s=60)
-    assert connection.execute("SELECT count(*) FROM tokens").fetchone() == (1,)
+def test_a_read_only_key_is_one_wherever_it_is_seen(connection: sqlite3.Connection) -> None:
+    made, text = registry.make_key(connection, account="acme", label="", now=NOW, read_only=True)
+    make(connection)
+    assert made.read_only
+    assert registry.check_key(connection, text) == made
+    assert [key.read_only for key in registry.list_keys(connection)] == [True, False]
 
 
 # -------------------------------------------------------------- feature codes, answers

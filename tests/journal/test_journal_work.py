@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from disks import Disk
 from histories import NOON, Found, dated_records, inline, news, noon, numbers_in, played
 from trio.testing import MockClock
 
@@ -18,28 +19,6 @@ from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.journal.step import StoredStep, step_of
-
-
-class Disk:
-    """A disk that can fail, hang, and be well again."""
-
-    def __init__(self) -> None:
-        self.fault: Exception | None = None
-        self.hangs: trio.Event | None = None
-        self.works = 0
-
-    def fail(self, why: str = "database or disk is full") -> None:
-        self.fault = sqlite3.OperationalError(why)
-
-    async def run(self, work: Callable[[], Found], /) -> Found:
-        await trio.lowlevel.checkpoint()
-        if self.hangs is not None:
-            with trio.CancelScope(shield=True):  # nobody calls back a thread that waits for a disk
-                await self.hangs.wait()
-        if self.fault is not None:
-            raise self.fault
-        self.works += 1
-        return work()
 
 
 class Reader:

@@ -270,7 +270,7 @@ async def open_rig(
     limits = limits or Limits()
     settings = JournalSettings(file=folder / "journal.sqlite")
     async with open_journal(settings, now=trio.current_time, run=run) as journal:
-        publisher, access = Publisher(journal), Access(journal, limits)
+        publisher, access = Publisher(journal), Access(journal, limits, secret=b"rig")
         context = Context(group=EngineGroup({}), journal=journal, codes=cast("CodeStore", None))
         api = ServiceApi(
             context=context,

@@ -10,11 +10,13 @@ import attrs
 import httpx
 import pytest
 import trio
-from lab import SWITCH, Lab, Program, client_of, open_lab, token_of
+from lab import SWITCH, Lab, Program, client_of, now, open_lab, token_of
 from trio.testing import MockClock
 
 from hookflash.journal import registry
+from hookflash.journal.database import JournalError
 from hookflash.server.access import REMEMBERED_S
+from hookflash.server.operations import OPERATIONS, Operation
 from hookflash.server.rates import Allowance
 
 WRONG = "hookflash_0123456789ab_" + "x" * 32
@@ -111,6 +113,72 @@ async def test_keys_and_tokens_outlive_a_restart(autojump_clock: MockClock, tmp_
     async with open_lab(tmp_path) as lab:
         await attrs.evolve(lab.acme, token=token).look("channels")
         assert (await sign_in(lab.client, key)).status_code == 201
+
+
+async def test_a_disk_that_cant_be_written_keeps_nobody_from_signing_in(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    key = await lab.make_key("acme")
+    await lab.service.journal.change(lambda c: c.execute("PRAGMA query_only = ON"))
+    program = attrs.evolve(lab.acme, token=await token_of(lab.client, key))
+    await program.look("channels")
+    alice, _ = await lab.call()
+    await program.transfer(alice, "2600")
+
+
+async def test_a_journal_that_cant_be_read_now_keeps_nobody_from_asking(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(_look: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise JournalError("the journal can't be read: disk I/O error")
+
+    monkeypatch.setattr(lab.service.journal, "read", read)
+    await trio.sleep(REMEMBERED_S)
+    await lab.acme.look("channels")
+    forged = attrs.evolve(lab.acme, token=str(lab.acme.token)[:-4] + "AAAA")
+    assert (await forged.ask("GET", "channels")).status_code == 401
+    await trio.sleep(3600)  # and no token lives longer for it
+    assert (await lab.acme.ask("GET", "channels")).status_code == 401
+
+
+async def test_a_token_is_as_good_as_the_service_that_signed_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    async with open_lab(one) as lab:
+        token = lab.acme.token
+    async with open_lab(other) as lab:
+        assert (await attrs.evolve(lab.acme, token=token).ask("GET", "channels")).status_code == 401
+
+
+# --------------------------------------------------------------------------- read-only keys
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_a_read_only_key_looks_and_changes_nothing(
+    autojump_clock: MockClock, lab: Lab, operation: Operation
+) -> None:
+    make = partial(registry.make_key, account="acme", label="", now=now(), read_only=True)
+    _, key = await lab.service.journal.change(make)
+    watcher = attrs.evolve(lab.acme, token=await token_of(lab.client, key))
+    alice, _ = await lab.call()
+    transfer = await lab.acme.transfer(alice, "2601")
+    before = lab.service.journal.published
+    for route in operation.routes:
+        path = route.path.format(call_id=alice, transfer_id=transfer).removeprefix("/")
+        data = {"action": route.action} if route.action else {} if route.body else None
+        if operation.name == "transfer":
+            data = {"action": "transfer", "target": "2600"}
+        answered = await watcher.ask(route.method, path, data)
+        if operation.changes:
+            assert answered.status_code == 403, (route, answered.text)
+            assert "read-only" in answered.json()["message"]
+        else:
+            assert answered.status_code == 200, (route, answered.text)
+    assert lab.service.journal.published == before
 
 
 # --------------------------------------------------------------------------- wrong ones

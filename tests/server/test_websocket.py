@@ -23,7 +23,7 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 from wsproto.frame_protocol import FrameProtocol
 
 from hookflash.journal.database import JournalError
-from hookflash.journal.registry import revoke_key
+from hookflash.journal.registry import make_key, revoke_key
 from hookflash.journal.step import KINDS
 from hookflash.server.config import Limits
 from hookflash.server.operations import OPERATION_OF
@@ -363,6 +363,20 @@ async def test_a_transfer_is_ended_by_its_id_or_by_a_call_in_it(
         view = await line.get("get_transfer", transfer_id=taken["transfer_id"])
         assert view["outcome"] == outcome
         assert (await line.ask(action, transfer_id=taken["transfer_id"]))["status"] == 409
+
+
+async def test_a_read_only_key_looks_and_changes_nothing_here_either(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    make = partial(make_key, account="acme", label="", now=0.0, read_only=True)
+    _, key = await lab.service.journal.change(make)
+    async with open_line(lab.service.listener) as line:
+        await line.get("authenticate", api_key=key)
+        refused = await line.ask("transfer", call_id=alice, target="2600")
+        assert (refused["status"], refused["error"]["refusal"]) == (403, "not_entitled")
+        assert len(await line.get("list_calls")) == 2
+        assert (await line.ask("subscribe"))["status"] == 200
 
 
 async def test_hold_hang_up_and_the_lists(autojump_clock: MockClock, lab: Lab) -> None:

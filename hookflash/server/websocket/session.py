@@ -161,7 +161,7 @@ class Session:
         access = self._api.access
         if ask.api_key is not None:
             key = await access.key_of(ask.api_key, self._address)
-            return Caller(key=key.id, account=key.account)
+            return Caller(key=key.id, account=key.account, read_only=key.read_only)
         if ask.token is not None:
             return await access.caller_of(ask.token, self._address)
         raise InputError("is missing", where="$.token", hint="a token, or an api_key")
