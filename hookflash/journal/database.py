@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +110,47 @@ MIGRATIONS: Final = (
         name TEXT PRIMARY KEY,
         secret BLOB NOT NULL
     ) STRICT;
+    """,
+    """
+    UPDATE steps SET accounts = '['  -- "|acme|other|" becomes ["acme", "other"]
+        || CASE accounts WHEN '||' THEN ''
+        ELSE replace(json_quote(substr(accounts, 2, length(accounts) - 2)), '|', '","') END
+        || ']';
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY,
+        name TEXT UNIQUE  -- NULL: every account
+    ) STRICT;
+    INSERT INTO accounts VALUES (0, NULL);
+    INSERT INTO accounts (name) SELECT DISTINCT value FROM steps, json_each(steps.accounts);
+    CREATE TABLE steps_of_account (
+        account INTEGER NOT NULL REFERENCES accounts (id),
+        number INTEGER NOT NULL,
+        PRIMARY KEY (account, number)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO steps_of_account SELECT accounts.id, steps.number
+        FROM steps, json_each(steps.accounts) AS one JOIN accounts ON accounts.name = one.value
+        GROUP BY accounts.id, steps.number;
+    INSERT INTO steps_of_account SELECT 0, number FROM steps WHERE kind LIKE 'switch.%';
+    CREATE TABLE numbering (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        whole_from INTEGER NOT NULL  -- no step is missing from here on
+    ) STRICT;
+    INSERT INTO numbering SELECT 1, coalesce(max(number), 1) FROM steps AS step
+        WHERE NOT EXISTS (SELECT 1 FROM steps AS before WHERE before.number = step.number - 1);
+    CREATE TRIGGER step_added AFTER INSERT ON steps BEGIN
+        INSERT OR IGNORE INTO accounts (name) SELECT value FROM json_each(new.accounts);
+        INSERT OR IGNORE INTO steps_of_account SELECT accounts.id, new.number
+            FROM json_each(new.accounts) AS one JOIN accounts ON accounts.name = one.value;
+        INSERT INTO steps_of_account SELECT 0, new.number WHERE new.kind LIKE 'switch.%';
+        UPDATE numbering SET whole_from = new.number WHERE whole_from < new.number
+            AND NOT EXISTS (SELECT 1 FROM steps WHERE number = new.number - 1);
+        END;
+    CREATE TRIGGER step_deleted AFTER DELETE ON steps BEGIN
+        DELETE FROM steps_of_account WHERE number = old.number AND account IN (SELECT accounts.id
+            FROM json_each(old.accounts) AS one JOIN accounts ON accounts.name = one.value
+            UNION SELECT 0);
+        UPDATE numbering SET whole_from = old.number + 1 WHERE whole_from <= old.number;
+        END;
     """,
 )
 """Scripts that migrate a file from each version to the next. Each statement ends at the end of a
@@ -297,7 +338,17 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for number, script in enumerate(MIGRATIONS, 1):
         if number > _version(connection):
-            for statement in script.split(";\n"):
+            for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
     connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script. SQLite's own `executescript` would commit."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import write_transfer
@@ -47,7 +48,7 @@ def _row(step: StoredStep) -> tuple[object, ...]:
         step.number,
         step.at,
         step.switch,
-        f"|{'|'.join(step.accounts)}|",
+        msgspec.json.encode(step.accounts).decode(),
         step.kind,
         step.call,
         step.other_call,
@@ -67,7 +68,7 @@ class Pruned:
     """Whether nothing old enough is left."""
 
 
-PRUNED_AT_ONCE: Final = 10_000
+PRUNED_AT_ONCE: Final = 5_000
 """Steps deleted in one transaction: about 100 ms, during which nobody else can write."""
 
 # the scan ends at the first recent step, so that no index by time is needed
@@ -147,13 +148,19 @@ def _is_kind(kind: str, wanted: str) -> bool:
     return kind.startswith(wanted[:-1]) if wanted.endswith("*") else kind == wanted
 
 
-_SCANNED_AT_ONCE: Final = 5_000
-"""Steps scanned by one query: a few milliseconds."""
+_SCANNED_AT_ONCE: Final = 1_000
+"""Steps scanned by one query: some 10 ms, for which other readers wait."""
 
 
 def last_number(connection: sqlite3.Connection) -> int:
-    """The number of the last step; 0 if there is none."""
-    return int(connection.execute("SELECT coalesce(max(number), 0) FROM steps").fetchone()[0])
+    """The number of the last step, even if it was deleted or lost; 0 if there was none."""
+    last = "SELECT max(whole_from - 1, coalesce((SELECT max(number) FROM steps), 0)) FROM numbering"
+    return int(connection.execute(last).fetchone()[0])
+
+
+def whole_from(connection: sqlite3.Connection) -> int:
+    """The number from which on no step is missing: none was deleted, or lost by a failing disk."""
+    return int(connection.execute("SELECT whole_from FROM numbering").fetchone()[0])
 
 
 def read_after(
@@ -168,22 +175,45 @@ def read_after(
         most: how many to return.
 
     Returns:
-        The steps, and the last number that was scanned; if that is `after`, there are no more.
+        The steps, and the last number up to which none is missing; if that is `after`, there are
+        no more.
     """
-    rows = connection.execute(
-        "SELECT * FROM steps WHERE number > ? ORDER BY number LIMIT ?",
-        (after, _SCANNED_AT_ONCE),
-    )
+    last = max(after, last_number(connection))  # before the query: later ones may not be in it
     found: list[StoredStep] = []
-    seen = after
-    for row in rows:
+    scanned, seen = 0, after
+    for row in _rows_after(connection, after, last, wanted.account):
         step = _step(row)
-        seen = step.number
+        scanned, seen = scanned + 1, step.number
         if wanted.wants(step):
             found.append(step)
             if len(found) == most:
-                break
-    return found, seen
+                return found, seen
+    return found, seen if scanned == _SCANNED_AT_ONCE else last
+
+
+def _rows_after(
+    connection: sqlite3.Connection, after: int, last: int, account: str | None
+) -> Iterator[Sequence[Any]]:
+    """The next steps, of one account or of all, by an index."""
+    limits = {"after": after, "last": last, "most": _SCANNED_AT_ONCE, "account": account}
+    return connection.execute(_NEXT if account is None else _NEXT_OF_ACCOUNT, limits)
+
+
+_NEXT: Final = (
+    "SELECT * FROM steps WHERE number > :after AND number <= :last ORDER BY number LIMIT :most"
+)
+
+_NEXT_OF_ACCOUNT: Final = """
+    SELECT steps.* FROM (
+        SELECT number FROM steps_of_account
+            WHERE account = (SELECT id FROM accounts WHERE name = :account)
+            AND number > :after AND number <= :last
+        UNION
+        SELECT number FROM steps_of_account
+            WHERE account = 0 AND number > :after AND number <= :last
+        ORDER BY number LIMIT :most
+    ) AS next CROSS JOIN steps ON steps.number = next.number ORDER BY next.number
+"""
 
 
 def steps_of(connection: sqlite3.Connection, transfer: str) -> list[StoredStep]:
@@ -219,7 +249,7 @@ def _step(row: Sequence[Any]) -> StoredStep:
         number=number,
         at=at,
         switch=switch,
-        accounts=tuple(accounts.strip("|").split("|")) if accounts != "||" else (),
+        accounts=_ACCOUNTS.decode(accounts),
         kind=kind,
         call=call,
         other_call=other_call,
@@ -227,3 +257,6 @@ def _step(row: Sequence[Any]) -> StoredStep:
         body=body.encode(),
         begins=None if begins is None else begins.encode(),
     )
+
+
+_ACCOUNTS: Final = msgspec.json.Decoder(tuple[str, ...])

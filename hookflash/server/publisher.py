@@ -205,11 +205,7 @@ def _page(
         Gone: steps were deleted.
     """
     steps, seen = history.read_after(connection, after, wanted, most=PAGE)
-    kept = connection.execute(
-        "SELECT count(*) FROM steps WHERE number > ? AND number <= ?", (after, seen)
-    ).fetchone()[0]
-    if kept != seen - after:
-        raise Gone(_oldest_without_gap(connection))
+    _check_whole(connection, after)  # afterwards: they may have been deleted meanwhile
     return steps, seen
 
 
@@ -221,18 +217,6 @@ def _check_whole(connection: sqlite3.Connection, after: int) -> None:
     Raises:
         Gone: steps were deleted.
     """
-    kept, last = connection.execute(
-        "SELECT count(*), max(number) FROM steps WHERE number > ?", (after,)
-    ).fetchone()
-    if kept and kept != last - after:
-        raise Gone(_oldest_without_gap(connection))
-
-
-def _oldest_without_gap(connection: sqlite3.Connection) -> int:
-    """The oldest step after which none is missing."""
-    return int(
-        connection.execute(
-            "SELECT max(number) FROM steps AS step WHERE NOT EXISTS"
-            " (SELECT 1 FROM steps AS before WHERE before.number = step.number - 1)"
-        ).fetchone()[0]
-    )
+    oldest = history.whole_from(connection)
+    if after + 1 < oldest:
+        raise Gone(oldest)

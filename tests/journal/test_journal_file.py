@@ -94,6 +94,34 @@ def test_what_an_older_version_wrote_is_still_read(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_the_accounts_of_older_steps_are_found_again(tmp_path: Path) -> None:
+    file = tmp_path / "old.sqlite"
+    of_version(file, 3)
+    old = sqlite3.connect(file, isolation_level=None)
+    for number, accounts, kind in (
+        (5, "|acme|other|", "call.answered"),
+        (6, "||", "call.answered"),
+        (7, "||", "switch.lost"),
+        (8, '|o"brien\\|', "call.answered"),
+        (11, "|acme|", "call.answered"),
+    ):
+        row = (number, 0.0, "sim", accounts, kind, None, None, None, "{}", None)
+        old.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    old.close()
+    connection = open_database(file)
+
+    def of(account: str) -> list[int]:
+        wanted = history.Wanted(account=account)
+        return [step.number for step in history.read_after(connection, 0, wanted)[0]]
+
+    assert of("acme") == [5, 7, 11]
+    assert of("other") == [5, 7]
+    assert of('o"brien\\') == [7, 8]
+    assert of("nobody") == [7]
+    assert (history.whole_from(connection), history.last_number(connection)) == (11, 11)
+    connection.close()
+
+
 def test_who_dies_in_the_middle_of_a_migration_has_changed_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

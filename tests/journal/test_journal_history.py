@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import msgspec
 import pytest
 from histories import NOON, dated_records, news, played, scenario_names, switch_lost, write
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hookflash.engine.record import Record, states_of
 from hookflash.errors import InputError
@@ -412,3 +416,105 @@ def test_a_step_fits_what_programs_read(connection: sqlite3.Connection) -> None:
     for step in history.all_steps(connection, Wanted()):
         assert msgspec.json.decode(step.body)["number"] == step.number
         assert step.kind in KINDS
+
+
+# ------------------------------------------------------------------------ accounts
+
+
+def read_by_pages(connection: sqlite3.Connection, wanted: Wanted, most: int = 3) -> list[int]:
+    """The numbers of the steps that a reader gets, page by page."""
+    found: list[int] = []
+    after = 0
+    while True:
+        steps, seen = history.read_after(connection, after, wanted, most=most)
+        found += [step.number for step in steps]
+        if seen == after:
+            return found
+        after = seen
+
+
+def test_no_account_reads_what_is_another_s_whatever_its_name(
+    connection: sqlite3.Connection,
+) -> None:
+    names = ["acme", "globex", "acme|globex", '"acme"', 'acme","globex', "", "|acme|", "%", "ac_e"]
+    write(connection, [news(n, accounts=(name,)) for n, name in enumerate(names, 1)])
+    for number, name in enumerate(names, 1):
+        assert read_by_pages(connection, Wanted(account=name)) == [number], name
+    (step,) = history.read_after(connection, 2, Wanted(), most=1)[0]
+    assert step.accounts == ("acme|globex",)
+    assert read_by_pages(connection, Wanted(account="nobody")) == []
+
+
+@given(
+    st.lists(st.sampled_from([(), ("a",), ("b",), ("a", "b"), ("a", "a"), None]), max_size=30),
+    st.integers(1, 5),
+    st.integers(1, 4),
+)
+def test_pages_of_an_account_are_its_part_of_the_history(
+    said: list[tuple[str, ...] | None], most: int, scanned: int
+) -> None:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as folder,
+        closing(open_database(Path(folder) / "journal.sqlite", sync=Sync.NORMAL)) as connection,
+    ):
+        patch.setattr(history, "_SCANNED_AT_ONCE", scanned)
+        records = [
+            switch_lost(n) if accounts is None else news(n, accounts=accounts)
+            for n, accounts in enumerate(said, 1)
+        ]
+        write(connection, records)
+        for account in ("a", "b", "c", None):
+            wanted = Wanted(account=account)
+            expected = [step.number for step in history.all_steps(connection, wanted)]
+            assert read_by_pages(connection, wanted, most) == expected
+
+
+def test_what_is_forgotten_is_forgotten_of_each_account(connection: sqlite3.Connection) -> None:
+    both = ("acme", "globex")
+    write(connection, [news(1, accounts=both), switch_lost(2), news(3, accounts=both)])
+    write(connection, [news(4)])
+    history.prune(connection, before=NOON + 3)
+    indexed = connection.execute("SELECT DISTINCT number FROM steps_of_account ORDER BY 1")
+    assert indexed.fetchall() == [(3,), (4,)]
+    assert read_by_pages(connection, Wanted(account="globex")) == [3]
+
+
+def test_an_account_catches_up_without_a_look_at_what_is_another_s(
+    connection: sqlite3.Connection,
+) -> None:
+    others = [news(n, accounts=("globex",)) for n in range(2, 3_001)]
+    write(connection, [news(1), *others, news(3_001), switch_lost(3_002)])
+    looked: list[str] = []
+    connection.set_progress_handler(lambda: looked.append("1000 instructions"), 1_000)
+    steps, seen = history.read_after(connection, 0, Wanted(account="acme"))
+    connection.set_progress_handler(None, 0)
+    assert [step.number for step in steps] == [1, 3_001, 3_002]
+    assert seen == 3_002
+    assert looked == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "deleted", "whole_from", "last"),
+    [
+        ([], [], 1, 0),
+        ([1, 2, 3], [], 1, 3),
+        ([1, 2, 3], [1], 2, 3),
+        ([1, 2, 3, 4], [2], 3, 4),
+        ([1, 2, 3], [1, 2, 3], 4, 3),
+        ([41], [], 41, 41),
+        ([1, 2, 5, 6], [], 5, 6),
+        ([1, 2, 5, 6], [1], 5, 6),
+    ],
+)
+def test_it_is_known_from_where_on_nothing_is_missing(
+    connection: sqlite3.Connection,
+    numbers: list[int],
+    deleted: list[int],
+    whole_from: int,
+    last: int,
+) -> None:
+    write(connection, map(news, numbers))
+    connection.executemany("DELETE FROM steps WHERE number = ?", [(n,) for n in deleted])
+    assert history.whole_from(connection) == whole_from
+    assert history.last_number(connection) == last
