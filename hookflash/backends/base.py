@@ -7,7 +7,7 @@ Its promises are in the docstrings below and in `hookflash.events`. In short:
 
 * events of one leg come in the order in which they happened, from `LegCreated` to `LegHungUp`;
 * the facts about existing legs come first, then `SwitchFound`; the same again after every
-  `SwitchLost`;
+  `SwitchLost`, which may come before the first of them, and again if the reason changes;
 * `snapshot` shows the marks that `Split` and `Dial` put on legs until `Forget` removes them;
 * a `Look` is answered by `LegsSeen`, after every event that the switch has sent before;
 * `perform` returns as soon as the command is sent. It reports nothing: the effect of a command
@@ -164,18 +164,25 @@ class Backend(Protocol):
 class Rejected(BackendError):
     """The switch refuses the login, or lacks something that is needed.
 
-    Retrying is pointless until that is fixed: a wrong password, an access list, a missing module.
+    Somebody must fix that: a wrong password, an access list, a missing module. A program that opens
+    a backend gets this error. Later, and in the service, the backend itself tries again, slowly.
     """
 
 
 @runtime_checkable
 class SwitchBackend(Backend, Protocol):
-    """A backend that keeps a connection to a real switch, and reconnects when it breaks."""
+    """A backend that keeps a connection to a real switch, and reconnects when it breaks.
+
+    A connection counts as broken, too, if the switch gives no sign of life for a few seconds.
+    """
 
     on_answer: Callable[[SwitchCommand, float], None] | None
     """Optional callback that receives how long the switch took to answer a command, in seconds."""
-    reconnects: int
-    """How often the connection has been lost."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection has been lost."""
+        ...
 
     @property
     def dropped(self) -> int:
@@ -185,7 +192,6 @@ class SwitchBackend(Backend, Protocol):
     async def run(self) -> None:
         """Keep a connection to the switch, until cancelled.
 
-        Raises:
-            Rejected: the switch refuses the login, or lacks something that is needed.
+        While there is none, the reason is reported by `SwitchLost`, also if the switch rejects us.
         """
         ...

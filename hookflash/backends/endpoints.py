@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from typing import cast
 
 import trio
 
 from hookflash.backends.base import Rejected
+from hookflash.errors import first_of
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> trio.abc.Stream:
@@ -41,3 +43,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a connection was not made, or broke, in a few words."""
+    cause = error.__cause__ or error
+    if isinstance(cause, BaseExceptionGroup):
+        cause = first_of(cast("BaseExceptionGroup[BaseException]", cause))
+    if isinstance(cause, TimeoutError | trio.TooSlowError):
+        return "no answer in time"
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

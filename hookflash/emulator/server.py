@@ -37,6 +37,31 @@ _REJECTION: Final = (
 )
 
 
+@attrs.define
+class Process:
+    """Whether the emulated process runs, or is frozen, as by SIGSTOP.
+
+    A frozen one reads and sends nothing; the kernel still accepts connections and data for it.
+    """
+
+    _runs: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._runs.set()
+
+    def freeze(self) -> None:
+        """Freeze it."""
+        self._runs = trio.Event()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._runs.set()
+
+    async def running(self) -> None:
+        """Wait until it runs."""
+        await self._runs.wait()
+
+
 @attrs.frozen(kw_only=True)
 class Listening:
     """An emulator on its port."""
@@ -44,6 +69,7 @@ class Listening:
     emulator: Emulator
     host: str
     port: int
+    process: Process = attrs.field(factory=Process)
 
 
 async def serve_emulator(
@@ -67,14 +93,16 @@ async def serve_emulator(
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound: int = listeners[0].socket.getsockname()[1]
 
+    process = Process()
+
     async def handle(stream: trio.SocketStream) -> None:
-        await _Connection(emulator, stream).serve()
+        await _Connection(emulator, stream, process).serve()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clock.run)
         nursery.start_soon(trio.serve_listeners, handle, listeners)
         await trio.lowlevel.checkpoint()
-        task_status.started(Listening(emulator=emulator, host=host, port=bound))
+        task_status.started(Listening(emulator=emulator, host=host, port=bound, process=process))
 
 
 @asynccontextmanager
@@ -106,8 +134,9 @@ async def open_emulator(
 class _Connection:
     """One client's TCP connection."""
 
-    def __init__(self, emulator: Emulator, stream: trio.SocketStream) -> None:
+    def __init__(self, emulator: Emulator, stream: trio.SocketStream, process: Process) -> None:
         self._emulator = emulator
+        self._process = process
         self._stream = stream
         self._scope = trio.CancelScope()
         self._output = trio.Event()
@@ -118,6 +147,7 @@ class _Connection:
         async with self._stream:
             try:
                 with self._scope:
+                    await self._process.running()
                     await self._serve()
             except* (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # the client has gone
@@ -154,6 +184,7 @@ class _Connection:
         with trio.move_on_after(AUTH_LIMIT_S) as first_command:
             while not session.is_over:
                 data = await self._stream.receive_some(RECEIVE_BYTES)
+                await self._process.running()
                 if not data:
                     return
                 session.receive(data)
@@ -166,6 +197,7 @@ class _Connection:
     async def _write(self, session: EventSocketSession) -> None:
         """Send what is waiting, up to the end of the session."""
         while True:
+            await self._process.running()
             self._output = trio.Event()
             data = session.take()
             if data:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-import structlog
 import trio
 
 from hookflash.backends.asterisk.client import AsteriskBackend
-from hookflash.backends.base import Backend, Rejected, SwitchBackend
+from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.backends.freeswitch.client import FreeSwitchBackend
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.lab_phones import lab_phone
 from hookflash.backends.simulator.world import World
 from hookflash.server.config import AsteriskKeys, FreeSwitchKeys, Simulator, SwitchKeys
 from hookflash.server.read_config import asterisk_settings, freeswitch_settings
-
-log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
 LAB_NUMBERS: Final = (*range(1000, 1100), *range(2600, 2700))
 """The numbers of a simulated switch's phones."""
@@ -47,7 +43,7 @@ async def open_switch(
         nursery.start_soon(_place_calls, backend, keys)
         return backend
     switch = _switch_backend(keys, name, beside)
-    nursery.start_soon(_keep_up, switch, name)
+    nursery.start_soon(switch.run)
     return switch
 
 
@@ -57,14 +53,6 @@ def _switch_backend(
     if isinstance(keys, AsteriskKeys):
         return AsteriskBackend(asterisk_settings(keys, name, beside=beside))
     return FreeSwitchBackend(freeswitch_settings(keys, name, beside=beside))
-
-
-async def _keep_up(switch: SwitchBackend, name: str) -> None:
-    """Keep connected to a switch. If it rejects us, log that; the other switches go on."""
-    try:
-        await switch.run()
-    except Rejected as rejected:
-        log.error("switch.rejected", switch=name, why=str(rejected))  # noqa: TRY400 - not our bug
 
 
 def simulated_world(seed: int) -> World:

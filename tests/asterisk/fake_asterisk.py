@@ -24,6 +24,9 @@ from hookflash.backends.asterisk.readiness import NEEDED, NOBODY
 ARI_PORT: Final = 8088
 AMI_PORT: Final = 5038
 
+PINGS: Final = ("Ping", "GET asterisk/ping")
+"""What is asked of a quiet switch, again and again."""
+
 Json: TypeAlias = dict[str, Any]
 
 
@@ -96,6 +99,11 @@ class FakeAsterisk:
         self.tls: dict[int, ssl.SSLContext] = {}
         self.mute = False
         """Whether the next connection to ARI is not answered at all."""
+        self.goes_on = trio.Event()
+        """Not set while it is frozen: its kernel still accepts connections and data."""
+        self.goes_on.set()
+        self.is_taken = False
+        """Whether another controller has the application."""
         self.open: set[trio.abc.Stream] = set()
         """The other side's ends of the connections that it has not closed."""
         self.ari: trio.abc.Stream | None = None
@@ -131,7 +139,8 @@ class FakeAsterisk:
         return [line for line in self.said if not line.startswith(asked) and NOBODY not in line]
 
     def _happen(self, said: str) -> None:
-        self.said.append(said)
+        if said not in PINGS:
+            self.said.append(said)
         for begin in [begin for begin in self.happens if said.startswith(begin)]:
             self.happens.pop(begin)()
 
@@ -144,6 +153,7 @@ class FakeAsterisk:
                 pass
             return
         begins = bytes(await stream.receive_some())
+        await self.goes_on.wait()
         if not begins.startswith(b"GET /ari/events"):
             await self._serve_list(stream, begins)
             return
@@ -187,6 +197,7 @@ class FakeAsterisk:
             self.socket = socket
         while True:
             message = json.loads(await socket.get_message())
+            await self.goes_on.wait()
             said = f"{message['method']} {message['uri']}"
             if body := message.get("message_body"):
                 said += f" {body}"
@@ -198,7 +209,7 @@ class FakeAsterisk:
                 told |= {"status_code": status, "message_body": text}
                 await socket.send_message(json.dumps(told))
 
-    def _answer(self, said: str) -> tuple[int, str] | None:
+    def _answer(self, said: str) -> tuple[int, str] | None:  # noqa: PLR0911 - one for each kind
         for begin, reply in self.replies.items():
             if said.startswith(begin):
                 assert not isinstance(reply, str)
@@ -209,6 +220,8 @@ class FakeAsterisk:
         if said == "GET bridges":
             bridges = [{"id": name, "channels": legs} for name, legs in self.bridges.items()]
             return 200, json.dumps(bridges)
+        if said.startswith("GET applications/"):
+            return (200, "{}") if self.is_taken else (404, '{"message":"Application not found"}')
         if uri.startswith("asterisk/modules/"):
             runs = uri.removeprefix("asterisk/modules/") in self.modules
             return (200, '{"status":"Running"}') if runs else (404, '{"message":"not found"}')
@@ -236,9 +249,11 @@ class FakeAsterisk:
 
     async def _serve_ami(self, stream: trio.abc.Stream) -> None:
         self.ami = stream
+        await self.goes_on.wait()
         await stream.send_all(b"Asterisk Call Manager/11.0.0\r\n")
         buffer = ""
         while data := await stream.receive_some(65_536):
+            await self.goes_on.wait()
             buffer += data.decode(errors="replace")
             while "\r\n\r\n" in buffer:
                 block, _, buffer = buffer.partition("\r\n\r\n")

@@ -102,6 +102,9 @@ class FakeSwitch:
         self.greeting = b"Content-Type: auth/request\n\n"
         self.tls: ssl.SSLContext | None = None
         self.lockstep = False
+        self.goes_on = trio.Event()
+        """Not set while it is frozen: its kernel still accepts connections and data."""
+        self.goes_on.set()
         self.nursery: trio.Nursery | None = None
         self.stream: trio.abc.Stream | None = None
 
@@ -119,9 +122,9 @@ class FakeSwitch:
     async def _serve(self, stream: trio.abc.Stream) -> None:
         if self.tls is not None:
             stream = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
-        self.stream = stream
         try:
             async with stream:
+                await self.goes_on.wait()
                 await stream.send_all(self.greeting)
                 await self._answer_all(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -130,8 +133,10 @@ class FakeSwitch:
     async def _answer_all(self, stream: trio.abc.Stream) -> None:
         buffer = ""
         while data := await stream.receive_some(65_536):
+            self.stream = stream  # not that of a connection that only looks whether it lives
             buffer += data.decode(errors="replace")
             while "\n\n" in buffer:
+                await self.goes_on.wait()
                 command, _, buffer = buffer.partition("\n\n")
                 self.said.append(command)
                 if self.closes_at is not None and command.startswith(self.closes_at):
@@ -184,7 +189,7 @@ class FakeSwitch:
     @property
     def scripts(self) -> list[str]:
         """What it was told to do: not what it was asked."""
-        asked = ("auth", "event", "api show", "api status", "api uuid_dump")
+        asked = ("auth", "event", "api show", "api status", "api uuid_dump", "api echo")
         return [line for line in self.said if not line.startswith(asked)]
 
 
@@ -269,6 +274,7 @@ async def take(client: Client) -> None:
 
 
 FOUND = SwitchFound()
+REFUSED = "127.0.0.1:8021 can't be reached: connection refused"
 
 
 # ------------------------------------------------------------ being let in
@@ -310,14 +316,52 @@ async def test_the_access_list_rejects(autojump_clock: MockClock, switch: FakeSw
     assert len(switch.tried_s) == 1
 
 
-async def test_a_password_that_is_changed_ends_it_at_the_next_line(
+async def test_a_rejection_later_on_is_reported_once_and_outlived(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
-    with pytest.raises(Rejected, match="refuses the login"):  # noqa: PT012 - it ends a block of ours
-        async with opened():
+    why = "127.0.0.1:8021 refuses the login: -ERR invalid"
+    async with opened() as client:
+        client.news()
+        with capture_logs() as logs:
             switch.password = "another"  # noqa: S105 - of a switch in this file
             await switch.close()
-            await trio.sleep(60)
+            await trio.sleep(600)
+            assert client.news() == [
+                SwitchLost(reason="the switch has closed the connection"),
+                SwitchLost(reason=why),
+            ]
+            assert 8 < len(switch.tried_s) < 20  # not once a second
+        rejections = [entry["why"] for entry in logs if entry["event"] == "switch.rejected"]
+        assert rejections == [why]
+        switch.password = STOCK_PASSWORD
+        await trio.sleep(62)
+        assert client.news() == [FOUND]
+        assert client.backend.reconnects == 1
+
+
+async def test_a_service_outlives_rejections_from_the_beginning(
+    autojump_clock: MockClock, switch: FakeSwitch, nursery: trio.Nursery
+) -> None:
+    """It says what is wrong, one reason after the other, and goes on trying."""
+    rude = b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
+    greeting, switch.greeting = switch.greeting, rude
+    switch.refusals = 3
+    backend = FreeSwitchBackend(FreeSwitch(password=SECRET))
+    client = Client(backend, [])
+    nursery.start_soon(backend.run)
+    nursery.start_soon(take, client)
+    await trio.sleep(20)
+    switch.greeting = greeting
+    await trio.sleep(60)
+    switch.password = SECRET
+    await trio.sleep(62)
+    assert client.news() == [
+        SwitchLost(reason=REFUSED),
+        SwitchLost(reason="127.0.0.1:8021 refuses the login: Access Denied, go away."),
+        SwitchLost(reason="127.0.0.1:8021 refuses the login: -ERR invalid"),
+        FOUND,
+    ]
+    assert backend.reconnects == 0  # nothing was up before: nothing was lost
 
 
 async def test_a_switch_that_tells_nothing_is_tried_again(
@@ -901,7 +945,7 @@ async def test_a_switch_of_which_nothing_can_be_learned_is_tried_again(
         nursery.start_soon(repair_after, switch, 30)
         async with opened() as client:
             assert client.news() == [FOUND]
-    assert 4 < len(switch.tried_s) < 12
+    assert 6 < len(switch.tried_s) < 14
 
 
 async def repair_after(switch: FakeSwitch, delay_s: float) -> None:
@@ -944,9 +988,9 @@ async def test_it_comes_back_with_back_off_and_for_ever(
         assert client.backend.is_up
     waits = [later - sooner for sooner, later in pairwise(switch.tried_s)]
     assert len(waits) == 41
-    assert all(0.1 <= wait <= 15.2 for wait in waits)
-    assert 0.4 <= waits[3] <= 0.6  # after the second refusal, and a little jitter
-    assert min(waits[-20:]) == pytest.approx(15.0, abs=0.2)
+    assert all(0.1 <= wait <= 5.2 for wait in waits)
+    assert 0.4 <= waits[2] <= 0.6  # after the second refusal, and a little jitter
+    assert min(waits[-20:]) == pytest.approx(5.0, abs=0.2)
     assert len(set(waits[:6])) == 6
 
 
@@ -960,7 +1004,7 @@ async def test_a_line_that_dies_young_is_not_tried_at_once(
         async with opened() as client:
             assert trio.current_time() >= 100
             assert client.news() == [FOUND]  # nothing was found before: nothing was lost
-    assert 8 < len(switch.tried_s) < 18
+    assert 20 < len(switch.tried_s) < 30
 
 
 async def test_a_line_that_lived_long_is_tried_soon(
@@ -1035,6 +1079,72 @@ async def test_an_answer_that_never_comes_ends_the_line(
         await trio.sleep(1)
         assert client.news() == [FOUND]  # the commands are neither repeated nor reported
     assert switch.scripts == [f"api uuid_kill {leg} NORMAL_CLEARING" for leg in "ab"]
+
+
+async def test_a_frozen_switch_is_lost_within_ten_seconds_and_found_soon(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        client.news()
+        await trio.sleep(100)
+        assert client.news() == []  # idle, and alive
+        switch.goes_on = trio.Event()
+        await trio.sleep(10)
+        assert client.news() == [SwitchLost(reason="no sign of life for 8 s")]
+        assert await client.perform(HangUp(leg="a")) == []
+        await trio.sleep(1000)
+        switch.goes_on.set()
+        await trio.sleep(6)
+        client.news()
+        assert client.backend.is_up
+        assert await client.perform(HangUp(leg="b")) == []
+    assert switch.scripts[-1:] == ["api uuid_kill b NORMAL_CLEARING"]
+    assert "api uuid_kill a NORMAL_CLEARING" not in switch.said  # it was not kept for later
+
+
+async def test_a_switch_that_is_slow_is_not_lost(
+    autojump_clock: MockClock, switch: FakeSwitch, nursery: trio.Nursery
+) -> None:
+    async def be_slow() -> None:
+        while True:
+            switch.goes_on = trio.Event()
+            await trio.sleep(3)
+            switch.goes_on.set()
+            await trio.sleep(0.1)
+
+    async with opened() as client:
+        client.news()
+        nursery.start_soon(be_slow)
+        await trio.sleep(300)
+        assert client.news() == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_command_that_takes_long_does_not_mean_that_the_switch_is_lost(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    """It executes the commands of a connection one after the other, and greets on a new one."""
+    switch.replies["api uuid_kill"] = None
+    async with opened() as client:
+        client.news()
+        await client.perform(HangUp(leg="a"))
+        await trio.sleep(25)
+        assert client.news() == []
+        await switch.send(b"Content-Type: api/response\nContent-Length: 3\n\n+OK")
+        await trio.sleep(100)
+        assert client.news() == []
+
+
+async def test_a_firewall_that_forgets_the_connection(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        client.news()
+        switch.replies["api echo"] = None  # nothing comes through on this one
+        await trio.sleep(31)
+        assert client.news() == []
+        await trio.sleep(5)
+        assert SwitchLost(reason="no sign of life for 33 s") in client.news()
 
 
 async def test_a_switch_that_never_greets_is_tried_again(
@@ -1130,7 +1240,7 @@ async def test_commands_are_dropped_while_the_line_is_down(
             await client.backend.snapshot()
         client.backend.break_line()  # there is none
         await trio.sleep(10)
-        assert client.news() == [FOUND]
+        assert client.news() == [SwitchLost(reason=REFUSED), FOUND]
         await client.perform(HangUp(leg="b"))
     assert switch.scripts == ["api uuid_kill b NORMAL_CLEARING"]
 

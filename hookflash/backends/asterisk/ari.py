@@ -31,7 +31,7 @@ from trio_websocket import (
 
 from hookflash.backends.asterisk.ari_messages import AriMessage, read_message
 from hookflash.backends.asterisk.requests import Request
-from hookflash.backends.endpoints import connect
+from hookflash.backends.endpoints import cause_of, connect
 from hookflash.errors import BackendError, first_of
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -42,6 +42,9 @@ RECEIVE_BYTES: Final = 262_144
 
 QUEUE: Final = 256
 """How many messages may wait for the reader, which itself never waits."""
+
+UNREACHABLE: Final = (OSError, trio.BrokenResourceError, h11.RemoteProtocolError)
+"""The errors of a request by HTTP."""
 
 RESPONSE: Final = "RESTResponse"
 
@@ -95,6 +98,8 @@ class Ari:
         self._timeout_s = login.timeout_s
         self._asked: dict[str, _PendingRequest] = {}
         self._numbers = count(1)
+        self.heard_s = trio.current_time()
+        """When the switch has last sent something."""
         self._scopes: set[trio.CancelScope] = set()
         """The cancel scopes of all tasks that wait for the switch."""
 
@@ -104,6 +109,7 @@ class Ari:
             with self._while_it_lives():
                 while True:
                     message = read_message(await self._socket.get_message())
+                    self.heard_s = trio.current_time()
                     if message.type == RESPONSE:
                         self._answer(message)
                     else:
@@ -160,10 +166,10 @@ class Ari:
         why = f"no list of {what} within {self._timeout_s:g} s"
         try:
             with self._while_it_lives(), trio.move_on_after(self._timeout_s):
-                status, body = await _get(self._login, f"/ari/{what}")
+                status, body = await get(self._login, f"/ari/{what}")
                 return AriMessage(status_code=status, message_body=body.decode(errors="replace"))
-        except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
-            why = f"no list of {what}: {str(error) or type(error).__name__}"
+        except UNREACHABLE as error:
+            why = f"no list of {what}: {cause_of(error)}"
         raise self.die(why)
 
     @contextmanager
@@ -230,12 +236,10 @@ async def _connect(login: AriLogin) -> trio.abc.Stream:
         with trio.fail_after(login.timeout_s):
             return await connect(login.host, login.port, login.tls)
     except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-        cause = error.__cause__ or error
-        why = str(cause) or type(cause).__name__
-        raise AriLost(f"ARI at {_place(login)} can't be reached: {why}") from error
+        raise AriLost(f"ARI at {_place(login)} can't be reached: {cause_of(error)}") from error
 
 
-async def _get(login: AriLogin, path: str) -> tuple[int, bytes]:
+async def get(login: AriLogin, path: str) -> tuple[int, bytes]:
     """Get a path on a connection of its own: the status and the body.
 
     Raises:

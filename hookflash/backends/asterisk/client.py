@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 import structlog
 import trio
 
 from hookflash import events as e
-from hookflash.backends.asterisk.ari import AriLogin, AriRefused, open_ari
+from hookflash.backends.asterisk.ari import UNREACHABLE, AriLogin, AriRefused, get, open_ari
 from hookflash.backends.asterisk.connection import LOST, AsteriskConnection, Link
 from hookflash.backends.asterisk.hearing import NewsReader
 from hookflash.backends.asterisk.looking import LegLister
@@ -37,7 +40,7 @@ from hookflash.backends.asterisk.requests import filter_request, is_ok
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.halves import Halves
-from hookflash.backends.reconnecting import BackOff, kept_open
+from hookflash.backends.reconnecting import Ended, Reconnection, kept_open
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed, first_of
 
@@ -55,7 +58,6 @@ class AsteriskBackend:
     def __init__(self, settings: Asterisk) -> None:
         """Begin without known legs."""
         self.settings = settings
-        self.reconnects = 0
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
         """Optional callback that receives each command and how long it took, in seconds."""
         self._link = Link()
@@ -79,7 +81,14 @@ class AsteriskBackend:
             on_answer=self._answered,
             log=log,
         )
+        self._reconnection = Reconnection(
+            first_s=settings.reconnect_first_s,
+            longest_s=settings.reconnect_longest_s,
+            report=self._lost,
+            log=log.bind(host=settings.host),
+        )
         self._rejected: Rejected | None = None
+        self._is_replaced = False
         self._started = False
         self._closed = False
 
@@ -123,6 +132,11 @@ class AsteriskBackend:
         return self._outlet.dropped
 
     @property
+    def reconnects(self) -> int:
+        """How often the connection has been lost."""
+        return self._reconnection.lost
+
+    @property
     def is_up(self) -> bool:
         """Whether there is a connection to the switch now."""
         return self._link.connection is not None
@@ -133,31 +147,38 @@ class AsteriskBackend:
 
     # ------------------------------------------------------------ life of connections
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a connection to the switch, until cancelled.
+    async def run(
+        self,
+        *,
+        opening: bool = False,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Keep a connection to the switch, until cancelled (see `Connecting.run`).
 
         Raises:
-            Rejected: the switch refuses the login, or lacks something that is needed.
+            Rejected: only while `opening`: the switch refuses the login, or lacks something.
         """
-        back_off = BackOff(self.settings.reconnect_first_s, self.settings.reconnect_longest_s)
         try:
-            while True:
-                began = trio.current_time()
-                await self._serve(task_status)
-                self.reconnects += 1
-                await back_off.wait(trio.current_time() - began)
+            await self._reconnection.run(partial(self._use_one, task_status), opening=opening)
         finally:
             self._closed = True
             self._outlet.close()
 
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _lost(self, why: str) -> None:
+        await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
+
+    async def _use_one(self, task_status: trio.TaskStatus[None]) -> Ended:
         """Use one connection until it dies.
 
         Raises:
-            Rejected: the switch refuses the login, or lacks something that is needed.
+            Rejected: another controller has taken the switch from us, and still has it.
         """
+        if self._is_replaced and await self._is_taken():
+            raise Rejected(self._replacement)
+        self._is_replaced = False
         self._memory.begin()
         self._reader.hold()
+        self._rejected = None
         why = "the line was closed"
         was_up = False
         try:
@@ -186,10 +207,8 @@ class AsteriskBackend:
             self._runner.let_go()
             self._reader.let_go()
         if self._rejected is not None:
-            raise self._rejected
-        log.warning("switch.disconnected", host=self.settings.host, why=why)
-        if was_up:
-            await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
+            return Ended(str(self._rejected), was_up=was_up, is_rejected=True)
+        return Ended(why, was_up=was_up)
 
     async def _use(
         self,
@@ -206,6 +225,7 @@ class AsteriskBackend:
             self._started = True
             task_status.started()
         log.info("switch.connected", host=self.settings.host)
+        nursery.start_soon(connection.keep_asking, self.settings.heartbeat_s)
         await self._lister.report_all(found)
         await self._outlet.catch_up(lambda: self._lister.report_again(connection))
 
@@ -246,12 +266,28 @@ class AsteriskBackend:
             await check_switch(connection, self.settings.host, self.settings.context)
 
     def _replaced(self) -> None:
-        """Stop: two controllers of one name would take the switch from each other forever."""
-        self._rejected = Rejected(
+        """Give the switch up to another controller, until that one is gone.
+
+        Otherwise two of one name would take it from each other for ever.
+        """
+        self._is_replaced = True
+        self._rejected = Rejected(self._replacement)
+        self.break_line()
+
+    @property
+    def _replacement(self) -> str:
+        return (
             f"another controller has registered with {self.settings.host} as"
             f" {self.settings.application!r}: give each an application of its own"
         )
-        self.break_line()
+
+    async def _is_taken(self) -> bool:
+        """Whether a controller is registered under our name."""
+        path = f"/ari/applications/{quote(self.settings.application)}"
+        with trio.move_on_after(self.settings.request_timeout_s), suppress(*UNREACHABLE):
+            status, _ = await get(self._ari_login(), path)
+            return status == HTTPStatus.OK
+        return True  # who knows
 
     def _left_the_park(self, leg: e.LegId) -> None:
         """Handle a leg that left our park: by our order, its failsafe, or another program."""

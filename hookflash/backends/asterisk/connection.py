@@ -14,8 +14,9 @@ from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriM
 from hookflash.backends.asterisk.channels import Seen
 from hookflash.backends.asterisk.manager import Manager, ManagerAction, ManagerLost
 from hookflash.backends.asterisk.primitives import GetvarCheck
-from hookflash.backends.asterisk.requests import Request, fact_action, is_ok
+from hookflash.backends.asterisk.requests import PING, Request, fact_action, is_ok
 from hookflash.backends.base import Rejected
+from hookflash.backends.heartbeat import ask_when_quiet
 from hookflash.events import LegId
 
 LOST: Final = (AriLost, ManagerLost)
@@ -46,6 +47,20 @@ class AsteriskConnection:
         """Wait until AMI is lost, then end this connection."""
         self.ari.die(str(await self.manager.lost()))
         scope.cancel()
+
+    async def keep_asking(self, heartbeat_s: float) -> None:
+        """Ask for signs of life; a switch that gives none loses the connection (see `ask`)."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_when_quiet, lambda: self.ari.heard_s, heartbeat_s, self._ask_ari)
+            nursery.start_soon(
+                ask_when_quiet, lambda: self.manager.heard_s, heartbeat_s, self._ask_manager
+            )
+
+    async def _ask_ari(self) -> None:
+        await trying(self, self.ari.ask(PING))
+
+    async def _ask_manager(self) -> None:
+        await trying(self, self.manager.action("Ping"))
 
     async def act(self, actions: Iterable[ManagerAction]) -> str | None:
         """Send actions together.

@@ -24,7 +24,7 @@ from hookflash.backends.asterisk.manager_wire import (
     Message,
     render,
 )
-from hookflash.backends.endpoints import connect
+from hookflash.backends.endpoints import cause_of, connect
 from hookflash.errors import BackendError
 
 RECEIVE_BYTES: Final = 262_144
@@ -143,18 +143,21 @@ class Manager:
         self._sending = trio.StrictFIFOLock()
         self._reading = trio.CancelScope()
         self._ended = trio.Event()
+        self.heard_s = trio.current_time()
+        """When the switch has last sent something."""
 
     async def read(self) -> None:
         """Read until the connection ends. Then set `dead`, and fail all pending actions."""
         try:
             with self._reading:
                 while data := await self._stream.receive_some(RECEIVE_BYTES):
+                    self.heard_s = trio.current_time()
                     self._wire.receive(data)
                     for message in self._wire.messages():
                         self._sort(message)
                 self.die("the switch has closed the connection")
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self.die(f"the connection broke: {_cause(error)}")
+            self.die(f"the connection broke: {cause_of(error)}")
         except ManagerWireError as error:
             self.die(str(error))
         finally:
@@ -216,7 +219,7 @@ class Manager:
             with trio.fail_after(self._timeout_s):
                 await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise self.die(f"the connection broke: {_cause(error)}") from error
+            raise self.die(f"the connection broke: {cause_of(error)}") from error
         except trio.TooSlowError as error:
             raise self.die("the switch does not read what is sent") from error
         except trio.Cancelled:
@@ -323,9 +326,6 @@ async def _connect(login: ManagerLogin) -> trio.abc.Stream:
             return await connect(login.host, login.port, login.tls)
     except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
         place = f"{login.host}:{login.port}"
-        raise ManagerLost(f"manager interface {place} can't be reached: {_cause(error)}") from error
-
-
-def _cause(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    return str(cause) or type(cause).__name__
+        raise ManagerLost(
+            f"manager interface {place} can't be reached: {cause_of(error)}"
+        ) from error

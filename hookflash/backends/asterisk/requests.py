@@ -64,6 +64,10 @@ class Request:
         return msgspec.json.encode(message).decode()
 
 
+PING: Final = Request(method="GET", uri="asterisk/ping")
+"""The cheapest sign of life."""
+
+
 def is_ok(reply: AriMessage) -> bool:
     """Whether a response confirms the request."""
     return reply.status_code in _OK

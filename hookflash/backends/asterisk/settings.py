@@ -16,6 +16,7 @@ from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.endpoints import is_loopback
+from hookflash.backends.heartbeat import HEARTBEAT_S
 from hookflash.errors import InputError
 
 
@@ -54,9 +55,11 @@ class Asterisk:
     back; longer than any hold limit."""
     request_timeout_s: float = 5.0
     """A longer wait for a response means a dead connection."""
+    heartbeat_s: float = HEARTBEAT_S
+    """After so much silence, the switch is asked for a sign of life."""
     reconnect_first_s: float = 0.1
     """The pause before the first reconnection; then twice as long each time, with jitter, …"""
-    reconnect_longest_s: float = 15.0
+    reconnect_longest_s: float = 5.0
     """… up to this."""
     event_buffer: int = 20_000
     """How many events may wait for the engine: a few seconds of a busy switch."""

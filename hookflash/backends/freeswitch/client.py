@@ -5,8 +5,8 @@ gives them a connection. Promises beyond those of `Backend`:
 
 * **The socket is always drained.** The reader never waits (see `outlet`).
 * **A dead connection fails at once.** Every task that waits for an answer gets an error of its own
-  (`EventSocketLost`); an end of file ends the reader; an overdue answer counts as a dead connection
-  too.
+  (`EventSocketLost`); an end of file ends the reader; an overdue answer, or a switch that gives no
+  sign of life (see `liveness`), counts as a dead connection too.
 * **It reconnects**, with back-off and jitter, without a limit. Then it subscribes again, asks for
   the living legs (`show channels`, and each channel's partner), and reports them as facts between
   `SwitchLost` and `SwitchFound`. So it learns what happened meanwhile: answers, hang-ups, joins.
@@ -22,21 +22,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-import stamina
 import structlog
 import trio
 
 from hookflash import events as e
 from hookflash.backends.base import Capabilities, Rejected
-from hookflash.backends.endpoints import connect
+from hookflash.backends.endpoints import cause_of, connect
 from hookflash.backends.freeswitch.connection import EventSocketConnection, EventSocketLost
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.inbound import EVENT_NAMES
+from hookflash.backends.freeswitch.liveness import watch_over
 from hookflash.backends.freeswitch.looking import ChannelLister
 from hookflash.backends.freeswitch.ordering import CommandSender
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.halves import Halves
-from hookflash.backends.reconnecting import BackOff, kept_open
+from hookflash.backends.reconnecting import Ended, Reconnection, kept_open
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 
@@ -49,7 +49,6 @@ class FreeSwitchBackend:
 
     def __init__(self, settings: FreeSwitch) -> None:
         self.settings = settings
-        self.reconnects = 0
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
         """Optional callback that receives each command and the time of its answer, in seconds."""
         self._reader = EventReader(settings, log)
@@ -59,6 +58,12 @@ class FreeSwitchBackend:
             settings, self._reader, self._lister, on_answer=self._answered, log=log
         )
         self._connection: EventSocketConnection | None = None
+        self._reconnection = Reconnection(
+            first_s=settings.reconnect_first_s,
+            longest_s=settings.reconnect_longest_s,
+            report=self._lost,
+            log=log.bind(host=settings.host, port=settings.port),
+        )
         self._started = False
         self._closed = False
 
@@ -102,6 +107,11 @@ class FreeSwitchBackend:
         return self._outlet.dropped
 
     @property
+    def reconnects(self) -> int:
+        """How often the connection has been lost."""
+        return self._reconnection.lost
+
+    @property
     def is_up(self) -> bool:
         """Whether there is a connection to the switch now."""
         return self._connection is not None
@@ -113,39 +123,41 @@ class FreeSwitchBackend:
 
     # ------------------------------------------------------------ life of connections
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a connection to the switch, until cancelled.
+    async def run(
+        self,
+        *,
+        opening: bool = False,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Keep a connection to the switch, until cancelled (see `Connecting.run`).
 
         Raises:
-            Rejected: the switch refuses the login.
+            Rejected: only while `opening`: the switch refuses the login.
         """
-        back_off = BackOff(self.settings.reconnect_first_s, self.settings.reconnect_longest_s)
         try:
-            while True:
-                stream = await self._connect()
-                began = trio.current_time()
-                await self._serve(stream, task_status)
-                self.reconnects += 1
-                await back_off.wait(trio.current_time() - began)
+            await self._reconnection.run(partial(self._use, task_status), opening=opening)
         finally:
             self._closed = True
             self._outlet.close()
 
-    async def _connect(self) -> trio.abc.Stream:
-        settings = self.settings
-        async for attempt in stamina.retry_context(
-            on=(OSError, trio.BrokenResourceError, trio.TooSlowError),
-            attempts=None,
-            timeout=None,
-            wait_initial=settings.reconnect_first_s,
-            wait_max=settings.reconnect_longest_s,
-            wait_jitter=settings.reconnect_first_s,
-        ):
-            with attempt, trio.fail_after(settings.connect_timeout_s):
-                return await connect(settings.host, settings.port, settings.tls)
-        raise AssertionError("a retry without a limit has ended")  # pragma: no cover
+    async def _lost(self, why: str) -> None:
+        await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
 
-    async def _serve(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
+    async def _use(self, task_status: trio.TaskStatus[None]) -> Ended:
+        """Connect, and use the connection until it dies.
+
+        Raises:
+            Rejected: the switch refuses the login.
+        """
+        settings = self.settings
+        try:
+            with trio.fail_after(settings.connect_timeout_s):
+                stream = await connect(settings.host, settings.port, settings.tls)
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            return Ended(f"{settings.host}:{settings.port} can't be reached: {cause_of(error)}")
+        return await self._serve(stream, task_status)
+
+    async def _serve(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> Ended:
         """Use one connection until it dies.
 
         Raises:
@@ -166,6 +178,7 @@ class FreeSwitchBackend:
                     self._started = True
                     task_status.started()
                 log.info("switch.connected", host=self.settings.host, port=self.settings.port)
+                nursery.start_soon(watch_over, connection, self.settings)
                 await self._lister.report_all(living)
                 nursery.start_soon(
                     self._outlet.catch_up, partial(self._lister.report_again, connection)
@@ -186,11 +199,7 @@ class FreeSwitchBackend:
             )
         if rejected is not None:
             raise rejected
-        log.warning(
-            "switch.disconnected", host=self.settings.host, port=self.settings.port, why=why
-        )
-        if was_up:
-            await self._outlet.report(e.SwitchLost(switch=self.settings.name, reason=why))
+        return Ended(why, was_up=was_up)
 
     async def _read(self, connection: EventSocketConnection, scope: trio.CancelScope) -> None:
         try:

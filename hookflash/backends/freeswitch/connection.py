@@ -35,6 +35,8 @@ class EventSocketConnection:
         self._scope = trio.CancelScope()
         self.dead: EventSocketLost | None = None
         self.rejected = False
+        self.heard_s = trio.current_time()
+        """When the switch has last sent something."""
 
     async def read(self, take: Callable[[Frame], None]) -> None:
         """Read until the connection ends; events go to `take`, answers to their commands.
@@ -48,6 +50,7 @@ class EventSocketConnection:
                     data = await self._stream.receive_some(RECEIVE_BYTES)
                     if not data:
                         raise EventSocketLost("the switch has closed the connection")  # noqa: TRY301 - one way out for every end
+                    self.heard_s = trio.current_time()
                     self._wire.receive(data)
                     for frame in self._wire.frames():
                         self._sort(frame, take)
@@ -79,6 +82,11 @@ class EventSocketConnection:
         while self._waiting:
             self._waiting.popleft().fail(self.dead)
         return self.dead
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether an answer is outstanding."""
+        return bool(self._waiting)
 
     async def ask(self, command: str) -> Frame:
         """Send one command, and wait for its answer.

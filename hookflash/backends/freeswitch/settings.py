@@ -10,6 +10,7 @@ import attrs
 from hookflash.backends.endpoints import is_loopback
 from hookflash.backends.freeswitch.inbound import DEFAULT_OUTSIDE_CONTEXTS, DEFAULT_OUTSIDE_PROFILES
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.heartbeat import HEARTBEAT_S
 from hookflash.errors import InputError
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - it is everybody's, and therefore nobody's
@@ -44,10 +45,14 @@ class FreeSwitch:
     back; longer than any hold limit."""
     reply_timeout_s: float = 30.0
     """A longer wait for an answer means a dead connection. On two overloaded cores it takes 2 s."""
+    heartbeat_s: float = HEARTBEAT_S
+    """After so much silence, the switch is asked for a sign of life."""
+    silence_limit_s: float = 6.0
+    """If none comes for so long, on this connection or on a new one, the switch counts as lost."""
     connect_timeout_s: float = 10.0
     reconnect_first_s: float = 0.1
     """The pause before the first reconnection; then twice as long each time, with jitter, …"""
-    reconnect_longest_s: float = 15.0
+    reconnect_longest_s: float = 5.0
     """… up to this: several attempts a second can overload a switch."""
     event_buffer: int = 20_000
     """How many events may wait for the engine: a few seconds of a busy switch."""
