@@ -100,8 +100,6 @@ def log_to_stderr(log_format: LogFormat) -> None:
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("hookflash").setLevel(logging.INFO)
-    # hookflash itself reports where it listens
-    logging.getLogger("hookflash.hypercorn").setLevel(logging.WARNING)
 
 
 def demo_config() -> Config:

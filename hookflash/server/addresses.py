@@ -61,6 +61,7 @@ def server_tls(listen: Listen, *, where: str, beside: Path | None) -> ssl.SSLCon
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     # RFC 8996; Python accepts older versions if OpenSSL has no configuration
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(
             in_folder(listen.tls_certificate, beside), in_folder(listen.tls_key, beside)

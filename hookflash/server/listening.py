@@ -1,22 +1,21 @@
-"""Opens the listening sockets: HTTP by hypercorn, WebSocket by trio-websocket."""
+"""Opens the listening sockets: HTTP by our own server, WebSocket by trio-websocket."""
 
 from __future__ import annotations
 
-import logging
 import ssl
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import attrs
-import hypercorn.trio
 import trio
-from hypercorn.config import Config as HypercornConfig
 
 from hookflash.errors import InputError, first_of
-from hookflash.server.addresses import in_folder, read_address, server_tls
-from hookflash.server.config import Config
+from hookflash.server.addresses import read_address, server_tls
+from hookflash.server.config import Limits
+from hookflash.server.connections import Connections, raise_descriptor_limit, within_descriptors
+from hookflash.server.http.server import AsgiApp, HttpServer, serve_http
 from hookflash.server.service import Service
 
 
@@ -50,12 +49,10 @@ async def listen(
         with _named("websocket", keys.websocket):
             port = await nursery.start(service.listener.serve, host, port, tls)
         with _named("http", keys.http):
-            binds: list[str] = await nursery.start(_serve_http, service, beside)
-        where = f"[{host}]" if ":" in host else host
+            http: str = await nursery.start(_serve_http, service, tls)
         scheme = "wss" if tls else "ws"
-        task_status.started(
-            Addresses(http=binds[0], websocket=f"{scheme}://{where}:{port}/v2/events")
-        )
+        websocket = f"{scheme}://{_in_url(host)}:{port}/v2/events"
+        task_status.started(Addresses(http=http, websocket=websocket))
         await trio.sleep_forever()
 
 
@@ -81,31 +78,33 @@ def _named(api: str, address: str) -> Generator[None]:
 
 async def _serve_http(
     service: Service,
-    beside: Path | None,
+    tls: ssl.SSLContext | None,
     *,
-    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    # Litestar and hypercorn have different types for ASGI
-    serve = cast("Callable[..., Awaitable[None]]", hypercorn.trio.serve)
-    await serve(
-        service.app,
-        hypercorn_config(service.config, beside),
-        shutdown_trigger=trio.sleep_forever,
-        task_status=task_status,
+    host, port = read_address(service.config.listen.http, where="$.listen.http")
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    server = HttpServer(
+        app=cast("AsgiApp", service.app),  # the framework has types of its own for ASGI
+        connections=_connections(service.config.limits),
+        most_body_bytes=service.config.limits.request_bytes,
+        tls=tls,
     )
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_http, server, listeners)
+        scheme = "https" if tls else "http"
+        task_status.started(f"{scheme}://{_in_url(host)}:{port}")
 
 
-def hypercorn_config(config: Config, beside: Path | None) -> HypercornConfig:
-    """Hypercorn's settings."""
-    http = HypercornConfig()
-    http.bind = [config.listen.http]
-    http.accesslog = None
-    http.errorlog = logging.getLogger("hookflash.hypercorn")
-    http.loglevel = "WARNING"  # hookflash itself reports where it listens
-    http.include_server_header = False
-    http.graceful_timeout = 1.0
-    http.websocket_max_message_size = 0
-    if config.listen.tls_certificate:
-        http.certfile = str(in_folder(config.listen.tls_certificate, beside))
-        http.keyfile = str(in_folder(config.listen.tls_key, beside))
-    return http
+def _connections(limits: Limits) -> Connections:
+    most, _ = within_descriptors(
+        limits.http_connections,
+        limits.websocket_connections,
+        available=raise_descriptor_limit(),
+    )
+    return Connections(most=most, most_per_address=limits.connections_per_address)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -73,7 +73,7 @@ def success(
             "next_start_key": answer.next_start_key,
         }
     body |= {"request_id": request_id_of(request), "status": "success"}
-    return _response(body, status, headers)
+    return _response(msgspec.json.encode(body), status, headers)
 
 
 MEANING: Final = {
@@ -166,15 +166,23 @@ def _error(
     data: dict[str, Any],
     headers: Mapping[str, str],
 ) -> Response[bytes]:
-    body = ErrorEnvelope(
-        data=data, error=str(status), message=message, request_id=request_id_of(request)
-    )
+    body = failure_body(status, message, request_id_of(request), data)
     return _response(body, status, headers)
 
 
-def _response(body: object, status: int, headers: Mapping[str, str]) -> Response[bytes]:
+def failure_body(
+    status: int, message: str, request_id: str, data: Mapping[str, Any] | None = None
+) -> bytes:
+    """The body of an error."""
+    envelope = ErrorEnvelope(
+        data=dict(data or {}), error=str(status), message=message, request_id=request_id
+    )
+    return msgspec.json.encode(envelope)
+
+
+def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response[bytes]:
     return Response(
-        msgspec.json.encode(body),
+        body,
         status_code=status,
         media_type="application/json",
         headers=headers,
