@@ -35,6 +35,13 @@ class LegView(Struct, frozen=True, kw_only=True):
     """The transfer in flight that the leg is in."""
     transfers: int
     """How often the call has been transferred."""
+    uuid: str
+    """`call_id`, by Kazoo's name."""
+    other_leg: str | None
+    """`other_leg_call_id`, by Kazoo's name."""
+    destination: str | None
+    """Kazoo's name: the number that was called, as far as it is known: of an outbound leg its own
+    number, of an inbound one that of the party it is joined with."""
 
 
 class PartyView(Struct, frozen=True, kw_only=True):

@@ -20,11 +20,12 @@ def iso(at: float) -> str:
 
 def leg_view(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None) -> LegView:
     """A leg as programs see it."""
+    is_called = leg.direction.value == "outbound"
     return LegView(
         call_id=leg.id,
         switch=switch,
         account_id=leg.owner or DEFAULT_ACCOUNT,
-        direction="inbound" if leg.direction.value == "inbound" else "outbound",
+        direction="outbound" if is_called else "inbound",
         number=leg.number,
         answered=leg.answered,
         bridged=leg.peer is not None,
@@ -32,6 +33,9 @@ def leg_view(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None
         other_leg_number=other.number if other else None,
         transfer_id=transfer.id if transfer else None,
         transfers=leg.hops,
+        uuid=leg.id,
+        other_leg=leg.peer,
+        destination=leg.number if is_called else other and other.number,
     )
 
 

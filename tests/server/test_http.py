@@ -61,6 +61,9 @@ async def test_an_account_sees_its_own_calls(autojump_clock: MockClock, lab: Lab
         "other_leg_number": "1002",
         "transfer_id": None,
         "transfers": 0,
+        "uuid": alice,
+        "other_leg": bob,
+        "destination": "1002",
     }
     assert theirs in {one["call_id"] for one in await lab.globex.look("channels")}
 

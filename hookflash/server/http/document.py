@@ -18,7 +18,7 @@ from hookflash.dialling.metaflows import SCHEMA
 from hookflash.server.http.envelope import MEANING, ErrorEnvelope
 from hookflash.server.http.handlers import ACCOUNT
 from hookflash.server.http.health import Alive, Ready
-from hookflash.server.http.reading import KAZOO_FIELDS, KEY_HEADER, Routes, fields_in
+from hookflash.server.http.reading import KAZOO_FIELDS, KEY_HEADER, KazooEnvelope, Routes, fields_in
 from hookflash.server.http.sign_in import SignedInEnvelope, SignIn
 from hookflash.server.operations import OPERATIONS, Operation, Route, operations_by_place
 
@@ -142,10 +142,17 @@ def _body(routes: Routes, shapes: Schema) -> Schema:
     data = choices[0] if len(choices) == 1 else {"oneOf": choices}
     return {
         "type": "object",
-        "properties": {"data": data},
+        "properties": {"data": data, **_beside_data()},
         "required": ["data"],
         "additionalProperties": False,
     }
+
+
+def _beside_data() -> Schema:
+    """What Kazoo's clients send beside `data`."""
+    _, shapes = msgspec.json.schema_components([KazooEnvelope])
+    properties: Schema = shapes[KazooEnvelope.__name__]["properties"]
+    return properties
 
 
 def _action_shape(operation: Operation, route: Route) -> Schema:

@@ -82,12 +82,27 @@ async def _body(request: JsonRequest) -> dict[str, Any]:
     if body is None:
         raise InputError("is missing", where="$.data", hint="a body of JSON")
     try:
-        return msgspec.convert(body, _Envelope).data
+        envelope = msgspec.convert(body, _Envelope)
     except msgspec.ValidationError as error:
         raise input_error(error, _Envelope) from error
+    if envelope.verb is not None and envelope.verb.upper() != request.method:
+        what = f"is not the method of this request, which is {request.method}"
+        raise InputError(what, where="$.verb", hint="send the request with that method")
+    return envelope.data
 
 
-class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KazooEnvelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Kazoo's clients put beside `data`. Only `verb` is read."""
+
+    verb: str | None = None
+    """Kazoo lets a POST carry another method here. That is refused: `verb` must be the method."""
+    auth_token: str | None = None
+    """Ignored: the token is in a header."""
+    ui_metadata: dict[str, Any] | None = None
+    accept_charset: str | None = None
+
+
+class _Envelope(KazooEnvelope, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: dict[str, Any]
 
 

@@ -16,6 +16,7 @@ from hookflash.errors import Unauthorized
 from hookflash.server.api import ServiceApi
 from hookflash.server.caller import Caller
 from hookflash.server.http.envelope import AnyRequest, failures, request_id_of
+from hookflash.server.http.reading import KazooEnvelope
 
 
 class Credentials(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +25,7 @@ class Credentials(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     api_key: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class SignIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignIn(KazooEnvelope, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a sign-in."""
 
     data: Credentials
