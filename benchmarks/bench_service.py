@@ -47,6 +47,7 @@ import attrs
 import trio
 import trio.lowlevel
 from bench_core import Figure, report, until_it_rings
+from hookflash.server.doors.keeper import open_keeper
 
 from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.commands import (
@@ -76,7 +77,6 @@ from hookflash.journal import registry
 from hookflash.journal.database import Sync
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.server.config import AccountKeys, Config, Limits, Listen, PolicyKeys
-from hookflash.server.listening import Addresses, listen
 from hookflash.server.service import Service, open_service
 
 CLIENTS: Final = 100

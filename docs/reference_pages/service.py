@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -105,7 +106,8 @@ _COUNTED: Mapping[str, str] = {
 
 def metrics() -> Iterator[tuple[str, ...]]:
     """Every metric, from the code that creates it."""
-    for node in ast.walk(module_of("server/metrics.py")):
+    engine, doors = module_of("server/metrics.py"), module_of("server/doors/metrics.py")
+    for node in itertools.chain(ast.walk(engine), ast.walk(doors)):
         match node:
             case ast.Call(
                 func=ast.Name(id=made), args=[ast.Constant(name), ast.Constant(text), *rest]

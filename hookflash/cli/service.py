@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 import sys
@@ -10,10 +9,9 @@ import tempfile
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import attrs
-import structlog
 import trio
 from cyclopts import Parameter
 
@@ -23,11 +21,12 @@ from hookflash.errors import HookflashError, first_of
 from hookflash.events import Direction, LegId
 from hookflash.journal import registry
 from hookflash.server.config import Config, JournalKeys, Listen, Simulator
-from hookflash.server.listening import Addresses, listen
+from hookflash.server.doors.keeper import open_keeper
+from hookflash.server.doors.listening import Addresses
+from hookflash.server.logs import LogFormat, log_to_stderr
 from hookflash.server.read_config import read_config
 from hookflash.server.service import Service, open_service
-
-LogFormat = Literal["text", "json"]
+from hookflash.server.tokens import sign_token, token_for
 
 DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
@@ -68,9 +67,9 @@ def serve(
         if config is None:
             with tempfile.TemporaryDirectory(prefix="hookflash-") as folder:
                 demo = Demo(config=demo_config(), switch="simulated")
-                trio.run(run_demo, demo, Path(folder))
+                trio.run(run_demo, demo, Path(folder), log_format)
         else:
-            trio.run(_serve, read_config(config), config, config.parent, None)
+            trio.run(_serve, read_config(config), config, config.parent, None, log_format)
     except* HookflashError as errors:
         failed = first_of(errors)
     except* OSError as errors:
@@ -78,28 +77,6 @@ def serve(
     if failed is not None:
         raise failed
     return 0
-
-
-def log_to_stderr(log_format: LogFormat) -> None:
-    """Configure the log: one line per event, as text or JSON, never with passwords."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_logger_name,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        # libraries such as stamina use structlog too, and need named loggers
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    logging.getLogger("hookflash").setLevel(logging.INFO)
 
 
 def demo_config() -> Config:
@@ -111,22 +88,30 @@ def demo_config() -> Config:
     )
 
 
-async def run_demo(demo: Demo, folder: Path) -> None:
+async def run_demo(demo: Demo, folder: Path, log_format: LogFormat = "text") -> None:
     """Run a demo service until a signal stops it."""
-    await _serve(demo.config, None, folder, demo)
+    await _serve(demo.config, None, folder, demo, log_format)
 
 
-async def _serve(config: Config, file: Path | None, beside: Path, demo: Demo | None) -> None:
+async def _serve(
+    config: Config, file: Path | None, beside: Path, demo: Demo | None, log_format: LogFormat
+) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with open_service(config, beside=beside) as service, trio.open_nursery() as nursery:
-            addresses: Addresses = await nursery.start(partial(listen, service, beside=beside))
+        async with (
+            open_service(config, beside=beside) as service,
+            open_keeper(service, beside=beside, log_format=log_format) as keeper,
+            trio.open_nursery() as nursery,
+        ):
+            addresses = keeper.addresses
             _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
             if demo is not None:
                 await _show_the_demo(service, addresses, demo)
             await obey(signals, service, file)
             nursery.start_soon(hurry, signals, service)
             _say(*drain_notice(service))
-            _say(stop_notice(await service.drain()))
+            left = await service.drain()
+            await keeper.say_goodbye()
+            _say(stop_notice(left))
             nursery.cancel_scope.cancel()
 
 
@@ -175,8 +160,9 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
     """Print a key, and a command to paste for each call."""
     journal = service.journal
     make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
-    _, key = await journal.change(make)
-    _, token = await service.api.access.sign_in(key, "demo")
+    stored, key = await journal.change(make)
+    expires = journal.now() + demo.config.limits.token_lifetime_s
+    token = sign_token(token_for(stored, expires=expires), service.secret)
     engine = service.group.engines[demo.switch]
     while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - nothing to wait for
         await trio.sleep(0.05)

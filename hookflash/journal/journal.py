@@ -132,6 +132,10 @@ class Journal:
         """Call `receive` with all steps, in order, as soon as they are safe."""
         self._subscribers.append(receive)
 
+    def unsubscribe(self, receive: Callable[[tuple[StoredStep, ...]], None]) -> None:
+        """Call `receive` no more."""
+        self._subscribers.remove(receive)
+
     async def settled(self, number: int) -> None:
         """Wait until a step is safe, or until the disk has failed."""
         while self.published < number:
@@ -261,7 +265,7 @@ class Journal:
         if not steps:
             return
         self.published = steps[-1].number
-        for receive in self._subscribers:
+        for receive in tuple(self._subscribers):
             receive(steps)
         self._settled.set()
         self._settled = trio.Event()

@@ -1,64 +1,71 @@
-"""Performs operations, for both APIs.
-
-A program sees only the calls of its own account. A command is confirmed when the engine has
-accepted it *and* its step is safe in the journal, so that a crash never revokes a confirmation.
-"""
+"""What the HTTP and the WebSocket API work with, in the doors' process."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol
 
 import attrs
-import msgspec
 
-from hookflash.api.requests import ApiCommand, ApiRequest
-from hookflash.errors import InputError
-from hookflash.journal.step import DEFAULT_ACCOUNT
+from hookflash.api.requests import ApiRequest
+from hookflash.errors import Refusal, RequestRefused
 from hookflash.server.access import Access
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
-from hookflash.server.context import Context
-from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.operations import Operation
 from hookflash.server.publisher import Publisher
+
+MOST_AT_ONCE: Final = 32
+"""Requests of one key that are performed at the same time."""
+
+
+class Engine(Protocol):
+    """The way to the engine."""
+
+    def perform(self, caller: Caller, operation: Operation, request: ApiRequest) -> Awaitable[Any]:
+        """Perform an operation (see `hookflash.server.desk`)."""
+        ...
+
+    def faults(self) -> Awaitable[dict[str, str]]:
+        """The current faults, by part."""
+        ...
+
+    def exposition(self) -> Awaitable[bytes]:
+        """The engine's metrics, in Prometheus' text format."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
 class ServiceApi:
     """What the HTTP and the WebSocket API work with."""
 
-    context: Context
+    engine: Engine
     access: Access
-    idempotency: IdempotencyStore
     publisher: Publisher
     limits: Limits
     server: str
     """The service's name and version."""
+    _busy: Counter[str] = attrs.field(factory=Counter[str], init=False)
+    """How many requests are being performed, by key."""
 
     async def perform(self, caller: Caller, operation: Operation, request: ApiRequest) -> Any:
         """Perform an operation; a command with an idempotency key only once.
 
         Raises:
             InputError: something in the request is invalid.
-            Forbidden: the key is for another account, or read-only.
-            RequestRefused: it can't be done now.
-            BackendClosed: the switch is away.
-            JournalError: the journal can't be read or written.
+            RequestRefused: it can't be done now, or the key is for another account.
+            HookflashError: the switch is away, or the journal can't be read or written.
         """
-        account = request.account_id or caller.account
-        if account is None:
-            raise InputError(
-                "is missing", where="$.account_id", hint=f"such as {DEFAULT_ACCOUNT!r}"
+        if self._busy[caller.key] >= MOST_AT_ONCE:
+            raise RequestRefused(
+                f"{MOST_AT_ONCE} requests of this key are in progress: wait for an answer",
+                Refusal.TOO_MANY,
             )
-        caller.check(account)
-        if operation.changes:
-            caller.check_change()
-        request = msgspec.structs.replace(request, account_id=account)
-        act = partial(operation.act, self.context, account, caller, request)
-        if not isinstance(request, ApiCommand) or request.idempotency_key is None:
-            return await act()
-        asked = (operation.name, request)
-        return await self.idempotency.once(
-            caller, request.idempotency_key, asked, operation.answer, act
-        )
+        self._busy[caller.key] += 1
+        try:
+            return await self.engine.perform(caller, operation, request)
+        finally:
+            self._busy[caller.key] -= 1
+            if not self._busy[caller.key]:
+                del self._busy[caller.key]

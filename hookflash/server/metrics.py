@@ -1,4 +1,4 @@
-"""Metrics for Prometheus.
+"""Metrics of the engines, for Prometheus.
 
 What can be looked up (transfers by state, lengths of queues) is collected when Prometheus asks.
 Durations and counts of events are recorded as they happen.
@@ -20,7 +20,7 @@ from hookflash.engine.inbox import Timing
 from hookflash.engine.record import Record
 from hookflash.fsm.transfer import State
 from hookflash.promises.production import CHECKED, ProductionWatch
-from hookflash.server.api import ServiceApi
+from hookflash.server.context import Context
 
 SHORT_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Buckets for machines."""
@@ -79,13 +79,6 @@ class Metrics:
             buckets=SHORT_S,
             registry=self.registry,
         )
-        self._requests = Histogram(
-            "hookflash_http_request_seconds",
-            "HTTP requests, by operation and status.",
-            ("operation", "status"),
-            buckets=SHORT_S,
-            registry=self.registry,
-        )
         self._entered: dict[str, tuple[State, float]] = {}
 
     def take(self, record: Record) -> None:
@@ -116,10 +109,6 @@ class Metrics:
         """Record how long a switch took to acknowledge a command."""
         self._commands.labels(switch, type(command).__name__).observe(took_s)
 
-    def time_request(self, operation: str, status: int, took_s: float) -> None:
-        """Record an HTTP request."""
-        self._requests.labels(operation, str(status)).observe(took_s)
-
     def exposition(self) -> bytes:
         """All metrics, in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -130,12 +119,12 @@ class CurrentMetrics(Collector):
 
     def __init__(
         self,
-        api: ServiceApi,
+        context: Context,
         backends: Mapping[str, Backend],
         watches: Mapping[str, ProductionWatch],
     ) -> None:
-        self._api = api
-        self._group = api.context.group
+        self._journal = context.journal
+        self._group = context.group
         self._backends = backends
         self._watches = watches
 
@@ -144,7 +133,7 @@ class CurrentMetrics(Collector):
         yield from self._switches()
         yield from self._legs()
         yield from self._promises()
-        yield from self._rest()
+        yield from self._of_journal()
 
     def _switches(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(
@@ -194,8 +183,8 @@ class CurrentMetrics(Collector):
                 broken.add_metric([name, promise.key], watch.broken[promise])
         yield broken
 
-    def _rest(self) -> Iterator[Metric]:
-        journal, api = self._api.context.journal, self._api
+    def _of_journal(self) -> Iterator[Metric]:
+        journal = self._journal
         yield GaugeMetricFamily(
             "hookflash_journal_waiting", "Steps waiting to be written.", journal.waiting
         )
@@ -207,16 +196,4 @@ class CurrentMetrics(Collector):
         )
         yield GaugeMetricFamily(
             "hookflash_journal_number", "Number of the last safe step.", journal.written
-        )
-        yield GaugeMetricFamily("hookflash_readers", "Live subscriptions.", api.publisher.readers)
-        yield CounterMetricFamily(
-            "hookflash_events_published",
-            "Steps published, counted once per subscription.",
-            api.publisher.published,
-        )
-        yield CounterMetricFamily(
-            "hookflash_wrong_keys", "Wrong keys and tokens.", api.access.wrong_keys
-        )
-        yield CounterMetricFamily(
-            "hookflash_requests_rejected", "Requests over a limit.", api.access.rejected
         )

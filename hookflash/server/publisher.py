@@ -14,7 +14,7 @@ import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import msgspec
@@ -22,7 +22,7 @@ import msgspec
 from hookflash.errors import RequestRefused
 from hookflash.journal import history
 from hookflash.journal.history import Wanted
-from hookflash.journal.journal import Journal
+from hookflash.journal.reader import JournalReader
 from hookflash.journal.step import StoredStep
 from hookflash.server.views import event_view
 
@@ -91,15 +91,38 @@ class EncodedStep:
         return encoded
 
 
+class NewestSteps(Protocol):
+    """The newest part of the history."""
+
+    @property
+    def published(self) -> int:
+        """The number of the last published step."""
+        ...
+
+    @property
+    def written(self) -> int:
+        """The number of the last step that can be read from the journal."""
+        ...
+
+    def unwritten(self) -> tuple[StoredStep, ...]:
+        """Steps that are published but can't be read from the journal."""
+        ...
+
+    def subscribe(self, receive: Callable[[tuple[StoredStep, ...]], None]) -> None:
+        """Call `receive` with all new steps, in order."""
+        ...
+
+
 class Publisher:
     """All subscriptions."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, newest: NewestSteps, journal: JournalReader) -> None:
+        self._newest = newest
         self._journal = journal
         self._live: dict[Subscription, None] = {}
         self.published = 0
         """How many steps were published, counted once per live subscription."""
-        journal.subscribe(self._publish)
+        newest.subscribe(self._publish)
 
     @property
     def readers(self) -> int:
@@ -129,7 +152,7 @@ class Publisher:
             JournalError: the journal can't be read.
         """
         if after is None:
-            after = self._journal.published
+            after = self._newest.published
         else:
             await self._check(after)
         subscription.up_to = subscription.sent_up_to = after
@@ -154,26 +177,26 @@ class Publisher:
         subscription.wake()
 
     async def _check(self, after: int) -> None:
-        if after > self._journal.published:
+        if after > self._newest.published:
             raise RequestRefused(
-                f"the last step is {self._journal.published}, not {after}: this is another"
+                f"the last step is {self._newest.published}, not {after}: this is another"
                 " journal, or its newest part was lost"
             )
-        if after < self._journal.published:
+        if after < self._newest.published:
             await self._journal.read(partial(_check_whole, after=after))
 
     async def _read_on(
         self, subscription: Subscription, drained: Callable[[], Awaitable[None]]
     ) -> None:
-        while subscription.up_to < self._journal.published:
-            written = self._journal.written
+        while subscription.up_to < self._newest.published:
+            written = self._newest.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
             steps, seen = await self._journal.read(read)
             if seen == subscription.up_to:
-                if self._journal.written != written:
+                if self._newest.written != written:
                     continue  # written meanwhile
                 steps = self._unwritten_after(seen)
-                seen = steps[-1].number if steps else self._journal.published
+                seen = steps[-1].number if steps else self._newest.published
             for step in steps:
                 subscription.offer(step, EncodedStep(step))
             subscription.up_to = max(subscription.up_to, seen)
@@ -185,7 +208,7 @@ class Publisher:
         Raises:
             Gone: the first of them were dropped, because there were too many.
         """
-        later = (step for step in self._journal.unwritten() if step.number > number)
+        later = (step for step in self._newest.unwritten() if step.number > number)
         steps = list(itertools.islice(later, PAGE))
         if steps and steps[0].number != number + 1:
             raise Gone(steps[0].number)

@@ -19,7 +19,6 @@ from typing import Any, Final
 import attrs
 import structlog
 import trio
-from litestar import Litestar
 
 from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.engine.found import Unfinished
@@ -31,20 +30,18 @@ from hookflash.journal.journal import InThread, Journal, JournalSettings, in_thr
 from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
-from hookflash.server.access import Access
 from hookflash.server.addresses import in_folder
-from hookflash.server.api import ServiceApi
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Config, Digits
 from hookflash.server.context import Context
-from hookflash.server.http.app import build_app
+from hookflash.server.desk import Desk
 from hookflash.server.idempotency import IdempotencyStore
+from hookflash.server.line.desk_end import DeskEnd
+from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import CurrentMetrics, Metrics
-from hookflash.server.publisher import Publisher
 from hookflash.server.stored import readable_metaflows
 from hookflash.server.switches import open_switch
 from hookflash.server.tokens import token_secret
-from hookflash.server.websocket.listener import Listener
 from hookflash.version import version
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
@@ -61,21 +58,22 @@ class Service:
 
     config: Config
     backends: Mapping[str, Backend]
-    api: ServiceApi
-    app: Litestar
-    listener: Listener
+    desk: Desk
+    metrics: Metrics
+    secret: bytes = attrs.field(repr=False)
+    """Signs the tokens."""
     watches: Mapping[str, ProductionWatch]
     _drain: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     @property
     def group(self) -> EngineGroup:
         """The engines."""
-        return self.api.context.group
+        return self.desk.context.group
 
     @property
     def journal(self) -> Journal:
         """The journal."""
-        return self.api.context.journal
+        return self.desk.context.journal
 
     def reload(self, config: Config) -> None:
         """Apply a new configuration to calls that begin from now on.
@@ -91,7 +89,7 @@ class Service:
                     hint="restart the service; the previous configuration stays in effect",
                 )
         self.config = config
-        self.api.context.codes.apply(config)
+        self.desk.context.codes.apply(config)
 
     async def drain(self) -> int:
         """Accept no new transfers, and wait for those in flight, up to the limit.
@@ -99,15 +97,32 @@ class Service:
         Returns:
             The number of transfers left to the switches.
         """
-        self.app.state.stopping = True
+        self.desk.is_stopping = True
         self.group.close_to_new_transfers(STOPPING)
         self._drain.deadline = trio.current_time() + self.config.limits.drain_s
         with self._drain:
             while any(True for _ in self.group.transfers()):  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(0.05)
-        left = sum(1 for _ in self.group.transfers())
-        await self.listener.say_goodbye()
-        return left
+        return sum(1 for _ in self.group.transfers())
+
+    def settings(self, beside: Path | None) -> Settings:
+        """What the doors need to know.
+
+        Args:
+            beside: the configuration's folder.
+        """
+        return Settings(
+            server=f"hookflash {version()}",
+            listen=self.config.listen,
+            limits=self.config.limits,
+            journal=str(self.journal.settings.file),
+            secret=self.secret,
+            beside=str(beside) if beside is not None else None,
+        )
+
+    def desk_end(self, stream: trio.abc.Stream, settings: Settings) -> DeskEnd:
+        """The engine's end of a line to the doors."""
+        return DeskEnd(stream, self.desk, self.metrics, settings)
 
     def hurry(self) -> None:
         """Stop waiting for transfers in flight."""
@@ -122,9 +137,8 @@ async def open_service(
     backends: Mapping[str, Backend] | None = None,
     now: Callable[[], float] = time.time,
     run: InThread = in_thread,
-    build: Callable[[ServiceApi, Metrics], Litestar] = build_app,
 ) -> AsyncGenerator[Service]:
-    """Open everything except the network addresses (see `hookflash.server.listening`).
+    """Open everything except the doors (see `hookflash.server.doors`).
 
     Args:
         config: the operator's configuration.
@@ -132,7 +146,6 @@ async def open_service(
         backends: open backends, in place of those of the configuration.
         now: the time of day, in seconds since 1970.
         run: runs blocking disk work.
-        build: builds the HTTP application.
 
     Yields:
         The service; it runs until the block is left.
@@ -160,16 +173,15 @@ async def open_service(
         group = await stack.enter_async_context(opening)
         _watch(group, backends, metrics, watches)
         codes = CodeStore(group, journal, config, stored.metaflows)
-        access = Access(journal, config.limits, secret=await token_secret(journal))
-        api = _api(Context(group=group, journal=journal, codes=codes), access, config)
-        metrics.registry.register(CurrentMetrics(api, backends, watches))
-        nursery.start_soon(_check_promises, watches, api.access)
+        context = Context(group=group, journal=journal, codes=codes)
+        metrics.registry.register(CurrentMetrics(context, backends, watches))
+        nursery.start_soon(_check_promises, watches)
         yield Service(
             config=config,
             backends=backends,
-            api=api,
-            app=build(api, metrics),
-            listener=Listener(api, config.listen.origins),
+            desk=Desk(context=context, idempotency=IdempotencyStore(journal)),
+            metrics=metrics,
+            secret=await token_secret(journal),
             watches=watches,
         )
 
@@ -222,17 +234,6 @@ def _journal_settings(config: Config, beside: Path | None) -> JournalSettings:
     )
 
 
-def _api(context: Context, access: Access, config: Config) -> ServiceApi:
-    return ServiceApi(
-        context=context,
-        access=access,
-        idempotency=IdempotencyStore(context.journal),
-        publisher=Publisher(context.journal),
-        limits=config.limits,
-        server=f"hookflash {version()}",
-    )
-
-
 def _watch(
     group: EngineGroup,
     backends: Mapping[str, Backend],
@@ -274,9 +275,8 @@ def _broken(switch: str, promise: Promise, how: str) -> None:
     )
 
 
-async def _check_promises(watches: Mapping[str, ProductionWatch], access: Access) -> None:
+async def _check_promises(watches: Mapping[str, ProductionWatch]) -> None:
     while True:
         await trio.sleep(CHECK_EVERY_S)
         for watch in watches.values():
             watch.look(trio.current_time())
-        access.sweep()

@@ -16,12 +16,14 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import httpx
 import trio
+from doors_here import open_doors_of, transport_to
 from trio.testing import MockClock
 
 from hookflash.backends.base import Backend
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.journal import registry
 from hookflash.server.config import Config
+from hookflash.server.doors.doors import Doors
 from hookflash.server.read_config import parse_config
 from hookflash.server.service import Service, open_service
 from hookflash.server.switches import simulated_world
@@ -121,6 +123,7 @@ class Lab:
     """All that a test needs."""
 
     service: Service
+    doors: Doors
     backend: SimulatedBackend
     client: httpx.AsyncClient
     acme: Program
@@ -167,11 +170,9 @@ class Lab:
         return party.hears.what
 
 
-def client_of(service: Service, address: str = "127.0.0.1") -> httpx.AsyncClient:
+def client_of(doors: Doors, address: str = "127.0.0.1") -> httpx.AsyncClient:
     """What asks a service, from this address, without a socket."""
-    app = cast("Any", service.app)  # both mean ASGI, each in types of its own
-    transport = httpx.ASGITransport(app, client=(address, 5060))
-    return httpx.AsyncClient(transport=transport, base_url="http://lab")
+    return httpx.AsyncClient(transport=transport_to(doors, address), base_url="http://lab")
 
 
 async def token_of(client: httpx.AsyncClient, key: str) -> str:
@@ -208,11 +209,13 @@ async def open_lab(
         backends = {SWITCH: backend or simulator, **(more or {})}
         async with (
             open_service(config, beside=folder, backends=backends, now=now, run=inline) as service,
-            client_of(service) as client,
+            open_doors_of(service, now=now, run=inline) as doors,
+            client_of(doors) as client,
         ):
             nobody = Program(client, service)
             lab = Lab(
                 service=service,
+                doors=doors,
                 backend=backend if isinstance(backend, SimulatedBackend) else simulator,
                 client=client,
                 acme=nobody,

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 import trio
 import trustme
+from doors_here import open_doors_here
 from lab import inline
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
@@ -30,11 +31,14 @@ from hookflash.journal.history import Wanted
 from hookflash.journal.journal import InThread, Journal, JournalSettings, open_journal
 from hookflash.journal.step import StoredStep
 from hookflash.server.access import Access
-from hookflash.server.api import ServiceApi
 from hookflash.server.codes import CodeStore
-from hookflash.server.config import Limits
+from hookflash.server.config import Limits, Listen
 from hookflash.server.context import Context
+from hookflash.server.desk import Desk
+from hookflash.server.doors.doors import Doors
 from hookflash.server.idempotency import IdempotencyStore
+from hookflash.server.line.messages import Settings
+from hookflash.server.metrics import Metrics
 from hookflash.server.publisher import Publisher
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.listener import Listener
@@ -205,6 +209,7 @@ class Rig:
     publisher: Publisher
     access: Access
     listener: Listener
+    doors: Doors
     keys: dict[str | None, str] = attrs.field(factory=dict[str | None, str])
     count: int = 0
 
@@ -267,25 +272,32 @@ async def open_rig(
     origins: tuple[str, ...] = (),
 ) -> AsyncGenerator[Rig]:
     """Open a service without a switch; at its end, nothing of anybody may be left in it."""
-    limits = limits or Limits()
     settings = JournalSettings(file=folder / "journal.sqlite")
     async with open_journal(settings, now=trio.current_time, run=run) as journal:
-        publisher, access = Publisher(journal), Access(journal, limits, secret=b"rig")
         context = Context(group=EngineGroup({}), journal=journal, codes=cast("CodeStore", None))
-        api = ServiceApi(
-            context=context,
-            access=access,
-            idempotency=IdempotencyStore(journal),
-            publisher=publisher,
-            limits=limits,
+        desk = Desk(context=context, idempotency=IdempotencyStore(journal))
+        told = Settings(
             server="rig",
+            listen=Listen(origins=origins),
+            limits=limits or Limits(),
+            journal=str(settings.file),
+            secret=b"rig",
         )
-        rig = Rig(journal, publisher, access, Listener(api, origins), count=journal.written)
-        yield rig
-        with trio.fail_after(PATIENCE_S):
-            while rig.listener.sessions:
-                await trio.sleep(0.1)
-        assert publisher.readers == 0
+        opening = open_doors_here(desk, Metrics(), told, now=trio.current_time, run=run)
+        async with opening as doors:
+            rig = Rig(
+                journal,
+                doors.api.publisher,
+                doors.api.access,
+                doors.listener,
+                doors,
+                count=journal.written,
+            )
+            yield rig
+            with trio.fail_after(PATIENCE_S):
+                while rig.listener.sessions:
+                    await trio.sleep(0.1)
+            assert rig.publisher.readers == 0
 
 
 class Net:

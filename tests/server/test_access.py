@@ -28,7 +28,7 @@ async def sign_in(client: httpx.AsyncClient, key: str) -> httpx.Response:
 
 def elsewhere(lab: Lab, address: str) -> httpx.AsyncClient:
     """A program on another machine."""
-    return client_of(lab.service, address)
+    return client_of(lab.doors, address)
 
 
 # ------------------------------------------------------------------------ signing in
@@ -200,7 +200,7 @@ async def test_wrong_keys_are_slowed_down_counted_and_in_the_end_not_heard(
     refused = await sign_in(lab.client, good)
     assert refused.status_code == 429
     assert refused.json()["data"] == {"refusal": "too_many"}
-    assert lab.service.api.access.wrong_keys == 10
+    assert lab.doors.api.access.wrong_keys == 10
     text = (await lab.nobody.ask("GET", "/metrics")).text
     assert "hookflash_wrong_keys_total 10.0" in text
     await trio.sleep(60)
@@ -238,7 +238,7 @@ async def test_a_limit_without_measure_slows_down_all_the_same(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_lab(tmp_path, limits={"wrong_keys_per_minute": 1_000_000}) as lab:
-        access = lab.service.api.access
+        access = lab.doors.api.access
         for _ in range(2_000):
             access._count_wrong("127.0.0.1")  # pyright: ignore[reportPrivateUsage] - it would take two hours
         began_s = trio.current_time()

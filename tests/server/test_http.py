@@ -325,7 +325,7 @@ async def test_a_repeat_whose_answer_was_never_kept_is_told_of_the_same_transfer
     async def lose(*_answer: object) -> None:
         await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(lab.service.api.idempotency, "_keep", lose)
+    monkeypatch.setattr(lab.service.desk.idempotency, "_keep", lose)
     alice, _ = await lab.call()
     key = {"Idempotency-Key": "one"}
     first = await lab.acme.act(alice, "transfer", target="2602", headers=key)

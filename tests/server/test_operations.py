@@ -123,7 +123,7 @@ async def test_an_operation_works_by_websocket_and_a_repeat_does_nothing(
 ) -> None:
     async with open_lab(tmp_path) as lab:
         stage = await prepare(lab, operation, "call_id")
-        async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+        async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
             reply = await line.ask(operation.name, **stage.fields)
             assert reply["status"] == operation.status, reply
             check(operation, reply["data"])
@@ -139,7 +139,7 @@ async def test_an_operation_works_by_the_python_client(
     monkeypatch: pytest.MonkeyPatch,
     operation: Operation,
 ) -> None:
-    async with open_lab(tmp_path) as lab, open_net(lab.service.listener, monkeypatch):
+    async with open_lab(tmp_path) as lab, open_net(lab.doors.listener, monkeypatch):
         stage = await prepare(lab, operation, "transfer_id")
         async with connect("ws://net/v2/events", api_key=await lab.make_key("acme")) as client:
             check(operation, await getattr(client, operation.name)(**stage.fields))

@@ -46,7 +46,7 @@ async def client_of(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, account: str | None = "acme"
 ) -> AsyncGenerator[tuple[Client, Net]]:
     async with (
-        open_net(lab.service.listener, monkeypatch) as net,
+        open_net(lab.doors.listener, monkeypatch) as net,
         connect(URL, api_key=await lab.make_key(account)) as client,
     ):
         yield client, net

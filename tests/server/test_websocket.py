@@ -295,7 +295,7 @@ async def test_a_transfer_with_all_its_fields_and_its_story(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
     alice, bob = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         await line.follow(kinds=["transfer.*"])
         taken = await line.ask(
             "transfer",
@@ -337,7 +337,7 @@ async def _next_event(line: Connection) -> dict[str, Any]:
 
 async def test_the_takeback_digits_of_a_request_count(autojump_clock: MockClock, lab: Lab) -> None:
     alice, _ = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         taken = await line.get("transfer", call_id=alice, target="2601", takeback_dtmf="*7")
         await trio.sleep(1)
         lab.press(alice, "*7")
@@ -354,7 +354,7 @@ async def test_a_transfer_is_ended_by_its_id_or_by_a_call_in_it(
     autojump_clock: MockClock, lab: Lab, action: str, outcome: str, by: str
 ) -> None:
     alice, _ = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         taken = await line.get("transfer", call_id=alice, target="2600")
         await trio.sleep(5)
         which = {"call_id": alice, "transfer_id": taken["transfer_id"]}
@@ -381,7 +381,7 @@ async def test_a_read_only_key_looks_and_changes_nothing_here_either(
 
 async def test_hold_hang_up_and_the_lists(autojump_clock: MockClock, lab: Lab) -> None:
     alice, bob = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         calls = await line.get("list_calls")
         assert {call["call_id"] for call in calls} == {alice, bob}
         seen = await line.get("get_call", call_id=alice, switch="sim")
@@ -399,7 +399,7 @@ async def test_hold_hang_up_and_the_lists(autojump_clock: MockClock, lab: Lab) -
 
 
 async def test_feature_codes_are_read_set_and_changed(autojump_clock: MockClock, lab: Lab) -> None:
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         assert (await line.get("get_metaflows"))["numbers"]["1"]["module"] == "resume"
         codes = {"numbers": {"9": {"module": "hangup"}}}
         told = await line.get("set_metaflows", metaflows=codes)
@@ -415,7 +415,7 @@ async def test_feature_codes_are_read_set_and_changed(autojump_clock: MockClock,
 
 async def test_the_same_key_twice_is_one_transfer(autojump_clock: MockClock, lab: Lab) -> None:
     alice, _ = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         ask = {"call_id": alice, "target": "2601", "idempotency_key": "once"}
         first = await line.ask("transfer", **ask)
         second = await line.ask("transfer", **ask)
@@ -430,7 +430,7 @@ async def test_anothers_calls_and_transfers_do_not_exist(
 ) -> None:
     alice, _ = await lab.call(account="globex")
     transfer = await lab.globex.transfer(alice, "2601")
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         for action, what in (
             ("get_call", {"call_id": alice}),
             ("hold", {"call_id": alice}),
@@ -446,7 +446,7 @@ async def test_anothers_calls_and_transfers_do_not_exist(
             assert (reply["status"], reply["error"]) == (404, none["error"]), action
             assert (await line.ask(action, account_id="globex", **what))["status"] == 403
         assert await line.get("list_calls") == []
-    async with open_line(lab.service.listener, await lab.make_key(None)) as line:
+    async with open_line(lab.doors.listener, await lab.make_key(None)) as line:
         assert (await line.ask("list_calls"))["error"]["where"] == "$.account_id"
         listed = await line.get("list_calls", account_id="globex")
         assert alice in {call["call_id"] for call in listed}
@@ -460,14 +460,14 @@ def _nothing(what: dict[str, str]) -> dict[str, str]:
 async def test_take_back_of_nothing_in_particular_says_what_is_missing(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         for action in ("take_back", "complete"):
             assert (await line.ask(action))["error"]["where"] == "$.transfer_id"
 
 
 async def test_a_refusal_says_why_in_a_word_too(autojump_clock: MockClock, lab: Lab) -> None:
     alice, _ = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         await line.get("transfer", call_id=alice, target="2601")
         reply = await line.ask("transfer", call_id=alice, target="2600")
         assert (reply["status"], reply["error"]["refusal"]) == (409, "not_now")
@@ -477,7 +477,7 @@ async def test_replies_come_in_the_order_of_the_questions(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
     alice, _ = await lab.call()
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         await line.follow()
         asked = [await line.say("transfer", call_id=alice, target="2600")]
         for _ in range(20):
@@ -557,7 +557,7 @@ async def test_feature_codes_nested_deeply_are_refused_and_hurt_nobody(
     autojump_clock: MockClock, lab: Lab, depth: int
 ) -> None:
     codes = '{"numbers":{"1":' * depth + "{}" + "}}" * depth
-    async with open_line(lab.service.listener, await lab.make_key("acme")) as line:
+    async with open_line(lab.doors.listener, await lab.make_key("acme")) as line:
         for action in ("set_metaflows", "patch_metaflows"):
             await line.socket.send_message(f'{{"action":"{action}","id":"x","metaflows":{codes}}}')
             reply = await line.reply()
@@ -871,7 +871,7 @@ async def test_a_drained_service_has_told_every_reader(
 ) -> None:
     async with (
         open_lab(tmp_path) as lab,
-        open_line(lab.service.listener, await lab.make_key("acme")) as line,
+        open_line(lab.doors.listener, await lab.make_key("acme")) as line,
     ):
         assert await lab.service.drain() == 0
         assert (await line.closed())[0] == 1001

@@ -21,6 +21,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookflash.errors import HookflashError
 from hookflash.server.api import ServiceApi
+from hookflash.server.doors.metrics import DoorMetrics
 from hookflash.server.http.document import document_of
 from hookflash.server.http.envelope import JsonRequest, on_bug, on_http_error, on_refusal
 from hookflash.server.http.handlers import operation_handlers
@@ -32,7 +33,6 @@ from hookflash.server.http.health import (
     openapi_page,
 )
 from hookflash.server.http.sign_in import OPEN_TO_ALL, caller_of, sign_in, signed_in
-from hookflash.server.metrics import Metrics
 from hookflash.version import version
 
 ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
@@ -44,7 +44,7 @@ DESCRIPTION: Final = (
 )
 
 
-def build_app(api: ServiceApi, metrics: Metrics) -> Litestar:
+def build_app(api: ServiceApi, metrics: DoorMetrics) -> Litestar:
     """Build the HTTP application.
 
     Args:
@@ -72,7 +72,7 @@ def build_app(api: ServiceApi, metrics: Metrics) -> Litestar:
         },
         openapi_config=openapi_config(),
         request_max_body_size=api.limits.request_bytes,
-        state=State({"api": api, "metrics": metrics, "stopping": False}),
+        state=State({"api": api, "metrics": metrics}),
         logging_config=None,  # the framework must not change the program's logging
     )
     # around the routes, so that requests that fail have an ID and are counted, too
@@ -147,5 +147,5 @@ def _count(scope: Scope, status: int, took_s: float) -> None:
     known = cast("dict[str, object]", scope)
     handler = getattr(known.get("route_handler"), "handler_name", "none")
     operation = str(scope["state"].get("operation", handler))
-    metrics: Metrics = scope["litestar_app"].state.metrics
+    metrics: DoorMetrics = scope["litestar_app"].state.metrics
     metrics.time_request(operation, status, took_s)

@@ -11,9 +11,9 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from hookflash.server.api import ServiceApi
+from hookflash.server.doors.metrics import DoorMetrics
 from hookflash.server.http.page import page_of
 from hookflash.server.http.sign_in import OPEN_TO_ALL
-from hookflash.server.metrics import Metrics
 
 
 class Alive(Struct, frozen=True, kw_only=True):
@@ -57,9 +57,7 @@ async def is_alive() -> Alive:
 async def is_ready(state: State) -> Response[Ready]:
     """Report faults; the status is 503 if there are any. Calls go on in any case."""
     api: ServiceApi = state.api
-    trouble = api.context.faults()
-    if state.stopping:
-        trouble["service"] = "is about to stop"
+    trouble = await api.engine.faults()
     ready = Ready(status="trouble" if trouble else "ok", trouble=trouble)
     return Response(ready, status_code=503 if trouble else 200)
 
@@ -75,8 +73,8 @@ async def is_ready(state: State) -> Response[Ready]:
 )
 async def get_metrics(state: State) -> Response[bytes]:
     """Get the metrics."""
-    metrics: Metrics = state.metrics
-    return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+    metrics: DoorMetrics = state.metrics
+    return Response(await metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 @get("/openapi.json", include_in_schema=False, opt=OPEN_TO_ALL)

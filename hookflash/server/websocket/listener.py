@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -129,24 +130,13 @@ class Listener:
                 )
 
     async def serve(
-        self,
-        host: str,
-        port: int,
-        tls: ssl.SSLContext | None,
-        *,
-        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+        self, listeners: Sequence[trio.SocketListener], tls: ssl.SSLContext | None
     ) -> None:
-        """Listen until cancelled; `task_status` gets the port."""
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        bound_to: int = listeners[0].socket.getsockname()[1]
-        served = (
-            listeners
-            if tls is None
-            else [trio.SSLListener(one, tls, https_compatible=True) for one in listeners]
-        )
-        async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, self.welcome, served)
-            task_status.started(bound_to)
+        """Serve all who connect, until cancelled."""
+        if tls is None:
+            await trio.serve_listeners(self.welcome, list(listeners))
+        secure = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners]
+        await trio.serve_listeners(self.welcome, secure)
 
 
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)

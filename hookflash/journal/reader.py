@@ -1,0 +1,59 @@
+"""Reads a journal that another process writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from hookflash.errors import InputError
+from hookflash.journal.database import JournalError, open_for_reading
+from hookflash.journal.journal import InThread, in_thread
+
+Found = TypeVar("Found")
+
+
+class JournalReader:
+    """A connection for reading, opened when it is first used; again, if the file is replaced."""
+
+    def __init__(self, file: Path, *, now: Callable[[], float], run: InThread = in_thread) -> None:
+        self.now = now
+        """The time of day, in seconds since 1970."""
+        self._file = file
+        self._run = run
+        self._reading = trio.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+
+    async def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Run a query.
+
+        Raises:
+            JournalError: the journal, or something in it, can't be read.
+        """
+        async with self._reading:
+            try:
+                return await self._run(lambda: look(self._current()))
+            except (OSError, sqlite3.Error) as error:
+                raise JournalError(f"the journal can't be read: {error}") from error
+            except InputError as error:
+                raise JournalError(f"{self._file}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _current(self) -> sqlite3.Connection:
+        found = os.stat(self._file)  # noqa: PTH116 - as cheap as it gets: at each query
+        inode = (found.st_dev, found.st_ino)
+        if self._connection is None or inode != self._inode:
+            self.close()
+            self._connection = open_for_reading(self._file)
+            self._inode = inode
+        return self._connection

@@ -1,0 +1,68 @@
+"""The doors' process: `python -m hookflash.server.doors DESCRIPTOR`, started by `keeper`.
+
+It ends when the engine's process does, or says goodbye. Signals are for the engine: a terminal and
+systemd send them to both.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from hookflash.journal.journal import in_thread
+from hookflash.server.doors.doors import open_doors
+from hookflash.server.doors.listening import serve
+from hookflash.server.line.stream import LineBroken
+from hookflash.server.logs import log_to_stderr
+
+NICER: Final = 5
+"""The engine goes first when processors are scarce."""
+
+OOM_ADJUSTMENT: Final = "500"
+"""If memory is scarce, the kernel ends the doors before the engine."""
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(descriptor: int) -> None:
+    """Open the doors.
+
+    Args:
+        descriptor: of the socket to the engine's process.
+    """
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    step_back()
+    try:
+        trio.run(_open, socket.socket(fileno=descriptor))
+    except* LineBroken:
+        pass  # the engine's process is gone
+
+
+def step_back() -> None:
+    """Leave processor and memory to the engine."""
+    os.nice(NICER)
+    with suppress(OSError):  # no Linux
+        Path("/proc/self/oom_score_adj").write_text(OOM_ADJUSTMENT, encoding="ascii")
+
+
+async def _open(engine: socket.socket) -> None:
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(engine))
+    async with open_doors(stream, now=time.time, run=in_thread) as doors:
+        log_to_stderr(doors.settings.log_format)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, doors)
+            await doors.until_goodbye()
+            await trio.sleep_forever()  # until the engine's process has read that
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

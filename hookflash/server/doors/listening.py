@@ -1,0 +1,146 @@
+"""Opens the sockets of both APIs, in the engine's process, and listens on them in the doors'.
+
+The engine's process opens them, so that a fault is reported at the start, and so that they stay
+open if the doors' process dies: programs that connect meanwhile only wait.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import attrs
+import trio
+
+from hookflash.errors import InputError, first_of
+from hookflash.server.addresses import read_address, server_tls
+from hookflash.server.config import Limits, Listen
+from hookflash.server.connections import Connections, raise_descriptor_limit, within_descriptors
+from hookflash.server.doors.doors import Doors
+from hookflash.server.http.server import AsgiApp, HttpServer, serve_http
+
+Sockets: TypeAlias = tuple[socket.socket, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """The URLs of both APIs."""
+
+    http: str
+    websocket: str
+
+
+@attrs.frozen(kw_only=True)
+class Bound:
+    """The sockets that listen."""
+
+    http: Sockets
+    websocket: Sockets
+    addresses: Addresses
+
+    def close(self) -> None:
+        """Listen no more."""
+        for one in (*self.http, *self.websocket):
+            one.close()
+
+
+async def bind(listen: Listen) -> Bound:
+    """Open the sockets.
+
+    Raises:
+        InputError: an address is in use, or is not an address of this machine.
+    """
+    http = await _bind("http", listen.http)
+    try:
+        websocket = await _bind("websocket", listen.websocket)
+    except BaseException:
+        for one in http:
+            one.close()
+        raise
+    secure = "s" if listen.tls_certificate else ""
+    return Bound(
+        http=http,
+        websocket=websocket,
+        addresses=Addresses(
+            http=f"http{secure}://{_place(listen.http, http)}",
+            websocket=f"ws{secure}://{_place(listen.websocket, websocket)}/v2/events",
+        ),
+    )
+
+
+def _place(address: str, sockets: Sockets) -> str:
+    host, _ = read_address(address, where="$.listen")
+    port = sockets[0].getsockname()[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _bind(api: str, address: str) -> Sockets:
+    host, port = read_address(address, where=f"$.listen.{api}")
+    with _named(api, address):
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    return tuple(_plain(one) for one in listeners)
+
+
+def _plain(listener: trio.SocketListener) -> socket.socket:
+    """The socket of a listener, which trio no longer closes."""
+    there = listener.socket
+    return socket.socket(there.family, there.type, there.proto, fileno=there.detach())
+
+
+@contextmanager
+def _named(api: str, address: str) -> Generator[None]:
+    failed: BaseException | None = None
+    try:
+        yield
+    except* OSError as errors:
+        failed = first_of(errors)
+    if isinstance(failed, OSError):
+        raise InputError(
+            f"can't listen on {address}: {failed.strerror or failed}",
+            where=f"$.listen.{api}",
+            hint="stop the program that listens there, or configure another address",
+        ) from failed
+
+
+async def serve(doors: Doors) -> None:
+    """Listen on the sockets that the doors were handed, until cancelled."""
+    settings = doors.settings
+    beside = Path(settings.beside) if settings.beside is not None else None
+    tls: ssl.SSLContext | None = None
+    if settings.listen.tls_certificate:
+        tls = server_tls(settings.listen, where="$.listen", beside=beside)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(doors.listener.serve, listeners_of(settings.websocket), tls)
+        nursery.start_soon(_serve_http, doors, tls)
+
+
+def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
+    """Listeners on sockets that are open already."""
+    return [
+        trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=one)))
+        for one in descriptors
+    ]
+
+
+async def _serve_http(doors: Doors, tls: ssl.SSLContext | None) -> None:
+    limits = doors.settings.limits
+    server = HttpServer(
+        app=cast("AsgiApp", doors.app),  # the framework has types of its own for ASGI
+        connections=_connections(limits),
+        most_body_bytes=limits.request_bytes,
+        tls=tls,
+    )
+    await serve_http(server, listeners_of(doors.settings.http))
+
+
+def _connections(limits: Limits) -> Connections:
+    most, _ = within_descriptors(
+        limits.http_connections,
+        limits.websocket_connections,
+        available=raise_descriptor_limit(),
+    )
+    return Connections(most=most, most_per_address=limits.connections_per_address)

@@ -1,0 +1,125 @@
+"""The engine's end of the line: performs what the doors ask, and tells them each new step.
+
+The doors may ask much, and may freeze or die: what is performed at once is limited, and what waits
+to be sent, too. Neither makes the engine wait.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import attrs
+import msgspec
+import structlog
+import trio
+
+from hookflash.errors import HookflashError, InputError
+from hookflash.journal.step import StoredStep
+from hookflash.server.desk import Desk
+from hookflash.server.line import messages as m
+from hookflash.server.line.stream import Line, LineBroken
+from hookflash.server.metrics import Metrics
+from hookflash.server.operations import OPERATION_OF
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
+
+MOST_AT_ONCE: Final = 256
+"""Questions that are answered at the same time; the others wait in the line."""
+
+BEAT_S: Final = 1.0
+FROZEN_S: Final = 10.0
+"""Doors that say nothing for so long are frozen."""
+
+AT_FAULT: Final = "internal error; please report it"
+
+
+@attrs.define(eq=False)
+class DeskEnd:
+    """The engine's end. `run` it."""
+
+    _stream: trio.abc.Stream
+    _desk: Desk
+    _metrics: Metrics
+    _settings: m.Settings
+    _line: Line[m.FromDoors] = attrs.field(init=False)
+    _room: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(MOST_AT_ONCE), init=False
+    )
+    has_left: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set once the doors have taken leave of everybody."""
+
+    async def run(self) -> None:
+        """Serve the doors, until cancelled.
+
+        Raises:
+            LineBroken: they are gone, or frozen.
+        """
+        self._line = Line(self._stream, m.FROM_DOORS)
+        journal = self._desk.context.journal
+        unwritten = tuple(map(m.Step.of, journal.unwritten()))
+        self._line.put(
+            m.Opening(
+                settings=self._settings,
+                published=journal.published,
+                written=journal.written,
+                unwritten=unwritten,
+            )
+        )
+        journal.subscribe(self._publish)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._line.send)
+                nursery.start_soon(self._beat)
+                await self._hear(nursery)
+        finally:
+            journal.unsubscribe(self._publish)
+
+    def say_goodbye(self) -> None:
+        """Have the doors take leave of everybody; `has_left` tells when they have."""
+        self._line.put(m.Goodbye())
+
+    def _publish(self, steps: tuple[StoredStep, ...]) -> None:
+        written = self._desk.context.journal.written
+        self._line.put(m.Published(tuple(map(m.Step.of, steps)), written))
+
+    async def _beat(self) -> None:
+        while True:
+            self._line.put(m.Beat(self._desk.context.journal.written))
+            await trio.sleep(BEAT_S)
+
+    async def _hear(self, nursery: trio.Nursery) -> None:
+        while True:
+            with trio.move_on_after(FROZEN_S) as limit:
+                message = await self._line.receive()
+                if isinstance(message, m.Perform | m.Look):
+                    await self._room.acquire_on_behalf_of(message)
+                    nursery.start_soon(self._answer, message)
+                elif isinstance(message, m.Left):
+                    self.has_left.set()
+            if limit.cancelled_caught:
+                raise LineBroken(f"the doors have said nothing for {FROZEN_S:.0f} s")
+
+    async def _answer(self, question: m.Perform | m.Look) -> None:
+        try:
+            self._line.put(m.Answered(question.number, await self._find(question)))
+        except HookflashError as error:
+            self._line.put(m.Failed(question.number, m.fault_of(error)))
+        except RecursionError:  # while the request is read
+            error = InputError("is nested too deeply", where="$")
+            self._line.put(m.Failed(question.number, m.fault_of(error)))
+        except Exception:  # one question must not end the others
+            log.exception("request.failed")
+            self._line.put(m.Failed(question.number, m.Fault(message=AT_FAULT, status=500)))
+        finally:
+            self._room.release_on_behalf_of(question)
+
+    async def _find(self, question: m.Perform | m.Look) -> bytes:
+        if isinstance(question, m.Look):
+            if question.what == "metrics":
+                return self._metrics.exposition()
+            return msgspec.json.encode(self._desk.faults())
+        operation = OPERATION_OF[question.operation]
+        request = msgspec.json.decode(question.request, type=operation.request)
+        answer: Any = await self._desk.perform(question.caller, operation, request)
+        return msgspec.json.encode(answer)
