@@ -47,7 +47,6 @@ import attrs
 import trio
 import trio.lowlevel
 from bench_core import Figure, report, until_it_rings
-from hookflash.server.doors.keeper import open_keeper
 
 from hookflash.backends.base import Capabilities, LegSnapshot
 from hookflash.commands import (
@@ -77,6 +76,7 @@ from hookflash.journal import registry
 from hookflash.journal.database import Sync
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.server.config import AccountKeys, Config, Limits, Listen, PolicyKeys
+from hookflash.server.doors.keeper import open_keeper
 from hookflash.server.service import Service, open_service
 
 CLIENTS: Final = 100
@@ -185,19 +185,18 @@ async def be_the_service(folder: Path) -> None:
     switch = QuickSwitch()
     async with (
         open_service(config(), beside=folder, backends={"quick": switch}) as service,
-        trio.open_nursery() as nursery,
+        open_keeper(service, beside=folder) as keeper,
     ):
-        addresses: Addresses = await nursery.start(partial(listen, service, beside=folder))
+        addresses = keeper.addresses
         make = partial(registry.make_key, account="default", label="", now=time.time())
-        _, key = await service.journal.change(make)
-        _, token = await service.api.access.sign_in(key, "")
+        key, _ = await service.journal.change(make)
+        token = service.token_for(key)
         call, _ = switch.call()
         while service.group.engines["quick"].switchboard.leg(call) is None:
             await trio.lowlevel.checkpoint()
         say(http=addresses.http, websocket=addresses.websocket, token=token, call=call)
         while asked := (await trio.to_thread.run_sync(sys.stdin.readline)).split():
             await _ANSWERED_BY[asked[0]](service, switch, int(asked[1]))
-        nursery.cancel_scope.cancel()
 
 
 def say(**what: Any) -> None:

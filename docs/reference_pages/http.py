@@ -11,9 +11,9 @@ import msgspec
 from hookflash.api import answers
 from hookflash.server.api import ServiceApi
 from hookflash.server.config import Limits
+from hookflash.server.doors.metrics import DoorMetrics
 from hookflash.server.http import envelope, health, sign_in
 from hookflash.server.http.app import build_app
-from hookflash.server.doors.metrics import DoorMetrics
 from reference_pages.markdown import grid, page, paragraphs, sentence
 from reference_pages.shapes import shape_section
 

@@ -26,7 +26,6 @@ from hookflash.server.doors.listening import Addresses
 from hookflash.server.logs import LogFormat, log_to_stderr
 from hookflash.server.read_config import read_config
 from hookflash.server.service import Service, open_service
-from hookflash.server.tokens import sign_token, token_for
 
 DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
@@ -109,9 +108,7 @@ async def _serve(
             await obey(signals, service, file)
             nursery.start_soon(hurry, signals, service)
             _say(*drain_notice(service))
-            left = await service.drain()
-            await keeper.say_goodbye()
-            _say(stop_notice(left))
+            _say(stop_notice(await service.drain()))
             nursery.cancel_scope.cancel()
 
 
@@ -161,8 +158,7 @@ async def _show_the_demo(service: Service, addresses: Addresses, demo: Demo) -> 
     journal = service.journal
     make = partial(registry.make_key, account=demo.account, label="demo", now=journal.now())
     stored, key = await journal.change(make)
-    expires = journal.now() + demo.config.limits.token_lifetime_s
-    token = sign_token(token_for(stored, expires=expires), service.secret)
+    token = service.token_for(stored)
     engine = service.group.engines[demo.switch]
     while len(callers := _callers(engine)) < len(DEMO_CALLS):  # noqa: ASYNC110 - nothing to wait for
         await trio.sleep(0.05)

@@ -7,10 +7,11 @@ accepted it *and* its step is safe in the journal, so that a crash never revokes
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Final, Protocol
 
 import attrs
 import msgspec
+import trio
 
 from hookflash.api.requests import ApiCommand, ApiRequest
 from hookflash.errors import InputError
@@ -20,6 +21,16 @@ from hookflash.server.context import Context
 from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.operations import Operation
 
+GOODBYE_S: Final = 8.0
+
+
+class DoorsLine(Protocol):
+    """A line to the doors."""
+
+    async def say_goodbye(self) -> None:
+        """Have the doors take leave of everybody, and wait until they have."""
+        ...
+
 
 @attrs.define(kw_only=True, eq=False)
 class Desk:
@@ -28,6 +39,8 @@ class Desk:
     context: Context
     idempotency: IdempotencyStore
     is_stopping: bool = False
+    ends: set[DoorsLine] = attrs.field(factory=set["DoorsLine"], init=False)
+    """The lines to the doors."""
 
     async def perform(self, caller: Caller, operation: Operation, request: ApiRequest) -> Any:
         """Perform an operation; a command with an idempotency key only once.
@@ -55,6 +68,13 @@ class Desk:
         return await self.idempotency.once(
             caller, request.idempotency_key, asked, operation.answer, act
         )
+
+    async def say_goodbye(self) -> None:
+        """Take leave of all programs. It takes `GOODBYE_S` at most, whatever they do."""
+        with trio.move_on_after(GOODBYE_S):
+            async with trio.open_nursery() as nursery:
+                for end in self.ends:
+                    nursery.start_soon(end.say_goodbye)
 
     def faults(self) -> dict[str, str]:
         """The current faults, by part."""

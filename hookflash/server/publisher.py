@@ -117,7 +117,7 @@ class Publisher:
     """All subscriptions."""
 
     def __init__(self, newest: NewestSteps, journal: JournalReader) -> None:
-        self._newest = newest
+        self.newest = newest
         self._journal = journal
         self._live: dict[Subscription, None] = {}
         self.published = 0
@@ -152,7 +152,7 @@ class Publisher:
             JournalError: the journal can't be read.
         """
         if after is None:
-            after = self._newest.published
+            after = self.newest.published
         else:
             await self._check(after)
         subscription.up_to = subscription.sent_up_to = after
@@ -177,26 +177,26 @@ class Publisher:
         subscription.wake()
 
     async def _check(self, after: int) -> None:
-        if after > self._newest.published:
+        if after > self.newest.published:
             raise RequestRefused(
-                f"the last step is {self._newest.published}, not {after}: this is another"
+                f"the last step is {self.newest.published}, not {after}: this is another"
                 " journal, or its newest part was lost"
             )
-        if after < self._newest.published:
+        if after < self.newest.published:
             await self._journal.read(partial(_check_whole, after=after))
 
     async def _read_on(
         self, subscription: Subscription, drained: Callable[[], Awaitable[None]]
     ) -> None:
-        while subscription.up_to < self._newest.published:
-            written = self._newest.written
+        while subscription.up_to < self.newest.published:
+            written = self.newest.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
             steps, seen = await self._journal.read(read)
             if seen == subscription.up_to:
-                if self._newest.written != written:
+                if self.newest.written != written:
                     continue  # written meanwhile
                 steps = self._unwritten_after(seen)
-                seen = steps[-1].number if steps else self._newest.published
+                seen = steps[-1].number if steps else self.newest.published
             for step in steps:
                 subscription.offer(step, EncodedStep(step))
             subscription.up_to = max(subscription.up_to, seen)
@@ -208,7 +208,7 @@ class Publisher:
         Raises:
             Gone: the first of them were dropped, because there were too many.
         """
-        later = (step for step in self._newest.unwritten() if step.number > number)
+        later = (step for step in self.newest.unwritten() if step.number > number)
         steps = list(itertools.islice(later, PAGE))
         if steps and steps[0].number != number + 1:
             raise Gone(steps[0].number)

@@ -27,6 +27,7 @@ from hookflash.engine.record import Record
 from hookflash.errors import InputError
 from hookflash.journal import registry, transfers
 from hookflash.journal.journal import InThread, Journal, JournalSettings, in_thread, open_journal
+from hookflash.journal.registry import Key
 from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
@@ -41,7 +42,7 @@ from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.stored import readable_metaflows
 from hookflash.server.switches import open_switch
-from hookflash.server.tokens import token_secret
+from hookflash.server.tokens import sign_token, token_for, token_secret
 from hookflash.version import version
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
@@ -103,7 +104,9 @@ class Service:
         with self._drain:
             while any(True for _ in self.group.transfers()):  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(0.05)
-        return sum(1 for _ in self.group.transfers())
+        left = sum(1 for _ in self.group.transfers())
+        await self.desk.say_goodbye()
+        return left
 
     def settings(self, beside: Path | None) -> Settings:
         """What the doors need to know.
@@ -123,6 +126,11 @@ class Service:
     def desk_end(self, stream: trio.abc.Stream, settings: Settings) -> DeskEnd:
         """The engine's end of a line to the doors."""
         return DeskEnd(stream, self.desk, self.metrics, settings)
+
+    def token_for(self, key: Key) -> str:
+        """A token for a key, as signing in would give it."""
+        expires = self.journal.now() + self.config.limits.token_lifetime_s
+        return sign_token(token_for(key, expires=expires), self.secret)
 
     def hurry(self) -> None:
         """Stop waiting for transfers in flight."""

@@ -24,20 +24,15 @@ import time
 import tomllib
 from collections.abc import Callable
 from contextlib import closing, suppress
-from copy import copy
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 import httpx
 import trio
-from litestar import Litestar
-from litestar.datastructures import State
+from doors_here import open_doors_of, transport_to
 
-from hookflash.server.api import ServiceApi
-from hookflash.server.http.app import build_app
-from hookflash.server.metrics import Metrics
 from hookflash.server.read_config import parse_config
 from hookflash.server.service import open_service
 
@@ -277,23 +272,6 @@ class _Steps(trio.abc.Instrument):
             trio.lowlevel.remove_instrument(self)
 
 
-def build_once() -> Callable[[ServiceApi, Metrics], Litestar]:
-    """Put the HTTP application together once, and give each life a copy with its own state.
-
-    Most of the time of a start goes into the routes, which are the same in every life.
-    """
-    first: list[Litestar] = []
-
-    def build(api: ServiceApi, metrics: Metrics) -> Litestar:
-        if not first:
-            first.append(build_app(api, metrics))
-        app = copy(first[0])
-        app.state = State({**first[0].state.dict(), "api": api, "metrics": metrics})
-        return app
-
-    return build
-
-
 class InProcessService:
     """The service in this process, on the virtual clock."""
 
@@ -317,7 +295,6 @@ class InProcessService:
         """A journal with a key and a token, and no history."""
         self._token = ""
         self._tasks = tasks
-        self._build = build_once()
         self._scope = trio.CancelScope()
         self._over = trio.Event()
 
@@ -353,12 +330,10 @@ class InProcessService:
                         beside=self.folder,
                         now=lambda: NOON + trio.current_time(),
                         run=_inline,
-                        build=self._build,
                     ) as service,
+                    open_doors_of(service, now=service.journal.now, run=_inline) as doors,
                 ):
-                    transport = httpx.ASGITransport(
-                        cast("Any", service.app), client=("127.0.0.1", 5060)
-                    )
+                    transport = transport_to(doors)
                     root = httpx.AsyncClient(transport=transport, base_url="http://kill")
                     if not self._token:
                         self._token = await sign_in(root, self._key)

@@ -245,6 +245,13 @@ class Rig:
             self.happen(account)
         return self.count
 
+    async def settled(self, number: int) -> None:
+        """Wait until a step is safe, and the doors were told of it."""
+        await self.journal.settled(number)
+        with trio.fail_after(PATIENCE_S):
+            while self.publisher.newest.published < number:
+                await trio.sleep(0.001)
+
     async def history(self, wanted: Wanted, after: int = 0) -> list[int]:
         """The numbers of the steps that somebody wants, by the journal."""
         await self.journal.settled(self.count)
@@ -335,6 +342,15 @@ async def open_net(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Async
         while listener.sessions:
             await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
+
+
+async def open_port(
+    listener: Listener, nursery: trio.Nursery, tls: ssl.SSLContext | None = None
+) -> int:
+    """Have a door listen on a real socket. The port."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(listener.serve, listeners, tls)
+    return int(listeners[0].socket.getsockname()[1])
 
 
 def tls_pair() -> tuple[ssl.SSLContext, ssl.SSLContext]:

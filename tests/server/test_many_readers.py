@@ -24,7 +24,7 @@ async def test_a_thousand_readers_hear_every_event_in_order(
     limits = Limits(requests_per_second=10 * READERS, websocket_buffer=100)
     async with open_rig(tmp_path, limits) as rig, trio.open_nursery() as nursery:
         _, token = await rig.access.sign_in(await rig.key(), "there")
-        await rig.journal.settled(rig.many(BURST))
+        await rig.settled(rig.many(BURST))
         total = BURST + BURSTS * BURST
         following, heard_all = 0, 0
         are_there = trio.Event()
@@ -50,6 +50,6 @@ async def test_a_thousand_readers_hear_every_event_in_order(
         await are_there.wait()
         assert len(rig.listener.sessions) == READERS
         for _ in range(BURSTS):
-            await rig.journal.settled(rig.many(BURST))
+            await rig.settled(rig.many(BURST))
             await trio.sleep(0.1)
     assert heard_all == READERS

@@ -44,11 +44,11 @@ async def test_a_reader_of_what_is_new_is_told_nothing_old(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
         reader = subscription(rig)
         assert await rig.publisher.begin(reader, after=None) == 3
         await rig.publisher.follow(reader, drained=at_once)
-        await rig.journal.settled(rig.happen("acme"))
+        await rig.settled(rig.happen("acme"))
         assert reader.up_to == 4
         assert len(reader.pending) == 1
         rig.publisher.drop(reader)
@@ -58,7 +58,7 @@ async def test_a_number_ahead_of_the_history_is_refused(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
         reply = await line.ask("subscribe", after=4)
         assert reply["status"] == 409
         assert "another journal" in reply["error"]["message"]
@@ -69,7 +69,7 @@ async def test_what_is_not_kept_any_more_is_410_and_says_from_where_on_there_is_
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
-        await rig.journal.settled(rig.many(10))
+        await rig.settled(rig.many(10))
         await rig.journal.change(lambda connection: history.prune(connection, before=6.0))
         reply = await line.ask("subscribe", after=4)
         assert reply["status"] == 410
@@ -85,11 +85,11 @@ async def test_what_was_given_up_while_the_disk_failed_is_410_and_not_passed_ove
         raise JournalError("the disk is full")
 
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
         works = rig.journal.change
         monkeypatch.setattr(rig.journal, "change", fail)
         monkeypatch.setattr(journal_module, "MOST_WAITING", 50)
-        await rig.journal.settled(rig.many(100))
+        await rig.settled(rig.many(100))
         assert rig.journal.lost
         reader = subscription(rig)
         await rig.publisher.begin(reader, after=3)
@@ -108,7 +108,7 @@ async def test_an_old_step_that_is_kept_does_not_hide_that_those_behind_it_are_n
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener, await rig.key()) as line:
-        await rig.journal.settled(rig.many(10))
+        await rig.settled(rig.many(10))
         # as `prune` leaves it while a long transfer runs: its steps stay
         await rig.journal.change(
             lambda connection: connection.execute("DELETE FROM steps WHERE number IN (3, 4, 5)")
@@ -121,7 +121,7 @@ async def test_a_reader_of_old_history_that_is_overtaken_by_its_end_is_cut_off_a
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(1_500))
+        await rig.settled(rig.many(1_500))
         async with open_line(rig.listener, await rig.key(), lockstep=True) as line:
             await line.follow(after=0)
             await wait_all_tasks_blocked()
@@ -135,11 +135,11 @@ async def test_steps_that_the_disk_does_not_take_are_told_all_the_same(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
         good, rig.journal._run = rig.journal._run, _failing
         rig.many(3)
         with trio.fail_after(PATIENCE_S):
-            await rig.journal.settled(6)
+            await rig.settled(6)
         assert rig.journal.written == 3
         rig.journal._run = good
         reader = subscription(rig)
@@ -158,10 +158,10 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
         rig.journal._run = _failing
         rig.many(3)
-        await rig.journal.settled(6)
+        await rig.settled(6)
         looked = 0
 
         async def written_meanwhile(work: Callable[[], Found], /) -> Found:
@@ -170,9 +170,12 @@ async def test_what_is_written_while_the_file_is_looked_at_is_not_passed_over(
             looked += 1
             if looked == 1:  # the reader has looked, and has not been told yet what it saw
                 await rig.journal._write_some()
+                await rig.settled(6)
+                await trio.sleep(2)  # a beat tells what is written
             return found
 
-        rig.journal._run = written_meanwhile
+        rig.journal._run = inline
+        rig.publisher._journal._run = written_meanwhile
         reader = subscription(rig)
         reader.up_to = reader.sent_up_to = 3
         await rig.publisher.follow(reader, drained=at_once)
@@ -184,7 +187,7 @@ async def test_what_was_read_before_it_was_told_is_not_told_again(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3))
+        await rig.settled(rig.many(3))
 
         async def late(work: Callable[[], Found], /) -> Found:
             found = work()  # it is in the file now
@@ -200,7 +203,7 @@ async def test_what_was_read_before_it_was_told_is_not_told_again(
         reader.up_to = reader.sent_up_to = 2
         await rig.publisher.follow(reader, drained=at_once)
         assert (len(reader.pending), reader.up_to) == (4, 6)
-        await rig.journal.settled(6)
+        await rig.settled(6)
         assert (len(reader.pending), reader.up_to) == (4, 6)
         rig.publisher.drop(reader)
 
@@ -212,7 +215,7 @@ async def test_a_reader_that_falls_behind_is_not_said_to_have_what_it_has_not(
         reader = subscription(rig, buffer=5)
         await rig.publisher.begin(reader, after=None)
         await rig.publisher.follow(reader, drained=at_once)
-        await rig.journal.settled(rig.many(9))
+        await rig.settled(rig.many(9))
         assert reader.fell_behind
         assert (len(reader.pending), reader.up_to) == (5, 5)
         rig.publisher.drop(reader)
@@ -283,7 +286,7 @@ async def _cut_and_resume(folder: Path, wanted: Filter, rounds: list[Any]) -> No
         for before, during, messages, lockstep in rounds:
             for event, accounts, transfer in before:
                 rig.tell(event, accounts, transfer)
-            await rig.journal.settled(rig.count)
+            await rig.settled(rig.count)
             async with open_line(rig.listener, key, lockstep=lockstep) as line:
                 await line.follow(after=up_to, **wanted.asked)
                 for event, accounts, transfer in during:
@@ -323,7 +326,7 @@ async def test_a_long_history_is_caught_up_with_to_the_last_step(
 ) -> None:
     async with open_rig(tmp_path) as rig:
         rig.many(steps)
-        await rig.journal.settled(steps)
+        await rig.settled(steps)
         async with open_line(rig.listener, await rig.key()) as line:
             await line.follow(after=0)
             rig.many(3)

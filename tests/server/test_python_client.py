@@ -22,7 +22,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import Lab
-from talk import PATIENCE_S, Net, Rig, open_net, open_rig, tls_pair
+from talk import PATIENCE_S, Net, Rig, open_net, open_port, open_rig, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection
 from wsproto.events import CloseConnection
@@ -118,7 +118,7 @@ async def test_a_service_that_can_not_be_reached_is_a_backend_error(tmp_path: Pa
 
 async def test_a_service_that_does_not_let_us_in_says_why(tmp_path: Path) -> None:
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
-        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, None)
+        port = await open_port(rig.listener, nursery)
         with pytest.raises(BackendError, match="HTTP 404 events are at /v2/events"):
             async with connect(f"ws://127.0.0.1:{port}/elsewhere", api_key="x"):
                 raise AssertionError
@@ -142,7 +142,7 @@ async def test_a_service_that_never_answers_is_waited_for_so_long_and_no_longer(
 async def test_over_tls_and_a_real_socket(tmp_path: Path) -> None:
     here, there = tls_pair()
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
-        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, here)
+        port = await open_port(rig.listener, nursery, here)
         url = f"wss://127.0.0.1:{port}/v2/events"
         rig.many(3)
         async with connect(url, api_key=await rig.key(), tls=there) as client:
@@ -284,7 +284,7 @@ async def _follow_over_cuts(folder: Path, steps: list[tuple[int, int]]) -> None:
                 await net.cut()
                 if moments > 40:
                     await trio.sleep(1)
-            await rig.journal.settled(rig.count)
+            await rig.settled(rig.count)
             await trio.sleep(100)
             assert heard["all"] == await rig.history(Wanted())
             assert heard["part"] == await rig.history(Wanted(call="b"))
@@ -464,7 +464,7 @@ async def test_what_is_not_kept_any_more_after_a_cut_is_said_and_not_passed_over
         await anext(events)
         net.is_down = True
         await net.cut()
-        await rig.journal.settled(rig.many(9))
+        await rig.settled(rig.many(9))
         await rig.journal.change(lambda connection: history.prune(connection, before=8.0))
         net.is_down = False
         with pytest.raises(RefusedByService) as refused, trio.fail_after(60):
@@ -485,7 +485,7 @@ async def test_whoever_leaves_the_events_is_sent_no_more(
             break
         await wait_all_tasks_blocked()
         rig.many(1)
-        await rig.journal.settled(4)
+        await rig.settled(4)
         await wait_all_tasks_blocked()
         assert rig.publisher.readers == 0
         events = client.events(after=3)

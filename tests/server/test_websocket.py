@@ -17,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import Lab, open_lab
-from talk import Connection, code_of, knock, open_line, open_rig, shout, tls_pair
+from talk import Connection, code_of, knock, open_line, open_port, open_rig, shout, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, open_websocket_url
 from wsproto.frame_protocol import FrameProtocol
@@ -250,7 +250,7 @@ async def test_who_gives_up_while_it_catches_up_leaves_no_task_behind(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(3_000))
+        await rig.settled(rig.many(3_000))
         async with open_line(rig.listener, await rig.key()) as line:
             for _ in range(20):
                 name = await line.follow(after=0)
@@ -371,7 +371,7 @@ async def test_a_read_only_key_looks_and_changes_nothing_here_either(
     alice, _ = await lab.call()
     make = partial(make_key, account="acme", label="", now=0.0, read_only=True)
     _, key = await lab.service.journal.change(make)
-    async with open_line(lab.service.listener) as line:
+    async with open_line(lab.doors.listener) as line:
         await line.get("authenticate", api_key=key)
         refused = await line.ask("transfer", call_id=alice, target="2600")
         assert (refused["status"], refused["error"]["refusal"]) == (403, "not_entitled")
@@ -799,7 +799,7 @@ async def test_who_vanishes_in_the_middle_leaves_nothing(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(2_000))
+        await rig.settled(rig.many(2_000))
         for lockstep in (False, True):
             async with open_line(rig.listener, await rig.key(), lockstep=lockstep) as line:
                 await line.follow(after=0)
@@ -822,7 +822,7 @@ async def test_a_slow_reader_is_cut_off_told_so_and_can_resume_without_a_gap(
             await quick.follow()
             await slow.follow()
             for _ in range(30):
-                await rig.journal.settled(rig.many(10))
+                await rig.settled(rig.many(10))
                 await wait_all_tasks_blocked()
             assert len(await quick.until(300)) == 300  # who is slow slows nobody
             code, why = 0, ""
@@ -849,7 +849,7 @@ async def test_a_reader_that_never_reads_is_dropped_in_the_end(
         open_line(rig.listener, await rig.key(), lockstep=True) as line,
     ):
         await line.follow()
-        await rig.journal.settled(rig.many(1_000))
+        await rig.settled(rig.many(1_000))
         await trio.sleep(60)
         assert not rig.listener.sessions
         assert rig.publisher.readers == 0
@@ -904,7 +904,7 @@ async def test_a_history_that_can_not_be_read_closes_with_1011(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with open_rig(tmp_path) as rig:
-        await rig.journal.settled(rig.many(1_500))
+        await rig.settled(rig.many(1_500))
         async with open_line(rig.listener, await rig.key(), lockstep=True) as line:
             await line.follow(after=0)
             await wait_all_tasks_blocked()
@@ -918,7 +918,7 @@ async def test_a_history_that_can_not_be_read_closes_with_1011(
 async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
     here, there = tls_pair()
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
-        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, here)
+        port = await open_port(rig.listener, nursery, here)
         async with open_websocket_url(f"wss://127.0.0.1:{port}/v2/events", there) as socket:
             line = Connection(socket)
             assert (await line.hear())["type"] == "hello"
@@ -931,7 +931,7 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
 
 async def test_a_close_code_is_heard_though_more_was_on_its_way_to_us(tmp_path: Path) -> None:
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
-        port = await nursery.start(rig.listener.serve, "127.0.0.1", 0, None)
+        port = await open_port(rig.listener, nursery)
         for _ in range(5):
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             await stream.send_all(knock())

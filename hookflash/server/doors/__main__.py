@@ -58,10 +58,7 @@ async def _open(engine: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(engine))
     async with open_doors(stream, now=time.time, run=in_thread) as doors:
         log_to_stderr(doors.settings.log_format)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve, doors)
-            await doors.until_goodbye()
-            await trio.sleep_forever()  # until the engine's process has read that
+        await serve(doors)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,6 @@ class Doors:
     api: ServiceApi
     app: Litestar
     listener: Listener
-    end: DoorsEnd
-
-    async def until_goodbye(self) -> None:
-        """Wait until the service stops, and take leave of everybody."""
-        await self.end.goodbye.wait()
-        await self.listener.say_goodbye()
-        self.end.say_left()
 
 
 @asynccontextmanager
@@ -77,13 +70,10 @@ async def open_doors(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end.run)
             nursery.start_soon(_sweep, api.access)
-            yield Doors(
-                settings=settings,
-                api=api,
-                app=build_app(api, DoorMetrics(api)),
-                listener=Listener(api, settings.listen.origins),
-                end=end,
-            )
+            listener = Listener(api, settings.listen.origins)
+            nursery.start_soon(_take_leave, end, listener)
+            app = build_app(api, DoorMetrics(api))
+            yield Doors(settings=settings, api=api, app=app, listener=listener)
             nursery.cancel_scope.cancel()
     finally:
         for reader in readers:
@@ -94,3 +84,10 @@ async def _sweep(access: Access) -> None:
     while True:
         await trio.sleep(SWEEP_S)
         access.sweep()
+
+
+async def _take_leave(end: DoorsEnd, listener: Listener) -> None:
+    """When the service stops, take leave of everybody."""
+    await end.goodbye.wait()
+    await listener.say_goodbye()
+    end.say_left()

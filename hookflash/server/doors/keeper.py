@@ -30,9 +30,6 @@ AGAIN_S: Final = (0.0, 0.2, 1.0, 5.0)
 LASTED_S: Final = 60.0
 """Doors that were open for so long are started again at once."""
 
-GOODBYE_S: Final = 8.0
-"""How long the doors may take leave of everybody, whatever clients do."""
-
 
 @attrs.define(eq=False)
 class Keeper:
@@ -41,7 +38,6 @@ class Keeper:
     _service: Service
     _bound: Bound
     _settings: Settings
-    _end: DeskEnd | None = attrs.field(default=None, init=False)
     starts: int = attrs.field(default=0, init=False)
     """How often they were started."""
     process: trio.Process | None = attrs.field(default=None, init=False)
@@ -77,11 +73,11 @@ class Keeper:
                 return str(error)
         self.process, self.starts = process, self.starts + 1
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        end = self._end = self._service.desk_end(stream, self._settings)
+        end = self._service.desk_end(stream, self._settings)
         try:
             return await _until_it_ends(end)
         finally:
-            self._end = self.process = None
+            self.process = None
             process.kill()
             with trio.CancelScope(shield=True):  # it dies of SIGKILL at once
                 await trio.aclose_forcefully(stream)
@@ -93,13 +89,6 @@ class Keeper:
             [sys.executable, "-m", "hookflash.server.doors", str(line)],
             pass_fds=(line, *listening),
         )
-
-    async def say_goodbye(self) -> None:
-        """Have the doors take leave of everybody. It takes `GOODBYE_S` at most."""
-        if self._end is not None:
-            with trio.move_on_after(GOODBYE_S):
-                self._end.say_goodbye()
-                await self._end.has_left.wait()
 
 
 async def _until_it_ends(end: DeskEnd) -> str:

@@ -46,8 +46,7 @@ class DeskEnd:
     _room: trio.CapacityLimiter = attrs.field(
         factory=lambda: trio.CapacityLimiter(MOST_AT_ONCE), init=False
     )
-    has_left: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Set once the doors have taken leave of everybody."""
+    _has_left: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
         """Serve the doors, until cancelled.
@@ -67,6 +66,7 @@ class DeskEnd:
             )
         )
         journal.subscribe(self._publish)
+        self._desk.ends.add(self)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._line.send)
@@ -74,10 +74,12 @@ class DeskEnd:
                 await self._hear(nursery)
         finally:
             journal.unsubscribe(self._publish)
+            self._desk.ends.remove(self)
 
-    def say_goodbye(self) -> None:
-        """Have the doors take leave of everybody; `has_left` tells when they have."""
+    async def say_goodbye(self) -> None:
+        """Have the doors take leave of everybody, and wait until they have."""
         self._line.put(m.Goodbye())
+        await self._has_left.wait()
 
     def _publish(self, steps: tuple[StoredStep, ...]) -> None:
         written = self._desk.context.journal.written
@@ -96,7 +98,7 @@ class DeskEnd:
                     await self._room.acquire_on_behalf_of(message)
                     nursery.start_soon(self._answer, message)
                 elif isinstance(message, m.Left):
-                    self.has_left.set()
+                    self._has_left.set()
             if limit.cancelled_caught:
                 raise LineBroken(f"the doors have said nothing for {FROZEN_S:.0f} s")
 
