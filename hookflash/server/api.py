@@ -20,7 +20,7 @@ MOST_AT_ONCE: Final = 32
 """Requests of one key that are performed at the same time."""
 
 
-class Engine(Protocol):
+class EngineSide(Protocol):
     """The way to the engine."""
 
     def perform(self, caller: Caller, operation: Operation, request: ApiRequest) -> Awaitable[Any]:
@@ -40,7 +40,7 @@ class Engine(Protocol):
 class ServiceApi:
     """What the HTTP and the WebSocket API work with."""
 
-    engine: Engine
+    engine: EngineSide
     access: Access
     publisher: Publisher
     limits: Limits

@@ -37,7 +37,6 @@ from hookflash.server.config import Config, Digits
 from hookflash.server.context import Context
 from hookflash.server.desk import Desk
 from hookflash.server.idempotency import IdempotencyStore
-from hookflash.server.line.desk_end import DeskEnd
 from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.stored import readable_metaflows
@@ -122,10 +121,6 @@ class Service:
             secret=self.secret,
             beside=str(beside) if beside is not None else None,
         )
-
-    def desk_end(self, stream: trio.abc.Stream, settings: Settings) -> DeskEnd:
-        """The engine's end of a line to the doors."""
-        return DeskEnd(stream, self.desk, self.metrics, settings)
 
     def token_for(self, key: Key) -> str:
         """A token for a key, as signing in would give it."""

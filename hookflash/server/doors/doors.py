@@ -73,6 +73,7 @@ async def open_doors(
             listener = Listener(api, settings.listen.origins)
             nursery.start_soon(_take_leave, end, listener)
             app = build_app(api, DoorMetrics(api))
+            nursery.start_soon(end.stay_alive)
             yield Doors(settings=settings, api=api, app=app, listener=listener)
             nursery.cancel_scope.cancel()
     finally:

@@ -31,6 +31,10 @@ LASTED_S: Final = 60.0
 """Doors that were open for so long are started again at once."""
 
 
+OPENING_S: Final = 20.0
+"""How long a start waits for the doors. Calls are looked after meanwhile."""
+
+
 @attrs.define(eq=False)
 class Keeper:
     """Keeps the doors open."""
@@ -40,6 +44,8 @@ class Keeper:
     _settings: Settings
     starts: int = attrs.field(default=0, init=False)
     """How often they were started."""
+    opened: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set once they were open for the first time."""
     process: trio.Process | None = attrs.field(default=None, init=False)
 
     @property
@@ -73,7 +79,9 @@ class Keeper:
                 return str(error)
         self.process, self.starts = process, self.starts + 1
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        end = self._service.desk_end(stream, self._settings)
+        end = DeskEnd(
+            stream, self._service.desk, self._service.metrics, self._settings, opened=self.opened
+        )
         try:
             return await _until_it_ends(end)
         finally:
@@ -125,6 +133,8 @@ async def open_keeper(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.run)
+            with trio.move_on_after(OPENING_S):  # if they can't open, the log says why
+                await keeper.opened.wait()
             yield keeper
             nursery.cancel_scope.cancel()
     finally:

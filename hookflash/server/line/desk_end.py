@@ -46,6 +46,8 @@ class DeskEnd:
     _room: trio.CapacityLimiter = attrs.field(
         factory=lambda: trio.CapacityLimiter(MOST_AT_ONCE), init=False
     )
+    opened: trio.Event = attrs.field(factory=trio.Event, kw_only=True)
+    """Set once the doors are open."""
     _has_left: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
@@ -56,7 +58,7 @@ class DeskEnd:
         """
         self._line = Line(self._stream, m.FROM_DOORS)
         journal = self._desk.context.journal
-        unwritten = tuple(map(m.Step.of, journal.unwritten()))
+        unwritten = tuple(map(m.ToldStep.of, journal.unwritten()))
         self._line.put(
             m.Opening(
                 settings=self._settings,
@@ -83,7 +85,7 @@ class DeskEnd:
 
     def _publish(self, steps: tuple[StoredStep, ...]) -> None:
         written = self._desk.context.journal.written
-        self._line.put(m.Published(tuple(map(m.Step.of, steps)), written))
+        self._line.put(m.Published(tuple(map(m.ToldStep.of, steps)), written))
 
     async def _beat(self) -> None:
         while True:
@@ -94,15 +96,17 @@ class DeskEnd:
         while True:
             with trio.move_on_after(FROZEN_S) as limit:
                 message = await self._line.receive()
-                if isinstance(message, m.Perform | m.Look):
+                if isinstance(message, m.Perform | m.LookUp):
                     await self._room.acquire_on_behalf_of(message)
                     nursery.start_soon(self._answer, message)
                 elif isinstance(message, m.Left):
                     self._has_left.set()
+                else:
+                    self.opened.set()
             if limit.cancelled_caught:
                 raise LineBroken(f"the doors have said nothing for {FROZEN_S:.0f} s")
 
-    async def _answer(self, question: m.Perform | m.Look) -> None:
+    async def _answer(self, question: m.Perform | m.LookUp) -> None:
         try:
             self._line.put(m.Answered(question.number, await self._find(question)))
         except HookflashError as error:
@@ -112,12 +116,12 @@ class DeskEnd:
             self._line.put(m.Failed(question.number, m.fault_of(error)))
         except Exception:  # one question must not end the others
             log.exception("request.failed")
-            self._line.put(m.Failed(question.number, m.Fault(message=AT_FAULT, status=500)))
+            self._line.put(m.Failed(question.number, m.LineFault(message=AT_FAULT, status=500)))
         finally:
             self._room.release_on_behalf_of(question)
 
-    async def _find(self, question: m.Perform | m.Look) -> bytes:
-        if isinstance(question, m.Look):
+    async def _find(self, question: m.Perform | m.LookUp) -> bytes:
+        if isinstance(question, m.LookUp):
             if question.what == "metrics":
                 return self._metrics.exposition()
             return msgspec.json.encode(self._desk.faults())

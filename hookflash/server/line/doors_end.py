@@ -132,9 +132,9 @@ class DoorsEnd:
         self._line.put(m.Left())
 
     async def _look(self, what: str) -> bytes:
-        return await self._ask(m.Look(next(self._numbers), what))
+        return await self._ask(m.LookUp(next(self._numbers), what))
 
-    async def _ask(self, question: m.Perform | m.Look) -> bytes:
+    async def _ask(self, question: m.Perform | m.LookUp) -> bytes:
         send, receive = trio.open_memory_channel[m.Answered | m.Failed](1)
         self._asked[question.number] = send
         self._line.put(question)
@@ -158,13 +158,13 @@ class DoorsEnd:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._line.send)
-            nursery.start_soon(self._stay_alive)
             while True:
                 self._hear(await self._line.receive())
 
-    async def _stay_alive(self) -> None:
+    async def stay_alive(self) -> None:
+        """Tell the engine that the doors are open, until cancelled."""
         while True:
-            self._line.put(m.Alive())
+            self._line.put(m.DoorsAlive())
             await trio.sleep(ALIVE_S)
 
     def _hear(self, message: m.FromEngine) -> None:

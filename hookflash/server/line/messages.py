@@ -16,7 +16,7 @@ from hookflash.server.caller import Caller
 from hookflash.server.config import Limits, Listen
 
 
-class Step(Struct, frozen=True, array_like=True):
+class ToldStep(Struct, frozen=True, array_like=True):
     """A step of the history, as far as it is published."""
 
     number: int
@@ -30,7 +30,7 @@ class Step(Struct, frozen=True, array_like=True):
     body: bytes
 
     @classmethod
-    def of(cls, step: StoredStep) -> Step:
+    def of(cls, step: StoredStep) -> ToldStep:
         """Prepare a step for the line."""
         return cls(
             step.number,
@@ -87,14 +87,14 @@ class Opening(Struct, frozen=True, kw_only=True, tag=True):
     settings: Settings
     published: int
     written: int
-    unwritten: tuple[Step, ...]
+    unwritten: tuple[ToldStep, ...]
     """Steps that are published but not in the file."""
 
 
 class Published(Struct, frozen=True, tag=True):
     """New steps of the history."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ToldStep, ...]
     written: int
 
 
@@ -111,7 +111,7 @@ class Answered(Struct, frozen=True, tag=True):
     data: bytes
 
 
-class Fault(Struct, frozen=True, kw_only=True):
+class LineFault(Struct, frozen=True, kw_only=True):
     """An error of hookflash's tree."""
 
     message: str
@@ -128,7 +128,7 @@ class Failed(Struct, frozen=True, tag=True):
     """A question was refused, or failed."""
 
     number: int
-    fault: Fault
+    fault: LineFault
 
 
 class Goodbye(Struct, frozen=True, tag=True):
@@ -151,14 +151,14 @@ class Perform(Struct, frozen=True, tag=True):
     """As JSON."""
 
 
-class Look(Struct, frozen=True, tag=True):
-    """Report what works not (`faults`), or the metrics (`metrics`)."""
+class LookUp(Struct, frozen=True, tag=True):
+    """Look up what does not work (`faults`), or the metrics (`metrics`)."""
 
     number: int
     what: str
 
 
-class Alive(Struct, frozen=True, tag=True):
+class DoorsAlive(Struct, frozen=True, tag=True):
     """Sent once a second: the doors are alive."""
 
 
@@ -166,7 +166,7 @@ class Left(Struct, frozen=True, tag=True):
     """Everybody has been taken leave of."""
 
 
-FromDoors: TypeAlias = Perform | Look | Alive | Left
+FromDoors: TypeAlias = Perform | LookUp | DoorsAlive | Left
 
 ENCODER: Final = msgspec.msgpack.Encoder()
 FROM_ENGINE: Final = msgspec.msgpack.Decoder(FromEngine)
@@ -176,10 +176,10 @@ FROM_DOORS: Final = msgspec.msgpack.Decoder(FromDoors)
 # ------------------------------------------------------------------------- errors
 
 
-def fault_of(error: HookflashError) -> Fault:
+def fault_of(error: HookflashError) -> LineFault:
     """Prepare an error for the line."""
     if isinstance(error, InputError):
-        return Fault(
+        return LineFault(
             message=str(error),
             status=error.http_status,
             what=error.what,
@@ -187,10 +187,10 @@ def fault_of(error: HookflashError) -> Fault:
             hint=error.hint,
         )
     refusal = error.refusal if isinstance(error, RequestRefused) else None
-    return Fault(message=str(error), status=error.http_status, refusal=refusal)
+    return LineFault(message=str(error), status=error.http_status, refusal=refusal)
 
 
-def error_of(fault: Fault) -> HookflashError:
+def error_of(fault: LineFault) -> HookflashError:
     """The error that a fault was made of: of the same kind, text and status."""
     error: HookflashError
     if fault.what is not None:
