@@ -128,7 +128,7 @@ async def test_an_engine_that_does_not_answer_is_said_to_be_silent(
         await trio.sleep_forever()
         return b""
 
-    monkeypatch.setattr(DeskEnd, "_find", never)
+    monkeypatch.setattr(DeskEnd, "find", never)
     asked = await lab.acme.ask("GET", "channels")
     assert asked.status_code == 503
     assert "does not answer" in asked.json()["message"]
@@ -140,13 +140,13 @@ async def test_an_engine_that_does_not_answer_is_said_to_be_silent(
 async def test_a_key_has_a_limited_number_of_requests_in_progress(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = DeskEnd._find
+    found = DeskEnd.find
 
     async def slowly(self: DeskEnd, question: m.Perform | m.LookUp) -> bytes:
         await trio.sleep(1)
         return await found(self, question)
 
-    monkeypatch.setattr(DeskEnd, "_find", slowly)
+    monkeypatch.setattr(DeskEnd, "find", slowly)
     statuses: list[int] = []
 
     async def ask(client: httpx.AsyncClient) -> None:
@@ -168,14 +168,14 @@ async def test_a_key_has_a_limited_number_of_requests_in_progress(
 async def test_strangers_may_ask_how_it_is_without_cost_for_the_engine(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, asked = DeskEnd._find, 0
+    found, asked = DeskEnd.find, 0
 
     async def counted(self: DeskEnd, question: m.Perform | m.LookUp) -> bytes:
         nonlocal asked
         asked += 1
         return await found(self, question)
 
-    monkeypatch.setattr(DeskEnd, "_find", counted)
+    monkeypatch.setattr(DeskEnd, "find", counted)
     for path in ("/readyz", "/metrics", "/healthz", "/", "/openapi.json"):
         for _ in range(50):
             assert (await lab.nobody.ask("GET", path)).status_code == 200

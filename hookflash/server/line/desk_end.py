@@ -108,7 +108,7 @@ class DeskEnd:
 
     async def _answer(self, question: m.Perform | m.LookUp) -> None:
         try:
-            self._line.put(m.Answered(question.number, await self._find(question)))
+            self._line.put(m.Answered(question.number, await self.find(question)))
         except HookflashError as error:
             self._line.put(m.Failed(question.number, m.fault_of(error)))
         except RecursionError:  # while the request is read
@@ -120,7 +120,8 @@ class DeskEnd:
         finally:
             self._room.release_on_behalf_of(question)
 
-    async def _find(self, question: m.Perform | m.LookUp) -> bytes:
+    async def find(self, question: m.Perform | m.LookUp) -> bytes:
+        """Find the answer to a question, as JSON, or the metrics."""
         if isinstance(question, m.LookUp):
             if question.what == "metrics":
                 return self._metrics.exposition()
