@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reference_pages.http import http_page, openapi_document
+from reference_pages.http import http_page
 from reference_pages.library import cli_page, errors_page, library_page, vocabulary_page
 from reference_pages.markdown import as_json
 from reference_pages.service import metrics_page, promises_page, websocket_page
@@ -25,6 +25,7 @@ from reference_pages.written import (
 )
 
 from hookflash.events import Kind
+from hookflash.server.http.document import openapi_document
 from hookflash.server.websocket.asyncapi import asyncapi_document
 
 HERE = Path(__file__).resolve().parent

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 
 from hookflash.api import answers
-from hookflash.server.api import ServiceApi
-from hookflash.server.config import Limits
-from hookflash.server.doors.metrics import DoorMetrics
 from hookflash.server.http import envelope, health, sign_in
-from hookflash.server.http.app import build_app
+from hookflash.server.http.document import openapi_document
 from reference_pages.markdown import grid, page, paragraphs, sentence
 from reference_pages.shapes import shape_section
-
-
-def openapi_document() -> dict[str, Any]:
-    """The document that a running service has at /openapi.json."""
-    # an application without requests needs no more than this
-    api = cast("ServiceApi", SimpleNamespace(limits=Limits()))
-    return cast("dict[str, Any]", build_app(api, DoorMetrics(api)).state.document())
 
 
 def http_page() -> str:

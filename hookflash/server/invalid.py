@@ -1,4 +1,4 @@
-"""Translates msgspec's errors: the message names the field and describes it."""
+"""Reads JSON of strangers, and translates msgspec's errors: the message names the field."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ def input_error(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> I
     meant = _description(fields.get(where.removeprefix("$.")))
     known = f"known are {', '.join(sorted(fields))}"
     return InputError(what, where=where, hint=meant or known)
+
+
+def decode_json(text: str | bytes) -> Any:
+    """Decode JSON that a stranger has sent.
+
+    Raises:
+        InputError: it is not JSON, or not even text.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+        why = why or "it is nested too deeply"
+        raise InputError(f"is not JSON: {why}", where="$", hint="one JSON object") from error
 
 
 def _description(kind: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import itertools
 from collections.abc import AsyncIterator
@@ -23,6 +25,8 @@ from hookflash.events import CallEvent, Direction, LegCreated, SwitchFound, Swit
 from hookflash.fsm.transfer import State
 from hookflash.journal.database import JournalError
 from hookflash.journal.journal import STALLED_S
+from hookflash.server.doors.metrics import DoorMetrics
+from hookflash.server.http.health import METRICS_EVERY_S
 from hookflash.server.idempotency import KEEP_LIMIT_S
 from hookflash.server.switches import simulated_world
 
@@ -532,7 +536,7 @@ async def test_a_body_is_json_whatever_its_label_says(autojump_clock: MockClock,
 async def test_a_method_that_is_not_known_there(autojump_clock: MockClock, lab: Lab) -> None:
     answered = await lab.acme.ask("PUT", "channels")
     told(answered, 405)
-    assert set(answered.headers["Allow"].split(", ")) == {"GET", "OPTIONS"}
+    assert set(answered.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 class Bits(httpx.AsyncByteStream):
@@ -555,7 +559,76 @@ async def test_options_tells_every_method_of_a_path(autojump_clock: MockClock, l
     for path, methods in document["paths"].items():
         answered = await lab.nobody.ask("OPTIONS", path.replace("{", "").replace("}", ""))
         allowed = {one.lower() for one in answered.headers["Allow"].split(", ")}
-        assert (answered.status_code, allowed) == (204, {*methods, "options"}), path
+        known = {*methods, "options", *({"head"} if "get" in methods else ())}
+        assert (answered.status_code, allowed) == (204, known), path
+
+
+async def test_head_answers_as_get_without_the_body(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    own = {"x-request-id"}
+    for path in ("/", "/openapi.json", "/healthz", "/readyz", "channels", f"channels/{alice}"):
+        get = await lab.acme.ask("GET", path)
+        head = await lab.acme.ask("HEAD", path)
+        assert (head.status_code, head.content) == (200, b""), path
+        for name in {*get.headers, *head.headers} - own:
+            assert head.headers[name] == get.headers[name], (path, name)
+    assert (await lab.acme.ask("HEAD", f"transfers/{alice}/complete")).status_code == 405
+    assert (await lab.nobody.ask("HEAD", "channels")).status_code == 401
+
+
+async def test_a_slash_at_the_end_makes_no_difference(autojump_clock: MockClock, lab: Lab) -> None:
+    assert await lab.acme.look("channels/") == []
+    for path in ("/v2/accounts//channels", "//healthz/x", "/healthz//x"):
+        told(await lab.acme.ask("GET", path), 404)
+
+
+async def test_an_id_may_contain_a_slash_that_is_percent_encoded(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    lab.backend.world.switch.name_leg = iter(["a/b?c", "d%e", "f", "g"]).__next__
+    alice, bob = await lab.call()
+    assert (await lab.acme.look("channels/a%2Fb%3Fc"))["call_id"] == alice
+    assert (await lab.acme.look("channels/d%25e"))["call_id"] == bob
+
+
+# ------------------------------------------------------------------ bytes that are no text
+
+NO_TEXT = (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"a\xe4b")
+
+
+@pytest.mark.parametrize("junk", NO_TEXT)
+async def test_bytes_that_are_no_text_are_refused_without_a_traceback(
+    autojump_clock: MockClock, lab: Lab, junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, _ = await lab.call()
+    encoded = "".join(f"%{byte:02x}" for byte in junk)
+    bodies = (
+        b'{"data": {"action": "transfer", "target": "%s"}}' % junk,
+        b'{"data": {"%s": "hangup"}}' % junk,
+        junk,
+        b"{" + junk,
+    )
+    for body in bodies:
+        told(await lab.acme.ask("POST", f"channels/{alice}", content=body), 400)
+        told(await lab.acme.ask("POST", "metaflows", content=body), 400)
+        told(await lab.client.put("/v2/api_auth", content=body), 400)
+    for path in ("channels/" + encoded, "/" + encoded, f"/v2/accounts/{encoded}/channels"):
+        told(await lab.acme.ask("GET", path), 400)
+    for query in (f"switch={encoded}", f"{encoded}=1", f"page_size={encoded}"):
+        told(await lab.acme.ask("GET", f"transfers?{query}"), 400)
+    for name in ("X-Request-ID", "If-None-Match", "Content-Length-Hint"):
+        answered = await lab.client.get("/", headers={name: junk})  # pyright: ignore[reportArgumentType] - httpx takes bytes as well
+        assert answered.status_code == 200
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e400", b"9" * 5_000, b"NaN", b"Infinity"])
+async def test_numbers_that_are_none_are_refused(
+    autojump_clock: MockClock, lab: Lab, number: bytes
+) -> None:
+    alice, _ = await lab.call()
+    body = b'{"data": {"action": "transfer", "target": "2600", "timeout": %s}}' % number
+    told(await lab.acme.ask("POST", f"channels/{alice}", content=body), 400)
 
 
 async def test_a_body_that_is_too_long(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -871,6 +944,66 @@ async def test_the_page_and_the_document_need_nobody_else(
         assert path in page.text
         for operation in methods.values():
             assert operation["summary"] in html.unescape(page.text)
+
+
+async def test_the_page_and_the_document_are_sent_once(autojump_clock: MockClock, lab: Lab) -> None:
+    for path in ("/", "/openapi.json"):
+        first = await lab.nobody.ask("GET", path)
+        tag = first.headers["ETag"]
+        for known in (tag, f'"other", W/{tag}', "*"):
+            again = await lab.nobody.ask("GET", path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["ETag"] == tag
+        changed = await lab.nobody.ask("GET", path, headers={"If-None-Match": '"other"'})
+        assert changed.content == first.content
+
+
+async def test_every_answer_is_safe_in_a_browser(autojump_clock: MockClock, lab: Lab) -> None:
+    alice, _ = await lab.call()
+    key = {"api_key": await lab.make_key("acme")}
+    answers = [
+        *await _everything(lab.acme, alice, "none"),
+        *await _everything(lab.nobody, alice, "none"),
+        await lab.nobody.ask("PUT", "/v2/api_auth", key),
+        *[await lab.nobody.ask("GET", path) for path in ("/healthz", "/metrics", "/nowhere")],
+        *[await lab.nobody.ask("GET", path) for path in ("/", "/openapi.json")],
+    ]
+    for answered in answers:
+        headers = answered.headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["Cache-Control"] == ("no-cache" if "ETag" in headers else "no-store")
+        assert "Strict-Transport-Security" not in headers
+    secure = await lab.client.get("https://lab/healthz")
+    assert secure.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+async def test_the_page_may_have_its_own_style_and_nothing_else(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    page = await lab.nobody.ask("GET", "/")
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page.headers["Content-Security-Policy"]
+    assert "style=" not in page.text
+
+
+async def test_the_metrics_are_collected_once_a_second_however_many_ask(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected = itertools.count()
+
+    async def exposition(_: DoorMetrics) -> bytes:
+        await trio.sleep(0.1)
+        return b"%d" % next(collected)
+
+    monkeypatch.setattr(DoorMetrics, "exposition", exposition)
+    texts = [(await lab.nobody.ask("GET", "/metrics")).text for _ in range(50)]
+    await trio.sleep(METRICS_EVERY_S)
+    texts.append((await lab.nobody.ask("GET", "/metrics")).text)
+    assert texts == ["0"] * 50 + ["1"]
 
 
 async def test_the_document_tells_every_status_that_can_come(

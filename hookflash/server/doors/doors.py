@@ -9,14 +9,13 @@ from typing import Final
 
 import attrs
 import trio
-from litestar import Litestar
 
 from hookflash.journal.journal import InThread
 from hookflash.journal.reader import JournalReader
 from hookflash.server.access import Access
 from hookflash.server.api import ServiceApi
 from hookflash.server.doors.metrics import DoorMetrics
-from hookflash.server.http.app import build_app
+from hookflash.server.http.app import HttpApp
 from hookflash.server.line import messages as m
 from hookflash.server.line.doors_end import DoorsEnd
 from hookflash.server.line.stream import Line, LineBroken
@@ -33,7 +32,7 @@ class Doors:
 
     settings: m.Settings
     api: ServiceApi
-    app: Litestar
+    app: HttpApp
     listener: Listener
 
 
@@ -72,7 +71,7 @@ async def open_doors(
             nursery.start_soon(_sweep, api.access)
             listener = Listener(api, settings.listen.origins)
             nursery.start_soon(_take_leave, end, listener)
-            app = build_app(api, DoorMetrics(api))
+            app = HttpApp(api, DoorMetrics(api))
             nursery.start_soon(end.stay_alive)
             yield Doors(settings=settings, api=api, app=app, listener=listener)
             nursery.cancel_scope.cancel()

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -21,7 +21,7 @@ from hookflash.server.addresses import read_address, server_tls
 from hookflash.server.config import Limits, Listen
 from hookflash.server.connections import Connections, raise_descriptor_limit, within_descriptors
 from hookflash.server.doors.doors import Doors
-from hookflash.server.http.server import AsgiApp, HttpServer, serve_http
+from hookflash.server.http.server import HttpServer, serve_http
 
 Sockets: TypeAlias = tuple[socket.socket, ...]
 
@@ -129,7 +129,7 @@ def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
 async def _serve_http(doors: Doors, tls: ssl.SSLContext | None) -> None:
     limits = doors.settings.limits
     server = HttpServer(
-        app=cast("AsgiApp", doors.app),  # the framework has types of its own for ASGI
+        app=doors.app,
         connections=_connections(limits),
         most_body_bytes=limits.request_bytes,
         tls=tls,

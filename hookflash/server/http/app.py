@@ -1,151 +1,142 @@
-"""The HTTP application: all handlers, one error tree, and an ID for every request."""
+"""The HTTP application: all endpoints, one tree of errors, and an ID for every request.
+
+An ASGI callable, as plain as the API: a request is matched to an endpoint by its method and path,
+and every answer, whatever happens, is in the envelope. The operations come from the table.
+"""
 
 from __future__ import annotations
 
-import re
-import uuid
-from collections.abc import Iterable, Iterator
-from functools import cache, partial
-from typing import Final, cast
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Final
 
 import trio
-from litestar import Litestar, Response, route
-from litestar.datastructures import State
-from litestar.di import Provide
-from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookflash.errors import HookflashError
 from hookflash.server.api import ServiceApi
 from hookflash.server.doors.metrics import DoorMetrics
-from hookflash.server.http.document import document_of
-from hookflash.server.http.envelope import JsonRequest, on_bug, on_http_error, on_refusal
-from hookflash.server.http.handlers import operation_handlers
-from hookflash.server.http.health import (
-    get_metrics,
-    is_alive,
-    is_ready,
-    openapi_document,
-    openapi_page,
+from hookflash.server.http.envelope import failure, on_bug, on_refusal
+from hookflash.server.http.handlers import Endpoint, operation_endpoints
+from hookflash.server.http.health import Health
+from hookflash.server.http.message import (
+    AsgiMessage,
+    AsgiReceive,
+    AsgiSend,
+    HttpAnswer,
+    HttpRequest,
+    parts_of,
+    request_of,
+    send_answer,
 )
-from hookflash.server.http.sign_in import OPEN_TO_ALL, caller_of, sign_in, signed_in
-from hookflash.version import version
+from hookflash.server.http.pages import get_document, get_page
+from hookflash.server.http.sign_in import sign_in
 
-ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
+SAFE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""Headers of every answer: browsers guess nothing, embed nothing and keep nothing."""
 
-DESCRIPTION: Final = (
-    "Transfer calls from any program. Get a token for an API key (PUT /v2/api_auth), list the "
-    "calls, and act on one of them. Events are published by WebSocket; transfers and their "
-    "timelines are available here."
-)
-
-
-def build_app(api: ServiceApi, metrics: DoorMetrics) -> Litestar:
-    """Build the HTTP application.
-
-    Args:
-        api: performs the operations.
-        metrics: counts requests.
-    """
-    handlers = (
-        sign_in,
-        *operation_handlers(),
-        is_alive,
-        is_ready,
-        get_metrics,
-        openapi_document,
-        openapi_page,
-    )
-    app = Litestar(
-        [*_options_of(handlers), *handlers],
-        guards=[signed_in],
-        request_class=JsonRequest,
-        dependencies={"caller": Provide(caller_of, sync_to_thread=False)},
-        exception_handlers={
-            HookflashError: on_refusal,
-            HTTPException: on_http_error,
-            Exception: on_bug,
-        },
-        openapi_config=openapi_config(),
-        request_max_body_size=api.limits.request_bytes,
-        state=State({"api": api, "metrics": metrics}),
-        logging_config=None,  # the framework must not change the program's logging
-    )
-    # around the routes, so that requests that fail have an ID and are counted, too
-    app.asgi_handler = _named(app.asgi_handler)
-    app.state.document = cache(partial(document_of, app))  # slow, so made on the first request
-    return app
+ONLY_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def _options_of(handlers: Iterable[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:
-    """Answer OPTIONS for each path (the framework's own answer knows one method of each path)."""
-    methods: dict[str, set[str]] = {}
-    for handler in handlers:
-        for path in handler.paths:
-            methods.setdefault(path, {"OPTIONS"}).update(map(str, handler.http_methods))
-    for path, allowed in methods.items():
-        yield _options(path, ", ".join(sorted(allowed)))
+class HttpApp:
+    """The HTTP application, an ASGI callable."""
 
+    def __init__(self, api: ServiceApi, metrics: DoorMetrics) -> None:
+        """Build the application.
 
-def _options(path: str, allowed: str) -> HTTPRouteHandler:
-    @route(path, http_method=["OPTIONS"], include_in_schema=False, opt=OPEN_TO_ALL, status_code=204)
-    async def allowed_methods() -> Response[None]:
-        return Response(None, status_code=204, headers={"Allow": allowed})
+        Args:
+            api: performs the operations.
+            metrics: counts requests.
+        """
+        self._metrics = metrics
+        self._most_body_bytes = api.limits.request_bytes
+        self._places = Places(_endpoints(api, Health(api, metrics)))
 
-    return allowed_methods
-
-
-def openapi_config() -> OpenAPIConfig:
-    """The parts of the OpenAPI document that are not about one operation."""
-    return OpenAPIConfig(
-        title="hookflash",
-        version=version(),
-        description=DESCRIPTION,
-        path="/_openapi",  # the framework's own pages would fetch scripts from elsewhere
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        components=Components(
-            security_schemes={
-                "token": SecurityScheme(
-                    type="apiKey", name="X-Auth-Token", security_scheme_in="header"
-                ),
-                "bearer": SecurityScheme(type="http", scheme="bearer"),
-            }
-        ),
-        security=[{"token": []}, {"bearer": []}],
-    )
-
-
-def _named(app: ASGIApp) -> ASGIApp:
-    """Give every request an ID for its answer and the logs, and measure its duration."""
-
-    async def named(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        name = given if ALLOWED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope["state"]["request_id"] = name
+    async def __call__(self, scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Answer one request."""
         began_s = trio.current_time()
+        request = request_of(scope, receive, self._most_body_bytes)
+        answer = await self._answer(request)
+        named = {"X-Request-ID": request.id, **(ONLY_TLS if request.is_secure else {})}
+        complete = HttpAnswer(
+            status=answer.status,
+            body=answer.body,
+            content_type=answer.content_type,
+            headers={**SAFE, **named, **answer.headers},
+        )
+        took_s = trio.current_time() - began_s
+        self._metrics.time_request(request.operation, answer.status, took_s)
+        await send_answer(send, request, complete)
 
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (b"x-request-id", name.encode())]
-                message["headers"] = headers
-                _count(scope, message["status"], trio.current_time() - began_s)
-            await send(message)
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
+        try:
+            found = self._places.find(parts_of(request.path))
+            if found is None:
+                return failure(request, 404, "there is nothing at this path")
+            endpoints, request.fields = found
+            return await _by_method(request, endpoints)
+        except HookflashError as error:
+            return on_refusal(request, error)
+        except Exception as error:  # noqa: BLE001 - logged, and answered by the request's ID
+            return on_bug(request, error)
 
-        await app(scope, receive, send_named)
 
-    return named
+async def _by_method(request: HttpRequest, endpoints: Mapping[str, Endpoint]) -> HttpAnswer:
+    """Choose among the methods of a path. HEAD is GET without the body."""
+    method = "GET" if request.method == "HEAD" else request.method
+    endpoint = endpoints.get(method)
+    if endpoint is not None:
+        request.operation = endpoint.name
+        return await endpoint.handler(request)
+    allowed = {*endpoints, "OPTIONS", *({"HEAD"} if "GET" in endpoints else ())}
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    if method == "OPTIONS":
+        request.operation = "options"
+        return HttpAnswer(status=204, headers=headers)
+    return failure(request, 405, f"{method[:20]} is not allowed here", headers=headers)
 
 
-def _count(scope: Scope, status: int, took_s: float) -> None:
-    known = cast("dict[str, object]", scope)
-    handler = getattr(known.get("route_handler"), "handler_name", "none")
-    operation = str(scope["state"].get("operation", handler))
-    metrics: DoorMetrics = scope["litestar_app"].state.metrics
-    metrics.time_request(operation, status, took_s)
+class Places:
+    """All endpoints, by path and method. A part of a path in braces matches any text."""
+
+    def __init__(self, endpoints: Iterator[Endpoint]) -> None:
+        self._by_parts: dict[tuple[str, ...], dict[str, Endpoint]] = {}
+        for endpoint in endpoints:
+            parts = tuple(endpoint.path.strip("/").split("/"))
+            self._by_parts.setdefault(parts, {})[endpoint.method] = endpoint
+
+    def find(
+        self, parts: tuple[str, ...]
+    ) -> tuple[Mapping[str, Endpoint], Mapping[str, str]] | None:
+        """The endpoints of a path, and its variable parts."""
+        for wanted, endpoints in self._by_parts.items():
+            fields = _matched(wanted, parts)
+            if fields is not None:
+                return endpoints, fields
+        return None
+
+
+def _matched(wanted: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str] | None:
+    if len(wanted) != len(parts):
+        return None
+    fields: dict[str, str] = {}
+    for want, part in zip(wanted, parts, strict=True):
+        if want.startswith("{") and part:
+            fields[want[1:-1]] = part
+        elif want != part:
+            return None
+    return fields
+
+
+def _endpoints(api: ServiceApi, health: Health) -> Iterator[Endpoint]:
+    yield Endpoint("PUT", "/v2/api_auth", "sign_in", partial(sign_in, api))
+    yield from operation_endpoints(api)
+    yield Endpoint("GET", "/healthz", "is_alive", health.is_alive)
+    yield Endpoint("GET", "/readyz", "is_ready", health.is_ready)
+    yield Endpoint("GET", "/metrics", "get_metrics", health.get_metrics)
+    yield Endpoint("GET", "/openapi.json", "openapi_document", get_document)
+    yield Endpoint("GET", "/", "openapi_page", get_page)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: operations from the table, the rest from the framework.
+"""The OpenAPI document: operations from the table, and the few paths beside it.
 
 Schemas come from msgspec, which checks the requests; feature codes have a schema of their own. So
 the document is as exact as the checks.
@@ -6,21 +6,28 @@ the document is as exact as the checks.
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import msgspec
-from litestar import Litestar
 
 from hookflash.api.answers import Accepted, TransferPage, TransferView
 from hookflash.dialling.metaflows import SCHEMA
 from hookflash.server.http.envelope import MEANING, ErrorEnvelope
 from hookflash.server.http.handlers import ACCOUNT
-from hookflash.server.http.health import Alive, Ready
+from hookflash.server.http.health import Alive, Health, Ready
 from hookflash.server.http.reading import KAZOO_FIELDS, KEY_HEADER, KazooEnvelope, Routes, fields_in
-from hookflash.server.http.sign_in import SignedInEnvelope, SignIn
+from hookflash.server.http.sign_in import SignedInEnvelope, SignIn, sign_in
 from hookflash.server.operations import OPERATIONS, Operation, Route, operations_by_place
+from hookflash.version import version
+
+DESCRIPTION: Final = (
+    "Transfer calls from any program. Get a token for an API key (PUT /v2/api_auth), list the "
+    "calls, and act on one of them. Events are published by WebSocket; transfers and their "
+    "timelines are available here."
+)
 
 PLACE: Final = "#/components/schemas/"
 CODES: Final = "Metaflows"
@@ -36,19 +43,73 @@ SHAPES: Final = (
 Schema = dict[str, Any]
 
 
-def document_of(app: Litestar) -> Schema:
-    """Make the OpenAPI document of the application."""
-    document = app.openapi_schema.to_schema()
-    shapes = cast("Schema", document["components"].setdefault("schemas", {}))
-    _, exact = msgspec.json.schema_components(SHAPES, ref_template=PLACE + "{name}")
-    exact.pop(TransferPage.__name__)  # which is laid out in the envelope
-    shapes.update(exact)
+def openapi_document() -> Schema:
+    """Make the OpenAPI document of the HTTP API."""
+    _, shapes = msgspec.json.schema_components(SHAPES, ref_template=PLACE + "{name}")
+    shapes.pop(TransferPage.__name__)  # which is laid out in the envelope
     shapes[CODES] = _feature_codes()
-    paths = cast("Schema", document["paths"])
+    paths = dict(_beside_the_table())
     for (method, path), routes in operations_by_place().items():
         described = _described(method, routes, shapes)
         paths.setdefault(ACCOUNT + path, {})[method.lower()] = described
-    return document
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "hookflash", "version": version(), "description": DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": shapes,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "name": "X-Auth-Token", "in": "header"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+        "security": [{"token": []}, {"bearer": []}],
+    }
+
+
+def _beside_the_table() -> Iterator[tuple[str, Schema]]:
+    """The paths that need no token."""
+    signed_in = {"201": _with("Success.", SignedInEnvelope), **_failures(400, 401, 413, 429, 503)}
+    described = _open_to_all("sign in", "signIn", "Get a token for an API key", sign_in, signed_in)
+    described["requestBody"] = {"required": True, **_json({"$ref": PLACE + SignIn.__name__})}
+    yield "/v2/api_auth", {"put": described}
+    alive = {"200": _with("Success.", Alive)}
+    ready = {
+        "200": _with("Everything works.", Ready),
+        "503": _with("Something does not work.", Ready),
+    }
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    metrics = {"200": {"description": "Success.", "content": text}}
+    for path, name, summary, handler, answers in (
+        ("/healthz", "isAlive", "Whether the service is alive", Health.is_alive, alive),
+        ("/readyz", "isReady", "Whether everything works", Health.is_ready, ready),
+        ("/metrics", "getMetrics", "Metrics, for Prometheus", Health.get_metrics, metrics),
+    ):
+        yield path, {"get": _open_to_all("health", name, summary, handler, answers)}
+
+
+def _open_to_all(
+    tag: str, name: str, summary: str, handler: Callable[..., Awaitable[Any]], answers: Schema
+) -> Schema:
+    description = (inspect.getdoc(handler) or "").partition("\n\nRaises:")[0]
+    return {
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "operationId": name,
+        "responses": answers,
+        "security": [{}],
+    }
+
+
+def _with(description: str, shape: type[msgspec.Struct]) -> Schema:
+    return {"description": description, **_json({"$ref": PLACE + shape.__name__})}
+
+
+def _failures(*statuses: int) -> Schema:
+    every = sorted({*statuses, 500})
+    return {str(status): _with(MEANING[status], ErrorEnvelope) for status in every}
 
 
 def _described(method: str, routes: Routes, shapes: Schema) -> Schema:
@@ -56,11 +117,8 @@ def _described(method: str, routes: Routes, shapes: Schema) -> Schema:
     operations = [operation for operation, _ in routes]
     first, route = routes[0]
     statuses = sorted({status for one in operations for status in one.statuses})
-    failed = {
-        str(status): {"description": MEANING[status], **_json({"$ref": PLACE + "ErrorEnvelope"})}
-        for status in statuses
-        if status != 413 or route.has_body  # noqa: PLR2004 - the body is too large
-    }
+    # 413: the body is too large
+    failed = _failures(*(status for status in statuses if status != 413 or route.has_body))  # noqa: PLR2004
     described: Schema = {
         "tags": [first.tag],
         "summary": _summary(routes),

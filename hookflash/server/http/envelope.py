@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
-from litestar import Request, Response
-from litestar.datastructures import State
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
-from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
 from hookflash.api.answers import TransferPage
 from hookflash.errors import HookflashError, InputError, RequestRefused, Unauthorized
+from hookflash.server.http.message import HttpAnswer, HttpRequest
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.http"))
-
-AnyRequest: TypeAlias = Request[Any, Any, State]
 
 OURS: Final = 500
 """From this status on it is the service's fault."""
 
 AT_FAULT: Final = "internal error; please report it, with the request's ID"
-
-
-class JsonRequest(Request[Any, Any, State]):
-    """A request whose body is JSON and nothing else."""
-
-    async def json(self) -> Any:
-        """Read the body.
-
-        Raises:
-            InputError: it is not JSON.
-        """
-        try:
-            return await super().json()
-        except (SerializationException, RecursionError) as error:
-            why = str(error) or "it is nested too deeply"
-            raise InputError(f"is not JSON: {why}", where="$", hint="one JSON object") from error
 
 
 class ErrorEnvelope(Struct, frozen=True, kw_only=True):
@@ -55,14 +34,9 @@ class ErrorEnvelope(Struct, frozen=True, kw_only=True):
     status: Literal["error"] = "error"
 
 
-def request_id_of(request: AnyRequest) -> str:
-    """The request's ID in the logs, and in its answer."""
-    return str(request.scope["state"].get("request_id", ""))
-
-
 def success(
-    request: AnyRequest, answer: object, status: int, headers: Mapping[str, str]
-) -> Response[bytes]:
+    request: HttpRequest, answer: object, status: int, headers: Mapping[str, str]
+) -> HttpAnswer:
     """Answer a request that succeeded."""
     body: dict[str, Any] = {"data": answer}
     if isinstance(answer, TransferPage):
@@ -72,8 +46,8 @@ def success(
             "page_size": len(found),
             "next_start_key": answer.next_start_key,
         }
-    body |= {"request_id": request_id_of(request), "status": "success"}
-    return _response(msgspec.json.encode(body), status, headers)
+    body |= {"request_id": request.id, "status": "success"}
+    return HttpAnswer(status=status, body=msgspec.json.encode(body), headers=headers)
 
 
 MEANING: Final = {
@@ -92,18 +66,32 @@ MEANING: Final = {
 }
 
 
-def failures(*statuses: int) -> dict[int, ResponseSpec]:
-    """The errors of a handler, for the OpenAPI document."""
-    return {
-        status: ResponseSpec(ErrorEnvelope, description=MEANING[status], generate_examples=False)
-        for status in (*statuses, OURS)
-    }
-
-
 # ----------------------------------------------------------------------- errors
 
 
-def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
+def failure(
+    request: HttpRequest,
+    status: int,
+    message: str,
+    data: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpAnswer:
+    """Answer a request that failed."""
+    body = failure_body(status, message, request.id, data)
+    return HttpAnswer(status=status, body=body, headers=headers or {})
+
+
+def failure_body(
+    status: int, message: str, request_id: str, data: Mapping[str, Any] | None = None
+) -> bytes:
+    """The body of an error."""
+    envelope = ErrorEnvelope(
+        data=dict(data or {}), error=str(status), message=message, request_id=request_id
+    )
+    return msgspec.json.encode(envelope)
+
+
+def on_refusal(request: HttpRequest, error: HookflashError) -> HttpAnswer:
     """Answer with an error of hookflash's tree."""
     data: dict[str, Any] = {}
     message = str(error)
@@ -114,12 +102,12 @@ def on_refusal(request: AnyRequest, error: HookflashError) -> Response[bytes]:
     elif isinstance(error, RequestRefused):
         data["refusal"] = error.refusal.value
     if error.http_status == OURS:
-        log.error("request.failed", request_id=request_id_of(request), why=message)
+        log.error("request.failed", request_id=request.id, why=message)
         message = AT_FAULT
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="hookflash"'
-    return _error(request, error.http_status, message, data, headers)
+    return failure(request, error.http_status, message, data, headers)
 
 
 _SPELLED: Final = {"idempotency_key": "Idempotency-Key"}
@@ -135,55 +123,7 @@ def _place_of(error: InputError) -> str:
     return _SPELLED.get(place, place) or "data"
 
 
-FAULTS_SHOWN: Final = 3
-"""How many faults the message names; `data` has all of them."""
-
-
-def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Answer with an error of the framework."""
-    data: dict[str, Any] = {}
-    if isinstance(error, ValidationException):
-        found = error.extra if isinstance(error.extra, list) else []
-        for one in found:
-            what = str(one.get("message", ""))
-            what = "is missing: a body of JSON" if what == "'data'" else what
-            data[str(one.get("key", "data"))] = {"message": what}
-    faults = [f"{field}: {fault['message']}" for field, fault in data.items()]
-    message = "; ".join(faults[:FAULTS_SHOWN]) or error.detail
-    return _error(request, error.status_code, message, data, dict(error.headers or {}))
-
-
-def on_bug(request: AnyRequest, error: Exception) -> Response[bytes]:
+def on_bug(request: HttpRequest, error: Exception) -> HttpAnswer:
     """Answer after a bug, and log the traceback."""
-    log.error("request.failed", request_id=request_id_of(request), exc_info=error)
-    return _error(request, OURS, AT_FAULT, {}, {})
-
-
-def _error(
-    request: AnyRequest,
-    status: int,
-    message: str,
-    data: dict[str, Any],
-    headers: Mapping[str, str],
-) -> Response[bytes]:
-    body = failure_body(status, message, request_id_of(request), data)
-    return _response(body, status, headers)
-
-
-def failure_body(
-    status: int, message: str, request_id: str, data: Mapping[str, Any] | None = None
-) -> bytes:
-    """The body of an error."""
-    envelope = ErrorEnvelope(
-        data=dict(data or {}), error=str(status), message=message, request_id=request_id
-    )
-    return msgspec.json.encode(envelope)
-
-
-def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response[bytes]:
-    return Response(
-        body,
-        status_code=status,
-        media_type="application/json",
-        headers=headers,
-    )
+    log.error("request.failed", request_id=request.id, exc_info=error)
+    return failure(request, OURS, AT_FAULT)

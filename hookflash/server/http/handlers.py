@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Final, TypeAlias
 
-from litestar import Response, route
-from litestar.datastructures import State
-from litestar.handlers import HTTPRouteHandler
+import attrs
 
 from hookflash.api.answers import Accepted
 from hookflash.server.api import ServiceApi
-from hookflash.server.http.envelope import JsonRequest, success
+from hookflash.server.http.envelope import success
+from hookflash.server.http.message import HttpAnswer, HttpRequest
 from hookflash.server.http.reading import Routes, read_request
-from hookflash.server.http.sign_in import CallerOf
+from hookflash.server.http.sign_in import caller_of
 from hookflash.server.operations import operations_by_place
 
-ACCOUNT: str = "/v2/accounts/{account_id}"
+ACCOUNT: Final = "/v2/accounts/{account_id}"
+
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
 
-def operation_handlers() -> Iterator[HTTPRouteHandler]:
-    """One handler for each method and path of the table."""
+@attrs.frozen
+class Endpoint:
+    """A method of a path, and what answers it."""
+
+    method: str
+    path: str
+    name: str
+    """Its name in the metrics, unless the handler knows better."""
+    handler: Handler
+
+
+def operation_endpoints(api: ServiceApi) -> Iterator[Endpoint]:
+    """One endpoint for each method and path of the table."""
     for (method, path), routes in operations_by_place().items():
-        yield _handler(method, path, routes)
+        handler = partial(_perform, api, routes)
+        yield Endpoint(method, ACCOUNT + path, routes[0][0].name, handler)
 
 
-def _handler(method: str, path: str, routes: Routes) -> HTTPRouteHandler:
-    status = routes[0][0].status
-
-    @route(
-        f"{ACCOUNT}{path}".replace("}", ":str}"),
-        http_method=[method],  # pyright: ignore[reportArgumentType] - the table has no others
-        status_code=status,
-        include_in_schema=False,  # `document` makes the document from the table
-    )
-    async def perform(request: JsonRequest, state: State, caller: CallerOf) -> Response[bytes]:
-        api: ServiceApi = state.api
-        request.scope["state"]["operation"] = routes[0][0].name
-        operation, asked = await read_request(request, routes)
-        request.scope["state"]["operation"] = operation.name
-        answer = await api.perform(caller, operation, asked)
-        url = answer.url if isinstance(answer, Accepted) else None
-        return success(request, answer, status, {"Location": url} if url else {})
-
-    return perform
+async def _perform(api: ServiceApi, routes: Routes, request: HttpRequest) -> HttpAnswer:
+    caller = await caller_of(api, request)  # before the body is read
+    operation, asked = await read_request(request, routes)
+    request.operation = operation.name
+    answer = await api.perform(caller, operation, asked)
+    url = answer.url if isinstance(answer, Accepted) else None
+    return success(request, answer, operation.status, {"Location": url} if url else {})

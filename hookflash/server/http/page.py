@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-_STYLE: Final = """
+STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.9em }
 pre { background: #8881; padding: 0.75rem; overflow-x: auto; border-radius: 6px }
@@ -26,7 +26,7 @@ def page_of(document: Mapping[str, Any]) -> str:
     body = "\n".join(_operations(document))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
         f"<h1>{title}</h1><p>{html.escape(info.get('description', ''))}</p>"
         '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
         f"{body}<h2>Schemas</h2>{''.join(_shapes(document))}</body></html>"

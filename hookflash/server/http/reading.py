@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from litestar.datastructures import MultiDict
 
 from hookflash.api.requests import ApiRequest
 from hookflash.errors import InputError
-from hookflash.server.http.envelope import JsonRequest
+from hookflash.server.http.message import HttpRequest
 from hookflash.server.invalid import input_error
 from hookflash.server.operations import Operation, Route
 
@@ -43,7 +42,7 @@ def fields_in(operation: Operation, route: Route) -> dict[str, str]:
     return found
 
 
-async def read_request(request: JsonRequest, routes: Routes) -> tuple[Operation, ApiRequest]:
+async def read_request(request: HttpRequest, routes: Routes) -> tuple[Operation, ApiRequest]:
     """Read a request.
 
     Raises:
@@ -52,11 +51,11 @@ async def read_request(request: JsonRequest, routes: Routes) -> tuple[Operation,
     body = await _body(request) if routes[0][1].has_body else {}
     operation, route = _chosen(routes, body)
     places = fields_in(operation, route)
-    fields: dict[str, Any] = {"account_id": request.path_params["account_id"]}
-    fields |= {name: request.path_params[name] for name, in_ in places.items() if in_ == "path"}
-    fields |= _query(request.query_params, operation, places)
-    if "header" in places.values() and KEY_HEADER in request.headers:
-        fields["idempotency_key"] = request.headers[KEY_HEADER]
+    fields: dict[str, Any] = {"account_id": request.fields["account_id"]}
+    fields |= {name: request.fields[name] for name, in_ in places.items() if in_ == "path"}
+    fields |= _query(request.parameters(), operation, places)
+    if "header" in places.values() and KEY_HEADER.lower() in request.headers:
+        fields["idempotency_key"] = request.headers[KEY_HEADER.lower()]
     if route.body:
         fields[route.body] = body
     else:
@@ -77,12 +76,9 @@ def convert(fields: Mapping[str, Any], kind: type[ApiRequest]) -> ApiRequest:
         raise input_error(error, kind) from error
 
 
-async def _body(request: JsonRequest) -> dict[str, Any]:
-    body: Any = await request.json()
-    if body is None:
-        raise InputError("is missing", where="$.data", hint="a body of JSON")
+async def _body(request: HttpRequest) -> dict[str, Any]:
     try:
-        envelope = msgspec.convert(body, _Envelope)
+        envelope = msgspec.convert(await request.json(), _Envelope)
     except msgspec.ValidationError as error:
         raise input_error(error, _Envelope) from error
     if envelope.verb is not None and envelope.verb.upper() != request.method:
@@ -133,21 +129,20 @@ def _check_known(given: Mapping[str, Any], known: set[str], name: str) -> None:
 
 
 def _query(
-    query: MultiDict[Any], operation: Operation, places: Mapping[str, str]
+    query: list[tuple[str, str]], operation: Operation, places: Mapping[str, str]
 ) -> dict[str, Any]:
     """Read the fields in the query, and convert numbers."""
     kinds = {one.name: one.type for one in msgspec.structs.fields(operation.request)}
     known = [name for name, in_ in places.items() if in_ == "query"]
     fields: dict[str, Any] = {}
-    for name in query:
+    for name, text in query:
         if name not in known:
             hint = f"known are {', '.join(known)}" if known else "there are none"
             raise InputError("is not a parameter", where=f"$.{name}", hint=hint)
-        texts: list[Any] = query.getall(name)
-        if len(texts) > 1:
+        if name in fields:
             raise InputError("is given twice", where=f"$.{name}", hint="give it once")
         try:
-            fields[name] = msgspec.convert(texts[0], kinds[name], strict=False)
+            fields[name] = msgspec.convert(text, kinds[name], strict=False)
         except msgspec.ValidationError as error:
             raise InputError(str(error), where=f"$.{name}", hint="see the reference") from error
         if fields[name] is None:  # msgspec converts the text `null`

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
@@ -24,23 +24,14 @@ import trio
 
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.http.envelope import failure_body
+from hookflash.server.http.message import AsgiApp, AsgiMessage
 from hookflash.server.http.wire import BROKEN, BadRequest, ClientLeft, HttpWire, Patience
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.http"))
 
-AsgiMessage: TypeAlias = MutableMapping[str, Any]
-AsgiApp: TypeAlias = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[AsgiMessage]],
-        Callable[[AsgiMessage], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
-
 REQUESTS_PER_CONNECTION: Final = 1_000
 REFUSAL_S: Final = 0.1
-JSON: Final = (b"content-type", b"application/json")
+JSON_TYPE: Final = (b"content-type", b"application/json")
 
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
@@ -184,7 +175,7 @@ class HttpConnection:
 
     async def _fail(self, error: BadRequest) -> None:
         request_id = uuid.uuid4().hex
-        headers = (JSON, (b"x-request-id", request_id.encode()))
+        headers = (JSON_TYPE, (b"x-request-id", request_id.encode()))
         body = failure_body(error.status, error.why, request_id)
         await self._wire.answer(error.status, headers, body, ends=True)
 
