@@ -6,23 +6,65 @@ that a crash leaves the file unchanged. A file of a newer hookflash is refused.
 
 from __future__ import annotations
 
-import fcntl
+import logging
+import mmap
+import os
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import stamina
+import structlog
 
 from hookflash.errors import HookflashError, InputError
+from hookflash.journal.schema import MIGRATIONS
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
 
 class JournalError(HookflashError):
     """The journal can't be read or written now: the disk is full, for example."""
 
     http_status = 503
+
+
+class DamagedJournal(JournalError):
+    """A journal that SQLite can't read any more, or only in part."""
+
+    def __init__(self, path: Path, why: str, *, hides_steps: bool = False) -> None:
+        """Name the file and the damage.
+
+        Args:
+            path: the file.
+            why: what is wrong.
+            hides_steps: whether SQLite reads it without a hint that steps are missing at its end.
+        """
+        super().__init__(
+            f"{path}: {why}",
+        )
+        self.why = why
+        self.hides_steps = hides_steps
+
+
+class JournalConnection(sqlite3.Connection):
+    """A connection that remembers which rows this release could not read."""
+
+    unreadable: dict[str, str]
+    """What was wrong, by row."""
+
+
+MOST_UNREADABLE: Final = 10_000
+
+
+def skip_unreadable(connection: sqlite3.Connection, row: str, why: str) -> None:
+    """Count a row that can't be read, and log it the first time. Nothing else stops for it."""
+    known = connection.unreadable if isinstance(connection, JournalConnection) else {}
+    if row not in known and len(known) < MOST_UNREADABLE:
+        known[row] = why
+        log.warning("journal.row_unreadable", row=row, why=why, effect="it is left out")
 
 
 class Sync(StrEnum):
@@ -33,128 +75,6 @@ class Sync(StrEnum):
     NORMAL = "normal"
     """When the operating system has it: it survives a crash of our process."""
 
-
-MIGRATIONS: Final = (
-    """
-    CREATE TABLE steps (
-        number INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        switch TEXT NOT NULL,
-        accounts TEXT NOT NULL,  -- |acme|other|
-        kind TEXT NOT NULL,
-        call TEXT,
-        other_call TEXT,
-        transfer TEXT,
-        body TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX steps_of_transfer ON steps (transfer, number) WHERE transfer IS NOT NULL;
-    CREATE TABLE transfers (
-        id TEXT PRIMARY KEY,
-        account TEXT NOT NULL,
-        switch TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        asked_by TEXT NOT NULL,
-        target TEXT NOT NULL,
-        transferor_call TEXT NOT NULL,
-        transferor_number TEXT NOT NULL,
-        transferee_call TEXT NOT NULL,
-        transferee_number TEXT NOT NULL,
-        target_call TEXT NOT NULL,
-        request TEXT NOT NULL,
-        policy TEXT NOT NULL,
-        begun REAL NOT NULL,
-        first_step INTEGER NOT NULL,
-        state TEXT NOT NULL,
-        ended REAL,
-        last_step INTEGER NOT NULL,
-        outcome TEXT,
-        cause TEXT
-    ) STRICT;
-    CREATE INDEX transfers_of_account ON transfers (account, begun);
-    CREATE INDEX transfers_in_flight ON transfers (switch) WHERE outcome IS NULL;
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY,
-        account TEXT,  -- NULL: all accounts
-        label TEXT NOT NULL,
-        hash TEXT NOT NULL,
-        made REAL NOT NULL,
-        revoked REAL
-    ) STRICT;
-    CREATE TABLE tokens (
-        hash TEXT PRIMARY KEY,
-        key TEXT NOT NULL REFERENCES keys (id),
-        expires REAL NOT NULL
-    ) STRICT;
-    CREATE TABLE metaflows (
-        account TEXT PRIMARY KEY,
-        document TEXT NOT NULL,
-        changed REAL NOT NULL
-    ) STRICT;
-    CREATE TABLE answers (
-        caller TEXT NOT NULL,
-        key TEXT NOT NULL,
-        request TEXT NOT NULL,
-        status INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        at REAL NOT NULL,
-        PRIMARY KEY (caller, key)
-    ) STRICT;
-    """,
-    """
-    ALTER TABLE steps ADD COLUMN begins TEXT;
-    """,
-    """
-    DROP TABLE tokens;
-    ALTER TABLE keys ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0;
-    CREATE TABLE secrets (
-        name TEXT PRIMARY KEY,
-        secret BLOB NOT NULL
-    ) STRICT;
-    """,
-    """
-    UPDATE steps SET accounts = '['  -- "|acme|other|" becomes ["acme", "other"]
-        || CASE accounts WHEN '||' THEN ''
-        ELSE replace(json_quote(substr(accounts, 2, length(accounts) - 2)), '|', '","') END
-        || ']';
-    CREATE TABLE accounts (
-        id INTEGER PRIMARY KEY,
-        name TEXT UNIQUE  -- NULL: every account
-    ) STRICT;
-    INSERT INTO accounts VALUES (0, NULL);
-    INSERT INTO accounts (name) SELECT DISTINCT value FROM steps, json_each(steps.accounts);
-    CREATE TABLE steps_of_account (
-        account INTEGER NOT NULL REFERENCES accounts (id),
-        number INTEGER NOT NULL,
-        PRIMARY KEY (account, number)
-    ) STRICT, WITHOUT ROWID;
-    INSERT INTO steps_of_account SELECT accounts.id, steps.number
-        FROM steps, json_each(steps.accounts) AS one JOIN accounts ON accounts.name = one.value
-        GROUP BY accounts.id, steps.number;
-    INSERT INTO steps_of_account SELECT 0, number FROM steps WHERE kind LIKE 'switch.%';
-    CREATE TABLE numbering (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        whole_from INTEGER NOT NULL  -- no step is missing from here on
-    ) STRICT;
-    INSERT INTO numbering SELECT 1, coalesce(max(number), 1) FROM steps AS step
-        WHERE NOT EXISTS (SELECT 1 FROM steps AS before WHERE before.number = step.number - 1);
-    CREATE TRIGGER step_added AFTER INSERT ON steps BEGIN
-        INSERT OR IGNORE INTO accounts (name) SELECT value FROM json_each(new.accounts);
-        INSERT OR IGNORE INTO steps_of_account SELECT accounts.id, new.number
-            FROM json_each(new.accounts) AS one JOIN accounts ON accounts.name = one.value;
-        INSERT INTO steps_of_account SELECT 0, new.number WHERE new.kind LIKE 'switch.%';
-        UPDATE numbering SET whole_from = new.number WHERE whole_from < new.number
-            AND NOT EXISTS (SELECT 1 FROM steps WHERE number = new.number - 1);
-        END;
-    CREATE TRIGGER step_deleted AFTER DELETE ON steps BEGIN
-        DELETE FROM steps_of_account WHERE number = old.number AND account IN (SELECT accounts.id
-            FROM json_each(old.accounts) AS one JOIN accounts ON accounts.name = one.value
-            UNION SELECT 0);
-        UPDATE numbering SET whole_from = old.number + 1 WHERE whole_from <= old.number;
-        END;
-    """,
-)
-"""Scripts that migrate a file from each version to the next. Each statement ends at the end of a
-line. Never change a script; append a new one."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long to wait for another process that is writing, such as `hookflash keys`."""
@@ -169,18 +89,20 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
 
     Raises:
         InputError: the file is not a journal, or of a newer hookflash.
+        DamagedJournal: it is damaged.
         JournalError: it can't be opened or written.
     """
+    path = path.resolve()  # so that its companions are the same by whatever name it is opened
     with _errors_of(path), ExitStack() as undo:
         if not path.exists():  # private: it says who called whom
             with suppress(OSError):
                 path.touch(mode=0o600)
         connection = _connect(path)
         undo.callback(connection.close)
+        _check_is_journal(connection, path)  # before anything is changed
         _write_ahead(connection)
         connection.execute(f"PRAGMA synchronous = {sync.value}")
         connection.execute("PRAGMA foreign_keys = ON")
-        _check_is_journal(connection, path)
         _migrate(connection, path)
         undo.pop_all()
         return connection
@@ -191,17 +113,56 @@ def _errors_of(path: Path) -> Generator[None]:
     """Translate SQLite's errors.
 
     Raises:
+        DamagedJournal: the file was a journal.
         JournalError: the disk, or another process, is at fault.
-        InputError: the file is not a database.
+        InputError: the file is another program's, or none.
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise JournalError(f"{path}: {error}") from error
+        if is_ours(path):
+            raise DamagedJournal(path, str(error)) from error
         raise InputError(
             f"is not a journal: {error}", where=str(path), hint="name a journal, or a new file"
         ) from error
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite has found a file that is damaged, or none of its own."""
+    code = error.sqlite_errorcode if isinstance(error, sqlite3.Error) else 0
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+_OUR_SCHEMA: Final = MIGRATIONS[0].strip().split("\n        at ")[0].encode()
+"""The schema is in the file as text: this is the beginning of its first table."""
+
+_LOOKED_AT: Final = 8192
+"""Bytes at the beginning of a file that show whether it is a text."""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file that SQLite can't read was a journal.
+
+    It was one if our schema is in it, or if our lock beside it says that it was used as one. A text
+    never was.
+    """
+    try:
+        with path.open("rb") as file:
+            if b"\0" not in file.read(_LOOKED_AT):
+                return False
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(_OUR_SCHEMA) >= 0:
+                    return True
+        return bool(lock_of(path).read_bytes())
+    except (OSError, ValueError):
+        return False
+
+
+def companions(path: Path) -> tuple[Path, Path]:
+    """The files that belong to an open database: its `-wal` and its `-shm`."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -236,37 +197,10 @@ def _check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def claim(path: Path) -> IO[bytes]:
-    """Lock a journal for this process: two writers would number the steps twice.
-
-    Returns:
-        The lock file, locked until it is closed or the process ends.
-
-    Raises:
-        InputError: another process has the lock, or the folder does not exist.
-        JournalError: the lock file can't be written.
-    """
-    lock = path.with_name(path.name + ".lock")
-    if not path.parent.is_dir():
-        raise InputError(
-            f"the folder {path.parent} does not exist",
-            where=str(path),
-            hint="create it, or name another file",
-        )
-    try:
-        held = lock.open("ab")
-    except OSError as error:
-        raise JournalError(f"{lock}: {error.strerror}") from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise InputError(
-            "another hookflash process uses this journal",
-            where=str(path),
-            hint="stop it, or name another file",
-        ) from error
-    return held
+def lock_of(path: Path) -> Path:
+    """The lock file of a journal. It stays when the journal is set aside or deleted."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}.lock")
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -274,12 +208,17 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
     Raises:
         InputError: the file does not exist, is not a journal, or is of another version.
+        DamagedJournal: it is damaged.
         JournalError: it can't be opened.
     """
+    path = path.resolve()
     if not path.is_file():
         raise InputError("there is no such journal", where=str(path), hint="name a journal")
     with _errors_of(path), ExitStack() as undo:
-        connection = _connect(path)
+        # the last one that closes a file tidies up, and must not do so in a journal that has taken
+        # its place meanwhile: so nobody may who only reads
+        may_tidy_up = not companions(path)[1].exists() and os.access(path.parent, os.W_OK)
+        connection = _connect(path) if may_tidy_up else connect_read_only(path)
         undo.callback(connection.close)
         connection.execute("PRAGMA query_only = ON")
         _check_is_journal(connection, path)
@@ -313,11 +252,51 @@ def using(connection: sqlite3.Connection, path: Path) -> Generator[sqlite3.Conne
         connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # worker threads use it, one at a time
-    return sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+def _connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # worker threads use it, one at a time
+        factory=JournalConnection,
+        uri=uri,
     )
+    connection.unreadable = {}
+    connection.text_factory = _text_of  # a damaged row is no error of the whole query
+    return connection
+
+
+def _text_of(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a file that this connection never changes, even if the disk is read-only.
+
+    Raises:
+        sqlite3.Error: it can't be read.
+    """
+    for options in ("mode=ro", "mode=ro&immutable=1"):  # the second: its -shm can't be made
+        connection = _connect(f"{path.as_uri()}?{options}", uri=True)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if options.endswith("=1"):
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise AssertionError
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """An empty journal in memory."""
+    connection = _connect(":memory:")
+    _migrate(connection, Path(":memory:"))
+    return connection
 
 
 def _version(connection: sqlite3.Connection) -> int:

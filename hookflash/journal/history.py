@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from hookflash.journal.database import skip_unreadable
 from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import write_transfer
 
@@ -182,9 +183,9 @@ def read_after(
     found: list[StoredStep] = []
     scanned, seen = 0, after
     for row in _rows_after(connection, after, last, wanted.account):
-        step = _step(row)
-        scanned, seen = scanned + 1, step.number
-        if wanted.wants(step):
+        scanned, seen = scanned + 1, int(row[0])
+        step = _readable_step(connection, row)
+        if step is not None and wanted.wants(step):
             found.append(step)
             if len(found) == most:
                 return found, seen
@@ -218,8 +219,17 @@ _NEXT_OF_ACCOUNT: Final = """
 
 def steps_of(connection: sqlite3.Connection, transfer: str) -> list[StoredStep]:
     """All steps of a transfer, in order."""
-    rows = connection.execute("SELECT * FROM steps WHERE transfer = ? ORDER BY number", (transfer,))
-    return [_step(row) for row in rows]
+    return [_step(row) for row in _rows_of(connection, transfer)]
+
+
+def readable_steps_of(connection: sqlite3.Connection, transfer: str) -> list[StoredStep]:
+    """The steps of a transfer that can be read, in order."""
+    steps = (_readable_step(connection, row) for row in _rows_of(connection, transfer))
+    return [step for step in steps if step is not None]
+
+
+def _rows_of(connection: sqlite3.Connection, transfer: str) -> Iterator[Sequence[Any]]:
+    return connection.execute("SELECT * FROM steps WHERE transfer = ? ORDER BY number", (transfer,))
 
 
 def all_steps(
@@ -241,6 +251,15 @@ def all_steps(
         step = _step(row)
         if wanted.wants(step):
             yield step
+
+
+def _readable_step(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredStep | None:
+    """A step; `None` if it can't be published. One bad row must not stop its readers."""
+    try:
+        return _step(row).with_summary()
+    except msgspec.DecodeError as error:
+        skip_unreadable(connection, f"step {row[0]}", str(error))
+        return None
 
 
 def _step(row: Sequence[Any]) -> StoredStep:

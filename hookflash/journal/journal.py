@@ -20,7 +20,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Reversible, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -32,7 +32,8 @@ import trio
 from hookflash.engine.record import Record
 from hookflash.errors import InputError
 from hookflash.journal import history
-from hookflash.journal.database import JournalError, Sync, claim, open_database, open_for_reading
+from hookflash.journal.database import JournalError, Sync
+from hookflash.journal.file import JournalFile, SetAside, check_writable
 from hookflash.journal.step import StoredStep, step_of
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -52,6 +53,9 @@ FINISH_LIMIT_S: Final = 30.0
 STALLED_S: Final = 5.0
 """A write that takes longer is reported as a hanging disk. A busy disk needs half a second; callers
 do not notice a wait of up to 5 s."""
+
+LOOK_AFTER_EVERY_S: Final = 5.0
+"""How often the file is looked after while nothing is written."""
 
 PRUNE_EVERY_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -94,13 +98,7 @@ class Journal:
         self.now = now
         """The time of day, in seconds since 1970."""
         self._run = run
-        with ExitStack() as opened:
-            opened.enter_context(claim(settings.file))
-            self._writer = open_database(settings.file, sync=settings.sync)
-            opened.callback(self._writer.close)
-            self._reader = open_for_reading(settings.file)
-            opened.callback(self._reader.close)
-            self._opened = opened.pop_all()
+        self._file = JournalFile(settings.file, sync=settings.sync, now=now)
         self._writing = trio.Lock()
         self._reading = trio.Lock()
         self._waiting: deque[StoredStep] = deque()
@@ -111,9 +109,11 @@ class Journal:
         self._subscribers: list[Callable[[tuple[StoredStep, ...]], None]] = []
         self.fault: str | None = None
         """Why nothing can be written now; `None`: the journal works."""
+        if self._file.fault is not None:
+            self._report_fault(self._file.fault)
         self.lost = 0
         """How many steps were dropped because the disk failed for too long."""
-        self.written = history.last_number(self._writer)
+        self.written = self._file.last
         """The number of the last safe step."""
         self.published = self.written
         """The number of the last published step."""
@@ -147,6 +147,16 @@ class Journal:
         return tuple(step for step in waiting if step.number <= self.published)
 
     @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The journals that were set aside since the start, because they could not be used."""
+        return self._file.set_aside
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """The rows that were left out because they can't be read, and why."""
+        return self._file.unreadable
+
+    @property
     def waiting(self) -> int:
         """How many steps wait to be written."""
         return len(self._batch) + len(self._waiting)
@@ -161,7 +171,7 @@ class Journal:
         """
         async with self._reading:
             try:
-                return await self._run(lambda: look(self._reader))
+                return await self._run(lambda: self._file.read(look))
             except sqlite3.Error as error:
                 raise JournalError(f"the journal can't be read: {error}") from error
             except InputError as error:
@@ -175,7 +185,7 @@ class Journal:
         """
         async with self._writing:
             try:
-                return await self._run(lambda: change(self._writer))
+                return await self._run(lambda: self._file.change(change))
             except sqlite3.Error as error:
                 raise JournalError(f"the journal can't be written: {error}") from error
 
@@ -221,10 +231,8 @@ class Journal:
         return written
 
     def _have_written(self, batch: Sequence[StoredStep]) -> None:
-        if self.fault is not None:
-            log.warning("journal.recovered", lost=self.lost)
-            self.fault = None
-        self.written = batch[-1].number
+        self._report_recovery()
+        self.written = self._file.last = batch[-1].number
         self._publish(batch)
 
     async def _write(self, batch: Sequence[StoredStep]) -> bool:
@@ -245,6 +253,25 @@ class Journal:
         if self.fault is None:
             log.error("journal.failed", why=why, effect="calls go on; steps are kept in memory")
         self.fault = why
+
+    def _report_recovery(self) -> None:
+        if self.fault is not None:
+            log.warning("journal.recovered", lost=self.lost)
+            self.fault = None
+
+    async def look_after(self) -> None:
+        """Notice what happens to the file while nothing is written, until cancelled."""
+        while True:
+            await trio.sleep(LOOK_AFTER_EVERY_S)
+            check = partial(check_writable, by_writing=self.fault is not None)
+            try:
+                await self.change(check)
+            except JournalError as error:
+                if not self.waiting:  # else the writer reports it
+                    self._report_fault(str(error))
+            else:
+                if not self.waiting:
+                    self._report_recovery()
 
     async def _publish_what_comes(self) -> None:
         """Publish steps as they come, unwritten."""
@@ -291,7 +318,7 @@ class Journal:
             while self._waiting and await self._write_some():
                 pass
         finally:
-            self._opened.close()
+            self._file.close()
 
 
 @asynccontextmanager
@@ -307,12 +334,12 @@ async def open_journal(
 
     Raises:
         InputError: the file is not a journal, is of a newer release, or is in use.
-        JournalError: it can't be opened or written.
     """
     journal = Journal(settings, now=now, run=run)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.run)
+            nursery.start_soon(journal.look_after)
             nursery.start_soon(journal.prune)
             try:
                 yield journal

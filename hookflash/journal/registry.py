@@ -9,13 +9,14 @@ import hashlib
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import argon2
 import attrs
 import msgspec
 
 from hookflash.errors import InputError
+from hookflash.journal.database import skip_unreadable
 
 KEY_PREFIX: Final = "hookflash"
 _ID_BYTES: Final = 6
@@ -111,8 +112,8 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     hashed = row[0] if row else _NOBODYS_HASH
     try:
         _HASHER.verify(hashed, secret)
-    except argon2.exceptions.VerificationError:
-        return None
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return None  # the second: the row is damaged
     key = _key(row[1:]) if row and prefix == KEY_PREFIX else None
     return key if key is not None and key.revoked is None else None
 
@@ -129,10 +130,14 @@ _NOBODYS_HASH: Final = _HASHER.hash(secrets.token_urlsafe(_SECRET_BYTES))
 # ------------------------------------------------------------------ the secret of tokens
 
 
+SECRET_BYTES: Final = 32
+"""As many as a signature has."""
+
+
 def stored_secret(connection: sqlite3.Connection) -> bytes | None:
     """The secret that tokens are signed with; `None` if none was made yet."""
     row = connection.execute("SELECT secret FROM secrets WHERE name = 'tokens'").fetchone()
-    return bytes(row[0]) if row else None
+    return bytes(row[0]) if row and len(row[0]) >= SECRET_BYTES else None
 
 
 def store_secret(connection: sqlite3.Connection, secret: bytes) -> bytes:
@@ -142,7 +147,9 @@ def store_secret(connection: sqlite3.Connection, secret: bytes) -> bytes:
         The secret that is stored.
     """
     connection.execute(
-        "INSERT INTO secrets VALUES ('tokens', ?) ON CONFLICT (name) DO NOTHING", (secret,)
+        "INSERT INTO secrets VALUES ('tokens', ?) ON CONFLICT (name) DO UPDATE"
+        " SET secret = excluded.secret WHERE length(secrets.secret) < ?",
+        (secret, SECRET_BYTES),
     )
     return stored_secret(connection) or secret
 
@@ -151,9 +158,15 @@ def store_secret(connection: sqlite3.Connection, secret: bytes) -> bytes:
 
 
 def stored_metaflows(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """The feature codes that programs have set, by account."""
+    """The feature codes that programs have set, by account. Those that are no JSON are left out."""
+    found: dict[str, dict[str, Any]] = {}
     rows = connection.execute("SELECT account, document FROM metaflows ORDER BY account")
-    return {account: cast("dict[str, Any]", msgspec.json.decode(text)) for account, text in rows}
+    for account, text in rows:
+        try:
+            found[account] = msgspec.json.decode(text, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            skip_unreadable(connection, f"feature codes of {account}", str(error))
+    return found
 
 
 def store_metaflows(

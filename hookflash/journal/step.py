@@ -118,6 +118,14 @@ class StoredStep:
         """The published part of the record."""
         return self._summary or _SUMMARY.decode(self.body)
 
+    def with_summary(self) -> StoredStep:
+        """This step, with its published part decoded.
+
+        Raises:
+            msgspec.DecodeError: this release can't read it.
+        """
+        return attrs.evolve(self, summary=self.summary)
+
     def record(self) -> Record:
         """The record that it was made from.
 

@@ -16,6 +16,7 @@ from hookflash.codec import event_from, to_document
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
+from hookflash.journal.database import skip_unreadable
 from hookflash.journal.step import DEFAULT_ACCOUNT, document_of, reading
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -23,18 +24,9 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
 def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
     """Insert or update the transfer of a record."""
-    if record.parties is not None and record.refusal is None:
-        if isinstance(record.event, e.TransferRequested):
-            _insert_transfer(connection, record, record.event, record.parties)
-        elif isinstance(record.event, e.TransferFound) and record.begins is not None:
-            found = e.TransferRequested(
-                leg=record.parties.transferor.leg,
-                transfer=record.event.transfer,
-                target=record.parties.target.number,
-                kind=record.begins.kind,
-                by="found",
-            )
-            _insert_transfer(connection, record, found, record.parties)
+    request = _request_in(record)
+    if request is not None and record.parties is not None:
+        _insert_transfer(connection, record, request, record.parties)
     if record.outcome is not None:
         connection.execute(
             "UPDATE transfers SET state = 'idle', ended = ?, last_step = ?, outcome = ?, cause = ?"
@@ -46,6 +38,23 @@ def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
             "UPDATE transfers SET state = ?, last_step = ? WHERE id = ?",
             (record.after.value, record.number, record.transfer),
         )
+
+
+def _request_in(record: Record) -> e.TransferRequested | None:
+    """The request of the transfer that begins with a record; made up for one that was found."""
+    if record.parties is None or record.refusal is not None:
+        return None
+    if isinstance(record.event, e.TransferRequested):
+        return record.event
+    if isinstance(record.event, e.TransferFound) and record.begins is not None:
+        return e.TransferRequested(
+            leg=record.parties.transferor.leg,
+            transfer=record.event.transfer,
+            target=record.parties.target.number,
+            kind=record.begins.kind,
+            by="found",
+        )
+    return None
 
 
 def _insert_transfer(
@@ -95,6 +104,36 @@ class Past:
     ended: float | None
     outcome: str | None
     cause: str | None
+
+
+def past_after(past: Past | None, record: Record) -> Past | None:
+    """A transfer after one more step of it, as the journal will have it once that is written."""
+    request = _request_in(record)
+    if past is None and request is not None and record.parties is not None:
+        past = Past(
+            id=request.transfer,
+            account=record.account or DEFAULT_ACCOUNT,
+            switch=record.switch,
+            kind=request.kind.value,
+            by=request.by,
+            target=request.target,
+            parties=attrs.evolve(
+                record.parties, target=Named(record.parties.target.leg, request.target)
+            ),
+            begun=record.at,
+            state=record.after.value if record.after else "idle",
+            ended=None,
+            outcome=None,
+            cause=None,
+        )
+    if past is None or past.outcome is not None:
+        return past
+    if record.outcome is not None:
+        ending = {"outcome": record.outcome.value, "cause": record.cause, "ended": record.at}
+        return attrs.evolve(past, state="idle", **ending)
+    if record.after is not None and record.after is not record.before:
+        return attrs.evolve(past, state=record.after.value)
+    return past
 
 
 def find_transfer(connection: sqlite3.Connection, transfer: str) -> Past | None:
@@ -208,8 +247,13 @@ def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished
         "SELECT request, transfers.* FROM transfers WHERE outcome IS NULL"
     ):
         past = _past(row)
+        try:
+            original = _request_of(past, request)
+        except ValueError as error:  # one bad row must not keep the service from starting
+            skip_unreadable(connection, f"transfer {past.id}", str(error))
+            continue
         found.setdefault(past.switch, {})[past.id] = Unfinished(
-            request=_request_of(past, request),
+            request=original,
             parties=past.parties,
             account="" if past.account == DEFAULT_ACCOUNT else past.account,
         )

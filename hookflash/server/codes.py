@@ -14,6 +14,7 @@ from hookflash.journal import registry
 from hookflash.journal.journal import Journal
 from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.config import Config
+from hookflash.server.stored import StoredCodes
 
 
 class CodeStore:
@@ -24,7 +25,7 @@ class CodeStore:
         group: EngineGroup,
         journal: Journal,
         config: Config,
-        stored: Mapping[str, Mapping[str, Any]],
+        stored: StoredCodes,
     ) -> None:
         """Hold the feature codes of all accounts.
 
@@ -37,8 +38,14 @@ class CodeStore:
         self._group = group
         self._journal = journal
         self._config = config
-        self._stored: dict[str, Mapping[str, Any]] = dict(stored)
+        self._stored: dict[str, Mapping[str, Any]] = dict(stored.documents)
+        self._faults: dict[str, str] = dict(stored.faults)
         self._changing = trio.Lock()
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Accounts whose stored feature codes can't be used: those of the configuration apply."""
+        return {f"feature codes of {account}": why for account, why in self._faults.items()}
 
     def of(self, account: str) -> dict[str, Any]:
         """An account's feature codes, including all defaults."""
@@ -86,6 +93,7 @@ class CodeStore:
             self._stored.pop(account, None)
         else:
             self._stored[account] = document
+        self._faults.pop(account, None)
         self.apply(self._config, for_all_calls=for_all_calls)
         return self.of(account)
 

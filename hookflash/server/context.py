@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
+from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 import attrs
 
@@ -18,7 +22,7 @@ from hookflash.fsm.transfer import Transfer
 from hookflash.journal import history, transfers
 from hookflash.journal.database import JournalError
 from hookflash.journal.journal import Journal
-from hookflash.journal.step import DEFAULT_ACCOUNT
+from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
 from hookflash.journal.transfers import Past
 from hookflash.server.codes import CodeStore
 from hookflash.server.views import timeline_entry
@@ -67,13 +71,22 @@ class Context:
     async def remembered(
         self, transfer: str
     ) -> tuple[Past | None, tuple[TimelineEntry, ...] | None]:
-        """The journal's data about a transfer; nothing while it can't be read."""
+        """What is known about a transfer: from the journal, and of steps that wait to be written.
+
+        While the journal can't be read, there is no timeline of a transfer that began before.
+        """
+        waiting = [step for step in self.journal.unwritten() if step.transfer == transfer]
         try:
-            past = await self.journal.read(partial(transfers.find_transfer, transfer=transfer))
-            steps = await self.journal.read(partial(history.steps_of, transfer=transfer))
+            past, steps = await self.journal.read(partial(_remembered, transfer=transfer))
         except JournalError:
-            return None, None
-        return past, tuple(timeline_entry(step) for step in steps)
+            past, steps = None, None
+        last = steps[-1].number if steps else 0
+        for step in waiting:
+            if step.number > last:  # else it was written meanwhile
+                past = transfers.past_after(past, step.record())
+                if steps is not None or past is not None:
+                    steps = [*(steps or ()), step]
+        return past, None if steps is None else tuple(map(timeline_entry, steps))
 
     async def accept(self, account: str, transfer: str | None, record: Record | None) -> Accepted:
         """Confirm a command once its step is safe in the journal."""
@@ -92,11 +105,15 @@ class Context:
         return Accepted(transfer_id=transfer, url=_url(account, transfer), number=number)
 
     def faults(self) -> dict[str, str]:
-        """The current faults, by part: unreachable switches, the journal."""
+        """The current faults, by part: unreachable switches, the journal, feature codes."""
         found = {f"switch {name}": why for name, why in self.group.away().items()}
         if self.journal.fault is not None:
             found["journal"] = self.journal.fault
-        return found
+        if self.journal.set_aside:
+            found["journal set aside"] = "; ".join(map(str, self.journal.set_aside))
+        if self.journal.unreadable:
+            found["journal rows"] = _named(self.journal.unreadable)
+        return found | self.codes.faults
 
 
 def own_transfer_of(board: Switchboard, account: str, call: LegId) -> Transfer | None:
@@ -109,3 +126,20 @@ def own_transfer_of(board: Switchboard, account: str, call: LegId) -> Transfer |
 
 def _url(account: str, transfer: str) -> str:
     return f"/v2/accounts/{account}/transfers/{transfer}"
+
+
+MOST_NAMED: Final = 5
+
+
+def _named(unreadable: Mapping[str, str]) -> str:
+    """A sentence about rows that can't be read; the log and `journal check` name them all."""
+    first = [f"{row} ({why})" for row, why in itertools.islice(unreadable.items(), MOST_NAMED)]
+    more = len(unreadable) - len(first)
+    return f"left out: {', '.join(first)}{f', and {more} more' if more else ''}"
+
+
+def _remembered(
+    connection: sqlite3.Connection, transfer: str
+) -> tuple[Past | None, list[StoredStep]]:
+    past = transfers.find_transfer(connection, transfer)
+    return past, history.readable_steps_of(connection, transfer)

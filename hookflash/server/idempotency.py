@@ -20,6 +20,7 @@ import trio
 from hookflash.api.requests import ApiCommand
 from hookflash.errors import HookflashError, InputError, Refusal, RequestRefused
 from hookflash.journal import registry
+from hookflash.journal.database import JournalError
 from hookflash.journal.journal import Journal
 from hookflash.journal.registry import Answer, fingerprint
 from hookflash.server.caller import Caller
@@ -98,14 +99,25 @@ class IdempotencyStore:
         self._busy[place] = trio.Event()
         try:
             asked = fingerprint(msgspec.json.encode(request))
-            given = self._given.get(place) or await self._journal.read(
-                partial(registry.given_answer, caller=caller.key, key=key)
-            )
+            given = self._given.get(place) or await self._stored(caller, key)
             if given is not None:
                 return _again(given, asked, kind)
             return await self._act(caller, key, asked, act)
         finally:
             self._busy.pop(place).set()
+
+    async def _stored(self, caller: Caller, key: str) -> Answer | None:
+        """The answer that an earlier run gave.
+
+        While the journal can't be read, only the answers in memory count: a failing disk must not
+        stop telephones, and the ID of a transfer that was requested with a key is the same again.
+        """
+        try:
+            return await self._journal.read(
+                partial(registry.given_answer, caller=caller.key, key=key)
+            )
+        except JournalError:
+            return None
 
     async def _act(
         self, caller: Caller, key: str, asked: str, act: Callable[[], Awaitable[Any]]
@@ -145,4 +157,8 @@ def _again(given: Answer, asked: str, kind: Any) -> Any:
     if given.status >= FIRST_ERROR:
         refused: dict[str, Any] = msgspec.json.decode(given.body)
         raise RequestRefused(refused["why"], Refusal(refused["refusal"]))
-    return msgspec.json.decode(given.body, type=kind)
+    try:
+        return msgspec.json.decode(given.body, type=kind)
+    except msgspec.DecodeError as error:  # the row is damaged
+        why = "this request was performed before, and its answer can't be read any more"
+        raise RequestRefused(why) from error

@@ -194,6 +194,16 @@ class CurrentMetrics(Collector):
         yield CounterMetricFamily(
             "hookflash_journal_lost", "Steps dropped unwritten.", journal.lost
         )
+        yield CounterMetricFamily(
+            "hookflash_journal_set_aside",
+            "Journals set aside because they were damaged, deleted or replaced.",
+            len(journal.set_aside),
+        )
+        yield GaugeMetricFamily(
+            "hookflash_journal_unreadable_rows",
+            "Rows of the journal that were left out because they can't be read.",
+            len(journal.unreadable),
+        )
         yield GaugeMetricFamily(
             "hookflash_journal_number", "Number of the last safe step.", journal.written
         )

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import structlog
@@ -26,6 +26,7 @@ from hookflash.engine.group import EngineGroup, open_engine_group
 from hookflash.engine.record import Record
 from hookflash.errors import InputError
 from hookflash.journal import registry, transfers
+from hookflash.journal.database import JournalError
 from hookflash.journal.journal import InThread, Journal, JournalSettings, in_thread, open_journal
 from hookflash.journal.registry import Key
 from hookflash.journal.step import DEFAULT_ACCOUNT
@@ -39,7 +40,7 @@ from hookflash.server.desk import Desk
 from hookflash.server.idempotency import IdempotencyStore
 from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import CurrentMetrics, Metrics
-from hookflash.server.stored import readable_metaflows
+from hookflash.server.stored import StoredCodes, readable_metaflows
 from hookflash.server.switches import open_switch
 from hookflash.server.tokens import sign_token, token_for, token_secret
 from hookflash.version import version
@@ -155,14 +156,13 @@ async def open_service(
 
     Raises:
         InputError: the file is not a journal, or another process uses it.
-        JournalError: the journal can't be opened, or something in it can't be read.
     """
     settings = _journal_settings(config, beside)
     metrics = Metrics()
     watches: dict[str, ProductionWatch] = {}  # filled once there are engines to watch
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(settings, now=now, run=run))
-        stored = await journal.read(_read_stored)
+        stored = await _what_is_stored(journal)
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
         if backends is None:
@@ -175,7 +175,7 @@ async def open_service(
         opening = _open_group(config, backends, journal, stored, taps)
         group = await stack.enter_async_context(opening)
         _watch(group, backends, metrics, watches)
-        codes = CodeStore(group, journal, config, stored.metaflows)
+        codes = CodeStore(group, journal, config, stored.codes)
         context = Context(group=group, journal=journal, codes=codes)
         metrics.registry.register(CurrentMetrics(context, backends, watches))
         nursery.start_soon(_check_promises, watches)
@@ -193,12 +193,20 @@ async def open_service(
 class _Stored:
     """What earlier runs have left in the journal."""
 
-    metaflows: Mapping[str, Mapping[str, Any]]
-    """By account."""
+    codes: StoredCodes
     unfinished: Mapping[str, Mapping[str, Unfinished]]
     """By switch and transfer."""
     ended: Mapping[str, frozenset[str]]
     """By switch."""
+
+
+async def _what_is_stored(journal: Journal) -> _Stored:
+    """What earlier runs have left; nothing while the disk can't be read, so that calls go on."""
+    try:
+        return await journal.read(_read_stored)
+    except JournalError as error:
+        log.error("journal.unreadable", why=str(error), effect="transfers in flight are not known")  # noqa: TRY400 - no bug of ours
+        return _Stored(StoredCodes({}, {}), {}, {})
 
 
 def _read_stored(connection: sqlite3.Connection) -> _Stored:
@@ -216,13 +224,14 @@ def _open_group(
     stored: _Stored,
     taps: tuple[Callable[[Record], None], ...],
 ) -> AbstractAsyncContextManager[EngineGroup]:
+    codes = stored.codes.documents
     return open_engine_group(
         backends,
         now=journal.now,
         taps=taps,
         first_number=journal.written + 1,
-        default=config.account(DEFAULT_ACCOUNT, stored.metaflows.get(DEFAULT_ACCOUNT)),
-        accounts=config.accounts_chosen(stored.metaflows),
+        default=config.account(DEFAULT_ACCOUNT, codes.get(DEFAULT_ACCOUNT)),
+        accounts=config.accounts_chosen(codes),
         unfinished=stored.unfinished,
         ended=stored.ended,
     )

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+import attrs
 import structlog
 
 from hookflash.dialling.kazoo_options import KAZOO_SOUNDS
+from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.document import place_in
 from hookflash.errors import InputError
 from hookflash.sounds import parse_sound
@@ -22,13 +24,37 @@ from hookflash.sounds import parse_sound
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
 
-def readable_metaflows(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Remove unreadable sounds from feature codes, and log each.
+@attrs.frozen
+class StoredCodes:
+    """Feature codes that programs have set, by account."""
+
+    documents: Mapping[str, Mapping[str, Any]]
+    faults: Mapping[str, str]
+    """What is wrong with those that can't be used."""
+
+
+def readable_metaflows(stored: Mapping[str, Mapping[str, Any]]) -> StoredCodes:
+    """Leave out unreadable sounds, and documents that are no feature codes; log each.
+
+    An account without its own codes has those of the configuration. One account's bad codes must
+    not keep the service from starting.
 
     Args:
         stored: the feature codes that programs have set, by account.
     """
-    return {account: _readable(account, document) for account, document in stored.items()}
+    documents: dict[str, Mapping[str, Any]] = {}
+    faults: dict[str, str] = {}
+    for account, document in stored.items():
+        try:
+            usable = _readable(account, document)
+            parse_metaflows(usable, "metaflows")
+        except (InputError, AttributeError, TypeError) as error:  # not even shaped like codes
+            faults[account] = str(error)
+            hint = f"set them again: POST /v2/accounts/{account}/metaflows"
+            log.warning("feature_codes.unreadable", account=account, why=str(error), hint=hint)
+        else:
+            documents[account] = usable
+    return StoredCodes(documents, faults)
 
 
 def _readable(account: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

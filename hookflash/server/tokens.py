@@ -26,9 +26,6 @@ from hookflash.journal.registry import Key
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
-SECRET_BYTES: Final = 32
-"""As many as the signature has."""
-
 LONGEST_TOKEN: Final = 600
 """Characters. An account ID has at most 128, and nobody makes us hash more."""
 
@@ -96,7 +93,7 @@ async def token_secret(journal: Journal) -> bytes:
     If it can't be stored, it lives as long as this process: programs then sign in again after a
     restart.
     """
-    made = secrets.token_bytes(SECRET_BYTES)
+    made = secrets.token_bytes(registry.SECRET_BYTES)
     try:
         return await journal.read(registry.stored_secret) or await journal.change(
             partial(registry.store_secret, secret=made)

@@ -12,11 +12,11 @@ from histories import dated_records, news, played, write
 
 from hookflash.errors import InputError
 from hookflash.journal import database, history
+from hookflash.journal.claim import Claim
 from hookflash.journal.database import (
     MIGRATIONS,
     JournalError,
     Sync,
-    claim,
     open_database,
     open_for_reading,
 )
@@ -105,7 +105,8 @@ def test_the_accounts_of_older_steps_are_found_again(tmp_path: Path) -> None:
         (8, '|o"brien\\|', "call.answered"),
         (11, "|acme|", "call.answered"),
     ):
-        row = (number, 0.0, "sim", accounts, kind, None, None, None, "{}", None)
+        body = step_of(news(number)).body.decode()
+        row = (number, 0.0, "sim", accounts, kind, None, None, None, body, None)
         old.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     old.close()
     connection = open_database(file)
@@ -143,14 +144,14 @@ import os, sqlite3, sys
 from pathlib import Path
 from hookflash.journal import database
 
-class Deadly(sqlite3.Connection):
+class Deadly(database.JournalConnection):
     def execute(self, statement, *rest):
         if statement.startswith("PRAGMA user_version = "):
             os.kill(os.getpid(), 9)
         return super().execute(statement, *rest)
 
 real = sqlite3.connect
-database.sqlite3.connect = lambda *a, **k: real(*a, **k, factory=Deadly)
+database.sqlite3.connect = lambda *a, **k: real(*a, **(k | {"factory": Deadly}))
 database.open_database(Path(sys.argv[1]))
 """
     died = subprocess.run([sys.executable, "-c", program, file], check=False)
@@ -236,7 +237,7 @@ def test_a_place_where_nothing_can_be_written_is_the_disks_fault(tmp_path: Path)
     with pytest.raises(JournalError, match="unable to open"):
         open_database(nowhere)
     with pytest.raises(InputError, match="no such folder does not exist"):
-        claim(nowhere)
+        Claim(nowhere)
 
 
 def test_a_journal_is_for_its_owner_to_read(tmp_path: Path) -> None:
@@ -256,8 +257,8 @@ def test_a_step_is_as_safe_as_the_operator_wants(tmp_path: Path, sync: Sync, tol
 @pytest.mark.slow
 def test_a_journal_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "journal.sqlite"
-    code = "import sys; from pathlib import Path; from hookflash.journal.database import claim; "
-    code += "held = claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    code = "import sys; from pathlib import Path; from hookflash.journal.claim import Claim; "
+    code += "held = Claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", code, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -266,6 +267,6 @@ def test_a_journal_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(InputError, match="another hookflash process uses this journal"):
-            claim(file)
+            Claim(file)
         holder.kill()
-    claim(file).close()
+    Claim(file).close()

@@ -97,6 +97,10 @@ def test_a_transfer_sums_up_its_steps_and_runs_again_as_it_was_written(
             assert past.ended == (NOON + last.at_s if last else None)
             assert past.parties == begun.parties
             seen.append(last.outcome if last else None)
+            told: transfers.Past | None = None
+            for record in dated_records(about):
+                told = transfers.past_after(told, record)
+            assert told == past  # what is not written yet is told as it will be
             again = rerun(history.steps_of(connection, transfer))
             assert again.differences == ()
             # one that is not found any more is closed by the switchboard, and no table is asked
