@@ -319,14 +319,14 @@ class Connection:
         """Distribute messages, until the connection is closed."""
         while True:
             try:
-                message = cast("dict[str, Any]", msgspec.json.decode(await socket.get_message()))
+                message = _read_message(await socket.get_message())
             except ConnectionClosed as closed:
                 if self._leaving.is_set():
                     return
                 raise ConnectionLost(f"the connection was closed: {_why(closed)}") from closed
-            if message["type"] == "reply":
+            if message.get("type") == "reply":
                 self._take_reply(message)
-            elif message["type"] == "events":
+            elif message.get("type") == "events":
                 self._sort(message)
 
     def _take_reply(self, message: dict[str, Any]) -> None:
@@ -370,6 +370,18 @@ class _Reply:
     """The follower that the reply subscribes."""
     come: trio.Event = attrs.field(factory=trio.Event)
     message: dict[str, Any] | None = None
+
+
+def _read_message(text: str | bytes) -> dict[str, Any]:
+    """Read a message of the service.
+
+    Raises:
+        ConnectionLost: it is not JSON, so it is not our service that answers.
+    """
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ConnectionLost(f"this is not a message of the service: {error}") from error
 
 
 def _why(closed: ConnectionClosed) -> str:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from lab import Lab
 from talk import PATIENCE_S, Net, Rig, open_net, open_port, open_rig, tls_pair
 from trio.testing import MockClock, wait_all_tasks_blocked
-from trio_websocket import WebSocketConnection
+from trio_websocket import WebSocketConnection, wrap_server_stream
 from wsproto.events import CloseConnection
 
 from hookflash.api.answers import Accepted
@@ -137,6 +137,24 @@ async def test_a_service_that_never_answers_is_waited_for_so_long_and_no_longer(
             async with connect(URL, api_key="x"):
                 raise AssertionError
         assert trio.current_time() == pytest.approx(10)
+
+
+@pytest.mark.parametrize("junk", [b"\xff", "{", "[]", "9" * 5_000, "[" * 5_000])
+async def test_a_server_that_talks_something_else_is_no_traceback(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, junk: str | bytes
+) -> None:
+    async def talk(stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(nursery, stream)
+            socket = await request.accept()
+            await socket.send_message(junk)
+            await trio.sleep(1_000)
+
+    async with open_rig(tmp_path) as rig, open_net(rig.listener, monkeypatch) as net:
+        net.welcome = talk
+        with pytest.raises(BackendError, match="not a message of the service"):
+            async with connect(URL, api_key="x"):
+                raise AssertionError
 
 
 async def test_over_tls_and_a_real_socket(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ NICER: Final = 5
 OOM_ADJUSTMENT: Final = "500"
 """If memory is scarce, the kernel ends the doors before the engine."""
 
+LOGGED_OF_STRANGERS: Final = 10
+"""Events of each kind in a minute: what is logged here, strangers can cause."""
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -57,7 +60,7 @@ def step_back() -> None:
 async def _open(engine: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(engine))
     async with open_doors(stream, now=time.time, run=in_thread) as doors:
-        log_to_stderr(doors.settings.log_format)
+        log_to_stderr(doors.settings.log_format, most_per_minute=LOGGED_OF_STRANGERS)
         await serve(doors)
 
 
