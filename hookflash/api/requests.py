@@ -25,7 +25,9 @@ AccountId: TypeAlias = Annotated[
         examples=["default"],
     ),
 ]
-CallId: TypeAlias = Annotated[str, Meta(max_length=64, description="ID of one leg of a call.")]
+CallId: TypeAlias = Annotated[
+    str, Meta(max_length=256, description="ID of one leg of a call, as the switch names it.")
+]
 TransferId: TypeAlias = Annotated[str, Meta(max_length=64, description="ID of a transfer.")]
 Switch: TypeAlias = Annotated[
     str,

@@ -21,8 +21,9 @@ ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """Characters of a target. Others never reach a switch. `@` is not allowed: the operator chooses the
 host, not the caller."""
 
-ALLOWED_ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
-"""Characters of a transfer's ID, which becomes part of the names of timers and legs."""
+ALLOWED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
+"""Characters of a transfer's ID, which becomes part of the names of timers and legs: what every
+switch can carry."""
 
 LONGEST_RING_S = 24 * 3600.0
 """A ring timeout of more than a day is a mistake."""
@@ -104,7 +105,10 @@ def check_spelling(event: TransferRequested) -> None:
         InputError: a value is not allowed.
     """
     if not ALLOWED_ID.fullmatch(event.transfer):
-        raise InputError("the ID may have only letters, digits and _ . : -, 1 to 64 of them")
+        raise InputError(
+            "the ID may have only letters, digits and _ . -, must begin with a letter or a digit,"
+            " and may have at most 64"
+        )
     if event.kind is not Kind.HOLD and not event.target:
         raise InputError("a transfer needs a target")
     if event.target and not ALLOWED_TARGET.fullmatch(event.target):

@@ -277,6 +277,28 @@ FOUND = SwitchFound()
 REFUSED = "127.0.0.1:8021 can't be reached: connection refused"
 
 
+async def test_legs_with_unusable_names_are_logged_once_a_minute(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.legs = {
+        "a": alice(**BRIDGED, variable_bridge_to="b;c"),  # its partner is named, and not asked for
+        "b;c": alice(**BRIDGED, variable_bridge_to="a"),
+    }
+    async with opened() as client:
+        assert client.news()[-1] == FOUND
+        assert [leg.leg for leg in await client.backend.snapshot()] == ["a"]
+        with capture_logs() as logs:
+            for second in range(70):
+                await switch.tell(created(f"x y {second}" + "z" * 500))
+                await trio.sleep(1)
+        first, later = [entry for entry in logs if entry["event"] == "leg.unusable"]
+        assert first["leg"].startswith("x y 0z")
+        assert len(first["leg"]) == 100
+        assert (first["others"], later["others"]) == (0, 59)
+        assert client.news() == []
+        assert not [line for line in switch.said if "x y" in line or "b;c" in line]
+
+
 # ------------------------------------------------------------ being let in
 
 

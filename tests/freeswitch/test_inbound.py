@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -442,7 +443,51 @@ def test_garbage_is_no_traceback(body: bytes, form: str) -> None:
 def test_bytes_that_are_no_text_are_replaced() -> None:
     body = b"Event-Name: CHANNEL_PARK\nUnique-ID: \xff%FE\x00\n\n"
     event = Frame(content_type="text/event-plain", head=b"", body=body)
-    assert Inbound().receive(event) == (LegParked(leg="\ufffd\ufffd\x00"),)
+    unusable: list[str] = []
+    assert Inbound(on_unusable=unusable.append).receive(event) == ()
+    created = body.replace(b"PARK", b"CREATE").replace(b"\n\n", b"\nCall-Direction: inbound\n\n")
+    assert Inbound(on_unusable=unusable.append).receive(attrs.evolve(event, body=created)) == ()
+    assert unusable == ["\ufffd\ufffd\x00"]
+
+
+@pytest.mark.parametrize(
+    "leg",
+    [
+        "a84b4c76e66710@pc33.atlanta.com",
+        "f81d4fae-7dec@[2001:db8::1]",
+        "0_3814@10.0.0.1:5060",
+        "a-.!%*_+~:/?@=[]b",
+        "a" * 256,
+    ],
+)
+def test_a_call_id_is_the_name_of_a_leg(frame: MakeFrame, leg: str) -> None:
+    """With `inbound-use-callid-as-uuid`."""
+    created = {"Event-Name": "CHANNEL_CREATE", "Unique-ID": leg, "Call-Direction": "inbound"}
+    inbound = Inbound()
+    assert inbound.receive(frame(created)) == (LegCreated(leg=leg, number=""),)
+    joined = {"Event-Name": "CHANNEL_BRIDGE", "Bridge-A-Unique-ID": leg, "Bridge-B-Unique-ID": "b"}
+    assert inbound.receive(frame(joined)) == (LegsJoined(first=leg, second="b"),)
+
+
+@pytest.mark.parametrize(
+    "leg", ["a;b", "a,b", "a'b", "a b", "a)b", "a{b", "a}b", "a:_:b", "${x}@b", "-b", "a" * 257]
+)
+def test_a_leg_whose_name_can_not_stand_in_an_order_does_not_exist(
+    frame: MakeFrame, leg: str
+) -> None:
+    unusable: list[str] = []
+    inbound = Inbound(on_unusable=unusable.append)
+    for name in ("CREATE", "ANSWER", "PARK", "HANGUP", "DESTROY"):
+        headers = {"Event-Name": f"CHANNEL_{name}", "Unique-ID": leg, "Call-Direction": "inbound"}
+        assert inbound.receive(frame(headers)) == ()
+    key = {"Event-Name": "DTMF", "Unique-ID": leg, "DTMF-Digit": "*"}
+    assert inbound.receive(frame(key)) == ()
+    for first, second in ((leg, "b"), ("b", leg)):
+        pair = {"Bridge-A-Unique-ID": first, "Bridge-B-Unique-ID": second}
+        for name in ("BRIDGE", "UNBRIDGE"):
+            assert inbound.receive(frame({"Event-Name": f"CHANNEL_{name}", **pair})) == ()
+    assert unusable == [leg]
+    assert inbound.skipped == 0
 
 
 def test_headers_do_not_stand_in_values_or_bodies() -> None:

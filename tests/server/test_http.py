@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import httpx
@@ -70,6 +71,25 @@ async def test_an_account_sees_its_own_calls(autojump_clock: MockClock, lab: Lab
         "destination": "1002",
     }
     assert theirs in {one["call_id"] for one in await lab.globex.look("channels")}
+
+
+async def test_a_leg_that_is_named_by_a_call_id(autojump_clock: MockClock, lab: Lab) -> None:
+    """FreeSWITCH with `inbound-use-callid-as-uuid`; a slash in it separates nothing."""
+    name = "a-.!%*_+~:/?@=[]%2F%20b@[2001:db8::1]" + "x" * 200
+    world = lab.backend.world.switch
+    world.name_leg = iter((name, "bob", *"cdefgh")).__next__
+    alice, bob = await lab.call()
+    assert (alice, bob) == (name, "bob")
+    path = quote(name, safe="")
+    assert (await lab.acme.look(f"channels/{path}"))["call_id"] == name
+    transfer = await lab.acme.transfer(path, "2600")
+    story = await lab.acme.until(transfer, "consulting")
+    assert story["transferor"]["call_id"] == name
+    taken_back = await lab.acme.act(path, "takeback")
+    assert taken_back.status_code == 202, taken_back.text
+    assert (await lab.acme.ended(transfer))["outcome"] == "taken_back"
+    too_long = await lab.acme.act("x" * 257, "transfer", target="2600")
+    assert too_long.status_code == 400
 
 
 async def test_an_administrator_acts_for_any_account(autojump_clock: MockClock, lab: Lab) -> None:
@@ -517,7 +537,7 @@ async def test_ids_that_are_too_long_or_no_names_are_told(
     autojump_clock: MockClock, lab: Lab
 ) -> None:
     assert list(told(await lab.acme.ask("GET", "transfers/" + "x" * 65), 400)) == ["transfer_id"]
-    assert list(told(await lab.acme.ask("GET", "channels/" + "x" * 65), 400)) == ["call_id"]
+    assert list(told(await lab.acme.ask("GET", "channels/" + "x" * 257), 400)) == ["call_id"]
     path = "/v2/accounts/a%20b/channels"
     assert list(told(await lab.acme.ask("GET", path), 400)) == ["account_id"]
 

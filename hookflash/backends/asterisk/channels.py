@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
-from hookflash.backends.asterisk.inbound import AsteriskReading, is_party, local_half
+from hookflash.backends.asterisk.inbound import AsteriskReading, is_leg, local_half
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.events import Direction, LegId, LegSnapshot
 from hookflash.sounds import HeardSound, heard_sound
@@ -68,7 +68,7 @@ def read_seen(
         known: what the events have reported about legs.
         outside: channels on an outside line that events have not reported as such.
     """
-    living = {channel.id: channel for channel in seen.channels if is_party(channel.name)}
+    living = {channel.id: channel for channel in seen.channels if is_leg(channel)}
     peers = _peers(seen.bridges, living)
     in_bridges = {member for bridge in seen.bridges for member in bridge.channels}
     halves = _other_halves(living.values())

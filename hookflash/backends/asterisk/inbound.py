@@ -33,6 +33,16 @@ DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset(
 MAX_GONE: Final = 16_384
 """How many ended legs are remembered, so that their late events are dropped."""
 
+ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,148}(?:;2)?")
+"""The allowed characters of a channel's id: `SYSTEM-SECONDS.NUMBER`, or what a program has chosen
+for a channel that it originates; the far half of such a Local channel has a `;2` added. Asterisk
+allows 149 characters."""
+
+ALLOWED_LEG_WORDS: Final = (
+    "letters, digits and _ . -, beginning with a letter or a digit, at most 149"
+)
+"""The allow-list in words, for error messages."""
+
 _KEYS: Final = frozenset("0123456789ABCD*#")
 _NOBODY: Final = re.compile(r"(?:AsyncGoto|Surrogate|Message|Recorder|Announcer|Snoop)/|.*<")
 """Channels without a party: the switch creates them for a moment when it moves one."""
@@ -43,6 +53,11 @@ _ENDPOINT: Final = re.compile(r"PJSIP/([^/(),]+)-[0-9a-f]{8}")
 def is_party(name: str) -> bool:
     """Whether a channel with this name may have a party."""
     return not _NOBODY.match(name)
+
+
+def is_leg(channel: AriChannel) -> bool:
+    """Whether a channel may be reported: it may have a party, and can stand in an order."""
+    return is_party(channel.name) and ALLOWED_LEG.fullmatch(channel.id) is not None
 
 
 def endpoint_of(name: str) -> str:
@@ -124,9 +139,19 @@ class _LegState:
 class AsteriskInbound:
     """Translates the events of one connection into facts."""
 
-    def __init__(self, reading: AsteriskReading) -> None:
-        """Begin without known legs."""
+    def __init__(
+        self,
+        reading: AsteriskReading,
+        on_unusable: Callable[[e.LegId], None] = lambda _leg: None,
+    ) -> None:
+        """Begin without known legs.
+
+        Args:
+            reading: reads the channels of this switch.
+            on_unusable: called with a new leg whose name can't stand in an order.
+        """
         self.reading = reading
+        self._on_unusable = on_unusable
         self.skipped = 0
         """Events without a field that their kind must have."""
         self._legs: dict[e.LegId, _LegState] = {}
@@ -187,7 +212,7 @@ class AsteriskInbound:
 
     def _known(self, channel: AriChannel | None) -> _LegState | None:
         """The leg of an event; None if it has no party, or has ended."""
-        if channel is None or channel.id in self._gone or not is_party(channel.name):
+        if channel is None or channel.id in self._gone or not is_leg(channel):
             return None
         leg = self._legs.get(channel.id)
         if leg is None:  # its creation event was missed
@@ -256,6 +281,9 @@ class AsteriskInbound:
     def _created(self, event: AriMessage) -> Iterator[e.CallEvent]:
         channel = event.channel
         if channel is None or not is_party(channel.name):
+            return
+        if not is_leg(channel):
+            self._on_unusable(channel.id)
             return
         self._gone.pop(channel.id, None)  # an id may be used again, for a new leg
         leg = self._meet(channel)

@@ -12,11 +12,17 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.asterisk.ari_messages import AriMessage
 from hookflash.backends.asterisk.channels import KnownLeg
-from hookflash.backends.asterisk.inbound import AsteriskInbound, AsteriskReading, is_party
+from hookflash.backends.asterisk.inbound import (
+    ALLOWED_LEG_WORDS,
+    AsteriskInbound,
+    AsteriskReading,
+    is_leg,
+)
 from hookflash.backends.asterisk.procedures import KnownParty
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.asterisk.steps import Steps
 from hookflash.backends.outlet import Outlet
+from hookflash.backends.unusable import UnusableLegs
 
 
 class LegMemory:
@@ -32,7 +38,8 @@ class LegMemory:
         self.reading = AsteriskReading(
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
         )
-        self.inbound = AsteriskInbound(self.reading)
+        self._unusable = UnusableLegs(ALLOWED_LEG_WORDS, log)
+        self.inbound = AsteriskInbound(self.reading, self._unusable.note)
         self.steps = Steps(settings.context)
         self.outlet = Outlet(settings.event_buffer, self._remember, log)
         self.known: dict[e.LegId, KnownLeg] = {}
@@ -50,7 +57,7 @@ class LegMemory:
 
     def begin(self) -> None:
         """Begin with a new connection."""
-        self.inbound = AsteriskInbound(self.reading)
+        self.inbound = AsteriskInbound(self.reading, self._unusable.note)
         self._heard_of.clear()
 
     def party_of(self, leg: e.LegId) -> KnownParty:
@@ -105,7 +112,7 @@ class LegMemory:
         """Note an event about these legs."""
         self.heard += 1
         for channel in news.channels:
-            if is_party(channel.name) and not self.inbound.is_gone(channel.id):
+            if is_leg(channel) and not self.inbound.is_gone(channel.id):
                 self._heard_of[channel.id] = self.heard
 
     def forget_heard(self, leg: e.LegId) -> None:

@@ -22,13 +22,11 @@ import attrs
 from hookflash import commands as c
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
+from hookflash.backends.asterisk.inbound import ALLOWED_LEG, ALLOWED_LEG_WORDS
 from hookflash.causes import number_for
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound, Tone
-
-ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,149}")
-"""The allowed characters of a channel's id."""
 
 ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}")
 """The allowed characters of a channel's name that the dialplan reads."""
@@ -59,7 +57,7 @@ written out, and copied to the stack of the thread that plays the tone."""
 _LONGEST_S: Final = 2**31 - 1
 
 _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
-    ALLOWED_LEG: "letters, digits and _ . -, beginning with a letter or a digit, at most 150",
+    ALLOWED_LEG: ALLOWED_LEG_WORDS,
     ALLOWED_NUMBER: "letters, digits and + * # _ -, 1 to 64 of them",
     ALLOWED_CHANNEL: "a technology, a slash, and the channel's name",
     ALLOWED_WORD: "letters, digits and _ . -, at most 64",

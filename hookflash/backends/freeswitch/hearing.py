@@ -14,10 +14,12 @@ import trio
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.freeswitch.inbound import Inbound
+from hookflash.backends.freeswitch.names import ALLOWED_LEG_WORDS
 from hookflash.backends.freeswitch.procedures import CallerId
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame
 from hookflash.backends.outlet import Outlet
+from hookflash.backends.unusable import UnusableLegs
 
 
 class EventReader:
@@ -32,6 +34,7 @@ class EventReader:
         """
         self._settings = settings
         self.outlet = Outlet(settings.event_buffer, self._remember, log)
+        self._unusable = UnusableLegs(ALLOWED_LEG_WORDS, log)
         self.inbound = self._new_inbound()
         self.dialled: dict[e.LegId, c.Dial] = {}
         """Calls that the switch has accepted on this connection, and apparently not begun."""
@@ -48,6 +51,7 @@ class EventReader:
             account_variable=self._settings.account_variable,
             outside_contexts=self._settings.outside_contexts,
             outside_profiles=self._settings.outside_profiles,
+            on_unusable=self._unusable.note,
         )
 
     def begin(self) -> None:

@@ -33,6 +33,7 @@ from urllib.parse import unquote
 import msgspec
 
 from hookflash import events as e
+from hookflash.backends.freeswitch.names import is_usable
 from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.causes import UNSPECIFIED
@@ -153,6 +154,7 @@ class Inbound:
         "_decode",
         "_fates",
         "_max_fates",
+        "_on_unusable",
         "_outside_contexts",
         "_outside_profiles",
         "_ownerless",
@@ -170,6 +172,7 @@ class Inbound:
         outside_contexts: Collection[str] = DEFAULT_OUTSIDE_CONTEXTS,
         outside_profiles: Collection[str] = DEFAULT_OUTSIDE_PROFILES,
         max_fates: int = DEFAULT_MAX_FATES,
+        on_unusable: Callable[[e.LegId], None] = lambda _leg: None,
     ) -> None:
         """Begin without known legs; legs that are older than the connection are accepted.
 
@@ -178,6 +181,7 @@ class Inbound:
             outside_contexts: the dialplan contexts in which outside parties call in.
             outside_profiles: the SIP profiles on which outside parties are called.
             max_fates: for how many legs to remember the stage; the oldest are forgotten first.
+            on_unusable: called with a new leg whose name can't stand in an order (see `names`).
         """
         self.skipped = 0
         account_header = f"variable_{account_variable}"
@@ -187,6 +191,7 @@ class Inbound:
         self._outside_profiles = outside_profiles
         self._fates: OrderedDict[e.LegId, _LegStage] = OrderedDict()
         self._max_fates = max_fates
+        self._on_unusable = on_unusable
         self._ownerless: set[e.LegId] = set()
         """Living legs that were created without an account."""
         self._readers: dict[str, Callable[[_EventHeaders], tuple[e.CallEvent, ...]]] = {
@@ -251,6 +256,9 @@ class Inbound:
 
     def _created(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         leg = _needed(event.leg)
+        if not is_usable(leg):
+            self._on_unusable(leg)
+            return _NOTHING
         direction = _direction(event.direction)
         self._remember(leg, _LegStage.CALLED)  # an id may be used again, for a new leg
         calls = direction is e.Direction.INBOUND
@@ -361,18 +369,18 @@ class Inbound:
         self._remember(leg, _LegStage.ANSWERED if answered else _LegStage.CALLED)
 
     def _news(self, fact: e.LegFact) -> tuple[e.CallEvent, ...]:
-        """Drop facts about a leg that has ended."""
-        gone = self._fates.get(_needed(fact.leg)) is _LegStage.GONE
-        return _NOTHING if gone else (fact,)
+        """Drop facts about a leg that has ended, or that does not exist for us."""
+        return (fact,) if self._may_be_reported(_needed(fact.leg)) else _NOTHING
 
     def _news_of_pair(self, fact: e.PairFact) -> tuple[e.CallEvent, ...]:
         """Drop facts about a pair if one of the two has ended: its hang-up was reported."""
-        fates = self._fates
-        one_gone = (
-            fates.get(_needed(fact.first)) is _LegStage.GONE
-            or fates.get(_needed(fact.second)) is _LegStage.GONE
-        )
-        return _NOTHING if one_gone else (fact,)
+        first, second = _needed(fact.first), _needed(fact.second)
+        both = self._may_be_reported(first) and self._may_be_reported(second)
+        return (fact,) if both else _NOTHING
+
+    def _may_be_reported(self, leg: e.LegId) -> bool:
+        fate = self._fates.get(leg)
+        return is_usable(leg) if fate is None else fate is not _LegStage.GONE
 
     def _remember(self, leg: e.LegId, fate: _LegStage) -> None:
         self._fates[leg] = fate

@@ -15,7 +15,7 @@ from hookflash import events as e
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.connection import EventSocketConnection, EventSocketLost
 from hookflash.backends.freeswitch.hearing import EventReader
-from hookflash.backends.freeswitch.procedures import ALLOWED_LEG
+from hookflash.backends.freeswitch.names import is_usable
 from hookflash.backends.freeswitch.settings import FreeSwitch
 
 LIST_LAGS_S: Final = 0.1
@@ -92,8 +92,8 @@ class ChannelLister:
         asked: set[e.LegId] = set()
         todo = list(legs)
         while todo:
-            batch = [leg for leg in todo if leg not in asked and ALLOWED_LEG.fullmatch(leg)]
-            asked.update(batch)
+            batch = [leg for leg in todo if leg not in asked and is_usable(leg)]
+            asked.update(todo)  # unusable ones too: their partners name them again and again
             answers = await connection.send([f"api uuid_dump {leg} json" for leg in batch])
             for leg, answer in zip(batch, answers, strict=True):
                 dump = (await connection.answer(answer)).text()

@@ -25,13 +25,14 @@ import attrs
 
 from hookflash import commands as c
 from hookflash.backends.freeswitch import primitives as p
+from hookflash.backends.freeswitch.names import ALLOWED_LEG, ALLOWED_LEG_WORDS
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
 from hookflash.errors import InputError
 from hookflash.events import LegId
 from hookflash.sounds import Sound, check_sound
 
-ALLOWED_LEG: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
-"""The allowed characters of a channel's id."""
+ALLOWED_TRANSFER: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
+"""The allowed characters of a transfer's id, as the engine has them."""
 
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """The allowed characters of a number to call. No `@`: the operator chooses the host, not the
@@ -124,7 +125,8 @@ class CallerId:
 
 
 _ALLOWED_WORDS: Final[Mapping[re.Pattern[str], str]] = {
-    ALLOWED_LEG: "letters, digits and _ . -, beginning with a letter or a digit, at most 64",
+    ALLOWED_LEG: ALLOWED_LEG_WORDS,
+    ALLOWED_TRANSFER: "letters, digits and _ . -, beginning with a letter or a digit, at most 64",
     ALLOWED_NUMBER: "letters, digits and + * # _ -, 1 to 64 of them",
     ALLOWED_CAUSE: "capital letters and _, beginning with a letter, at most 64",
     ALLOWED_KEYS: "the keys 0-9, A-D, * and #, 1 to 64 of them",
@@ -522,7 +524,7 @@ def _order(transfer: str, attempt: int) -> dict[str, str]:
     """The variable that identifies the last join that was ordered for a leg."""
     if not transfer:
         return {}
-    return {"hookflash_join": f"{checked(ALLOWED_LEG, transfer, 'the transfer')}.{attempt}"}
+    return {"hookflash_join": f"{checked(ALLOWED_TRANSFER, transfer, 'the transfer')}.{attempt}"}
 
 
 _SILENT: Final = {"ignore_display_updates": "true"}
@@ -551,7 +553,7 @@ def role_on(leg: LegId, mark: str) -> str:
 
 def _marks(transfer: str, role: str, kind: str) -> dict[str, str]:
     """The marks by which a restarted controller finds a transfer. Empty values remove them."""
-    name = checked(ALLOWED_LEG, transfer, "the transfer") if transfer else ""
+    name = checked(ALLOWED_TRANSFER, transfer, "the transfer") if transfer else ""
     if kind:
         checked(ALLOWED_KIND, kind, "the kind")
     return {"hookflash_transfer": name, "hookflash_role": role, "hookflash_kind": kind}
