@@ -26,6 +26,9 @@ from hookflash.server.doors.listening import Addresses
 from hookflash.server.logs import LogFormat, log_to_stderr
 from hookflash.server.read_config import read_config
 from hookflash.server.service import Service, open_service
+from hookflash.server.systemd import Reporter, Systemd
+
+NO_SYSTEMD: Final = Systemd()
 
 DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
@@ -95,6 +98,7 @@ async def run_demo(demo: Demo, folder: Path, log_format: LogFormat = "text") -> 
 async def _serve(
     config: Config, file: Path | None, beside: Path, demo: Demo | None, log_format: LogFormat
 ) -> None:
+    systemd = Systemd.from_environ()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with (
             open_service(config, beside=beside) as service,
@@ -103,16 +107,24 @@ async def _serve(
         ):
             addresses = keeper.addresses
             _say(f"HTTP on {addresses.http}", f"WebSocket on {addresses.websocket}")
+            systemd.ready()
+            nursery.start_soon(Reporter(systemd, service).run)
             if demo is not None:
                 await _show_the_demo(service, addresses, demo)
-            await obey(signals, service, file)
+            await obey(signals, service, file, systemd)
+            systemd.stopping()
             nursery.start_soon(hurry, signals, service)
             _say(*drain_notice(service))
             _say(stop_notice(await service.drain()))
             nursery.cancel_scope.cancel()
 
 
-async def obey(signals: AsyncIterator[int], service: Service, file: Path | None) -> None:
+async def obey(
+    signals: AsyncIterator[int],
+    service: Service,
+    file: Path | None,
+    systemd: Systemd = NO_SYSTEMD,
+) -> None:
     """Reload on SIGHUP; return on a signal to stop."""
     async for number in signals:
         if number != signal.SIGHUP:
@@ -120,12 +132,14 @@ async def obey(signals: AsyncIterator[int], service: Service, file: Path | None)
         if file is None:
             _say("there is no configuration file to reload")
             continue
+        systemd.reloading()
         try:
             service.reload(read_config(file))
         except HookflashError as error:
             _say(f"reload rejected; the previous configuration stays in effect: {error}")
         else:
             _say("configuration reloaded; it applies to calls that begin from now on")
+        systemd.ready()
 
 
 async def hurry(signals: AsyncIterator[int], service: Service) -> None:

@@ -58,6 +58,8 @@ class Engine:
         """Requests that wait for an answer of the switch."""
         self._timers = Timers()
         self._late = LateTimers(backend, self._inbox.put_own)
+        self.handled = 0
+        """How many events and requests were taken from the queue."""
         self.failure: BackendClosed | None = None
         self._away: str | None = "not connected yet"
 
@@ -229,6 +231,7 @@ class Engine:
     async def _work(self) -> None:
         while True:
             queued = await self._inbox.take()
+            self.handled += 1
             event, came_s = queued.event, queued.came_s
             if isinstance(event, e.LegsSeen) and event.look.transfer == LATE:
                 self._late.answered(event.look.number)

@@ -92,6 +92,11 @@ class Service:
         self.config = config
         self.desk.context.codes.apply(config)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it accepts no new transfers, and is about to stop."""
+        return self.desk.is_stopping
+
     async def drain(self) -> int:
         """Accept no new transfers, and wait for those in flight, up to the limit.
 
