@@ -322,6 +322,32 @@ def begun(inbound: AsteriskInbound, *legs: str) -> None:
         assert told(inbound, event("ChannelCreated", channel(leg, **RING)))
 
 
+@pytest.mark.parametrize("leg", ["1795822367.12", "pbx-1795822367.12", "a" * 149, "x-target;2"])
+def test_names_of_legs(leg: str) -> None:
+    inbound = new_inbound()
+    assert told(inbound, event("ChannelCreated", channel(leg, name="PJSIP/a-1", **RING))) == [
+        LegCreated(leg=leg, number="1001")
+    ]
+
+
+@pytest.mark.parametrize("leg", ["a b.1", "a,b", "a&b", "${x}", "a;3", "a" * 150, "-a"])
+def test_a_leg_whose_name_can_not_stand_in_an_order_does_not_exist(leg: str) -> None:
+    unusable: list[str] = []
+    inbound = AsteriskInbound(READING, unusable.append)
+    it = channel(leg, name="PJSIP/a-1")
+    bridge = {"id": "b", "channels": [leg]}
+    assert not told(
+        inbound,
+        event("ChannelCreated", it),
+        event("StasisStart", it),
+        event("ChannelEnteredBridge", it, bridge=bridge),
+        event("ChannelDtmfReceived", it, digit="1"),
+        event("ChannelDestroyed", it),
+    )
+    assert unusable == [leg]
+    assert inbound.kept == 0
+
+
 def test_who_calls_and_what_is_said_of_them() -> None:
     caller = channel("a", **RING, HOOKFLASH_ACCOUNT="acme", HOOKFLASH_MAY_TRANSFER="false")
     caller["caller"]["name"] = "Alice"
