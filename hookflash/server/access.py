@@ -1,12 +1,15 @@
 """Authentication: API keys, tokens, and limits for wrong ones.
 
-Each wrong key doubles the delay of the answer. After a number of them within a minute, the address
-gets no new tokens for a while. Valid tokens stay valid: many programs may share an address.
+Only wrong keys are limited, never right ones, since many programs may share an address. Each wrong
+key doubles the delay of the answer. After a number of them within a minute, further ones from that
+address are refused at once. A key that was right before is known by a fast hash, and does not wait
+behind the slow checks of strangers.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -15,19 +18,22 @@ from typing import Final, Protocol, TypeVar
 import attrs
 import trio
 
-from hookflash.errors import Refusal, RequestRefused, Unauthorized
+from hookflash.errors import HookflashError, Refusal, RequestRefused, Unauthorized
 from hookflash.journal import registry
 from hookflash.journal.database import JournalError
 from hookflash.journal.registry import Key
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
-from hookflash.server.rates import Allowance
+from hookflash.server.connections import crowd_of
+from hookflash.server.rates import Allowance, Budgets
 from hookflash.server.tokens import Token, read_token, sign_token, token_for
 
 REMEMBERED_S: Final = 5.0
 """A valid token is not looked up again for this long, even if another process revokes its key."""
 
 MOST_REMEMBERED: Final = 10_000
+MOST_CHECKS_WAITING: Final = 16
+"""Keys of one address that wait for their check, of about 5 ms each."""
 FIRST_DELAY_S: Final = 0.125
 MOST_DOUBLINGS: Final = 5
 """The slowest answer takes four seconds."""
@@ -51,9 +57,17 @@ class ReadableJournal(Protocol):
 
 
 @attrs.frozen
-class _Known:
+class Grant:
+    """Who a program is, and until when."""
+
     caller: Caller
-    expires: float
+    expires: float = math.inf
+    """In seconds since 1970."""
+
+
+@attrs.frozen
+class _Known:
+    grant: Grant
     until_s: float
 
 
@@ -72,11 +86,13 @@ class Access:
         self._journal = journal
         self._secret = secret
         self._wrong = Allowance(limits.wrong_keys_per_minute, within_s=MINUTE_S)
-        self._requests = Allowance(limits.requests_per_second, within_s=1.0)
+        self._by_key = Budgets(limits.requests_per_second)
+        self._by_account = Budgets(limits.account_requests_per_second)
         self._known: dict[bytes, _Known] = {}
-        self._checking = trio.Lock()
-        """Held while a key is checked, so that a thousand wrong keys sent at once are limited like
-        those sent one by one."""
+        self._right: dict[bytes, str] = {}
+        """Keys that were right: the ID, by a hash of the text."""
+        self._checking: dict[str, trio.Lock] = {}
+        """One check at a time for each address, so that no address holds up the others."""
         self.wrong_keys = 0
         """How many wrong keys and tokens were used."""
         self.rejected = 0
@@ -107,15 +123,32 @@ class Access:
         Raises:
             Unauthorized: the key is invalid or was revoked.
             RequestRefused: too many wrong keys came from there.
+            JournalError: the keys can't be read now.
         """
-        async with self._checking:
-            self._check_address(address)
-            key = await self._journal.read(partial(registry.check_key, text=api_key))
-            if key is None:
-                self._count_wrong(address)
+        digest = hashlib.sha256(api_key.encode()).digest()
+        known = self._right.get(digest)
+        if known is not None:
+            key = await self._journal.read(partial(registry.find_key, key_id=known))
+        else:
+            key = await self._check_slowly(api_key, crowd_of(address))
         if key is None:
+            self._right.pop(digest, None)
             raise await self._wrong_one(address, "invalid or revoked API key")
+        if len(self._right) >= MOST_REMEMBERED:
+            self._right.clear()
+        self._right[digest] = key.id
         return key
+
+    async def _check_slowly(self, api_key: str, crowd: str) -> Key | None:
+        lock = self._checking.setdefault(crowd, trio.Lock())
+        if lock.statistics().tasks_waiting >= MOST_CHECKS_WAITING:
+            raise self._too_many("too many keys are being checked for this address: try again")
+        try:
+            async with lock:
+                return await self._journal.read(partial(registry.check_key, text=api_key))
+        finally:
+            if not lock.locked():
+                self._checking.pop(crowd, None)
 
     async def caller_of(self, token: str, address: str) -> Caller:
         """Find the caller that a token belongs to.
@@ -125,13 +158,27 @@ class Access:
             RequestRefused: too many wrong tokens came from there, or the key sends too many
                 requests.
         """
+        return (await self.grant_of(token, address)).caller
+
+    async def grant_of(self, token: str, address: str) -> Grant:
+        """Find the caller that a token belongs to, and until when.
+
+        Raises:
+            Unauthorized: the token is invalid or has expired.
+            RequestRefused: too many wrong tokens came from there, or the key sends too many
+                requests.
+        """
         digest = hashlib.sha256(token.encode()).digest()
         now, now_s = self._journal.now(), trio.current_time()
         known = self._known.get(digest)
-        if known is None or known.until_s <= now_s or known.expires <= now:
+        if known is None or known.until_s <= now_s or known.grant.expires <= now:
             known = await self._look_up(digest, token, address)
-        self.count(known.caller)
-        return known.caller
+        self.count(known.grant.caller)
+        return known.grant
+
+    def left_s(self, grant: Grant) -> float:
+        """For how long a grant is still valid, in seconds."""
+        return grant.expires - self._journal.now()
 
     async def check(self, caller: Caller) -> None:
         """Check that a caller's key is still valid, on a long connection.
@@ -142,38 +189,44 @@ class Access:
         if not await self._journal.read(partial(registry.is_valid, key_id=caller.key)):
             raise Unauthorized("this key was revoked")
 
-    def count(self, caller: Caller) -> None:
-        """Count one request.
+    def count(self, caller: Caller, requests: int = 1) -> None:
+        """Count requests of a key.
 
         Raises:
-            RequestRefused: the key sends too many requests.
+            RequestRefused: the key sends too many.
         """
-        if not self._requests.takes(caller.key, trio.current_time()):
-            self.rejected += 1
-            raise RequestRefused(
-                f"more than {self.limits.requests_per_second} requests a second", Refusal.TOO_MANY
-            )
+        if not self._by_key.takes(caller.key, requests, trio.current_time()):
+            raise self._too_many(f"more than {self.limits.requests_per_second} requests a second")
+
+    def count_account(self, account: str, requests: int) -> None:
+        """Count requests for an account, of all keys that may act for it.
+
+        Raises:
+            RequestRefused: there are too many.
+        """
+        if not self._by_account.takes(account, requests, trio.current_time()):
+            most = self.limits.account_requests_per_second
+            raise self._too_many(f"more than {most} requests a second for this account")
 
     def sweep(self) -> None:
         """Free the memory of expired counts. Called from time to time."""
         now_s = trio.current_time()
         self._wrong.sweep(now_s)
-        self._requests.sweep(now_s)
+        self._by_key.sweep(now_s)
+        self._by_account.sweep(now_s)
 
     async def _look_up(self, digest: bytes, token: str, address: str) -> _Known:
         self._known.pop(digest, None)
         found = read_token(token, self._secret)
         valid = found is not None and found.expires > self._journal.now()
         if found is None or not valid or not await self._has_valid_key(found):
-            self._check_address(address)
-            self._count_wrong(address)
             is_key = token.startswith(f"{registry.KEY_PREFIX}_")
             why = "this is a key: get a token for it (PUT /v2/api_auth)" if is_key else NO_TOKEN
             raise await self._wrong_one(address, why)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         caller = Caller(key=found.key, account=found.account, read_only=found.read_only)
-        known = _Known(caller, found.expires, trio.current_time() + REMEMBERED_S)
+        known = _Known(Grant(caller, found.expires), trio.current_time() + REMEMBERED_S)
         self._known[digest] = known
         return known
 
@@ -188,16 +241,17 @@ class Access:
         except JournalError:
             return True
 
-    def _check_address(self, address: str) -> None:
-        if self._wrong.is_used_up(address, trio.current_time()):
-            self.rejected += 1
-            raise RequestRefused("too many wrong keys: wait a minute", Refusal.TOO_MANY)
-
-    def _count_wrong(self, address: str) -> None:
+    async def _wrong_one(self, address: str, why: str) -> HookflashError:
+        """Count a wrong key or token, and delay the answer."""
+        crowd, now_s = crowd_of(address), trio.current_time()
+        if self._wrong.is_used_up(crowd, now_s):
+            return self._too_many("too many wrong keys: wait a minute")
         self.wrong_keys += 1
-        self._wrong.use(address, trio.current_time())
-
-    async def _wrong_one(self, address: str, why: str) -> Unauthorized:
-        wrong = self._wrong.used(address, trio.current_time())
+        self._wrong.use(crowd, now_s)
+        wrong = self._wrong.used(crowd, now_s)
         await trio.sleep(FIRST_DELAY_S * 2 ** min(wrong, MOST_DOUBLINGS))
         return Unauthorized(why)
+
+    def _too_many(self, why: str) -> RequestRefused:
+        self.rejected += 1
+        return RequestRefused(why, Refusal.TOO_MANY)

@@ -57,6 +57,11 @@ class ServiceApi:
             RequestRefused: it can't be done now, or the key is for another account.
             HookflashError: the switch is away, or the journal can't be read or written.
         """
+        self.access.count(caller, operation.cost - 1)  # one was counted as it came
+        account = request.account_id or caller.account
+        if account is not None:
+            caller.check(account)  # first: nobody spends the budget of another account
+            self.access.count_account(account, operation.cost)
         if self._busy[caller.key] >= MOST_AT_ONCE:
             raise RequestRefused(
                 f"{MOST_AT_ONCE} requests of this key are in progress: wait for an answer",

@@ -234,12 +234,15 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_lifetime_s: Seconds = 3600.0
     """How long a token is valid."""
     wrong_keys_per_minute: Count = 10
-    """After this many wrong keys or tokens within a minute, an address gets no new tokens for a
-    while. Its valid tokens stay valid."""
+    """After this many wrong keys or tokens within a minute, further wrong ones of the same address
+    are refused at once. Right ones are not limited."""
     request_bytes: Count = 65_536
     """Largest body of an HTTP request."""
     requests_per_second: Count = 200
-    """How many HTTP requests and WebSocket messages one key may send per second."""
+    """How many HTTP requests and WebSocket messages one key may send per second. A list counts as
+    several."""
+    account_requests_per_second: Count = 500
+    """The same for all keys that act for one account together."""
     http_connections: Count = 2_000
     """How many connections to the HTTP API may be open. When there are more, idle ones are closed,
     first those of the address that has most."""

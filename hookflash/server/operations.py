@@ -55,6 +55,8 @@ class Operation:
     tag: str
     """The section of the documents."""
     routes: tuple[Route, ...]
+    cost: int = 1
+    """How many requests it counts as."""
     errors: tuple[int, ...] = ()
     """HTTP statuses of its own errors, besides those of every operation."""
 
@@ -99,6 +101,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.ListCallsRequest,
         act=calls.list_calls,
         answer=list[LegView],
+        cost=5,
         tag="calls",
         routes=(Route("GET", "/channels"),),
     ),
@@ -114,6 +117,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.TransferRequest,
         act=calls.transfer,
         answer=Accepted,
+        cost=2,
         tag="calls",
         routes=(Route("POST", CALL, action="transfer"),),
         errors=(404, 409),
@@ -160,6 +164,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.ListTransfersRequest,
         act=transfers.list_transfers,
         answer=TransferPage,
+        cost=5,
         tag="transfers",
         routes=(Route("GET", "/transfers"),),
     ),
@@ -182,6 +187,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.SetMetaflowsRequest,
         act=metaflows.set_metaflows,
         answer=r.FeatureCodes,
+        cost=5,
         tag="feature codes",
         routes=(Route("POST", CODES, body="metaflows"),),
     ),
@@ -189,6 +195,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.PatchMetaflowsRequest,
         act=metaflows.patch_metaflows,
         answer=r.FeatureCodes,
+        cost=5,
         tag="feature codes",
         routes=(Route("PATCH", CODES, body="metaflows"),),
     ),
@@ -196,6 +203,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.ResetMetaflowsRequest,
         act=metaflows.reset_metaflows,
         answer=r.FeatureCodes,
+        cost=5,
         tag="feature codes",
         routes=(Route("DELETE", CODES),),
     ),

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, Protocol
 
 import attrs
 import msgspec
+import trio
 
 from hookflash.errors import RequestRefused
 from hookflash.journal import history
@@ -50,6 +52,8 @@ class Subscription:
     """The account of the reader; `None`: an administrator."""
     buffer: int
     """How many steps it may fall behind."""
+    key: str
+    """Whose budget for old steps it spends."""
     wake: Callable[[], None]
     """Called when there is something to send."""
     pending: list[tuple[int, bytes]] = attrs.field(factory=list[tuple[int, bytes]])
@@ -120,6 +124,7 @@ class Publisher:
         self.newest = newest
         self._journal = journal
         self._live: dict[Subscription, None] = {}
+        self._reading: dict[str, trio.Lock] = {}
         self.published = 0
         """How many steps were published, counted once per live subscription."""
         newest.subscribe(self._publish)
@@ -191,7 +196,8 @@ class Publisher:
         while subscription.up_to < self.newest.published:
             written = self.newest.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
-            steps, seen = await self._journal.read(read)
+            async with self._room_of(subscription.key):
+                steps, seen = await self._journal.read(read)
             if seen == subscription.up_to:
                 if self.newest.written != written:
                     continue  # written meanwhile
@@ -201,6 +207,17 @@ class Publisher:
                 subscription.offer(step, EncodedStep(step))
             subscription.up_to = max(subscription.up_to, seen)
             await drained()
+
+    @asynccontextmanager
+    async def _room_of(self, key: str) -> AsyncGenerator[None]:
+        """Wait until a key has no other page in progress: keys take turns, not subscriptions."""
+        lock = self._reading.setdefault(key, trio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._reading.pop(key, None)
 
     def _unwritten_after(self, number: int) -> list[StoredStep]:
         """Some of the steps that were published but not written.

@@ -196,15 +196,54 @@ async def test_wrong_keys_are_slowed_down_counted_and_in_the_end_not_heard(
     assert took_s == sorted(took_s)
     assert took_s[0] >= 0.1
     assert took_s[-1] == 4.0
-    good = await lab.make_key("acme")
-    refused = await sign_in(lab.client, good)
+    refused = await sign_in(lab.client, WRONG)
     assert refused.status_code == 429
     assert refused.json()["data"] == {"refusal": "too_many"}
     assert lab.doors.api.access.wrong_keys == 10
     text = (await lab.nobody.ask("GET", "/metrics")).text
     assert "hookflash_wrong_keys_total 10.0" in text
     await trio.sleep(60)
-    assert (await sign_in(lab.client, good)).status_code == 201
+    assert (await sign_in(lab.client, WRONG)).status_code == 401
+
+
+async def test_a_right_key_is_taken_from_where_many_wrong_ones_come(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    """All programs behind one proxy share its address."""
+    good, good_id = await lab.make_key("acme"), (await lab.make_key("acme")).split("_")[1]
+
+    async def guess() -> None:
+        while True:
+            await sign_in(lab.client, f"hookflash_{good_id}_x")  # costs a slow hash
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(guess)
+        await trio.sleep(30)
+        with trio.fail_after(1):
+            assert (await sign_in(lab.client, good)).status_code == 201
+            assert (await sign_in(lab.client, good)).status_code == 201
+        nursery.cancel_scope.cancel()
+
+
+async def test_lists_cost_more_and_an_account_has_a_budget_of_its_own(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    limits = {"requests_per_second": 20, "account_requests_per_second": 30}
+    async with open_lab(tmp_path, limits=limits) as lab:
+        await trio.sleep(1)
+        lists = [(await lab.acme.ask("GET", "channels")).status_code for _ in range(5)]
+        assert lists == [200, 200, 200, 200, 429]
+        second = attrs.evolve(
+            lab.acme, token=await token_of(lab.client, await lab.make_key("acme"))
+        )
+        gets = [(await second.ask("GET", "metaflows")).status_code for _ in range(11)]
+        assert gets == [200] * 10 + [429]  # another key of the same account
+        foreign = attrs.evolve(lab.acme, account="globex")
+        await trio.sleep(1)
+        for _ in range(19):
+            assert (await foreign.ask("GET", "channels")).status_code in {403, 429}
+        assert (await lab.globex.ask("GET", "channels")).status_code == 200
 
 
 async def test_whoever_sends_many_at_once_is_heard_no_more_often(
@@ -240,7 +279,7 @@ async def test_a_limit_without_measure_slows_down_all_the_same(
     async with open_lab(tmp_path, limits={"wrong_keys_per_minute": 1_000_000}) as lab:
         access = lab.doors.api.access
         for _ in range(2_000):
-            access._count_wrong("127.0.0.1")  # pyright: ignore[reportPrivateUsage] - it would take two hours
+            access._wrong.use("127.0.0.1", trio.current_time())  # pyright: ignore[reportPrivateUsage] - it would take two hours
         began_s = trio.current_time()
         assert (await sign_in(lab.client, WRONG)).status_code == 401
         assert trio.current_time() - began_s == 4.0

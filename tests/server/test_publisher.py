@@ -32,7 +32,12 @@ Found = TypeVar("Found")
 
 def subscription(rig: Rig, *, buffer: int = 10, **wanted: Any) -> Subscription:
     return Subscription(
-        name="s1", wanted=Wanted(**wanted), account=None, buffer=buffer, wake=lambda: None
+        name="s1",
+        wanted=Wanted(**wanted),
+        account=None,
+        buffer=buffer,
+        key="k",
+        wake=lambda: None,
     )
 
 

@@ -461,11 +461,11 @@ async def test_too_many_requests_while_it_comes_back_only_delay_it(
         nursery.start_soon(follow)
         nursery.start_soon(follow)
         await trio.sleep(5)
-        key = rig.access._requests
+        budgets = rig.access._by_key
         await net.cut()
         for _ in range(30):
-            for who in tuple(key._used_s):
-                key.use(who, trio.current_time())
+            for budget in budgets._budgets.values():
+                budget.spend(1, trio.current_time())
             await trio.sleep(0.1)
         rig.many(3)
         await trio.sleep(100)

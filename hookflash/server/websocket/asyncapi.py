@@ -10,6 +10,12 @@ import msgspec
 from hookflash.api.answers import EventView
 from hookflash.server.operations import OPERATION_OF, OPERATIONS
 from hookflash.server.websocket import messages as m
+from hookflash.server.websocket.budget import (
+    BYTES_PER_S,
+    FRAMES_PER_S,
+    STRANGER_BYTES,
+    STRANGER_FRAMES,
+)
 from hookflash.server.websocket.listener import HANDSHAKE_S
 from hookflash.server.websocket.session import (
     EVENTS_AT_ONCE,
@@ -178,9 +184,15 @@ The subprotocol is `{m.PROTOCOL}`; it also applies if the client offers none. Th
 
 {refused}
 
-The service sends `hello`. The program has {SIGN_IN_S:g} s to send `authenticate`, once, with a
-token of the HTTP API or with an API key. Any other message before that is answered with 401, and
-the connection is closed.
+The service sends `hello`. The program has {SIGN_IN_S:g} s to send `authenticate`, with a token
+of the HTTP API or with an API key. Any other message before that is answered with 401, and the
+connection is closed; so it is if the program sends more than {STRANGER_FRAMES} frames or
+{STRANGER_BYTES} bytes before. A connection ends with its token (close code {m.NOT_SIGNED_IN}),
+unless the program sends `authenticate` again in time, with a new token of the same key. One that
+signed in with an API key ends when that key is revoked.
+
+After that, a program is read at {FRAMES_PER_S:.0f} frames and {BYTES_PER_S:.0f} bytes a second; as
+much may come at once.
 
 ## Subscribing, and resuming
 

@@ -6,10 +6,13 @@ A fault in one connection does not affect the others; its socket is closed.
 from __future__ import annotations
 
 import logging
+import math
 import ssl
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final, cast
 
+import attrs
 import structlog
 import trio
 from trio_websocket import (
@@ -21,7 +24,9 @@ from trio_websocket import (
 from wsproto.utilities import ProtocolError
 
 from hookflash.server.api import ServiceApi
+from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.websocket import messages as m
+from hookflash.server.websocket.budget import READ_BYTES, MeteredStream
 from hookflash.server.websocket.session import Session
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.websocket"))
@@ -29,9 +34,20 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.websocket"))
 PATHS: Final = frozenset({"/", "/v2/events"})
 GOODBYE_S: Final = 2.0
 """Time for a client to receive the close frame."""
-HANDSHAKE_S: Final = 10.0
-"""Time limit of the opening handshake."""
-RECEIVE_BYTES: Final = 65_536
+HANDSHAKE_S: Final = 5.0
+"""Time limit of the opening handshake, with that of TLS."""
+KNOCKING: Final = 64
+"""Connections beyond the limit, so that a client can be told that it is reached."""
+
+
+@attrs.frozen
+class Guest:
+    """Who is at the other end of a connection."""
+
+    address: str
+    """The IP address; empty if it is none of the Internet."""
+    stream: MeteredStream
+    admitted: Admitted
 
 
 class Listener:
@@ -41,79 +57,103 @@ class Listener:
         self._api = api
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}
-        self._knocking = 0
+        self.connections = Connections(
+            most=api.limits.websocket_connections + KNOCKING,
+            most_per_address=api.limits.connections_per_address,
+            is_exempt=lambda address: not address,
+        )
         self._stopping = False
 
     async def welcome(self, stream: trio.abc.Stream) -> None:
         """Serve a stream, and close it."""
         try:
-            await self._welcome(stream)
+            await self._admit(stream)
         except* (ConnectionClosed, ProtocolError, OSError, *_BROKEN):
             pass  # the client or the network is at fault
+        except* TooManyConnections:
+            pass  # counted
         except* Exception:
             log.exception("connection.failed")
         finally:
-            await _hang_up(stream)
+            await trio.aclose_forcefully(stream)
 
-    async def _welcome(self, stream: trio.abc.Stream) -> None:
-        limits = self._api.limits
-        if self._knocking >= limits.websocket_connections:
-            return
+    async def _admit(self, stream: trio.abc.Stream) -> None:
+        address = address_of(stream)
+        with self.connections.admit(address) as admitted:
+            try:
+                await self._welcome(Guest(address, MeteredStream(stream), admitted))
+            finally:
+                await _hang_up(stream)
+
+    async def _welcome(self, guest: Guest) -> None:
         async with trio.open_nursery() as nursery:
             request: WebSocketRequest | None = None
-            self._knocking += 1
-            try:
-                with trio.move_on_after(HANDSHAKE_S):
-                    request = await wrap_server_stream(
-                        nursery,
-                        stream,
-                        max_message_size=limits.websocket_message_bytes,
-                        receive_buffer_size=RECEIVE_BYTES,
-                    )
-            finally:
-                self._knocking -= 1
+            with trio.move_on_after(HANDSHAKE_S):
+                request = await wrap_server_stream(
+                    nursery,
+                    guest.stream,
+                    max_message_size=self._api.limits.websocket_message_bytes,
+                    receive_buffer_size=READ_BYTES,
+                )
             if request is not None:
-                await self.meet(request)
+                await self._meet(request, guest)
             nursery.cancel_scope.cancel()
 
-    async def meet(self, request: WebSocketRequest) -> None:
+    async def _meet(self, request: WebSocketRequest, guest: Guest) -> None:
         """Accept or refuse a client, and serve it."""
-        try:
-            await self._meet(request)
-        except (ConnectionClosed, OSError):
-            return  # it left during the handshake
-
-    async def _meet(self, request: WebSocketRequest) -> None:
         refused = self._refusal(request)
         if refused is not None:
             status, why = refused
             await request.reject(status, body=why.encode())
             return
         offered = request.proposed_subprotocols
-        socket = await request.accept(subprotocol=m.PROTOCOL if offered else None)
-        await self._serve(socket, _address_of(request))
+        with trio.move_on_after(HANDSHAKE_S) as limit:
+            socket = await request.accept(subprotocol=m.PROTOCOL if offered else None)
+            limit.deadline = math.inf
+            await self._serve(socket, guest)
 
     def _refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
         """Why a client is refused: an HTTP status and a sentence."""
-        origin = dict(request.headers).get(b"origin")
         if request.path.partition("?")[0] not in PATHS:
             return 404, "events are at /v2/events"
-        if origin is not None and origin.decode("latin-1") not in self._origins:
+        if not self._is_origin_allowed(dict(request.headers)):
             return 403, "this origin is not in listen.origins"
         if request.proposed_subprotocols and m.PROTOCOL not in request.proposed_subprotocols:
             return 400, f"the subprotocol is {m.PROTOCOL}"
         if self._stopping:
             return 503, "the service stops: reconnect later"
-        if len(self.sessions) >= self._api.limits.websocket_connections:
+        signed_in = sum(1 for session in self.sessions if session.is_signed_in)
+        if signed_in >= self._api.limits.websocket_connections:
             return 503, "too many connections are open"
         return None
 
-    async def _serve(self, socket: WebSocketConnection, address: str) -> None:
-        session = Session(socket, self._api, address)
+    def _is_origin_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a page may connect: of the same host and port, or of a configured origin.
+
+        Programs other than browsers send no origin.
+        """
+        origin = headers.get(b"origin")
+        if origin is None:
+            return True
+        place = origin.partition(b"://")[2]
+        is_same = bool(place) and place.lower() == headers.get(b"host", b"").lower()
+        return is_same or origin.decode("latin-1") in self._origins
+
+    async def _serve(self, socket: WebSocketConnection, guest: Guest) -> None:
+        session = Session(socket, self._api, guest.address)
         self.sessions[session] = None
         try:
-            await session.run()
-        except Exception:  # the other sessions go on
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_watch_budget, guest.stream, session)
+                with ExitStack() as stays:
+
+                    def signed_in() -> None:
+                        guest.stream.is_signed_in = True
+                        stays.enter_context(guest.admitted.working())
+
+                    await session.run(signed_in)
+                nursery.cancel_scope.cancel()
+        except* Exception:  # the other sessions go on
             log.exception("session.failed")
             with trio.move_on_after(GOODBYE_S):
                 await socket.aclose(m.OUT_OF_ORDER, "internal error; please report it")
@@ -142,6 +182,11 @@ class Listener:
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
+async def _watch_budget(stream: MeteredStream, session: Session) -> None:
+    await stream.overspent.wait()
+    await session.close(m.NOT_SIGNED_IN, "sent too much before authenticate", within_s=GOODBYE_S)
+
+
 async def _hang_up(stream: trio.abc.Stream) -> None:
     """Close a stream once the client has closed its side.
 
@@ -151,14 +196,18 @@ async def _hang_up(stream: trio.abc.Stream) -> None:
         with trio.move_on_after(GOODBYE_S):
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
-            while await stream.receive_some(RECEIVE_BYTES):
+            while await stream.receive_some(READ_BYTES):
                 pass
     except _BROKEN:
         pass  # the client has closed it
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
-def _address_of(request: WebSocketRequest) -> str:
-    """The client's IP address, or the name of its endpoint."""
-    return str(getattr(request.remote, "address", request.remote))
+def address_of(stream: trio.abc.Stream) -> str:
+    """The client's IP address; empty if the stream is none of the Internet.
+
+    Raises:
+        OSError: the client is gone.
+    """
+    plain = cast("trio.SSLStream[trio.abc.Stream]", stream)
+    below = plain.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    return str(below.socket.getpeername()[0]) if isinstance(below, trio.SocketStream) else ""

@@ -23,6 +23,7 @@ from hookflash.errors import HookflashError, InputError, RequestRefused, Unautho
 from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.journal.step import KINDS
+from hookflash.server.access import Grant
 from hookflash.server.api import ServiceApi
 from hookflash.server.caller import Caller
 from hookflash.server.operations import Operation
@@ -30,8 +31,11 @@ from hookflash.server.publisher import Gone, Subscription
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.reading import id_in, read_message
 
-SIGN_IN_S: Final = 10.0
+SIGN_IN_S: Final = 5.0
 """Time limit for authentication."""
+
+LOOK_AGAIN_S: Final = 60.0
+"""How often the time of day is compared with the end of the token."""
 
 LAST_WORDS_S: Final = 5.0
 """Time for a slow reader to read what was sent, and the close reason."""
@@ -53,7 +57,9 @@ class Session:
         self._socket = socket
         self._api = api
         self._address = address
-        self._caller: Caller | None = None
+        self._grant: Grant | None = None
+        self._granted = trio.Event()
+        self._on_signed_in: Callable[[], None] = lambda: None
         self._subscriptions: dict[str, Subscription] = {}
         self._catching_up: dict[str, trio.CancelScope] = {}
         self._named = 0
@@ -66,12 +72,22 @@ class Session:
         self._doing = trio.CancelScope()
         self._running: trio.Nursery
 
-    async def run(self) -> None:
-        """Serve it until either side closes it."""
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether the program has signed in."""
+        return self._grant is not None
+
+    async def run(self, on_signed_in: Callable[[], None] = lambda: None) -> None:
+        """Serve it until either side closes it.
+
+        Args:
+            on_signed_in: called once the program has signed in.
+        """
+        self._on_signed_in = on_signed_in
         self._say(m.Hello(protocol=m.PROTOCOL, server=self._api.server))
         try:
             async with trio.open_nursery() as self._running:
-                for task in (self._write, self._heartbeat, self._sign_in_soon):
+                for task in (self._write, self._heartbeat, self._sign_in_in_time):
                     self._running.start_soon(self._while_open, task)
                 await self._while_open(self._read)
                 if self._ending:  # another task is closing it, and waits for the client
@@ -81,13 +97,13 @@ class Session:
             for subscription in self._subscriptions.values():
                 self._api.publisher.drop(subscription)
 
-    async def close(self, code: int, why: str) -> None:
-        """Close it with a reason, once the client has received it or `LAST_WORDS_S` have passed."""
+    async def close(self, code: int, why: str, *, within_s: float = LAST_WORDS_S) -> None:
+        """Close it with a reason, once the client has received it or the time has passed."""
         if self._ending:
             return
         self._ending = True
         try:
-            with trio.move_on_after(LAST_WORDS_S):
+            with trio.move_on_after(within_s):
                 await self._socket.aclose(code, why)
         finally:
             self._ended.set()
@@ -116,8 +132,8 @@ class Session:
 
     async def _answer(self, text: str | bytes) -> None:
         try:
-            if self._caller is not None:
-                self._api.access.count(self._caller)
+            if self._grant is not None:
+                self._api.access.count(self._grant.caller)
             name, operation, request = read_message(text)
             await self._do(name, operation, request)
         except Unauthorized as error:
@@ -140,36 +156,63 @@ class Session:
 
     async def _do(self, name: str, operation: Operation | None, request: Any) -> None:
         if isinstance(request, m.Authenticate):
-            if self._caller is not None:
-                raise RequestRefused("already authenticated: open another connection")
-            self._caller = await self._who(request)
+            self._sign_in(await self._who(request))
             self._reply(name, {"account_id": self._caller.account})
             return
-        if self._caller is None:
-            raise Unauthorized("not authenticated: send authenticate first")
+        caller = self._caller
         if isinstance(request, m.Subscribe):
-            await self._subscribe(name, request, self._caller)
+            await self._subscribe(name, request, caller)
         elif isinstance(request, m.Unsubscribe):
             self._unsubscribe(name, request)
         elif operation is not None:
             # shielded: a lost connection must not stop an operation, and its answer is kept
             with trio.CancelScope(shield=True) as self._doing:
-                data = await self._api.perform(self._caller, operation, request)
+                data = await self._api.perform(caller, operation, request)
                 self._reply(name, data, operation.status)
 
-    async def _who(self, ask: m.Authenticate) -> Caller:
+    @property
+    def _caller(self) -> Caller:
+        """The program.
+
+        Raises:
+            Unauthorized: it has not signed in.
+        """
+        if self._grant is None:
+            raise Unauthorized("not authenticated: send authenticate first")
+        return self._grant.caller
+
+    def _sign_in(self, grant: Grant) -> None:
+        """Accept a program, or a new token of the same one.
+
+        Raises:
+            RequestRefused: it is another one.
+        """
+        if self._grant is None:
+            self._on_signed_in()
+        elif grant.caller != self._grant.caller:
+            raise RequestRefused("authenticated as another program: open another connection")
+        self._grant = grant
+        self._granted.set()
+
+    async def _who(self, ask: m.Authenticate) -> Grant:
         access = self._api.access
         if ask.api_key is not None:
             key = await access.key_of(ask.api_key, self._address)
-            return Caller(key=key.id, account=key.account, read_only=key.read_only)
+            return Grant(Caller(key=key.id, account=key.account, read_only=key.read_only))
         if ask.token is not None:
-            return await access.caller_of(ask.token, self._address)
+            return await access.grant_of(ask.token, self._address)
         raise InputError("is missing", where="$.token", hint="a token, or an api_key")
 
-    async def _sign_in_soon(self) -> None:
-        await trio.sleep(SIGN_IN_S)
-        if self._caller is None:
+    async def _sign_in_in_time(self) -> None:
+        """Close the connection if the program does not sign in soon, and when its token expires."""
+        with trio.move_on_after(SIGN_IN_S):
+            await self._granted.wait()
+        if self._grant is None:
             await self.close(m.NOT_SIGNED_IN, f"not authenticated within {SIGN_IN_S:g} s")
+            return
+        while (left_s := self._api.access.left_s(self._grant)) > 0:  # noqa: ASYNC110 - of time
+            await trio.sleep(min(left_s, LOOK_AGAIN_S))  # the time of day may be corrected
+        await self.close(m.NOT_SIGNED_IN, "the token has expired: authenticate again in time")
 
     # ------------------------------------------------------------- subscriptions
 
@@ -190,6 +233,7 @@ class Session:
             wanted=wanted,
             account=account,
             buffer=self._api.limits.websocket_buffer,
+            key=caller.key,
             wake=self._wake,
         )
         self._subscriptions[subscription.name] = subscription
@@ -304,10 +348,10 @@ class Session:
 
     async def _check_key(self) -> None:
         """Close the connection if its key was revoked."""
-        if self._caller is None:
+        if self._grant is None:
             return
         try:
-            await self._api.access.check(self._caller)
+            await self._api.access.check(self._grant.caller)
         except Unauthorized as error:
             await self.close(m.NOT_SIGNED_IN, str(error))
         except JournalError:
