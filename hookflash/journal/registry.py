@@ -104,8 +104,7 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     An unknown ID is answered sooner than a wrong secret: IDs are no secrets, and strangers must not
     cost us a slow hash.
     """
-    prefix, _, rest = text.partition("_")
-    key_id, _, secret = rest.partition("_")
+    prefix, key_id, secret = _parts_of(text)
     row = connection.execute(
         "SELECT hash FROM keys WHERE id = ? AND revoked IS NULL", (key_id,)
     ).fetchone()
@@ -116,6 +115,17 @@ def check_key(connection: sqlite3.Connection, text: str) -> Key | None:
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return None  # the second: the row is damaged
     return find_key(connection, key_id)
+
+
+def id_in(text: str) -> str:
+    """The ID that a key's text claims to have."""
+    return _parts_of(text)[1]
+
+
+def _parts_of(text: str) -> tuple[str, str, str]:
+    prefix, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return prefix, key_id, secret
 
 
 def find_key(connection: sqlite3.Connection, key_id: str) -> Key | None:

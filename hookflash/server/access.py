@@ -33,7 +33,7 @@ REMEMBERED_S: Final = 5.0
 
 MOST_REMEMBERED: Final = 10_000
 MOST_CHECKS_WAITING: Final = 16
-"""Keys of one address that wait for their check, of about 5 ms each."""
+"""Programs that wait until a key is checked, which takes about 5 ms."""
 FIRST_DELAY_S: Final = 0.125
 MOST_DOUBLINGS: Final = 5
 """The slowest answer takes four seconds."""
@@ -92,7 +92,7 @@ class Access:
         self._right: dict[bytes, str] = {}
         """Keys that were right: the ID, by a hash of the text."""
         self._checking: dict[str, trio.Lock] = {}
-        """One check at a time for each address, so that no address holds up the others."""
+        """One check at a time for each key's ID: guesses at one key hold up no other."""
         self.wrong_keys = 0
         """How many wrong keys and tokens were used."""
         self.rejected = 0
@@ -130,7 +130,7 @@ class Access:
         if known is not None:
             key = await self._journal.read(partial(registry.find_key, key_id=known))
         else:
-            key = await self._check_slowly(api_key, crowd_of(address))
+            key = await self._check_slowly(api_key)
         if key is None:
             self._right.pop(digest, None)
             raise await self._wrong_one(address, "invalid or revoked API key")
@@ -139,16 +139,17 @@ class Access:
         self._right[digest] = key.id
         return key
 
-    async def _check_slowly(self, api_key: str, crowd: str) -> Key | None:
-        lock = self._checking.setdefault(crowd, trio.Lock())
-        if lock.statistics().tasks_waiting >= MOST_CHECKS_WAITING:
-            raise self._too_many("too many keys are being checked for this address: try again")
+    async def _check_slowly(self, api_key: str) -> Key | None:
+        key_id = registry.id_in(api_key)
+        lock = self._checking.setdefault(key_id, trio.Lock())
         try:
+            if lock.statistics().tasks_waiting >= MOST_CHECKS_WAITING:
+                raise self._too_many("too many programs sign in with this key: try again")
             async with lock:
                 return await self._journal.read(partial(registry.check_key, text=api_key))
         finally:
             if not lock.locked():
-                self._checking.pop(crowd, None)
+                self._checking.pop(key_id, None)
 
     async def caller_of(self, token: str, address: str) -> Caller:
         """Find the caller that a token belongs to.

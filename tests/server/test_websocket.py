@@ -82,7 +82,7 @@ async def test_who_knocks_and_says_nothing_is_hung_up_on(
     async with open_rig(tmp_path) as rig:
         before_s = trio.current_time()
         assert await shout(rig.listener, b"GET /v2/ev", stays=True) == b""
-        assert trio.current_time() - before_s == pytest.approx(7, abs=1)
+        assert trio.current_time() - before_s == pytest.approx(5)
 
 
 async def test_a_door_full_of_strangers_makes_room_and_keeps_who_has_signed_in(
@@ -731,8 +731,10 @@ def frame(opcode: int, payload: bytes, *, last: bool = True) -> bytes:
     head = bytes([opcode | (0x80 if last else 0)])
     if len(payload) < 126:
         head += bytes([0x80 | len(payload)])
-    else:
+    elif len(payload) < 65_536:
         head += bytes([0x80 | 126]) + struct.pack("!H", len(payload))
+    else:
+        head += bytes([0x80 | 127]) + struct.pack("!Q", len(payload))
     return head + bytes(4) + payload
 
 
@@ -1018,9 +1020,9 @@ async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("signs_in", "code"), [(True, 1009), (False, 4001)])
+@pytest.mark.parametrize(("signs_in", "frames", "code"), [(True, 40, 1009), (False, 1, 4001)])
 async def test_a_close_code_is_heard_though_more_was_on_its_way_to_us(
-    tmp_path: Path, *, signs_in: bool, code: int
+    tmp_path: Path, *, signs_in: bool, frames: int, code: int
 ) -> None:
     async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
         port = await open_port(rig.listener, nursery)
@@ -1036,7 +1038,7 @@ async def test_a_close_code_is_heard_though_more_was_on_its_way_to_us(
                 while b"account_id" not in heard:
                     heard += await stream.receive_some()
             await stream.send_all(
-                frame(0x1, b"", last=False) + frame(0x0, b" " * 60_000, last=False) * 40
+                frame(0x1, b"", last=False) + frame(0x0, b" " * 60_000, last=False) * frames
             )
             with trio.fail_after(30):
                 while some := await stream.receive_some():

@@ -33,8 +33,8 @@ CLOSE_CODES: Final[Mapping[int, str]] = {
     1001: "The service stops. Reconnect, and resume after the last `up_to`.",
     1009: "A message was longer than the service accepts.",
     m.OUT_OF_ORDER: "The history can't be read, or internal error. Reconnect later.",
-    m.NOT_SIGNED_IN: "No authentication in time, or the key or token is invalid or was revoked."
-    " Don't retry with the same.",
+    m.NOT_SIGNED_IN: "No authentication in time, too much sent before, or the key or token is"
+    " invalid, was revoked or has expired. Don't retry with the same.",
     m.TOO_SLOW: "The reader fell too far behind. Reconnect, and resume after the last `up_to`.",
     m.NOT_KEPT: "Events that were to be sent have been deleted meanwhile. Subscribe again: the"
     " refusal names the oldest number that is available.",
@@ -43,7 +43,7 @@ CLOSE_CODES: Final[Mapping[int, str]] = {
 
 NOT_LET_IN: Final[Mapping[int, str]] = {
     400: f"subprotocols are offered, but not `{m.PROTOCOL}`",
-    403: "the web page's origin is not in `listen.origins`",
+    403: "the web page is of another host or port, and its origin is not in `listen.origins`",
     404: "the path is not `/v2/events`",
     503: "too many connections are open, or the service stops",
 }
