@@ -24,6 +24,10 @@ SEED  ?= 1
 KILL  ?= $(if $(filter asterisk,$(SWITCH)),--asterisk)
 SOAK_KILLS ?= 10000
 
+# How long make hostile attacks, and what else `python tests/hostile -h` lists.
+HOSTILE_S ?= 3600
+HOSTILE ?=
+
 # What make quick leaves out: see the markers in pyproject.toml. schemathesis costs a second to load.
 QUICK ?= -p no:schemathesis -m 'not (slow or exhaustive or asterisk or freeswitch)'
 
@@ -33,7 +37,7 @@ NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run quick test lint types imports unit format proof soak kill fidelity bench docs \
+.PHONY: help run quick test lint types imports unit format proof soak kill hostile fidelity bench docs \
   constraints clean
 
 help: ## this list
@@ -80,6 +84,9 @@ soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests foun
 
 kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (SWITCH=asterisk, or HOOKFLASH_FREESWITCH) or the emulator
 	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
+
+hostile: $(VENV)/.installed-dev ## strangers attack the service for an hour while people are transferred
+	PYTHONPATH=tests:tests/server $(BIN)/python tests/hostile --attack-s $(HOSTILE_S) $(HOSTILE)
 
 fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH; or SWITCH=asterisk)
 	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)

@@ -97,7 +97,7 @@ def test_a_key_that_there_is_not_can_not_be_revoked(connection: sqlite3.Connecti
 
 
 @pytest.mark.slow
-def test_a_wrong_key_costs_as_much_whether_there_is_one_or_not(
+def test_only_a_wrong_secret_of_a_valid_key_costs_a_slow_hash(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key_id, text = make(connection)
@@ -111,19 +111,19 @@ def test_a_wrong_key_costs_as_much_whether_there_is_one_or_not(
         return real(self, hashed, secret)
 
     monkeypatch.setattr(argon2.PasswordHasher, "verify", verify)
-    for shown in (
-        text,
-        f"hookflash_{key_id}_wrong",
-        "hookflash_none_wrong",
-        revoked,
-        "",
-        "nonsense",
+    for shown, cost in (
+        (text, 1),
+        (f"hookflash_{key_id}_wrong", 1),
+        ("hookflash_none_wrong", 0),  # IDs are no secrets: their timing may tell
+        (revoked, 0),
+        ("", 0),
+        ("nonsense", 0),
     ):
         verified.clear()
         registry.check_key(connection, shown)
-        assert len(verified) == 1, shown
-        parameters = verified[0].split("$")[1:4]  # the same work, whoever's hash it is
-        assert parameters == ["argon2id", "v=19", "m=8192,t=1,p=1"]
+        assert len(verified) == cost, shown
+        for one in verified:
+            assert one.split("$")[1:4] == ["argon2id", "v=19", "m=8192,t=1,p=1"]
 
 
 def test_a_read_only_key_is_one_wherever_it_is_seen(connection: sqlite3.Connection) -> None:

@@ -555,7 +555,7 @@ async def test_a_reader_may_give_commands_between_more_events_than_are_kept(
         with trio.fail_after(PATIENCE_S):
             async for event in client.events(after=0):
                 heard.append(event["number"])
-                await client.list_calls()
+                await client.get_metaflows()
                 if event["number"] == told:
                     break
         assert heard == list(range(heard[0], told + 1))

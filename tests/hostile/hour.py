@@ -1,0 +1,230 @@
+"""A hostile hour: strangers attack both doors at once, while people are transferred."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+from processes import steps_in
+from scene import Scene, doors_of, helper, open_scene, place_of, size_of
+
+from hookflash.emulator.server import open_emulator
+
+GROWTH_DESCRIPTORS: Final = 30
+GROWTH_MB: Final = 60
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """How hostile it gets."""
+
+    idle_s: float = 60.0
+    """Without strangers, to compare with."""
+    attack_s: float = 3600.0
+    crowd: int = 10
+    """Strangers for each kind of attack."""
+    waiting: int = 3_000
+    """Connections at each door that do nothing."""
+    lanes: int = 3
+    """Calls at the same time."""
+    honest: int = 480
+    deaf: int = 20
+    disturb_every_s: float = 60.0
+    settle_s: float = 25.0
+    """Time for the last connections of strangers to run into their deadlines."""
+    limit_s: float = 0.1
+    """From the last key to the join, for 99 of 100 calls."""
+
+
+@attrs.define
+class Report:
+    """What was seen."""
+
+    setting: Setting
+    idle_s: list[float] = attrs.field(factory=list[float])
+    attacked_s: list[float] = attrs.field(factory=list[float])
+    sizes: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict[str, list[tuple[int, int]]])
+    """Descriptors and MB of each process, before, during and after."""
+    lives: dict[str, int] = attrs.field(factory=dict[str, int])
+    readers: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    ended: int = 0
+    """Transfers that ended, by the journal."""
+    scene: Scene | None = None
+    stop_s: float = 0.0
+    """How long a stop took with all strangers there."""
+
+    def findings(self) -> list[str]:
+        """What must not be."""
+        assert self.scene is not None
+        tally = self.scene.tally
+        found = [f"lost: {text}" for text in tally.lost]
+        found += [f"not served: {text}" for text in tally.refused]
+        if tally.unheard_undisturbed:
+            found.append(f"{tally.unheard_undisturbed} codes were not heard")
+        if not self.attacked_s or quantile(self.attacked_s, 0.99) > self.setting.limit_s:
+            found.append(f"99 of 100 calls waited {quantile(self.attacked_s, 0.99):.3f} s")
+        if self.readers.get("complete", 0) < self.setting.honest or self.readers.get("wrong"):
+            found.append(f"readers: {self.readers}")
+        for name, (before, _, after) in self.sizes.items():
+            if after[0] > before[0] + GROWTH_DESCRIPTORS or after[1] > before[1] + GROWTH_MB:
+                found.append(f"{name} grew: {before} before, {after} after")
+        return found
+
+    def lines(self) -> list[str]:
+        """The report in words."""
+        assert self.scene is not None
+        tally = self.scene.tally
+        ratio = quantile(self.attacked_s, 0.99) / (quantile(self.idle_s, 0.99) or 1)
+        return [
+            f"{tally.calls} calls, {tally.transfers} transfers, {len(tally.lost)} lost",
+            f"{tally.unheard} codes dialled again, {tally.unheard_undisturbed} of them undisturbed",
+            f"digits to join, idle:     {in_words(self.idle_s)}",
+            f"digits to join, attacked: {in_words(self.attacked_s)} (p99: {ratio:.1f} times idle)",
+            f"sign-in and list:         {in_words(tally.asked_s)}, {len(tally.refused)} not served",
+            f"readers: {self.readers}; {self.ended} transfers ended",
+            *(
+                f"{name}: descriptors {', '.join(str(one[0]) for one in sizes)};"
+                f" MB {', '.join(str(one[1]) for one in sizes)} (before, during, after)"
+                for name, sizes in self.sizes.items()
+            ),
+            f"a stop while attacked took {self.stop_s:.1f} s",
+            "connections of strangers: "
+            + ", ".join(f"{name} {count}" for name, count in sorted(self.lives.items())),
+        ]
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """A quantile; 0 of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
+
+
+def in_words(values: Sequence[float]) -> str:
+    """Some quantiles."""
+    p50, p99, top = (quantile(values, part) * 1000 for part in (0.5, 0.99, 1.0))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {top:.1f} ms of {len(values)}"
+
+
+async def play(setting: Setting, say: Callable[[str], None]) -> Report:
+    """Play the hour."""
+    report = Report(setting)
+    with tempfile.TemporaryDirectory(prefix="hookflash-hostile-") as folder:
+        async with (
+            open_emulator() as listening,
+            open_scene(Path(folder), listening) as scene,
+            trio.open_nursery() as nursery,
+        ):
+            report.scene = scene
+            for lane in range(setting.lanes):
+                nursery.start_soon(scene.lane, lane)
+            nursery.start_soon(scene.program)
+            async with _readers(scene, setting, report):
+                say(f"{setting.idle_s:.0f} s without strangers")
+                await trio.sleep(setting.idle_s)
+                report.idle_s, scene.tally.waited_s = scene.tally.waited_s, []
+                _measure(scene, report)
+                say(f"{setting.attack_s:.0f} s with {setting.crowd} strangers for each attack")
+                async with _strangers(scene, setting, report):
+                    await _attacked(scene, setting, report, say)
+                    report.attacked_s = scene.tally.waited_s
+                await trio.sleep(setting.settle_s)
+                _measure(scene, report)
+                await _until_readers_have_all(scene, report)
+            async with _strangers(scene, setting, report):
+                await trio.sleep(2)
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    report.stop_s = await _stop(scene)
+        report.ended = sum(step.kind == "transfer.ended" for step in steps_in(Path(folder)))
+    return report
+
+
+def _measure(scene: Scene, report: Report) -> None:
+    engine = scene.process.process.pid
+    for name, pid in (("engine", engine), ("doors", doors_of(engine))):
+        report.sizes.setdefault(name, []).append(size_of(pid))
+
+
+async def _attacked(
+    scene: Scene, setting: Setting, report: Report, say: Callable[[str], None]
+) -> None:
+    """The hour itself, with a disturbance from time to time."""
+    disturbances = (scene.kill_doors, scene.fill_disk, scene.freeze_switch)
+    ends_s = trio.current_time() + setting.attack_s
+    count = 0
+    while (left_s := ends_s - trio.current_time()) > 0:
+        await trio.sleep(min(setting.disturb_every_s, left_s))
+        if ends_s - trio.current_time() > setting.disturb_every_s:
+            await disturbances[count % len(disturbances)]()
+            count += 1
+        tally = scene.tally
+        say(
+            f"  {tally.calls} calls, {len(tally.lost)} lost, {in_words(tally.waited_s)};"
+            f" {count} disturbances"
+        )
+    _measure(scene, report)
+
+
+async def _until_readers_have_all(scene: Scene, report: Report) -> None:
+    """Wait until all readers are at the same place; they are always told a moment later."""
+    with trio.move_on_after(20):
+        while report.readers.get("complete", 0) < report.setting.honest:
+            await trio.sleep(0.5)
+
+
+async def _stop(scene: Scene) -> float:
+    began_s = trio.current_time()
+    scene.process.process.send_signal(signal.SIGTERM)
+    with trio.move_on_after(60):
+        await scene.process.process.wait()
+    return trio.current_time() - began_s
+
+
+@asynccontextmanager
+async def _strangers(scene: Scene, setting: Setting, report: Report) -> AsyncGenerator[None]:
+    told = {
+        "http": place_of(scene.process.http),
+        "websocket": place_of(scene.process.websocket),
+        "crowd": setting.crowd,
+        "waiting": setting.waiting,
+    }
+    async with helper("attacks.py", **told) as process, trio.open_nursery() as nursery:
+        nursery.start_soon(_follow, process, partial(_add_lives, report, dict(report.lives)))
+        yield
+        nursery.cancel_scope.cancel()
+
+
+def _add_lives(report: Report, before: dict[str, int], lives: dict[str, int]) -> None:
+    report.lives = {name: before.get(name, 0) + count for name, count in lives.items()}
+
+
+@asynccontextmanager
+async def _readers(scene: Scene, setting: Setting, report: Report) -> AsyncGenerator[None]:
+    told = {"websocket": scene.process.websocket, "key": scene.key}
+    numbers = {"honest": setting.honest, "deaf": setting.deaf}
+
+    def heard(readers: dict[str, Any]) -> None:
+        report.readers = readers
+
+    async with helper("readers.py", **told, **numbers) as process, trio.open_nursery() as nursery:
+        nursery.start_soon(_follow, process, heard)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _follow(process: trio.Process, take: Callable[[dict[str, Any]], None]) -> None:
+    """Take each line that a process prints."""
+    assert process.stdout is not None
+    rest = b""
+    async for chunk in process.stdout:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            take(json.loads(line))
