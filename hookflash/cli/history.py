@@ -23,7 +23,7 @@ from hookflash.events import LegCreated, LegId
 from hookflash.journal import history, transfers
 from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.journal.history import Wanted
-from hookflash.journal.journal import DAY_S
+from hookflash.journal.pruning_clock import DAY_S
 from hookflash.journal.replay import names_of
 from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import Past

@@ -54,6 +54,8 @@ class JournalConnection(sqlite3.Connection):
 
     unreadable: dict[str, str]
     """What was wrong, by row."""
+    is_frozen: bool = False
+    """Whether it takes the file for one that nobody changes."""
 
 
 MOST_UNREADABLE: Final = 10_000
@@ -203,7 +205,7 @@ def lock_of(path: Path) -> Path:
     return real.with_name(f"{real.name}.lock")
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path) -> JournalConnection:
     """Open a journal read-only; another process may be writing.
 
     Raises:
@@ -252,7 +254,7 @@ def using(connection: sqlite3.Connection, path: Path) -> Generator[sqlite3.Conne
         connection.close()
 
 
-def _connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+def _connect(path: Path | str, *, uri: bool = False) -> JournalConnection:
     connection = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT_S,
@@ -270,7 +272,7 @@ def _text_of(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> JournalConnection:
     """Open a file that this connection never changes, even if the disk is read-only.
 
     Raises:
@@ -288,6 +290,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
         else:
+            connection.is_frozen = options.endswith("=1")
             return connection
     raise AssertionError
 

@@ -107,7 +107,10 @@ def prune(connection: sqlite3.Connection, *, before: float, most: int = PRUNED_A
         transfers = 0
         if steps < most:
             transfers = connection.execute(
-                "DELETE FROM transfers WHERE outcome IS NOT NULL AND ended < ?", (before,)
+                # as a whole: its time may be wrong, and its steps are in the order of their numbers
+                "DELETE FROM transfers WHERE outcome IS NOT NULL AND ended < ? AND NOT EXISTS"
+                " (SELECT 1 FROM steps WHERE steps.transfer = transfers.id)",
+                (before,),
             ).rowcount
             connection.execute("DELETE FROM answers WHERE at < ?", (before,))
         connection.execute("COMMIT")
@@ -157,6 +160,12 @@ def last_number(connection: sqlite3.Connection) -> int:
     """The number of the last step, even if it was deleted or lost; 0 if there was none."""
     last = "SELECT max(whole_from - 1, coalesce((SELECT max(number) FROM steps), 0)) FROM numbering"
     return int(connection.execute(last).fetchone()[0])
+
+
+def newest_time(connection: sqlite3.Connection) -> float | None:
+    """When the last step was, in seconds since 1970; `None` if there is none."""
+    row = connection.execute("SELECT at FROM steps ORDER BY number DESC LIMIT 1").fetchone()
+    return row and float(row[0])
 
 
 def whole_from(connection: sqlite3.Connection) -> int:

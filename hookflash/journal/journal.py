@@ -20,7 +20,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Reversible, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -34,6 +34,7 @@ from hookflash.errors import InputError
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync
 from hookflash.journal.file import JournalFile, SetAside, check_writable
+from hookflash.journal.pruning_clock import DAY_S, PruningClock
 from hookflash.journal.step import StoredStep, step_of
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -58,7 +59,6 @@ LOOK_AFTER_EVERY_S: Final = 5.0
 """How often the file is looked after while nothing is written."""
 
 PRUNE_EVERY_S: Final = 3600.0
-DAY_S: Final = 86_400.0
 
 Found = TypeVar("Found")
 
@@ -302,8 +302,9 @@ class Journal:
         keep_s = self.settings.keep_days * DAY_S
         if not keep_s:
             await trio.sleep_forever()
+        clock = await self._pruning_clock()
         while True:
-            now = self.now()
+            now = clock.believed(self.now(), running_s=trio.current_time())
             try:
                 prune = partial(history.prune, before=now - keep_s)
                 while keep_s and not (await self.change(prune)).is_all:
@@ -311,6 +312,12 @@ class Journal:
             except JournalError as error:
                 log.warning("journal.prune_failed", why=str(error))
             await trio.sleep(PRUNE_EVERY_S)
+
+    async def _pruning_clock(self) -> PruningClock:
+        newest = None
+        with suppress(JournalError):
+            newest = await self.read(history.newest_time)
+        return PruningClock(self.now(), running_s=trio.current_time(), newest=newest)
 
     async def finish(self) -> None:
         """Write the waiting steps, without a retry, and close the file."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 
 from hookflash.errors import InputError
-from hookflash.journal.database import JournalError, open_for_reading
+from hookflash.journal.database import JournalConnection, JournalError, open_for_reading
 from hookflash.journal.journal import InThread, in_thread
 
 Found = TypeVar("Found")
@@ -26,7 +26,7 @@ class JournalReader:
         self._file = file
         self._run = run
         self._reading = trio.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: JournalConnection | None = None
         self._inode: tuple[int, int] | None = None
 
     async def read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
@@ -52,8 +52,11 @@ class JournalReader:
     def _current(self) -> sqlite3.Connection:
         found = os.stat(self._file)  # noqa: PTH116 - as cheap as it gets: at each query
         inode = (found.st_dev, found.st_ino)
-        if self._connection is None or inode != self._inode:
-            self.close()
-            self._connection = open_for_reading(self._file)
-            self._inode = inode
-        return self._connection
+        known = self._connection
+        # where no -shm could be made, SQLite does not see what others write: look again
+        if known is not None and inode == self._inode and not known.is_frozen:
+            return known
+        self.close()
+        self._connection = opened = open_for_reading(self._file)
+        self._inode = inode
+        return opened

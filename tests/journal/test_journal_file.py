@@ -270,3 +270,35 @@ def test_a_journal_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
             Claim(file)
         holder.kill()
     Claim(file).close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "linked folder"])
+@pytest.mark.parametrize("held_by_its_name", [True, False])
+def test_another_name_of_a_journal_does_not_defeat_its_lock(
+    tmp_path: Path, kind: str, held_by_its_name: bool
+) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    file = folder / "journal.sqlite"
+    open_database(file).close()
+    if kind == "linked folder":
+        elsewhere.symlink_to(folder)
+        other = elsewhere / "journal.sqlite"
+    else:
+        elsewhere.mkdir()
+        other = elsewhere / "other.sqlite"
+        (other.symlink_to if kind == "symlink" else other.hardlink_to)(file)
+    code = "import sys; from pathlib import Path; from hookflash.journal.claim import Claim; "
+    code += "held = Claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    first, second = (file, other) if held_by_its_name else (other, file)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, first], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="another hookflash process uses this journal"):
+            Claim(second)
+        holder.kill()
+    Claim(second).close()

@@ -388,6 +388,15 @@ def test_what_is_old_is_forgotten_but_not_what_goes_on(connection: sqlite3.Conne
     assert [t.id for t in transfers.find_transfers(connection)] == ["t-3", "t-2"]
 
 
+def test_a_transfer_that_ended_by_a_wrong_clock_is_kept_with_its_steps(
+    connection: sqlite3.Connection,
+) -> None:
+    write(connection, [record_at(NOON, news(1))])
+    write(connection, transfer_at(2, NOON - 10**9, outcome=Outcome.FAILED))
+    assert history.prune(connection, before=NOON - 100).transfers == 0
+    assert [t.id for t in transfers.find_transfers(connection)] == ["t-2"]
+
+
 def test_the_last_number_is_never_forgotten(connection: sqlite3.Connection) -> None:
     write(connection, [news(n) for n in range(1, 4)])
     assert history.prune(connection, before=NOON + 10_000).steps == 2

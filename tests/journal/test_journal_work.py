@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from disks import Disk
@@ -171,22 +172,91 @@ async def test_a_journal_that_could_not_be_opened_is_not_held(file: Path) -> Non
         pass
 
 
+class WallClock:
+    """A clock on the wall, which somebody may set."""
+
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        self.ahead_s = ahead_s
+
+    def __call__(self) -> float:
+        return NOON + trio.current_time() + self.ahead_s
+
+
+async def take_every_hour(journal: Journal, hours: int, first: int, clock: WallClock) -> None:
+    """Let a step happen every hour, as the clock on the wall says."""
+    for number in range(first, first + hours):
+        journal.take(attrs.evolve(news(number), at=clock()))
+        await trio.sleep(3600)
+
+
 async def test_what_is_old_is_forgotten_from_time_to_time(
     file: Path, autojump_clock: MockClock
 ) -> None:
-    settings = JournalSettings(file=file, keep_days=1)
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 20, 1, clock)
+        assert numbers_in(file) == list(range(1, 21))
+        await take_every_hour(journal, 20, 21, clock)
+        kept = numbers_in(file)
+        assert kept == list(range(kept[0], 41))
+        assert 24 <= len(kept) <= 26
 
-    def now() -> float:
-        return NOON + trio.current_time()
 
-    async with open_journal(settings, now=now, run=inline) as journal:
-        for number in range(1, 4):
-            journal.take(news(number))
-        await journal.settled(3)
-        await trio.sleep(23 * 3600)
-        assert numbers_in(file) == [1, 2, 3]
-        await trio.sleep(3 * 3600)
-        assert numbers_in(file) == [3]
+YEAR_S = 365 * 86_400.0
+
+
+async def test_a_clock_that_is_wrong_for_some_hours_erases_nothing(
+    file: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 20, 1, clock)
+        clock.ahead_s = YEAR_S
+        await take_every_hour(journal, 3, 21, clock)
+        clock.ahead_s = 0.0
+        await take_every_hour(journal, 1, 24, clock)
+        assert numbers_in(file) == list(range(1, 25))
+        assert caplog.text.count("journal.clock_not_believed") == 1
+    async with open_journal(settings, now=clock, run=inline):
+        await trio.sleep(2 * 3600)
+        assert numbers_in(file)[-23:] == list(range(2, 25))
+
+
+async def test_a_service_that_starts_with_a_wrong_clock_erases_nothing(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 5, 1, clock)
+    clock.ahead_s = YEAR_S
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 10, 6, clock)
+        assert numbers_in(file) == list(range(1, 16))
+
+
+async def test_a_clock_that_stays_ahead_for_a_day_is_believed(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 5, 1, clock)
+    clock.ahead_s = YEAR_S  # the machine was off for a year
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 30, 6, clock)
+        assert numbers_in(file)[0] > 5
+
+
+async def test_a_clock_that_was_behind_erases_nothing_later(
+    file: Path, autojump_clock: MockClock
+) -> None:
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=inline) as journal:
+        await take_every_hour(journal, 2, 1, clock)
+        clock.ahead_s = -40 * YEAR_S
+        await take_every_hour(journal, 2, 3, clock)
+        clock.ahead_s = 0.0
+        await take_every_hour(journal, 5, 5, clock)
+        assert numbers_in(file) == list(range(1, 10))
 
 
 async def test_what_can_not_be_forgotten_now_is_forgotten_later(
@@ -194,19 +264,16 @@ async def test_what_can_not_be_forgotten_now_is_forgotten_later(
 ) -> None:
     disk = Disk()
 
-    def now() -> float:
-        return NOON + trio.current_time()
-
-    settings = JournalSettings(file=file, keep_days=1)
-    async with open_journal(settings, now=now, run=disk.run) as journal:
+    settings, clock = JournalSettings(file=file, keep_days=1), WallClock()
+    async with open_journal(settings, now=clock, run=disk.run) as journal:
         journal.take(news(1))
-        journal.take(news(2))
-        await journal.settled(2)
+        await journal.settled(1)
         disk.fail()
-        await trio.sleep(30 * 3600)
+        await take_every_hour(journal, 30, 2, clock)
+        assert numbers_in(file) == [1]
         disk.fault = None
         await trio.sleep(2 * 3600)
-        assert numbers_in(file) == [2]
+        assert numbers_in(file)[0] > 5
 
 
 # -------------------------------------------------------------- when the disk fails
