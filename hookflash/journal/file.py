@@ -335,20 +335,13 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def check_writable(connection: sqlite3.Connection, *, by_writing: bool = False) -> None:
-    """Check that a journal can be written, without a change.
-
-    Args:
-        connection: to the file.
-        by_writing: whether to ask the disk, too.
+def check_writable(connection: sqlite3.Connection) -> None:
+    """Check that a journal can be written, by writing what is there.
 
     Raises:
         sqlite3.Error: it can't be written.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    if by_writing:
-        connection.execute("UPDATE numbering SET whole_from = whole_from")
-    connection.execute("COMMIT")
+    connection.execute("UPDATE numbering SET whole_from = whole_from")
 
 
 def _check_contents(connection: sqlite3.Connection) -> None:

@@ -263,9 +263,8 @@ class Journal:
         """Notice what happens to the file while nothing is written, until cancelled."""
         while True:
             await trio.sleep(LOOK_AFTER_EVERY_S)
-            check = partial(check_writable, by_writing=self.fault is not None)
             try:
-                await self.change(check)
+                await self.change(check_writable if self.fault is not None else _look)
             except JournalError as error:
                 if not self.waiting:  # else the writer reports it
                     self._report_fault(str(error))
@@ -326,6 +325,10 @@ class Journal:
                 pass
         finally:
             self._file.close()
+
+
+def _look(_: sqlite3.Connection) -> None:
+    """Change nothing: whoever changes something has a look at the file first."""
 
 
 @asynccontextmanager
