@@ -109,7 +109,8 @@ def prune(connection: sqlite3.Connection, *, before: float, most: int = PRUNED_A
             transfers = connection.execute(
                 # as a whole: its time may be wrong, and its steps are in the order of their numbers
                 "DELETE FROM transfers WHERE outcome IS NOT NULL AND ended < ? AND NOT EXISTS"
-                " (SELECT 1 FROM steps WHERE steps.transfer = transfers.id)",
+                " (SELECT 1 FROM steps WHERE steps.transfer = transfers.id"
+                " AND number < (SELECT max(number) FROM steps))",
                 (before,),
             ).rowcount
             connection.execute("DELETE FROM answers WHERE at < ?", (before,))
