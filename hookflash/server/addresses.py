@@ -9,6 +9,7 @@ from typing import Final
 
 from hookflash.errors import InputError
 from hookflash.server.config import Listen
+from hookflash.server.proxies import proxies_of
 
 ALLOWED_HOST: Final = re.compile(r"[0-9A-Za-z_.:%-]{1,255}")
 HIGHEST_PORT: Final = 65_535
@@ -22,6 +23,13 @@ def check_listen(listen: Listen, where: str, beside: Path | None) -> None:
     """
     read_address(listen.http, where=f"{where}.http")
     read_address(listen.websocket, where=f"{where}.websocket")
+    proxies_of(listen, where=where)
+    if listen.proxy_protocol and not listen.trusted_proxies:
+        raise InputError(
+            "needs trusted_proxies",
+            where=f"{where}.proxy_protocol",
+            hint="name the networks of the proxies that send the header",
+        )
     if bool(listen.tls_certificate) != bool(listen.tls_key):
         raise InputError(
             "a certificate needs its key, and a key its certificate",

@@ -39,6 +39,12 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PEM file with the certificate and its chain. If set, both APIs use TLS only."""
     tls_key: Text = ""
     """PEM file with the certificate's private key."""
+    trusted_proxies: tuple[Text, ...] = ()
+    """Networks of the proxies in front of the service, such as `10.0.0.0/8`. Only they are believed
+    about a client's address: limits and throttles count by it."""
+    proxy_protocol: bool = False
+    """Whether the trusted proxies begin each connection with a PROXY header (version 1 or 2). If
+    not, the address is taken from their `X-Forwarded-For`."""
     origins: tuple[Text, ...] = ()
     """Origins of web pages that may open a WebSocket, such as `https://desk.example.org`. Programs
     other than browsers send no origin and are not restricted."""

@@ -20,6 +20,8 @@ import trustme
 from certificates import showing, trusting
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
+from hookflash.server.arrivals import WITHIN_S, Arrivals
+from hookflash.server.config import Listen
 from hookflash.server.connections import Connections
 from hookflash.server.http.server import (
     REQUESTS_PER_CONNECTION,
@@ -29,6 +31,7 @@ from hookflash.server.http.server import (
     serve_stream,
 )
 from hookflash.server.http.wire import HEAD_BYTES, Patience
+from hookflash.server.proxies import proxies_of
 
 HERE: Final = "192.0.2.1"
 GET: Final = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -322,9 +325,9 @@ async def test_an_answer_that_does_not_come_is_503(autojump_clock: MockClock) ->
 
 
 async def test_a_tls_handshake_has_a_deadline(autojump_clock: MockClock) -> None:
-    async with open_rig(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) as rig:
+    async with open_rig(arrivals=Arrivals(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))) as rig:
         client = rig.connect()
-        assert await closed_after(client) == (b"", P.handshake_s)
+        assert await closed_after(client) == (b"", WITHIN_S)
         junk = rig.connect()
         await junk.send(GET)
         assert (await closed_after(junk))[1] == 0
@@ -428,6 +431,22 @@ async def test_an_upgrade_is_not_accepted_and_ends_the_connection(
 # ----------------------------------------------------------------------- many, faults
 
 
+async def test_a_proxy_says_who_its_client_is(autojump_clock: MockClock) -> None:
+    proxies = proxies_of(Listen(trusted_proxies=("10.0.0.0/8",)))
+    door = Connections(most=10, most_per_address=1, is_exempt=proxies.trusts)
+    arrivals = Arrivals(proxies=proxies, proxy_protocol=True)
+    async with open_rig(connections=door, arrivals=arrivals) as rig:
+        clients = [rig.connect("10.0.0.1") for _ in range(3)]
+        for number, client in enumerate(clients):
+            await client.send(b"PROXY TCP4 203.0.113.%d 10.0.0.1 1 2\r\n" % (number // 2))
+            assert (await client.ask(GET))[0] == 200
+        assert (door.of("203.0.113.0"), door.of("203.0.113.1"), door.evicted) == (1, 1, 1)
+        assert await clients[0].rest() == b""
+        without = rig.connect("10.0.0.1")
+        await without.send(GET)
+        assert (await closed_after(without)) == (b"", 0)
+
+
 async def test_a_full_door_says_so(autojump_clock: MockClock) -> None:
     door = Connections(most=2, most_per_address=10)
     async with open_rig(connections=door) as rig:
@@ -495,7 +514,7 @@ async def test_real_sockets_with_tls_and_a_stop_that_nobody_can_delay() -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             door = Connections(most=10, most_per_address=10)
-            server = HttpServer(app=app, connections=door, tls=here)
+            server = HttpServer(app=app, connections=door, arrivals=Arrivals(tls=here))
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             await nursery.start(serve_http, server, listeners)
             port = listeners[0].socket.getsockname()[1]

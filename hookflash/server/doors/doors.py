@@ -19,6 +19,7 @@ from hookflash.server.http.app import HttpApp
 from hookflash.server.line import messages as m
 from hookflash.server.line.doors_end import DoorsEnd
 from hookflash.server.line.stream import Line, LineBroken
+from hookflash.server.proxies import proxies_of
 from hookflash.server.publisher import Publisher
 from hookflash.server.websocket.listener import Listener
 
@@ -71,7 +72,7 @@ async def open_doors(
             nursery.start_soon(_sweep, api.access)
             listener = Listener(api, settings.listen.origins)
             nursery.start_soon(_take_leave, end, listener)
-            app = HttpApp(api, DoorMetrics(api))
+            app = HttpApp(api, DoorMetrics(api), proxies_of(settings.listen))
             nursery.start_soon(end.stay_alive)
             yield Doors(settings=settings, api=api, app=app, listener=listener)
             nursery.cancel_scope.cancel()

@@ -18,10 +18,12 @@ import trio
 
 from hookflash.errors import InputError, first_of
 from hookflash.server.addresses import read_address, server_tls
+from hookflash.server.arrivals import Arrivals
 from hookflash.server.config import Limits, Listen
 from hookflash.server.connections import Connections, raise_descriptor_limit, within_descriptors
 from hookflash.server.doors.doors import Doors
 from hookflash.server.http.server import HttpServer, serve_http
+from hookflash.server.proxies import Proxies, proxies_of
 
 Sockets: TypeAlias = tuple[socket.socket, ...]
 
@@ -127,20 +129,25 @@ def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
 
 
 async def _serve_http(doors: Doors, tls: ssl.SSLContext | None) -> None:
-    limits = doors.settings.limits
+    limits, listen = doors.settings.limits, doors.settings.listen
+    proxies = proxies_of(listen)
     server = HttpServer(
         app=doors.app,
-        connections=_connections(limits),
+        connections=_connections(limits, proxies),
         most_body_bytes=limits.request_bytes,
-        tls=tls,
+        arrivals=Arrivals(tls=tls, proxies=proxies, proxy_protocol=listen.proxy_protocol),
     )
     await serve_http(server, listeners_of(doors.settings.http))
 
 
-def _connections(limits: Limits) -> Connections:
+def _connections(limits: Limits, proxies: Proxies) -> Connections:
     most, _ = within_descriptors(
         limits.http_connections,
         limits.websocket_connections,
         available=raise_descriptor_limit(),
     )
-    return Connections(most=most, most_per_address=limits.connections_per_address)
+    return Connections(
+        most=most,
+        most_per_address=limits.connections_per_address,
+        is_exempt=proxies.trusts,
+    )

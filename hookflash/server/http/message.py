@@ -12,6 +12,7 @@ import attrs
 
 from hookflash.errors import HookflashError, InputError
 from hookflash.server.invalid import decode_json
+from hookflash.server.proxies import FORWARDED, Proxies
 
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
 AsgiReceive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
@@ -51,7 +52,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     """By name in lower case; repeated ones are joined."""
     address: str
-    """The IP address that it comes from."""
+    """The client's IP address."""
     is_secure: bool
     most_body_bytes: int
     _receive: AsgiReceive = attrs.field(alias="receive")
@@ -104,12 +105,15 @@ class HttpRequest:
             raise InputError("is not UTF-8", where="$.query", hint="percent-encode it") from error
 
 
-def request_of(scope: AsgiMessage, receive: AsgiReceive, most_body_bytes: int) -> HttpRequest:
+def request_of(
+    scope: AsgiMessage, receive: AsgiReceive, *, proxies: Proxies, most_body_bytes: int
+) -> HttpRequest:
     """The request of an ASGI scope."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    peer = scope["client"][0] if scope.get("client") else ""
     given = headers.get("x-request-id", "")
     return HttpRequest(
         id=given if ALLOWED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
@@ -117,7 +121,7 @@ def request_of(scope: AsgiMessage, receive: AsgiReceive, most_body_bytes: int) -
         path=scope["raw_path"],
         query=scope["query_string"],
         headers=headers,
-        address=scope["client"][0] if scope.get("client") else "",
+        address=proxies.client_of(peer, headers.get(FORWARDED)),
         is_secure=scope["scheme"] == "https",
         most_body_bytes=most_body_bytes,
         receive=receive,

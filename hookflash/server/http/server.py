@@ -9,7 +9,6 @@ ASGI callable, a client that leaves or is too slow looks like a cancellation.
 from __future__ import annotations
 
 import logging
-import ssl
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ import h11
 import structlog
 import trio
 
+from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.http.envelope import failure_body
 from hookflash.server.http.message import AsgiApp, AsgiMessage
@@ -47,7 +47,8 @@ class HttpServer:
     connections: Connections
     patience: Patience = attrs.field(factory=Patience)
     most_body_bytes: int = 65_536
-    tls: ssl.SSLContext | None = None
+    arrivals: Arrivals = attrs.field(factory=Arrivals)
+    """How connections begin: the PROXY header, and TLS."""
 
 
 async def serve_http(
@@ -82,13 +83,13 @@ async def _serve_socket(server: HttpServer, stream: trio.SocketStream) -> None:
 async def serve_stream(server: HttpServer, stream: trio.abc.Stream, address: str) -> None:
     """Serve one connection, and close it. A fault in it does not affect the others."""
     try:
+        address = await server.arrivals.address_of(stream, address)
         with server.connections.admit(address) as admitted:
-            if server.tls is not None:
-                stream = await _with_tls(stream, server.tls, server.patience.handshake_s)
-            await HttpConnection(server, stream, address, admitted).serve()
+            secure = await server.arrivals.secure(stream)
+            await HttpConnection(server, secure, address, admitted).serve()
     except TooManyConnections:
         await _refuse(server, stream)
-    except (ClientLeft, *BROKEN):
+    except (ClientLeft, BadArrival, *BROKEN):
         pass  # the client or the network is at fault
     except Exception:
         log.exception("connection.failed")
@@ -96,24 +97,9 @@ async def serve_stream(server: HttpServer, stream: trio.abc.Stream, address: str
         await trio.aclose_forcefully(stream)
 
 
-async def _with_tls(
-    stream: trio.abc.Stream, tls: ssl.SSLContext, within_s: float
-) -> trio.SSLStream[trio.abc.Stream]:
-    secure = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-    try:
-        with trio.move_on_after(within_s):
-            await secure.do_handshake()
-            return secure
-    except BROKEN as error:
-        await trio.aclose_forcefully(stream)
-        raise ClientLeft from error
-    await trio.aclose_forcefully(stream)
-    raise ClientLeft
-
-
 async def _refuse(server: HttpServer, stream: trio.abc.Stream) -> None:
     """Say that there are too many connections, if that can be said at once."""
-    if server.tls is None:
+    if server.arrivals.tls is None:
         with trio.move_on_after(REFUSAL_S), suppress(*BROKEN):
             await stream.send_all(FULL)
 
@@ -186,7 +172,7 @@ class HttpConnection:
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": head.http_version.decode(),
             "method": head.method.decode(),
-            "scheme": "http" if self._server.tls is None else "https",
+            "scheme": "http" if self._server.arrivals.tls is None else "https",
             "path": unquote(path),
             "raw_path": path,
             "query_string": query,

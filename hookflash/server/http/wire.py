@@ -32,8 +32,6 @@ OVERHEAD: Final = 8
 class Patience:
     """How long strangers may take."""
 
-    handshake_s: float = 10.0
-    """For a TLS handshake, or a PROXY header."""
     head_s: float = 10.0
     """From the connection, or from a request's first byte, to the end of its head."""
     idle_s: float = 60.0
