@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -94,7 +95,9 @@ class Keeper:
     async def _start(self, line: int) -> trio.Process:
         listening = (*self._settings.http, *self._settings.websocket)
         return await trio.lowlevel.open_process(
-            [sys.executable, "-m", "hookflash.server.doors", str(line)],
+            # -P: whatever lies in the working directory is not imported
+            [sys.executable, "-P", "-m", "hookflash.server.doors", str(line)],
+            stdin=subprocess.DEVNULL,
             pass_fds=(line, *listening),
         )
 
