@@ -73,10 +73,13 @@ async def test_what_is_not_read_costs_a_limited_amount_of_memory(
     line.put(m.Answered(1, b""))  # of no effect
 
 
-async def test_a_message_that_is_too_long_breaks_the_line(autojump_clock: MockClock) -> None:
+async def test_a_message_that_is_none_breaks_the_line(autojump_clock: MockClock) -> None:
     ours, theirs = memory_stream_pair()
     await theirs.send_all(b"\xff" * 4)
     with pytest.raises(LineBroken, match="4294967295 bytes"):
+        await Line(ours, m.FROM_DOORS).receive()
+    await theirs.send_all(b"\x00\x00\x00\x03abc")
+    with pytest.raises(LineBroken, match="nonsense"):
         await Line(ours, m.FROM_DOORS).receive()
     await theirs.aclose()
     with pytest.raises(LineBroken, match="gone"):

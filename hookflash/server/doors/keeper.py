@@ -16,6 +16,7 @@ import msgspec
 import structlog
 import trio
 
+from hookflash.errors import first_of
 from hookflash.server.doors.listening import Addresses, Bound, bind
 from hookflash.server.line.desk_end import DeskEnd
 from hookflash.server.line.messages import Settings
@@ -30,7 +31,6 @@ AGAIN_S: Final = (0.0, 0.2, 1.0, 5.0)
 
 LASTED_S: Final = 60.0
 """Doors that were open for so long are started again at once."""
-
 
 OPENING_S: Final = 20.0
 """How long a start waits for the doors. Calls are looked after meanwhile."""
@@ -107,7 +107,10 @@ async def _until_it_ends(end: DeskEnd) -> str:
     try:
         await end.run()
     except* LineBroken as errors:
-        why = str(errors.exceptions[0])
+        why = str(first_of(errors))
+    except* Exception as errors:  # whatever it is: calls go on, and the doors are opened again
+        log.exception("doors.failed")
+        why = repr(first_of(errors))
     return why
 
 

@@ -100,12 +100,15 @@ class Line(Generic[Message]):
         """Wait for the next message.
 
         Raises:
-            LineBroken: the other end is gone.
+            LineBroken: the other end is gone, or talks nonsense.
         """
         size = int.from_bytes(await self._bytes(LENGTH_BYTES), "big")
         if size > MOST_IN_MESSAGE:
             raise LineBroken(f"a message of {size} bytes")
-        return self._decoder.decode(await self._bytes(size))
+        try:
+            return self._decoder.decode(await self._bytes(size))
+        except msgspec.DecodeError as error:
+            raise LineBroken(f"the other end talks nonsense: {error}") from error
 
     async def _bytes(self, count: int) -> bytes:
         while len(self._received) < count:
