@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 import trio
 from lab import SWITCH, Lab, open_lab
 from structlog.testing import capture_logs
@@ -79,6 +80,34 @@ async def test_nobody_relies_on_a_frozen_switch(autojump_clock: MockClock, tmp_p
         assert ended["outcome"] == "reconnected"
         (alice, bob) = await it.lab.acme.look("channels")
         assert alice["other_leg_call_id"] == bob["call_id"]
+
+
+@pytest.mark.parametrize("thaws_after_s", [0.5, 9.0])
+async def test_what_was_accepted_in_the_first_seconds_of_a_freeze(
+    autojump_clock: MockClock, tmp_path: Path, thaws_after_s: float
+) -> None:
+    """The orders wait in the frozen switch, and are executed late: nobody is lost."""
+    async with served(tmp_path) as it:
+        await it.until_ready("ok")
+        alice, bob = it.switch.emulator.call("1001", "1002", account="acme")
+        await trio.sleep(5)
+        it.switch.process.freeze()
+        transfer = await it.lab.acme.transfer(alice, "2600")
+        await trio.sleep(thaws_after_s)
+        it.switch.process.thaw()
+        await it.until_ready("ok")
+        await trio.sleep(60)
+        legs = {leg["call_id"]: leg for leg in await it.lab.acme.look("channels")}
+        seen = await it.lab.acme.look(f"transfers/{transfer}")
+        if seen["ended"] is None:
+            assert seen["state"] == "consulting"
+            assert legs[alice]["other_leg_call_id"] == f"{transfer}-target"
+            await it.lab.acme.act(alice, "takeback")
+            seen = await it.lab.acme.ended(transfer)
+        assert seen["outcome"] in ("reconnected", "taken_back")
+        legs = {leg["call_id"]: leg for leg in await it.lab.acme.look("channels")}
+        assert legs.keys() == {alice, bob}
+        assert legs[alice]["other_leg_call_id"] == bob
 
 
 async def test_a_switch_that_refuses_the_login_is_asked_again(
