@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.sounds import SOUND_PATTERN
 
 NOTHING_FOLLOWS: Final = r"(?![\s\S])"
@@ -19,7 +20,7 @@ NOTHING_FOLLOWS: Final = r"(?![\s\S])"
 AccountId: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-Za-z_.-]{{1,64}}{NOTHING_FOLLOWS}",
+        pattern=rf"^{ACCOUNT_PATTERN}{NOTHING_FOLLOWS}",
         description="Account ID; `default` if the switch does not report accounts. Over WebSocket,"
         " a key of one account may leave it out.",
         examples=["default"],

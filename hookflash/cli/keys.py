@@ -8,12 +8,13 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hookflash.accounts import ACCOUNT_HINT, ALLOWED_ACCOUNT
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.errors import InputError
 from hookflash.journal import registry
 from hookflash.journal.database import open_database, open_for_reading, using
 from hookflash.server.addresses import in_folder
-from hookflash.server.read_config import ALLOWED_NAME, NAME_HINT, read_config
+from hookflash.server.read_config import read_config
 from hookflash.server.views import iso
 
 app = App(name="keys", help="Manage the API keys of programs.")
@@ -50,8 +51,8 @@ def make(
     """
     if admin == (account is not None):
         raise InputError("no account for the key", hint="give either --account NAME or --admin")
-    if account is not None and not ALLOWED_NAME.fullmatch(account):
-        raise InputError(f"{account[:80]!r} is not a valid account ID", hint=NAME_HINT)
+    if account is not None and not ALLOWED_ACCOUNT.fullmatch(account):
+        raise InputError(f"{account[:80]!r} is not a valid account ID", hint=ACCOUNT_HINT)
     with using(open_database(file := journal_of(config)), file) as connection:
         _, text = registry.make_key(
             connection, account=account, label=label, now=time.time(), read_only=read_only

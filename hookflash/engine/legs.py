@@ -12,6 +12,7 @@ from functools import lru_cache
 import attrs
 
 from hookflash import events as e
+from hookflash.accounts import NOBODY, account_of_leg
 from hookflash.dialling.digits import UNARMED, CodeTable, Collector, takeback_code
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.engine.rules import Rules
@@ -66,7 +67,8 @@ class Leg:
     number: str
     direction: e.Direction
     account: str
-    """The leg's own account, as the switch reports it; empty if it has none."""
+    """The leg's own account, as the switch reports it; empty if it has none, `NOBODY` if it is no
+    allowed name."""
     owner: str
     """The account responsible for the leg: its own, or that of the first party it talked with."""
     choices: Account
@@ -110,16 +112,17 @@ class Legs(dict[e.LegId, Leg]):
         """
         if event.leg in self:
             return
-        owner = event.account or owner
+        account = account_of_leg(event.account)
+        owner = account or owner
         self[event.leg] = Leg(
             id=event.leg,
             number=event.number,
             direction=event.direction,
-            account=event.account,
+            account=account,
             owner=owner,
             choices=self.accounts.of(owner),
             outside=event.outside,
-            may_transfer=event.may_transfer,
+            may_transfer=False if account == NOBODY else event.may_transfer,
             withheld=event.withheld,
             hops=hops,
         )
@@ -160,8 +163,10 @@ class Legs(dict[e.LegId, Leg]):
         leg.may_transfer = leg.may_transfer if event.may_transfer is None else event.may_transfer
         leg.withheld = leg.withheld if event.withheld is None else event.withheld
         if event.account and not leg.account:
-            leg.account = leg.owner = event.account
-            leg.choices = self.accounts.of(event.account)
+            leg.account = leg.owner = account_of_leg(event.account)
+            leg.choices = self.accounts.of(leg.account)
+        if leg.account == NOBODY:
+            leg.may_transfer = False
 
     def partner_of(self, leg: Leg) -> Leg | None:
         """The leg's peer, if it is known."""

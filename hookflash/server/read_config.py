@@ -15,6 +15,7 @@ from typing import Any, Final, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from hookflash.accounts import ACCOUNT_HINT, ALLOWED_ACCOUNT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
@@ -38,9 +39,14 @@ MAX_CONFIG_BYTES: Final = 1_000_000
 """No file that a person wrote is larger."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-"""Names of accounts and switches; they appear in URLs, logs and metrics."""
+"""Names of switches; they appear in URLs, logs and metrics."""
 
 NAME_HINT: Final = "letters, digits and _ . -, at most 64"
+
+_NAMES: Final = {
+    "accounts": (ALLOWED_ACCOUNT, ACCOUNT_HINT),
+    "switches": (ALLOWED_NAME, NAME_HINT),
+}
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{0,64}")
@@ -117,8 +123,9 @@ def _entries(
         raise InputError("is not a table", where=f"{where}.{key}", hint=f"[{key}.NAME]")
     for name, entry in cast("dict[str, object]", table).items():
         place = place_in(where, [key, name])
-        if not ALLOWED_NAME.fullmatch(name):
-            raise InputError("is not a valid name", where=place, hint=NAME_HINT)
+        allowed, hint = _NAMES[key]
+        if not allowed.fullmatch(name):
+            raise InputError("is not a valid name", where=place, hint=hint)
         yield name, entry, place
 
 

@@ -13,7 +13,7 @@ import trio
 from lab import SWITCH, Lab, Program, client_of, now, open_lab, token_of
 from trio.testing import MockClock
 
-from hookflash.journal import registry
+from hookflash.journal import history, registry
 from hookflash.journal.database import JournalError
 from hookflash.server.access import REMEMBERED_S
 from hookflash.server.operations import OPERATIONS, Operation
@@ -477,3 +477,40 @@ async def test_no_transfer_at_all_is_a_limit_too(autojump_clock: MockClock, tmp_
     async with open_lab(tmp_path, accounts={"acme": {"rules": rules}}) as lab:
         alice, _ = await lab.call()
         assert await _asks(lab.acme, alice, "2600") == 429
+
+
+# --------------------------------------------------------------------------- names of accounts
+
+
+@pytest.mark.parametrize(
+    "name", ["acme|globex", "acme/../globex", "a" * 129, "\u00fc", "ac me", "?"]
+)
+async def test_a_leg_whose_account_is_no_allowed_name_belongs_to_nobody(
+    autojump_clock: MockClock, lab: Lab, name: str
+) -> None:
+    strange, _ = await lab.call("1003", "1004", account=name)
+    mine, _ = await lab.call("1001", "1002", account="acme")
+    legs = lab.service.group.engines[SWITCH].switchboard.legs
+    assert legs[strange].owner == "?"
+    for program in (lab.acme, lab.globex, lab.admin, attrs.evolve(lab.admin, account="default")):
+        assert (await program.ask("GET", f"channels/{strange}")).status_code == 404
+        assert strange not in (await program.ask("GET", "channels")).text
+    assert not await _transfers_by_digits(lab, strange)
+    assert await _transfers_by_digits(lab, mine)
+    wanted = history.Wanted(account="acme")
+    read = partial(history.read_after, after=0, wanted=wanted)
+    steps, _ = await lab.service.journal.read(read)
+    assert {step.call for step in steps if step.call} & {strange} == set()
+
+
+@pytest.mark.parametrize("name", ["4f2b@sip.example.org", "+4989123456", "a:b.c-d_e", "a" * 128])
+async def test_names_as_telephone_companies_use_them_work_everywhere(
+    autojump_clock: MockClock, tmp_path: Path, name: str
+) -> None:
+    async with open_lab(tmp_path, accounts={name: {"rules": {"transfers_at_once": 3}}}) as lab:
+        token = await token_of(lab.client, await lab.make_key(name))
+        program = attrs.evolve(lab.acme, account=name, token=token)
+        alice, _ = await lab.call(account=name)
+        transfer = await program.transfer(alice, "2600")
+        assert (await program.look(f"transfers/{transfer}"))["account_id"] == name
+        assert (await program.ask("POST", "metaflows", {"numbers": {}})).status_code == 200
