@@ -172,7 +172,7 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[listen]\nwebsocket = '127.0.0.1:65536'", "$.listen.websocket", "such as 127.0.0.1:8080"),
     ("[listen]\nwebsocket = '127.0.0.1:²'", "$.listen.websocket", "such as 127.0.0.1:8080"),
     # names, digits, sounds, feature codes
-    ("[accounts.'a b']", '$.accounts."a b"', "letters, digits and _ . -"),
+    ("[accounts.'a b']", '$.accounts."a b"', "letters, digits and _ . : @ + -"),
     ("[switches.'a/b']\nkind = 'simulator'", '$.switches."a/b"', "letters, digits and _ . -"),
     ("[defaults]\ntakeback_digits = 'x'", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
     ("[defaults]\ntakeback_digits = ''", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
