@@ -14,7 +14,8 @@ import pytest
 from hookflash.cli import main
 from hookflash.engine.record import Record, record_from
 from hookflash.events import DigitPressed, Kind, TransferOptions
-from hookflash.journal import history, transfers
+from hookflash.journal import history, registry, transfers
+from hookflash.journal.claim import Claim
 from hookflash.journal.database import open_database
 from hookflash.journal.step import step_of
 from hookflash.scenarios.format import load_scenario
@@ -416,3 +417,94 @@ def test_replay_wants_what_goes_together(say: Say, journal: Path, tmp_path: Path
     connection.execute("CREATE TABLE t (a)")
     connection.close()
     assert_refused(say("replay", tmp_path / "other.sqlite"), "another program's file")
+
+
+# -------------------------------------------------------------------------- check and repair
+
+
+def test_a_journal_without_a_fault_is_ok(say: Say, journal: Path) -> None:
+    told = say("journal", "check", journal)
+    assert (told.status, told.err) == (0, "")
+    assert told.out.startswith("ok: ")
+    assert not [*journal.parent.glob("*.lock")]
+
+
+FAULTS = [
+    ("UPDATE steps SET body = '{' WHERE number = 7", "step 7"),
+    ("UPDATE steps SET accounts = '|acme|' WHERE number = 7", "step 7"),
+    ("INSERT INTO metaflows VALUES ('acme', '{', 0)", "feature codes of acme"),
+    ("INSERT INTO metaflows VALUES ('acme', '{\"numbers\": 5}', 0)", "feature codes of acme"),
+    ("UPDATE numbering SET whole_from = 0", "steps 1 to 4 are missing"),
+]
+
+
+@pytest.mark.parametrize(("statement", "word"), FAULTS)
+def test_check_says_what_is_wrong_and_repair_reads_the_rest(
+    say: Say, journal: Path, statement: str, word: str
+) -> None:
+    connection = sqlite3.connect(journal, isolation_level=None)
+    connection.execute("DELETE FROM steps WHERE number < 5")
+    connection.execute(statement)
+    connection.close()
+    told = say("journal", "check", journal)
+    assert told.status == 1
+    assert word in told.out
+    assert "1 problem" in told.out
+    before = journal.read_bytes()
+    assert say("journal", "repair", journal).status == 0
+    assert journal.read_bytes() == before
+
+
+def test_repair_reads_what_is_behind_a_bad_page(say: Say, tmp_path: Path) -> None:
+    file = journal_with(tmp_path, *["complete", "busy"] * 6)
+    connection = open_database(file)
+    registry.make_key(connection, account="acme", label="", now=NOON)
+    steps = history.last_number(connection)
+    connection.close()
+    page = file.read_bytes().index(b'"number":150,') // 4096
+    with file.open("r+b") as opened:
+        opened.seek(4096 * page)
+        opened.write(b"\xa5" * 4096)
+    before = file.read_bytes()
+    assert say("journal", "check", file).status == 1
+    told = say("journal", "repair", file)
+    assert told.status == 0
+    assert "left out: " in told.out
+    assert file.read_bytes() == before
+    repaired = file.with_name(f"{file.name}.repaired")
+    found = say("journal", "export", "--file", repaired).out.splitlines()
+    numbers = [json.loads(line)["number"] for line in found]
+    assert steps - 20 < len(numbers) < steps
+    assert (numbers[0], numbers[-1]) == (1, steps)
+    assert say("journal", "check", repaired).status == 0
+    again = open_database(repaired)
+    assert len(registry.list_keys(again)) == 1
+    again.close()
+    assert_refused(say("journal", "repair", file), "there is one already")
+
+
+def test_repair_reads_a_journal_without_its_header(say: Say, journal: Path) -> None:
+    before = say("journal", "export", "--file", journal).out
+    with journal.open("r+b") as opened:
+        opened.write(bytes(100))
+    told = say("journal", "check", journal)
+    assert told.status == 1
+    assert "does not begin like a database" in told.out
+    assert say("journal", "repair", journal).status == 0
+    repaired = journal.with_name(f"{journal.name}.repaired")
+    assert say("journal", "export", "--file", repaired).out == before
+
+
+def test_a_journal_in_use_is_not_repaired_and_a_text_never(
+    say: Say, journal: Path, tmp_path: Path
+) -> None:
+    held = Claim(journal)
+    assert_refused(say("journal", "repair", journal), "another hookflash process uses")
+    assert say("journal", "check", journal).status == 0
+    held.close()
+    text = tmp_path / "text"
+    text.write_text("no journal", encoding="utf-8")
+    for command in ("check", "repair"):
+        assert_refused(say("journal", command, text), "is not a journal")
+        assert_refused(say("journal", command, tmp_path / "none"), "there is no such journal")
+    assert not text.with_name("text.repaired").exists()

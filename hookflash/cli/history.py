@@ -1,4 +1,4 @@
-"""`hookflash journal`: show, export and prune the history of a service."""
+"""`hookflash journal`: show, export, prune, check and repair the history of a service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,16 +21,18 @@ from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError
 from hookflash.events import LegCreated, LegId
 from hookflash.journal import history, transfers
-from hookflash.journal.database import open_database, open_for_reading, using
+from hookflash.journal.claim import Claim
+from hookflash.journal.database import lock_of, open_database, open_for_reading, using
 from hookflash.journal.history import Wanted
 from hookflash.journal.pruning_clock import DAY_S
+from hookflash.journal.repair import check_journal, repair_journal
 from hookflash.journal.replay import names_of
 from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import Past
 from hookflash.server.views import iso
 from hookflash.story import sequence, sequence_text, steps_table
 
-app = App(name="journal", help="Show, export and prune the journal of hookflash serve.")
+app = App(name="journal", help="Show, export, prune, check and repair a journal.")
 
 CONFIG: Final = Path("hookflash.toml")
 
@@ -128,6 +130,54 @@ def prune(
             if pruned.is_all:
                 break
     print(f"deleted: {counted(steps, 'step')}, {counted(transfers, 'transfer')}")
+    return 0
+
+
+@app.command
+def check(file: Annotated[Path, Parameter(help="The journal file.")], /) -> int:
+    """Check a whole journal: its pages, rows and numbers. The service may be running.
+
+    The exit status is 1 if anything is wrong.
+
+    Example: hookflash journal check hookflash.sqlite
+    """
+    if not file.is_file():
+        raise InputError("there is no such journal", where=str(file), hint="name a journal")
+    checked = check_journal(file)
+    for problem in checked.problems:
+        print(f"{file}: {problem}")
+    if checked.problems:
+        print(f"{counted(len(checked.problems), 'problem')}: see hookflash journal repair")
+        return 1
+    print(f"ok: {counted(checked.steps, 'step')}, {counted(checked.keys, 'key')}")
+    return 0
+
+
+@app.command
+def repair(file: Annotated[Path, Parameter(help="The journal file.")], /) -> int:
+    """Write all that can be read of a damaged journal into a new file beside it.
+
+    The damaged file is not changed. No service may be using it.
+
+    Example: hookflash journal repair hookflash.sqlite.set-aside-20261129T120000Z
+    """
+    if not file.is_file():
+        raise InputError("there is no such journal", where=str(file), hint="name a journal")
+    repaired = file.with_name(f"{file.name}.repaired")
+    if repaired.exists():
+        raise InputError("there is one already", where=str(repaired), hint="move it elsewhere")
+    lock = lock_of(file)
+    was_locked = lock.exists()
+    with closing(Claim(file)):
+        done = repair_journal(file, repaired)
+    if not was_locked:
+        lock.unlink(missing_ok=True)
+    print(
+        f"written: {repaired}: {counted(done.steps, 'step')},"
+        f" {counted(done.transfers, 'transfer')}, {counted(done.keys, 'key')}"
+    )
+    if done.left_out:
+        print(f"left out: {done.left_out} rows or pages that can't be read")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -270,6 +270,15 @@ def _readable_step(connection: sqlite3.Connection, row: Sequence[Any]) -> Stored
     except msgspec.DecodeError as error:
         skip_unreadable(connection, f"step {row[0]}", str(error))
         return None
+
+
+def step_from_row(row: Mapping[str, Any]) -> StoredStep:
+    """The step of a row that was read by its columns.
+
+    Raises:
+        msgspec.DecodeError: its accounts can't be read.
+    """
+    return _step([row[column.strip()] for column in _STEP.split(",")])
 
 
 def _step(row: Sequence[Any]) -> StoredStep:
