@@ -47,11 +47,10 @@ class Setting:
     """What 99 of 100 calls may wait for the service, from the last key to the join."""
 
 
-class Quickest(Random):
-    """Dice of a switch that is always as quick as it can be, and does nothing unlikely.
+class Steady(Random):
+    """Dice of a switch that takes the same time for each call, and does nothing unlikely.
 
-    The switch then takes the same time for each call, and whatever a call waits beyond the quickest
-    is the service's.
+    Whatever a call then waits beyond the quickest is the service's.
     """
 
     def random(self) -> float:
@@ -61,13 +60,6 @@ class Quickest(Random):
     def uniform(self, a: float, b: float) -> float:
         """The shortest time."""
         return a
-
-
-def quick_world() -> World:
-    """A world with such a switch."""
-    world = World(seed=1)
-    world.switch.dice = Quickest()
-    return world
 
 
 @attrs.define
@@ -150,7 +142,7 @@ async def play(setting: Setting, say: Callable[[str], None]) -> Report:
     report = Report(setting)
     with tempfile.TemporaryDirectory(prefix="hookflash-hostile-") as folder:
         async with (
-            open_emulator(Emulator(world=quick_world())) as listening,
+            open_emulator(Emulator(world=World(dice=Steady()))) as listening,
             open_scene(Path(folder), listening) as scene,
             trio.open_nursery() as nursery,
         ):

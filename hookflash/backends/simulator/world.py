@@ -99,6 +99,7 @@ class World:
         dialling: Dialling = DIRECT,
         file_s: float = FILE_S,
         character: Character = Character.FREESWITCH,
+        dice: random.Random | None = None,
     ) -> None:
         """Begin at time 0, without calls and phones.
 
@@ -111,6 +112,7 @@ class World:
                 the dialplan, three legs each.
             file_s: how long a recorded sound plays.
             character: the switch to imitate.
+            dice: draws the random times; None: by the seed.
         """
         self.seed = seed
         self.character = character
@@ -132,7 +134,9 @@ class World:
         self._parties_by_leg: dict[LegId, Person] = {}
         self._halves = Halves()
         self._tell = self._event_line()
-        self.pbx = build_pbx(character, self._surroundings(seed, missing_sounds), dialling)
+        self.pbx = build_pbx(
+            character, self._surroundings(dice or random.Random(seed), missing_sounds), dialling
+        )
         self._execute = self._command_line()
 
     def _event_line(self) -> Callable[[CallEvent], None]:
@@ -151,7 +155,7 @@ class World:
             self.faults, now=self._now, at=self.at, perform=perform, report=self._tell
         ).send
 
-    def _surroundings(self, seed: int, missing_sounds: Iterable[Sound]) -> Surroundings:
+    def _surroundings(self, dice: random.Random, missing_sounds: Iterable[Sound]) -> Surroundings:
         return Surroundings(
             now=self._now,
             after=self.after,
@@ -161,7 +165,7 @@ class World:
             has_phone=self.parties.__contains__,
             ring_phone=self._ring_phone,
             listen=self._listen,
-            dice=random.Random(seed),
+            dice=dice,
             missing=frozenset(missing_sounds),
             file_s=self.file_s,
         )
