@@ -16,6 +16,7 @@ from hookflash.journal.database import (
     DamagedJournal,
     JournalError,
     companions,
+    is_damage,
     is_ours,
 )
 
@@ -91,5 +92,5 @@ def is_intact(connection: sqlite3.Connection) -> bool:
     """Whether SQLite finds all pages in order. Takes a second for each 500 MB."""
     try:
         return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        return not is_damage(error)  # else it is the disk, or another process

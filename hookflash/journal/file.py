@@ -14,7 +14,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,6 +31,7 @@ from hookflash.journal.database import (
     JournalError,
     Sync,
     companions,
+    connect_read_only,
     is_damage,
     open_database,
     open_for_reading,
@@ -136,6 +137,18 @@ class JournalFile:
                 if is_damage(error):  # the writer replaces it
                     self._suspicion = f"it is damaged: {error}"
                 raise
+
+    def examine(self) -> None:
+        """Read all pages, on a connection of its own. A damaged file is replaced at the next write.
+
+        Readers in other processes can't report what they find.
+        """
+        with (
+            suppress(sqlite3.Error),
+            closing(connect_read_only(self.path)) as connection,
+        ):
+            if not is_intact(connection):
+                self._suspicion = "it is damaged: see hookflash journal check"
 
     @property
     def unreadable(self) -> dict[str, str]:

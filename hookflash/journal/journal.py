@@ -58,6 +58,9 @@ do not notice a wait of up to 5 s."""
 LOOK_AFTER_EVERY_S: Final = 5.0
 """How often the file is looked after while nothing is written."""
 
+EXAMINE_EVERY_S: Final = 6 * 3600.0
+"""How often the whole file is read to find damage: about a second for each 500 MB."""
+
 PRUNE_EVERY_S: Final = 3600.0
 
 Found = TypeVar("Found")
@@ -272,6 +275,13 @@ class Journal:
                 if not self.waiting:
                     self._report_recovery()
 
+    async def examine(self) -> None:
+        """Look for damage in the whole file once in a while, until cancelled."""
+        while True:
+            await trio.sleep(EXAMINE_EVERY_S)
+            with suppress(sqlite3.Error):
+                await self._run(self._file.examine)
+
     async def _publish_what_comes(self) -> None:
         """Publish steps as they come, unwritten."""
         while True:
@@ -350,6 +360,7 @@ async def open_journal(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.run)
             nursery.start_soon(journal.look_after)
+            nursery.start_soon(journal.examine)
             nursery.start_soon(journal.prune)
             try:
                 yield journal

@@ -17,6 +17,7 @@ from trio.testing import MockClock
 
 from hookflash.errors import InputError
 from hookflash.journal import history, registry, transfers
+from hookflash.journal import journal as at_work
 from hookflash.journal.database import DamagedJournal, JournalError, open_database, open_for_reading
 from hookflash.journal.file import JournalFile
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
@@ -348,6 +349,20 @@ async def test_what_happens_to_a_journal_under_way_is_noticed_and_nothing_is_los
         assert await journal.read(registry.stored_metaflows) == {"acme": CODES}
     async with open_journal(settings_of(file), now=noon) as journal:
         assert (journal.set_aside, journal.published) == ((), STEPS + 11)
+
+
+async def test_damage_that_nobody_has_met_is_found_in_a_while(
+    file: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_work, "EXAMINE_EVERY_S", 60.0)
+    key = fill(file, 3_000)
+    async with open_journal(settings_of(file), now=noon, run=inline) as journal:
+        await trio.sleep(130)
+        assert journal.set_aside == ()
+        damage_history(file)
+        await trio.sleep(70)
+        assert len(journal.set_aside) == 1
+        assert await journal.read(partial(registry.check_key, text=key)) is not None
 
 
 @pytest.fixture
