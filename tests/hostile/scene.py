@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -197,7 +198,7 @@ async def open_scene(folder: Path, listening: Listening) -> AsyncGenerator[Scene
     )
     key = make_key(folder)
     config = write_config(folder, switch, limits=LIMITS, **{"defaults.metaflows": CODES.strip()})
-    async with serving(config) as process:
+    async with serving(config, patience_s=math.inf) as process:
         yield Scene(folder, config, listening, key, process)
 
 

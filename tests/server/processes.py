@@ -49,7 +49,7 @@ async def read_lines(stream: trio.abc.ReceiveStream, lines: trio.MemorySendChann
 
 
 @asynccontextmanager
-async def serving(config: Path) -> AsyncGenerator[Process]:
+async def serving(config: Path, *, patience_s: float = PATIENCE_S) -> AsyncGenerator[Process]:
     """Serve, until the block is left, or the process is killed."""
     command = [sys.executable, "-m", "hookflash", "serve", "--config", str(config)]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
@@ -58,7 +58,7 @@ async def serving(config: Path) -> AsyncGenerator[Process]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read_lines, process.stdout, send)
         try:
-            with trio.fail_after(PATIENCE_S):
+            with trio.fail_after(patience_s):
                 http = (await receive.receive()).removeprefix("HTTP on ")
                 websocket = (await receive.receive()).removeprefix("WebSocket on ")
                 yield Process(process, receive, http, websocket)
