@@ -71,6 +71,8 @@ class ProductionWatch:
         """Legs of finished transfers, and when those ended."""
         self._moved: set[e.LegId] = set()
         """Legs that another program has moved: they are no longer ours."""
+        self._is_away = False
+        """Whether the switch is away: nobody knows what its legs do, and time begins anew after."""
         self._quiet: dict[e.LegId, float] = {}
         """Parked legs that hear nothing, and since when."""
 
@@ -112,6 +114,12 @@ class ProductionWatch:
                 self._forget(first, second)
             case e.LegHungUp(leg=leg):
                 self._forget(leg)
+            case e.SwitchLost():
+                self._is_away = True
+            case e.SwitchFound():
+                self._is_away = False
+                self._quiet = dict.fromkeys(self._quiet, record.at_s)
+                self._left = dict.fromkeys(self._left, record.at_s)
             case e.LegMovedAway(leg=leg):
                 self._forget(leg)
                 self._moved.add(leg)
@@ -158,6 +166,17 @@ class ProductionWatch:
         Args:
             now_s: the time by the engine's clock.
         """
+        if not self._is_away:
+            self._look_at_legs(now_s)
+        for running in self._board.running.values():
+            transfer = running.transfer
+            if transfer.deadline is None and transfer.state is not State.IDLE:
+                self._break(
+                    promises.NOBODY_FORGOTTEN,
+                    f"{transfer.id} waits without a deadline in {transfer.state.value}",
+                )
+
+    def _look_at_legs(self, now_s: float) -> None:
         for leg, since_s in tuple(self._left.items()):
             if now_s - since_s > GRACE_S:
                 del self._left[leg]
@@ -170,13 +189,6 @@ class ProductionWatch:
                 del self._quiet[leg]
                 if self._is_held(leg):
                     self._break(promises.NO_SILENCE, f"{leg} waits in silence")
-        for running in self._board.running.values():
-            transfer = running.transfer
-            if transfer.deadline is None and transfer.state is not State.IDLE:
-                self._break(
-                    promises.NOBODY_FORGOTTEN,
-                    f"{transfer.id} waits without a deadline in {transfer.state.value}",
-                )
 
     def _is_held(self, leg: e.LegId) -> bool:
         """Whether a leg is parked in a transfer in which it has to wait."""

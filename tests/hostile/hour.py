@@ -22,7 +22,9 @@ from hookflash.emulator.emulator import Emulator
 from hookflash.emulator.server import open_emulator
 
 GROWTH_DESCRIPTORS: Final = 30
-GROWTH_MB: Final = 60
+GROWTH_MB: Final = 30
+MOST_MB: Final = {"engine": 200, "doors": 500}
+"""What each process may need, with all doors full."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +75,7 @@ class Report:
     switch_s: float = 0.0
     """What the switch needs: the quickest call without strangers."""
     sizes: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict[str, list[tuple[int, int]]])
-    """Descriptors and MB of each process, before, during and after."""
+    """Descriptors and MB of each process: before, again and again meanwhile, and after."""
     lives: dict[str, int] = attrs.field(factory=dict[str, int])
     readers: dict[str, Any] = attrs.field(factory=dict[str, Any])
     ended: int = 0
@@ -96,9 +98,16 @@ class Report:
             )
         if self.readers.get("complete", 0) < self.setting.honest or self.readers.get("wrong"):
             found.append(f"readers: {self.readers}")
-        for name, (before, _, after) in self.sizes.items():
-            if after[0] > before[0] + GROWTH_DESCRIPTORS or after[1] > before[1] + GROWTH_MB:
-                found.append(f"{name} grew: {before} before, {after} after")
+        for name, sizes in self.sizes.items():
+            before, after = sizes[0], sizes[-1]
+            if after[0] > before[0] + GROWTH_DESCRIPTORS:
+                found.append(f"{name} has {after[0]} descriptors, {before[0]} before")
+            most_mb = max(mb for _, mb in sizes)
+            if most_mb > MOST_MB[name]:
+                found.append(f"{name} had {most_mb} MB")
+            half = [mb for _, mb in sizes[1 : 1 + len(sizes) // 2]]
+            if most_mb > max(half, default=most_mb) + GROWTH_MB:
+                found.append(f"{name} grew in the second half of the attack")
         return found
 
     def lines(self) -> list[str]:
@@ -116,7 +125,7 @@ class Report:
             f"readers: {self.readers}; {self.ended} transfers ended",
             *(
                 f"{name}: descriptors {', '.join(str(one[0]) for one in sizes)};"
-                f" MB {', '.join(str(one[1]) for one in sizes)} (before, during, after)"
+                f" MB {', '.join(str(one[1]) for one in sizes)} (before, meanwhile, after)"
                 for name, sizes in self.sizes.items()
             ),
             f"a stop while attacked took {self.stop_s:.1f} s",
@@ -200,7 +209,7 @@ async def _attacked(
             f"  {tally.calls} calls, {len(tally.lost)} lost, {in_words(tally.waited_s)};"
             f" {count} disturbances"
         )
-    _measure(scene, report)
+        _measure(scene, report)
 
 
 async def _until_readers_have_all(scene: Scene, report: Report) -> None:

@@ -8,6 +8,7 @@ Prints a line each second: how many readers have how many events, and how many g
 from __future__ import annotations
 
 import json
+import random
 import sys
 from contextlib import aclosing, suppress
 from typing import Any
@@ -18,6 +19,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, open_websocket_url
 from hookflash.client import connect
 from hookflash.errors import HookflashError
 
+START_S = 10.0
 KINDS = ("transfer.ended",)
 
 
@@ -33,18 +35,18 @@ class Readers:
     async def listen(self, name: int) -> None:
         """Hear everything from the beginning, and come back by itself."""
         heard = self.heard[name] = []
+        await trio.sleep(random.uniform(0, START_S))
         while True:
             try:
                 async with (
                     connect(self._url, api_key=self._key) as client,
-                    aclosing(client.events(after=0, kinds=KINDS)) as events,
+                    aclosing(client.events(after=heard[-1] if heard else 0, kinds=KINDS)) as events,
                 ):
-                    heard.clear()
                     async for event in events:
                         heard.append(event["number"])  # noqa: PERF401 - it does not end
             except* (HookflashError, OSError) as errors:
                 self.failed.append(repr(errors.exceptions[0]))
-            await trio.sleep(1)
+            await trio.sleep(random.uniform(1, 5))
 
     async def be_deaf(self) -> None:
         """Subscribe to everything, and never read."""

@@ -30,7 +30,13 @@ patterns = {'2(\d{4})' = {module = "transfer"}}
 """
 """A code of fixed length, so that the last key completes it and nobody waits for another."""
 
-LIMITS: Final = "drain_s = 2.0\nconnections_per_address = 600"
+LIMITS: Final = """
+drain_s = 2.0
+connections_per_address = 600
+requests_per_second = 2000
+account_requests_per_second = 5000
+"""
+"""All readers and programs come from one address, with one key."""
 LOOK_S: Final = 0.001
 JOIN_LIMIT_S: Final = 15.0
 """Who is not joined by then is lost."""
@@ -87,11 +93,11 @@ class Scene:
             emulator.press(mine, f"*2{carol}", gap_s=0.0)
             began_s = trio.current_time()
             if await self._until_other(mine, {None, theirs}, within_s=5.0):
-                if before == self._mark():
+                if before == self._mark() >= 0:
                     tally.waited_s.append(trio.current_time() - began_s)
                 break
             tally.unheard += 1
-            tally.unheard_undisturbed += before == self._mark()
+            tally.unheard_undisturbed += before == self._mark() >= 0
         else:
             return await self._hang_up(mine, theirs)
         tally.transfers += 1
@@ -138,7 +144,7 @@ class Scene:
                     answer = f"{signed.status_code} {asked.status_code}"
             except (httpx.HTTPError, ValueError) as error:
                 answer = repr(error)
-            if before == self._mark() and before >= 0:
+            if before == self._mark() >= 0:
                 if answer == "201 200":
                     self.tally.asked_s.append(trio.current_time() - began_s)
                 else:
@@ -197,7 +203,9 @@ async def open_scene(folder: Path, listening: Listening) -> AsyncGenerator[Scene
         'password = "ClueCon"'
     )
     key = make_key(folder)
-    config = write_config(folder, switch, limits=LIMITS, **{"defaults.metaflows": CODES.strip()})
+    config = write_config(
+        folder, switch, limits=LIMITS.strip(), **{"defaults.metaflows": CODES.strip()}
+    )
     async with serving(config, patience_s=math.inf) as process:
         yield Scene(folder, config, listening, key, process)
 

@@ -21,6 +21,8 @@ from hookflash.events import (
     LegsJoined,
     LegsSeparated,
     SoundStarted,
+    SwitchFound,
+    SwitchLost,
     TimerFired,
     TransferRequested,
 )
@@ -118,6 +120,23 @@ def test_silence_on_hold_is_told_once(watched: Watched) -> None:
     assert watched.broken == {}
     watched.watch.look(SILENCE_S + 1)
     watched.watch.look(SILENCE_S + 2)
+    assert watched.told == [(2, "b waits in silence")]
+
+
+def test_what_happens_while_the_switch_is_away_is_not_known(watched: Watched) -> None:
+    watched.happens(
+        ASKED,
+        LegsSeparated(first="a", second="b"),
+        LegParked(leg="a"),
+        SoundStarted(leg="a", sound=Recording("x")),
+        LegParked(leg="b"),
+        SwitchLost(),
+    )
+    watched.watch.look(100.0)
+    watched.happens(SwitchFound(), at_s=100.0)
+    watched.watch.look(100.0 + SILENCE_S)
+    assert watched.told == []
+    watched.watch.look(101.0 + SILENCE_S)
     assert watched.told == [(2, "b waits in silence")]
 
 

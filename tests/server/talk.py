@@ -156,7 +156,11 @@ async def open_line(
 
 
 def knock(
-    path: str = "/v2/events", *, origin: str | None = None, protocol: str | None = m.PROTOCOL
+    path: str = "/v2/events",
+    *,
+    origin: str | None = None,
+    protocol: str | None = m.PROTOCOL,
+    forwarded: str | None = None,
 ) -> bytes:
     """An opening handshake (RFC 6455, section 1.2)."""
     lines = [
@@ -171,6 +175,8 @@ def knock(
         lines.append(f"Origin: {origin}")
     if protocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {protocol}")
+    if forwarded is not None:
+        lines.append(f"X-Forwarded-For: {forwarded}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -349,7 +355,8 @@ async def open_port(
 ) -> int:
     """Have a door listen on a real socket. The port."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    nursery.start_soon(listener.serve, listeners, tls)
+    listener.arrivals = attrs.evolve(listener.arrivals, tls=tls)
+    nursery.start_soon(listener.serve, listeners)
     return int(listeners[0].socket.getsockname()[1])
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import struct
 import tempfile
+from contextlib import suppress
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,8 +27,10 @@ from wsproto.frame_protocol import FrameProtocol
 from hookflash.journal.database import JournalError
 from hookflash.journal.registry import make_key, revoke_key
 from hookflash.journal.step import KINDS
+from hookflash.server.arrivals import Arrivals
 from hookflash.server.config import Limits
 from hookflash.server.operations import OPERATION_OF
+from hookflash.server.proxies import Proxies
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.asyncapi import CLOSE_CODES, asyncapi_document, requests
 from hookflash.server.websocket.budget import FRAMES_PER_S, FrameCount
@@ -108,6 +112,37 @@ async def test_a_door_full_of_strangers_makes_room_and_keeps_who_has_signed_in(
             await first.get("list_calls")
             for end in ends:
                 await end.aclose()
+
+
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        (b"PROXY TCP4 10.1.2.3 127.0.0.1 5 6\r\n" + knock(), "10.1.2.3"),
+        (b"PROXY UNKNOWN\r\n" + knock(), "127.0.0.1"),
+        (b"PROXY TCP4 10.1.2.3 127.0.0.1 5 6\r\n" + knock(forwarded="10.9.9.9"), "10.1.2.3"),
+        (b"PROXY UNKNOWN\r\n" + knock(forwarded="6.6.6.6, 10.9.9.9"), "10.9.9.9"),
+        (knock(), None),
+    ],
+    ids=["v1", "unknown", "the header counts", "forwarded", "no header"],
+)
+async def test_a_trusted_proxy_says_who_the_client_is(
+    tmp_path: Path, said: bytes, client: str | None
+) -> None:
+    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+        port = await open_port(rig.listener, nursery)
+        proxies = Proxies((ip_network("127.0.0.1/32"),))
+        rig.listener.arrivals = Arrivals(proxies=proxies, proxy_protocol=True)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(said)
+            heard = bytearray()
+            with trio.fail_after(30), suppress(trio.BrokenResourceError):
+                while b"hello" not in heard and (some := await stream.receive_some()):
+                    heard += some
+            assert (b"hello" in heard) == (client is not None)
+            assert [session._address for session in rig.listener.sessions] == (
+                [client] if client else []
+            )
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_stranger_may_say_little_before_it_says_who_it_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +14,17 @@ import trio
 from hookflash.journal.journal import InThread
 from hookflash.journal.reader import JournalReader
 from hookflash.server.access import Access
+from hookflash.server.addresses import server_tls
 from hookflash.server.api import ServiceApi
+from hookflash.server.arrivals import Arrivals
+from hookflash.server.connections import (
+    Connections,
+    raise_descriptor_limit,
+    within_descriptors,
+)
 from hookflash.server.doors.metrics import DoorMetrics
 from hookflash.server.http.app import HttpApp
+from hookflash.server.http.server import HttpServer
 from hookflash.server.line import messages as m
 from hookflash.server.line.doors_end import DoorsEnd
 from hookflash.server.line.stream import Line, LineBroken
@@ -34,6 +43,7 @@ class Doors:
     settings: m.Settings
     api: ServiceApi
     app: HttpApp
+    http: HttpServer
     listener: Listener
 
 
@@ -70,15 +80,47 @@ async def open_doors(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end.run)
             nursery.start_soon(_sweep, api.access)
-            listener = Listener(api, settings.listen.origins)
-            nursery.start_soon(_take_leave, end, listener)
-            app = HttpApp(api, DoorMetrics(api), proxies_of(settings.listen))
+            doors = _doors_of(settings, api)
+            nursery.start_soon(_take_leave, end, doors.listener)
             nursery.start_soon(end.stay_alive)
-            yield Doors(settings=settings, api=api, app=app, listener=listener)
+            yield doors
             nursery.cancel_scope.cancel()
     finally:
         for reader in readers:
             reader.close()
+
+
+def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:
+    limits, listen = settings.limits, settings.listen
+    arrivals = _arrivals(settings)
+    most_http, most_websocket = within_descriptors(
+        limits.http_connections, limits.websocket_connections, available=raise_descriptor_limit()
+    )
+    metrics = DoorMetrics(api)
+    app = HttpApp(api, metrics, arrivals.proxies)
+    connections = Connections(
+        most=most_http,
+        most_per_address=limits.connections_per_address,
+        is_exempt=arrivals.proxies.trusts,
+    )
+    http = HttpServer(
+        app=app,
+        connections=connections,
+        most_body_bytes=limits.request_bytes,
+        arrivals=arrivals,
+    )
+    listener = Listener(api, arrivals, most_websocket, listen.origins)
+    metrics.doors = {"http": connections, "websocket": listener.connections}
+    return Doors(settings=settings, api=api, app=app, http=http, listener=listener)
+
+
+def _arrivals(settings: m.Settings) -> Arrivals:
+    listen = settings.listen
+    tls: ssl.SSLContext | None = None
+    if listen.tls_certificate:
+        beside = Path(settings.beside) if settings.beside is not None else None
+        tls = server_tls(listen, where="$.listen", beside=beside)
+    return Arrivals(tls=tls, proxies=proxies_of(listen), proxy_protocol=listen.proxy_protocol)
 
 
 async def _sweep(access: Access) -> None:

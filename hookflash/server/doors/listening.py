@@ -7,23 +7,18 @@ open if the doors' process dies: programs that connect meanwhile only wait.
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 import trio
 
 from hookflash.errors import InputError, first_of
-from hookflash.server.addresses import read_address, server_tls
-from hookflash.server.arrivals import Arrivals
-from hookflash.server.config import Limits, Listen
-from hookflash.server.connections import Connections, raise_descriptor_limit, within_descriptors
+from hookflash.server.addresses import read_address
+from hookflash.server.config import Listen
 from hookflash.server.doors.doors import Doors
-from hookflash.server.http.server import HttpServer, serve_http
-from hookflash.server.proxies import Proxies, proxies_of
+from hookflash.server.http.server import serve_http
 
 Sockets: TypeAlias = tuple[socket.socket, ...]
 
@@ -110,14 +105,9 @@ def _named(api: str, address: str) -> Generator[None]:
 
 async def serve(doors: Doors) -> None:
     """Listen on the sockets that the doors were handed, until cancelled."""
-    settings = doors.settings
-    beside = Path(settings.beside) if settings.beside is not None else None
-    tls: ssl.SSLContext | None = None
-    if settings.listen.tls_certificate:
-        tls = server_tls(settings.listen, where="$.listen", beside=beside)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(doors.listener.serve, listeners_of(settings.websocket), tls)
-        nursery.start_soon(_serve_http, doors, tls)
+        nursery.start_soon(doors.listener.serve, listeners_of(doors.settings.websocket))
+        nursery.start_soon(serve_http, doors.http, listeners_of(doors.settings.http))
 
 
 def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
@@ -126,28 +116,3 @@ def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
         trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=one)))
         for one in descriptors
     ]
-
-
-async def _serve_http(doors: Doors, tls: ssl.SSLContext | None) -> None:
-    limits, listen = doors.settings.limits, doors.settings.listen
-    proxies = proxies_of(listen)
-    server = HttpServer(
-        app=doors.app,
-        connections=_connections(limits, proxies),
-        most_body_bytes=limits.request_bytes,
-        arrivals=Arrivals(tls=tls, proxies=proxies, proxy_protocol=listen.proxy_protocol),
-    )
-    await serve_http(server, listeners_of(doors.settings.http))
-
-
-def _connections(limits: Limits, proxies: Proxies) -> Connections:
-    most, _ = within_descriptors(
-        limits.http_connections,
-        limits.websocket_connections,
-        available=raise_descriptor_limit(),
-    )
-    return Connections(
-        most=most,
-        most_per_address=limits.connections_per_address,
-        is_exempt=proxies.trusts,
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hookflash.server.api import ServiceApi
+from hookflash.server.connections import Connections
 from hookflash.server.metrics import SHORT_S
 
 
@@ -16,6 +17,8 @@ class DoorMetrics(Collector):
     """The doors' metrics. Those of the engine are asked for and put in front."""
 
     def __init__(self, api: ServiceApi) -> None:
+        self.doors: Mapping[str, Connections] = {}
+        """The connections of each door."""
         self._api = api
         self._registry = CollectorRegistry()
         self._requests = Histogram(
@@ -37,6 +40,7 @@ class DoorMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Collect what can be looked up."""
+        yield from self._connections()
         api = self._api
         yield GaugeMetricFamily("hookflash_readers", "Live subscriptions.", api.publisher.readers)
         yield CounterMetricFamily(
@@ -50,3 +54,23 @@ class DoorMetrics(Collector):
         yield CounterMetricFamily(
             "hookflash_requests_rejected", "Requests over a limit.", api.access.rejected
         )
+
+    def _connections(self) -> Iterator[Metric]:
+        opened = GaugeMetricFamily(
+            "hookflash_connections", "Open connections of clients.", labels=["door"]
+        )
+        refused = CounterMetricFamily(
+            "hookflash_connections_refused",
+            "Connections closed at once: there were too many.",
+            labels=["door"],
+        )
+        evicted = CounterMetricFamily(
+            "hookflash_connections_evicted",
+            "Idle connections closed to make room for others.",
+            labels=["door"],
+        )
+        for name, connections in self.doors.items():
+            opened.add_metric([name], connections.total)
+            refused.add_metric([name], connections.refused)
+            evicted.add_metric([name], connections.evicted)
+        yield from (opened, refused, evicted)

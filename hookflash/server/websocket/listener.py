@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final, cast
+from typing import Final
 
 import attrs
 import structlog
@@ -24,7 +23,9 @@ from trio_websocket import (
 from wsproto.utilities import ProtocolError
 
 from hookflash.server.api import ServiceApi
+from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
+from hookflash.server.proxies import FORWARDED
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.budget import READ_BYTES, MeteredStream
 from hookflash.server.websocket.session import Session
@@ -35,7 +36,7 @@ PATHS: Final = frozenset({"/", "/v2/events"})
 GOODBYE_S: Final = 2.0
 """Time for a client to receive the close frame."""
 HANDSHAKE_S: Final = 5.0
-"""Time limit of the opening handshake, with that of TLS."""
+"""Time limit of the opening handshake."""
 KNOCKING: Final = 64
 """Connections beyond the limit, so that a client can be told that it is reached."""
 
@@ -53,14 +54,26 @@ class Guest:
 class Listener:
     """All WebSocket connections."""
 
-    def __init__(self, api: ServiceApi, origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, api: ServiceApi, arrivals: Arrivals, most: int, origins: tuple[str, ...] = ()
+    ) -> None:
+        """Listen for nobody yet.
+
+        Args:
+            api: performs the operations.
+            arrivals: how connections begin.
+            most: how many programs may be signed in.
+            origins: of web pages that may connect.
+        """
+        self.arrivals = arrivals
         self._api = api
+        self._most = most
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}
         self.connections = Connections(
-            most=api.limits.websocket_connections + KNOCKING,
+            most=most + KNOCKING,
             most_per_address=api.limits.connections_per_address,
-            is_exempt=lambda address: not address,
+            is_exempt=lambda address: not address or arrivals.proxies.trusts(address),
         )
         self._stopping = False
 
@@ -70,20 +83,21 @@ class Listener:
             await self._admit(stream)
         except* (ConnectionClosed, ProtocolError, OSError, *_BROKEN):
             pass  # the client or the network is at fault
-        except* TooManyConnections:
-            pass  # counted
+        except* (TooManyConnections, BadArrival):
+            pass  # counted, or not worth a word
         except* Exception:
             log.exception("connection.failed")
         finally:
             await trio.aclose_forcefully(stream)
 
     async def _admit(self, stream: trio.abc.Stream) -> None:
-        address = address_of(stream)
+        address = await self.arrivals.address_of(stream, peer_of(stream))
         with self.connections.admit(address) as admitted:
+            secure = await self.arrivals.secure(stream)
             try:
-                await self._welcome(Guest(address, MeteredStream(stream), admitted))
+                await self._welcome(Guest(address, MeteredStream(secure), admitted))
             finally:
-                await _hang_up(stream)
+                await _hang_up(secure)
 
     async def _welcome(self, guest: Guest) -> None:
         async with trio.open_nursery() as nursery:
@@ -110,7 +124,9 @@ class Listener:
         with trio.move_on_after(HANDSHAKE_S) as limit:
             socket = await request.accept(subprotocol=m.PROTOCOL if offered else None)
             limit.deadline = math.inf
-            await self._serve(socket, guest)
+            forwarded = dict(request.headers).get(FORWARDED.encode(), b"").decode("latin-1")
+            client = self.arrivals.proxies.client_of(guest.address, forwarded)
+            await self._serve(socket, attrs.evolve(guest, address=client))
 
     def _refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
         """Why a client is refused: an HTTP status and a sentence."""
@@ -123,7 +139,7 @@ class Listener:
         if self._stopping:
             return 503, "the service stops: reconnect later"
         signed_in = sum(1 for session in self.sessions if session.is_signed_in)
-        if signed_in >= self._api.limits.websocket_connections:
+        if signed_in >= self._most:
             return 503, "too many connections are open"
         return None
 
@@ -169,14 +185,9 @@ class Listener:
                     session.close, m.GOING_AWAY, "the service stops: reconnect later"
                 )
 
-    async def serve(
-        self, listeners: Sequence[trio.SocketListener], tls: ssl.SSLContext | None
-    ) -> None:
+    async def serve(self, listeners: Sequence[trio.SocketListener]) -> None:
         """Serve all who connect, until cancelled."""
-        if tls is None:
-            await trio.serve_listeners(self.welcome, list(listeners))
-        secure = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners]
-        await trio.serve_listeners(self.welcome, secure)
+        await trio.serve_listeners(self.welcome, list(listeners))
 
 
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -202,12 +213,10 @@ async def _hang_up(stream: trio.abc.Stream) -> None:
         pass  # the client has closed it
 
 
-def address_of(stream: trio.abc.Stream) -> str:
-    """The client's IP address; empty if the stream is none of the Internet.
+def peer_of(stream: trio.abc.Stream) -> str:
+    """The address that a connection comes from; empty if it is none of the Internet.
 
     Raises:
         OSError: the client is gone.
     """
-    plain = cast("trio.SSLStream[trio.abc.Stream]", stream)
-    below = plain.transport_stream if isinstance(stream, trio.SSLStream) else stream
-    return str(below.socket.getpeername()[0]) if isinstance(below, trio.SocketStream) else ""
+    return str(stream.socket.getpeername()[0]) if isinstance(stream, trio.SocketStream) else ""
