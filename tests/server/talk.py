@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -354,10 +355,12 @@ async def open_port(
     listener: Listener, nursery: trio.Nursery, tls: ssl.SSLContext | None = None
 ) -> int:
     """Have a door listen on a real socket. The port."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    there = socket.create_server(("127.0.0.1", 0))
+    port = int(there.getsockname()[1])
     listener.arrivals = attrs.evolve(listener.arrivals, tls=tls)
-    nursery.start_soon(listener.serve, listeners)
-    return int(listeners[0].socket.getsockname()[1])
+    nursery.start_soon(listener.serve, (there,))
+    await trio.lowlevel.checkpoint()
+    return port
 
 
 def tls_pair() -> tuple[ssl.SSLContext, ssl.SSLContext]:

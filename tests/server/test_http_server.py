@@ -6,6 +6,7 @@ The streams are in memory, under the virtual clock; one test has real sockets.
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
@@ -515,9 +516,9 @@ async def test_real_sockets_with_tls_and_a_stop_that_nobody_can_delay() -> None:
         async with trio.open_nursery() as nursery:
             door = Connections(most=10, most_per_address=10)
             server = HttpServer(app=app, connections=door, arrivals=Arrivals(tls=here))
-            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            await nursery.start(serve_http, server, listeners)
-            port = listeners[0].socket.getsockname()[1]
+            listener = socket.create_server(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            nursery.start_soon(serve_http, server, (listener,))
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             secure = trio.SSLStream(stream, there, server_hostname="127.0.0.1")
             await secure.send_all(GET)  # and its answer is never read

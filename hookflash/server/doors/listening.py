@@ -106,13 +106,10 @@ def _named(api: str, address: str) -> Generator[None]:
 async def serve(doors: Doors) -> None:
     """Listen on the sockets that the doors were handed, until cancelled."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(doors.listener.serve, listeners_of(doors.settings.websocket))
-        nursery.start_soon(serve_http, doors.http, listeners_of(doors.settings.http))
+        nursery.start_soon(doors.listener.serve, sockets_of(doors.settings.websocket))
+        nursery.start_soon(serve_http, doors.http, sockets_of(doors.settings.http))
 
 
-def listeners_of(descriptors: Sequence[int]) -> list[trio.SocketListener]:
-    """Listeners on sockets that are open already."""
-    return [
-        trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=one)))
-        for one in descriptors
-    ]
+def sockets_of(descriptors: Sequence[int]) -> Sockets:
+    """Sockets that are open already."""
+    return tuple(socket.socket(fileno=one) for one in descriptors)

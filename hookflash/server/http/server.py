@@ -9,6 +9,7 @@ ASGI callable, a client that leaves or is too slow looks like a cancellation.
 from __future__ import annotations
 
 import logging
+import socket
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ import h11
 import structlog
 import trio
 
+from hookflash.server.accepting import accept_all
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.http.envelope import failure_body
@@ -51,24 +53,14 @@ class HttpServer:
     """How connections begin: the PROXY header, and TLS."""
 
 
-async def serve_http(
-    server: HttpServer,
-    listeners: Sequence[trio.SocketListener],
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
+async def serve_http(server: HttpServer, listeners: Sequence[socket.socket]) -> None:
     """Serve until cancelled; then all connections end at once.
 
     Args:
         server: how to serve.
         listeners: listening sockets, without TLS.
-        task_status: started once they accept connections.
     """
-    await trio.serve_listeners(
-        partial(_serve_socket, server),
-        list(listeners),
-        task_status=task_status,  # pyright: ignore[reportArgumentType] - it tells the listeners
-    )
+    await accept_all(listeners, partial(_serve_socket, server))
 
 
 async def _serve_socket(server: HttpServer, stream: trio.SocketStream) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
@@ -22,6 +23,7 @@ from trio_websocket import (
 )
 from wsproto.utilities import ProtocolError
 
+from hookflash.server.accepting import accept_all
 from hookflash.server.api import ServiceApi
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
@@ -185,9 +187,9 @@ class Listener:
                     session.close, m.GOING_AWAY, "the service stops: reconnect later"
                 )
 
-    async def serve(self, listeners: Sequence[trio.SocketListener]) -> None:
+    async def serve(self, listeners: Sequence[socket.socket]) -> None:
         """Serve all who connect, until cancelled."""
-        await trio.serve_listeners(self.welcome, list(listeners))
+        await accept_all(listeners, self.welcome)
 
 
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
