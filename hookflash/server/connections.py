@@ -3,8 +3,9 @@
 A limit alone would lock out honest clients as soon as strangers have filled it. So a full door
 makes room: the connection that is closed has no request in progress, is the oldest of its address,
 and its address has more of them than any other. The address with most connections itself can only
-replace its own. Addresses of IPv6 count by their network of 64 bits, which is what one subscriber
-gets.
+replace its own. An address from which somebody has signed in is no stranger's: many programs may
+share it, so its connections are not closed for those of others. Addresses of IPv6 count by their
+network of 64 bits, which is what one subscriber gets.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from hookflash.errors import HookflashError
 
 FEW: Final = 4
 """An address with fewer connections than this is always admitted, if any can be closed for it."""
+
+MOST_PROVEN: Final = 10_000
+"""Addresses that are remembered because somebody has signed in from them."""
 
 RESERVED_DESCRIPTORS: Final = 256
 """Descriptors that no stranger gets: for switches, the journal, listening sockets and the log."""
@@ -42,7 +46,7 @@ class Admitted:
 
     crowd: str
     """Whose connections are counted together with it."""
-    _waiting: _Waiting
+    _connections: Connections
     _scope: trio.CancelScope
     evicted: bool = attrs.field(default=False, init=False)
     """Whether it was closed to make room for another."""
@@ -50,17 +54,22 @@ class Admitted:
     @contextmanager
     def working(self) -> Generator[None]:
         """A request is in progress, or the program has signed in: it is not closed for others."""
-        self._waiting.leave(self)
+        waiting = self._connections.waiting_like(self.crowd)
+        waiting.leave(self)
         try:
             yield
         finally:
             if not self._scope.cancel_called:
-                self._waiting.enter(self)
+                self._connections.waiting_like(self.crowd).enter(self)
+
+    def prove(self) -> None:
+        """Somebody has signed in: the address is no stranger's from now on."""
+        self._connections.prove(self.crowd)
 
     def evict(self) -> None:
         """Close it, to make room."""
         self.evicted = True
-        self._waiting.leave(self)
+        self._connections.waiting_like(self.crowd).leave(self)
         self._scope.cancel()
 
 
@@ -105,6 +114,10 @@ class _Waiting:
         """How many wait from the most crowded address."""
         return len(self._of_size) - 1
 
+    def of(self, crowd: str) -> tuple[Admitted, ...]:
+        """All of an address, oldest first."""
+        return tuple(self._crowds.get(crowd, ()))
+
     def oldest(self, crowd: str | None = None) -> Admitted | None:
         """The oldest of an address, or of the most crowded one."""
         if crowd is None:
@@ -138,6 +151,9 @@ class Connections:
         self._is_exempt = is_exempt
         self._open: dict[str, int] = {}
         self._waiting = _Waiting()
+        self._proven_waiting = _Waiting()
+        self._proven: dict[str, None] = {}
+        """Addresses from which somebody has signed in."""
         self._total = 0
 
     @property
@@ -148,6 +164,23 @@ class Connections:
     def of(self, address: str) -> int:
         """How many are open from an address."""
         return self._open.get(crowd_of(address), 0)
+
+    def prove(self, crowd: str) -> None:
+        """Somebody has signed in from an address."""
+        if crowd in self._proven:
+            return
+        if len(self._proven) >= MOST_PROVEN:
+            return  # its connections wait as strangers' do
+        connections = self._waiting.of(crowd)
+        for one in connections:
+            self._waiting.leave(one)
+        self._proven[crowd] = None
+        for one in connections:
+            self._proven_waiting.enter(one)
+
+    def waiting_like(self, crowd: str) -> _Waiting:
+        """The connections that wait, of addresses such as this one."""
+        return self._proven_waiting if crowd in self._proven else self._waiting
 
     @contextmanager
     def admit(self, address: str) -> Generator[Admitted]:
@@ -161,24 +194,27 @@ class Connections:
         crowd = crowd_of(address)
         self._make_room(crowd, address)
         with trio.CancelScope() as scope:
-            connection = Admitted(crowd, self._waiting, scope)
+            connection = Admitted(crowd, self, scope)
             self._open[crowd] = self._open.get(crowd, 0) + 1
             self._total += 1
-            self._waiting.enter(connection)
+            self.waiting_like(crowd).enter(connection)
             try:
                 yield connection
             finally:
-                self._waiting.leave(connection)
+                self.waiting_like(crowd).leave(connection)
                 if not connection.evicted:
                     self._forget(crowd)
 
     def _make_room(self, crowd: str, address: str) -> None:
         of_its_own = self._open.get(crowd, 0)
         if of_its_own >= self.most_per_address and not self._is_exempt(address):
-            self._evict(self._waiting.oldest(crowd), "this address has too many connections")
+            victim = self.waiting_like(crowd).oldest(crowd)
+            self._evict(victim, "this address has too many connections")
         elif self._total >= self.most:
-            has_few = of_its_own < max(FEW, self._waiting.largest)
+            has_few = crowd in self._proven or of_its_own < max(FEW, self._waiting.largest)
             victim = self._waiting.oldest(None if has_few else crowd)
+            if victim is None and crowd in self._proven:
+                victim = self._proven_waiting.oldest(crowd)
             self._evict(victim, "too many connections are open")
 
     def _evict(self, victim: Admitted | None, why: str) -> None:

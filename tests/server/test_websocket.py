@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -29,6 +29,7 @@ from hookflash.journal.registry import make_key, revoke_key
 from hookflash.journal.step import KINDS
 from hookflash.server.arrivals import Arrivals
 from hookflash.server.config import Limits
+from hookflash.server.connections import Connections, TooManyConnections
 from hookflash.server.operations import OPERATION_OF
 from hookflash.server.proxies import Proxies
 from hookflash.server.websocket import messages as m
@@ -143,6 +144,26 @@ async def test_a_trusted_proxy_says_who_the_client_is(
                 [client] if client else []
             )
         nursery.cancel_scope.cancel()
+
+
+async def test_an_address_from_which_somebody_signed_in_is_not_a_strangers(
+    autojump_clock: MockClock,
+) -> None:
+    connections = Connections(most=6, most_per_address=10)
+    with ExitStack() as stack:
+        desk = [stack.enter_context(connections.admit("10.0.0.1")) for _ in range(4)]
+        for last in (2, 3):
+            stack.enter_context(connections.admit(f"10.0.0.{last}"))
+        desk[0].prove()
+        stack.enter_context(desk[0].working())
+        for last in range(4, 8):  # each takes the place of another stranger
+            stack.enter_context(connections.admit(f"10.0.0.{last}"))
+        desk.append(stack.enter_context(connections.admit("10.0.0.1")))
+        assert not any(one.evicted for one in desk)
+        assert connections.total == 6
+        stack.enter_context(connections.admit("10.0.0.1"))
+        with pytest.raises(TooManyConnections):
+            stack.enter_context(connections.admit("10.0.0.9"))  # no stranger is left
 
 
 async def test_a_stranger_may_say_little_before_it_says_who_it_is(

@@ -167,6 +167,7 @@ class Listener:
 
                     def signed_in() -> None:
                         guest.stream.is_signed_in = True
+                        guest.admitted.prove()
                         stays.enter_context(guest.admitted.working())
 
                     await session.run(signed_in)
