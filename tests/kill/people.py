@@ -293,18 +293,22 @@ async def take_back_by_digits(group: Group, rig: Rig, service: Controller) -> No
     """Dial the takeback; once more, if nothing comes of it."""
     transferor, transferee = group.transferor, group.transferee
     for _ in range(3):
-        worked, began_s = service.works_since_s is not None, trio.current_time()
+        began_s = trio.current_time()
+        counts = service.works_since_s is not None
         group.write("the transferor dials *1")
-        if worked:
+        if counts:
             group.wish("takeback", began_s)
         await rig.press(transferor, "*1")
-        if not worked and service.works_since_s is not None:
+        if not counts and service.works_since_s is not None:
+            counts = True
             group.wish("takeback", began_s)
         back = await until(
             rig,
             lambda: rig.talks_with(transferor) is transferee or not transferor.is_here,
             REDIAL_S,
         )
+        if back and not counts:  # the engine hears people before its doors open for programs
+            group.wish("takeback", began_s)
         if back or not transferor.is_here or not transferee.is_here:
             return
 

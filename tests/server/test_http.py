@@ -803,11 +803,11 @@ async def test_who_asks_too_often_is_told_so_and_others_are_not(
 ) -> None:
     async with open_lab(tmp_path, limits={"requests_per_second": 5}) as lab:
         for _ in range(5):
-            await lab.acme.look("channels")
-        told(await lab.acme.ask("GET", "channels"), 429)
-        await lab.globex.look("channels")
+            await lab.acme.look("metaflows")
+        told(await lab.acme.ask("GET", "metaflows"), 429)
+        await lab.globex.look("metaflows")
         await trio.sleep(1)
-        await lab.acme.look("channels")
+        await lab.acme.look("metaflows")
 
 
 class Loses:

@@ -226,7 +226,8 @@ async def test_programs_sign_in_at_a_service_that_started_where_nothing_can_be_w
     for parent in tmp_path.parents[1:3]:
         parent.chmod(0o755)
     command = [sys.executable, "-c", SERVES, what, str(tmp_path / FILE), key]
-    told = await trio.run_process(command, capture_stdout=True, cwd="/")
+    # its log goes to a pipe: to a file it could not be written
+    told = await trio.run_process(command, capture_stdout=True, capture_stderr=True, cwd="/")
     account, _, fault = told.stdout.decode().strip().partition(" ")
     assert account == "acme"
     assert fault != "None"
