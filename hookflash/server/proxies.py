@@ -21,7 +21,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 FORWARDED: Final = "x-forwarded-for"
 
 MOST_HOPS: Final = 32
-"""Proxies in a row. Whoever writes more has made them up."""
+"""Proxies in a row. A longer list is made up."""
 
 _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[0-9.]+):\d+")
 

@@ -43,11 +43,8 @@ class Keeper:
     _service: Service
     _bound: Bound
     _settings: Settings
-    starts: int = attrs.field(default=0, init=False)
-    """How often they were started."""
     opened: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set once they were open for the first time."""
-    process: trio.Process | None = attrs.field(default=None, init=False)
 
     @property
     def addresses(self) -> Addresses:
@@ -78,7 +75,6 @@ class Keeper:
             except OSError as error:
                 ours.close()
                 return str(error)
-        self.process, self.starts = process, self.starts + 1
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         end = DeskEnd(
             stream, self._service.desk, self._service.metrics, self._settings, opened=self.opened
@@ -86,7 +82,6 @@ class Keeper:
         try:
             return await _until_it_ends(end)
         finally:
-            self.process = None
             process.kill()
             with trio.CancelScope(shield=True):  # it dies of SIGKILL at once
                 await trio.aclose_forcefully(stream)

@@ -70,7 +70,7 @@ class History:
 
 
 class Kept:
-    """An answer that is kept for a short time; whoever asks meanwhile gets the same."""
+    """An answer that is kept for a short time, for all who ask meanwhile."""
 
     def __init__(self, ask: Callable[[], Awaitable[bytes]], *, kept_s: float) -> None:
         self._ask = ask

@@ -91,11 +91,6 @@ class Line(Generic[Message]):
         self._waiting_bytes -= size
         return b"".join(some)
 
-    async def flush(self) -> None:
-        """Wait until all is handed to the stream."""
-        while self._waiting:  # noqa: ASYNC110 - only at the end, and with a limit
-            await trio.sleep(0.01)
-
     async def receive(self) -> Message:
         """Wait for the next message.
 
