@@ -221,9 +221,14 @@ def test_prune_forgets_what_is_old(
     file = journal_with(tmp_path, "complete")
     monkeypatch.setattr("hookflash.cli.history.time.time", lambda: NOON + 10 * 86_400.0)
     kept = say("journal", "prune", "--older-than-days", "20", "--file", file)
-    assert kept.out == "deleted: 0 steps, 0 transfers\n"
+    assert kept.out.endswith("deleted: 0 steps, 0 transfers\n")
     before = len(say("journal", "export", "--file", file).out.splitlines())
-    told = say("journal", "prune", "--older-than-days", "5", "--file", file)
+    old = ("--older-than-days", "5")
+    doubted = say("journal", "prune", *old, "--file", file)  # the newest step is ten days older
+    assert doubted.status == 0
+    assert "an hour after the newest step" in doubted.out
+    assert doubted.out.endswith("deleted: 0 steps, 0 transfers\n")
+    told = say("journal", "prune", *old, "--trust-clock", "--file", file)
     assert told.status == 0
     assert told.out == f"deleted: {before - 1} steps, 1 transfer\n"
     left = say("journal", "export", "--file", file).out.splitlines()

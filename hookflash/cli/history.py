@@ -24,7 +24,7 @@ from hookflash.journal import history, transfers
 from hookflash.journal.claim import Claim
 from hookflash.journal.database import lock_of, open_database, open_for_reading, using
 from hookflash.journal.history import Wanted
-from hookflash.journal.pruning_clock import DAY_S
+from hookflash.journal.pruning_clock import DAY_S, MARGIN_S
 from hookflash.journal.repair import check_journal, repair_journal
 from hookflash.journal.replay import names_of
 from hookflash.journal.step import StoredStep
@@ -113,16 +113,22 @@ def prune(
     older_than_days: Annotated[
         float, Parameter(validator=validators.Number(gte=0), help="Delete what is older than this.")
     ],
+    trust_clock: Annotated[
+        bool, Parameter(help="Believe this machine's clock, though the newest step is older.")
+    ] = False,
     config: Config = None,
     file: File = None,
 ) -> int:
     """Delete old history. Transfers in progress are kept; the service may be running.
 
+    Days are counted from now, or from an hour after the newest step if that is earlier: a clock
+    that is wrong must not cost the history.
+
     Example: hookflash journal prune --older-than-days 30
     """
-    before = time.time() - older_than_days * DAY_S
     steps = transfers = 0
     with _to_be_changed(_file(config, file)) as connection:
+        before = _now(connection, trust_clock=trust_clock) - older_than_days * DAY_S
         while True:
             pruned = history.prune(connection, before=before)
             steps += pruned.steps
@@ -131,6 +137,18 @@ def prune(
                 break
     print(f"deleted: {counted(steps, 'step')}, {counted(transfers, 'transfer')}")
     return 0
+
+
+def _now(connection: sqlite3.Connection, *, trust_clock: bool) -> float:
+    """The time of day that days are counted from; said if it is not the clock's."""
+    now, newest = time.time(), history.newest_time(connection)
+    if trust_clock or newest is None or now <= newest + MARGIN_S:
+        return now
+    print(
+        f"counted from {iso(newest + MARGIN_S)}, an hour after the newest step, and not from"
+        f" {iso(now)}; if the clock is right and all that is to go: --trust-clock"
+    )
+    return newest + MARGIN_S
 
 
 @app.command

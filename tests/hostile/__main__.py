@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import trio
 from hour import Setting, play
@@ -27,6 +28,9 @@ def main() -> int:
     parser.add_argument("--honest", type=int, default=480, help="readers of the history")
     parser.add_argument("--deaf", type=int, default=20, help="subscribers that never read")
     parser.add_argument("--disturb-every-s", type=float, default=60.0)
+    parser.add_argument(
+        "--disk", type=Path, help="a small file system for the journal, to be filled now and then"
+    )
     options = parser.parse_args()
     setting = Setting(
         idle_s=options.idle_s,
@@ -36,6 +40,7 @@ def main() -> int:
         honest=options.honest,
         deaf=options.deaf,
         disturb_every_s=options.disturb_every_s,
+        disk=options.disk,
     )
     report = trio.run(play, setting, say)
     for line in report.lines():

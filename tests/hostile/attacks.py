@@ -1,6 +1,6 @@
 """What strangers do to the doors. Each attack is one connection's life; a swarm lives many of them.
 
-python tests/hostile/attacks.py '{"http": …, "websocket": …, "idle": …}'    # until it is killed
+python tests/hostile/attacks.py '{"http": …, "tokens": …}'    # until it is killed
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -137,6 +138,54 @@ async def asks_without_end(stream: trio.SocketStream) -> None:
                 return
 
 
+class Replays:
+    """Somebody has got hold of tokens, and tries what they are still good for."""
+
+    def __init__(self, tokens: Mapping[str, str], let_in: Callable[[str], None]) -> None:
+        """Replay tokens.
+
+        Args:
+            tokens: by what is wrong with them.
+            let_in: called with what was wrong with a token that was accepted.
+        """
+        self._tokens = tuple(tokens.items())
+        self._let_in = let_in
+
+    async def replays_on_http(self, stream: trio.SocketStream) -> None:
+        while True:
+            wrong, token = random.choice(self._tokens)
+            await stream.send_all(
+                b"GET /v2/accounts/acme/channels HTTP/1.1\r\nHost: x\r\nX-Auth-Token: %s\r\n\r\n"
+                % token.encode()
+            )
+            answer = await stream.receive_some(65_536)
+            if not answer:
+                return
+            if not answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5")):
+                self._let_in(f"{wrong}, on HTTP")
+
+    async def replays_on_websocket(self, stream: trio.SocketStream) -> None:
+        wrong, token = random.choice(self._tokens)
+        requests = (
+            {"action": "authenticate", "id": "a", "token": token},
+            {"action": "list_calls", "id": "l", "account_id": "acme"},
+            {"action": "subscribe", "id": "s", "account_id": "acme", "after": 0},
+        )
+        await stream.send_all(KNOCK + b"".join(_text_frame(one) for one in requests))
+        answers = b""
+        while chunk := await stream.receive_some(65_536):
+            answers += chunk
+            if b'"id":"l","status":200' in answers or b'"id":"s","status":200' in answers:
+                self._let_in(f"{wrong}, on WebSocket")
+                return
+
+
+def _text_frame(said: object) -> bytes:
+    """A masked frame, as a client sends it; the mask is zero."""
+    text = json.dumps(said).encode()
+    return b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
+
+
 ON_HTTP: Final[tuple[Attack, ...]] = (
     slow_head,
     slow_body,
@@ -150,6 +199,9 @@ ON_HTTP: Final[tuple[Attack, ...]] = (
 )
 ON_WEBSOCKET: Final[tuple[Attack, ...]] = (pongs, fragments, frame_junk, knocks_and_stays, junk)
 
+LET_IN: Final = "LET IN"
+"""Begins the name under which a stranger is counted who got what they must not have."""
+
 
 @attrs.define
 class Swarm:
@@ -158,6 +210,10 @@ class Swarm:
     lives: dict[str, int] = attrs.field(factory=dict[str, int])
     """How many connections each attack has lived."""
 
+    def count(self, name: str) -> None:
+        """One more."""
+        self.lives[name] = self.lives.get(name, 0) + 1
+
     async def live(self, attack: Attack, place: Place, pause_s: float) -> None:
         """Attack again and again."""
         name = attack.__name__
@@ -165,25 +221,32 @@ class Swarm:
             source = f"127.1.0.{random.randrange(1, ADDRESSES)}"
             with suppress(OSError, trio.BrokenResourceError):
                 stream = await trio.open_tcp_stream(*place, local_address=source)
-                self.lives[name] = self.lives.get(name, 0) + 1
+                self.count(name)
                 async with stream:
                     with trio.move_on_after(20):
                         await attack(stream)
             await trio.sleep(random.uniform(0, 2 * pause_s))
 
 
-async def attack_all(http: Place, websocket: Place, crowd: int, waiting: int) -> None:
+async def attack_all(
+    http: Place, websocket: Place, tokens: Mapping[str, str], *, crowd: int, waiting: int
+) -> None:
     """Attack both doors until cancelled.
 
     Args:
         http: the HTTP door.
         websocket: the WebSocket door.
+        tokens: that somebody got hold of, and that are good for nothing, by what is wrong.
         crowd: how many strangers make each attack.
         waiting: how many connections do nothing, at each door.
     """
     swarm = Swarm()
+    replays = Replays(tokens, lambda wrong: swarm.count(f"{LET_IN} with a token that is {wrong}"))
     async with trio.open_nursery() as nursery:
-        for place, attacks in ((http, ON_HTTP), (websocket, ON_WEBSOCKET)):
+        for place, attacks in (
+            (http, (*ON_HTTP, replays.replays_on_http)),
+            (websocket, (*ON_WEBSOCKET, replays.replays_on_websocket)),
+        ):
             for attack in attacks:
                 for _ in range(crowd):
                     nursery.start_soon(swarm.live, attack, place, 0.2)
@@ -200,9 +263,12 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     with suppress(KeyboardInterrupt, BrokenPipeError):
         trio.run(
-            attack_all,
-            tuple(told["http"]),
-            tuple(told["websocket"]),
-            told["crowd"],
-            told["waiting"],
+            partial(
+                attack_all,
+                tuple(told["http"]),
+                tuple(told["websocket"]),
+                told["tokens"],
+                crowd=told["crowd"],
+                waiting=told["waiting"],
+            ),
         )

@@ -8,14 +8,16 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import attrs
 import trio
+from attacks import LET_IN
 from processes import steps_in
-from scene import Scene, doors_of, helper, open_scene, place_of, size_of
+from scene import Scene, doors_of, helper, open_scene, place_of, size_of, tokens_to_replay
 
 from hookflash.backends.simulator.world import World
 from hookflash.emulator.emulator import Emulator
@@ -23,6 +25,8 @@ from hookflash.emulator.server import open_emulator
 
 GROWTH_DESCRIPTORS: Final = 30
 GROWTH_MB: Final = 30
+ENGINE_KILLED_AT: Final = (0.05, 0.15, 0.25)
+"""Parts of the attack after which the engine is killed: early, so that what grows has time."""
 MOST_MB: Final = {"engine": 200, "doors": 500}
 """What each process may need, with all doors full."""
 
@@ -45,6 +49,8 @@ class Setting:
     disturb_every_s: float = 60.0
     settle_s: float = 25.0
     """Time for the last connections of strangers to run into their deadlines."""
+    disk: Path | None = None
+    """A small file system for the journal, which is filled; otherwise only files stop growing."""
     limit_s: float = 0.1
     """What 99 of 100 calls may wait for the service, from the last key to the join."""
 
@@ -90,6 +96,7 @@ class Report:
         tally = self.scene.tally
         found = [f"lost: {text}" for text in tally.lost]
         found += [f"not served: {text}" for text in tally.refused]
+        found += [f"{name}: {count}" for name, count in self.lives.items() if LET_IN in name]
         if tally.unheard_undisturbed:
             found.append(f"{tally.unheard_undisturbed} codes were not heard")
         if not self.attacked_s or quantile(self.attacked_s, 0.99) > self.setting.limit_s:
@@ -151,10 +158,10 @@ def in_words(values: Sequence[float]) -> str:
 async def play(setting: Setting, say: Callable[[str], None]) -> Report:
     """Play the hour."""
     report = Report(setting)
-    with tempfile.TemporaryDirectory(prefix="hookflash-hostile-") as folder:
+    with tempfile.TemporaryDirectory(prefix="hookflash-hostile-", dir=setting.disk) as folder:
         async with (
             open_emulator(Emulator(world=World(dice=Steady()))) as listening,
-            open_scene(Path(folder), listening) as scene,
+            open_scene(Path(folder), listening, has_own_disk=setting.disk is not None) as scene,
             trio.open_nursery() as nursery,
         ):
             report.scene = scene
@@ -207,13 +214,19 @@ async def _attacked(
     scene: Scene, setting: Setting, report: Report, say: Callable[[str], None]
 ) -> None:
     """The hour itself, with a disturbance from time to time."""
-    disturbances = (scene.kill_doors, scene.fill_disk, scene.freeze_switch)
-    ends_s = trio.current_time() + setting.attack_s
+    disturbances = cycle((scene.kill_doors, scene.fill_disk, scene.freeze_switch))
+    began_s = trio.current_time()
+    ends_s = began_s + setting.attack_s
+    kill_engine_s = [began_s + setting.attack_s * part for part in ENGINE_KILLED_AT]
     count = 0
     while (left_s := ends_s - trio.current_time()) > 0:
         await trio.sleep(min(setting.disturb_every_s, left_s))
         if ends_s - trio.current_time() > setting.disturb_every_s:
-            await disturbances[count % len(disturbances)]()
+            if kill_engine_s and trio.current_time() > kill_engine_s[0]:
+                kill_engine_s.pop(0)
+                await scene.kill_engine()
+            else:
+                await next(disturbances)()
             count += 1
         tally = scene.tally
         say(
@@ -235,6 +248,7 @@ async def _until_readers_have_all(scene: Scene, report: Report) -> None:
 
 async def _stop(scene: Scene) -> float:
     began_s = trio.current_time()
+    scene.is_over = True
     scene.process.process.send_signal(signal.SIGTERM)
     with trio.move_on_after(60):
         await scene.process.process.wait()
@@ -246,6 +260,7 @@ async def _strangers(scene: Scene, setting: Setting, report: Report) -> AsyncGen
     told = {
         "http": place_of(scene.process.http),
         "websocket": place_of(scene.process.websocket),
+        "tokens": tokens_to_replay(scene.folder),
         "crowd": setting.crowd,
         "waiting": setting.waiting,
     }

@@ -7,8 +7,10 @@ import math
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,11 +20,13 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from processes import Process, make_key, serving, write_config
+from processes import JOURNAL, Process, make_key, serving, write_config
 
 from hookflash.emulator.server import Listening
-from hookflash.journal import history
-from hookflash.journal.database import open_for_reading
+from hookflash.journal import history, registry
+from hookflash.journal.database import open_database, open_for_reading
+from hookflash.journal.pruning_clock import DAY_S
+from hookflash.server.tokens import sign_token, token_for
 
 HERE: Final = Path(__file__).parent
 CODES: Final = r"""
@@ -69,10 +73,22 @@ class Scene:
     listening: Listening
     key: str
     process: Process
+    """The service; another one after each time that it was killed."""
+    has_own_disk: bool = False
+    """Whether the folder is a file system that may be filled."""
     tally: Tally = attrs.field(factory=Tally)
     disturbances: int = 0
     """Grows with each disturbance's begin and end."""
     disturbed: bool = False
+    is_over: bool = False
+    """Whether a service that ends stays away."""
+
+    async def keep_serving(self) -> None:
+        """Start the service again whenever it ends, as systemd does."""
+        await self.process.process.wait()
+        while not self.is_over:
+            async with serving(self.config, patience_s=math.inf) as self.process:
+                await self.process.process.wait()
 
     # ------------------------------------------------------------------- people
 
@@ -155,7 +171,11 @@ class Scene:
 
     @asynccontextmanager
     async def disturbance(self, after_s: float) -> AsyncGenerator[None]:
-        """Calls and requests within are not measured; nobody may be lost all the same."""
+        """Calls and requests within are not measured; nobody may be lost all the same.
+
+        Args:
+            after_s: how long it is felt after it has ended.
+        """
         self.disturbed = True
         self.disturbances += 1
         try:
@@ -170,9 +190,30 @@ class Scene:
         async with self.disturbance(8.0):
             os.kill(doors_of(self.process.process.pid), signal.SIGKILL)
 
+    async def kill_engine(self) -> None:
+        """Kill the engine's process: its doors end with it, and it is started again."""
+        async with self.disturbance(12.0):
+            killed = self.process
+            doors = trio.Path(f"/proc/{doors_of(killed.process.pid)}")
+            killed.kill()
+            await killed.process.wait()
+            with trio.move_on_after(5):
+                while await doors.exists():
+                    await trio.sleep(0.05)
+            if await doors.exists():
+                self.tally.refused.append("the doors outlived the engine")
+            while self.process is killed:
+                await trio.sleep(0.05)
+
     async def fill_disk(self) -> None:
         """Let the journal grow no more for some seconds."""
         async with self.disturbance(5.0):
+            if self.has_own_disk:
+                ballast = self.folder / "ballast"
+                await trio.to_thread.run_sync(fill, ballast)
+                await trio.sleep(4)
+                ballast.unlink()
+                return
             pid = self.process.process.pid
             limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
@@ -196,18 +237,76 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(folder: Path, listening: Listening) -> AsyncGenerator[Scene]:
-    """Serve, until the block is left."""
+async def open_scene(
+    folder: Path, listening: Listening, *, has_own_disk: bool = False
+) -> AsyncGenerator[Scene]:
+    """Serve, until the block is left; a service that is killed is started again."""
     switch = (
         f'kind = "freeswitch"\nhost = "{listening.host}"\nport = {listening.port}\n'
         'password = "ClueCon"'
     )
     key = make_key(folder)
+    listen = "\n".join(f'{door} = "127.0.0.1:{free_port()}"' for door in ("http", "websocket"))
     config = write_config(
-        folder, switch, limits=LIMITS.strip(), **{"defaults.metaflows": CODES.strip()}
+        folder,
+        switch,
+        listen=listen,
+        limits=LIMITS.strip(),
+        **{"defaults.metaflows": CODES.strip()},
     )
-    async with serving(config, patience_s=math.inf) as process:
-        yield Scene(folder, config, listening, key, process)
+    async with (
+        serving(config, patience_s=math.inf) as process,
+        trio.open_nursery() as nursery,
+    ):
+        scene = Scene(folder, config, listening, key, process, has_own_disk=has_own_disk)
+        nursery.start_soon(scene.keep_serving)
+        yield scene
+        nursery.cancel_scope.cancel()
+
+
+def tokens_to_replay(folder: Path) -> dict[str, str]:
+    """Tokens that somebody got hold of, and that are good for nothing, by what is wrong."""
+    connection = open_database(folder / JOURNAL)
+    try:
+        secret = registry.stored_secret(connection)
+        assert secret is not None, "the service has made one"
+        now = time.time()
+        key = registry.make_key(connection, account="acme", label="here", now=now)[0]
+        revoked = registry.make_key(connection, account="acme", label="revoked", now=now)[0]
+        registry.revoke_key(connection, revoked.id, now=now)
+        other = registry.make_key(connection, account="other", label="other", now=now)[0]
+    finally:
+        connection.close()
+    good = sign_token(token_for(key, expires=now + DAY_S), secret)
+    said, _, signature = good.partition(".")
+    return {
+        "expired": sign_token(token_for(key, expires=now - 1), secret),
+        "revoked": sign_token(token_for(revoked, expires=now + DAY_S), secret),
+        "of another service": sign_token(token_for(key, expires=now + DAY_S), bytes(len(secret))),
+        "of another account": sign_token(token_for(other, expires=now + DAY_S), secret),
+        "changed": f"{said[:-1]}{'A' if said[-1] != 'A' else 'B'}.{signature}",
+        "unsigned": f"{said}.",
+    }
+
+
+def fill(file: Path) -> None:
+    """Write into a file until the disk is full."""
+    free = os.statvfs(file.parent)
+    with file.open("wb", buffering=0) as ballast:
+        with suppress(OSError):
+            os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize)
+        ballast.seek(0, os.SEEK_END)
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    ballast.write(bytes(size))
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def doors_of(pid: int) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import attrs
@@ -72,6 +72,7 @@ class Listener:
         self._most = most
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}
+        self._signed_in = 0
         self.connections = Connections(
             most=most + KNOCKING,
             most_per_address=api.limits.connections_per_address,
@@ -140,8 +141,7 @@ class Listener:
             return 400, f"the subprotocol is {m.PROTOCOL}"
         if self._stopping:
             return 503, "the service stops: reconnect later"
-        signed_in = sum(1 for session in self.sessions if session.is_signed_in)
-        if signed_in >= self._most:
+        if self._signed_in >= self._most:
             return 503, "too many connections are open"
         return None
 
@@ -169,6 +169,7 @@ class Listener:
                         guest.stream.is_signed_in = True
                         guest.admitted.prove()
                         stays.enter_context(guest.admitted.working())
+                        stays.enter_context(self._counted())
 
                     await session.run(signed_in)
                 nursery.cancel_scope.cancel()
@@ -178,6 +179,14 @@ class Listener:
                 await socket.aclose(m.OUT_OF_ORDER, "internal error; please report it")
         finally:
             del self.sessions[session]
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        self._signed_in += 1
+        try:
+            yield
+        finally:
+            self._signed_in -= 1
 
     async def say_goodbye(self) -> None:
         """Close all connections, and accept no new ones. Called when the service stops."""

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from hookflash.api.requests import AccountId, CallId, TransferId
 from hookflash.journal.step import KINDS
+from hookflash.server.tokens import LONGEST_TOKEN
 
 PROTOCOL: Final = "hookflash.v1"
 """The subprotocol's name (RFC 6455, section 1.9). A client that offers others is refused."""
@@ -45,7 +46,7 @@ class Head(Struct, frozen=True, kw_only=True):
 class Authenticate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sign in, with a token of the HTTP API or with an API key."""
 
-    token: Annotated[str, Meta(max_length=200)] | None = None
+    token: Annotated[str, Meta(max_length=LONGEST_TOKEN)] | None = None
     api_key: Annotated[str, Meta(max_length=200)] | None = None
 
 

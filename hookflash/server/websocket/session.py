@@ -72,11 +72,6 @@ class Session:
         self._doing = trio.CancelScope()
         self._running: trio.Nursery
 
-    @property
-    def is_signed_in(self) -> bool:
-        """Whether the program has signed in."""
-        return self._grant is not None
-
     async def run(self, on_signed_in: Callable[[], None] = lambda: None) -> None:
         """Serve it until either side closes it.
 
