@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -17,9 +17,12 @@ from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
 from hookflash.journal.database import skip_unreadable
-from hookflash.journal.step import DEFAULT_ACCOUNT, document_of, reading
+from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep, document_of, reading
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
+
+RUNNING: Final = "running"
+"""Where outcomes are named: there is none yet."""
 
 
 def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
@@ -142,52 +145,84 @@ def find_transfer(connection: sqlite3.Connection, transfer: str) -> Past | None:
     return _past(row) if row else None
 
 
+@attrs.frozen(kw_only=True)
+class Search:
+    """Which transfers are looked for. Fields that are not set match everything."""
+
+    account: str | None = None
+    outcome: str | None = None
+    """Of these only; `running`: in flight."""
+    begun_from: float | None = None
+    """In seconds since 1970, inclusive."""
+    begun_before: float | None = None
+    """In seconds since 1970, exclusive."""
+    older_than: tuple[float, str] | None = None
+    """Start time and ID of the last transfer of the previous page."""
+
+    def matches(self, past: Past) -> bool:
+        """Whether a transfer is one of them."""
+        return (
+            self.account in (None, past.account)
+            and self.outcome in (None, past.outcome or RUNNING)
+            and (self.begun_from is None or past.begun >= self.begun_from)
+            and (self.begun_before is None or past.begun < self.begun_before)
+            and (self.older_than is None or (past.begun, past.id) < self.older_than)
+        )
+
+    def conditions(self) -> Generator[tuple[str, tuple[object, ...]]]:
+        """The same in SQL: conditions, and the values in them."""
+        if self.account is not None:
+            yield "account = ?", (self.account,)
+        if self.outcome == RUNNING:
+            yield "outcome IS NULL", ()
+        elif self.outcome is not None:
+            yield "outcome = ?", (self.outcome,)
+        if self.begun_from is not None:
+            yield "begun >= ?", (self.begun_from,)
+        if self.begun_before is not None:
+            yield "begun < ?", (self.begun_before,)
+        if self.older_than is not None:
+            yield "(begun, id) < (?, ?)", self.older_than
+
+
 def find_transfers(
     connection: sqlite3.Connection,
+    search: Search | None = None,
     *,
-    account: str | None = None,
-    outcome: str | None = None,
-    begun_from: float | None = None,
-    begun_before: float | None = None,
-    older_than: tuple[float, str] | None = None,
     most: int = 50,
+    unwritten: Sequence[StoredStep] = (),
 ) -> list[Past]:
     """List transfers, the newest first.
 
     Args:
         connection: to the file.
-        account: only this account's.
-        outcome: only with this outcome; `running`: in flight.
-        begun_from: in seconds since 1970, inclusive.
-        begun_before: in seconds since 1970, exclusive.
-        older_than: start time and ID of the last transfer of the previous page.
+        search: which; `None`: all.
         most: how many.
+        unwritten: steps that wait to be written, while the disk fails. What they change is listed
+            as it will be.
     """
-    conditions: list[str] = []
-    values: list[object] = []
-
-    def where(condition: str, *given: object) -> None:
-        conditions.append(condition)
-        values.extend(given)
-
-    if account is not None:
-        where("account = ?", account)
-    if outcome == "running":
-        where("outcome IS NULL")
-    elif outcome is not None:
-        where("outcome = ?", outcome)
-    if begun_from is not None:
-        where("begun >= ?", begun_from)
-    if begun_before is not None:
-        where("begun < ?", begun_before)
-    if older_than is not None:
-        where("(begun, id) < (?, ?)", *older_than)
-    chosen = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    search = search or Search()
+    changed = _changed_by(connection, unwritten)
+    given = tuple(search.conditions())
+    chosen = f"WHERE {' AND '.join(condition for condition, _ in given)}" if given else ""
     rows = connection.execute(
         f"SELECT * FROM transfers {chosen} ORDER BY begun DESC, id DESC LIMIT ?",  # noqa: S608 - constants; values are bound
-        (*values, most),
+        (*(value for _, values in given for value in values), most + len(changed)),
     )
-    return [_past(row) for row in rows]
+    written = (past for past in map(_past, rows) if past.id not in changed)
+    found = [*written, *filter(search.matches, changed.values())]
+    return sorted(found, key=lambda past: (past.begun, past.id), reverse=True)[:most]
+
+
+def _changed_by(connection: sqlite3.Connection, steps: Iterable[StoredStep]) -> dict[str, Past]:
+    """The transfers that steps are about, as they stand after these."""
+    changed: dict[str, Past | None] = {}
+    for step in steps:
+        if step.transfer is not None:
+            if step.transfer not in changed:
+                changed[step.transfer] = find_transfer(connection, step.transfer)
+            changed[step.transfer] = past_after(changed[step.transfer], step.record())
+    return {transfer: past for transfer, past in changed.items() if past is not None}
 
 
 def _past(row: Sequence[Any]) -> Past:

@@ -9,7 +9,7 @@ from hookflash.api import requests as r
 from hookflash.api.answers import TransferPage, TransferView
 from hookflash.errors import InputError, NotFound
 from hookflash.journal import transfers
-from hookflash.journal.transfers import Past
+from hookflash.journal.transfers import Past, Search
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context
 from hookflash.server.views import past_transfer, transfer_in_flight
@@ -33,15 +33,19 @@ async def list_transfers(
     on: Context, account: str, _: Caller, asked: r.ListTransfersRequest
 ) -> TransferPage:
     """List a page of an account's transfers, newest first."""
+    search = Search(
+        account=account,
+        outcome=asked.outcome,
+        begun_from=_seconds(asked.begun_from, "begun_from"),
+        begun_before=_seconds(asked.begun_before, "begun_before"),
+        older_than=_older_than(asked.start_key),
+    )
     found = await on.journal.read(
         partial(
             transfers.find_transfers,
-            account=account,
-            outcome=asked.outcome,
-            begun_from=_seconds(asked.begun_from, "begun_from"),
-            begun_before=_seconds(asked.begun_before, "begun_before"),
-            older_than=_older_than(asked.start_key),
+            search=search,
             most=asked.page_size + 1,
+            unwritten=on.journal.unwritten(),
         )
     )
     shown = found[: asked.page_size]

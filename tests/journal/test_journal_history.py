@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import msgspec
@@ -324,8 +326,14 @@ def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
         ended = None if number == 7 else Outcome.FAILED if number % 2 else Outcome.TRANSFERRED
         write(connection, transfer_at(number, NOON + 100 * (number // 2), outcome=ended))
 
-    def found(**wanted: object) -> list[str]:
-        return [t.id for t in transfers.find_transfers(connection, **wanted)]  # pyright: ignore[reportArgumentType] - the test's own words
+    assert_found(partial(transfers.find_transfers, connection))
+
+
+def assert_found(find: Callable[..., list[transfers.Past]]) -> None:
+    """Seven transfers, the last of them in flight."""
+
+    def found(*, most: int = 50, **wanted: Any) -> list[str]:
+        return [t.id for t in find(transfers.Search(**wanted), most=most)]
 
     assert found() == ["t-7", "t-6", "t-5", "t-4", "t-3", "t-2", "t-1"]
     assert found(outcome="failed") == ["t-5", "t-3", "t-1"]
@@ -335,6 +343,19 @@ def test_transfers_are_looked_for_by_time_and_outcome_page_by_page(
     first = found(most=3)
     second = found(most=3, older_than=(NOON + 200, first[-1]))  # t-5 and t-4 began together
     assert (first, second) == (["t-7", "t-6", "t-5"], ["t-4", "t-3", "t-2"])
+
+
+@pytest.mark.parametrize("written", range(14))
+def test_transfers_whose_steps_wait_for_the_disk_are_listed_with_the_others(
+    connection: sqlite3.Connection, written: int
+) -> None:
+    records: list[Record] = []
+    for number in range(1, 8):
+        ended = None if number == 7 else Outcome.FAILED if number % 2 else Outcome.TRANSFERRED
+        records += transfer_at(number, NOON + 100 * (number // 2), outcome=ended)
+    write(connection, records[:written])
+    waiting = tuple(map(step_of, records[written:]))
+    assert_found(partial(transfers.find_transfers, connection, unwritten=waiting))
 
 
 def test_what_was_in_flight_is_known_as_it_was_asked_for(connection: sqlite3.Connection) -> None:

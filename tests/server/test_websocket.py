@@ -241,10 +241,13 @@ async def test_a_connection_ends_with_its_token_unless_it_is_renewed(
         assert trio.current_time() - began_s == pytest.approx(10, abs=0.1)
 
 
-async def test_a_token_does_as_well_as_a_key(autojump_clock: MockClock, tmp_path: Path) -> None:
+@pytest.mark.parametrize("account", [None, "acme", "longest." * 16])
+async def test_a_token_does_as_well_as_a_key(
+    autojump_clock: MockClock, tmp_path: Path, account: str | None
+) -> None:
     async with open_rig(tmp_path) as rig, open_line(rig.listener) as line:
-        _, token = await rig.access.sign_in(await rig.key(None), "there")
-        assert await line.get("authenticate", token=token) == {"account_id": None}
+        _, token = await rig.access.sign_in(await rig.key(account), "there")
+        assert await line.get("authenticate", token=token) == {"account_id": account}
 
 
 @pytest.mark.parametrize("shown", [{"token": "x"}, {"api_key": "x"}, {"api_key": "hookflash_a_b"}])
