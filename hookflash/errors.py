@@ -48,6 +48,15 @@ class InputError(HookflashError):
         return f"{place}{self.what}{hint}"
 
 
+class InUse(InputError):
+    """What another process has: an address, or a journal.
+
+    It may be so for a moment only, so whoever supervises a service may start it again.
+    """
+
+    exit_status = 1
+
+
 class Refusal(StrEnum):
     """Why a request is refused: the word for programs."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from hookflash.errors import InputError
+from hookflash.errors import InUse
 from hookflash.journal.database import JournalError, lock_of
 
 
@@ -24,16 +24,10 @@ class Claim:
         """Lock it.
 
         Raises:
-            InputError: another process has the lock, or the folder does not exist.
+            InUse: another process has the lock.
             JournalError: the lock file can't be written.
         """
         self._path = path.resolve()
-        if not self._path.parent.is_dir():
-            raise InputError(
-                f"the folder {path.parent} does not exist",
-                where=str(path),
-                hint="create it, or name another file",
-            )
         self._journal: IO[bytes] | None = None
         self._beside = self._lock(lock_of(path), "a+b")
         try:
@@ -85,7 +79,7 @@ class Claim:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             held.close()
-            raise InputError(
+            raise InUse(
                 "another hookflash process uses this journal",
                 where=str(self._path),
                 hint="stop it, or name another file",

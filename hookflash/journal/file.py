@@ -144,7 +144,7 @@ class JournalFile:
         Readers in other processes can't report what they find.
         """
         with (
-            suppress(sqlite3.Error),
+            suppress(sqlite3.Error, OSError),
             closing(connect_read_only(self.path)) as connection,
         ):
             if not is_intact(connection):
@@ -169,9 +169,12 @@ class JournalFile:
 
     def _usable_writer(self) -> sqlite3.Connection:
         if self._writer is not None:
-            why = self._suspicion or self._change_from_outside()
-            if why is not None:
-                self._replace(self._writer, why)
+            try:
+                why = self._suspicion or self._change_from_outside()
+                if why is not None:
+                    self._replace(self._writer, why)
+            except OSError as error:
+                raise JournalError(f"{self.path}: {error}") from error
         return self._writer or self._open_or_explain()
 
     def _open_or_explain(self) -> sqlite3.Connection:
@@ -183,10 +186,10 @@ class JournalFile:
         """
         try:
             writer = self._open()
-        except (JournalError, InputError) as error:
+        except (JournalError, InputError, OSError) as error:
             if isinstance(error, InputError) and not self._is_begun:
                 raise
-            self.fault = str(error)
+            self.fault = f"{self.path}: {error}" if isinstance(error, OSError) else str(error)
             if self._reader is None:
                 self._read_what_there_is()
             raise JournalError(self.fault) from error
@@ -261,7 +264,7 @@ class JournalFile:
         with open_damaged(self.path) as connection:
             found = salvage(connection) if connection is not None else Salvage()
         found = self._carried or found
-        if not self._is_begun and self.path.exists():
+        if not self._is_begun and _may_be_there(self.path):
             self.last = max(self.last, found.last, self._number_by_the_clock())
         with self._reading:
             self._close_reader()
@@ -346,6 +349,17 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether there is such a file, or may be one: on a volume that is not mounted yet."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return _identity_of(path.parent) is None
+    except OSError:
+        return True
+    return True
 
 
 def check_writable(connection: sqlite3.Connection) -> None:

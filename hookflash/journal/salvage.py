@@ -199,7 +199,8 @@ def open_damaged(path: Path) -> Generator[sqlite3.Connection | None]:
         if connection is not None:
             connection.close()
         for file in (copy, *companions(copy)):
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:

@@ -16,8 +16,8 @@ from typing import Any, Final
 import attrs
 import trio
 from attacks import LET_IN
-from processes import steps_in
-from scene import Scene, doors_of, helper, open_scene, place_of, size_of, tokens_to_replay
+from processes import doors_of, steps_in
+from scene import Scene, helper, open_scene, place_of, size_of, tokens_to_replay
 
 from hookflash.backends.simulator.world import World
 from hookflash.emulator.emulator import Emulator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import resource
 import signal
 import socket
@@ -20,7 +21,15 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from processes import JOURNAL, Process, make_key, serving, write_config
+from processes import (
+    JOURNAL,
+    Process,
+    command_of,
+    doors_of,
+    make_key,
+    serving,
+    write_config,
+)
 
 from hookflash.emulator.server import Listening
 from hookflash.journal import history, registry
@@ -87,8 +96,12 @@ class Scene:
         """Start the service again whenever it ends, as systemd does."""
         await self.process.process.wait()
         while not self.is_over:
-            async with serving(self.config, patience_s=math.inf) as self.process:
-                await self.process.process.wait()
+            try:
+                async with serving(self.config, patience_s=math.inf) as self.process:
+                    await self.process.process.wait()
+            except* trio.EndOfChannel:
+                self.tally.refused.append("the service did not start again")
+                await trio.sleep(1)
 
     # ------------------------------------------------------------------- people
 
@@ -194,13 +207,13 @@ class Scene:
         """Kill the engine's process: its doors end with it, and it is started again."""
         async with self.disturbance(12.0):
             killed = self.process
-            doors = trio.Path(f"/proc/{doors_of(killed.process.pid)}")
+            doors = doors_of(killed.process.pid)
             killed.kill()
             await killed.process.wait()
             with trio.move_on_after(5):
-                while await doors.exists():
+                while command_of(doors):
                     await trio.sleep(0.05)
-            if await doors.exists():
+            if command_of(doors):
                 self.tally.refused.append("the doors outlived the engine")
             while self.process is killed:
                 await trio.sleep(0.05)
@@ -303,24 +316,12 @@ def fill(file: Path) -> None:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def doors_of(pid: int) -> int:
-    """The doors' process of a service."""
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError):
-            if not folder.name.isdecimal():
-                continue
-            command = (folder / "cmdline").read_bytes()
-            if b"hookflash.server.doors" in command and f"PPid:\t{pid}\n" in (
-                folder / "status"
-            ).read_text(encoding="utf-8"):
-                return int(folder.name)
-    raise LookupError(f"process {pid} has no doors")
+    """A TCP port that nobody listens on, and that the system gives to nobody who connects."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise LookupError("no port is free")
 
 
 def size_of(pid: int) -> tuple[int, int]:

@@ -486,6 +486,29 @@ async def test_a_journal_that_turns_up_later_with_our_numbers_is_set_aside(
     assert numbers_in(one.file)[-1] == STEPS
 
 
+@pytest.mark.parametrize("in_its_place", ["nothing", "a file"])
+async def test_a_folder_that_is_not_there_yet_keeps_nobody_waiting_and_its_journal_is_continued(
+    file: Path, autojump_clock: MockClock, in_its_place: str
+) -> None:
+    key = fill(file)
+    folder, elsewhere = file.parent, file.parent.with_name("not mounted")
+    folder.rename(elsewhere)
+    if in_its_place == "a file":
+        folder.touch()
+    async with open_journal(settings_of(file), now=noon, run=inline) as journal:
+        assert journal.fault is not None
+        first = journal.published + 1
+        journal.take(news(first))
+        await journal.settled(first)
+        if in_its_place == "a file":
+            folder.unlink()
+        elsewhere.rename(folder)
+        await trio.sleep(6)
+        assert (journal.fault, journal.set_aside) == (None, ())
+        assert await journal.read(partial(registry.check_key, text=key)) is not None
+    assert numbers_in(file) == [*range(1, STEPS + 1), first]
+
+
 async def test_a_disk_that_fails_under_way_is_not_damage(
     file: Path, autojump_clock: MockClock
 ) -> None:

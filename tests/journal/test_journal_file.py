@@ -236,7 +236,7 @@ def test_a_place_where_nothing_can_be_written_is_the_disks_fault(tmp_path: Path)
     nowhere = tmp_path / "no such folder" / "journal.sqlite"
     with pytest.raises(JournalError, match="unable to open"):
         open_database(nowhere)
-    with pytest.raises(InputError, match="no such folder does not exist"):
+    with pytest.raises(JournalError, match="No such file or directory"):
         Claim(nowhere)
 
 

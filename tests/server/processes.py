@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,6 +68,26 @@ async def serving(config: Path, *, patience_s: float = PATIENCE_S) -> AsyncGener
             with trio.CancelScope(shield=True):
                 await process.wait()
             nursery.cancel_scope.cancel()
+
+
+def doors_of(pid: int) -> int:
+    """The doors' process of a service."""
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if (
+                folder.name.isdecimal()
+                and "hookflash.server.doors" in command_of(int(folder.name))
+                and f"PPid:\t{pid}\n" in (folder / "status").read_text(encoding="utf-8")
+            ):
+                return int(folder.name)
+    raise LookupError(f"process {pid} has no doors")
+
+
+def command_of(pid: int) -> str:
+    """What a process runs; empty if it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+    return ""
 
 
 def write_config(folder: Path, switch: str, **more: str) -> Path:

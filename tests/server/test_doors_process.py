@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
 import trio
-from processes import PATIENCE_S, Notes, asking, enters, make_key, serving, write_config
+from processes import (
+    PATIENCE_S,
+    Notes,
+    asking,
+    command_of,
+    doors_of,
+    enters,
+    make_key,
+    serving,
+    write_config,
+)
 
 SIMULATOR: Final = 'kind = "simulator"\naccount = "acme"\ncalls = [["1001", "1002"]]'
-
-
-def doors_of(pid: int) -> int:
-    """The doors' process of a service."""
-    (found,) = (
-        int(folder.name)
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdecimal()
-        and "hookflash.server.doors" in command_of(int(folder.name))
-        and f"PPid:\t{pid}\n" in (folder / "status").read_text(encoding="utf-8")
-    )
-    return found
-
-
-def command_of(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
-    return ""
 
 
 @pytest.mark.slow

@@ -340,6 +340,6 @@ async def test_a_journal_that_is_in_use_is_refused_to_a_second_service(tmp_path:
             capture_stderr=True,
             check=False,
         )
-        assert second.returncode == 2
+        assert second.returncode == 1  # not 2: the other may end, so systemd is to try again
         assert b"another hookflash process uses this journal" in second.stderr
         assert b"Traceback" not in second.stderr

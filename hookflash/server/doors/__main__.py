@@ -59,9 +59,18 @@ def step_back() -> None:
 
 async def _open(engine: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(engine))
-    async with open_doors(stream, now=time.time, run=in_thread) as doors:
+    async with open_doors(stream, now=time.time, run=in_thread, on_broken=_end) as doors:
         log_to_stderr(doors.settings.log_format, most_per_minute=LOGGED_OF_STRANGERS)
         await serve(doors)
+
+
+def _end() -> None:
+    """End at once.
+
+    To close ten thousand connections one by one takes seconds, and an engine that is started again
+    needs the addresses that we listen on.
+    """
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,11 @@ class Doors:
 
 @asynccontextmanager
 async def open_doors(
-    stream: trio.abc.Stream, *, now: Callable[[], float], run: InThread
+    stream: trio.abc.Stream,
+    *,
+    now: Callable[[], float],
+    run: InThread,
+    on_broken: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Doors]:
     """Open everything except the network addresses.
 
@@ -57,6 +61,7 @@ async def open_doors(
         stream: to the engine's process.
         now: the time of day, in seconds since 1970.
         run: runs blocking disk work.
+        on_broken: called as soon as the engine is gone, before everything is closed.
 
     Raises:
         LineBroken: the engine is gone.
@@ -78,7 +83,7 @@ async def open_doors(
     )
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(end.run)
+            nursery.start_soon(_hear, end, on_broken)
             nursery.start_soon(_sweep, api.access)
             doors = _doors_of(settings, api)
             nursery.start_soon(_take_leave, end, doors.listener)
@@ -88,6 +93,14 @@ async def open_doors(
     finally:
         for reader in readers:
             reader.close()
+
+
+async def _hear(end: DoorsEnd, on_broken: Callable[[], None]) -> None:
+    try:
+        await end.run()
+    except* LineBroken:
+        on_broken()
+        raise
 
 
 def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:

@@ -6,19 +6,28 @@ open if the doors' process dies: programs that connect meanwhile only wait.
 
 from __future__ import annotations
 
+import errno
+import logging
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
+import structlog
 import trio
 
-from hookflash.errors import InputError, first_of
+from hookflash.errors import InputError, InUse, first_of
 from hookflash.server.addresses import read_address
 from hookflash.server.config import Listen
 from hookflash.server.doors.doors import Doors
 from hookflash.server.http.server import serve_http
+
+log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
+
+TAKEN: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+PAUSES_S: Final = (0.2, 0.3, 0.5, 1.0, 1.0, 1.0, 1.0)
+"""Between attempts. A service that was killed may have left its doors for a moment."""
 
 Sockets: TypeAlias = tuple[socket.socket, ...]
 
@@ -46,11 +55,22 @@ class Bound:
 
 
 async def bind(listen: Listen) -> Bound:
-    """Open the sockets.
+    """Open the sockets; if an address is taken, wait some seconds for it.
 
     Raises:
-        InputError: an address is in use, or is not an address of this machine.
+        InUse: it still is.
+        InputError: an address can't be used.
     """
+    for pause_s in PAUSES_S:
+        try:
+            return await _bind_both(listen)
+        except InUse as error:
+            log.warning("doors.address_taken", why=str(error), again_in_s=pause_s)
+            await trio.sleep(pause_s)
+    return await _bind_both(listen)
+
+
+async def _bind_both(listen: Listen) -> Bound:
     http = await _bind("http", listen.http)
     try:
         websocket = await _bind("websocket", listen.websocket)
@@ -96,7 +116,8 @@ def _named(api: str, address: str) -> Generator[None]:
     except* OSError as errors:
         failed = first_of(errors)
     if isinstance(failed, OSError):
-        raise InputError(
+        kind = InUse if failed.errno in TAKEN else InputError
+        raise kind(
             f"can't listen on {address}: {failed.strerror or failed}",
             where=f"$.listen.{api}",
             hint="stop the program that listens there, or configure another address",
