@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +24,11 @@ from processes import (
     serving,
     write_config,
 )
+from trio.testing import MockClock
+
+from hookflash.errors import InUse
+from hookflash.server.config import Listen
+from hookflash.server.doors.listening import bind
 
 SIMULATOR: Final = 'kind = "simulator"\naccount = "acme"\ncalls = [["1001", "1002"]]'
 
@@ -66,3 +74,69 @@ async def test_doors_end_with_the_engine(tmp_path: Path) -> None:
             process.kill()
             while "hookflash.server.doors" in command_of(doors):
                 await trio.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_a_service_that_was_killed_listens_again_at_its_addresses(tmp_path: Path) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    listen = f'http = "127.0.0.1:{port}"\nwebsocket = "127.0.0.1:0"'
+    config = write_config(tmp_path, SIMULATOR, listen=listen)
+    with trio.fail_after(PATIENCE_S):
+        async with serving(config) as process:
+            strangers = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(50)]
+            process.kill()
+            await process.process.wait()
+            async with serving(config) as again, httpx.AsyncClient(trust_env=False) as client:
+                assert again.http == process.http
+                assert (await client.get(f"{again.http}/healthz")).status_code == 200
+            for stream in strangers:
+                await stream.aclose()
+
+
+@contextmanager
+def somebody_listening() -> Generator[socket.socket]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other
+
+
+def listen_where(other: socket.socket) -> Listen:
+    """The second of our addresses is taken, so that the first must be given up again."""
+    return Listen(http="127.0.0.1:0", websocket=f"127.0.0.1:{other.getsockname()[1]}")
+
+
+async def test_an_address_that_is_taken_for_a_moment_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    with somebody_listening() as other:
+        listen = listen_where(other)
+
+        async def leave() -> None:
+            await trio.sleep(2)
+            other.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+            bound = await bind(listen)
+    assert bound.addresses.websocket == f"ws://{listen.websocket}/v2/events"
+    assert trio.current_time() < 4
+    bound.close()
+
+
+async def test_a_supervisor_may_try_again_where_an_address_stays_taken(
+    autojump_clock: MockClock,
+) -> None:
+    with (
+        somebody_listening() as other,
+        pytest.raises(InUse, match="Address already in use") as caught,
+    ):
+        await bind(listen_where(other))
+    assert caught.value.exit_status == 1  # 2 tells systemd that the configuration is wrong
+    assert trio.current_time() >= 5
+    nowhere = Listen(http="192.0.2.1:0")  # as of an interface that has no address yet
+    with pytest.raises(InUse, match="assign") as caught:
+        await bind(nowhere)
+    assert caught.value.exit_status == 1
