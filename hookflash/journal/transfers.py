@@ -146,7 +146,7 @@ def find_transfer(connection: sqlite3.Connection, transfer: str) -> Past | None:
 
 
 @attrs.frozen(kw_only=True)
-class Search:
+class TransferSearch:
     """Which transfers are looked for. Fields that are not set match everything."""
 
     account: str | None = None
@@ -187,7 +187,7 @@ class Search:
 
 def find_transfers(
     connection: sqlite3.Connection,
-    search: Search | None = None,
+    search: TransferSearch | None = None,
     *,
     most: int = 50,
     unwritten: Sequence[StoredStep] = (),
@@ -201,7 +201,7 @@ def find_transfers(
         unwritten: steps that wait to be written, while the disk fails. What they change is listed
             as it will be.
     """
-    search = search or Search()
+    search = search or TransferSearch()
     changed = _changed_by(connection, unwritten)
     given = tuple(search.conditions())
     chosen = f"WHERE {' AND '.join(condition for condition, _ in given)}" if given else ""

@@ -9,7 +9,7 @@ from hookflash.api import requests as r
 from hookflash.api.answers import TransferPage, TransferView
 from hookflash.errors import InputError, NotFound
 from hookflash.journal import transfers
-from hookflash.journal.transfers import Past, Search
+from hookflash.journal.transfers import Past, TransferSearch
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context
 from hookflash.server.views import past_transfer, transfer_in_flight
@@ -33,7 +33,7 @@ async def list_transfers(
     on: Context, account: str, _: Caller, asked: r.ListTransfersRequest
 ) -> TransferPage:
     """List a page of an account's transfers, newest first."""
-    search = Search(
+    search = TransferSearch(
         account=account,
         outcome=asked.outcome,
         begun_from=_seconds(asked.begun_from, "begun_from"),

@@ -333,7 +333,7 @@ def assert_found(find: Callable[..., list[transfers.Past]]) -> None:
     """Seven transfers, the last of them in flight."""
 
     def found(*, most: int = 50, **wanted: Any) -> list[str]:
-        return [t.id for t in find(transfers.Search(**wanted), most=most)]
+        return [t.id for t in find(transfers.TransferSearch(**wanted), most=most)]
 
     assert found() == ["t-7", "t-6", "t-5", "t-4", "t-3", "t-2", "t-1"]
     assert found(outcome="failed") == ["t-5", "t-3", "t-1"]
