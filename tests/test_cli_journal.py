@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hookflash.events import DigitPressed, Kind, TransferOptions
 from hookflash.journal import history, registry, transfers
 from hookflash.journal.claim import Claim
 from hookflash.journal.database import open_database
+from hookflash.journal.pruning_clock import Belief, store_belief
 from hookflash.journal.step import step_of
 from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
@@ -226,13 +228,29 @@ def test_prune_forgets_what_is_old(
     old = ("--older-than-days", "5")
     doubted = say("journal", "prune", *old, "--file", file)  # the newest step is ten days older
     assert doubted.status == 0
-    assert "an hour after the newest step" in doubted.out
+    assert "an hour after the time that was last believed" in doubted.out
     assert doubted.out.endswith("deleted: 0 steps, 0 transfers\n")
     told = say("journal", "prune", *old, "--trust-clock", "--file", file)
     assert told.status == 0
     assert told.out == f"deleted: {before - 1} steps, 1 transfer\n"
     left = say("journal", "export", "--file", file).out.splitlines()
     assert [json.loads(line)["number"] for line in left] == [before]
+
+
+def test_prune_does_not_believe_the_steps_of_a_wrong_clock(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, wrong = journal_with(tmp_path, "complete"), NOON + 60 * 86_400.0
+    with closing(open_database(file)) as connection:
+        store_belief(connection, Belief(time=NOON))
+        connection.execute(
+            "INSERT INTO steps SELECT number + 1, ?, switch, accounts, kind, call, other_call,"
+            " NULL, body, NULL FROM steps ORDER BY number DESC LIMIT 1",
+            (wrong,),
+        )
+    monkeypatch.setattr("hookflash.cli.history.time.time", lambda: wrong)
+    doubted = say("journal", "prune", "--older-than-days", "30", "--file", file)
+    assert doubted.out.endswith("deleted: 0 steps, 0 transfers\n")
 
 
 def test_prune_makes_no_journal_and_wants_a_number(say: Say, tmp_path: Path, journal: Path) -> None:

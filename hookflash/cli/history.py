@@ -24,7 +24,7 @@ from hookflash.journal import history, transfers
 from hookflash.journal.claim import Claim
 from hookflash.journal.database import lock_of, open_database, open_for_reading, using
 from hookflash.journal.history import Wanted
-from hookflash.journal.pruning_clock import DAY_S, MARGIN_S
+from hookflash.journal.pruning_clock import DAY_S, MARGIN_S, stored_belief
 from hookflash.journal.repair import check_journal, repair_journal
 from hookflash.journal.replay import names_of
 from hookflash.journal.step import StoredStep
@@ -114,15 +114,15 @@ def prune(
         float, Parameter(validator=validators.Number(gte=0), help="Delete what is older than this.")
     ],
     trust_clock: Annotated[
-        bool, Parameter(help="Believe this machine's clock, though the newest step is older.")
+        bool, Parameter(help="Believe this machine's clock, whatever a service believed last.")
     ] = False,
     config: Config = None,
     file: File = None,
 ) -> int:
     """Delete old history. Transfers in progress are kept; the service may be running.
 
-    Days are counted from now, or from an hour after the newest step if that is earlier: a clock
-    that is wrong must not cost the history.
+    Days are counted from now, or from an hour after the time that a service last believed, if that
+    is earlier: a clock that is wrong must not cost the history.
 
     Example: hookflash journal prune --older-than-days 30
     """
@@ -141,14 +141,15 @@ def prune(
 
 def _now(connection: sqlite3.Connection, *, trust_clock: bool) -> float:
     """The time of day that days are counted from; said if it is not the clock's."""
-    now, newest = time.time(), history.newest_time(connection)
-    if trust_clock or newest is None or now <= newest + MARGIN_S:
+    now, belief = time.time(), stored_belief(connection)
+    if trust_clock or belief is None or now <= belief.time + MARGIN_S:
         return now
+    latest = belief.time + MARGIN_S
     print(
-        f"counted from {iso(newest + MARGIN_S)}, an hour after the newest step, and not from"
+        f"counted from {iso(latest)}, an hour after the time that was last believed, and not from"
         f" {iso(now)}; if the clock is right and all that is to go: --trust-clock"
     )
-    return newest + MARGIN_S
+    return latest
 
 
 @app.command

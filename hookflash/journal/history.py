@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from hookflash.journal.database import skip_unreadable
-from hookflash.journal.step import StoredStep
+from hookflash.journal.step import StoredStep, is_time
 from hookflash.journal.transfers import write_transfer
 
 # ---------------------------------------------------------------------- writing
@@ -164,9 +164,9 @@ def last_number(connection: sqlite3.Connection) -> int:
 
 
 def newest_time(connection: sqlite3.Connection) -> float | None:
-    """When the last step was, in seconds since 1970; `None` if there is none."""
+    """When the last step was, in seconds since 1970; `None` if that is not known."""
     row = connection.execute("SELECT at FROM steps ORDER BY number DESC LIMIT 1").fetchone()
-    return row and float(row[0])
+    return float(row[0]) if row and is_time(row[0]) else None
 
 
 def whole_from(connection: sqlite3.Connection) -> int:

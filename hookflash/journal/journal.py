@@ -34,7 +34,13 @@ from hookflash.errors import InputError
 from hookflash.journal import history
 from hookflash.journal.database import JournalError, Sync
 from hookflash.journal.file import JournalFile, SetAside, check_writable
-from hookflash.journal.pruning_clock import DAY_S, PruningClock
+from hookflash.journal.pruning_clock import (
+    DAY_S,
+    Belief,
+    PruningClock,
+    store_belief,
+    stored_belief,
+)
 from hookflash.journal.step import StoredStep, step_of
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -307,26 +313,35 @@ class Journal:
         self._settled = trio.Event()
 
     async def prune(self) -> None:
-        """Delete what is older than `keep_days` once an hour, until cancelled."""
-        keep_s = self.settings.keep_days * DAY_S
-        if not keep_s:
-            await trio.sleep_forever()
-        clock = await self._pruning_clock()
+        """Delete what is older than `keep_days` once an hour, until cancelled.
+
+        The time that is believed is stored in any case: `hookflash journal prune` needs it, too.
+        """
+        clock: PruningClock | None = None
         while True:
-            now = clock.believed(self.now(), running_s=trio.current_time())
             try:
-                prune = partial(history.prune, before=now - keep_s)
-                while keep_s and not (await self.change(prune)).is_all:
-                    pass
+                clock = clock or await self._pruning_clock()
+                await self._prune(clock)
             except JournalError as error:
                 log.warning("journal.prune_failed", why=str(error))
             await trio.sleep(PRUNE_EVERY_S)
 
+    async def _prune(self, clock: PruningClock) -> None:
+        now = clock.believed(self.now(), running_s=trio.current_time())
+        await self.change(partial(store_belief, belief=clock.belief))
+        keep_s = self.settings.keep_days * DAY_S
+        prune = partial(history.prune, before=now - keep_s)
+        while keep_s and not (await self.change(prune)).is_all:
+            pass
+
     async def _pruning_clock(self) -> PruningClock:
-        newest = None
-        with suppress(JournalError):
-            newest = await self.read(history.newest_time)
-        return PruningClock(self.now(), running_s=trio.current_time(), newest=newest)
+        """A clock that goes on from the time that was believed last.
+
+        Raises:
+            JournalError: that can't be read now.
+        """
+        belief = await self.read(stored_belief) or Belief(time=self.now())
+        return PruningClock(belief, running_s=trio.current_time())
 
     async def finish(self) -> None:
         """Write the waiting steps, without a retry, and close the file."""

@@ -28,7 +28,7 @@ MOST_ANSWERS: Final = 10_000
 
 FARTHEST: Final = 2**62
 
-CARRIED: Final = ("keys", "secrets", "metaflows", "answers", "transfers")
+CARRIED: Final = ("keys", "secrets", "metaflows", "answers", "transfers", "clock")
 """The tables without the steps: what a service can't do without, and little."""
 
 

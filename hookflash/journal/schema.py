@@ -122,6 +122,15 @@ MIGRATIONS: Final = (
         UPDATE numbering SET whole_from = old.number + 1 WHERE whole_from <= old.number;
         END;
     """,
+    """
+    CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        believed REAL NOT NULL,  -- the time of day, when it was last believed
+        off REAL NOT NULL,  -- how far the clock is ahead of it, in seconds
+        off_for REAL NOT NULL  -- how long a service has run so, in seconds
+    ) STRICT;
+    CREATE INDEX transfers_by_outcome ON transfers (account, outcome, begun, id);
+    """,
 )
 """Scripts that migrate a file from each version to the next. Each statement ends at the end of a
 line. Never change a script; append a new one."""

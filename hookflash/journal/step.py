@@ -26,6 +26,15 @@ from hookflash.fsm.transfer import Transfer
 DEFAULT_ACCOUNT: Final = "default"
 """The account ID, in the API, of legs without an account."""
 
+LAST_TIME: Final = 253_402_300_799.0
+"""The end of the year 9999, in seconds since 1970: later ones can't be written as text."""
+
+
+def is_time(at: object) -> bool:
+    """Whether a stored value can be a time, in seconds since 1970."""
+    return isinstance(at, float) and 0.0 <= at <= LAST_TIME
+
+
 MASK: Final = "•"
 """Written in place of a digit: people also dial PINs and card numbers."""
 

@@ -21,6 +21,7 @@ from hookflash.journal import journal as at_work
 from hookflash.journal.database import DamagedJournal, JournalError, open_database, open_for_reading
 from hookflash.journal.file import JournalFile
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
+from hookflash.journal.pruning_clock import Belief, store_belief, stored_belief
 from hookflash.journal.salvage import Holes, open_damaged, readable_rows, salvage
 from hookflash.journal.step import step_of
 
@@ -48,6 +49,7 @@ def fill(file: Path, steps: int = STEPS) -> str:
         _, text = registry.make_key(connection, account="acme", label="desk", now=NOON)
         registry.store_secret(connection, b"s" * 32)
         registry.store_metaflows(connection, "acme", CODES, now=NOON)
+        store_belief(connection, Belief(time=NOON))
         records = dated_records(played("complete")[0].records)
         part = [step_of(record) for record in records[: len(records) // 2]]
         history.write(connection, part)
@@ -176,6 +178,7 @@ def test_keys_and_feature_codes_survive(file: Path, damage: Callable[[Path], Non
     assert found.account == "acme"
     assert journal.read(registry.stored_metaflows) == {"acme": CODES}
     assert journal.read(registry.stored_secret) == b"s" * 32
+    assert journal.read(stored_belief) == Belief(time=NOON)
     (unfinished,) = journal.read(transfers.unfinished)["sim"].values()
     assert unfinished.request.target == "2600"
     journal.close()
