@@ -59,13 +59,24 @@ class Kind(StrEnum):
 
 # --------------------------------------------------------------------- facts
 
+LONGEST_TEXT: Final = 256
+
+
+def brief(text: str) -> str:
+    """What a switch reports in words, at a length for people.
+
+    It goes into the log, the history, and to every program that listens; a stranger may have
+    written it (a caller's name).
+    """
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
 
 @attrs.frozen(kw_only=True)
 class LegCreated:
     """A leg was created. It has not answered yet."""
 
     leg: LegId
-    number: str
+    number: str = attrs.field(converter=brief)
     """The number of its party: the caller of an inbound leg, or the called party."""
     direction: Direction = Direction.INBOUND
     account: str = ""
@@ -74,7 +85,7 @@ class LegCreated:
     """Whether the party is outside: it called, or is called, over a trunk."""
     may_transfer: bool | None = None
     """The operator's setting of this party's right to transfer by digits; `None`: none."""
-    name: str = ""
+    name: str = attrs.field(default="", converter=brief)
     """The party's display name, if the switch reports one. It is used for displays only."""
     withheld: bool = False
     """Whether the party withholds its number and name (CLIR; RFC 3323)."""
@@ -90,7 +101,7 @@ class LegIdentified:
     """The party of a leg is identified: of a call through the dialplan, for example."""
 
     leg: LegId
-    number: str = ""
+    number: str = attrs.field(default="", converter=brief)
     """Empty if nothing new is known; so are the other fields."""
     account: str = ""
     outside: bool | None = None
@@ -182,7 +193,7 @@ class LegHungUp:
     """The leg is gone."""
 
     leg: LegId
-    cause: str = "NORMAL_CLEARING"
+    cause: str = attrs.field(default="NORMAL_CLEARING", converter=brief)
     """The hang-up cause: of Q.850, as FreeSWITCH spells it (USER_BUSY, NO_ANSWER, …)."""
 
 
@@ -191,7 +202,7 @@ class LegSnapshot:
     """One leg, as the switch sees it now."""
 
     leg: LegId
-    number: str
+    number: str = attrs.field(converter=brief)
     direction: Direction
     account: str = ""
     outside: bool = False
@@ -211,7 +222,7 @@ class LegSnapshot:
     """Its role in that transfer: `transferor`, `transferee` or `target`."""
     kind: str = ""
     """The kind of that transfer: `attended`, `blind` or `hold`."""
-    name: str = ""
+    name: str = attrs.field(default="", converter=brief)
     """The party's display name, if the switch reports one."""
     withheld: bool = False
     """Whether the party withholds its number and name."""
@@ -235,7 +246,7 @@ class SwitchLost:
     """The connection to a switch is down. Calls continue, but no events come."""
 
     switch: str = ""
-    reason: str = ""
+    reason: str = attrs.field(default="", converter=brief)
 
 
 @attrs.frozen(kw_only=True)
@@ -322,7 +333,7 @@ class CommandFailed:
     """
 
     command: Command
-    reason: str
+    reason: str = attrs.field(converter=brief)
 
 
 @attrs.frozen(kw_only=True)

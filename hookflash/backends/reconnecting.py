@@ -1,9 +1,11 @@
 """Connecting and reconnecting, for all backends with a connection of their own.
 
 A backend says how one connection is used until it ends (`Use`). `Reconnection` uses one after the
-other, for ever. Two things can be wrong:
+other, for ever. Three things can be wrong:
 
 * **The switch can't be reached**: try again soon, with back-off and jitter.
+* **It sends what nobody expected**, and we fail on it: that is our fault, but the other switches
+  must not suffer. It is logged, and treated as a rejection.
 * **The switch rejects us** (`Rejected`: a wrong password, an access list, a missing module): only a
   person can fix that, but nobody should have to restart the controller afterwards. So try again,
   but slowly, at most once a minute in the long run.
@@ -23,6 +25,7 @@ import trio
 
 from hookflash.backends.base import Rejected
 from hookflash.errors import first_of
+from hookflash.events import brief
 
 FIRST_REJECTED_S: Final = 1.0
 """The pause after the first rejection; then twice as long each time, …"""
@@ -54,7 +57,7 @@ class BackOff:
 class Ended:
     """Why a connection ended, or was not made."""
 
-    why: str
+    why: str = attrs.field(converter=brief)
     was_up: bool = attrs.field(default=False, kw_only=True)
     """Whether it was used: the living legs had been listed."""
     is_rejected: bool = attrs.field(default=False, kw_only=True)
@@ -95,7 +98,7 @@ class Reconnection:
         slowly = BackOff(FIRST_REJECTED_S, LONGEST_REJECTED_S)
         while True:
             began_s = trio.current_time()
-            ended = await _used(use)
+            ended = await self._used(use)
             opening = opening and not ended.was_up
             if opening and ended.is_rejected:
                 raise Rejected(ended.why)
@@ -120,12 +123,15 @@ class Reconnection:
             event = "switch.disconnected" if ended.was_up else "switch.unreachable"
             self.log.warning(event, why=ended.why)
 
-
-async def _used(use: Use) -> Ended:
-    try:
-        return await use()
-    except Rejected as rejected:
-        return Ended(str(rejected), is_rejected=True)
+    async def _used(self, use: Use) -> Ended:
+        try:
+            return await use()
+        except Rejected as rejected:
+            return Ended(str(rejected), is_rejected=True)
+        except Exception as error:  # one switch must not end the service of all
+            self.log.exception("switch.fault")
+            first = first_of(ExceptionGroup("", [error]))  # it may be a group of them already
+            return Ended(f"internal error, please report it: {first!r}", is_rejected=True)
 
 
 class Connecting(Protocol):

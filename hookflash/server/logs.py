@@ -21,6 +21,8 @@ LogFormat: TypeAlias = Literal["text", "json"]
 MINUTE_S: Final = 60.0
 MOST_LOGGED: Final = 200
 """Events of each kind in a minute."""
+LONGEST_LOGGED: Final = 8_000
+"""Characters of one text: of a long traceback, for example."""
 MOST_KINDS: Final = 1_000
 """Kinds beyond these are counted together."""
 
@@ -89,6 +91,14 @@ class LogThrottle:
         return before
 
 
+def in_short(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Cut long texts: others may have written them. A processor for structlog."""
+    for field, value in event.items():
+        if isinstance(value, str) and len(value) > LONGEST_LOGGED:
+            event[field] = f"{value[:LONGEST_LOGGED]}… ({len(value)} characters)"
+    return event
+
+
 def log_to_stderr(log_format: LogFormat, *, most_per_minute: int = MOST_LOGGED) -> None:
     """Configure the log: one line per event, as text or JSON, never with passwords.
 
@@ -109,6 +119,7 @@ def log_to_stderr(log_format: LogFormat, *, most_per_minute: int = MOST_LOGGED) 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            in_short,
             renderer,
         ],
         # libraries such as stamina use structlog too, and need named loggers

@@ -39,6 +39,8 @@ EXTENDED_S: Final = 15.0
 """While a stop waits for transfers, each report extends systemd's timeout by this."""
 
 _PER_S: Final = 1_000_000
+LONGEST_STATUS: Final = 2_000
+"""Characters."""
 
 
 @attrs.frozen
@@ -67,7 +69,7 @@ class Systemd:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.settimeout(0)
-                sender.sendto(text.encode(), where)
+                sender.sendto(text.encode(errors="replace"), where)
         except OSError as error:
             log.warning("systemd.unreachable", why=str(error), address=self.address)
 
@@ -104,16 +106,15 @@ class Reporter:
             await trio.sleep(every_s)
 
     def report(self) -> None:
-        """Report once."""
-        fields = {"STATUS": status_of(self._service.group)}
+        """Report once; what the service lives by comes first, and in a message of its own."""
         stuck = self._stuck()
         if stuck:
             log.error("engine.stuck", switches=stuck, effect="the watchdog is not fed")
         elif self._systemd.watchdog_s is not None:
-            fields["WATCHDOG"] = "1"
+            self._systemd.tell(WATCHDOG="1")
         if self._service.is_stopping:
-            fields["EXTEND_TIMEOUT_USEC"] = str(int(EXTENDED_S * _PER_S))
-        self._systemd.tell(**fields)
+            self._systemd.tell(EXTEND_TIMEOUT_USEC=str(int(EXTENDED_S * _PER_S)))
+        self._systemd.tell(STATUS=status_of(self._service.group))
 
     def _stuck(self) -> list[str]:
         """The engines that have events, and handle none."""
@@ -127,11 +128,11 @@ class Reporter:
 
 
 def status_of(group: EngineGroup) -> str:
-    """One line for `systemctl status`."""
+    """One line for `systemctl status`, short enough for one message."""
     away = group.away()
     up = [name for name in group.engines if name not in away]
     switches = [f"up: {', '.join(up)}"] if up else []
     switches += [f"{name} away: {why}" for name, why in away.items()]
     transfers = sum(1 for _ in group.transfers())
     parts = (*switches, f"transfers in flight: {transfers}")
-    return "; ".join(parts).replace("\n", " ")
+    return "; ".join(parts).replace("\n", " ")[:LONGEST_STATUS]

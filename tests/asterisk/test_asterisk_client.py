@@ -10,9 +10,11 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import attrs
+import msgspec
 import pytest
 import trio
 import trustme
@@ -32,6 +34,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from hookflash.backends.asterisk.ari import AriLogin, AriLost, open_ari
+from hookflash.backends.asterisk.ari_messages import AriChannel, read_body, read_message
 from hookflash.backends.asterisk.client import AsteriskBackend, open_asterisk
 from hookflash.backends.asterisk.primitives import TOO_LATE
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS
@@ -1683,6 +1686,22 @@ async def test_after_the_end_of_a_connection_whoever_asks_is_told_why(
         await ari.list("bridges")
     with pytest.raises(AriLost, match="the connection was closed"):
         await ari.ask(filter_request("hookflash"))
+
+
+async def test_a_list_that_does_not_end_is_no_list(
+    autojump_clock: MockClock, switch: FakeAsterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hookflash.backends.asterisk.ari.MOST_LISTED_BYTES", 1)
+    with pytest.raises(AriLost, match="too long"):
+        async with open_ari(AriLogin(username="hookflash", password=""), print) as ari:
+            await ari.list("channels")
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"type": ' * 100_000])
+def test_what_is_nested_too_deeply_is_no_message(nested: str) -> None:
+    for read in (read_message, partial(read_body, kind=AriChannel)):
+        with pytest.raises(msgspec.DecodeError):
+            read(nested)
 
 
 async def test_a_connection_that_breaks_while_something_is_sent(

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -1290,6 +1290,33 @@ async def test_after_the_end_there_is_nothing(
     with pytest.raises(BackendClosed, match="not connected"):
         await client.backend.snapshot()
     assert [happened async for happened in client.backend.events()] == []
+
+
+# ------------------------------------------------- answers that nobody would send
+
+DEEP: Final = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("api uuid_dump a", f'{{"zz": {DEEP}'),
+        ("api show", f'{{"row_count": 1, "rows": {DEEP}'),
+        ("api status", f"{'9' * 5_000} session(s) - peak 1\n"),
+    ],
+)
+async def test_an_answer_that_can_not_be_read_costs_at_most_the_connection(
+    autojump_clock: MockClock, switch: FakeSwitch, command: str, answer: str
+) -> None:
+    switch.legs = {"a": alice()}
+    async with opened() as client:
+        client.news()
+        switch.replies[command] = answer
+        await switch.close()
+        await trio.sleep(20)
+        del switch.replies[command]
+        await trio.sleep(20)
+        assert client.news()[-1] == FOUND
 
 
 # ------------------------------------------------------------------ overflow

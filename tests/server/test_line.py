@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ from hookflash.server.idempotency import KeyUsedBefore
 from hookflash.server.line import doors_end
 from hookflash.server.line import messages as m
 from hookflash.server.line.desk_end import FROZEN_S, DeskEnd
+from hookflash.server.line.doors_end import LOOK_LIMIT_S, SILENT_S, DoorsEnd, EngineSilent
 from hookflash.server.line.stream import Line, LineBroken
 from hookflash.server.operations import OPERATIONS
 
@@ -107,6 +108,16 @@ async def test_doors_that_say_nothing_are_given_up(autojump_clock: MockClock, la
     assert len(lab.service.desk.ends) == 1  # the lab's own
 
 
+async def test_the_doors_may_not_send_what_nobody_may_send_them(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    with pytest.raises(ExceptionGroup) as broken:  # noqa: PT012 - the line breaks while it is used
+        async with desk_end_of(lab) as line:
+            line.put(m.Perform(1, "list_calls", Caller(key="k", account=None), b" " * 1_000_000))
+            await line.send()
+    assert broken.group_contains(LineBroken, match="a message of 10000")
+
+
 async def test_a_bug_in_one_question_does_not_end_the_others(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,9 +146,47 @@ async def test_an_engine_that_does_not_answer_is_said_to_be_silent(
     asked = await lab.acme.ask("GET", "channels")
     assert asked.status_code == 503
     assert "does not answer" in asked.json()["message"]
+    began_s = trio.current_time()
     ready = await lab.nobody.ask("GET", "/readyz")
     assert ready.status_code == 503
     assert "does not answer" in ready.json()["trouble"]["engine"]
+    assert trio.current_time() - began_s <= LOOK_LIMIT_S
+
+
+async def test_an_engine_that_sends_no_beat_is_not_asked(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    async with doors_without_beats(lab, monkeypatch, never) as end:
+        await trio.sleep(SILENT_S + 0.1)
+        began_s = trio.current_time()
+        for _ in range(10):
+            assert "does not answer" in (await end.faults())["engine"]
+        with pytest.raises(EngineSilent):
+            await end.exposition()
+        assert trio.current_time() - began_s < 0.1
+
+
+@asynccontextmanager
+async def doors_without_beats(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, never: Callable[..., Awaitable[None]]
+) -> AsyncGenerator[DoorsEnd]:
+    """The doors' end of a line whose other end sends its opening, and nothing else."""
+    ours, theirs = memory_stream_pair()
+    monkeypatch.setattr(DeskEnd, "_beat", never)
+    monkeypatch.setattr(DeskEnd, "_hear", never)
+    async with trio.open_nursery() as nursery:
+        desk_end = DeskEnd(ours, lab.service.desk, lab.service.metrics, lab.service.settings(None))
+        nursery.start_soon(desk_end.run)
+        line = Line(theirs, m.FROM_ENGINE)
+        opening = await line.receive()
+        assert isinstance(opening, m.Opening)
+        end = DoorsEnd(line, opening)
+        nursery.start_soon(end.run)
+        yield end
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_key_has_a_limited_number_of_requests_in_progress(

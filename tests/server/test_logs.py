@@ -9,7 +9,7 @@ import attrs
 import pytest
 import structlog
 
-from hookflash.server.logs import MOST_KINDS, LogThrottle
+from hookflash.server.logs import LONGEST_LOGGED, MOST_KINDS, LogThrottle, in_short
 
 
 @attrs.define
@@ -88,3 +88,10 @@ def test_the_log_is_set_up_with_a_throttle(
     lines = capsys.readouterr().err.splitlines()
     assert sum("request.failed" in line for line in lines) == 2
     assert sum("noise" in line for line in lines) == 2
+
+
+def test_a_long_text_is_cut() -> None:
+    event = in_short(None, "error", {"event": "switch.lost", "why": "x" * 1_000_000, "number": 5})
+    assert len(event["why"]) < LONGEST_LOGGED + 100
+    assert "1000000 characters" in event["why"]
+    assert (event["event"], event["number"]) == ("switch.lost", 5)

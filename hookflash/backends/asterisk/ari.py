@@ -38,6 +38,8 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """No event or response is longer."""
 
 RECEIVE_BYTES: Final = 262_144
+MOST_LISTED_BYTES: Final = 64 * 1024 * 1024
+"""Of a list of channels: some 1.2 KB for each."""
 """Bytes per read of a list."""
 
 QUEUE: Final = 256
@@ -245,7 +247,7 @@ async def get(login: AriLogin, path: str) -> tuple[int, bytes]:
     Raises:
         OSError: it can't be reached.
         trio.BrokenResourceError: the connection broke.
-        h11.RemoteProtocolError: the answer is not HTTP, or ends too soon.
+        h11.RemoteProtocolError: the answer is not HTTP, ends too soon, or does not end.
     """
     http = h11.Connection(h11.CLIENT)
     headers = [
@@ -265,6 +267,8 @@ async def get(login: AriLogin, path: str) -> tuple[int, bytes]:
                     pass
                 case h11.Data(data=data):
                     body += data
+                    if len(body) > MOST_LISTED_BYTES:
+                        raise h11.RemoteProtocolError("the answer is too long")
                 case h11.EndOfMessage():
                     return status, bytes(body)
                 case _:

@@ -5,6 +5,8 @@ An ordinary call has 66 events; fields that are not used are not decoded.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -93,7 +95,8 @@ def read_message(text: str | bytes) -> AriMessage:
     Raises:
         msgspec.DecodeError: the bytes are not a message.
     """
-    return _DECODER.decode(text)
+    with _nested_too_deeply():
+        return _DECODER.decode(text)
 
 
 _Body = TypeVar("_Body")
@@ -105,4 +108,13 @@ def read_body(text: str, kind: type[_Body]) -> _Body:
     Raises:
         msgspec.DecodeError: the body is of another kind.
     """
-    return msgspec.json.decode(text, type=kind)
+    with _nested_too_deeply():
+        return msgspec.json.decode(text, type=kind)
+
+
+@contextmanager
+def _nested_too_deeply() -> Generator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error

@@ -22,7 +22,7 @@ LIST_LAGS_S: Final = 0.1
 MOST_LOOKS: Final = 4
 """How long, and how often, to wait for the list of channels, which lags 80 to 190 ms behind."""
 
-_SESSIONS: Final = re.compile(r"^(\d+) session\(s\) - peak", re.MULTILINE)
+_SESSIONS: Final = re.compile(r"^(\d{1,9}) session\(s\) - peak", re.MULTILINE)
 
 
 class ChannelLister:
@@ -175,5 +175,5 @@ def _read(text: str, kind: type[_Answered]) -> _Answered:
     """
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise EventSocketLost(f"an answer of the switch can't be read: {error}") from error

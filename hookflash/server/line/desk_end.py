@@ -27,6 +27,10 @@ log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 MOST_AT_ONCE: Final = 256
 """Questions that are answered at the same time; the others wait in the line."""
 
+WRITTEN_OUT: Final = 4
+"""So many times longer than a program has sent it a request may be."""
+ENVELOPE_BYTES: Final = 4_096
+
 BEAT_S: Final = 1.0
 FROZEN_S: Final = 10.0
 """Doors that say nothing for so long are frozen."""
@@ -56,7 +60,11 @@ class DeskEnd:
         Raises:
             LineBroken: they are gone, or frozen.
         """
-        self._line = Line(self._stream, m.FROM_DOORS)
+        self._line = Line(
+            self._stream,
+            m.FROM_DOORS,
+            most_in_message=_most_asked_bytes(self._settings),
+        )
         journal = self._desk.context.journal
         unwritten = tuple(map(m.ToldStep.of, journal.unwritten()))
         self._line.put(
@@ -103,6 +111,7 @@ class DeskEnd:
                     self._has_left.set()
                 else:
                     self.opened.set()
+                await trio.lowlevel.checkpoint()  # several messages may have been read at once
             if limit.cancelled_caught:
                 raise LineBroken(f"the doors have said nothing for {FROZEN_S:.0f} s")
 
@@ -130,3 +139,10 @@ class DeskEnd:
         request = msgspec.json.decode(question.request, type=operation.request)
         answer: Any = await self._desk.perform(question.caller, operation, request)
         return msgspec.json.encode(answer)
+
+
+def _most_asked_bytes(settings: m.Settings) -> int:
+    """How long a question of the doors may be: the largest request, written out again."""
+    limits = settings.limits
+    largest = max(limits.request_bytes, limits.websocket_message_bytes)
+    return WRITTEN_OUT * largest + ENVELOPE_BYTES

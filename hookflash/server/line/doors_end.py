@@ -22,6 +22,10 @@ ALIVE_S: Final = 1.0
 ANSWER_LIMIT_S: Final = 30.0
 """The engine answers within milliseconds, and within 5 s while the disk hangs."""
 
+LOOK_LIMIT_S: Final = 3.0
+SILENT_S: Final = 3.0
+"""An engine that has sent nothing for so long, not even its beat, is not asked."""
+
 FAULTS_KEPT_S: Final = 0.25
 METRICS_KEPT_S: Final = 1.0
 """Strangers may ask for these as often as they like; the engine is asked this often."""
@@ -132,14 +136,18 @@ class DoorsEnd:
         self._line.put(m.Left())
 
     async def _look(self, what: str) -> bytes:
-        return await self._ask(m.LookUp(next(self._numbers), what))
+        return await self._ask(m.LookUp(next(self._numbers), what), limit_s=LOOK_LIMIT_S)
 
-    async def _ask(self, question: m.Perform | m.LookUp) -> bytes:
+    async def _ask(
+        self, question: m.Perform | m.LookUp, *, limit_s: float = ANSWER_LIMIT_S
+    ) -> bytes:
+        if trio.current_time() - self.heard_s > SILENT_S:
+            raise EngineSilent
         send, receive = trio.open_memory_channel[m.Answered | m.Failed](1)
         self._asked[question.number] = send
         self._line.put(question)
         try:
-            with trio.move_on_after(ANSWER_LIMIT_S):
+            with trio.move_on_after(limit_s):
                 answer = await receive.receive()
                 if isinstance(answer, m.Failed):
                     raise m.error_of(answer.fault)

@@ -39,10 +39,20 @@ class Line(Generic[Message]):
         decoder: msgspec.msgpack.Decoder[Message],
         *,
         most_waiting_bytes: int = MOST_WAITING_BYTES,
+        most_in_message: int = MOST_IN_MESSAGE,
     ) -> None:
+        """Use a stream.
+
+        Args:
+            stream: to the other end.
+            decoder: of the messages that the other end sends.
+            most_waiting_bytes: what may wait to be sent.
+            most_in_message: how long a message of the other end may be, in bytes.
+        """
         self._stream = stream
         self._decoder = decoder
         self._most_waiting = most_waiting_bytes
+        self._most_in_message = most_in_message
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._come = trio.Event()
@@ -98,7 +108,7 @@ class Line(Generic[Message]):
             LineBroken: the other end is gone, or talks nonsense.
         """
         size = int.from_bytes(await self._bytes(LENGTH_BYTES), "big")
-        if size > MOST_IN_MESSAGE:
+        if size > self._most_in_message:
             raise LineBroken(f"a message of {size} bytes")
         try:
             return self._decoder.decode(await self._bytes(size))
