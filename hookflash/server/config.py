@@ -250,13 +250,13 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     account_requests_per_second: Count = 500
     """The same for all keys that act for one account together."""
     http_connections: Count = 2_000
-    """How many connections to the HTTP API may be open. When there are more, idle ones are closed,
-    first those of the address that has most."""
+    """How many connections to the HTTP API may be open. When there are more, those that are idle,
+    have not signed in or are still sending are closed, first those of the address that has most."""
     websocket_connections: Count = 5_000
     """How many WebSockets may be open."""
     connections_per_address: Count = 500
     """How many connections to each API may be open from one address (of IPv6: from one network of
-    64 bits)."""
+    64 bits). Behind a trusted proxy, the client's address counts."""
     websocket_message_bytes: Count = 65_536
     """Largest message of a WebSocket client."""
     websocket_buffer: Count = 2_000

@@ -5,7 +5,8 @@ makes room: the connection that is closed has no request in progress, is the old
 and its address has more of them than any other. The address with most connections itself can only
 replace its own. An address from which somebody has signed in is no stranger's: many programs may
 share it, so its connections are not closed for those of others. Addresses of IPv6 count by their
-network of 64 bits, which is what one subscriber gets.
+network of 64 bits, which is what one subscriber gets. A connection of a trusted proxy counts for
+the client that its last request named.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Admitted:
 
     @contextmanager
     def working(self) -> Generator[None]:
-        """A request is in progress, or the program has signed in: it is not closed for others."""
+        """A program that has signed in is being served: it is not closed for others."""
         waiting = self._connections.waiting_like(self.crowd)
         waiting.leave(self)
         try:
@@ -65,6 +66,14 @@ class Admitted:
     def prove(self) -> None:
         """Somebody has signed in: the address is no stranger's from now on."""
         self._connections.prove(self.crowd)
+
+    def count_for(self, address: str) -> None:
+        """Count it for another address from now on: a proxy passes on somebody's request.
+
+        Raises:
+            TooManyConnections: that address has too many.
+        """
+        self._connections.move(self, address)
 
     def evict(self) -> None:
         """Close it, to make room."""
@@ -195,22 +204,45 @@ class Connections:
         self._make_room(crowd, address)
         with trio.CancelScope() as scope:
             connection = Admitted(crowd, self, scope)
-            self._open[crowd] = self._open.get(crowd, 0) + 1
-            self._total += 1
-            self.waiting_like(crowd).enter(connection)
+            self._count(connection)
             try:
                 yield connection
             finally:
-                self.waiting_like(crowd).leave(connection)
+                self.waiting_like(connection.crowd).leave(connection)
                 if not connection.evicted:
-                    self._forget(crowd)
+                    self._forget(connection.crowd)
+
+    def move(self, connection: Admitted, address: str) -> None:
+        """Count a connection that waits for another address.
+
+        Raises:
+            TooManyConnections: that address has too many.
+        """
+        crowd = crowd_of(address)
+        if crowd == connection.crowd or connection.evicted:
+            return
+        self._make_room_of_its_own(crowd, address)
+        self.waiting_like(connection.crowd).leave(connection)
+        self._forget(connection.crowd)
+        connection.crowd = crowd
+        self._count(connection)
+
+    def _count(self, connection: Admitted) -> None:
+        self._open[connection.crowd] = self._open.get(connection.crowd, 0) + 1
+        self._total += 1
+        self.waiting_like(connection.crowd).enter(connection)
+
+    def _make_room_of_its_own(self, crowd: str, address: str) -> bool:
+        """Whether an address had too many connections, so that one of them was closed."""
+        if self._open.get(crowd, 0) < self.most_per_address or self._is_exempt(address):
+            return False
+        victim = self.waiting_like(crowd).oldest(crowd)
+        self._evict(victim, "this address has too many connections")
+        return True
 
     def _make_room(self, crowd: str, address: str) -> None:
         of_its_own = self._open.get(crowd, 0)
-        if of_its_own >= self.most_per_address and not self._is_exempt(address):
-            victim = self.waiting_like(crowd).oldest(crowd)
-            self._evict(victim, "this address has too many connections")
-        elif self._total >= self.most:
+        if not self._make_room_of_its_own(crowd, address) and self._total >= self.most:
             has_few = crowd in self._proven or of_its_own < max(FEW, self._waiting.largest)
             victim = self._waiting.oldest(None if has_few else crowd)
             if victim is None and crowd in self._proven:

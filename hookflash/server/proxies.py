@@ -7,6 +7,7 @@ the list is read from its end, and the first address that is not a trusted proxy
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
@@ -18,7 +19,7 @@ from hookflash.server.config import Listen
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
-FORWARDED: Final = "x-forwarded-for"
+FORWARDED: Final = b"x-forwarded-for"
 
 MOST_HOPS: Final = 32
 """Proxies in a row. A longer list is made up."""
@@ -36,6 +37,16 @@ class Proxies:
         """Whether an address is a trusted proxy's."""
         known = parse_address(address)
         return known is not None and any(known in network for network in self.networks)
+
+    def client_in(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The address of the client that sent a request.
+
+        Args:
+            peer: the address that the connection comes from.
+            headers: those of the request, their names in lower case. Repeated ones are one list.
+        """
+        lines = [value.decode("latin-1") for name, value in headers if name == FORWARDED]
+        return self.client_of(peer, ", ".join(lines))
 
     def client_of(self, peer: str, forwarded: str | None) -> str:
         """The address of the client.

@@ -24,6 +24,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 from hookflash.server.arrivals import WITHIN_S, Arrivals
 from hookflash.server.config import Listen
 from hookflash.server.connections import Connections
+from hookflash.server.http.message import SIGNED_IN
 from hookflash.server.http.server import (
     REQUESTS_PER_CONNECTION,
     AsgiApp,
@@ -54,6 +55,8 @@ class App:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.seen.append(scope["path"])
         self.begun.set()
+        if scope["query_string"] == b"key":
+            scope["extensions"][SIGNED_IN]()
         body = b""
         match scope["path"]:
             case "/sleep":
@@ -62,6 +65,10 @@ class App:
                 raise ZeroDivisionError("secret of the house")
             case "/deaf":
                 pass
+            case "/echo-late":
+                while (await receive())["more_body"]:
+                    pass
+                await trio.sleep(1)
             case "/large":
                 body = b"x" * 10_000
             case _:
@@ -448,12 +455,89 @@ async def test_a_proxy_says_who_its_client_is(autojump_clock: MockClock) -> None
         assert (await closed_after(without)) == (b"", 0)
 
 
+SLOW: Final = POST % 60_000 + b"{"
+
+
+@pytest.mark.parametrize(
+    ("begun", "stays"),
+    [
+        (SLOW, False),
+        (SLOW.replace(b"/echo", b"/echo?key"), False),
+        (GET.replace(b"/echo", b"/sleep"), False),
+        (POST.replace(b"/echo", b"/sleep") % 3 + b"abc", False),
+        (GET.replace(b"/echo", b"/sleep?key"), True),
+        (POST.replace(b"/echo", b"/sleep?key") % 3 + b"abc", True),
+        (GET[:9], False),
+        (b"", False),
+    ],
+)
+async def test_only_whole_requests_of_who_has_signed_in_hold_a_full_door(
+    autojump_clock: MockClock, begun: bytes, *, stays: bool
+) -> None:
+    door = Connections(most=40, most_per_address=10)
+    async with open_rig(connections=door) as rig:
+        for number in range(40):
+            await rig.connect(f"192.0.2.{number % 4}").send(begun)
+        await wait_all_tasks_blocked()
+        honest = rig.connect("203.0.113.9")
+        if stays:
+            assert (await closed_after(honest))[0].startswith(b"HTTP/1.1 503 ")
+        else:
+            assert (await honest.ask(GET))[0] == 200
+        assert (door.evicted, door.refused) == ((0, 1) if stays else (1, 0))
+
+
+async def test_a_body_that_became_whole_is_kept_while_it_is_answered(
+    autojump_clock: MockClock,
+) -> None:
+    door = Connections(most=1, most_per_address=10)
+    async with open_rig(connections=door) as rig:
+        client = rig.connect()
+        await client.send(POST.replace(b"/echo", b"/echo-late?key") % 2 + b"a")
+        await wait_all_tasks_blocked()
+        await client.send(b"b")
+        await wait_all_tasks_blocked()
+        assert (await closed_after(rig.connect("203.0.113.9")))[0].startswith(b"HTTP/1.1 503 ")
+        assert (await client.answer())[0].status_code == 200
+        assert (await rig.connect("203.0.113.9").ask(GET))[0] == 200
+
+
+async def test_one_client_behind_a_proxy_does_not_hold_the_door(
+    autojump_clock: MockClock,
+) -> None:
+    proxies = proxies_of(Listen(trusted_proxies=("10.0.0.0/8",)))
+    door = Connections(most=40, most_per_address=10, is_exempt=proxies.trusts)
+
+    def of(client: bytes, what: bytes) -> bytes:
+        return what.replace(b"\r\n", b"\r\nX-Forwarded-For: " + client + b"\r\n", 1)
+
+    async with open_rig(connections=door, arrivals=Arrivals(proxies=proxies)) as rig:
+        for _ in range(40):
+            await rig.connect("10.0.0.1").send(of(b"203.0.113.6", SLOW))
+            await wait_all_tasks_blocked()
+        assert (door.of("203.0.113.6"), door.of("10.0.0.1")) == (10, 0)
+        sleeps = of(b"203.0.113.6", GET.replace(b"/echo", b"/sleep?key"))
+        for _ in range(10):
+            await rig.connect("10.0.0.1").send(sleeps)
+            await wait_all_tasks_blocked()
+        refused = rig.connect("10.0.0.1")
+        await refused.send(sleeps)
+        assert error_of((await closed_after(refused))[0]) == (
+            503,
+            "this address has too many connections",
+        )
+        kept_alive = rig.connect("10.0.0.1")
+        for number in range(30):
+            assert (await kept_alive.ask(of(b"203.0.113.%d" % (10 + number % 3), GET)))[0] == 200
+        assert (door.of("203.0.113.12"), door.of("203.0.113.11"), door.total) == (1, 0, 11)
+
+
 async def test_a_full_door_says_so(autojump_clock: MockClock) -> None:
     door = Connections(most=2, most_per_address=10)
     async with open_rig(connections=door) as rig:
         for _ in range(2):
             busy = rig.connect()
-            await busy.send(GET.replace(b"/echo", b"/sleep"))
+            await busy.send(GET.replace(b"/echo", b"/sleep?key"))
         await trio.sleep(0.1)
         answer, took_s = await closed_after(rig.connect())
         assert answer.startswith(b"HTTP/1.1 503 ")

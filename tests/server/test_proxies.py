@@ -11,7 +11,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from lab import client_of, config_of, open_lab
+from lab import config_of, open_lab
 from trio.testing import MockClock, memory_stream_pair
 
 from hookflash.errors import InputError
@@ -24,6 +24,7 @@ from hookflash.server.arrivals import (
     read_proxy_header,
 )
 from hookflash.server.config import Listen
+from hookflash.server.http.server import serve_stream
 from hookflash.server.proxies import Proxies, proxies_of
 
 LISTEN = Listen(trusted_proxies=("10.0.0.0/8", "2001:db8:5::/48", "192.0.2.7"))
@@ -82,9 +83,15 @@ async def test_wrong_keys_are_counted_by_the_clients_address(
         good = await lab.make_key("acme")
 
         async def status(peer: str, key: str, forwarded: str) -> int:
-            async with client_of(lab.doors, peer) as client:
-                data, headers = {"data": {"api_key": key}}, {"X-Forwarded-For": forwarded}
-                return (await client.put("/v2/api_auth", json=data, headers=headers)).status_code
+            there, here = memory_stream_pair()
+            body = b'{"data": {"api_key": "%s"}}' % key.encode()
+            lines = [f"X-Forwarded-For: {one}" for one in forwarded.split(", ")]
+            head = ["PUT /v2/api_auth HTTP/1.1", "Host: a", "Connection: close", *lines]
+            head.append(f"Content-Length: {len(body)}")
+            await there.send_all("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+            await there.send_eof()
+            await serve_stream(lab.doors.http, here, peer)
+            return int((await there.receive_some()).split(b" ", 2)[1])
 
         proxied = [await status("10.0.0.1", wrong, mallory) for _ in range(4)]
         assert proxied == [401] * 3 + [429]

@@ -110,7 +110,7 @@ def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:
         limits.http_connections, limits.websocket_connections, available=raise_descriptor_limit()
     )
     metrics = DoorMetrics(api)
-    app = HttpApp(api, metrics, arrivals.proxies)
+    app = HttpApp(api, metrics)
     connections = Connections(
         most=most_http,
         most_per_address=limits.connections_per_address,

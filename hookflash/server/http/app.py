@@ -30,7 +30,6 @@ from hookflash.server.http.message import (
 )
 from hookflash.server.http.pages import get_document, get_page
 from hookflash.server.http.sign_in import sign_in
-from hookflash.server.proxies import Proxies
 
 SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -46,25 +45,21 @@ ONLY_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 class HttpApp:
     """The HTTP application, an ASGI callable."""
 
-    def __init__(self, api: ServiceApi, metrics: DoorMetrics, proxies: Proxies) -> None:
+    def __init__(self, api: ServiceApi, metrics: DoorMetrics) -> None:
         """Build the application.
 
         Args:
             api: performs the operations.
             metrics: counts requests.
-            proxies: are believed about a client's address.
         """
         self._metrics = metrics
-        self._proxies = proxies
         self._most_body_bytes = api.limits.request_bytes
         self._places = Places(_endpoints(api, Health(api, metrics)))
 
     async def __call__(self, scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
         """Answer one request."""
         began_s = trio.current_time()
-        request = request_of(
-            scope, receive, proxies=self._proxies, most_body_bytes=self._most_body_bytes
-        )
+        request = request_of(scope, receive, most_body_bytes=self._most_body_bytes)
         answer = await self._answer(request)
         named = {"X-Request-ID": request.id, **(ONLY_TLS if request.is_secure else {})}
         complete = HttpAnswer(

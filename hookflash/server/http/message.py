@@ -12,7 +12,6 @@ import attrs
 
 from hookflash.errors import HookflashError, InputError
 from hookflash.server.invalid import decode_json
-from hookflash.server.proxies import FORWARDED, Proxies
 
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
 AsgiReceive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
@@ -21,6 +20,8 @@ AsgiApp: TypeAlias = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[No
 
 ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 JSON: Final = "application/json"
+SIGNED_IN: Final = "hookflash.signed_in"
+"""The server's extension of ASGI: called once a request is known to come from somebody."""
 
 
 class BodyTooLarge(HookflashError):
@@ -56,6 +57,8 @@ class HttpRequest:
     is_secure: bool
     most_body_bytes: int
     _receive: AsgiReceive = attrs.field(alias="receive")
+    on_signed_in: Callable[[], None] = lambda: None
+    """Called once its token was found valid: before that, a full door may close its connection."""
     fields: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """The variable parts of the path."""
     operation: str = "none"
@@ -105,15 +108,12 @@ class HttpRequest:
             raise InputError("is not UTF-8", where="$.query", hint="percent-encode it") from error
 
 
-def request_of(
-    scope: AsgiMessage, receive: AsgiReceive, *, proxies: Proxies, most_body_bytes: int
-) -> HttpRequest:
+def request_of(scope: AsgiMessage, receive: AsgiReceive, *, most_body_bytes: int) -> HttpRequest:
     """The request of an ASGI scope."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    peer = scope["client"][0] if scope.get("client") else ""
     given = headers.get("x-request-id", "")
     return HttpRequest(
         id=given if ALLOWED_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
@@ -121,10 +121,11 @@ def request_of(
         path=scope["raw_path"],
         query=scope["query_string"],
         headers=headers,
-        address=proxies.client_of(peer, headers.get(FORWARDED)),
+        address=scope["client"][0] if scope.get("client") else "",
         is_secure=scope["scheme"] == "https",
         most_body_bytes=most_body_bytes,
         receive=receive,
+        on_signed_in=scope.get("extensions", {}).get(SIGNED_IN, lambda: None),
     )
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import socket
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
@@ -26,7 +26,7 @@ from hookflash.server.accepting import accept_all
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.http.envelope import failure_body
-from hookflash.server.http.message import AsgiApp, AsgiMessage
+from hookflash.server.http.message import SIGNED_IN, AsgiApp, AsgiMessage
 from hookflash.server.http.wire import BROKEN, BadRequest, ClientLeft, HttpWire, Patience
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.http"))
@@ -104,7 +104,7 @@ class HttpConnection:
     ) -> None:
         self._server = server
         self._wire = HttpWire(stream, server.patience, server.most_body_bytes)
-        self._address = address
+        self._peer = address
         self._admitted = admitted
 
     async def serve(self) -> None:
@@ -118,8 +118,8 @@ class HttpConnection:
                 head = await self._wire.head(self._idle_s())
                 if head is None:
                     return
-                with self._admitted.working():
-                    await self._answer(head, is_last=not left)
+                with ExitStack() as stays:
+                    await self._answer(head, stays, is_last=not left)
             except BadRequest as error:
                 await self._fail(error)
                 break
@@ -132,14 +132,20 @@ class HttpConnection:
         is_crowded = connections.total > connections.most // 2
         return patience.crowded_idle_s if is_crowded else patience.idle_s
 
-    async def _answer(self, head: h11.Request, *, is_last: bool) -> None:
-        exchange = Exchange(self._wire)
+    async def _answer(self, head: h11.Request, stays: ExitStack, *, is_last: bool) -> None:
+        client = self._server.arrivals.proxies.client_in(self._peer, head.headers)
+        try:
+            self._admitted.count_for(client)
+        except TooManyConnections as error:
+            raise BadRequest(error.http_status, str(error)) from error
+        exchange = Exchange(self._wire, lambda: stays.enter_context(self._admitted.working()))
         status, why = 500, "internal error"
         with trio.CancelScope() as scope:
             scope.deadline = trio.current_time() + self._server.patience.request_s
             exchange.scope = scope
             try:
-                await self._server.app(self._scope_of(head), exchange.receive, exchange.send)
+                scope_of = self._scope_of(head, client, exchange)
+                await self._server.app(scope_of, exchange.receive, exchange.send)
             except Exception:
                 log.exception("application.failed")
         if exchange.fault is not None:
@@ -157,7 +163,7 @@ class HttpConnection:
         body = failure_body(error.status, error.why, request_id)
         await self._wire.answer(error.status, headers, body, ends=True)
 
-    def _scope_of(self, head: h11.Request) -> dict[str, Any]:
+    def _scope_of(self, head: h11.Request, client: str, exchange: Exchange) -> dict[str, Any]:
         path, _, query = head.target.partition(b"?")
         return {
             "type": "http",
@@ -170,20 +176,25 @@ class HttpConnection:
             "query_string": query,
             "root_path": "",
             "headers": list(head.headers),
-            "client": (self._address, 0),
+            "client": (client, 0),
             "server": None,
             "state": {},
+            "extensions": {SIGNED_IN: exchange.signed_in},
         }
 
 
 class Exchange:
     """One request and its answer, between the connection and the application.
 
-    The answer is sent when it is complete. A fault of the client cancels the application.
+    The answer is sent when it is complete. A fault of the client cancels the application. Until
+    the program has signed in and the body is whole, a full door may close the connection.
     """
 
-    def __init__(self, wire: HttpWire) -> None:
+    def __init__(self, wire: HttpWire, protect: Callable[[], object]) -> None:
         self._wire = wire
+        self._protect = protect
+        self._has_signed_in = False
+        self._is_protected = False
         self.scope = trio.CancelScope()
         self.fault: BadRequest | ClientLeft | None = None
         self.status = 0
@@ -199,7 +210,18 @@ class Exchange:
             self.fault = error
             self.scope.cancel()
             await trio.sleep_forever()
+        self._protect_if_due()
         return {"type": "http.request", "body": part, "more_body": has_more}
+
+    def signed_in(self) -> None:
+        """The program has signed in. Called by the application."""
+        self._has_signed_in = True
+        self._protect_if_due()
+
+    def _protect_if_due(self) -> None:
+        if self._has_signed_in and self._wire.has_whole_body and not self._is_protected:
+            self._is_protected = True
+            self._protect()
 
     async def send(self, message: AsgiMessage) -> None:
         """Take a part of the answer from the application."""

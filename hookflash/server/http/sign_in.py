@@ -80,4 +80,6 @@ async def caller_of(api: ServiceApi, request: HttpRequest) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("no token: send it as X-Auth-Token, or as Authorization: Bearer")
-    return await api.access.caller_of(token.strip(), request.address)
+    caller = await api.access.caller_of(token.strip(), request.address)
+    request.on_signed_in()
+    return caller

@@ -27,7 +27,6 @@ from hookflash.server.accepting import accept_all
 from hookflash.server.api import ServiceApi
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
-from hookflash.server.proxies import FORWARDED
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.budget import READ_BYTES, MeteredStream
 from hookflash.server.websocket.session import Session
@@ -118,7 +117,8 @@ class Listener:
 
     async def _meet(self, request: WebSocketRequest, guest: Guest) -> None:
         """Accept or refuse a client, and serve it."""
-        refused = self._refusal(request)
+        client = self.arrivals.proxies.client_in(guest.address, request.headers)
+        refused = self._refusal(request) or _too_many(guest, client)
         if refused is not None:
             status, why = refused
             await request.reject(status, body=why.encode())
@@ -127,8 +127,6 @@ class Listener:
         with trio.move_on_after(HANDSHAKE_S) as limit:
             socket = await request.accept(subprotocol=m.PROTOCOL if offered else None)
             limit.deadline = math.inf
-            forwarded = dict(request.headers).get(FORWARDED.encode(), b"").decode("latin-1")
-            client = self.arrivals.proxies.client_of(guest.address, forwarded)
             await self._serve(socket, attrs.evolve(guest, address=client))
 
     def _refusal(self, request: WebSocketRequest) -> tuple[int, str] | None:
@@ -203,6 +201,15 @@ class Listener:
 
 
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+def _too_many(guest: Guest, client: str) -> tuple[int, str] | None:
+    """Count a connection for the client that a proxy names, or say why it is refused."""
+    try:
+        guest.admitted.count_for(client)
+    except TooManyConnections as refused:
+        return refused.http_status, str(refused)
+    return None
 
 
 async def _watch_budget(stream: MeteredStream, session: Session) -> None:
