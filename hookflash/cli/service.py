@@ -30,6 +30,10 @@ from hookflash.server.systemd import Reporter, Systemd
 
 NO_SYSTEMD: Final = Systemd()
 
+TURN_S: Final = 0.001
+"""How long a worker thread (it parses feature codes, for instance) may keep Python from the calls;
+Python's own 5 ms would be felt after each of their steps."""
+
 DEMO_CALLS: Final = (("1001", "1002"), ("1003", "1004"))
 
 
@@ -64,6 +68,7 @@ def serve(
     Example: hookflash serve --config hookflash.toml
     """
     log_to_stderr(log_format)
+    sys.setswitchinterval(TURN_S)
     failed: BaseException | None = None
     try:
         if config is None:

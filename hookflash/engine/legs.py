@@ -7,7 +7,6 @@ that it talks with, never by a later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 import attrs
 
@@ -37,13 +36,8 @@ class Account:
             takeback_digits: those of the request; `None`: the account's.
         """
         takeback = self.takeback_digits if takeback_digits is None else takeback_digits
-        return _codes_with_takeback(self.metaflows, takeback)
-
-
-@lru_cache(maxsize=1024)
-def _codes_with_takeback(metaflows: Metaflows, takeback: str) -> CodeTable:
-    own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
-    return CodeTable(codes=(*own, *metaflows.table.codes))
+        own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
+        return CodeTable(codes=(*own, *self.metaflows.table.codes))
 
 
 @attrs.frozen

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import trio
 
-from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.group import EngineGroup
+from hookflash.engine.legs import Account
 from hookflash.journal import registry
-from hookflash.journal.journal import Journal
+from hookflash.journal.journal import InThread, Journal
 from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.config import Config
 from hookflash.server.stored import StoredCodes
@@ -26,6 +26,8 @@ class CodeStore:
         journal: Journal,
         config: Config,
         stored: StoredCodes,
+        *,
+        run: InThread,
     ) -> None:
         """Hold the feature codes of all accounts.
 
@@ -34,12 +36,16 @@ class CodeStore:
             journal: stores the codes.
             config: the operator's configuration.
             stored: the feature codes that programs have set, by account.
+            run: parses feature codes, which takes too long for calls to wait.
         """
         self._group = group
         self._journal = journal
         self._config = config
+        self._run = run
         self._stored: dict[str, Mapping[str, Any]] = dict(stored.documents)
         self._faults: dict[str, str] = dict(stored.faults)
+        self._accounts = config.accounts_chosen(self._stored)
+        self._default = config.account(DEFAULT_ACCOUNT, self._stored.get(DEFAULT_ACCOUNT))
         self._changing = trio.Lock()
 
     @property
@@ -49,7 +55,10 @@ class CodeStore:
 
     def of(self, account: str) -> dict[str, Any]:
         """An account's feature codes, including all defaults."""
-        chosen = self._config.account(account, self._stored.get(account))
+        chosen = self._accounts.get(account)
+        if chosen is None:
+            is_default = account == DEFAULT_ACCOUNT
+            chosen = self._default if is_default else self._config.account(account)
         return cast("dict[str, Any]", chosen.metaflows.to_document())
 
     async def set(
@@ -83,8 +92,8 @@ class CodeStore:
     async def _set(
         self, account: str, document: Mapping[str, Any] | None, *, for_all_calls: bool
     ) -> dict[str, Any]:
-        if document is not None:
-            parse_metaflows(document, "metaflows")
+        config = self._config
+        chosen = await self._run(partial(config.account, account, document))
         now = self._journal.now()
         await self._journal.change(
             partial(registry.store_metaflows, account=account, document=document, now=now)
@@ -94,16 +103,30 @@ class CodeStore:
         else:
             self._stored[account] = document
         self._faults.pop(account, None)
-        self.apply(self._config, for_all_calls=for_all_calls)
+        if self._config is not config:  # reloaded meanwhile
+            chosen = self._config.account(account, document)
+        self._choose(account, chosen)
+        self._apply(for_all_calls=for_all_calls)
         return self.of(account)
 
-    def apply(self, config: Config, *, for_all_calls: bool = False) -> None:
+    def _choose(self, account: str, chosen: Account) -> None:
+        if account == DEFAULT_ACCOUNT:
+            self._default = chosen
+        elif account in self._stored or account in self._config.accounts:
+            self._accounts[account] = chosen
+        else:
+            self._accounts.pop(account, None)
+
+    def apply(self, config: Config) -> None:
         """Apply a configuration, together with the feature codes that programs have set."""
         self._config = config
+        self._accounts = config.accounts_chosen(self._stored)
+        self._default = config.account(DEFAULT_ACCOUNT, self._stored.get(DEFAULT_ACCOUNT))
+        self._apply(for_all_calls=False)
+
+    def _apply(self, *, for_all_calls: bool) -> None:
         self._group.choose(
-            config.accounts_chosen(self._stored),
-            default=config.account(DEFAULT_ACCOUNT, self._stored.get(DEFAULT_ACCOUNT)),
-            for_calls_that_are_up=for_all_calls,
+            self._accounts, default=self._default, for_calls_that_are_up=for_all_calls
         )
 
 

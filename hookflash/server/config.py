@@ -5,10 +5,11 @@ An empty file is valid. `read_config` reads it; the reference of the keys is gen
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 import attrs
 import msgspec
@@ -246,7 +247,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest body of an HTTP request."""
     requests_per_second: Count = 200
     """How many HTTP requests and WebSocket messages one key may send per second. A list counts as
-    several."""
+    5, setting feature codes as 40."""
     account_requests_per_second: Count = 500
     """The same for all keys that act for one account together."""
     http_connections: Count = 2_000
@@ -311,13 +312,22 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def _metaflows(document: Mapping[str, Any] | None, takeback_digits: str) -> Metaflows:
     if document is None:
         document = DEFAULT_METAFLOWS_DOCUMENT
-    return _parsed(msgspec.json.encode(document), takeback_digits)
+    written = msgspec.json.encode(document)
+    place = (hashlib.blake2b(written).digest(), takeback_digits)
+    parsed = _in_use.get(place)
+    if parsed is None:
+        document = msgspec.json.decode(written)
+        parsed = parse_metaflows(document, "metaflows", takeback_digits=takeback_digits)
+        _in_use[place] = parsed
+    return parsed
 
 
-@lru_cache(maxsize=4096)
-def _parsed(document: bytes, takeback_digits: str) -> Metaflows:
-    """Parse each document only once: changing one account must not parse all of them again."""
-    return parse_metaflows(msgspec.json.decode(document), takeback_digits=takeback_digits)
+_in_use: Final[WeakValueDictionary[tuple[bytes, str], Metaflows]] = WeakValueDictionary()
+"""Parsed feature codes, as long as an account or a call has them.
+
+A reload does not parse those of all accounts again, and replaced ones do not fill the memory: some
+hundred bytes of JSON become hundreds of kilobytes.
+"""
 
 
 DEFAULT_METAFLOWS_DOCUMENT: Final[Mapping[str, Any]] = {

@@ -31,6 +31,9 @@ KEEP_LIMIT_S: Final = 5.0
 MOST_IN_MEMORY: Final = 10_000
 """How many answers are kept in memory in case the disk fails."""
 
+MOST_BYTES_IN_MEMORY: Final = 8_388_608
+"""How long they may be together. The answer about feature codes may have 100 KB."""
+
 ID_CHARS: Final = 32
 
 TEMPORARY: Final = frozenset((Refusal.TOO_MANY, Refusal.CLOSING))
@@ -68,6 +71,7 @@ class IdempotencyStore:
         self._journal = journal
         self._busy: dict[tuple[str, str], trio.Event] = {}
         self._given: dict[tuple[str, str], Answer] = {}
+        self._given_bytes = 0
 
     async def once(
         self,
@@ -134,9 +138,7 @@ class IdempotencyStore:
 
     async def _keep(self, caller: Caller, key: str, asked: str, status: int, data: object) -> None:
         answer = Answer(request=asked, status=status, body=msgspec.json.encode(data))
-        self._given[caller.key, key] = answer
-        if len(self._given) > MOST_IN_MEMORY:
-            del self._given[next(iter(self._given))]
+        self._remember((caller.key, key), answer)
         keep = partial(
             registry.keep_answer,
             caller=caller.key,
@@ -149,6 +151,13 @@ class IdempotencyStore:
                 await self._journal.change(keep)
         except HookflashError:
             return  # the command was performed; the journal reports the fault
+
+    def _remember(self, place: tuple[str, str], answer: Answer) -> None:
+        self._given[place] = answer
+        self._given_bytes += len(answer.body)
+        while len(self._given) > MOST_IN_MEMORY or self._given_bytes > MOST_BYTES_IN_MEMORY:
+            oldest = self._given.pop(next(iter(self._given)))
+            self._given_bytes -= len(oldest.body)
 
 
 def _again(given: Answer, asked: str, kind: Any) -> Any:

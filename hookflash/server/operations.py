@@ -89,6 +89,8 @@ class Operation:
         return tuple(sorted({*COMMON_ERRORS, *bodies, *repeats, *self.errors}))
 
 
+PARSING: Final = 40
+"""The cost of parsing feature codes: it takes some 40 times as long as a plain request."""
 COMMON_ERRORS: Final = (400, 401, 403, 429, 500, 503)
 CALL: Final = "/channels/{call_id}"
 TRANSFER: Final = "/transfers/{transfer_id}"
@@ -180,6 +182,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.GetMetaflowsRequest,
         act=metaflows.get_metaflows,
         answer=r.FeatureCodes,
+        cost=5,
         tag="feature codes",
         routes=(Route("GET", CODES),),
     ),
@@ -187,7 +190,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.SetMetaflowsRequest,
         act=metaflows.set_metaflows,
         answer=r.FeatureCodes,
-        cost=5,
+        cost=PARSING,
         tag="feature codes",
         routes=(Route("POST", CODES, body="metaflows"),),
     ),
@@ -195,7 +198,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.PatchMetaflowsRequest,
         act=metaflows.patch_metaflows,
         answer=r.FeatureCodes,
-        cost=5,
+        cost=PARSING,
         tag="feature codes",
         routes=(Route("PATCH", CODES, body="metaflows"),),
     ),

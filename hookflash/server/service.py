@@ -154,7 +154,7 @@ async def open_service(
         beside: the configuration's folder; relative paths begin there.
         backends: open backends, in place of those of the configuration.
         now: the time of day, in seconds since 1970.
-        run: runs blocking disk work.
+        run: runs what takes too long for calls to wait.
 
     Yields:
         The service; it runs until the block is left.
@@ -180,7 +180,7 @@ async def open_service(
         opening = _open_group(config, backends, journal, stored, taps)
         group = await stack.enter_async_context(opening)
         _watch(group, backends, metrics, watches)
-        codes = CodeStore(group, journal, config, stored.codes)
+        codes = CodeStore(group, journal, config, stored.codes, run=run)
         context = Context(group=group, journal=journal, codes=codes)
         metrics.registry.register(CurrentMetrics(context, backends, watches))
         nursery.start_soon(_check_promises, watches)

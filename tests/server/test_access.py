@@ -241,8 +241,8 @@ async def test_lists_cost_more_and_an_account_has_a_budget_of_its_own(
         second = attrs.evolve(
             lab.acme, token=await token_of(lab.client, await lab.make_key("acme"))
         )
-        gets = [(await second.ask("GET", "metaflows")).status_code for _ in range(11)]
-        assert gets == [200] * 10 + [429]  # another key of the same account
+        gets = [(await second.ask("GET", "transfers/x")).status_code for _ in range(11)]
+        assert gets == [404] * 10 + [429]  # another key of the same account
         foreign = attrs.evolve(lab.acme, account="globex")
         await trio.sleep(1)
         for _ in range(19):

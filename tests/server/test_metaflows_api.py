@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 import trio
-from lab import SWITCH, Lab, open_lab
+from lab import SWITCH, Lab, inline, open_lab
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from hookflash.journal import registry
 from hookflash.journal.database import JournalError
+from hookflash.server import config
+from hookflash.server.caller import Caller
+from hookflash.server.idempotency import MOST_BYTES_IN_MEMORY
 
 STOCK = {
     "binding_digit": "*",
@@ -241,3 +247,108 @@ async def test_what_cannot_be_kept_does_not_hold(
     assert answered.status_code == 503
     assert "the disk is full" in answered.json()["message"]
     assert await lab.acme.look("metaflows") == STOCK
+
+
+# ------------------------------------------------------------------- what they cost
+
+
+async def test_what_was_parsed_is_forgotten_with_the_last_account_and_call_that_has_it(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    """A document of 260 bytes takes 400 KB when it is parsed, and a key can send thousands."""
+    board = lab.service.group.engines[SWITCH].switchboard
+    assert (await lab.acme.ask("POST", "metaflows", NINE)).status_code == 200
+    alice, bob = await lab.call()
+    assert await begins(lab, alice, "*92601")
+    first = ref(board.choices_of("acme").metaflows)
+    for timeout in range(100, 120):
+        answered = await lab.acme.ask("POST", "metaflows", {**NINE, "digit_timeout": timeout})
+        assert answered.status_code == 200
+        await trio.sleep(1)
+    gc.collect()
+    held = [one for one in config._in_use.values() if one.digit_timeout_s < 1]
+    assert [one.digit_timeout_s for one in held] == [0.119]
+    assert first() is not None, "a call has them"
+    lab.hang_up(alice)
+    lab.hang_up(bob)
+    await trio.sleep(120)
+    gc.collect()
+    assert first() is None
+    assert (await lab.acme.look("metaflows"))["digit_timeout"] == 119
+
+
+async def test_feature_codes_are_parsed_where_calls_need_not_wait(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_aside, parsed_aside = [False], list[bool]()
+    parse = config.parse_metaflows
+
+    async def aside(work: Callable[[], Any], /) -> Any:
+        is_aside[0] = True
+        try:
+            return await inline(work)
+        finally:
+            is_aside[0] = False
+
+    def watched(*args: Any, **how: Any) -> Any:
+        parsed_aside.append(is_aside[0])
+        return parse(*args, **how)
+
+    monkeypatch.setattr(lab.service.desk.context.codes, "_run", aside)
+    monkeypatch.setattr(config, "parse_metaflows", watched)
+    for method in ("POST", "PATCH"):
+        for query in ("", "?apply_to=all"):
+            codes = {**NINE, "digit_timeout": 300 + len(parsed_aside)}
+            answered = await lab.acme.ask(method, f"metaflows{query}", codes)
+            assert answered.json()["data"]["digit_timeout"] == codes["digit_timeout"]
+    assert parsed_aside == [True] * 4, "once each"
+
+
+async def test_a_reload_while_feature_codes_are_parsed_counts(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = lab.service.desk.context.codes
+    reloaded = config.Config(defaults=config.AccountKeys(takeback_digits="*7"))
+
+    async def slowly(work: Callable[[], Any], /) -> Any:
+        done = await inline(work)
+        codes.apply(reloaded)
+        return done
+
+    monkeypatch.setattr(codes, "_run", slowly)
+    answered = await lab.acme.ask("POST", "metaflows", NINE)
+    data = answered.json()["data"]["patterns"][r"9(\d+)"]["data"]
+    assert data["takeback_dtmf"] == "*7"
+
+
+async def test_parsing_counts_as_many_requests(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with open_lab(tmp_path, limits={"requests_per_second": 100}) as lab:
+        await trio.sleep(1)
+        statuses = [(await lab.acme.ask("POST", "metaflows", NINE)).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        await trio.sleep(1)
+        assert (await lab.acme.ask("PATCH", "metaflows", NINE)).status_code == 200
+
+
+async def test_answers_in_memory_are_limited_by_their_length_too(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    store = lab.service.desk.idempotency
+    who = Caller(key="k", account="acme", read_only=False)
+    done = 0
+
+    async def act() -> str:
+        nonlocal done
+        done += 1
+        return "x" * (MOST_BYTES_IN_MEMORY // 4)
+
+    for key in range(8):
+        await store.once(who, str(key), key, str, act)
+    kept = [len(answer.body) for answer in store._given.values()]
+    assert len(kept) == 3
+    assert sum(kept) == store._given_bytes <= MOST_BYTES_IN_MEMORY
+    assert len(await store.once(who, "0", 0, str, act)) == MOST_BYTES_IN_MEMORY // 4
+    assert done == 8, "the journal has the others"
+    big = "x" * (MOST_BYTES_IN_MEMORY + 1)
+    assert await store.once(who, "big", 0, str, partial(inline, lambda: big)) == big
+    assert (store._given, store._given_bytes) == ({}, 0)
