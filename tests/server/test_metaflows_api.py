@@ -1,5 +1,8 @@
 """An account's feature codes by HTTP: what holds, for which calls, and after a restart."""
 
+# a test may look inside
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import gc
