@@ -261,14 +261,13 @@ async def attack_all(
 if __name__ == "__main__":
     os.nice(NICE)
     told = json.loads(sys.argv[1])
-    with suppress(KeyboardInterrupt, BrokenPipeError):
-        trio.run(
-            partial(
-                attack_all,
-                tuple(told["http"]),
-                tuple(told["websocket"]),
-                told["tokens"],
-                crowd=told["crowd"],
-                waiting=told["waiting"],
-            ),
-        )
+    trio.run(
+        partial(
+            attack_all,
+            tuple(told["http"]),
+            tuple(told["websocket"]),
+            told["tokens"],
+            crowd=told["crowd"],
+            waiting=told["waiting"],
+        ),
+    )

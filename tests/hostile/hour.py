@@ -289,10 +289,15 @@ async def _readers(scene: Scene, setting: Setting, report: Report) -> AsyncGener
 
 
 async def _follow(process: trio.Process, take: Callable[[dict[str, Any]], None]) -> None:
-    """Take each line that a process prints."""
+    """Take each line that a process prints.
+
+    Raises:
+        EOFError: it has ended, though it must go on until it is killed.
+    """
     assert process.stdout is not None
     rest = b""
     async for chunk in process.stdout:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             take(json.loads(line))
+    raise EOFError(f"{process.args} has ended with {process.poll()}")

@@ -89,5 +89,4 @@ async def read_all(told: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt, BrokenPipeError):
-        trio.run(read_all, json.loads(sys.argv[1]))
+    trio.run(read_all, json.loads(sys.argv[1]))
