@@ -1,4 +1,4 @@
-"""No caller is lost on a real Asterisk, whenever the service is killed: a dozen kills.
+"""No caller is lost on a real Asterisk, whenever the service is killed: eight kills.
 
 `make kill SWITCH=asterisk` plays the same for longer.
 """
@@ -22,11 +22,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-KILLS = 12
+KILLS = 8
 CALLS = 12
 
 
-async def test_a_process_that_is_killed_a_dozen_times_loses_nobody(
+async def test_a_process_that_is_killed_eight_times_loses_nobody(
     pair: Pair, tmp_path: Path
 ) -> None:
     forker = Forker()

@@ -45,7 +45,7 @@ from hookflash.scenarios.run import Run, ending_of, shown_to, what_came
 from hookflash.scenarios.scenario import Feature, Scenario
 from hookflash.scenarios.script import ScriptLine, Verb
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}

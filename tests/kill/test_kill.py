@@ -25,7 +25,7 @@ pytestmark = [
 
 PLAYERS = 4
 """At once, each with an emulator and a service of its own."""
-KILLS = 6
+KILLS = 4
 CALLS = 10
 
 
@@ -38,7 +38,7 @@ async def play(folder: Path, seed: int, forker: Forker, found: list[Figures]) ->
 
 
 @pytest.mark.exhaustive
-async def test_a_process_that_is_killed_two_dozen_times_loses_nobody(tmp_path: Path) -> None:
+async def test_a_process_that_is_killed_sixteen_times_loses_nobody(tmp_path: Path) -> None:
     found: list[Figures] = []
     forker = Forker()
     try:

@@ -87,7 +87,7 @@ def test_the_service_keeps_what_its_openapi_document_promises(tmp_path: Path) ->
                 ",".join(CHECKS),
                 "--phases",
                 "examples,coverage,fuzzing",
-                "--max-examples=6",
+                "--max-examples=4",
                 "--continue-on-failure",
                 "--generation-deterministic",
                 "--generation-with-security-parameters=false",
