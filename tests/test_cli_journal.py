@@ -506,6 +506,28 @@ def test_repair_reads_what_is_behind_a_bad_page(say: Say, tmp_path: Path) -> Non
     assert_refused(say("journal", "repair", file), "there is one already")
 
 
+def test_what_is_damaged_in_a_row_does_not_reach_the_terminal_or_the_new_file(
+    say: Say, journal: Path
+) -> None:
+    with closing(sqlite3.connect(journal)) as connection:
+        steps = connection.execute("SELECT count(*) FROM steps").fetchone()[0]
+        deep = '{"event":' + "[" * 5_000 + "]" * 5_000 + "}"
+        connection.execute("UPDATE steps SET body = ? WHERE number = 2", (deep,))
+        connection.execute("UPDATE steps SET at = 1e300 WHERE number = 3")
+        connection.execute("INSERT INTO metaflows VALUES (?, '[]', 1.0)", ("\x1b[2Jacme",))
+        connection.commit()
+    told = say("journal", "check", journal)
+    assert told.status == 1
+    for problem in ("step 2: ", "step 3: ", "�[2Jacme"):
+        assert problem in told.out
+    assert "\x1b" not in told.out
+    for command in ("show", "export"):
+        assert_refused(say("journal", command, "--file", journal), "this release can't read it")
+    told = say("journal", "repair", journal)
+    assert "left out: 2 rows" in told.out
+    assert f": {steps - 2} steps," in told.out
+
+
 def test_repair_reads_a_journal_without_its_header(say: Say, journal: Path) -> None:
     before = say("journal", "export", "--file", journal).out
     with journal.open("r+b") as opened:

@@ -16,7 +16,7 @@ from cyclopts import App, Parameter, validators
 
 from hookflash.cli.keys import journal_of
 from hookflash.cli.recorded import Diagram, write_diagram
-from hookflash.cli.terminal import counted, plain, terminal
+from hookflash.cli.terminal import counted, plain, printable, terminal
 from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError
 from hookflash.events import LegCreated, LegId
@@ -164,7 +164,7 @@ def check(file: Annotated[Path, Parameter(help="The journal file.")], /) -> int:
         raise InputError("there is no such journal", where=str(file), hint="name a journal")
     checked = check_journal(file)
     for problem in checked.problems:
-        print(f"{file}: {problem}")
+        print(printable(f"{file}: {problem}"))
     if checked.problems:
         print(f"{counted(len(checked.problems), 'problem')}: see hookflash journal repair")
         return 1

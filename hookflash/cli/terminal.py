@@ -18,7 +18,12 @@ def terminal() -> Console:
 
 def plain(text: str) -> str:
     """Escape markup, and replace control characters."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Replace control characters: they could change a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 def counted(number: int, what: str) -> str:

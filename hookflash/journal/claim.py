@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from hookflash.errors import InUse
-from hookflash.journal.database import JournalError, lock_of
+from hookflash.journal.database import JournalError, check_regular, lock_of, real_path
 
 
 class Claim:
@@ -25,9 +25,10 @@ class Claim:
 
         Raises:
             InUse: another process has the lock.
-            JournalError: the lock file can't be written.
+            JournalError: the lock file can't be written, or the journal is not a file.
         """
-        self._path = path.resolve()
+        self._path = real_path(path)
+        check_regular(self._path)
         self._journal: IO[bytes] | None = None
         self._beside = self._lock(lock_of(path), "a+b")
         try:

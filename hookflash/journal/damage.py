@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from hookflash.journal import history, registry, transfers
 from hookflash.journal.database import (
     DamagedJournal,
     JournalError,
+    check_regular,
     companions,
     is_damage,
     is_ours,
@@ -34,6 +36,7 @@ def check_file(path: Path) -> None:
         DamagedJournal: they are not those of a database, and the file is ours.
         JournalError: it can't be read.
     """
+    check_regular(path)
     if not path.exists():
         return
     begins, wal_begins = _first_bytes(path), _first_bytes(companions(path)[0])
@@ -94,3 +97,24 @@ def is_intact(connection: sqlite3.Connection) -> bool:
         return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite3.Error as error:
         return not is_damage(error)  # else it is the disk, or another process
+
+
+def check_contents(connection: sqlite3.Connection, path: Path) -> None:
+    """Read all that a service begins with. Single rows that can't be read are left out.
+
+    Raises:
+        DamagedJournal: what is in its tables makes no sense.
+        sqlite3.Error: it can't be read.
+    """
+    try:
+        registry.list_keys(connection)
+        registry.stored_secret(connection)
+        registry.stored_metaflows(connection)
+        transfers.unfinished(connection)
+        transfers.ended_lately(connection)
+        history.whole_from(connection)
+        history.last_number(connection)
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        raise DamagedJournal(path, f"its tables make no sense: {error}") from error

@@ -11,15 +11,18 @@ import mmap
 import os
 import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 import stamina
 import structlog
 
 from hookflash.errors import HookflashError, InputError
+from hookflash.journal.rows import JournalConnection
 from hookflash.journal.schema import MIGRATIONS
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -49,26 +52,6 @@ class DamagedJournal(JournalError):
         self.hides_steps = hides_steps
 
 
-class JournalConnection(sqlite3.Connection):
-    """A connection that remembers which rows this release could not read."""
-
-    unreadable: dict[str, str]
-    """What was wrong, by row."""
-    is_frozen: bool = False
-    """Whether it takes the file for one that nobody changes."""
-
-
-MOST_UNREADABLE: Final = 10_000
-
-
-def skip_unreadable(connection: sqlite3.Connection, row: str, why: str) -> None:
-    """Count a row that can't be read, and log it the first time. Nothing else stops for it."""
-    known = connection.unreadable if isinstance(connection, JournalConnection) else {}
-    if row not in known and len(known) < MOST_UNREADABLE:
-        known[row] = why
-        log.warning("journal.row_unreadable", row=row, why=why, effect="it is left out")
-
-
 class Sync(StrEnum):
     """When a written step counts as safe."""
 
@@ -94,7 +77,7 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
         DamagedJournal: it is damaged.
         JournalError: it can't be opened or written.
     """
-    path = path.resolve()  # so that its companions are the same by whatever name it is opened
+    path = real_path(path)
     with _errors_of(path), ExitStack() as undo:
         if not path.exists():  # private: it says who called whom
             with suppress(OSError):
@@ -106,6 +89,7 @@ def open_database(path: Path, *, sync: Sync = Sync.FULL) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {sync.value}")
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path)
+        _check_tables(connection, path)
         undo.pop_all()
         return connection
 
@@ -162,6 +146,33 @@ def is_ours(path: Path) -> bool:
         return False
 
 
+def real_path(path: Path) -> Path:
+    """The one path of a journal, by whatever name it is opened: so its companions are the same."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return path.absolute()
+
+
+def check_regular(path: Path) -> None:
+    """Check that a journal and what is beside it are files, or not there.
+
+    Whoever opens a pipe or a device waits for it, and can't be stopped.
+
+    Raises:
+        JournalError: one of them is something else.
+    """
+    for one in (path, *companions(path), lock_of(path)):
+        try:
+            is_file = S_ISREG(one.stat().st_mode)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise JournalError(f"{one}: {error.strerror}") from error
+        if not is_file:
+            raise JournalError(f"{one}: is not a regular file")
+
+
 def companions(path: Path) -> tuple[Path, Path]:
     """The files that belong to an open database: its `-wal` and its `-shm`."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
@@ -201,7 +212,7 @@ def _check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
 
 def lock_of(path: Path) -> Path:
     """The lock file of a journal. It stays when the journal is set aside or deleted."""
-    real = path.resolve()
+    real = real_path(path)
     return real.with_name(f"{real.name}.lock")
 
 
@@ -213,7 +224,7 @@ def open_for_reading(path: Path) -> JournalConnection:
         DamagedJournal: it is damaged.
         JournalError: it can't be opened.
     """
-    path = path.resolve()
+    path = real_path(path)
     if not path.is_file():
         raise InputError("there is no such journal", where=str(path), hint="name a journal")
     with _errors_of(path), ExitStack() as undo:
@@ -231,6 +242,7 @@ def open_for_reading(path: Path) -> JournalConnection:
                 where=str(path),
                 hint="run hookflash serve once to migrate it, or install a newer hookflash",
             )
+        _check_tables(connection, path)
         undo.pop_all()
         return connection
 
@@ -254,14 +266,22 @@ def using(connection: sqlite3.Connection, path: Path) -> Generator[sqlite3.Conne
         connection.close()
 
 
-def _connect(path: Path | str, *, uri: bool = False) -> JournalConnection:
+def _connect(path: Path | None, options: str = "") -> JournalConnection:
+    """Connect to a file, or to an empty database in memory.
+
+    Raises:
+        JournalError: it is not a file.
+        sqlite3.Error: it can't be opened.
+    """
+    if path is not None:
+        check_regular(path)
     connection = sqlite3.connect(
-        path,
+        f"{path.as_uri()}?{options}" if path is not None else ":memory:",
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,  # worker threads use it, one at a time
         factory=JournalConnection,
-        uri=uri,
+        uri=path is not None,
     )
     connection.unreadable = {}
     connection.text_factory = _text_of  # a damaged row is no error of the whole query
@@ -276,10 +296,11 @@ def connect_read_only(path: Path) -> JournalConnection:
     """Open a file that this connection never changes, even if the disk is read-only.
 
     Raises:
+        JournalError: it is not a file.
         sqlite3.Error: it can't be read.
     """
     for options in ("mode=ro", "mode=ro&immutable=1"):  # the second: its -shm can't be made
-        connection = _connect(f"{path.as_uri()}?{options}", uri=True)
+        connection = _connect(path, options)
         try:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.OperationalError:
@@ -297,7 +318,7 @@ def connect_read_only(path: Path) -> JournalConnection:
 
 def open_in_memory() -> sqlite3.Connection:
     """An empty journal in memory."""
-    connection = _connect(":memory:")
+    connection = _connect(None)
     _migrate(connection, Path(":memory:"))
     return connection
 
@@ -324,6 +345,42 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
     connection.execute("COMMIT")
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that the tables and triggers of this release are there. There may be others.
+
+    Raises:
+        DamagedJournal: one is missing, or is something else, such as a view.
+        InputError: the file is another program's.
+    """
+    missing = _tables_of_this_release() - _tables_in(connection)
+    if missing and not is_ours(path):
+        raise InputError(
+            "is another program's file", where=str(path), hint="name a journal, or a new file"
+        )
+    if missing:
+        raise DamagedJournal(path, f"it has no {', '.join(sorted(missing))} as it should be")
+
+
+@cache
+def _tables_of_this_release() -> frozenset[str]:
+    with closing(open_in_memory()) as fresh:
+        return _tables_in(fresh)
+
+
+def _tables_in(connection: sqlite3.Connection) -> frozenset[str]:
+    """Tables with their columns, and triggers."""
+    query = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger')"
+    return frozenset(
+        f"{kind} {name} ({_columns_of(connection, name)})"
+        for kind, name in connection.execute(query)
+    )
+
+
+def _columns_of(connection: sqlite3.Connection, table: str) -> str:
+    query = "SELECT name, type FROM pragma_table_info(?)"
+    return ", ".join(f"{name} {kind}" for name, kind in connection.execute(query, (table,)))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -22,12 +22,17 @@ import attrs
 import structlog
 
 from hookflash.errors import InputError
-from hookflash.journal import history, registry, transfers
+from hookflash.journal import history
 from hookflash.journal.claim import Claim
-from hookflash.journal.damage import SQLITE_HEADER, check_file, is_intact, set_aside
+from hookflash.journal.damage import (
+    SQLITE_HEADER,
+    check_contents,
+    check_file,
+    is_intact,
+    set_aside,
+)
 from hookflash.journal.database import (
     DamagedJournal,
-    JournalConnection,
     JournalError,
     Sync,
     companions,
@@ -36,7 +41,9 @@ from hookflash.journal.database import (
     open_database,
     open_for_reading,
     open_in_memory,
+    real_path,
 )
+from hookflash.journal.rows import JournalConnection
 from hookflash.journal.salvage import Salvage, open_damaged, restore, salvage
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -73,7 +80,7 @@ class JournalFile:
         Raises:
             InputError: the file is not a journal, is of a newer release, or is in use.
         """
-        self.path = path.resolve()
+        self.path = real_path(path)
         self.fault: str | None = None
         """Why it can't be opened; `None`: it is open."""
         self.set_aside: tuple[SetAside, ...] = ()
@@ -144,7 +151,7 @@ class JournalFile:
         Readers in other processes can't report what they find.
         """
         with (
-            suppress(sqlite3.Error, OSError),
+            suppress(sqlite3.Error, OSError, JournalError),
             closing(connect_read_only(self.path)) as connection,
         ):
             if not is_intact(connection):
@@ -236,7 +243,7 @@ class JournalFile:
 
     def _adopt(self, writer: sqlite3.Connection) -> None:
         """Check a file that was opened, put into it what was carried over, and use it."""
-        _check_contents(writer)
+        check_contents(writer, self.path)
         check_writable(writer)
         last = history.last_number(writer)
         if self._is_begun and last > self.last:
@@ -258,7 +265,7 @@ class JournalFile:
         """Without a file that can be written, make readable what can be read of it."""
         with self._reading, suppress(JournalError, InputError, sqlite3.Error):
             self._reader = open_for_reading(self.path)
-            _check_contents(self._reader)
+            check_contents(self._reader, self.path)
             self.last = max(self.last, history.last_number(self._reader))
             return
         with open_damaged(self.path) as connection:
@@ -369,17 +376,3 @@ def check_writable(connection: sqlite3.Connection) -> None:
         sqlite3.Error: it can't be written.
     """
     connection.execute("UPDATE numbering SET whole_from = whole_from")
-
-
-def _check_contents(connection: sqlite3.Connection) -> None:
-    """Read all that a service begins with.
-
-    Raises:
-        sqlite3.Error: it can't be read.
-    """
-    registry.list_keys(connection)
-    registry.stored_secret(connection)
-    registry.stored_metaflows(connection)
-    transfers.unfinished(connection)
-    transfers.ended_lately(connection)
-    history.last_number(connection)

@@ -9,8 +9,9 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from hookflash.journal.database import skip_unreadable
-from hookflash.journal.step import StoredStep, is_time
+from hookflash.errors import InputError
+from hookflash.journal.rows import check_times, is_time, read_or_skip
+from hookflash.journal.step import StoredStep, reading
 from hookflash.journal.transfers import write_transfer
 
 # ---------------------------------------------------------------------- writing
@@ -157,10 +158,22 @@ _SCANNED_AT_ONCE: Final = 1_000
 """Steps scanned by one query: some 10 ms, for which other readers wait."""
 
 
+LAST_NUMBER: Final = 2**53 - 1
+"""The highest number that JSON's readers keep exact: no service gets so far."""
+
+
 def last_number(connection: sqlite3.Connection) -> int:
-    """The number of the last step, even if it was deleted or lost; 0 if there was none."""
+    """The number of the last step, even if it was deleted or lost; 0 if there was none.
+
+    Raises:
+        InputError: no step can have such a number.
+    """
     last = "SELECT max(whole_from - 1, coalesce((SELECT max(number) FROM steps), 0)) FROM numbering"
-    return int(connection.execute(last).fetchone()[0])
+    row = connection.execute(last).fetchone()
+    number = row[0] if row else None
+    if not isinstance(number, int) or not 0 <= number <= LAST_NUMBER:
+        raise InputError(f"the last step can't be {number}")
+    return number
 
 
 def newest_time(connection: sqlite3.Connection) -> float | None:
@@ -265,36 +278,34 @@ def all_steps(
 
 def _readable_step(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredStep | None:
     """A step; `None` if it can't be published. One bad row must not stop its readers."""
-    try:
-        return _step(row).with_summary()
-    except msgspec.DecodeError as error:
-        skip_unreadable(connection, f"step {row[0]}", str(error))
-        return None
+    return read_or_skip(connection, f"step {row[0]}", lambda: _step(row).with_summary())
 
 
 def step_from_row(row: Mapping[str, Any]) -> StoredStep:
     """The step of a row that was read by its columns.
 
     Raises:
-        msgspec.DecodeError: its accounts can't be read.
+        InputError: it can't be read.
     """
-    return _step([row[column.strip()] for column in _STEP.split(",")])
+    return _step([row.get(column.strip()) for column in _STEP.split(",")])
 
 
 def _step(row: Sequence[Any]) -> StoredStep:
     number, at, switch, accounts, kind, call, other_call, transfer, body, begins = row
-    return StoredStep(
-        number=number,
-        at=at,
-        switch=switch,
-        accounts=_ACCOUNTS.decode(accounts),
-        kind=kind,
-        call=call,
-        other_call=other_call,
-        transfer=transfer,
-        body=body.encode(),
-        begins=None if begins is None else begins.encode(),
-    )
+    with reading(f"step {number}"):
+        check_times(at)
+        return StoredStep(
+            number=number,
+            at=at,
+            switch=switch,
+            accounts=_ACCOUNTS.decode(accounts),
+            kind=kind,
+            call=call,
+            other_call=other_call,
+            transfer=transfer,
+            body=body.encode(),
+            begins=None if begins is None else begins.encode(),
+        )
 
 
 _ACCOUNTS: Final = msgspec.json.Decoder(tuple[str, ...])

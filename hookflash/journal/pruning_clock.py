@@ -17,7 +17,7 @@ import attrs
 import structlog
 
 from hookflash.journal import history
-from hookflash.journal.step import is_time
+from hookflash.journal.rows import is_time
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 

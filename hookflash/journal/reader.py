@@ -11,8 +11,9 @@ from typing import TypeVar
 import trio
 
 from hookflash.errors import InputError
-from hookflash.journal.database import JournalConnection, JournalError, open_for_reading
+from hookflash.journal.database import JournalError, open_for_reading
 from hookflash.journal.journal import InThread, in_thread
+from hookflash.journal.rows import JournalConnection
 
 Found = TypeVar("Found")
 

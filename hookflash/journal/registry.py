@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import argon2
@@ -16,7 +17,7 @@ import attrs
 import msgspec
 
 from hookflash.errors import InputError
-from hookflash.journal.database import skip_unreadable
+from hookflash.journal.rows import check_times, read_or_skip
 
 KEY_PREFIX: Final = "hookflash"
 _ID_BYTES: Final = 6
@@ -67,14 +68,21 @@ def make_key(
 
 def list_keys(connection: sqlite3.Connection) -> list[Key]:
     """All keys, the oldest first."""
-    return [_key(row) for row in connection.execute(f"SELECT {_KEY} FROM keys ORDER BY made")]  # noqa: S608 - a constant
+    rows = connection.execute(f"SELECT {_KEY} FROM keys ORDER BY made")  # noqa: S608 - a constant
+    keys = (_readable_key(connection, row) for row in rows)
+    return [key for key in keys if key is not None]
 
 
 _KEY: Final = "id, account, label, made, revoked, read_only"
 
 
+def _readable_key(connection: sqlite3.Connection, row: Sequence[Any]) -> Key | None:
+    return read_or_skip(connection, f"key {row[0]}", lambda: _key(row))
+
+
 def _key(row: Sequence[Any]) -> Key:
     key_id, account, label, made, revoked, read_only = row
+    check_times(made, revoked)
     return Key(
         id=key_id,
         account=account,
@@ -134,7 +142,7 @@ def find_key(connection: sqlite3.Connection, key_id: str) -> Key | None:
         f"SELECT {_KEY} FROM keys WHERE id = ? AND revoked IS NULL",  # noqa: S608 - a constant
         (key_id,),
     ).fetchone()
-    return _key(row) if row else None
+    return _readable_key(connection, row) if row else None
 
 
 def is_valid(connection: sqlite3.Connection, key_id: str) -> bool:
@@ -153,7 +161,8 @@ SECRET_BYTES: Final = 32
 def stored_secret(connection: sqlite3.Connection) -> bytes | None:
     """The secret that tokens are signed with; `None` if none was made yet."""
     row = connection.execute("SELECT secret FROM secrets WHERE name = 'tokens'").fetchone()
-    return bytes(row[0]) if row and len(row[0]) >= SECRET_BYTES else None
+    is_secret = row and isinstance(row[0], bytes) and len(row[0]) >= SECRET_BYTES
+    return row[0] if is_secret else None
 
 
 def store_secret(connection: sqlite3.Connection, secret: bytes) -> bytes:
@@ -178,11 +187,14 @@ def stored_metaflows(connection: sqlite3.Connection) -> dict[str, dict[str, Any]
     found: dict[str, dict[str, Any]] = {}
     rows = connection.execute("SELECT account, document FROM metaflows ORDER BY account")
     for account, text in rows:
-        try:
-            found[account] = msgspec.json.decode(text, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            skip_unreadable(connection, f"feature codes of {account}", str(error))
+        read = partial(_DOCUMENT.decode, text)
+        document = read_or_skip(connection, f"feature codes of {account}", read)
+        if document is not None:
+            found[account] = document
     return found
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def store_metaflows(

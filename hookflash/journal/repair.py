@@ -17,12 +17,12 @@ from hookflash.journal import history, registry, transfers
 from hookflash.journal.damage import check_file
 from hookflash.journal.database import (
     DamagedJournal,
-    JournalConnection,
     JournalError,
     is_ours,
     open_database,
     open_for_reading,
 )
+from hookflash.journal.rows import JournalConnection
 from hookflash.journal.salvage import CARRIED, Holes, insert_rows, open_damaged, readable_rows
 
 MOST_SHOWN: Final = 20
@@ -103,15 +103,13 @@ def _problem_of_step(row: Mapping[str, Any]) -> Iterator[str]:
         step.transfer_before()
     except InputError as error:
         yield str(error)
-    except (msgspec.DecodeError, AttributeError) as error:
-        yield f"step {row['number']}: {error}"
 
 
 def _problems_of_codes(connection: JournalConnection) -> Iterator[str]:
     for account, document in registry.stored_metaflows(connection).items():
         try:
             parse_metaflows(document, "metaflows")
-        except (InputError, AttributeError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - not even shaped like codes
             yield f"feature codes of {account}: {error}"
 
 
@@ -156,7 +154,7 @@ def _copy(damaged: sqlite3.Connection, new: sqlite3.Connection, holes: Holes) ->
     for table in (*CARRIED, "steps"):
         batch: list[dict[str, Any]] = []
         for row in readable_rows(damaged, table, holes):
-            if table == "steps" and not _has_accounts(row):
+            if table == "steps" and not _can_be_read(row):
                 holes.count += 1
                 continue
             batch.append(row)
@@ -177,14 +175,13 @@ def _insert(new: sqlite3.Connection, table: str, rows: list[dict[str, Any]], hol
     new.execute("COMMIT")
 
 
-def _has_accounts(row: dict[str, Any]) -> bool:
-    """Whether the accounts of a step can be read; those of an older release are converted."""
+def _can_be_read(row: dict[str, Any]) -> bool:
+    """Whether a step can be published; the accounts of an older release are converted."""
     text = str(row["accounts"])
     if text.startswith("|"):
         row["accounts"] = msgspec.json.encode([one for one in text.split("|") if one]).decode()
-        return True
     try:
-        msgspec.json.decode(text, type=tuple[str, ...])
-    except msgspec.DecodeError:
+        history.step_from_row(row).with_summary()
+    except InputError:
         return False
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import Any, Final
 
 import attrs
 
-from hookflash.journal.database import companions, connect_read_only, open_in_memory
+from hookflash.journal.database import (
+    JournalError,
+    check_regular,
+    companions,
+    connect_read_only,
+    open_in_memory,
+)
+from hookflash.journal.history import LAST_NUMBER
 
 HEADER_BYTES: Final = 100
 _PAGES_AT, _FREE_AT, _FREE_END = 28, 32, 40
@@ -24,7 +32,8 @@ _PAGES_AT, _FREE_AT, _FREE_END = 28, 32, 40
 MOST_TRANSFERS: Final = 1_000
 """Ended transfers that are carried over: legs may still have marks of the latest."""
 
-MOST_ANSWERS: Final = 10_000
+MOST_CARRIED: Final = 10_000
+"""Rows of a table that are carried over: the latest."""
 
 FARTHEST: Final = 2**62
 
@@ -60,15 +69,21 @@ class Holes:
 def salvage(connection: sqlite3.Connection) -> Salvage:
     """Read all but the steps, as far as it can be read."""
     holes = Holes()
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     for table in CARRIED:
-        rows[table] = list(readable_rows(connection, table, holes))
-    rows["answers"] = rows["answers"][-MOST_ANSWERS:]
-    ended = [row for row in rows["transfers"] if row.get("outcome") is not None]
-    dropped = {row["id"] for row in ended[:-MOST_TRANSFERS]}
-    rows["transfers"] = [row for row in rows["transfers"] if row["id"] not in dropped]
+        found = readable_rows(connection, table, holes)
+        rows[table] = _latest(found) if table == "transfers" else deque(found, MOST_CARRIED)
     last = _highest_number(connection, holes)
     return Salvage(rows=rows, last=last, is_all=not holes.count)
+
+
+def _latest(transfers: Iterator[dict[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Those in flight, and the latest of the ended ones; in memory there are never more."""
+    in_flight: deque[dict[str, Any]] = deque(maxlen=MOST_CARRIED)
+    ended: deque[dict[str, Any]] = deque(maxlen=MOST_TRANSFERS)
+    for transfer in transfers:
+        (in_flight if transfer.get("outcome") is None else ended).append(transfer)
+    return [*ended, *in_flight]
 
 
 def _highest_number(connection: sqlite3.Connection, holes: Holes) -> int:
@@ -81,8 +96,13 @@ def _highest_number(connection: sqlite3.Connection, holes: Holes) -> int:
         "SELECT max(last_step) FROM transfers NOT INDEXED",
     ):
         try:
-            found.append(connection.execute(query).fetchone()[0] or 0)
-        except sqlite3.Error:
+            number = connection.execute(query).fetchone()[0] or 0
+        except (sqlite3.Error, TypeError):  # the second: its table is empty
+            holes.count += 1
+            continue
+        if isinstance(number, int) and number <= LAST_NUMBER:
+            found.append(number)
+        else:
             holes.count += 1
     return max(found)
 
@@ -92,7 +112,12 @@ def readable_rows(
 ) -> Iterator[dict[str, Any]]:
     """All rows of a table that can be read, in the order in which they came."""
     try:
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        is_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+        columns = (  # a view may have no end
+            [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            if connection.execute(is_table, (table,)).fetchone()
+            else []
+        )
     except sqlite3.Error:
         columns = []
     if not columns:
@@ -187,6 +212,11 @@ def open_damaged(path: Path) -> Generator[sqlite3.Connection | None]:
     Yields:
         A connection; `None` if nothing of it can be read.
     """
+    try:
+        check_regular(path)
+    except JournalError:
+        yield None
+        return
     copy = path.with_name(f"{path.name}.with-a-header")
     connection = _opened(path)
     try:
@@ -207,7 +237,7 @@ def _opened(path: Path) -> sqlite3.Connection | None:
     """A connection to a file, if its schema can be read."""
     try:
         connection = connect_read_only(path)
-    except sqlite3.Error:
+    except (sqlite3.Error, JournalError):
         return None
     try:
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'steps'").fetchone():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final, TypedDict, cast
 
 import attrs
 import cattrs
@@ -25,15 +25,6 @@ from hookflash.fsm.transfer import Transfer
 
 DEFAULT_ACCOUNT: Final = "default"
 """The account ID, in the API, of legs without an account."""
-
-LAST_TIME: Final = 253_402_300_799.0
-"""The end of the year 9999, in seconds since 1970: later ones can't be written as text."""
-
-
-def is_time(at: object) -> bool:
-    """Whether a stored value can be a time, in seconds since 1970."""
-    return isinstance(at, float) and 0.0 <= at <= LAST_TIME
-
 
 MASK: Final = "•"
 """Written in place of a digit: people also dial PINs and card numbers."""
@@ -85,6 +76,13 @@ def kind_of(record: Record) -> str:
     return _KIND_OF_FACT.get(type(record.event), "request.taken")
 
 
+class PartyText(TypedDict):
+    """A party, in a record's document."""
+
+    leg: str
+    number: str
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The published part of a record's document."""
 
@@ -95,7 +93,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None = None
     cause: str | None = None
     refusal: str | None = None
-    parties: dict[str, dict[str, str]] | None = None
+    parties: dict[str, PartyText] | None = None
 
 
 _SUMMARY: Final = msgspec.json.Decoder(Summary)
@@ -131,9 +129,10 @@ class StoredStep:
         """This step, with its published part decoded.
 
         Raises:
-            msgspec.DecodeError: this release can't read it.
+            InputError: this release can't read it.
         """
-        return attrs.evolve(self, summary=self.summary)
+        with reading(f"step {self.number}"):
+            return attrs.evolve(self, summary=self.summary)
 
     def record(self) -> Record:
         """The record that it was made from.
@@ -167,8 +166,8 @@ def reading(where: str) -> Generator[None]:
     """
     try:
         yield
-    except (InputError, BaseValidationError, msgspec.DecodeError, LookupError, ValueError) as error:
-        why = error.what if isinstance(error, InputError) else str(error)
+    except Exception as error:
+        why = error.what if isinstance(error, InputError) else str(error) or type(error).__name__
         if isinstance(error, BaseValidationError):
             why = "; ".join(transform_error(error))
         raise InputError(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -16,8 +19,13 @@ from hookflash.codec import event_from, to_document
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
-from hookflash.journal.database import skip_unreadable
-from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep, document_of, reading
+from hookflash.journal.rows import check_times, read_or_skip
+from hookflash.journal.step import (
+    DEFAULT_ACCOUNT,
+    StoredStep,
+    document_of,
+    reading,
+)
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
@@ -142,7 +150,7 @@ def past_after(past: Past | None, record: Record) -> Past | None:
 def find_transfer(connection: sqlite3.Connection, transfer: str) -> Past | None:
     """The transfer with this ID, or `None`."""
     row = connection.execute("SELECT * FROM transfers WHERE id = ?", (transfer,)).fetchone()
-    return _past(row) if row else None
+    return _readable_past(connection, row) if row else None
 
 
 @attrs.frozen(kw_only=True)
@@ -206,11 +214,13 @@ def find_transfers(
     given = tuple(search.conditions())
     chosen = f"WHERE {' AND '.join(condition for condition, _ in given)}" if given else ""
     rows = connection.execute(
-        f"SELECT * FROM transfers {chosen} ORDER BY begun DESC, id DESC LIMIT ?",  # noqa: S608 - constants; values are bound
-        (*(value for _, values in given for value in values), most + len(changed)),
+        f"SELECT * FROM transfers {chosen} ORDER BY begun DESC, id DESC",  # noqa: S608 - constants; values are bound
+        tuple(value for _, values in given for value in values),
     )
-    written = (past for past in map(_past, rows) if past.id not in changed)
-    found = [*written, *filter(search.matches, changed.values())]
+    with closing(rows):  # an index has the order: no more is read than is wanted
+        readable = (_readable_past(connection, row) for row in rows)
+        written = (past for past in readable if past is not None and past.id not in changed)
+        found = [*itertools.islice(written, most), *filter(search.matches, changed.values())]
     return sorted(found, key=lambda past: (past.begun, past.id), reverse=True)[:most]
 
 
@@ -225,10 +235,16 @@ def _changed_by(connection: sqlite3.Connection, steps: Iterable[StoredStep]) -> 
     return {transfer: past for transfer, past in changed.items() if past is not None}
 
 
+def _readable_past(connection: sqlite3.Connection, row: Sequence[Any]) -> Past | None:
+    """A transfer; `None` if it can't be shown."""
+    return read_or_skip(connection, f"transfer {row[0]}", lambda: _past(row))
+
+
 def _past(row: Sequence[Any]) -> Past:
     transfer, account, switch, kind, by, target, *row = row
     transferor_call, transferor_number, transferee_call, transferee_number, target_call, *row = row
     _request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause = row
+    check_times(begun, ended)
     return Past(
         id=transfer,
         account=account,
@@ -281,18 +297,21 @@ def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished
     for request, *row in connection.execute(
         "SELECT request, transfers.* FROM transfers WHERE outcome IS NULL"
     ):
-        past = _past(row)
-        try:
-            original = _request_of(past, request)
-        except ValueError as error:  # one bad row must not keep the service from starting
-            skip_unreadable(connection, f"transfer {past.id}", str(error))
-            continue
-        found.setdefault(past.switch, {})[past.id] = Unfinished(
-            request=original,
-            parties=past.parties,
-            account="" if past.account == DEFAULT_ACCOUNT else past.account,
-        )
+        read = partial(_unfinished, row, request)
+        one = read_or_skip(connection, f"transfer {row[0]}", read)
+        if one is not None:
+            past, transfer = one
+            found.setdefault(past.switch, {})[past.id] = transfer
     return found
+
+
+def _unfinished(row: Sequence[Any], request: str) -> tuple[Past, Unfinished]:
+    past = _past(row)
+    return past, Unfinished(
+        request=_request_of(past, request),
+        parties=past.parties,
+        account="" if past.account == DEFAULT_ACCOUNT else past.account,
+    )
 
 
 MOST_ENDED: Final = 20_000

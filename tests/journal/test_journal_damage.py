@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import sqlite3
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -22,8 +25,10 @@ from hookflash.journal.database import DamagedJournal, JournalError, open_databa
 from hookflash.journal.file import JournalFile
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.journal.pruning_clock import Belief, store_belief, stored_belief
+from hookflash.journal.repair import check_journal, repair_journal
 from hookflash.journal.salvage import Holes, open_damaged, readable_rows, salvage
 from hookflash.journal.step import step_of
+from hookflash.server import views
 
 BY_THE_CLOCK = NOON * 1000
 CODES = {"numbers": {"1": {"module": "resume"}}}
@@ -565,3 +570,168 @@ def test_a_journal_is_claimed_once_it_is_new(file: Path) -> None:
     with pytest.raises(InputError, match="another hookflash process"):
         Journal(settings_of(file), now=noon)
     journal.close()
+
+
+# ------------------------------------------------------------------ rows that make no sense
+
+DEEP = "[" * 5_000 + "]" * 5_000
+STEP = (
+    "INSERT INTO steps (number, at, switch, accounts, kind, transfer, body)"
+    " VALUES (900, {at}, 's', '[\"acme\"]', 'transfer.changed', 't1', '{body}')"
+)
+TRANSFER = (
+    "INSERT INTO transfers VALUES ('t1', 'acme', 'sim', '{kind}', 'key', '2600', 'a', '1', 'b',"
+    " '2', 'c', '{request}', '{{}}', {begun}, 1, 'idle', NULL, 1, {outcome}, NULL)"
+)
+CODES_OF_T = "INSERT INTO metaflows VALUES ('t', '{}', 1.0)"
+GOOD = {"kind": "attended", "request": "{}", "begun": "1.0", "outcome": "'failed'"}
+
+BAD_ROWS = {
+    "step, deep": STEP.format(at=1.0, body=f'{{"event":{DEEP}}}'),
+    "step, far in the future": STEP.format(at=1e300, body='{"event":{}}'),
+    "step, endless": STEP.format(at="9e999", body='{"event":{}}'),
+    "step, parties without legs": STEP.format(at=1.0, body='{"event":{},"parties":{"x":{}}}'),
+    "step, no object": STEP.format(at=1.0, body="null"),
+    "transfer, far in the future": TRANSFER.format(**GOOD | {"begun": "1e300"}),
+    "transfer in flight, no kind": TRANSFER.format(**GOOD | {"kind": "zzz", "outcome": "NULL"}),
+    "transfer in flight, never begun": TRANSFER.format(**GOOD | {"begun": -1e9, "outcome": "NULL"}),
+    "feature codes, deep": CODES_OF_T.format(f'{{"numbers":{DEEP}}}'),
+    "feature codes, huge": CODES_OF_T.format('{"x":1e' + "9" * 5_000 + "}"),
+    "key, made at no time": "INSERT INTO keys VALUES ('zz', NULL, 'l', 'hash', 9e999, NULL, 0)",
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ROWS)
+def test_a_row_that_cant_be_read_is_left_out_by_every_reader(file: Path, bad: str) -> None:
+    key = fill(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(BAD_ROWS[bad])
+        connection.commit()
+    journal = opened(file)
+    assert journal.set_aside == ()
+    steps, seen = journal.read(lambda c: history.read_after(c, 0, history.Wanted(account="acme")))
+    assert (seen, {step.number for step in steps} & {900}) == (journal.last, set())
+    assert views.event_view(steps[-1], "acme").number == steps[-1].number
+    assert journal.read(partial(history.readable_steps_of, transfer="t1")) == []
+    (past,) = (past for past in journal.read(transfers.find_transfers) if past.id != "t1")
+    assert views.past_transfer(past).begun
+    assert len(journal.read(partial(transfers.find_transfers, most=1))) == 1
+    found = journal.read(partial(transfers.find_transfer, transfer="t1"))
+    assert found is None or views.past_transfer(found).begun
+    assert journal.read(registry.stored_metaflows) == {"acme": CODES}
+    assert journal.read(partial(registry.check_key, text=key)) is not None
+    assert len(journal.read(registry.list_keys)) == 1
+    (row,) = journal.unreadable
+    assert bad.split(",", maxsplit=1)[0].split(maxsplit=1)[0] in row
+    journal.close()
+
+
+def test_a_request_that_cant_be_read_loses_its_options_only(file: Path) -> None:
+    with closing(open_database(file)) as connection:
+        request = f'{{"x":{DEEP}}}'
+        connection.execute(TRANSFER.format(**GOOD | {"request": request, "outcome": "NULL"}))
+    journal = opened(file)
+    assert journal.read(transfers.unfinished)["sim"]["t1"].request.target == "2600"
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "UPDATE numbering SET whole_from = 9223372036854775807",
+        "DELETE FROM numbering",
+        STEP.format(at=1.0, body="{}").replace("900", "9223372036854775807"),
+        "DROP TABLE answers",
+        "ALTER TABLE transfers RENAME TO other; CREATE VIEW transfers AS SELECT * FROM other",
+        "DROP TRIGGER step_added",
+    ],
+)
+def test_tables_that_make_no_sense_are_damage(file: Path, nonsense: str) -> None:
+    key = fill(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(nonsense)
+    with closing(opened(file)) as journal:
+        assert len(journal.set_aside) == 1
+        assert journal.fault is None
+        assert journal.last >= STEPS
+        journal.change(partial(history.write, steps=[step_of(news(journal.last + 1))]))
+        assert journal.read(partial(registry.check_key, text=key)) is not None
+    with closing(opened(file)) as journal:
+        assert journal.set_aside == ()
+
+
+def test_a_view_without_end_stops_nobody(file: Path) -> None:
+    fill(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "ALTER TABLE answers RENAME TO other; CREATE VIEW answers AS WITH RECURSIVE endless (x)"
+            " AS (SELECT 1 UNION ALL SELECT x + 1 FROM endless) SELECT x AS key, 1 AS rowid"
+            " FROM endless WHERE x < 0"
+        )
+    assert any("answers" in problem for problem in check_journal(file).problems)
+    repaired = repair_journal(file, file.with_name("repaired.sqlite"))
+    assert (repaired.keys, repaired.steps) == (1, STEPS)
+    with closing(opened(file)) as journal:
+        assert len(journal.set_aside) == 1
+
+
+def test_salvage_keeps_little_of_many_transfers_in_memory(file: Path) -> None:
+    with closing(open_database(file)) as connection:
+        row = TRANSFER.format(**GOOD).replace("'t1'", "?")
+        connection.execute("BEGIN")
+        connection.executemany(row, ((f"{n:032x}",) for n in range(20_000)))
+        connection.execute("COMMIT")
+        tracemalloc.start()
+        found = salvage(connection)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(found.rows["transfers"]) == 1_000
+    assert found.rows["transfers"][-1]["id"] == f"{19_999:032x}"
+    assert most_bytes < 8e6
+
+
+# ------------------------------------------------------------------ what is no file
+
+
+def pipe(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def folder(place: Path) -> None:
+    place.mkdir()
+
+
+def socket_file(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place))
+
+
+def endless_device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+def circle(place: Path) -> None:
+    place.symlink_to(place.name)
+
+
+@pytest.mark.parametrize("make", [pipe, folder, socket_file, endless_device, circle])
+@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
+def test_what_is_no_file_is_not_opened_and_the_service_starts(
+    file: Path, make: Callable[[Path], None], suffix: str
+) -> None:
+    if suffix:
+        fill(file)
+    place = file.with_name(file.name + suffix)
+    place.unlink(missing_ok=True)
+    make(place)
+    with closing(opened(file)) as journal:
+        assert journal.fault is not None
+        assert str(file.name) in journal.fault or "/dev/zero" in journal.fault
+        journal.examine()
+        with pytest.raises(JournalError):
+            journal.change(history.last_number)
+    with pytest.raises((JournalError, InputError)):
+        open_for_reading(file).close()
+    place.rmdir() if make is folder else place.unlink()
+    with closing(opened(file)) as journal:
+        assert journal.fault is None
