@@ -10,7 +10,7 @@ import httpx
 import trio
 from trio.testing import memory_stream_pair
 
-from hookflash.journal.journal import InThread
+from hookflash.journal.threads import InThread
 from hookflash.server.desk import Desk
 from hookflash.server.doors.doors import Doors, open_doors
 from hookflash.server.line.desk_end import DeskEnd

@@ -19,11 +19,11 @@ import itertools
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Reversible, Sequence
+from collections.abc import AsyncGenerator, Callable, Reversible, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import structlog
@@ -42,6 +42,7 @@ from hookflash.journal.pruning_clock import (
     stored_belief,
 )
 from hookflash.journal.step import StoredStep, step_of
+from hookflash.journal.threads import InThread, in_thread
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
@@ -72,19 +73,6 @@ PRUNE_EVERY_S: Final = 3600.0
 Found = TypeVar("Found")
 
 
-class InThread(Protocol):
-    """Runs blocking disk work: in a thread, or inline in tests."""
-
-    def __call__(self, work: Callable[[], Found], /) -> Awaitable[Found]:
-        """Run the work, and return its result."""
-        ...
-
-
-async def in_thread(work: Callable[[], Found], /) -> Found:
-    """Run work in one of trio's worker threads."""
-    return await trio.to_thread.run_sync(work)
-
-
 @attrs.frozen(kw_only=True)
 class JournalSettings:
     """The journal's file and options."""
@@ -113,6 +101,8 @@ class Journal:
         self._waiting: deque[StoredStep] = deque()
         self._batch: list[StoredStep] = []
         """The steps that are being written."""
+        self._of_transfers: dict[str, deque[StoredStep]] = {}
+        """The same and the waiting ones, by transfer."""
         self._come = trio.Event()
         self._settled = trio.Event()
         self._subscribers: list[Callable[[tuple[StoredStep, ...]], None]] = []
@@ -131,11 +121,21 @@ class Journal:
 
     def take(self, record: Record) -> None:
         """Accept a record. Returns at once, whatever the disk does."""
-        self._waiting.append(step_of(record, masks_digits=self.settings.masks_digits))
+        step = step_of(record, masks_digits=self.settings.masks_digits)
+        self._waiting.append(step)
+        if step.transfer is not None:
+            self._of_transfers.setdefault(step.transfer, deque()).append(step)
         self._come.set()
         if len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft()
+            self._waits_no_more(self._waiting.popleft())
             self.lost += 1
+
+    def _waits_no_more(self, step: StoredStep) -> None:
+        steps = self._of_transfers.get(step.transfer or "")
+        while steps and steps[0].number <= step.number:
+            steps.popleft()
+        if step.transfer is not None and not steps:
+            self._of_transfers.pop(step.transfer, None)
 
     def subscribe(self, receive: Callable[[tuple[StoredStep, ...]], None]) -> None:
         """Call `receive` with all steps, in order, as soon as they are safe."""
@@ -152,8 +152,14 @@ class Journal:
 
     def unwritten(self) -> tuple[StoredStep, ...]:
         """Steps that were published but are not in the file."""
-        waiting = itertools.chain(self._batch, self._waiting)
-        return tuple(step for step in waiting if step.number <= self.published)
+        steps = (*self._batch, *self._waiting)
+        new = itertools.takewhile(lambda step: step.number > self.published, reversed(steps))
+        return steps[: len(steps) - sum(1 for _ in new)]  # most often that is nothing
+
+    def unwritten_of(self, transfer: str) -> tuple[StoredStep, ...]:
+        """Those of a transfer, however many others there are."""
+        steps = self._of_transfers.get(transfer, ())
+        return tuple(step for step in steps if step.number <= self.published)
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:
@@ -242,6 +248,8 @@ class Journal:
     def _have_written(self, batch: Sequence[StoredStep]) -> None:
         self._report_recovery()
         self.written = self._file.last = batch[-1].number
+        for step in batch:
+            self._waits_no_more(step)
         self._publish(batch)
 
     async def _write(self, batch: Sequence[StoredStep]) -> bool:

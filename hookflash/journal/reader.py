@@ -12,8 +12,8 @@ import trio
 
 from hookflash.errors import InputError
 from hookflash.journal.database import JournalError, open_for_reading
-from hookflash.journal.journal import InThread, in_thread
 from hookflash.journal.rows import JournalConnection
+from hookflash.journal.threads import InThread, in_thread
 
 Found = TypeVar("Found")
 

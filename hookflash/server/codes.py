@@ -11,8 +11,9 @@ import trio
 from hookflash.engine.group import EngineGroup
 from hookflash.engine.legs import Account
 from hookflash.journal import registry
-from hookflash.journal.journal import InThread, Journal
+from hookflash.journal.journal import Journal
 from hookflash.journal.step import DEFAULT_ACCOUNT
+from hookflash.journal.threads import InThread
 from hookflash.server.config import Config
 from hookflash.server.stored import StoredCodes
 

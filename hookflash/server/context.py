@@ -25,6 +25,7 @@ from hookflash.journal.journal import Journal
 from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
 from hookflash.journal.transfers import Past
 from hookflash.server.codes import CodeStore
+from hookflash.server.turns import Turns
 from hookflash.server.views import timeline_entry
 
 
@@ -35,6 +36,8 @@ class Context:
     group: EngineGroup
     journal: Journal
     codes: CodeStore
+    turns: Turns = attrs.field(factory=Turns)
+    """Keys take turns with their lists, so that commands wait for one list of a key at most."""
 
     def find_leg(self, account: str, call: LegId, switch: str | None) -> tuple[str, Engine, Leg]:
         """Find a leg of an account.
@@ -75,7 +78,7 @@ class Context:
 
         While the journal can't be read, there is no timeline of a transfer that began before.
         """
-        waiting = [step for step in self.journal.unwritten() if step.transfer == transfer]
+        waiting = self.journal.unwritten_of(transfer)
         try:
             past, steps = await self.journal.read(partial(_remembered, transfer=transfer))
         except JournalError:

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
 
 import attrs
 import msgspec
-import trio
 
 from hookflash.errors import RequestRefused
 from hookflash.journal import history
 from hookflash.journal.history import Wanted
 from hookflash.journal.reader import JournalReader
 from hookflash.journal.step import StoredStep
+from hookflash.server.turns import Turns
 from hookflash.server.views import event_view
 
 PAGE: Final = 500
@@ -124,7 +123,8 @@ class Publisher:
         self.newest = newest
         self._journal = journal
         self._live: dict[Subscription, None] = {}
-        self._reading: dict[str, trio.Lock] = {}
+        self._turns = Turns()
+        """Keys take turns with their pages, not subscriptions."""
         self.published = 0
         """How many steps were published, counted once per live subscription."""
         newest.subscribe(self._publish)
@@ -196,7 +196,7 @@ class Publisher:
         while subscription.up_to < self.newest.published:
             written = self.newest.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
-            async with self._room_of(subscription.key):
+            async with self._turns.of(subscription.key):
                 steps, seen = await self._journal.read(read)
             if seen == subscription.up_to:
                 if self.newest.written != written:
@@ -207,17 +207,6 @@ class Publisher:
                 subscription.offer(step, EncodedStep(step))
             subscription.up_to = max(subscription.up_to, seen)
             await drained()
-
-    @asynccontextmanager
-    async def _room_of(self, key: str) -> AsyncGenerator[None]:
-        """Wait until a key has no other page in progress: keys take turns, not subscriptions."""
-        lock = self._reading.setdefault(key, trio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._reading.pop(key, None)
 
     def _unwritten_after(self, number: int) -> list[StoredStep]:
         """Some of the steps that were published but not written.

@@ -27,9 +27,10 @@ from hookflash.engine.record import Record
 from hookflash.errors import InputError
 from hookflash.journal import registry, transfers
 from hookflash.journal.database import JournalError
-from hookflash.journal.journal import InThread, Journal, JournalSettings, in_thread, open_journal
+from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.journal.registry import Key
 from hookflash.journal.step import DEFAULT_ACCOUNT
+from hookflash.journal.threads import InThread, in_thread
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch
 from hookflash.server.addresses import in_folder

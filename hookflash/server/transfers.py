@@ -30,7 +30,7 @@ async def get_transfer(
 
 
 async def list_transfers(
-    on: Context, account: str, _: Caller, asked: r.ListTransfersRequest
+    on: Context, account: str, caller: Caller, asked: r.ListTransfersRequest
 ) -> TransferPage:
     """List a page of an account's transfers, newest first."""
     search = TransferSearch(
@@ -40,14 +40,11 @@ async def list_transfers(
         begun_before=_seconds(asked.begun_before, "begun_before"),
         older_than=_older_than(asked.start_key),
     )
-    found = await on.journal.read(
-        partial(
-            transfers.find_transfers,
-            search=search,
-            most=asked.page_size + 1,
-            unwritten=on.journal.unwritten(),
-        )
-    )
+    most = asked.page_size + 1
+    async with on.turns.of(caller.key):
+        unwritten = on.journal.unwritten()
+        find = partial(transfers.find_transfers, search=search, most=most, unwritten=unwritten)
+        found = await on.journal.read(find)
     shown = found[: asked.page_size]
     more = f"{shown[-1].begun!r}~{shown[-1].id}" if len(found) > asked.page_size else None
     return TransferPage(transfers=[_seen_now(on, past) for past in shown], next_start_key=more)

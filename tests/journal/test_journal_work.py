@@ -578,3 +578,21 @@ async def test_what_can_not_be_read_is_said(file: Path, autojump_clock: MockCloc
             await journal.read(history.last_number)
         disk.fault = None
         assert await journal.read(history.last_number) == 0
+
+
+async def test_the_waiting_steps_of_a_transfer_are_found_without_the_others(
+    file: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_work, "MOST_WAITING", 20)
+    disk = Disk()
+    async with open_journal(settings_of(file), now=noon, run=disk.run) as journal:
+        disk.fail()
+        for number in range(1, 31):
+            journal.take(attrs.evolve(news(number), transfer=f"t{number % 3}"))
+        await journal.settled(30)
+        assert [step.number for step in journal.unwritten()] == list(range(11, 31))
+        assert [step.number for step in journal.unwritten_of("t1")] == [13, 16, 19, 22, 25, 28]
+        assert journal.unwritten_of("t9") == ()
+        disk.fault = None
+        await until(lambda: journal.fault is None)
+        assert [journal.unwritten_of(f"t{n}") for n in range(3)] == [(), (), ()]

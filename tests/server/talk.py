@@ -29,8 +29,9 @@ from hookflash.engine.record import Record
 from hookflash.events import DigitPressed, Event, LegAnswered, SwitchLost
 from hookflash.journal import history, registry
 from hookflash.journal.history import Wanted
-from hookflash.journal.journal import InThread, Journal, JournalSettings, open_journal
+from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.journal.step import StoredStep
+from hookflash.journal.threads import InThread
 from hookflash.server.access import Access
 from hookflash.server.codes import CodeStore
 from hookflash.server.config import Limits, Listen

@@ -26,6 +26,7 @@ from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.server.config import Limits
 from hookflash.server.publisher import Gone, Subscription
+from hookflash.server.turns import Turns
 
 Found = TypeVar("Found")
 
@@ -337,3 +338,18 @@ async def test_a_long_history_is_caught_up_with_to_the_last_step(
             rig.many(3)
             numbers = [event["number"] for event in await line.until(steps + 3)]
             assert numbers == list(range(1, steps + 4))
+
+
+async def test_a_key_waits_for_itself_and_not_for_others(autojump_clock: MockClock) -> None:
+    turns, done = Turns(), list[tuple[str, float]]()
+
+    async def work(key: str) -> None:
+        async with turns.of(key):
+            await trio.sleep(1)
+        done.append((key, trio.current_time()))
+
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for key in ("a", "a", "a", "b"):
+            nursery.start_soon(work, key)
+    assert sorted((key, at - begun) for key, at in done) == [("a", 1), ("a", 2), ("a", 3), ("b", 1)]

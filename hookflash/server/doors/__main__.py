@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from hookflash.journal.journal import in_thread
+from hookflash.journal.threads import in_thread
 from hookflash.server.doors.doors import open_doors
 from hookflash.server.doors.listening import serve
 from hookflash.server.line.stream import LineBroken

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 import trio
 
-from hookflash.journal.journal import InThread
 from hookflash.journal.reader import JournalReader
+from hookflash.journal.threads import InThread
 from hookflash.server.access import Access
 from hookflash.server.addresses import server_tls
 from hookflash.server.api import ServiceApi
