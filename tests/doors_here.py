@@ -13,7 +13,7 @@ from trio.testing import memory_stream_pair
 from hookflash.journal.threads import InThread
 from hookflash.server.desk import Desk
 from hookflash.server.doors.doors import Doors, open_doors
-from hookflash.server.line.desk_end import DeskEnd
+from hookflash.server.line.desk_end import DeskEnd, DeskWork
 from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import Metrics
 from hookflash.server.service import Service
@@ -26,7 +26,7 @@ async def open_doors_here(
     """Open the doors of a desk."""
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(DeskEnd(ours, desk, metrics, settings).run)
+        nursery.start_soon(DeskEnd(ours, desk, metrics, settings, DeskWork(nursery)).run)
         async with open_doors(theirs, now=now, run=run) as doors:
             yield doors
         nursery.cancel_scope.cancel()

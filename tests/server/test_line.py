@@ -29,7 +29,7 @@ from hookflash.server.caller import Caller
 from hookflash.server.idempotency import KeyUsedBefore
 from hookflash.server.line import doors_end
 from hookflash.server.line import messages as m
-from hookflash.server.line.desk_end import FROZEN_S, DeskEnd
+from hookflash.server.line.desk_end import FROZEN_S, DeskEnd, DeskWork
 from hookflash.server.line.doors_end import LOOK_LIMIT_S, SILENT_S, DoorsEnd, EngineSilent
 from hookflash.server.line.stream import Line, LineBroken
 from hookflash.server.operations import OPERATIONS
@@ -92,7 +92,13 @@ async def desk_end_of(lab: Lab) -> AsyncGenerator[Line[m.FromEngine]]:
     """A line to a lab's desk, with nobody at its other end."""
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        end = DeskEnd(ours, lab.service.desk, lab.service.metrics, lab.service.settings(None))
+        end = DeskEnd(
+            ours,
+            lab.service.desk,
+            lab.service.metrics,
+            lab.service.settings(None),
+            DeskWork(nursery),
+        )
         nursery.start_soon(end.run)
         yield Line(theirs, m.FROM_ENGINE)
         nursery.cancel_scope.cancel()
@@ -106,6 +112,33 @@ async def test_doors_that_say_nothing_are_given_up(autojump_clock: MockClock, la
     assert broken.group_contains(LineBroken, match="said nothing for 10 s")
     assert trio.current_time() - began_s == FROZEN_S
     assert len(lab.service.desk.ends) == 1  # the lab's own
+
+
+async def test_nobody_waits_for_a_read_that_hangs_to_open_the_doors_again(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: object) -> bytes:
+        with trio.CancelScope(shield=True):  # as a thread that waits for a disk
+            await trio.sleep(500)
+        return b""
+
+    monkeypatch.setattr(DeskEnd, "find", hangs)
+    async with trio.open_nursery() as longer:
+        ours, theirs = memory_stream_pair()
+        line = Line(theirs, m.FROM_ENGINE)
+        line.put(m.LookUp(1, "faults"))
+        settings = lab.service.settings(None)
+        work = DeskWork(longer)
+        end = DeskEnd(ours, lab.service.desk, lab.service.metrics, settings, work)
+        with pytest.raises(ExceptionGroup) as broken:  # noqa: PT012 - it breaks while it is used
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end.run)
+                nursery.start_soon(line.send)
+                await trio.sleep(1)
+                await theirs.aclose()
+        assert broken.group_contains(LineBroken, match="gone")
+        assert trio.current_time() < 5
+    assert trio.current_time() > 499
 
 
 async def test_the_doors_may_not_send_what_nobody_may_send_them(
@@ -178,7 +211,13 @@ async def doors_without_beats(
     monkeypatch.setattr(DeskEnd, "_beat", never)
     monkeypatch.setattr(DeskEnd, "_hear", never)
     async with trio.open_nursery() as nursery:
-        desk_end = DeskEnd(ours, lab.service.desk, lab.service.metrics, lab.service.settings(None))
+        desk_end = DeskEnd(
+            ours,
+            lab.service.desk,
+            lab.service.metrics,
+            lab.service.settings(None),
+            DeskWork(nursery),
+        )
         nursery.start_soon(desk_end.run)
         line = Line(theirs, m.FROM_ENGINE)
         opening = await line.receive()

@@ -18,7 +18,7 @@ import trio
 
 from hookflash.errors import first_of
 from hookflash.server.doors.listening import Addresses, Bound, bind
-from hookflash.server.line.desk_end import DeskEnd
+from hookflash.server.line.desk_end import DeskEnd, DeskWork
 from hookflash.server.line.messages import Settings
 from hookflash.server.line.stream import LineBroken
 from hookflash.server.logs import LogFormat
@@ -54,15 +54,17 @@ class Keeper:
     async def run(self) -> None:
         """Keep them open, until cancelled."""
         failed = 0
-        while True:
-            began_s = trio.current_time()
-            why = await self._open()
-            failed = 0 if trio.current_time() - began_s > LASTED_S else failed + 1
-            wait_s = AGAIN_S[min(failed, len(AGAIN_S) - 1)]
-            log.error("doors.ended", why=why, effect="calls go on", again_in_s=wait_s)
-            await trio.sleep(wait_s)
+        async with trio.open_nursery() as nursery:
+            work = DeskWork(nursery)
+            while True:
+                began_s = trio.current_time()
+                why = await self._open(work)
+                failed = 0 if trio.current_time() - began_s > LASTED_S else failed + 1
+                wait_s = AGAIN_S[min(failed, len(AGAIN_S) - 1)]
+                log.error("doors.ended", why=why, effect="calls go on", again_in_s=wait_s)
+                await trio.sleep(wait_s)
 
-    async def _open(self) -> str:
+    async def _open(self, work: DeskWork) -> str:
         """Open them, until they end.
 
         Returns:
@@ -77,7 +79,12 @@ class Keeper:
                 return str(error)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         end = DeskEnd(
-            stream, self._service.desk, self._service.metrics, self._settings, opened=self.opened
+            stream,
+            self._service.desk,
+            self._service.metrics,
+            self._settings,
+            work,
+            opened=self.opened,
         )
         try:
             return await _until_it_ends(end)

@@ -7,7 +7,8 @@ to be sent, too. Neither makes the engine wait.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
@@ -35,7 +36,38 @@ BEAT_S: Final = 1.0
 FROZEN_S: Final = 10.0
 """Doors that say nothing for so long are frozen."""
 
+Question: TypeAlias = m.Perform | m.LookUp
+
 AT_FAULT: Final = "internal error; please report it"
+
+
+@attrs.frozen(eq=False)
+class DeskWork:
+    """Questions that are being answered, whichever doors have asked them.
+
+    They outlive their doors: a read that hangs with its disk can't be called back, and nobody waits
+    for it to open the doors again.
+    """
+
+    _nursery: trio.Nursery
+    _room: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(MOST_AT_ONCE), init=False
+    )
+
+    async def start(
+        self, answer: Callable[[Question], Awaitable[None]], question: Question
+    ) -> None:
+        """Have a question answered, as soon as there is room."""
+        await self._room.acquire_on_behalf_of(question)
+        self._nursery.start_soon(self._answer, answer, question)
+
+    async def _answer(
+        self, answer: Callable[[Question], Awaitable[None]], question: Question
+    ) -> None:
+        try:
+            await answer(question)
+        finally:
+            self._room.release_on_behalf_of(question)
 
 
 @attrs.define(eq=False)
@@ -46,10 +78,8 @@ class DeskEnd:
     _desk: Desk
     _metrics: Metrics
     _settings: m.Settings
+    _work: DeskWork
     _line: Line[m.FromDoors] = attrs.field(init=False)
-    _room: trio.CapacityLimiter = attrs.field(
-        factory=lambda: trio.CapacityLimiter(MOST_AT_ONCE), init=False
-    )
     opened: trio.Event = attrs.field(factory=trio.Event, kw_only=True)
     """Set once the doors are open."""
     _has_left: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -81,7 +111,7 @@ class DeskEnd:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._line.send)
                 nursery.start_soon(self._beat)
-                await self._hear(nursery)
+                await self._hear()
         finally:
             journal.unsubscribe(self._publish)
             self._desk.ends.remove(self)
@@ -100,13 +130,12 @@ class DeskEnd:
             self._line.put(m.Beat(self._desk.context.journal.written))
             await trio.sleep(BEAT_S)
 
-    async def _hear(self, nursery: trio.Nursery) -> None:
+    async def _hear(self) -> None:
         while True:
             with trio.move_on_after(FROZEN_S) as limit:
                 message = await self._line.receive()
                 if isinstance(message, m.Perform | m.LookUp):
-                    await self._room.acquire_on_behalf_of(message)
-                    nursery.start_soon(self._answer, message)
+                    await self._work.start(self._answer, message)
                 elif isinstance(message, m.Left):
                     self._has_left.set()
                 else:
@@ -115,7 +144,7 @@ class DeskEnd:
             if limit.cancelled_caught:
                 raise LineBroken(f"the doors have said nothing for {FROZEN_S:.0f} s")
 
-    async def _answer(self, question: m.Perform | m.LookUp) -> None:
+    async def _answer(self, question: Question) -> None:
         try:
             self._line.put(m.Answered(question.number, await self.find(question)))
         except HookflashError as error:
@@ -126,10 +155,8 @@ class DeskEnd:
         except Exception:  # one question must not end the others
             log.exception("request.failed")
             self._line.put(m.Failed(question.number, m.LineFault(message=AT_FAULT, status=500)))
-        finally:
-            self._room.release_on_behalf_of(question)
 
-    async def find(self, question: m.Perform | m.LookUp) -> bytes:
+    async def find(self, question: Question) -> bytes:
         """Find the answer to a question, as JSON, or the metrics."""
         if isinstance(question, m.LookUp):
             if question.what == "metrics":
