@@ -1,9 +1,11 @@
 """Authentication: API keys, tokens, and limits for wrong ones.
 
-Only wrong keys are limited, never right ones, since many programs may share an address. Each wrong
-key doubles the delay of the answer. After a number of them within a minute, further ones from that
-address are refused at once. A key that was right before is known by a fast hash, and does not wait
-behind the slow checks of strangers.
+Wrong keys are limited, not right ones, since many programs may share an address. Each wrong key
+doubles the delay of the answer. After a number of them within a minute, further ones from that
+address are refused, and keys that nobody knows yet are checked slowly, one after the other. Guesses
+at one key from one address are refused unchecked. A key that was right before is known by a fast
+hash, and waits for nobody. Each address waits only for itself: who knows the ID of a key can't keep
+it from signing in elsewhere.
 """
 
 from __future__ import annotations
@@ -32,14 +34,19 @@ REMEMBERED_S: Final = 5.0
 """A valid token is not looked up again for this long, even if another process revokes its key."""
 
 MOST_REMEMBERED: Final = 10_000
-MOST_CHECKS_WAITING: Final = 16
-"""Programs that wait until a key is checked, which takes about 5 ms."""
+MOST_CHECKS_WAITING: Final = 256
+"""Programs of one address that wait until a key is checked, which takes about 5 ms."""
+MOST_DOUBTED_WAITING: Final = 16
+"""The same, where too many wrong keys come from."""
+DOUBTED_CHECK_S: Final = 0.25
+"""A wrong key from there keeps the next one waiting for so long."""
 FIRST_DELAY_S: Final = 0.125
 MOST_DOUBLINGS: Final = 5
 """The slowest answer takes four seconds."""
 MINUTE_S: Final = 60.0
 
 NO_TOKEN: Final = "invalid or expired token"  # noqa: S105 - a message
+WAIT: Final = "too many wrong keys: wait a minute"
 
 
 Found = TypeVar("Found")
@@ -86,13 +93,17 @@ class Access:
         self._journal = journal
         self._secret = secret
         self._wrong = Allowance(limits.wrong_keys_per_minute, within_s=MINUTE_S)
+        self._wrong_at_key = Allowance(
+            limits.wrong_keys_per_minute, within_s=MINUTE_S, clients=MOST_REMEMBERED
+        )
+        """By address and key ID."""
         self._by_key = Budgets(limits.requests_per_second)
         self._by_account = Budgets(limits.account_requests_per_second)
         self._known: dict[bytes, _Known] = {}
         self._right: dict[bytes, str] = {}
         """Keys that were right: the ID, by a hash of the text."""
         self._checking: dict[str, trio.Lock] = {}
-        """One check at a time for each key's ID: guesses at one key hold up no other."""
+        """One check at a time for each address: who guesses holds up nobody elsewhere."""
         self.wrong_keys = 0
         """How many wrong keys and tokens were used."""
         self.rejected = 0
@@ -130,7 +141,7 @@ class Access:
         if known is not None:
             key = await self._journal.read(partial(registry.find_key, key_id=known))
         else:
-            key = await self._check_slowly(api_key)
+            key = await self._check_slowly(api_key, crowd_of(address))
         if key is None:
             self._right.pop(digest, None)
             raise await self._wrong_one(address, "invalid or revoked API key")
@@ -139,17 +150,39 @@ class Access:
         self._right[digest] = key.id
         return key
 
-    async def _check_slowly(self, api_key: str) -> Key | None:
-        key_id = registry.id_in(api_key)
-        lock = self._checking.setdefault(key_id, trio.Lock())
+    async def _check_slowly(self, api_key: str, crowd: str) -> Key | None:
+        """Check a key that is not known yet, when it is its address's turn.
+
+        Raises:
+            RequestRefused: too many wrong keys came from there.
+        """
+        lock = self._checking.setdefault(crowd, trio.Lock())
         try:
-            if lock.statistics().tasks_waiting >= MOST_CHECKS_WAITING:
-                raise self._too_many("too many programs sign in with this key: try again")
+            is_doubted = self._wrong.is_used_up(crowd, trio.current_time())
+            most = MOST_DOUBTED_WAITING if is_doubted else MOST_CHECKS_WAITING
+            if lock.statistics().tasks_waiting >= most:
+                raise self._too_many("too many programs of this address sign in: try again")
+            self._check_guesses(api_key, crowd)
             async with lock:
-                return await self._journal.read(partial(registry.check_key, text=api_key))
+                self._check_guesses(api_key, crowd)
+                return await self._check_in_turn(api_key, crowd)
         finally:
             if not lock.locked():
-                self._checking.pop(key_id, None)
+                self._checking.pop(crowd, None)
+
+    def _check_guesses(self, api_key: str, crowd: str) -> None:
+        guessed = (crowd, registry.id_in(api_key))
+        if self._wrong_at_key.is_used_up(guessed, trio.current_time()):
+            raise self._too_many(WAIT)
+
+    async def _check_in_turn(self, api_key: str, crowd: str) -> Key | None:
+        key = await self._journal.read(partial(registry.check_key, text=api_key))
+        if key is None:
+            now_s = trio.current_time()
+            self._wrong_at_key.use((crowd, registry.id_in(api_key)), now_s)
+            if self._wrong.is_used_up(crowd, now_s):
+                await trio.sleep(DOUBTED_CHECK_S)
+        return key
 
     async def caller_of(self, token: str, address: str) -> Caller:
         """Find the caller that a token belongs to.
@@ -213,6 +246,7 @@ class Access:
         """Free the memory of expired counts. Called from time to time."""
         now_s = trio.current_time()
         self._wrong.sweep(now_s)
+        self._wrong_at_key.sweep(now_s)
         self._by_key.sweep(now_s)
         self._by_account.sweep(now_s)
 
@@ -246,7 +280,7 @@ class Access:
         """Count a wrong key or token, and delay the answer."""
         crowd, now_s = crowd_of(address), trio.current_time()
         if self._wrong.is_used_up(crowd, now_s):
-            return self._too_many("too many wrong keys: wait a minute")
+            return self._too_many(WAIT)
         self.wrong_keys += 1
         self._wrong.use(crowd, now_s)
         wrong = self._wrong.used(crowd, now_s)

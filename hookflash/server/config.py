@@ -242,7 +242,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a token is valid."""
     wrong_keys_per_minute: Count = 10
     """After this many wrong keys or tokens within a minute, further wrong ones of the same address
-    are refused at once. Right ones are not limited."""
+    are refused at once. Right ones are not limited, except that guesses at one key keep it from
+    signing in for the first time from their address."""
     request_bytes: Count = 65_536
     """Largest body of an HTTP request."""
     requests_per_second: Count = 200

@@ -1,7 +1,13 @@
 """Who may ask, and what: keys and tokens, and the rules of the accounts."""
 
+# a test may look inside
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
+import itertools
+import sqlite3
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,6 +234,49 @@ async def test_a_right_key_is_taken_from_where_many_wrong_ones_come(
         # and whom they guess at, if it signed in before
         assert (await sign_in(lab.client, theirs)).status_code == 201
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("guesses_at", ["a key", "many keys"])
+async def test_guesses_from_one_address_are_not_all_checked_and_delay_nobody_elsewhere(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, guesses_at: str
+) -> None:
+    """A key's ID is no secret: its account sees it in `by`."""
+    good, known = await lab.make_key("acme"), await lab.make_key("acme")
+    checked: list[str] = []
+    check = registry.check_key
+
+    def counted(connection: sqlite3.Connection, text: str) -> registry.Key | None:
+        checked.append(text)
+        return check(connection, text)
+
+    read = lab.doors.api.access._journal.read
+
+    async def read_slowly(look: Callable[[sqlite3.Connection], Any]) -> Any:
+        await trio.sleep(0.005)
+        return await read(look)
+
+    monkeypatch.setattr(registry, "check_key", counted)
+    monkeypatch.setattr(lab.doors.api.access._journal, "read", read_slowly)
+    number = itertools.count()
+
+    async def guess(client: httpx.AsyncClient) -> None:
+        while True:
+            key = f"{good}x" if guesses_at == "a key" else f"hookflash_{next(number):012}_x"
+            await sign_in(client, key)
+            await trio.sleep(0.1)
+
+    async with elsewhere(lab, "192.0.2.66") as theirs, trio.open_nursery() as nursery:
+        assert (await sign_in(theirs, known)).status_code == 201
+        for _ in range(20):
+            nursery.start_soon(guess, theirs)
+        await trio.sleep(6)
+        assert len(checked) < (15 if guesses_at == "a key" else 60)  # of some 600
+        with trio.fail_after(0.1):
+            assert (await sign_in(lab.client, good)).status_code == 201
+            assert (await sign_in(theirs, known)).status_code == 201
+            assert (await sign_in(theirs, good)).status_code == 201  # it is known now
+        nursery.cancel_scope.cancel()
+    assert not lab.doors.api.access._checking
 
 
 async def test_lists_cost_more_and_an_account_has_a_budget_of_its_own(
