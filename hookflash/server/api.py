@@ -15,6 +15,7 @@ from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
 from hookflash.server.operations import Operation
 from hookflash.server.publisher import Publisher
+from hookflash.server.unsent import Unsent
 
 MOST_AT_ONCE: Final = 32
 """Requests of one key that are performed at the same time."""
@@ -46,6 +47,7 @@ class ServiceApi:
     limits: Limits
     server: str
     """The service's name and version."""
+    unsent: Unsent = attrs.field(factory=Unsent, init=False)
     _busy: Counter[str] = attrs.field(factory=Counter[str], init=False)
     """How many requests are being performed, by key."""
 

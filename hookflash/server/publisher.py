@@ -30,6 +30,9 @@ from hookflash.server.views import event_view
 PAGE: Final = 500
 """Steps read from the journal at once."""
 
+MOST_PAGES: Final = 32
+"""Pages that all readers with one key may have unread at a time."""
+
 
 class Gone(RequestRefused):
     """The requested steps were deleted."""
@@ -116,6 +119,14 @@ class NewestSteps(Protocol):
         ...
 
 
+@attrs.define(eq=False)
+class _CatchUps:
+    """The subscriptions of a key that read old steps."""
+
+    pages: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(MOST_PAGES))
+    going_on: int = 0
+
+
 class Publisher:
     """All subscriptions."""
 
@@ -125,6 +136,8 @@ class Publisher:
         self._live: dict[Subscription, None] = {}
         self._turns = Turns()
         """Keys take turns with their pages, not subscriptions."""
+        self._catch_ups: dict[str, _CatchUps] = {}
+        """By key."""
         self.published = 0
         """How many steps were published, counted once per live subscription."""
         newest.subscribe(self._publish)
@@ -196,17 +209,31 @@ class Publisher:
         while subscription.up_to < self.newest.published:
             written = self.newest.written
             read = partial(_page, after=subscription.up_to, wanted=subscription.wanted)
-            async with self._turns.of(subscription.key):
-                steps, seen = await self._journal.read(read)
-            if seen == subscription.up_to:
-                if self.newest.written != written:
-                    continue  # written meanwhile
-                steps = self._unwritten_after(seen)
-                seen = steps[-1].number if steps else self.newest.published
-            for step in steps:
-                subscription.offer(step, EncodedStep(step))
-            subscription.up_to = max(subscription.up_to, seen)
-            await drained()
+            async with self._room_of(subscription.key):
+                async with self._turns.of(subscription.key):
+                    steps, seen = await self._journal.read(read)
+                if seen == subscription.up_to:
+                    if self.newest.written != written:
+                        continue  # written meanwhile
+                    steps = self._unwritten_after(seen)
+                    seen = steps[-1].number if steps else self.newest.published
+                for step in steps:
+                    subscription.offer(step, EncodedStep(step))
+                subscription.up_to = max(subscription.up_to, seen)
+                await drained()
+
+    @asynccontextmanager
+    async def _room_of(self, key: str) -> AsyncGenerator[None]:
+        """Wait until a key may have another page, and hold its room until the page was sent."""
+        catch_ups = self._catch_ups.setdefault(key, _CatchUps())
+        catch_ups.going_on += 1
+        try:
+            async with catch_ups.pages:
+                yield
+        finally:
+            catch_ups.going_on -= 1
+            if not catch_ups.going_on:
+                self._catch_ups.pop(key, None)
 
     def _unwritten_after(self, number: int) -> list[StoredStep]:
         """Some of the steps that were published but not written.

@@ -332,7 +332,7 @@ async def test_a_limit_without_measure_slows_down_all_the_same(
     async with open_lab(tmp_path, limits={"wrong_keys_per_minute": 1_000_000}) as lab:
         access = lab.doors.api.access
         for _ in range(2_000):
-            access._wrong.use("127.0.0.1", trio.current_time())  # pyright: ignore[reportPrivateUsage] - it would take two hours
+            access._wrong.use("127.0.0.1", trio.current_time())  # it would take two hours
         began_s = trio.current_time()
         assert (await sign_in(lab.client, WRONG)).status_code == 401
         assert trio.current_time() - began_s == 4.0

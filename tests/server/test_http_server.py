@@ -34,6 +34,7 @@ from hookflash.server.http.server import (
 )
 from hookflash.server.http.wire import HEAD_BYTES, Patience
 from hookflash.server.proxies import proxies_of
+from hookflash.server.unsent import Unsent
 
 HERE: Final = "192.0.2.1"
 GET: Final = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -56,7 +57,7 @@ class App:
         self.seen.append(scope["path"])
         self.begun.set()
         if scope["query_string"] == b"key":
-            scope["extensions"][SIGNED_IN]()
+            scope["extensions"][SIGNED_IN]("one")
         body = b""
         match scope["path"]:
             case "/sleep":
@@ -532,6 +533,22 @@ async def test_one_client_behind_a_proxy_does_not_hold_the_door(
         assert (door.of("203.0.113.12"), door.of("203.0.113.11"), door.total) == (1, 0, 11)
 
 
+async def test_answers_that_a_key_does_not_read_are_limited_over_all_its_connections(
+    autojump_clock: MockClock,
+) -> None:
+    unsent = Unsent(25_000)
+    async with open_rig(unsent=unsent) as rig:
+        clients = [rig.connect(pair=lockstep_stream_pair) for _ in range(5)]
+        for client in clients:
+            await client.send(GET.replace(b"/echo", b"/large?key"))
+            await wait_all_tasks_blocked()
+            assert unsent.of("one") <= 25_000
+        assert [client.ended.is_set() for client in clients] == [True] * 3 + [False] * 2
+        assert (await rig.connect().ask(GET.replace(b"/echo", b"/large")))[0] == 200
+        assert len((await clients[-1].answer())[1]) > 10_000
+    assert unsent.of("one") == 0
+
+
 async def test_a_full_door_says_so(autojump_clock: MockClock) -> None:
     door = Connections(most=2, most_per_address=10)
     async with open_rig(connections=door) as rig:
@@ -600,6 +617,7 @@ async def test_real_sockets_with_tls_and_a_stop_that_nobody_can_delay() -> None:
         async with trio.open_nursery() as nursery:
             door = Connections(most=10, most_per_address=10)
             server = HttpServer(app=app, connections=door, arrivals=Arrivals(tls=here))
+            server = attrs.evolve(server, unsent=Unsent(100_000_000))
             listener = socket.create_server(("127.0.0.1", 0))
             port = listener.getsockname()[1]
             nursery.start_soon(serve_http, server, (listener,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from hookflash.journal import journal as journal_module
 from hookflash.journal.database import JournalError
 from hookflash.journal.history import Wanted
 from hookflash.server.config import Limits
-from hookflash.server.publisher import Gone, Subscription
+from hookflash.server.publisher import MOST_PAGES, Gone, Subscription
 from hookflash.server.turns import Turns
 
 Found = TypeVar("Found")
@@ -225,6 +226,28 @@ async def test_a_reader_that_falls_behind_is_not_said_to_have_what_it_has_not(
         assert reader.fell_behind
         assert (len(reader.pending), reader.up_to) == (5, 5)
         rig.publisher.drop(reader)
+
+
+async def test_the_pages_that_a_key_does_not_read_are_limited(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+        await rig.settled(rig.many(3))
+        readers = [subscription(rig) for _ in range(MOST_PAGES + 8)]
+        other = attrs.evolve(subscription(rig), key="other")
+        gate = trio.Event()
+        for one in (*readers, other):
+            await rig.publisher.begin(one, after=0)
+            nursery.start_soon(partial(rig.publisher.follow, one, drained=gate.wait))
+        await trio.sleep(1)
+        assert sum(bool(one.pending) for one in readers) == MOST_PAGES
+        assert other.pending
+        gate.set()
+        await trio.sleep(1)
+        assert all(one.live and len(one.pending) == 3 for one in (*readers, other))
+        assert not rig.publisher._catch_ups
+        for one in (*readers, other):
+            rig.publisher.drop(one)
 
 
 async def test_gone_names_the_oldest(autojump_clock: MockClock) -> None:

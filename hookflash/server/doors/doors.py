@@ -121,6 +121,7 @@ def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:
         connections=connections,
         most_body_bytes=limits.request_bytes,
         arrivals=arrivals,
+        unsent=api.unsent,
     )
     listener = Listener(api, arrivals, most_websocket, listen.origins)
     metrics.doors = {"http": connections, "websocket": listener.connections}

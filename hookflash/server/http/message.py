@@ -21,7 +21,7 @@ AsgiApp: TypeAlias = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[No
 ALLOWED_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 JSON: Final = "application/json"
 SIGNED_IN: Final = "hookflash.signed_in"
-"""The server's extension of ASGI: called once a request is known to come from somebody."""
+"""The server's extension of ASGI: called with the ID of the key that a request comes from."""
 
 
 class BodyTooLarge(HookflashError):
@@ -57,8 +57,9 @@ class HttpRequest:
     is_secure: bool
     most_body_bytes: int
     _receive: AsgiReceive = attrs.field(alias="receive")
-    on_signed_in: Callable[[], None] = lambda: None
-    """Called once its token was found valid: before that, a full door may close its connection."""
+    on_signed_in: Callable[[str], None] = lambda _: None
+    """Called with the key's ID once its token was found valid: before that, a full door may close
+    its connection."""
     fields: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """The variable parts of the path."""
     operation: str = "none"
@@ -125,7 +126,7 @@ def request_of(scope: AsgiMessage, receive: AsgiReceive, *, most_body_bytes: int
         is_secure=scope["scheme"] == "https",
         most_body_bytes=most_body_bytes,
         receive=receive,
-        on_signed_in=scope.get("extensions", {}).get(SIGNED_IN, lambda: None),
+        on_signed_in=scope.get("extensions", {}).get(SIGNED_IN, lambda _: None),
     )
 
 

@@ -28,6 +28,7 @@ from hookflash.server.connections import Admitted, Connections, TooManyConnectio
 from hookflash.server.http.envelope import failure_body
 from hookflash.server.http.message import SIGNED_IN, AsgiApp, AsgiMessage
 from hookflash.server.http.wire import BROKEN, BadRequest, ClientLeft, HttpWire, Patience
+from hookflash.server.unsent import NOBODY, Unsent
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.http"))
 
@@ -51,6 +52,8 @@ class HttpServer:
     most_body_bytes: int = 65_536
     arrivals: Arrivals = attrs.field(factory=Arrivals)
     """How connections begin: the PROXY header, and TLS."""
+    unsent: Unsent = attrs.field(factory=Unsent)
+    """Shared with the other door."""
 
 
 async def serve_http(server: HttpServer, listeners: Sequence[socket.socket]) -> None:
@@ -155,7 +158,22 @@ class HttpConnection:
         if not exchange.is_complete:
             raise BadRequest(status, why)
         ends = is_last or not self._wire.has_whole_body or _asks_for_upgrade(head)
-        await self._wire.answer(exchange.status, exchange.headers, exchange.body, ends=ends)
+        await self._send(exchange, ends=ends)
+
+    async def _send(self, exchange: Exchange, *, ends: bool) -> None:
+        """Send an answer.
+
+        Raises:
+            ClientLeft: the client does not read it, or too many of its key's wait to be read.
+        """
+        size = len(exchange.body)
+        with (
+            trio.CancelScope() as scope,
+            self._server.unsent.waiting(exchange.key, size, scope.cancel),
+        ):
+            await self._wire.answer(exchange.status, exchange.headers, exchange.body, ends=ends)
+        if scope.cancelled_caught:
+            raise ClientLeft
 
     async def _fail(self, error: BadRequest) -> None:
         request_id = uuid.uuid4().hex
@@ -193,7 +211,8 @@ class Exchange:
     def __init__(self, wire: HttpWire, protect: Callable[[], object]) -> None:
         self._wire = wire
         self._protect = protect
-        self._has_signed_in = False
+        self.key = NOBODY
+        """The ID of the program's key, once it has signed in."""
         self._is_protected = False
         self.scope = trio.CancelScope()
         self.fault: BadRequest | ClientLeft | None = None
@@ -213,13 +232,13 @@ class Exchange:
         self._protect_if_due()
         return {"type": "http.request", "body": part, "more_body": has_more}
 
-    def signed_in(self) -> None:
+    def signed_in(self, key: str) -> None:
         """The program has signed in. Called by the application."""
-        self._has_signed_in = True
+        self.key = key
         self._protect_if_due()
 
     def _protect_if_due(self) -> None:
-        if self._has_signed_in and self._wire.has_whole_body and not self._is_protected:
+        if self.key and self._wire.has_whole_body and not self._is_protected:
             self._is_protected = True
             self._protect()
 

@@ -81,5 +81,5 @@ async def caller_of(api: ServiceApi, request: HttpRequest) -> Caller:
         if scheme.lower() != "bearer":
             raise Unauthorized("no token: send it as X-Auth-Token, or as Authorization: Bearer")
     caller = await api.access.caller_of(token.strip(), request.address)
-    request.on_signed_in()
+    request.on_signed_in(caller.key)
     return caller

@@ -28,6 +28,7 @@ from hookflash.server.api import ServiceApi
 from hookflash.server.caller import Caller
 from hookflash.server.operations import Operation
 from hookflash.server.publisher import Gone, Subscription
+from hookflash.server.unsent import NOBODY, Reader
 from hookflash.server.websocket import messages as m
 from hookflash.server.websocket.reading import id_in, read_message
 
@@ -63,10 +64,13 @@ class Session:
         self._subscriptions: dict[str, Subscription] = {}
         self._catching_up: dict[str, trio.CancelScope] = {}
         self._named = 0
-        self._replies: deque[m.Hello | m.Reply] = deque()
+        self._replies: deque[str] = deque()
+        self._reader = Reader(NOBODY, self._fell_behind)
         self._news = trio.Event()
         self._drained = trio.Event()
         self._progress_is_due = False
+        self._behind = trio.Event()
+        """Set when nothing more is sent to it."""
         self._ending = False
         self._ended = trio.Event()
         self._doing = trio.CancelScope()
@@ -82,13 +86,19 @@ class Session:
         self._say(m.Hello(protocol=m.PROTOCOL, server=self._api.server))
         try:
             async with trio.open_nursery() as self._running:
-                for task in (self._write, self._heartbeat, self._sign_in_in_time):
+                for task in (
+                    self._write,
+                    self._heartbeat,
+                    self._sign_in_in_time,
+                    self._part_when_behind,
+                ):
                     self._running.start_soon(self._while_open, task)
                 await self._while_open(self._read)
                 if self._ending:  # another task is closing it, and waits for the client
                     await self._ended.wait()
                 self._stop()
         finally:
+            self._api.unsent.drop(self._reader)
             for subscription in self._subscriptions.values():
                 self._api.publisher.drop(subscription)
 
@@ -183,6 +193,7 @@ class Session:
             RequestRefused: it is another one.
         """
         if self._grant is None:
+            self._reader.key = grant.caller.key
             self._on_signed_in()
         elif grant.caller != self._grant.caller:
             raise RequestRefused("authenticated as another program: open another connection")
@@ -275,8 +286,23 @@ class Session:
         self._news.set()
 
     def _say(self, message: m.Hello | m.Reply) -> None:
-        self._replies.append(message)
+        """Have a message sent. It counts once the program has signed in; it can't ask before."""
+        if self._behind.is_set():
+            return
+        text = m.said(message)
+        self._replies.append(text)
         self._wake()
+        if self._reader.key:
+            self._api.unsent.add(self._reader, len(text))
+
+    def _fell_behind(self) -> None:
+        """Close the connection: the replies of its key are too many, and its own most of all."""
+        self._replies.clear()
+        self._behind.set()
+
+    async def _part_when_behind(self) -> None:
+        await self._behind.wait()
+        await self.close(m.TOO_SLOW, "too slow: read the replies")
 
     def _reply(self, name: str, data: Any, status: int = 200) -> None:
         self._say(m.Reply(id=name, status=status, data=data))
@@ -300,8 +326,11 @@ class Session:
         """
         wrote = bool(self._replies)
         while self._replies:
-            await self._socket.send_message(m.said(self._replies[0]))
-            self._replies.popleft()
+            text = self._replies[0]
+            await self._socket.send_message(text)
+            if not self._behind.is_set():
+                self._replies.popleft()
+                self._api.unsent.sent(self._reader, len(text))
         progress_is_due, self._progress_is_due = self._progress_is_due, False
         for subscription in tuple(self._subscriptions.values()):
             behind = subscription.live and subscription.up_to > subscription.sent_up_to
