@@ -57,7 +57,7 @@ class HttpRequest:
     is_secure: bool
     most_body_bytes: int
     _receive: AsgiReceive = attrs.field(alias="receive")
-    on_signed_in: Callable[[str], None] = lambda _: None
+    on_signed_in: Callable[[str], None]
     """Called with the key's ID once its token was found valid: before that, a full door may close
     its connection."""
     fields: Mapping[str, str] = attrs.field(factory=dict[str, str])
@@ -126,8 +126,12 @@ def request_of(scope: AsgiMessage, receive: AsgiReceive, *, most_body_bytes: int
         is_secure=scope["scheme"] == "https",
         most_body_bytes=most_body_bytes,
         receive=receive,
-        on_signed_in=scope.get("extensions", {}).get(SIGNED_IN, lambda _: None),
+        on_signed_in=scope.get("extensions", {}).get(SIGNED_IN, _nobody_asks),
     )
+
+
+def _nobody_asks(_: str) -> None:
+    """Stands in for a server without the extension."""
 
 
 def parts_of(path: bytes) -> tuple[str, ...]:
