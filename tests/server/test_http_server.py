@@ -205,6 +205,16 @@ async def test_a_chunked_body_is_read(autojump_clock: MockClock) -> None:
         assert (await client.ask(GET))[0] == 200
 
 
+async def test_an_honest_request_may_come_byte_by_byte(autojump_clock: MockClock) -> None:
+    chunked = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with open_rig() as rig:
+        client = rig.connect(pair=lockstep_stream_pair)
+        for whole in (GET, chunked + b"2\r\n\n\n\r\n0\r\n\r\n", POST % 3 + b"a\nb"):
+            for at in range(len(whole)):
+                await client.send(whole[at : at + 1])
+            assert (await client.answer())[0].status_code == 200
+
+
 async def test_head_has_the_headers_of_get_and_no_body(autojump_clock: MockClock) -> None:
     async with open_rig() as rig:
         client = rig.connect()
@@ -375,6 +385,23 @@ AMBIGUOUS: Final = {
     "two lengths": (400, request(LINE, HOST, b"Content-Length: 3", b"Content-Length: 4")),
     "a negative length": (400, request(LINE, HOST, b"Content-Length: -3")),
     "a signed length": (400, request(LINE, HOST, b"Content-Length: +3", body=b"abc")),
+    "the same length twice": (
+        400,
+        request(LINE, HOST, b"Content-Length: 3", b"content-length: 3", body=b"abc"),
+    ),
+    "a list of lengths": (400, request(LINE, HOST, b"Content-Length: 3, 3", body=b"abc")),
+    "a folded coding": (
+        400,
+        request(LINE, HOST, b"Transfer-Encoding:", b" chunked", body=b"0\r\n\r\n"),
+    ),
+    "a bare LF": (400, LINE + b"\r\nX: y\nHost: a\r\n\r\n"),
+    "only bare LFs": (400, LINE + b"\nHost: a\n\n"),
+    "a bare LF at the end": (400, LINE + b"\r\nHost: a\r\n\n"),
+    "a bare LF at the start": (400, b"\n" + request(LINE, HOST, b"")),
+    "a bare CR": (400, request(LINE, HOST, b"X: a\rY: b")),
+    "trailers": (400, request(LINE, HOST, CHUNKED, body=b"0\r\nX: y\r\n\r\n")),
+    "a bare LF at the end of chunks": (400, request(LINE, HOST, CHUNKED, body=b"0\r\n\n")),
+    "a bare LF in a chunk": (400, request(LINE, HOST, CHUNKED, body=b"1\na\r\n0\r\n\r\n")),
     "another coding": (501, request(LINE, HOST, b"Transfer-Encoding: gzip, chunked")),
     "two codings": (501, request(LINE, HOST, CHUNKED, CHUNKED)),
     "no host": (400, request(LINE)),

@@ -1,11 +1,13 @@
 """One HTTP/1.1 connection as h11 reads and writes it, each wait for the client with a deadline.
 
-h11 parses strictly. This module adds what a parser can't know: how long a head, a body or the
-reader of an answer may take, and which requests are ambiguous to a proxy in front of us.
+h11 parses strictly, but repairs what has one meaning to itself. This module adds what it can't
+know: how long a head, a body or the reader of an answer may take, and which requests are ambiguous
+to a proxy in front of us. Some of that is gone once h11 has read it, so the bytes are looked at.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from email.utils import formatdate
@@ -24,6 +26,11 @@ HEAD_BYTES: Final = 16_384
 BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose answers have no body."""
+BARE_LF: Final = re.compile(rb"(?:\A|[^\r])\n")
+UNENDED: Final = re.compile(rb"[^\r]\n")
+"""The same, where the CR of a first LF may have been read before."""
+FOLDED: Final = re.compile(rb"\r\n[ \t]")
+LENGTHS: Final = re.compile(rb"(?i)\r\ncontent-length[ \t]*:([^\r\n]*)")
 OVERHEAD: Final = 8
 """A chunked body may take this many times its own size."""
 
@@ -166,10 +173,17 @@ class HttpWire:
                 return
 
     def _next_event(self) -> object:
+        before, _ = self._h11.trailing_data
+        if self._h11.their_state is h11.IDLE:
+            _check_bytes(before)
         try:
-            return self._h11.next_event()
+            event = self._h11.next_event()
         except h11.RemoteProtocolError as error:
             raise BadRequest(error.error_status_hint, str(error)) from error
+        if isinstance(event, h11.EndOfMessage):
+            after, _ = self._h11.trailing_data
+            _check_end(event, before[: len(before) - len(after)])
+        return event
 
     async def _receive(self, deadline_s: float) -> bool:
         """Receive once.
@@ -243,6 +257,37 @@ class HttpWire:
                 raise ClientLeft from error
         if scope.cancelled_caught:
             raise ClientLeft
+
+
+def _check_bytes(begun: bytes) -> None:
+    """Refuse what h11 would repair in the head of a request, as far as it has come.
+
+    Raises:
+        BadRequest: it has a line that does not end with CR LF, a folded line, or two lengths.
+    """
+    head, blank, _ = begun.partition(b"\r\n\r\n")
+    if BARE_LF.search(head + blank):
+        raise BadRequest(400, "a line does not end with CR LF")
+    if FOLDED.search(head):
+        raise BadRequest(400, "a header is folded")
+    lengths = LENGTHS.findall(head)
+    if len(lengths) > 1 or any(b"," in one for one in lengths):
+        raise BadRequest(400, "the length of the body is given twice")
+
+
+def _check_end(event: h11.EndOfMessage, read: bytes) -> None:
+    """Refuse a chunked body whose end another reader could see elsewhere.
+
+    Args:
+        event: the end.
+        read: the bytes of the end that came last.
+
+    Raises:
+        BadRequest: it has trailers, or a line that does not end with CR LF.
+    """
+    bare = UNENDED.search(read) if len(read) > 1 else read == b"\n"
+    if bare or list(event.headers):
+        raise BadRequest(400, "the end of the body is ambiguous")
 
 
 def _check(head: h11.Request) -> None:
