@@ -413,7 +413,7 @@ async def test_who_gives_up_while_it_catches_up_leaves_no_task_behind(
             await wait_all_tasks_blocked()
             (session,) = rig.listener.sessions
             assert session._catching_up == {}
-            assert len(session._running.child_tasks) == 3
+            assert len(session._running.child_tasks) == 4
             assert rig.publisher.readers == 0
 
 
