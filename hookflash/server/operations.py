@@ -182,7 +182,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         request=r.GetMetaflowsRequest,
         act=metaflows.get_metaflows,
         answer=r.FeatureCodes,
-        cost=5,
         tag="feature codes",
         routes=(Route("GET", CODES),),
     ),
