@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, Protocol
 
 import attrs
 import msgspec
+import trio
 
 from hookflash.errors import RequestRefused
 from hookflash.journal import history
