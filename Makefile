@@ -32,6 +32,7 @@ HOSTILE ?=
 QUICK ?= -p no:schemathesis -m 'not (slow or exhaustive or asterisk or freeswitch)'
 
 BIN   := $(VENV)/bin
+BESIDE := PYTHONPATH=tests:tests/server:tests/fidelity
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NEEDS := pyproject.toml constraints.txt
 
@@ -78,18 +79,18 @@ proof: $(VENV)/.installed-dev ## every order of events that the machine can meet
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long
 	$(BIN)/hookflash $(SOAK)
-	$(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --calls 21 --most 60 --pace 0.3 --seed $(SEED)
+	$(BESIDE) $(BIN)/python tests/kill --virtual --kills $(SOAK_KILLS) --calls 21 --most 60 --pace 0.3 --seed $(SEED)
 	HYPOTHESIS_PROFILE=soak HOOKFLASH_EXAMPLES=$(EXAMPLES) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 kill: $(VENV)/.installed-dev ## kill the service over and over, on a real switch (SWITCH=asterisk, or HOOKFLASH_FREESWITCH) or the emulator
-	$(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
+	$(BESIDE) $(BIN)/python tests/kill --kills $(KILLS) --calls $(CALLS) --seed $(SEED) $(KILL)
 
 hostile: $(VENV)/.installed-dev ## strangers attack the service for an hour while people are transferred
-	PYTHONPATH=tests:tests/server $(BIN)/python tests/hostile --attack-s $(HOSTILE_S) $(HOSTILE)
+	$(BESIDE) $(BIN)/python tests/hostile --attack-s $(HOSTILE_S) $(HOSTILE)
 
 fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH; or SWITCH=asterisk)
-	PYTHONPATH=tests/fidelity $(BIN)/python $(FIDELITY)
+	$(BESIDE) $(BIN)/python $(FIDELITY)
 
 bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)

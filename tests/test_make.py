@@ -64,6 +64,34 @@ def test_the_whole_suite_leaves_nothing_out() -> None:
     assert " -m '" not in printed
 
 
+HELP = [
+    ("kill", "KILL=-h"),
+    ("hostile", "HOSTILE=-h"),
+    ("fidelity", "FIDELITY=tests/fidelity/fidelity.py -h"),
+    ("fidelity", "FIDELITY=tests/fidelity/fidelity_asterisk.py -h"),
+    ("proof", "PROOF=prove -h"),
+    ("soak", "SOAK=soak -h"),
+]
+
+
+@needs_make
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "asked"), HELP, ids=str)
+def test_what_a_longer_proof_runs_can_be_run(target: str, asked: str) -> None:
+    """Its first command as make would run it, in a shell of its own, for its help."""
+    printed = make(target, asked, f"BIN={Path(sys.executable).parent}")
+    command = next(line for line in printed.splitlines() if line.endswith(" -h"))
+    run = subprocess.run(
+        ["/usr/bin/env", "-u", "PYTHONPATH", "sh", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "usage" in run.stdout.lower()
+
+
 @pytest.mark.slow
 def test_the_children_of_tests_can_be_interrupted_from_a_shell_that_ignores_it() -> None:
     """As in a background job of a shell without job control."""
