@@ -1,10 +1,10 @@
 # One door for people and for CI. `make help` lists what there is.
 # Needs only make and a Python 3.11 or newer with its venv module; PYTHON= names another one.
-# JOBS= is how many tests run at once: one more than there are cores, for some wait for the clock.
+# JOBS= is how many tests run at once: twice as many as there are cores, for many wait for the clock.
 
 PYTHON ?= python3
 VENV   ?= .venv
-JOBS   ?= 3
+JOBS   ?= 4
 
 # What the doors run. Each may be given on the command line: make run RUN='simulate --help'
 SWITCH ?= simulated
