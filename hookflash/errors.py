@@ -51,7 +51,7 @@ class InputError(HookflashError):
 class InUse(InputError):
     """What another process has: an address, or a journal.
 
-    It may be so for a moment only, so whoever supervises a service may start it again.
+    It may be so for a moment only, so a supervisor may start the service again.
     """
 
     exit_status = 1

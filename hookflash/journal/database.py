@@ -157,7 +157,7 @@ def real_path(path: Path) -> Path:
 def check_regular(path: Path) -> None:
     """Check that a journal and what is beside it are files, or not there.
 
-    Whoever opens a pipe or a device waits for it, and can't be stopped.
+    To open a pipe or a device means to wait for it, and nobody can stop that.
 
     Raises:
         JournalError: one of them is something else.

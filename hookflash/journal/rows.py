@@ -35,7 +35,7 @@ MOST_SAID: Final = 200
 def read_or_skip(
     connection: sqlite3.Connection, row: str, read: Callable[[], Found]
 ) -> Found | None:
-    """Read a row; one that can't be read, for whatever reason, is left out.
+    """Read a row; one that can't be read, for any reason, is left out.
 
     Args:
         connection: to the file; it remembers which rows were left out.

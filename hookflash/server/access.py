@@ -137,11 +137,10 @@ class Access:
             JournalError: the keys can't be read now.
         """
         digest = hashlib.sha256(api_key.encode()).digest()
-        known = self._right.get(digest)
-        if known is not None:
-            key = await self._journal.read(partial(registry.find_key, key_id=known))
+        if digest in self._right:
+            key = await self._find_right(digest)
         else:
-            key = await self._check_slowly(api_key, crowd_of(address))
+            key = await self._check_slowly(api_key, digest, crowd_of(address))
         if key is None:
             self._right.pop(digest, None)
             raise await self._wrong_one(address, "invalid or revoked API key")
@@ -150,7 +149,10 @@ class Access:
         self._right[digest] = key.id
         return key
 
-    async def _check_slowly(self, api_key: str, crowd: str) -> Key | None:
+    async def _find_right(self, digest: bytes) -> Key | None:
+        return await self._journal.read(partial(registry.find_key, key_id=self._right[digest]))
+
+    async def _check_slowly(self, api_key: str, digest: bytes, crowd: str) -> Key | None:
         """Check a key that is not known yet, when it is its address's turn.
 
         Raises:
@@ -164,8 +166,13 @@ class Access:
                 raise self._too_many("too many programs of this address sign in: try again")
             self._check_guesses(api_key, crowd)
             async with lock:
+                if digest in self._right:  # somebody who waited before us has shown it
+                    return await self._find_right(digest)
                 self._check_guesses(api_key, crowd)
-                return await self._check_in_turn(api_key, crowd)
+                key = await self._check_in_turn(api_key, crowd)
+                if key is not None:
+                    self._right[digest] = key.id
+                return key
         finally:
             if not lock.locked():
                 self._checking.pop(crowd, None)

@@ -1,4 +1,4 @@
-"""One switch must not end the service of all, whatever it sends and whatever we make of it."""
+"""One switch must not end the service of all, by nothing that it sends or that we do with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hookflash.events import LONGEST_TEXT, CommandFailed, LegCreated, LegHungUp,
 
 @attrs.define
 class Switch:
-    """Whatever it sends, we fail on it."""
+    """We fail on all that it sends."""
 
     fault: Exception
     tried_s: list[float] = attrs.field(factory=list[float])

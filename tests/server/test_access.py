@@ -236,6 +236,31 @@ async def test_a_right_key_is_taken_from_where_many_wrong_ones_come(
         nursery.cancel_scope.cancel()
 
 
+async def test_many_programs_that_come_back_at_once_with_one_key_wait_for_one_check(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart, no key is known to be right: each check costs a tenth of a second there."""
+    key = await lab.make_key("acme")
+    checked: list[str] = []
+    check = registry.check_key
+
+    def counted(connection: sqlite3.Connection, text: str) -> registry.Key | None:
+        checked.append(text)
+        return check(connection, text)
+
+    monkeypatch.setattr(registry, "check_key", counted)
+    answers: list[int] = []
+
+    async def come_back() -> None:
+        answers.append((await sign_in(lab.client, key)).status_code)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(come_back)
+    assert answers == [201] * 100
+    assert checked == [key]
+
+
 @pytest.mark.parametrize("guesses_at", ["a key", "many keys"])
 async def test_guesses_from_one_address_are_not_all_checked_and_delay_nobody_elsewhere(
     autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch, guesses_at: str

@@ -38,9 +38,9 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """No event or response is longer."""
 
 RECEIVE_BYTES: Final = 262_144
-MOST_LISTED_BYTES: Final = 64 * 1024 * 1024
-"""Of a list of channels: some 1.2 KB for each."""
 """Bytes per read of a list."""
+MOST_LISTED_BYTES: Final = 64 * 1024 * 1024
+"""No list is longer: a channel has some 1.2 KB."""
 
 QUEUE: Final = 256
 """How many messages may wait for the reader, which itself never waits."""
