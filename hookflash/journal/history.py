@@ -202,41 +202,60 @@ def read_after(
         The steps, and the last number up to which none is missing; if that is `after`, there are
         no more.
     """
-    last = max(after, last_number(connection))  # before the query: later ones may not be in it
+    last = max(after, last_number(connection))  # before the queries: later ones may not be in them
+    of_account = None if wanted.account is None else _id_of(connection, wanted.account)
+    numbers = _NUMBERS if of_account is None else _NUMBERS_OF_ACCOUNT
+    values: dict[str, object] = {
+        "after": after,
+        "last": last,
+        "scan": _SCANNED_AT_ONCE,
+        "account": of_account,
+        "call": wanted.call,
+        "transfer": wanted.transfer,
+        "kinds": msgspec.json.encode(wanted.kinds or ("*",)).decode(),
+    }
+    scanned, seen = connection.execute(
+        f"SELECT count(*), max(number) FROM ({numbers})",  # noqa: S608 - constants
+        values,
+    ).fetchone()
+    if scanned < _SCANNED_AT_ONCE:
+        seen = last
     found: list[StoredStep] = []
-    scanned, seen = 0, after
-    for row in _rows_after(connection, after, last, wanted.account):
-        scanned, seen = scanned + 1, int(row[0])
+    for row in connection.execute(_STEPS.format(numbers=numbers), values | {"last": seen}):
         step = _readable_step(connection, row)
         if step is not None and wanted.wants(step):
             found.append(step)
             if len(found) == most:
-                return found, seen
-    return found, seen if scanned == _SCANNED_AT_ONCE else last
+                return found, step.number
+    return found, seen
 
 
-def _rows_after(
-    connection: sqlite3.Connection, after: int, last: int, account: str | None
-) -> Iterator[Sequence[Any]]:
-    """The next steps, of one account or of all, by an index."""
-    limits = {"after": after, "last": last, "most": _SCANNED_AT_ONCE, "account": account}
-    return connection.execute(_NEXT if account is None else _NEXT_OF_ACCOUNT, limits)
+def _id_of(connection: sqlite3.Connection, account: str) -> int:
+    row = connection.execute("SELECT id FROM accounts WHERE name = ?", (account,)).fetchone()
+    return row[0] if row else -1
 
 
-_NEXT: Final = (
-    "SELECT * FROM steps WHERE number > :after AND number <= :last ORDER BY number LIMIT :most"
-)
+_NUMBERS: Final = """
+    SELECT number FROM steps WHERE number > :after AND number <= :last
+    ORDER BY number LIMIT :scan
+"""
 
-_NEXT_OF_ACCOUNT: Final = """
-    SELECT steps.* FROM (
-        SELECT number FROM steps_of_account
-            WHERE account = (SELECT id FROM accounts WHERE name = :account)
-            AND number > :after AND number <= :last
-        UNION
-        SELECT number FROM steps_of_account
-            WHERE account = 0 AND number > :after AND number <= :last
-        ORDER BY number LIMIT :most
-    ) AS next CROSS JOIN steps ON steps.number = next.number ORDER BY next.number
+_NUMBERS_OF_ACCOUNT: Final = """
+    SELECT number FROM steps_of_account
+        WHERE account = :account AND number > :after AND number <= :last
+    UNION
+    SELECT number FROM steps_of_account
+        WHERE account = 0 AND number > :after AND number <= :last
+    ORDER BY number LIMIT :scan
+"""
+
+# the database passes over most of what nobody wants: a row costs much more in Python
+_STEPS: Final = """
+    SELECT steps.* FROM ({numbers}) AS next CROSS JOIN steps ON steps.number = next.number
+    WHERE (:call IS NULL OR :call IN (call, other_call))
+    AND (:transfer IS NULL OR transfer = :transfer)
+    AND EXISTS (SELECT 1 FROM json_each(:kinds) AS wanted WHERE kind GLOB wanted.value)
+    ORDER BY next.number
 """
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -17,6 +19,9 @@ from hookflash.journal.threads import InThread, in_thread
 
 Found = TypeVar("Found")
 
+READS_AT_ONCE: Final = 8
+"""Threads that read, or wait for each other, of one connection."""
+
 
 class JournalReader:
     """A connection for reading, opened when it is first used; again, if the file is replaced."""
@@ -26,7 +31,9 @@ class JournalReader:
         """The time of day, in seconds since 1970."""
         self._file = file
         self._run = run
-        self._reading = trio.Lock()
+        self._some = trio.Semaphore(READS_AT_ONCE)
+        self._one = threading.Lock()
+        """The threads wait for each other: tasks would wait for the scheduler each time."""
         self._connection: JournalConnection | None = None
         self._inode: tuple[int, int] | None = None
 
@@ -36,16 +43,20 @@ class JournalReader:
         Raises:
             JournalError: the journal, or something in it, can't be read.
         """
-        async with self._reading:
+        async with self._some:
             try:
-                return await self._run(lambda: look(self._current()))
+                return await self._run(partial(self._read, look))
             except (OSError, sqlite3.Error) as error:
                 raise JournalError(f"the journal can't be read: {error}") from error
             except InputError as error:
                 raise JournalError(f"{self._file}: {error}") from error
 
+    def _read(self, look: Callable[[sqlite3.Connection], Found]) -> Found:
+        with self._one:
+            return look(self._current())
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. Nobody must be reading."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

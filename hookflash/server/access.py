@@ -26,12 +26,13 @@ from hookflash.journal.database import JournalError
 from hookflash.journal.registry import Key
 from hookflash.server.caller import Caller
 from hookflash.server.config import Limits
-from hookflash.server.connections import crowd_of
+from hookflash.server.crowds import crowd_of
 from hookflash.server.rates import Allowance, Budgets
 from hookflash.server.tokens import Token, read_token, sign_token, token_for
 
 REMEMBERED_S: Final = 5.0
-"""A valid token is not looked up again for this long, even if another process revokes its key."""
+"""A valid token, or the key of a long connection, is not looked up again for this long, even if
+another process revokes its key."""
 
 MOST_REMEMBERED: Final = 10_000
 MOST_CHECKS_WAITING: Final = 256
@@ -100,6 +101,8 @@ class Access:
         self._by_key = Budgets(limits.requests_per_second)
         self._by_account = Budgets(limits.account_requests_per_second)
         self._known: dict[bytes, _Known] = {}
+        self._valid_until_s: dict[str, float] = {}
+        """Keys of long connections, which may be many with one key."""
         self._right: dict[bytes, str] = {}
         """Keys that were right: the ID, by a hash of the text."""
         self._checking: dict[str, trio.Lock] = {}
@@ -227,8 +230,11 @@ class Access:
         Raises:
             Unauthorized: it was revoked.
         """
+        if self._valid_until_s.get(caller.key, -math.inf) > trio.current_time():
+            return
         if not await self._journal.read(partial(registry.is_valid, key_id=caller.key)):
             raise Unauthorized("this key was revoked")
+        self._valid_until_s[caller.key] = trio.current_time() + REMEMBERED_S
 
     def count(self, caller: Caller, requests: int = 1) -> None:
         """Count requests of a key.
@@ -252,6 +258,9 @@ class Access:
     def sweep(self) -> None:
         """Free the memory of expired counts. Called from time to time."""
         now_s = trio.current_time()
+        self._valid_until_s = {
+            key: until_s for key, until_s in self._valid_until_s.items() if until_s > now_s
+        }
         self._wrong.sweep(now_s)
         self._wrong_at_key.sweep(now_s)
         self._by_key.sweep(now_s)

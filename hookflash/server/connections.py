@@ -14,13 +14,13 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from typing import Final
 
 import attrs
 import trio
 
 from hookflash.errors import HookflashError
+from hookflash.server.crowds import Crowds, crowd_of
 
 FEW: Final = 4
 """An address with fewer connections than this is always admitted, if any can be closed for it."""
@@ -56,12 +56,12 @@ class Admitted:
     def working(self) -> Generator[None]:
         """A program that has signed in is being served: it is not closed for others."""
         waiting = self._connections.waiting_like(self.crowd)
-        waiting.leave(self)
+        waiting.leave(self.crowd, self)
         try:
             yield
         finally:
             if not self._scope.cancel_called:
-                self._connections.waiting_like(self.crowd).enter(self)
+                self._connections.waiting_like(self.crowd).enter(self.crowd, self)
 
     def prove(self) -> None:
         """Somebody has signed in: the address is no stranger's from now on."""
@@ -78,60 +78,8 @@ class Admitted:
     def evict(self) -> None:
         """Close it, to make room."""
         self.evicted = True
-        self._connections.waiting_like(self.crowd).leave(self)
+        self._connections.waiting_like(self.crowd).leave(self.crowd, self)
         self._scope.cancel()
-
-
-class _Waiting:
-    """The connections that have no request in progress, oldest first, by address.
-
-    The addresses are sorted by their number of connections, so that the most crowded one is found
-    at once, however many there are.
-    """
-
-    def __init__(self) -> None:
-        self._crowds: dict[str, dict[Admitted, None]] = {}
-        self._of_size: list[dict[str, None]] = [{}]
-
-    def enter(self, connection: Admitted) -> None:
-        """A connection waits from now on."""
-        crowd = self._crowds.setdefault(connection.crowd, {})
-        crowd[connection] = None
-        self._resize(connection.crowd, len(crowd) - 1, len(crowd))
-
-    def leave(self, connection: Admitted) -> None:
-        """A connection no longer waits."""
-        crowd = self._crowds.get(connection.crowd)
-        if crowd is None or connection not in crowd:
-            return
-        del crowd[connection]
-        self._resize(connection.crowd, len(crowd) + 1, len(crowd))
-        if not crowd:
-            del self._crowds[connection.crowd]
-
-    def _resize(self, crowd: str, before: int, size: int) -> None:
-        self._of_size[before].pop(crowd, None)
-        if size == len(self._of_size):
-            self._of_size.append({})
-        if size:
-            self._of_size[size][crowd] = None
-        while len(self._of_size) > 1 and not self._of_size[-1]:
-            self._of_size.pop()
-
-    @property
-    def largest(self) -> int:
-        """How many wait from the most crowded address."""
-        return len(self._of_size) - 1
-
-    def of(self, crowd: str) -> tuple[Admitted, ...]:
-        """All of an address, oldest first."""
-        return tuple(self._crowds.get(crowd, ()))
-
-    def oldest(self, crowd: str | None = None) -> Admitted | None:
-        """The oldest of an address, or of the most crowded one."""
-        if crowd is None:
-            crowd = next(iter(self._of_size[-1]), "")
-        return next(iter(self._crowds.get(crowd, ())), None)
 
 
 class Connections:
@@ -159,8 +107,8 @@ class Connections:
         """How many idle connections were closed to make room for others."""
         self._is_exempt = is_exempt
         self._open: dict[str, int] = {}
-        self._waiting = _Waiting()
-        self._proven_waiting = _Waiting()
+        self._waiting = Crowds[Admitted]()
+        self._proven_waiting = Crowds[Admitted]()
         self._proven: dict[str, None] = {}
         """Addresses from which somebody has signed in."""
         self._total = 0
@@ -182,12 +130,16 @@ class Connections:
             return  # its connections wait as strangers' do
         connections = self._waiting.of(crowd)
         for one in connections:
-            self._waiting.leave(one)
+            self._waiting.leave(crowd, one)
         self._proven[crowd] = None
         for one in connections:
-            self._proven_waiting.enter(one)
+            self._proven_waiting.enter(crowd, one)
 
-    def waiting_like(self, crowd: str) -> _Waiting:
+    def goes_first(self, address: str) -> bool:
+        """Whether an address is no stranger's: somebody has signed in from it, or it is exempt."""
+        return crowd_of(address) in self._proven or self._is_exempt(address)
+
+    def waiting_like(self, crowd: str) -> Crowds[Admitted]:
         """The connections that wait, of addresses such as this one."""
         return self._proven_waiting if crowd in self._proven else self._waiting
 
@@ -208,7 +160,7 @@ class Connections:
             try:
                 yield connection
             finally:
-                self.waiting_like(connection.crowd).leave(connection)
+                self.waiting_like(connection.crowd).leave(connection.crowd, connection)
                 if not connection.evicted:
                     self._forget(connection.crowd)
 
@@ -222,7 +174,7 @@ class Connections:
         if crowd == connection.crowd or connection.evicted:
             return
         self._make_room_of_its_own(crowd, address)
-        self.waiting_like(connection.crowd).leave(connection)
+        self.waiting_like(connection.crowd).leave(connection.crowd, connection)
         self._forget(connection.crowd)
         connection.crowd = crowd
         self._count(connection)
@@ -230,7 +182,7 @@ class Connections:
     def _count(self, connection: Admitted) -> None:
         self._open[connection.crowd] = self._open.get(connection.crowd, 0) + 1
         self._total += 1
-        self.waiting_like(connection.crowd).enter(connection)
+        self.waiting_like(connection.crowd).enter(connection.crowd, connection)
 
     def _make_room_of_its_own(self, crowd: str, address: str) -> bool:
         """Whether an address had too many connections, so that one of them was closed."""
@@ -263,19 +215,6 @@ class Connections:
         self._open[crowd] -= 1
         if not self._open[crowd]:
             del self._open[crowd]
-
-
-def crowd_of(address: str) -> str:
-    """Whose connections are counted together: the address, or its network of IPv6."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address  # not of the Internet
-    if ip.version == 4:  # noqa: PLR2004 - the Internet Protocol, version 4
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return ip.packed[:8].hex()
 
 
 def raise_descriptor_limit() -> int:

@@ -13,6 +13,7 @@ import trio
 
 from hookflash.journal.reader import JournalReader
 from hookflash.journal.threads import InThread
+from hookflash.server.accepting import MOST_WAITING
 from hookflash.server.access import Access
 from hookflash.server.addresses import server_tls
 from hookflash.server.api import ServiceApi
@@ -106,8 +107,12 @@ async def _hear(end: DoorsEnd, on_broken: Callable[[], None]) -> None:
 def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:
     limits, listen = settings.limits, settings.listen
     arrivals = _arrivals(settings)
-    most_http, most_websocket = within_descriptors(
-        limits.http_connections, limits.websocket_connections, available=raise_descriptor_limit()
+    most_http, most_websocket, most_waiting, _ = within_descriptors(
+        limits.http_connections,
+        limits.websocket_connections,
+        MOST_WAITING,  # at each door
+        MOST_WAITING,
+        available=raise_descriptor_limit(),
     )
     metrics = DoorMetrics(api)
     app = HttpApp(api, metrics)
@@ -119,11 +124,14 @@ def _doors_of(settings: m.Settings, api: ServiceApi) -> Doors:
     http = HttpServer(
         app=app,
         connections=connections,
+        most_waiting=most_waiting,
         most_body_bytes=limits.request_bytes,
         arrivals=arrivals,
         unsent=api.unsent,
     )
-    listener = Listener(api, arrivals, most_websocket, listen.origins)
+    listener = Listener(
+        api, arrivals, most_websocket, most_waiting=most_waiting, origins=listen.origins
+    )
     metrics.doors = {"http": connections, "websocket": listener.connections}
     return Doors(settings=settings, api=api, app=app, http=http, listener=listener)
 

@@ -22,7 +22,7 @@ import h11
 import structlog
 import trio
 
-from hookflash.server.accepting import accept_all
+from hookflash.server.accepting import MOST_WAITING, Lobby, accept_all
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
 from hookflash.server.http.envelope import failure_body
@@ -49,6 +49,8 @@ class HttpServer:
     app: AsgiApp
     connections: Connections
     patience: Patience = attrs.field(factory=Patience)
+    most_waiting: int = MOST_WAITING
+    """Connections that may wait until they are served."""
     most_body_bytes: int = 65_536
     arrivals: Arrivals = attrs.field(factory=Arrivals)
     """How connections begin: the PROXY header, and TLS."""
@@ -63,7 +65,8 @@ async def serve_http(server: HttpServer, listeners: Sequence[socket.socket]) -> 
         server: how to serve.
         listeners: listening sockets, without TLS.
     """
-    await accept_all(listeners, partial(_serve_socket, server))
+    lobby = Lobby(server.connections, most=server.most_waiting)
+    await accept_all(listeners, lobby, partial(_serve_socket, server))
 
 
 async def _serve_socket(server: HttpServer, stream: trio.SocketStream) -> None:

@@ -79,6 +79,7 @@ class MeteredStream(trio.abc.Stream):
         """Set when a client that has not signed in has sent too much. It is not read any more."""
         self.is_signed_in = False
         self._stream = stream
+        self._begun: bytes | bytearray | None = None
         self._head: bytearray | None = bytearray()
         self._frames = FrameCount()
         self._stranger_bytes = STRANGER_BYTES
@@ -87,8 +88,16 @@ class MeteredStream(trio.abc.Stream):
         self._bytes_budget = Budget(BYTES_PER_S, burst=BYTES_PER_S, now_s=now_s)
         self._frames_budget = Budget(FRAMES_PER_S, burst=FRAMES_PER_S, now_s=now_s)
 
+    async def begin(self) -> None:
+        """Wait for the first bytes. They are kept: who says nothing needs no more than this."""
+        self._begun = await self._receive(READ_BYTES)
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive within the budget."""
+        begun, self._begun = self._begun, None
+        return await self._receive(max_bytes) if begun is None else begun
+
+    async def _receive(self, max_bytes: int | None) -> bytes | bytearray:
         data = await self._stream.receive_some(min(max_bytes or READ_BYTES, READ_BYTES))
         frames = self._frames_in(data)
         if self.is_signed_in:

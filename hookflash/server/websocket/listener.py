@@ -23,7 +23,7 @@ from trio_websocket import (
 )
 from wsproto.utilities import ProtocolError
 
-from hookflash.server.accepting import accept_all
+from hookflash.server.accepting import MOST_WAITING, Lobby, accept_all
 from hookflash.server.api import ServiceApi
 from hookflash.server.arrivals import Arrivals, BadArrival
 from hookflash.server.connections import Admitted, Connections, TooManyConnections
@@ -56,7 +56,13 @@ class Listener:
     """All WebSocket connections."""
 
     def __init__(
-        self, api: ServiceApi, arrivals: Arrivals, most: int, origins: tuple[str, ...] = ()
+        self,
+        api: ServiceApi,
+        arrivals: Arrivals,
+        most: int,
+        *,
+        most_waiting: int = MOST_WAITING,
+        origins: tuple[str, ...] = (),
     ) -> None:
         """Listen for nobody yet.
 
@@ -64,11 +70,13 @@ class Listener:
             api: performs the operations.
             arrivals: how connections begin.
             most: how many programs may be signed in.
+            most_waiting: connections that may wait until they are served.
             origins: of web pages that may connect.
         """
         self.arrivals = arrivals
         self._api = api
         self._most = most
+        self._most_waiting = most_waiting
         self._origins = frozenset(origins)
         self.sessions: dict[Session, None] = {}
         self._signed_in = 0
@@ -99,12 +107,14 @@ class Listener:
             try:
                 await self._welcome(Guest(address, MeteredStream(secure), admitted))
             finally:
-                await _hang_up(secure)
+                if not admitted.evicted:
+                    await _hang_up(secure)
 
     async def _welcome(self, guest: Guest) -> None:
         async with trio.open_nursery() as nursery:
             request: WebSocketRequest | None = None
             with trio.move_on_after(HANDSHAKE_S):
+                await guest.stream.begin()
                 request = await wrap_server_stream(
                     nursery,
                     guest.stream,
@@ -197,7 +207,7 @@ class Listener:
 
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
         """Serve all who connect, until cancelled."""
-        await accept_all(listeners, self.welcome)
+        await accept_all(listeners, Lobby(self.connections, most=self._most_waiting), self.welcome)
 
 
 _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
