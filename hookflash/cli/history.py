@@ -114,7 +114,7 @@ def prune(
         float, Parameter(validator=validators.Number(gte=0), help="Delete what is older than this.")
     ],
     trust_clock: Annotated[
-        bool, Parameter(help="Believe this machine's clock, whatever a service believed last.")
+        bool, Parameter(help="Believe this machine's clock, even if a service has not.")
     ] = False,
     config: Config = None,
     file: File = None,

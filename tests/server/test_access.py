@@ -19,9 +19,11 @@ import trio
 from lab import SWITCH, Lab, Program, client_of, now, open_lab, token_of
 from trio.testing import MockClock
 
+from hookflash.errors import Unauthorized
 from hookflash.journal import history, registry
 from hookflash.journal.database import JournalError
 from hookflash.server.access import REMEMBERED_S
+from hookflash.server.caller import Caller
 from hookflash.server.operations import OPERATIONS, Operation
 from hookflash.server.rates import Allowance
 
@@ -111,6 +113,33 @@ async def test_a_key_that_is_revoked_takes_its_tokens_with_it(
     assert (await program.ask("GET", "channels")).status_code == 401
     assert (await sign_in(lab.client, key)).status_code == 401
     await lab.acme.look("channels")  # the account's other keys count
+
+
+async def test_many_long_connections_of_one_key_ask_the_journal_once(
+    autojump_clock: MockClock, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = await lab.make_key("acme")
+    key = text.split("_")[1]
+    access = lab.doors.api.access
+    caller = Caller(key=key, account="acme")
+    asked: list[str] = []
+    is_valid = registry.is_valid
+
+    def count(connection: sqlite3.Connection, key_id: str) -> bool:
+        asked.append(key_id)
+        return is_valid(connection, key_id)
+
+    monkeypatch.setattr(registry, "is_valid", count)
+    for _ in range(100):
+        await access.check(caller)
+    assert asked == [key]
+    await lab.service.journal.change(partial(registry.revoke_key, key_id=key, now=0.0))
+    await trio.sleep(REMEMBERED_S)
+    access.sweep()
+    with pytest.raises(Unauthorized, match="revoked"):
+        await access.check(caller)
+    with pytest.raises(Unauthorized, match="revoked"):
+        await access.check(caller)
 
 
 async def test_keys_and_tokens_outlive_a_restart(autojump_clock: MockClock, tmp_path: Path) -> None:
