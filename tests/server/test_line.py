@@ -87,18 +87,17 @@ async def test_a_message_that_is_none_breaks_the_line(autojump_clock: MockClock)
         await Line(ours, m.FROM_DOORS).receive()
 
 
+def desk_of(lab: Lab, stream: trio.abc.Stream, nursery: trio.Nursery) -> DeskEnd:
+    service = lab.service
+    return DeskEnd(stream, service.desk, service.metrics, service.settings(None), DeskWork(nursery))
+
+
 @asynccontextmanager
 async def desk_end_of(lab: Lab) -> AsyncGenerator[Line[m.FromEngine]]:
     """A line to a lab's desk, with nobody at its other end."""
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        end = DeskEnd(
-            ours,
-            lab.service.desk,
-            lab.service.metrics,
-            lab.service.settings(None),
-            DeskWork(nursery),
-        )
+        end = desk_of(lab, ours, nursery)
         nursery.start_soon(end.run)
         yield Line(theirs, m.FROM_ENGINE)
         nursery.cancel_scope.cancel()
@@ -211,13 +210,7 @@ async def doors_without_beats(
     monkeypatch.setattr(DeskEnd, "_beat", never)
     monkeypatch.setattr(DeskEnd, "_hear", never)
     async with trio.open_nursery() as nursery:
-        desk_end = DeskEnd(
-            ours,
-            lab.service.desk,
-            lab.service.metrics,
-            lab.service.settings(None),
-            DeskWork(nursery),
-        )
+        desk_end = desk_of(lab, ours, nursery)
         nursery.start_soon(desk_end.run)
         line = Line(theirs, m.FROM_ENGINE)
         opening = await line.receive()
