@@ -68,7 +68,7 @@ class Socket:
         while True:
             frame = await self.frame()
             if frame.content_type == "text/event-json":
-                take(frame, json.loads(frame.body))
+                take(frame, json.loads(frame.text()))  # its bytes need not be text
 
 
 class Live:
