@@ -33,7 +33,9 @@ async def test_a_process_that_is_killed_eight_times_loses_nobody(
     setting = Setting(folder=tmp_path, seed=2, direct=True, pace=0.25, forker=forker, over_s=4.0)
     try:
         async with on_asterisk(pair, setting) as player:
-            await player.round(CALLS, kills=KILLS)
+            # a slow machine has fewer kills in one round, since each start takes longer there
+            while player.figures.kills < KILLS:
+                await player.round(CALLS, kills=KILLS - player.figures.kills)
     finally:
         await forker.close()
     assert player.figures.kills == KILLS
