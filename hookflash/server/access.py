@@ -147,9 +147,6 @@ class Access:
         if key is None:
             self._right.pop(digest, None)
             raise await self._wrong_one(address, "invalid or revoked API key")
-        if len(self._right) >= MOST_REMEMBERED:
-            self._right.clear()
-        self._right[digest] = key.id
         return key
 
     async def _find_right(self, digest: bytes) -> Key | None:
@@ -174,11 +171,16 @@ class Access:
                 self._check_guesses(api_key, crowd)
                 key = await self._check_in_turn(api_key, crowd)
                 if key is not None:
-                    self._right[digest] = key.id
+                    self._remember(digest, key)
                 return key
         finally:
             if not lock.locked():
                 self._checking.pop(crowd, None)
+
+    def _remember(self, digest: bytes, key: Key) -> None:
+        if len(self._right) >= MOST_REMEMBERED:
+            self._right.clear()
+        self._right[digest] = key.id
 
     def _check_guesses(self, api_key: str, crowd: str) -> None:
         guessed = (crowd, registry.id_in(api_key))
