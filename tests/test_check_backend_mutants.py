@@ -20,7 +20,7 @@ import trio
 from simulated_lab import SimulatedLab
 from trio.testing import MockClock
 
-from hookflash.backends.base import Backend, Capabilities
+from hookflash.backends.base import LOST_TRACK, Backend, Capabilities
 from hookflash.backends.simulator.backend import SimulatedBackend, open_simulator
 from hookflash.backends.simulator.world import World
 from hookflash.commands import (
@@ -120,6 +120,7 @@ class Memory:
     hung_up: set[LegId] = attrs.field(factory=set[LegId])
     hurt: set[LegId] = attrs.field(factory=set[LegId])
     """Legs of commands that failed."""
+    looked_at: set[LegId] = attrs.field(factory=set[LegId])
     has_ordered: bool = False
     """Whether any order came this way: not, where another controller gave them."""
     stuck: bool = False
@@ -464,6 +465,18 @@ def _answers_before(fact: Any, _memory: Memory) -> Told:
     return [(0.0 if isinstance(fact, LegsSeen) else 0.03, fact)]
 
 
+def _look_is_noted(command: SwitchCommand, memory: Memory) -> Done:
+    if isinstance(command, Look):
+        memory.looked_at.update(command.legs)
+    return [(0, command)]
+
+
+def _who_is_looked_at_ends_without_a_cause(fact: Any, memory: Memory) -> Told:
+    if isinstance(fact, LegHungUp) and fact.leg in memory.looked_at:
+        return [(0, attrs.evolve(fact, cause=LOST_TRACK))]
+    return [(0, fact)]
+
+
 def _everything_is_late(fact: Any, _memory: Memory) -> Told:
     return [(LATE_S, fact)]
 
@@ -514,6 +527,11 @@ TOLD: Final = (
     Mutant("another command failed", told=_changed(CommandFailed, command=Park(leg="x"))),
     Mutant("LegsSeen overtakes", told=_everything_but_answers_is_late),
     Mutant("LegsSeen overtakes by 30 ms", told=_answers_before),
+    Mutant(
+        "who is looked at ends without a cause",
+        done=_look_is_noted,
+        told=_who_is_looked_at_ends_without_a_cause,
+    ),
     Mutant("everything is told late", told=_everything_is_late),
     Mutant("SwitchFound comes before what lives", told=_found_before),
     Mutant("nothing is told anew", told=_nothing_anew),

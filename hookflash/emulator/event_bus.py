@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from hookflash.emulator.events import FreeSwitchEvent, Header, origin
@@ -40,6 +41,9 @@ class EventBus:
         self._host = host
         self._sequence = 0
         self._to_lose: list[str] = []
+        self.lag_s = 0.0
+        """How long an event is on its way to the connections. Answers don't wait for it: those of a
+        busy FreeSWITCH overtake the events."""
         self.listeners: list[EventListener] = []
         """Every connection, whether it has subscribed to anything or not."""
         self.on_subscription: Callable[[], None] = lambda: None
@@ -67,7 +71,14 @@ class EventBus:
         wanting = [listener for listener in self.listeners if listener.wants(name)]
         if wanting:
             event = self.make_event(name, headers(), body)
-            for listener in wanting:
+            if self.lag_s:
+                self._host.world.after(self.lag_s, partial(self._deliver, event, wanting))
+            else:
+                self._deliver(event, wanting)
+
+    def _deliver(self, event: FreeSwitchEvent, wanting: Sequence[EventListener]) -> None:
+        for listener in wanting:
+            if listener in self.listeners:
                 listener.offer(event)
 
     def lose(self, name: str) -> None:

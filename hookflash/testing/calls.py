@@ -6,6 +6,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash import events as e
+from hookflash.backends.base import LOST_TRACK
 from hookflash.testing.lab import NotInThisLab
 from hookflash.testing.observer import A_WHILE_S, END, Check, Scene
 from hookflash.testing.reported import TIMEOUT_S, require
@@ -158,6 +159,19 @@ async def _questions(scene: Scene) -> None:
     await scene.agree()
 
 
+async def _an_end_that_is_looked_at(scene: Scene) -> None:
+    legs = await scene.call()
+    await scene.hang_up(legs[0])
+    with trio.move_on_after(scene.lab.prompt_s):
+        while scene.said():
+            await scene.look(*legs)
+            await trio.sleep(0.001)
+    causes = {fact.leg: fact.cause for _, fact in scene.facts() if isinstance(fact, e.LegHungUp)}
+    require(causes.keys() == {*legs}, "LegHungUp comes, even if a leg is looked at as it ends")
+    promise = f"LegHungUp has its cause, even if a leg is looked at as it ends: {causes}"
+    require(LOST_TRACK not in causes.values(), promise)
+
+
 async def _marks(scene: Scene) -> None:
     first, second = await scene.call()
     transfer = scene.name
@@ -264,6 +278,7 @@ CHECKS = (
     Check("HangUp ends a leg in any state, with its cause", _hang_ups),
     Check("HangUp ends a call", _a_hang_up_in_a_call),
     Check("Look is answered correctly", _questions),
+    Check("Look hides no end", _an_end_that_is_looked_at),
     Check("Sounds play, end, and replace one another", _sounds),
     Check("Marks stay until Forget removes them", _marks, ("marks_legs",)),
     Check("Keys of a parked leg are reported", _keys_of_the_parked, ("reports_keys_of_parked",)),

@@ -1025,6 +1025,42 @@ async def test_a_leg_that_ends_while_it_is_listed_does_not_live_on(
         assert await client.perform(look) == [LegHungUp(leg="a"), LegsSeen(look=look, living=())]
 
 
+@pytest.mark.parametrize("command", [Look(legs=("a",)), HangUp(leg="a")])
+async def test_an_answer_that_overtakes_the_end_of_a_leg_waits_for_it(
+    autojump_clock: MockClock, switch: FakeAsterisk, command: Look | HangUp
+) -> None:
+    """Else the end would be told without its cause, or never: the leg would be there for ever."""
+    two_who_are_parked(switch)
+    switch.replies["DELETE channels/a"] = (404, "{}")
+    async with opened() as client:
+        del switch.channels["a"]
+        client.news()
+        assert await client.perform(command) == []
+        await trio.sleep(0.1)
+        await switch.tell(event("ChannelDestroyed", channel("a"), cause=17))
+        await trio.sleep(0.1)
+        ended, seen = client.news()
+        assert ended == LegHungUp(leg="a", cause="USER_BUSY")
+        assert isinstance(seen, LegsSeen)
+        assert seen.living == ()
+
+
+async def test_an_end_whose_event_is_lost_is_told_once(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    two_who_are_parked(switch)
+    async with opened() as client:
+        del switch.channels["a"]
+        client.news()
+        assert await client.perform(Look(legs=("a",))) == []
+        await trio.sleep(1)
+        ended, seen = client.news()
+        assert ended == LegHungUp(leg="a", cause=LOST_TRACK)
+        assert isinstance(seen, LegsSeen)
+        await switch.tell(event("ChannelDestroyed", channel("a"), cause=17))
+        assert client.news() == []
+
+
 async def test_those_who_look_at_the_same_time_share_a_list(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:

@@ -870,17 +870,56 @@ async def test_a_question_is_answered_with_whoever_lives_and_whom_they_talk_with
 async def test_an_answer_comes_behind_what_the_switch_has_said_before(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
-    """And what is late of a leg that it says nothing of is no news."""
+    """And what is late of a leg whose end was reported is no news."""
     async with opened() as client:
         await switch.tell(created("a", "1001"))
         client.news()
         switch.happens["api uuid_dump a"] = event("CHANNEL_ANSWER", "a")
-        await switch.tell(event("CHANNEL_PARK", "a"))
-        parked, seen = await client.perform(Look(legs=("a",)))
+        await switch.tell(event("CHANNEL_PARK", "a"), hung_up("a"))
+        parked, ended, seen = await client.perform(Look(legs=("a",)))
         assert parked == LegParked(leg="a")
+        assert isinstance(ended, LegHungUp)
         assert isinstance(seen, LegsSeen)
         assert seen.living == ()
         await switch.tell(event("CHANNEL_PARK", "a"))
+        assert client.news() == []
+
+
+ENDED = event("CHANNEL_HANGUP", "a", Hangup_Cause="USER_BUSY")
+
+
+@pytest.mark.parametrize("command", [Look(legs=("a",)), HangUp(leg="a")])
+async def test_an_answer_that_overtakes_the_end_of_a_leg_waits_for_it(
+    autojump_clock: MockClock, switch: FakeSwitch, command: Look | HangUp
+) -> None:
+    """Else the end would be told without its cause, or never: the leg would be there for ever."""
+    switch.replies["api uuid_kill"] = "-ERR No such channel!\n"
+    async with opened() as client:
+        await switch.tell(created("a"))
+        client.news()
+        assert await client.perform(command) == []
+        await trio.sleep(0.1)
+        await switch.tell(ENDED)
+        await trio.sleep(0.1)
+        ended, seen = client.news()
+        assert ended == LegHungUp(leg="a", cause="USER_BUSY")
+        assert isinstance(seen, LegsSeen)
+        assert seen.living == ()
+
+
+async def test_an_end_whose_event_is_lost_is_told_once(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        await switch.tell(created("a"))
+        client.news()
+        assert await client.perform(Look(legs=("a",)), HangUp(leg="b")) == []
+        assert switch.said[-1] == "api uuid_kill b NORMAL_CLEARING"  # nobody else waits
+        await trio.sleep(1)
+        ended, seen = client.news()
+        assert ended == LegHungUp(leg="a", cause=LOST_TRACK)
+        assert isinstance(seen, LegsSeen)
+        await switch.tell(ENDED)
         assert client.news() == []
 
 

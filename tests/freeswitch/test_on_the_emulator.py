@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -71,16 +72,20 @@ class Lab(LabOfBackend):
 
 
 @asynccontextmanager
-async def open_lab() -> AsyncGenerator[Lab]:
+async def open_lab(lag_s: float = 0.0) -> AsyncGenerator[Lab]:
     async with open_emulator() as listening:
+        listening.emulator.bus.lag_s = lag_s
         settings = FreeSwitch(host=listening.host, port=listening.port)
         async with open_freeswitch(settings) as backend:
             yield Lab(backend, listening.emulator)
 
 
 @pytest.mark.slow
-async def test_our_backend_on_our_emulator_keeps_every_promise(autojump_clock: MockClock) -> None:
-    await check_backend(open_lab)
+@pytest.mark.parametrize("lag_s", [0.0, 0.03])
+async def test_our_backend_on_our_emulator_keeps_every_promise(
+    lag_s: float, autojump_clock: MockClock
+) -> None:
+    await check_backend(partial(open_lab, lag_s))
 
 
 @pytest.mark.parametrize(

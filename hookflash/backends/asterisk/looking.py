@@ -24,7 +24,7 @@ from hookflash.backends.asterisk.memory import LegMemory
 from hookflash.backends.asterisk.primitives import SETTLES_S, Redirect
 from hookflash.backends.asterisk.requests import barrier_request, redirect_action
 from hookflash.backends.asterisk.settings import Asterisk
-from hookflash.backends.base import Rejected
+from hookflash.backends.base import ASKED_AGAIN_S, END_LAGS_S, LOST_TRACK, Rejected
 
 
 @attrs.frozen
@@ -160,19 +160,28 @@ class LegLister:
                 self._memory.inbound.note_bridge(bridge)
 
     async def answer(self, connection: AsteriskConnection, look: c.Look) -> None:
-        """Report the state of these legs, after every event that the switch has sent before."""
+        """Report the state of these legs, after every event that the switch has sent before.
+
+        A leg may end between these events and the list: then the event of its end comes later.
+        """
+        until_s = trio.current_time() + END_LAGS_S
         while True:
             found = await self._look_behind(connection)
             legs = {
                 leg.leg: leg for leg in found.living if not self._memory.inbound.is_gone(leg.leg)
             }
+            ended = self._memory.outlet.living.intersection(look.legs).difference(legs)
             wanted = {*look.legs, *(legs[leg].peer or "" for leg in look.legs if leg in legs)}
-            if self._memory.is_silent_since(found.heard, wanted):
+            if ended and trio.current_time() < until_s:
+                await trio.sleep(ASKED_AGAIN_S)
+            elif self._memory.is_silent_since(found.heard, wanted):
                 living = tuple(leg for leg in legs.values() if leg.leg in wanted)
                 self._note(found, living)
                 for leg in look.legs:
                     if leg not in legs:
                         self._memory.inbound.note_gone(leg)
+                for leg in sorted(ended):
+                    self._memory.outlet.give(e.LegHungUp(leg=leg, cause=LOST_TRACK))
                 self._memory.outlet.give(e.LegsSeen(look=look, living=living))
                 return
 

@@ -176,6 +176,11 @@ class OrderRunner:
     def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Report a refusal; for these two commands it means that the leg does not exist."""
         if isinstance(command, c.HangUp) and reason.startswith(_NOT_THERE):
+            if (
+                command.leg in self._memory.outlet.living
+            ):  # its end is still to come, with its cause
+                self.put(c.Look(legs=(command.leg,)))
+                return
             self._memory.outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, c.Dial) and not self._memory.inbound.name_of(command.leg):
             self._memory.outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))

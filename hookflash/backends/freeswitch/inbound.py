@@ -357,7 +357,7 @@ class Inbound:
         return self._fates.get(leg, _LegStage.GONE) is not _LegStage.GONE
 
     def note_gone(self, leg: e.LegId) -> None:
-        """Note that a leg has ended, as learned in another way: late events of it are dropped.
+        """Note that a leg's end was reported, as learned in another way: late events are dropped.
 
         The end of the `originate` of an unknown leg is still reported.
         """

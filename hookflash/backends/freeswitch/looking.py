@@ -12,6 +12,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash import events as e
+from hookflash.backends.base import LOST_TRACK
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.connection import EventSocketConnection, EventSocketLost
 from hookflash.backends.freeswitch.hearing import EventReader
@@ -112,16 +113,33 @@ class ChannelLister:
         """A leg with its reported number: a leg that is sent somewhere changes its number."""
         return attrs.evolve(leg, number=self._reader.caller_of(leg.leg).number or leg.number)
 
-    async def answer(self, connection: EventSocketConnection, look: c.Look) -> None:
-        """Report the state of these legs, after every event that the switch has sent before."""
+    async def answer(
+        self, connection: EventSocketConnection, look: c.Look, *, until_s: float
+    ) -> bool:
+        """Report the state of these legs, after the end of those that are gone.
+
+        The switch's answers overtake its events: it may deny a leg before it reports the end.
+
+        Args:
+            connection: to the switch.
+            look: the question.
+            until_s: when the event of an end is taken for lost.
+
+        Returns:
+            Whether the state is reported. If not, an end is still to come: ask again soon.
+        """
         living = await self._look_at(connection, look.legs)
         living += tuple(self._about_to_call(look, living))
+        ended = self._reader.outlet.living.intersection(look.legs)
+        ended.difference_update(leg.leg for leg in living)
+        if ended and trio.current_time() < until_s:
+            return False
         self._reader.note(living)
-        present = {leg.leg for leg in living}
-        for leg in look.legs:
-            if leg not in present:
-                self._reader.inbound.note_gone(leg)
+        for leg in sorted(ended):
+            self._reader.inbound.note_gone(leg)
+            self._reader.outlet.give(e.LegHungUp(leg=leg, cause=LOST_TRACK))
         self._reader.outlet.give(e.LegsSeen(look=look, living=living))
+        return True
 
     def _about_to_call(
         self, look: c.Look, living: Iterable[e.LegSnapshot]

@@ -19,7 +19,7 @@ import trio
 
 from hookflash import commands as c
 from hookflash import events as e
-from hookflash.backends.base import ID_IN_USE
+from hookflash.backends.base import ASKED_AGAIN_S, END_LAGS_S, ID_IN_USE
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.connection import AwaitedReply, EventSocketConnection
 from hookflash.backends.freeswitch.hearing import EventReader
@@ -43,7 +43,8 @@ class _PendingCommand:
 
     command: c.SwitchCommand
     due_s: float = 0.0
-    """For an order that waits for a bridge: the time when it is up, and the legs concerned."""
+    """For an order that waits for a bridge: the time when it is up, and the legs concerned. For a
+    question: when to wait no longer for the event of an end."""
     legs: frozenset[e.LegId] = frozenset()
 
 
@@ -135,7 +136,9 @@ class CommandSender:
                 order = await self._to_say.receive()
                 command = self._next(order)
                 if isinstance(command, c.Look):
-                    await self._lister.answer(connection, command)
+                    order.due_s = order.due_s or trio.current_time() + END_LAGS_S
+                    if not await self._lister.answer(connection, command, until_s=order.due_s):
+                        nursery.start_soon(self._ask_again, order)
                     continue
                 if isinstance(command, c.Dial) and self._reader.inbound.lives(command.leg):
                     # its `originate` would fail, and its result would not be read: see `Inbound`
@@ -177,6 +180,10 @@ class CommandSender:
         order.legs = procedure.legs
         self._too_early.append(order)
         return True
+
+    async def _ask_again(self, order: _PendingCommand) -> None:
+        await trio.sleep(ASKED_AGAIN_S)
+        self._orders.send_nowait(order)
 
     async def _come_back(self) -> None:
         order = self._too_early[0]
@@ -267,7 +274,10 @@ class CommandSender:
     def _refused(self, command: c.SwitchCommand, reason: str) -> None:
         """Report a refusal; for these two commands it means that the leg does not exist."""
         if isinstance(command, c.HangUp) and reason.startswith(NO_CHANNEL):
-            self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
+            if command.leg in self._outlet.living:  # its end is still to come, with its cause
+                self.ask(c.Look(legs=(command.leg,)))
+            else:
+                self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_CALL_REFERENCE"))
         elif isinstance(command, c.Dial):
             self._outlet.give(e.LegHungUp(leg=command.leg, cause="INVALID_NUMBER_FORMAT"))
         else:
