@@ -286,7 +286,7 @@ async def hearing(address: str, *names: str) -> AsyncGenerator[list[dict[str, st
         while True:
             frame = await socket.frame()
             if frame.content_type == "text/event-json":
-                heard.append(json.loads(frame.body))
+                heard.append(json.loads(frame.text()))
 
     socket = await Socket.open(address)
     async with socket.stream, trio.open_nursery() as nursery:

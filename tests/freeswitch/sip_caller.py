@@ -66,12 +66,14 @@ class SipCaller:
         await self._send(["SIP/2.0 200 OK", *kept], body)
 
     async def _request(self, method: str, number: int, body: str = "") -> None:
+        # branch and tag are new for each call: a Call-ID may be used again within seconds, and the
+        # switch would take the call for the one before (RFC 3261, 8.2.2.2 and 17.2.3)
         host, port = self._here
         await self._send(
             [
                 f"{method} {self._uri} SIP/2.0",
                 f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{method}{port}",
-                f"From: <sip:1001@{host}:{port}>;tag=1",
+                f"From: <sip:1001@{host}:{port}>;tag={port}",
                 f"To: {self._to}",
                 f"Call-ID: {self._call_id}",
                 f"CSeq: {number} {method}",

@@ -197,7 +197,7 @@ class Listener:
             while True:
                 headers, body = await commands.receive()
                 if headers.get("Content-Type") == "text/event-json":
-                    self._take(json.loads(body))
+                    self._take(json.loads(body.decode(errors="replace")))  # it need not be text
 
     def _take(self, event: dict[str, Any]) -> None:
         name, leg = str(event.get("Event-Name", "")), str(event.get("Unique-ID", ""))
