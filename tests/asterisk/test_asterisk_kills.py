@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from asterisk_lab import needs_asterisk
 from killing import Forker
 from rounds import Setting, on_asterisk
@@ -15,12 +14,7 @@ from test_kill import assert_nobody_is_lost
 
 from hookflash.pbx.pair import Pair
 
-pytestmark = [
-    *needs_asterisk,
-    # a request to a service that dies leaves a generator of httpx's unfinished
-    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = needs_asterisk
 
 KILLS = 8
 CALLS = 12

@@ -21,8 +21,8 @@ from hookflash.engine.record import Record
 from hookflash.events import LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound
+from hookflash.testing import DEFAULT_RACES, check_backend
 from hookflash.testing import Lab as LabOfBackend
-from hookflash.testing import check_backend
 
 S = State
 
@@ -81,11 +81,11 @@ async def open_lab(lag_s: float = 0.0) -> AsyncGenerator[Lab]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lag_s", [0.0, 0.03])
+@pytest.mark.parametrize(("lag_s", "races"), [(0.0, DEFAULT_RACES), (0.03, 1)])
 async def test_our_backend_on_our_emulator_keeps_every_promise(
-    lag_s: float, autojump_clock: MockClock
+    lag_s: float, races: int, autojump_clock: MockClock
 ) -> None:
-    await check_backend(partial(open_lab, lag_s))
+    await check_backend(partial(open_lab, lag_s), races=races)
 
 
 @pytest.mark.parametrize(

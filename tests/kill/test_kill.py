@@ -17,12 +17,6 @@ from rounds import RING_TIMEOUT_S, Figures, Setting, on_the_emulator
 from trio.testing import MockClock
 from verdict import judge_end, judge_variables
 
-pytestmark = [
-    # a request to a service that dies leaves a generator of httpx's unfinished
-    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 PLAYERS = 4
 """At once, each with an emulator and a service of its own."""
 KILLS = 4
