@@ -10,11 +10,10 @@ from typing import Annotated, cast
 from cyclopts import Parameter
 
 from hookflash.cli.terminal import USAGE, plain, terminal
+from hookflash.dialling.advice import Advice, lint_metaflows
 from hookflash.dialling.metaflows import (
     SCHEMA,
-    Advice,
     Metaflows,
-    lint_metaflows,
     metaflows_faults,
     parse_metaflows,
 )

@@ -25,7 +25,8 @@ from typing import TypeAlias
 
 import attrs
 
-from hookflash.dialling.patterns import Matcher, Pattern, check_key, compile_pattern
+from hookflash.dialling.pattern_language import check_key
+from hookflash.dialling.patterns import Matcher, Pattern, compile_pattern
 from hookflash.errors import InputError
 from hookflash.events import NO_OPTIONS, Kind, TransferOptions
 

@@ -27,7 +27,7 @@ from hookflash.dialling.digits import (
     press,
     takeback_code,
 )
-from hookflash.dialling.patterns import ALPHABET
+from hookflash.dialling.pattern_language import ALPHABET
 from hookflash.errors import InputError
 from hookflash.events import Kind
 

@@ -12,20 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hookflash.dialling import metaflows as metaflows_module
+from hookflash.dialling import advice as advice_module
+from hookflash.dialling.advice import Advice, lint_metaflows
 from hookflash.dialling.digits import UNARMED, FeatureAction, Matched, Module, digit_timeout, press
 from hookflash.dialling.metaflows import (
     DEFAULT_METAFLOWS,
     MAX_FAULTS,
     SCHEMA,
-    Advice,
     ListenOn,
     Metaflows,
-    lint_metaflows,
     metaflows_faults,
     parse_metaflows,
 )
-from hookflash.dialling.patterns import ALPHABET
+from hookflash.dialling.pattern_language import ALPHABET
 from hookflash.document import load_schema
 from hookflash.errors import InputError
 from hookflash.events import Kind, TransferOptions
@@ -624,7 +623,7 @@ def test_questions_too_intricate_are_told_and_bounded() -> None:
 def test_all_questions_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = cast("dict[str, object]", {f"{n:02}": HANGUP for n in range(20)})
     assert advice(codes) == ()
-    monkeypatch.setattr(metaflows_module, "LINT_STEPS", 3_000)
+    monkeypatch.setattr(advice_module, "LINT_STEPS", 3_000)
     assert "checks of codes" in only(advice(codes))[1]
 
 

@@ -10,17 +10,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from hookflash.dialling import patterns
-from hookflash.dialling.patterns import (
-    ALPHABET,
-    MAX_PROGRAM,
-    Matcher,
-    Pattern,
-    SearchResult,
-    compare,
-    compile_pattern,
-    shortest,
-)
+from hookflash.dialling.overlaps import SearchResult, compare, shortest
+from hookflash.dialling.pattern_language import ALPHABET, MAX_PROGRAM, parse_pattern
+from hookflash.dialling.pattern_program import size_of
+from hookflash.dialling.patterns import Matcher, Pattern, compile_pattern
 from hookflash.errors import InputError
 
 FEW = "12*#"
@@ -221,8 +214,7 @@ def test_a_program_that_would_be_too_large_is_refused_before_it_is_made(text: st
 
 @given(PATTERNS)
 def test_the_size_foretold_is_never_too_small(text: str) -> None:
-    parsed = patterns._Parser(text, "").parse()  # pyright: ignore[reportPrivateUsage]
-    foretold = patterns._size(parsed)  # pyright: ignore[reportPrivateUsage]
+    foretold = size_of(parse_pattern(text, "")[0])
     assert compiled(text).size <= foretold + 1
 
 
