@@ -57,6 +57,10 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
         Metaflows as Metaflows,
         parse_metaflows as parse_metaflows,
     )
+    from hookflash.dialling.numbers import (
+        NumberRules as NumberRules,
+        parse_rewrites as parse_rewrites,
+    )
     from hookflash.engine.engine import Engine as Engine, open_engine as open_engine
     from hookflash.engine.group import (
         EngineGroup as EngineGroup,
@@ -138,6 +142,7 @@ _NAMES_OF: Mapping[str, str] = {
     "fsm.transfer": "Outcome State Transfer",
     "sounds": "Burst Music Recording Sound Tone parse_sound",
     "dialling.metaflows": "Metaflows parse_metaflows",
+    "dialling.numbers": "NumberRules parse_rewrites",
     "version": "__version__",
 }
 """The same as the imports above, for those who run the program instead of reading it:

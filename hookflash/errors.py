@@ -48,6 +48,20 @@ class InputError(HookflashError):
         return f"{place}{self.what}{hint}"
 
 
+class InputErrors(InputError):
+    """Several faults of one file. As one error, it is the first of them."""
+
+    def __init__(self, faults: tuple[InputError, ...]) -> None:
+        """Hold the faults.
+
+        Args:
+            faults: all that were found; at least one.
+        """
+        self.faults = faults
+        first = faults[0]
+        super().__init__(first.what, where=first.where, hint=first.hint)
+
+
 class InUse(InputError):
     """What another process has: an address, or a journal.
 

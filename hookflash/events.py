@@ -284,7 +284,9 @@ class TransferRequested:
     transfer: str
     """The new transfer's id, chosen by the requester."""
     target: str = ""
-    """The number to call; empty for a hold."""
+    """The number to call; empty for a hold. A request may have it as people write it."""
+    written: str = ""
+    """How it was written, if that is not how it is dialled."""
     kind: Kind = Kind.ATTENDED
     by: str = "digits"
     """The requester: `digits`, or the name of a program's key."""

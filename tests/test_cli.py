@@ -316,6 +316,20 @@ def test_a_config_that_is_good(say: Say, tmp_path: Path) -> None:
         }
 
 
+def test_all_faults_of_a_rule_file_are_reported(say: Say, tmp_path: Path) -> None:
+    config, rules = tmp_path / "hookflash.toml", tmp_path / "site.rules"
+    config.write_text('[accounts.acme.numbers]\nrewrites_file = "site.rules"\n')
+    rules.write_text("; Germany\n0... to +49...\n00... -> +...\n9 -> $1\n")
+    told = say("check-config", config)
+    assert told.status == 2
+    first, second = told.out.splitlines()
+    assert first.startswith(f"wrong  {rules}:2: '0... to +49...' is not a rule")
+    assert second.startswith(f"wrong  {rules}:4: there is no group $1")
+    assert len(say("check-config", config, "--json").document["faults"]) == 2
+    rules.write_text("0... -> +49...\n")
+    assert say("check-config", config).out == f"{config}: ok\n"
+
+
 def test_a_config_that_will_annoy_people(say: Say, tmp_path: Path) -> None:
     file = tmp_path / "codes.json"
     file.write_text(json.dumps({**GOOD, "binding_digit": "9"}))

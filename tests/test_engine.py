@@ -131,7 +131,7 @@ async def test_refusals(autojump_clock: MockClock) -> None:
             await engine.transfer("nobody", "2600")
         with pytest.raises(RequestRefused, match="already a party of this call"):
             await engine.transfer(alice, "1002")
-        with pytest.raises(RequestRefused, match="the target may have only"):
+        with pytest.raises(RequestRefused, match="is not a number"):
             await engine.transfer(alice, "26\n00")
         assert engine.transfers() == ()
         transfer = await engine.transfer(alice, "2601", transfer="mine")

@@ -80,6 +80,7 @@ PUBLIC = {
     "Metaflows",
     "Music",
     "NotFound",
+    "NumberRules",
     "Outcome",
     "PartialSound",
     "Policy",
@@ -109,6 +110,7 @@ PUBLIC = {
     "open_simulator",
     "parse_faults",
     "parse_metaflows",
+    "parse_rewrites",
     "parse_sound",
 }
 

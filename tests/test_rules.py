@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hookflash.backends.simulator.backend import open_simulator
 from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.dialling.numbers import NumberRules, parse_rewrites
 from hookflash.engine.engine import open_engine
 from hookflash.engine.legs import Account
 from hookflash.engine.rules import MINUTE_S, Asker, Meter, Rights, Rules, check_rights
@@ -245,3 +246,77 @@ async def test_a_program_hears_in_a_word_why_not(autojump_clock: object) -> None
             await engine.transfer(alice, "2600")
         assert refused.value.refusal is Refusal.TARGET_REFUSED
         assert refused.value.http_status == 422
+
+
+# ------------------------------------------------------------- other spellings of a number
+
+NATIONAL = NumberRules(
+    domains=("example.org",), rewrites=parse_rewrites(("00... -> +...", "0... -> +49..."))
+)
+CAUTIOUS = Account(
+    rules=Rules(targets_denied=("+49900*", "0900*", "26*"), targets_allowed=("+49*", "2*")),
+    numbers=NATIONAL,
+)
+
+
+def answer_to(target: str) -> tuple[str, Refusal | None]:
+    """What is called, and the refusal, when a program asks for a transfer to this target."""
+    board = Switchboard(account=CAUTIOUS)
+    for leg in ("a", "b"):
+        board.handle(LegCreated(leg=leg, number=f"+4930{ord(leg)}"))
+        board.handle(LegAnswered(leg=leg))
+    board.handle(LegsJoined(first="a", second="b"))
+    request = TransferRequested(leg="a", transfer="t", target=target, by="program")
+    (record,) = board.handle(request)
+    asked = record.event
+    assert isinstance(asked, TransferRequested)
+    transfer = board.transfer("t")
+    assert (transfer is None) is record.refused
+    if transfer is not None:
+        assert transfer.target.number == asked.target
+        assert record.parties is not None
+        assert record.parties.target.number == asked.target
+    return asked.target, record.refusal
+
+
+SPELLINGS = (
+    "{}",
+    "tel:{}",
+    "sip:{}",
+    "sip:{}@example.org",
+    "SIP:{}@EXAMPLE.ORG:5060;user=phone",
+    "{}@example.org",
+    "({})",
+    " {} ",
+    "\u202a{}\u202c",
+)
+
+
+@given(
+    st.sampled_from(["+49", "0", "0049", "+49(0)", "2", "1"]),
+    st.text("0123456789", min_size=1, max_size=6) | st.just("900123") | st.just("3097"),
+    st.sampled_from(SPELLINGS),
+    st.sampled_from(["", " ", "-", "/", ". ", "\u2011"]),
+)
+def test_no_spelling_gets_round_a_rule(begins: str, rest: str, spelling: str, between: str) -> None:
+    spelled = spelling.format(begins + between + between.join(rest))
+    assert answer_to(spelled) == answer_to(begins + rest)
+
+
+@pytest.mark.parametrize(
+    ("target", "number", "refusal"),
+    [
+        ("0900-123", "+49900123", Refusal.TARGET_REFUSED),
+        ("tel:+49(0)900/123", "+49900123", Refusal.TARGET_REFUSED),
+        ("2-600", "2600", Refusal.TARGET_REFUSED),
+        ("sip:26@example.org", "26", Refusal.TARGET_REFUSED),
+        ("(030) 12", "+493012", None),
+        ("030 97", "+493097", Refusal.TARGET_REFUSED),  # the transferor's own
+        ("sip:2500@example.com", "sip:2500@example.com", Refusal.TARGET_REFUSED),
+        ("2500!", "2500!", Refusal.MALFORMED),
+    ],
+)
+def test_rules_see_the_number_that_is_dialled(
+    target: str, number: str, refusal: Refusal | None
+) -> None:
+    assert answer_to(target) == (number, refusal)

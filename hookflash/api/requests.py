@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from hookflash.accounts import ACCOUNT_PATTERN
+from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
 from hookflash.sounds import SOUND_PATTERN
 
 NOTHING_FOLLOWS: Final = r"(?![\s\S])"
@@ -45,9 +46,11 @@ IdempotencyKey: TypeAlias = Annotated[
 Target: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-Za-z+*#_-]{{1,64}}{NOTHING_FOLLOWS}",
-        description="The number to call.",
-        examples=["2600"],
+        pattern=NUMBER_PATTERN,
+        max_length=MAX_WRITTEN,
+        description="The number to call, such as 2600, +49 (30) 12345, tel:+49-30-12345, or"
+        " sip:2600@example.org if the account has that domain.",
+        examples=["2600", "+49 30 123-45", "tel:+49-30-12345", "sip:2600"],
     ),
 ]
 TransferType: TypeAlias = Annotated[

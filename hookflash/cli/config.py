@@ -17,7 +17,7 @@ from hookflash.dialling.metaflows import (
     metaflows_faults,
     parse_metaflows,
 )
-from hookflash.errors import InputError
+from hookflash.errors import InputError, InputErrors
 from hookflash.server.read_config import read_config, read_limited
 
 
@@ -76,6 +76,8 @@ def _checked(file: Path) -> tuple[list[InputError], list[Advice]]:
 def _service_checked(file: Path) -> tuple[list[InputError], list[Advice]]:
     try:
         config = read_config(file)
+    except InputErrors as several:
+        return list(several.faults), []
     except InputError as fault:
         return [fault], []
     places = {"defaults": config.defaults} | {

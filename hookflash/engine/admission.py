@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import attrs
+
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
@@ -16,10 +18,6 @@ from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import Kind, LegId, TransferRequested
 from hookflash.fsm.begin import new_transfer
 from hookflash.sounds import check_sound
-
-ALLOWED_TARGET = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
-"""Characters of a target. Others never reach a switch. `@` is not allowed: the operator chooses the
-host, not the caller."""
 
 ALLOWED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Characters of a transfer's ID, which becomes part of the names of timers and legs: what every
@@ -39,8 +37,25 @@ class Admission:
         self._running = running
         self._target_leg = target_leg
 
+    def read(self, event: TransferRequested) -> TransferRequested:
+        """Read the target of a request by the rules of the leg's account.
+
+        All that follows sees only the number that is dialled, however it was written. A request is
+        read once.
+
+        Raises:
+            InputError: the target is not a number.
+            RequestRefused: it is in another domain.
+        """
+        leg = self._legs.get(event.leg)
+        if leg is None or not event.target:
+            return event
+        number = leg.choices.numbers.number(event.target)
+        written = "" if number == event.target else event.target
+        return attrs.evolve(event, target=number, written=written)
+
     def admit(self, event: TransferRequested, at_s: float) -> Running:
-        """Check a transfer request.
+        """Check a transfer request whose target has been read.
 
         Returns:
             The transfer in its first state; no command was given yet.
@@ -50,7 +65,8 @@ class Admission:
             RequestRefused: the transfer is not possible now, or not allowed for this party.
         """
         leg, peer = self._call_of(event)
-        check_spelling(event)
+        check_values(event)
+        _check_parties(event, leg, peer)
         codes = leg.choices.codes_in_transfer(event.options.takeback_digits)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
@@ -98,8 +114,20 @@ class Admission:
         self._running.meters.check(leg.owner, rules, event.kind, at_s)
 
 
-def check_spelling(event: TransferRequested) -> None:
-    """Check the values of a request against the allow-lists.
+def _check_parties(event: TransferRequested, *parties: Leg) -> None:
+    """Check that the target is not a party already, whose number may be written differently."""
+    for party in parties:
+        try:
+            number = party.choices.numbers.number(party.number)
+        except (InputError, RequestRefused):
+            continue  # such as a name, or none
+        if number == event.target:
+            what = "the target is already a party of this call"
+            raise RequestRefused(what, Refusal.TARGET_REFUSED)
+
+
+def check_values(event: TransferRequested) -> None:
+    """Check the values of a request, except for its target.
 
     Raises:
         InputError: a value is not allowed.
@@ -111,8 +139,6 @@ def check_spelling(event: TransferRequested) -> None:
         )
     if event.kind is not Kind.HOLD and not event.target:
         raise InputError("a transfer needs a target")
-    if event.target and not ALLOWED_TARGET.fullmatch(event.target):
-        raise InputError("the target may have only digits, letters and + * # _ -, at most 64")
     options = event.options
     for name, sound in (("music", options.music), ("ringback", options.ringback)):
         if sound is not None:

@@ -54,8 +54,8 @@ class Engine:
         self._taps: list[Callable[[Record], None]] = []
         self.on_timing: Callable[[Timing], None] | None = None
         """Optional callback that receives the timing of every event."""
-        self._deferred: list[Ask] = []
-        """Requests that wait for an answer of the switch."""
+        self._deferred: dict[int, Ask] = {}
+        """Requests that wait for an answer of the switch, by the number of the query."""
         self._timers = Timers()
         self._late = LateTimers(backend, self._inbox.put_own)
         self.handled = 0
@@ -79,7 +79,7 @@ class Engine:
 
         Args:
             leg: the transferor's leg.
-            target: the number to call.
+            target: the number to call, as people write it: it is read by the account's rules.
             kind: attended, blind, or a hold (then `target` is empty).
             transfer: an ID for the transfer; that of a transfer in flight is refused.
             options: music, ringback, takeback digits and ring timeout, if not the account's.
@@ -248,7 +248,8 @@ class Engine:
                 self._timers.hold(held=True)
             if isinstance(event, e.SwitchFound):
                 self._expect_no_answers()  # they may be among the dropped events
-            await self._act_on(self.switchboard.handle(event, began_s), queued.ask)
+            ask = queued.ask or self._waiting_for(event)
+            await self._act_on(self.switchboard.handle(event, began_s), ask)
             if isinstance(event, e.SwitchFound):
                 await self._found()
             if self.on_timing is not None:
@@ -260,19 +261,22 @@ class Engine:
         for record in records:
             self._publish(record)
         if ask is not None:
-            self._answer(ask, records[0])
-        for record in records:
-            for waiting in [one for one in self._deferred if one.event is record.event]:
-                self._deferred.remove(waiting)
-                self._answer(waiting, record)
+            self._answer(ask, records[-1])
         for record in records:
             for command in record.commands:
                 await self._carry_out(command)
 
+    def _waiting_for(self, event: e.Event) -> Ask | None:
+        """The requester who waits for this answer of the switch."""
+        if not isinstance(event, e.LegsSeen) or event.look.transfer:
+            return None
+        return self._deferred.pop(event.look.number, None)
+
     def _answer(self, ask: Ask, record: Record) -> None:
         """Answer a requester, unless the switch must be asked first."""
-        if self.switchboard.is_deferred(ask.event):
-            self._deferred.append(ask)
+        query = self.switchboard.deferred_as(ask.event)
+        if query is not None:
+            self._deferred[query] = ask
             return
         ask.record = record
         ask.done.set()
@@ -322,7 +326,7 @@ class Engine:
     def _expect_no_answers(self) -> None:
         """The connection was lost: no pending query will be answered."""
         self._late.expect_no_answers()
-        for ask in self._deferred:
+        for ask in self._deferred.values():
             ask.done.set()
         self._deferred.clear()
 

@@ -14,6 +14,7 @@ from hookflash import events as e
 from hookflash.accounts import NOBODY, account_of_leg
 from hookflash.dialling.digits import UNARMED, CodeTable, Collector, takeback_code
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
+from hookflash.dialling.numbers import PLAIN_NUMBERS, NumberRules
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import Policy
 
@@ -25,6 +26,8 @@ class Account:
     metaflows: Metaflows = DEFAULT_METAFLOWS
     policy: Policy = attrs.field(factory=Policy)
     rules: Rules = attrs.field(factory=Rules)
+    numbers: NumberRules = PLAIN_NUMBERS
+    """How numbers are read before anything is checked or dialled."""
     takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
     """What a transferor dials to take the transferee back, unless the code or request says
     otherwise."""

@@ -167,9 +167,13 @@ class Switchboard:
     def closing(self, why: str | None) -> None:
         self._admission.closing = why
 
-    def is_deferred(self, request: Event) -> bool:
-        """Whether a request waits until the switch has reported the state of its leg."""
-        return any(waiting is request for waiting in self._deferred.values())
+    def deferred_as(self, request: Event) -> int | None:
+        """The number of the query for whose answer a request waits; `None`: it does not wait.
+
+        The last record of that answer is the request's.
+        """
+        waiting = self._deferred.items()
+        return next((number for number, one in waiting if one is request), None)
 
     def load(self) -> dict[str, int]:
         """The number of objects in memory, by kind: 0 after everybody has hung up."""
@@ -320,6 +324,7 @@ class Switchboard:
             why = "The leg's peer is not known: the switch is asked first."
             return self._conductor.record(event, at_s, {"why": why, "commands": (look,)})
         try:
+            event = self._admission.read(event)
             running = self._admission.admit(event, at_s)
         except InputError as fault:
             return self._refuse(event, at_s, str(fault), Refusal.MALFORMED)

@@ -38,6 +38,7 @@ from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.sounds import FILE_S
 from hookflash.codec import teach_sounds
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
+from hookflash.dialling.numbers import NumberRules, parse_rewrites
 from hookflash.document import faults_of, faults_of_numbers, load_schema, meant, place_in
 from hookflash.engine.legs import Account
 from hookflash.errors import InputError
@@ -264,6 +265,15 @@ class _Reader:
             if metaflows is None
             else parse_metaflows(metaflows, place_in(self._where, ["metaflows"])),
             policy=self._policy(),
+            numbers=self._numbers(),
+        )
+
+    def _numbers(self) -> NumberRules:
+        numbers: dict[str, list[str]] = self._document.get("numbers", {})
+        where = place_in(self._where, ["numbers", "rewrites"])
+        return NumberRules(
+            domains=tuple(numbers.get("domains", ())),
+            rewrites=parse_rewrites(numbers.get("rewrites", ()), where),
         )
 
     def _policy(self) -> Policy:

@@ -8,6 +8,7 @@ import attrs
 import tomli_w
 
 from hookflash.backends.simulator.executor import DIRECT
+from hookflash.dialling.numbers import NumberRules
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.scenarios.scenario import PHONES, PartyPlan, Scenario
@@ -30,6 +31,7 @@ def scenario_text(scenario: Scenario) -> str:
         "dialling": "direct" if scenario.dialling == DIRECT else "dialplan",
         "sound_s": scenario.sound_s,
         "policy": _policy(scenario.account.policy),
+        "numbers": _numbers(scenario.account.numbers),
         "metaflows": scenario.account.metaflows.to_document(),
         "missing_sounds": sorted(map(str, scenario.missing_sounds)),
         "do": [_line(line) for line in scenario.script],
@@ -61,6 +63,14 @@ def _policy(policy: Policy) -> dict[str, Any]:
         if getattr(policy, field.name) != field.default
     }
     return {name: str(value) if name in SOUND_CHOICES else value for name, value in differs.items()}
+
+
+def _numbers(numbers: NumberRules) -> dict[str, list[str]]:
+    written = {
+        "domains": list(numbers.domains),
+        "rewrites": [rule.text for rule in numbers.rewrites],
+    }
+    return {key: value for key, value in written.items() if value}
 
 
 def _line(line: ScriptLine) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import trio
 
+from hookflash.engine.account_faults import account_faults
 from hookflash.engine.group import EngineGroup
 from hookflash.engine.legs import Account
 from hookflash.journal import registry
@@ -94,7 +95,7 @@ class CodeStore:
         self, account: str, document: Mapping[str, Any] | None, *, for_all_calls: bool
     ) -> dict[str, Any]:
         config = self._config
-        chosen = await self._run(partial(config.account, account, document))
+        chosen = await self._run(partial(_checked, config, account, document))
         now = self._journal.now()
         await self._journal.change(
             partial(registry.store_metaflows, account=account, document=document, now=now)
@@ -129,6 +130,13 @@ class CodeStore:
         self._group.choose(
             self._accounts, default=self._default, for_calls_that_are_up=for_all_calls
         )
+
+
+def _checked(config: Config, account: str, document: Mapping[str, Any] | None) -> Account:
+    chosen = config.account(account, document)
+    for fault in account_faults(chosen):
+        raise fault
+    return chosen
 
 
 def merge_patch(document: Any, patch: Any) -> Any:

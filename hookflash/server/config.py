@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -17,6 +18,7 @@ from msgspec import Meta, Struct
 
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
+from hookflash.dialling.numbers import NumberRules, Rewrite, parse_rewrites
 from hookflash.engine.legs import Account
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
@@ -222,6 +224,20 @@ def given(keys: Struct) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
+class NumberKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How numbers are read that people and programs write."""
+
+    domains: tuple[Text, ...] | None = None
+    """Domains whose SIP addresses are numbers of this account, such as `["example.org"]`. A SIP
+    address with another domain is refused."""
+    rewrites: tuple[Text, ...] | None = None
+    """Rules that replace numbers, in order: `["00... -> +...", "0... -> +49..."]`. The first one
+    that matches the whole number applies, once."""
+    rewrites_file: Text = ""
+    """A file with such rules, one a line, in place of `rewrites`; a relative path begins at the
+    configuration's folder."""
+
+
 class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of an account. Keys that are not set are as in `[defaults]`."""
 
@@ -231,6 +247,8 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """See the policy."""
     rules: RulesKeys = RulesKeys()
     """See the rules."""
+    numbers: NumberKeys = NumberKeys()
+    """How numbers are read."""
     metaflows: dict[str, Any] | None = None
     """Feature codes, in Kazoo's format."""
 
@@ -306,8 +324,21 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 **{**policy_choices(self.defaults.policy), **policy_choices(own.policy)},
             ),
             rules=attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)}),
+            numbers=_number_rules(own.numbers, self.defaults.numbers),
             takeback_digits=takeback,
         )
+
+
+def _number_rules(own: NumberKeys, others: NumberKeys) -> NumberRules:
+    domains = others.domains if own.domains is None else own.domains
+    rewrites = others.rewrites if own.rewrites is None else own.rewrites
+    return NumberRules(domains=domains or (), rewrites=_rewrites(rewrites or ()))
+
+
+@lru_cache(maxsize=64)
+def _rewrites(lines: tuple[str, ...]) -> tuple[Rewrite, ...]:
+    """Parse rules; accounts that have those of `[defaults]` share them."""
+    return parse_rewrites(lines, "rewrites")
 
 
 def _metaflows(document: Mapping[str, Any] | None, takeback_digits: str) -> Metaflows:

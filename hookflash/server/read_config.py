@@ -21,14 +21,18 @@ from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
 from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.dialling.numbers import rewrite_faults
 from hookflash.document import faults_of_numbers, meant, place_in
-from hookflash.errors import InputError
+from hookflash.engine.account_faults import account_faults
+from hookflash.errors import InputError, InputErrors
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.addresses import check_listen, in_folder
 from hookflash.server.config import (
     AccountKeys,
     AsteriskKeys,
     Config,
     FreeSwitchKeys,
+    NumberKeys,
     Simulator,
     SwitchKeys,
     given,
@@ -50,6 +54,7 @@ _NAMES: Final = {
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
 ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{0,64}")
+ALLOWED_DOMAIN: Final = re.compile(r"[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 ALLOWED_VARIABLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
@@ -100,7 +105,8 @@ def parse_config(
     for fault in faults_of_numbers(document, where):
         raise fault
     accounts = {
-        name: _account(table, place) for name, table, place in _entries(document, "accounts", where)
+        name: _account(table, place, beside)
+        for name, table, place in _entries(document, "accounts", where)
     }
     switches = {
         name: _switch(table, name, place, beside)
@@ -108,10 +114,21 @@ def parse_config(
     }
     rest = {key: value for key, value in document.items() if key not in ("accounts", "switches")}
     config = cast("Config", _convert(rest, Config, where))
-    config = msgspec.structs.replace(config, accounts=accounts, switches=switches)
+    defaults = _checked_account(config.defaults, f"{where}.defaults", beside)
+    config = msgspec.structs.replace(
+        config, accounts=accounts, switches=switches, defaults=defaults
+    )
     check_listen(config.listen, f"{where}.listen", beside)
-    _check_account(config.defaults, f"{where}.defaults")
+    _check_codes(config, where)
     return config
+
+
+def _check_codes(config: Config, where: str) -> None:
+    """Check what feature codes ask for against the other settings of their account."""
+    named = [(name, f"{where}.accounts.{name}.metaflows") for name in config.accounts]
+    for name, place in [(DEFAULT_ACCOUNT, f"{where}.defaults.metaflows"), *named]:
+        for fault in account_faults(config.account(name), place):
+            raise fault
 
 
 def _entries(
@@ -197,10 +214,44 @@ def _choices(kind: type[Any], path: str) -> str:
 # --------------------------------------------------------------------- accounts
 
 
-def _account(table: object, where: str) -> AccountKeys:
+def _account(table: object, where: str, beside: Path | None) -> AccountKeys:
     keys = cast("AccountKeys", _convert(table, AccountKeys, where))
+    return _checked_account(keys, where, beside)
+
+
+def _checked_account(keys: AccountKeys, where: str, beside: Path | None) -> AccountKeys:
     _check_account(keys, where)
-    return keys
+    numbers = _numbers(keys.numbers, f"{where}.numbers", beside)
+    return msgspec.structs.replace(keys, numbers=numbers)
+
+
+def _numbers(keys: NumberKeys, where: str, beside: Path | None) -> NumberKeys:
+    """Check how numbers are read, and read the file of rewrites.
+
+    Raises:
+        InputError: something is invalid.
+    """
+    for domain in keys.domains or ():
+        if not ALLOWED_DOMAIN.fullmatch(domain):
+            what, hint = f"{domain[:80]!r} is not a domain", "such as example.org, without a port"
+            raise InputError(what, where=f"{where}.domains", hint=hint)
+    lines, place = keys.rewrites, f"{where}.rewrites"
+    if keys.rewrites_file:
+        if keys.rewrites is not None:
+            hint = "give either rewrites or rewrites_file"
+            raise InputError("is given twice", where=place, hint=hint)
+        file = in_folder(keys.rewrites_file, beside)
+        lines, place = _lines(file, f"{where}.rewrites_file"), str(file)
+    if faults := tuple(rewrite_faults(lines or (), place)):
+        raise InputErrors(faults)
+    return msgspec.structs.replace(keys, rewrites=lines, rewrites_file="")
+
+
+def _lines(file: Path, where: str) -> tuple[str, ...]:
+    try:
+        return tuple(read_limited(file, "rule file").decode("utf-8-sig").splitlines())
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8", where=where, hint="name a readable text file") from error
 
 
 def _check_account(keys: AccountKeys, where: str) -> None:

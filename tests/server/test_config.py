@@ -16,7 +16,7 @@ from lab import SWITCH, Lab, config_of, open_lab
 from trio.testing import MockClock
 
 from hookflash.engine.rules import Rights
-from hookflash.errors import InputError
+from hookflash.errors import InputError, RequestRefused
 from hookflash.journal.database import Sync
 from hookflash.server.addresses import read_address, server_tls
 from hookflash.server.config import (
@@ -330,6 +330,67 @@ def test_what_an_account_leaves_out_is_as_in_the_defaults_key_by_key() -> None:
     assert [digits for digits, _ in acme.metaflows.numbers] == ["5"]
     assert globex.metaflows.numbers == globex.metaflows.patterns == ()
     assert (other.policy.hop_limit, other.rules.targets_denied) == (2, ("0*",))
+
+
+def test_how_numbers_are_read_is_as_in_the_defaults_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "site.rules").write_text("; Germany\n\n0... -> +49...\n", encoding="utf-8")
+    config = read_config(
+        written(
+            tmp_path,
+            """
+            [defaults.numbers]
+            domains = ["example.org"]
+            rewrites_file = "site.rules"
+            [accounts.acme.numbers]
+            domains = ["Acme.example"]
+            [accounts.globex.numbers]
+            rewrites = []
+            """,
+        )
+    )
+    acme, globex, other = (config.account(name).numbers for name in ("acme", "globex", "other"))
+    assert [acme.number("030"), globex.number("030"), other.number("030")] == [
+        "+4930",
+        "030",
+        "+4930",
+    ]
+    assert acme.number("sip:2600@acme.example") == "2600"
+    for rules in (globex, other):
+        assert rules.number("sip:2600@example.org") == "2600"
+        with pytest.raises(RequestRefused, match=r"allowed are example\.org"):
+            rules.number("sip:2600@acme.example")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        (
+            {"domains": ["sip:example.org"]},
+            r"\$\.accounts\.acme\.numbers\.domains: .* is not a domain",
+        ),
+        ({"rewrites": ["", "0 to 1"]}, r"\$\.accounts\.acme\.numbers\.rewrites:2: '0 to 1'"),
+        ({"rewrites": [], "rewrites_file": "x"}, "give either rewrites or rewrites_file"),
+        ({"rewrites_file": "no.rules"}, "name a rule file"),
+        ({"rewrites_file": "latin.rules"}, "is not UTF-8"),
+    ],
+)
+def test_rules_of_numbers_that_are_wrong(
+    numbers: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "latin.rules").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=told):
+        parse_config({"accounts": {"acme": {"numbers": numbers}}}, beside=tmp_path)
+
+
+def test_a_code_s_fixed_number_must_be_one_that_its_account_can_read() -> None:
+    code = {"numbers": {"5": {"module": "transfer", "data": {"target": "sip:2600@example.com"}}}}
+    numbers = {"domains": ["example.org"]}
+    acme = {"metaflows": code, "numbers": numbers}
+    where = r'^\$\.accounts\.acme\.metaflows\.numbers\."5"\.data\.target: .*example\.org'
+    with pytest.raises(InputError, match=where):
+        config_of(accounts={"acme": acme})
+    allowed = {**acme, "numbers": {"domains": ["example.com"]}}
+    assert config_of(accounts={"acme": allowed}).account("acme").numbers.domains == ("example.com",)
 
 
 def test_the_takeback_of_an_account_goes_into_its_stock_codes() -> None:

@@ -1,0 +1,38 @@
+"""What an account's feature codes ask for that its other settings do not allow.
+
+A code may name a number and sounds. Whether they can be used is decided by the account: by the
+domains it has, and by its rewrites. What is wrong is reported when the settings are read, not when
+somebody dials the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hookflash.document import place_in
+from hookflash.engine.legs import Account
+from hookflash.errors import InputError, RequestRefused
+
+
+def account_faults(account: Account, where: str = "metaflows") -> Iterator[InputError]:
+    """Find what an account's feature codes name in vain.
+
+    Args:
+        account: the settings.
+        where: the location of its feature codes.
+    """
+    codes = account.metaflows
+    for part, entries in (("numbers", codes.numbers), ("patterns", codes.patterns)):
+        for dialled, action in entries:
+            place = place_in(where, [part, dialled, "data"])
+            if action.target is not None:
+                yield from _of_target(account, action.target, f"{place}.target")
+
+
+def _of_target(account: Account, target: str, where: str) -> Iterator[InputError]:
+    try:
+        account.numbers.number(target)
+    except InputError as fault:
+        yield InputError(fault.what, where=where, hint=fault.hint)
+    except RequestRefused as refused:
+        yield InputError(refused.why, where=where)
