@@ -34,7 +34,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from hookflash.dialling.patterns import ALPHABET, Pattern, compile_pattern
+from hookflash.dialling.pattern_language import ALPHABET
+from hookflash.dialling.patterns import Pattern, compile_pattern
 from hookflash.errors import InputError, Refusal, RequestRefused
 
 MAX_NUMBER: Final = 64
