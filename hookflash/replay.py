@@ -88,7 +88,11 @@ def replay_recording(path: str | os.PathLike[str], *, account: Account | None = 
         InputError: the recording is invalid; the message names the line.
     """
     account = account or Account(
-        metaflows=attrs.evolve(DEFAULT_METAFLOWS, digit_timeout_s=DIGIT_TIMEOUT_S)
+        metaflows=attrs.evolve(
+            DEFAULT_METAFLOWS,
+            digit_timeout_s=DIGIT_TIMEOUT_S,
+            incomplete_timeout_s=DIGIT_TIMEOUT_S,
+        )
     )
     by_digits = _Session(path, account).run(heed_notes=False)
     if by_digits.transfer is not None:

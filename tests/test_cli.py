@@ -308,11 +308,25 @@ def test_a_config_that_is_good(say: Say, tmp_path: Path) -> None:
     marked.write_bytes(b"\xef\xbb\xbf" + GOOD_TOML.encode())
     for file in (as_json, as_toml, marked):
         told = say("check-config", file)
-        assert (told.status, told.out) == (0, f"{file}: ok\n")
+        assert told.status == 0
+        assert told.out.splitlines() == [
+            f"{file}: ok",
+            f"feature codes of {file}: $",
+            "  *1: acts at once",
+            "  *2(\\d+): acts after 3 s without a key, or with #",
+        ]
         assert say("check-config", file, "--json").document == {
             "ok": True,
             "faults": [],
             "advice": [],
+            "timing": [
+                {"where": f"{file}: $", "code": "*1", "acts": "acts at once"},
+                {
+                    "where": f"{file}: $",
+                    "code": r"*2(\d+)",
+                    "acts": "acts after 3 s without a key, or with #",
+                },
+            ],
         }
 
 
@@ -328,6 +342,25 @@ def test_all_faults_of_a_rule_file_are_reported(say: Say, tmp_path: Path) -> Non
     assert len(say("check-config", config, "--json").document["faults"]) == 2
     rules.write_text("0... -> +49...\n")
     assert say("check-config", config).out == f"{config}: ok\n"
+
+
+def test_the_numberings_of_a_service_are_explained(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "hookflash.toml"
+    file.write_text(
+        "[defaults]\nnumbering = [4]\n[accounts.acme]\nnumbering = ['[1-9]\\d{3}', '110']\n"
+        "[accounts.globex.metaflows]\nnumbers = {1 = {module = 'resume'}}\n"
+    )
+    told = say("check-config", file)
+    assert told.status == 0
+    assert f"advice {file}: $.defaults.numbering: 0000 is complete, so longer" in told.out
+    assert f"advice {file}: $.accounts.acme.numbering: 110 is complete, and also" in told.out
+    assert f"advice {file}: $.accounts.globex.numbering: it has no effect" in told.out
+    assert told.out.count("feature codes of ") == 3
+    assert r"  *2(\d+): acts at once if the number is complete, such as *21000; else" in told.out
+    file.write_text("[accounts.acme]\nnumbering = [2600]\n")
+    told = say("check-config", file)
+    assert told.status == 2
+    assert "$.accounts.acme.numbering[0]: 2600 is not a length" in told.out
 
 
 def test_a_config_that_will_annoy_people(say: Say, tmp_path: Path) -> None:

@@ -760,7 +760,7 @@ def test_each_key_of_a_code_gets_a_timer_of_its_own() -> None:
     assert isinstance(second, SetTimer)
     assert cancelled == CancelTimer(timer=first.timer)
     assert first.timer != second.timer
-    assert first.after_s == DEFAULT_METAFLOWS.digit_timeout_s
+    assert first.after_s == DEFAULT_METAFLOWS.incomplete_timeout_s
 
 
 def test_a_digit_timer_that_was_overtaken_changes_nothing() -> None:

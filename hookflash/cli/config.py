@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, TypeAlias, cast
 
 from cyclopts import Parameter
 
@@ -17,7 +18,9 @@ from hookflash.dialling.metaflows import (
     metaflows_faults,
     parse_metaflows,
 )
+from hookflash.dialling.timing import CodeTiming, explain_timing
 from hookflash.errors import InputError, InputErrors
+from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.read_config import read_config, read_limited
 
 
@@ -36,7 +39,7 @@ def check_config(
 
     Example: hookflash check-config hookflash.toml
     """
-    faults, advice = _checked(file)
+    faults, advice, timing = _checked(file)
     if json_output:
         print(
             json.dumps(
@@ -44,6 +47,10 @@ def check_config(
                     "ok": not faults,
                     "faults": [str(fault) for fault in faults],
                     "advice": [str(one) for one in advice],
+                    "timing": [
+                        {"where": one.where, "code": one.spelled, "acts": one.sentence}
+                        for one in timing
+                    ],
                 }
             )
         )
@@ -55,6 +62,10 @@ def check_config(
         console.print(f"[yellow]advice[/yellow] {plain(str(one))}", soft_wrap=True)
     if not faults and not advice:
         console.print(f"{plain(str(file))}: ok", soft_wrap=True)
+    for where, codes in itertools.groupby(timing, lambda one: one.where):
+        console.print(f"feature codes of {plain(where)}", soft_wrap=True)
+        for one in codes:
+            console.print(f"  {plain(str(one))}", soft_wrap=True)
     return USAGE if faults else 0
 
 
@@ -62,33 +73,47 @@ METAFLOWS_KEYS = frozenset(cast("dict[str, object]", SCHEMA["properties"]))
 """Keys that tell an account's feature codes from a service's configuration."""
 
 
-def _checked(file: Path) -> tuple[list[InputError], list[Advice]]:
-    """The faults of a file, and advice."""
+_Checked: TypeAlias = tuple[list[InputError], list[Advice], list[CodeTiming]]
+"""The faults of a file, advice, and when its codes act."""
+
+
+def _checked(file: Path) -> _Checked:
     document = read_document(file)
     keys = cast("dict[str, object]", document).keys() if isinstance(document, dict) else set[str]()
     if keys and not METAFLOWS_KEYS & keys:
         return _service_checked(file)
     written = cast("object", document)
     faults = list(metaflows_faults(written, f"{file}: $"))
-    return faults, [] if faults else list(lint_metaflows(parse_metaflows(written), f"{file}: $"))
+    return (faults, [], []) if faults else _examined(parse_metaflows(written), f"{file}: $")
 
 
-def _service_checked(file: Path) -> tuple[list[InputError], list[Advice]]:
+def _examined(metaflows: Metaflows, where: str, numbering_at: str = "") -> _Checked:
+    """Examine valid feature codes."""
+    advice = lint_metaflows(metaflows, where, numbering_at=numbering_at)
+    return [], list(advice), list(explain_timing(metaflows, where))
+
+
+def _service_checked(file: Path) -> _Checked:
     try:
         config = read_config(file)
     except InputErrors as several:
-        return list(several.faults), []
+        return list(several.faults), [], []
     except InputError as fault:
-        return [fault], []
-    places = {"defaults": config.defaults} | {
-        f"accounts.{name}": keys for name, keys in config.accounts.items()
+        return [fault], [], []
+    places = {DEFAULT_ACCOUNT: ("defaults", config.defaults)} | {
+        name: (f"accounts.{name}", keys) for name, keys in config.accounts.items()
     }
-    return [], [
-        one
-        for place, keys in places.items()
-        if keys.metaflows is not None
-        for one in lint_metaflows(parse_metaflows(keys.metaflows), f"{file}: $.{place}.metaflows")
-    ]
+    advice: list[Advice] = []
+    timing: list[CodeTiming] = []
+    for name, (place, keys) in places.items():
+        if keys.metaflows is not None or keys.numbering is not None:
+            own = "numbering" in (keys.metaflows or {})
+            numbering_at = "" if own else f"{file}: $.{place}.numbering"
+            where = f"{file}: $.{place}.metaflows"
+            examined = _examined(config.account(name).metaflows, where, numbering_at)
+            advice += examined[1]
+            timing += examined[2]
+    return [], advice, timing
 
 
 def read_document(file: Path) -> object:

@@ -22,7 +22,9 @@ from hookflash.dialling.metaflows import (
     DEFAULT_DIGIT_TIMEOUT_MS,
     DEFAULT_TAKEBACK_DIGITS,
     Metaflows,
+    sources,
 )
+from hookflash.dialling.numbering import Numbering
 from hookflash.dialling.overlaps import SEARCH_STEPS, Comparison, compare, shortest
 from hookflash.dialling.patterns import Matcher, Pattern
 from hookflash.document import place_in
@@ -71,39 +73,42 @@ class _SpelledCode:
         return self.code.action
 
 
-def lint_metaflows(metaflows: Metaflows, where: str = "$") -> tuple[Advice, ...]:
+def lint_metaflows(
+    metaflows: Metaflows, where: str = "$", *, numbering_at: str = ""
+) -> tuple[Advice, ...]:
     """Warn of valid feature codes that will annoy people.
 
     Args:
         metaflows: the codes.
         where: the document's location; the paths begin with it.
+        numbering_at: the location of the numbering, if it stands elsewhere.
 
     Returns:
         The warnings, in the order of the document; empty if all is well.
     """
-    return tuple(_Lint(metaflows, where).advice())
+    return tuple(_Lint(metaflows, where, numbering_at).advice())
 
 
 class _Lint:
     """Checks all codes, with one budget of steps."""
 
-    def __init__(self, metaflows: Metaflows, where: str) -> None:
+    def __init__(self, metaflows: Metaflows, where: str, numbering_at: str) -> None:
         self.metaflows = metaflows
         self.where = where
+        self.numbering_at = numbering_at or place_in(where, ["numbering"])
         self.steps = LINT_STEPS
         self.unfinished: list[str] = []
         self.too_long: list[_SpelledCode] = []
         begin = metaflows.binding_digit
-        sources = [("numbers", digits) for digits, _ in metaflows.numbers]
-        sources += [("patterns", pattern) for pattern, _ in metaflows.patterns]
         self.rows = [
             _SpelledCode(place_in(where, source), begin + source[1], code)
-            for source, code in zip(sources, metaflows.table.codes, strict=True)
+            for source, code in zip(sources(metaflows), metaflows.table.codes, strict=True)
         ]
 
     def advice(self) -> Iterator[Advice]:
         yield from self._of_binding_digit()
         yield from self._of_digit_timeout()
+        yield from self._of_numbering()
         for row in self.rows:
             yield from self._of_digits(row)
             yield from self._of_target(row)
@@ -158,6 +163,49 @@ class _Lint:
                 "and keys that have nothing to do with each other become one code"
             )
             yield Advice(path=path, sentence=sentence, hint=hint)
+
+    def _of_numbering(self) -> Iterator[Advice]:
+        numbering = self.metaflows.numbering
+        path = self.numbering_at
+        if not numbering:
+            return
+        if not any(row.action.takes_number and row.pattern.groups for row in self.rows):
+            sentence = "it has no effect: no code takes a number"
+            yield Advice(path=path, sentence=sentence, hint=r"add a code such as 2(\d+)")
+        waits = next(self._both_complete_and_not(numbering), None)
+        if waits is not None:
+            yield Advice(
+                path=path,
+                sentence=f"{waits} is complete, and also the beginning of a longer number: it "
+                f"waits {self.metaflows.digit_timeout_s:g} seconds before it acts",
+                hint="leave out the shorter or the longer one, or tell people to press # behind it",
+            )
+        outside = (shortest(pattern, after="0").digits for pattern in numbering.patterns)
+        cut = next((one for one in outside if one and not numbering.continues(one)), None)
+        if cut is not None:
+            yield Advice(
+                path=path,
+                sentence=f"{cut} is complete, so longer numbers that begin with it can't be "
+                "dialled: do outside numbers begin with 0?",
+                hint=r"write [1-9]\d{3} instead of 4, for example",
+            )
+
+    def _both_complete_and_not(self, numbering: Numbering) -> Iterator[str]:
+        """Complete numbers with which a longer one begins."""
+        yield from filter(numbering.continues, sorted(numbering.numbers))
+        for one in numbering.patterns:
+            longer = self._shortest(one, lambda matcher: matcher.extendable, "the numbering")
+            yield from [] if longer is None else [longer]
+        for one, other in itertools.permutations(numbering.patterns, 2):
+            found = self._compare(one, other, one.text, other.text).first_waits
+            yield from [] if found is None else [found]
+        for one in numbering.patterns:
+            yield from (
+                number[:end]
+                for number in numbering.numbers
+                for end in range(1, len(number))
+                if one.run(number[:end]).matches
+            )
 
     def _of_digits(self, row: _SpelledCode) -> Iterator[Advice]:
         least = self._shortest(row.pattern, None, f"the length of {row.spelled}")

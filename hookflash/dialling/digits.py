@@ -5,17 +5,27 @@ A collector is *unarmed* until a key arrives that can begin a code, and *armed* 
 collection ends
 
 * at once, when the digits are a code and nothing longer could be one (``*1``);
+* at once, when the number behind a code is complete in the account's numbering, and nothing longer
+  could be: no other code, and no longer number of the numbering (``*22600``, if extensions have
+  four digits);
 * with ``#``, unless a code allows a ``#`` at this position;
-* when the digit timeout passes without a key (``*22600`` is complete, but ``*226001`` could be
-  meant: the pause decides). A ``*`` now and a ``1`` a minute later is not ``*1``;
+* when people pause (without a numbering ``*22600`` is complete, but ``*226001`` could be meant: the
+  pause decides). A ``*`` now and a ``1`` a minute later is not ``*1``;
 * in a dead end: no code continues like this. Then nothing is done, even if the digits so far
   were a code: a caller who dials ``*226`` and starts again with ``*`` has corrected a mistake.
   If the last key can begin a code, the collector is armed with it.
 
+There are two pauses, as in the digit maps of gateways (H.248.1) and phones: people may be slow in
+the middle of a number, but must not wait long behind it. `Pause` says which one applies.
+
+**What a numbering changes.** It may end a collection earlier, at a key, and the outcome is then
+what a pause at this key would have led to without it. What it doesn't end is collected as without
+it. And no number of the numbering is cut short, nor any other code: whoever dials one gets it.
+
 The collector is a value and `press` a function of values; the clock belongs to the engine,
-which (re)starts its timer when `Press.restart_timer` says so, and calls `digit_timeout` when it
-has run out. Every key taken from an armed collector is accounted for, in a match or in
-`Unmatched`, so that the journal can show what a person dialled without effect.
+which (re)starts its timer as `Press.pause` says, and calls `digit_timeout` when it has run out.
+Every key taken from an armed collector is accounted for, in a match or in `Unmatched`, so that the
+journal can show what a person dialled without effect.
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from typing import TypeAlias
 
 import attrs
 
+from hookflash.dialling.numbering import NO_NUMBERING, Numbering
 from hookflash.dialling.pattern_language import check_key
 from hookflash.dialling.patterns import Matcher, Pattern, compile_pattern
 from hookflash.errors import InputError
@@ -67,6 +78,11 @@ class FeatureAction:
     kind: Kind = Kind.ATTENDED
     """How to transfer; HOLD for a hold; ignored for other modules."""
     options: TransferOptions = NO_OPTIONS
+
+    @property
+    def takes_number(self) -> bool:
+        """Whether the number to transfer to is dialled with the code."""
+        return self.module is Module.TRANSFER and self.target is None
 
 
 @attrs.frozen(kw_only=True)
@@ -124,6 +140,8 @@ class CodeTable:
     """
 
     codes: tuple[Code, ...] = ()
+    numbering: Numbering = NO_NUMBERING
+    """The numbers that are complete, behind a code that captures a number."""
 
     def __attrs_post_init__(self) -> None:
         size = sum(code.pattern.size for code in self.codes)
@@ -155,6 +173,11 @@ class Matched:
         """The number to transfer to: the action's own, or the first capture; None if empty."""
         taken = next((capture for capture in self.captures if capture is not None), None)
         return self.action.target or taken or None
+
+    @property
+    def number(self) -> str | None:
+        """The number that was dialled with the code, if any."""
+        return self.target if self.action.takes_number else None
 
 
 @attrs.frozen(kw_only=True)
@@ -198,19 +221,27 @@ UNARMED = Collector()
 """Nothing dialled."""
 
 
+class Pause(StrEnum):
+    """What a pause in the middle of a collection would mean."""
+
+    INCOMPLETE = "incomplete"
+    """More keys are needed: for a code, or for a number that is only the beginning of some in the
+    numbering."""
+    COMPLETE = "complete"
+    """That was all."""
+
+
 @attrs.frozen(kw_only=True)
 class Press:
-    """The result of a key or of the digit timeout."""
+    """The result of a key or of a pause."""
 
     collector: Collector
     """The leg's new collector."""
     outcome: Outcome = None
     """What to do, if anything."""
 
-    @property
-    def restart_timer(self) -> bool:
-        """Whether to (re)start the digit timeout now. If not, stop it."""
-        return self.collector.armed
+    pause: Pause | None = None
+    """Which timeout to (re)start now; `None`: stop it."""
 
 
 def press(table: CodeTable, collector: Collector, digit: str) -> Press:
@@ -231,9 +262,11 @@ def press(table: CodeTable, collector: Collector, digit: str) -> Press:
     runs = tuple(run.feed(digit) for run in collector.runs(table))
     digits = collector.digits + digit
     if len(digits) <= MAX_DIGITS and any(run.viable for run in runs):
-        if any(run.extendable for run in runs):
-            return Press(collector=Collector(digits, runs))
-        return Press(collector=UNARMED, outcome=_judge(table, digits, runs))
+        outcome = _judge(table, digits, runs)
+        if any(run.extendable for run in runs) and not _ends(table, outcome, runs):
+            pause = _pause(table, outcome)
+            return Press(collector=Collector(digits, runs), pause=pause)
+        return Press(collector=UNARMED, outcome=outcome)
     if not collector.armed:
         return Press(collector=UNARMED)
     return _cannot_go_on(table, collector, digit)
@@ -251,6 +284,30 @@ def _cannot_go_on(table: CodeTable, collector: Collector, digit: str) -> Press:
         return attrs.evolve(again, outcome=attrs.evolve(again.outcome, in_vain=collector.digits))
     rest = "" if digit == TERMINATOR else digit
     return Press(collector=UNARMED, outcome=Unmatched(digits=collector.digits + rest))
+
+
+def _pause(table: CodeTable, outcome: Outcome) -> Pause:
+    """What a pause would mean here."""
+    if not isinstance(outcome, Matched):
+        return Pause.INCOMPLETE
+    number = outcome.number
+    if number is None or table.numbering.has(number) or not table.numbering.continues(number):
+        return Pause.COMPLETE
+    return Pause.INCOMPLETE
+
+
+def _ends(table: CodeTable, outcome: Outcome, runs: tuple[Matcher, ...]) -> bool:
+    """Whether a number is complete, and nothing longer could be meant."""
+    if not table.numbering or not isinstance(outcome, Matched):
+        return False
+    number = outcome.number
+    if number is None or not table.numbering.has(number):
+        return False
+    return not any(
+        not entry.action.takes_number or begun is None or table.numbering.continues(begun)
+        for entry, run in zip(table.codes, runs, strict=True)
+        for begun in run.first_captures
+    )
 
 
 def digit_timeout(table: CodeTable, collector: Collector) -> Press:

@@ -3,7 +3,9 @@ r"""Metaflows: the document that defines an account's feature codes, in Kazoo's 
 ```json
 {
     "binding_digit": "*",
-    "digit_timeout": 2000,
+    "digit_timeout": 3000,
+    "incomplete_timeout": 5000,
+    "numbering": ["2\\d{3}"],
     "numbers": {"1": {"module": "resume"}},
     "patterns": {"2(\\d+)": {"module": "transfer", "data": {"takeback_dtmf": "*1", "timeout": 20}}}
 }
@@ -37,6 +39,7 @@ from hookflash.dialling.digits import (
     CodeTable,
     FeatureAction,
     Module,
+    Pause,
     code,
     literal_code,
     takeback_code,
@@ -46,6 +49,7 @@ from hookflash.dialling.kazoo_options import (
     options_from_kazoo,
     options_to_kazoo,
 )
+from hookflash.dialling.numbering import NO_NUMBERING, Numbering, parse_numbering
 from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
 from hookflash.errors import InputError
 from hookflash.events import Kind
@@ -55,9 +59,14 @@ SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
 
 DEFAULT_BINDING_DIGIT = "*"
-DEFAULT_DIGIT_TIMEOUT_MS = 2_000
-"""Kazoo has 800 ms, FreeSWITCH 1500 ms (bind_digit_action). A person who reads a number from a slip
-of paper needs longer, and `#` ends the wait."""
+DEFAULT_DIGIT_TIMEOUT_MS = 3_000
+"""Who dials by hand, with the phone off the ear and its keypad on a screen, pauses longer than a
+second between the parts of a number. Asterisk waits as long for a number, and phones wait as long
+for one that may be complete (Cisco SPA: the interdigit short timer). FreeSWITCH has 1500 ms, Kazoo
+800 ms. `#` ends the wait, and a numbering makes it needless."""
+DEFAULT_INCOMPLETE_TIMEOUT_MS = 5_000
+"""FreeSWITCH's, for a code that was begun (bind_meta_app). Phones wait 10 s in the middle of a
+number (Cisco SPA), but their keys have no other meaning; here they may be meant for a menu."""
 DEFAULT_TAKEBACK_DIGITS = "*1"
 """Kazoo's and Asterisk's (`atxferabort`)."""
 
@@ -87,7 +96,7 @@ def _table(metaflows: Metaflows) -> CodeTable:
     begin = metaflows.binding_digit
     numbers = [literal_code(begin + digits, action) for digits, action in metaflows.numbers]
     patterns = [code(begin, pattern, action) for pattern, action in metaflows.patterns]
-    return CodeTable(codes=(*numbers, *patterns))
+    return CodeTable(codes=(*numbers, *patterns), numbering=metaflows.numbering)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,13 +107,22 @@ class Metaflows:
     """The key with which every code begins."""
     digit_timeout_s: float = DEFAULT_DIGIT_TIMEOUT_MS / MS
     """The pause after which a code counts as complete."""
+    incomplete_timeout_s: float = DEFAULT_INCOMPLETE_TIMEOUT_MS / MS
+    """The pause after which the keys of an incomplete code are given up."""
     listen_on: ListenOn = ListenOn.BOTH
     numbers: Entries = ()
     patterns: Entries = ()
+    numbering: Numbering = NO_NUMBERING
+    """Numbers that are complete: they act with their last key."""
     table: CodeTable = attrs.field(
         default=attrs.Factory(_table, takes_self=True), init=False, eq=False, repr=False
     )
     """All codes, with the binding digit."""
+
+    def pause_s(self, pause: Pause) -> float:
+        """How long people may pause between two keys."""
+        complete = pause is Pause.COMPLETE
+        return self.digit_timeout_s if complete else self.incomplete_timeout_s
 
     def to_document(self) -> dict[str, object]:
         """Return the document that `parse_metaflows` reads, with all defaults written out.
@@ -115,10 +133,18 @@ class Metaflows:
         return {
             "binding_digit": self.binding_digit,
             "digit_timeout": round(self.digit_timeout_s * MS),
+            "incomplete_timeout": round(self.incomplete_timeout_s * MS),
             "listen_on": self.listen_on.value,
+            "numbering": list(self.numbering.entries),
             "numbers": {digits: _written(action) for digits, action in self.numbers},
             "patterns": {pattern: _written(action) for pattern, action in self.patterns},
         }
+
+
+def sources(metaflows: Metaflows) -> tuple[tuple[str, str], ...]:
+    """Where each code stands in the document, in the order of the table: its part and its key."""
+    numbers = (("numbers", digits) for digits, _ in metaflows.numbers)
+    return (*numbers, *(("patterns", pattern) for pattern, _ in metaflows.patterns))
 
 
 def _written(action: FeatureAction) -> dict[str, object]:
@@ -155,13 +181,19 @@ class _WrittenAction(TypedDict, total=False):
 class _Document(TypedDict, total=False):
     binding_digit: str
     digit_timeout: _Milliseconds
+    incomplete_timeout: _Milliseconds
     listen_on: str
+    numbering: list[int | str]
     numbers: dict[str, _WrittenAction]
     patterns: dict[str, _WrittenAction]
 
 
 def parse_metaflows(
-    document: object, where: str = "$", *, takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
+    document: object,
+    where: str = "$",
+    *,
+    takeback_digits: str = DEFAULT_TAKEBACK_DIGITS,
+    numbering: Numbering = NO_NUMBERING,
 ) -> Metaflows:
     r"""Read a metaflows document.
 
@@ -169,6 +201,7 @@ def parse_metaflows(
         document: the document as parsed from JSON (or YAML).
         where: the document's location; the paths in errors begin with it.
         takeback_digits: the takeback code of a transfer whose entry does not name one.
+        numbering: the account's numbering, if the document has none.
 
     Raises:
         InputError: the first fault that `metaflows_faults` finds; `where` is a path such as
@@ -177,12 +210,17 @@ def parse_metaflows(
     for fault in metaflows_faults(document, where):
         raise fault
     written = cast("_Document", document)
+    digit_timeout = written.get("digit_timeout", DEFAULT_DIGIT_TIMEOUT_MS)
+    # a document of Kazoo has one timeout, which applies after each key
+    kazoos = written.get("digit_timeout", DEFAULT_INCOMPLETE_TIMEOUT_MS)
     return Metaflows(
         binding_digit=written.get("binding_digit", DEFAULT_BINDING_DIGIT),
-        digit_timeout_s=int(written.get("digit_timeout", DEFAULT_DIGIT_TIMEOUT_MS)) / MS,
+        digit_timeout_s=int(digit_timeout) / MS,
+        incomplete_timeout_s=int(written.get("incomplete_timeout", kazoos)) / MS,
         listen_on=ListenOn(written.get("listen_on", ListenOn.BOTH)),
         numbers=_entries(written.get("numbers", {}), takeback_digits),
         patterns=_entries(written.get("patterns", {}), takeback_digits),
+        numbering=parse_numbering(written["numbering"]) if "numbering" in written else numbering,
     )
 
 
@@ -275,6 +313,11 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
         try:
             place = place_in(where, ["patterns", pattern])
             codes.append(code(begin, pattern, _NOTHING, where=place))
+        except InputError as fault:
+            yield fault
+    if "numbering" in written:
+        try:
+            parse_numbering(written["numbering"], place_in(where, ["numbering"]))
         except InputError as fault:
             yield fault
     yield from _faults_of_sounds(written, where)

@@ -130,6 +130,22 @@ def shortest(
     return SearchResult(digits=None, complete=True, steps=spent)
 
 
+def digits_before_number(pattern: Pattern, *, steps: int = SEARCH_STEPS) -> str | None:
+    """Find the shortest digits behind which the first capture begins.
+
+    Args:
+        pattern: the pattern.
+        steps: instructions that may be visited.
+    """
+    try:
+        for (matcher,) in _explore((pattern.start(),), _places, steps):
+            if "" in matcher.first_captures:
+                return matcher.digits
+    except _TooIntricate:
+        pass
+    return None
+
+
 @attrs.frozen(kw_only=True)
 class Comparison:
     """How two patterns overlap. The strings are shortest examples."""

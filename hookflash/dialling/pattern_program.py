@@ -70,6 +70,15 @@ class Accept:
 Instruction: TypeAlias = Take | Fork | Mark | Jump | Begin | Turn | Accept
 
 
+def captures_once(program: tuple[Instruction, ...]) -> bool:
+    """Whether no group can be captured twice: no group stands in a loop, or is copied."""
+    marks = [at for at, one in enumerate(program) if isinstance(one, Mark)]
+    loops = [(one.again, at) for at, one in enumerate(program) if isinstance(one, Turn)]
+    return len({program[at] for at in marks}) == len(marks) and not any(
+        again <= mark <= turn for again, turn in loops for mark in marks
+    )
+
+
 def size_of(node: Node) -> int:
     """How many instructions a node becomes, counted without making them."""
     match node:

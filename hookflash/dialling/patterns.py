@@ -49,6 +49,7 @@ from hookflash.dialling.pattern_program import (
     Mark,
     Take,
     Turn,
+    captures_once,
     program_of,
     size_of,
 )
@@ -69,6 +70,13 @@ class Pattern:
     groups: int = attrs.field(eq=False)
     """How many groups capture."""
     program: tuple[Instruction, ...] = attrs.field(eq=False, repr=False)
+    captures_once: bool = attrs.field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda self: captures_once(self.program), takes_self=True),
+    )
+    """Whether no group of it stands in a loop."""
 
     @property
     def size(self) -> int:
@@ -206,6 +214,25 @@ class Matcher:
             return (None,) * self.pattern.groups
         ends = zip(marks[::2], marks[1::2], strict=True)
         return tuple(self.digits[begin:end] if end >= 0 else None for begin, end in ends)
+
+    @property
+    def first_captures(self) -> tuple[str | None, ...]:
+        """Where a longer match would go on: what its first capture is so far, once for each thread.
+
+        The next key belongs to this capture, so that the capture will be longer. None: nothing is
+        known; the capture has not begun, is over, or may begin again.
+        """
+        program = self.pattern.program
+        waiting = [marks for at, marks in self.threads if isinstance(program[at], Take)]
+        if not self.pattern.captures_once:
+            return (None,) * len(waiting)
+        return tuple(map(self._first_capture, waiting))
+
+    def _first_capture(self, marks: Marks) -> str | None:
+        for begin, end in zip(marks[::2], marks[1::2], strict=True):
+            if begin >= 0:
+                return None if end >= 0 else self.digits[begin:]
+        return None
 
     @property
     def _winner(self) -> Marks | None:

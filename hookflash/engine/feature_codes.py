@@ -72,8 +72,7 @@ class FeatureCodes:
         codes = self._codes_for(leg)
         if codes is None:
             return KeyOutcome(why="nobody listens to this leg's digits")
-        timeout_s = leg.choices.metaflows.digit_timeout_s
-        return self._collected(leg, press(codes, leg.collector, event.digit), timeout_s)
+        return self._collected(leg, press(codes, leg.collector, event.digit))
 
     def pause(self, event: e.TimerFired) -> KeyOutcome:
         """Handle a digit timeout."""
@@ -81,7 +80,7 @@ class FeatureCodes:
         leg.digit_timer = None
         codes = self._codes_for(leg)
         pressed = Press(collector=UNARMED) if codes is None else digit_timeout(codes, leg.collector)
-        return self._collected(leg, pressed, 0.0)
+        return self._collected(leg, pressed)
 
     def forget(self, leg: Leg) -> tuple[c.Command, ...]:
         """Forget a leg that has ended: stop its timer, and pass keys to the far end again."""
@@ -104,9 +103,10 @@ class FeatureCodes:
         theirs = peer.choices.metaflows if peer else None
         return theirs if theirs is not None and theirs.listen_on is not ListenOn.SELF else None
 
-    def _collected(self, leg: Leg, pressed: Press, timeout_s: float) -> KeyOutcome:
+    def _collected(self, leg: Leg, pressed: Press) -> KeyOutcome:
         leg.collector = pressed.collector
-        timers = self._retime(leg, timeout_s if pressed.restart_timer else None)
+        pause = pressed.pause
+        timers = self._retime(leg, None if pause is None else leg.choices.metaflows.pause_s(pause))
         commands = timers + self._withhold(leg, pressed)
         outcome = pressed.outcome
         if outcome is None:

@@ -40,7 +40,8 @@ class Account:
         """
         takeback = self.takeback_digits if takeback_digits is None else takeback_digits
         own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
-        return CodeTable(codes=(*own, *self.metaflows.table.codes))
+        table = self.metaflows.table
+        return attrs.evolve(table, codes=(*own, *table.codes))
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
+from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import NumberRules, Rewrite, parse_rewrites
 from hookflash.engine.legs import Account
 from hookflash.engine.rules import Rules
@@ -251,6 +252,10 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How numbers are read."""
     metaflows: dict[str, Any] | None = None
     """Feature codes, in Kazoo's format."""
+    numbering: tuple[int | str, ...] | None = None
+    r"""The numbers that are complete behind a code, and act with their last key: a list of numbers
+    (`"2600"`), patterns (`'2\d{3}'`) and lengths (`4`). Feature codes with a `numbering` of their
+    own take precedence."""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -317,8 +322,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         takeback = own.takeback_digits or self.defaults.takeback_digits or "*1"
         written = own.metaflows if own.metaflows is not None else self.defaults.metaflows
         document = stored if stored is not None else written
+        numbering = own.numbering if own.numbering is not None else self.defaults.numbering
         return Account(
-            metaflows=_metaflows(document, takeback),
+            metaflows=_metaflows(document, takeback, numbering or ()),
             policy=attrs.evolve(
                 Policy(),
                 **{**policy_choices(self.defaults.policy), **policy_choices(own.policy)},
@@ -341,20 +347,29 @@ def _rewrites(lines: tuple[str, ...]) -> tuple[Rewrite, ...]:
     return parse_rewrites(lines, "rewrites")
 
 
-def _metaflows(document: Mapping[str, Any] | None, takeback_digits: str) -> Metaflows:
+def _metaflows(
+    document: Mapping[str, Any] | None, takeback_digits: str, numbering: tuple[int | str, ...]
+) -> Metaflows:
     if document is None:
         document = DEFAULT_METAFLOWS_DOCUMENT
     written = msgspec.json.encode(document)
-    place = (hashlib.blake2b(written).digest(), takeback_digits)
+    place = (hashlib.blake2b(written).digest(), takeback_digits, numbering)
     parsed = _in_use.get(place)
     if parsed is None:
         document = msgspec.json.decode(written)
-        parsed = parse_metaflows(document, "metaflows", takeback_digits=takeback_digits)
+        parsed = parse_metaflows(
+            document,
+            "metaflows",
+            takeback_digits=takeback_digits,
+            numbering=parse_numbering(numbering),
+        )
         _in_use[place] = parsed
     return parsed
 
 
-_in_use: Final[WeakValueDictionary[tuple[bytes, str], Metaflows]] = WeakValueDictionary()
+_in_use: Final[WeakValueDictionary[tuple[bytes, str, tuple[int | str, ...]], Metaflows]] = (
+    WeakValueDictionary()
+)
 """Parsed feature codes, as long as an account or a call has them.
 
 A reload does not parse those of all accounts again, and replaced ones do not fill the memory: some

@@ -21,6 +21,7 @@ from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
 from hookflash.dialling.metaflows import parse_metaflows
+from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
 from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.engine.account_faults import account_faults
@@ -267,6 +268,8 @@ def _check_account(keys: AccountKeys, where: str) -> None:
         if isinstance(value, int) and value < 0:
             what = f"{value} is too small"
             raise InputError(what, where=f"{where}.rules.{key}", hint="0 or more")
+    if keys.numbering is not None:
+        parse_numbering(keys.numbering, f"{where}.numbering")
     if keys.metaflows is not None:
         parse_metaflows(keys.metaflows, f"{where}.metaflows")
 

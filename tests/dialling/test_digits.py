@@ -19,6 +19,7 @@ from hookflash.dialling.digits import (
     Matched,
     Module,
     Outcome,
+    Pause,
     Press,
     Unmatched,
     code,
@@ -69,24 +70,24 @@ def spelled(outcomes: list[Outcome]) -> list[str]:
 def test_a_code_that_nothing_longer_could_match_acts_at_once() -> None:
     first = press(USUAL, UNARMED, "*")
     assert first.collector.armed
-    assert first.restart_timer
+    assert first.pause is Pause.INCOMPLETE
     assert first.outcome is None
     second = press(USUAL, first.collector, "1")
     assert second.outcome == Matched(action=RESUME, digits="*1")
     assert second.collector == UNARMED
-    assert not second.restart_timer
+    assert second.pause is None
 
 
 def test_a_code_that_could_be_longer_waits_for_the_pause() -> None:
     last, outcomes = dial(USUAL, "*22600")
     assert outcomes == []
-    assert last.restart_timer
+    assert last.pause is Pause.COMPLETE
     over = digit_timeout(USUAL, last.collector)
     assert over.outcome == Matched(action=TRANSFER, digits="*22600", captures=("2600",))
     assert isinstance(over.outcome, Matched)
     assert over.outcome.target == "2600"
     assert over.collector == UNARMED
-    assert not over.restart_timer
+    assert over.pause is None
 
 
 @pytest.mark.parametrize(
@@ -303,7 +304,7 @@ def test_every_key_is_accounted_for(written: list[tuple[str, str]], keys: str) -
             held = done.collector.digits
         collector = done.collector
         assert held == collector.digits
-        assert done.restart_timer == collector.armed
+        assert (done.pause is not None) == collector.armed
 
 
 @given(TABLES, KEYS)

@@ -34,7 +34,9 @@ EXAMPLE = r"""
 {
     "binding_digit": "*",
     "digit_timeout": 1500,
+    "incomplete_timeout": 4000,
     "listen_on": "self",
+    "numbering": ["2600", "3\\d{3}", 5],
     "numbers": {"1": {"module": "resume"}, "0": {"module": "hangup", "data": {}},
                 "3": {"module": "hold", "data": {"moh": "music:default"}}},
     "patterns": {
@@ -93,7 +95,7 @@ def test_what_is_not_written_has_defaults() -> None:
     metaflows = parse_metaflows({})
     assert metaflows == Metaflows()
     assert metaflows.binding_digit == "*"
-    assert metaflows.digit_timeout_s == 2.0
+    assert metaflows.digit_timeout_s == 3.0
     assert metaflows.listen_on is ListenOn.BOTH
     assert metaflows.table.codes == ()
 
@@ -157,7 +159,9 @@ DOCUMENTS = st.fixed_dictionaries(
     optional={
         "binding_digit": st.sampled_from(ALPHABET),
         "digit_timeout": st.integers(100, 60_000),
+        "incomplete_timeout": st.integers(100, 60_000),
         "listen_on": st.sampled_from(["both", "self", "peer"]),
+        "numbering": st.lists(st.one_of(st.integers(1, 30), PATTERNS), max_size=3),
         "numbers": st.dictionaries(KEYS, ACTIONS, max_size=3),
         "patterns": st.dictionaries(PATTERNS, ACTIONS, max_size=3),
     },
@@ -210,7 +214,7 @@ def test_the_schema_is_one_and_describes_all_that_it_allows() -> None:
         (None, "$", "null is not an object", "feature codes"),
         ("x", "$", '"x" is not an object', "feature codes"),
         ({"binding_key": "*"}, "$.binding_key", "not known", "did you mean binding_digit?"),
-        ({"zzz": 1}, "$.zzz", "not known", "allowed are binding_digit, digit_timeout, listen_on"),
+        ({"zzz": 1}, "$.zzz", "not known", "binding_digit, digit_timeout, incomplete_timeout"),
         ({"a b": 1}, '$."a b"', "not known", "allowed are"),
         ({"binding_digit": "**"}, "$.binding_digit", '"**"', "one key"),
         ({"binding_digit": "*\n"}, "$.binding_digit", "not allowed", "one key"),

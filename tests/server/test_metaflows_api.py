@@ -26,8 +26,10 @@ from hookflash.server.idempotency import MOST_BYTES_IN_MEMORY
 
 STOCK = {
     "binding_digit": "*",
-    "digit_timeout": 2000,
+    "digit_timeout": 3000,
+    "incomplete_timeout": 5000,
     "listen_on": "both",
+    "numbering": [],
     "numbers": {"1": {"module": "resume"}},
     "patterns": {
         r"2(\d+)": {
@@ -61,7 +63,7 @@ async def test_what_is_set_holds_for_calls_that_begin_afterwards(
     assert answered.status_code == 200
     holds = answered.json()["data"]
     assert list(holds["patterns"]) == [r"9(\d+)"]
-    assert holds["digit_timeout"] == 2000, "all defaults are spelled out"
+    assert holds["digit_timeout"] == 3000, "all defaults are spelled out"
     assert await lab.acme.look("metaflows") == holds
     new, _ = await lab.call("1005", "1006")
     assert not await begins(lab, new, "*22601")
@@ -176,7 +178,7 @@ async def test_legs_without_an_account_have_codes_too(autojump_clock: MockClock,
     assert answered.status_code == 200
     call, _ = await lab.call("1001", "1002", account="")
     lab.press(call, "*92601")
-    await trio.sleep(3)
+    await trio.sleep(5)
     seen = await lab.admin.look(f"/v2/accounts/default/channels/{call}")
     assert seen["transfer_id"] is not None
 
