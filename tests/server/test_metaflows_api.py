@@ -24,7 +24,7 @@ from hookflash.server import config
 from hookflash.server.caller import Caller
 from hookflash.server.idempotency import MOST_BYTES_IN_MEMORY
 
-STOCK = {
+STOCK: dict[str, Any] = {
     "binding_digit": "*",
     "digit_timeout": 3000,
     "incomplete_timeout": 5000,
