@@ -131,7 +131,10 @@ SOUNDS = st.sampled_from(
 TRANSFERS = st.fixed_dictionaries(
     {},
     optional={
-        "target": st.text("0123456789ab+*#_.@-", min_size=1, max_size=5),
+        "target": st.one_of(
+            st.text("0123456789*#", min_size=1, max_size=5),
+            st.sampled_from(["reception", "b-1", "+49 30 12345", "tel:+49-30-1", "sip:2600"]),
+        ),
         "transfer_type": st.sampled_from(["attended", "blind"]),
         "takeback_dtmf": KEYS,
         "moh": SOUNDS,

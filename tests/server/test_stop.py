@@ -103,7 +103,7 @@ async def test_a_service_that_stops_takes_no_new_transfers(
         assert refused.json()["message"] == STOPPING
         assert refused.json()["data"] == {"refusal": "closing"}
         lab.press(other, "*22600")
-        await trio.sleep(3)
+        await trio.sleep(5)
         ready = await lab.nobody.ask("GET", "/readyz")
         assert ready.status_code == 503
         assert ready.json()["trouble"] == {"service": "is about to stop"}
