@@ -118,6 +118,8 @@ class Dial:
     """The leg of the transferor, whose rights and caller ID apply."""
     caller: str = ""
     """The number that the target sees calling: the transferor's, which may be gone by then."""
+    role: str = "target"
+    """The role in which the leg is marked."""
     account: str = ""
     """The account of the leg: that of its caller. It also reaches the far side of a call through
     the dialplan."""

@@ -114,7 +114,6 @@ def _in_a_consultation(start: Transfer) -> Transfer:
         state=State.CONSULTING,
         separated=True,
         armed=True,
-        called=True,
         joins_ordered=1,
         failsafe=Trigger.LEFT_ALONE,
         waits_for=Wait.PEOPLE,
@@ -123,7 +122,7 @@ def _in_a_consultation(start: Transfer) -> Transfer:
         transferor=attrs.evolve(start.transferor, place=Place.JOINED, peer=start.target.leg),
         transferee=attrs.evolve(start.transferee, place=Place.PARKED, peer=None, sound="music"),
         target=attrs.evolve(
-            start.target, place=Place.JOINED, answered=True, peer=start.transferor.leg
+            start.target, place=Place.JOINED, answered=True, called=True, peer=start.transferor.leg
         ),
     )
 

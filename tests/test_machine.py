@@ -307,7 +307,7 @@ def test_a_call_that_has_begun_is_waited_for_as_long_as_it_may_ring(news: Event)
     t = after(ASKED, *PARTED)
     step = RULES.step(t, news)
     assert step.rows == ()
-    assert step.after.called
+    assert step.after.target.called
     assert [c.after_s for c in step.commands if isinstance(c, SetTimer)] == [25.0]
     assert RULES.step(step.after, LegCreated(leg="c", number="2600")).why == REPEAT
     _, decided = steps_with_answer(RULES, step.after, deadline(step.after))

@@ -116,8 +116,12 @@ def talk(one: Party, other: Party) -> bool:
 
 def _stands(t: Transfer, want: Arrangement) -> bool:
     if want.talk is None:
-        return not (want.calls or want.ends) and all(
-            party.place is Place.PARKED for party in (t.transferor, t.transferee) if party.lives
+        return (
+            want.calls is None
+            and not want.ends
+            and all(
+                party.place is Place.PARKED for party in (t.transferor, t.transferee) if party.lives
+            )
         )
     if not talk(*the_two(t, want.talk)) or (want.releases and t.armed):
         return False
@@ -135,8 +139,8 @@ def arrange(work: Work, want: Arrangement) -> None:
         _end(work, tone_ordered=tone_ordered)
     elif want.talk is not None:
         _bring_together(work, want, want.talk)
-    elif want.calls:
-        _call(work, want)
+    elif want.calls is not None:
+        _call(work, want, want.calls)
     elif want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(work.transfer))
     else:
@@ -176,51 +180,62 @@ def _separate(work: Work) -> None:
 # --- calling
 
 
-def _call(work: Work, want: Arrangement) -> None:
-    """Call the target, and wait until it answers."""
+def _absent(t: Transfer, want: Arrangement) -> Role | None:
+    """The party that is to be called, if any."""
+    if want.talk is None:
+        return want.calls
+    return next((role for role in want.talk if not t.party(role).answered), None)
+
+
+def _call(work: Work, want: Arrangement, role: Role) -> None:
+    """Call a party, and wait until it answers."""
     t = work.transfer
+    party = t.party(role)
     rings_s = t.ring_timeout_s + t.policy.dial_grace_s
-    if t.target.place is Place.UNBORN or (work.overdue and not t.called):
-        _dial(work, want)
+    if party.place is Place.UNBORN or (work.overdue and not party.called):
+        _dial(work, want, party)
     elif want.failsafe is c.Trigger.ANSWER is not t.failsafe and t.transferee.lives:
-        _arm_target(work, c.Trigger.ANSWER)
+        _arm(work, party, c.Trigger.ANSWER)
         work.note(armed=True, failsafe=c.Trigger.ANSWER)
-    if t.called:
+    if party.called:
         _wait(work, Wait.ANSWER, rings_s)
     else:
         _wait(work, Wait.CALLED, min(t.policy.dial_timeout_s, rings_s))
 
 
-def _dial(work: Work, want: Arrangement) -> None:
+def _dial(work: Work, want: Arrangement, party: Party) -> None:
+    """Call a party on behalf of the transferor."""
     t = work.transfer
+    role = work.role_of(party)
     alone = want.failsafe is c.Trigger.ANSWER and t.transferee.lives
     rescue = t.transferee.leg if alone else None
     work.order(
         c.Dial(
-            leg=t.target.leg,
-            target=t.target.number,
+            leg=party.leg,
+            target=party.number,
             on_behalf_of=t.transferor.leg,
             caller=t.transferor.number,
             account=t.account,
             ring_timeout_s=t.ring_timeout_s,
             transfer=t.id,
+            role=role.value,
             rescue=rescue,
         )
     )
-    work.place(t.target, Place.RINGING)
+    work.place(party, Place.RINGING)
     work.note(
         tries=t.tries + 1,
         armed=rescue is not None,
         rescue_on_answer=rescue is not None,
         failsafe=c.Trigger.ANSWER if rescue is not None else None,
     )
-    work.why = "The target is being called."
+    work.why = f"The {role} is being called."
 
 
-def _arm_target(work: Work, when: c.Trigger) -> None:
-    t = work.transfer
-    undisclosed = t.target.outside or t.transferee.withheld
-    work.order(c.Arm(leg=t.target.leg, rescue=t.transferee.leg, when=when, undisclosed=undisclosed))
+def _arm(work: Work, party: Party, when: c.Trigger) -> None:
+    rescued = work.transfer.transferee
+    undisclosed = party.outside or rescued.withheld
+    work.order(c.Arm(leg=party.leg, rescue=rescued.leg, when=when, undisclosed=undisclosed))
 
 
 # --- joining
@@ -230,8 +245,8 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
     """Join the two who are to talk, one join at a time, until facts prove that they do."""
     t = work.transfer
     one, other = the_two(t, roles)
-    if not other.answered:
-        _call(work, want)
+    if (absent := _absent(t, want)) is not None:
+        _call(work, want, absent)
     elif talk(one, other):
         _keep(work, want, one, other)
     elif _is_due(work, one, other):
@@ -305,7 +320,7 @@ def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
         return
     if want.failsafe is c.Trigger.LEFT_ALONE is not t.failsafe and t.transferee.lives:
         if not t.joins_ordered:  # found like this: the target's leg may carry anything
-            _arm_target(work, c.Trigger.LEFT_ALONE)
+            _arm(work, t.target, c.Trigger.LEFT_ALONE)
         leg, rescue = t.transferor.leg, t.transferee.leg
         work.order(c.Arm(leg=leg, rescue=rescue, when=c.Trigger.LEFT_ALONE))
         work.note(failsafe=c.Trigger.LEFT_ALONE)

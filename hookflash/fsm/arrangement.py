@@ -38,8 +38,8 @@ class Arrangement:
     """The outcome of the transfer as soon as they talk."""
     hears: Mapping[Role, Hears] = attrs.field(factory=dict[Role, Hears])
     """What parked parties hear. The others keep what they hear."""
-    calls: bool = False
-    """Whether the target is called."""
+    calls: Role | None = None
+    """Who is called. Of two who are to talk, one who has not answered is called anyway."""
     leaves: tuple[Role, ...] = ()
     """Whose calls end at once."""
     leaves_then: tuple[Role, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
+import attrs
+
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
@@ -106,14 +108,17 @@ def found_transfer(
         policy=policy,
         transferor=transferor,
         transferee=transferee,
-        target=target,
+        target=_called(target),
         by=asked.by,
         **_chosen(asked.options, policy),
         separated=True,
         armed=transferee.place is not Place.JOINED,
-        called=target.lives,
         account=account,
     )
+
+
+def _called(party: Party) -> Party:
+    return attrs.evolve(party, called=party.lives)
 
 
 class _Chosen(TypedDict):

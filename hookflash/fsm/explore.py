@@ -368,13 +368,15 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
             yield e.LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
             yield e.LegsJoined(first=party.leg, second="a-stranger")
             yield e.LegMovedAway(leg=party.leg)
-    if record.target.lives:
-        yield e.LegCreated(leg=carol, number=record.target.number)
-        yield e.LegProgressed(leg=carol)
-        yield e.LegAnswered(leg=carol)
+    for party in (record.transferor, record.target):
+        if party.rings or party.called:
+            yield e.LegCreated(leg=party.leg, number=party.number)
+            yield e.LegProgressed(leg=party.leg)
+            yield e.LegAnswered(leg=party.leg)
     for first, second in ((alice, bob), (alice, carol), (bob, carol)):
         yield e.LegsSeparated(first=first, second=second)
-        if second == carol and not record.target.answered and not (first == bob and record.armed):
+        absent = any(p.leg in (first, second) and not p.answered for p in record.parties)
+        if absent and not (bob in (first, second) and record.armed):
             # a leg that has not answered is joined with nobody; but the answer's event may be lost
             # when the switch on its own joins an armed target
             continue

@@ -62,8 +62,8 @@ def observe(work: Work) -> News:
         party = work.party_of(event.leg)
         if party is None:
             return STRANGER
-        if not party.lives and kind is not e.LegCreated:
-            return LATE  # or too early: nobody has called this target
+        if not party.lives:
+            return LATE  # or too early: nobody has called it
         return _OF_ONE_LEG[kind](work, event, party)
     return _SAYS[kind] if kind in _SAYS else _OF_OTHERS[kind](work, event)
 
@@ -72,11 +72,11 @@ def observe(work: Work) -> News:
 
 
 def _created(work: Work, event: e.LegCreated, party: Party) -> News:
-    if party is not work.transfer.target or party.place is Place.GONE or work.transfer.called:
+    if not party.rings or party.called:
         return REPEAT
-    work.note(called=True)
-    work.rewrite(party, outside=event.outside, withheld=event.withheld)
-    return "The target is being called."
+    role = work.role_of(party)
+    work.rewrite(party, called=True, outside=event.outside, withheld=event.withheld)
+    return f"The {role} is being called."
 
 
 def _identified(work: Work, event: e.LegIdentified, party: Party) -> News:
@@ -87,32 +87,36 @@ def _identified(work: Work, event: e.LegIdentified, party: Party) -> News:
 
 
 def _rang(work: Work, _event: e.LegProgressed, party: Party) -> News:
-    if party is not work.transfer.target or party.place is not Place.RINGING:
+    if not party.rings:
         return REPEAT
-    work.note(called=True)
-    return "The target's phone rings."
+    role = work.role_of(party)
+    work.rewrite(party, called=True)
+    return f"The {role}'s phone rings."
 
 
 def _answered(work: Work, _event: e.LegAnswered, party: Party) -> News:
-    if party is not work.transfer.target or party.answered:
+    if party.answered:
         return REPEAT
-    work.note(called=True)
-    work.rewrite(party, answered=True, place=Place.MOVING)
+    news = _has_answered(work, party, Place.MOVING)
     transferee = work.transfer.transferee
     if work.transfer.rescue_on_answer and transferee.place is Place.PARKED:
         work.place(transferee, Place.MOVING)  # the switch connects it on its own, as ordered
-    return Input.TARGET_ANSWERED
+    return news
+
+
+def _has_answered(work: Work, party: Party, place: Place) -> News:
+    role = work.role_of(party)
+    work.rewrite(party, called=True, answered=True, place=place)
+    return Input.TARGET_ANSWERED if role is Role.TARGET else f"The {role} has answered."
 
 
 def _parked(work: Work, _event: e.LegParked, party: Party) -> News:
     if party.place is Place.PARKED:
         return REPEAT
+    if not party.answered:  # the news of its answer was lost
+        return _has_answered(work, party, Place.PARKED)
     if party is not work.transfer.target:
         work.note(separated=True)
-    elif not party.answered:  # the news of its answer was lost
-        work.note(called=True)
-        work.rewrite(party, answered=True, place=Place.PARKED)
-        return Input.TARGET_ANSWERED
     news = f"The {work.role_of(party)} is parked."
     work.place(party, Place.PARKED)
     _leave_behind(work, party.leg)
@@ -143,8 +147,8 @@ def _sound_stopped(work: Work, _event: e.SoundStopped, party: Party) -> News:
 
 
 def _hung_up(work: Work, event: e.LegHungUp, party: Party) -> News:
-    if party is work.transfer.target and not work.transfer.called and event.cause == LOST_TRACK:
-        return NoNews("The switch does not know the target yet.")
+    if party.rings and not party.called and event.cause == LOST_TRACK:
+        return NoNews(f"The switch does not know the {work.role_of(party)} yet.")
     return _gone(work, party, event.cause)
 
 
@@ -194,9 +198,9 @@ def _talk(work: Work, *pair: LegId) -> None:
         work.note(joining=None)
     if t.transferee.leg in pair:
         work.note(armed=False)
-    if t.target.leg in pair and not t.target.answered:
-        work.note(called=True)
-        work.rewrite(t.target, answered=True)  # the news of its answer was lost
+    for party in t.parties:
+        if party.leg in pair and not party.answered:
+            work.rewrite(party, called=True, answered=True)  # the news of its answer was lost
     _leave_behind(work, *pair)
     for leg, peer in (pair, pair[::-1]):
         if (party := work.party_of(leg)) is not None:

@@ -56,7 +56,7 @@ def lived(arrangement: Arrangement, role: Role) -> str:
     if arrangement is ORDINARY_CALL:
         return "not yet there" if role is Role.TARGET else "in the call"
     parts: list[str] = []
-    if role is Role.TARGET and arrangement.calls:
+    if role is arrangement.calls:
         parts.append("is called")
     if role in arrangement.hears:
         parts.append(f"hears {arrangement.hears[role].value}")

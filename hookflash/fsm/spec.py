@@ -268,9 +268,11 @@ def may_come(arrangement: Arrangement, on: Input) -> bool:
     rests = want is ORDINARY_CALL or want.ends
     match on:
         case Input.ARRANGED:
-            return not rests and (want.talk is not None or not want.calls)
+            return not rests and (want.talk is not None or want.calls is None)
         case Input.UNARRANGEABLE:
-            return not rests and (want.talk is not None or not (want.calls or want.limit))
+            return not rests and (
+                want.talk is not None or (want.calls is None and want.limit is None)
+            )
         case Input.LIMIT_PASSED:
             return want.limit is not None
         case _:

@@ -79,9 +79,9 @@ class Wait(ByIdentity):
     SEPARATED = "separated"
     """Transferor and transferee are parked."""
     CALLED = "called"
-    """The switch has begun to call the target."""
+    """The switch has begun to call a party."""
     ANSWER = "answer"
-    """The target answers. Its deadline is the limit of the state."""
+    """The party that is called answers. Its deadline is the limit of the state."""
     FREE = "free"
     """The legs to be joined are parked or joined, not moving."""
     JOINED = "joined"
@@ -120,6 +120,8 @@ class Party:
     number: str
     place: Place
     answered: bool
+    called: bool = False
+    """Whether the switch is known to have begun to call it. Legs that called us never were."""
     peer: LegId | None = None
     """The leg that it talks with, when its place is JOINED."""
     sound: Sound | None = None
@@ -149,6 +151,11 @@ class Party:
     def waits_in_silence(self) -> bool:
         """Whether it is parked, should hear something, and does not."""
         return self.place is Place.PARKED and self.sound is not None and not self.hears
+
+    @property
+    def rings(self) -> bool:
+        """Whether it is being called, and has not answered."""
+        return self.place is Place.RINGING
 
     @property
     def settled(self) -> bool:
@@ -193,8 +200,6 @@ class Transfer:
     separated: bool = False
     """Whether transferor and transferee are known to have been separated. Until then, news that
     they are joined is older than the order to separate them."""
-    called: bool = False
-    """Whether the switch is known to have begun to call the target."""
     joining: tuple[LegId, LegId] | None = None
     """The two legs of the last join, until it is proven or refused."""
     joins_ordered: int = 0

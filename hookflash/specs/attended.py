@@ -98,7 +98,7 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
     refuse(On.COMPLETE_ASKED, why="the target is not being called yet"),
 )
 
-DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}, calls=True),
+DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}, calls=C),
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
         why="The target answered. It is being connected to the transferor."),
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
@@ -168,7 +168,7 @@ COMPLETING = phase(S.COMPLETING, HAND_OVER,
     refuse(On.TAKEBACK_ASKED, why="the transfer is already being completed"),
 )
 
-LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, calls=True, leaves=(A,),
+LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, calls=C, leaves=(A,),
     failsafe=Trigger.ANSWER)
 CALLED = (
     row(On.TARGET_ANSWERED, to=S.COMPLETING, why="The target answered. It gets the transferee."),

@@ -214,7 +214,7 @@ def _guess(channel: AriChannel, outside: Collection[LegId]) -> KnownLeg:
             half == "1"
             or (not half and channel.channelvars.get(p.DIALLED) == "")
             or was_called(channel)
-            or role_on(channel.id, channel.channelvars.get(p.ROLE, "")) == "target"
+            or channel.channelvars.get(p.ROLE, "").endswith(f":{channel.id}")  # marked when called
         )
     )
     direction = Direction.OUTBOUND if called else Direction.INBOUND

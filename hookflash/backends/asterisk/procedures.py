@@ -232,7 +232,7 @@ class AsteriskProcedures:
         variables = {
             p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             # the far half gets all of these too: they name the leg that they are for
-            p.ROLE: f"target:{leg}",
+            p.ROLE: f"{checked(ALLOWED_WORD, command.role, 'the role')}:{leg}",
             p.NUMBER: number,
             p.LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),

@@ -158,7 +158,7 @@ class ChannelLister:
                     direction=e.Direction.OUTBOUND,
                     account=dial.account,
                     transfer=dial.transfer,
-                    role="target",
+                    role=dial.role,
                 )
 
 

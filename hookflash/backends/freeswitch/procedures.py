@@ -276,7 +276,11 @@ class Procedures:
             "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",
             # the far half of a loopback leg inherits marks: they name the leg that they are for
-            **_marks(command.transfer, f"target:{_leg(command.leg)}", ""),
+            **_marks(
+                command.transfer,
+                f"{checked(ALLOWED_KIND, command.role, 'the role')}:{_leg(command.leg)}",
+                "",
+            ),
             p.KEPT: p.NOTHING_KEPT,
             # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that on the right leg.
