@@ -137,6 +137,10 @@ CAUSES: Final[Mapping[str, int]] = MappingProxyType({**_OF_FREESWITCH, **_OF_Q85
 _WORDS: Final = {number: word for word, number in CAUSES.items()}
 
 
+BUSY: Final = frozenset(("USER_BUSY", "CALL_REJECTED", "BUSY_EVERYWHERE", "DECLINE"))
+"""Causes by which a party that was called says that it has no time now."""
+
+
 def word_for(number: int) -> str:
     """Return the word for a number; `NORMAL_UNSPECIFIED` if it is unknown."""
     return _WORDS.get(number, UNSPECIFIED)

@@ -118,8 +118,10 @@ class Dial:
     """The leg of the transferor, whose rights and caller ID apply."""
     caller: str = ""
     """The number that the target sees calling: the transferor's, which may be gone by then."""
+    caller_prefix: str = ""
+    """What stands before the caller's name on the phone, such as `Recall `."""
     role: str = "target"
-    """The role in which the leg is marked."""
+    """The role in which the leg is marked: in a recall it is the transferor."""
     account: str = ""
     """The account of the leg: that of its caller. It also reaches the far side of a call through
     the dialplan."""
@@ -129,11 +131,6 @@ class Dial:
     """The transfer that the leg is marked with."""
     rescue: str | None = None
     """When the target answers, the switch on its own joins it with this leg (see `Arm`)."""
-
-
-def name_of_target(transfer: str) -> str:
-    """Name the leg that a transfer calls, so that a restarted controller knows it, too."""
-    return f"{transfer}-target"
 
 
 @attrs.frozen(kw_only=True)

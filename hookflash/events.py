@@ -271,6 +271,10 @@ class TransferOptions:
     """What the transferor dials to take the transferee back; empty: nothing."""
     ring_timeout_s: float | None = None
     """How long the target may ring."""
+    recall_attempts: int | None = None
+    """How many times a transferor who has left is called back when the transfer fails."""
+    fallback_target: str | None = None
+    """The number that gets a transferee whom nobody else can have any more; empty: none."""
 
 
 NO_OPTIONS: Final = TransferOptions()

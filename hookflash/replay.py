@@ -24,7 +24,8 @@ from hookflash import events as e
 from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import RecordedLine, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
-from hookflash.commands import CancelTimer, SetTimer, name_of_target
+from hookflash.called import name_of_target
+from hookflash.commands import CancelTimer, SetTimer
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of

@@ -27,7 +27,11 @@ FOLDER = Path(__file__).parent / "cards"
 
 # two attempts are enough to see "again" and "no more"
 _TWICE = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
-FEW = attrs.evolve(Policy(), **_TWICE)
+FEW = attrs.evolve(Policy(), recall_attempts=0, **_TWICE)  # `make proof` searches the recall, too
+_ONCE = dict.fromkeys(_TWICE, 1)
+LAST = attrs.evolve(POLICIES["to the last"], **_ONCE)
+AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
+ELSEWHERE = attrs.evolve(LAST, recall_attempts=0)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
@@ -38,6 +42,11 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
     return (
         *(explore(rules, asked_for(kind, policy)) for policy in (FEW, STRICT)),
         *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
+        *(
+            explore(rules, found, max_records=records)
+            for policy, records in ((LAST, 200), (AGAIN, 60), (ELSEWHERE, 60))
+            for found in found_on_the_switch(kind, policy)
+        ),
         explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
     )
 

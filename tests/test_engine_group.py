@@ -218,7 +218,7 @@ def test_what_was_asked_for_is_remembered() -> None:
     (record,) = board.adopt(living)
     found = board.transfer("t")
     assert found is not None
-    assert (found.by, found.music, found.ring_timeout_s) == (
+    assert (found.by, found.policy.music, found.policy.ring_timeout_s) == (
         "key 7",
         Music("own"),
         33,

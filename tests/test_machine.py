@@ -70,7 +70,7 @@ from hookflash.sounds import Recording
 from hookflash.specs.attended import ATTENDED
 
 RULES = Rulebook(ATTENDED)
-POLICY = Policy()
+POLICY = Policy(recall_attempts=0)
 
 ASKED = TransferRequested(leg="a", transfer="t1", target="2600")
 PARTED = (LegsSeparated(first="a", second="b"), LegParked(leg="a"), LegParked(leg="b"))

@@ -270,7 +270,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "restart-between-join-and-proof",
         a_bond_is_believed_from_one_side,
-        "the outcome is failed, expected reconnected",
+        "promise 2 (no_silence): alice waited in silence",
     ),
     (
         "failsafe-broken-target-then-transferor",
@@ -295,7 +295,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "restart-before-a-failsafe",
         a_bond_is_believed_from_one_side,
-        "the outcome is failed, expected transferred",
+        "the outcome is recalled, expected transferred",
     ),
     # nothing is ordered of a leg that moves
     (
@@ -345,7 +345,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "lost-join-of-the-handover",
         a_deadline_decides_without_asking,
-        "the outcome is failed, expected transferred",
+        "the outcome is recalled, expected transferred",
     ),
     (
         "lost-join-of-the-consultation",

@@ -455,7 +455,7 @@ def left_alone() -> tuple[Rig, str]:
 
 
 def test_who_has_just_left_is_not_looked_after() -> None:
-    desk = Rig()
+    desk = Rig(account=Account(policy=Policy(recall_attempts=0)))
     desk.call()
     desk.consult()
     desk.tell(LegHungUp(leg="a"), LegHungUp(leg="t-target"))
@@ -703,7 +703,7 @@ def test_an_account_has_its_own_digit_timeout_and_policy() -> None:
     desk.dial("a", "22600#")
     transfer = desk.board.transfer("transfer-1")
     assert transfer is not None
-    assert transfer.ring_timeout_s == 7.0
+    assert transfer.policy.ring_timeout_s == 7.0
 
 
 def test_nobody_listens_to_who_has_not_answered_or_is_unknown() -> None:

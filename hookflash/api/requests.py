@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from hookflash.accounts import ACCOUNT_PATTERN
+from hookflash.called import MOST_RECALLS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
 from hookflash.sounds import SOUND_PATTERN
 
@@ -84,8 +85,35 @@ TakebackDigits: TypeAlias = Annotated[
 RingTimeout: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may ring, in seconds.")
 ]
+RecallAttempts: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MOST_RECALLS,
+        description="How many times a transferor who left is called back if the transfer fails.",
+    ),
+]
+FallbackTarget: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"{NUMBER_PATTERN}|^{NOTHING_FOLLOWS}",
+        max_length=MAX_WRITTEN,
+        description="The number that gets a transferee whom nobody else can have any more; empty:"
+        " none.",
+        examples=["800"],
+    ),
+]
 Outcome: TypeAlias = Annotated[
-    Literal["running", "transferred", "taken_back", "reconnected", "abandoned", "failed"],
+    Literal[
+        "running",
+        "transferred",
+        "taken_back",
+        "reconnected",
+        "abandoned",
+        "recalled",
+        "fell_back",
+        "failed",
+    ],
     Meta(description="Only transfers with this outcome; `running`: those in flight."),
 ]
 Time: TypeAlias = Annotated[
@@ -149,6 +177,8 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     moh: HeldSound | None = None
     ringback: RingbackSound | None = None
     timeout: RingTimeout | None = None
+    recall_attempts: RecallAttempts | None = None
+    fallback_target: FallbackTarget | None = None
     switch: Switch | None = None
 
 

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from hookflash.called import MOST_RECALLS
 from hookflash.dialling.asterisk_file import (
     Setting,
     line_in,
@@ -91,8 +92,8 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
         ),
         "atxfernoanswertimeout": (_seconds, ""),
         "atxferdropcall": (_choice, ""),
-        "atxferloopdelay": (_seconds, "no recall: it does not call the transferor back"),
-        "atxfercallbackretries": (_count, "no recall: it does not call the transferor back"),
+        "atxferloopdelay": (_seconds, ""),
+        "atxfercallbackretries": (_count, ""),
         "transferdialattempts": (
             _count,
             "no second attempt: the two talk again, and the code is dialled again",
@@ -395,31 +396,49 @@ def _convert_policy(features: Features, result: _Conversion) -> None:
     wanted_s = int(timeout.value) if timeout is not None else 15
     least_s, most_s = RING_TIMEOUTS_S
     used_s = min(max(wanted_s, least_s), most_s)
-    comment = (
-        _cited(timeout)
-        if timeout is not None
-        else "not in the file: atxfernoanswertimeout = 15 is Asterisk's default"
-    )
+    comment = _said(features, "atxfernoanswertimeout", "15")
     if used_s != wanted_s:
         comment += f"; out of hookflash's range, {least_s} to {most_s} s"
     result.policy.append(_TomlLine(f"ring_timeout_s = {used_s}", (comment,)))
 
     drop = features.get(_GENERAL, "atxferdropcall")
-    drops = drop is not None and drop.value.lower() in _TRUE
-    comments = [
-        _cited(drop)
-        if drop is not None
-        else "not in the file: atxferdropcall = no is Asterisk's default",
-        "the transferee waits for the target if the transferor leaves early",
-    ]
-    if not drops:
-        line = drop.line if drop is not None else 0
-        comments.append("Asterisk's recall if the target fails has no counterpart yet")
-        result.missing.append(
-            (line, f"{comments[0]}: no recall, so the transferee's call ends if the target fails")
-        )
-    entry = _TomlLine('transferor_leaves_ringing = "carry_on"', tuple(comments))
+    comment = "the transferee waits for the target if the transferor leaves early"
+    says = _said(features, "atxferdropcall", "no")
+    entry = _TomlLine('transferor_leaves_ringing = "carry_on"', (says, comment))
     result.policy.append(entry)
+    drops = drop is not None and drop.value.lower() in _TRUE
+    result.policy.extend(_no_recall(says) if drops else _recall(features))
+
+
+def _no_recall(says: str) -> Iterator[_TomlLine]:
+    yield _TomlLine("recall_attempts = 0", (f"{says}: the transferor is not called back",))
+
+
+def _recall(features: Features) -> Iterator[_TomlLine]:
+    """Asterisk calls the transferor back, then in turn the target and the transferor."""
+    retries = features.get(_GENERAL, "atxfercallbackretries")
+    wanted = int(retries.value) if retries is not None else 2
+    used = min(wanted, MOST_RECALLS)
+    comment = _said(features, "atxfercallbackretries", "2")
+    if used != wanted:
+        comment += f"; hookflash calls back at most {MOST_RECALLS} times"
+    yield _TomlLine(f"recall_attempts = {used}", (comment,))
+    delay = features.get(_GENERAL, "atxferloopdelay")
+    delay_s = max(int(delay.value), 1) if delay is not None else 10
+    comment = _said(features, "atxferloopdelay", "10")
+    if delay is not None and delay_s != int(delay.value):
+        comment += "; hookflash waits at least a second"
+    yield _TomlLine(f"recall_delay_s = {delay_s}", (comment,))
+    redials = "as Asterisk does, the target is called once more before each further recall"
+    yield _TomlLine("recall_redials = true", (redials,))
+
+
+def _said(features: Features, key: str, default: str) -> str:
+    """What the file says of a key, or that it says nothing."""
+    setting = features.get(_GENERAL, key)
+    if setting is not None:
+        return _cited(setting)
+    return f"not in the file: {key} = {default} is Asterisk's default"
 
 
 def _convert_takeback(features: Features, result: _Conversion) -> None:
@@ -522,7 +541,14 @@ def _convert_timing(features: Features, begin: str, first: Setting, result: _Con
 
 
 def _list_rest(features: Features, result: _Conversion, table: CodeTable | None) -> None:
-    converted = {"atxfernoanswertimeout", "atxferdropcall", "atxferabort", "transferdigittimeout"}
+    converted = {
+        "atxfernoanswertimeout",
+        "atxferdropcall",
+        "atxfercallbackretries",
+        "atxferloopdelay",
+        "atxferabort",
+        "transferdigittimeout",
+    }
     for one in features.settings:
         if one.key in _STAYS:
             keys = one.value if one.section == _FEATUREMAP else ""

@@ -17,8 +17,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
     """Read the options that a metaflow or a request of a program has.
 
     Args:
-        data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), each of its
-            type or missing. Other keys are ignored.
+        data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
+            `recall_attempts` and `fallback_target`, each of its type or missing. Other keys are
+            ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -34,6 +35,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         ringback=sounds["ringback"],
         takeback_digits=cast("str | None", data.get("takeback_dtmf")),
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
+        recall_attempts=cast("int | None", data.get("recall_attempts")),
+        fallback_target=cast("str | None", data.get("fallback_target")),
     )
 
 
@@ -45,5 +48,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "moh": None if options.music is None else str(options.music),
         "ringback": None if options.ringback is None else str(options.ringback),
         "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,
+        "recall_attempts": options.recall_attempts,
+        "fallback_target": options.fallback_target,
     }
     return {key: value for key, value in written.items() if value is not None}

@@ -171,6 +171,8 @@ class _Data(TypedDict, total=False):
     moh: str
     ringback: str
     timeout: _Seconds
+    recall_attempts: int
+    fallback_target: str
 
 
 class _WrittenAction(TypedDict, total=False):

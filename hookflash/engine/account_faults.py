@@ -27,6 +27,8 @@ def account_faults(account: Account, where: str = "metaflows") -> Iterator[Input
             place = place_in(where, [part, dialled, "data"])
             if action.target is not None:
                 yield from _of_target(account, action.target, f"{place}.target")
+            if fallback := action.options.fallback_target:
+                yield from _of_target(account, fallback, f"{place}.fallback_target")
 
 
 def _of_target(account: Account, target: str, where: str) -> Iterator[InputError]:

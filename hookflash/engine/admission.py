@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import attrs
 
+from hookflash.called import MOST_RECALLS
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
@@ -38,19 +39,25 @@ class Admission:
         self._target_leg = target_leg
 
     def read(self, event: TransferRequested) -> TransferRequested:
-        """Read the target of a request by the rules of the leg's account.
+        """Read the numbers of a request by the rules of the leg's account.
 
-        All that follows sees only the number that is dialled, however it was written. A request is
-        read once.
+        All that follows sees only the numbers that are dialled, however they were written. A
+        request is read once.
 
         Raises:
-            InputError: the target is not a number.
+            InputError: the target or the fallback target is not a number.
             RequestRefused: it is in another domain.
         """
         leg = self._legs.get(event.leg)
-        if leg is None or not event.target:
+        if leg is None:
             return event
-        number = leg.choices.numbers.number(event.target)
+        read = leg.choices.numbers.number
+        if fallback := event.options.fallback_target:
+            options = attrs.evolve(event.options, fallback_target=read(fallback))
+            event = attrs.evolve(event, options=options)
+        if not event.target:
+            return event
+        number = read(event.target)
         written = "" if number == event.target else event.target
         return attrs.evolve(event, target=number, written=written)
 
@@ -139,6 +146,9 @@ def check_values(event: TransferRequested) -> None:
         )
     if event.kind is not Kind.HOLD and not event.target:
         raise InputError("a transfer needs a target")
+    recalls = event.options.recall_attempts
+    if recalls is not None and not 0 <= recalls <= MOST_RECALLS:
+        raise InputError(f"a transferor is called back 0 to {MOST_RECALLS} times, not {recalls}")
     options = event.options
     for name, sound in (("music", options.music), ("ringback", options.ringback)):
         if sound is not None:

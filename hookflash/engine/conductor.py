@@ -22,7 +22,7 @@ _RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
 FAULT_PAUSE_S = 10.0
 """If an internal error has lost a deadline, it is set again for this time."""
 
-_MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED))
+_MOVED = frozenset((Outcome.TRANSFERRED, Outcome.ABANDONED, Outcome.FELL_BACK))
 """Outcomes after which the call has another party."""
 
 
@@ -87,6 +87,8 @@ class Conductor:
     def _stepped(self, running: Running, step: Step, event: Event, at_s: float) -> Record:
         before, after = running.transfer, step.after
         running.transfer = after
+        if any(old.leg != new.leg for old, new in zip(before.parties, after.parties, strict=True)):
+            self._running.replace(running, before)
         commands = step.commands
         over = after.over
         if over:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from hookflash.backends.base import LOST_TRACK, LegSnapshot
+from hookflash.called import call_order, name_of_fallback, names_of_recalls, names_of_redials
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind, LegId, TransferRequested
@@ -27,6 +28,8 @@ class Unfinished:
     """The original request."""
     parties: Parties
     account: str = ""
+    begins: Transfer | None = None
+    """The transfer as it began, if that is known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,30 +76,38 @@ class Found:
         )
 
     def _party(self, role: Role) -> Party:
+        shown = self.roles.get(role.value)
+        if shown is not None:
+            return _party(shown, self.legs)
         known = self.known
-        named = (
-            getattr(known.parties, role) if known else Named(f"{self.transfer}-{role.value}", "")
+        if known is None:
+            return Party(f"{self.transfer}-{role.value}", "", Place.GONE, answered=False)
+        named: Named = getattr(known.parties, role)
+        began = known.begins.party(role) if known.begins else None
+        return Party(
+            named.leg,
+            named.number,
+            Place.GONE,
+            answered=False,
+            outside=began is None or began.outside,  # who is not known is not called back
+            withheld=began is None or began.withheld,
         )
-        return _party(self.roles.get(role.value), named, self.legs)
 
     def clear(self) -> tuple[Command, ...]:
-        """Remove the marks, and hang up a target that does not talk with anybody."""
-        legs = self.roles.values()
-        stray = [leg for leg in legs if leg.role == Role.TARGET.value and leg.peer is None]
+        """Remove the marks, and hang up who is being called."""
+        stray = [leg for leg in self.roles.values() if leg.peer is None and not leg.answered]
         return (
             Forget(legs=self.legs),
-            *(HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray if not leg.answered),
+            *(HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray),
         )
 
 
-def _party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Party:
-    """A party as the switch shows it; if it is not shown, it is gone.
+def _party(found: LegSnapshot, ours: Iterable[LegId]) -> Party:
+    """A party as the switch shows it.
 
-    A party is also gone if it talks with a leg that is not ours, or if another program has it.
-    A party that is neither parked nor joined is moving.
+    It is gone if it talks with a leg that is not ours, or if another program has it. A party that
+    is neither parked nor joined is moving.
     """
-    if found is None:
-        return Party(named.leg, named.number, Place.GONE, answered=False)
     if found.peer in set(ours):
         place = Place.JOINED
     elif found.peer is not None or found.elsewhere:
@@ -117,29 +128,37 @@ def _party(found: LegSnapshot | None, named: Named, ours: Iterable[LegId]) -> Pa
 
 
 def by_transfer(legs: Iterable[LegSnapshot]) -> dict[str, dict[str, LegSnapshot]]:
-    """Marked legs, by transfer ID and role."""
+    """Marked legs, by transfer ID and role. Of two in one role, the one that was called last."""
     marked: dict[str, dict[str, LegSnapshot]] = {}
     for leg in legs:
         if leg.transfer and leg.role:
-            marked.setdefault(leg.transfer, {})[leg.role] = leg
+            roles = marked.setdefault(leg.transfer, {})
+            last = roles.get(leg.role, leg)
+            roles[leg.role] = max(last, leg, key=lambda one: call_order(one.transfer, one.leg))
     return marked
 
 
-def what_became(parties: Parties, legs: Iterable[LegSnapshot]) -> tuple[Outcome, str | None, str]:
+def what_became(
+    transfer: str, parties: Parties, legs: Iterable[LegSnapshot]
+) -> tuple[Outcome, str | None, str]:
     """Infer the outcome of a transfer without marks.
 
     Returns:
         The outcome, its cause, and the reason.
     """
-    pairs = {frozenset((leg.leg, leg.peer)) for leg in legs if leg.peer is not None}
-    transferor, transferee, target = (
-        named.leg for named in (parties.transferor, parties.transferee, parties.target)
-    )
-    if frozenset((transferee, target)) in pairs:
+    partners = {leg.leg: leg.peer for leg in legs}
+    partner = partners.get(parties.transferee.leg)
+    target = parties.target.leg
+    if partner == target or partner in names_of_redials(transfer):
         return Outcome.TRANSFERRED, None, "The transferee and the target are talking."
-    if frozenset((transferor, transferee)) in pairs:
+    if partner == parties.transferor.leg:
         why = "The transferor and the transferee are talking again."
         return Outcome.RECONNECTED, LOST_TRACK, why
-    if frozenset((transferor, target)) in pairs:
+    if partner in names_of_recalls(transfer):
+        why = "The transferor was called back, and the transferee has it again."
+        return Outcome.RECALLED, LOST_TRACK, why
+    if partner == name_of_fallback(transfer):
+        return Outcome.FELL_BACK, LOST_TRACK, "The transferee and the fallback target are talking."
+    if partners.get(target) == parties.transferor.leg:
         return Outcome.ABANDONED, None, "The transferor and the target are talking."
     return Outcome.FAILED, LOST_TRACK, "No two parties of the transfer are talking any more."

@@ -71,6 +71,17 @@ class InFlight(dict[str, Running]):
         self._of_leg |= dict.fromkeys(legs, transfer.id)
         self.meters.begin(running.account, rules, transfer.kind, at_s)
 
+    def replace(self, running: Running, before: Transfer) -> None:
+        """A party of a transfer has another leg now; the one before is hung up if it appears."""
+        after = running.transfer
+        for old, new in zip(before.parties, after.parties, strict=True):
+            if old.leg != new.leg:
+                if self._of_leg.get(old.leg) == after.id:
+                    del self._of_leg[old.leg]
+                _remember(self._dismissed, old.leg)
+                self._of_leg[new.leg] = after.id
+        running.parties = Parties.of(after)
+
     def end(self, transfer: Transfer) -> None:
         """Remove an ended transfer, and remember it. A leg that is in another stays there."""
         for party in transfer.parties:

@@ -122,7 +122,7 @@ def taken_elsewhere(marked: Iterable[Found], running: InFlight) -> tuple[LegId, 
 
 
 def _closed(transfer: str, left: Unfinished, legs: Iterable[LegSnapshot]) -> Closed:
-    outcome, cause, why = what_became(left.parties, legs)
+    outcome, cause, why = what_became(transfer, left.parties, legs)
     return Closed(
         id=transfer,
         owner=left.account,

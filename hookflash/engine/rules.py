@@ -84,6 +84,8 @@ def check_rights(rules: Rules, asker: Asker, request: TransferRequested) -> None
         raise RequestRefused("this party may not transfer", Refusal.NOT_ENTITLED)
     if request.kind is not Kind.HOLD:
         rules.check_target(request.target)
+    if request.options.fallback_target:
+        rules.check_target(request.options.fallback_target)
 
 
 def _entitled(rules: Rules, asker: Asker) -> bool:

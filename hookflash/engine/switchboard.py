@@ -25,6 +25,7 @@ import attrs
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.backends.base import LegSnapshot, facts_seen
+from hookflash.called import name_of_target
 from hookflash.engine.admission import Admission
 from hookflash.engine.alone import Alone, Finding
 from hookflash.engine.conductor import Conductor
@@ -90,7 +91,7 @@ class Switchboard:
         """
         self.legs = Legs(Accounts(account or Account(), dict(accounts or {})))
         self.running = InFlight()
-        target_leg = target_leg or c.name_of_target
+        target_leg = target_leg or name_of_target
         self._admission = Admission(self.legs, self.running, target_leg)
         self._codes = FeatureCodes(self.legs, self.running, new_id or numbered_ids())
         self._recovery = Recovery(unfinished or {}, ended)

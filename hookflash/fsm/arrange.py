@@ -40,7 +40,7 @@ def verdict(work: Work, want: Arrangement) -> Input | None:
     if t.outcome is None and want.talk is not None and talk(*the_two(t, want.talk)):
         _decide(work, want.outcome)
     if work.overdue or work.refused is not None:
-        failure = _failure(work)
+        failure = _failure(work, want)
         if failure is not None:
             return failure
     if t.arranged or want is ORDINARY_CALL or not _stands(t, want):
@@ -57,7 +57,7 @@ def _decide(work: Work, outcome: Outcome | None) -> None:
         work.note(outcome=outcome)
 
 
-_FAILS: Mapping[Wait | None, tuple[str, Input]] = {
+_FAILS: Mapping[Wait | None, tuple[str | None, Input]] = {
     Wait.SEPARATED: ("SPLIT_FAILED", Input.UNARRANGEABLE),
     Wait.CALLED: ("DIAL_FAILED", Input.TARGET_FAILED),
     Wait.ANSWER: ("NO_ANSWER", Input.TARGET_FAILED),
@@ -65,11 +65,12 @@ _FAILS: Mapping[Wait | None, tuple[str, Input]] = {
     Wait.JOINED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.STRANDED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.PEOPLE: ("HOLD_LIMIT", Input.LIMIT_PASSED),
+    Wait.PAUSE: (None, Input.LIMIT_PASSED),
 }
 """What it means that a wait has failed: the cause, and the input of the table."""
 
 
-def _failure(work: Work) -> Input | None:
+def _failure(work: Work, want: Arrangement) -> Input | None:
     """The input of a limit that has passed, or of the last attempt that failed."""
     t = work.transfer
     refused = (work.refused is c.Dial and t.waits_for in (Wait.CALLED, Wait.ANSWER)) or (
@@ -83,7 +84,10 @@ def _failure(work: Work) -> Input | None:
             if party.place is Place.MOVING:  # it is where it was
                 work.place(party, Place.JOINED)
     cause, result = _FAILS[t.waits_for]
-    work.note(cause="DIAL_FAILED" if work.refused is c.Dial else cause)
+    if result is Input.TARGET_FAILED and _absent(t, want) is Role.TRANSFEROR:
+        return Input.TRANSFEROR_HUNG_UP  # the cause stays: the transfer had failed before
+    if cause is not None:
+        work.note(cause="DIAL_FAILED" if work.refused is c.Dial else cause)
     return result
 
 
@@ -141,6 +145,8 @@ def arrange(work: Work, want: Arrangement) -> None:
         _bring_together(work, want, want.talk)
     elif want.calls is not None:
         _call(work, want, want.calls)
+    elif want.pause is not None:
+        _wait(work, Wait.PAUSE, want.pause(work.transfer))
     elif want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(work.transfer))
     else:
@@ -191,7 +197,7 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
     """Call a party, and wait until it answers."""
     t = work.transfer
     party = t.party(role)
-    rings_s = t.ring_timeout_s + t.policy.dial_grace_s
+    rings_s = _ring_timeout_s(t, party) + t.policy.dial_grace_s
     if party.place is Place.UNBORN or (work.overdue and not party.called):
         _dial(work, want, party)
     elif want.failsafe is c.Trigger.ANSWER is not t.failsafe and t.transferee.lives:
@@ -203,20 +209,27 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
         _wait(work, Wait.CALLED, min(t.policy.dial_timeout_s, rings_s))
 
 
+def _ring_timeout_s(t: Transfer, party: Party) -> float:
+    return t.policy.recall_ring_timeout_s if party is t.transferor else t.policy.ring_timeout_s
+
+
 def _dial(work: Work, want: Arrangement, party: Party) -> None:
-    """Call a party on behalf of the transferor."""
+    """Call the target for the transferor, or, in a recall, the transferor for the transferee."""
     t = work.transfer
     role = work.role_of(party)
+    is_recall = role is Role.TRANSFEROR
+    caller = t.transferee if is_recall else t.transferor
     alone = want.failsafe is c.Trigger.ANSWER and t.transferee.lives
     rescue = t.transferee.leg if alone else None
     work.order(
         c.Dial(
             leg=party.leg,
             target=party.number,
-            on_behalf_of=t.transferor.leg,
-            caller=t.transferor.number,
+            on_behalf_of=caller.leg,
+            caller=caller.number,
+            caller_prefix=t.policy.recall_prefix if is_recall else "",
             account=t.account,
-            ring_timeout_s=t.ring_timeout_s,
+            ring_timeout_s=_ring_timeout_s(t, party),
             transfer=t.id,
             role=role.value,
             rescue=rescue,

@@ -48,6 +48,8 @@ class Arrangement:
     """When the switch on its own connects the transferee."""
     limit: Limit | None = None
     """How long it may last once it is arranged."""
+    pause: Limit | None = None
+    """How long it lasts."""
     ends: bool = False
     """Whether all calls end, after a tone."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypedDict
+from typing import Final
 
 import attrs
 
+from hookflash.called import name_of_fallback, recalls_by
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
-from hookflash.sounds import Sound
 
 
 def new_transfer(
@@ -38,7 +38,7 @@ def new_transfer(
         transferee: leg and number of the party that it talks with.
         target: the id that the target's leg will have, and the number to call.
         by: who requested it.
-        options: music, ringback and ring timeout, if not the policy's.
+        options: what the request chooses instead of the policy.
         hops: how many times this call was transferred before.
         account: the account of the transfer.
         outside: which of the two are outside parties.
@@ -64,12 +64,11 @@ def new_transfer(
     return Transfer(
         id=transfer,
         kind=kind,
-        policy=policy,
+        policy=chosen(policy, options),
         transferor=party(transferor, leg_b),
         transferee=party(transferee, leg_a),
         target=Party(leg_c, number_c, Place.UNBORN, answered=False),
         by=by,
-        **_chosen(options, policy),
         hops=hops,
         account=account,
     )
@@ -102,16 +101,18 @@ def found_transfer(
         account: the account of the transfer.
     """
     asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
+    fell_back = target.leg == name_of_fallback(transfer)
     return Transfer(
         id=transfer,
         kind=kind,
-        policy=policy,
-        transferor=transferor,
+        policy=chosen(policy, asked.options),
+        transferor=_called(transferor),
         transferee=transferee,
         target=_called(target),
         by=asked.by,
-        **_chosen(asked.options, policy),
         separated=True,
+        recalls=policy.recall_attempts if fell_back else recalls_by(transfer, transferor.leg),
+        fell_back=fell_back,
         armed=transferee.place is not Place.JOINED,
         account=account,
     )
@@ -121,17 +122,13 @@ def _called(party: Party) -> Party:
     return attrs.evolve(party, called=party.lives)
 
 
-class _Chosen(TypedDict):
-    music: Sound
-    ringback: Sound
-    ring_timeout_s: float
+CHOICES: Final = frozenset(
+    field.name for field in attrs.fields(TransferOptions) if hasattr(Policy(), field.name)
+)
+"""What a request may choose instead of the policy."""
 
 
-def _chosen(options: TransferOptions, policy: Policy) -> _Chosen:
+def chosen(policy: Policy, options: TransferOptions) -> Policy:
     """What applies to a transfer: its own options, and for the rest the operator's choices."""
-    ring_timeout_s = options.ring_timeout_s
-    return _Chosen(
-        music=policy.music if options.music is None else options.music,
-        ringback=policy.ringback if options.ringback is None else options.ringback,
-        ring_timeout_s=policy.ring_timeout_s if ring_timeout_s is None else ring_timeout_s,
-    )
+    own = {name: value for name in CHOICES if (value := getattr(options, name)) is not None}
+    return attrs.evolve(policy, **own) if own else policy

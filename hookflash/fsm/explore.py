@@ -23,7 +23,7 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.errors import RequestRefused
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import Place, State, Transfer
+from hookflash.fsm.transfer import ON_HOLD, Place, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -366,6 +366,8 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
         if party.lives:
             yield e.LegParked(leg=party.leg)
             yield e.LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
+            if party is record.transferor and party.rings:
+                yield e.LegHungUp(leg=party.leg, cause="USER_BUSY")
             yield e.LegsJoined(first=party.leg, second="a-stranger")
             yield e.LegMovedAway(leg=party.leg)
     for party in (record.transferor, record.target):
@@ -401,9 +403,6 @@ def _failures(record: Transfer) -> Iterator[e.Event]:
         yield e.CommandFailed(command=join, reason="-ERR")
 
 
-_ON_HOLD = frozenset({State.HOLDING, State.HELD, State.DIALING, State.CONSULTING, State.PARTIAL})
-
-
 def broken_promise(step: Step) -> str | None:
     """The promises that each step must keep, on any switch."""
     t = step.after
@@ -415,7 +414,7 @@ def broken_promise(step: Step) -> str | None:
         return f"{t.state.value} goes on without any leg"
     if step.before.outcome is not None and t.outcome is None:
         return "a decided outcome was forgotten"
-    if t.state in _ON_HOLD and t.transferee.place is Place.PARKED and t.transferee.sound is None:
+    if t.state in ON_HOLD and t.transferee.place is Place.PARKED and t.transferee.sound is None:
         return "the transferee waits in silence"
     return next((broken for one in step.commands if (broken := _broken_by(step, one))), None)
 

@@ -51,17 +51,17 @@ def let_hear(work: Work, want: Arrangement) -> bool:
 def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     match hears:
         case Hears.MUSIC:
-            return t.music
+            return t.policy.music
         case Hears.RINGBACK:
-            return t.ringback
+            return t.policy.ringback
         case Hears.REMINDER:
             return t.policy.hold_tone
         case Hears.TONE:
             return t.policy.failure_tone
         case Hears.RINGBACK_OR_MUSIC:
             if t.policy.partial_sound is PartialSound.RINGBACK:
-                return t.ringback
-            return party.sound or t.music
+                return t.policy.ringback
+            return party.sound or t.policy.music
 
 
 def _wish(work: Work, party: Party, sound: Sound) -> None:
@@ -82,7 +82,7 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
     wanted = wanted or party.sound
     if sound == t.policy.failure_tone:
         work.order(c.PlayTone(leg=party.leg, tone=sound))
-    elif sound in (t.ringback, t.policy.hold_tone):
+    elif sound in (t.policy.ringback, t.policy.hold_tone):
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:
         work.order(c.HoldWithMusic(leg=party.leg, music=sound))

@@ -96,6 +96,19 @@ class Policy:
     """The transferee leaves while the target rings: the target keeps ringing, or not."""
     transferee_leaves_consulting: Choice = Choice.CARRY_ON
     """The transferee leaves during the consultation: the two talk on, or not."""
+    recall_attempts: int = 1
+    """How many times a transferor who has left is called back when the transfer fails. 0: never."""
+    recall_ring_timeout_s: float = 20.0
+    """How long the transferor's phone rings in a recall."""
+    recall_delay_s: float = 10.0
+    """How long to wait before the next recall, if there are several."""
+    recall_redials: bool = False
+    """Whether the target is called once more before each further recall."""
+    recall_prefix: str = "Recall "
+    """What stands before the transferee's name on the phone of a transferor who is called back."""
+    fallback_target: str = ""
+    """A number (a queue, a mailbox, a colleague) that gets a transferee whom nobody else can have
+    any more. Empty: the call ends with a tone."""
     hop_limit: int = 5
     """How many times one call may be transferred; it stops loops. A restart resets the count."""
 

@@ -271,10 +271,11 @@ def may_come(arrangement: Arrangement, on: Input) -> bool:
             return not rests and (want.talk is not None or want.calls is None)
         case Input.UNARRANGEABLE:
             return not rests and (
-                want.talk is not None or (want.calls is None and want.limit is None)
+                want.talk is not None
+                or (want.calls is None and want.limit is None and want.pause is None)
             )
         case Input.LIMIT_PASSED:
-            return want.limit is not None
+            return want.limit is not None or want.pause is not None
         case _:
             return True
 

@@ -15,6 +15,7 @@ which a command and an event cross.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import attrs
 
@@ -38,7 +39,25 @@ class State(ByIdentity):
     TAKEBACK = "takeback"
     FAILED_RECONNECT = "failed_reconnect"
     ABANDONED = "abandoned"
+    RECALL = "recall"
+    RECALL_PAUSE = "recall_pause"
+    FALLBACK = "fallback"
     ENDING = "ending"
+
+
+ON_HOLD: Final = frozenset(
+    {
+        State.HOLDING,
+        State.HELD,
+        State.DIALING,
+        State.CONSULTING,
+        State.PARTIAL,
+        State.RECALL,
+        State.RECALL_PAUSE,
+        State.FALLBACK,
+    }
+)
+"""The states in which the transferee waits, and hears something."""
 
 
 class Outcome(StrEnum):
@@ -52,6 +71,11 @@ class Outcome(StrEnum):
     """It failed (the cause says how), and transferor and transferee talk again."""
     ABANDONED = "abandoned"
     """The transferee left before the transfer was decided."""
+    RECALLED = "recalled"
+    """It failed (the cause says how) after the transferor had left, who was called back, and has
+    the transferee again."""
+    FELL_BACK = "fell_back"
+    """It failed (the cause says how), and the account's fallback target has the transferee."""
     FAILED = "failed"
     """It failed (the cause says how), and transferor and transferee do not talk."""
 
@@ -96,6 +120,8 @@ class Wait(ByIdentity):
     """The remaining legs are parked, so that they can hear the tone."""
     TONE = "tone"
     """The failure tone has been heard."""
+    PAUSE = "pause"
+    """Some time has passed."""
     PEOPLE = "people"
     """A person acts. Its deadline is the limit of the state."""
 
@@ -170,6 +196,7 @@ class Transfer:
     id: str
     kind: Kind
     policy: Policy
+    """The operator's choices, and in their place those of the request."""
     transferor: Party
     transferee: Party
     target: Party
@@ -178,9 +205,10 @@ class Transfer:
     """Who requested it."""
     account: str = ""
     """The account of the transfer, and of the target's leg."""
-    music: Sound
-    ringback: Sound
-    ring_timeout_s: float = 0.0
+    recalls: int = 0
+    """How many times the transferor was called back."""
+    fell_back: bool = False
+    """Whether the fallback target was called."""
     hops: int = 0
     """How many times this call was transferred before."""
     deadline: str | None = None

@@ -105,6 +105,22 @@ class Work:
             _force(copy, name, value)
         _force(self.transfer, self.role_of(party), copy)
 
+    def replace(self, role: Role, number: str, leg: LegId) -> None:
+        """Give a role to a party that is still to be called. Another that has it is hung up.
+
+        Args:
+            role: whose.
+            number: to call.
+            leg: the ID of its leg.
+        """
+        t = self.transfer
+        before = t.party(role)
+        if before.lives:
+            self.order(c.HangUp(leg=before.leg, cause="ORIGINATOR_CANCEL"))
+        party = Party(leg, number, Place.UNBORN, answered=False)
+        _force(t, role, party)
+        self.note(rescue_on_answer=False, failsafe=None)
+
     def party_of(self, leg: LegId) -> Party | None:
         """The party of a leg."""
         for party in self.transfer.parties:

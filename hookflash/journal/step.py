@@ -154,7 +154,12 @@ class StoredStep:
         if self.begins is None:
             return None
         with reading(f"step {self.number}: begins"):
-            return VALUES.structure(msgspec.json.decode(self.begins), Transfer)
+            return transfer_from(self.begins)
+
+
+def transfer_from(begins: bytes) -> Transfer:
+    """Read a transfer that was stored as JSON."""
+    return VALUES.structure(msgspec.json.decode(begins), Transfer)
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from hookflash.codec import event_from, to_document
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError
+from hookflash.fsm.transfer import Transfer
 from hookflash.journal.rows import check_times, read_or_skip
 from hookflash.journal.step import (
     DEFAULT_ACCOUNT,
     StoredStep,
     document_of,
     reading,
+    transfer_from,
 )
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
@@ -294,10 +296,11 @@ def transfer_ids(connection: sqlite3.Connection) -> list[str]:
 def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished]]:
     """The transfers without an outcome, by switch and ID."""
     found: dict[str, dict[str, Unfinished]] = {}
-    for request, *row in connection.execute(
-        "SELECT request, transfers.* FROM transfers WHERE outcome IS NULL"
+    for request, begins, *row in connection.execute(
+        "SELECT request, begins, transfers.* FROM transfers"
+        " LEFT JOIN steps ON number = first_step WHERE outcome IS NULL"
     ):
-        read = partial(_unfinished, row, request)
+        read = partial(_unfinished, row, request, begins)
         one = read_or_skip(connection, f"transfer {row[0]}", read)
         if one is not None:
             past, transfer = one
@@ -305,13 +308,24 @@ def unfinished(connection: sqlite3.Connection) -> dict[str, dict[str, Unfinished
     return found
 
 
-def _unfinished(row: Sequence[Any], request: str) -> tuple[Past, Unfinished]:
+def _unfinished(row: Sequence[Any], request: str, begins: str | None) -> tuple[Past, Unfinished]:
     past = _past(row)
     return past, Unfinished(
         request=_request_of(past, request),
         parties=past.parties,
         account="" if past.account == DEFAULT_ACCOUNT else past.account,
+        begins=_beginning(past.id, begins),
     )
+
+
+def _beginning(transfer: str, begins: str | None) -> Transfer | None:
+    """A transfer as it began; `None` if it is not known, or this release can't read it."""
+    try:
+        with reading(f"transfer {transfer}: begins"):
+            return transfer_from(begins.encode()) if begins is not None else None
+    except InputError as error:
+        log.warning("journal.beginning_unreadable", transfer=transfer, fault=str(error))
+        return None
 
 
 MOST_ENDED: Final = 20_000

@@ -19,7 +19,7 @@ from hookflash import events as e
 from hookflash.commands import Join
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
-from hookflash.fsm.transfer import Outcome, State
+from hookflash.fsm.transfer import ON_HOLD, Outcome, State
 from hookflash.promises import names as promises
 from hookflash.promises.names import Promise
 
@@ -209,4 +209,4 @@ def _legs_of(record: Record) -> set[e.LegId]:
     return {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
 
 
-_WAITING: Final = frozenset({State.DIALING, State.CONSULTING, State.PARTIAL, State.HELD})
+_WAITING: Final = ON_HOLD - {State.HOLDING}

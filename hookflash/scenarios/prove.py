@@ -20,6 +20,7 @@ import attrs
 
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
+from hookflash.called import name_of_fallback, name_of_recall
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
 from hookflash.fsm.begin import found_transfer, new_transfer
@@ -57,7 +58,9 @@ POLICIES: Mapping[str, Policy] = {
         transferor_leaves_ringing=Choice.END,
         transferee_leaves_ringing=Choice.END,
         transferee_leaves_consulting=Choice.END,
+        recall_attempts=0,
     ),
+    "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""
 
@@ -220,7 +223,7 @@ def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
         found_transfer(
             transfer="t1", kind=kind, policy=policy, transferor=a, transferee=b, target=c
         )
-        for a, b, c in (*_apart(), *_talking(kind))
+        for a, b, c in (*_apart(), *_talking(kind), *_called_back())
         if (a.lives or b.lives or c.lives) and (kind is not Kind.HOLD or c.place is Place.GONE)
     ]
 
@@ -236,6 +239,16 @@ def _apart() -> Iterator[tuple[Party, Party, Party]]:
                 Party(*_B, b, answered=True),
                 Party(*_C, c, answered=answered),
             )
+
+
+def _called_back() -> Iterator[tuple[Party, Party, Party]]:
+    """The transfer has failed, and somebody is called for the transferee, or has just answered."""
+    gone_a, gone_c = (Party(*one, Place.GONE, answered=True) for one in (_A, _C))
+    waits = Party(*_B, Place.PARKED, answered=True)
+    for place in (Place.RINGING, Place.PARKED):
+        answered = place is Place.PARKED
+        yield (Party(name_of_recall("t1", 1), _A[1], place, answered), waits, gone_c)
+        yield (gone_a, waits, Party(name_of_fallback("t1"), "800", place, answered))
 
 
 def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:

@@ -182,7 +182,10 @@ def unfinished_of(records: Iterable[Record]) -> dict[str, Unfinished]:
             continue
         if isinstance(record.event, e.TransferRequested) and record.row is not None:
             left[record.transfer] = Unfinished(
-                request=record.event, parties=record.parties, account=record.account
+                request=record.event,
+                parties=record.parties,
+                account=record.account,
+                begins=record.begins,
             )
         if record.outcome is not None:
             left.pop(record.transfer, None)

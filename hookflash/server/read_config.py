@@ -20,6 +20,7 @@ from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
+from hookflash.called import ALLOWED_NUMBER, MOST_RECALLS
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
@@ -54,8 +55,8 @@ _NAMES: Final = {
 }
 
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
-ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{0,64}")
 ALLOWED_DOMAIN: Final = re.compile(r"[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+ALLOWED_PREFIX: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,32}")
 ALLOWED_VARIABLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
@@ -275,9 +276,21 @@ def _check_account(keys: AccountKeys, where: str) -> None:
 
 
 def _check_choice(value: object, where: str) -> None:
-    if isinstance(value, (int, float)) and value <= 0:
+    key = where.rpartition(".")[2]
+    if key == "recall_attempts":
+        if not 0 <= int(str(value)) <= MOST_RECALLS:
+            raise InputError(f"{value} is not allowed", where=where, hint=f"0 to {MOST_RECALLS}")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
         raise InputError(f"{value} is too small", where=where, hint="more than 0")
-    if where.endswith(".outside_number") and not ALLOWED_NUMBER.fullmatch(str(value)):
+    if key == "recall_prefix" and not ALLOWED_PREFIX.fullmatch(str(value)):
+        raise InputError(
+            f"{str(value)[:80]!r} is not a valid prefix of a name",
+            where=where,
+            hint="letters, digits, blanks and . ( ) + * # _ -, at most 32",
+        )
+    if key in ("outside_number", "fallback_target") and not (
+        value == "" or ALLOWED_NUMBER.fullmatch(str(value))
+    ):
         raise InputError(
             f"{str(value)[:80]!r} is not a valid number",
             where=where,

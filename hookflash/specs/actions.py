@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hookflash.called import name_of_fallback, name_of_recall, name_of_redial
 from hookflash.fsm.arrange import dismiss
 from hookflash.fsm.transfer import Role
 from hookflash.fsm.work import Work
@@ -10,6 +11,27 @@ from hookflash.fsm.work import Work
 def blame_restart(work: Work) -> None:
     """Name the restart of the controller as the cause."""
     work.note(cause="CONTROLLER_RESTARTED")
+
+
+def recall(work: Work) -> None:
+    """Call the transferor back, by a new leg."""
+    t = work.transfer
+    number = t.recalls + 1
+    work.note(recalls=number)
+    work.replace(Role.TRANSFEROR, t.transferor.number, name_of_recall(t.id, number))
+
+
+def redial(work: Work) -> None:
+    """Call the target once more, by a new leg."""
+    t = work.transfer
+    work.replace(Role.TARGET, t.target.number, name_of_redial(t.id, t.recalls))
+
+
+def fall_back(work: Work) -> None:
+    """Call the fallback target instead of the target."""
+    work.note(fell_back=True)
+    t = work.transfer
+    work.replace(Role.TARGET, t.policy.fallback_target, name_of_fallback(t.id))
 
 
 def dismiss_transferor(work: Work) -> None:

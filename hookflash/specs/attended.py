@@ -9,57 +9,19 @@ states, in `hookflash.fsm.arrange`.
 from __future__ import annotations
 
 from hookflash.commands import Trigger
-from hookflash.errors import Refusal
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
-from hookflash.fsm.transfer import Outcome, Role, State, Transfer
-from hookflash.specs import actions as do
+from hookflash.fsm.transfer import Outcome, State
+from hookflash.specs import common, partial
 from hookflash.specs import guards as given
-
-A, B, C = Role.TRANSFEROR, Role.TRANSFEREE, Role.TARGET
-S = State
-
-
-def hold_limit_s(transfer: Transfer) -> float:
-    """The longest time that a transferee may be held."""
-    return transfer.policy.hold_limit_s
-
+from hookflash.specs.common import A, B, C, S
 
 # The tables are laid out by hand: one entry is one sentence, on a line or two.
 # fmt: off
 
-GOING = (
-    row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
-    ignore(On.FOUND, why="The transfer is already known."),
-)
-ANYWHERE = (*GOING, refuse(On.REQUESTED, why="a transfer of this call is already in progress"))
-
-ORDINARY = ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, On.EVERYONE_GONE, On.REUNITED,
-    On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER,
-    why="No transfer is in progress: the call is an ordinary one.")
-REQUESTED = (
-    refuse(On.REQUESTED, given.target_missing, refusal=Refusal.MALFORMED,
-        why="no target number was given"),
-    refuse(On.REQUESTED, given.target_is_a_party, refusal=Refusal.TARGET_REFUSED,
-        why="the target is already a party of this call"),
-    refuse(On.REQUESTED, given.hops_used_up, refusal=Refusal.TARGET_REFUSED,
-        why="this call has reached its limit of transfers"),
-    row(On.REQUESTED, to=S.HOLDING, why="A transfer was requested. The two are being separated."),
-    refuse(On.TAKEBACK_ASKED, why="there is no transfer to take back"),
-    refuse(On.COMPLETE_ASKED, why="there is no transfer to complete"),
-)
-FOUND_REUNITED = row(On.FOUND, given.reunited, to=S.FAILED_RECONNECT, do=do.blame_restart,
-    why="The switch has reconnected transferor and transferee on its own.")
-FOUND_HANDED_OVER = row(On.FOUND, given.handed_over, to=S.COMPLETING,
-    why="The switch has completed the transfer on its own.")
-FOUND_APART = (
-    row(On.FOUND, given.both_present, to=S.FAILED_RECONNECT, do=do.blame_restart,
-        why="Transferor and transferee are apart. They are being reconnected."),
-    row(On.FOUND, to=S.ENDING, do=do.blame_restart,
-        why="Only one party is left. It hears a tone, then the call ends."),
-)
-IDLE = phase(S.IDLE, ORDINARY_CALL, ORDINARY, *REQUESTED, FOUND_HANDED_OVER, FOUND_REUNITED,
+IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
+    common.FOUND_HANDED_OVER, partial.FOUND, common.FOUND_REUNITED,
     row(On.FOUND, given.both_present, given.target_can_take_over, to=S.CONSULTING,
         why="The target has answered. The consultation continues."),
     row(On.FOUND, given.both_present, given.target_rings, to=S.DIALING,
@@ -70,19 +32,10 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, ORDINARY, *REQUESTED, FOUND_HANDED_OVER, FOU
         why="The transferor has left. Transferee and target are being connected."),
     row(On.FOUND, given.transferor_present, given.target_present, to=S.ABANDONED,
         why="The transferee has left. Transferor and target remain as an ordinary call."),
-    *FOUND_APART,
+    common.FOUND_APART, *partial.rescue(On.FOUND), common.FOUND_ALONE,
 )
 
-UNPARTED = (
-    row(On.UNARRANGEABLE, given.both_present, to=S.FAILED_RECONNECT,
-        why="The switch could not separate the two. They are being reconnected."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="One of the two left. The call ends."),
-    row(On.REUNITED, to=S.IDLE, why="Another program has joined the two."),
-    ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP,
-        why="The other party will be parked or hang up. That decides."),
-    ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER, why="There is no target yet."),
-)
-HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}), *UNPARTED,
+HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}), *common.UNPARTED,
     row(On.ARRANGED, given.transferor_gone, given.partial_unwanted, to=S.ENDING,
         why="The transferor left before the target was called. Partial transfers are disabled."),
     row(On.ARRANGED, given.transferor_gone, to=S.PARTIAL,
@@ -121,7 +74,7 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
 
 CONSULTING = phase(S.CONSULTING,
     Arrangement(talk=(A, C), hears={B: Hears.MUSIC}, failsafe=Trigger.LEFT_ALONE,
-        limit=hold_limit_s),
+        limit=common.hold_limit_s),
     row(On.TRANSFEROR_HUNG_UP, to=S.COMPLETING,
         why="The transferor hung up. Transferee and target are being connected."),
     row(On.COMPLETE_ASKED, to=S.COMPLETING,
@@ -145,17 +98,7 @@ CONSULTING = phase(S.CONSULTING,
     ignore(On.TARGET_ANSWERED, On.ARRANGED, why="People decide what follows."),
 )
 
-COMPLETED = (
-    row(On.ARRANGED, to=S.IDLE,
-        why="Transferee and target are talking. The transfer is complete."),
-    row(On.TARGET_FAILED, to=S.ENDING, why="The target left before it was connected."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left before it was connected."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be connected: the call ends."),
-    ignore(On.TRANSFEROR_HUNG_UP, On.TARGET_ANSWERED, On.HANDED_OVER, On.COMPLETE_ASKED,
-        why="The transfer is already being completed."),
-)
-HAND_OVER = Arrangement(talk=(B, C), outcome=Outcome.TRANSFERRED, leaves_then=(A,))
-COMPLETING = phase(S.COMPLETING, HAND_OVER,
+COMPLETING = phase(S.COMPLETING, partial.HAND_OVER,
     row(On.TARGET_FAILED, given.transferor_waits, to=S.FAILED_RECONNECT,
         why="The target left before it was connected. The transferor gets the transferee back."),
     row(On.TRANSFEREE_HUNG_UP, given.transferor_waits, to=S.ABANDONED,
@@ -164,33 +107,12 @@ COMPLETING = phase(S.COMPLETING, HAND_OVER,
         why="The two could not be connected. The transferor gets the transferee back."),
     row(On.REUNITED, to=S.FAILED_RECONNECT,
         why="The target left, and the switch has reconnected the others on its own."),
-    *COMPLETED,
+    *partial.COMPLETED,
     refuse(On.TAKEBACK_ASKED, why="the transfer is already being completed"),
 )
 
-LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, calls=C, leaves=(A,),
-    failsafe=Trigger.ANSWER)
-CALLED = (
-    row(On.TARGET_ANSWERED, to=S.COMPLETING, why="The target answered. It gets the transferee."),
-    row(On.HANDED_OVER, to=S.COMPLETING, why="The switch has connected transferee and target."),
-    row(On.TARGET_FAILED, to=S.ENDING,
-        why="The target did not answer, and the transferor is gone. The call ends."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left. The target is cancelled."),
-    ignore(On.TRANSFEROR_HUNG_UP, On.REUNITED, On.COMPLETE_ASKED,
-        why="The transferor has left the transfer, which waits for the target."),
-)
-PARTIAL = phase(S.PARTIAL, LET_GO, *CALLED,
+PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED,
     refuse(On.TAKEBACK_ASKED, why="the transferor has left the transfer"))
-
-RECONNECTED = (
-    row(On.ARRANGED, to=S.IDLE, why="Transferor and transferee are talking again."),
-    row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be reconnected: the call ends."),
-    row(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, to=S.ENDING,
-        why="One of the two left. The call ends."),
-    ignore(On.REUNITED, On.TARGET_FAILED, On.TARGET_ANSWERED,
-        why="The two are being reconnected. The target is released, even if it answers now."),
-    ignore(On.TAKEBACK_ASKED, why="The two are already being reconnected."),
-)
 
 
 def reconnecting(state: State, outcome: Outcome) -> Phase:
@@ -201,7 +123,7 @@ def reconnecting(state: State, outcome: Outcome) -> Phase:
             why="The transferor hung up. Transferee and target are being connected."),
         row(On.TRANSFEREE_HUNG_UP, given.target_can_take_over, to=S.ABANDONED,
             why="The transferee left. Transferor and target remain as an ordinary call."),
-        *RECONNECTED,
+        *common.RECONNECTED,
         row(On.HANDED_OVER, to=S.COMPLETING,
             why="The transferor left, and the switch has connected the others on its own."),
         refuse(On.COMPLETE_ASKED, why="the transferee is being given back to the transferor"),
@@ -223,12 +145,9 @@ ABANDONED = phase(S.ABANDONED,
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transferee has left"),
 )
 
-LEAVING = Arrangement(hears={A: Hears.TONE, B: Hears.TONE}, leaves=(C,), ends=True)
-ENDED = ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, On.TARGET_ANSWERED, On.TARGET_FAILED,
-    On.REUNITED, On.HANDED_OVER, why="The remaining calls are being ended.")
-ENDING = phase(S.ENDING, LEAVING, ENDED,
+ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is ending"))
 
-ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=ANYWHERE, phases=(
+ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
     IDLE, HOLDING, DIALING, CONSULTING, COMPLETING, PARTIAL, TAKEBACK, FAILED_RECONNECT, ABANDONED,
-    ENDING))
+    *partial.PHASES, ENDING))

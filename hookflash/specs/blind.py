@@ -11,9 +11,9 @@ from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome
 from hookflash.specs import actions as do
-from hookflash.specs import attended as common
+from hookflash.specs import common, partial
 from hookflash.specs import guards as given
-from hookflash.specs.attended import A, B, C, S
+from hookflash.specs.common import A, B, C, S
 
 # fmt: off
 
@@ -22,12 +22,12 @@ TOO_LATE = refuse(On.TAKEBACK_ASKED,
 FAILED = refuse(On.COMPLETE_ASKED, why="the transfer has failed and is ending")
 
 IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
-    common.FOUND_HANDED_OVER, common.FOUND_REUNITED,
+    common.FOUND_HANDED_OVER, partial.FOUND, common.FOUND_REUNITED,
     row(On.FOUND, given.transferee_present, given.target_rings, to=S.PARTIAL,
         why="The target is still ringing."),
     row(On.FOUND, given.transferee_present, given.target_can_take_over, to=S.COMPLETING,
         do=do.dismiss_transferor, why="The target has answered. It gets the transferee."),
-    *common.FOUND_APART,
+    common.FOUND_APART, *partial.rescue(On.FOUND), common.FOUND_ALONE,
 )
 HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED, TOO_LATE,
     row(On.ARRANGED, given.transferee_gone, to=S.ENDING, do=do.dismiss_transferor,
@@ -36,8 +36,8 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED
         why="The transferor is released, and the target is being called."),
     ignore(On.COMPLETE_ASKED, why="The transfer is already being completed."),
 )
-PARTIAL = phase(S.PARTIAL, common.LET_GO, *common.CALLED, TOO_LATE)
-COMPLETING = phase(S.COMPLETING, common.HAND_OVER, *common.COMPLETED, TOO_LATE,
+PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED, TOO_LATE)
+COMPLETING = phase(S.COMPLETING, partial.HAND_OVER, *partial.COMPLETED, TOO_LATE,
     ignore(On.REUNITED, why="The transferor has been released."))
 FAILED_RECONNECT = phase(S.FAILED_RECONNECT,
     Arrangement(talk=(A, B), outcome=Outcome.RECONNECTED, leaves_then=(C,)),
@@ -45,4 +45,5 @@ FAILED_RECONNECT = phase(S.FAILED_RECONNECT,
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED, TOO_LATE, FAILED)
 
 BLIND = Spec(name="blind", title="Blind transfer", anywhere=common.ANYWHERE,
-    phases=(IDLE, HOLDING, PARTIAL, COMPLETING, FAILED_RECONNECT, ENDING))
+    phases=(IDLE, HOLDING, PARTIAL, COMPLETING, FAILED_RECONNECT,
+        *partial.PHASES, ENDING))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hookflash.called import ALLOWED_NUMBER
+from hookflash.causes import BUSY
+from hookflash.events import LegHungUp
 from hookflash.fsm.arrange import talk
 from hookflash.fsm.policy import Choice
 from hookflash.fsm.transfer import Place
@@ -74,6 +77,36 @@ def handed_over(work: Work) -> bool:
 def partial_unwanted(work: Work) -> bool:
     """The policy allows no partial transfers."""
     return work.transfer.policy.transferor_leaves_ringing is Choice.END
+
+
+def recall_wanted(work: Work) -> bool:
+    """The transferor has left, can be called back, and was not called back too often."""
+    t = work.transfer
+    can_be = bool(ALLOWED_NUMBER.fullmatch(t.transferor.number)) and not t.transferor.outside
+    has_left = not t.transferor.lives or t.transferor.dismissed
+    return can_be and has_left and t.transferee.lives and t.recalls < t.policy.recall_attempts
+
+
+def transferor_busy(work: Work) -> bool:
+    """The transferor, who was called back, talks with somebody else or wants no calls."""
+    return isinstance(work.event, LegHungUp) and work.event.cause in BUSY
+
+
+def redial_wanted(work: Work) -> bool:
+    """The policy calls the target once more before a further recall."""
+    return work.transfer.policy.recall_redials
+
+
+def fallback_wanted(work: Work) -> bool:
+    """There is a fallback target, which was not called yet."""
+    t = work.transfer
+    return bool(t.policy.fallback_target) and not t.fell_back and t.transferee.lives
+
+
+def called_back(work: Work) -> bool:
+    """The transferor is called back, or has just answered."""
+    t = work.transfer
+    return t.recalls > 0 and t.transferor.lives
 
 
 def call_unwanted(work: Work) -> bool:

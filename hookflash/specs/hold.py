@@ -11,9 +11,9 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import attended as common
+from hookflash.specs import common
 from hookflash.specs import guards as given
-from hookflash.specs.attended import A, B, S
+from hookflash.specs.common import A, B, S
 
 # fmt: off
 
@@ -29,7 +29,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY,
     refuse(On.TAKEBACK_ASKED, why="nobody is on hold"),
     common.FOUND_REUNITED,
     row(On.FOUND, given.both_parked, to=S.HELD, why="The hold continues."),
-    *common.FOUND_APART,
+    common.FOUND_APART, common.FOUND_ALONE,
 )
 HOLDING = phase(S.HOLDING, Arrangement(hears=APART), *common.UNPARTED,
     row(On.ARRANGED, given.both_present, to=S.HELD,

@@ -120,12 +120,14 @@ class LiveLab(Lab):
         self._phones: dict[LegId, str] = {}
         """The phones that were found, so that who is to hang up soon does so at once."""
 
-    async def call(self, number: str = "1002", *, privacy: str = "no") -> tuple[LegId, LegId]:
-        """1001 calls a number, and they talk."""
+    async def call(
+        self, number: str = "1002", *, caller: str = "1001", privacy: str = "no"
+    ) -> tuple[LegId, LegId]:
+        """1001, or whoever has the caller's number, calls a number, and they talk."""
         self._calls += 1
         known = {leg.leg for leg in await self.backend.snapshot()}
         await self.phones.api(
-            "originate {origination_caller_id_number=1001,origination_caller_id_name=Alice,"
+            f"originate {{origination_caller_id_number={caller},origination_caller_id_name=Alice,"
             f"origination_privacy={privacy},origination_uuid=alice-{self._calls}}}"
             f"sofia/internal/{number}@{HOST}:5060 &park()"
         )
@@ -136,12 +138,12 @@ class LiveLab(Lab):
                 new = [leg for leg in legs.values() if leg.leg not in known and leg.answered]
                 callers = [leg for leg in new if leg.direction is Direction.INBOUND and leg.peer]
                 if callers and legs[callers[0].peer or ""].answered:
-                    caller, called = callers[0], legs[callers[0].peer or ""]
+                    calls, called = callers[0], legs[callers[0].peer or ""]
                     break
                 await trio.sleep(0.05)
-        self._phones[caller.leg] = f"alice-{self._calls}"
+        self._phones[calls.leg] = f"alice-{self._calls}"
         self._phones[called.leg] = await self.phone(called.leg)
-        return caller.leg, called.leg
+        return calls.leg, called.leg
 
     async def phone(self, leg: LegId) -> str:
         """The phone's side of a leg; for a leg through the dialplan, the phone that was reached."""

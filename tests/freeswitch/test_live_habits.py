@@ -37,7 +37,8 @@ from live import (
 from hookflash.backends.freeswitch.client import open_freeswitch
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.wire import Wire
-from hookflash.commands import Look, name_of_target
+from hookflash.called import name_of_target
+from hookflash.commands import Look
 from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account

@@ -156,14 +156,16 @@ def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
 
 def test_dial_carries_the_account_through_the_dialplan() -> None:
     told = ",export_vars=media_mix_inbound_outbound_codecs\\,hookflash_account,"
-    for procedure in (
-        Procedures().of(attrs.evolve(DIAL, account="acme")),
-        Procedures(caller_of=lambda _: CallerId(account="acme")).of(DIAL),
-    ):
-        (line,) = sent(procedure)
-        assert f"{told}hookflash_account=acme}}loopback" in line
+    (line,) = sent(Procedures().of(attrs.evolve(DIAL, account="acme")))
+    assert f"{told}hookflash_account=acme}}loopback" in line
     theirs = Procedures(account_variable="tenant").of(attrs.evolve(DIAL, account="acme"))
     assert "\\,tenant,tenant=acme}" in sent(theirs)[0]
+
+
+def test_a_leg_never_gets_the_account_of_the_party_that_it_is_called_for() -> None:
+    """Who is called back for a caller of another account has no right there."""
+    (line,) = lines(attrs.evolve(DIAL, account="", role="transferor"))
+    assert "hookflash_account" not in line
 
 
 def test_dial_with_a_rescue_intercepts_on_answer() -> None:
@@ -662,12 +664,14 @@ def test_what_passes_is_harmless(place: str, text: str) -> None:
     assert_harmless(procedure)
 
 
-@given(number=texts, name=texts, account=texts)
-def test_what_passes_of_a_caller_is_harmless(number: str, name: str, account: str) -> None:
-    caller = CallerId(number=number, name=name, account=account)
+@given(number=texts, name=texts, account=texts, prefix=texts)
+def test_what_passes_of_a_caller_is_harmless(
+    number: str, name: str, account: str, prefix: str
+) -> None:
+    caller = CallerId(number=number, name=name)
     procedures = Procedures(caller_of=lambda _: caller)
     try:
-        procedure = procedures.of(DIAL)
+        procedure = procedures.of(attrs.evolve(DIAL, account=account, caller_prefix=prefix))
     except InputError:
         return
     assert_harmless(procedure)

@@ -75,7 +75,8 @@ class Wishes:
             '[journal]\nsync = "normal"\n'
             "[limits]\ntoken_lifetime_s = 1000000\nrequests_per_second = 100000\n"
             '[defaults.rules]\nmay_transfer = "anybody"\n'
-            f"[defaults.policy]\nring_timeout_s = {self.ring_timeout_s}\n{silence}"
+            f"[defaults.policy]\nring_timeout_s = {self.ring_timeout_s}\n"
+            f"recall_ring_timeout_s = {self.ring_timeout_s}\n{silence}"
             f"{switch}{template}"
         )
 

@@ -1,9 +1,9 @@
 """The people of one call: what they do, when they came and went, and why.
 
-A `Group` is three people: two who talk, and the target whom one of them wants to transfer the other
-to. Its ledger is what the verdict stands on: who hung up by their own will and when, what was asked
-for, and when each phone rang, was answered and ended. `play` lets them act by their plan on any
-rig, with any service: nobody waits for it, for people don't know of it.
+A `Group` is two who talk, the target whom one of them wants to transfer the other to, and that one
+once more, if called back. Its ledger is what the verdict stands on: who hung up by their own will
+and when, what was asked for, and when each phone rang, was answered and ended. `play` lets them act
+by their plan on any rig, with any service: nobody waits for it, for people don't know of it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Group:
     caller: Person
     called: Person
     target: Person
+    recalled: Person
     began_s: float = 0.0
     asked: list[float] = attrs.field(factory=list[float])
     taken_back: list[float] = attrs.field(factory=list[float])
@@ -81,8 +82,8 @@ class Group:
     is_done: bool = False
 
     @property
-    def people(self) -> tuple[Person, Person, Person]:
-        return (self.transferor, self.transferee, self.target)
+    def people(self) -> tuple[Person, Person, Person, Person]:
+        return (self.transferor, self.transferee, self.target, self.recalled)
 
     @property
     def transferor(self) -> Person:
@@ -236,20 +237,25 @@ async def act(group: Group, rig: Rig, service: Controller) -> None:
         await trio.sleep(one.after_s)
         person = group.person(one.who)
         gone = person.left_s is not None or person.ended_s is not None
-        if gone or (one.verb is not ANSWERS and person.answered_s is None):
+        rings = one.verb is ANSWERS and person.rang_s is not None
+        if gone or not (rings or person.answered_s is not None):
             group.write(f"the {one.who} is not there, so no party {one.verb}")
             continue
+        if one.verb is ANSWERS and person.answered_s is not None:
+            continue  # a phone that answers by itself
         await verbs[one.verb](person)
 
 
 async def comes(act: Act, group: Group, rig: Rig) -> bool:
     """Wait for the moment of an act."""
-    transferor, transferee, target = group.people
+    transferor, transferee, target, recalled = group.people
 
     def it_is() -> bool:
         talks = rig.talks_with(transferor)
         if act.moment is Moment.RINGING:
             return target.rang_s is not None or not (transferor.is_here or transferee.is_here)
+        if act.moment is Moment.RECALLED:
+            return recalled.rang_s is not None or not transferee.is_here
         if act.moment is Moment.TALKING:
             gone = not transferor.is_here or target.ended_s is not None
             reunited = target.rang_s is not None and talks is transferee
@@ -323,4 +329,5 @@ def make_group(index: int, plan: Plan, *, caller: str, called: str, target: str)
         caller=Person(role=first, number=caller),
         called=Person(role=second, number=called),
         target=Person(role=Role.TARGET, number=target),
+        recalled=Person(role=Role.RECALLED, number=caller if plan.caller_transfers else called),
     )

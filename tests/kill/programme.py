@@ -22,6 +22,8 @@ class Role(StrEnum):
     TRANSFEROR = "transferor"
     TRANSFEREE = "transferee"
     TARGET = "target"
+    RECALLED = "recalled transferor"
+    """Who has left, and is called back: by another phone, for the harness."""
 
 
 class Way(StrEnum):
@@ -37,6 +39,7 @@ class Moment(StrEnum):
     ASKED = "asked"
     RINGING = "ringing"
     TALKING = "talking"
+    RECALLED = "recalled"
 
 
 class Target(StrEnum):
@@ -111,6 +114,9 @@ KINDS: Final = (
     "phone that leaves",
     "completed while ringing",
     "answers in the last moment",
+    "recall",
+    "recall that nobody answers",
+    "recall that the transferee does not wait for",
 )
 
 
@@ -139,6 +145,8 @@ class Programme:
             target = dice.choice((Target.ANSWERS, Target.EARLY_MEDIA))
         elif kind == "phone that fails":
             target = dice.choice((Target.NEVER, Target.BUSY, Target.REFUSES))
+        elif kind.startswith("recall"):
+            target = Target.REFUSES  # it rings a little before
         elif kind == "phone that leaves":
             target = Target.LEAVES
         return Plan(
@@ -182,6 +190,9 @@ class Programme:
         def anybody() -> Role:
             return self._dice.choice((_A, _B, _C))
 
+        def recalled() -> Act:
+            return Act(Moment.RECALLED, soon(0, 3.0), Role.RECALLED, ANSWERS)
+
         def callers() -> tuple[Role, Role]:
             return self._dice.choice(((_A, _B), (_B, _A)))
 
@@ -211,6 +222,12 @@ class Programme:
             "answers in the last moment": lambda: (late(),),
             "nobody does anything": lambda: (answers(),),
             "phone that answers": lambda: (leaves(_A, talking),),
+            "recall": lambda: (leaves(_A, ringing, most_s=0.5), recalled()),
+            "recall that nobody answers": lambda: (leaves(_A, ringing, most_s=0.5),),
+            "recall that the transferee does not wait for": lambda: (
+                leaves(_A, ringing, most_s=0.5),
+                leaves(_B, Moment.RECALLED),
+            ),
         }
 
 

@@ -203,6 +203,10 @@ class EmulatedRig(BaseRig):
             if not group.target.phone and party is not None and party.leg == heard.leg:
                 self._tasks.start_soon(self._behave, group)
                 return self.has_phone(group.target, heard.leg, heard.at_s)
+            party = parties.get(group.recalled.number)
+            is_new = party is not None and party.leg == heard.leg and heard.leg not in self.people
+            if not group.recalled.phone and is_new:
+                return self.has_phone(group.recalled, heard.leg, heard.at_s)
         return None
 
     async def _behave(self, group: Group) -> None:
@@ -295,6 +299,9 @@ class RealRig(BaseRig, Generic[AsksT]):
                 return self.has_phone(group.called, heard.leg, heard.at_s)
             if not group.target.phone and numbers == (group.transferor.number, group.target.number):
                 return self.has_phone(group.target, heard.leg, heard.at_s)
+            recall = (group.transferee.number, group.recalled.number)
+            if not group.recalled.phone and numbers == recall and group.target.phone:
+                return self.has_phone(group.recalled, heard.leg, heard.at_s)
         return None
 
     async def _talk(self, group: Group) -> bool:
@@ -349,7 +356,7 @@ class LabRig(RealRig[Commands]):
         """The caller's number, the called one's, the target's."""
         called = 2660 + index % CALLED_NUMBERS
         target = f"265{index % 10}" if plan.target is Target.MANUAL else plan.target.value
-        return str(30_000 + index % 30_000), str(called), target
+        return str(1100 + index % 900), str(called), target
 
     def begin_round(self) -> None:
         super().begin_round()

@@ -5,7 +5,8 @@
 * when nobody else of their call is there any more: all others have hung up by their own will, or
   were ended by one of these rules before. That is the partner who leaves, and the tone and clear
   end of somebody who is left alone. But a target's phone that still rang when it was given up,
-  before the ring timeout and with no takeback, was somebody to wait for: then it is a loss;
+  before the ring timeout and with no takeback, was somebody to wait for: then it is a loss. So is
+  the phone of a transferor who is called back;
 * as a target, when a takeback was asked for, or when the ring timeout passed in the moment of the
   answer;
 * as a transferor, when a program has asked for completion.
@@ -58,6 +59,9 @@ FORBIDDEN: Final = (
 
 COMPARED: Final = ("hangup_after_bridge",)
 
+_CALLED: Final = frozenset({Role.TARGET, Role.RECALLED})
+"""Who has been called by a transfer."""
+
 
 @attrs.frozen
 class Fault:
@@ -93,11 +97,12 @@ def judge_end(person: Person, group: Group, *, ring_timeout_s: float) -> tuple[b
     if others:
         return False, f"although the {' and the '.join(o.role for o in others)} was there"
     dismissed = _before(group.taken_back, at_s)
-    if _given_up(group.target, at_s, ring_timeout_s) and not dismissed:
-        return (
-            False,
-            "although the target's phone was still ringing, and was cancelled too early",
-        )
+    for waited in (group.target, group.recalled):
+        if _given_up(waited, at_s, ring_timeout_s) and not dismissed:
+            return (
+                False,
+                f"although the {waited.role}'s phone still rang, and was cancelled too early",
+            )
     uncalled = group.target.rang_s is None and bool(group.asked)
     return True, "was left alone" + ("; the target had not been called" if uncalled else "")
 
@@ -167,9 +172,9 @@ def judge_variables(person: Person, group: Group, variables: Mapping[str, str]) 
     }
     for name in COMPARED:
         key = f"variable_{name}"
-        if person.role is not Role.TARGET and variables.get(key, "") != before.get(key, ""):
+        if person.role not in _CALLED and variables.get(key, "") != before.get(key, ""):
             left[key] = f"{before.get(key, '')} → {variables.get(key, '')}"
-        elif person.role is Role.TARGET and variables.get(key, ""):
+        elif person.role in _CALLED and variables.get(key, ""):
             left[key] = variables[key]
     return [
         Fault("stays behind", person.role, f"{name.removeprefix('variable_')}={value}", group.index)

@@ -253,7 +253,7 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
         async with open_controller(listening, after) as again:
             transfer = engine_of(again).switchboard.transfer(name)
             assert transfer is not None
-            told = (transfer.music, transfer.ring_timeout_s, transfer.by)
+            told = (transfer.policy.music, transfer.policy.ring_timeout_s, transfer.by)
             assert told == (JAZZ, 77, "key 1")
             assert transfer.state is State.DIALING
             assert again.group.engines[SWITCH].switchboard.owner(name) == "acme"

@@ -175,7 +175,7 @@ def test_how_long_a_tone_plays(tone: str, lasts_s: float | None) -> None:
 
 def test_dial() -> None:
     controller = Controller()
-    assert controller.say(DIAL) == [
+    assert controller.say(attrs.evolve(DIAL, account="acme")) == [
         LegCreated(leg=C, number="2600", direction=Direction.OUTBOUND, account="acme"),
         LegProgressed(leg=C),
         LegAnswered(leg=C),

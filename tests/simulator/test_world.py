@@ -212,7 +212,7 @@ def test_snapshot() -> None:
     world.add_phone("26", Manual())
     world.call("1", "2", account="acme")
     world.run(1.0)
-    world.perform(Dial(leg=C, target="26", on_behalf_of=A, ring_timeout_s=20.0))
+    world.perform(Dial(leg=C, target="26", on_behalf_of=A, account="acme", ring_timeout_s=20.0))
     world.run(2.0)
     alice = LegSnapshot(
         leg=A, number="1", direction=Direction.INBOUND, account="acme", answered=True, peer=B

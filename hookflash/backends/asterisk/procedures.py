@@ -23,6 +23,7 @@ from hookflash import commands as c
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.inbound import ALLOWED_LEG, ALLOWED_LEG_WORDS
+from hookflash.called import ALLOWED_NUMBER
 from hookflash.causes import number_for
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
@@ -31,7 +32,6 @@ from hookflash.sounds import Music, Sound, Tone
 ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}")
 """The allowed characters of a channel's name that the dialplan reads."""
 
-ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """The allowed characters of a number to call: no `@`, `/`, `,` or `&`, since the operator chooses
 the destination, not the caller."""
 
@@ -226,8 +226,8 @@ class AsteriskProcedures:
         caller = self._party_of(command.on_behalf_of)
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
+        number_shown = checked(ALLOWED_NUMBER, shown or "0", "the caller")
         number = checked(ALLOWED_NUMBER, command.target, "the number")
-        account = command.account or caller.account
         leg = _leg(command.leg)
         variables = {
             p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
@@ -236,7 +236,7 @@ class AsteriskProcedures:
             p.NUMBER: number,
             p.LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
-            **self._owned_by(account),
+            **self._owned_by(command.account),
             # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
             **self._dialling.variables,
@@ -245,7 +245,7 @@ class AsteriskProcedures:
             leg=leg,
             number=number,
             endpoint=self._dialling.endpoint(number),
-            caller=f'"{_shown(name)}" <{checked(ALLOWED_NUMBER, shown or "0", "the caller")}>',
+            caller=f'"{_shown(command.caller_prefix + name)}" <{number_shown}>',
             timeout_s=_seconds(command.ring_timeout_s),
             variables=tuple(variables.items()),
             extension="park" if command.rescue is None else "rescue",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import attrs
 import trio
 
 from hookflash import commands as c
@@ -84,15 +83,9 @@ class EventReader:
         match event:
             case e.LegCreated(leg=leg):
                 self._callers[leg] = CallerId(
-                    account=event.account,
-                    number=event.number,
-                    name=event.name,
-                    withheld=event.withheld,
+                    number=event.number, name=event.name, withheld=event.withheld
                 )
                 self.dialled.pop(leg, None)
-            case e.LegIdentified(leg=leg, account=account) if leg in self._callers:
-                known = self._callers[leg]
-                self._callers[leg] = attrs.evolve(known, account=account or known.account)
             case e.LegHungUp(leg=leg):
                 self._callers.pop(leg, None)
                 self.dialled.pop(leg, None)

@@ -18,6 +18,7 @@ from hookflash.backends.freeswitch.connection import EventSocketConnection, Even
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.names import is_usable
 from hookflash.backends.freeswitch.settings import FreeSwitch
+from hookflash.called import names_of_called
 
 LIST_LAGS_S: Final = 0.1
 MOST_LOOKS: Final = 4
@@ -178,7 +179,7 @@ class _Channels(msgspec.Struct):
 def _named_by(leg: e.LegSnapshot) -> Iterator[e.LegId]:
     """The legs that may exist because of this one, and are not in the list yet."""
     if leg.transfer:
-        yield c.name_of_target(leg.transfer)
+        yield from names_of_called(leg.transfer)
     yield leg.other_half
 
 

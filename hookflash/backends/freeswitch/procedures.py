@@ -27,6 +27,7 @@ from hookflash import commands as c
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.names import ALLOWED_LEG, ALLOWED_LEG_WORDS
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
+from hookflash.called import ALLOWED_NUMBER
 from hookflash.errors import InputError
 from hookflash.events import LegId
 from hookflash.sounds import Sound, check_sound
@@ -34,7 +35,6 @@ from hookflash.sounds import Sound, check_sound
 ALLOWED_TRANSFER: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """The allowed characters of a transfer's id, as the engine has them."""
 
-ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """The allowed characters of a number to call. No `@`: the operator chooses the host, not the
 caller."""
 
@@ -117,7 +117,6 @@ class Dialling:
 class CallerId:
     """The party on a leg, as others may see it."""
 
-    account: str = ""
     number: str = ""
     name: str = ""
     withheld: bool = False
@@ -262,7 +261,7 @@ class Procedures:
         shown = WITHHELD if caller.withheld else command.caller or caller.number
         name = shown if caller.withheld else caller.name or shown
         number = checked(ALLOWED_NUMBER, command.target, "the number")
-        account = command.account or caller.account
+        account = command.account
         if not ALLOWED_ACCOUNT.fullmatch(account):
             account = ""
         carried = ["media_mix_inbound_outbound_codecs"]
@@ -271,7 +270,7 @@ class Procedures:
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
-            "origination_caller_id_name": f"'{_shown(name)}'",
+            "origination_caller_id_name": f"'{_shown(command.caller_prefix + name)}'",
             # FreeSWITCH counts whole seconds, and up to one second too few
             "originate_timeout": _seconds(command.ring_timeout_s),
             "ignore_early_media": "true",

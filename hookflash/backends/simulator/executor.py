@@ -76,7 +76,7 @@ class Executor:
         channel = self._switch.find(leg)
         if channel is None:
             return CallerId()
-        return CallerId(account=channel.account, number=channel.number)
+        return CallerId(number=channel.number)
 
     def perform(self, command: SwitchCommand) -> None:
         """Execute a command. Its effects are reported."""
