@@ -233,8 +233,8 @@ def test_what_is_left_out_has_a_reason() -> None:
     ("name", "complaint"),
     [
         ("restart-while-the-tone-plays-after-a-join", "bob still has a leg at the end"),
-        ("restart-between-join-and-proof", "the outcome is failed, expected reconnected"),
-        ("restart-before-a-failsafe", "the outcome is failed, expected transferred"),
+        ("restart-between-join-and-proof", "the outcome is recalled, expected reconnected"),
+        ("restart-before-a-failsafe", "the outcome is recalled, expected transferred"),
     ],
 )
 async def test_a_partner_that_is_believed_from_one_side_loses_a_caller(

@@ -75,7 +75,7 @@ def people(*, caller_transfers: bool = True) -> Group:
     """Three who talk: each has answered, nobody has left."""
     plan = Plan("test", caller_transfers, Way.HTTP, Target.MANUAL, (), 0.0, 0.0)
     group = make_group(0, plan, caller="30000", called="2660", target="2650")
-    for person in group.people:
+    for person in (group.transferor, group.transferee, group.target):
         person.phone = person.leg = person.role
         person.rang_s, person.answered_s = 0.0, 1.0
     group.is_up = True
@@ -92,6 +92,15 @@ def test_nobody_may_be_ended_while_somebody_else_is_there() -> None:
     for role in ("transferor", "transferee", "target"):
         group = people()
         assert not ended(next(one for one in group.people if one.role == role), group)
+
+
+def test_nobody_may_be_ended_while_the_transferor_is_called_back() -> None:
+    group = people()
+    group.transferor.left_s = group.target.left_s = 5.0
+    group.recalled.rang_s = 9.0
+    assert not ended(group.transferee, group)
+    group.recalled.ended_s = group.recalled.left_s = 9.9
+    assert ended(group.transferee, group)
 
 
 def test_a_partner_who_hangs_up_ends_the_other_one_only_when_the_third_is_gone() -> None:
