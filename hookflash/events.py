@@ -57,6 +57,15 @@ class Kind(StrEnum):
     """Put the other party on hold, and resume later."""
 
 
+class EndedBy(StrEnum):
+    """The side that ended a leg."""
+
+    PARTY = "party"
+    """The party, or the line to it: it hung up, cancelled its call, or refused one."""
+    SWITCH = "switch"
+    """The switch: as ordered, at the end of a timeout, or because another leg ended."""
+
+
 # --------------------------------------------------------------------- facts
 
 LONGEST_TEXT: Final = 256
@@ -195,6 +204,10 @@ class LegHungUp:
     leg: LegId
     cause: str = attrs.field(default="NORMAL_CLEARING", converter=brief)
     """The hang-up cause: of Q.850, as FreeSWITCH spells it (USER_BUSY, NO_ANSWER, …)."""
+    sip_status: int | None = None
+    """The SIP status with which the party refused (486, 404, …), if the switch reports it."""
+    ended_by: EndedBy | None = None
+    """The side that ended the leg, if the switch reports it."""
 
 
 @attrs.frozen(kw_only=True)

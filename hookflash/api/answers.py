@@ -10,6 +10,9 @@ EventDocument: TypeAlias = Annotated[Raw, Meta(extra_json_schema={"type": "objec
 """An event as the journal has it: its text is passed on as it is."""
 
 
+EndedBy: TypeAlias = Literal["party", "switch"]
+
+
 class LegView(Struct, frozen=True, kw_only=True):
     """One party's leg of a call."""
 
@@ -66,6 +69,12 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     """The state of the transfer after the step."""
     why: str
     """Why the transfer went on as it did."""
+    cause: str | None = None
+    """If a leg ended in this step: its hang-up cause."""
+    sip_status: int | None = None
+    """The SIP status beside the cause (`486`), if the switch has reported one."""
+    ended_by: EndedBy | None = None
+    """Who ended the leg, if the switch has reported it: its `party` or the `switch`."""
 
 
 class TransferView(Struct, frozen=True, kw_only=True):
@@ -99,6 +108,11 @@ class TransferView(Struct, frozen=True, kw_only=True):
     """`transferred`, `taken_back`, `reconnected`, `abandoned` or `failed`; null while in flight."""
     cause: str | None = None
     """Why it did not succeed: the switch's hang-up cause (`USER_BUSY`), or one of hookflash's."""
+    sip_status: int | None = None
+    """The SIP status beside the cause (`486`), if the switch has reported one."""
+    ended_by: EndedBy | None = None
+    """Who ended the leg whose cause it is, if the switch has reported it: its `party` or the
+    `switch`."""
     timeline: tuple[TimelineEntry, ...] | None = None
     """Only in the answer that gets one transfer."""
 
@@ -137,6 +151,8 @@ class EventView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: str | None = None
     outcome: str | None = None
     cause: str | None = None
+    sip_status: int | None = None
+    ended_by: EndedBy | None = None
     refusal: str | None = None
     why: str | None = None
     parties: dict[str, PartyView] | None = None

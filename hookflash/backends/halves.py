@@ -30,6 +30,9 @@ import attrs
 
 from hookflash import events as e
 
+MOST_BEHIND = 16
+"""How many ended legs behind a near half are remembered: a large ring group has as many phones."""
+
 
 @attrs.define
 class _TrackedLeg:
@@ -44,6 +47,8 @@ class _TrackedLeg:
     """Whether it is a far half whose near half has not ended."""
     answered: bool = False
     identity: e.LegIdentified | None = None
+    behind: list[e.LegHungUp] = attrs.Factory(list[e.LegHungUp])
+    """How legs behind it have ended, if it is a near half and the switch reported how."""
 
 
 class Halves:
@@ -74,10 +79,8 @@ class Halves:
             case e.LegsSeen():
                 revealed = tuple(self._learn(event.living))
                 return (*revealed, attrs.evolve(event, living=self._shown(event.living)))
-            case e.LegHungUp(leg=leg):
-                hidden = self.is_hidden(leg)
-                self._end(leg)
-                return () if hidden else (event,)
+            case e.LegHungUp():
+                return self._ended(event)
             case _:
                 return self._of_one(event)
 
@@ -133,6 +136,27 @@ class Halves:
             if behind.near == half:
                 behind.near = near
                 yield from self._report_behind(behind.created, near)
+
+    def _ended(self, event: e.LegHungUp) -> Iterable[e.CallEvent]:
+        known = self._legs.get(event.leg)
+        self._end(event.leg)
+        if known is None:
+            return (event,)
+        if not known.near:
+            return (_as_behind(event, known.behind),)
+        self._note_behind(known, event)
+        return ()
+
+    def note_ending(self, ending: e.LegHungUp) -> None:
+        """Note how a leg is about to end, before its end is reported."""
+        known = self._legs.get(ending.leg)
+        if known is not None:
+            self._note_behind(known, ending)
+
+    def _note_behind(self, leg: _TrackedLeg, ended: e.LegHungUp) -> None:
+        half = self._legs.get(leg.near)
+        if half is not None and ended.ended_by is not None and not leg.created.other_half:
+            half.behind = [*half.behind[1 - MOST_BEHIND :], ended]
 
     def _end(self, leg: e.LegId) -> None:
         ended = self._legs.pop(leg, None)
@@ -250,6 +274,19 @@ class Halves:
             outside=leg.outside if identity.outside is None else identity.outside,
             may_transfer=identity.may_transfer,
         )
+
+
+def _as_behind(event: e.LegHungUp, behind: Sequence[e.LegHungUp]) -> e.LegHungUp:
+    """The end of a near half, with what is known of the party behind it.
+
+    The dialplan may have called several: only those count that ended with its own cause, and only
+    if they agree.
+    """
+    same = {(one.sip_status, one.ended_by) for one in behind if one.cause == event.cause}
+    if event.ended_by is not None or len(same) != 1:
+        return event
+    status, by = same.pop()
+    return attrs.evolve(event, sip_status=status, ended_by=by)
 
 
 def _in_order(living: Iterable[e.LegSnapshot]) -> Iterator[e.LegSnapshot]:

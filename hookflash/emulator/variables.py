@@ -286,21 +286,15 @@ _STATUS: Final = {
 
 
 def closing_variables(leg: LegRecord) -> dict[str, Value]:
-    """The variables after a hang-up; they depend on the side that hung up."""
+    """The variables of a SIP leg's first event after a hang-up, if a SIP message ended it."""
+    if leg.endpoint != "sofia" or leg.ended_by_switch:
+        return {}
     if leg.answered_us:
-        if leg.ended_by_switch or not leg.inbound:
-            return {}
         return {
             "sip_reason": _reason(leg.cause),
             "sip_term_status": "200",
             "proto_specific_hangup_cause": "sip:200",
             "sip_term_cause": str(FREESWITCH_CAUSES.get(leg.cause, 0)),
-        }
-    if leg.ended_by_switch:
-        return {
-            "sip_hangup_disposition": "send_cancel",
-            "sip_invite_failure_status": "487",
-            "sip_invite_failure_phrase": "CANCEL",
         }
     status, phrase = _STATUS.get(leg.cause, ("480", "Temporarily Unavailable"))
     return {
@@ -325,8 +319,14 @@ def record_variables(leg: LegRecord) -> dict[str, Value]:
         "hangup_cause_q850": str(_q850(leg.cause)),
         "digits_dialed": leg.digits or "none",
     }
-    if leg.answered_us:
+    if leg.answered_us and leg.endpoint == "sofia":
         variables["sip_hangup_disposition"] = disposition(leg)
+    elif leg.ended_by_switch and leg.endpoint == "sofia":
+        variables |= {
+            "sip_hangup_disposition": "send_cancel",
+            "sip_invite_failure_status": "487",
+            "sip_invite_failure_phrase": "CANCEL",
+        }
     moments = {
         "start": leg.created_us,
         "profile_start": leg.profile_us,

@@ -39,6 +39,8 @@ class _What(TypedDict, total=False):
     commands: tuple[c.Command, ...]
     outcome: Outcome | None
     cause: str | None
+    sip_status: int | None
+    ended_by: e.EndedBy | None
 
 
 class Conductor:
@@ -89,6 +91,9 @@ class Conductor:
         running.transfer = after
         if any(old.leg != new.leg for old, new in zip(before.parties, after.parties, strict=True)):
             self._running.replace(running, before)
+        if after.cause != before.cause:
+            running.ending = event if isinstance(event, e.LegHungUp) else None
+        ending = running.ending
         commands = step.commands
         over = after.over
         if over:
@@ -104,6 +109,8 @@ class Conductor:
             "commands": commands,
             "outcome": after.outcome if over else None,
             "cause": after.cause if over else None,
+            "sip_status": ending.sip_status if over and ending else None,
+            "ended_by": ending.ended_by if over and ending else None,
         }
         return self.record(event, at_s, what, running=running)
 

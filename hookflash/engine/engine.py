@@ -299,7 +299,7 @@ class Engine:
         if record.outcome is not None and record.transfer is not None:
             handle = self._handles.pop(record.transfer, None)
             if handle is not None:
-                handle.end(Result(outcome=record.outcome, cause=record.cause))
+                handle.end(Result.of(record, record.outcome))
 
     async def _carry_out(self, command: Command) -> None:
         match command:

@@ -11,6 +11,7 @@ import trio
 
 from hookflash.engine.record import Record
 from hookflash.errors import BackendClosed, InternalError, RequestRefused
+from hookflash.events import EndedBy
 from hookflash.fsm.transfer import Outcome, Transfer
 
 FOLLOWER_BUFFER = 4096
@@ -29,6 +30,20 @@ class Result:
 
     outcome: Outcome
     cause: str | None = None
+    sip_status: int | None = None
+    """The SIP status beside the cause, if the switch has reported one."""
+    ended_by: EndedBy | None = None
+    """The side that ended the leg whose cause it is, if the switch has reported it."""
+
+    @classmethod
+    def of(cls, record: Record, outcome: Outcome) -> Result:
+        """The result in the record that ends a transfer."""
+        return cls(
+            outcome=outcome,
+            cause=record.cause,
+            sip_status=record.sip_status,
+            ended_by=record.ended_by,
+        )
 
 
 class Controls(Protocol):

@@ -11,7 +11,7 @@ from hookflash.commands import Command
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Meters, Rules
-from hookflash.events import CommandFailed, Event, LegId, TimerFired
+from hookflash.events import CommandFailed, Event, LegHungUp, LegId, TimerFired
 from hookflash.fsm.transfer import Place, Transfer
 
 MOST_ENDED = 1_000
@@ -28,6 +28,8 @@ class Running:
     account: str
     """The transferor's account, which owns the transfer."""
     parties: Parties
+    ending: LegHungUp | None = None
+    """The hang-up whose cause is the transfer's."""
 
 
 class InFlight(dict[str, Running]):

@@ -10,7 +10,7 @@ import attrs
 from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
 from hookflash.errors import InputError, Refusal
-from hookflash.events import Event, LegId
+from hookflash.events import EndedBy, Event, LegId
 from hookflash.fsm.transfer import Outcome, State, Transfer
 
 
@@ -76,6 +76,10 @@ class Record:
     outcome: Outcome | None = None
     """Set in the record that ends the transfer."""
     cause: str | None = None
+    sip_status: int | None = None
+    """The SIP status beside the cause, if the switch has reported one."""
+    ended_by: EndedBy | None = None
+    """The side that ended the leg whose cause it is, if the switch has reported it."""
     account: str = ""
     """The transfer's account, or else that of the event's leg."""
     accounts: tuple[str, ...] = ()
@@ -107,6 +111,8 @@ class Record:
             "commands": [to_document(command) for command in self.commands],
             "outcome": self.outcome.value if self.outcome else None,
             "cause": self.cause,
+            "sip_status": self.sip_status,
+            "ended_by": self.ended_by.value if self.ended_by else None,
             "account": self.account,
             "accounts": list(self.accounts),
         }
@@ -121,6 +127,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
     try:
         before, after, outcome = (document[name] for name in ("before", "after", "outcome"))
         refusal, parties = document["refusal"], document["parties"]
+        ended_by = document.get("ended_by")  # absent in older records
         return Record(
             number=document["number"],
             at_s=document["at_s"],
@@ -139,6 +146,8 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
             ),
             outcome=Outcome(outcome) if outcome else None,
             cause=document["cause"],
+            sip_status=document.get("sip_status"),  # absent in older records
+            ended_by=EndedBy(ended_by) if ended_by else None,
             account=document["account"],
             accounts=tuple(document["accounts"]),
         )

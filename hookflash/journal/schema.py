@@ -131,6 +131,10 @@ MIGRATIONS: Final = (
     ) STRICT;
     CREATE INDEX transfers_by_outcome ON transfers (account, outcome, begun, id);
     """,
+    """
+    ALTER TABLE transfers ADD COLUMN sip_status INTEGER;
+    ALTER TABLE transfers ADD COLUMN ended_by TEXT;
+    """,
 )
 """Scripts that migrate a file from each version to the next. Each statement ends at the end of a
 line. Never change a script; append a new one."""

@@ -92,6 +92,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
     outcome: str | None = None
     cause: str | None = None
+    sip_status: int | None = None
+    ended_by: str | None = None
     refusal: str | None = None
     parties: dict[str, PartyText] | None = None
 

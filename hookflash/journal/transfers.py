@@ -42,9 +42,17 @@ def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
         _insert_transfer(connection, record, request, record.parties)
     if record.outcome is not None:
         connection.execute(
-            "UPDATE transfers SET state = 'idle', ended = ?, last_step = ?, outcome = ?, cause = ?"
-            " WHERE id = ? AND outcome IS NULL",
-            (record.at, record.number, record.outcome.value, record.cause, record.transfer),
+            "UPDATE transfers SET state = 'idle', ended = ?, last_step = ?, outcome = ?, cause = ?,"
+            " sip_status = ?, ended_by = ? WHERE id = ? AND outcome IS NULL",
+            (
+                record.at,
+                record.number,
+                record.outcome.value,
+                record.cause,
+                record.sip_status,
+                record.ended_by,
+                record.transfer,
+            ),
         )
     elif record.after is not None and record.after is not record.before:
         connection.execute(
@@ -75,7 +83,7 @@ def _insert_transfer(
 ) -> None:
     connection.execute(
         "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?,"
-        " NULL, NULL) ON CONFLICT (id) DO NOTHING",
+        " NULL, NULL, NULL, NULL) ON CONFLICT (id) DO NOTHING",
         (
             request.transfer,
             record.account or DEFAULT_ACCOUNT,
@@ -117,6 +125,8 @@ class Past:
     ended: float | None
     outcome: str | None
     cause: str | None
+    sip_status: int | None
+    ended_by: str | None
 
 
 def past_after(past: Past | None, record: Record) -> Past | None:
@@ -138,12 +148,21 @@ def past_after(past: Past | None, record: Record) -> Past | None:
             ended=None,
             outcome=None,
             cause=None,
+            sip_status=None,
+            ended_by=None,
         )
     if past is None or past.outcome is not None:
         return past
     if record.outcome is not None:
-        ending = {"outcome": record.outcome.value, "cause": record.cause, "ended": record.at}
-        return attrs.evolve(past, state="idle", **ending)
+        return attrs.evolve(
+            past,
+            state="idle",
+            ended=record.at,
+            outcome=record.outcome.value,
+            cause=record.cause,
+            sip_status=record.sip_status,
+            ended_by=record.ended_by.value if record.ended_by else None,
+        )
     if record.after is not None and record.after is not record.before:
         return attrs.evolve(past, state=record.after.value)
     return past
@@ -245,7 +264,8 @@ def _readable_past(connection: sqlite3.Connection, row: Sequence[Any]) -> Past |
 def _past(row: Sequence[Any]) -> Past:
     transfer, account, switch, kind, by, target, *row = row
     transferor_call, transferor_number, transferee_call, transferee_number, target_call, *row = row
-    _request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause = row
+    _request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause, *row = row
+    sip_status, ended_by = row
     check_times(begun, ended)
     return Past(
         id=transfer,
@@ -264,6 +284,8 @@ def _past(row: Sequence[Any]) -> Past:
         ended=ended,
         outcome=outcome,
         cause=cause,
+        sip_status=sip_status,
+        ended_by=ended_by,
     )
 
 

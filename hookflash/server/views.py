@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
-from hookflash.api.answers import EventView, LegView, PartyView, TimelineEntry, TransferView
+import msgspec
+
+from hookflash.api.answers import (
+    EndedBy,
+    EventView,
+    LegView,
+    PartyView,
+    TimelineEntry,
+    TransferView,
+)
 from hookflash.engine.legs import Leg
 from hookflash.engine.record import Named, Parties
-from hookflash.events import Kind
+from hookflash.events import Kind, LegHungUp
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
 from hookflash.journal.transfers import Past
+
+
+class _End(msgspec.Struct, frozen=True):
+    """What an event says of a leg's end; of another event, nothing."""
+
+    type: str = ""
+    cause: str | None = None
+    sip_status: int | None = None
+    ended_by: str | None = None
+
+
+_END: Final = msgspec.json.Decoder(_End)
+_NO_END: Final = _End()
+
+
+def _end_in(event: msgspec.Raw) -> _End:
+    try:
+        read = _END.decode(event)
+    except msgspec.DecodeError:  # of another release, or damaged
+        return _NO_END
+    return read if read.type == LegHungUp.__name__ else _NO_END
+
+
+def _side(written: str | None) -> EndedBy | None:
+    return "party" if written == "party" else "switch" if written == "switch" else None
 
 
 def iso(at: float) -> str:
@@ -60,6 +95,8 @@ def past_transfer(past: Past, timeline: tuple[TimelineEntry, ...] | None = None)
         ended=iso(past.ended) if past.ended is not None else None,
         outcome=past.outcome,
         cause=past.cause,
+        sip_status=past.sip_status,
+        ended_by=_side(past.ended_by),
         timeline=timeline,
     )
 
@@ -92,12 +129,16 @@ def transfer_in_flight(
 def timeline_entry(step: StoredStep) -> TimelineEntry:
     """A step of a transfer's timeline."""
     shown = step.summary
+    ended = _end_in(shown.event)
     return TimelineEntry(
         number=step.number,
         at=iso(step.at),
         kind=step.kind,
         state=shown.after,
         why=shown.why or "",
+        cause=ended.cause,
+        sip_status=ended.sip_status,
+        ended_by=_side(ended.ended_by),
     )
 
 
@@ -121,6 +162,8 @@ def event_view(step: StoredStep, account: str | None) -> EventView:
         state=published.after,
         outcome=published.outcome,
         cause=published.cause,
+        sip_status=published.sip_status,
+        ended_by=_side(published.ended_by),
         refusal=published.refusal,
         why=published.why,
         parties={

@@ -320,7 +320,9 @@ def _gone(scene: Narrator, event: e.LegHungUp) -> _EventInWords:
         return _EventInWords(who, " is hung up", passive=True)
     if event.leg in scene.bereft:
         return _EventInWords(who, "'s call ends", passive=True)
-    return _EventInWords(who, _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})"))
+    status = "" if event.sip_status is None else f" (SIP {event.sip_status})"
+    said = _CAUSES.get(event.cause, f" is gone ({plain(event.cause)})")
+    return _EventInWords(who, said + status)
 
 
 def _progress(scene: Narrator, event: e.LegProgressed) -> _EventInWords:

@@ -40,6 +40,7 @@ from hookflash.events import (
     CommandFailed,
     DigitPressed,
     Direction,
+    EndedBy,
     LegAnswered,
     LegCreated,
     LegHungUp,
@@ -481,6 +482,31 @@ def test_what_is_late_of_the_dead_is_no_news() -> None:
     assert inbound.name_of("a") == ""
     begun(inbound, "a")  # a name may be used again
     assert not inbound.is_gone("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "requests", "expected"),
+    [
+        ("PJSIP/phones-00000001", [], (None, None)),
+        ("PJSIP/phones-00000001", [{"tech_cause": 486}], (486, EndedBy.PARTY)),
+        ("PJSIP/phones-00000001", [{"tech_cause": 200}], (None, EndedBy.PARTY)),
+        ("PJSIP/phones-00000001", [{"soft": False}, {"soft": True}], (None, EndedBy.PARTY)),
+        ("PJSIP/phones-00000001", [{"soft": True}, {"tech_cause": 486}], (None, EndedBy.SWITCH)),
+        ("Local/2600@default-00000001;1", [{"soft": False}], (None, None)),
+        ("Local/2600@default-00000001;1", [{"soft": True}], (None, EndedBy.SWITCH)),
+    ],
+)
+def test_who_ended_a_leg(
+    name: str, requests: list[dict[str, Any]], expected: tuple[int | None, EndedBy | None]
+) -> None:
+    inbound = new_inbound()
+    it = channel("a", name=name)
+    told(inbound, event("ChannelCreated", it))
+    for more in requests:
+        assert told(inbound, event("ChannelHangupRequest", it, cause=17, **more)) == []
+    ended = told(inbound, event("ChannelDestroyed", it, cause=17, tech_cause=480))[-1]
+    assert isinstance(ended, LegHungUp)
+    assert (ended.sip_status, ended.ended_by) == expected
 
 
 def test_an_unknown_cause_is_an_unspecified_one() -> None:

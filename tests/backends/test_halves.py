@@ -14,6 +14,7 @@ from hookflash.events import (
     CommandFailed,
     DigitPressed,
     Direction,
+    EndedBy,
     LegAnswered,
     LegCreated,
     LegHungUp,
@@ -111,6 +112,37 @@ def test_the_near_half_stands_for_whoever_is_behind_it() -> None:
         LegAnswered(leg="near")
     ]
     assert told(halves, joined("alice", "near")) == [joined("alice", "near")]
+
+
+@pytest.mark.parametrize(
+    ("behind", "cause", "expected"),
+    [
+        ([("phone", "USER_BUSY", 486)], "USER_BUSY", (486, EndedBy.PARTY)),
+        ([("phone", "USER_BUSY", 486)], "NO_ANSWER", (None, None)),  # the dialplan went on
+        ([("phone", "USER_BUSY", 486), ("gateway", "USER_BUSY", 486)], "USER_BUSY", (486, "party")),
+        ([("phone", "USER_BUSY", 486), ("gateway", "USER_BUSY", 600)], "USER_BUSY", (None, None)),
+        ([("phone", "USER_BUSY", 486), ("gateway", "DECLINE", 603)], "DECLINE", (603, "party")),
+        ([], "USER_BUSY", (None, None)),
+    ],
+)
+def test_the_end_of_a_near_half_is_that_of_whoever_is_behind_it(
+    behind: list[tuple[str, str, int]], cause: str, expected: tuple[int | None, str | None]
+) -> None:
+    halves = begun(NEAR, FAR, PHONE, GATEWAY)
+    for leg, own, status in behind:
+        end = LegHungUp(leg=leg, cause=own, sip_status=status, ended_by=EndedBy.PARTY)
+        assert told(halves, end) == []
+    assert told(halves, LegHungUp(leg="far", cause=cause)) == []
+    (end,) = told(halves, LegHungUp(leg="near", cause=cause))
+    assert isinstance(end, LegHungUp)
+    assert (end.cause, end.sip_status, end.ended_by) == (cause, *expected)
+
+
+def test_what_the_switch_says_of_a_near_half_itself_counts() -> None:
+    halves = begun(NEAR, FAR, PHONE)
+    told(halves, LegHungUp(leg="phone", ended_by=EndedBy.PARTY))
+    end = LegHungUp(leg="near", ended_by=EndedBy.SWITCH)
+    assert told(halves, end) == [end]
 
 
 def test_one_key_press_is_told_once() -> None:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import attrs
@@ -23,6 +23,7 @@ from hookflash.events import (
     CommandFailed,
     DigitPressed,
     Direction,
+    EndedBy,
     LegAnswered,
     LegCreated,
     LegHungUp,
@@ -199,12 +200,48 @@ def test_a_whole_transfer(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["json", "plain"])
 @pytest.mark.parametrize(
-    ("story", "cause"),
-    [("busy", "USER_BUSY"), ("noanswer", "NO_ANSWER"), ("takeback", "ORIGINATOR_CANCEL")],
+    ("story", "cause", "sip_status", "by"),
+    [
+        ("busy", "USER_BUSY", 486, EndedBy.PARTY),
+        ("noanswer", "NO_ANSWER", None, EndedBy.SWITCH),
+        ("takeback", "ORIGINATOR_CANCEL", None, EndedBy.SWITCH),
+        ("target-drops", "NORMAL_CLEARING", None, EndedBy.PARTY),
+        ("complete", "NORMAL_CLEARING", None, EndedBy.SWITCH),
+    ],
 )
-def test_why_carol_is_gone(story: str, cause: str, form: str) -> None:
+def test_why_carol_is_gone(
+    story: str, cause: str, sip_status: int | None, by: EndedBy, form: str
+) -> None:
     facts = told([received(f"{story}.{form}")])
-    assert LegHungUp(leg=f"carol-{story}", cause=cause) in facts
+    (ended,) = (
+        fact for fact in facts if isinstance(fact, LegHungUp) and fact.leg == f"carol-{story}"
+    )
+    assert (ended.cause, ended.sip_status, ended.ended_by) == (cause, sip_status, by)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sip_status", "by"),
+    [
+        ({}, None, None),  # not a leg of SIP
+        ({"sip_call_id": "x"}, None, EndedBy.SWITCH),
+        ({"sip_call_id": "x", "other_loopback_leg_uuid": "far"}, None, None),
+        ({"sip_call_id": "x", "sip_term_status": "200"}, None, EndedBy.PARTY),
+        ({"sip_call_id": "x", "sip_term_status": "603"}, 603, EndedBy.PARTY),
+        ({"sip_call_id": "x", "sip_hangup_disposition": "recv_cancel"}, None, EndedBy.PARTY),
+        (
+            {"sip_call_id": "x", "sip_hangup_disposition": "send_cancel", "sip_term_status": "487"},
+            None,
+            EndedBy.SWITCH,
+        ),
+        ({"sip_call_id": "x", "sip_term_status": "busy"}, None, EndedBy.PARTY),
+    ],
+)
+def test_who_ended_a_leg(
+    variables: dict[str, Any], sip_status: int | None, by: EndedBy | None, frame: MakeFrame
+) -> None:
+    named = {f"variable_{name}": value for name, value in variables.items()}
+    (ended,) = Inbound().receive(frame({**HUNG_UP, **named}))
+    assert ended == LegHungUp(leg="c", cause="USER_BUSY", sip_status=sip_status, ended_by=by)
 
 
 def test_one_life_after_another_under_the_same_name() -> None:
@@ -212,8 +249,9 @@ def test_one_life_after_another_under_the_same_name() -> None:
     inbound = Inbound()
     by_json = told([received("busy.json")], inbound)
     by_plain = told([received("busy.plain")], inbound)
-    assert by_json.count(LegHungUp(leg="carol-busy", cause="USER_BUSY")) == 1
-    assert by_plain.count(LegHungUp(leg="carol-busy", cause="USER_BUSY")) == 1
+    busy = LegHungUp(leg="carol-busy", cause="USER_BUSY", sip_status=486, ended_by=EndedBy.PARTY)
+    assert by_json.count(busy) == 1
+    assert by_plain.count(busy) == 1
 
 
 # -------------------------------------------------------------------------------- one event

@@ -18,7 +18,7 @@ from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import open_engine
 from hookflash.engine.handles import Follower
 from hookflash.engine.record import Record
-from hookflash.events import LegId, LegsJoined, TransferFound
+from hookflash.events import EndedBy, LegId, LegsJoined, TransferFound
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound
 from hookflash.testing import DEFAULT_RACES, check_backend
@@ -86,6 +86,23 @@ async def test_our_backend_on_our_emulator_keeps_every_promise(
     lag_s: float, races: int, autojump_clock: MockClock
 ) -> None:
     await check_backend(partial(open_lab, lag_s), races=races)
+
+
+async def test_why_a_target_failed_is_in_the_result(autojump_clock: MockClock) -> None:
+    async with open_lab() as lab, open_engine(lab.backend) as engine:
+        transferor, _ = await lab.call()
+        results = {}
+        for number in ("2602", "2603", "2605", "2601"):
+            transfer = await engine.transfer(transferor, number)
+            result = await transfer.outcome()
+            assert result.outcome is Outcome.RECONNECTED
+            results[number] = (result.cause, result.sip_status, result.ended_by)
+    assert results == {
+        "2602": ("USER_BUSY", 486, EndedBy.PARTY),
+        "2603": ("CALL_REJECTED", 603, EndedBy.PARTY),
+        "2605": ("NORMAL_CLEARING", None, EndedBy.PARTY),  # answers, and hangs up
+        "2601": ("NO_ANSWER", None, None),  # the switch ended a half, and says no more of it
+    }
 
 
 @pytest.mark.parametrize(

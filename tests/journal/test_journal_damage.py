@@ -580,8 +580,11 @@ STEP = (
     " VALUES (900, {at}, 's', '[\"acme\"]', 'transfer.changed', 't1', '{body}')"
 )
 TRANSFER = (
-    "INSERT INTO transfers VALUES ('t1', 'acme', 'sim', '{kind}', 'key', '2600', 'a', '1', 'b',"
-    " '2', 'c', '{request}', '{{}}', {begun}, 1, 'idle', NULL, 1, {outcome}, NULL)"
+    "INSERT INTO transfers (id, account, switch, kind, asked_by, target, transferor_call,"
+    " transferor_number, transferee_call, transferee_number, target_call, request, policy, begun,"
+    " first_step, state, ended, last_step, outcome, cause) VALUES"
+    " ('t1', 'acme', 'sim', '{kind}', 'key', '2600', 'a', '1', 'b', '2', 'c',"
+    " '{request}', '{{}}', {begun}, 1, 'idle', NULL, 1, {outcome}, NULL)"
 )
 CODES_OF_T = "INSERT INTO metaflows VALUES ('t', '{}', 1.0)"
 GOOD = {"kind": "attended", "request": "{}", "begun": "1.0", "outcome": "'failed'"}

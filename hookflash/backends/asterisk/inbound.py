@@ -5,6 +5,11 @@
   the first other event about it.
 * **A bridge reports its members one by one.** Two in one bridge are a pair; one alone is not.
 * **A leg's last fact is `LegHungUp`**, from `ChannelDestroyed`. Later events about it are dropped.
+* **Who ended a leg** is in `ChannelHangupRequest`, which comes before: soft, if the switch or a
+  program wants it to end; else from the leg's own technology, with the SIP status of a refusal as
+  `tech_cause`. A leg that the switch ends while it rings has none. (The `tech_cause` of
+  `ChannelDestroyed` is no status of the party: 480 if nobody answered.) The phone behind a call
+  through the dialplan is destroyed last, so its request is noted for the near half at once.
 * **Both halves of a call through the dialplan** (`Local/…;1` and `;2`) are reported, with their
   other half; `halves` filters out the legs behind the near one.
 """
@@ -42,6 +47,9 @@ ALLOWED_LEG_WORDS: Final = (
     "letters, digits and _ . -, beginning with a letter or a digit, at most 149"
 )
 """The allow-list in words, for error messages."""
+
+REFUSALS: Final = range(300, 700)
+"""The SIP statuses that refuse a call; others are those of a call that was answered."""
 
 _KEYS: Final = frozenset("0123456789ABCD*#")
 _NOBODY: Final = re.compile(r"(?:AsyncGoto|Surrogate|Message|Recorder|Announcer|Snoop)/|.*<")
@@ -134,6 +142,8 @@ class _LegState:
     is_reported: bool = False
     answered: bool = False
     bridge: str = ""
+    ended_by: e.EndedBy | None = None
+    sip_status: int | None = None
 
 
 class AsteriskInbound:
@@ -143,15 +153,18 @@ class AsteriskInbound:
         self,
         reading: AsteriskReading,
         on_unusable: Callable[[e.LegId], None] = lambda _leg: None,
+        on_ending: Callable[[e.LegHungUp], None] = lambda _ending: None,
     ) -> None:
         """Begin without known legs.
 
         Args:
             reading: reads the channels of this switch.
             on_unusable: called with a new leg whose name can't stand in an order.
+            on_ending: called with what is known of a leg's end before it is reported.
         """
         self.reading = reading
         self._on_unusable = on_unusable
+        self._on_ending = on_ending
         self.skipped = 0
         """Events without a field that their kind must have."""
         self._legs: dict[e.LegId, _LegState] = {}
@@ -170,6 +183,7 @@ class AsteriskInbound:
             "ChannelDtmfReceived": self._pressed,
             "PlaybackStarted": self._sound_started,
             "PlaybackFinished": self._sound_stopped,
+            "ChannelHangupRequest": self._hang_up_requested,
             "ChannelDestroyed": self._destroyed,
         }
 
@@ -341,13 +355,37 @@ class AsteriskInbound:
         yield from self._report(channel, leg)
         yield e.DigitPressed(leg=channel.id, digit=digit)
 
+    def _hang_up_requested(self, event: AriMessage) -> Iterator[e.CallEvent]:
+        channel = event.channel
+        leg = self._legs.get(channel.id) if channel is not None else None
+        if channel is None or leg is None or leg.ended_by is not None:
+            return  # the first request ends it
+        if not event.soft and local_half(leg.name)[0]:
+            return  # of a half, the other half asks
+        leg.ended_by = e.EndedBy.SWITCH if event.soft else e.EndedBy.PARTY
+        if not event.soft and event.tech_cause in REFUSALS:
+            leg.sip_status = event.tech_cause
+        ending = e.LegHungUp(
+            leg=channel.id,
+            cause=word_for(event.cause),
+            sip_status=leg.sip_status,
+            ended_by=leg.ended_by,
+        )
+        self._on_ending(ending)
+        yield from ()
+
     def _destroyed(self, event: AriMessage) -> Iterator[e.CallEvent]:
         channel = event.channel
         leg = self._known(channel)
         if channel is None or leg is None:
             return
         yield from self._report(channel, leg)
-        yield e.LegHungUp(leg=channel.id, cause=word_for(event.cause))
+        yield e.LegHungUp(
+            leg=channel.id,
+            cause=word_for(event.cause),
+            sip_status=leg.sip_status,
+            ended_by=leg.ended_by,
+        )
         self.note_gone(channel.id)
 
     # ------------------------------------------------------------------ sounds

@@ -39,9 +39,9 @@ class LegMemory:
             account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
         )
         self._unusable = UnusableLegs(ALLOWED_LEG_WORDS, log)
-        self.inbound = AsteriskInbound(self.reading, self._unusable.note)
         self.steps = Steps(settings.context)
         self.outlet = Outlet(settings.event_buffer, self._remember, log)
+        self.inbound = self._new_inbound()
         self.known: dict[e.LegId, KnownLeg] = {}
         self.dials: dict[e.LegId, c.Dial] = {}
         """Calls that have not been answered."""
@@ -55,9 +55,12 @@ class LegMemory:
         """The number of the last event about each leg."""
         self._parties: dict[e.LegId, KnownParty] = {}
 
+    def _new_inbound(self) -> AsteriskInbound:
+        return AsteriskInbound(self.reading, self._unusable.note, self.outlet.halves.note_ending)
+
     def begin(self) -> None:
         """Begin with a new connection."""
-        self.inbound = AsteriskInbound(self.reading, self._unusable.note)
+        self.inbound = self._new_inbound()
         self._heard_of.clear()
 
     def party_of(self, leg: e.LegId) -> KnownParty:

@@ -25,6 +25,7 @@ WANTED_EVENTS: Final = (
     "ChannelDtmfReceived",
     "ChannelEnteredBridge",
     "ChannelLeftBridge",
+    "ChannelHangupRequest",
     "ChannelStateChange",
     "ChannelUserevent",
     "Dial",
