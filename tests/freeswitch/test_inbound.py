@@ -226,8 +226,16 @@ def test_why_carol_is_gone(
         ({"sip_call_id": "x"}, None, EndedBy.SWITCH),
         ({"sip_call_id": "x", "other_loopback_leg_uuid": "far"}, None, None),
         ({"sip_call_id": "x", "sip_term_status": "200"}, None, EndedBy.PARTY),
-        ({"sip_call_id": "x", "sip_term_status": "603"}, 603, EndedBy.PARTY),
-        ({"sip_call_id": "x", "sip_hangup_disposition": "recv_cancel"}, None, EndedBy.PARTY),
+        (
+            {"sip_call_id": "x", "sip_hangup_disposition": "recv_refuse", "sip_term_status": "603"},
+            603,
+            EndedBy.PARTY,
+        ),
+        (
+            {"sip_call_id": "x", "sip_hangup_disposition": "recv_cancel", "sip_term_status": "487"},
+            None,
+            EndedBy.PARTY,
+        ),
         (
             {"sip_call_id": "x", "sip_hangup_disposition": "send_cancel", "sip_term_status": "487"},
             None,

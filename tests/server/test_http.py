@@ -471,7 +471,7 @@ WRONG_BODIES: list[tuple[bytes, str]] = [
     (b'{"data": {"action": "transfer", "target": 2600}}', "target"),
     (b'{"data": {"action": "transfer", "target": ""}}', "target"),
     (b'{"data": {"action": "transfer", "target": "2600\\n"}}', "target"),
-    (b'{"data": {"action": "transfer", "target": "26 00"}}', "target"),
+    (b'{"data": {"action": "transfer", "target": "26!00"}}', "target"),
     (b'{"data": {"action": "transfer", "target": "2600", "tmieout": 5}}', "tmieout"),
     (b'{"data": {"action": "transfer", "target": "2600", "timeout": 0}}', "timeout"),
     (b'{"data": {"action": "transfer", "target": "2600", "timeout": "5"}}', "timeout"),

@@ -15,9 +15,10 @@ The only state is what the rules in `hookflash.events` require: the *stage* of a
   (its sound stops, its bridge ends) are dropped. A CHANNEL_CREATE begins a new leg under the same
   id.
 * **Who ended a SIP leg** shows in its first event already (measured on 1.10.12). Before the switch
-  hangs a leg up because of a SIP message, it sets `sip_term_status`: 200 for a BYE, the status of a
-  refusal. A SIP leg without it was hung up by the switch. (`sip_hangup_disposition` says the same
-  in words, but most of them only in CHANNEL_HANGUP_COMPLETE, which waits for the switch's CDRs.)
+  hangs a leg up because of a SIP message, it sets `sip_term_status`: 200 for a BYE, 487 for a
+  CANCEL, the status of a refusal. A SIP leg without it was hung up by the switch.
+  (`sip_hangup_disposition` says the same in words, but `recv_bye`, `send_bye` and `send_cancel`
+  only in CHANNEL_HANGUP_COMPLETE, which waits for the switch's CDRs.)
 * **A failed `originate` of a leg that has answered is not a failure.** When the switch itself
   completes a transfer (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
   while the leg is talking.
@@ -348,7 +349,7 @@ class Inbound:
         ended = e.LegHungUp(
             leg=event.leg,
             cause=event.cause or UNKNOWN_CAUSE,
-            sip_status=_refusal(event.term_status) if by is e.EndedBy.PARTY else None,
+            sip_status=_refusal(event),
             ended_by=by,
         )
         news = self._news(ended)
@@ -437,10 +438,11 @@ def _ended_by(event: _EventHeaders) -> e.EndedBy | None:
     return e.EndedBy.SWITCH if is_sip else None
 
 
-def _refusal(term_status: object) -> int | None:
-    """The SIP status of a refusal; None for a BYE, which has the status 200."""
-    found = _REFUSAL.fullmatch(_text(term_status))
-    return int(found[0]) if found else None
+def _refusal(event: _EventHeaders) -> int | None:
+    """The SIP status of a refusal. A BYE has one too, 200, and so has a CANCEL, 487."""
+    found = _REFUSAL.fullmatch(_text(event.term_status))
+    refused = _text(event.disposition) == "recv_refuse"
+    return int(found[0]) if found and refused else None
 
 
 def _text(variable: object) -> str:
