@@ -109,6 +109,8 @@ if TYPE_CHECKING:  # `as` makes a name public to a type checker
     from hookflash.fsm.transfer import Outcome as Outcome, State as State, Transfer as Transfer
     from hookflash.sounds import (
         Burst as Burst,
+        Media as Media,
+        MediaList as MediaList,
         Music as Music,
         Recording as Recording,
         Sound as Sound,
@@ -140,7 +142,7 @@ _NAMES_OF: Mapping[str, str] = {
     "events": "Kind LegSnapshot TransferOptions",
     "fsm.policy": "Choice PartialSound Policy",
     "fsm.transfer": "Outcome State Transfer",
-    "sounds": "Burst Music Recording Sound Tone parse_sound",
+    "sounds": "Burst Media MediaList Music Recording Sound Tone parse_sound",
     "dialling.metaflows": "Metaflows parse_metaflows",
     "dialling.numbers": "NumberRules parse_rewrites",
     "version": "__version__",

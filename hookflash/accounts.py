@@ -17,6 +17,9 @@ ALLOWED_ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
 
 ACCOUNT_HINT: Final = "letters, digits and _ . : @ + -, at most 128"
 
+DEFAULT_ACCOUNT: Final = "default"
+"""The account ID, for programs, of legs without an account."""
+
 NOBODY: Final = "?"
 """The account of legs whose own is not an allowed name. No key and no program can name it."""
 

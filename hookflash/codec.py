@@ -19,13 +19,16 @@ from hookflash.commands import Command
 from hookflash.errors import InputError
 from hookflash.events import Event
 from hookflash.sounds import (
+    AskedSound,
     HeardSound,
+    Media,
     Music,
     OtherSound,
     Recording,
     Sound,
     Tone,
     heard_sound,
+    parse_asked_sound,
     parse_sound,
 )
 
@@ -43,17 +46,21 @@ def json_converter() -> JsonConverter:
 
 def teach_sounds(converter: Converter) -> None:
     """Make a converter write sounds as text."""
-    for kind in (Music, Tone, Recording, OtherSound):
+    for kind in (Music, Tone, Recording, OtherSound, Media):
         converter.register_unstructure_hook(kind, str)
-    for union, reader in ((Sound, parse_sound), (HeardSound, heard_sound)):
+    for union, reader in (
+        (Sound, parse_sound),
+        (AskedSound, parse_asked_sound),
+        (HeardSound, heard_sound),
+    ):
         converter.register_structure_hook(union, _read_text_with(reader))
         converter.register_structure_hook(union | None, _read_text_with(reader, or_none=True))
 
 
 def _read_text_with(
-    reader: Callable[[str], HeardSound], *, or_none: bool = False
-) -> Callable[[object, Any], HeardSound | None]:
-    def read(text: object, _: Any) -> HeardSound | None:
+    reader: Callable[[str], HeardSound | Media], *, or_none: bool = False
+) -> Callable[[object, Any], HeardSound | Media | None]:
+    def read(text: object, _: Any) -> HeardSound | Media | None:
         if text is None and or_none:
             return None
         if not isinstance(text, str):

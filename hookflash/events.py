@@ -31,7 +31,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from hookflash.commands import Command, Look
-from hookflash.sounds import HeardSound, Sound
+from hookflash.sounds import AskedSound, HeardSound
 
 LegId: TypeAlias = str
 """One party's channel, as the switch names it (a FreeSWITCH channel UUID)."""
@@ -276,9 +276,9 @@ class SwitchFound:
 class TransferOptions:
     """What a request chooses for its one transfer. `None`: the account's setting applies."""
 
-    music: Sound | None = None
+    music: AskedSound | None = None
     """What the held party hears."""
-    ringback: Sound | None = None
+    ringback: AskedSound | None = None
     """What the waiting party hears while the target rings."""
     takeback_digits: str | None = None
     """What the transferor dials to take the transferee back; empty: nothing."""

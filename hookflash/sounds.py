@@ -8,10 +8,14 @@ reads what its switch reports back into the same value. In JSON and TOML a sound
 | `music:default` | music on hold: a class of music, or a stream |
 | `tone:440+480/2000,0/4000` | 440 and 480 Hz for 2000 ms, silence for 4000 ms, until it is ended |
 | `tone:480+620/250,0/250*8` | the same notation, played 8 times |
-| `file:ivr/one-moment` | a recording, by its path or its media id |
+| `file:ivr/one-moment` | a recording, by its path |
 
 The notation of tones is that of the tables of national tones in telephone systems (Asterisk's
 `indications.conf`, after ITU-T E.180).
+
+Where people and programs choose a sound, `parse_asked_sound` also reads the ID of an entry in the
+account's media list: `media:greeting`, a bare word, or Kazoo's `/ACCOUNT/ID`. The account says
+which sound that is (`MediaList`), before anything is ordered.
 
 `parse_sound` also reads the texts of FreeSWITCH and Kazoo that accounts already have:
 `local_stream://NAME`, `tone_stream://…`, a bare tone such as `%(2000,4000,440,480)`,
@@ -30,6 +34,7 @@ from typing import Final, NoReturn, TypeAlias
 
 import attrs
 
+from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.errors import InputError
 
 MAX_NAME: Final = 200
@@ -76,10 +81,18 @@ SOUND_PATTERN: Final = (
 """The pattern of a sound's text, for the schemas (ECMA 262). `parse_sound` is stricter in one
 point: a tone has at most 16 bursts."""
 
+_ID = r"[0-9A-Za-z_-]{1,64}"
+_MEDIA = rf"(?:/{ACCOUNT_PATTERN}/)?{_ID}"
+
+ASKED_SOUND_PATTERN: Final = f"^(?:(?:media:)?{_MEDIA}|" + SOUND_PATTERN.removeprefix("^(?:")
+"""The pattern of a sound that somebody asks for, for the schemas."""
+
 _TEXT = re.compile(SOUND_PATTERN)
 _ALLOWED_NAME = re.compile(_NAME)
 _SCRIPTED = re.compile(r"%\((?P<on_ms>[0-9]+),(?P<off_ms>[0-9]+),(?P<hz>[0-9.,]+)\)")
 _LOOPS = re.compile(r"loops=(?P<loops>-?[0-9]+)")
+_MEDIA_ID = re.compile(_MEDIA)
+_ENTRY = re.compile(_ID)
 _SCHEME = re.compile(r"(?P<scheme>[0-9A-Za-z_+.-]{1,32}):")
 
 _HOW_NAMES = "letters, digits and _ . / -, 1 to 200 of them, without '..'"
@@ -91,6 +104,8 @@ _HOW_SCRIPTS = (
     "%(2000,4000,440,480): ms of sound, ms of silence, Hz; ;loops=8 at the end for 8 times, or"
     " ;loops=-1; better: tone:440+480/2000,0/4000"
 )
+_HOW_MEDIA = "letters, digits and _ -, 1 to 64 of them: greeting or /ACCOUNT/greeting"
+_HOW_URLS = "copy the recording to the switch (file:NAME), or make it a stream there (music:NAME)"
 _HOW_SOUNDS = "music:NAME, tone:440+480/2000,0/4000 or file:NAME"
 
 
@@ -184,10 +199,44 @@ class Recording:
     """
 
     name: str = attrs.field(validator=_checked_name)
-    """The path of its file, or its media id, as the switch knows it."""
+    """The path of its file, as the switch knows it."""
 
     def __str__(self) -> str:
         return f"file:{self.name}"
+
+
+@attrs.frozen
+class Media:
+    """The ID of an entry in an account's media list: which sound it is, the account says.
+
+    Raises:
+        InputError: it can't be an ID.
+    """
+
+    id: str
+    """Such as `greeting`, or `/acme/greeting` with the account."""
+
+    def __attrs_post_init__(self) -> None:
+        if not _MEDIA_ID.fullmatch(self.id):
+            raise InputError(f"{self.id[:80]!r} can't be a media ID", hint=_HOW_MEDIA)
+
+    @staticmethod
+    def is_entry(name: str) -> bool:
+        """Whether a name can be that of an entry."""
+        return _ENTRY.fullmatch(name) is not None
+
+    @property
+    def account(self) -> str:
+        """The account in it; empty if there is none."""
+        return self.id.split("/")[1] if self.id.startswith("/") else ""
+
+    @property
+    def entry(self) -> str:
+        """The name of the entry."""
+        return self.id.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"media:{self.id}"
 
 
 def _printable(text: str) -> str:
@@ -211,6 +260,9 @@ class OtherSound:
 
 Sound: TypeAlias = Music | Tone | Recording
 """What can be played."""
+
+AskedSound: TypeAlias = Music | Tone | Recording | Media
+"""What may be asked for: a sound, or the ID of one."""
 
 HeardSound: TypeAlias = Music | Tone | Recording | OtherSound
 """What a party may be reported to hear."""
@@ -241,6 +293,58 @@ def parse_sound(text: str, where: str = "") -> Sound:
         return _scripted(text, times=None) if "%(" in text else Recording(text)
     except InputError as fault:
         raise InputError(fault.what, where=where, hint=fault.hint) from None
+
+
+def parse_asked_sound(text: str, where: str = "") -> AskedSound:
+    """Read the text of a sound, or the ID of an entry in an account's media list.
+
+    A bare word is an ID, and so is Kazoo's `/ACCOUNT/ID`. The path of a file has a dot or another
+    slash; otherwise write `file:`.
+
+    Raises:
+        InputError: the text is neither.
+    """
+    is_named = text.startswith("media:")
+    name = text.removeprefix("media:")
+    if not is_named and not _MEDIA_ID.fullmatch(name):
+        return parse_sound(text, where)
+    try:
+        return Media(name)
+    except InputError as fault:
+        raise InputError(fault.what, where=where, hint=fault.hint) from None
+
+
+@attrs.frozen
+class MediaList:
+    """An account's media list."""
+
+    entries: Mapping[str, Sound] = attrs.field(factory=dict[str, Sound])
+    """The sounds by their IDs."""
+
+    def sound(self, asked: AskedSound, account: str, where: str = "") -> Sound:
+        """Look up what was asked for.
+
+        Args:
+            asked: a sound, which is returned as it is, or an ID.
+            account: the account whose list this is; an ID with another account is unknown.
+            where: the location, for the error.
+
+        Raises:
+            InputError: the ID is unknown; the message lists those that are known.
+        """
+        if not isinstance(asked, Media):
+            return asked
+        found = self.entries.get(asked.entry) if asked.account in ("", account) else None
+        if found is None:
+            known = ", ".join(sorted(self.entries))[:500]
+            hint = f"the IDs are {known}" if known else "the account's media list is empty"
+            hint += f"; a file's name is written file:{asked.id}"
+            raise InputError(f"unknown media ID {asked.id!r}", where=where, hint=hint)
+        return found
+
+
+NO_MEDIA: Final = MediaList()
+"""An empty media list."""
 
 
 def check_sound(sound: object, where: str) -> None:
@@ -323,6 +427,9 @@ def _refuse(text: str, where: str) -> NoReturn:
         hint = _HOW_TONES
     elif kind in {"music", "file", "local_stream", "file_string"}:
         hint = f"a name is {_HOW_NAMES}"
+    elif kind in {"http", "https"}:
+        what = f"{shown} is not a sound: {kind}: is not allowed, the switch would have to fetch it"
+        hint = _HOW_URLS
     elif kind == "silence_stream":
         hint = "silence_stream://1000: milliseconds, or -1 for ever"
     elif kind == "tone_stream" or "%(" in text:

@@ -11,7 +11,7 @@ from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
 from hookflash.errors import InputError
 from hookflash.events import Event, LegParked, SoundStarted, TransferOptions, TransferRequested
-from hookflash.sounds import Burst, Music, OtherSound, Recording, Tone, parse_sound
+from hookflash.sounds import Burst, Media, Music, OtherSound, Recording, Tone, parse_sound
 
 NAMES = st.text("ab0_./-", min_size=1, max_size=9).filter(lambda name: ".." not in name)
 BURSTS = st.builds(
@@ -26,6 +26,9 @@ st.register_type_strategy(
         st.lists(BURSTS, min_size=1, max_size=16).map(tuple),
         st.none() | st.integers(1, 99_999_999),
     ),
+)
+st.register_type_strategy(
+    Media, st.builds(Media, st.sampled_from(["a", "b-1", "/acme/a", "f" * 32]))
 )
 st.register_type_strategy(OtherSound, st.builds(OtherSound, st.text(max_size=20)))
 
@@ -92,7 +95,7 @@ def test_the_type_comes_with_the_value() -> None:
                 "transfer": "t",
                 "options": {"music": "http://a/b"},
             },
-            r"http: is not allowed .*file:NAME.* @ \$\.options\.music",
+            r"http: is not allowed, .*file:NAME.* @ \$\.options\.music",
         ),
         ({"type": "SoundStarted", "leg": "a", "sound": 3}, "3 is not a sound .a text"),
     ],

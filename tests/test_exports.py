@@ -77,6 +77,8 @@ PUBLIC = {
     "LegSnapshot",
     "Leg",
     "ConnectionLost",
+    "Media",
+    "MediaList",
     "Metaflows",
     "Music",
     "NotFound",

@@ -13,15 +13,21 @@ from hookflash.backends.freeswitch.sounds import path_heard, path_of, sound_at, 
 from hookflash.errors import InputError
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import (
+    ASKED_SOUND_PATTERN,
     MAX_BURSTS,
     SILENCE,
+    AskedSound,
     Burst,
+    Media,
+    MediaList,
     Music,
     OtherSound,
     Recording,
     Sound,
     Tone,
+    check_sound,
     heard_sound,
+    parse_asked_sound,
     parse_sound,
 )
 
@@ -273,3 +279,56 @@ def test_how_long_a_tone_lasts(text: str, lasts_s: float | None) -> None:
     tone = parse_sound(text)
     assert isinstance(tone, Tone)
     assert tone.lasts_s == pytest.approx(lasts_s)
+
+
+# ------------------------------------------------------------------------ media lists
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("greeting", Media("greeting")),
+        ("media:greeting", Media("greeting")),
+        ("0123456789abcdef0123456789abcdef", Media("0123456789abcdef0123456789abcdef")),
+        ("/acme/greeting", Media("/acme/greeting")),
+        ("media:/sip.acme.example/greeting", Media("/sip.acme.example/greeting")),
+        ("greeting.wav", Recording("greeting.wav")),
+        ("ivr/greeting", Recording("ivr/greeting")),
+        ("/var/sounds/greeting", Recording("/var/sounds/greeting")),
+        ("file:greeting", Recording("greeting")),
+        ("x" * 65, Recording("x" * 65)),
+        ("music:greeting", Music("greeting")),
+        ("tone:440+480/2000,0/4000", RINGBACK),
+    ],
+)
+def test_what_is_asked_for(text: str, asked: AskedSound) -> None:
+    assert parse_asked_sound(text) == asked
+    assert parse_asked_sound(str(asked)) == asked
+    assert re.search(ASKED_SOUND_PATTERN, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["media:", "media:a b", "media:a.wav", "media:/a", "/a/b\n", "a\n"]
+)
+def test_what_is_no_id(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_asked_sound(text, "$.moh")
+    assert caught.value.where == "$.moh"
+    assert not re.search(ASKED_SOUND_PATTERN, text)
+
+
+def test_a_media_list_gives_the_sounds_of_its_account() -> None:
+    media = MediaList({"greeting": Recording("a.wav"), "busy": RINGBACK})
+    for asked in (Media("greeting"), Media("/acme/greeting"), Recording("a.wav")):
+        assert media.sound(asked, "acme") == Recording("a.wav")
+    for unknown in (Media("welcome"), Media("/globex/greeting"), Media("/ACME/greeting")):
+        with pytest.raises(InputError, match="the IDs are busy, greeting;") as caught:
+            media.sound(unknown, "acme", "$.moh")
+        assert caught.value.where == "$.moh"
+    with pytest.raises(InputError, match="the account's media list is empty"):
+        MediaList().sound(Media("greeting"), "acme")
+
+
+def test_an_id_that_nobody_looked_up_is_no_sound() -> None:
+    with pytest.raises(InputError, match="is not a sound"):
+        check_sound(Media("greeting"), "music")

@@ -67,7 +67,7 @@ from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
 from hookflash.scenarios.run import MAX_STEPS
 from hookflash.scenarios.scenario import PartyPlan
 from hookflash.scenarios.script import ScriptLine
-from hookflash.sounds import Recording
+from hookflash.sounds import MediaList, Music, Recording, Sound, parse_asked_sound
 
 
 class Rig:
@@ -1289,3 +1289,72 @@ def test_when_everybody_has_hung_up_nothing_is_left(
     assert rig.world.snapshot() == ()
     assert_balanced(rig.simulation.switchboard)
     assert rig.simulation.timers == frozenset()
+
+
+# ------------------------------------------------------------------------------ media IDs
+
+GREETING = Recording("/acme/hello.wav")
+ACME = Account(
+    media=MediaList({"greeting": GREETING}),
+    metaflows=parse_metaflows(
+        {
+            "patterns": {
+                r"2(\d+)": {"module": "transfer", "data": {"moh": "greeting"}},
+                r"3(\d+)": {"module": "transfer", "data": {"moh": "removed"}},
+            }
+        }
+    ),
+)
+GLOBEX = Account(media=MediaList({"welcome": Recording("/globex/welcome.wav")}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "account", "told"),
+    [
+        ("greeting", "acme", None),
+        ("/acme/greeting", "acme", None),
+        ("music:default", "acme", None),
+        ("welcome", "acme", "unknown media ID 'welcome' (the IDs are greeting;"),
+        ("/globex/welcome", "acme", "unknown media ID '/globex/welcome' (the IDs are greeting;"),
+        ("greeting", "globex", "unknown media ID 'greeting' (the IDs are welcome;"),
+        ("/acme/greeting", "globex", "unknown media ID '/acme/greeting' (the IDs are welcome;"),
+        ("greeting", "", "the account's media list is empty"),
+        ("/default/greeting", "", "the account's media list is empty"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.ATTENDED, Kind.HOLD])
+def test_an_id_is_looked_up_in_the_list_of_the_leg_s_own_account(
+    asked: str, account: str, told: str | None, kind: Kind
+) -> None:
+    desk = Rig(accounts={"acme": ACME, "globex": GLOBEX})
+    desk.call("a", "b", account, account)
+    record = desk.tell(
+        TransferRequested(
+            leg="a",
+            transfer="t",
+            target="" if kind is Kind.HOLD else "2600",
+            kind=kind,
+            by="key 1",
+            options=TransferOptions(music=parse_asked_sound(asked)),
+        )
+    )
+    if told is not None:
+        assert record.refusal is Refusal.MALFORMED
+        assert told in record.why
+        assert not {"hello", "welcome.wav"} & set(record.why.split("/"))
+        return
+    transfer = desk.board.transfer("t")
+    assert transfer is not None
+    expected = Music() if asked == "music:default" else GREETING
+    assert transfer.policy.music == expected
+    assert isinstance(record.event, TransferRequested)
+    assert record.event.options.music == expected
+
+
+@pytest.mark.parametrize(("code", "music"), [("*2", GREETING), ("*3", Policy().music)])
+def test_a_code_s_id_is_looked_up_and_no_call_is_lost_for_a_melody(code: str, music: Sound) -> None:
+    desk = Rig(accounts={"acme": ACME})
+    desk.call("a", "b", "acme", "acme")
+    desk.dial("a", f"{code}2600#")
+    (transfer,) = [running.transfer for running in desk.board.running.values()]
+    assert transfer.policy.music == music

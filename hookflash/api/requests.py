@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.called import MOST_RECALLS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
-from hookflash.sounds import SOUND_PATTERN
+from hookflash.sounds import ASKED_SOUND_PATTERN
 
 NOTHING_FOLLOWS: Final = r"(?![\s\S])"
 """How an expression ends: in some languages a $ lets a line end pass."""
@@ -61,16 +61,18 @@ TransferType: TypeAlias = Annotated[
 HeldSound: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=SOUND_PATTERN,
-        description="What the held party hears: music on hold, a tone, or a recording.",
-        examples=["music:default", "tone:440+480/2000,0/4000", "file:ivr/one-moment"],
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the held party hears: music on hold, a tone, a recording, or the ID of an"
+        " entry in the account's media list.",
+        examples=["greeting", "music:default", "tone:440+480/2000,0/4000", "file:ivr/one-moment"],
     ),
 ]
 RingbackSound: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=SOUND_PATTERN,
-        description="What the waiting party hears while the target rings.",
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the waiting party hears while the target rings: a sound, or the ID of an"
+        " entry in the account's media list.",
         examples=["tone:440+480/2000,0/4000"],
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from hookflash.document import place_in
 from hookflash.events import TransferOptions
-from hookflash.sounds import Sound, parse_sound
+from hookflash.sounds import AskedSound, parse_asked_sound
 
 KAZOO_SOUNDS: Final = ("moh", "ringback")
 """Kazoo's names of the options that are sounds."""
@@ -25,10 +25,10 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
     Raises:
         InputError: a text is not a sound.
     """
-    sounds: dict[str, Sound | None] = {}
+    sounds: dict[str, AskedSound | None] = {}
     for key in KAZOO_SOUNDS:
         text = cast("str | None", data.get(key))
-        sounds[key] = None if text is None else parse_sound(text, place_in(where, [key]))
+        sounds[key] = None if text is None else parse_asked_sound(text, place_in(where, [key]))
     timeout_s = cast("float | None", data.get("timeout"))
     return TransferOptions(
         music=sounds["moh"],

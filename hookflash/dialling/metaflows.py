@@ -53,7 +53,7 @@ from hookflash.dialling.numbering import NO_NUMBERING, Numbering, parse_numberin
 from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.sounds import parse_sound
+from hookflash.sounds import parse_asked_sound
 
 SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
@@ -333,7 +333,7 @@ def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
             for key, text in entry.get("data", {}).items():
                 if key in KAZOO_SOUNDS:
                     try:
-                        parse_sound(str(text), place_in(where, [part, dialled, "data", key]))
+                        parse_asked_sound(str(text), place_in(where, [part, dialled, "data", key]))
                     except InputError as fault:
                         yield fault
 

@@ -14,11 +14,12 @@ from hookflash.engine.legs import Account
 from hookflash.errors import InputError, RequestRefused
 
 
-def account_faults(account: Account, where: str = "metaflows") -> Iterator[InputError]:
-    """Find what an account's feature codes name in vain.
+def account_faults(account: Account, name: str, where: str = "metaflows") -> Iterator[InputError]:
+    """Find what an account's feature codes ask for that it does not have.
 
     Args:
         account: the settings.
+        name: the account's ID.
         where: the location of its feature codes.
     """
     codes = account.metaflows
@@ -29,6 +30,15 @@ def account_faults(account: Account, where: str = "metaflows") -> Iterator[Input
                 yield from _of_target(account, action.target, f"{place}.target")
             if fallback := action.options.fallback_target:
                 yield from _of_target(account, fallback, f"{place}.fallback_target")
+            for key, sound in (
+                ("moh", action.options.music),
+                ("ringback", action.options.ringback),
+            ):
+                try:
+                    if sound is not None:
+                        account.media.sound(sound, name, f"{place}.{key}")
+                except InputError as fault:
+                    yield fault
 
 
 def _of_target(account: Account, target: str, where: str) -> Iterator[InputError]:

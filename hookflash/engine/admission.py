@@ -10,15 +10,16 @@ from collections.abc import Callable
 
 import attrs
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.called import MOST_RECALLS
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
-from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.events import Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.begin import new_transfer
-from hookflash.sounds import check_sound
+from hookflash.sounds import Media, Sound, check_sound
 
 ALLOWED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Characters of a transfer's ID, which becomes part of the names of timers and legs: what every
@@ -39,18 +40,19 @@ class Admission:
         self._target_leg = target_leg
 
     def read(self, event: TransferRequested) -> TransferRequested:
-        """Read the numbers of a request by the rules of the leg's account.
+        """Read the numbers and the sounds of a request by the rules of the leg's account.
 
-        All that follows sees only the numbers that are dialled, however they were written. A
-        request is read once.
+        All that follows sees only the numbers that are dialled, however they were written, and
+        sounds instead of media IDs. A request is read once.
 
         Raises:
-            InputError: the target or the fallback target is not a number.
-            RequestRefused: it is in another domain.
+            InputError: the target or the fallback target is not a number, or a media ID is unknown.
+            RequestRefused: a number is in another domain.
         """
         leg = self._legs.get(event.leg)
         if leg is None:
             return event
+        event = attrs.evolve(event, options=_with_sounds(event, leg))
         read = leg.choices.numbers.number
         if fallback := event.options.fallback_target:
             options = attrs.evolve(event.options, fallback_target=read(fallback))
@@ -119,6 +121,27 @@ class Admission:
         is_user = settled and not leg.outside
         check_rights(rules, Asker(is_user=is_user, may_transfer=leg.may_transfer), event)
         self._running.meters.check(leg.owner, rules, event.kind, at_s)
+
+
+def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
+    """The options of a request, with sounds instead of media IDs.
+
+    A code may name an ID that is no longer there. Whoever dials it hears the account's own sound:
+    no call is lost for a melody.
+    """
+    options, account = event.options, leg.owner or DEFAULT_ACCOUNT
+    found: dict[str, Sound | None] = {}
+    for name in ("music", "ringback"):
+        asked = getattr(options, name)
+        if not isinstance(asked, Media):
+            continue
+        try:
+            found[name] = leg.choices.media.sound(asked, account, name)
+        except InputError:
+            if event.by != "digits":
+                raise
+            found[name] = None
+    return attrs.evolve(options, **found) if found else options
 
 
 def _check_parties(event: TransferRequested, *parties: Leg) -> None:

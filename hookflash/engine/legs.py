@@ -17,6 +17,7 @@ from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIG
 from hookflash.dialling.numbers import PLAIN_NUMBERS, NumberRules
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import Policy
+from hookflash.sounds import NO_MEDIA, MediaList
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +27,8 @@ class Account:
     metaflows: Metaflows = DEFAULT_METAFLOWS
     policy: Policy = attrs.field(factory=Policy)
     rules: Rules = attrs.field(factory=Rules)
+    media: MediaList = NO_MEDIA
+    """The sounds that may be asked for by ID."""
     numbers: NumberRules = PLAIN_NUMBERS
     """How numbers are read before anything is checked or dialled."""
     takeback_digits: str = DEFAULT_TAKEBACK_DIGITS

@@ -11,6 +11,7 @@ from hookflash.called import name_of_fallback, recalls_by
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Transfer
+from hookflash.sounds import Media
 
 
 def new_transfer(
@@ -130,5 +131,10 @@ CHOICES: Final = frozenset(
 
 def chosen(policy: Policy, options: TransferOptions) -> Policy:
     """What applies to a transfer: its own options, and for the rest the operator's choices."""
-    own = {name: value for name in CHOICES if (value := getattr(options, name)) is not None}
+    asked = {name: getattr(options, name) for name in CHOICES}
+    own = {
+        name: value
+        for name, value in asked.items()
+        if value is not None and not isinstance(value, Media)  # an ID that nobody looked up
+    }
     return attrs.evolve(policy, **own) if own else policy

@@ -17,14 +17,12 @@ import msgspec
 from cattrs import BaseValidationError, transform_error
 
 from hookflash import events as e
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.codec import teach_sounds
 from hookflash.engine.record import Record, record_from
 from hookflash.errors import InputError
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Transfer
-
-DEFAULT_ACCOUNT: Final = "default"
-"""The account ID, in the API, of legs without an account."""
 
 MASK: Final = "•"
 """Written in place of a digit: people also dial PINs and card numbers."""

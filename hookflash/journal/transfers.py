@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from hookflash import events as e
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.codec import event_from, to_document
 from hookflash.engine.found import Unfinished
 from hookflash.engine.record import Named, Parties, Record
@@ -22,7 +23,6 @@ from hookflash.errors import InputError
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal.rows import check_times, read_or_skip
 from hookflash.journal.step import (
-    DEFAULT_ACCOUNT,
     StoredStep,
     document_of,
     reading,

@@ -25,12 +25,14 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 from cattrs import Converter
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
@@ -48,7 +50,7 @@ from hookflash.fsm.transfer import State
 from hookflash.scenarios.roster import HAPPENINGS
 from hookflash.scenarios.scenario import PHONES, Expectation, PartyPlan, Race, Scenario
 from hookflash.scenarios.script import VERBS, ScriptLine
-from hookflash.sounds import Sound, parse_sound
+from hookflash.sounds import MediaList, Sound, parse_asked_sound, parse_sound
 
 NO_PARTIES = frozenset(verb.doer for verb in VERBS if verb.doer)
 """Names that no party may have: those of the clock, the controller and the switch."""
@@ -259,12 +261,14 @@ class _Reader:
         return Race(lines=lines, **moment)
 
     def _account(self) -> Account:
+        media = self._media()
         metaflows = self._document.get("metaflows")
         return Account(
             metaflows=DEFAULT_METAFLOWS
             if metaflows is None
             else parse_metaflows(metaflows, place_in(self._where, ["metaflows"])),
-            policy=self._policy(),
+            policy=self._policy(media),
+            media=media,
             numbers=self._numbers(),
         )
 
@@ -276,10 +280,19 @@ class _Reader:
             rewrites=parse_rewrites(numbers.get("rewrites", ()), where),
         )
 
-    def _policy(self) -> Policy:
-        policy: dict[str, Any] = self._document.get("policy", {})
+    def _media(self) -> MediaList:
+        written: dict[str, str] = self._document.get("media", {})
+        place = partial(place_in, self._where)
+        return MediaList(
+            {name: parse_sound(text, place(["media", name])) for name, text in written.items()}
+        )
+
+    def _policy(self, media: MediaList) -> Policy:
+        policy: dict[str, Any] = dict(self._document.get("policy", {}))
         for name in SOUND_CHOICES & policy.keys():
-            parse_sound(policy[name], place_in(self._where, ["policy", name]))
+            place = place_in(self._where, ["policy", name])
+            sound = media.sound(parse_asked_sound(policy[name], place), DEFAULT_ACCOUNT, place)
+            policy[name] = str(sound)
         return _CONVERTER.structure(policy, Policy)
 
     def _missing_sounds(self) -> frozenset[Sound]:

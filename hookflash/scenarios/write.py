@@ -31,6 +31,7 @@ def scenario_text(scenario: Scenario) -> str:
         "dialling": "direct" if scenario.dialling == DIRECT else "dialplan",
         "sound_s": scenario.sound_s,
         "policy": _policy(scenario.account.policy),
+        "media": {name: str(one) for name, one in scenario.account.media.entries.items()},
         "numbers": _numbers(scenario.account.numbers),
         "metaflows": scenario.account.metaflows.to_document(),
         "missing_sounds": sorted(map(str, scenario.missing_sounds)),

@@ -6,6 +6,7 @@ from functools import partial
 
 import msgspec
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.api import requests as r
 from hookflash.api.answers import Accepted, LegView
 from hookflash.dialling.kazoo_options import options_from_kazoo
@@ -14,7 +15,6 @@ from hookflash.engine.legs import Leg
 from hookflash.errors import InputError, NotFound, RequestRefused
 from hookflash.events import Kind
 from hookflash.journal import transfers
-from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context, own_transfer_of
 from hookflash.server.idempotency import transfer_id_for

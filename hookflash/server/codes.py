@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import trio
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.engine.account_faults import account_faults
 from hookflash.engine.group import EngineGroup
 from hookflash.engine.legs import Account
 from hookflash.journal import registry
 from hookflash.journal.journal import Journal
-from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.journal.threads import InThread
 from hookflash.server.config import Config
 from hookflash.server.stored import StoredCodes
@@ -134,7 +134,7 @@ class CodeStore:
 
 def _checked(config: Config, account: str, document: Mapping[str, Any] | None) -> Account:
     chosen = config.account(account, document)
-    for fault in account_faults(chosen):
+    for fault in account_faults(chosen, account):
         raise fault
     return chosen
 

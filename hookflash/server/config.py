@@ -16,16 +16,18 @@ import attrs
 import msgspec
 from msgspec import Meta, Struct
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_metaflows
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import NumberRules, Rewrite, parse_rewrites
+from hookflash.document import place_in
 from hookflash.engine.legs import Account
 from hookflash.engine.rules import Rules
+from hookflash.errors import InputError
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
-from hookflash.journal.step import DEFAULT_ACCOUNT
-from hookflash.sounds import Sound, parse_sound
+from hookflash.sounds import Media, MediaList, Sound, parse_asked_sound, parse_sound
 
 Text: TypeAlias = Annotated[str, Meta(max_length=500)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=10 * 366 * 86_400)]
@@ -208,15 +210,32 @@ else:
 
 
 def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
-    """The policy keys that are set, with parsed sounds.
+    """The policy keys that are set; sounds are parsed, and may be IDs of the media list.
 
     Raises:
         InputError: a sound is invalid.
     """
     return {
-        name: parse_sound(value, f"{where}.{name}") if name in SOUND_CHOICES else value
+        name: parse_asked_sound(value, f"{where}.{name}") if name in SOUND_CHOICES else value
         for name, value in given(keys).items()
     }
+
+
+def media_sounds(media: Mapping[str, str], where: str = "media") -> dict[str, Sound]:
+    """The sounds of a media list.
+
+    Raises:
+        InputError: an ID or a sound is invalid.
+    """
+    sounds: dict[str, Sound] = {}
+    for name, text in media.items():
+        place = place_in(where, [name])
+        if Media.is_entry(name):
+            sounds[name] = parse_sound(text, place)
+        else:
+            hint = "letters, digits and _ -, at most 64"
+            raise InputError("is not a valid ID", where=place, hint=hint)
+    return sounds
 
 
 def given(keys: Struct) -> dict[str, Any]:
@@ -250,6 +269,10 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """See the rules."""
     numbers: NumberKeys = NumberKeys()
     """How numbers are read."""
+    media: dict[Text, Text] = {}
+    """The media list: sounds that may be asked for by ID, such as
+    `greeting = "file:ivr/one-moment"`. An ID has letters, digits and _ -, at most 64. The entries
+    of `[defaults.media]` belong to every account's list."""
     metaflows: dict[str, Any] | None = None
     """Feature codes, in Kazoo's format."""
     numbering: tuple[int | str, ...] | None = None
@@ -323,12 +346,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         written = own.metaflows if own.metaflows is not None else self.defaults.metaflows
         document = stored if stored is not None else written
         numbering = own.numbering if own.numbering is not None else self.defaults.numbering
+        media = MediaList({**media_sounds(self.defaults.media), **media_sounds(own.media)})
+        choices = {**policy_choices(self.defaults.policy), **policy_choices(own.policy)}
+        for key in SOUND_CHOICES & choices.keys():
+            choices[key] = media.sound(choices[key], name, f"policy.{key}")
         return Account(
             metaflows=_metaflows(document, takeback, numbering or ()),
-            policy=attrs.evolve(
-                Policy(),
-                **{**policy_choices(self.defaults.policy), **policy_choices(own.policy)},
-            ),
+            policy=attrs.evolve(Policy(), **choices),
+            media=media,
             rules=attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)}),
             numbers=_number_rules(own.numbers, self.defaults.numbers),
             takeback_digits=takeback,

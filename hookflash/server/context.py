@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.api.answers import Accepted, TimelineEntry
 from hookflash.engine.engine import Engine
 from hookflash.engine.group import EngineGroup
@@ -22,7 +23,7 @@ from hookflash.fsm.transfer import Transfer
 from hookflash.journal import history, transfers
 from hookflash.journal.database import JournalError
 from hookflash.journal.journal import Journal
-from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
+from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import Past
 from hookflash.server.codes import CodeStore
 from hookflash.server.turns import Turns

@@ -13,9 +13,9 @@ import attrs
 import msgspec
 import trio
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.api.requests import ApiCommand, ApiRequest
 from hookflash.errors import InputError
-from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.caller import Caller
 from hookflash.server.context import Context
 from hookflash.server.idempotency import IdempotencyStore

@@ -15,7 +15,7 @@ from typing import Any, Final, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from hookflash.accounts import ACCOUNT_HINT, ALLOWED_ACCOUNT
+from hookflash.accounts import ACCOUNT_HINT, ALLOWED_ACCOUNT, DEFAULT_ACCOUNT
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
@@ -27,7 +27,6 @@ from hookflash.dialling.numbers import rewrite_faults
 from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.engine.account_faults import account_faults
 from hookflash.errors import InputError, InputErrors
-from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.addresses import check_listen, in_folder
 from hookflash.server.config import (
     AccountKeys,
@@ -38,6 +37,7 @@ from hookflash.server.config import (
     Simulator,
     SwitchKeys,
     given,
+    media_sounds,
     policy_choices,
 )
 
@@ -129,7 +129,9 @@ def _check_codes(config: Config, where: str) -> None:
     """Check what feature codes ask for against the other settings of their account."""
     named = [(name, f"{where}.accounts.{name}.metaflows") for name in config.accounts]
     for name, place in [(DEFAULT_ACCOUNT, f"{where}.defaults.metaflows"), *named]:
-        for fault in account_faults(config.account(name), place):
+        with _placed(place.removesuffix(".metaflows"), inside=True):
+            account = config.account(name)
+        for fault in account_faults(account, name, place):
             raise fault
 
 
@@ -263,6 +265,7 @@ def _check_account(keys: AccountKeys, where: str) -> None:
             where=f"{where}.takeback_digits",
             hint="1 to 8 of 0-9, A-D, * and #",
         )
+    media_sounds(keys.media, f"{where}.media")
     for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")
     for key, value in given(keys.rules).items():
@@ -386,8 +389,12 @@ def asterisk_settings(
 
 
 @contextmanager
-def _placed(where: str) -> Generator[None]:
+def _placed(where: str, *, inside: bool = False) -> Generator[None]:
     """Add the location to errors.
+
+    Args:
+        where: the location of the table.
+        inside: whether errors have their location within it.
 
     Raises:
         InputError: with the location.
@@ -395,7 +402,8 @@ def _placed(where: str) -> Generator[None]:
     try:
         yield
     except InputError as fault:
-        raise InputError(fault.what, where=where, hint=fault.hint) from fault
+        place = f"{where}.{fault.where}" if inside and fault.where else where
+        raise InputError(fault.what, where=place, hint=fault.hint) from fault
 
 
 def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:

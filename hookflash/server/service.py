@@ -20,6 +20,7 @@ import attrs
 import structlog
 import trio
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.backends.base import Backend, SwitchBackend
 from hookflash.engine.found import Unfinished
 from hookflash.engine.group import EngineGroup, open_engine_group
@@ -29,7 +30,6 @@ from hookflash.journal import registry, transfers
 from hookflash.journal.database import JournalError
 from hookflash.journal.journal import Journal, JournalSettings, open_journal
 from hookflash.journal.registry import Key
-from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.journal.threads import InThread, in_thread
 from hookflash.promises.names import Promise
 from hookflash.promises.production import ProductionWatch

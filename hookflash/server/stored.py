@@ -19,7 +19,7 @@ from hookflash.dialling.kazoo_options import KAZOO_SOUNDS
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.document import place_in
 from hookflash.errors import InputError
-from hookflash.sounds import parse_sound
+from hookflash.sounds import parse_asked_sound
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
@@ -81,6 +81,6 @@ def _unreadable(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, In
             for key in KAZOO_SOUNDS:
                 try:
                     if key in data:
-                        parse_sound(str(data[key]))
+                        parse_asked_sound(str(data[key]))
                 except InputError as fault:
                     yield part, dialled, key, fault

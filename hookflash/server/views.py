@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.api.answers import (
     EndedBy,
     EventView,
@@ -19,7 +20,7 @@ from hookflash.engine.legs import Leg
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind, LegHungUp
 from hookflash.fsm.transfer import Transfer
-from hookflash.journal.step import DEFAULT_ACCOUNT, StoredStep
+from hookflash.journal.step import StoredStep
 from hookflash.journal.transfers import Past
 
 

@@ -28,7 +28,7 @@ from hookflash.dialling.pattern_language import ALPHABET
 from hookflash.document import load_schema
 from hookflash.errors import InputError
 from hookflash.events import Kind, TransferOptions
-from hookflash.sounds import SOUND_PATTERN, Music, Recording, parse_sound
+from hookflash.sounds import ASKED_SOUND_PATTERN, Music, Recording, parse_asked_sound, parse_sound
 
 EXAMPLE = r"""
 {
@@ -417,14 +417,15 @@ def test_sounds_that_a_switch_might_obey_are_refused(key: str, sound: str) -> No
 def test_sounds_that_people_use_are_allowed(sound: str) -> None:
     (entry,) = parse_metaflows(in_transfer(moh=sound, ringback=sound)).patterns
     assert (entry[1].options.music, entry[1].options.ringback) == (
-        parse_sound(sound),
-        parse_sound(sound),
+        parse_asked_sound(sound),
+        parse_asked_sound(sound),
     )
 
 
 def test_the_schema_and_the_code_agree_what_a_sound_is() -> None:
     assert (
-        load_schema("dialling/metaflows.schema.json")["$defs"]["sound"]["pattern"] == SOUND_PATTERN
+        load_schema("dialling/metaflows.schema.json")["$defs"]["sound"]["pattern"]
+        == ASKED_SOUND_PATTERN
     )
 
 

@@ -37,6 +37,7 @@ from hookflash.server.read_config import (
     parse_config,
     read_config,
 )
+from hookflash.sounds import Music, Recording
 
 
 def written(folder: Path, text: str) -> Path:
@@ -391,6 +392,58 @@ def test_a_code_s_fixed_number_must_be_one_that_its_account_can_read() -> None:
         config_of(accounts={"acme": acme})
     allowed = {**acme, "numbers": {"domains": ["example.com"]}}
     assert config_of(accounts={"acme": allowed}).account("acme").numbers.domains == ("example.com",)
+
+
+def test_the_media_list_of_an_account() -> None:
+    config = config_of(
+        defaults={
+            "media": {"hold": "music:jazz", "beep": "tone:440/200"},
+            "policy": {"music": "hold"},
+        },
+        accounts={
+            "acme": {
+                "media": {"hold": "file:acme.wav", "greeting": "/srv/acme/hello.wav"},
+                "policy": {"ringback": "/acme/beep"},
+                "metaflows": {
+                    "numbers": {"5": {"module": "hold", "data": {"moh": "greeting"}}},
+                },
+            },
+            "globex": {"media": {"secret": "file:globex.wav"}},
+        },
+    )
+    acme, globex, other = (config.account(name) for name in ("acme", "globex", "other"))
+    assert sorted(acme.media.entries) == ["beep", "greeting", "hold"]
+    assert sorted(globex.media.entries) == ["beep", "hold", "secret"]
+    assert sorted(other.media.entries) == ["beep", "hold"]
+    assert (acme.policy.music, globex.policy.music) == (Recording("acme.wav"), Music("jazz"))
+    assert str(acme.policy.ringback) == "tone:440/200"
+    document = acme.metaflows.to_document()
+    assert document["numbers"] == {"5": {"module": "hold", "data": {"moh": "media:greeting"}}}
+
+
+@pytest.mark.parametrize(
+    ("acme", "told"),
+    [
+        ({"media": {"a b": "music:jazz"}}, r'accounts\.acme\.media\."a b": is not a valid ID'),
+        ({"media": {"a": "media:b"}}, r"accounts\.acme\.media\.a: 'media:b' is not a sound"),
+        ({"media": {"a": "https://example.org/a.wav"}}, r"\.media\.a: .*fetch it.*file:NAME"),
+        (
+            {"policy": {"music": "b"}},
+            r"acme\.policy\.music: unknown media ID 'b' .the IDs are hold",
+        ),
+        ({"policy": {"music": "/globex/secret"}}, r"unknown media ID '/globex/secret' .*are hold;"),
+        (
+            {"metaflows": {"numbers": {"5": {"module": "hold", "data": {"moh": "secret"}}}}},
+            r'metaflows\.numbers\."5"\.data\.moh: unknown media ID .secret. .the IDs are hold',
+        ),
+    ],
+)
+def test_media_ids_that_are_wrong(acme: dict[str, Any], told: str) -> None:
+    globex = {"media": {"secret": "file:globex.wav"}}
+    with pytest.raises(InputError, match=told):
+        config_of(
+            defaults={"media": {"hold": "music:jazz"}}, accounts={"globex": globex, "acme": acme}
+        )
 
 
 def test_the_takeback_of_an_account_goes_into_its_stock_codes() -> None:
