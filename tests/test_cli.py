@@ -363,6 +363,26 @@ def test_the_numberings_of_a_service_are_explained(say: Say, tmp_path: Path) -> 
     assert "$.accounts.acme.numbering[0]: 2600 is not a length" in told.out
 
 
+def test_a_denied_number_that_is_rewritten_is_reported(say: Say, tmp_path: Path) -> None:
+    config = tmp_path / "hookflash.toml"
+    text = """
+        [defaults.numbers]
+        rewrites = ["00... -> +...", "0... -> +49..."]
+        [accounts.acme.rules]
+        targets_denied = ["0900*", "26??", "*#", "0137???"{more}]
+        """
+    config.write_text(text.format(more=""))
+    told = say("check-config", config, "--json").document
+    assert told["ok"] is True
+    where, hint = f"{config}: $.accounts.acme.rules.targets_denied", "deny the form that is dialled"
+    assert told["advice"] == [
+        f"{where}: 0900* does not deny 0900, since a rewrite makes +49900 of it ({hint})",
+        f"{where}: 0137??? does not deny 0137123, since a rewrite makes +49137123 of it ({hint})",
+    ]
+    config.write_text(text.format(more=', "+49900*", "+49137???"'))
+    assert say("check-config", config, "--json").document["advice"] == []
+
+
 def test_a_config_that_will_annoy_people(say: Say, tmp_path: Path) -> None:
     file = tmp_path / "codes.json"
     file.write_text(json.dumps({**GOOD, "binding_digit": "9"}))

@@ -19,6 +19,7 @@ from hookflash.dialling.metaflows import (
     parse_metaflows,
 )
 from hookflash.dialling.timing import CodeTiming, explain_timing
+from hookflash.engine.account_advice import account_advice
 from hookflash.errors import InputError, InputErrors
 from hookflash.journal.step import DEFAULT_ACCOUNT
 from hookflash.server.read_config import read_config, read_limited
@@ -113,6 +114,7 @@ def _service_checked(file: Path) -> _Checked:
             examined = _examined(config.account(name).metaflows, where, numbering_at)
             advice += examined[1]
             timing += examined[2]
+        advice += account_advice(config.account(name), f"{file}: $.{place}.rules")
     return [], advice, timing
 
 
