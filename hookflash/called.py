@@ -15,6 +15,9 @@ ALLOWED_NUMBER: Final = re.compile(r"[0-9A-Za-z+*#_-]{1,64}")
 """Characters of a number that is called. Others never reach a switch. `@` is not allowed: the
 operator chooses the host, not the caller."""
 
+MOST_QUESTIONS: Final = 5
+"""How many times a transferor may be asked for the number, at most."""
+
 MOST_RECALLS: Final = 5
 """How many times a transferor may be called back, at most."""
 
@@ -36,6 +39,11 @@ def name_of_redial(transfer: str, number: int) -> LegId:
     return f"{transfer}-target-{number}"
 
 
+def name_of_asked(transfer: str, number: int) -> LegId:
+    """Name the leg of a target whose number the second, third … question has brought."""
+    return f"{transfer}-asked-{number}"
+
+
 def name_of_fallback(transfer: str) -> LegId:
     """Name the leg of a fallback target."""
     return f"{transfer}-fallback"
@@ -51,10 +59,21 @@ def names_of_redials(transfer: str) -> tuple[LegId, ...]:
     return tuple(name_of_redial(transfer, number) for number in _NUMBERS)
 
 
+def names_of_asked(transfer: str) -> tuple[LegId, ...]:
+    """The legs of targets whose numbers were asked for again, the first one first."""
+    return tuple(name_of_asked(transfer, number) for number in range(2, MOST_QUESTIONS + 1))
+
+
 def names_of_called(transfer: str) -> tuple[LegId, ...]:
     """All legs that a transfer may have called; of those in one role, the first one first."""
     first, last = name_of_target(transfer), name_of_fallback(transfer)
-    return (first, *names_of_recalls(transfer), *names_of_redials(transfer), last)
+    return (
+        first,
+        *names_of_asked(transfer),
+        *names_of_recalls(transfer),
+        *names_of_redials(transfer),
+        last,
+    )
 
 
 def recalls_by(transfer: str, leg: LegId) -> int:

@@ -140,6 +140,11 @@ _WORDS: Final = {number: word for word, number in CAUSES.items()}
 BUSY: Final = frozenset(("USER_BUSY", "CALL_REJECTED", "BUSY_EVERYWHERE", "DECLINE"))
 """Causes by which a party that was called says that it has no time now."""
 
+NO_SUCH_NUMBER: Final = frozenset(
+    ("UNALLOCATED_NUMBER", "NO_ROUTE_DESTINATION", "INVALID_NUMBER_FORMAT")
+)
+"""Causes by which the switch says that a number leads nowhere."""
+
 
 def word_for(number: int) -> str:
     """Return the word for a number; `NORMAL_UNSPECIFIED` if it is unknown."""

@@ -327,6 +327,26 @@ class CompleteRequested:
 
 
 @attrs.frozen(kw_only=True)
+class NumberGiven:
+    """The number of the target, of a transfer that was requested without one."""
+
+    transfer: str
+    target: str
+    by: str = "digits"
+    written: str = ""
+    """As it was written, if that differs."""
+
+
+@attrs.frozen(kw_only=True)
+class NumberRejected:
+    """What the transferor dialled is no number, or none that may be called."""
+
+    transfer: str
+    why: str = ""
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
 class HangUpRequested:
     """A person or a program asks to hang up a leg."""
 
@@ -379,7 +399,7 @@ LegFact: TypeAlias = (
 PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 """Facts about two legs, named by `first` and `second`."""
 
-ControlRequest: TypeAlias = TakebackRequested | CompleteRequested
+ControlRequest: TypeAlias = TakebackRequested | CompleteRequested | NumberGiven | NumberRejected
 """Requests about a transfer in progress, named by `transfer`. Each is an input of the tables."""
 
 Request: TypeAlias = TransferRequested | ControlRequest | HangUpRequested

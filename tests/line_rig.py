@@ -142,6 +142,9 @@ class LineRig(ABC):
     async def ask_complete(self, who: str) -> None:
         await self._ask(who, TransferHandle.complete)
 
+    async def ask_number(self, who: str, target: str) -> None:
+        await self._ask(who, lambda handle: handle.give_number(target))
+
     async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
         with suppress(RequestRefused, NotFound, BackendClosed):
             if self.controller.engine is not None and who in self._handles:

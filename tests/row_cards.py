@@ -32,6 +32,7 @@ _ONCE = dict.fromkeys(_TWICE, 1)
 LAST = attrs.evolve(POLICIES["to the last"], **_ONCE)
 AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
 ELSEWHERE = attrs.evolve(LAST, recall_attempts=0)
+ASKED = attrs.evolve(FEW, number_attempts=2)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
@@ -48,6 +49,11 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
             for found in found_on_the_switch(kind, policy)
         ),
         explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
+        *(
+            explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=1_000)
+            for sounds in (False, True)
+            if kind is not Kind.HOLD
+        ),
     )
 
 

@@ -169,11 +169,12 @@ class GetCallRequest(ApiRequest, frozen=True, kw_only=True):
 class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     """Transfer the party that this leg talks with.
 
-    What is left out is as the account has chosen.
+    What is left out is as the account has chosen. Without a target, the transferor is asked for the
+    number: it hears a dial tone and presses keys, or `give_number` gives it.
     """
 
     call_id: CallId
-    target: Target
+    target: Target | None = None
     transfer_type: TransferType = "attended"
     takeback_dtmf: TakebackDigits | None = None
     moh: HeldSound | None = None
@@ -222,6 +223,15 @@ class CompleteRequest(TransferCommand, frozen=True, kw_only=True):
 
     Transferee and target talk with each other, as if the transferor had hung up.
     """
+
+
+class GiveNumberRequest(TransferCommand, frozen=True, kw_only=True):
+    """Give the number of a transfer that was requested without one.
+
+    The transfer then goes on as if it had been requested with this number.
+    """
+
+    target: Target
 
 
 class ListTransfersRequest(ApiRequest, frozen=True, kw_only=True):

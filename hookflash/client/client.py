@@ -45,6 +45,7 @@ class Client:
     hold = _sends(r.HoldRequest)
     take_back = _sends(r.TakeBackRequest)
     complete = _sends(r.CompleteRequest)
+    give_number = _sends(r.GiveNumberRequest)
     hang_up = _sends(r.HangUpRequest)
     list_transfers = _sends(r.ListTransfersRequest)
     get_transfer = _sends(r.GetTransferRequest)

@@ -153,6 +153,16 @@ class CodeTable:
             raise InputError(what, hint=f"at most {MAX_TABLE}; use smaller counts")
 
 
+CANCEL = "*"
+"""The key by which a transferor who is asked for the number has the transferee back."""
+
+
+def number_table(numbering: Numbering) -> CodeTable:
+    """What a transferor may dial who is asked for the number: a number, or `CANCEL`."""
+    number = Code(pattern=compile_pattern(r"(\d+)"), action=FeatureAction(module=Module.TRANSFER))
+    return CodeTable(codes=(takeback_code(CANCEL), number), numbering=numbering)
+
+
 # --------------------------------------------------------------------- outcomes
 
 

@@ -17,7 +17,7 @@ from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
-from hookflash.events import Kind, LegId, TransferOptions, TransferRequested
+from hookflash.events import LegId, NumberGiven, TransferOptions, TransferRequested
 from hookflash.fsm.begin import new_transfer
 from hookflash.sounds import Media, Sound, check_sound
 
@@ -75,8 +75,7 @@ class Admission:
         """
         leg, peer = self._call_of(event)
         check_values(event)
-        _check_parties(event, leg, peer)
-        codes = leg.choices.codes_in_transfer(event.options.takeback_digits)
+        _check_parties(event.target, leg, peer)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
             transfer=event.transfer,
@@ -93,7 +92,30 @@ class Admission:
             withheld=[one.id for one in (leg, peer) if one.withheld],
         )
         return Running(
-            transfer=transfer, codes=codes, account=leg.owner, parties=Parties.of(transfer)
+            transfer=transfer,
+            codes=leg.choices.codes_in_transfer(event.options.takeback_digits),
+            number=leg.choices.codes_for_number(),
+            account=leg.owner,
+            parties=Parties.of(transfer),
+        )
+
+    def read_number(self, running: Running, event: NumberGiven) -> NumberGiven:
+        """Read and check the number of a transfer that was requested without one.
+
+        Raises:
+            InputError: it is not a number.
+            RequestRefused: the account may not call it, or nobody has asked for a number.
+        """
+        t = running.transfer
+        leg = self._legs.get(t.transferor.leg)
+        if leg is None or not t.lacks_number:
+            raise RequestRefused("no number is asked for now")
+        number = leg.choices.numbers.number(event.target)
+        parties = (leg, self._legs.get(t.transferee.leg))
+        _check_parties(number, *(one for one in parties if one is not None))
+        leg.choices.rules.check_target(number)
+        return attrs.evolve(
+            event, target=number, written="" if number == event.target else event.target
         )
 
     def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg]:
@@ -144,14 +166,14 @@ def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
     return attrs.evolve(options, **found) if found else options
 
 
-def _check_parties(event: TransferRequested, *parties: Leg) -> None:
+def _check_parties(target: str, *parties: Leg) -> None:
     """Check that the target is not a party already, whose number may be written differently."""
     for party in parties:
         try:
             number = party.choices.numbers.number(party.number)
         except (InputError, RequestRefused):
             continue  # such as a name, or none
-        if number == event.target:
+        if number == target:
             what = "the target is already a party of this call"
             raise RequestRefused(what, Refusal.TARGET_REFUSED)
 
@@ -167,8 +189,6 @@ def check_values(event: TransferRequested) -> None:
             "the ID may have only letters, digits and _ . -, must begin with a letter or a digit,"
             " and may have at most 64"
         )
-    if event.kind is not Kind.HOLD and not event.target:
-        raise InputError("a transfer needs a target")
     recalls = event.options.recall_attempts
     if recalls is not None and not 0 <= recalls <= MOST_RECALLS:
         raise InputError(f"a transferor is called back 0 to {MOST_RECALLS} times, not {recalls}")

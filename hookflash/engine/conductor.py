@@ -89,7 +89,10 @@ class Conductor:
     def _stepped(self, running: Running, step: Step, event: Event, at_s: float) -> Record:
         before, after = running.transfer, step.after
         running.transfer = after
-        if any(old.leg != new.leg for old, new in zip(before.parties, after.parties, strict=True)):
+        if any(
+            (old.leg, old.number) != (new.leg, new.number)
+            for old, new in zip(before.parties, after.parties, strict=True)
+        ):
             self._running.replace(running, before)
         if after.cause != before.cause:
             running.ending = event if isinstance(event, e.LegHungUp) else None

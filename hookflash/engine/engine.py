@@ -68,7 +68,7 @@ class Engine:
     async def transfer(
         self,
         leg: e.LegId,
-        target: str,
+        target: str = "",
         *,
         kind: e.Kind = e.Kind.ATTENDED,
         transfer: str | None = None,
@@ -80,6 +80,7 @@ class Engine:
         Args:
             leg: the transferor's leg.
             target: the number to call, as people write it: it is read by the account's rules.
+                Empty: the transferor is asked for it, or `give_number` gives it.
             kind: attended, blind, or a hold (then `target` is empty).
             transfer: an ID for the transfer; that of a transfer in flight is refused.
             options: music, ringback, takeback digits and ring timeout, if not the account's.
@@ -109,6 +110,14 @@ class Engine:
             if handle.asked is None and self.switchboard.transfer(request.transfer) is None:
                 self._handles.pop(request.transfer, None)
         return handle
+
+    async def give_number(self, transfer: str, target: str, *, by: str = "program") -> Record:
+        """Give the number of a transfer that was requested without one.
+
+        Raises:
+            RequestRefused: the transfer has a number, or may not call this one.
+        """
+        return await self.ask(e.NumberGiven(transfer=transfer, target=target, by=by))
 
     async def take_back(self, transfer: str, *, by: str = "program") -> Record:
         """Take the transferee back.

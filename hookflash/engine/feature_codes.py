@@ -90,7 +90,9 @@ class FeatureCodes:
         """The codes that apply to a leg now; `None`: its keys are for the far end."""
         running = self._running.of(leg.id)
         if running is not None:
-            return running.codes if running.transfer.transferor.leg == leg.id else None
+            if running.transfer.transferor.leg != leg.id:
+                return None
+            return running.number if running.transfer.lacks_number else running.codes
         metaflows = self._listened(leg)
         return None if metaflows is None or not leg.answered else metaflows.table
 
@@ -112,14 +114,26 @@ class FeatureCodes:
         if outcome is None:
             why = "A feature code is being dialled." if leg.collector.armed else "No feature code."
             return KeyOutcome(why=why, commands=commands)
+        asking = self._asking(leg)
         if not isinstance(outcome, Matched):
-            why = f"{outcome.digits} is no feature code of this leg."
-            return KeyOutcome(why=why, commands=commands)
+            kind = "number" if asking else "feature code of this leg"
+            why = f"{outcome.digits} is no {kind}."
+            wrong = e.NumberRejected(transfer=asking, why="not a number") if asking else None
+            return KeyOutcome(why=why, commands=commands, request=wrong)
         why = f"{outcome.digits} was dialled: {outcome.action.module.value}."
         return KeyOutcome(why=why, commands=commands, request=self._request(leg, outcome))
 
+    def _asking(self, leg: Leg) -> str:
+        """The transfer whose number this leg is asked for; empty if there is none."""
+        running = self._running.of(leg.id)
+        asked = running is not None and running.transfer.lacks_number
+        return running.transfer.id if running is not None and asked else ""
+
     def _request(self, leg: Leg, matched: Matched) -> e.Request:
         action = matched.action
+        asking = self._asking(leg)
+        if asking and matched.number:
+            return e.NumberGiven(transfer=asking, target=matched.number)
         match action.module:
             case Module.RESUME:
                 running = self._running.of(leg.id)

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from hookflash.backends.base import LOST_TRACK, LegSnapshot
-from hookflash.called import call_order, name_of_fallback, names_of_recalls, names_of_redials
+from hookflash.called import (
+    call_order,
+    name_of_fallback,
+    names_of_asked,
+    names_of_recalls,
+    names_of_redials,
+)
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
 from hookflash.events import Kind, LegId, TransferRequested
@@ -149,7 +155,7 @@ def what_became(
     partners = {leg.leg: leg.peer for leg in legs}
     partner = partners.get(parties.transferee.leg)
     target = parties.target.leg
-    if partner == target or partner in names_of_redials(transfer):
+    if partner == target or partner in (*names_of_asked(transfer), *names_of_redials(transfer)):
         return Outcome.TRANSFERRED, None, "The transferee and the target are talking."
     if partner == parties.transferor.leg:
         why = "The transferor and the transferee are talking again."

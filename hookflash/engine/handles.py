@@ -61,6 +61,10 @@ class Controls(Protocol):
         """Complete a transfer now."""
         ...
 
+    async def give_number(self, transfer: str, target: str) -> Record:
+        """Give the number of a transfer that was requested without one."""
+        ...
+
 
 class TransferHandle:
     """A requested transfer: follow it, control it, wait for its end."""
@@ -104,6 +108,14 @@ class TransferHandle:
             RequestRefused: the target is not being called yet, or it is too late.
         """
         await self._engine.complete(self.id)
+
+    async def give_number(self, target: str) -> None:
+        """Give the number, if the transfer was requested without one.
+
+        Raises:
+            RequestRefused: the transfer has a number, or may not call this one.
+        """
+        await self._engine.give_number(self.id, target)
 
     def end(self, result: Result | BackendClosed) -> None:
         """Wake the waiting tasks. For the engine."""

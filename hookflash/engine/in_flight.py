@@ -25,6 +25,8 @@ class Running:
     transfer: Transfer
     codes: CodeTable
     """The codes that the transferor may dial."""
+    number: CodeTable = attrs.field(factory=CodeTable)
+    """What the transferor may dial while it is asked for the number."""
     account: str
     """The transferor's account, which owns the transfer."""
     parties: Parties

@@ -12,7 +12,7 @@ import attrs
 
 from hookflash import events as e
 from hookflash.accounts import NOBODY, account_of_leg
-from hookflash.dialling.digits import UNARMED, CodeTable, Collector, takeback_code
+from hookflash.dialling.digits import UNARMED, CodeTable, Collector, number_table, takeback_code
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.dialling.numbers import PLAIN_NUMBERS, NumberRules
 from hookflash.engine.rules import Rules
@@ -45,6 +45,10 @@ class Account:
         own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
         table = self.metaflows.table
         return attrs.evolve(table, codes=(*own, *table.codes))
+
+    def codes_for_number(self) -> CodeTable:
+        """What a transferor may dial who is asked for the number of the target."""
+        return number_table(self.metaflows.numbering)
 
 
 @attrs.frozen

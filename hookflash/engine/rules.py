@@ -82,7 +82,7 @@ def check_rights(rules: Rules, asker: Asker, request: TransferRequested) -> None
     """
     if request.by == "digits" and not _entitled(rules, asker):
         raise RequestRefused("this party may not transfer", Refusal.NOT_ENTITLED)
-    if request.kind is not Kind.HOLD:
+    if request.target:
         rules.check_target(request.target)
     if request.options.fallback_target:
         rules.check_target(request.options.fallback_target)

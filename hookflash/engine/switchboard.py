@@ -216,7 +216,13 @@ class Switchboard:
             event, at_s, {"why": dialling.why, "commands": dialling.commands}
         )
         request = dialling.request
-        return [first] if request is None else [first, self._requested(request, at_s)]
+        if request is None:
+            return [first]
+        second = self._requested(request, at_s)
+        if second.refusal is None or not isinstance(request, e.NumberGiven):
+            return [first, second]
+        wrong = e.NumberRejected(transfer=request.transfer, why=second.why)
+        return [first, second, self._requested(wrong, at_s)]
 
     def _timer(self, event: e.TimerFired, at_s: float) -> list[Record]:
         if self._codes.has_timer(event.timer):
@@ -294,7 +300,18 @@ class Switchboard:
                 running = self.running.get(event.transfer)
                 if running is None:
                     return self._refuse(event, at_s, "there is no such transfer in flight")
+                if isinstance(event, e.NumberGiven):
+                    return self._number_given(running, event, at_s)
                 return self._conductor.step(running, event, at_s)
+
+    def _number_given(self, running: Running, event: e.NumberGiven, at_s: float) -> Record:
+        try:
+            event = self._admission.read_number(running, event)
+        except InputError as fault:
+            return self._refuse(event, at_s, str(fault), Refusal.MALFORMED)
+        except RequestRefused as refused:
+            return self._refuse(event, at_s, refused.why, refused.refusal)
+        return self._conductor.step(running, event, at_s)
 
     def _refuse(
         self, event: Event, at_s: float, why: str, refusal: Refusal = Refusal.NO_SUCH_CALL

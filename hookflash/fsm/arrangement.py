@@ -21,6 +21,7 @@ class Hears(Enum):
     MUSIC = "music"
     RINGBACK = "ringback"
     RINGBACK_OR_MUSIC = "ringback, or music if the operator prefers it"
+    DIAL_TONE = "a dial tone"
     REMINDER = "a reminder"
     TONE = "a tone, then the call ends"
 

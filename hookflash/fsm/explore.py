@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 
@@ -349,6 +349,10 @@ def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[
                 yield e.SoundStopped(leg=party.leg, sound=party.sound)
 
 
+A_NUMBER = "2600"
+"""What a transferor gives who is asked for the number."""
+
+
 def _requests(record: Transfer) -> Iterator[e.Event]:
     if record.by == "found" and record.state is State.IDLE and not record.over:
         yield e.TransferFound(transfer=record.id)
@@ -357,7 +361,10 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
         yield e.TransferRequested(
             leg=record.transferor.leg, transfer=record.id, target=record.target.number
         )
-    yield from (request(transfer=record.id) for request in get_args(e.ControlRequest))
+    yield e.TakebackRequested(transfer=record.id)
+    yield e.CompleteRequested(transfer=record.id)
+    yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
+    yield e.NumberRejected(transfer=record.id)
 
 
 def _facts(record: Transfer) -> Iterator[e.Event]:
@@ -368,6 +375,8 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
             yield e.LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
             if party is record.transferor and party.rings:
                 yield e.LegHungUp(leg=party.leg, cause="USER_BUSY")
+            if party is record.target and party.rings and record.questions:
+                yield e.LegHungUp(leg=party.leg, cause="UNALLOCATED_NUMBER")
             yield e.LegsJoined(first=party.leg, second="a-stranger")
             yield e.LegMovedAway(leg=party.leg)
     for party in (record.transferor, record.target):

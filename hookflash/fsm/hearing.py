@@ -49,19 +49,20 @@ def let_hear(work: Work, want: Arrangement) -> bool:
 
 
 def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
+    policy = t.policy
     match hears:
         case Hears.MUSIC:
-            return t.policy.music
-        case Hears.RINGBACK:
-            return t.policy.ringback
+            return policy.music
         case Hears.REMINDER:
-            return t.policy.hold_tone
+            return policy.hold_tone
         case Hears.TONE:
-            return t.policy.failure_tone
-        case Hears.RINGBACK_OR_MUSIC:
-            if t.policy.partial_sound is PartialSound.RINGBACK:
-                return t.policy.ringback
-            return party.sound or t.policy.music
+            return policy.failure_tone
+        case Hears.RINGBACK_OR_MUSIC if policy.partial_sound is PartialSound.MUSIC:
+            return party.sound or policy.music
+        case Hears.DIAL_TONE | Hears.RINGBACK if t.lacks_number:  # nobody is called yet
+            return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
+        case _:
+            return policy.ringback
 
 
 def _wish(work: Work, party: Party, sound: Sound) -> None:
@@ -82,7 +83,12 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
     wanted = wanted or party.sound
     if sound == t.policy.failure_tone:
         work.order(c.PlayTone(leg=party.leg, tone=sound))
-    elif sound in (t.policy.ringback, t.policy.hold_tone):
+    elif sound in (
+        t.policy.ringback,
+        t.policy.hold_tone,
+        t.policy.dial_tone,
+        t.policy.wrong_number_tone,
+    ):
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:
         work.order(c.HoldWithMusic(leg=party.leg, music=sound))

@@ -23,6 +23,8 @@ class Input(ByIdentity):
     FOUND = "found", "a controller that has just started finds this transfer in progress"
     TAKEBACK_ASKED = "takeback_asked", "the transferor wants the transferee back"
     COMPLETE_ASKED = "complete_asked", "the transferor hands over without hanging up"
+    NUMBER_GIVEN = "number_given", "the number of the target is given after the request"
+    NUMBER_WRONG = "number_wrong", "what the transferor dials is no number that may be called"
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_FAILED = "target_failed", "the target hangs up, or fails: busy, refused, no answer"
     TRANSFEROR_HUNG_UP = "transferor_hung_up", "the transferor hangs up"
@@ -43,5 +45,7 @@ class Input(ByIdentity):
         return one
 
 
-REQUESTS = frozenset({Input.REQUESTED, Input.TAKEBACK_ASKED, Input.COMPLETE_ASKED})
+REQUESTS = frozenset(
+    {Input.REQUESTED, Input.TAKEBACK_ASKED, Input.COMPLETE_ASKED, Input.NUMBER_GIVEN}
+)
 """A person's requests. One that can't be met is refused, not ignored."""

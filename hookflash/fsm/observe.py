@@ -228,6 +228,16 @@ def _released(work: Work, event: e.LegsReleased) -> News:
     return "Transferor and target are an ordinary call."
 
 
+# ------------------------------------------------------------ what people say
+
+
+def _number_given(work: Work, event: e.NumberGiven) -> News:
+    """The number comes after the request. Until the two are parked, it is only noted."""
+    if work.transfer.lacks_number:
+        work.rewrite(work.transfer.target, number=event.target)
+    return Input.NUMBER_GIVEN
+
+
 # ------------------------------------------------------------ what becomes of orders
 
 
@@ -301,6 +311,7 @@ _OF_OTHERS: dict[type, Callable[[Work, Any], News]] = {
     e.LegsSeparated: _separated,
     e.LegsReleased: _released,
     e.LegsSeen: _seen,
+    e.NumberGiven: _number_given,
     e.CommandFailed: _failed,
     e.TimerFired: _fired,
 }
@@ -309,6 +320,7 @@ _SAYS: Mapping[type, News] = {
     e.TransferRequested: Input.REQUESTED,
     e.TakebackRequested: Input.TAKEBACK_ASKED,
     e.CompleteRequested: Input.COMPLETE_ASKED,
+    e.NumberRejected: Input.NUMBER_WRONG,
     e.SwitchLost: NoNews("The connection to the switch is down."),
     e.SwitchFound: NoNews("The connection to the switch is up again."),
     e.DigitPressed: NOT_HERE,

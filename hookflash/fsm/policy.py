@@ -82,6 +82,18 @@ class Policy:
     """What the party hears that has put another on hold: a beep every ten seconds."""
     failure_tone: Sound = parse_sound("tone:480+620/250,0/250*8")
     """What a party hears that is left alone: the North American reorder tone (ITU-T E.180)."""
+    dial_tone: Sound = parse_sound("tone:350+440/10000")
+    """What a transferor hears who is asked for the number of the target: the North American dial
+    tone (ITU-T E.180). A recorded prompt is repeated."""
+    wrong_number_tone: Sound = parse_sound("tone:480+620/250,0/250,480+620/250,0/250,350+440/60000")
+    """What a transferor hears whose number can't be called, and who is asked for another: the
+    reorder tone, twice, then the dial tone."""
+    number_timeout_s: float = 30.0
+    """How long a transferor who is asked for the number may take to give one. The pauses between
+    its keys are those of the feature codes."""
+    number_attempts: int = 3
+    """How many times a transferor is asked for the number (in Asterisk also three times). 1: a
+    wrong number ends the transfer."""
     hides_codes: bool = False
     """Whether the far end does not hear the keys of a feature code, except the first. Keys are held
     back while they may belong to a code, and passed on late if they do not."""

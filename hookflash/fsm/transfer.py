@@ -32,6 +32,7 @@ class State(ByIdentity):
     IDLE = "idle"
     HOLDING = "holding"
     HELD = "held"
+    ASKING = "asking"
     DIALING = "dialing"
     CONSULTING = "consulting"
     COMPLETING = "completing"
@@ -49,6 +50,7 @@ ON_HOLD: Final = frozenset(
     {
         State.HOLDING,
         State.HELD,
+        State.ASKING,
         State.DIALING,
         State.CONSULTING,
         State.PARTIAL,
@@ -205,6 +207,8 @@ class Transfer:
     """Who requested it."""
     account: str = ""
     """The account of the transfer, and of the target's leg."""
+    questions: int = 0
+    """How many times the transferor was asked for the number of the target."""
     recalls: int = 0
     """How many times the transferor was called back."""
     fell_back: bool = False
@@ -251,6 +255,12 @@ class Transfer:
     outcome: Outcome | None = None
     cause: str | None = None
     """Why it failed: a hang-up cause of the switch, or a word of the engine."""
+
+    @property
+    def lacks_number(self) -> bool:
+        """Whether the number of the target is still to be given."""
+        unborn = self.target.place is Place.UNBORN
+        return unborn and not self.target.number and self.kind is not Kind.HOLD
 
     def awaits(self, look: int) -> bool:
         """Whether the answer to this question is still needed."""

@@ -8,7 +8,7 @@ from hookflash.commands import HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.events import CallEvent, LegId, LegsJoined, SoundStarted
 from hookflash.fsm.policy import Policy
-from hookflash.sounds import HeardSound
+from hookflash.sounds import HeardSound, Sound
 
 
 class HeardLog:
@@ -42,7 +42,7 @@ class HeardLog:
                 case HoldWithMusic(music=sound):
                     kind = "fallback" if sound == policy.fallback_sound else "music"
                 case PlayRingback(ringback=sound):
-                    kind = "reminder" if sound == policy.hold_tone else "ringback"
+                    kind = _kind_of(sound, policy)
                 case PlayTone(tone=sound):
                     kind = "tone"
                 case _:
@@ -55,3 +55,13 @@ class HeardLog:
 
     def _note(self, leg: LegId, what: str) -> None:
         self._heard.setdefault(self._names.get(leg, leg), []).append(what)
+
+
+def _kind_of(sound: Sound, policy: Policy) -> str:
+    """What a waiting transferor hears."""
+    kinds = {
+        policy.hold_tone: "reminder",
+        policy.dial_tone: "dial tone",
+        policy.wrong_number_tone: "wrong number",
+    }
+    return kinds.get(sound, "ringback")

@@ -215,9 +215,9 @@ class _Reader:
         )
 
     def _line(self, line: dict[str, Any], *place: object) -> ScriptLine:
-        if line.get("asks") == "transfer" and not line.get("target"):
+        if line.get("asks") == "number" and not line.get("target"):
             raise InputError(
-                "a transfer needs a target",
+                "the number is missing",
                 where=place_in(self._where, place),
                 hint='target = "2600"',
             )

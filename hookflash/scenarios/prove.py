@@ -52,6 +52,10 @@ promise can be kept if every command is lost."""
 
 NO_HARDSHIPS: Mapping[str, Faults] = {}
 
+WITHOUT_A_NUMBER = 4_000
+"""Records of a search from a request without a number. With the number, a transfer goes on as any
+other, and the other searches are complete."""
+
 POLICIES: Mapping[str, Policy] = {
     "as delivered": Policy(),
     "strict": Policy(
@@ -166,6 +170,8 @@ def search_tables(
                 complete=found.records <= max_records,
                 took_s=time.perf_counter() - began,
             )
+        if kind is not Kind.HOLD:
+            yield _search_without_number(kind, join_attempts)
         began = time.perf_counter()
         starts = found_on_the_switch(kind, Policy(join_attempts=2, sound_attempts=2))
         looks = [explore(rules, start, max_records=A_LOOK_AROUND) for start in starts]
@@ -176,6 +182,20 @@ def search_tables(
             complete=True,
             took_s=time.perf_counter() - began,
         )
+
+
+def _search_without_number(kind: Kind, join_attempts: int) -> Search:
+    """Search from a request without a number: until it comes, and a little further."""
+    began = time.perf_counter()
+    policy = Policy(join_attempts=join_attempts, number_attempts=2, recall_attempts=0)
+    start = asked_for(kind, policy, "")
+    return Search(
+        kind=kind,
+        beginning="without a number",
+        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITHOUT_A_NUMBER),
+        complete=True,
+        took_s=time.perf_counter() - began,
+    )
 
 
 def _merged(looks: Sequence[Exploration]) -> Exploration:
@@ -210,10 +230,17 @@ def _shortest_violations(looks: Iterable[Exploration]) -> tuple[Violation, ...]:
 _A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")
 
 
-def asked_for(kind: Kind, policy: Policy) -> Transfer:
-    """The initial record of a search: two talk, and nothing has been requested yet."""
+def asked_for(kind: Kind, policy: Policy, number: str = _C[1]) -> Transfer:
+    """The initial record of a search: two talk, and nothing has been requested yet.
+
+    Args:
+        kind: the kind of transfer.
+        policy: the operator's choices.
+        number: the target's; empty: the transferor will be asked for it.
+    """
+    target = (_C[0], number)
     return new_transfer(
-        transfer="t1", kind=kind, policy=policy, transferor=_A, transferee=_B, target=_C
+        transfer="t1", kind=kind, policy=policy, transferor=_A, transferee=_B, target=target
     )
 
 

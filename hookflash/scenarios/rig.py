@@ -229,6 +229,11 @@ class SimulatedRig:
         transfer = self._asked_by.get(who, "")
         self.simulation.handle(e.CompleteRequested(transfer=transfer, by="program"))
 
+    def ask_number(self, who: str, target: str) -> None:
+        """Give the number of a party's latest transfer."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(e.NumberGiven(transfer=transfer, target=target, by="program"))
+
     def ask_hangup(self, who: str) -> None:
         """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")

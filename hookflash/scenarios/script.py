@@ -64,6 +64,12 @@ ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party
 ASKS_COMPLETE: Final = Verb(
     "asks", ("complete",), "A program asks to complete the party's transfer."
 )
+ASKS_NUMBER: Final = Verb(
+    "asks",
+    ("number",),
+    "A program gives the number of the party's transfer, which was asked for without one.",
+    takes=("target",),
+)
 ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks to hang up the party's leg.")
 DEADLINE_PASSES: Final = Verb(
     "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
@@ -109,6 +115,7 @@ VERBS: Final = (
     ASKS_TRANSFER,
     ASKS_TAKEBACK,
     ASKS_COMPLETE,
+    ASKS_NUMBER,
     ASKS_HOLD,
     ASKS_HANGUP,
     DEADLINE_PASSES,
@@ -204,6 +211,10 @@ class RequestActions(Protocol[DoneT_co]):
         """Ask for the completion of the transfer."""
         ...
 
+    def ask_number(self, who: str, target: str) -> DoneT_co:
+        """Give the number of the transfer."""
+        ...
+
     def ask_hangup(self, who: str) -> DoneT_co:
         """Ask to hang up the leg."""
         ...
@@ -226,5 +237,6 @@ def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[
         ASKS_HOLD: lambda line: requests.ask_transfer(line.who, "", Kind.HOLD),
         ASKS_TAKEBACK: lambda line: requests.ask_takeback(line.who),
         ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),
+        ASKS_NUMBER: lambda line: requests.ask_number(line.who, line.target),
         ASKS_HANGUP: lambda line: requests.ask_hangup(line.who),
     }

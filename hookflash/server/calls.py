@@ -66,7 +66,7 @@ async def _begin(
     is_hold = isinstance(asked, r.HoldRequest)
     handle = await engine.transfer(
         asked.call_id,
-        "" if is_hold else asked.target,
+        "" if isinstance(asked, r.HoldRequest) else asked.target or "",
         kind=Kind.HOLD if is_hold else Kind(asked.transfer_type),
         transfer=name,
         options=options_from_kazoo(msgspec.structs.asdict(asked)),
@@ -94,6 +94,15 @@ async def complete(on: Context, account: str, caller: Caller, asked: r.CompleteR
     """Complete a transfer."""
     engine, name = await _transfer_in(on, account, asked)
     return await on.accept(account, name, await engine.complete(name, by=caller.name))
+
+
+async def give_number(
+    on: Context, account: str, caller: Caller, asked: r.GiveNumberRequest
+) -> Accepted:
+    """Give the number of a transfer that was requested without one."""
+    engine, name = await _transfer_in(on, account, asked)
+    record = await engine.give_number(name, asked.target, by=caller.name)
+    return await on.accept(account, name, record)
 
 
 async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> tuple[Engine, str]:

@@ -155,6 +155,18 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 409),
     ),
     Operation(
+        request=r.GiveNumberRequest,
+        act=calls.give_number,
+        answer=Accepted,
+        cost=2,
+        tag="transfers",
+        routes=(
+            Route("POST", TRANSFER, action="number", without=BY_TRANSFER),
+            Route("POST", CALL, action="number", without=BY_CALL),
+        ),
+        errors=(404, 409),
+    ),
+    Operation(
         request=r.HangUpRequest,
         act=calls.hang_up,
         answer=Accepted,

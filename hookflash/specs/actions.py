@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hookflash.called import name_of_fallback, name_of_recall, name_of_redial
+from hookflash.called import name_of_asked, name_of_fallback, name_of_recall, name_of_redial
 from hookflash.fsm.arrange import dismiss
 from hookflash.fsm.transfer import Role
 from hookflash.fsm.work import Work
@@ -11,6 +11,25 @@ from hookflash.fsm.work import Work
 def blame_restart(work: Work) -> None:
     """Name the restart of the controller as the cause."""
     work.note(cause="CONTROLLER_RESTARTED")
+
+
+def ask(work: Work) -> None:
+    """Ask for the number of the target."""
+    work.note(questions=1)
+
+
+def ask_again(work: Work) -> None:
+    """Ask for another number. What was heard before is over, so that the question is heard."""
+    t = work.transfer
+    number = t.questions + 1
+    work.note(questions=number, cause=None)
+    work.replace(Role.TARGET, "", name_of_asked(t.id, number))
+    work.rewrite(t.transferor, sound=None, hears=False, heard=False)
+
+
+def blame_number(work: Work) -> None:
+    """Name the missing number as the cause."""
+    work.note(cause="NO_NUMBER")
 
 
 def recall(work: Work) -> None:

@@ -13,7 +13,7 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import common, partial
+from hookflash.specs import asking, common, partial
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -36,6 +36,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
 )
 
 HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}), *common.UNPARTED,
+    *asking.PARTED,
     row(On.ARRANGED, given.transferor_gone, given.partial_unwanted, to=S.ENDING,
         why="The transferor left before the target was called. Partial transfers are disabled."),
     row(On.ARRANGED, given.transferor_gone, to=S.PARTIAL,
@@ -54,6 +55,7 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
 DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}, calls=C),
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
         why="The target answered. It is being connected to the transferor."),
+    asking.NO_SUCH_NUMBER,
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
         why="Busy, refused or no answer. Transferor and transferee are being reconnected."),
     row(On.TRANSFEROR_HUNG_UP, given.partial_unwanted, to=S.ENDING,
@@ -149,5 +151,5 @@ ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is ending"))
 
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
-    IDLE, HOLDING, DIALING, CONSULTING, COMPLETING, PARTIAL, TAKEBACK, FAILED_RECONNECT, ABANDONED,
-    *partial.PHASES, ENDING))
+    IDLE, HOLDING, asking.asking(S.DIALING), DIALING, CONSULTING, COMPLETING, PARTIAL, TAKEBACK,
+    FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
-from hookflash.fsm.spec import Spec, ignore, phase, refuse, row
-from hookflash.fsm.transfer import Outcome
+from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
+from hookflash.fsm.transfer import Outcome, State
 from hookflash.specs import actions as do
-from hookflash.specs import common, partial
+from hookflash.specs import asking, common, partial
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -30,6 +30,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
     common.FOUND_APART, *partial.rescue(On.FOUND), common.FOUND_ALONE,
 )
 HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED, TOO_LATE,
+    *asking.PARTED,
     row(On.ARRANGED, given.transferee_gone, to=S.ENDING, do=do.dismiss_transferor,
         why="The transferee left. Nobody remains to be transferred."),
     row(On.ARRANGED, to=S.PARTIAL,
@@ -39,11 +40,19 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED
 PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED, TOO_LATE)
 COMPLETING = phase(S.COMPLETING, partial.HAND_OVER, *partial.COMPLETED, TOO_LATE,
     ignore(On.REUNITED, why="The transferor has been released."))
-FAILED_RECONNECT = phase(S.FAILED_RECONNECT,
-    Arrangement(talk=(A, B), outcome=Outcome.RECONNECTED, leaves_then=(C,)),
-    *common.RECONNECTED, FAILED, ignore(On.HANDED_OVER, why="There is no target to hand over to."))
+
+
+def reconnecting(state: State, outcome: Outcome) -> Phase:
+    """Transferor and transferee are joined again."""
+    return phase(state, Arrangement(talk=(A, B), outcome=outcome, leaves_then=(C,)),
+        *common.RECONNECTED, FAILED,
+        ignore(On.HANDED_OVER, why="There is no target to hand over to."))
+
+
+TAKEBACK = reconnecting(S.TAKEBACK, Outcome.TAKEN_BACK)
+FAILED_RECONNECT = reconnecting(S.FAILED_RECONNECT, Outcome.RECONNECTED)
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED, TOO_LATE, FAILED)
 
 BLIND = Spec(name="blind", title="Blind transfer", anywhere=common.ANYWHERE,
-    phases=(IDLE, HOLDING, PARTIAL, COMPLETING, FAILED_RECONNECT,
-        *partial.PHASES, ENDING))
+    phases=(IDLE, HOLDING, asking.asking(S.PARTIAL), PARTIAL, COMPLETING, TAKEBACK,
+        FAILED_RECONNECT, *partial.PHASES, ENDING))

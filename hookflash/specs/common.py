@@ -25,6 +25,8 @@ def hold_limit_s(transfer: Transfer) -> float:
 GOING = (
     row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
     ignore(On.FOUND, why="The transfer is already known."),
+    refuse(On.NUMBER_GIVEN, why="no number is asked for now"),
+    ignore(On.NUMBER_WRONG, why="No number is asked for now."),
 )
 ANYWHERE = (*GOING, refuse(On.REQUESTED, why="a transfer of this call is already in progress"))
 
@@ -32,8 +34,6 @@ ORDINARY = ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP, On.EVERYONE_GONE
     On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER,
     why="No transfer is in progress: the call is an ordinary one.")
 REQUESTED = (
-    refuse(On.REQUESTED, given.target_missing, refusal=Refusal.MALFORMED,
-        why="no target number was given"),
     refuse(On.REQUESTED, given.target_is_a_party, refusal=Refusal.TARGET_REFUSED,
         why="the target is already a party of this call"),
     refuse(On.REQUESTED, given.hops_used_up, refusal=Refusal.TARGET_REFUSED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hookflash.called import ALLOWED_NUMBER
-from hookflash.causes import BUSY
+from hookflash.causes import BUSY, NO_SUCH_NUMBER
 from hookflash.events import LegHungUp
 from hookflash.fsm.arrange import talk
 from hookflash.fsm.policy import Choice
@@ -122,6 +122,19 @@ def talk_unwanted(work: Work) -> bool:
 def target_missing(work: Work) -> bool:
     """No target number was given."""
     return not work.transfer.target.number
+
+
+def number_wanted(work: Work) -> bool:
+    """The transferor may be asked for the number once more."""
+    t = work.transfer
+    return 0 < t.questions < t.policy.number_attempts
+
+
+def number_wrong(work: Work) -> bool:
+    """The number leads nowhere, and the transferor, who gave it when asked, may give another."""
+    event = work.event
+    leads_nowhere = isinstance(event, LegHungUp) and event.cause in NO_SUCH_NUMBER
+    return leads_nowhere and number_wanted(work) and both_present(work)
 
 
 def target_is_a_party(work: Work) -> bool:

@@ -301,7 +301,7 @@ def _by(event: Any) -> str:
 
 def _wish(scene: Narrator, event: e.TransferRequested) -> _EventInWords:
     other = scene.who(scene.peers.get(event.leg))
-    target = plain(event.target) or "nobody"
+    target = plain(event.target) or "a number that is still to come"
     wish = _WISHES[event.kind].format(other=other, target=target)
     return _EventInWords(scene.who(event.leg), wish + _by(event))
 
@@ -376,6 +376,8 @@ _EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
     e.TransferRequested: _wish,
     e.TakebackRequested: lambda s, it: _change_of_mind(s, it, " wants {other} back"),
     e.CompleteRequested: lambda s, it: _change_of_mind(s, it, " hands {other} over"),
+    e.NumberGiven: lambda s, it: _change_of_mind(s, it, f" gives the number {plain(it.target)}"),
+    e.NumberRejected: lambda s, it: _change_of_mind(s, it, " has dialled no number that will do"),
     e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,
     e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),
