@@ -14,7 +14,6 @@ from hookflash.dialling.digits import (
     MAX_DIGITS,
     Code,
     FeatureAction,
-    Matched,
     Module,
     takeback_code,
 )
@@ -232,21 +231,16 @@ class _Lint:
             )
 
     def _of_target(self, row: _SpelledCode) -> Iterator[Advice]:
-        if row.action.module is not Module.TRANSFER or row.action.target:
+        """Warn of digits that are dialled for nothing: the transferor will be asked for them."""
+        if not row.action.takes_number or row.pattern.groups:
             return
-        if row.pattern.groups == 0:
+        longer = self._shortest(row.pattern, lambda matcher: matcher.extendable, row.spelled)
+        if longer is not None:
             yield Advice(
                 path=row.path,
-                sentence="there is nobody to call: no target, and no group that captures one",
-                hint=r'give data a "target", or put ( ) around the number, as in 2(\d+)',
-            )
-            return
-        empty = self._shortest(row.pattern, _no_target, f"the target of {row.spelled}")
-        if empty is not None:
-            yield Advice(
-                path=row.path,
-                sentence=f"dialling {empty} starts a transfer without a target",
-                hint=r"let the group capture one digit at least: (\d+) instead of (\d*)",
+                sentence=f"the digits behind {longer} are not called: no group captures them, so "
+                "the transferor is asked for the number",
+                hint='put ( ) around the number, as in 2(\\d+), or give data a "target"',
             )
 
     def _of_pair(self, first: _SpelledCode, second: _SpelledCode) -> Iterator[Advice]:
@@ -319,14 +313,6 @@ class _Lint:
 def _wants_hash(matcher: Matcher) -> bool:
     """Whether a `#` after these digits, which already form a code, becomes part of the code."""
     return matcher.feed("#").viable
-
-
-_ANY = FeatureAction(module=Module.TRANSFER)
-"""Any transfer to what was captured."""
-
-
-def _no_target(matcher: Matcher) -> bool:
-    return Matched(action=_ANY, digits="", captures=matcher.captures).target is None
 
 
 def _waiting(path: str, digits: str, longer: _SpelledCode) -> Advice:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from hookflash.called import MOST_RECALLS
+from hookflash.called import MOST_QUESTIONS, MOST_RECALLS
 from hookflash.dialling.asterisk_file import (
     Setting,
     line_in,
@@ -94,18 +94,15 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
         "atxferdropcall": (_choice, ""),
         "atxferloopdelay": (_seconds, ""),
         "atxfercallbackretries": (_count, ""),
-        "transferdialattempts": (
-            _count,
-            "no second attempt: the two talk again, and the code is dialled again",
-        ),
+        "transferdialattempts": (_count, ""),
         "xfersound": (_any, "no sound announces that a transfer is complete"),
         "xferfailsound": (
             _any,
             "no sound for the transferee; failure_tone is for a party that is left alone",
         ),
-        "transferannouncesound": (_any, "code and number are dialled in one go: no prompt between"),
-        "transferretrysound": (_any, "no second attempt, so no sound for it"),
-        "transferinvalidsound": (_any, "no sound announces that a number is invalid"),
+        "transferannouncesound": (_any, "hookflash's dial tone stays in effect"),
+        "transferretrysound": (_any, "hookflash has one sound for this: transferinvalidsound"),
+        "transferinvalidsound": (_any, "hookflash's own tones stay in effect"),
         "atxferabort": (_keys, ""),
         "atxfercomplete": (
             _keys,
@@ -408,6 +405,7 @@ def _convert_policy(features: Features, result: _Conversion) -> None:
     result.policy.append(entry)
     drops = drop is not None and drop.value.lower() in _TRUE
     result.policy.extend(_no_recall(says) if drops else _recall(features))
+    result.policy.extend(_asking(features))
 
 
 def _no_recall(says: str) -> Iterator[_TomlLine]:
@@ -431,6 +429,30 @@ def _recall(features: Features) -> Iterator[_TomlLine]:
     yield _TomlLine(f"recall_delay_s = {delay_s}", (comment,))
     redials = "as Asterisk does, the target is called once more before each further recall"
     yield _TomlLine("recall_redials = true", (redials,))
+
+
+def _asking(features: Features) -> Iterator[_TomlLine]:
+    """Asterisk asks for the number, and again after a wrong one."""
+    attempts = features.get(_GENERAL, "transferdialattempts")
+    wanted = int(attempts.value) if attempts is not None else 3
+    used = min(max(wanted, 1), MOST_QUESTIONS)
+    comment = _said(features, "transferdialattempts", "3")
+    if used != wanted:
+        comment += f"; hookflash asks 1 to {MOST_QUESTIONS} times"
+    yield _TomlLine(f"number_attempts = {used}", (comment,))
+    for name, choice in _SOUNDS.items():
+        sound = features.get(_GENERAL, name)
+        if sound is not None and _is_converted(features, name):
+            yield _TomlLine(f'{choice} = "file:{sound.value}"', (_cited(sound),))
+
+
+_SOUNDS: Final = {"transferannouncesound": "dial_tone", "transferinvalidsound": "wrong_number_tone"}
+_SOUND: Final = re.compile(r"(?:(?!\.\.)[0-9A-Za-z_./-]){1,200}")
+
+
+def _is_converted(features: Features, name: str) -> bool:
+    sound = features.get(_GENERAL, name)
+    return sound is not None and bool(_SOUND.fullmatch(sound.value))
 
 
 def _said(features: Features, key: str, default: str) -> str:
@@ -499,7 +521,7 @@ def _convert_codes(features: Features, result: _Conversion) -> CodeTable | None:
 
 
 def _pattern(keys: str) -> str:
-    return keys.replace("*", r"\*") + r"(\d+)"
+    return keys.replace("*", r"\*") + r"(\d*)"
 
 
 def _convert_code(one: Setting, begin: str, taken: dict[str, Setting], result: _Conversion) -> None:
@@ -536,7 +558,7 @@ def _convert_timing(features: Features, begin: str, first: Setting, result: _Con
     )
     if used_ms != wanted_ms:
         comment += f"; out of hookflash's range, {least_ms} to {most_ms} ms"
-    hint = "a number that can't go on is complete at once if the pattern says so: 2(1\\d{3})"
+    hint = "a number acts with its last key if a numbering says that it is complete"
     result.metaflows.append(_TomlLine(f"digit_timeout = {used_ms}", (comment, hint)))
 
 
@@ -547,7 +569,9 @@ def _list_rest(features: Features, result: _Conversion, table: CodeTable | None)
         "atxfercallbackretries",
         "atxferloopdelay",
         "atxferabort",
+        "transferdialattempts",
         "transferdigittimeout",
+        *(name for name in _SOUNDS if _is_converted(features, name)),
     }
     for one in features.settings:
         if one.key in _STAYS:

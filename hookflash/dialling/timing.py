@@ -50,15 +50,27 @@ def explain_timing(metaflows: Metaflows, where: str = "$") -> tuple[CodeTiming, 
 def _sentence(metaflows: Metaflows, at: int) -> str:
     table = metaflows.table
     pause = f"after {metaflows.digit_timeout_s:g} s without a key, or with #"
+    asks = _asks(table, at)
     if not _may_wait(table, at):
-        return "acts at once"
+        return "asks for the number at once" if asks else "acts at once"
     before = digits_before_number(table.codes[at].pattern)
+    also = f"; {asks} alone asks for the number" if asks else ""
     if before is None or not table.codes[at].action.takes_number or not table.numbering:
-        return f"acts {pause}"
+        return f"acts {pause}{also}"
     example = next(_complete(table, before), None)
     if example is None:
-        return f"acts {pause}, since no number of the numbering is certain to be complete"
-    return f"acts at once if the number is complete, such as {example}; else {pause}"
+        unsure = "since no number of the numbering is certain to be complete"
+        return f"acts {pause}, {unsure}{also}"
+    return f"acts at once if the number is complete, such as {example}; else {pause}{also}"
+
+
+def _asks(table: CodeTable, at: int) -> str:
+    """The shortest digits of a code without a number: the transferor is asked for it."""
+    code = table.codes[at]
+    if not code.action.takes_number:
+        return ""
+    found = shortest(code.pattern, lambda m: not any(m.captures), steps=SEARCH_STEPS)
+    return found.digits or ""
 
 
 def _may_wait(table: CodeTable, at: int) -> bool:

@@ -20,7 +20,7 @@ from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
-from hookflash.called import ALLOWED_NUMBER, MOST_RECALLS
+from hookflash.called import ALLOWED_NUMBER, MOST_QUESTIONS, MOST_RECALLS
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
@@ -283,6 +283,9 @@ def _check_choice(value: object, where: str) -> None:
     if key == "recall_attempts":
         if not 0 <= int(str(value)) <= MOST_RECALLS:
             raise InputError(f"{value} is not allowed", where=where, hint=f"0 to {MOST_RECALLS}")
+    elif key == "number_attempts":
+        if not 1 <= int(str(value)) <= MOST_QUESTIONS:
+            raise InputError(f"{value} is not allowed", where=where, hint=f"1 to {MOST_QUESTIONS}")
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
         raise InputError(f"{value} is too small", where=where, hint="more than 0")
     if key == "recall_prefix" and not ALLOWED_PREFIX.fullmatch(str(value)):

@@ -306,6 +306,8 @@ def test_each_code_says_when_it_acts() -> None:
             r"2(\d+)": {"module": "transfer"},
             r"3(\d{4})": {"module": "transfer"},
             r"4\d+": {"module": "transfer", "data": {"target": "2600"}},
+            r"6(\d*)": {"module": "transfer"},
+            "7": {"module": "transfer"},
         },
     }
     said = {one.spelled: one.sentence for one in explain_timing(parse_metaflows(document))}
@@ -317,6 +319,9 @@ def test_each_code_says_when_it_acts() -> None:
         r"*2(\d+)": f"acts at once if the number is complete, such as *21000; else {pause}",
         r"*3(\d{4})": "acts at once",
         r"*4\d+": f"acts {pause}",
+        r"*6(\d*)": "acts at once if the number is complete, such as *61000; "
+        f"else {pause}; *6 alone asks for the number",
+        "*7": "asks for the number at once",
     }
 
 

@@ -29,6 +29,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "hang_up": {"call_id": "CALL", "switch": SWITCH},
     "take_back": {},
     "complete": {},
+    "give_number": {"target": "2600"},
     "list_transfers": {"begun_from": "2026-11-29T00:00:00Z", "page_size": 5, "outcome": "running"},
     "get_transfer": {"transfer_id": "TRANSFER"},
     "get_metaflows": {},
@@ -59,9 +60,13 @@ async def prepare(lab: Lab, operation: Operation, by: str) -> Prepared:
     if operation.name in RUNNING:
         transfer = await lab.acme.transfer(call, "2600")
         await lab.acme.until(transfer, "consulting")
-    found = {"CALL": call, "TRANSFER": transfer}
     asked = {**FIELDS[operation.name]}
-    if operation.name in {"take_back", "complete"}:
+    if operation.name == "give_number":
+        asked_for = await lab.acme.act(call, "transfer")
+        transfer = str(asked_for.json()["data"]["transfer_id"])
+        await lab.acme.until(transfer, "asking")
+    found = {"CALL": call, "TRANSFER": transfer}
+    if operation.name in {"take_back", "complete", "give_number"}:
         asked[by] = found["CALL" if by == "call_id" else "TRANSFER"]
     fields = {key: found.get(value, value) if isinstance(value, str) else value
               for key, value in asked.items()}  # fmt: skip
