@@ -337,6 +337,7 @@ def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[
     yield from _requests(record)
     if record.state is State.IDLE:
         return
+    yield e.NumberRejected(transfer=record.id)
     yield from _facts(record)
     yield from _failures(record)
     for timer in (record.deadline, record.sound_timer if sounds else None):
@@ -364,7 +365,6 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
     yield e.TakebackRequested(transfer=record.id)
     yield e.CompleteRequested(transfer=record.id)
     yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
-    yield e.NumberRejected(transfer=record.id)
 
 
 def _facts(record: Transfer) -> Iterator[e.Event]:
