@@ -301,7 +301,7 @@ FAULTS: list[tuple[dict[str, Any], str, str, str]] = [
         "clock can't do that",
         "lets the deadline pass",
     ),
-    (line(asks="transfer"), "$.do[0]", "a transfer needs a target", 'target = "2600"'),
+    (line(asks="number"), "$.do[0]", "the number is missing", 'target = "2600"'),
     (line(asks="transfer", target="1", kind="hold"), "$.do[0].kind", "", "attended, blind"),
     (line(does="hangs up", when="carol rings"), "$.do[0]", "exclude each other", "one of them"),
     (

@@ -352,7 +352,10 @@ def test_words_of_an_event(before: list[Record], event: Event, words: str) -> No
     [
         (asked(Kind.BLIND, target="9"), "alice asks to send bob to 9 at once · idle → holding"),
         (asked(Kind.HOLD), "alice asks to hold bob · idle → holding"),
-        (asked(Kind.ATTENDED), "alice asks to transfer bob to nobody · idle → holding"),
+        (
+            asked(Kind.ATTENDED),
+            "alice asks to transfer bob to a number that is still to come · idle → holding",
+        ),
     ],
 )
 def test_words_of_a_wish(record: Record, words: str) -> None:

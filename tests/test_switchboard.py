@@ -992,7 +992,6 @@ def test_when_both_sides_ask_the_first_wins() -> None:
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"target": ""}, "needs a target"),
         ({"target": "26\n00"}, "is not a number"),
         ({"target": "2" * 65}, "is too long for a number"),
         ({"transfer": ""}, "the ID may have only"),

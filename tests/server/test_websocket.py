@@ -679,7 +679,7 @@ async def test_a_key_that_asks_too_often_is_told_429_and_goes_on_later(
         ('{"action":"subscribe","id":"1","kinds":5}', "1"),
         ('{"action":"transfer","id":"1","call_id":"a","target":"; rm"}', "1"),
         ('{"action":"transfer","id":"1","call_id":"a","target":"1","timeout":0}', "1"),
-        ('{"action":"transfer","id":"1","call_id":"a"}', "1"),
+        ('{"action":"give_number","id":"1","call_id":"a"}', "1"),
         ('{"action":"subscribe","id":"\\ud800"}', None),
         ("[" * 30_000, None),
         ('{"id":"1","action":' + "[" * 30_000, None),
