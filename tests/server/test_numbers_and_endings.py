@@ -77,3 +77,27 @@ async def test_a_code_s_fixed_number_is_checked_when_it_is_set(
             answered = await lab.acme.ask("POST", "metaflows", {"numbers": {"5": code}})
             assert answered.status_code == status, answered.text
         assert "example.org" in answered.text
+
+
+async def test_a_media_id_is_of_the_account_alone(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    accounts = {
+        "acme": {"media": {"greeting": "music:acme-jingle"}},
+        "globex": {"media": {"secret": "music:globex-jingle"}},
+    }
+    async with open_lab(tmp_path, accounts=accounts) as lab:
+        alice, bob = await lab.call()
+        for unknown in ("secret", "/globex/secret", "media:secret"):
+            code = {"5": {"module": "hold", "data": {"moh": unknown}}}
+            for refused in (
+                await lab.acme.act(alice, "transfer", target="2600", moh=unknown),
+                await lab.acme.act(alice, "hold", moh=unknown),
+                await lab.acme.ask("POST", "metaflows", {"numbers": code}),
+            ):
+                assert refused.status_code == 400, refused.text
+                assert "the IDs are greeting" in refused.text
+                assert "jingle" not in refused.text
+        await lab.acme.transfer(alice, "2601", moh="/acme/greeting", ringback="greeting")
+        await trio.sleep(2)
+        assert lab.hears(bob) == lab.hears(alice) == "music:acme-jingle"
