@@ -31,6 +31,7 @@ from hookflash.sounds import (
     parse_asked_sound,
     parse_sound,
 )
+from hookflash.transfer_context import ProgramData, program_data
 
 Value = TypeVar("Value")
 
@@ -38,14 +39,16 @@ Value = TypeVar("Value")
 def json_converter() -> JsonConverter:
     """A converter for the vocabulary. Programs can register types of their own with it."""
     converter = make_converter(forbid_extra_keys=True)
-    teach_sounds(converter)
+    teach_values(converter)
     configure_tagged_union(Command, converter, tag_name="type")
     configure_tagged_union(Event, converter, tag_name="type")
     return converter
 
 
-def teach_sounds(converter: Converter) -> None:
-    """Make a converter write sounds as text."""
+def teach_values(converter: Converter) -> None:
+    """Make a converter write sounds as text, and a program's data as an object."""
+    converter.register_unstructure_hook(ProgramData, lambda data: data.value)
+    converter.register_structure_hook(ProgramData, lambda value, _: program_data(value))
     for kind in (Music, Tone, Recording, OtherSound, Media):
         converter.register_unstructure_hook(kind, str)
     for union, reader in (

@@ -19,6 +19,7 @@ from typing import TypeAlias
 import attrs
 
 from hookflash.sounds import Sound
+from hookflash.transfer_context import Pairs
 
 
 class Afterwards(StrEnum):
@@ -117,7 +118,12 @@ class Dial:
     on_behalf_of: str
     """The leg of the transferor, whose rights and caller ID apply."""
     caller: str = ""
-    """The number that the target sees calling: the transferor's, which may be gone by then."""
+    """The number that the target sees calling: the transferor's, which may be gone by then, or the
+    one that was asked for. A withheld number is never shown."""
+    caller_name: str = ""
+    """The name that the target sees calling; empty: that of the party that it is called for."""
+    withheld: bool = False
+    """Whether the caller withholds its number and name; it may be gone by then."""
     caller_prefix: str = ""
     """What stands before the caller's name on the phone, such as `Recall `."""
     role: str = "target"
@@ -129,6 +135,10 @@ class Dial:
     """After this time without an answer the switch ends the call, with NO_ANSWER."""
     transfer: str = ""
     """The transfer that the leg is marked with."""
+    variables: Pairs = ()
+    """Channel variables for the leg, checked (see `hookflash.transfer_context`)."""
+    headers: Pairs = ()
+    """SIP headers for the call, checked."""
     rescue: str | None = None
     """When the target answers, the switch on its own joins it with this leg (see `Arm`)."""
 

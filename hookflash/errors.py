@@ -85,6 +85,8 @@ class Refusal(StrEnum):
     """The party or program has no right to do so."""
     TARGET_REFUSED = "target_refused"
     """The account may not call this target, or this call may not be transferred once more."""
+    CONTEXT_REFUSED = "context_refused"
+    """The account may not set this variable or header, or not show this number."""
     TOO_MANY = "too_many"
     """The account has reached its limit of transfers, at once or in a minute."""
     CLOSING = "closing"
@@ -99,6 +101,7 @@ _STATUS_OF: Mapping[Refusal, int] = {
     Refusal.MALFORMED: 400,
     Refusal.NOT_ENTITLED: 403,
     Refusal.TARGET_REFUSED: 422,
+    Refusal.CONTEXT_REFUSED: 422,
     Refusal.TOO_MANY: 429,
     Refusal.CLOSING: 503,
     Refusal.FAULT: 500,

@@ -32,6 +32,7 @@ import attrs
 
 from hookflash.commands import Command, Look
 from hookflash.sounds import AskedSound, HeardSound
+from hookflash.transfer_context import TransferContext
 
 LegId: TypeAlias = str
 """One party's channel, as the switch names it (a FreeSWITCH channel UUID)."""
@@ -288,6 +289,12 @@ class TransferOptions:
     """How many times a transferor who has left is called back when the transfer fails."""
     fallback_target: str | None = None
     """The number that gets a transferee whom nobody else can have any more; empty: none."""
+    caller_number: str | None = None
+    """The number that the target sees calling; empty: the transferor's."""
+    caller_name: str | None = None
+    """The name that the target sees calling; empty: the transferor's."""
+    context: TransferContext | None = None
+    """Variables and headers for the target's leg, and data of the program's own."""
 
 
 NO_OPTIONS: Final = TransferOptions()

@@ -12,6 +12,7 @@ from hookflash.commands import Command
 from hookflash.errors import InputError
 from hookflash.events import Event, LegParked, SoundStarted, TransferOptions, TransferRequested
 from hookflash.sounds import Burst, Media, Music, OtherSound, Recording, Tone, parse_sound
+from hookflash.transfer_context import ProgramData, program_data
 
 NAMES = st.text("ab0_./-", min_size=1, max_size=9).filter(lambda name: ".." not in name)
 BURSTS = st.builds(
@@ -29,6 +30,9 @@ st.register_type_strategy(
 )
 st.register_type_strategy(
     Media, st.builds(Media, st.sampled_from(["a", "b-1", "/acme/a", "f" * 32]))
+)
+st.register_type_strategy(
+    ProgramData, st.dictionaries(st.text(max_size=9), st.text(max_size=9)).map(program_data)
 )
 st.register_type_strategy(OtherSound, st.builds(OtherSound, st.text(max_size=20)))
 

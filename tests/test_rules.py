@@ -33,7 +33,7 @@ def asked(
 
 def refusal_of(rules: Rules, asker: Asker, request: TransferRequested) -> Refusal | None:
     try:
-        check_rights(rules, asker, request)
+        check_rights(rules, asker, request, "1001")
     except RequestRefused as refused:
         return refused.refusal
     return None

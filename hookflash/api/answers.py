@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Raw, Struct
 
@@ -113,6 +113,8 @@ class TransferView(Struct, frozen=True, kw_only=True):
     ended_by: EndedBy | None = None
     """Who ended the leg whose cause it is, if the switch has reported it: its `party` or the
     `switch`."""
+    data: dict[str, Any] | None = None
+    """The program's own data that it was requested with."""
     timeline: tuple[TimelineEntry, ...] | None = None
     """Only in the answer that gets one transfer."""
 
@@ -156,5 +158,7 @@ class EventView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: str | None = None
     why: str | None = None
     parties: dict[str, PartyView] | None = None
+    data: dict[str, Any] | None = None
+    """The program's own data that the transfer was requested with; only for its own account."""
     event: EventDocument | None = None
     """What happened, in the engine's own words."""

@@ -15,6 +15,15 @@ from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.called import MOST_RECALLS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
 from hookflash.sounds import ASKED_SOUND_PATTERN
+from hookflash.transfer_context import (
+    DEEPEST,
+    HEADER_PATTERN,
+    LONGEST_NAME,
+    LONGEST_VALUE,
+    MOST_DATA_BYTES,
+    MOST_PAIRS,
+    VARIABLE_PATTERN,
+)
 
 NOTHING_FOLLOWS: Final = r"(?![\s\S])"
 """How an expression ends: in some languages a $ lets a line end pass."""
@@ -105,6 +114,58 @@ FallbackTarget: TypeAlias = Annotated[
         examples=["800"],
     ),
 ]
+CallerNumber: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-Za-z+*#_-]{{0,64}}{NOTHING_FOLLOWS}",
+        description="The number that the target sees calling: one that the account may show; empty:"
+        " the transferor's.",
+        examples=["+4930123450"],
+    ),
+]
+CallerName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-Za-z .()+*#_-]{{0,64}}{NOTHING_FOLLOWS}",
+        description="The name that the target sees calling; empty: the transferor's.",
+        examples=["Support"],
+    ),
+]
+_Value: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)]
+Variables: TypeAlias = Annotated[
+    dict[
+        Annotated[
+            str, Meta(pattern=rf"^{VARIABLE_PATTERN}{NOTHING_FOLLOWS}", max_length=LONGEST_NAME)
+        ],
+        _Value,
+    ],
+    Meta(
+        max_length=MOST_PAIRS,
+        description="Channel variables for the target's leg, as far as the account allows them.",
+        examples=[{"crm_ticket": "4711"}],
+    ),
+]
+Headers: TypeAlias = Annotated[
+    dict[
+        Annotated[
+            str, Meta(pattern=rf"^{HEADER_PATTERN}{NOTHING_FOLLOWS}", max_length=LONGEST_NAME)
+        ],
+        _Value,
+    ],
+    Meta(
+        max_length=MOST_PAIRS,
+        description="SIP headers for the target's call, as far as the account allows them.",
+        examples=[{"X-Ticket": "4711"}],
+    ),
+]
+OwnData: TypeAlias = Annotated[
+    dict[str, Any],
+    Meta(
+        description="An object of the program's own, which comes back in every event and answer of"
+        f" the transfer, and goes nowhere else: at most {MOST_DATA_BYTES} bytes, {DEEPEST} levels.",
+        examples=[{"ticket": 4711}],
+    ),
+]
 Outcome: TypeAlias = Annotated[
     Literal[
         "running",
@@ -182,6 +243,11 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     timeout: RingTimeout | None = None
     recall_attempts: RecallAttempts | None = None
     fallback_target: FallbackTarget | None = None
+    caller_id_number: CallerNumber | None = None
+    caller_id_name: CallerName | None = None
+    variables: Variables | None = None
+    headers: Headers | None = None
+    data: OwnData | None = None
     switch: Switch | None = None
 
 
@@ -190,6 +256,7 @@ class HoldRequest(ApiCommand, frozen=True, kw_only=True):
 
     call_id: CallId
     moh: HeldSound | None = None
+    data: OwnData | None = None
     switch: Switch | None = None
 
 

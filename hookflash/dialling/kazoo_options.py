@@ -8,6 +8,7 @@ from typing import Final, cast
 from hookflash.document import place_in
 from hookflash.events import TransferOptions
 from hookflash.sounds import AskedSound, parse_asked_sound
+from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
 KAZOO_SOUNDS: Final = ("moh", "ringback")
 """Kazoo's names of the options that are sounds."""
@@ -18,12 +19,13 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
 
     Args:
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
-            `recall_attempts` and `fallback_target`, each of its type or missing. Other keys are
+            `recall_attempts`, `fallback_target`, `caller_id_number`, `caller_id_name`, `variables`,
+            `headers` and `data`, each of its type or missing. Other keys are
             ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
-        InputError: a text is not a sound.
+        InputError: a text is not a sound, or the data is too large.
     """
     sounds: dict[str, AskedSound | None] = {}
     for key in KAZOO_SOUNDS:
@@ -37,6 +39,20 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
         recall_attempts=cast("int | None", data.get("recall_attempts")),
         fallback_target=cast("str | None", data.get("fallback_target")),
+        caller_number=cast("str | None", data.get("caller_id_number")),
+        caller_name=cast("str | None", data.get("caller_id_name")),
+        context=_context(data, where),
+    )
+
+
+def _context(data: Mapping[str, object], where: str) -> TransferContext | None:
+    variables, headers, own = (data.get(key) for key in ("variables", "headers", "data"))
+    if not variables and not headers and own is None:
+        return None
+    return TransferContext(
+        variables=tuple(cast("Mapping[str, str]", variables or {}).items()),
+        headers=tuple(cast("Mapping[str, str]", headers or {}).items()),
+        data=None if own is None else program_data(own, place_in(where, ["data"])),
     )
 
 
@@ -50,5 +66,16 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,
         "recall_attempts": options.recall_attempts,
         "fallback_target": options.fallback_target,
+        "caller_id_number": options.caller_number,
+        "caller_id_name": options.caller_name,
+        **_written(options.context or NO_CONTEXT),
     }
     return {key: value for key, value in written.items() if value is not None}
+
+
+def _written(context: TransferContext) -> dict[str, object]:
+    return {
+        "variables": dict(context.variables) or None,
+        "headers": dict(context.headers) or None,
+        "data": context.data and context.data.value,
+    }

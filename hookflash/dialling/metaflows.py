@@ -54,6 +54,7 @@ from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.sounds import parse_asked_sound
+from hookflash.transfer_context import check_pairs, program_data
 
 SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
 """The JSON Schema (draft 2020-12) of a metaflows document."""
@@ -173,6 +174,11 @@ class _Data(TypedDict, total=False):
     timeout: _Seconds
     recall_attempts: int
     fallback_target: str
+    caller_id_number: str
+    caller_id_name: str
+    variables: dict[str, str]
+    headers: dict[str, str]
+    data: dict[str, object]
 
 
 class _WrittenAction(TypedDict, total=False):
@@ -322,20 +328,29 @@ def _faults_of_codes(document: object, where: str) -> Iterator[InputError]:
             parse_numbering(written["numbering"], place_in(where, ["numbering"]))
         except InputError as fault:
             yield fault
-    yield from _faults_of_sounds(written, where)
+    yield from _faults_of_data(written, where)
     yield from _faults_of_size(codes, where)
 
 
-def _faults_of_sounds(written: _Document, where: str) -> Iterator[InputError]:
-    """Find tones that are too long, which a schema cannot express."""
+def _faults_of_data(written: _Document, where: str) -> Iterator[InputError]:
+    """Find what a schema cannot express: long tones, and names that a switch understands."""
     for part in ("numbers", "patterns"):
         for dialled, entry in written.get(part, {}).items():
-            for key, text in entry.get("data", {}).items():
-                if key in KAZOO_SOUNDS:
-                    try:
-                        parse_asked_sound(str(text), place_in(where, [part, dialled, "data", key]))
-                    except InputError as fault:
-                        yield fault
+            for key, value in entry.get("data", {}).items():
+                try:
+                    _check_value(key, value, place_in(where, [part, dialled, "data", key]))
+                except InputError as fault:
+                    yield fault
+
+
+def _check_value(key: str, value: object, where: str) -> None:
+    if key in KAZOO_SOUNDS:
+        parse_asked_sound(str(value), where)
+    elif key in ("variables", "headers"):
+        pairs = tuple(cast("dict[str, str]", value).items())
+        check_pairs(pairs, header=key == "headers", where=where)
+    elif key == "data":
+        program_data(value, where)
 
 
 def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from hookflash.document import place_in
 from hookflash.engine.legs import Account
 from hookflash.errors import InputError, RequestRefused
+from hookflash.events import TransferOptions
 
 
 def account_faults(account: Account, name: str, where: str = "metaflows") -> Iterator[InputError]:
@@ -39,6 +40,18 @@ def account_faults(account: Account, name: str, where: str = "metaflows") -> Ite
                         account.media.sound(sound, name, f"{place}.{key}")
                 except InputError as fault:
                     yield fault
+            yield from _of_context(account, action.options, place)
+
+
+def _of_context(account: Account, options: TransferOptions, where: str) -> Iterator[InputError]:
+    """What the account's rules do not allow. Who will dial is not known, nor that number."""
+    try:
+        if options.caller_number:
+            account.rules.check_caller(options.caller_number, "")
+        if options.context is not None:
+            account.rules.check_context(options.context)
+    except RequestRefused as refused:
+        yield InputError(refused.why, where=where, hint="see the account's rules")
 
 
 def _of_target(account: Account, target: str, where: str) -> Iterator[InputError]:

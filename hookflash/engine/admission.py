@@ -20,6 +20,7 @@ from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import LegId, NumberGiven, TransferOptions, TransferRequested
 from hookflash.fsm.begin import new_transfer
 from hookflash.sounds import Media, Sound, check_sound
+from hookflash.transfer_context import check_caller
 
 ALLOWED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Characters of a transfer's ID, which becomes part of the names of timers and legs: what every
@@ -141,7 +142,8 @@ class Admission:
         rules = leg.choices.rules
         settled = bool(leg.account or not peer.account) if leg.is_user is None else leg.is_user
         is_user = settled and not leg.outside
-        check_rights(rules, Asker(is_user=is_user, may_transfer=leg.may_transfer), event)
+        asker = Asker(is_user=is_user, may_transfer=leg.may_transfer)
+        check_rights(rules, asker, event, leg.number)
         self._running.meters.check(leg.owner, rules, event.kind, at_s)
 
 
@@ -196,6 +198,9 @@ def check_values(event: TransferRequested) -> None:
     for name, sound in (("music", options.music), ("ringback", options.ringback)):
         if sound is not None:
             check_sound(sound, name)
+    check_caller(options.caller_number or "", options.caller_name or "")
+    if options.context is not None:
+        options.context.check()
     ring_s = options.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the ring timeout must be more than 0 s, and at most a day")

@@ -16,6 +16,7 @@ from hookflash.events import Event
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.specs.catalog import SPEC_FOR
+from hookflash.transfer_context import ProgramData
 
 _RULEBOOKS = {kind: Rulebook(spec) for kind, spec in SPEC_FOR.items()}
 
@@ -41,6 +42,7 @@ class _What(TypedDict, total=False):
     cause: str | None
     sip_status: int | None
     ended_by: e.EndedBy | None
+    data: ProgramData | None
 
 
 class Conductor:
@@ -163,6 +165,10 @@ class Conductor:
         if running is not None:
             owner = running.account
             what = {"transfer": running.transfer.id, "parties": running.parties, **what}
+            if running.transfer.context is not None:
+                what["data"] = running.transfer.context.data
+        elif isinstance(event, e.TransferRequested) and event.options.context is not None:
+            what = {"data": event.options.context.data, **what}
         owners = [] if owner is None else [owner]
         owners += [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
         return Record(

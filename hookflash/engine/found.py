@@ -24,6 +24,7 @@ from hookflash.events import Kind, LegId, TransferRequested
 from hookflash.fsm.begin import found_transfer
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer
+from hookflash.transfer_context import ProgramData
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +37,11 @@ class Unfinished:
     account: str = ""
     begins: Transfer | None = None
     """The transfer as it began, if that is known."""
+
+    @property
+    def data(self) -> ProgramData | None:
+        """The program's own data."""
+        return None if (context := self.request.options.context) is None else context.data
 
 
 @attrs.frozen(kw_only=True)

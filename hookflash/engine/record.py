@@ -12,6 +12,7 @@ from hookflash.commands import Command
 from hookflash.errors import InputError, Refusal
 from hookflash.events import EndedBy, Event, LegId
 from hookflash.fsm.transfer import Outcome, State, Transfer
+from hookflash.transfer_context import ProgramData, program_data
 
 
 @attrs.frozen
@@ -80,6 +81,8 @@ class Record:
     """The SIP status beside the cause, if the switch has reported one."""
     ended_by: EndedBy | None = None
     """The side that ended the leg whose cause it is, if the switch has reported it."""
+    data: ProgramData | None = None
+    """The program's own data that the transfer was requested with."""
     account: str = ""
     """The transfer's account, or else that of the event's leg."""
     accounts: tuple[str, ...] = ()
@@ -113,6 +116,7 @@ class Record:
             "cause": self.cause,
             "sip_status": self.sip_status,
             "ended_by": self.ended_by.value if self.ended_by else None,
+            "data": self.data and self.data.value,
             "account": self.account,
             "accounts": list(self.accounts),
         }
@@ -128,6 +132,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
         before, after, outcome = (document[name] for name in ("before", "after", "outcome"))
         refusal, parties = document["refusal"], document["parties"]
         ended_by = document.get("ended_by")  # absent in older records
+        data = document.get("data")  # absent in older records
         return Record(
             number=document["number"],
             at_s=document["at_s"],
@@ -148,6 +153,7 @@ def record_from(document: Mapping[str, Any], *, where: str = "$") -> Record:
             cause=document["cause"],
             sip_status=document.get("sip_status"),  # absent in older records
             ended_by=EndedBy(ended_by) if ended_by else None,
+            data=program_data(data) if data is not None else None,
             account=document["account"],
             accounts=tuple(document["accounts"]),
         )

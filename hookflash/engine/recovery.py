@@ -19,6 +19,7 @@ from hookflash.engine.legs import Account
 from hookflash.engine.record import Parties
 from hookflash.events import LegId
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.transfer_context import ProgramData
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +38,8 @@ class Closed:
     after: State | None = None
     outcome: Outcome | None = None
     cause: str | None = None
+    data: ProgramData | None = None
+    """The program's own."""
 
 
 class Recovery:
@@ -132,4 +135,5 @@ def _closed(transfer: str, left: Unfinished, legs: Iterable[LegSnapshot]) -> Clo
         after=State.IDLE,
         outcome=outcome,
         cause=cause,
+        data=left.data,
     )

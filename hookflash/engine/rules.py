@@ -17,6 +17,7 @@ import attrs
 
 from hookflash.errors import Refusal, RequestRefused
 from hookflash.events import Kind, TransferRequested
+from hookflash.transfer_context import TransferContext, matches
 
 MINUTE_S = 60.0
 
@@ -43,6 +44,15 @@ class Rules:
     every number that is not denied."""
     targets_denied: tuple[str, ...] = ()
     """Shell patterns of denied numbers; they take precedence over `targets_allowed`."""
+    variables_allowed: tuple[str, ...] = ()
+    """Shell patterns of the channel variables that a request may set on the target's leg, such as
+    `crm_*`. Empty: none. Variables that the switch itself understands are never allowed."""
+    headers_allowed: tuple[str, ...] = ("X-*",)
+    """Shell patterns of the SIP headers that a request may add to the target's call; all begin with
+    `X-`. Empty: none."""
+    caller_numbers_allowed: tuple[str, ...] = ()
+    """Shell patterns of the numbers that a request may show to the target, besides the transferor's
+    own: the numbers that belong to the account."""
     transfers_at_once: int | None = None
     """How many transfers may be in flight. `None`: any number."""
     transfers_per_minute: int | None = None
@@ -63,6 +73,37 @@ class Rules:
                 f"calls to {target} are not allowed for this account", Refusal.TARGET_REFUSED
             )
 
+    def check_context(self, context: TransferContext) -> None:
+        """Check what a request gives along.
+
+        Raises:
+            RequestRefused: the account does not allow a variable or a header.
+        """
+        for pairs, patterns, what in (
+            (context.variables, self.variables_allowed, "variable"),
+            (context.headers, self.headers_allowed, "header"),
+        ):
+            for name, _ in pairs:
+                if not matches(name, patterns):
+                    allowed = ", ".join(patterns) or "none"
+                    why = f"the {what} {name} is not allowed for this account (allowed: {allowed})"
+                    raise RequestRefused(why, Refusal.CONTEXT_REFUSED)
+
+    def check_caller(self, number: str, own: str) -> None:
+        """Check the number that a request shows to the target.
+
+        Args:
+            number: the number; empty: the transferor's.
+            own: the transferor's number.
+
+        Raises:
+            RequestRefused: it does not belong to the account.
+        """
+        if number not in ("", own) and not matches(number, self.caller_numbers_allowed):
+            allowed = ", ".join(("the transferor's own", *self.caller_numbers_allowed))
+            why = f"the number {number} may not be shown (allowed: {allowed})"
+            raise RequestRefused(why, Refusal.CONTEXT_REFUSED)
+
 
 @attrs.frozen(kw_only=True)
 class Asker:
@@ -74,11 +115,17 @@ class Asker:
     """The operator's setting for this leg; `None`: not set."""
 
 
-def check_rights(rules: Rules, asker: Asker, request: TransferRequested) -> None:
+def check_rights(rules: Rules, asker: Asker, request: TransferRequested, own_number: str) -> None:
     """Check a request against the rules, except for the limits.
 
+    Args:
+        rules: the account's rules.
+        asker: the rights of the party that requests it.
+        request: the request.
+        own_number: that party's number.
+
     Raises:
-        RequestRefused: the party may not transfer, or not to this target.
+        RequestRefused: the party may not transfer, or not to this target, or not with this context.
     """
     if request.by == "digits" and not _entitled(rules, asker):
         raise RequestRefused("this party may not transfer", Refusal.NOT_ENTITLED)
@@ -86,6 +133,10 @@ def check_rights(rules: Rules, asker: Asker, request: TransferRequested) -> None
         rules.check_target(request.target)
     if request.options.fallback_target:
         rules.check_target(request.options.fallback_target)
+    if request.options.caller_number:
+        rules.check_caller(request.options.caller_number, own_number)
+    if request.options.context is not None:
+        rules.check_context(request.options.context)
 
 
 def _entitled(rules: Rules, asker: Asker) -> bool:

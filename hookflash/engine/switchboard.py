@@ -408,6 +408,7 @@ class Switchboard:
                 "commands": (*closed.commands, *self._alone.watch(closed.watched)),
                 "outcome": closed.outcome,
                 "cause": closed.cause,
+                "data": closed.data,
             },
             owner=closed.owner,
         )

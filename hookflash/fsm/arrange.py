@@ -214,20 +214,30 @@ def _ring_timeout_s(t: Transfer, party: Party) -> float:
 
 
 def _dial(work: Work, want: Arrangement, party: Party) -> None:
-    """Call the target for the transferor, or, in a recall, the transferor for the transferee."""
+    """Call the target for the transferor, or, in a recall, the transferor for the transferee.
+
+    Only who stands in for the target gets what the request gave along: a redialled target, and a
+    fallback target, which deals with the same case. A transferor who is called back did not ask for
+    a ticket's number on the phone, and sees the transferee.
+    """
     t = work.transfer
     role = work.role_of(party)
     is_recall = role is Role.TRANSFEROR
     caller = t.transferee if is_recall else t.transferor
     alone = want.failsafe is c.Trigger.ANSWER and t.transferee.lives
     rescue = t.transferee.leg if alone else None
+    context = None if is_recall else t.context
     work.order(
         c.Dial(
             leg=party.leg,
             target=party.number,
             on_behalf_of=caller.leg,
-            caller=caller.number,
+            caller=caller.number if is_recall else t.policy.caller_number or caller.number,
+            caller_name="" if is_recall else t.policy.caller_name,
+            withheld=caller.withheld,
             caller_prefix=t.policy.recall_prefix if is_recall else "",
+            variables=context.variables if context else (),
+            headers=context.headers if context else (),
             account=t.account,
             ring_timeout_s=_ring_timeout_s(t, party),
             transfer=t.id,

@@ -72,6 +72,7 @@ def new_transfer(
         by=by,
         hops=hops,
         account=account,
+        context=options.context,
     )
 
 
@@ -116,6 +117,7 @@ def found_transfer(
         fell_back=fell_back,
         armed=transferee.place is not Place.JOINED,
         account=account,
+        context=asked.options.context,
     )
 
 

@@ -121,6 +121,11 @@ class Policy:
     fallback_target: str = ""
     """A number (a queue, a mailbox, a colleague) that gets a transferee whom nobody else can have
     any more. Empty: the call ends with a tone."""
+    caller_number: str = ""
+    """The number that targets see calling, one of `caller_numbers_allowed`. Empty: the
+    transferor's. A party that withholds its number stays withheld."""
+    caller_name: str = ""
+    """The name that targets see calling. Empty: the transferor's."""
     hop_limit: int = 5
     """How many times one call may be transferred; it stops loops. A restart resets the count."""
 

@@ -24,6 +24,7 @@ from hookflash.events import Kind, LegId
 from hookflash.fsm.inputs import ByIdentity
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import Sound
+from hookflash.transfer_context import TransferContext
 
 
 class State(ByIdentity):
@@ -209,6 +210,8 @@ class Transfer:
     """The account of the transfer, and of the target's leg."""
     questions: int = 0
     """How many times the transferor was asked for the number of the target."""
+    context: TransferContext | None = None
+    """What the request gave along: variables and headers for the target, a program's data."""
     recalls: int = 0
     """How many times the transferor was called back."""
     fell_back: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 import attrs
 import cattrs
@@ -18,7 +18,7 @@ from cattrs import BaseValidationError, transform_error
 
 from hookflash import events as e
 from hookflash.accounts import DEFAULT_ACCOUNT
-from hookflash.codec import teach_sounds
+from hookflash.codec import teach_values
 from hookflash.engine.record import Record, record_from
 from hookflash.errors import InputError
 from hookflash.fsm.policy import Policy
@@ -94,6 +94,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     ended_by: str | None = None
     refusal: str | None = None
     parties: dict[str, PartyText] | None = None
+    data: dict[str, Any] | None = None
+    account: str = ""
 
 
 _SUMMARY: Final = msgspec.json.Decoder(Summary)
@@ -232,7 +234,7 @@ def _calls_of(event: e.Event) -> tuple[str | None, str | None]:
 
 
 VALUES: Final = cattrs.Converter(omit_if_default=True)
-teach_sounds(VALUES)
+teach_values(VALUES)
 
 
 def document_of(value: Policy | Transfer | None) -> bytes:

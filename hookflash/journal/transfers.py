@@ -28,6 +28,7 @@ from hookflash.journal.step import (
     reading,
     transfer_from,
 )
+from hookflash.transfer_context import ProgramData, program_data
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.journal"))
 
@@ -127,6 +128,8 @@ class Past:
     cause: str | None
     sip_status: int | None
     ended_by: str | None
+    data: ProgramData | None = None
+    """The program's own data that it was requested with."""
 
 
 def past_after(past: Past | None, record: Record) -> Past | None:
@@ -150,6 +153,7 @@ def past_after(past: Past | None, record: Record) -> Past | None:
             cause=None,
             sip_status=None,
             ended_by=None,
+            data=record.data,
         )
     if past is None or past.outcome is not None:
         return past
@@ -264,7 +268,7 @@ def _readable_past(connection: sqlite3.Connection, row: Sequence[Any]) -> Past |
 def _past(row: Sequence[Any]) -> Past:
     transfer, account, switch, kind, by, target, *row = row
     transferor_call, transferor_number, transferee_call, transferee_number, target_call, *row = row
-    _request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause, *row = row
+    request, _policy, begun, _first_step, state, ended, _last_step, outcome, cause, *row = row
     sip_status, ended_by = row
     check_times(begun, ended)
     return Past(
@@ -286,7 +290,35 @@ def _past(row: Sequence[Any]) -> Past:
         cause=cause,
         sip_status=sip_status,
         ended_by=ended_by,
+        data=_data_in(request),
     )
+
+
+class _StoredContext(msgspec.Struct):
+    data: dict[str, Any] | None = None
+
+
+class _StoredOptions(msgspec.Struct):
+    context: _StoredContext | None = None
+
+
+class _StoredRequest(msgspec.Struct):
+    options: _StoredOptions | None = None
+
+
+_STORED_REQUEST: Final = msgspec.json.Decoder(_StoredRequest)
+
+
+def _data_in(request: str) -> ProgramData | None:
+    """A program's data in a stored request, of which no other part need be readable."""
+    if '"data":{' not in request:
+        return None
+    try:
+        options = _STORED_REQUEST.decode(request).options
+    except msgspec.MsgspecError:
+        return None
+    context = options and options.context
+    return program_data(context.data) if context and context.data is not None else None
 
 
 def _request_of(past: Past, stored: str) -> e.TransferRequested:

@@ -225,7 +225,7 @@ clearglobalvars = no
 exten => _1XXX,1,Dial(PJSIP/${EXTEN})
  same => n,Hangup(${HANGUPCAUSE})
 
-exten => _26XX,1,Dial(PJSIP/${EXTEN})
+exten => _26XX,1,Dial(PJSIP/${EXTEN},,b(hookflash^headers^1))
  same => n,Hangup(${HANGUPCAUSE})
 
 exten => _6XXXX,1,Dial(Local/${EXTEN:1}@default/n)

@@ -38,7 +38,7 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.sounds import FILE_S
-from hookflash.codec import teach_sounds
+from hookflash.codec import teach_values
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 from hookflash.dialling.numbers import NumberRules, parse_rewrites
 from hookflash.document import faults_of, faults_of_numbers, load_schema, meant, place_in
@@ -108,7 +108,7 @@ def parse_scenario(text: bytes, *, where: str, name: str) -> Scenario:
 
 _CONVERTER = Converter()
 """Builds values from a document that the schema has accepted."""
-teach_sounds(_CONVERTER)
+teach_values(_CONVERTER)
 
 
 class _Reader:

@@ -40,6 +40,7 @@ from hookflash.server.config import (
     media_sounds,
     policy_choices,
 )
+from hookflash.transfer_context import check_caller
 
 MAX_CONFIG_BYTES: Final = 1_000_000
 """No file that a person wrote is larger."""
@@ -57,6 +58,7 @@ _NAMES: Final = {
 ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
 ALLOWED_DOMAIN: Final = re.compile(r"[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 ALLOWED_PREFIX: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,32}")
+ALLOWED_HEADER_PATTERN: Final = re.compile(r"\*|[Xx]-?[0-9A-Za-z*?\[\]!-]*")
 ALLOWED_VARIABLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
@@ -268,6 +270,10 @@ def _check_account(keys: AccountKeys, where: str) -> None:
     media_sounds(keys.media, f"{where}.media")
     for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")
+    for pattern in given(keys.rules).get("headers_allowed", ()):
+        if not ALLOWED_HEADER_PATTERN.fullmatch(pattern):
+            what, hint = f"{pattern[:80]!r} matches no header", "headers begin with X-, such as X-*"
+            raise InputError(what, where=f"{where}.rules.headers_allowed", hint=hint)
     for key, value in given(keys.rules).items():
         if isinstance(value, int) and value < 0:
             what = f"{value} is too small"
@@ -294,7 +300,9 @@ def _check_choice(value: object, where: str) -> None:
             where=where,
             hint="letters, digits, blanks and . ( ) + * # _ -, at most 32",
         )
-    if key in ("outside_number", "fallback_target") and not (
+    if key == "caller_name":
+        check_caller("", str(value), where=where)
+    if key in ("outside_number", "fallback_target", "caller_number") and not (
         value == "" or ALLOWED_NUMBER.fullmatch(str(value))
     ):
         raise InputError(

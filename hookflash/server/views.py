@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.api.answers import (
     EndedBy,
+    EventDocument,
     EventView,
     LegView,
     PartyView,
@@ -98,6 +99,7 @@ def past_transfer(past: Past, timeline: tuple[TimelineEntry, ...] | None = None)
         cause=past.cause,
         sip_status=past.sip_status,
         ended_by=_side(past.ended_by),
+        data=past.data and past.data.value,
         timeline=timeline,
     )
 
@@ -123,8 +125,14 @@ def transfer_in_flight(
         transferee=_party(parties.transferee),
         target_leg=_party(parties.target),
         begun=iso(past.begun) if past else None,
+        data=_data_of(transfer),
         timeline=timeline,
     )
+
+
+def _data_of(transfer: Transfer) -> dict[str, Any] | None:
+    data = transfer.context and transfer.context.data
+    return data.value if data else None
 
 
 def timeline_entry(step: StoredStep) -> TimelineEntry:
@@ -144,8 +152,12 @@ def timeline_entry(step: StoredStep) -> TimelineEntry:
 
 
 def event_view(step: StoredStep, account: str | None) -> EventView:
-    """A step as a program of this account sees it (`None`: an administrator)."""
+    """A step as a program of this account sees it (`None`: an administrator).
+
+    What a program gave along with a transfer is shown to the transfer's own account only.
+    """
     published = step.summary
+    is_own = account in (None, published.account or DEFAULT_ACCOUNT)
     own = step.accounts[0] if step.accounts else None
     if account is not None:
         own = account if account in step.accounts else None
@@ -172,5 +184,27 @@ def event_view(step: StoredStep, account: str | None) -> EventView:
             for role, named in parties.items()
         }
         or None,
-        event=published.event,
+        data=published.data if is_own else None,
+        event=published.event if is_own else _without_context(step.kind, published.event),
     )
+
+
+def _without_context(kind: str, event: EventDocument) -> EventDocument:
+    """An event without the context of another account's transfer."""
+    if not kind.startswith(_MAY_HAVE_CONTEXT):
+        return event
+    document = cast("dict[str, Any]", msgspec.json.decode(event))
+    for part, key, nothing in _CONTEXT:
+        inside = document.get(part)
+        if isinstance(inside, dict) and key in inside:
+            cast("dict[str, Any]", inside)[key] = nothing
+    return msgspec.Raw(msgspec.json.encode(document))
+
+
+_MAY_HAVE_CONTEXT: Final = ("transfer.", "request.", "engine.command_failed")
+_CONTEXT: Final[tuple[tuple[str, str, object], ...]] = (
+    ("options", "context", None),
+    ("command", "variables", ()),
+    ("command", "headers", ()),
+)
+"""Where an event has it, and its empty value: in a request, and in a call that failed."""

@@ -46,6 +46,7 @@ from hookflash.journal.transfers import Past
 from hookflash.server.config import Config
 from hookflash.server.service import Service, open_service
 from hookflash.sounds import parse_sound
+from hookflash.transfer_context import TransferContext, program_data
 
 pytestmark = pytest.mark.slow
 
@@ -241,13 +242,18 @@ async def crashed_while(
     return left
 
 
+CONTEXT = TransferContext(headers=(("X-Ticket", "1"),), data=program_data({"ticket": [1, None]}))
+
+
 async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_emulator() as listening:
         after, name, legs = await crashed_while(
             State.DIALING,
             listening,
             tmp_path,
-            options=TransferOptions(music=JAZZ, takeback_digits="*9", ring_timeout_s=77),
+            options=TransferOptions(
+                music=JAZZ, takeback_digits="*9", ring_timeout_s=77, context=CONTEXT
+            ),
             by="key 1",
         )
         async with open_controller(listening, after) as again:
@@ -255,12 +261,14 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
             assert transfer is not None
             told = (transfer.policy.music, transfer.policy.ring_timeout_s, transfer.by)
             assert told == (JAZZ, 77, "key 1")
+            assert transfer.context == CONTEXT
             assert transfer.state is State.DIALING
             assert again.group.engines[SWITCH].switchboard.owner(name) == "acme"
             listening.emulator.press(legs[0], "*9")
             await all_is_settled(again)
         (past,) = transfers_in(after)
         assert (past.outcome, past.by) == (Outcome.TAKEN_BACK, "key 1")
+        assert past.data == CONTEXT.data
         check_history(after)
 
 

@@ -126,6 +126,45 @@ async def test_a_transfer_is_taken_and_followed_to_its_end(
     assert (await lab.acme.look(f"channels/{bob}"))["transfers"] == 1
 
 
+async def test_data_of_a_program_s_own_comes_back_everywhere(
+    autojump_clock: MockClock, lab: Lab
+) -> None:
+    alice, _ = await lab.call()
+    data = {"ticket": 4711, "said": ["é", None, {"a": 1.5}]}
+    held = await lab.acme.act(alice, "hold", data=data)
+    name = held.json()["data"]["transfer_id"]
+    assert (await lab.acme.until(name, "held"))["data"] == data
+    assert (await lab.acme.act(alice, "takeback")).status_code == 202
+    assert (await lab.acme.ended(name))["data"] == data
+    transfer = await lab.acme.transfer(alice, "2600", data=data)
+    assert (await lab.acme.until(transfer, "consulting"))["data"] == data
+    lab.hang_up(alice)
+    assert (await lab.acme.ended(transfer))["data"] == data
+    listed = await lab.acme.look("transfers")
+    assert [one["data"] for one in listed] == [data, data]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "says"),
+    [
+        ({"variables": {"crm_a": "1"}}, 422, "allowed: none"),
+        ({"caller_id_number": "110"}, 422, "allowed: the transferor's own"),
+        ({"headers": {"X-FS-Display-Name": "Bank"}}, 400, "has a meaning to the switch"),
+        ({"headers": {"X-A": "a\r\nB: c"}}, 400, "is not allowed"),
+        ({"headers": {"Alert-Info": "x"}}, 400, "headers"),
+        ({"data": {"a": "x" * 5000}}, 400, "at most 4096"),
+    ],
+)
+async def test_what_may_not_be_given_along_is_refused_and_nobody_is_put_on_hold(
+    autojump_clock: MockClock, lab: Lab, fields: dict[str, Any], status: int, says: str
+) -> None:
+    alice, _ = await lab.call()
+    asked = {"action": "transfer", "target": "2600", **fields}
+    answered = await lab.acme.ask("POST", f"channels/{alice}", asked)
+    assert (answered.status_code, says in answered.text) == (status, True), answered.text
+    assert lab.hears(alice) == "1002"
+
+
 async def test_a_transfer_shows_its_timeline(autojump_clock: MockClock, lab: Lab) -> None:
     alice, _ = await lab.call()
     transfer = await lab.acme.transfer(alice, "2602")

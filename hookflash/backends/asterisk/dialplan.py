@@ -131,6 +131,16 @@ exten => fetched,1,Set(HOOKFLASH_PEER=${SHARED(HOOKFLASH_PEER)})
 exten => undisclosed,1,Set(CONNECTEDLINE(name,i)=${HOOKFLASH_SHOWN})
  same => n,Set(CONNECTEDLINE(num,i)=${HOOKFLASH_SHOWN})
  same => n,Return()
+
+; The SIP headers that a request gives along, for a phone that your dialplan calls:
+; Dial(PJSIP/${EXTEN},20,b(CONTEXT^headers^1)).
+exten => headers,1,Set(LOCAL(left)=${HOOKFLASH_HEADERS})
+ same => n,Set(HOOKFLASH_HEADERS=)
+ same => n(next),GotoIf($["${left}" = ""]?done)
+ same => n,Set(LOCAL(one)=${SHIFT(left,|)})
+ same => n,Set(PJSIP_HEADER(add,${CUT(one,=,1)})=${CUT(one,=,2-)})
+ same => n,Goto(next)
+ same => n(done),Return()
 """
 
 

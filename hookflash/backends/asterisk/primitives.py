@@ -274,6 +274,9 @@ SHOWN_BY: Final = "HOOKFLASH_SHOWN_BY"
 NUMBER: Final = "HOOKFLASH_NUMBER"
 """The number of a leg that we have called. Asterisk itself gives it the caller's number."""
 
+HEADERS: Final = "HOOKFLASH_HEADERS"
+"""SIP headers for the phone that the dialplan calls: `X-Ticket=4711|X-Queue=sales`."""
+
 DIALLED: Final = "CALLERID(dnid)"
 """The extension that an incoming leg dialled; empty on a called leg."""
 
@@ -316,6 +319,7 @@ OURS: Final = (
     SHOWN,
     SHOWN_BY,
     NUMBER,
+    HEADERS,
 )
 """All variables that a transfer sets and removes."""
 

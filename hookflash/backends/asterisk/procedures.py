@@ -28,6 +28,7 @@ from hookflash.causes import number_for
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
 from hookflash.sounds import Music, Sound, Tone
+from hookflash.transfer_context import check_pairs
 
 ALLOWED_CHANNEL: Final = re.compile(r"[0-9A-Za-z]+/[0-9A-Za-z_.:@+*#/;=-]{1,200}")
 """The allowed characters of a channel's name that the dialplan reads."""
@@ -224,18 +225,21 @@ class AsteriskProcedures:
 
     def _dial(self, command: c.Dial) -> p.AsteriskProcedure:
         caller = self._party_of(command.on_behalf_of)
-        shown = WITHHELD if caller.withheld else command.caller or caller.number
-        name = shown if caller.withheld else caller.name or shown
+        withheld = command.withheld or caller.withheld
+        shown = WITHHELD if withheld else command.caller or caller.number
+        name = shown if withheld else command.caller_name or caller.name or shown
         number_shown = checked(ALLOWED_NUMBER, shown or "0", "the caller")
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         leg = _leg(command.leg)
+        endpoint = self._dialling.endpoint(number)
         variables = {
+            **self._context_of(command, endpoint),
             p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             # the far half gets all of these too: they name the leg that they are for
             p.ROLE: f"{checked(ALLOWED_WORD, command.role, 'the role')}:{leg}",
             p.NUMBER: number,
             p.LIMIT_S: str(_seconds(self._park_limit_s)),
-            **({"CALLERID(pres)": "prohib"} if caller.withheld else {}),
+            **({"CALLERID(pres)": "prohib"} if withheld else {}),
             **self._owned_by(command.account),
             # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
@@ -244,13 +248,31 @@ class AsteriskProcedures:
         originate = p.OriginateChannel(
             leg=leg,
             number=number,
-            endpoint=self._dialling.endpoint(number),
+            endpoint=endpoint,
             caller=f'"{_shown(command.caller_prefix + name)}" <{number_shown}>',
             timeout_s=_seconds(command.ring_timeout_s),
             variables=tuple(variables.items()),
             extension="park" if command.rescue is None else "rescue",
         )
         return p.AsteriskProcedure(steps=(originate,))
+
+    def _context_of(self, command: c.Dial, endpoint: str) -> dict[str, str]:
+        """The variables of a target's leg, which the legs inherit that the dialplan calls for it.
+
+        A header is added by a function of the SIP channel. Through the dialplan that channel is
+        created later: the operator's `Dial` adds the headers with our subroutine `headers`.
+        """
+        check_pairs(command.variables, header=False, where="variables")
+        check_pairs(command.headers, header=True, where="headers")
+        taken = {name.lower() for name in (self._account_variable, *self._dialling.variables)}
+        for name, _ in command.variables:
+            if name.lower() in taken:
+                raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")
+        variables = {f"__{name}": value for name, value in command.variables}
+        if endpoint.startswith("PJSIP/"):
+            return variables | {f"PJSIP_HEADER(add,{name})": text for name, text in command.headers}
+        written = "|".join(f"{name}={value}" for name, value in command.headers)
+        return variables | ({f"__{p.HEADERS}": written} if written else {})
 
     def _owned_by(self, account: str) -> dict[str, str]:
         if not account or not ALLOWED_ACCOUNT.fullmatch(account):

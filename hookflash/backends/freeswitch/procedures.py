@@ -31,6 +31,7 @@ from hookflash.called import ALLOWED_NUMBER
 from hookflash.errors import InputError
 from hookflash.events import LegId
 from hookflash.sounds import Sound, check_sound
+from hookflash.transfer_context import check_pairs
 
 ALLOWED_TRANSFER: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """The allowed characters of a transfer's id, as the engine has them."""
@@ -258,8 +259,10 @@ class Procedures:
 
     def _dial(self, command: c.Dial) -> p.Procedure:
         caller = self._caller_of(command.on_behalf_of)
-        shown = WITHHELD if caller.withheld else command.caller or caller.number
-        name = shown if caller.withheld else caller.name or shown
+        withheld = command.withheld or caller.withheld
+        shown = WITHHELD if withheld else command.caller or caller.number
+        name = shown if withheld else command.caller_name or caller.name or shown
+        context = self._context(command)
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         account = command.account
         if not ALLOWED_ACCOUNT.fullmatch(account):
@@ -267,6 +270,7 @@ class Procedures:
         carried = ["media_mix_inbound_outbound_codecs"]
         if account:
             carried.append(self._account_variable)
+        carried += context  # through the dialplan to the phone's own leg
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -289,6 +293,7 @@ class Procedures:
             # a loopback leg speaks L16, which no phone takes: let the phone's leg offer its own
             "media_mix_inbound_outbound_codecs": "true",
             "export_vars": ",".join(carried),
+            **context,
             **({self._account_variable: account} if account else {}),
             **self._dialling.variables,
         }
@@ -302,6 +307,17 @@ class Procedures:
             takes=None if command.rescue is None else _leg(command.rescue),
         )
         return p.Procedure(steps=(originate,))
+
+    def _context(self, command: c.Dial) -> dict[str, str]:
+        """The variables of a target's leg; a header is one, too (`sip_h_X-…`)."""
+        check_pairs(command.variables, header=False, where="variables")
+        check_pairs(command.headers, header=True, where="headers")
+        taken = {name.lower() for name in (self._account_variable, *self._dialling.variables)}
+        for name, _ in command.variables:
+            if name.lower() in taken:
+                raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")
+        headers = {f"sip_h_{name}": value for name, value in command.headers}
+        return {**dict(command.variables), **headers}
 
     def _join(self, command: c.Join) -> p.Procedure:
         variables = self._parks | _order(command.transfer, command.attempt)

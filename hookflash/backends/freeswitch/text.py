@@ -18,8 +18,12 @@ def line_of(primitive: p.Primitive) -> str:
 def _originated(originate: p.Originate) -> str:
     app = "park()" if originate.takes is None else f"intercept({originate.takes})"
     # a comma within a value (a list of variables to export) would end it
-    escaped = ((name, value.replace(",", "\\,")) for name, value in originate.variables)
+    escaped = ((name, _quoted(value.replace(",", "\\,"))) for name, value in originate.variables)
     return f"originate {{{_listed(escaped, ',')}}}{originate.dial_string} &{app}"
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if " " in value and not value.startswith("'") else value
 
 
 def _shown(display: p.Display) -> str:
