@@ -165,7 +165,7 @@ def test_nothing_that_a_person_chooses_is_expanded() -> None:
         # headers: names and values that have none of the signs that mean something to Asterisk
         "CUT",
         "SHIFT",
-        "left",
+        "LEFT",
     }
 
 

@@ -134,11 +134,11 @@ exten => undisclosed,1,Set(CONNECTEDLINE(name,i)=${HOOKFLASH_SHOWN})
 
 ; The SIP headers that a request gives along, for a phone that your dialplan calls:
 ; Dial(PJSIP/${EXTEN},20,b(CONTEXT^headers^1)).
-exten => headers,1,Set(LOCAL(left)=${HOOKFLASH_HEADERS})
+exten => headers,1,Set(LOCAL(LEFT)=${HOOKFLASH_HEADERS})
  same => n,Set(HOOKFLASH_HEADERS=)
- same => n(next),GotoIf($["${left}" = ""]?done)
- same => n,Set(LOCAL(one)=${SHIFT(left,|)})
- same => n,Set(PJSIP_HEADER(add,${CUT(one,=,1)})=${CUT(one,=,2-)})
+ same => n(next),GotoIf($["${LEFT}" = ""]?done)
+ same => n,Set(LOCAL(ONE)=${SHIFT(LEFT,|)})
+ same => n,Set(PJSIP_HEADER(add,${CUT(ONE,=,1)})=${CUT(ONE,=,2-)})
  same => n,Goto(next)
  same => n(done),Return()
 """
