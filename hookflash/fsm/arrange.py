@@ -201,8 +201,8 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
     if party.place is Place.UNBORN or (work.overdue and not party.called):
         _dial(work, want, party)
     elif want.failsafe is c.Trigger.ANSWER is not t.failsafe and t.transferee.lives:
-        _arm(work, party, c.Trigger.ANSWER)
-        work.note(armed=True, failsafe=c.Trigger.ANSWER)
+        _arm(work, party, t.transferee, c.Trigger.ANSWER)
+        work.note(armed=True, rescued=Role.TRANSFEREE, failsafe=c.Trigger.ANSWER)
     if party.called:
         _wait(work, Wait.ANSWER, rings_s)
     else:
@@ -249,15 +249,15 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
     work.note(
         tries=t.tries + 1,
         armed=rescue is not None,
+        rescued=Role.TRANSFEREE,
         rescue_on_answer=rescue is not None,
         failsafe=c.Trigger.ANSWER if rescue is not None else None,
     )
     work.why = f"The {role} is being called."
 
 
-def _arm(work: Work, party: Party, when: c.Trigger) -> None:
-    rescued = work.transfer.transferee
-    undisclosed = party.outside or rescued.withheld
+def _arm(work: Work, party: Party, rescued: Party, when: c.Trigger) -> None:
+    undisclosed = when is c.Trigger.ANSWER and (party.outside or rescued.withheld)
     work.order(c.Arm(leg=party.leg, rescue=rescued.leg, when=when, undisclosed=undisclosed))
 
 
@@ -271,9 +271,9 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
     if (absent := _absent(t, want)) is not None:
         _call(work, want, absent)
     elif talk(one, other):
-        _keep(work, want, one, other)
+        _keep(work, want, roles)
     elif _is_due(work, one, other):
-        _join(work, want, one, other)
+        _join(work, want, roles)
         _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries), anew=True)
     elif t.joining is None:
         # a failsafe may be connecting the transferee right now: ask before it acts
@@ -283,6 +283,11 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
         _wait(work, Wait.STRANDED, backoff_s(t.policy.rescue_timeout_s, t.tries))
     else:
         _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries))
+
+
+def _who_waits(roles: tuple[Role, Role]) -> Role:
+    """The third party: if one of the two leaves, the switch on its own connects it."""
+    return next(role for role in Role if role not in roles)
 
 
 def _is_due(work: Work, one: Party, other: Party) -> bool:
@@ -295,12 +300,15 @@ def _is_due(work: Work, one: Party, other: Party) -> bool:
     return t.joining is None and one.settled and other.settled
 
 
-def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
+def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     t = work.transfer
-    watched = want.failsafe is c.Trigger.LEFT_ALONE and t.transferee.lives
-    rescue = t.transferee.leg if watched else None
+    one, other = the_two(t, roles)
+    waits = t.party(third := _who_waits(roles))
+    goes_on = want.failsafe is c.Trigger.LEFT_ALONE and waits.lives
+    watched = goes_on and waits.answered
+    armed = t.party(t.rescued)
     pair = (one.leg, other.leg)
-    hidden = rescue is not None and t.transferee.withheld
+    hidden = watched and waits.withheld
     undisclosed = tuple(
         party.leg
         for party, partner in ((one, other), (other, one))
@@ -313,10 +321,10 @@ def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
             attempt=t.joins_ordered + 1,
             repeated=t.joining == pair,
             transfer=t.id,
-            afterwards=c.Afterwards.PARK if watched else c.Afterwards.END,
-            rescue=rescue,
-            disarm=tuple(p.leg for p in (t.transferor, t.target) if t.armed and p.lives),
-            rescued=t.transferee.leg if t.armed and t.transferee.lives else "",
+            afterwards=c.Afterwards.PARK if goes_on else c.Afterwards.END,
+            rescue=waits.leg if watched else None,
+            disarm=tuple(p.leg for p in t.parties if t.armed and p.lives and p is not armed),
+            rescued=armed.leg if t.armed and armed.lives else "",
             undisclosed=undisclosed,
         )
     )
@@ -327,26 +335,30 @@ def _join(work: Work, want: Arrangement, one: Party, other: Party) -> None:
         tries=t.tries + 1,
         joining=pair,
         joins_ordered=t.joins_ordered + 1,
+        joined_for=third if watched else None,
         armed=t.armed or watched,  # until the disarming is proven
+        rescued=t.rescued if t.armed else third,
         failsafe=None,
     )
     work.why = "The join is being repeated." if t.tries > 1 else "The two are being joined."
 
 
-def _keep(work: Work, want: Arrangement, one: Party, other: Party) -> None:
+def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     """The two talk: do what remains."""
     t = work.transfer
+    one, other = the_two(t, roles)
     if want.releases and t.armed:
         if t.waits_for is not Wait.ORDINARY or work.overdue:
             work.order(c.Release(first=one.leg, second=other.leg))
         _wait(work, Wait.ORDINARY, t.policy.join_timeout_s)
         return
-    if want.failsafe is c.Trigger.LEFT_ALONE is not t.failsafe and t.transferee.lives:
-        if not t.joins_ordered:  # found like this: the target's leg may carry anything
-            _arm(work, t.target, c.Trigger.LEFT_ALONE)
-        leg, rescue = t.transferor.leg, t.transferee.leg
-        work.order(c.Arm(leg=leg, rescue=rescue, when=c.Trigger.LEFT_ALONE))
-        work.note(failsafe=c.Trigger.LEFT_ALONE)
+    waits = t.party(third := _who_waits(roles))
+    watched = want.failsafe is c.Trigger.LEFT_ALONE and waits.lives and waits.answered
+    if watched and t.failsafe is not c.Trigger.LEFT_ALONE:
+        if t.joined_for is not third:  # the join has not armed the second one
+            _arm(work, other, waits, c.Trigger.LEFT_ALONE)
+        _arm(work, one, waits, c.Trigger.LEFT_ALONE)
+        work.note(armed=True, rescued=third, failsafe=c.Trigger.LEFT_ALONE)
     if want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(t))
     else:

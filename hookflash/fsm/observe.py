@@ -194,10 +194,12 @@ def _joined(work: Work, event: e.LegsJoined) -> News:
 
 def _talk(work: Work, *pair: LegId) -> None:
     t = work.transfer
+    if t.party(t.rescued).leg in pair:
+        work.note(armed=False)
     if t.joining in (pair, pair[::-1]):
         work.note(joining=None)
-    if t.transferee.leg in pair:
-        work.note(armed=False)
+        if t.joined_for is not None:
+            work.note(armed=True, rescued=t.joined_for)
     for party in t.parties:
         if party.leg in pair and not party.answered:
             work.rewrite(party, called=True, answered=True)  # the news of its answer was lost

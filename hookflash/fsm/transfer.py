@@ -239,8 +239,12 @@ class Transfer:
     """The two legs of the last join, until it is proven or refused."""
     joins_ordered: int = 0
     """How many joins this transfer has ordered."""
+    joined_for: Role | None = None
+    """Who is connected if the second leg of the last join is left alone."""
     armed: bool = False
-    """Whether target or transferor may carry a failsafe."""
+    """Whether legs may carry a failsafe."""
+    rescued: Role = Role.TRANSFEREE
+    """Whom the failsafe would connect. The two others may carry it."""
     failsafe: Trigger | None = None
     """The failsafe that is known to be on the legs."""
     rescue_on_answer: bool = False
