@@ -283,6 +283,10 @@ class TransferOptions:
     """What the waiting party hears while the target rings."""
     takeback_digits: str | None = None
     """What the transferor dials to take the transferee back; empty: nothing."""
+    swap_digits: str | None = None
+    """What the transferor dials to change between transferee and target; empty: nothing."""
+    complete_digits: str | None = None
+    """What the transferor dials to hand over without hanging up; empty: nothing."""
     ring_timeout_s: float | None = None
     """How long the target may ring."""
     recall_attempts: int | None = None
@@ -354,6 +358,14 @@ class NumberRejected:
 
 
 @attrs.frozen(kw_only=True)
+class SwapRequested:
+    """The transferor changes between transferee and target."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
 class HangUpRequested:
     """A person or a program asks to hang up a leg."""
 
@@ -369,6 +381,8 @@ class TransferFound:
     """A controller that has just started finds a transfer in progress, by the marks on its legs."""
 
     transfer: str
+    state: str = ""
+    """The last state that the journal has of it; empty: not known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -406,7 +420,9 @@ LegFact: TypeAlias = (
 PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 """Facts about two legs, named by `first` and `second`."""
 
-ControlRequest: TypeAlias = TakebackRequested | CompleteRequested | NumberGiven | NumberRejected
+ControlRequest: TypeAlias = (
+    TakebackRequested | CompleteRequested | SwapRequested | NumberGiven | NumberRejected
+)
 """Requests about a transfer in progress, named by `transfer`. Each is an input of the tables."""
 
 Request: TypeAlias = TransferRequested | ControlRequest | HangUpRequested

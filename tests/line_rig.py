@@ -145,6 +145,9 @@ class LineRig(ABC):
     async def ask_number(self, who: str, target: str) -> None:
         await self._ask(who, lambda handle: handle.give_number(target))
 
+    async def ask_swap(self, who: str) -> None:
+        await self._ask(who, TransferHandle.swap)
+
     async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
         with suppress(RequestRefused, NotFound, BackendClosed):
             if self.controller.engine is not None and who in self._handles:

@@ -28,6 +28,9 @@ FOLDER = Path(__file__).parent / "cards"
 # two attempts are enough to see "again" and "no more"
 _TWICE = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
 FEW = attrs.evolve(Policy(), recall_attempts=0, **_TWICE)  # `make proof` searches the recall, too
+SOME = 10_000
+"""All records of the smaller tables, and those of attended transfers that are reached first:
+`make proof` searches them all."""
 _ONCE = dict.fromkeys(_TWICE, 1)
 LAST = attrs.evolve(POLICIES["to the last"], **_ONCE)
 AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
@@ -41,7 +44,7 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
     """One table, searched from a request and from a restart."""
     rules = Rulebook(SPEC_FOR[kind])
     return (
-        *(explore(rules, asked_for(kind, policy)) for policy in (FEW, STRICT)),
+        *(explore(rules, asked_for(kind, policy), max_records=SOME) for policy in (FEW, STRICT)),
         *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
         *(
             explore(rules, found, max_records=records)

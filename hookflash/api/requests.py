@@ -93,6 +93,23 @@ TakebackDigits: TypeAlias = Annotated[
         examples=["*1"],
     ),
 ]
+SwapDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        description="What the transferor dials to change between transferee and target; empty:"
+        " nothing.",
+        examples=["*4"],
+    ),
+]
+CompleteDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        description="What the transferor dials to hand over without hanging up; empty: nothing.",
+        examples=["*5"],
+    ),
+]
 RingTimeout: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may ring, in seconds.")
 ]
@@ -238,6 +255,8 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     target: Target | None = None
     transfer_type: TransferType = "attended"
     takeback_dtmf: TakebackDigits | None = None
+    swap_dtmf: SwapDigits | None = None
+    complete_dtmf: CompleteDigits | None = None
     moh: HeldSound | None = None
     ringback: RingbackSound | None = None
     timeout: RingTimeout | None = None
@@ -299,6 +318,13 @@ class GiveNumberRequest(TransferCommand, frozen=True, kw_only=True):
     """
 
     target: Target
+
+
+class SwapRequest(TransferCommand, frozen=True, kw_only=True):
+    """Change between transferee and target.
+
+    The transferor talks with the other one; whoever does not talk hears music, or keeps ringing.
+    """
 
 
 class ListTransfersRequest(ApiRequest, frozen=True, kw_only=True):

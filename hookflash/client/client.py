@@ -46,6 +46,7 @@ class Client:
     take_back = _sends(r.TakeBackRequest)
     complete = _sends(r.CompleteRequest)
     give_number = _sends(r.GiveNumberRequest)
+    swap = _sends(r.SwapRequest)
     hang_up = _sends(r.HangUpRequest)
     list_transfers = _sends(r.ListTransfersRequest)
     get_transfer = _sends(r.GetTransferRequest)

@@ -66,6 +66,10 @@ class Module(StrEnum):
     """End one's own leg."""
     HOLD = "hold"
     """Put the party at the other end on hold."""
+    SWAP = "swap"
+    """Change between transferee and target."""
+    COMPLETE = "complete"
+    """Hand over without hanging up."""
 
 
 @attrs.frozen(kw_only=True)

@@ -104,12 +104,9 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
         "transferretrysound": (_any, "hookflash has one sound for this: transferinvalidsound"),
         "transferinvalidsound": (_any, "hookflash's own tones stay in effect"),
         "atxferabort": (_keys, ""),
-        "atxfercomplete": (
-            _keys,
-            "no code completes: hang up, or complete by HTTP or WebSocket",
-        ),
+        "atxfercomplete": (_keys, ""),
         "atxferthreeway": (_keys, "no conference of three"),
-        "atxferswap": (_keys, "no change between the two parties"),
+        "atxferswap": (_keys, ""),
         "pickupexten": (_any, ""),
         "pickupsound": (_any, ""),
         "pickupfailsound": (_any, ""),
@@ -477,6 +474,21 @@ def _convert_takeback(features: Features, result: _Conversion) -> None:
     else:
         toml = f'takeback_digits = "{abort.value.upper()}"'
         result.takeback.append(_TomlLine(toml, (_cited(abort),)))
+    for key, name in _IN_TRANSFER.items():
+        setting = features.get(_GENERAL, key)
+        if setting is None:
+            continue
+        if len(setting.value) > MAX_TAKEBACK_KEYS:
+            why = f"such a code has at most {MAX_TAKEBACK_KEYS} keys"
+            result.missing.append((setting.line, f"{_cited(setting)}: {why}"))
+        else:
+            toml = f'{name} = "{setting.value.upper()}"'
+            result.takeback.append(_TomlLine(toml, (_cited(setting),)))
+
+
+_IN_TRANSFER: Final = {"atxferswap": "swap_digits", "atxfercomplete": "complete_digits"}
+"""Codes that exist in a transfer only. Asterisk's default of the second one, `*2`, begins the codes
+for a transfer here, and is not converted."""
 
 
 _DONE: Final = {
@@ -570,6 +582,8 @@ def _list_rest(features: Features, result: _Conversion, table: CodeTable | None)
         "atxferloopdelay",
         "atxferabort",
         "transferdialattempts",
+        "atxferswap",
+        "atxfercomplete",
         "transferdigittimeout",
         *(name for name in _SOUNDS if _is_converted(features, name)),
     }

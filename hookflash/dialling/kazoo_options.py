@@ -19,9 +19,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
 
     Args:
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
-            `recall_attempts`, `fallback_target`, `caller_id_number`, `caller_id_name`, `variables`,
-            `headers` and `data`, each of its type or missing. Other keys are
-            ignored.
+            `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `caller_id_number`,
+            `caller_id_name`, `variables`, `headers` and `data`, each of its type or missing. Other
+            keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -36,6 +36,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         music=sounds["moh"],
         ringback=sounds["ringback"],
         takeback_digits=cast("str | None", data.get("takeback_dtmf")),
+        swap_digits=cast("str | None", data.get("swap_dtmf")),
+        complete_digits=cast("str | None", data.get("complete_dtmf")),
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
         recall_attempts=cast("int | None", data.get("recall_attempts")),
         fallback_target=cast("str | None", data.get("fallback_target")),
@@ -61,6 +63,8 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
     timeout_s = options.ring_timeout_s
     written: dict[str, object] = {
         "takeback_dtmf": options.takeback_digits,
+        "swap_dtmf": options.swap_digits,
+        "complete_dtmf": options.complete_digits,
         "moh": None if options.music is None else str(options.music),
         "ringback": None if options.ringback is None else str(options.ringback),
         "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,

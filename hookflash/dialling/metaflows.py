@@ -172,6 +172,8 @@ class _Data(TypedDict, total=False):
     moh: str
     ringback: str
     timeout: _Seconds
+    swap_dtmf: str
+    complete_dtmf: str
     recall_attempts: int
     fallback_target: str
     caller_id_number: str

@@ -94,7 +94,7 @@ class Admission:
         )
         return Running(
             transfer=transfer,
-            codes=leg.choices.codes_in_transfer(event.options.takeback_digits),
+            codes=leg.choices.codes_in_transfer(event.options),
             number=leg.choices.codes_for_number(),
             account=leg.owner,
             parties=Parties.of(transfer),

@@ -135,6 +135,14 @@ class Engine:
         """
         return await self.ask(e.CompleteRequested(transfer=transfer, by=by))
 
+    async def swap(self, transfer: str, *, by: str = "program") -> Record:
+        """Let the transferor change between transferee and target.
+
+        Raises:
+            RequestRefused: there is nobody to change to.
+        """
+        return await self.ask(e.SwapRequested(transfer=transfer, by=by))
+
     async def hang_up(self, leg: e.LegId, *, by: str = "program") -> Record:
         """Hang up a leg.
 

@@ -8,7 +8,8 @@ request; nothing is begun here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import attrs
 
@@ -26,6 +27,13 @@ from hookflash.dialling.digits import (
 from hookflash.dialling.metaflows import ListenOn, Metaflows
 from hookflash.engine.in_flight import InFlight
 from hookflash.engine.legs import Leg, Legs
+
+_CONTROLS: Final[Mapping[Module, type[e.ControlRequest]]] = {
+    Module.RESUME: e.TakebackRequested,
+    Module.SWAP: e.SwapRequested,
+    Module.COMPLETE: e.CompleteRequested,
+}
+"""What is asked of a transfer in flight."""
 
 KEYS_WITHHELD_S = 30.0
 """After this time the switch itself passes keys on again, in case the controller dies in the middle
@@ -135,9 +143,9 @@ class FeatureCodes:
         if asking and matched.number:
             return e.NumberGiven(transfer=asking, target=matched.number)
         match action.module:
-            case Module.RESUME:
+            case Module.RESUME | Module.SWAP | Module.COMPLETE:
                 running = self._running.of(leg.id)
-                return e.TakebackRequested(transfer=running.transfer.id if running else "")
+                return _CONTROLS[action.module](transfer=running.transfer.id if running else "")
             case Module.HANGUP:
                 return e.HangUpRequested(leg=leg.id)
             case Module.TRANSFER | Module.HOLD:

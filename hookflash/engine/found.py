@@ -20,7 +20,7 @@ from hookflash.called import (
 )
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
-from hookflash.events import Kind, LegId, TransferRequested
+from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.begin import found_transfer
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer
@@ -37,6 +37,8 @@ class Unfinished:
     account: str = ""
     begins: Transfer | None = None
     """The transfer as it began, if that is known."""
+    state: str = ""
+    """Its last state; empty: not known."""
 
     @property
     def data(self) -> ProgramData | None:
@@ -66,9 +68,14 @@ class Found:
         return next((leg.account for leg in shown if leg is not None and leg.account), "")
 
     @property
-    def takeback_digits(self) -> str | None:
-        """The takeback digits of the request; `None`: the account's."""
-        return self.known.request.options.takeback_digits if self.known else None
+    def state(self) -> str:
+        """Its last state; empty: not known."""
+        return self.known.state if self.known else ""
+
+    @property
+    def options(self) -> TransferOptions:
+        """What the request has chosen."""
+        return self.known.request.options if self.known else NO_OPTIONS
 
     def record(self, policy: Policy) -> Transfer:
         """The transfer as found."""

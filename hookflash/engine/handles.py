@@ -65,6 +65,10 @@ class Controls(Protocol):
         """Give the number of a transfer that was requested without one."""
         ...
 
+    async def swap(self, transfer: str) -> Record:
+        """Change between transferee and target."""
+        ...
+
 
 class TransferHandle:
     """A requested transfer: follow it, control it, wait for its end."""
@@ -116,6 +120,14 @@ class TransferHandle:
             RequestRefused: the transfer has a number, or may not call this one.
         """
         await self._engine.give_number(self.id, target)
+
+    async def swap(self) -> None:
+        """Let the transferor change between transferee and target.
+
+        Raises:
+            RequestRefused: there is nobody to change to.
+        """
+        await self._engine.swap(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
         """Wake the waiting tasks. For the engine."""

@@ -7,17 +7,29 @@ that it talks with, never by a later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import attrs
 
 from hookflash import events as e
 from hookflash.accounts import NOBODY, account_of_leg
-from hookflash.dialling.digits import UNARMED, CodeTable, Collector, number_table, takeback_code
+from hookflash.dialling.digits import (
+    UNARMED,
+    CodeTable,
+    Collector,
+    FeatureAction,
+    Module,
+    literal_code,
+    number_table,
+)
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIGITS, Metaflows
 from hookflash.dialling.numbers import PLAIN_NUMBERS, NumberRules
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import NO_MEDIA, MediaList
+
+DEFAULT_SWAP_DIGITS: Final = "*4"
+"""As in Asterisk (`atxferswap`)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -34,21 +46,41 @@ class Account:
     takeback_digits: str = DEFAULT_TAKEBACK_DIGITS
     """What a transferor dials to take the transferee back, unless the code or request says
     otherwise."""
+    swap_digits: str = DEFAULT_SWAP_DIGITS
+    """What a transferor dials to change between transferee and target; empty: nothing."""
+    complete_digits: str = ""
+    """What a transferor dials to hand over without hanging up; empty: nothing. A code that begins
+    another one of the account, such as `*2`, has to wait for the digit timeout."""
 
-    def codes_in_transfer(self, takeback_digits: str | None) -> CodeTable:
-        """The codes that a transferor may dial: the takeback code, then the account's.
+    def codes_in_transfer(self, options: e.TransferOptions = e.NO_OPTIONS) -> CodeTable:
+        """The codes that a transferor may dial: those for the transfer, then the account's.
 
         Args:
-            takeback_digits: those of the request; `None`: the account's.
+            options: the request's; where it chooses nothing, the account's apply.
         """
-        takeback = self.takeback_digits if takeback_digits is None else takeback_digits
-        own = (takeback_code(takeback, where="takeback_digits"),) if takeback else ()
+        own = (
+            literal_code(digits, FeatureAction(module=module), where=name)
+            for name, module in _IN_TRANSFER.items()
+            if (digits := _either(getattr(options, name), getattr(self, name)))
+        )
         table = self.metaflows.table
         return attrs.evolve(table, codes=(*own, *table.codes))
 
     def codes_for_number(self) -> CodeTable:
         """What a transferor may dial who is asked for the number of the target."""
         return number_table(self.metaflows.numbering)
+
+
+_IN_TRANSFER: Final = {
+    "takeback_digits": Module.RESUME,
+    "swap_digits": Module.SWAP,
+    "complete_digits": Module.COMPLETE,
+}
+"""The codes that exist in a transfer only. If two are alike, the first one counts."""
+
+
+def _either(chosen: str | None, otherwise: str) -> str:
+    return otherwise if chosen is None else chosen
 
 
 @attrs.frozen

@@ -95,7 +95,7 @@ class Recovery:
             )
         return Running(
             transfer=transfer,
-            codes=choices.codes_in_transfer(found.takeback_digits),
+            codes=choices.codes_in_transfer(found.options),
             account=found.owner,
             parties=Parties.of(transfer),
         )

@@ -393,7 +393,7 @@ class Switchboard:
         transfer = running.transfer
         self.running.begin(running, found.legs, choices.rules, at_s)
         self.legs.give_owner(found.legs, running.account, choices)
-        event = e.TransferFound(transfer=transfer.id)
+        event = e.TransferFound(transfer=transfer.id, state=found.state)
         return attrs.evolve(self._conductor.step(running, event, at_s), begins=transfer)
 
     def _closed(self, closed: Closed, at_s: float) -> Record:

@@ -359,6 +359,7 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
             _arm(work, other, waits, c.Trigger.LEFT_ALONE)
         _arm(work, one, waits, c.Trigger.LEFT_ALONE)
         work.note(armed=True, rescued=third, failsafe=c.Trigger.LEFT_ALONE)
+    work.note(joined_for=None)
     if want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(t))
     else:

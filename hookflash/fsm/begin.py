@@ -10,7 +10,7 @@ import attrs
 from hookflash.called import name_of_fallback, recalls_by
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
-from hookflash.fsm.transfer import Party, Place, Transfer
+from hookflash.fsm.transfer import Party, Place, Role, Transfer
 from hookflash.sounds import Media
 
 
@@ -89,8 +89,8 @@ def found_transfer(
 ) -> Transfer:
     """Continue a transfer that was found on the switch.
 
-    Facts alone say where it stands. Unless the transferee talks, a leg may carry a failsafe, or
-    have been parked by one that is about to act: the transfer counts as armed.
+    Facts alone say where it stands. Unless the transferee talks, and nobody else waits, a leg may
+    carry a failsafe, or have been parked by one that is about to act: the transfer counts as armed.
 
     Args:
         transfer: its id.
@@ -103,6 +103,7 @@ def found_transfer(
         account: the account of the transfer.
     """
     asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
+    swapped = transferee.peer == transferor.leg and target.answered and target.lives
     fell_back = target.leg == name_of_fallback(transfer)
     return Transfer(
         id=transfer,
@@ -115,7 +116,8 @@ def found_transfer(
         separated=True,
         recalls=policy.recall_attempts if fell_back else recalls_by(transfer, transferor.leg),
         fell_back=fell_back,
-        armed=transferee.place is not Place.JOINED,
+        armed=transferee.place is not Place.JOINED or swapped,
+        rescued=Role.TARGET if swapped else Role.TRANSFEREE,
         account=account,
         context=asked.options.context,
     )

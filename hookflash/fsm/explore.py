@@ -23,7 +23,7 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.errors import RequestRefused
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import ON_HOLD, Place, State, Transfer
+from hookflash.fsm.transfer import ON_HOLD, Place, Role, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -294,6 +294,7 @@ _SIMPLIFIED = (
     "where_look",
     "looks_left",
     "cause",
+    "rescued",
 )
 
 
@@ -309,6 +310,7 @@ def _simplified(transfer: Transfer) -> tuple[object, ...]:
         None,
         0 if transfer.overdue_look is None else transfer.looks_left,
         None,
+        transfer.rescued if transfer.armed else Role.TRANSFEREE,
     )
 
 
@@ -357,6 +359,7 @@ A_NUMBER = "2600"
 def _requests(record: Transfer) -> Iterator[e.Event]:
     if record.by == "found" and record.state is State.IDLE and not record.over:
         yield e.TransferFound(transfer=record.id)
+        yield e.TransferFound(transfer=record.id, state=State.SWAPPED.value)
         return
     if not record.over:
         yield e.TransferRequested(

@@ -25,6 +25,7 @@ class Input(ByIdentity):
     COMPLETE_ASKED = "complete_asked", "the transferor hands over without hanging up"
     NUMBER_GIVEN = "number_given", "the number of the target is given after the request"
     NUMBER_WRONG = "number_wrong", "what the transferor dials is no number that may be called"
+    SWAP_ASKED = "swap_asked", "the transferor changes between transferee and target"
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_FAILED = "target_failed", "the target hangs up, or fails: busy, refused, no answer"
     TRANSFEROR_HUNG_UP = "transferor_hung_up", "the transferor hangs up"
@@ -46,6 +47,12 @@ class Input(ByIdentity):
 
 
 REQUESTS = frozenset(
-    {Input.REQUESTED, Input.TAKEBACK_ASKED, Input.COMPLETE_ASKED, Input.NUMBER_GIVEN}
+    {
+        Input.REQUESTED,
+        Input.TAKEBACK_ASKED,
+        Input.COMPLETE_ASKED,
+        Input.SWAP_ASKED,
+        Input.NUMBER_GIVEN,
+    }
 )
 """A person's requests. One that can't be met is refused, not ignored."""

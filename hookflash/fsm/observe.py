@@ -222,12 +222,12 @@ def _separated(work: Work, event: e.LegsSeparated) -> News:
 
 
 def _released(work: Work, event: e.LegsReleased) -> News:
-    t = work.transfer
-    legs = {t.transferor.leg, t.target.leg}
-    if {event.first, event.second} != legs or t.waits_for is not Wait.ORDINARY:
+    first, second = work.party_of(event.first), work.party_of(event.second)
+    ours = first is not None and second is not None and first.peer == second.leg
+    if not ours or work.transfer.waits_for is not Wait.ORDINARY:
         return REPEAT
     work.note(armed=False)
-    return "Transferor and target are an ordinary call."
+    return "The two are an ordinary call."
 
 
 # ------------------------------------------------------------ what people say
@@ -323,6 +323,7 @@ _SAYS: Mapping[type, News] = {
     e.TakebackRequested: Input.TAKEBACK_ASKED,
     e.CompleteRequested: Input.COMPLETE_ASKED,
     e.NumberRejected: Input.NUMBER_WRONG,
+    e.SwapRequested: Input.SWAP_ASKED,
     e.SwitchLost: NoNews("The connection to the switch is down."),
     e.SwitchFound: NoNews("The connection to the switch is up again."),
     e.DigitPressed: NOT_HERE,

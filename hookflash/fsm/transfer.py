@@ -36,6 +36,7 @@ class State(ByIdentity):
     ASKING = "asking"
     DIALING = "dialing"
     CONSULTING = "consulting"
+    SWAPPED = "swapped"
     COMPLETING = "completing"
     PARTIAL = "partial"
     TAKEBACK = "takeback"

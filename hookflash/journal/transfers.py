@@ -369,6 +369,7 @@ def _unfinished(row: Sequence[Any], request: str, begins: str | None) -> tuple[P
         parties=past.parties,
         account="" if past.account == DEFAULT_ACCOUNT else past.account,
         begins=_beginning(past.id, begins),
+        state=past.state,
     )
 
 

@@ -234,6 +234,11 @@ class SimulatedRig:
         transfer = self._asked_by.get(who, "")
         self.simulation.handle(e.NumberGiven(transfer=transfer, target=target, by="program"))
 
+    def ask_swap(self, who: str) -> None:
+        """Ask that a party change between transferee and target."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(e.SwapRequested(transfer=transfer, by="program"))
+
     def ask_hangup(self, who: str) -> None:
         """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")

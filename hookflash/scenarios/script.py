@@ -70,6 +70,9 @@ ASKS_NUMBER: Final = Verb(
     "A program gives the number of the party's transfer, which was asked for without one.",
     takes=("target",),
 )
+ASKS_SWAP: Final = Verb(
+    "asks", ("swap",), "A program asks that the party change between transferee and target."
+)
 ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks to hang up the party's leg.")
 DEADLINE_PASSES: Final = Verb(
     "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
@@ -116,6 +119,7 @@ VERBS: Final = (
     ASKS_TAKEBACK,
     ASKS_COMPLETE,
     ASKS_NUMBER,
+    ASKS_SWAP,
     ASKS_HOLD,
     ASKS_HANGUP,
     DEADLINE_PASSES,
@@ -215,6 +219,10 @@ class RequestActions(Protocol[DoneT_co]):
         """Give the number of the transfer."""
         ...
 
+    def ask_swap(self, who: str) -> DoneT_co:
+        """Ask to change between transferee and target."""
+        ...
+
     def ask_hangup(self, who: str) -> DoneT_co:
         """Ask to hang up the leg."""
         ...
@@ -238,5 +246,6 @@ def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[
         ASKS_TAKEBACK: lambda line: requests.ask_takeback(line.who),
         ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),
         ASKS_NUMBER: lambda line: requests.ask_number(line.who, line.target),
+        ASKS_SWAP: lambda line: requests.ask_swap(line.who),
         ASKS_HANGUP: lambda line: requests.ask_hangup(line.who),
     }

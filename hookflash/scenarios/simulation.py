@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import attrs
+
 from hookflash import events as e
 from hookflash.backends.base import facts_about
 from hookflash.backends.freeswitch.procedures import Dialling
@@ -187,6 +189,8 @@ def unfinished_of(records: Iterable[Record]) -> dict[str, Unfinished]:
                 account=record.account,
                 begins=record.begins,
             )
+        if record.transfer in left and record.after is not None:
+            left[record.transfer] = attrs.evolve(left[record.transfer], state=record.after.value)
         if record.outcome is not None:
             left.pop(record.transfer, None)
     return left

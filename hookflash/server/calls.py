@@ -105,6 +105,12 @@ async def give_number(
     return await on.accept(account, name, record)
 
 
+async def swap(on: Context, account: str, caller: Caller, asked: r.SwapRequest) -> Accepted:
+    """Let a transferor change between transferee and target."""
+    engine, name = await _transfer_in(on, account, asked)
+    return await on.accept(account, name, await engine.swap(name, by=caller.name))
+
+
 async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> tuple[Engine, str]:
     """Find the transfer in flight that a command names, by its ID or by one of its legs.
 

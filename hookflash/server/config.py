@@ -22,7 +22,7 @@ from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_met
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import NumberRules, Rewrite, parse_rewrites
 from hookflash.document import place_in
-from hookflash.engine.legs import Account
+from hookflash.engine.legs import DEFAULT_SWAP_DIGITS, Account
 from hookflash.engine.rules import Rules
 from hookflash.errors import InputError
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
@@ -263,6 +263,11 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     takeback_digits: Text | None = None
     """What a transferor dials to take the transferee back."""
+    swap_digits: Text | None = None
+    """What a transferor dials to change between transferee and target: by default `*4`, as in
+    Asterisk; empty: nothing."""
+    complete_digits: Text | None = None
+    """What a transferor dials to hand over without hanging up; by default nothing."""
     policy: PolicyKeys = PolicyKeys()
     """See the policy."""
     rules: RulesKeys = RulesKeys()
@@ -357,7 +362,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             rules=attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)}),
             numbers=_number_rules(own.numbers, self.defaults.numbers),
             takeback_digits=takeback,
+            swap_digits=_chosen(own.swap_digits, self.defaults.swap_digits, DEFAULT_SWAP_DIGITS),
+            complete_digits=_chosen(own.complete_digits, self.defaults.complete_digits, ""),
         )
+
+
+def _chosen(own: str | None, others: str | None, otherwise: str) -> str:
+    """An account's own choice, or else that of all accounts."""
+    return next((choice for choice in (own, others) if choice is not None), otherwise)
 
 
 def _number_rules(own: NumberKeys, others: NumberKeys) -> NumberRules:

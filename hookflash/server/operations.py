@@ -167,6 +167,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 409),
     ),
     Operation(
+        request=r.SwapRequest,
+        act=calls.swap,
+        answer=Accepted,
+        tag="transfers",
+        routes=(
+            Route("POST", f"{TRANSFER}/swap", without=BY_TRANSFER),
+            Route("POST", CALL, action="swap", without=BY_CALL),
+        ),
+        errors=(404, 409),
+    ),
+    Operation(
         request=r.HangUpRequest,
         act=calls.hang_up,
         answer=Accepted,

@@ -55,7 +55,7 @@ _NAMES: Final = {
     "switches": (ALLOWED_NAME, NAME_HINT),
 }
 
-ALLOWED_TAKEBACK: Final = re.compile(r"[0-9A-D*#]{1,8}")
+ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,8}")
 ALLOWED_DOMAIN: Final = re.compile(r"[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 ALLOWED_PREFIX: Final = re.compile(r"[0-9A-Za-z .()+*#_-]{0,32}")
 ALLOWED_HEADER_PATTERN: Final = re.compile(r"\*|[Xx]-?[0-9A-Za-z*?\[\]!-]*")
@@ -261,12 +261,15 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
 
 
 def _check_account(keys: AccountKeys, where: str) -> None:
-    if keys.takeback_digits is not None and not ALLOWED_TAKEBACK.fullmatch(keys.takeback_digits):
-        raise InputError(
-            f"{keys.takeback_digits[:20]!r} can't be dialled",
-            where=f"{where}.takeback_digits",
-            hint="1 to 8 of 0-9, A-D, * and #",
-        )
+    for key in ("takeback_digits", "swap_digits", "complete_digits"):
+        digits = getattr(keys, key)
+        may_be_none = key != "takeback_digits" and digits == ""
+        if digits is not None and not may_be_none and not ALLOWED_KEYS.fullmatch(digits):
+            raise InputError(
+                f"{digits[:20]!r} can't be dialled",
+                where=f"{where}.{key}",
+                hint="1 to 8 of 0-9, A-D, * and #",
+            )
     media_sounds(keys.media, f"{where}.media")
     for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")

@@ -32,6 +32,11 @@ def blame_number(work: Work) -> None:
     work.note(cause="NO_NUMBER")
 
 
+def separate_again(work: Work) -> None:
+    """Separate the two once more: what is heard of their last join is older than that."""
+    work.note(separated=False)
+
+
 def recall(work: Work) -> None:
     """Call the transferor back, by a new leg."""
     t = work.transfer

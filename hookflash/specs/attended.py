@@ -13,7 +13,7 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import asking, common, partial
+from hookflash.specs import asking, common, partial, swap
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -21,7 +21,10 @@ from hookflash.specs.common import A, B, C, S
 # fmt: off
 
 IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
-    common.FOUND_HANDED_OVER, partial.FOUND, common.FOUND_REUNITED,
+    common.FOUND_HANDED_OVER, partial.FOUND,
+    row(On.FOUND, given.was_swapped, given.target_present, to=S.SWAPPED,
+        why="The transferor talks with the transferee, and the target waits."),
+    common.FOUND_REUNITED,
     row(On.FOUND, given.both_present, given.target_can_take_over, to=S.CONSULTING,
         why="The target has answered. The consultation continues."),
     row(On.FOUND, given.both_present, given.target_rings, to=S.DIALING,
@@ -35,7 +38,9 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
     common.FOUND_APART, *partial.rescue(On.FOUND), common.FOUND_ALONE,
 )
 
-HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}), *common.UNPARTED,
+HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}),
+    swap.STOLEN, *swap.RANG_ALL_THE_TIME, *common.UNPARTED,
+    ignore(On.HANDED_OVER, why="Nobody talks with the target yet."),
     *asking.PARTED,
     row(On.ARRANGED, given.transferor_gone, given.partial_unwanted, to=S.ENDING,
         why="The transferor left before the target was called. Partial transfers are disabled."),
@@ -67,6 +72,8 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
         why="The transferee left while the target rang. The policy ends the transfer."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ABANDONED,
         why="The transferee left. The target keeps ringing for the transferor."),
+    row(On.SWAP_ASKED, to=S.SWAPPED,
+        why="The transferor returns to the transferee for a while. The target keeps ringing."),
     row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
         why="The transferor took the transferee back. The target is being cancelled."),
     row(On.REUNITED, to=S.TAKEBACK,
@@ -91,6 +98,9 @@ CONSULTING = phase(S.CONSULTING,
         why="The transferee left during the consultation. The policy ends the transfer."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ABANDONED,
         why="The transferee left. Transferor and target remain as an ordinary call."),
+    row(On.SWAP_ASKED, given.both_present, to=S.SWAPPED,
+        why="The transferor returns to the transferee for a while. The target hears music."),
+    refuse(On.SWAP_ASKED, why="the other party has left"),
     row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
         why="The transferor took the transferee back from the consultation."),
     row(On.UNARRANGEABLE, to=S.FAILED_RECONNECT,
@@ -120,7 +130,7 @@ PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED,
 def reconnecting(state: State, outcome: Outcome) -> Phase:
     """Transferor and transferee are joined again. An answered target stays until they are."""
     return phase(state,
-        Arrangement(talk=(A, B), outcome=outcome, leaves_then=(C,)),
+        Arrangement(talk=(A, B), releases=True, outcome=outcome, leaves_then=(C,)),
         row(On.TRANSFEROR_HUNG_UP, given.target_can_take_over, to=S.COMPLETING,
             why="The transferor hung up. Transferee and target are being connected."),
         row(On.TRANSFEREE_HUNG_UP, given.target_can_take_over, to=S.ABANDONED,
@@ -151,5 +161,6 @@ ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is ending"))
 
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
-    IDLE, HOLDING, asking.asking(S.DIALING), DIALING, CONSULTING, COMPLETING, PARTIAL, TAKEBACK,
+    IDLE, HOLDING, asking.asking(S.DIALING), DIALING, CONSULTING, swap.SWAPPED, COMPLETING,
+    PARTIAL, TAKEBACK,
     FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))

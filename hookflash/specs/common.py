@@ -23,6 +23,7 @@ def hold_limit_s(transfer: Transfer) -> float:
 # fmt: off
 
 GOING = (
+    refuse(On.SWAP_ASKED, why="the transferor has nobody to change to"),
     row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
     ignore(On.FOUND, why="The transfer is already known."),
     refuse(On.NUMBER_GIVEN, why="no number is asked for now"),
@@ -58,8 +59,9 @@ UNPARTED = (
     row(On.REUNITED, to=S.IDLE, why="Another program has joined the two."),
     ignore(On.TRANSFEROR_HUNG_UP, On.TRANSFEREE_HUNG_UP,
         why="The other party will be parked or hang up. That decides."),
-    ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER, why="There is no target yet."),
 )
+NO_TARGET = ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.HANDED_OVER,
+    why="There is no target yet.")
 RECONNECTED = (
     row(On.ARRANGED, to=S.IDLE, why="Transferor and transferee are talking again."),
     row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be reconnected: the call ends."),

@@ -7,7 +7,7 @@ from hookflash.causes import BUSY, NO_SUCH_NUMBER
 from hookflash.events import LegHungUp
 from hookflash.fsm.arrange import talk
 from hookflash.fsm.policy import Choice
-from hookflash.fsm.transfer import Place
+from hookflash.fsm.transfer import Place, State
 from hookflash.fsm.work import Work
 
 
@@ -67,6 +67,11 @@ def transferor_waits(work: Work) -> bool:
 def reunited(work: Work) -> bool:
     """Transferor and transferee hear each other."""
     return talk(work.transfer.transferor, work.transfer.transferee)
+
+
+def was_swapped(work: Work) -> bool:
+    """Transferor and transferee hear each other while the target waits, as it was before."""
+    return reunited(work) and getattr(work.event, "state", "") == State.SWAPPED.value
 
 
 def handed_over(work: Work) -> bool:

@@ -31,7 +31,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY,
     row(On.FOUND, given.both_parked, to=S.HELD, why="The hold continues."),
     common.FOUND_APART, common.FOUND_ALONE,
 )
-HOLDING = phase(S.HOLDING, Arrangement(hears=APART), *common.UNPARTED,
+HOLDING = phase(S.HOLDING, Arrangement(hears=APART), *common.UNPARTED, common.NO_TARGET,
     row(On.ARRANGED, given.both_present, to=S.HELD,
         why="The transferee is on hold. The transferor hears a reminder."),
     row(On.ARRANGED, to=S.ENDING, why="One of the two left. The call ends."),

@@ -378,6 +378,9 @@ _EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
     e.CompleteRequested: lambda s, it: _change_of_mind(s, it, " hands {other} over"),
     e.NumberGiven: lambda s, it: _change_of_mind(s, it, f" gives the number {plain(it.target)}"),
     e.NumberRejected: lambda s, it: _change_of_mind(s, it, " has dialled no number that will do"),
+    e.SwapRequested: lambda s, it: _change_of_mind(
+        s, it, " changes between {other} and the target"
+    ),
     e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,
     e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),

@@ -121,7 +121,7 @@ def test_during_a_transfer_the_numbering_counts_too() -> None:
     from hookflash.engine.legs import Account  # noqa: PLC0415 - the only use of the engine here
 
     metaflows = parse_metaflows({"numbering": [4], "patterns": {r"2(\d+)": {"module": "transfer"}}})
-    table = Account(metaflows=metaflows).codes_in_transfer("*1")
+    table = Account(metaflows=metaflows).codes_in_transfer()
     assert isinstance(dial(table, "*22600")[0], Matched)
 
 

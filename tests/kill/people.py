@@ -17,7 +17,14 @@ import httpx
 import trio
 from programme import Act, Moment, Plan, Role, Way
 
-from hookflash.scenarios.script import ANSWERS, ASKS_COMPLETE, ASKS_TAKEBACK, HANGS_UP, Verb
+from hookflash.scenarios.script import (
+    ANSWERS,
+    ASKS_COMPLETE,
+    ASKS_SWAP,
+    ASKS_TAKEBACK,
+    HANGS_UP,
+    Verb,
+)
 
 MOMENT_S: Final = 20.0
 """How long somebody waits for a moment of the plan before they give it up."""
@@ -98,7 +105,13 @@ class Group:
 
     def wish(self, action: str, at_s: float) -> None:
         """Write down that a program or a person has asked for something."""
-        wishes = {"transfer": self.asked, "takeback": self.taken_back, "complete": self.completed}
+        unjudged: list[float] = []
+        wishes = {
+            "swap": unjudged,
+            "transfer": self.asked,
+            "takeback": self.taken_back,
+            "complete": self.completed,
+        }
         wishes[action].append(at_s)
 
     def write(self, text: str) -> None:
@@ -287,11 +300,19 @@ def verbs_of(
     async def complete(_person: Person) -> None:
         await post(group, service, "complete")
 
+    async def swap(_person: Person) -> None:
+        if group.plan.way is Way.DIGITS:
+            group.write("the transferor dials *4")
+            await rig.press(group.transferor, "*4")
+        else:
+            await post(group, service, "swap")
+
     return {
         HANGS_UP: hang_up,
         ANSWERS: answer,
         ASKS_TAKEBACK: take_back,
         ASKS_COMPLETE: complete,
+        ASKS_SWAP: swap,
     }
 
 

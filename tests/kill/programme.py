@@ -15,7 +15,14 @@ from typing import Final
 
 import attrs
 
-from hookflash.scenarios.script import ANSWERS, ASKS_COMPLETE, ASKS_TAKEBACK, HANGS_UP, Verb
+from hookflash.scenarios.script import (
+    ANSWERS,
+    ASKS_COMPLETE,
+    ASKS_SWAP,
+    ASKS_TAKEBACK,
+    HANGS_UP,
+    Verb,
+)
 
 
 class Role(StrEnum):
@@ -114,6 +121,8 @@ KINDS: Final = (
     "phone that leaves",
     "completed while ringing",
     "answers in the last moment",
+    "swap",
+    "swap while ringing",
     "recall",
     "recall that nobody answers",
     "recall that the transferee does not wait for",
@@ -181,8 +190,8 @@ class Programme:
         def takes_back(when: Moment) -> Act:
             return Act(when, soon(0, 2.0), _A, ASKS_TAKEBACK)
 
-        def completes(when: Moment) -> Act:
-            return Act(when, soon(0, 1.5), _A, ASKS_COMPLETE)
+        def asks(when: Moment, verb: Verb) -> Act:
+            return Act(when, soon(0, 1.5), _A, verb)
 
         def late() -> Act:
             return Act(ringing, self._ring_timeout_s + soon(-1.5, 0.3), _C, ANSWERS)
@@ -217,11 +226,21 @@ class Programme:
             "transferee leaves while ringing": lambda: (leaves(_B, ringing), answers()),
             "transferor leaves at once": lambda: (leaves(_A, asked, most_s=0.4), answers()),
             "transferee leaves at once": lambda: (leaves(_B, asked, most_s=0.4), answers()),
-            "completed by a program": lambda: (answers(), completes(talking)),
-            "completed while ringing": lambda: (completes(ringing), answers()),
+            "completed by a program": lambda: (answers(), asks(talking, ASKS_COMPLETE)),
+            "completed while ringing": lambda: (asks(ringing, ASKS_COMPLETE), answers()),
             "answers in the last moment": lambda: (late(),),
             "nobody does anything": lambda: (answers(),),
             "phone that answers": lambda: (leaves(_A, talking),),
+            "swap": lambda: (
+                answers(),
+                asks(talking, ASKS_SWAP),
+                Act(Moment.ASKED, soon(0, 2.0), anybody(), HANGS_UP),
+            ),
+            "swap while ringing": lambda: (
+                asks(ringing, ASKS_SWAP),
+                answers(),
+                Act(Moment.ASKED, soon(0, 2.0), anybody(), HANGS_UP),
+            ),
             "recall": lambda: (leaves(_A, ringing, most_s=0.5), recalled()),
             "recall that nobody answers": lambda: (leaves(_A, ringing, most_s=0.5),),
             "recall that the transferee does not wait for": lambda: (

@@ -30,6 +30,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "take_back": {},
     "complete": {},
     "give_number": {"target": "2600"},
+    "swap": {},
     "list_transfers": {"begun_from": "2026-11-29T00:00:00Z", "page_size": 5, "outcome": "running"},
     "get_transfer": {"transfer_id": "TRANSFER"},
     "get_metaflows": {},
@@ -39,7 +40,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 }
 """What each operation is asked with."""
 
-RUNNING: Final = {"take_back", "complete", "get_transfer", "list_transfers"}
+RUNNING: Final = {"take_back", "complete", "swap", "get_transfer", "list_transfers"}
 """Operations that need a transfer in flight."""
 
 ROUTES: Final = [(one, route) for one in OPERATIONS for route in one.routes]
@@ -66,7 +67,7 @@ async def prepare(lab: Lab, operation: Operation, by: str) -> Prepared:
         transfer = str(asked_for.json()["data"]["transfer_id"])
         await lab.acme.until(transfer, "asking")
     found = {"CALL": call, "TRANSFER": transfer}
-    if operation.name in {"take_back", "complete", "give_number"}:
+    if operation.name in {"take_back", "complete", "swap", "give_number"}:
         asked[by] = found["CALL" if by == "call_id" else "TRANSFER"]
     fields = {key: found.get(value, value) if isinstance(value, str) else value
               for key, value in asked.items()}  # fmt: skip
