@@ -367,6 +367,7 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
         )
     yield e.TakebackRequested(transfer=record.id)
     yield e.CompleteRequested(transfer=record.id)
+    yield e.SwapRequested(transfer=record.id)
     yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
 
 
