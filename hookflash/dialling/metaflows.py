@@ -355,19 +355,24 @@ def _check_value(key: str, value: object, where: str) -> None:
         program_data(value, where)
 
 
+CODES_IN_TRANSFER = 3
+"""Codes that exist while a transfer runs: takeback, swap and complete."""
+
+
 def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:
-    """Find tables that are too large, alone or together with a transfer's takeback."""
+    """Find tables that are too large, alone or together with the codes of a transfer."""
     longest = takeback_code("*" * MAX_TAKEBACK_DIGITS)
+    in_transfer = (longest,) * CODES_IN_TRANSFER
     try:
         CodeTable(codes=tuple(codes))
     except InputError as fault:
         yield InputError(fault.what, where=where, hint=fault.hint)
         return
     try:
-        CodeTable(codes=(longest, *codes))
+        CodeTable(codes=(*in_transfer, *codes))
     except InputError as fault:
-        what = "no room is left for the takeback, which is one code more while a transfer runs"
-        yield InputError(what, where=where, hint=f"{fault.hint}, the takeback included")
+        what = f"no room is left for the {CODES_IN_TRANSFER} codes that exist in a transfer only"
+        yield InputError(what, where=where, hint=f"{fault.hint}, these included")
 
 
 DEFAULT_METAFLOWS = parse_metaflows(
