@@ -45,6 +45,7 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
     rules = Rulebook(SPEC_FOR[kind])
     return (
         *(explore(rules, asked_for(kind, policy), max_records=SOME) for policy in (FEW, STRICT)),
+        *(explore(rules, asked_for(kind, one), max_records=3_000) for one in (LAST, ELSEWHERE)),
         *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
         *(
             explore(rules, found, max_records=records)
