@@ -171,8 +171,9 @@ class Join:
     switch would take the transferee away in the moment of a takeback. It is one command, so that
     neither half can be lost without the other."""
     rescued: str = ""
-    """The leg that those failsafes would connect. If one of them is doing so, this join is not
-    carried out: a second order on top of the first would end a leg."""
+    """The leg that those failsafes would connect; if it is in `disarm` itself, it may be connecting
+    its partner in this join. If one of them is doing so, this join is not carried out: a second
+    order on top of the first would end a leg."""
     undisclosed: tuple[str, ...] = ()
     """Legs whose phones the switch itself does not show the partner: outside parties, and partners
     of a party that withholds its number."""

@@ -56,7 +56,7 @@ from hookflash.events import (
 )
 from hookflash.fsm import arrange, displays, observe
 from hookflash.fsm.inputs import Input
-from hookflash.fsm.transfer import Party, Place, Transfer, Wait
+from hookflash.fsm.transfer import Party, Place, Role, Transfer, Wait
 from hookflash.fsm.work import Work
 from hookflash.scenarios import run as run_module
 from hookflash.scenarios.check import failures
@@ -92,6 +92,16 @@ def a_bond_is_believed_from_one_side(patch: Patch) -> None:
         return attrs.evolve(leg, peer=leg.peer or channel.bond or None)
 
     patch.setattr(FreeSwitchPbx, "seen", staticmethod(believe))
+
+
+def the_transferee_is_always_rescued(patch: Patch) -> None:
+    """Who is left with the target is not disarmed, as if every transfer had been consulting."""
+    found = found_module.found_transfer
+
+    def with_target_armed(**facts: Any) -> Transfer:
+        return attrs.evolve(found(**facts), rescued=Role.TRANSFEREE)
+
+    patch.setattr(found_module, "found_transfer", with_target_armed)
 
 
 def a_moving_leg_is_taken_for_parked(patch: Patch) -> None:
@@ -302,6 +312,12 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
         "restart-within-the-other-failsafe-25-ms",
         a_moving_leg_is_taken_for_parked,
         "at the end nobody talks, expected: alice and bob talk",
+    ),
+    # the failsafe connects whoever waits
+    (
+        "swap-restart-when-the-failsafe-acts",
+        the_transferee_is_always_rescued,
+        "at the end nobody talks, expected: bob and carol talk",
     ),
     # nothing stays behind
     (

@@ -306,7 +306,7 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     waits = t.party(third := _who_waits(roles))
     goes_on = want.failsafe is c.Trigger.LEFT_ALONE and waits.lives
     watched = goes_on and waits.answered
-    armed = t.party(t.rescued)
+    rescued = t.to_be_rescued
     pair = (one.leg, other.leg)
     hidden = watched and waits.withheld
     undisclosed = tuple(
@@ -323,8 +323,13 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
             transfer=t.id,
             afterwards=c.Afterwards.PARK if goes_on else c.Afterwards.END,
             rescue=waits.leg if watched else None,
-            disarm=tuple(p.leg for p in t.parties if t.armed and p.lives and p is not armed),
-            rescued=armed.leg if t.armed and armed.lives else "",
+            disarm=tuple(
+                p.leg
+                for p in t.parties
+                if t.armed and p.lives
+                if p is not rescued or (t.rescued is None and p in (one, other))
+            ),
+            rescued=rescued.leg if t.armed and rescued.lives else "",
             undisclosed=undisclosed,
         )
     )

@@ -117,7 +117,7 @@ def found_transfer(
         recalls=policy.recall_attempts if fell_back else recalls_by(transfer, transferor.leg),
         fell_back=fell_back,
         armed=transferee.place is not Place.JOINED or swapped,
-        rescued=Role.TARGET if swapped else Role.TRANSFEREE,
+        rescued=Role.TARGET if swapped else None,
         account=account,
         context=asked.options.context,
     )

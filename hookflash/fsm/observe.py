@@ -194,7 +194,7 @@ def _joined(work: Work, event: e.LegsJoined) -> News:
 
 def _talk(work: Work, *pair: LegId) -> None:
     t = work.transfer
-    if t.party(t.rescued).leg in pair:
+    if t.to_be_rescued.leg in pair:
         work.note(armed=False)
     if t.joining in (pair, pair[::-1]):
         work.note(joining=None)

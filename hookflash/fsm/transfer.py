@@ -244,8 +244,9 @@ class Transfer:
     """Who is connected if the second leg of the last join is left alone."""
     armed: bool = False
     """Whether legs may carry a failsafe."""
-    rescued: Role = Role.TRANSFEREE
-    """Whom the failsafe would connect. The two others may carry it."""
+    rescued: Role | None = Role.TRANSFEREE
+    """Whom the failsafe would connect; the two others may carry it. `None`: the transferee, or, if
+    it was found after a swap, the one who is left with the target."""
     failsafe: Trigger | None = None
     """The failsafe that is known to be on the legs."""
     rescue_on_answer: bool = False
@@ -279,6 +280,11 @@ class Transfer:
         if role is Role.TRANSFEROR:
             return self.transferor
         return self.transferee if role is Role.TRANSFEREE else self.target
+
+    @property
+    def to_be_rescued(self) -> Party:
+        """The party that the failsafe would connect, as a rule."""
+        return self.party(self.rescued or Role.TRANSFEREE)
 
     @property
     def parties(self) -> tuple[Party, Party, Party]:

@@ -520,6 +520,9 @@ def _is_about(join: c.Join) -> tuple[tuple[p.VariableCheck, ...], ...]:
             *(() if join.repeated else ((_fetches(leg, rescued),),)),
         )
     )
+    if rescued in join.disarm and rescued in (join.first, join.second) and not join.repeated:
+        other = join.second if rescued == join.first else join.first
+        caught += ((_fetches(rescued, other),),)
     return (*taken, *caught)
 
 
