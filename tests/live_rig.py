@@ -128,6 +128,8 @@ class LiveRig(LineRig):
         self._keys = 0
         """How many keys were pressed that the engine has not heard."""
         self._transfers: set[str] = set()
+        self._transferors: dict[str, LegId] = {}
+        """The first leg of each transferor."""
         self.verbs[script.IS_SENT_AWAY] = lambda line: self._at_phone(line.who, lab.take_away)
 
     async def press(self, who: str, key: str) -> None:
@@ -162,6 +164,7 @@ class LiveRig(LineRig):
             if ours:
                 self._transfers.add(record.transfer)
                 self._seat(parties.target.leg, parties.target.number)
+                self._seat_again(record.transfer, parties.transferor.leg)
         if record.transfer in self._transfers or self._is_ours(record):
             self.records.append(record)
             self._keys -= isinstance(record.event, DigitPressed)
@@ -185,6 +188,13 @@ class LiveRig(LineRig):
             if party.number == number and party.name not in self.roster.names.values():
                 self.roster.seat([party.name], [leg])
                 return
+
+    def _seat_again(self, transfer: str, leg: LegId) -> None:
+        """Who is called back has another leg."""
+        names = self.roster.names
+        before = self._transferors.setdefault(transfer, leg)
+        if leg not in names and before in names:
+            self.roster.seat([names[before]], [leg])
 
     def _owners_act(self, fact: CallEvent) -> None:
         for party in self.scenario.parties if isinstance(fact, LegProgressed) else ():

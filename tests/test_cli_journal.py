@@ -132,7 +132,7 @@ def test_show_tells_a_transfer_with_what_was_ordered_and_why(say: Say, journal: 
     told = say("journal", "show", "--transfer", "t-1", "--file", journal)
     assert told.status == 0
     head, *rest = told.out.splitlines()
-    assert head.startswith("attended of default, 2026-11-29T12:00:09.500Z")
+    assert head.startswith("attended of default, 2026-11-29T12:00:10.500Z")
     assert "1001 with 1002, to 2600, by digits: transferred at" in head
     text = "\n".join(rest)
     assert "0.000 s" in text

@@ -133,7 +133,7 @@ def test_mermaid_draws_each_change_of_state_once(spec: Spec) -> None:
 def test_labels_merge_the_inputs_of_one_guard() -> None:
     text = render(SPECS["attended"], "mermaid")
     assert "dialing --> partial : transferor hung up, complete asked\n" in text
-    assert "holding --> ending : unarrangeable<br/>arranged [target missing]" in text
+    assert "holding --> ending : arranged [transferor gone, transferee gone]<br/>" in text
 
 
 NAMELESS: Guard = lambda _work: True  # noqa: E731 - what is tested is that it has no name

@@ -15,6 +15,8 @@ from hookflash.backends.asterisk.client import open_asterisk
 from hookflash.backends.asterisk.manager import Manager, ManagerRefused, Message, open_manager
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import Engine, open_engine
+from hookflash.engine.legs import Account
+from hookflash.fsm.policy import Policy
 from hookflash.pbx.pair import Pair
 from hookflash.pbx.phones import channels
 
@@ -99,7 +101,7 @@ async def open_crowd(pair: Pair, dialling: AsteriskDialling) -> AsyncGenerator[C
         open_asterisk(settings_for(pair, dialling)) as backend,
         open_manager(pair.switch.login) as switch,
         open_manager(login, hear) as telephones,
-        open_engine(backend) as engine,
+        open_engine(backend, account=Account(policy=Policy(recall_attempts=0))) as engine,
         trio.open_nursery() as nursery,
     ):
         crowd = AsteriskCrowd(engine, switch, telephones)

@@ -65,7 +65,6 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
-    LegIdentified,
     LegMovedAway,
     LegParked,
     LegsJoined,
@@ -631,19 +630,6 @@ async def test_a_dial_shows_on_whose_behalf_it_is_and_tells_whom_it_calls(
         await switch.tell(event("ChannelDestroyed", channel("a"), cause=16))
         await client.perform(DIAL)  # who has left is forgotten
         assert json.loads(switch.orders[-1].removeprefix("POST channels "))["callerId"] == '"" <0>'
-
-
-async def test_an_account_that_is_told_later_is_the_targets_too(
-    autojump_clock: MockClock, switch: FakeAsterisk
-) -> None:
-    async with opened() as client:
-        await switch.tell(event("ChannelCreated", channel("a", state="Ring")))
-        client.news()
-        await switch.tell(event("ChannelStateChange", channel("a", HOOKFLASH_ACCOUNT="acme")))
-        told = [LegIdentified(leg="a", account="acme"), LegAnswered(leg="a")]
-        assert client.news() == told
-        await client.perform(DIAL)
-    assert '"__HOOKFLASH_ACCOUNT":"acme"' in switch.orders[-1]
 
 
 async def test_a_release_is_told_by_its_answer(

@@ -27,7 +27,7 @@ from hookflash.sounds import SILENCE
 DIRECT = Dialling(template=f"sofia/internal/{{number}}@{HOST}:5090")
 """Straight to the phones: a loopback leg would be two more, and transcode."""
 
-SILENT = Policy(music=SILENCE, ringback=SILENCE)
+SILENT = Policy(music=SILENCE, ringback=SILENCE, recall_attempts=0)
 """Sounds that cost the switch nothing."""
 
 
