@@ -263,6 +263,7 @@ def playable(character: Character, *, direct: bool) -> list[Scenario]:
         and not one.why_not(LACKS)
         and one.expect.within_s <= LONG_S
         and not (direct and one.dialling != DIRECT)
+        and all(line.target.isalnum() or not line.target for line in one.script)  # see `numbers`
     ]
 
 
