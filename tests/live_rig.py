@@ -263,7 +263,9 @@ def playable(character: Character, *, direct: bool) -> list[Scenario]:
         and not one.why_not(LACKS)
         and one.expect.within_s <= LONG_S
         and not (direct and one.dialling != DIRECT)
-        and all(line.target.isalnum() or not line.target for line in one.script)  # see `numbers`
+        and all(  # only plain numbers are replaced by those of the lab
+            line.target.isalnum() or not line.target for line in one.script
+        )
     ]
 
 

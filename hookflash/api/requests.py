@@ -323,7 +323,7 @@ class GiveNumberRequest(TransferCommand, frozen=True, kw_only=True):
 class SwapRequest(TransferCommand, frozen=True, kw_only=True):
     """Change between transferee and target.
 
-    The transferor talks with the other one; whoever does not talk hears music, or keeps ringing.
+    The transferor talks with the other one. The third party hears music, or keeps ringing.
     """
 
 

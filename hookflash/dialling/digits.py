@@ -20,7 +20,7 @@ the middle of a number, but must not wait long behind it. `Pause` says which one
 
 **What a numbering changes.** It may end a collection earlier, at a key, and the outcome is then
 what a pause at this key would have led to without it. What it doesn't end is collected as without
-it. And no number of the numbering is cut short, nor any other code: whoever dials one gets it.
+it. And no number of the numbering is cut short, nor any other code: a caller who dials one gets it.
 
 The collector is a value and `press` a function of values; the clock belongs to the engine,
 which (re)starts its timer as `Press.pause` says, and calls `digit_timeout` when it has run out.

@@ -6,7 +6,7 @@ spelling, so a number is read first, and only the result is checked, dialled, sh
 
 1. **The address.** `tel:` (RFC 3966) and `sip:` (RFC 3261) are removed with their parameters. The
    domain of a SIP address must be one that the account names: a call to another domain would
-   otherwise reach whoever has that number here.
+   otherwise reach the party that has that number here.
 2. **The separators.** Blanks, hyphens, dots, slashes and brackets are removed. So is the `(0)` of
    `+49 (0)30`, which is not dialled after a country code. What begins with a letter is a name, such
    as `sales-queue`: it stays as it is.

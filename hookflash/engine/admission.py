@@ -150,7 +150,7 @@ class Admission:
 def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
     """The options of a request, with sounds instead of media IDs.
 
-    A code may name an ID that is no longer there. Whoever dials it hears the account's own sound:
+    A code may name an ID that is no longer there. Then the account's own sound plays:
     no call is lost for a melody.
     """
     options, account = event.options, leg.owner or DEFAULT_ACCOUNT

@@ -68,7 +68,7 @@ CALLED_BACK = refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED,
 DISMISSED = ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.REUNITED,
     why="The target is released. The transferor is joined as soon as it can be.")
 LAST_RESORT = (
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left. Nobody is called any more."),
+    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left, so the calls end."),
     row(On.HANDED_OVER, to=S.COMPLETING,
         why="The target answered after all, and the switch has connected the others on its own."),
 )
@@ -100,7 +100,7 @@ FALLBACK = phase(S.FALLBACK,
     row(On.ARRANGED, to=S.IDLE, why="The fallback target has the transferee."),
     row(On.TARGET_FAILED, On.UNARRANGEABLE, to=S.ENDING,
         why="The fallback target can't be had, either: the call ends."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left. Nobody is called any more."),
+    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left, so the calls end."),
     ignore(On.TRANSFEROR_HUNG_UP, On.REUNITED, On.TARGET_ANSWERED, On.HANDED_OVER,
         why="The fallback target is joined as soon as it can be."),
 )

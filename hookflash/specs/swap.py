@@ -1,7 +1,7 @@
 """Swap: the transferor changes between transferee and target, also while the target still rings.
 
-Whoever the transferor does not talk with hears music, or rings on. If the transferor hangs up, the
-other two have each other: the failsafe connects whoever waits.
+The party that the transferor does not talk with hears music, or rings on. If the transferor hangs
+up, the other two have each other: the failsafe connects the party that waits.
 """
 
 from __future__ import annotations
