@@ -85,10 +85,13 @@ RingbackSound: TypeAlias = Annotated[
         examples=["tone:440+480/2000,0/4000"],
     ),
 ]
+KEYS: Final = rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}"
+"""What a code in a transfer consists of."""
+
 TakebackDigits: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        pattern=KEYS,
         description="What the transferor dials to take the transferee back; empty: nothing.",
         examples=["*1"],
     ),
@@ -96,7 +99,7 @@ TakebackDigits: TypeAlias = Annotated[
 SwapDigits: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        pattern=KEYS,
         description="What the transferor dials to change between transferee and target; empty:"
         " nothing.",
         examples=["*4"],
@@ -105,7 +108,7 @@ SwapDigits: TypeAlias = Annotated[
 CompleteDigits: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        pattern=KEYS,
         description="What the transferor dials to hand over without hanging up; empty: nothing.",
         examples=["*5"],
     ),

@@ -102,6 +102,13 @@ async def _swapped(at: _Scene) -> None:
     await at.waits_with_music(at.carol)
 
 
+async def _swapped_while_ringing(at: _Scene) -> None:
+    await at.in_state(State.DIALING)
+    await trio.sleep(0.5)
+    await at.transfer.swap()
+    await talking(at.engine, at.alice, at.bob)
+
+
 @both_ways
 async def test_to_bob_and_back_by_digits_and_handed_over(dialling: Dialling) -> None:
     async with open_scene(dialling) as at:
@@ -145,10 +152,7 @@ async def test_every_way_out_of_it(dialling: Dialling, end: str) -> None:
 @pytest.mark.parametrize("turns", [True, False], ids=["turns-to-her", "hangs-up"])
 async def test_carol_answers_while_alice_talks_with_bob(dialling: Dialling, *, turns: bool) -> None:
     async with open_scene(dialling, RINGS) as at:
-        await at.in_state(State.DIALING)
-        await trio.sleep(0.5)
-        await at.transfer.swap()
-        await talking(at.engine, at.alice, at.bob)
+        await _swapped_while_ringing(at)
         await trio.sleep(0.5)
         await at.lab.answer(at.carol)
         await at.waits_with_music(at.carol)
@@ -163,10 +167,7 @@ async def test_carol_answers_while_alice_talks_with_bob(dialling: Dialling, *, t
 @both_ways
 async def test_alice_waits_for_carol_again(dialling: Dialling) -> None:
     async with open_scene(dialling, RINGS) as at:
-        await at.in_state(State.DIALING)
-        await trio.sleep(0.5)
-        await at.transfer.swap()
-        await talking(at.engine, at.alice, at.bob)
+        await _swapped_while_ringing(at)
         await at.transfer.swap()
         await at.in_state(State.DIALING)
         await trio.sleep(0.5)
@@ -180,10 +181,7 @@ async def test_alice_waits_for_carol_again(dialling: Dialling) -> None:
 @both_ways
 async def test_alice_hangs_up_while_carol_still_rings(dialling: Dialling) -> None:
     async with open_scene(dialling, RINGS) as at:
-        await at.in_state(State.DIALING)
-        await trio.sleep(0.5)
-        await at.transfer.swap()
-        await talking(at.engine, at.alice, at.bob)
+        await _swapped_while_ringing(at)
         await trio.sleep(0.5)
         await at.lab.hang_up(at.alice)
         await at.in_state(State.PARTIAL)
