@@ -224,7 +224,7 @@ def test_what_was_asked_for_is_remembered() -> None:
         33,
     )
     assert record.account == "acme"
-    assert board.owner("t") == "acme"
+    assert board.account_of("t") == "acme"
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_an_outside_party_belongs_to_the_account_it_talks_with() -> None:
     call(on, theirs="")
     line = on.leg("b")
     assert line is not None
-    assert (line.account, line.owner) == ("", "acme")
+    assert (line.account, line.responsible) == ("", "acme")
     assert dial(on, "b", "*22600") is Refusal.TARGET_REFUSED
 
 

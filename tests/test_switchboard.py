@@ -613,7 +613,7 @@ def test_it_turns_out_whose_leg_it_is() -> None:
     desk.leg("a", "1001")
     desk.tell(LegIdentified(leg="a", number="", account="acme", may_transfer=False))
     line = desk.board.legs["a"]
-    assert (line.account, line.owner, line.choices) == ("acme", "acme", acme)
+    assert (line.account, line.responsible, line.choices) == ("acme", "acme", acme)
     assert (line.number, line.may_transfer) == ("1001", False)
     desk.tell(LegIdentified(leg="a", number="9", account="another"))
     assert (line.account, line.number) == ("acme", "9")  # its own account stays

@@ -88,7 +88,7 @@ class Admission:
             by=event.by,
             options=event.options,
             hops=max(leg.hops, peer.hops),
-            account=leg.owner,
+            account=leg.responsible,
             outside=[one.id for one in (leg, peer) if one.outside],
             withheld=[one.id for one in (leg, peer) if one.withheld],
         )
@@ -96,7 +96,7 @@ class Admission:
             transfer=transfer,
             codes=leg.choices.codes_in_transfer(event.options),
             number=leg.choices.codes_for_number(),
-            account=leg.owner,
+            account=leg.responsible,
             parties=Parties.of(transfer),
         )
 
@@ -144,7 +144,7 @@ class Admission:
         is_user = settled and not leg.outside
         asker = Asker(is_user=is_user, may_transfer=leg.may_transfer)
         check_rights(rules, asker, event, leg.number)
-        self._running.meters.check(leg.owner, rules, event.kind, at_s)
+        self._running.meters.check(leg.responsible, rules, event.kind, at_s)
 
 
 def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
@@ -153,7 +153,7 @@ def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
     A code may name an ID that is no longer there. Then the account's own sound plays:
     no call is lost for a melody.
     """
-    options, account = event.options, leg.owner or DEFAULT_ACCOUNT
+    options, account = event.options, leg.responsible or DEFAULT_ACCOUNT
     found: dict[str, Sound | None] = {}
     for name in ("music", "ringback"):
         asked = getattr(options, name)

@@ -151,7 +151,7 @@ class Conductor:
         what: _What,
         *,
         running: Running | None = None,
-        owner: str | None = None,
+        account: str | None = None,
     ) -> Record:
         """Make the record of an event.
 
@@ -160,24 +160,24 @@ class Conductor:
             at_s: when, in seconds of the engine's clock.
             what: its effect: the other fields. (Passed as keywords they cost more time.)
             running: the transfer that the event is about.
-            owner: the account of a transfer that is not in flight.
+            account: the account of a transfer that is not in flight.
         """
         if running is not None:
-            owner = running.account
+            account = running.account
             what = {"transfer": running.transfer.id, "parties": running.parties, **what}
             if running.transfer.context is not None:
                 what["data"] = running.transfer.context.data
         elif isinstance(event, e.TransferRequested) and event.options.context is not None:
             what = {"data": event.options.context.data, **what}
-        owners = [] if owner is None else [owner]
-        owners += [self._legs[leg].owner for leg in legs_of(event) if leg in self._legs]
+        accounts = [] if account is None else [account]
+        accounts += [self._legs[leg].responsible for leg in legs_of(event) if leg in self._legs]
         return Record(
             number=self._next_number(),
             at_s=at_s,
             at=self._now(),
             switch=self._switch,
             event=event,
-            account=owners[0] if owners else "",
-            accounts=tuple(sorted(set(owners))),
+            account=accounts[0] if accounts else "",
+            accounts=tuple(sorted(set(accounts))),
             **what,
         )

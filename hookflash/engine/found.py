@@ -60,7 +60,7 @@ class Found:
         return tuple(leg.leg for leg in self.roles.values())
 
     @property
-    def owner(self) -> str:
+    def account(self) -> str:
         """The transfer's account; empty if unknown."""
         if self.known is not None:
             return self.known.account
@@ -91,7 +91,7 @@ class Found:
             transferee=transferee,
             target=target,
             request=request,
-            account=self.owner,
+            account=self.account,
         )
 
     def _party(self, role: Role) -> Party:

@@ -106,10 +106,10 @@ class Leg:
     account: str
     """The leg's own account, as the switch reports it; empty if it has none, `NOBODY` if it is no
     allowed name."""
-    owner: str
+    responsible: str
     """The account responsible for the leg: its own, or that of the first party it talked with."""
     choices: Account
-    """The owner's settings when the leg was created: later changes apply to later calls."""
+    """The settings of that account when the leg was created: later changes apply to later calls."""
     outside: bool = False
     may_transfer: bool | None = None
     withheld: bool = False
@@ -139,37 +139,37 @@ class Legs(dict[e.LegId, Leg]):
         self.accounts = accounts
         """The settings for new legs."""
 
-    def add(self, event: e.LegCreated, *, owner: str, hops: int) -> None:
+    def add(self, event: e.LegCreated, *, responsible: str, hops: int) -> None:
         """Add a new leg. A repeat changes nothing.
 
         Args:
             event: the switch's report.
-            owner: the responsible account, if the leg has none of its own.
+            responsible: the account, if the leg has none of its own.
             hops: how often its call was transferred.
         """
         if event.leg in self:
             return
         account = account_of_leg(event.account)
-        owner = account or owner
+        responsible = account or responsible
         self[event.leg] = Leg(
             id=event.leg,
             number=event.number,
             direction=event.direction,
             account=account,
-            owner=owner,
-            choices=self.accounts.of(owner),
+            responsible=responsible,
+            choices=self.accounts.of(responsible),
             outside=event.outside,
             may_transfer=False if account == NOBODY else event.may_transfer,
             withheld=event.withheld,
             hops=hops,
         )
 
-    def give_owner(self, legs: Iterable[e.LegId], owner: str, choices: Account) -> None:
-        """Set the owner of those of these legs that have none."""
+    def give_account(self, legs: Iterable[e.LegId], account: str, choices: Account) -> None:
+        """Set the account of those of these legs that have none."""
         for leg_id in legs:
             leg = self.get(leg_id)
-            if leg is not None and not leg.owner:
-                leg.owner, leg.choices = owner, choices
+            if leg is not None and not leg.responsible:
+                leg.responsible, leg.choices = account, choices
 
     def learn(self, event: e.Event) -> None:
         """Update known legs from a fact."""
@@ -200,7 +200,7 @@ class Legs(dict[e.LegId, Leg]):
         leg.may_transfer = leg.may_transfer if event.may_transfer is None else event.may_transfer
         leg.withheld = leg.withheld if event.withheld is None else event.withheld
         if event.account and not leg.account:
-            leg.account = leg.owner = account_of_leg(event.account)
+            leg.account = leg.responsible = account_of_leg(event.account)
             leg.choices = self.accounts.of(leg.account)
         if leg.account == NOBODY:
             leg.may_transfer = False
@@ -221,8 +221,8 @@ class Legs(dict[e.LegId, Leg]):
             return
         if leg.is_user is None:
             leg.is_user = bool(leg.account or not partner.account)
-        if not leg.owner and partner.owner:
-            leg.owner = partner.owner
+        if not leg.responsible and partner.responsible:
+            leg.responsible = partner.responsible
             leg.choices = partner.choices
 
     def _part(self, leg_id: e.LegId) -> None:

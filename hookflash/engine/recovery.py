@@ -27,7 +27,7 @@ class Closed:
     """A transfer that does not go on: the content of its record."""
 
     id: str
-    owner: str
+    account: str
     why: str
     commands: tuple[Command, ...] = ()
     watched: tuple[LegId, ...] = ()
@@ -48,13 +48,13 @@ class Recovery:
     def __init__(self, unfinished: Mapping[str, Unfinished], ended: Collection[str]) -> None:
         self._unfinished = dict(unfinished)
         self._ended = ended
-        self._owner_of_target = {
+        self._account_of_target = {
             left.parties.target.leg: left.account for left in unfinished.values()
         }
 
-    def owner_of(self, leg: LegId) -> str:
+    def account_of(self, leg: LegId) -> str:
         """The account of a transfer's target, which has no account of its own."""
-        return self._owner_of_target.get(leg, "")
+        return self._account_of_target.get(leg, "")
 
     def marked(self, legs: Iterable[LegSnapshot], running: InFlight) -> list[Found]:
         """The marked transfers that are not in flight here."""
@@ -75,7 +75,7 @@ class Recovery:
         if running.has_ended(found.transfer) or found.transfer in self._ended:
             return Closed(
                 id=found.transfer,
-                owner=found.owner,
+                account=found.account,
                 why="The transfer had already ended: its marks are removed.",
                 commands=found.clear(),
                 watched=found.legs,
@@ -85,7 +85,7 @@ class Recovery:
             known = found.known
             return Closed(
                 id=found.transfer,
-                owner=found.owner,
+                account=found.account,
                 why="Other programs have taken all parties of the transfer: it is over.",
                 commands=found.clear(),
                 transfer=transfer.id,
@@ -96,7 +96,7 @@ class Recovery:
         return Running(
             transfer=transfer,
             codes=choices.codes_in_transfer(found.options),
-            account=found.owner,
+            account=found.account,
             parties=Parties.of(transfer),
         )
 
@@ -106,7 +106,7 @@ class Recovery:
         """Close the transfers without marks. This ends the recovery."""
         shown = {found.transfer for found in marked}
         left, self._unfinished = self._unfinished, {}
-        self._owner_of_target = {}
+        self._account_of_target = {}
         return [
             _closed(transfer, unfinished, legs)
             for transfer, unfinished in left.items()
@@ -128,7 +128,7 @@ def _closed(transfer: str, left: Unfinished, legs: Iterable[LegSnapshot]) -> Clo
     outcome, cause, why = what_became(transfer, left.parties, legs)
     return Closed(
         id=transfer,
-        owner=left.account,
+        account=left.account,
         why=why,
         transfer=transfer,
         parties=left.parties,

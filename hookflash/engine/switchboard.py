@@ -125,7 +125,7 @@ class Switchboard:
         running = self.running.of(leg)
         return running.transfer if running else None
 
-    def owner(self, transfer: str) -> str | None:
+    def account_of(self, transfer: str) -> str | None:
         """The account of a transfer in flight."""
         running = self.running.get(transfer)
         return running.account if running else None
@@ -157,7 +157,7 @@ class Switchboard:
         self.legs.accounts = Accounts(default or self.default, dict(accounts))
         if for_calls_that_are_up:
             for leg in self.legs.values():
-                leg.choices = self.choices_of(leg.owner)
+                leg.choices = self.choices_of(leg.responsible)
 
     @property
     def closing(self) -> str | None:
@@ -273,8 +273,9 @@ class Switchboard:
         match event:
             case e.LegCreated(leg=leg):
                 running = self.running.of(leg)
-                owner = running.account if running else self._recovery.owner_of(leg)
-                self.legs.add(event, owner=owner, hops=running.transfer.hops if running else 0)
+                account = running.account if running else self._recovery.account_of(leg)
+                hops = running.transfer.hops if running else 0
+                self.legs.add(event, responsible=account, hops=hops)
             case e.SwitchLost() | e.SwitchFound():
                 self._deferred.clear()  # no answer will come
             case _:
@@ -386,13 +387,13 @@ class Switchboard:
         return records + [self._closed(one, at_s) for one in closed]
 
     def _adopt(self, found: Found, at_s: float) -> Record:
-        choices = self.choices_of(found.owner)
+        choices = self.choices_of(found.account)
         running = self._recovery.resume(found, choices, self.running)
         if not isinstance(running, Running):
             return self._closed(running, at_s)
         transfer = running.transfer
         self.running.begin(running, found.legs, choices.rules, at_s)
-        self.legs.give_owner(found.legs, running.account, choices)
+        self.legs.give_account(found.legs, running.account, choices)
         event = e.TransferFound(transfer=transfer.id, state=found.state)
         return attrs.evolve(self._conductor.step(running, event, at_s), begins=transfer)
 
@@ -410,5 +411,5 @@ class Switchboard:
                 "cause": closed.cause,
                 "data": closed.data,
             },
-            owner=closed.owner,
+            account=closed.account,
         )

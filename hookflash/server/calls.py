@@ -26,7 +26,7 @@ async def list_calls(on: Context, account: str, _: Caller, __: r.ListCallsReques
     return [
         _view(on, account, switch, leg)
         for switch, leg in on.group.legs()
-        if (leg.owner or DEFAULT_ACCOUNT) == account
+        if (leg.responsible or DEFAULT_ACCOUNT) == account
     ]
 
 

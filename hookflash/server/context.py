@@ -55,7 +55,7 @@ class Context:
             for name, engine in self.group.engines.items()
             if switch in (None, name)
             and (leg := engine.switchboard.leg(call)) is not None
-            and (leg.owner or DEFAULT_ACCOUNT) == account
+            and (leg.responsible or DEFAULT_ACCOUNT) == account
         ]
         if not found:
             raise NotFound("there is no such call")
@@ -67,8 +67,8 @@ class Context:
         """Find a transfer of an account that is in flight."""
         for name, engine in self.group.engines.items():
             running = engine.switchboard.transfer(transfer)
-            owner = engine.switchboard.owner(transfer)
-            if running is not None and (owner or DEFAULT_ACCOUNT) == account:
+            own = engine.switchboard.account_of(transfer)
+            if running is not None and (own or DEFAULT_ACCOUNT) == account:
                 return name, engine, running
         return None
 
@@ -123,7 +123,7 @@ class Context:
 def own_transfer_of(board: Switchboard, account: str, call: LegId) -> Transfer | None:
     """The account's own transfer that a leg is in."""
     transfer = board.transfer_of(call)
-    if transfer is None or (board.owner(transfer.id) or DEFAULT_ACCOUNT) != account:
+    if transfer is None or (board.account_of(transfer.id) or DEFAULT_ACCOUNT) != account:
         return None
     return transfer
 

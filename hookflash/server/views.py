@@ -61,7 +61,7 @@ def leg_view(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None
     return LegView(
         call_id=leg.id,
         switch=switch,
-        account_id=leg.owner or DEFAULT_ACCOUNT,
+        account_id=leg.responsible or DEFAULT_ACCOUNT,
         direction="outbound" if is_called else "inbound",
         number=leg.number,
         answered=leg.answered,

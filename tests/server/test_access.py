@@ -598,7 +598,7 @@ async def test_a_leg_whose_account_is_no_allowed_name_belongs_to_nobody(
     strange, _ = await lab.call("1003", "1004", account=name)
     mine, _ = await lab.call("1001", "1002", account="acme")
     legs = lab.service.group.engines[SWITCH].switchboard.legs
-    assert legs[strange].owner == "?"
+    assert legs[strange].responsible == "?"
     for program in (lab.acme, lab.globex, lab.admin, attrs.evolve(lab.admin, account="default")):
         assert (await program.ask("GET", f"channels/{strange}")).status_code == 404
         assert strange not in (await program.ask("GET", "channels")).text

@@ -206,7 +206,7 @@ async def test_a_service_that_dies_after_any_step_comes_back_and_forgets_nobody(
         assert after is not None, "the story was over before the crash"
         await trio.sleep(0.5)  # nobody controls the calls
         async with open_controller(listening, after) as again:
-            assert all(line.owner == "acme" for line in engine_of(again).legs())
+            assert all(line.responsible == "acme" for line in engine_of(again).legs())
             await all_is_settled(again)
             assert not any(watch.broken for watch in again.watches.values())
             living = listening.emulator.world.snapshot()
@@ -263,7 +263,7 @@ async def test_what_was_wished_for_survives(tmp_path: Path, autojump_clock: Mock
             assert told == (JAZZ, 77, "key 1")
             assert transfer.context == CONTEXT
             assert transfer.state is State.DIALING
-            assert again.group.engines[SWITCH].switchboard.owner(name) == "acme"
+            assert again.group.engines[SWITCH].switchboard.account_of(name) == "acme"
             listening.emulator.press(legs[0], "*9")
             await all_is_settled(again)
         (past,) = transfers_in(after)
