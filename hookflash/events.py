@@ -297,6 +297,16 @@ class TransferOptions:
     """The number that the target sees calling; empty: the transferor's."""
     caller_name: str | None = None
     """The name that the target sees calling; empty: the transferor's."""
+    target_accepts: bool | None = None
+    """Whether the target must accept before it is connected with anybody."""
+    accept_digits: str | None = None
+    """What the target presses to accept."""
+    decline_digits: str | None = None
+    """What the target presses to decline; empty: nothing."""
+    accept_prompt: AskedSound | None = None
+    """What the target hears until it accepts."""
+    accept_limit_s: float | None = None
+    """How long the target may take to accept."""
     context: TransferContext | None = None
     """Variables and headers for the target's leg, and data of the program's own."""
 
@@ -366,6 +376,22 @@ class SwapRequested:
 
 
 @attrs.frozen(kw_only=True)
+class AcceptRequested:
+    """The target, which has answered and was asked, accepts the call."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
+class DeclineRequested:
+    """The target, which has answered and was asked, declines the call; or it is a machine."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
 class HangUpRequested:
     """A person or a program asks to hang up a leg."""
 
@@ -421,7 +447,13 @@ PairFact: TypeAlias = LegsJoined | LegsSeparated | LegsReleased
 """Facts about two legs, named by `first` and `second`."""
 
 ControlRequest: TypeAlias = (
-    TakebackRequested | CompleteRequested | SwapRequested | NumberGiven | NumberRejected
+    TakebackRequested
+    | CompleteRequested
+    | SwapRequested
+    | AcceptRequested
+    | DeclineRequested
+    | NumberGiven
+    | NumberRejected
 )
 """Requests about a transfer in progress, named by `transfer`. Each is an input of the tables."""
 

@@ -148,6 +148,12 @@ class LineRig(ABC):
     async def ask_swap(self, who: str) -> None:
         await self._ask(who, TransferHandle.swap)
 
+    async def ask_accept(self, who: str) -> None:
+        await self._ask(who, TransferHandle.accept)
+
+    async def ask_decline(self, who: str) -> None:
+        await self._ask(who, TransferHandle.decline)
+
     async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
         with suppress(RequestRefused, NotFound, BackendClosed):
             if self.controller.engine is not None and who in self._handles:

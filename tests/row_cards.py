@@ -36,6 +36,11 @@ LAST = attrs.evolve(POLICIES["to the last"], **_ONCE)
 AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
 ELSEWHERE = attrs.evolve(LAST, recall_attempts=0)
 ASKED = attrs.evolve(FEW, number_attempts=2)
+ACCEPTS = attrs.evolve(FEW, target_accepts=True)
+ACCEPTS_ELSEWHERE = attrs.evolve(ACCEPTS, fallback_target="800", **_ONCE)
+ACCEPTS_LAST = attrs.evolve(LAST, target_accepts=True)
+ACCEPTS_STRICT = attrs.evolve(POLICIES["strict"], target_accepts=True, **_ONCE)
+ASK_THE_TARGET = (ACCEPTS, ACCEPTS_ELSEWHERE, ACCEPTS_LAST, ACCEPTS_STRICT)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
@@ -53,6 +58,16 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
             for found in found_on_the_switch(kind, policy)
         ),
         explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
+        *(
+            explore(rules, asked_for(kind, policy), max_records=2_000)
+            for policy in ASK_THE_TARGET
+            if kind is not Kind.HOLD
+        ),
+        *(
+            explore(rules, found, max_records=60)
+            for found in found_on_the_switch(kind, ACCEPTS)
+            if kind is not Kind.HOLD
+        ),
         *(
             explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=1_000)
             for sounds in (False, True)

@@ -22,7 +22,15 @@ from hookflash.scenarios.script import CLOCK, CONTROLLER, SWITCH
 pytestmark = pytest.mark.slow
 
 PEOPLES_LIMITS = frozenset(
-    {State.CONSULTING, State.HELD, State.ASKING, State.SWAPPED, State.RECALL_PAUSE, State.ENDING}
+    {
+        State.CONSULTING,
+        State.HELD,
+        State.ASKING,
+        State.ACCEPTING,
+        State.SWAPPED,
+        State.RECALL_PAUSE,
+        State.ENDING,
+    }
 )
 """Nobody is held for ever, and whoever is left alone hears the tone for a while."""
 

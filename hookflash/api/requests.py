@@ -113,6 +113,41 @@ CompleteDigits: TypeAlias = Annotated[
         examples=["*5"],
     ),
 ]
+TargetAccepts: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="Whether the target must accept, by a key or by `accept`, before it is"
+        " connected with anybody."
+    ),
+]
+AcceptDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-D*#]{{1,8}}{NOTHING_FOLLOWS}",
+        description="What the target presses to accept.",
+        examples=["1"],
+    ),
+]
+DeclineDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=KEYS,
+        description="What the target presses to decline; empty: nothing.",
+        examples=["2"],
+    ),
+]
+AcceptPrompt: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the target hears until it accepts: a sound, or the ID of an entry in the"
+        " account's media list.",
+        examples=["file:ivr/press-1-to-accept"],
+    ),
+]
+AcceptLimit: TypeAlias = Annotated[
+    float, Meta(gt=0, le=86_400, description="How long the target may take to accept, in seconds.")
+]
 RingTimeout: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may ring, in seconds.")
 ]
@@ -265,6 +300,11 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     timeout: RingTimeout | None = None
     recall_attempts: RecallAttempts | None = None
     fallback_target: FallbackTarget | None = None
+    target_accepts: TargetAccepts | None = None
+    accept_dtmf: AcceptDigits | None = None
+    decline_dtmf: DeclineDigits | None = None
+    accept_prompt: AcceptPrompt | None = None
+    accept_limit: AcceptLimit | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None
     variables: Variables | None = None
@@ -327,6 +367,21 @@ class SwapRequest(TransferCommand, frozen=True, kw_only=True):
     """Change between transferee and target.
 
     The transferor talks with the other one. The third party hears music, or keeps ringing.
+    """
+
+
+class AcceptRequest(TransferCommand, frozen=True, kw_only=True):
+    """Accept the call in the place of a target that is asked to.
+
+    The target is then connected, as if it had pressed the key.
+    """
+
+
+class DeclineRequest(TransferCommand, frozen=True, kw_only=True):
+    """Decline the call in the place of a target that is asked to accept.
+
+    A program does so if it hears that a machine has answered. The transfer has then failed, with
+    the cause DECLINED.
     """
 
 

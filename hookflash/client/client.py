@@ -47,6 +47,8 @@ class Client:
     complete = _sends(r.CompleteRequest)
     give_number = _sends(r.GiveNumberRequest)
     swap = _sends(r.SwapRequest)
+    accept = _sends(r.AcceptRequest)
+    decline = _sends(r.DeclineRequest)
     hang_up = _sends(r.HangUpRequest)
     list_transfers = _sends(r.ListTransfersRequest)
     get_transfer = _sends(r.GetTransferRequest)

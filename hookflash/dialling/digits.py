@@ -70,6 +70,10 @@ class Module(StrEnum):
     """Change between transferee and target."""
     COMPLETE = "complete"
     """Hand over without hanging up."""
+    ACCEPT = "accept"
+    """Accept the call, as a target that is asked."""
+    DECLINE = "decline"
+    """Decline it."""
 
 
 @attrs.frozen(kw_only=True)

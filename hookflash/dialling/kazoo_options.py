@@ -10,8 +10,8 @@ from hookflash.events import TransferOptions
 from hookflash.sounds import AskedSound, parse_asked_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
-KAZOO_SOUNDS: Final = ("moh", "ringback")
-"""Kazoo's names of the options that are sounds."""
+KAZOO_SOUNDS: Final = ("moh", "ringback", "accept_prompt")
+"""The options that are sounds, in Kazoo's words."""
 
 
 def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> TransferOptions:
@@ -19,9 +19,10 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
 
     Args:
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
-            `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `caller_id_number`,
-            `caller_id_name`, `variables`, `headers` and `data`, each of its type or missing. Other
-            keys are ignored.
+            `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `target_accepts`,
+            `accept_dtmf`, `decline_dtmf`, `accept_prompt`, `accept_limit` (in seconds),
+            `caller_id_number`, `caller_id_name`, `variables`, `headers` and `data`, each of its
+            type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -32,6 +33,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         text = cast("str | None", data.get(key))
         sounds[key] = None if text is None else parse_asked_sound(text, place_in(where, [key]))
     timeout_s = cast("float | None", data.get("timeout"))
+    limit_s = cast("float | None", data.get("accept_limit"))
     return TransferOptions(
         music=sounds["moh"],
         ringback=sounds["ringback"],
@@ -41,6 +43,11 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
         recall_attempts=cast("int | None", data.get("recall_attempts")),
         fallback_target=cast("str | None", data.get("fallback_target")),
+        target_accepts=cast("bool | None", data.get("target_accepts")),
+        accept_digits=cast("str | None", data.get("accept_dtmf")),
+        decline_digits=cast("str | None", data.get("decline_dtmf")),
+        accept_prompt=sounds["accept_prompt"],
+        accept_limit_s=None if limit_s is None else float(limit_s),
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
         context=_context(data, where),
@@ -60,21 +67,34 @@ def _context(data: Mapping[str, object], where: str) -> TransferContext | None:
 
 def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
     """Write options in Kazoo's words; those that are `None` are left out."""
-    timeout_s = options.ring_timeout_s
     written: dict[str, object] = {
         "takeback_dtmf": options.takeback_digits,
         "swap_dtmf": options.swap_digits,
         "complete_dtmf": options.complete_digits,
-        "moh": None if options.music is None else str(options.music),
-        "ringback": None if options.ringback is None else str(options.ringback),
-        "timeout": int(timeout_s) if timeout_s is not None and timeout_s % 1 == 0 else timeout_s,
+        "moh": _text(options.music),
+        "ringback": _text(options.ringback),
+        "timeout": _number(options.ring_timeout_s),
         "recall_attempts": options.recall_attempts,
         "fallback_target": options.fallback_target,
+        "target_accepts": options.target_accepts,
+        "accept_dtmf": options.accept_digits,
+        "decline_dtmf": options.decline_digits,
+        "accept_prompt": _text(options.accept_prompt),
+        "accept_limit": _number(options.accept_limit_s),
         "caller_id_number": options.caller_number,
         "caller_id_name": options.caller_name,
         **_written(options.context or NO_CONTEXT),
     }
     return {key: value for key, value in written.items() if value is not None}
+
+
+def _text(sound: AskedSound | None) -> str | None:
+    return None if sound is None else str(sound)
+
+
+def _number(duration_s: float | None) -> float | None:
+    whole = duration_s is not None and duration_s % 1 == 0
+    return int(duration_s) if duration_s is not None and whole else duration_s
 
 
 def _written(context: TransferContext) -> dict[str, object]:

@@ -176,6 +176,11 @@ class _Data(TypedDict, total=False):
     complete_dtmf: str
     recall_attempts: int
     fallback_target: str
+    target_accepts: bool
+    accept_dtmf: str
+    decline_dtmf: str
+    accept_prompt: str
+    accept_limit: _Seconds
     caller_id_number: str
     caller_id_name: str
     variables: dict[str, str]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -28,6 +29,13 @@ switch can carry."""
 
 LONGEST_RING_S = 24 * 3600.0
 """A ring timeout of more than a day is a mistake."""
+
+
+ASKED_SOUNDS: Final = ("music", "ringback", "accept_prompt")
+"""The options of a request that are sounds, or IDs of the media list."""
+
+ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,8}")
+"""What a target may have to press."""
 
 
 class Admission:
@@ -155,7 +163,7 @@ def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
     """
     options, account = event.options, leg.responsible or DEFAULT_ACCOUNT
     found: dict[str, Sound | None] = {}
-    for name in ("music", "ringback"):
+    for name in ASKED_SOUNDS:
         asked = getattr(options, name)
         if not isinstance(asked, Media):
             continue
@@ -195,12 +203,24 @@ def check_values(event: TransferRequested) -> None:
     if recalls is not None and not 0 <= recalls <= MOST_RECALLS:
         raise InputError(f"a transferor is called back 0 to {MOST_RECALLS} times, not {recalls}")
     options = event.options
-    for name, sound in (("music", options.music), ("ringback", options.ringback)):
-        if sound is not None:
+    for name in ASKED_SOUNDS:
+        if (sound := getattr(options, name)) is not None:
             check_sound(sound, name)
+    _check_keys(options)
+    limit_s = options.accept_limit_s
+    if limit_s is not None and not 0 < limit_s <= LONGEST_RING_S:
+        raise InputError("the limit to accept must be more than 0 s, and at most a day")
     check_caller(options.caller_number or "", options.caller_name or "")
     if options.context is not None:
         options.context.check()
     ring_s = options.ring_timeout_s
     if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
         raise InputError("the ring timeout must be more than 0 s, and at most a day")
+
+
+def _check_keys(options: TransferOptions) -> None:
+    accept, decline = options.accept_digits, options.decline_digits
+    for name, keys in (("accept_digits", accept), ("decline_digits", decline or None)):
+        if keys is not None and not ALLOWED_KEYS.fullmatch(keys):
+            hint = "1 to 8 of 0-9, A-D, * and #"
+            raise InputError(f"{keys[:20]!r} can't be pressed", where=name, hint=hint)

@@ -143,6 +143,22 @@ class Engine:
         """
         return await self.ask(e.SwapRequested(transfer=transfer, by=by))
 
+    async def accept(self, transfer: str, *, by: str = "program") -> Record:
+        """Accept the call in the target's place.
+
+        Raises:
+            RequestRefused: no target has to accept now.
+        """
+        return await self.ask(e.AcceptRequested(transfer=transfer, by=by))
+
+    async def decline(self, transfer: str, *, by: str = "program") -> Record:
+        """Decline the call in the target's place: a machine has answered, for example.
+
+        Raises:
+            RequestRefused: no target has to accept now.
+        """
+        return await self.ask(e.DeclineRequested(transfer=transfer, by=by))
+
     async def hang_up(self, leg: e.LegId, *, by: str = "program") -> Record:
         """Hang up a leg.
 

@@ -26,12 +26,15 @@ from hookflash.dialling.digits import (
 )
 from hookflash.dialling.metaflows import ListenOn, Metaflows
 from hookflash.engine.in_flight import InFlight
-from hookflash.engine.legs import Leg, Legs
+from hookflash.engine.legs import Leg, Legs, codes_of_target
+from hookflash.fsm.transfer import State
 
 _CONTROLS: Final[Mapping[Module, type[e.ControlRequest]]] = {
     Module.RESUME: e.TakebackRequested,
     Module.SWAP: e.SwapRequested,
     Module.COMPLETE: e.CompleteRequested,
+    Module.ACCEPT: e.AcceptRequested,
+    Module.DECLINE: e.DeclineRequested,
 }
 """What is asked of a transfer in flight."""
 
@@ -98,7 +101,10 @@ class FeatureCodes:
         """The codes that apply to a leg now; `None`: its keys are for the far end."""
         running = self._running.of(leg.id)
         if running is not None:
-            if running.transfer.transferor.leg != leg.id:
+            transfer = running.transfer
+            if transfer.target.leg == leg.id and transfer.state is State.ACCEPTING:
+                return codes_of_target(transfer.policy)
+            if transfer.transferor.leg != leg.id:
                 return None
             return running.number if running.transfer.lacks_number else running.codes
         metaflows = self._listened(leg)
@@ -143,7 +149,7 @@ class FeatureCodes:
         if asking and matched.number:
             return e.NumberGiven(transfer=asking, target=matched.number)
         match action.module:
-            case Module.RESUME | Module.SWAP | Module.COMPLETE:
+            case Module.RESUME | Module.SWAP | Module.COMPLETE | Module.ACCEPT | Module.DECLINE:
                 running = self._running.of(leg.id)
                 return _CONTROLS[action.module](transfer=running.transfer.id if running else "")
             case Module.HANGUP:

@@ -69,6 +69,14 @@ class Controls(Protocol):
         """Change between transferee and target."""
         ...
 
+    async def accept(self, transfer: str) -> Record:
+        """Accept the call in the target's place."""
+        ...
+
+    async def decline(self, transfer: str) -> Record:
+        """Decline the call in the target's place."""
+        ...
+
 
 class TransferHandle:
     """A requested transfer: follow it, control it, wait for its end."""
@@ -128,6 +136,22 @@ class TransferHandle:
             RequestRefused: there is nobody to change to.
         """
         await self._engine.swap(self.id)
+
+    async def accept(self) -> None:
+        """Accept the call in the target's place.
+
+        Raises:
+            RequestRefused: no target has to accept now.
+        """
+        await self._engine.accept(self.id)
+
+    async def decline(self) -> None:
+        """Decline the call in the target's place: a machine has answered, for example.
+
+        Raises:
+            RequestRefused: no target has to accept now.
+        """
+        await self._engine.decline(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
         """Wake the waiting tasks. For the engine."""

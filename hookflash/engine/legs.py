@@ -7,6 +7,7 @@ that it talks with, never by a later one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -77,6 +78,21 @@ _IN_TRANSFER: Final = {
     "complete_digits": Module.COMPLETE,
 }
 """The codes that exist in a transfer only. If two are alike, the first one counts."""
+
+
+@lru_cache(maxsize=64)
+def codes_of_target(policy: Policy) -> CodeTable:
+    """What a target may press that is asked to accept the call."""
+    chosen = (
+        ("accept_digits", policy.accept_digits, Module.ACCEPT),
+        ("decline_digits", policy.decline_digits, Module.DECLINE),
+    )
+    codes = tuple(
+        literal_code(digits, FeatureAction(module=module), where=name)
+        for name, digits, module in chosen
+        if digits
+    )
+    return CodeTable(codes=codes)
 
 
 def _either(chosen: str | None, otherwise: str) -> str:

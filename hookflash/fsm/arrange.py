@@ -148,7 +148,7 @@ def arrange(work: Work, want: Arrangement) -> None:
     elif want.pause is not None:
         _wait(work, Wait.PAUSE, want.pause(work.transfer))
     elif want.limit is not None:
-        _wait(work, Wait.PEOPLE, want.limit(work.transfer))
+        _await_people(work, want.limit(work.transfer))
     else:
         _separate(work)
 
@@ -158,6 +158,17 @@ def _wait(work: Work, wait: Wait, after_s: float, *, anew: bool = False) -> None
     if anew or work.overdue or work.transfer.waits_for is not wait:
         work.note(waits_for=wait)
         work.set_deadline(after_s)
+
+
+def _await_people(work: Work, limit_s: float) -> None:
+    """Wait until somebody acts. A target that has just answered is parked first, to be asked."""
+    t = work.transfer
+    if t.target.place is Place.MOVING and t.tries == 0:
+        work.note(tries=int(work.overdue))
+        if not work.overdue:
+            _wait(work, Wait.FREE, t.policy.join_timeout_s)
+            return
+    _wait(work, Wait.PEOPLE, limit_s)
 
 
 def _separate(work: Work) -> None:
@@ -200,13 +211,22 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
     rings_s = _ring_timeout_s(t, party) + t.policy.dial_grace_s
     if party.place is Place.UNBORN or (work.overdue and not party.called):
         _dial(work, want, party)
-    elif want.failsafe is c.Trigger.ANSWER is not t.failsafe and t.transferee.lives:
+    elif _joins_on_answer(t, want, role) and t.failsafe is not c.Trigger.ANSWER:
         _arm(work, party, t.transferee, c.Trigger.ANSWER)
         work.note(armed=True, rescued=Role.TRANSFEREE, failsafe=c.Trigger.ANSWER)
     if party.called:
         _wait(work, Wait.ANSWER, rings_s)
     else:
         _wait(work, Wait.CALLED, min(t.policy.dial_timeout_s, rings_s))
+
+
+def _joins_on_answer(t: Transfer, want: Arrangement, role: Role) -> bool:
+    """Whether the switch on its own connects the transferee with the party that answers.
+
+    Not with a target that must accept first: nobody asks it while the controller is dead.
+    """
+    asked = role is Role.TARGET and t.target_is_asked
+    return want.failsafe is c.Trigger.ANSWER and t.transferee.lives and not asked
 
 
 def _ring_timeout_s(t: Transfer, party: Party) -> float:
@@ -224,8 +244,7 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
     role = work.role_of(party)
     is_recall = role is Role.TRANSFEROR
     caller = t.transferee if is_recall else t.transferor
-    alone = want.failsafe is c.Trigger.ANSWER and t.transferee.lives
-    rescue = t.transferee.leg if alone else None
+    rescue = t.transferee.leg if _joins_on_answer(t, want, role) else None
     context = None if is_recall else t.context
     work.order(
         c.Dial(

@@ -22,6 +22,8 @@ class Hears(Enum):
     RINGBACK = "ringback"
     RINGBACK_OR_MUSIC = "ringback, or music if the operator prefers it"
     DIAL_TONE = "a dial tone"
+    MUSIC_OR_RINGBACK = "music, and what a partial transfer has once the transferor has left"
+    PROMPT = "a prompt: press a key to accept"
     REMINDER = "a reminder"
     TONE = "a tone, then the call ends"
 

@@ -360,6 +360,7 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
     if record.by == "found" and record.state is State.IDLE and not record.over:
         yield e.TransferFound(transfer=record.id)
         yield e.TransferFound(transfer=record.id, state=State.SWAPPED.value)
+        yield e.TransferFound(transfer=record.id, state=State.ACCEPTING.value)
         return
     if not record.over:
         yield e.TransferRequested(
@@ -368,6 +369,8 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
     yield e.TakebackRequested(transfer=record.id)
     yield e.CompleteRequested(transfer=record.id)
     yield e.SwapRequested(transfer=record.id)
+    yield e.AcceptRequested(transfer=record.id)
+    yield e.DeclineRequested(transfer=record.id)
     yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
 
 
@@ -446,6 +449,9 @@ def _broken_at_the_end(step: Step) -> str | None:
 def _broken_by(step: Step, command: c.Command) -> str | None:
     if isinstance(command, c.Join):
         return _broken_by_join(step, command)
+    armed = isinstance(command, c.Arm) or (isinstance(command, c.Dial) and command.rescue)
+    if armed and getattr(command, "leg", "") == step.after.target.leg:
+        return _broken_by_asking(step.after)
     if isinstance(command, c.Split) and not command.repeated:
         left = (step.after.transferor, step.after.transferee)
         if any(party.lives and party.place is not Place.MOVING for party in left):
@@ -455,10 +461,19 @@ def _broken_by(step: Step, command: c.Command) -> str | None:
     return None
 
 
+def _broken_by_asking(transfer: Transfer) -> str | None:
+    """A target that must accept is connected with nobody before, not by the switch either."""
+    return "a target is connected that has not accepted" if transfer.target_is_asked else None
+
+
 def _broken_by_join(step: Step, join: c.Join) -> str | None:
     """Promise 5: a join is of legs of this call, which have answered. It has a deadline."""
     if not any(isinstance(order, c.SetTimer) for order in step.commands):
         return "a join without a deadline of its own"
+    if step.after.target.leg in (join.first, join.second):
+        broken = _broken_by_asking(step.after)
+        if broken is not None:
+            return broken
     parties = {party.leg: party for party in step.after.parties}
     if not {join.first, join.second} <= parties.keys():
         return "a join with a leg of another call"

@@ -6,6 +6,8 @@ never started is replaced; and the timeout of a sound counts only after the swit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hookflash import commands as c
 from hookflash.events import SoundStopped, TransferFound
 from hookflash.fsm.arrangement import Arrangement, Hears
@@ -28,7 +30,9 @@ def let_hear(work: Work, want: Arrangement) -> bool:
         if party.place is not Place.PARKED:
             continue
         sound = _sound(t, party, hears)
-        found = isinstance(work.event, TransferFound) and hears is not Hears.TONE
+        # a target that is asked is asked again: it may have answered while nobody was there
+        anew = hears in (Hears.TONE, Hears.PROMPT)
+        found = isinstance(work.event, TransferFound) and not anew
         if party.sound != sound and found:
             # the previous controller's sound plays on, and no event reports it
             work.rewrite(party, sound=sound, hears=True)
@@ -50,19 +54,23 @@ def let_hear(work: Work, want: Arrangement) -> bool:
 
 def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     policy = t.policy
-    match hears:
-        case Hears.MUSIC:
-            return policy.music
-        case Hears.REMINDER:
-            return policy.hold_tone
-        case Hears.TONE:
-            return policy.failure_tone
-        case Hears.RINGBACK_OR_MUSIC if policy.partial_sound is PartialSound.MUSIC:
-            return party.sound or policy.music
-        case Hears.DIAL_TONE | Hears.RINGBACK if t.lacks_number:  # nobody is called yet
-            return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
-        case _:
-            return policy.ringback
+    has_left = not t.transferor.lives or t.transferor.dismissed
+    let_go = hears is Hears.RINGBACK_OR_MUSIC or (hears is Hears.MUSIC_OR_RINGBACK and has_left)
+    if let_go and policy.partial_sound is PartialSound.MUSIC:
+        return party.sound or policy.music
+    if hears in (Hears.DIAL_TONE, Hears.RINGBACK) and t.lacks_number:  # nobody is called yet
+        return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
+    return policy.ringback if let_go else getattr(policy, _SOUNDS.get(hears, "ringback"))
+
+
+_SOUNDS: Mapping[Hears, str] = {
+    Hears.MUSIC: "music",
+    Hears.MUSIC_OR_RINGBACK: "music",
+    Hears.REMINDER: "hold_tone",
+    Hears.TONE: "failure_tone",
+    Hears.PROMPT: "accept_prompt",
+}
+"""The operator's choices, by what people hear. The others hear ringback."""
 
 
 def _wish(work: Work, party: Party, sound: Sound) -> None:
@@ -88,6 +96,7 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
         t.policy.hold_tone,
         t.policy.dial_tone,
         t.policy.wrong_number_tone,
+        t.policy.accept_prompt,
     ):
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:

@@ -27,6 +27,8 @@ class Input(ByIdentity):
     NUMBER_WRONG = "number_wrong", "what the transferor dials is no number that may be called"
     SWAP_ASKED = "swap_asked", "the transferor changes between transferee and target"
     TARGET_ANSWERED = "target_answered", "the target answers"
+    TARGET_ACCEPTED = "target_accepted", "the target, which was asked, accepts the call"
+    TARGET_DECLINED = "target_declined", "the target, which was asked, declines the call"
     TARGET_FAILED = "target_failed", "the target hangs up, or fails: busy, refused, no answer"
     TRANSFEROR_HUNG_UP = "transferor_hung_up", "the transferor hangs up"
     TRANSFEREE_HUNG_UP = "transferee_hung_up", "the transferee hangs up"
@@ -53,6 +55,8 @@ REQUESTS = frozenset(
         Input.COMPLETE_ASKED,
         Input.SWAP_ASKED,
         Input.NUMBER_GIVEN,
+        Input.TARGET_ACCEPTED,
+        Input.TARGET_DECLINED,
     }
 )
 """A person's requests. One that can't be met is refused, not ignored."""

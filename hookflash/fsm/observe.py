@@ -15,7 +15,7 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.events import LegId
 from hookflash.fsm.inputs import Input
-from hookflash.fsm.transfer import Party, Place, Role, Wait
+from hookflash.fsm.transfer import Party, Place, Role, State, Wait
 from hookflash.fsm.work import Work
 
 LOST_TRACK = "LOST_TRACK"
@@ -203,6 +203,8 @@ def _talk(work: Work, *pair: LegId) -> None:
     for party in t.parties:
         if party.leg in pair and not party.answered:
             work.rewrite(party, called=True, answered=True)  # the news of its answer was lost
+    if t.target.leg in pair:
+        work.note(accepted=True)  # another program has connected it: there is nothing left to ask
     _leave_behind(work, *pair)
     for leg, peer in (pair, pair[::-1]):
         if (party := work.party_of(leg)) is not None:
@@ -238,6 +240,23 @@ def _number_given(work: Work, event: e.NumberGiven) -> News:
     if work.transfer.lacks_number:
         work.rewrite(work.transfer.target, number=event.target)
     return Input.NUMBER_GIVEN
+
+
+def _accepted(work: Work, _event: e.AcceptRequested) -> News:
+    work.note(accepted=True)  # if the table refuses it, nothing was written
+    return Input.TARGET_ACCEPTED
+
+
+def _found(work: Work, event: e.TransferFound) -> News:
+    """A target has accepted, if it was asked, that talks, or was in a state that follows."""
+    talks = work.transfer.target.place is Place.JOINED
+    work.note(accepted=talks or event.state in _AFTER_ACCEPTANCE)
+    return Input.FOUND
+
+
+_AFTER_ACCEPTANCE = frozenset(
+    state.value for state in (State.CONSULTING, State.SWAPPED, State.COMPLETING)
+)
 
 
 # ------------------------------------------------------------ what becomes of orders
@@ -314,16 +333,18 @@ _OF_OTHERS: dict[type, Callable[[Work, Any], News]] = {
     e.LegsReleased: _released,
     e.LegsSeen: _seen,
     e.NumberGiven: _number_given,
+    e.AcceptRequested: _accepted,
+    e.TransferFound: _found,
     e.CommandFailed: _failed,
     e.TimerFired: _fired,
 }
 _SAYS: Mapping[type, News] = {
-    e.TransferFound: Input.FOUND,
     e.TransferRequested: Input.REQUESTED,
     e.TakebackRequested: Input.TAKEBACK_ASKED,
     e.CompleteRequested: Input.COMPLETE_ASKED,
     e.NumberRejected: Input.NUMBER_WRONG,
     e.SwapRequested: Input.SWAP_ASKED,
+    e.DeclineRequested: Input.TARGET_DECLINED,
     e.SwitchLost: NoNews("The connection to the switch is down."),
     e.SwitchFound: NoNews("The connection to the switch is up again."),
     e.DigitPressed: NOT_HERE,

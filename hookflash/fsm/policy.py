@@ -94,6 +94,18 @@ class Policy:
     number_attempts: int = 3
     """How many times a transferor is asked for the number (in Asterisk also three times). 1: a
     wrong number ends the transfer."""
+    target_accepts: bool = False
+    """Whether a target that answers hears a prompt and must accept, by a key or by a program's
+    request, before it is connected with anybody."""
+    accept_digits: str = "1"
+    """What the target presses to accept."""
+    decline_digits: str = "2"
+    """What the target presses to decline; empty: nothing."""
+    accept_prompt: Sound = parse_sound("tone:660/150,0/100,660/150,0/2600")
+    """What the target hears until it accepts: by default two beeps every three seconds. A recorded
+    prompt is repeated; it must be longer than a second."""
+    accept_limit_s: float = 20.0
+    """How long the target may take to accept. Then it counts as failed, with NOT_ACCEPTED."""
     hides_codes: bool = False
     """Whether the far end does not hear the keys of a feature code, except the first. Keys are held
     back while they may belong to a code, and passed on late if they do not."""

@@ -88,10 +88,12 @@ class Ignored:
 Entry: TypeAlias = Row | Refused | Ignored
 
 
-def row(*on_given: Input | Guard, to: State, do: Action | None = None, why: str) -> tuple[Row, ...]:
+def row(
+    *on_given: Input | Guard, to: State, do: Action | tuple[Action, ...] = (), why: str
+) -> tuple[Row, ...]:
     """A row for each input; the rest of the arguments are guards, and all must hold."""
     inputs, guards = _inputs_and_guards(on_given)
-    then = () if do is None else (do,)
+    then: tuple[Action, ...] = (do,) if callable(do) else do
     return tuple(Row(on, guards, to, then, why) for on in inputs)
 
 

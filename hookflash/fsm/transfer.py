@@ -35,6 +35,7 @@ class State(ByIdentity):
     HELD = "held"
     ASKING = "asking"
     DIALING = "dialing"
+    ACCEPTING = "accepting"
     CONSULTING = "consulting"
     SWAPPED = "swapped"
     COMPLETING = "completing"
@@ -54,6 +55,7 @@ ON_HOLD: Final = frozenset(
         State.HELD,
         State.ASKING,
         State.DIALING,
+        State.ACCEPTING,
         State.CONSULTING,
         State.PARTIAL,
         State.RECALL,
@@ -217,6 +219,8 @@ class Transfer:
     """How many times the transferor was called back."""
     fell_back: bool = False
     """Whether the fallback target was called."""
+    accepted: bool = False
+    """Whether the target has accepted, if it must."""
     hops: int = 0
     """How many times this call was transferred before."""
     deadline: str | None = None
@@ -280,6 +284,14 @@ class Transfer:
         if role is Role.TRANSFEROR:
             return self.transferor
         return self.transferee if role is Role.TRANSFEREE else self.target
+
+    @property
+    def target_is_asked(self) -> bool:
+        """Whether the target must still accept before it is connected with anybody.
+
+        A fallback target is not asked: it is the last resort.
+        """
+        return self.policy.target_accepts and not self.accepted and not self.fell_back
 
     @property
     def to_be_rescued(self) -> Party:

@@ -120,6 +120,8 @@ class Work:
         party = Party(leg, number, Place.UNBORN, answered=False)
         _force(t, role, party)
         self.note(rescue_on_answer=False, failsafe=None)
+        if role is Role.TARGET:
+            self.note(accepted=False)
 
     def party_of(self, leg: LegId) -> Party | None:
         """The party of a leg."""

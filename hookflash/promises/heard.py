@@ -58,10 +58,11 @@ class HeardLog:
 
 
 def _kind_of(sound: Sound, policy: Policy) -> str:
-    """What a waiting transferor hears."""
+    """What a waiting party hears."""
     kinds = {
         policy.hold_tone: "reminder",
         policy.dial_tone: "dial tone",
         policy.wrong_number_tone: "wrong number",
+        policy.accept_prompt: "prompt",
     }
     return kinds.get(sound, "ringback")

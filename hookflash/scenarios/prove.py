@@ -64,6 +64,7 @@ POLICIES: Mapping[str, Policy] = {
         transferee_leaves_consulting=Choice.END,
         recall_attempts=0,
     ),
+    "asks the target": Policy(target_accepts=True, fallback_target="800", recall_attempts=0),
     "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""

@@ -239,6 +239,16 @@ class SimulatedRig:
         transfer = self._asked_by.get(who, "")
         self.simulation.handle(e.SwapRequested(transfer=transfer, by="program"))
 
+    def ask_accept(self, who: str) -> None:
+        """Accept the call for the target of a party's latest transfer."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(e.AcceptRequested(transfer=transfer, by="program"))
+
+    def ask_decline(self, who: str) -> None:
+        """Decline the call for the target of a party's latest transfer."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(e.DeclineRequested(transfer=transfer, by="program"))
+
     def ask_hangup(self, who: str) -> None:
         """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")

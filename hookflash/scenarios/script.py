@@ -73,6 +73,12 @@ ASKS_NUMBER: Final = Verb(
 ASKS_SWAP: Final = Verb(
     "asks", ("swap",), "A program asks that the party change between transferee and target."
 )
+ASKS_ACCEPT: Final = Verb(
+    "asks", ("accept",), "A program accepts the call for the target of the party's transfer."
+)
+ASKS_DECLINE: Final = Verb(
+    "asks", ("decline",), "A program declines the call for the target of the party's transfer."
+)
 ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks to hang up the party's leg.")
 DEADLINE_PASSES: Final = Verb(
     "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
@@ -119,6 +125,8 @@ VERBS: Final = (
     ASKS_TAKEBACK,
     ASKS_COMPLETE,
     ASKS_SWAP,
+    ASKS_ACCEPT,
+    ASKS_DECLINE,
     ASKS_NUMBER,
     ASKS_HOLD,
     ASKS_HANGUP,
@@ -223,6 +231,14 @@ class RequestActions(Protocol[DoneT_co]):
         """Ask to change between transferee and target."""
         ...
 
+    def ask_accept(self, who: str) -> DoneT_co:
+        """Accept the call for the target."""
+        ...
+
+    def ask_decline(self, who: str) -> DoneT_co:
+        """Decline the call for the target."""
+        ...
+
     def ask_hangup(self, who: str) -> DoneT_co:
         """Ask to hang up the leg."""
         ...
@@ -247,5 +263,7 @@ def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[
         ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),
         ASKS_NUMBER: lambda line: requests.ask_number(line.who, line.target),
         ASKS_SWAP: lambda line: requests.ask_swap(line.who),
+        ASKS_ACCEPT: lambda line: requests.ask_accept(line.who),
+        ASKS_DECLINE: lambda line: requests.ask_decline(line.who),
         ASKS_HANGUP: lambda line: requests.ask_hangup(line.who),
     }

@@ -111,6 +111,18 @@ async def swap(on: Context, account: str, caller: Caller, asked: r.SwapRequest) 
     return await on.accept(account, name, await engine.swap(name, by=caller.name))
 
 
+async def accept(on: Context, account: str, caller: Caller, asked: r.AcceptRequest) -> Accepted:
+    """Accept the call in the target's place."""
+    engine, name = await _transfer_in(on, account, asked)
+    return await on.accept(account, name, await engine.accept(name, by=caller.name))
+
+
+async def decline(on: Context, account: str, caller: Caller, asked: r.DeclineRequest) -> Accepted:
+    """Decline the call in the target's place."""
+    engine, name = await _transfer_in(on, account, asked)
+    return await on.accept(account, name, await engine.decline(name, by=caller.name))
+
+
 async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> tuple[Engine, str]:
     """Find the transfer in flight that a command names, by its ID or by one of its legs.
 

@@ -178,6 +178,28 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 409),
     ),
     Operation(
+        request=r.AcceptRequest,
+        act=calls.accept,
+        answer=Accepted,
+        tag="transfers",
+        routes=(
+            Route("POST", f"{TRANSFER}/accept", without=BY_TRANSFER),
+            Route("POST", CALL, action="accept", without=BY_CALL),
+        ),
+        errors=(404, 409),
+    ),
+    Operation(
+        request=r.DeclineRequest,
+        act=calls.decline,
+        answer=Accepted,
+        tag="transfers",
+        routes=(
+            Route("POST", f"{TRANSFER}/decline", without=BY_TRANSFER),
+            Route("POST", CALL, action="decline", without=BY_CALL),
+        ),
+        errors=(404, 409),
+    ),
+    Operation(
         request=r.HangUpRequest,
         act=calls.hang_up,
         answer=Accepted,

@@ -289,30 +289,44 @@ def _check_account(keys: AccountKeys, where: str) -> None:
 
 def _check_choice(value: object, where: str) -> None:
     key = where.rpartition(".")[2]
-    if key == "recall_attempts":
-        if not 0 <= int(str(value)) <= MOST_RECALLS:
-            raise InputError(f"{value} is not allowed", where=where, hint=f"0 to {MOST_RECALLS}")
-    elif key == "number_attempts":
-        if not 1 <= int(str(value)) <= MOST_QUESTIONS:
-            raise InputError(f"{value} is not allowed", where=where, hint=f"1 to {MOST_QUESTIONS}")
+    if key in _COUNTS:
+        least, most = _COUNTS[key]
+        if not least <= int(str(value)) <= most:
+            raise InputError(f"{value} is not allowed", where=where, hint=f"{least} to {most}")
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
         raise InputError(f"{value} is too small", where=where, hint="more than 0")
-    if key == "recall_prefix" and not ALLOWED_PREFIX.fullmatch(str(value)):
-        raise InputError(
-            f"{str(value)[:80]!r} is not a valid prefix of a name",
-            where=where,
-            hint="letters, digits, blanks and . ( ) + * # _ -, at most 32",
-        )
     if key == "caller_name":
         check_caller("", str(value), where=where)
-    if key in ("outside_number", "fallback_target", "caller_number") and not (
-        value == "" or ALLOWED_NUMBER.fullmatch(str(value))
-    ):
-        raise InputError(
-            f"{str(value)[:80]!r} is not a valid number",
-            where=where,
-            hint="letters, digits and + * # _ -, at most 64",
-        )
+    if key in _TEXTS:
+        pattern, what, hint = _TEXTS[key]
+        if not pattern.fullmatch(str(value)):
+            raise InputError(f"{str(value)[:80]!r} {what}", where=where, hint=hint)
+
+
+_COUNTS: Final = {"recall_attempts": (0, MOST_RECALLS), "number_attempts": (1, MOST_QUESTIONS)}
+_NUMBER: Final = (
+    re.compile(rf"(?:{ALLOWED_NUMBER.pattern})?"),
+    "is not a valid number",
+    "letters, digits and + * # _ -, at most 64",
+)
+_KEYS_HINT: Final = "1 to 8 of 0-9, A-D, * and #"
+_TEXTS: Final[Mapping[str, tuple[re.Pattern[str], str, str]]] = {
+    "accept_digits": (ALLOWED_KEYS, "can't be pressed", _KEYS_HINT),
+    "decline_digits": (
+        re.compile(rf"(?:{ALLOWED_KEYS.pattern})?"),
+        "can't be pressed",
+        f"{_KEYS_HINT}, or none",
+    ),
+    "recall_prefix": (
+        ALLOWED_PREFIX,
+        "is not a valid prefix of a name",
+        "letters, digits, blanks and . ( ) + * # _ -, at most 32",
+    ),
+    "outside_number": _NUMBER,
+    "fallback_target": _NUMBER,
+    "caller_number": _NUMBER,
+}
+"""The choices that are texts: what is allowed, and how errors say so."""
 
 
 # --------------------------------------------------------------------- switches

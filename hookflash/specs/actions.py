@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hookflash.called import name_of_asked, name_of_fallback, name_of_recall, name_of_redial
+from hookflash.events import DeclineRequested
 from hookflash.fsm.arrange import dismiss
 from hookflash.fsm.transfer import Role
 from hookflash.fsm.work import Work
@@ -56,6 +57,23 @@ def fall_back(work: Work) -> None:
     work.note(fell_back=True)
     t = work.transfer
     work.replace(Role.TARGET, t.policy.fallback_target, name_of_fallback(t.id))
+
+
+def dismiss_target(work: Work) -> None:
+    """End the target's call."""
+    dismiss(work, Role.TARGET)
+
+
+def blame_target(work: Work) -> None:
+    """Name it as the cause that the target has declined, or has not accepted."""
+    declined = isinstance(work.event, DeclineRequested)
+    work.note(cause="DECLINED" if declined else "NOT_ACCEPTED")
+
+
+def turn_away(work: Work) -> None:
+    """End the call of a target that has not accepted, and name that as the cause."""
+    blame_target(work)
+    dismiss(work, Role.TARGET)
 
 
 def dismiss_transferor(work: Work) -> None:

@@ -13,7 +13,7 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import asking, common, partial, swap
+from hookflash.specs import accepting, asking, common, partial, swap
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -24,7 +24,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
     common.FOUND_HANDED_OVER, partial.FOUND,
     row(On.FOUND, given.was_swapped, given.target_present, to=S.SWAPPED,
         why="The transferor talks with the transferee, and the target waits."),
-    common.FOUND_REUNITED,
+    common.FOUND_REUNITED, accepting.FOUND, accepting.FOUND_WITHOUT_TRANSFEREE,
     row(On.FOUND, given.both_present, given.target_can_take_over, to=S.CONSULTING,
         why="The target has answered. The consultation continues."),
     row(On.FOUND, given.both_present, given.target_rings, to=S.DIALING,
@@ -58,6 +58,7 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
 )
 
 DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}, calls=C),
+    accepting.ANSWERED, accepting.NOT_YET,
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
         why="The target answered. It is being connected to the transferor."),
     asking.NO_SUCH_NUMBER,
@@ -123,7 +124,7 @@ COMPLETING = phase(S.COMPLETING, partial.HAND_OVER,
     refuse(On.TAKEBACK_ASKED, why="the transfer is already being completed"),
 )
 
-PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED,
+PARTIAL = phase(S.PARTIAL, partial.LET_GO, accepting.ANSWERED, *partial.CALLED,
     refuse(On.TAKEBACK_ASKED, why="the transferor has left the transfer"))
 
 
@@ -148,6 +149,7 @@ FAILED_RECONNECT = reconnecting(S.FAILED_RECONNECT, Outcome.RECONNECTED)
 ABANDONED = phase(S.ABANDONED,
     Arrangement(talk=(A, C), releases=True, outcome=Outcome.ABANDONED,
         hears={A: Hears.RINGBACK}),
+    accepting.ANSWERED,
     row(On.ARRANGED, to=S.IDLE, why="Transferor and target are talking, as an ordinary call."),
     row(On.TARGET_FAILED, On.UNARRANGEABLE, to=S.ENDING,
         why="Nobody is left for the transferor: the call ends."),
@@ -161,6 +163,6 @@ ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
     refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED, why="the transfer is ending"))
 
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
-    IDLE, HOLDING, asking.asking(S.DIALING), DIALING, CONSULTING, swap.SWAPPED, COMPLETING,
-    PARTIAL, TAKEBACK,
+    IDLE, HOLDING, asking.asking(S.DIALING), DIALING, accepting.ATTENDED, CONSULTING,
+    swap.SWAPPED, COMPLETING, PARTIAL, TAKEBACK,
     FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))

@@ -10,8 +10,8 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
+from hookflash.specs import accepting, asking, common, partial
 from hookflash.specs import actions as do
-from hookflash.specs import asking, common, partial
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -22,7 +22,7 @@ TOO_LATE = refuse(On.TAKEBACK_ASKED,
 FAILED = refuse(On.COMPLETE_ASKED, why="the transfer has failed and is ending")
 
 IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
-    common.FOUND_HANDED_OVER, partial.FOUND, common.FOUND_REUNITED,
+    common.FOUND_HANDED_OVER, partial.FOUND, common.FOUND_REUNITED, accepting.FOUND,
     row(On.FOUND, given.transferee_present, given.target_rings, to=S.PARTIAL,
         why="The target is still ringing."),
     row(On.FOUND, given.transferee_present, given.target_can_take_over, to=S.COMPLETING,
@@ -38,7 +38,8 @@ HOLDING = phase(S.HOLDING, Arrangement(hears={B: Hears.MUSIC}), *common.UNPARTED
         why="The transferor is released, and the target is being called."),
     ignore(On.COMPLETE_ASKED, why="The transfer is already being completed."),
 )
-PARTIAL = phase(S.PARTIAL, partial.LET_GO, *partial.CALLED, TOO_LATE)
+PARTIAL = phase(S.PARTIAL, partial.LET_GO, accepting.ANSWERED, *partial.CALLED, TOO_LATE)
+ACCEPTING = phase(S.ACCEPTING, accepting.LET_GO, *accepting.BLIND, TOO_LATE)
 COMPLETING = phase(S.COMPLETING, partial.HAND_OVER, *partial.COMPLETED, TOO_LATE,
     ignore(On.REUNITED, why="The transferor has been released."))
 
@@ -55,5 +56,5 @@ FAILED_RECONNECT = reconnecting(S.FAILED_RECONNECT, Outcome.RECONNECTED)
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED, TOO_LATE, FAILED)
 
 BLIND = Spec(name="blind", title="Blind transfer", anywhere=common.ANYWHERE,
-    phases=(IDLE, HOLDING, asking.asking(S.PARTIAL), PARTIAL, COMPLETING, TAKEBACK,
-        FAILED_RECONNECT, *partial.PHASES, ENDING))
+    phases=(IDLE, HOLDING, asking.asking(S.PARTIAL), PARTIAL, ACCEPTING, COMPLETING,
+        TAKEBACK, FAILED_RECONNECT, *partial.PHASES, ENDING))

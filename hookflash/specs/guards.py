@@ -64,6 +64,16 @@ def transferor_waits(work: Work) -> bool:
     return t.transferor.lives and not t.transferor.dismissed and t.outcome is None
 
 
+def target_is_asked(work: Work) -> bool:
+    """The target must still accept before it is connected."""
+    return work.transfer.target_is_asked
+
+
+def still_to_accept(work: Work) -> bool:
+    """The target has answered, and must still accept."""
+    return work.transfer.target_is_asked and target_can_take_over(work)
+
+
 def reunited(work: Work) -> bool:
     """Transferor and transferee hear each other."""
     return talk(work.transfer.transferor, work.transfer.transferee)
@@ -71,7 +81,9 @@ def reunited(work: Work) -> bool:
 
 def was_swapped(work: Work) -> bool:
     """Transferor and transferee hear each other while the target waits, as it was before."""
-    return reunited(work) and getattr(work.event, "state", "") == State.SWAPPED.value
+    swapped = getattr(work.event, "state", "") == State.SWAPPED.value
+    unasked = work.transfer.target.answered or not work.transfer.policy.target_accepts
+    return swapped and unasked and reunited(work)
 
 
 def handed_over(work: Work) -> bool:
@@ -80,8 +92,9 @@ def handed_over(work: Work) -> bool:
 
 
 def partial_unwanted(work: Work) -> bool:
-    """The policy allows no partial transfers."""
-    return work.transfer.policy.transferor_leaves_ringing is Choice.END
+    """The policy allows no partial transfers, and the transferor has not handed over."""
+    t = work.transfer
+    return t.policy.transferor_leaves_ringing is Choice.END and not t.transferor.dismissed
 
 
 def recall_wanted(work: Work) -> bool:

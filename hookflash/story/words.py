@@ -381,6 +381,8 @@ _EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
     e.SwapRequested: lambda s, it: _change_of_mind(
         s, it, " changes between {other} and the target"
     ),
+    e.AcceptRequested: lambda _s, it: _EventInWords("the target", " accepts" + _by(it)),
+    e.DeclineRequested: lambda _s, it: _EventInWords("the target", " declines" + _by(it)),
     e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,
     e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),

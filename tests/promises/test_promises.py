@@ -66,6 +66,7 @@ POLICIES = st.builds(
     ring_timeout_s=st.sampled_from([3.0, 20.0]),
     hold_limit_s=st.just(60.0),
     partial_sound=st.sampled_from(PartialSound),
+    target_accepts=st.sampled_from([False, False, True]),
     transferor_leaves_ringing=st.sampled_from(Choice),
     transferee_leaves_ringing=st.sampled_from(Choice),
     transferee_leaves_consulting=st.sampled_from(Choice),

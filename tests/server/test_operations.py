@@ -31,6 +31,8 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "complete": {},
     "give_number": {"target": "2600"},
     "swap": {},
+    "accept": {},
+    "decline": {},
     "list_transfers": {"begun_from": "2026-11-29T00:00:00Z", "page_size": 5, "outcome": "running"},
     "get_transfer": {"transfer_id": "TRANSFER"},
     "get_metaflows": {},
@@ -42,6 +44,9 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 
 RUNNING: Final = {"take_back", "complete", "swap", "get_transfer", "list_transfers"}
 """Operations that need a transfer in flight."""
+
+CONTROLS: Final = {"take_back", "complete", "swap", "give_number", "accept", "decline"}
+"""Operations that control a transfer in flight."""
 
 ROUTES: Final = [(one, route) for one in OPERATIONS for route in one.routes]
 
@@ -66,8 +71,12 @@ async def prepare(lab: Lab, operation: Operation, by: str) -> Prepared:
         asked_for = await lab.acme.act(call, "transfer")
         transfer = str(asked_for.json()["data"]["transfer_id"])
         await lab.acme.until(transfer, "asking")
+    if operation.name in {"accept", "decline"}:
+        asked_for = await lab.acme.act(call, "transfer", target="2600", target_accepts=True)
+        transfer = str(asked_for.json()["data"]["transfer_id"])
+        await lab.acme.until(transfer, "accepting")
     found = {"CALL": call, "TRANSFER": transfer}
-    if operation.name in {"take_back", "complete", "swap", "give_number"}:
+    if operation.name in CONTROLS:
         asked[by] = found["CALL" if by == "call_id" else "TRANSFER"]
     fields = {key: found.get(value, value) if isinstance(value, str) else value
               for key, value in asked.items()}  # fmt: skip
