@@ -1000,6 +1000,12 @@ def test_when_both_sides_ask_the_first_wins() -> None:
         ({"takeback_digits": "*" * 33}, "takeback_digits: a code of 33 digits"),
         ({"music": "x\n\nhangup"}, "music: 'x\\n\\nhangup' is not a sound"),
         ({"ringback": "${system(date)}"}, "ringback: '${system(date)}' is not a sound"),
+        ({"accept_prompt": "shell_stream://x"}, "accept_prompt: 'shell_stream://x' is not a sound"),
+        ({"accept_digits": ""}, "accept_digits: '' can't be pressed"),
+        ({"accept_digits": "1x"}, "accept_digits: '1x' can't be pressed"),
+        ({"decline_digits": "2" * 9}, "decline_digits: '222222222' can't be pressed"),
+        ({"accept_limit_s": 0.0}, "the limit to accept must be"),
+        ({"accept_limit_s": math.nan}, "the limit to accept must be"),
         ({"ring_timeout_s": math.nan}, "the ring timeout must be"),
         ({"ring_timeout_s": 0.0}, "the ring timeout must be"),
         ({"ring_timeout_s": math.inf}, "the ring timeout must be"),
@@ -1348,6 +1354,16 @@ def test_an_id_is_looked_up_in_the_list_of_the_leg_s_own_account(
     assert transfer.policy.music == expected
     assert isinstance(record.event, TransferRequested)
     assert record.event.options.music == expected
+
+
+def test_a_prompt_s_id_is_looked_up_too() -> None:
+    desk = Rig(accounts={"acme": ACME})
+    desk.call("a", "b", "acme", "acme")
+    options = TransferOptions(accept_prompt=parse_asked_sound("greeting"))
+    desk.tell(TransferRequested(leg="a", transfer="t", target="2600", by="key", options=options))
+    transfer = desk.board.transfer("t")
+    assert transfer is not None
+    assert transfer.policy.accept_prompt == GREETING
 
 
 @pytest.mark.parametrize(("code", "music"), [("*2", GREETING), ("*3", Policy().music)])
