@@ -97,7 +97,7 @@ class Admission:
             options=event.options,
             hops=max(leg.hops, peer.hops),
             account=leg.responsible,
-            outside=[one.id for one in (leg, peer) if one.outside],
+            outside=[one.id for one in (leg, peer) if one.outside or _is_foreign(one, leg)],
             withheld=[one.id for one in (leg, peer) if one.withheld],
         )
         return Running(
@@ -120,8 +120,7 @@ class Admission:
         if leg is None or not t.lacks_number:
             raise RequestRefused("no number is asked for now")
         number = leg.choices.numbers.number(event.target)
-        parties = (leg, self._legs.get(t.transferee.leg))
-        _check_parties(number, *(one for one in parties if one is not None))
+        _check_parties(number, leg, self._legs.get(t.transferee.leg))
         leg.choices.rules.check_target(number)
         return attrs.evolve(
             event, target=number, written="" if number == event.target else event.target
@@ -176,9 +175,20 @@ def _with_sounds(event: TransferRequested, leg: Leg) -> TransferOptions:
     return attrs.evolve(options, **found) if found else options
 
 
-def _check_parties(target: str, *parties: Leg) -> None:
-    """Check that the target is not a party already, whose number may be written differently."""
+def _is_foreign(party: Leg, transferor: Leg) -> bool:
+    """Whether a party belongs to another account, in which the same numbers are other phones."""
+    return party.account not in ("", transferor.responsible)
+
+
+def _check_parties(target: str, transferor: Leg, transferee: Leg | None) -> None:
+    """Check that the target is not a party already, whose number may be written differently.
+
+    The number is one of the transferor's account: a party of another account may have the same.
+    """
+    parties = [transferor] if transferee is None else [transferor, transferee]
     for party in parties:
+        if _is_foreign(party, transferor):
+            continue
         try:
             number = party.choices.numbers.number(party.number)
         except (InputError, RequestRefused):

@@ -97,7 +97,7 @@ class Found:
     def _party(self, role: Role) -> Party:
         shown = self.roles.get(role.value)
         if shown is not None:
-            return _party(shown, self.legs)
+            return _party(shown, self.legs, self.account)
         known = self.known
         if known is None:
             return Party(f"{self.transfer}-{role.value}", "", Place.GONE, answered=False)
@@ -121,7 +121,7 @@ class Found:
         )
 
 
-def _party(found: LegSnapshot, ours: Iterable[LegId]) -> Party:
+def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
     """A party as the switch shows it.
 
     It is gone if it talks with a leg that is not ours, or if another program has it. A party that
@@ -141,7 +141,7 @@ def _party(found: LegSnapshot, ours: Iterable[LegId]) -> Party:
         place,
         found.answered,
         peer=found.peer if place is Place.JOINED else None,
-        outside=found.outside,
+        outside=found.outside or found.account not in ("", account),
         withheld=found.withheld,
     )
 

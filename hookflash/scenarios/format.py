@@ -34,6 +34,7 @@ from cattrs import Converter
 
 from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.simulator.build import TENANTS
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.faults import Faults, parse_faults
@@ -145,9 +146,16 @@ class _Reader:
             faults=self._faults(),
             missing_sounds=self._missing_sounds(),
             sound_s=document.get("sound_s", FILE_S),
-            dialling=Dialling() if document.get("dialling") == "dialplan" else DIRECT,
+            dialling=self._dialling(),
+            tenants="contexts" in document,
             through=frozenset((c["from"], c["to"]) for c in calls if "through" in c),
         )
+
+    def _dialling(self) -> Dialling:
+        way: str = self._document.get("dialling", "direct")
+        if "contexts" in self._document:
+            return TENANTS[way]
+        return Dialling() if way == "dialplan" else DIRECT
 
     def _known(self, who: str, *place: object) -> str:
         if who not in self._names:
@@ -168,13 +176,14 @@ class _Reader:
                     where=place_in(self._where, ["parties", name]),
                     hint="give the party another name",
                 )
-            if number in taken:
+            address = f"{number}@{plan.get('account')}" if "contexts" in self._document else number
+            if address in taken:
                 raise InputError(
-                    f"{taken[number]} has the number {number} already",
+                    f"{taken[address]} has the number {number} already",
                     where=place_in(self._where, ["parties", name, "number"]),
                     hint="give each phone a number of its own",
                 )
-            taken[number] = name
+            taken[address] = name
         return tuple(self._party(who, plan) for who, plan in self._document["parties"].items())
 
     def _call(self, call: dict[str, str], *place: object) -> tuple[str, str]:
@@ -212,6 +221,7 @@ class _Reader:
             behaviour=phone(**{key: plan[key] for key in choices}),
             account=plan.get("account", ""),
             outside=plan.get("outside", False),
+            is_tenant="account" in plan and "contexts" in self._document,
         )
 
     def _line(self, line: dict[str, Any], *place: object) -> ScriptLine:

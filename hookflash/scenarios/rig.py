@@ -136,7 +136,7 @@ class SimulatedRig:
         self._through = through
         self.world = self.simulation.world
         self.parties = {party.name: party for party in parties}
-        self.roster = Roster({party.number: party.name for party in self.parties.values()})
+        self.roster = Roster({party.address: party.name for party in self.parties.values()})
         self.simulation.names = self.roster.names
         self.on_happening: Callable[..., None] = _ignore
         bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
@@ -149,7 +149,7 @@ class SimulatedRig:
         self.simulation.on_record = self._recorded
         self.world.on_fact = self._happened
         for party in self.parties.values():
-            self.world.add_phone(party.number, party.behaviour, party.name, outside=party.outside)
+            self.world.add_phone(party.address, party.behaviour, party.name, outside=party.outside)
 
     def _all_verbs(self) -> dict[Verb, Perform[None]]:
         """The performer of each verb."""
@@ -198,8 +198,8 @@ class SimulatedRig:
         """Let one party call another. It takes some time until they talk."""
         one, other = self.parties[caller], self.parties[called]
         legs = self.world.call(
-            one.number,
-            other.number,
+            one.address,
+            other.address,
             account=one.account,
             callee_account=other.account,
             through_loopback=(caller, called) in self._through,

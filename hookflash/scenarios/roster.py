@@ -26,7 +26,7 @@ class Roster:
         """Begin without calls.
 
         Args:
-            numbers: the party of each number.
+            numbers: the party of each number; with `@` and an account, of that account only.
         """
         self._numbers = numbers
         self.legs: dict[str, e.LegId] = {}
@@ -42,8 +42,10 @@ class Roster:
 
     def note(self, fact: e.CallEvent) -> tuple[str, ...]:
         """Note a fact, and name it in the terms of `when`."""
-        if isinstance(fact, e.LegCreated) and fact.number in self._numbers and not _is_far(fact):
-            self.seat([self._numbers[fact.number]], [fact.leg])
+        if isinstance(fact, e.LegCreated) and not _is_far(fact):
+            own = self._numbers.get(f"{fact.number}@{fact.account}")
+            name = own or self._numbers.get(fact.number)
+            self.seat([name] if name else [], [fact.leg] if name else [])
         words = tuple(self._words(fact))
         if isinstance(fact, e.LegHungUp):
             name = self.names.get(fact.leg, "")

@@ -129,7 +129,7 @@ def ending_of(
         living=world.snapshot(),
         heard={party.name: tuple(watch.heard(party.name)) for party in scenario.parties},
         shown={who: numbers[len(shown_before[who]) :] for who, numbers in shown.items()},
-        keys={party.name: _keys_heard_by(world, party.number) for party in scenario.parties},
+        keys={party.name: _keys_heard_by(world, party.address) for party in scenario.parties},
         at_s=world.now_s,
         broken=tuple(watch.verdict()),
     )
@@ -150,8 +150,8 @@ def shown_to(
     }
 
 
-def _keys_heard_by(world: World, number: str) -> str:
-    heard = world.parties[number].heard
+def _keys_heard_by(world: World, address: str) -> str:
+    heard = world.parties[address].heard
     return "".join(one.what for one in heard if one.sense is Sense.DIGIT)
 
 

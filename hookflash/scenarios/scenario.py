@@ -57,6 +57,7 @@ class Feature(StrEnum):
     ACCOUNTS = "accounts"
     LOOPBACK = "calls through a loopback"
     CALLS = "several calls"
+    TENANTS = "a context for each account"
     POLICY = "a policy of its own"
     UNREACHABLE = "a phone that is unreachable"
 
@@ -70,6 +71,13 @@ class PartyPlan:
     behaviour: Behaviour
     account: str = ""
     outside: bool = False
+    is_tenant: bool = False
+    """Whether only calls of its own account reach it by its number."""
+
+    @property
+    def address(self) -> str:
+        """The number, and the context in which it is this party's."""
+        return f"{self.number}@{self.account}" if self.is_tenant else self.number
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +128,8 @@ class Scenario:
     """How long a recorded sound plays."""
     dialling: Dialling = DIRECT
     """How targets are called."""
+    tenants: bool = False
+    """Whether each account has a dialplan context of its own."""
     through: frozenset[tuple[str, str]] = frozenset()
     """Calls that the dialplan places through a loopback."""
     character: Character | None = None
@@ -153,6 +163,7 @@ class Scenario:
             Feature.OUTSIDE: any(party.outside for party in self.parties),
             Feature.ACCOUNTS: any(party.account for party in self.parties),
             Feature.LOOPBACK: bool(self.through),
+            Feature.TENANTS: self.tenants,
             Feature.CALLS: len(self.calls) > 1,
             Feature.POLICY: self.account != Account(),
             Feature.UNREACHABLE: any(

@@ -7,12 +7,14 @@ from typing import Any
 import attrs
 import tomli_w
 
-from hookflash.backends.simulator.executor import DIRECT
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.dialling.numbers import NumberRules
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.scenarios.scenario import PHONES, PartyPlan, Scenario
 from hookflash.scenarios.script import ScriptLine
+
+THROUGH = Dialling().template
 
 _WORD_FOR = {phone: word for word, phone in PHONES.items()}
 
@@ -28,7 +30,8 @@ def scenario_text(scenario: Scenario) -> str:
         "faults": str(scenario.faults),
         "parties": {party.name: _party(party) for party in scenario.parties},
         "calls": [_call(scenario, *call) for call in scenario.calls],
-        "dialling": "direct" if scenario.dialling == DIRECT else "dialplan",
+        "dialling": "dialplan" if scenario.dialling.template == THROUGH else "direct",
+        "contexts": "accounts" if scenario.tenants else "",
         "sound_s": scenario.sound_s,
         "policy": _policy(scenario.account.policy),
         "media": {name: str(one) for name, one in scenario.account.media.entries.items()},

@@ -123,11 +123,11 @@ class FreeSwitchKeys(
     park_limit_s: Seconds = 1860.0
     """After this time the switch itself hangs up a parked leg."""
     template: Text = "loopback/{number}/{context}"
-    """Dial string for targets."""
+    """Dial string for targets. `{account}` is the account of the call."""
     context: Text = "default"
-    """Dialplan context for targets."""
+    """Dialplan context for targets; `{account}`: each account has a context of its name."""
     variables: dict[str, str] = {}
-    """Channel variables for every target's leg."""
+    """Channel variables for every target's leg, and for the legs that the dialplan calls for it."""
 
     def __repr__(self) -> str:
         """Hide the password."""
@@ -165,9 +165,9 @@ class AsteriskKeys(
     context: Text = "hookflash"
     """The dialplan context that `hookflash asterisk dialplan` prints."""
     template: Text = "Local/{number}@{context}/n"
-    """Dial string for targets, as in `Dial()`."""
+    """Dial string for targets, as in `Dial()`. `{account}` is the account of the call."""
     dialplan_context: Text = "default"
-    """Dialplan context for targets."""
+    """Dialplan context for targets; `{account}`: each account has a context of its name."""
     account_variable: Text = "HOOKFLASH_ACCOUNT"
     """Channel variable with the account of a leg, if it is not `accountcode`."""
     outside_contexts: tuple[Text, ...] = tuple(sorted(DEFAULT_OUTSIDE_CONTEXTS))
@@ -258,6 +258,22 @@ class NumberKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     configuration's folder."""
 
 
+class DiallingKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the targets of an account are called: its own dialplan context, for example.
+
+    Keys that are not set are as in `[defaults.dialling]`, or else as for the switch.
+    """
+
+    context: Text | None = None
+    """Dialplan context in which the account's targets are looked up, recalls and fallback targets
+    included. `{account}` is the account."""
+    template: Text | None = None
+    """Dial string for the account's targets, such as `user/{number}@{account}`. It is for one kind
+    of switch: a configuration with both kinds can't have it here."""
+    variables: dict[str, str] | None = None
+    """Channel variables for the account's targets, besides those of the switch."""
+
+
 class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of an account. Keys that are not set are as in `[defaults]`."""
 
@@ -274,6 +290,8 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """See the rules."""
     numbers: NumberKeys = NumberKeys()
     """How numbers are read."""
+    dialling: DiallingKeys = DiallingKeys()
+    """How targets are called."""
     media: dict[Text, Text] = {}
     """The media list: sounds that may be asked for by ID, such as
     `greeting = "file:ivr/one-moment"`. An ID has letters, digits and _ -, at most 64. The entries
@@ -343,6 +361,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {
             name: self.account(name, stored.get(name)) for name in names if name != DEFAULT_ACCOUNT
         }
+
+    def dialling(self, name: str) -> DiallingKeys:
+        """How the targets of an account are called, as far as it differs from the switch."""
+        own, others = self.accounts.get(name, AccountKeys()).dialling, self.defaults.dialling
+        return DiallingKeys(
+            context=others.context if own.context is None else own.context,
+            template=others.template if own.template is None else own.template,
+            variables={**(others.variables or {}), **(own.variables or {})},
+        )
 
     def account(self, name: str, stored: Mapping[str, Any] | None = None) -> Account:
         """The settings of one account, or the defaults."""

@@ -40,6 +40,7 @@ from hookflash.server.config import (
     media_sounds,
     policy_choices,
 )
+from hookflash.server.tenants import check_dialling
 from hookflash.transfer_context import check_caller
 
 MAX_CONFIG_BYTES: Final = 1_000_000
@@ -124,6 +125,7 @@ def parse_config(
     )
     check_listen(config.listen, f"{where}.listen", beside)
     _check_codes(config, where)
+    check_dialling(config, where)
     return config
 
 

@@ -43,6 +43,7 @@ from hookflash.server.line.messages import Settings
 from hookflash.server.metrics import CurrentMetrics, Metrics
 from hookflash.server.stored import StoredCodes, readable_metaflows
 from hookflash.server.switches import open_switch
+from hookflash.server.tenants import choose_dialling
 from hookflash.server.tokens import sign_token, token_for, token_secret
 from hookflash.version import version
 
@@ -91,6 +92,7 @@ class Service:
                     hint="restart the service; the previous configuration stays in effect",
                 )
         self.config = config
+        choose_dialling(config, self.backends)
         self.desk.context.codes.apply(config)
 
     @property
@@ -176,6 +178,7 @@ async def open_service(
                 name: await open_switch(stack, nursery, name, keys, beside)
                 for name, keys in config.switches.items()
             }
+        choose_dialling(config, backends)  # before any transfer goes on
         _warn_of_unknown_switches(stored.unfinished, backends)
         taps = (journal.take, metrics.take, partial(_pass_to_watch, watches))
         opening = _open_group(config, backends, journal, stored, taps)

@@ -35,12 +35,14 @@ from hookflash.backends.asterisk.looking import LegLister
 from hookflash.backends.asterisk.manager import ManagerLogin, ManagerRefused, open_manager
 from hookflash.backends.asterisk.memory import LegMemory
 from hookflash.backends.asterisk.ordering import OrderRunner
+from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.readiness import check_switch
 from hookflash.backends.asterisk.requests import filter_request, is_ok
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.base import Capabilities, Rejected
 from hookflash.backends.halves import Halves
 from hookflash.backends.reconnecting import Ended, Reconnection, kept_open
+from hookflash.backends.tenants import Tenants
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed, first_of
 
@@ -102,6 +104,10 @@ class AsteriskBackend:
     def capabilities(self) -> Capabilities:
         """All but two: Asterisk can't withhold keys from a leg, and does not number digits."""
         return Capabilities(withholds_keys=False, numbers_keys=False)
+
+    def choose(self, tenants: Tenants[AsteriskDialling]) -> None:
+        """Call targets in another way from now on."""
+        self._runner.procedures.tenants = tenants
 
     def events(self) -> AsyncIterator[e.CallEvent]:
         """Yield the events of the switch."""

@@ -74,6 +74,7 @@ class OrderRunner:
         self.procedures = AsteriskProcedures(
             party_of=memory.party_of,
             dialling=settings.dialling,
+            account_dialling=settings.account_dialling,
             context=settings.context,
             park_limit_s=settings.park_limit_s,
             account_variable=settings.account_variable,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from string import Formatter
 from typing import Final
 
 import attrs
@@ -23,6 +22,13 @@ from hookflash import commands as c
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.inbound import ALLOWED_LEG, ALLOWED_LEG_WORDS
+from hookflash.backends.tenants import (
+    PLACES_HINT,
+    Tenants,
+    check_one_line,
+    filled,
+    is_usable,
+)
 from hookflash.called import ALLOWED_NUMBER
 from hookflash.causes import number_for
 from hookflash.errors import InputError
@@ -87,38 +93,33 @@ class AsteriskDialling:
     """
 
     template: str = "Local/{number}@{context}/n"
-    """The argument of `Dial`. `{number}` is the dialled number, `{context}` the field below. By
-    default it goes through the dialplan, so that a target may be an extension, a queue, or an
-    outside number; `PJSIP/{number}` or `PJSIP/{number}@mytrunk` work too. `Local` needs its `/n`:
-    without it, the switch would replace the leg by an unknown one."""
+    """The argument of `Dial`. `{number}` is the dialled number, `{context}` the field below,
+    `{account}` the account of the call. By default it goes through the dialplan, so that a target
+    may be an extension, a queue, or an outside number; `PJSIP/{number}` or
+    `PJSIP/{number}@mytrunk` work too. `Local` needs its `/n`: without it, the switch would replace
+    the leg by an unknown one."""
     context: str = "default"
-    """The dialplan context in which targets are looked up."""
+    """The dialplan context in which targets are looked up. `{account}` is the account of the call:
+    a context for each tenant."""
     variables: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """Channel variables for every target's leg."""
 
     def __attrs_post_init__(self) -> None:
-        try:
-            fields = {
-                name for _, name, _, _ in Formatter().parse(self.template) if name is not None
-            }
-            usable = "number" in fields and fields <= {"number", "context"}
-            endpoint = self.endpoint("1")
-        except (ValueError, LookupError, AttributeError):  # a lone brace, or an unknown field
-            usable, endpoint = False, ""
-        if not usable:
-            raise InputError(
-                f"{self.template!r} can't be dialled",
-                hint="write {number} where the number goes, and {context} where the context goes",
-            )
+        if not is_usable(self.template, self.context):
+            what = f"{self.template!r} with the context {self.context!r} can't be dialled"
+            raise InputError(what, hint=PLACES_HINT)
+        endpoint = self.endpoint("1", "a")
         if endpoint.startswith("Local/") and "n" not in endpoint.rpartition("/")[2]:
             raise InputError(f"{self.template!r} lacks its /n", hint=f"{self.template}/n")
-        said = (self.template, self.context, *self.variables, *self.variables.values())
-        if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling contains a line break", hint="one line each")
+        check_one_line((self.template, self.context, *self.variables, *self.variables.values()))
 
-    def endpoint(self, number: str) -> str:
-        """The argument of `Dial` for a number that has passed the allow-list."""
-        return self.template.format(number=number, context=self.context)
+    def endpoint(self, number: str, account: str = "") -> str:
+        """The argument of `Dial` for a number that has passed the allow-list.
+
+        Raises:
+            InputError: it needs an account, and the call has none that may stand there.
+        """
+        return filled(self.template, self.context, number, account)
 
 
 @attrs.frozen(kw_only=True)
@@ -143,6 +144,7 @@ class AsteriskProcedures:
         *,
         party_of: Callable[[LegId], KnownParty],
         dialling: AsteriskDialling | None = None,
+        account_dialling: Mapping[str, AsteriskDialling] | None = None,
         context: str = "hookflash",
         park_limit_s: float = PARK_LIMIT_S,
         account_variable: str = p.DEFAULT_ACCOUNT_VARIABLE,
@@ -152,13 +154,15 @@ class AsteriskProcedures:
         Args:
             party_of: returns what is known about a leg.
             dialling: how targets are called.
+            account_dialling: the same, for accounts whose targets are called otherwise.
             context: the context of our dialplan.
             park_limit_s: after this time the switch itself hangs up a parked leg, in case no
                 controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
         """
         self._party_of = party_of
-        self._dialling = dialling or AsteriskDialling()
+        self.tenants = Tenants(dialling or AsteriskDialling(), account_dialling or {})
+        """How targets are called. It may be replaced: the next call is the first that it is for."""
         self._context = context
         self._park_limit_s = park_limit_s
         self._account_variable = account_variable
@@ -231,9 +235,10 @@ class AsteriskProcedures:
         number_shown = checked(ALLOWED_NUMBER, shown or "0", "the caller")
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         leg = _leg(command.leg)
-        endpoint = self._dialling.endpoint(number)
+        dialling = self.tenants.of(command.account)
+        endpoint = dialling.endpoint(number, command.account)
         variables = {
-            **self._context_of(command, endpoint),
+            **self._context_of(command, endpoint, dialling),
             p.TRANSFER: checked(ALLOWED_WORD, command.transfer, "the transfer"),
             # the far half gets all of these too: they name the leg that they are for
             p.ROLE: f"{checked(ALLOWED_WORD, command.role, 'the role')}:{leg}",
@@ -243,7 +248,7 @@ class AsteriskProcedures:
             **self._owned_by(command.account),
             # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
-            **self._dialling.variables,
+            **dialling.variables,
         }
         originate = p.OriginateChannel(
             leg=leg,
@@ -256,7 +261,9 @@ class AsteriskProcedures:
         )
         return p.AsteriskProcedure(steps=(originate,))
 
-    def _context_of(self, command: c.Dial, endpoint: str) -> dict[str, str]:
+    def _context_of(
+        self, command: c.Dial, endpoint: str, dialling: AsteriskDialling
+    ) -> dict[str, str]:
         """The variables of a target's leg, which the legs inherit that the dialplan calls for it.
 
         A header is added by a function of the SIP channel. Through the dialplan that channel is
@@ -264,7 +271,7 @@ class AsteriskProcedures:
         """
         check_pairs(command.variables, header=False, where="variables")
         check_pairs(command.headers, header=True, where="headers")
-        taken = {name.lower() for name in (self._account_variable, *self._dialling.variables)}
+        taken = {name.lower() for name in (self._account_variable, *dialling.variables)}
         for name, _ in command.variables:
             if name.lower() in taken:
                 raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 
 import attrs
 
@@ -40,6 +41,10 @@ class Asterisk:
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     """For both connections: a context that checks the switch's certificate and host name."""
     dialling: AsteriskDialling = attrs.field(factory=AsteriskDialling)
+    account_dialling: Mapping[str, AsteriskDialling] = attrs.field(
+        factory=dict[str, AsteriskDialling]
+    )
+    """How targets are called for accounts that differ: the account of the call decides."""
     account_variable: str = DEFAULT_ACCOUNT_VARIABLE
     """The channel variable that holds a leg's account, if it is not in `accountcode`."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS

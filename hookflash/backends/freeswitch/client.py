@@ -34,9 +34,11 @@ from hookflash.backends.freeswitch.inbound import EVENT_NAMES
 from hookflash.backends.freeswitch.liveness import watch_over
 from hookflash.backends.freeswitch.looking import ChannelLister
 from hookflash.backends.freeswitch.ordering import CommandSender
+from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.halves import Halves
 from hookflash.backends.reconnecting import Ended, Reconnection, kept_open
+from hookflash.backends.tenants import Tenants
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendClosed
 
@@ -51,6 +53,7 @@ class FreeSwitchBackend:
         self.settings = settings
         self.on_answer: Callable[[SwitchCommand, float], None] | None = None
         """Optional callback that receives each command and the time of its answer, in seconds."""
+        self._tenants = Tenants(settings.dialling, settings.account_dialling)
         self._reader = EventReader(settings, log)
         self._outlet = self._reader.outlet
         self._lister = ChannelLister(settings, self._reader)
@@ -76,8 +79,13 @@ class FreeSwitchBackend:
     @property
     def capabilities(self) -> Capabilities:
         """Everything except early media of targets that are called through the dialplan."""
-        through_dialplan = self.settings.dialling.template.startswith("loopback/")
+        through_dialplan = any(one.template.startswith("loopback/") for one in self._tenants.all())
         return Capabilities(reports_early_media=not through_dialplan)
+
+    def choose(self, tenants: Tenants[Dialling]) -> None:
+        """Call targets in another way from now on."""
+        self._tenants = tenants
+        self._sender.choose(tenants)
 
     def events(self) -> AsyncIterator[e.CallEvent]:
         """Yield the events of the switch."""

@@ -24,10 +24,11 @@ from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.connection import AwaitedReply, EventSocketConnection
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.looking import ChannelLister
-from hookflash.backends.freeswitch.procedures import Procedures
+from hookflash.backends.freeswitch.procedures import Dialling, Procedures
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.backends.freeswitch.wire import Frame
+from hookflash.backends.tenants import Tenants
 from hookflash.errors import InputError
 
 MOST_UNANSWERED: Final = 64
@@ -86,6 +87,7 @@ class CommandSender:
         self._log = log
         self._procedures = Procedures(
             dialling=settings.dialling,
+            account_dialling=settings.account_dialling,
             park_limit_s=settings.park_limit_s,
             account_variable=settings.account_variable,
             caller_of=reader.caller_of,
@@ -96,6 +98,10 @@ class CommandSender:
         self._too_early: deque[_PendingCommand] = deque()
         """Orders that wait until a bridge is up."""
         self._jobs = 0
+
+    def choose(self, tenants: Tenants[Dialling]) -> None:
+        """Call targets in another way from now on."""
+        self._procedures.tenants = tenants
 
     def put(self, command: c.SwitchCommand) -> None:
         """Queue a command."""

@@ -18,7 +18,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from string import Formatter
 from typing import Final
 
 import attrs
@@ -27,6 +26,13 @@ from hookflash import commands as c
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.names import ALLOWED_LEG, ALLOWED_LEG_WORDS
 from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
+from hookflash.backends.tenants import (
+    PLACES_HINT,
+    Tenants,
+    check_one_line,
+    filled,
+    is_usable,
+)
 from hookflash.called import ALLOWED_NUMBER
 from hookflash.errors import InputError
 from hookflash.events import LegId
@@ -83,35 +89,30 @@ class Dialling:
     """
 
     template: str = "loopback/{number}/{context}"
-    """The dial string. `{number}` is the dialled number, `{context}` the field below. By default it
-    goes through the dialplan, so that a target may be an extension, a queue, or an outside number;
-    `user/{number}` or `sofia/gateway/mygw/{number}` work too."""
+    """The dial string. `{number}` is the dialled number, `{context}` the field below, `{account}`
+    the account of the call. By default it goes through the dialplan, so that a target may be an
+    extension, a queue, or an outside number; `user/{number}` or `sofia/gateway/mygw/{number}` work
+    too."""
     context: str = "default"
-    """The dialplan context in which targets are looked up."""
+    """The dialplan context in which targets are looked up. `{account}` is the account of the call:
+    a context for each tenant."""
     variables: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    """Channel variables for every target's leg."""
+    """Channel variables for every target's leg. They also reach the legs that the dialplan calls
+    for it."""
 
     def __attrs_post_init__(self) -> None:
-        try:
-            fields = {
-                name for _, name, _, _ in Formatter().parse(self.template) if name is not None
-            }
-            usable = "number" in fields and fields <= {"number", "context"}
-            self.dial_string("1")
-        except (ValueError, LookupError, AttributeError):  # a lone brace, or an unknown field
-            usable = False
-        if not usable:
-            raise InputError(
-                f"{self.template!r} is not a dial string",
-                hint="write {number} where the number goes, and {context} where the context goes",
-            )
-        said = (self.template, self.context, *self.variables, *self.variables.values())
-        if any(char in text for text in said for char in "\r\n\0"):
-            raise InputError("the dialling contains a line break", hint="one line each")
+        if not is_usable(self.template, self.context):
+            what = f"{self.template!r} with the context {self.context!r} is not a dial string"
+            raise InputError(what, hint=PLACES_HINT)
+        check_one_line((self.template, self.context, *self.variables, *self.variables.values()))
 
-    def dial_string(self, number: str) -> str:
-        """Build the dial string for a number that has passed the allow-list."""
-        return self.template.format(number=number, context=self.context)
+    def dial_string(self, number: str, account: str = "") -> str:
+        """Build the dial string for a number that has passed the allow-list.
+
+        Raises:
+            InputError: it needs an account, and the call has none that may stand there.
+        """
+        return filled(self.template, self.context, number, account)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,6 +159,7 @@ class Procedures:
         self,
         *,
         dialling: Dialling | None = None,
+        account_dialling: Mapping[str, Dialling] | None = None,
         park_limit_s: float = 1860.0,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
         caller_of: Callable[[LegId], CallerId] | None = None,
@@ -166,12 +168,14 @@ class Procedures:
 
         Args:
             dialling: how targets are called.
+            account_dialling: the same, for accounts whose targets are called otherwise.
             park_limit_s: after this time the switch itself hangs up a parked leg, in case no
                 controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
             caller_of: returns the party on a leg, for the displays of others.
         """
-        self._dialling = dialling or Dialling()
+        self.tenants = Tenants(dialling or Dialling(), account_dialling or {})
+        """How targets are called. It may be replaced: the next call is the first that it is for."""
         limit = _seconds(park_limit_s)
         self._limits = {"park_timeout": limit, "playback_timeout_sec": limit}
         """The limit of the time in the park, in case no controller ever comes back.
@@ -262,7 +266,8 @@ class Procedures:
         withheld = command.withheld or caller.withheld
         shown = WITHHELD if withheld else command.caller or caller.number
         name = shown if withheld else command.caller_name or caller.name or shown
-        context = self._context(command)
+        dialling = self.tenants.of(command.account)
+        context = self._context(command, dialling)
         number = checked(ALLOWED_NUMBER, command.target, "the number")
         account = command.account
         if not ALLOWED_ACCOUNT.fullmatch(account):
@@ -270,7 +275,8 @@ class Procedures:
         carried = ["media_mix_inbound_outbound_codecs"]
         if account:
             carried.append(self._account_variable)
-        carried += context  # through the dialplan to the phone's own leg
+        # through the dialplan to the phone's own leg
+        carried += [*context, *(name for name in dialling.variables if name not in carried)]
         variables = {
             "origination_uuid": _leg(command.leg),
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -295,12 +301,12 @@ class Procedures:
             "export_vars": ",".join(carried),
             **context,
             **({self._account_variable: account} if account else {}),
-            **self._dialling.variables,
+            **dialling.variables,
         }
         originate = p.Originate(
             leg=_leg(command.leg),
             number=number,
-            dial_string=self._dialling.dial_string(number),
+            dial_string=dialling.dial_string(number, command.account),
             variables=tuple(variables.items()),
             # the failsafe of a target that is called after the transferor has left: on its answer
             # the switch itself gives it the transferee
@@ -308,11 +314,11 @@ class Procedures:
         )
         return p.Procedure(steps=(originate,))
 
-    def _context(self, command: c.Dial) -> dict[str, str]:
+    def _context(self, command: c.Dial, dialling: Dialling) -> dict[str, str]:
         """The variables of a target's leg; a header is one, too (`sip_h_X-…`)."""
         check_pairs(command.variables, header=False, where="variables")
         check_pairs(command.headers, header=True, where="headers")
-        taken = {name.lower() for name in (self._account_variable, *self._dialling.variables)}
+        taken = {name.lower() for name in (self._account_variable, *dialling.variables)}
         for name, _ in command.variables:
             if name.lower() in taken:
                 raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -33,6 +34,8 @@ class FreeSwitch:
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     """For a switch behind a TLS proxy: a context that checks its certificate and host name."""
     dialling: Dialling = attrs.field(factory=Dialling)
+    account_dialling: Mapping[str, Dialling] = attrs.field(factory=dict[str, Dialling])
+    """How targets are called for accounts that differ: the account of the call decides."""
     account_variable: str = "hookflash_account"
     """The channel variable that holds a leg's account."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.simulator.asterisk.pbx import DIRECT as ASTERISK_DIRECT
@@ -10,6 +12,17 @@ from hookflash.backends.simulator.character import Character, SimulatedPbx
 from hookflash.backends.simulator.executor import DIRECT
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.surroundings import Surroundings
+
+TENANTS: Final = {
+    "direct": Dialling(template="user/{number}@{account}"),
+    "dialplan": Dialling(template="loopback/{number}/{context}", context="{account}"),
+}
+"""How targets are called where each account has a context of its own."""
+
+_AS_ASTERISK: Final = {
+    DIRECT.template: ASTERISK_DIRECT,
+    TENANTS["direct"].template: AsteriskDialling(template="PJSIP/{number}@{account}"),
+}
 
 
 def build_pbx(character: Character, around: Surroundings, dialling: Dialling) -> SimulatedPbx:
@@ -21,6 +34,7 @@ def build_pbx(character: Character, around: Surroundings, dialling: Dialling) ->
         dialling: how targets are called: directly, or through the dialplan.
     """
     if character is Character.ASTERISK:
-        direct = dialling == DIRECT
-        return AsteriskPbx(around, ASTERISK_DIRECT if direct else AsteriskDialling())
+        if dialling == TENANTS["dialplan"]:
+            return AsteriskPbx(around, AsteriskDialling(context=dialling.context))
+        return AsteriskPbx(around, _AS_ASTERISK.get(dialling.template, AsteriskDialling()))
     return FreeSwitchPbx(around, dialling)

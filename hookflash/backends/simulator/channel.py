@@ -210,6 +210,8 @@ class SimulatedChannel:
     """It is sent no keys of its bridge partner."""
     overdue: bool = False
     """Its time in the park is over: it ends as soon as nothing plays."""
+    address: str = ""
+    """Where its phone was called: the number, and `@` and the context if it was called in one."""
     takes: LegId | None = None
     """The leg that it intercepts when it answers."""
     caller_id: str = attrs.field(init=False)

@@ -172,7 +172,9 @@ class Switch(Bridges):
         caller: SimulatedChannel | None = None,
         caller_id: str = "",
     ) -> SimulatedChannel:
+        address, number = number, number.partition("@")[0]
         channel = SimulatedChannel(leg, number, direction, account, dict(variables or ()))
+        channel.address = address
         self._channels[leg] = channel
         if caller is not None:
             channel.called_for = channel.bond = caller.id
@@ -245,7 +247,7 @@ class Switch(Bridges):
         return one
 
     def _call_phone(self, channel: SimulatedChannel) -> None:
-        if not self._ring_phone(channel.id, channel.number):
+        if not self._ring_phone(channel.id, channel.address):
             self._after(_TO_NO_ROUTE_S, partial(self._end, channel, "UNALLOCATED_NUMBER"))
 
     def _connect(self, caller: SimulatedChannel, callee: SimulatedChannel) -> None:
@@ -475,12 +477,13 @@ class Switch(Bridges):
         """
         if leg in self._channels:
             return _DUPLICATE
+        address = _address(number, dial_string)
         if dial_string.startswith(_LOOPBACK):
-            channel = self._call_through(leg, number, variables, account)
+            channel = self._call_through(leg, address, variables, account)
         else:
             shown = variables.get("origination_caller_id_number", _NOBODY)
             channel = self._create(
-                leg, number, e.Direction.OUTBOUND, account, variables, caller_id=shown
+                leg, address, e.Direction.OUTBOUND, account, variables, caller_id=shown
             )
             self._call_phone(channel)
         channel.takes = takes
@@ -492,3 +495,11 @@ class Switch(Bridges):
     def _ring_out(self, channel: SimulatedChannel) -> None:
         if not channel.answered:
             self._end(channel, "NO_ANSWER")
+
+
+def _address(number: str, dial_string: str) -> str:
+    """The number, and the context or domain in which a dial string looks it up."""
+    where = dial_string.rpartition("/")[2]
+    if dial_string.startswith(_LOOPBACK):
+        return number if where == number else f"{number}@{where}"
+    return where if where.startswith(f"{number}@") else number

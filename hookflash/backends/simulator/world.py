@@ -162,7 +162,7 @@ class World:
             report=self._fact,
             tell=self._tell,
             look=self._look,
-            has_phone=self.parties.__contains__,
+            has_phone=self._has_phone,
             ring_phone=self._ring_phone,
             listen=self._listen,
             dice=dice,
@@ -331,7 +331,7 @@ class World:
         """Add a phone.
 
         Args:
-            number: its number.
+            number: its number; with `@` and a context, only calls in that context reach it.
             behaviour: its reaction to a call; None: it rings until a test answers or declines.
             name: its owner's name; by default the number.
             outside: whether its calls go over a trunk.
@@ -341,7 +341,7 @@ class World:
         """
         if number in self.parties:
             raise InputError(f"the number {number} is given twice", hint="give it to one phone")
-        party = Person(number, name or number, behaviour or Manual())
+        party = Person(number.partition("@")[0], name or number, behaviour or Manual())
         self.parties[number] = party
         if outside:
             self._outside.add(number)
@@ -458,8 +458,15 @@ class World:
         if self.trace is not None:
             self.trace.append(Traced(self._now_s, What.PERSON, sentence))
 
+    def _phone_at(self, address: str) -> Person | None:
+        """The phone of a number in a context, or else of that number in all contexts."""
+        return self.parties.get(address) or self.parties.get(address.partition("@")[0])
+
+    def _has_phone(self, address: str) -> bool:
+        return self._phone_at(address) is not None
+
     def _ring_phone(self, leg: LegId, number: str) -> bool:
-        party = self.parties.get(number)
+        party = self._phone_at(number)
         if party is None:
             return False
         self._has_leg(party, leg)

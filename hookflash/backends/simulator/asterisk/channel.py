@@ -120,6 +120,8 @@ class AsteriskChannel:
     called_by: AsteriskChannel | None = None
     """The leg that calls it, until it answers."""
     called_for: LegId = ""
+    address: str = ""
+    """Where its phone was called: the number, and `@` and the context if it was called in one."""
     goes_to: str = "park"
     """The extension of ours to which it goes after its answer."""
     music: HeardSound | None = None

@@ -134,7 +134,7 @@ class SimulatedAsterisk(Dialplan):
         """
         first = self._create(
             self.name_leg(),
-            f"PJSIP/{caller}",
+            f"PJSIP/{caller.partition('@')[0]}",
             caller,
             e.Direction.INBOUND,
             account=account,
@@ -166,9 +166,11 @@ class SimulatedAsterisk(Dialplan):
         half = ";1" if direction is e.Direction.OUTBOUND else ";2"
         name = endpoint + suffix + (half if endpoint.startswith(_LOCAL) else "")
         place = DialplanPlace(CALLS_CONTEXT, exten)
+        address, number = number, number.partition("@")[0]
         channel = AsteriskChannel(
             leg, name, number, direction, place, account, dict(variables or ())
         )
+        channel.address = address
         self._channels[leg] = channel
         self._shown[leg] = channel.shown
         return channel
@@ -197,7 +199,7 @@ class SimulatedAsterisk(Dialplan):
             if name == DEFAULT_ACCOUNT_VARIABLE
         }
         account = inherited.get(DEFAULT_ACCOUNT_VARIABLE, account)
-        endpoint = f"PJSIP/{number}"
+        endpoint = f"PJSIP/{number.partition('@')[0]}"
         leg = self.name_leg()
         channel = self._create(
             leg,
@@ -211,7 +213,7 @@ class SimulatedAsterisk(Dialplan):
         self._called(channel, caller)
         self._tell(channel)
         self._show(channel, shown)
-        if not self._ring_phone(channel.id, number):
+        if not self._ring_phone(channel.id, channel.address):
             self._after(self.span(TO_STEP_S), partial(self._refused, channel, _NOWHERE))
         return channel
 
@@ -234,7 +236,7 @@ class SimulatedAsterisk(Dialplan):
         caller: AsteriskChannel | None = None,
     ) -> AsteriskChannel:
         """Call a number through the dialplan: the two halves, and the leg behind them."""
-        endpoint = f"{_LOCAL}{number}@{CALLS_CONTEXT}"
+        endpoint = f"{_LOCAL}{number if '@' in number else f'{number}@{CALLS_CONTEXT}'}"
         near = self._create(
             leg,
             endpoint,
@@ -289,17 +291,18 @@ class SimulatedAsterisk(Dialplan):
         )
         plain = {name.lstrip("_"): value for name, value in variables.items() if "(" not in name}
         shown = step.caller.rpartition("<")[2].removesuffix(">")
+        address = _address(step.number, step.endpoint)
         if step.endpoint.startswith(_LOCAL):
             channel = self._call_through(
-                step.leg, step.number, variables=plain, account=account, shown=shown
+                step.leg, address, variables=plain, account=account, shown=shown
             )
         else:
-            if not self._has_phone(step.number):
+            if not self._has_phone(address):
                 return _NO_ENDPOINT
             channel = self._create(
                 step.leg,
                 step.endpoint,
-                step.number,
+                address,
                 e.Direction.OUTBOUND,
                 account=account,
                 exten="s",
@@ -308,7 +311,7 @@ class SimulatedAsterisk(Dialplan):
             channel.app = App.CALLED
             self._tell(channel)
             self._show(channel, shown)
-            self._ring_phone(channel.id, step.number)
+            self._ring_phone(channel.id, channel.address)
         channel.goes_to = step.extension
         self._after(step.timeout_s, partial(self._ring_out, channel))
         return None
@@ -504,3 +507,9 @@ class SimulatedAsterisk(Dialplan):
     def shown(self, leg: e.LegId) -> tuple[str, ...]:
         """The numbers that a leg's phone has shown, in order."""
         return tuple(self._shown.get(leg, ()))
+
+
+def _address(number: str, endpoint: str) -> str:
+    """The number, and the context or domain in which an endpoint looks it up."""
+    where = endpoint.split("/")[1]
+    return where if where.startswith(f"{number}@") else number
