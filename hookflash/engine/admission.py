@@ -97,7 +97,8 @@ class Admission:
             options=event.options,
             hops=max(leg.hops, peer.hops),
             account=leg.responsible,
-            outside=[one.id for one in (leg, peer) if one.outside or _is_foreign(one, leg)],
+            outside=[one.id for one in (leg, peer) if one.outside],
+            foreign=[one.id for one in (leg, peer) if _is_foreign(one, leg)],
             withheld=[one.id for one in (leg, peer) if one.withheld],
         )
         return Running(

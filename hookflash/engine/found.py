@@ -127,6 +127,7 @@ def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
     It is gone if it talks with a leg that is not ours, or if another program has it. A party that
     is neither parked nor joined is moving.
     """
+    foreign = found.account not in ("", account)
     if found.peer in set(ours):
         place = Place.JOINED
     elif found.peer is not None or found.elsewhere:
@@ -141,7 +142,8 @@ def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
         place,
         found.answered,
         peer=found.peer if place is Place.JOINED else None,
-        outside=found.outside or found.account not in ("", account),
+        outside=found.outside or foreign,
+        foreign=foreign,
         withheld=found.withheld,
     )
 

@@ -27,6 +27,7 @@ def new_transfer(
     hops: int = 0,
     account: str = "",
     outside: Collection[LegId] = (),
+    foreign: Collection[LegId] = (),
     withheld: Collection[LegId] = (),
 ) -> Transfer:
     """Assign the roles in a call of two.
@@ -43,6 +44,7 @@ def new_transfer(
         hops: how many times this call was transferred before.
         account: the account of the transfer.
         outside: which of the two are outside parties.
+        foreign: which of the two belong to another account: they are shown nothing internal, too.
         withheld: which of the two withhold their numbers.
 
     Returns:
@@ -58,7 +60,8 @@ def new_transfer(
             Place.JOINED,
             answered=True,
             peer=peer,
-            outside=leg in outside,
+            outside=leg in outside or leg in foreign,
+            foreign=leg in foreign,
             withheld=leg in withheld,
         )
 

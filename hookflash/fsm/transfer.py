@@ -169,6 +169,9 @@ class Party:
     replaced."""
     outside: bool = False
     """Whether the party is outside: its phone shows nothing internal."""
+    foreign: bool = False
+    """Whether the party belongs to another account than the transfer: its number is not one of the
+    numbers that are dialled here."""
     withheld: bool = False
     """Whether the party withholds its number."""
     dismissed: bool = False

@@ -158,7 +158,8 @@ def number_wrong(work: Work) -> bool:
 def target_is_a_party(work: Work) -> bool:
     """The target number is the transferor's or the transferee's own."""
     t = work.transfer
-    return t.target.number in (t.transferor.number, t.transferee.number)
+    own = (party.number for party in (t.transferor, t.transferee) if not party.foreign)
+    return t.target.number in own
 
 
 def hops_used_up(work: Work) -> bool:
