@@ -163,9 +163,10 @@ def _check_built(config: Config, switch: SwitchKeys, name: str, where: str) -> N
         defaults=config.defaults,
     )
     try:
+        shown = "a" if name == DEFAULT_ACCOUNT else name
         if isinstance(switch, FreeSwitchKeys):
-            freeswitch_tenants(alone, switch)
+            freeswitch_tenants(alone, switch).of(name).dial_string("1", shown)
         elif isinstance(switch, AsteriskKeys):
-            asterisk_tenants(alone, switch)
+            asterisk_tenants(alone, switch).of(name).endpoint("1", shown)
     except InputError as fault:
         raise InputError(fault.what, where=where, hint=fault.hint) from fault

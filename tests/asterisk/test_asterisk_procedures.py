@@ -247,6 +247,21 @@ def test_dialling_as_the_operator_wants_it() -> None:
     assert AsteriskDialling(context="inside").endpoint("7") == "Local/7@inside/n"
 
 
+def test_the_account_of_a_call_decides_where_its_target_is_looked_up() -> None:
+    own = {"acme": AsteriskDialling(context="acme-phones", variables={"__CRM": "1"})}
+    maker = AsteriskProcedures(party_of=party_of, account_dialling=own)
+    one = dialled(attrs.evolve(DIAL, account="acme"), maker)
+    assert one.endpoint == "Local/1003@acme-phones/n"
+    assert variables(one)["__CRM"] == "1"
+    assert dialled(attrs.evolve(DIAL, account="globex"), maker).endpoint == "Local/1003@default/n"
+    by_account = AsteriskDialling(template="PJSIP/{number}@{account}")
+    maker = AsteriskProcedures(party_of=party_of, dialling=by_account)
+    assert dialled(attrs.evolve(DIAL, account="acme"), maker).endpoint == "PJSIP/1003@acme"
+    for account in ("", "?", "a/b", "a&b"):
+        with pytest.raises(InputError, match="dial string"):
+            made(attrs.evolve(DIAL, account=account), maker)
+
+
 @pytest.mark.parametrize(("asked_s", "told"), [(0.2, 1), (0, 1), (-5, 1), (19.2, 20), (30, 30)])
 def test_durations_are_whole_seconds_and_never_too_short(asked_s: float, told: int) -> None:
     assert dialled(attrs.evolve(DIAL, ring_timeout_s=asked_s)).timeout_s == told

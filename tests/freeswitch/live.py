@@ -15,7 +15,10 @@ with the first as 1003, domain its address; and these numbers in the dialplan of
   `bridge` to `{loopback_bowout=false}loopback/N/default`;
 * 7N calls N, with the account `acme` (`hookflash_account`) on the caller's leg alone (`set`);
 * 8N calls N, with that account on both legs (`export`);
-* 9N calls N through the gateway `trunk`, as an outside number.
+* 9N calls N through the gateway `trunk`, as an outside number;
+* 3N and 4N: `export` of the account `tenant-a` or `tenant-b`, `set` of `hookflash_owner` to the
+  caller's number, and `transfer` of N into the context of that name. There, N calls the phone N;
+  but in `tenant-b` 1001 calls the phone 1601, 2600 the phone 1600, and 2602 the phone 1602.
 """
 
 from __future__ import annotations

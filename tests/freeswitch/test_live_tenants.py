@@ -1,7 +1,7 @@
 """Tenants, live: the account of a call decides where its targets are looked up.
 
 Two tenants have the same extensions. In the context `tenant-b` of the lab, 1001 and 2600 are other
-phones than in `tenant-a`: 1601 and 1600. Directly, the tenant's template says which tenant is meant.
+phones than in `tenant-a`: 1601 and 1600. Directly, the template says which tenant is meant.
 """
 
 from __future__ import annotations

@@ -181,6 +181,53 @@ def test_dialling_as_the_operator_wants_it() -> None:
     assert inside == "loopback/7/inside"
 
 
+ACME = attrs.evolve(DIAL, account="acme")
+
+
+def test_the_account_of_a_call_decides_where_its_target_is_looked_up() -> None:
+    maker = Procedures(account_dialling={"acme": Dialling(context="acme-phones")})
+    assert "}loopback/1003/acme-phones &park()" in sent(maker.of(ACME))[0]
+    for other in ("globex", ""):
+        dial = attrs.evolve(DIAL, account=other)
+        assert "}loopback/1003/default &park()" in sent(maker.of(dial))[0]
+
+
+def test_an_account_may_stand_in_the_dial_string() -> None:
+    maker = Procedures(dialling=Dialling(template="user/{number}@{account}"))
+    assert "}user/1003@acme &park()" in sent(maker.of(ACME))[0]
+    maker = Procedures(dialling=Dialling(context="{account}"))
+    assert "}loopback/1003/acme &park()" in sent(maker.of(ACME))[0]
+
+
+@pytest.mark.parametrize(
+    "account", ["", "?", "a/b", "a@b", "a:b", "a b", "-a", "a,b", "a|b", "a&b", "${x}", "a" * 129]
+)
+def test_an_account_that_would_change_the_dial_string_is_refused(account: str) -> None:
+    maker = Procedures(dialling=Dialling(context="{account}"))
+    with pytest.raises(InputError, match="dial string"):
+        maker.of(attrs.evolve(DIAL, account=account))
+
+
+def test_the_variables_of_an_account_go_through_the_dialplan() -> None:
+    maker = Procedures(account_dialling={"acme": Dialling(variables={"crm": "1, 2"})})
+    (line,) = sent(maker.of(ACME))
+    assert "\\,hookflash_account\\,crm," in line
+    assert ",crm='1\\, 2'}loopback" in line
+    (line,) = sent(maker.of(DIAL))
+    assert "crm" not in line
+    with pytest.raises(InputError, match="'crm' is not allowed"):
+        maker.of(attrs.evolve(ACME, variables=(("crm", "3"),)))
+
+
+@pytest.mark.parametrize(
+    ("template", "context"),
+    [("user/{number}", "{number}"), ("user/{number}", "{"), ("user/{account}", "default")],
+)
+def test_a_template_or_context_that_can_not_be_filled_in(template: str, context: str) -> None:
+    with pytest.raises(InputError, match="is not a dial string"):
+        Dialling(template=template, context=context)
+
+
 @pytest.mark.parametrize(
     ("asked_s", "told"), [(0.2, "1"), (0, "1"), (-5, "1"), (19.2, "20"), (30, "30")]
 )
