@@ -140,7 +140,7 @@ def test_a_dial_string_is_for_one_kind_of_switch() -> None:
 
 
 def test_an_account_that_can_not_stand_in_the_dial_string_is_told() -> None:
-    document = {
+    document: dict[str, Any] = {
         "switches": {"east": {**FREESWITCH, "context": "{account}"}},
         "accounts": {"alice@example.org": {}},
     }
