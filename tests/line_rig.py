@@ -101,7 +101,7 @@ class LineRig(ABC):
         self.scenario = scenario
         self.controller = controller
         self.nursery = nursery
-        self.roster = Roster({party.number: party.name for party in scenario.parties})
+        self.roster = Roster({party.address: party.name for party in scenario.parties})
         self.player = Player(scenario.script, self)
         self.verbs: dict[Verb, Perform[Awaitable[None]]] = {
             **script.verbs_of_phones(self),

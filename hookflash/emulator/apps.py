@@ -178,9 +178,16 @@ class Applications:
         variables = dialled.variables
         timed = {"originate_timeout": ring_s, **variables}
         account = variables.get("hookflash_account", "")
-        through = f"loopback/{dialled.number}" if dialled.endpoint == "loopback" else ""
+        through = dialled.endpoint == "loopback"
+        between = "/" if through else "@"
+        address = f"{dialled.number}{between}{dialled.where}" if dialled.where else dialled.number
         self._switch.originate(
-            leg, dialled.number, timed, account=account, takes=takes, dial_string=through
+            leg,
+            dialled.number,
+            timed,
+            account=account,
+            takes=takes,
+            dial_string=f"{'loopback' if through else 'user'}/{address}",
         )
         if "originate_timeout" not in variables:
             self._switch.setvar_multi(leg, {"originate_timeout": ""})

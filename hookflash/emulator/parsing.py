@@ -111,6 +111,8 @@ class Dialled:
     """`sofia`, `user` or `loopback`."""
     channel_name: str
     variables: dict[str, str]
+    where: str = ""
+    """The context or the domain in which the number is looked up; empty: none is named."""
 
 
 _PROFILES: Final = frozenset({"internal", "external"})
@@ -170,7 +172,11 @@ def _destination(endpoint: str, parts: list[str], variables: dict[str, str]) -> 
             raise DialError(read_cause(cause))
         case _:
             raise DialError("CHAN_NOT_IMPLEMENTED")
-    number = whom.partition("@")[0]
+    number, _, where = whom.partition("@")
+    if endpoint == "loopback":
+        where = parts[1] if len(parts) > 1 else ""
     if not number:
         raise DialError("INVALID_NUMBER_FORMAT")
-    return Dialled(number=number, endpoint=endpoint, channel_name=name, variables=variables)
+    return Dialled(
+        number=number, endpoint=endpoint, channel_name=name, variables=variables, where=where
+    )

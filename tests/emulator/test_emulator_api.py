@@ -722,7 +722,10 @@ def test_dial_strings() -> None:
         endpoint="sofia",
         channel_name="sofia/internal/7@h:5090",
         variables={"a": "1", "b": "x,y", "c": "", "d": "e", "f": "g"},
+        where="h:5090",
     )
+    assert read_dial_string("loopback/7/acme").where == "acme"
+    assert read_dial_string("loopback/7").where == read_dial_string("user/7").where == ""
     assert read_dial_string("loopback/7/default").channel_name == "loopback/7-a"
     assert read_dial_string("{,}user/7@domain").channel_name == "sofia/internal/7@domain"
 

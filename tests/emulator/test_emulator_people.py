@@ -157,7 +157,8 @@ def playable() -> list[str]:
             and not (line.when or "").startswith("the ")
             for line in scenario.script
         )
-        stock = scenario.account == Account() and not scenario.faults.bend_commands
+        plain = scenario.account == Account() and not scenario.tenants
+        stock = plain and not scenario.faults.bend_commands
         single = len(scenario.calls) == 1 and scenario.race is None
         transfers = {outcome.value for outcome in Outcome} & set(scenario.expect.outcome or ())
         if people_only and stock and single and transfers:

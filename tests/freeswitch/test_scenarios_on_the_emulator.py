@@ -166,7 +166,7 @@ async def _play(scenario: Scenario) -> tuple[Run, tuple[str, ...]]:
         seed=scenario.seed, missing_sounds=scenario.missing_sounds, file_s=scenario.sound_s
     )
     for party in scenario.parties:
-        world.add_phone(party.number, party.behaviour, party.name, outside=party.outside)
+        world.add_phone(party.address, party.behaviour, party.name, outside=party.outside)
     async with (
         open_emulator(Emulator(world=world, phones=_nobody_else)) as listening,
         trio.open_nursery() as nursery,
@@ -189,8 +189,8 @@ async def _perform(rig: EmulatedRig) -> Run:
     for caller, called in scenario.calls:
         one, other = parties[caller], parties[called]
         legs = rig.emulator.call(
-            one.number,
-            other.number,
+            one.address,
+            other.address,
             account=one.account,
             callee_account=other.account,
             through_loopback=(caller, called) in scenario.through,
