@@ -1,4 +1,4 @@
-"""Account IDs: which names are allowed, wherever they come in.
+"""IDs of accounts and owners: which names are allowed, wherever they come in.
 
 They come from the configuration, from keys, from programs (paths, messages), and from the switch (a
 variable of each leg). A leg whose variable is no allowed name belongs to nobody, and may not
@@ -21,9 +21,15 @@ DEFAULT_ACCOUNT: Final = "default"
 """The account ID, for programs, of legs without an account."""
 
 NOBODY: Final = "?"
-"""The account of legs whose own is not an allowed name. No key and no program can name it."""
+"""The account, or the owner, of legs whose own is not an allowed name. No key and no program can
+name it."""
 
 
 def account_of_leg(name: str) -> str:
     """The account that a switch reports for a leg; empty if it reports none."""
     return name if not name or ALLOWED_ACCOUNT.fullmatch(name) else NOBODY
+
+
+def owner_of_leg(name: str) -> str:
+    """The owner (user or device) that a switch reports for a leg; empty if it reports none."""
+    return account_of_leg(name)

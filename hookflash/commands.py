@@ -131,6 +131,8 @@ class Dial:
     account: str = ""
     """The account of the leg: that of its caller. It also reaches the far side of a call through
     the dialplan."""
+    owner_id: str = ""
+    """The owner of the leg: that of the transferor that is called back; empty: none is known."""
     ring_timeout_s: float
     """After this time without an answer the switch ends the call, with NO_ANSWER."""
     transfer: str = ""

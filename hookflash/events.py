@@ -91,6 +91,8 @@ class LegCreated:
     direction: Direction = Direction.INBOUND
     account: str = ""
     """The account of the leg; empty if the switch does not report accounts."""
+    owner_id: str = ""
+    """The user or device that the leg belongs to; empty if the switch does not report owners."""
     outside: bool = False
     """Whether the party is outside: it called, or is called, over a trunk."""
     may_transfer: bool | None = None
@@ -114,6 +116,7 @@ class LegIdentified:
     number: str = attrs.field(default="", converter=brief)
     """Empty if nothing new is known; so are the other fields."""
     account: str = ""
+    owner_id: str = ""
     outside: bool | None = None
     may_transfer: bool | None = None
     withheld: bool | None = None
@@ -219,6 +222,7 @@ class LegSnapshot:
     number: str = attrs.field(converter=brief)
     direction: Direction
     account: str = ""
+    owner_id: str = ""
     outside: bool = False
     may_transfer: bool | None = None
     answered: bool = False

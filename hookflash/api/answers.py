@@ -22,6 +22,8 @@ class LegView(Struct, frozen=True, kw_only=True):
     """The switch's name in the configuration."""
     account_id: str
     """The account that the leg belongs to."""
+    owner_id: str | None
+    """The user or device that it belongs to, if the switch reports that."""
     direction: Literal["inbound", "outbound"]
     """Seen from the switch: inbound if the party called."""
     number: str

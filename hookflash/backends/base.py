@@ -68,6 +68,7 @@ def facts_about(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
             number=leg.number,
             direction=leg.direction,
             account=leg.account,
+            owner_id=leg.owner_id,
             outside=leg.outside,
             may_transfer=leg.may_transfer,
             name=leg.name,

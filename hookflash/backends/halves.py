@@ -204,6 +204,7 @@ class Halves:
                 leg=near,
                 number=behind.number,
                 account=behind.account or own.account,
+                owner_id=behind.owner_id or own.owner_id,
                 outside=behind.outside,
                 may_transfer=own.may_transfer
                 if behind.may_transfer is None
@@ -271,6 +272,7 @@ class Halves:
             leg,
             number=identity.number or leg.number,
             account=identity.account or leg.account,
+            owner_id=identity.owner_id or leg.owner_id,
             outside=leg.outside if identity.outside is None else identity.outside,
             may_transfer=identity.may_transfer,
         )
@@ -309,6 +311,7 @@ def _created_from(leg: e.LegSnapshot) -> e.LegCreated:
         number=leg.number,
         direction=leg.direction,
         account=leg.account,
+        owner_id=leg.owner_id,
         outside=leg.outside,
         may_transfer=leg.may_transfer,
         name=leg.name,

@@ -16,7 +16,11 @@ from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
     dialplan,
 )
-from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    DEFAULT_OWNER_VARIABLE,
+    TOLD,
+)
 from hookflash.backends.asterisk.procedures import ALLOWED_WORD, checked
 from hookflash.backends.asterisk.readiness import HIDES_DIGITS, NEEDED
 from hookflash.backends.base import Rejected
@@ -117,7 +121,7 @@ def features(
     return 0
 
 
-_VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE))
+_VARIABLES = ",".join((*TOLD, DEFAULT_ACCOUNT_VARIABLE, DEFAULT_OWNER_VARIABLE))
 
 _CONFIG = f"""\
 ; Lines for five files. If a file has a section [general] already, add the lines to that section, or

@@ -12,7 +12,11 @@ import trio
 from cyclopts import Parameter
 
 from hookflash.backends.asterisk.dialplan import dialplan
-from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE, TOLD
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    DEFAULT_OWNER_VARIABLE,
+    TOLD,
+)
 from hookflash.cli.service import DEMO_CALLS, Demo, log_to_stderr, run_demo
 from hookflash.errors import HookflashError, first_of
 from hookflash.pbx.config import LOOPBACK
@@ -69,7 +73,7 @@ def _setup(folder: Path, address: str, sip_port: int | None) -> PairSetup:
         softphones=tuple(
             Softphone(number=number, password=secrets.token_urlsafe(9)) for number in SOFTPHONES
         ),
-        channel_variables=(*TOLD, DEFAULT_ACCOUNT_VARIABLE),
+        channel_variables=(*TOLD, DEFAULT_ACCOUNT_VARIABLE, DEFAULT_OWNER_VARIABLE),
     )
 
 

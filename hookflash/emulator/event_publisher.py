@@ -40,6 +40,7 @@ _TO_NOTICE_S: Final = 0.020
 """A leg's thread wakes up once per audio packet."""
 
 _ACCOUNT_VARIABLE: Final = "hookflash_account"
+_OWNER_VARIABLE: Final = "hookflash_owner"
 _OUTSIDE_CONTEXT: Final = "public"
 """The dialplan context of calls that come in by the trunk."""
 _GATEWAY: Final = "carrier"
@@ -194,6 +195,8 @@ class EventPublisher:
             leg.variables["sip_gateway_name"] = _GATEWAY
         if fact.account:
             leg.variables[_ACCOUNT_VARIABLE] = fact.account
+        if fact.owner_id:
+            leg.variables[_OWNER_VARIABLE] = fact.owner_id
         self.legs[fact.leg] = leg
         self.peak = max(self.peak, len(self.legs))
         leg.on_state = self._state

@@ -97,6 +97,7 @@ class Admission:
             options=event.options,
             hops=max(leg.hops, peer.hops),
             account=leg.responsible,
+            owner_id=leg.own_owner,
             outside=[one.id for one in (leg, peer) if one.outside],
             foreign=[one.id for one in (leg, peer) if _is_foreign(one, leg)],
             withheld=[one.id for one in (leg, peer) if one.withheld],

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from hookflash.accounts import owner_of_leg
 from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.called import (
     call_order,
@@ -68,6 +69,15 @@ class Found:
         return next((leg.account for leg in shown if leg is not None and leg.account), "")
 
     @property
+    def owner_id(self) -> str:
+        """The user or device that the transferor's leg belongs to; empty if unknown."""
+        if self.known is not None and self.known.begins is not None:
+            return self.known.begins.owner_id
+        shown = self.roles.get(Role.TRANSFEROR.value)
+        is_own = shown is not None and shown.account == self.account
+        return owner_of_leg(shown.owner_id) if shown is not None and is_own else ""
+
+    @property
     def state(self) -> str:
         """Its last state; empty: not known."""
         return self.known.state if self.known else ""
@@ -92,6 +102,7 @@ class Found:
             target=target,
             request=request,
             account=self.account,
+            owner_id=self.owner_id,
         )
 
     def _party(self, role: Role) -> Party:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from hookflash import events as e
-from hookflash.accounts import NOBODY, account_of_leg
+from hookflash.accounts import NOBODY, account_of_leg, owner_of_leg
 from hookflash.dialling.digits import (
     UNARMED,
     CodeTable,
@@ -52,6 +52,9 @@ class Account:
     complete_digits: str = ""
     """What a transferor dials to hand over without hanging up; empty: nothing. A code that begins
     another one of the account, such as `*2`, has to wait for the digit timeout."""
+
+    owners: Mapping[str, Account] = attrs.field(factory=dict[str, "Account"])
+    """The settings of users and devices that differ, by owner ID."""
 
     def codes_in_transfer(self, options: e.TransferOptions = e.NO_OPTIONS) -> CodeTable:
         """The codes that a transferor may dial: those for the transfer, then the account's.
@@ -107,9 +110,10 @@ class Accounts:
     """For accounts that are not in `named`."""
     named: Mapping[str, Account]
 
-    def of(self, name: str) -> Account:
-        """The settings of an account."""
-        return self.named.get(name, self.default)
+    def of(self, name: str, owner_id: str = "") -> Account:
+        """The settings of an account, or of one of its users and devices."""
+        account = self.named.get(name, self.default)
+        return account.owners.get(owner_id, account)
 
 
 @attrs.define(kw_only=True)
@@ -124,8 +128,12 @@ class Leg:
     allowed name."""
     responsible: str
     """The account responsible for the leg: its own, or that of the first party it talked with."""
+    owner_id: str
+    """The user or device that the leg belongs to, as the switch reports it; empty if it reports
+    none, `NOBODY` if it is no allowed name."""
     choices: Account
-    """The settings of that account when the leg was created: later changes apply to later calls."""
+    """The settings of that account, or of the owner, when the leg was created: later changes apply
+    to later calls."""
     outside: bool = False
     may_transfer: bool | None = None
     withheld: bool = False
@@ -146,6 +154,11 @@ class Leg:
     digit_timer: str | None = None
     last_serial: int = 0
 
+    @property
+    def own_owner(self) -> str:
+        """The owner whose settings apply: one of another account has no meaning."""
+        return self.owner_id if self.account == self.responsible else ""
+
 
 class Legs(dict[e.LegId, Leg]):
     """All existing legs, by ID."""
@@ -165,20 +178,31 @@ class Legs(dict[e.LegId, Leg]):
         """
         if event.leg in self:
             return
-        account = account_of_leg(event.account)
+        account, owner_id = account_of_leg(event.account), owner_of_leg(event.owner_id)
         responsible = account or responsible
-        self[event.leg] = Leg(
+        leg = self[event.leg] = Leg(
             id=event.leg,
             number=event.number,
             direction=event.direction,
             account=account,
             responsible=responsible,
-            choices=self.accounts.of(responsible),
+            owner_id=owner_id,
+            choices=self.accounts.default,
             outside=event.outside,
-            may_transfer=False if account == NOBODY else event.may_transfer,
+            may_transfer=False if NOBODY in (account, owner_id) else event.may_transfer,
             withheld=event.withheld,
             hops=hops,
         )
+        self._choose(leg)
+
+    def choose(self, accounts: Accounts, *, for_all: bool) -> None:
+        """Apply other settings to new legs, or to all."""
+        self.accounts = accounts
+        for leg in self.values() if for_all else ():
+            self._choose(leg)
+
+    def _choose(self, leg: Leg) -> None:
+        leg.choices = self.accounts.of(leg.responsible, leg.own_owner)
 
     def give_account(self, legs: Iterable[e.LegId], account: str, choices: Account) -> None:
         """Set the account of those of these legs that have none."""
@@ -217,8 +241,12 @@ class Legs(dict[e.LegId, Leg]):
         leg.withheld = leg.withheld if event.withheld is None else event.withheld
         if event.account and not leg.account:
             leg.account = leg.responsible = account_of_leg(event.account)
-            leg.choices = self.accounts.of(leg.account)
-        if leg.account == NOBODY:
+            self._choose(leg)
+        same = account_of_leg(event.account) in ("", leg.account)
+        if event.owner_id and not leg.owner_id and same:
+            leg.owner_id = owner_of_leg(event.owner_id)
+            self._choose(leg)
+        if NOBODY in (leg.account, leg.owner_id):
             leg.may_transfer = False
 
     def partner_of(self, leg: Leg) -> Leg | None:
@@ -239,7 +267,8 @@ class Legs(dict[e.LegId, Leg]):
             leg.is_user = bool(leg.account or not partner.account)
         if not leg.responsible and partner.responsible:
             leg.responsible = partner.responsible
-            leg.choices = partner.choices
+            of_account = not partner.own_owner  # the rights of a user are its own
+            leg.choices = partner.choices if of_account else self.accounts.of(leg.responsible)
 
     def _part(self, leg_id: e.LegId) -> None:
         leg = self.get(leg_id)

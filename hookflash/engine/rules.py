@@ -39,6 +39,8 @@ class Rules:
 
     may_transfer: Rights = Rights.USERS
     """Who may transfer by digits. A leg's own mark (`LegCreated.may_transfer`) takes precedence."""
+    kinds_allowed: tuple[Kind, ...] = ()
+    """The allowed kinds of requests: `attended`, `blind`, `hold`. Empty: all of them."""
     targets_allowed: tuple[str, ...] = ()
     """Shell patterns of the allowed numbers (`*`, `?`, `[2-9]`; a dialled star is `[*]`). Empty:
     every number that is not denied."""
@@ -129,6 +131,10 @@ def check_rights(rules: Rules, asker: Asker, request: TransferRequested, own_num
     """
     if request.by == "digits" and not _entitled(rules, asker):
         raise RequestRefused("this party may not transfer", Refusal.NOT_ENTITLED)
+    if rules.kinds_allowed and request.kind not in rules.kinds_allowed:
+        allowed = ", ".join(rules.kinds_allowed)
+        why = f"requests of the kind {request.kind} are not allowed for this party ({allowed})"
+        raise RequestRefused(why, Refusal.NOT_ENTITLED)
     if request.target:
         rules.check_target(request.target)
     if request.options.fallback_target:

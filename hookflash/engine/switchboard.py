@@ -135,9 +135,9 @@ class Switchboard:
         """The settings for legs whose account has none."""
         return self.legs.accounts.default
 
-    def choices_of(self, account: str) -> Account:
-        """The settings for new calls of an account."""
-        return self.legs.accounts.of(account)
+    def choices_of(self, account: str, owner_id: str = "") -> Account:
+        """The settings for new calls of an account, or of one of its users and devices."""
+        return self.legs.accounts.of(account, owner_id)
 
     def choose(
         self,
@@ -154,10 +154,8 @@ class Switchboard:
             for_calls_that_are_up: whether to apply them to existing calls as well. Transfers in
                 flight are not changed.
         """
-        self.legs.accounts = Accounts(default or self.default, dict(accounts))
-        if for_calls_that_are_up:
-            for leg in self.legs.values():
-                leg.choices = self.choices_of(leg.responsible)
+        chosen = Accounts(default or self.default, dict(accounts))
+        self.legs.choose(chosen, for_all=for_calls_that_are_up)
 
     @property
     def closing(self) -> str | None:
@@ -387,13 +385,13 @@ class Switchboard:
         return records + [self._closed(one, at_s) for one in closed]
 
     def _adopt(self, found: Found, at_s: float) -> Record:
-        choices = self.choices_of(found.account)
+        choices = self.choices_of(found.account, found.owner_id)
         running = self._recovery.resume(found, choices, self.running)
         if not isinstance(running, Running):
             return self._closed(running, at_s)
         transfer = running.transfer
         self.running.begin(running, found.legs, choices.rules, at_s)
-        self.legs.give_account(found.legs, running.account, choices)
+        self.legs.give_account(found.legs, running.account, self.choices_of(running.account))
         event = e.TransferFound(transfer=transfer.id, state=found.state)
         return attrs.evolve(self._conductor.step(running, event, at_s), begins=transfer)
 

@@ -258,6 +258,7 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
             variables=context.variables if context else (),
             headers=context.headers if context else (),
             account=t.account,
+            owner_id=t.owner_id if is_recall else "",
             ring_timeout_s=_ring_timeout_s(t, party),
             transfer=t.id,
             role=role.value,

@@ -26,6 +26,7 @@ def new_transfer(
     options: TransferOptions = NO_OPTIONS,
     hops: int = 0,
     account: str = "",
+    owner_id: str = "",
     outside: Collection[LegId] = (),
     foreign: Collection[LegId] = (),
     withheld: Collection[LegId] = (),
@@ -43,6 +44,7 @@ def new_transfer(
         options: what the request chooses instead of the policy.
         hops: how many times this call was transferred before.
         account: the account of the transfer.
+        owner_id: the user or device that the transferor's leg belongs to.
         outside: which of the two are outside parties.
         foreign: which of the two belong to another account: they are shown nothing internal, too.
         withheld: which of the two withhold their numbers.
@@ -75,6 +77,7 @@ def new_transfer(
         by=by,
         hops=hops,
         account=account,
+        owner_id=owner_id,
         context=options.context,
     )
 
@@ -89,6 +92,7 @@ def found_transfer(
     target: Party,
     request: TransferRequested | None = None,
     account: str = "",
+    owner_id: str = "",
 ) -> Transfer:
     """Continue a transfer that was found on the switch.
 
@@ -104,6 +108,7 @@ def found_transfer(
         target: as it was found.
         request: the original request, if it is known.
         account: the account of the transfer.
+        owner_id: the user or device that the transferor's leg belongs to.
     """
     asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     swapped = transferee.peer == transferor.leg and target.answered and target.lives
@@ -122,6 +127,7 @@ def found_transfer(
         armed=transferee.place is not Place.JOINED or swapped,
         rescued=Role.TARGET if swapped else None,
         account=account,
+        owner_id=owner_id,
         context=asked.options.context,
     )
 

@@ -214,6 +214,8 @@ class Transfer:
     """Who requested it."""
     account: str = ""
     """The account of the transfer, and of the target's leg."""
+    owner_id: str = ""
+    """The user or device that the transferor's leg belongs to; empty: none is known."""
     questions: int = 0
     """How many times the transferor was asked for the number of the target."""
     context: TransferContext | None = None

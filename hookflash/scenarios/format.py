@@ -220,6 +220,7 @@ class _Reader:
             number=plan["number"],
             behaviour=phone(**{key: plan[key] for key in choices}),
             account=plan.get("account", ""),
+            owner_id=plan.get("owner", ""),
             outside=plan.get("outside", False),
             is_tenant="account" in plan and "contexts" in self._document,
         )

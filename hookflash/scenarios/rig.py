@@ -203,6 +203,7 @@ class SimulatedRig:
             account=one.account,
             callee_account=other.account,
             through_loopback=(caller, called) in self._through,
+            owner_id=one.owner_id,
         )
         self.roster.seat((caller, called), legs)
 

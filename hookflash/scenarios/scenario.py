@@ -58,6 +58,7 @@ class Feature(StrEnum):
     LOOPBACK = "calls through a loopback"
     CALLS = "several calls"
     TENANTS = "a context for each account"
+    OWNERS = "owners"
     POLICY = "a policy of its own"
     UNREACHABLE = "a phone that is unreachable"
 
@@ -70,6 +71,7 @@ class PartyPlan:
     number: str
     behaviour: Behaviour
     account: str = ""
+    owner_id: str = ""
     outside: bool = False
     is_tenant: bool = False
     """Whether only calls of its own account reach it by its number."""
@@ -164,6 +166,7 @@ class Scenario:
             Feature.ACCOUNTS: any(party.account for party in self.parties),
             Feature.LOOPBACK: bool(self.through),
             Feature.TENANTS: self.tenants,
+            Feature.OWNERS: any(party.owner_id for party in self.parties),
             Feature.CALLS: len(self.calls) > 1,
             Feature.POLICY: self.account != Account(),
             Feature.UNREACHABLE: any(

@@ -50,8 +50,9 @@ def _party(party: PartyPlan) -> dict[str, Any]:
     plan = attrs.asdict(party.behaviour)
     phone = _WORD_FOR[type(party.behaviour)]
     account = {"account": party.account} if party.account else {}
+    owner = {"owner": party.owner_id} if party.owner_id else {}
     outside = {"outside": True} if party.outside else {}
-    return {"number": party.number, "phone": phone, **plan, **account, **outside}
+    return {"number": party.number, "phone": phone, **plan, **account, **owner, **outside}
 
 
 def _call(scenario: Scenario, caller: str, called: str) -> dict[str, str]:

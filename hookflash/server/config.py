@@ -6,7 +6,7 @@ An empty file is valid. `read_config` reads it; the reference of the keys is gen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -116,6 +116,8 @@ class FreeSwitchKeys(
     """PEM file with the trusted certificates; default: those of the system."""
     account_variable: Text = "hookflash_account"
     """Channel variable with the account of a leg."""
+    owner_variable: Text = "hookflash_owner"
+    """Channel variable with the owner of a leg: the user or device that it belongs to."""
     outside_contexts: tuple[Text, ...] = ("public",)
     """Dialplan contexts of calls from outside parties."""
     outside_profiles: tuple[Text, ...] = ("external",)
@@ -170,6 +172,8 @@ class AsteriskKeys(
     """Dialplan context for targets; `{account}`: each account has a context of its name."""
     account_variable: Text = "HOOKFLASH_ACCOUNT"
     """Channel variable with the account of a leg, if it is not `accountcode`."""
+    owner_variable: Text = "HOOKFLASH_OWNER"
+    """Channel variable with the owner of a leg: the user or device that it belongs to."""
     outside_contexts: tuple[Text, ...] = tuple(sorted(DEFAULT_OUTSIDE_CONTEXTS))
     """Contexts of the endpoints of outside parties."""
     park_limit_s: Seconds = 1860.0
@@ -182,7 +186,11 @@ class AsteriskKeys(
         return f"AsteriskKeys(host={self.host!r}, ari_port={self.ari_port})"
 
 
-def _keys_of(kind: type[Any], name: str) -> type[Struct]:
+LIMITS: Final = frozenset({"transfers_at_once", "transfers_per_minute"})
+"""Rules that count the transfers of a whole account."""
+
+
+def _keys_of(kind: type[Any], name: str, *, without: Collection[str] = frozenset()) -> type[Struct]:
     """Make a table whose optional keys are the fields of a value."""
     attrs.resolve_types(kind)
     fields = [
@@ -192,6 +200,7 @@ def _keys_of(kind: type[Any], name: str) -> type[Struct]:
             msgspec.UNSET,
         )
         for field in attrs.fields(kind)
+        if field.name not in without
     ]
     return msgspec.defstruct(name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
@@ -204,9 +213,13 @@ if TYPE_CHECKING:
     class RulesKeys(Struct):
         """The rules of `Rules`."""
 
+    class OwnerRulesKeys(Struct):
+        """The rules of `Rules`, without the limits of an account."""
+
 else:
     PolicyKeys = _keys_of(Policy, "PolicyKeys")
     RulesKeys = _keys_of(Rules, "RulesKeys")
+    OwnerRulesKeys = _keys_of(Rules, "OwnerRulesKeys", without=LIMITS)
 
 
 def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
@@ -274,6 +287,25 @@ class DiallingKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Channel variables for the account's targets, besides those of the switch."""
 
 
+class OwnerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a user or device. Keys that are not set are as for its account."""
+
+    takeback_digits: Text | None = None
+    """What it dials to take the transferee back."""
+    swap_digits: Text | None = None
+    """What it dials to change between transferee and target; empty: nothing."""
+    complete_digits: Text | None = None
+    """What it dials to hand over without hanging up; empty: nothing."""
+    policy: PolicyKeys = PolicyKeys()
+    """See the policy."""
+    rules: OwnerRulesKeys = OwnerRulesKeys()
+    """See the rules; limits are those of the account."""
+    metaflows: dict[str, Any] | None = None
+    """Feature codes, in Kazoo's format. They go before those of the account, which it has, too."""
+    numbering: tuple[int | str, ...] | None = None
+    """The numbers that are complete behind a code."""
+
+
 class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of an account. Keys that are not set are as in `[defaults]`."""
 
@@ -292,6 +324,9 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How numbers are read."""
     dialling: DiallingKeys = DiallingKeys()
     """How targets are called."""
+    owners: dict[str, OwnerKeys] = {}
+    """The settings of users and devices that differ: `[accounts.X.owners.NAME]`. NAME is what the
+    switch's `owner_variable` has."""
     media: dict[Text, Text] = {}
     """The media list: sounds that may be asked for by ID, such as
     `greeting = "file:ivr/one-moment"`. An ID has letters, digits and _ -, at most 64. The entries
@@ -382,16 +417,66 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         choices = {**policy_choices(self.defaults.policy), **policy_choices(own.policy)}
         for key in SOUND_CHOICES & choices.keys():
             choices[key] = media.sound(choices[key], name, f"policy.{key}")
-        return Account(
+        rules = attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)})
+        account = Account(
             metaflows=_metaflows(document, takeback, numbering or ()),
             policy=attrs.evolve(Policy(), **choices),
             media=media,
-            rules=attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)}),
+            rules=rules,
             numbers=_number_rules(own.numbers, self.defaults.numbers),
             takeback_digits=takeback,
             swap_digits=_chosen(own.swap_digits, self.defaults.swap_digits, DEFAULT_SWAP_DIGITS),
             complete_digits=_chosen(own.complete_digits, self.defaults.complete_digits, ""),
         )
+        base = DEFAULT_METAFLOWS_DOCUMENT if document is None else document
+        owners = {
+            owner: _of_owner(account, keys, name, base, keys.numbering or numbering or ())
+            for owner, keys in own.owners.items()
+        }
+        return attrs.evolve(account, owners=owners) if owners else account
+
+
+def _of_owner(
+    account: Account,
+    keys: OwnerKeys,
+    name: str,
+    base: Mapping[str, Any],
+    numbering: tuple[int | str, ...],
+) -> Account:
+    """The settings of a user or device: its own, and for the rest those of its account.
+
+    Args:
+        account: its account's.
+        keys: its own.
+        name: the account's ID.
+        base: the account's feature codes, as written.
+        numbering: the numbers that are complete.
+    """
+    takeback = keys.takeback_digits or account.takeback_digits
+    choices = policy_choices(keys.policy)
+    for key in SOUND_CHOICES & choices.keys():
+        choices[key] = account.media.sound(choices[key], name, f"policy.{key}")
+    return attrs.evolve(
+        account,
+        metaflows=_metaflows(_before(keys.metaflows or {}, base), takeback, numbering),
+        policy=attrs.evolve(account.policy, **choices),
+        rules=attrs.evolve(account.rules, **given(keys.rules)),
+        takeback_digits=takeback,
+        swap_digits=_chosen(keys.swap_digits, None, account.swap_digits),
+        complete_digits=_chosen(keys.complete_digits, None, account.complete_digits),
+    )
+
+
+def _before(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Feature codes, and behind them those of the account that they do not replace."""
+    merged: dict[str, Any] = {**base, **own}
+    for part in ("numbers", "patterns"):
+        mine: Mapping[str, Any] = own.get(part, {})
+        others: Mapping[str, Any] = base.get(part, {})
+        rest = {code: action for code, action in others.items() if code not in mine}
+        if mine or rest:
+            merged[part] = {**mine, **rest}
+    return merged
 
 
 def _chosen(own: str | None, others: str | None, otherwise: str) -> str:

@@ -34,6 +34,7 @@ from hookflash.server.config import (
     Config,
     FreeSwitchKeys,
     NumberKeys,
+    OwnerKeys,
     Simulator,
     SwitchKeys,
     given,
@@ -137,6 +138,10 @@ def _check_codes(config: Config, where: str) -> None:
             account = config.account(name)
         for fault in account_faults(account, name, place):
             raise fault
+        for owner, choices in account.owners.items():
+            own = place_in(place.removesuffix(".metaflows"), ["owners", owner, "metaflows"])
+            for fault in account_faults(choices, name, own):
+                raise fault
 
 
 def _entries(
@@ -263,6 +268,27 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
 
 
 def _check_account(keys: AccountKeys, where: str) -> None:
+    _check_choices(keys, where)
+    media_sounds(keys.media, f"{where}.media")
+    if keys.owners and where.endswith(".defaults"):
+        raise InputError(
+            "owners belong to an account",
+            where=f"{where}.owners",
+            hint="for legs without an account: [accounts.default.owners.NAME]",
+        )
+    for owner, own in keys.owners.items():
+        place = place_in(where, ["owners", owner])
+        if not ALLOWED_ACCOUNT.fullmatch(owner):
+            raise InputError("is not a valid name", where=place, hint=ACCOUNT_HINT)
+        _check_choices(own, place)
+        if own.metaflows is not None:
+            try:
+                Config(accounts={"x": AccountKeys(owners={owner: own})}).account("x")
+            except InputError as fault:
+                raise InputError(fault.what, where=place, hint=fault.hint) from fault
+
+
+def _check_choices(keys: AccountKeys | OwnerKeys, where: str) -> None:
     for key in ("takeback_digits", "swap_digits", "complete_digits"):
         digits = getattr(keys, key)
         may_be_none = key != "takeback_digits" and digits == ""
@@ -272,7 +298,6 @@ def _check_account(keys: AccountKeys, where: str) -> None:
                 where=f"{where}.{key}",
                 hint="1 to 8 of 0-9, A-D, * and #",
             )
-    media_sounds(keys.media, f"{where}.media")
     for key, value in policy_choices(keys.policy, f"{where}.policy").items():
         _check_choice(value, f"{where}.policy.{key}")
     for pattern in given(keys.rules).get("headers_allowed", ()):
@@ -373,6 +398,7 @@ def freeswitch_settings(
             password=password or STOCK_PASSWORD,
             name=name,
             account_variable=keys.account_variable,
+            owner_variable=keys.owner_variable,
             outside_contexts=frozenset(keys.outside_contexts),
             outside_profiles=frozenset(keys.outside_profiles),
             park_limit_s=keys.park_limit_s,
@@ -409,6 +435,7 @@ def asterisk_settings(
             application=keys.application,
             context=keys.context,
             account_variable=keys.account_variable,
+            owner_variable=keys.owner_variable,
             outside_contexts=frozenset(keys.outside_contexts),
             park_limit_s=keys.park_limit_s,
             tls=tls,
@@ -439,6 +466,7 @@ def _placed(where: str, *, inside: bool = False) -> Generator[None]:
 def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
     for key, variable in (
         ("account_variable", keys.account_variable),
+        ("owner_variable", keys.owner_variable),
         *(("variables", variable) for variable in keys.variables),
     ):
         if not ALLOWED_VARIABLE.fullmatch(variable):
@@ -447,6 +475,9 @@ def _check_variables(keys: FreeSwitchKeys | AsteriskKeys, where: str) -> None:
                 where=f"{where}.{key}",
                 hint="letters, digits and _ . : -, at most 128",
             )
+    if keys.owner_variable == keys.account_variable:
+        hint = "read the owner of a leg from a variable of its own"
+        raise InputError("is the account's variable", where=f"{where}.owner_variable", hint=hint)
 
 
 def _password(keys: FreeSwitchKeys | AsteriskKeys, where: str, beside: Path | None) -> str:

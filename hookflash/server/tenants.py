@@ -148,7 +148,7 @@ def _check_table(keys: DiallingKeys, where: str) -> None:
 
 
 def _check_taken(names: Mapping[str, Any], switch: SwitchKeys, where: str) -> None:
-    own = {getattr(switch, "account_variable", "").lower()}
+    own = {getattr(switch, key, "").lower() for key in ("account_variable", "owner_variable")}
     for name in names:
         plain = name.lower().lstrip("_")
         if plain.startswith("hookflash_") or plain in own | _TAKEN:

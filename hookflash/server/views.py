@@ -62,6 +62,7 @@ def leg_view(switch: str, leg: Leg, other: Leg | None, transfer: Transfer | None
         call_id=leg.id,
         switch=switch,
         account_id=leg.responsible or DEFAULT_ACCOUNT,
+        owner_id=leg.owner_id or None,
         direction="outbound" if is_called else "inbound",
         number=leg.number,
         answered=leg.answered,

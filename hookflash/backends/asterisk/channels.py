@@ -108,6 +108,7 @@ def _snapshot(
         number=known.number or created.number,
         direction=created.direction,
         account=created.account,
+        owner_id=created.owner_id,
         outside=created.outside,
         may_transfer=created.may_transfer,
         answered=answered,

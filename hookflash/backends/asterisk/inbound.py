@@ -89,11 +89,16 @@ class AsteriskReading:
     """Reads the channels of one switch."""
 
     account_variable: str
+    owner_variable: str
     outside_contexts: Collection[str]
 
     def account(self, channel: AriChannel) -> str:
         """The account of a leg."""
         return channel.channelvars.get(self.account_variable, "") or channel.accountcode
+
+    def owner(self, channel: AriChannel) -> str:
+        """The user or device that a leg belongs to."""
+        return channel.channelvars.get(self.owner_variable, "")
 
     def created(
         self,
@@ -110,6 +115,7 @@ class AsteriskReading:
             number=channel.caller.number,
             direction=direction,
             account=self.account(channel),
+            owner_id=self.owner(channel),
             outside=outside,
             may_transfer=may_transfer(channel),
             name=channel.caller.name if calls else "",
@@ -137,6 +143,7 @@ class _LegState:
     outside: bool
     other_half: e.LegId = ""
     account: str = ""
+    owner_id: str = ""
     may_transfer: bool | None = None
     withheld: bool = False
     is_reported: bool = False
@@ -271,8 +278,11 @@ class AsteriskInbound:
     def _learn(self, channel: AriChannel, leg: _LegState) -> bool:
         """Whether a channel reports more about its account than was known."""
         said = (self.reading.account(channel), may_transfer(channel))
+        owner_id = self.reading.owner(channel) or leg.owner_id
         is_new = said not in {(leg.account, leg.may_transfer), ("", None)}
+        is_new = is_new or owner_id != leg.owner_id
         leg.account, leg.may_transfer = said[0] or leg.account, said[1]
+        leg.owner_id = owner_id
         withheld = leg.direction is e.Direction.INBOUND and is_withheld(channel)
         is_new = is_new or (withheld and not leg.withheld)
         leg.withheld = leg.withheld or withheld
@@ -288,6 +298,7 @@ class AsteriskInbound:
             yield e.LegIdentified(
                 leg=channel.id,
                 account=leg.account,
+                owner_id=leg.owner_id,
                 may_transfer=leg.may_transfer,
                 withheld=leg.withheld or None,
             )

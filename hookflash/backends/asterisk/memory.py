@@ -36,7 +36,9 @@ class LegMemory:
             log: receives warnings.
         """
         self.reading = AsteriskReading(
-            account_variable=settings.account_variable, outside_contexts=settings.outside_contexts
+            account_variable=settings.account_variable,
+            owner_variable=settings.owner_variable,
+            outside_contexts=settings.outside_contexts,
         )
         self._unusable = UnusableLegs(ALLOWED_LEG_WORDS, log)
         self.steps = Steps(settings.context)

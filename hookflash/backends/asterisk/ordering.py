@@ -78,6 +78,7 @@ class OrderRunner:
             context=settings.context,
             park_limit_s=settings.park_limit_s,
             account_variable=settings.account_variable,
+            owner_variable=settings.owner_variable,
         )
         self._lanes: dict[e.LegId, trio.Event] = {}
         """For each leg, the event that is set when its last order is done."""

@@ -251,6 +251,7 @@ NOW: Final = "EPOCH"
 
 MAY_TRANSFER: Final = "HOOKFLASH_MAY_TRANSFER"
 """An operator's setting whether a leg may transfer."""
+DEFAULT_OWNER_VARIABLE: Final = "HOOKFLASH_OWNER"
 DEFAULT_ACCOUNT_VARIABLE: Final = "HOOKFLASH_ACCOUNT"
 """An operator's setting of a leg's account; the other one is `accountcode`."""
 PRESENTATION: Final = "CALLERID(pres)"

@@ -148,6 +148,7 @@ class AsteriskProcedures:
         context: str = "hookflash",
         park_limit_s: float = PARK_LIMIT_S,
         account_variable: str = p.DEFAULT_ACCOUNT_VARIABLE,
+        owner_variable: str = p.DEFAULT_OWNER_VARIABLE,
     ) -> None:
         """Set up.
 
@@ -159,6 +160,7 @@ class AsteriskProcedures:
             park_limit_s: after this time the switch itself hangs up a parked leg, in case no
                 controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
+            owner_variable: the channel variable that holds a leg's owner.
         """
         self._party_of = party_of
         self.tenants = Tenants(dialling or AsteriskDialling(), account_dialling or {})
@@ -166,6 +168,7 @@ class AsteriskProcedures:
         self._context = context
         self._park_limit_s = park_limit_s
         self._account_variable = account_variable
+        self._owner_variable = owner_variable
         self._makers: dict[type, Callable[..., p.AsteriskProcedure]] = {
             c.Split: self._split,
             c.Park: self._park,
@@ -245,7 +248,7 @@ class AsteriskProcedures:
             p.NUMBER: number,
             p.LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if withheld else {}),
-            **self._owned_by(command.account),
+            **self._owned_by(command.account, command.owner_id),
             # a target that is called after the transferor has left fetches the transferee at once
             **({} if command.rescue is None else self._rescuing(command.rescue)),
             **dialling.variables,
@@ -271,7 +274,10 @@ class AsteriskProcedures:
         """
         check_pairs(command.variables, header=False, where="variables")
         check_pairs(command.headers, header=True, where="headers")
-        taken = {name.lower() for name in (self._account_variable, *dialling.variables)}
+        taken = {
+            name.lower()
+            for name in (self._account_variable, self._owner_variable, *dialling.variables)
+        }
         for name, _ in command.variables:
             if name.lower() in taken:
                 raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")
@@ -281,11 +287,14 @@ class AsteriskProcedures:
         written = "|".join(f"{name}={value}" for name, value in command.headers)
         return variables | ({f"__{p.HEADERS}": written} if written else {})
 
-    def _owned_by(self, account: str) -> dict[str, str]:
+    def _owned_by(self, account: str, owner_id: str) -> dict[str, str]:
         if not account or not ALLOWED_ACCOUNT.fullmatch(account):
             return {}
         # inherited by the legs that the dialplan calls, like accountcode
-        return {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
+        owned = {f"__{self._account_variable}": account, "CHANNEL(accountcode)": account}
+        if owner_id and ALLOWED_ACCOUNT.fullmatch(owner_id):
+            owned[f"__{self._owner_variable}"] = owner_id
+        return owned
 
     def _join(self, command: c.Join) -> p.AsteriskProcedure:
         first, second = _leg(command.first), _leg(command.second)

@@ -14,7 +14,10 @@ from hookflash.backends.asterisk.dialplan import (
     checked_setting,
 )
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS
-from hookflash.backends.asterisk.primitives import DEFAULT_ACCOUNT_VARIABLE
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    DEFAULT_OWNER_VARIABLE,
+)
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.endpoints import is_loopback
 from hookflash.backends.heartbeat import HEARTBEAT_S
@@ -47,6 +50,8 @@ class Asterisk:
     """How targets are called for accounts that differ: the account of the call decides."""
     account_variable: str = DEFAULT_ACCOUNT_VARIABLE
     """The channel variable that holds a leg's account, if it is not in `accountcode`."""
+    owner_variable: str = DEFAULT_OWNER_VARIABLE
+    """The channel variable that holds the user or device that a leg belongs to."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
     """The contexts of outside lines: a party that calls in by such an endpoint, or is called over
     one, may not transfer, unless the account's rules say so."""
@@ -75,6 +80,7 @@ class Asterisk:
         checked_setting(self.context, "the context")
         checked_setting(self.application, "the application")
         checked_setting(self.account_variable, "the account's variable")
+        checked_setting(self.owner_variable, "the owner's variable")
         if not self.password and not is_loopback(self.host):
             raise InputError(
                 "a switch that is not on this machine needs a password",

@@ -64,6 +64,7 @@ class Reading:
     """Reads the channels of one switch."""
 
     account_variable: str
+    owner_variable: str
     outside_contexts: Collection[str]
     outside_profiles: Collection[str]
 
@@ -87,6 +88,7 @@ class Reading:
             number=said.get(number, ""),
             direction=direction,
             account=said.get(f"variable_{self.account_variable}", ""),
+            owner_id=said.get(f"variable_{self.owner_variable}", ""),
             outside=is_outside(
                 direction,
                 said.get("Caller-Context", ""),

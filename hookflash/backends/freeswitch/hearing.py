@@ -48,6 +48,7 @@ class EventReader:
     def _new_inbound(self) -> Inbound:
         return Inbound(
             account_variable=self._settings.account_variable,
+            owner_variable=self._settings.owner_variable,
             outside_contexts=self._settings.outside_contexts,
             outside_profiles=self._settings.outside_profiles,
             on_unusable=self._unusable.note,

@@ -39,7 +39,10 @@ import msgspec
 
 from hookflash import events as e
 from hookflash.backends.freeswitch.names import is_usable
-from hookflash.backends.freeswitch.procedures import DEFAULT_ACCOUNT_VARIABLE
+from hookflash.backends.freeswitch.procedures import (
+    DEFAULT_ACCOUNT_VARIABLE,
+    DEFAULT_OWNER_VARIABLE,
+)
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.causes import UNSPECIFIED
 
@@ -138,6 +141,7 @@ class _EventHeaders(msgspec.Struct, frozen=True, gc=False):
     argument: str = msgspec.field(default="", name="Job-Command-Arg")
     result: str = msgspec.field(default="", name="_body")
     account: object = ""  # a channel variable, and such may be lists; named by each `Inbound`
+    owner_id: object = ""  # the same
 
 
 _HEADERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(_EventHeaders)}
@@ -168,8 +172,9 @@ class Inbound:
         "_on_unusable",
         "_outside_contexts",
         "_outside_profiles",
-        "_ownerless",
+        "_owner_needle",
         "_readers",
+        "_unidentified",
         "skipped",
     )
 
@@ -180,6 +185,7 @@ class Inbound:
         self,
         *,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+        owner_variable: str = DEFAULT_OWNER_VARIABLE,
         outside_contexts: Collection[str] = DEFAULT_OUTSIDE_CONTEXTS,
         outside_profiles: Collection[str] = DEFAULT_OUTSIDE_PROFILES,
         max_fates: int = DEFAULT_MAX_FATES,
@@ -189,6 +195,7 @@ class Inbound:
 
         Args:
             account_variable: the channel variable that holds a leg's account.
+            owner_variable: the channel variable that holds a leg's owner.
             outside_contexts: the dialplan contexts in which outside parties call in.
             outside_profiles: the SIP profiles on which outside parties are called.
             max_fates: for how many legs to remember the stage; the oldest are forgotten first.
@@ -197,14 +204,16 @@ class Inbound:
         self.skipped = 0
         account_header = f"variable_{account_variable}"
         self._account_needle = f"\n{account_header}: ".encode()
-        self._decode = _decoder(account_header).decode
+        owner_header = f"variable_{owner_variable}"
+        self._owner_needle = f"\n{owner_header}: ".encode()
+        self._decode = _decoder(account_header, owner_header).decode
         self._outside_contexts = outside_contexts
         self._outside_profiles = outside_profiles
         self._fates: OrderedDict[e.LegId, _LegStage] = OrderedDict()
         self._max_fates = max_fates
         self._on_unusable = on_unusable
-        self._ownerless: set[e.LegId] = set()
-        """Living legs that were created without an account."""
+        self._unidentified: dict[e.LegId, tuple[str, str]] = {}
+        """Living legs that were created without an account or an owner, and what they had."""
         self._readers: dict[str, Callable[[_EventHeaders], tuple[e.CallEvent, ...]]] = {
             "CHANNEL_CREATE": self._created,
             "CHANNEL_PROGRESS": self._rang,
@@ -259,6 +268,7 @@ class Inbound:
         }
         if name in ("CHANNEL_CREATE", "CHANNEL_ANSWER"):
             values["account"] = _plain_value(body, self._account_needle, end)
+            values["owner_id"] = _plain_value(body, self._owner_needle, end)
         elif is_job and end >= 0:
             values["result"] = body[end + 2 :].decode("utf-8", "replace")
         return _EventHeaders(name, **values)
@@ -274,14 +284,15 @@ class Inbound:
         self._remember(leg, _LegStage.CALLED)  # an id may be used again, for a new leg
         calls = direction is e.Direction.INBOUND
         number = event.caller if calls else event.called
-        account = _text(event.account)
-        if not account:
-            self._ownerless.add(leg)
+        account, owner_id = _text(event.account), _text(event.owner_id)
+        if not (account and owner_id):
+            self._unidentified[leg] = (account, owner_id)
         created = e.LegCreated(
             leg=leg,
             number=number,
             direction=direction,
             account=account,
+            owner_id=owner_id,
             outside=is_outside(
                 direction,
                 event.context,
@@ -310,12 +321,14 @@ class Inbound:
         if not news:
             return news
         self._remember(event.leg, _LegStage.ANSWERED)
-        account = _text(event.account)
-        if not account or event.leg not in self._ownerless:
+        had = self._unidentified.pop(event.leg, None)
+        if had is None:
             return news
-        # the dialplan has set the account, which its creation event could not know
-        self._ownerless.discard(event.leg)
-        return (e.LegIdentified(leg=event.leg, account=account), *news)
+        # the dialplan has set what its creation event could not know
+        account, owner_id = had[0] or _text(event.account), had[1] or _text(event.owner_id)
+        if (account, owner_id) == had:
+            return news
+        return (e.LegIdentified(leg=event.leg, account=account, owner_id=owner_id), *news)
 
     def _parked(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         news = self._news(e.LegParked(leg=event.leg))
@@ -353,7 +366,7 @@ class Inbound:
             ended_by=by,
         )
         news = self._news(ended)
-        self._ownerless.discard(event.leg)
+        self._unidentified.pop(event.leg, None)
         # Again for each of the up to three events, so that the last of them sets its age.
         self._remember(event.leg, _LegStage.GONE)
         return news
@@ -456,11 +469,14 @@ def may_transfer(variable: object) -> bool | None:
 
 
 @lru_cache(maxsize=8)
-def _decoder(account_header: str) -> msgspec.json.Decoder[_EventHeaders]:
-    """Build a decoder of events in which this header holds the account."""
+def _decoder(account_header: str, owner_header: str) -> msgspec.json.Decoder[_EventHeaders]:
+    """Build a decoder of events in which these headers hold the account and the owner."""
     event = msgspec.defstruct(
         "_ToldWithAccount",
-        [("account", object, msgspec.field(default="", name=account_header))],
+        [
+            ("account", object, msgspec.field(default="", name=account_header)),
+            ("owner_id", object, msgspec.field(default="", name=owner_header)),
+        ],
         bases=(_EventHeaders,),
         frozen=True,
         gc=False,

@@ -41,6 +41,7 @@ class ChannelLister:
         self._switch = settings.name
         self._reading = Reading(
             account_variable=settings.account_variable,
+            owner_variable=settings.owner_variable,
             outside_contexts=settings.outside_contexts,
             outside_profiles=settings.outside_profiles,
         )
@@ -158,6 +159,7 @@ class ChannelLister:
                     number=dial.target,
                     direction=e.Direction.OUTBOUND,
                     account=dial.account,
+                    owner_id=dial.owner_id,
                     transfer=dial.transfer,
                     role=dial.role,
                 )

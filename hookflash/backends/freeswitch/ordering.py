@@ -90,6 +90,7 @@ class CommandSender:
             account_dialling=settings.account_dialling,
             park_limit_s=settings.park_limit_s,
             account_variable=settings.account_variable,
+            owner_variable=settings.owner_variable,
             caller_of=reader.caller_of,
         )
         self._orders, self._to_say = trio.open_memory_channel[_PendingCommand](math.inf)

@@ -77,6 +77,9 @@ SHOW_AGAIN_AFTER_S: Final = 1
 DEFAULT_ACCOUNT_VARIABLE: Final = "hookflash_account"
 """The channel variable that holds a leg's account."""
 
+DEFAULT_OWNER_VARIABLE: Final = "hookflash_owner"
+"""The channel variable that holds the user or device that a leg belongs to."""
+
 _LONGEST_S: Final = 2**31 - 1
 
 
@@ -162,6 +165,7 @@ class Procedures:
         account_dialling: Mapping[str, Dialling] | None = None,
         park_limit_s: float = 1860.0,
         account_variable: str = DEFAULT_ACCOUNT_VARIABLE,
+        owner_variable: str = DEFAULT_OWNER_VARIABLE,
         caller_of: Callable[[LegId], CallerId] | None = None,
     ) -> None:
         """Set up.
@@ -172,6 +176,7 @@ class Procedures:
             park_limit_s: after this time the switch itself hangs up a parked leg, in case no
                 controller ever comes back. Longer than any hold limit.
             account_variable: the channel variable that holds a leg's account.
+            owner_variable: the channel variable that holds a leg's owner.
             caller_of: returns the party on a leg, for the displays of others.
         """
         self.tenants = Tenants(dialling or Dialling(), account_dialling or {})
@@ -191,6 +196,7 @@ class Procedures:
             **_DISARMED,
         }
         self._account_variable = account_variable
+        self._owner_variable = owner_variable
         self._caller_of = caller_of or _nobody
         # Looked up by type: a chain of comparisons would cost more than most commands do.
         self._makers: dict[type, Callable[..., p.Procedure]] = {
@@ -275,6 +281,11 @@ class Procedures:
         carried = ["media_mix_inbound_outbound_codecs"]
         if account:
             carried.append(self._account_variable)
+        owner_id = command.owner_id if account else ""
+        if not ALLOWED_ACCOUNT.fullmatch(owner_id):
+            owner_id = ""
+        if owner_id:
+            carried.append(self._owner_variable)
         # through the dialplan to the phone's own leg
         carried += [*context, *(name for name in dialling.variables if name not in carried)]
         variables = {
@@ -301,6 +312,7 @@ class Procedures:
             "export_vars": ",".join(carried),
             **context,
             **({self._account_variable: account} if account else {}),
+            **({self._owner_variable: owner_id} if owner_id else {}),
             **dialling.variables,
         }
         originate = p.Originate(
@@ -318,7 +330,10 @@ class Procedures:
         """The variables of a target's leg; a header is one, too (`sip_h_X-…`)."""
         check_pairs(command.variables, header=False, where="variables")
         check_pairs(command.headers, header=True, where="headers")
-        taken = {name.lower() for name in (self._account_variable, *dialling.variables)}
+        taken = {
+            name.lower()
+            for name in (self._account_variable, self._owner_variable, *dialling.variables)
+        }
         for name, _ in command.variables:
             if name.lower() in taken:
                 raise InputError(f"the variable {name!r} is not allowed", hint="the operator's own")

@@ -38,6 +38,8 @@ class FreeSwitch:
     """How targets are called for accounts that differ: the account of the call decides."""
     account_variable: str = "hookflash_account"
     """The channel variable that holds a leg's account."""
+    owner_variable: str = "hookflash_owner"
+    """The channel variable that holds the user or device that a leg belongs to."""
     outside_contexts: frozenset[str] = DEFAULT_OUTSIDE_CONTEXTS
     """The dialplan contexts in which outside parties call in; they may not transfer, unless their
     account's rules say so."""

@@ -234,6 +234,11 @@ class SimulatedChannel:
         self.unread, self.shown = [], []
 
     @property
+    def owner_id(self) -> str:
+        """The user or device that it belongs to."""
+        return self.variables.get("hookflash_owner", "")
+
+    @property
     def failsafe(self) -> Failsafe | None:
         """What it is armed with."""
         argument = self.variables.get("exec_after_bridge_arg", "")

@@ -112,6 +112,7 @@ class SimulatedPbx(Telephones, Protocol):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
+        owner_id: str = "",
     ) -> tuple[LegId, LegId]:
         """Take a call and pass it on. Return the caller's leg and the callee's."""
         ...

@@ -70,6 +70,7 @@ class FreeSwitchPbx:
             number=channel.number,
             direction=channel.direction,
             account=channel.account,
+            owner_id=channel.owner_id,
             outside=not other_half and is_outside(channel.number),
             answered=channel.answered,
             parked=stands and channel.place is ChannelPlace.PARKED,

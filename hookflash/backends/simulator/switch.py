@@ -131,6 +131,7 @@ class Switch(Bridges):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
+        owner_id: str = "",
     ) -> tuple[e.LegId, e.LegId]:
         """Take a call and pass it on, as a dialplan's `bridge` does.
 
@@ -140,12 +141,14 @@ class Switch(Bridges):
             account: the account of the call.
             callee_account: the account of the callee's leg; by default the same.
             through_loopback: whether the dialplan bridges to `loopback/…`, which stays.
+            owner_id: the user or device that the caller's leg belongs to.
 
         Returns:
             The caller's leg and the callee's: with loopback, that of loopback-a. Each ends with the
             other: `hangup_after_bridge`.
         """
-        first = self._create(self.name_leg(), caller, e.Direction.INBOUND, account)
+        own = {"hookflash_owner": owner_id} if owner_id else {}
+        first = self._create(self.name_leg(), caller, e.Direction.INBOUND, account, own)
         theirs = account if callee_account is None else callee_account
         first.variables["hangup_after_bridge"] = "true"
         if through_loopback:
@@ -190,6 +193,7 @@ class Switch(Bridges):
                 number=number,
                 direction=direction,
                 account=account,
+                owner_id=channel.owner_id,
                 other_half=other_half,
                 called_for=channel.called_for,
             )

@@ -355,6 +355,7 @@ class World:
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
+        owner_id: str = "",
     ) -> tuple[LegId, LegId]:
         """Let one number call another. It takes some time: `run` until they talk.
 
@@ -367,6 +368,7 @@ class World:
             callee_account: the account of the callee's leg; by default the same; empty for an
                 outside party.
             through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
+            owner_id: the user or device that the caller's leg belongs to.
 
         Returns:
             The caller's leg and the callee's: with loopback, that of loopback-a.
@@ -382,6 +384,7 @@ class World:
             account=account,
             callee_account=callee_account,
             through_loopback=through_loopback,
+            owner_id=owner_id,
         )
         self._has_leg(self.parties[caller], first)
         return first, second

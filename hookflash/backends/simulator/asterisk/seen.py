@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
-from hookflash.backends.asterisk.primitives import KIND, ROLE, SOUND, TRANSFER
+from hookflash.backends.asterisk.primitives import (
+    DEFAULT_OWNER_VARIABLE,
+    KIND,
+    ROLE,
+    SOUND,
+    TRANSFER,
+)
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel
 from hookflash.events import LegSnapshot
@@ -25,6 +31,7 @@ def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
         number=channel.number,
         direction=channel.direction,
         account=channel.account,
+        owner_id=channel.variables.get(DEFAULT_OWNER_VARIABLE, ""),
         outside=outside,
         answered=channel.answered,
         parked=parked,

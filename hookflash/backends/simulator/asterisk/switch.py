@@ -26,6 +26,7 @@ from hookflash import events as e
 from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
+    DEFAULT_OWNER_VARIABLE,
     SHOW_BY,
     OriginateChannel,
 )
@@ -119,6 +120,7 @@ class SimulatedAsterisk(Dialplan):
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
+        owner_id: str = "",
     ) -> tuple[e.LegId, e.LegId]:
         """Take a call and pass it on, as a dialplan's `Dial` does.
 
@@ -128,6 +130,7 @@ class SimulatedAsterisk(Dialplan):
             account: the account of the call.
             callee_account: the account of the callee's leg; by default the same.
             through_loopback: whether the dialplan calls `Local/…/n`.
+            owner_id: the user or device that the caller's leg belongs to.
 
         Returns:
             The caller's leg and the callee's: through the dialplan, that of the near half.
@@ -139,6 +142,7 @@ class SimulatedAsterisk(Dialplan):
             e.Direction.INBOUND,
             account=account,
             exten=callee,
+            variables={DEFAULT_OWNER_VARIABLE: owner_id} if owner_id else {},
         )
         self._tell(first)
         theirs = account if callee_account is None else callee_account
@@ -184,6 +188,7 @@ class SimulatedAsterisk(Dialplan):
                 number=channel.number if number is None else number,
                 direction=channel.direction,
                 account="" if number == "" else channel.account,
+                owner_id="" if number == "" else channel.variables.get(DEFAULT_OWNER_VARIABLE, ""),
                 other_half=other_half,
                 called_for=channel.called_for,
             )
@@ -196,7 +201,7 @@ class SimulatedAsterisk(Dialplan):
         inherited = {
             name: value
             for name, value in caller.variables.items()
-            if name == DEFAULT_ACCOUNT_VARIABLE
+            if name == DEFAULT_ACCOUNT_VARIABLE or (name == DEFAULT_OWNER_VARIABLE and caller.half)
         }
         account = inherited.get(DEFAULT_ACCOUNT_VARIABLE, account)
         endpoint = f"PJSIP/{number.partition('@')[0]}"
