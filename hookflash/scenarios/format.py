@@ -44,6 +44,7 @@ from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, parse_metaflows
 from hookflash.dialling.numbers import NumberRules, parse_rewrites
 from hookflash.document import faults_of, faults_of_numbers, load_schema, meant, place_in
 from hookflash.engine.legs import Account
+from hookflash.engine.rules import Rules
 from hookflash.errors import InputError
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
@@ -274,13 +275,26 @@ class _Reader:
     def _account(self) -> Account:
         media = self._media()
         metaflows = self._document.get("metaflows")
-        return Account(
+        account = Account(
             metaflows=DEFAULT_METAFLOWS
             if metaflows is None
             else parse_metaflows(metaflows, place_in(self._where, ["metaflows"])),
             policy=self._policy(media),
             media=media,
             numbers=self._numbers(),
+        )
+        written: dict[str, dict[str, Any]] = self._document.get("owners", {})
+        owners = {name: self._owner(account, name, keys) for name, keys in written.items()}
+        return attrs.evolve(account, owners=owners)
+
+    def _owner(self, account: Account, name: str, keys: Mapping[str, Any]) -> Account:
+        rules = {key: value for key, value in keys.items() if key != "metaflows"}
+        where = place_in(self._where, ["owners", name, "metaflows"])
+        own = keys.get("metaflows")
+        return attrs.evolve(
+            account,
+            metaflows=account.metaflows if own is None else parse_metaflows(own, where),
+            rules=_CONVERTER.structure(rules, Rules),
         )
 
     def _numbers(self) -> NumberRules:

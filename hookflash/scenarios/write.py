@@ -9,6 +9,7 @@ import tomli_w
 
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.dialling.numbers import NumberRules
+from hookflash.engine.legs import Account
 from hookflash.events import Kind
 from hookflash.fsm.policy import SOUND_CHOICES, Policy
 from hookflash.scenarios.scenario import PHONES, PartyPlan, Scenario
@@ -37,6 +38,7 @@ def scenario_text(scenario: Scenario) -> str:
         "media": {name: str(one) for name, one in scenario.account.media.entries.items()},
         "numbers": _numbers(scenario.account.numbers),
         "metaflows": scenario.account.metaflows.to_document(),
+        "owners": {name: _owner(one) for name, one in scenario.account.owners.items()},
         "missing_sounds": sorted(map(str, scenario.missing_sounds)),
         "do": [_line(line) for line in scenario.script],
         "expect": {"within_s": scenario.expect.within_s},
@@ -53,6 +55,15 @@ def _party(party: PartyPlan) -> dict[str, Any]:
     owner = {"owner": party.owner_id} if party.owner_id else {}
     outside = {"outside": True} if party.outside else {}
     return {"number": party.number, "phone": phone, **plan, **account, **owner, **outside}
+
+
+def _owner(settings: Account) -> dict[str, Any]:
+    return {
+        "metaflows": settings.metaflows.to_document(),
+        "may_transfer": settings.rules.may_transfer.value,
+        "kinds_allowed": [kind.value for kind in settings.rules.kinds_allowed],
+        "targets_denied": list(settings.rules.targets_denied),
+    }
 
 
 def _call(scenario: Scenario, caller: str, called: str) -> dict[str, str]:

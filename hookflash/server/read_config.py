@@ -54,6 +54,7 @@ NAME_HINT: Final = "letters, digits and _ . -, at most 64"
 
 _NAMES: Final = {
     "accounts": (ALLOWED_ACCOUNT, ACCOUNT_HINT),
+    "owners": (ALLOWED_ACCOUNT, ACCOUNT_HINT),
     "switches": (ALLOWED_NAME, NAME_HINT),
 }
 
@@ -119,6 +120,12 @@ def parse_config(
         for name, table, place in _entries(document, "switches", where)
     }
     rest = {key: value for key, value in document.items() if key not in ("accounts", "switches")}
+    if isinstance(rest.get("defaults"), dict) and "owners" in rest["defaults"]:
+        raise InputError(
+            "owners belong to an account",
+            where=f"{where}.defaults.owners",
+            hint="for legs without an account: [accounts.default.owners.NAME]",
+        )
     config = cast("Config", _convert(rest, Config, where))
     defaults = _checked_account(config.defaults, f"{where}.defaults", beside)
     config = msgspec.structs.replace(
@@ -228,8 +235,15 @@ def _choices(kind: type[Any], path: str) -> str:
 
 
 def _account(table: object, where: str, beside: Path | None) -> AccountKeys:
-    keys = cast("AccountKeys", _convert(table, AccountKeys, where))
-    return _checked_account(keys, where, beside)
+    inside = cast("dict[str, object]", table) if isinstance(table, dict) else {}
+    owners = {
+        name: cast("OwnerKeys", _convert(own, OwnerKeys, place))
+        for name, own, place in _entries(inside, "owners", where)
+    }
+    rest = {key: value for key, value in inside.items() if key != "owners"}
+    written = rest if isinstance(table, dict) else table
+    keys = cast("AccountKeys", _convert(written, AccountKeys, where))
+    return _checked_account(msgspec.structs.replace(keys, owners=owners), where, beside)
 
 
 def _checked_account(keys: AccountKeys, where: str, beside: Path | None) -> AccountKeys:
@@ -270,16 +284,8 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
 def _check_account(keys: AccountKeys, where: str) -> None:
     _check_choices(keys, where)
     media_sounds(keys.media, f"{where}.media")
-    if keys.owners and where.endswith(".defaults"):
-        raise InputError(
-            "owners belong to an account",
-            where=f"{where}.owners",
-            hint="for legs without an account: [accounts.default.owners.NAME]",
-        )
     for owner, own in keys.owners.items():
         place = place_in(where, ["owners", owner])
-        if not ALLOWED_ACCOUNT.fullmatch(owner):
-            raise InputError("is not a valid name", where=place, hint=ACCOUNT_HINT)
         _check_choices(own, place)
         if own.metaflows is not None:
             try:

@@ -21,7 +21,9 @@ from hookflash.events import Direction, LegSnapshot
 from hookflash.sounds import Burst, Music, OtherSound, Tone
 
 READING = AsteriskReading(
-    account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS
+    account_variable="HOOKFLASH_ACCOUNT",
+    owner_variable="HOOKFLASH_OWNER",
+    outside_contexts=DEFAULT_OUTSIDE_CONTEXTS,
 )
 INBOUND, OUTBOUND = Direction.INBOUND, Direction.OUTBOUND
 OURS = {"context": "hookflash"}

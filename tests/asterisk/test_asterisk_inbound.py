@@ -64,7 +64,9 @@ NAMES = sorted(path.name.removesuffix(".jsonl.gz") for path in RECORDINGS.glob("
 WHOLE = [name for name in NAMES if "controller" not in name]
 LATER = [name for name in NAMES if "controller" in name]
 READING = AsteriskReading(
-    account_variable="HOOKFLASH_ACCOUNT", outside_contexts=DEFAULT_OUTSIDE_CONTEXTS
+    account_variable="HOOKFLASH_ACCOUNT",
+    owner_variable="HOOKFLASH_OWNER",
+    outside_contexts=DEFAULT_OUTSIDE_CONTEXTS,
 )
 RINGBACK = Tone((Burst((440, 480), 2000), Burst((), 4000)))
 _Listed = TypeVar("_Listed")

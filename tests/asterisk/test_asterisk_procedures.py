@@ -232,6 +232,16 @@ def test_dial_carries_the_account_through_the_dialplan() -> None:
         assert said.get("CHANNEL(accountcode)", "") == account
 
 
+def test_who_is_called_back_gets_its_owner() -> None:
+    dial = attrs.evolve(DIAL, account="acme", owner_id="boss", role="transferor")
+    assert variables(dialled(dial))["__HOOKFLASH_OWNER"] == "boss"
+    theirs = AsteriskProcedures(party_of=party_of, owner_variable="OWNER")
+    assert variables(dialled(dial, theirs))["__OWNER"] == "boss"
+    for owner in ("", "a b", "${x}"):
+        said = variables(dialled(attrs.evolve(dial, owner_id=owner)))
+        assert "__HOOKFLASH_OWNER" not in said
+
+
 def test_a_target_with_a_rescue_fetches_whom_it_is_for_when_it_answers() -> None:
     one = dialled(attrs.evolve(DIAL, rescue="b"))
     assert one.extension == "rescue"

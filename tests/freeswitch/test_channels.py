@@ -14,6 +14,7 @@ from hookflash.sounds import HeardSound, Music, OtherSound
 
 READING = Reading(
     account_variable="hookflash_account",
+    owner_variable="hookflash_owner",
     outside_contexts=DEFAULT_OUTSIDE_CONTEXTS,
     outside_profiles=DEFAULT_OUTSIDE_PROFILES,
 )

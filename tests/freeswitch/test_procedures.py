@@ -162,6 +162,22 @@ def test_dial_carries_the_account_through_the_dialplan() -> None:
     assert "\\,tenant,tenant=acme}" in sent(theirs)[0]
 
 
+def test_who_is_called_back_gets_its_owner_through_the_dialplan() -> None:
+    dial = attrs.evolve(DIAL, account="acme", owner_id="boss", role="transferor")
+    (line,) = sent(Procedures().of(dial))
+    assert "\\,hookflash_account\\,hookflash_owner," in line
+    assert "hookflash_account=acme,hookflash_owner=boss}loopback" in line
+    (line,) = sent(Procedures(owner_variable="user_name").of(dial))
+    assert ",user_name=boss}loopback" in line
+    for owner in ("", "a b", "${x}"):  # it may come from another switch
+        assert "hookflash_owner" not in lines(attrs.evolve(dial, owner_id=owner))[0]
+    assert "hookflash_owner" not in lines(attrs.evolve(dial, account=""))[0]
+    with pytest.raises(InputError, match="'user_name' is not allowed"):
+        Procedures(owner_variable="user_name").of(
+            attrs.evolve(dial, variables=(("user_name", "boss"),))
+        )
+
+
 def test_a_leg_never_gets_the_account_of_the_party_that_it_is_called_for() -> None:
     """Who is called back for a caller of another account has no right there."""
     (line,) = lines(attrs.evolve(DIAL, account="", role="transferor"))
