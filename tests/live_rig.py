@@ -62,6 +62,7 @@ LACKS: Final[Mapping[Verb | Feature, str]] = {
     Feature.SOUND_LENGTH: "the lab has sounds of its own",
     Feature.OUTSIDE: "the lab's trunk has numbers of its own",
     Feature.TENANTS: "the lab's tenants have numbers of their own",
+    Feature.OWNERS: "the lab's owners have numbers of their own",
     Feature.ACCOUNTS: "the lab's accounts have numbers of their own",
     Feature.LOOPBACK: "the lab's ring groups have numbers of their own",
     Feature.UNREACHABLE: "each switch has its own cause for a phone that is unreachable",

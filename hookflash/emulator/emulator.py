@@ -109,6 +109,7 @@ class Emulator:
         account: str = "",
         callee_account: str | None = None,
         through_loopback: bool = False,
+        owner_id: str = "",
     ) -> tuple[e.LegId, e.LegId]:
         """Let one number call another. It takes some time until they talk.
 
@@ -120,6 +121,7 @@ class Emulator:
             callee_account: the account of the callee's leg; by default the same; empty for an
                 outside party.
             through_loopback: whether the dialplan calls `loopback/…`, and both halves stay.
+            owner_id: the owner of the caller's leg (the variable `hookflash_owner`).
 
         Returns:
             The caller's leg and the callee's.
@@ -136,6 +138,7 @@ class Emulator:
             callee,
             account=account,
             callee_account=callee_account,
+            owner_id=owner_id,
             through_loopback=through_loopback,
         )
         self.host.afterwards()

@@ -371,6 +371,19 @@ def test_who_calls_and_what_is_said_of_them() -> None:
     assert created == LegCreated(leg="a", number="1001", account="other", name="Alice")
 
 
+def test_the_owner_of_a_leg_is_told_when_it_is_known() -> None:
+    inbound = new_inbound()
+    boss = channel("a", **RING, HOOKFLASH_ACCOUNT="acme", HOOKFLASH_OWNER="boss")
+    assert told(new_inbound(), event("ChannelCreated", boss)) == [
+        LegCreated(leg="a", number="1001", account="acme", owner_id="boss")
+    ]
+    told(inbound, event("ChannelCreated", channel("a", **RING, HOOKFLASH_ACCOUNT="acme")))
+    up = channel("a", HOOKFLASH_ACCOUNT="acme", HOOKFLASH_OWNER="boss")
+    assert LegIdentified(leg="a", account="acme", owner_id="boss") in told(
+        inbound, event("ChannelStateChange", up)
+    )
+
+
 def test_who_is_called_has_a_number_only_when_it_is_dialled() -> None:
     inbound = new_inbound()
     begun(inbound, "a")

@@ -27,6 +27,7 @@ from hookflash.events import (
     LegAnswered,
     LegCreated,
     LegHungUp,
+    LegIdentified,
     LegParked,
     LegProgressed,
     LegsJoined,
@@ -291,6 +292,36 @@ def test_whose_leg_it_is(frame: MakeFrame) -> None:
     assert fact == LegCreated(leg="a", number="+49 30\n1", account="smith")
     (fact,) = Inbound(account_variable="none").receive(frame(CREATED))
     assert fact == LegCreated(leg="a", number="+49 30\n1", account="")
+    (fact,) = Inbound(owner_variable="owner").receive(frame(CREATED))
+    assert fact == LegCreated(leg="a", number="+49 30\n1", account="acme & söhne", owner_id="smith")
+
+
+def test_the_dialplan_sets_an_account_and_an_owner_that_are_known_from_the_answer_on(
+    frame: MakeFrame,
+) -> None:
+    plain = {name: value for name, value in CREATED.items() if not name.startswith("variable_")}
+    acme = {"variable_hookflash_account": "acme"}
+    boss = {"variable_hookflash_owner": "boss"}
+    answered = {"Event-Name": "CHANNEL_ANSWER", "Unique-ID": "a"}
+    for at_first, later, account, owner in (
+        ({}, acme | boss, "acme", "boss"),
+        (acme, acme | boss, "acme", "boss"),
+        (boss, acme | boss, "acme", "boss"),
+        ({}, acme, "acme", ""),
+        (acme, {"variable_hookflash_account": "other"} | boss, "acme", "boss"),
+    ):
+        inbound = Inbound()
+        inbound.receive(frame(plain | at_first))
+        told = LegIdentified(leg="a", account=account, owner_id=owner)
+        assert inbound.receive(frame(answered | later)) == (told, LegAnswered(leg="a"))
+    for known in ({}, acme, acme | boss):
+        inbound = Inbound()
+        inbound.receive(frame(plain | known))
+        assert inbound.receive(frame(answered | known)) == (LegAnswered(leg="a"),)
+    lists = {"variable_hookflash_owner": ["x", "y"]}
+    (fact,) = Inbound().receive(frame_of_json(CREATED | lists))
+    assert isinstance(fact, LegCreated)
+    assert fact.owner_id == ""
 
 
 @pytest.mark.parametrize(("hides", "withheld"), [("true", True), ("false", False)])

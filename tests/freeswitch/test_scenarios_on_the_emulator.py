@@ -193,6 +193,7 @@ async def _perform(rig: EmulatedRig) -> Run:
             other.address,
             account=one.account,
             callee_account=other.account,
+            owner_id=one.owner_id,
             through_loopback=(caller, called) in scenario.through,
         )
         rig.roster.seat((caller, called), legs)
