@@ -311,6 +311,10 @@ class TransferOptions:
     """What the target hears until it accepts."""
     accept_limit_s: float | None = None
     """How long the target may take to accept."""
+    briefing: AskedSound | None = None
+    """What the target hears before it gets the transferee, if the transferor has left."""
+    announcement: AskedSound | None = None
+    """What the transferee hears once, before the music."""
     context: TransferContext | None = None
     """Variables and headers for the target's leg, and data of the program's own."""
 

@@ -21,6 +21,7 @@ from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
 from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
+from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
 FOLDER = Path(__file__).parent / "cards"
@@ -40,7 +41,8 @@ ACCEPTS = attrs.evolve(FEW, target_accepts=True)
 ACCEPTS_ELSEWHERE = attrs.evolve(ACCEPTS, fallback_target="800", **_ONCE)
 ACCEPTS_LAST = attrs.evolve(LAST, target_accepts=True)
 ACCEPTS_STRICT = attrs.evolve(POLICIES["strict"], target_accepts=True, **_ONCE)
-ASK_THE_TARGET = (ACCEPTS, ACCEPTS_ELSEWHERE, ACCEPTS_LAST, ACCEPTS_STRICT)
+BRIEFS = attrs.evolve(AGAIN, briefing=Recording("briefing.wav"), recall_attempts=0, **_ONCE)
+ASK_THE_TARGET = (BRIEFS, ACCEPTS, ACCEPTS_ELSEWHERE, ACCEPTS_LAST, ACCEPTS_STRICT)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
@@ -61,6 +63,11 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
         *(
             explore(rules, asked_for(kind, policy), max_records=2_000)
             for policy in ASK_THE_TARGET
+            if kind is not Kind.HOLD
+        ),
+        *(
+            explore(rules, asked_for(kind, BRIEFS), sounds=True, max_records=1_000)
+            for _ in (kind,)
             if kind is not Kind.HOLD
         ),
         *(

@@ -145,6 +145,24 @@ AcceptPrompt: TypeAlias = Annotated[
         examples=["file:ivr/press-1-to-accept"],
     ),
 ]
+Briefing: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the target hears, alone, before it gets the transferee of a transferor"
+        " who has left: a sound, or the ID of an entry in the account's media list.",
+        examples=["file:briefings/4711.wav"],
+    ),
+]
+Announcement: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the transferee hears once, before the music: a sound, or the ID of an"
+        " entry in the account's media list.",
+        examples=["file:ivr/you-are-being-transferred.wav"],
+    ),
+]
 AcceptLimit: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may take to accept, in seconds.")
 ]
@@ -305,6 +323,8 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     decline_dtmf: DeclineDigits | None = None
     accept_prompt: AcceptPrompt | None = None
     accept_limit: AcceptLimit | None = None
+    briefing: Briefing | None = None
+    announcement: Announcement | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None
     variables: Variables | None = None

@@ -181,6 +181,8 @@ class _Data(TypedDict, total=False):
     decline_dtmf: str
     accept_prompt: str
     accept_limit: _Seconds
+    briefing: str
+    announcement: str
     caller_id_number: str
     caller_id_name: str
     variables: dict[str, str]

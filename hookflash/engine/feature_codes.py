@@ -103,6 +103,8 @@ class FeatureCodes:
         if running is not None:
             transfer = running.transfer
             if transfer.target.leg == leg.id and transfer.state is State.ACCEPTING:
+                if not transfer.policy.target_accepts:
+                    return None
                 return codes_of_target(transfer.policy)
             if transfer.transferor.leg != leg.id:
                 return None

@@ -223,10 +223,10 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
 def _joins_on_answer(t: Transfer, want: Arrangement, role: Role) -> bool:
     """Whether the switch on its own connects the transferee with the party that answers.
 
-    Not with a target that must accept first: nobody asks it while the controller is dead.
+    Not with a target that hears something first: nobody asks it while the controller is dead.
     """
-    asked = role is Role.TARGET and t.target_is_asked
-    return want.failsafe is c.Trigger.ANSWER and t.transferee.lives and not asked
+    waits = role is Role.TARGET and t.target_waits
+    return want.failsafe is c.Trigger.ANSWER and t.transferee.lives and not waits
 
 
 def _ring_timeout_s(t: Transfer, party: Party) -> float:

@@ -23,7 +23,7 @@ class Hears(Enum):
     RINGBACK_OR_MUSIC = "ringback, or music if the operator prefers it"
     DIAL_TONE = "a dial tone"
     MUSIC_OR_RINGBACK = "music, and what a partial transfer has once the transferor has left"
-    PROMPT = "a prompt: press a key to accept"
+    PROMPT = "a prompt, to press a key, or a briefing"
     REMINDER = "a reminder"
     TONE = "a tone, then the call ends"
 

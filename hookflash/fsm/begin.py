@@ -122,6 +122,7 @@ def found_transfer(
         target=_called(target),
         by=asked.by,
         separated=True,
+        announced=True,
         recalls=policy.recall_attempts if fell_back else recalls_by(transfer, transferor.leg),
         fell_back=fell_back,
         armed=transferee.place is not Place.JOINED or swapped,

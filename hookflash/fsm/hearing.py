@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookflash import commands as c
-from hookflash.events import SoundStopped, TransferFound
+from hookflash.events import Kind, SoundStopped, TransferFound
 from hookflash.fsm.arrangement import Arrangement, Hears
 from hookflash.fsm.policy import PartialSound, backoff_s
 from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.fsm.work import Work
-from hookflash.sounds import Sound
+from hookflash.sounds import SILENCE, Sound
 
 
 def let_hear(work: Work, want: Arrangement) -> bool:
@@ -24,6 +24,7 @@ def let_hear(work: Work, want: Arrangement) -> bool:
         Whether a party is to hear another sound than before.
     """
     t = work.transfer
+    _give_up_announcement(work)
     ordered = False
     for role, hears in want.hears.items():
         party = work.transfer.party(role)
@@ -54,13 +55,35 @@ def let_hear(work: Work, want: Arrangement) -> bool:
 
 def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     policy = t.policy
+    if policy.announcement is not None and not t.announced and _may_be_announced(t, party, hears):
+        return policy.announcement
+    if hears is Hears.PROMPT:
+        return policy.accept_prompt if policy.target_accepts else policy.briefing or SILENCE
     has_left = not t.transferor.lives or t.transferor.dismissed
     let_go = hears is Hears.RINGBACK_OR_MUSIC or (hears is Hears.MUSIC_OR_RINGBACK and has_left)
     if let_go and policy.partial_sound is PartialSound.MUSIC:
-        return party.sound or policy.music
+        return (None if _is_announced_to(t, party) else party.sound) or policy.music
     if hears in (Hears.DIAL_TONE, Hears.RINGBACK) and t.lacks_number:  # nobody is called yet
         return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
     return policy.ringback if let_go else getattr(policy, _SOUNDS.get(hears, "ringback"))
+
+
+def _give_up_announcement(work: Work) -> None:
+    """The switch does not have the announcement: what follows is played at once."""
+    t = work.transfer
+    if work.sounds_due and t.transferee.waits_in_silence and _is_announced_to(t, t.transferee):
+        work.note(announced=True)
+        work.rewrite(t.transferee, coming=False)
+
+
+def _may_be_announced(t: Transfer, party: Party, hears: Hears) -> bool:
+    waits = hears in (Hears.MUSIC, Hears.MUSIC_OR_RINGBACK, Hears.RINGBACK_OR_MUSIC)
+    return waits and party is t.transferee and t.kind is not Kind.HOLD
+
+
+def _is_announced_to(t: Transfer, party: Party) -> bool:
+    """Whether a party hears the announcement, or should."""
+    return party is t.transferee and party.sound == t.policy.announcement
 
 
 _SOUNDS: Mapping[Hears, str] = {
@@ -68,7 +91,6 @@ _SOUNDS: Mapping[Hears, str] = {
     Hears.MUSIC_OR_RINGBACK: "music",
     Hears.REMINDER: "hold_tone",
     Hears.TONE: "failure_tone",
-    Hears.PROMPT: "accept_prompt",
 }
 """The operator's choices, by what people hear. The others hear ringback."""
 
@@ -97,6 +119,7 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
         t.policy.dial_tone,
         t.policy.wrong_number_tone,
         t.policy.accept_prompt,
+        t.policy.briefing,
     ):
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:

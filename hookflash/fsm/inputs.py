@@ -29,6 +29,7 @@ class Input(ByIdentity):
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_ACCEPTED = "target_accepted", "the target, which was asked, accepts the call"
     TARGET_DECLINED = "target_declined", "the target, which was asked, declines the call"
+    PROMPT_HEARD = "prompt_heard", "what the target hears alone has ended"
     TARGET_FAILED = "target_failed", "the target hangs up, or fails: busy, refused, no answer"
     TRANSFEROR_HUNG_UP = "transferor_hung_up", "the transferor hangs up"
     TRANSFEREE_HUNG_UP = "transferee_hung_up", "the transferee hangs up"

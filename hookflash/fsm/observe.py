@@ -142,8 +142,12 @@ def _sound_stopped(work: Work, _event: e.SoundStopped, party: Party) -> News:
     if not party.hears or party.sound is None:
         return REPEAT
     # a sound that ends before its timeout is as bad as a missing one
-    work.rewrite(party, hears=False, heard=work.transfer.sound_timer is None)
-    return "A sound has ended."
+    t = work.transfer
+    prompted = party is t.target and work.state is State.ACCEPTING
+    if party is t.transferee and party.sound == t.policy.announcement:
+        work.note(announced=True)
+    work.rewrite(party, hears=False, heard=t.sound_timer is None)
+    return Input.PROMPT_HEARD if prompted else "A sound has ended."
 
 
 def _hung_up(work: Work, event: e.LegHungUp, party: Party) -> News:
@@ -203,6 +207,8 @@ def _talk(work: Work, *pair: LegId) -> None:
     for party in t.parties:
         if party.leg in pair and not party.answered:
             work.rewrite(party, called=True, answered=True)  # the news of its answer was lost
+    if t.transferee.leg in pair:
+        work.note(announced=True)  # it is too late for that
     if t.target.leg in pair:
         work.note(accepted=True)  # another program has connected it: there is nothing left to ask
     _leave_behind(work, *pair)

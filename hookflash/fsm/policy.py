@@ -106,6 +106,13 @@ class Policy:
     prompt is repeated; it must be longer than a second."""
     accept_limit_s: float = 20.0
     """How long the target may take to accept. Then it counts as failed, with NOT_ACCEPTED."""
+    briefing: Sound | None = None
+    """What the target hears, alone, before it gets the transferee of a transferor who has left (a
+    blind or a partial transfer). None by default. A target that must accept hears the prompt."""
+    briefing_limit_s: float = 60.0
+    """How long a briefing may take. Then the target gets the transferee all the same."""
+    announcement: Sound | None = None
+    """What the transferee hears once, before the music. None by default."""
     hides_codes: bool = False
     """Whether the far end does not hear the keys of a feature code, except the first. Keys are held
     back while they may belong to a code, and passed on late if they do not."""
@@ -143,12 +150,17 @@ class Policy:
 
     def __attrs_post_init__(self) -> None:
         for name in SOUND_CHOICES:
-            check_sound(getattr(self, name), name)
+            sound = getattr(self, name)
+            if sound is not None or name not in OPTIONAL_SOUNDS:
+                check_sound(sound, name)
 
 
-SOUND_CHOICES: Final = frozenset(
+OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement"))
+"""The sounds that may be none."""
+
+SOUND_CHOICES: Final = OPTIONAL_SOUNDS | {
     field.name for field in attrs.fields(Policy) if isinstance(field.default, Sound)
-)
+}
 """The choices that are sounds."""
 
 

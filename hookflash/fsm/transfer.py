@@ -225,7 +225,9 @@ class Transfer:
     fell_back: bool = False
     """Whether the fallback target was called."""
     accepted: bool = False
-    """Whether the target has accepted, if it must."""
+    """Whether the target has accepted, if it must, or was briefed."""
+    announced: bool = False
+    """Whether the transferee has heard the announcement."""
     hops: int = 0
     """How many times this call was transferred before."""
     deadline: str | None = None
@@ -297,6 +299,17 @@ class Transfer:
         A fallback target is not asked: it is the last resort.
         """
         return self.policy.target_accepts and not self.accepted and not self.fell_back
+
+    @property
+    def target_waits(self) -> bool:
+        """Whether the target still hears something alone before it is connected.
+
+        It is asked, or it is briefed because the transferor has left.
+        """
+        has_left = not self.transferor.lives or self.transferor.dismissed
+        briefed = self.policy.briefing is not None and has_left
+        waits = self.policy.target_accepts or briefed
+        return waits and not self.accepted and not self.fell_back
 
     @property
     def to_be_rescued(self) -> Party:

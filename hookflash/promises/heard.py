@@ -40,7 +40,7 @@ class HeardLog:
         for command in record.commands:
             match command:
                 case HoldWithMusic(music=sound):
-                    kind = "fallback" if sound == policy.fallback_sound else "music"
+                    kind = _kind_of_music(sound, policy)
                 case PlayRingback(ringback=sound):
                     kind = _kind_of(sound, policy)
                 case PlayTone(tone=sound):
@@ -57,6 +57,12 @@ class HeardLog:
         self._heard.setdefault(self._names.get(leg, leg), []).append(what)
 
 
+def _kind_of_music(sound: Sound, policy: Policy) -> str:
+    if sound == policy.announcement:
+        return "announcement"
+    return "fallback" if sound == policy.fallback_sound else "music"
+
+
 def _kind_of(sound: Sound, policy: Policy) -> str:
     """What a waiting party hears."""
     kinds = {
@@ -64,5 +70,6 @@ def _kind_of(sound: Sound, policy: Policy) -> str:
         policy.dial_tone: "dial tone",
         policy.wrong_number_tone: "wrong number",
         policy.accept_prompt: "prompt",
+        policy.briefing: "briefing",
     }
     return kinds.get(sound, "ringback")

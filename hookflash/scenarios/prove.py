@@ -32,6 +32,7 @@ from hookflash.scenarios.check import failures
 from hookflash.scenarios.findings import ProofFinding, ProofFindings
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.scenario import Scenario
+from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
 HARDSHIPS: Mapping[str, Faults] = {
@@ -65,6 +66,9 @@ POLICIES: Mapping[str, Policy] = {
         recall_attempts=0,
     ),
     "asks the target": Policy(target_accepts=True, fallback_target="800", recall_attempts=0),
+    "briefs the target": Policy(
+        briefing=Recording("briefing.wav"), announcement=Recording("one-moment.wav")
+    ),
     "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""

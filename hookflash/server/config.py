@@ -25,9 +25,9 @@ from hookflash.document import place_in
 from hookflash.engine.legs import DEFAULT_SWAP_DIGITS, Account
 from hookflash.engine.rules import Rules
 from hookflash.errors import InputError
-from hookflash.fsm.policy import SOUND_CHOICES, Policy
+from hookflash.fsm.policy import OPTIONAL_SOUNDS, SOUND_CHOICES, Policy
 from hookflash.journal.database import Sync
-from hookflash.sounds import Media, MediaList, Sound, parse_asked_sound, parse_sound
+from hookflash.sounds import AskedSound, Media, MediaList, Sound, parse_asked_sound, parse_sound
 
 Text: TypeAlias = Annotated[str, Meta(max_length=500)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=10 * 366 * 86_400)]
@@ -196,7 +196,7 @@ def _keys_of(kind: type[Any], name: str, *, without: Collection[str] = frozenset
     fields = [
         (
             field.name,
-            (Text if field.type == Sound else field.type) | msgspec.UnsetType,
+            (Text if field.type in (Sound, Sound | None) else field.type) | msgspec.UnsetType,
             msgspec.UNSET,
         )
         for field in attrs.fields(kind)
@@ -229,9 +229,14 @@ def policy_choices(keys: PolicyKeys, where: str = "policy") -> dict[str, Any]:
         InputError: a sound is invalid.
     """
     return {
-        name: parse_asked_sound(value, f"{where}.{name}") if name in SOUND_CHOICES else value
+        name: _sound(name, value, f"{where}.{name}") if name in SOUND_CHOICES else value
         for name, value in given(keys).items()
     }
+
+
+def _sound(name: str, text: str, where: str) -> AskedSound | None:
+    """Read a sound. Some may be none: their text is empty then."""
+    return None if text == "" and name in OPTIONAL_SOUNDS else parse_asked_sound(text, where)
 
 
 def media_sounds(media: Mapping[str, str], where: str = "media") -> dict[str, Sound]:
@@ -415,8 +420,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         numbering = own.numbering if own.numbering is not None else self.defaults.numbering
         media = MediaList({**media_sounds(self.defaults.media), **media_sounds(own.media)})
         choices = {**policy_choices(self.defaults.policy), **policy_choices(own.policy)}
-        for key in SOUND_CHOICES & choices.keys():
-            choices[key] = media.sound(choices[key], name, f"policy.{key}")
+        _look_up_sounds(choices, media, name)
         rules = attrs.evolve(Rules(), **{**given(self.defaults.rules), **given(own.rules)})
         account = Account(
             metaflows=_metaflows(document, takeback, numbering or ()),
@@ -434,6 +438,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for owner, keys in own.owners.items()
         }
         return attrs.evolve(account, owners=owners) if owners else account
+
+
+def _look_up_sounds(choices: dict[str, Any], media: MediaList, account: str) -> None:
+    """Replace media IDs by their sounds. Some sounds may be none."""
+    for key in SOUND_CHOICES & choices.keys():
+        if choices[key] is not None:
+            choices[key] = media.sound(choices[key], account, f"policy.{key}")
 
 
 def _of_owner(
@@ -454,8 +465,7 @@ def _of_owner(
     """
     takeback = keys.takeback_digits or account.takeback_digits
     choices = policy_choices(keys.policy)
-    for key in SOUND_CHOICES & choices.keys():
-        choices[key] = account.media.sound(choices[key], name, f"policy.{key}")
+    _look_up_sounds(choices, account.media, name)
     return attrs.evolve(
         account,
         metaflows=_metaflows(_before(keys.metaflows or {}, base), takeback, numbering),

@@ -3,7 +3,9 @@
 An answer proves little: it may be a mailbox, or a mobile phone's greeting. Until the target accepts
 (by a key of its own, or by a program's request), the transferor hears ringback and the transferee
 music. A target that declines, or says nothing, counts as failed. Nobody is connected unasked, not
-even by the switch on its own: a ringing target that must accept carries no failsafe.
+even by the switch on its own: a ringing target that must accept carries no failsafe. If the
+transferor has left, a target may also just be briefed: it hears a sound to its end, and is
+connected.
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ from hookflash.specs.common import A, B, C, S
 
 
 def accept_limit_s(transfer: Transfer) -> float:
-    """The time that the target has to accept."""
-    return transfer.policy.accept_limit_s
+    """The time that the target has to accept, or that a briefing may take."""
+    policy = transfer.policy
+    return policy.accept_limit_s if policy.target_accepts else policy.briefing_limit_s
 
 
 # The tables are laid out by hand: one entry is one sentence, on a line or two.
 # fmt: off
 
-ANSWERED = row(On.TARGET_ANSWERED, given.target_is_asked, to=S.ACCEPTING,
-    why="The target answered. It is asked to accept the call.")
+ANSWERED = row(On.TARGET_ANSWERED, given.target_waits, to=S.ACCEPTING,
+    why="The target answered. It is asked to accept the call, or briefed.")
 FOUND = row(On.FOUND, given.transferee_present, given.still_to_accept, to=S.ACCEPTING,
     why="The target has answered, and is asked (once more) to accept the call.")
 FOUND_WITHOUT_TRANSFEREE = row(On.FOUND, given.transferor_present, given.still_to_accept,
@@ -49,6 +52,11 @@ def failed_for_transferee(*failed: On, turns_away: bool) -> tuple[tuple[Entry, .
 
 
 NOT_ACCEPTED = (On.TARGET_DECLINED, On.LIMIT_PASSED)
+BRIEFED = (
+    row(On.PROMPT_HEARD, On.LIMIT_PASSED, given.not_asked, to=S.COMPLETING, do=do.let_through,
+        why="The target has been briefed. It gets the transferee."),
+    ignore(On.PROMPT_HEARD, why="The prompt is repeated until the target accepts."),
+)
 FOR_TRANSFEREE = (
     *failed_for_transferee(On.TARGET_FAILED, turns_away=False),
     *failed_for_transferee(*NOT_ACCEPTED, turns_away=True),
@@ -59,7 +67,7 @@ FOR_TRANSFEREE = (
 
 ATTENDED = phase(S.ACCEPTING,
     Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC_OR_RINGBACK, C: Hears.PROMPT},
-        limit=accept_limit_s),
+        limit=accept_limit_s), *BRIEFED,
     row(On.TARGET_ACCEPTED, given.transferor_waits, given.transferee_present, to=S.CONSULTING,
         why="The target accepted. It is being connected to the transferor."),
     row(On.TARGET_ACCEPTED, given.transferor_waits, to=S.ABANDONED,
@@ -96,6 +104,7 @@ ATTENDED = phase(S.ACCEPTING,
 LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC, C: Hears.PROMPT}, leaves=(A,),
     limit=accept_limit_s)
 BLIND = (
+    *BRIEFED,
     row(On.TARGET_ACCEPTED, to=S.COMPLETING,
         why="The target accepted. It gets the transferee."),
     *FOR_TRANSFEREE,

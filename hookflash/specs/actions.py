@@ -64,6 +64,11 @@ def dismiss_target(work: Work) -> None:
     dismiss(work, Role.TARGET)
 
 
+def let_through(work: Work) -> None:
+    """Note that the target was briefed."""
+    work.note(accepted=True)
+
+
 def blame_target(work: Work) -> None:
     """Name it as the cause that the target has declined, or has not accepted."""
     declined = isinstance(work.event, DeclineRequested)

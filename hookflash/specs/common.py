@@ -27,6 +27,7 @@ GOING = (
     row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
     ignore(On.FOUND, why="The transfer is already known."),
     refuse(On.NUMBER_GIVEN, why="no number is asked for now"),
+    ignore(On.PROMPT_HEARD, why="No target hears anything alone now."),
     refuse(On.TARGET_ACCEPTED, On.TARGET_DECLINED, why="no target has to accept now"),
     ignore(On.NUMBER_WRONG, why="No number is asked for now."),
 )

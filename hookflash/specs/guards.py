@@ -69,9 +69,19 @@ def target_is_asked(work: Work) -> bool:
     return work.transfer.target_is_asked
 
 
+def target_waits(work: Work) -> bool:
+    """The target must accept, or is briefed, before it is connected."""
+    return work.transfer.target_waits
+
+
+def not_asked(work: Work) -> bool:
+    """The target need not accept: it is only briefed."""
+    return not work.transfer.policy.target_accepts
+
+
 def still_to_accept(work: Work) -> bool:
-    """The target has answered, and must still accept."""
-    return work.transfer.target_is_asked and target_can_take_over(work)
+    """The target has answered, and must still accept or be briefed."""
+    return work.transfer.target_waits and target_can_take_over(work)
 
 
 def reunited(work: Work) -> bool:

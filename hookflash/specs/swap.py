@@ -64,6 +64,9 @@ SWAPPED = phase(S.SWAPPED,
 STOLEN = row(On.REUNITED, given.target_present, to=S.TAKEBACK,
     why="Another program has joined transferor and transferee. The target is released.")
 RANG_ALL_THE_TIME = (
+    row(On.TARGET_ANSWERED, given.target_waits, given.transferee_present,
+        to=S.ACCEPTING,
+        why="The transferor left. The target, which rang all the time, is briefed."),
     row(On.ARRANGED, given.transferor_gone, given.transferee_gone, to=S.ENDING,
         why="Both have left, and the target still rings. It is cancelled."),
     row(On.TARGET_ANSWERED, given.transferor_gone, to=S.COMPLETING,

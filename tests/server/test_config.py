@@ -177,6 +177,9 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[switches.'a/b']\nkind = 'simulator'", '$.switches."a/b"', "letters, digits and _ . -"),
     ("[defaults]\ntakeback_digits = 'x'", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
     ("[defaults]\ntakeback_digits = ''", "$.defaults.takeback_digits", "1 to 8 of 0-9"),
+    ("[defaults.policy]\nbriefing = 'shell_stream://x'", "$.defaults.policy.briefing", "file:NAME"),
+    ("[defaults.policy]\nannouncement = 5", "$.defaults.policy.announcement", "expected a text"),
+    ("[defaults.policy]\nbriefing_limit_s = 0", "$.defaults.policy.briefing_limit_s", "more than"),
     ("[defaults.policy]\naccept_digits = ''", "$.defaults.policy.accept_digits", "1 to 8 of 0-9"),
     ("[defaults.policy]\naccept_digits = '1x'", "$.defaults.policy.accept_digits", "1 to 8 of"),
     ("[defaults.policy]\ndecline_digits = '?'", "$.defaults.policy.decline_digits", "or none"),
@@ -556,3 +559,15 @@ async def test_the_takeback_of_the_config_is_what_a_transferor_dials(
         assert running is not None
         lab.press(alice, "*77")
         assert (await lab.acme.ended(running.id))["outcome"] == "taken_back"
+
+
+def test_a_sound_that_may_be_none_is_switched_off_for_one_account() -> None:
+    config = parse_config(
+        {
+            "defaults": {"policy": {"briefing": "file:hello.wav", "announcement": "music:ann"}},
+            "accounts": {"acme": {"policy": {"briefing": "", "announcement": ""}}, "globex": {}},
+        }
+    )
+    acme, globex = config.account("acme").policy, config.account("globex").policy
+    assert (acme.briefing, acme.announcement) == (None, None)
+    assert (globex.briefing, globex.announcement) == (Recording("hello.wav"), Music("ann"))
