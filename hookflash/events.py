@@ -315,6 +315,8 @@ class TransferOptions:
     """What the target hears before it gets the transferee, if the transferor has left."""
     announcement: AskedSound | None = None
     """What the transferee hears once, before the music."""
+    failure_sound: AskedSound | None = None
+    """What the transferor hears when the target has failed."""
     context: TransferContext | None = None
     """Variables and headers for the target's leg, and data of the program's own."""
 

@@ -27,6 +27,7 @@ PEOPLES_LIMITS = frozenset(
         State.HELD,
         State.ASKING,
         State.ACCEPTING,
+        State.FAILURE_HEARD,
         State.SWAPPED,
         State.RECALL_PAUSE,
         State.ENDING,

@@ -163,6 +163,15 @@ Announcement: TypeAlias = Annotated[
         examples=["file:ivr/you-are-being-transferred.wav"],
     ),
 ]
+FailureSound: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=ASKED_SOUND_PATTERN,
+        description="What the transferor hears, alone, when the target has failed, before it has"
+        " the transferee again: a sound, or the ID of an entry in the account's media list.",
+        examples=["tone:480+620/500,0/500*3"],
+    ),
+]
 AcceptLimit: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may take to accept, in seconds.")
 ]
@@ -325,6 +334,7 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     accept_limit: AcceptLimit | None = None
     briefing: Briefing | None = None
     announcement: Announcement | None = None
+    failure_sound: FailureSound | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None
     variables: Variables | None = None

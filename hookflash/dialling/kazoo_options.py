@@ -10,7 +10,14 @@ from hookflash.events import TransferOptions
 from hookflash.sounds import AskedSound, parse_asked_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
-KAZOO_SOUNDS: Final = ("moh", "ringback", "accept_prompt", "briefing", "announcement")
+KAZOO_SOUNDS: Final = (
+    "moh",
+    "ringback",
+    "accept_prompt",
+    "briefing",
+    "announcement",
+    "failure_sound",
+)
 """The options that are sounds, in Kazoo's words."""
 
 
@@ -21,8 +28,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
             `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `target_accepts`,
             `accept_dtmf`, `decline_dtmf`, `accept_prompt`, `accept_limit` (in seconds),
-            `briefing`, `announcement`, `caller_id_number`, `caller_id_name`, `variables`, `headers`
-            and `data`, each of its type or missing. Other keys are ignored.
+            `briefing`, `announcement`, `failure_sound`, `caller_id_number`, `caller_id_name`,
+            `variables`, `headers` and `data`, each of its type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -49,6 +56,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         accept_prompt=sounds["accept_prompt"],
         briefing=sounds["briefing"],
         announcement=sounds["announcement"],
+        failure_sound=sounds["failure_sound"],
         accept_limit_s=None if limit_s is None else float(limit_s),
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
@@ -84,6 +92,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "accept_prompt": _text(options.accept_prompt),
         "briefing": _text(options.briefing),
         "announcement": _text(options.announcement),
+        "failure_sound": _text(options.failure_sound),
         "accept_limit": _number(options.accept_limit_s),
         "caller_id_number": options.caller_number,
         "caller_id_name": options.caller_name,

@@ -183,6 +183,7 @@ class _Data(TypedDict, total=False):
     accept_limit: _Seconds
     briefing: str
     announcement: str
+    failure_sound: str
     caller_id_number: str
     caller_id_name: str
     variables: dict[str, str]

@@ -31,7 +31,14 @@ LONGEST_RING_S = 24 * 3600.0
 """A ring timeout of more than a day is a mistake."""
 
 
-ASKED_SOUNDS: Final = ("music", "ringback", "accept_prompt", "briefing", "announcement")
+ASKED_SOUNDS: Final = (
+    "music",
+    "ringback",
+    "accept_prompt",
+    "briefing",
+    "announcement",
+    "failure_sound",
+)
 """The options of a request that are sounds, or IDs of the media list."""
 
 ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,8}")

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookflash import commands as c
-from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement
+from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.hearing import let_hear
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.policy import backoff_s
@@ -39,6 +39,9 @@ def verdict(work: Work, want: Arrangement) -> Input | None:
     t = work.transfer
     if t.outcome is None and want.talk is not None and talk(*the_two(t, want.talk)):
         _decide(work, want.outcome)
+    if work.sounds_due and not work.prompt_told and _is_heard_out(t, want):
+        work.prompt_told = True
+        return Input.PROMPT_HEARD
     if work.overdue or work.refused is not None:
         failure = _failure(work, want)
         if failure is not None:
@@ -47,6 +50,18 @@ def verdict(work: Work, want: Arrangement) -> Input | None:
         return None
     work.note(arranged=True)
     return Input.ARRANGED
+
+
+def _is_heard_out(t: Transfer, want: Arrangement) -> bool:
+    """Whether a sound that somebody hears alone has ended, and not because of a hang-up.
+
+    Asterisk reports the end of a sound before the hang-up that cut it off. So the switch was asked.
+    """
+    alone = (t.party(role) for role, hears in want.hears.items() if hears in _HEARD_ALONE)
+    return any(party.waits_in_silence and party.heard for party in alone)
+
+
+_HEARD_ALONE = (Hears.PROMPT, Hears.FAILURE)
 
 
 def _decide(work: Work, outcome: Outcome | None) -> None:

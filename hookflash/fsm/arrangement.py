@@ -24,6 +24,7 @@ class Hears(Enum):
     DIAL_TONE = "a dial tone"
     MUSIC_OR_RINGBACK = "music, and what a partial transfer has once the transferor has left"
     PROMPT = "a prompt, to press a key, or a briefing"
+    FAILURE = "that the target has failed"
     REMINDER = "a reminder"
     TONE = "a tone, then the call ends"
 

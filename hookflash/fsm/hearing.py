@@ -57,6 +57,8 @@ def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     policy = t.policy
     if policy.announcement is not None and not t.announced and _may_be_announced(t, party, hears):
         return policy.announcement
+    if hears is Hears.FAILURE:
+        return policy.failure_sound or SILENCE
     if hears is Hears.PROMPT:
         return policy.accept_prompt if policy.target_accepts else policy.briefing or SILENCE
     has_left = not t.transferor.lives or t.transferor.dismissed
@@ -120,6 +122,7 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
         t.policy.wrong_number_tone,
         t.policy.accept_prompt,
         t.policy.briefing,
+        t.policy.failure_sound,
     ):
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:

@@ -29,7 +29,10 @@ class Input(ByIdentity):
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_ACCEPTED = "target_accepted", "the target, which was asked, accepts the call"
     TARGET_DECLINED = "target_declined", "the target, which was asked, declines the call"
-    PROMPT_HEARD = "prompt_heard", "what the target hears alone has ended"
+    PROMPT_HEARD = (
+        "prompt_heard",
+        "what somebody hears alone has ended: a prompt, a briefing, or why the target failed",
+    )
     TARGET_FAILED = "target_failed", "the target hangs up, or fails: busy, refused, no answer"
     TRANSFEROR_HUNG_UP = "transferor_hung_up", "the transferor hangs up"
     TRANSFEREE_HUNG_UP = "transferee_hung_up", "the transferee hangs up"

@@ -143,11 +143,13 @@ def _sound_stopped(work: Work, _event: e.SoundStopped, party: Party) -> News:
         return REPEAT
     # a sound that ends before its timeout is as bad as a missing one
     t = work.transfer
-    prompted = party is t.target and work.state is State.ACCEPTING
+    prompted = (party is t.target and work.state is State.ACCEPTING) or (
+        party is t.transferor and work.state is State.FAILURE_HEARD
+    )
     if party is t.transferee and party.sound == t.policy.announcement:
         work.note(announced=True)
-    work.rewrite(party, hears=False, heard=t.sound_timer is None)
-    return Input.PROMPT_HEARD if prompted else "A sound has ended."
+    work.rewrite(party, hears=False, heard=prompted or t.sound_timer is None)
+    return "A sound has ended."
 
 
 def _hung_up(work: Work, event: e.LegHungUp, party: Party) -> News:

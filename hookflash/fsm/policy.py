@@ -113,6 +113,11 @@ class Policy:
     """How long a briefing may take. Then the target gets the transferee all the same."""
     announcement: Sound | None = None
     """What the transferee hears once, before the music. None by default."""
+    failure_sound: Sound | None = None
+    """What the transferor hears, alone, when the target has failed, before it has the transferee
+    again. None by default: to have the transferee again at once says the same, and sooner."""
+    failure_sound_limit_s: float = 5.0
+    """How long that may take. Then the two are reconnected."""
     hides_codes: bool = False
     """Whether the far end does not hear the keys of a feature code, except the first. Keys are held
     back while they may belong to a code, and passed on late if they do not."""
@@ -155,7 +160,7 @@ class Policy:
                 check_sound(sound, name)
 
 
-OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement"))
+OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement", "failure_sound"))
 """The sounds that may be none."""
 
 SOUND_CHOICES: Final = OPTIONAL_SOUNDS | {

@@ -41,6 +41,7 @@ class State(ByIdentity):
     COMPLETING = "completing"
     PARTIAL = "partial"
     TAKEBACK = "takeback"
+    FAILURE_HEARD = "failure_heard"
     FAILED_RECONNECT = "failed_reconnect"
     ABANDONED = "abandoned"
     RECALL = "recall"
@@ -58,6 +59,7 @@ ON_HOLD: Final = frozenset(
         State.ACCEPTING,
         State.CONSULTING,
         State.PARTIAL,
+        State.FAILURE_HEARD,
         State.RECALL,
         State.RECALL_PAUSE,
         State.FALLBACK,

@@ -73,6 +73,8 @@ class Work:
     """Whether the deadline has passed, and the switch was asked first."""
     sounds_due: bool = attrs.field(init=False, default=False)
     """The same for the sounds."""
+    prompt_told: bool = attrs.field(init=False, default=False)
+    """Whether the table has been given `prompt_heard` in this step."""
     refused: type[c.Command] | None = attrs.field(init=False, default=None)
     """The order that the switch has refused."""
     joined: bool = attrs.field(init=False, default=False)

@@ -71,5 +71,6 @@ def _kind_of(sound: Sound, policy: Policy) -> str:
         policy.wrong_number_tone: "wrong number",
         policy.accept_prompt: "prompt",
         policy.briefing: "briefing",
+        policy.failure_sound: "failure",
     }
     return kinds.get(sound, "ringback")

@@ -13,7 +13,7 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import accepting, asking, common, partial, swap
+from hookflash.specs import accepting, asking, common, partial, swap, telling
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -61,7 +61,7 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
     accepting.ANSWERED, accepting.NOT_YET,
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
         why="The target answered. It is being connected to the transferor."),
-    asking.NO_SUCH_NUMBER,
+    asking.NO_SUCH_NUMBER, telling.TOLD,
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
         why="Busy, refused or no answer. Transferor and transferee are being reconnected."),
     row(On.TRANSFEROR_HUNG_UP, given.partial_unwanted, to=S.ENDING,
@@ -165,4 +165,4 @@ ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
     IDLE, HOLDING, asking.asking(S.DIALING), DIALING, accepting.ATTENDED, CONSULTING,
     swap.SWAPPED, COMPLETING, PARTIAL, TAKEBACK,
-    FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))
+    telling.FAILURE_HEARD, FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))

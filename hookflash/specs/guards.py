@@ -74,6 +74,11 @@ def target_waits(work: Work) -> bool:
     return work.transfer.target_waits
 
 
+def failure_is_heard(work: Work) -> bool:
+    """The transferor hears it when the target has failed."""
+    return work.transfer.policy.failure_sound is not None
+
+
 def not_asked(work: Work) -> bool:
     """The target need not accept: it is only briefed."""
     return not work.transfer.policy.target_accepts

@@ -142,3 +142,39 @@ async def test_bob_hears_the_announcement_once_and_what_follows(
             await trio.sleep(0.5)
             await at.lab.hang_up(at.alice)
         await at.is_transferred()
+
+
+@both_ways
+@pytest.mark.parametrize("how", ["listens", "takes back", "hangs up", "transferee"])
+async def test_alice_hears_that_carol_is_busy(dialling: Dialling, how: str) -> None:
+    choices = {"failure_sound": SAID, "recall_attempts": 0, "tone_s": 1.0}
+    async with open_scene(dialling, "2602", Kind.ATTENDED, **choices) as at:
+        await at.in_state(State.FAILURE_HEARD)
+        with trio.fail_after(5):
+            while SAID not in at.heard(at.alice):
+                await trio.sleep(0.02)
+        match how:
+            case "takes back":
+                for key in "*1":
+                    await at.lab.press(at.alice, key)
+            case "hangs up":
+                await at.lab.hang_up(at.alice)
+            case "transferee":
+                await at.lab.hang_up(at.bob)
+            case _:
+                pass
+        with trio.fail_after(20):
+            result = await at.transfer.outcome()
+        expected = {"hangs up": Outcome.FAILED, "transferee": Outcome.ABANDONED}
+        assert result.outcome is expected.get(how, Outcome.RECONNECTED)
+        if result.outcome is Outcome.RECONNECTED:
+            assert result.cause == "USER_BUSY"
+            await talking(at.engine, at.alice, at.bob)
+            await trio.sleep(0.5)
+            for leg in (at.alice, at.bob):
+                left = await variables(at.lab, leg)
+                assert not [name for name in left if name.startswith("hookflash_")], left
+        else:
+            with trio.fail_after(10):
+                while await at.lab.backend.snapshot():
+                    await trio.sleep(0.05)
