@@ -42,7 +42,19 @@ ACCEPTS_ELSEWHERE = attrs.evolve(ACCEPTS, fallback_target="800", **_ONCE)
 ACCEPTS_LAST = attrs.evolve(LAST, target_accepts=True)
 ACCEPTS_STRICT = attrs.evolve(POLICIES["strict"], target_accepts=True, **_ONCE)
 BRIEFS = attrs.evolve(AGAIN, briefing=Recording("briefing.wav"), recall_attempts=0, **_ONCE)
-ASK_THE_TARGET = (BRIEFS, ACCEPTS, ACCEPTS_ELSEWHERE, ACCEPTS_LAST, ACCEPTS_STRICT)
+TELLS = attrs.evolve(ACCEPTS, failure_sound=Recording("busy.wav"), **_ONCE)
+TELLS_LAST = attrs.evolve(LAST, failure_sound=Recording("busy.wav"))
+TELLS_ELSEWHERE = attrs.evolve(ELSEWHERE, failure_sound=Recording("busy.wav"))
+ASK_THE_TARGET = (
+    TELLS,
+    TELLS_LAST,
+    TELLS_ELSEWHERE,
+    BRIEFS,
+    ACCEPTS,
+    ACCEPTS_ELSEWHERE,
+    ACCEPTS_LAST,
+    ACCEPTS_STRICT,
+)
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 

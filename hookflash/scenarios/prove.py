@@ -69,6 +69,9 @@ POLICIES: Mapping[str, Policy] = {
     "briefs the target": Policy(
         briefing=Recording("briefing.wav"), announcement=Recording("one-moment.wav")
     ),
+    "tells the transferor": Policy(
+        target_accepts=True, failure_sound=Recording("busy.wav"), recall_attempts=0
+    ),
     "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""

@@ -1,4 +1,4 @@
-"""The target accepts, on a real Asterisk: by its own key, once; nobody is connected before."""
+"""What is heard and asked in a transfer, on a real Asterisk: prompt, briefing, failure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from live_asterisk import (
 from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.engine.engine import open_engine
 from hookflash.engine.legs import Account
-from hookflash.events import AcceptRequested, Kind
+from hookflash.events import AcceptRequested, Kind, SoundStarted
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome
 from hookflash.pbx.pair import Pair
+from hookflash.sounds import parse_sound
 
 pytestmark = needs_another_asterisk
 
@@ -64,4 +65,59 @@ async def test_carol_accepts_or_declines(
         else:
             failed = Outcome.RECONNECTED if kind is Kind.ATTENDED else Outcome.RECALLED
             assert (result.outcome, result.cause) == (failed, "DECLINED")
+        await everybody_talks(lab)
+
+
+SAID = parse_sound("tone:700/1500*1")
+
+
+@both_ways
+async def test_carol_is_briefed_and_bob_hears_an_announcement(
+    pair: Pair, dialling: AsteriskDialling
+) -> None:
+    account = Account(policy=attrs.evolve(Policy(), briefing=SAID, announcement=SAID))
+    async with (
+        open_live_lab(pair, dialling) as lab,
+        open_engine(lab.backend, account=account) as engine,
+        noting(engine) as records,
+    ):
+        alice, bob = await lab.call()
+        await both_known(engine, (alice, bob))
+        transfer = await engine.transfer(alice, "2600", kind=Kind.BLIND)
+        with trio.fail_after(30):
+            assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+        carol = f"{transfer.id}-target"
+        await talking(engine, bob, carol)
+        said = [one.event.leg for one in records if isinstance(one.event, SoundStarted)
+                if one.event.sound == SAID]  # fmt: skip
+        assert sorted(said) == sorted((bob, carol))
+        await everybody_talks(lab)
+
+
+@both_ways
+@pytest.mark.parametrize("leaves", [False, True], ids=["listens", "hangs-up"])
+async def test_alice_hears_that_carol_is_busy(
+    pair: Pair, dialling: AsteriskDialling, *, leaves: bool
+) -> None:
+    account = Account(policy=attrs.evolve(Policy(), failure_sound=SAID))
+    async with (
+        open_live_lab(pair, dialling) as lab,
+        open_engine(lab.backend, account=account) as engine,
+    ):
+        alice, bob = await lab.call()
+        await both_known(engine, (alice, bob))
+        transfer = await engine.transfer(alice, "2602")
+        with trio.fail_after(20):
+            while (now := transfer.transfer) is None or now.transferor.sound != SAID:
+                await trio.sleep(0.01)
+            while (now := transfer.transfer) is not None and not now.transferor.hears:
+                await trio.sleep(0.01)
+        if leaves:
+            await lab.hang_up(alice)
+        with trio.fail_after(30):
+            result = await transfer.outcome()
+        # who has hung up is not given the transferee, but called back
+        assert result.outcome is (Outcome.RECALLED if leaves else Outcome.RECONNECTED)
+        assert result.cause == "USER_BUSY"
+        await talking(engine, bob, f"{transfer.id}-recall-1" if leaves else alice)
         await everybody_talks(lab)
