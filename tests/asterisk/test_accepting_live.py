@@ -21,9 +21,9 @@ from hookflash.engine.engine import open_engine
 from hookflash.engine.legs import Account
 from hookflash.events import AcceptRequested, Kind, SoundStarted
 from hookflash.fsm.policy import Policy
-from hookflash.fsm.transfer import Outcome
+from hookflash.fsm.transfer import Outcome, Transfer
 from hookflash.pbx.pair import Pair
-from hookflash.sounds import parse_sound
+from hookflash.sounds import Sound, parse_sound
 
 pytestmark = needs_another_asterisk
 
@@ -94,6 +94,11 @@ async def test_carol_is_briefed_and_bob_hears_an_announcement(
         await everybody_talks(lab)
 
 
+def _hears(now: Transfer | None, sound: Sound) -> bool:
+    """Whether the transferor hears a sound."""
+    return now is not None and now.transferor.sound == sound and now.transferor.hears
+
+
 @both_ways
 @pytest.mark.parametrize("leaves", [False, True], ids=["listens", "hangs-up"])
 async def test_alice_hears_that_carol_is_busy(
@@ -108,9 +113,7 @@ async def test_alice_hears_that_carol_is_busy(
         await both_known(engine, (alice, bob))
         transfer = await engine.transfer(alice, "2602")
         with trio.fail_after(20):
-            while (now := transfer.transfer) is None or now.transferor.sound != SAID:
-                await trio.sleep(0.01)
-            while (now := transfer.transfer) is not None and not now.transferor.hears:
+            while not _hears(transfer.transfer, SAID):
                 await trio.sleep(0.01)
         if leaves:
             await lab.hang_up(alice)
