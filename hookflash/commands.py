@@ -104,6 +104,17 @@ class PlayTone:
 
 
 @attrs.frozen(kw_only=True)
+class Announce:
+    """Play a sound once to a leg that talks. Its partner does not hear it.
+
+    No proof, and no promise: if it is lost, nobody waits for it. Not every switch can.
+    """
+
+    leg: str
+    sound: Sound
+
+
+@attrs.frozen(kw_only=True)
 class Dial:
     """Call the target, and park it when it answers.
 
@@ -293,6 +304,7 @@ SwitchCommand: TypeAlias = (
     | HoldWithMusic
     | PlayRingback
     | PlayTone
+    | Announce
     | Dial
     | Join
     | Arm

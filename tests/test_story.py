@@ -16,6 +16,7 @@ from rich.console import Console
 
 from hookflash.commands import (
     Afterwards,
+    Announce,
     Arm,
     CancelTimer,
     Command,
@@ -285,6 +286,7 @@ COMMANDS: tuple[tuple[Command, str], ...] = (
     (HoldWithMusic(leg="b", music=Recording("m")), "play music to bob"),
     (PlayRingback(leg="a", ringback=Recording("r")), "play ringback to alice"),
     (PlayTone(leg="a", tone=Recording("t")), "play a tone to alice"),
+    (Announce(leg="a", sound=Recording("t")), "play file:t to alice"),
     (Dial(leg="x", target="2600", on_behalf_of="a", ring_timeout_s=20), "call 2600"),
     (Dial(leg=CAROL, target="2600", on_behalf_of="a", ring_timeout_s=20), "call carol at 2600"),
     (Join(first="a", second="b", afterwards=Afterwards.END), "join alice and bob"),

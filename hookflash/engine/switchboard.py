@@ -37,7 +37,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.recovery import Closed, Recovery, taken_elsewhere
 from hookflash.errors import InputError, Refusal, RequestRefused
 from hookflash.events import Event, LegId, Request
-from hookflash.fsm.transfer import Transfer
+from hookflash.fsm.transfer import Place, Transfer
 
 ORDINARY = "an ordinary call"
 _NEWS: Mapping[type, str] = {
@@ -209,6 +209,30 @@ class Switchboard:
             case _:
                 return self._fact(event, at_s)
 
+    def _told(self, record: Record, request: Request) -> Record:
+        """Let a party hear that its code was refused, if it talks, and the account wants that."""
+        if record.refusal is None or isinstance(request, e.NumberGiven | e.NumberRejected):
+            return record
+        if isinstance(request, e.TransferRequested | e.HangUpRequested):
+            leg = self.legs.get(request.leg)
+        else:
+            asked = self.running.get(request.transfer)
+            leg = self.legs.get(asked.transfer.transferor.leg) if asked else None
+        if leg is None or not self._talks(leg):
+            return record
+        tone = leg.choices.policy.refusal_tone
+        if tone is None:
+            return record
+        announce = c.Announce(leg=leg.id, sound=tone)
+        return attrs.evolve(record, commands=(*record.commands, announce))
+
+    def _talks(self, leg: Leg) -> bool:
+        """Whether a leg talks, and is not being moved."""
+        running = self.running.of(leg.id)
+        parties = running.transfer.parties if running else ()
+        settled = all(party.place is Place.JOINED for party in parties if party.leg == leg.id)
+        return leg.peer is not None and settled
+
     def _dialled(self, event: Event, dialling: KeyOutcome, at_s: float) -> list[Record]:
         first = self._conductor.record(
             event, at_s, {"why": dialling.why, "commands": dialling.commands}
@@ -216,7 +240,7 @@ class Switchboard:
         request = dialling.request
         if request is None:
             return [first]
-        second = self._requested(request, at_s)
+        second = self._told(self._requested(request, at_s), request)
         if second.refusal is None or not isinstance(request, e.NumberGiven):
             return [first, second]
         wrong = e.NumberRejected(transfer=request.transfer, why=second.why)
@@ -243,7 +267,10 @@ class Switchboard:
             return [*records, self._conductor.step(running, event, at_s)]
         waiting = self._deferred.pop(look.number, None) if not look.transfer else None
         if waiting is not None:
-            return [*records, self._requested(waiting, at_s)]
+            record = self._requested(waiting, at_s)
+            if waiting.by == "digits":
+                record = self._told(record, waiting)
+            return [*records, record]
         alone = self._alone.seen(event) if not look.transfer else None
         seen = alone or Finding(_NEWS[e.LegsSeen])
         record = self._conductor.record(event, at_s, {"why": seen.why, "commands": seen.commands})

@@ -113,6 +113,9 @@ class Policy:
     """How long a briefing may take. Then the target gets the transferee all the same."""
     announcement: Sound | None = None
     """What the transferee hears once, before the music. None by default."""
+    refusal_tone: Sound | None = None
+    """What a party hears whose code was refused, in its conversation; the other one does not hear
+    it. None by default. FreeSWITCH only."""
     failure_sound: Sound | None = None
     """What the transferor hears, alone, when the target has failed, before it has the transferee
     again. None by default: to have the transferee again at once says the same, and sooner."""
@@ -160,7 +163,7 @@ class Policy:
                 check_sound(sound, name)
 
 
-OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement", "failure_sound"))
+OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement", "failure_sound", "refusal_tone"))
 """The sounds that may be none."""
 
 SOUND_CHOICES: Final = OPTIONAL_SOUNDS | {

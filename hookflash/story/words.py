@@ -424,6 +424,9 @@ _COMMANDS: Mapping[type, Callable[[Narrator, Any], _OrderInWords]] = {
     c.PlayRingback: lambda s, it: _OrderInWords(
         f"play ringback to {s.who(it.leg)}", it.leg, "ringback"
     ),
+    c.Announce: lambda s, it: _OrderInWords(
+        f"play {plain(str(it.sound))} to {s.who(it.leg)}", it.leg, "a sound"
+    ),
     c.PlayTone: lambda s, it: _OrderInWords(f"play a tone to {s.who(it.leg)}", it.leg, "a tone"),
     c.Dial: _call,
     c.Join: lambda s, it: _OrderInWords(f"join {s.both(it)}"),

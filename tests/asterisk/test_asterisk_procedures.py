@@ -41,6 +41,7 @@ from hookflash.backends.asterisk.procedures import (
 )
 from hookflash.commands import (
     Afterwards,
+    Announce,
     Arm,
     Dial,
     Forget,
@@ -828,3 +829,7 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
         procedures(strange=KnownParty(channel="no slash")).of(command)
     assert refused.value.hint.startswith(f"allowed: {words}")
     assert not any(sign in refused.value.hint for sign in ("[", "{", "(?", "\\"))
+
+
+def test_a_sound_for_one_who_talks_is_not_played_and_need_not_be() -> None:
+    assert procedures().of(Announce(leg="a", sound=Music())) is None

@@ -205,6 +205,7 @@ class Procedures:
             c.HoldWithMusic: self._hold_with_music,
             c.PlayRingback: self._play_ringback,
             c.PlayTone: self._play_tone,
+            c.Announce: _announce,
             c.Dial: self._dial,
             c.Join: self._join,
             c.Arm: self._arm,
@@ -479,6 +480,14 @@ def _play(leg: LegId, sound: Sound, sense: str) -> p.Procedure:
     check_sound(sound, sense)
     # after an endless sound the next would never begin; breaking nothing does no harm
     return p.Procedure(steps=(p.BreakSounds(_leg(leg)), p.Broadcast(leg, sound, sense)), optional=1)
+
+
+def _announce(command: c.Announce) -> p.Procedure:
+    # Nothing is broken off: in a bridge there is nothing to break, and a sound that waits would
+    # come later. `uuid_broadcast … aleg` suspends the bridge of this one leg; it goes on after.
+    check_sound(command.sound, "announcement")
+    steps = (p.Broadcast(_leg(command.leg), command.sound, "tone"),)
+    return p.Procedure(steps=steps, optional=1)
 
 
 def _discretion(command: c.Split | c.Join, leg: LegId) -> dict[str, str]:
