@@ -65,6 +65,42 @@ class Park:
 
 
 @attrs.frozen(kw_only=True)
+class Fetch:
+    """Take a leg that talks with nobody out of where it is, and park it. Proof: `LegParked`.
+
+    The switch notes on the leg where that was. A leg that talks with somebody stays there, and the
+    command fails; and so it does where the leg could not be sent back as `return_to` says.
+    """
+
+    leg: str
+    """The caller's."""
+    transfer: str = ""
+    """The transfer that the leg is marked with."""
+    kind: str = ""
+    return_to: str = ""
+    """Where it is to go if the transfer fails (see `SendBack`); empty: nowhere."""
+    return_after_s: float | None = None
+    """After this time, the switch on its own sends the leg there, in case no controller is left."""
+    undisclosed: bool = False
+    """Whether the switch does not show the leg's phone whom it is joined with."""
+    repeated: bool = False
+    """Whether it was ordered before, without proof. A leg that is parked by then stays."""
+
+
+@attrs.frozen(kw_only=True)
+class SendBack:
+    """Send a parked leg where it came from, with nothing of ours on it.
+
+    Proof: `LegMovedAway`, in the answer to a `Look`. The controller needs to ask for it.
+    """
+
+    leg: str
+    to: str
+    """`origin`: where `Fetch` found it; `park`: the switch's park; or an extension of the dialplan
+    with its context, such as `7000@default`, which the operator has chosen."""
+
+
+@attrs.frozen(kw_only=True)
 class Look:
     """Ask the switch where these legs are. Proof: `LegsSeen`, with all that it knows of them.
 
@@ -187,6 +223,8 @@ class Join:
     """The leg that those failsafes would connect; if it is in `disarm` itself, it may be connecting
     its partner in this join. If one of them is doing so, this join is not carried out: a second
     order on top of the first would end a leg."""
+    stays: str = ""
+    """A leg that `Fetch` has parked: the switch no longer sends it back on its own."""
     undisclosed: tuple[str, ...] = ()
     """Legs whose phones the switch itself does not show the partner: outside parties, and partners
     of a party that withholds its number."""
@@ -301,6 +339,8 @@ class CancelTimer:
 SwitchCommand: TypeAlias = (
     Split
     | Park
+    | Fetch
+    | SendBack
     | HoldWithMusic
     | PlayRingback
     | PlayTone

@@ -56,6 +56,9 @@ class Kind(StrEnum):
     """The transferor leaves at once (RFC 5589, section 6: basic transfer)."""
     HOLD = "hold"
     """Put the other party on hold, and resume later."""
+    HANDOVER = "handover"
+    """Hand over a caller who talks with nobody: what an attended or a blind transfer of such a leg
+    becomes. It can't be requested by this name."""
 
 
 class EndedBy(StrEnum):
@@ -297,6 +300,9 @@ class TransferOptions:
     """How many times a transferor who has left is called back when the transfer fails."""
     fallback_target: str | None = None
     """The number that gets a transferee whom nobody else can have any more; empty: none."""
+    return_to: str | None = None
+    """Where a caller without a transferor goes when the transfer fails: `origin`, `park`, `none`,
+    or a name of the account's."""
     caller_number: str | None = None
     """The number that the target sees calling; empty: the transferor's."""
     caller_name: str | None = None

@@ -20,7 +20,7 @@ from hookflash.events import Kind
 from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
-from hookflash.scenarios.prove import POLICIES, asked_for, found_on_the_switch
+from hookflash.scenarios.prove import POLICIES, WITHOUT_TRANSFEROR, asked_for, found_on_the_switch
 from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -90,9 +90,19 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
         *(
             explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=1_000)
             for sounds in (False, True)
-            if kind is not Kind.HOLD
+            if kind in (Kind.ATTENDED, Kind.BLIND)
         ),
+        *(_alone(rules) if kind is Kind.HANDOVER else ()),
     )
+
+
+def _alone(rules: Rulebook) -> Iterator[Exploration]:
+    """Callers without a transferor who go nowhere back."""
+    for policy in WITHOUT_TRANSFEROR.values():
+        few = attrs.evolve(policy, **_TWICE)
+        yield explore(rules, asked_for(Kind.HANDOVER, few), max_records=3_000)
+        for found in found_on_the_switch(Kind.HANDOVER, few):
+            yield explore(rules, found, max_records=60)
 
 
 def cards_of(kind: Kind) -> dict[str, Card]:

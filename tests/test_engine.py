@@ -442,13 +442,15 @@ async def test_who_asks_waits_until_the_switch_has_said_where_the_leg_is(
         assert handle.transfer is engine.transfers()[0]
 
 
-async def test_who_asks_is_refused_when_the_switch_knows_of_no_partner_either(
+async def test_who_asks_hands_over_when_the_switch_knows_of_no_partner_either(
     mock_clock: MockClock,
 ) -> None:
-    async with alone() as (backend, _, came):
+    async with alone() as (backend, engine, came):
         (look,) = backend.looks()
         await backend.tell(LegsSeen(look=look, living=(stands("a", None),)))
-        assert isinstance(came[0], RequestRefused)
+        (handle,) = came
+        assert isinstance(handle, TransferHandle)
+        assert engine.transfers()[0].kind is Kind.HANDOVER
 
 
 @pytest.mark.parametrize("event", [SwitchLost(reason="a cut"), SwitchFound()])

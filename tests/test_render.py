@@ -95,7 +95,7 @@ def test_a_row_is_a_sentence() -> None:
         "| The transferor left while the target rang. Partial transfers are disabled. |"
     ) in text
     assert "| found | reunited | `failed_reconnect` | blame restart |" in text
-    assert "| partial unwanted | The policy allows no partial transfers. |" in text
+    assert "| partial unwanted | The policy allows no partial transfers, and" in text
     assert "| `idle` | in the call | in the call | not yet there |  |" in text
     assert (
         "| `consulting` | talks with the target | hears music | talks with the transferor "

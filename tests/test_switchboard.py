@@ -972,7 +972,7 @@ def test_somebody_alone_has_nobody_to_transfer() -> None:
     desk = Rig()
     desk.leg("a", "1001")
     desk.tell(LegsJoined(first="a", second="a-leg-from-before-we-came"))
-    assert "there is nobody to transfer" in desk.ask().why
+    assert "the other party of the call is not known" in desk.ask().why
     assert desk.records[-1].refused
 
 

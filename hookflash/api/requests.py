@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.called import MOST_RECALLS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
+from hookflash.returns import NAME_PATTERN
 from hookflash.sounds import ASKED_SOUND_PATTERN
 from hookflash.transfer_context import (
     DEEPEST,
@@ -196,6 +197,16 @@ FallbackTarget: TypeAlias = Annotated[
         examples=["800"],
     ),
 ]
+ReturnTo: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{NAME_PATTERN}{NOTHING_FOLLOWS}",
+        description="Where a caller who talked with nobody goes if the transfer fails: `origin`,"
+        " the extension where it was; `park`; `none`; or one of the account's names. Without effect"
+        " if the leg talks with somebody.",
+        examples=["origin", "bot"],
+    ),
+]
 CallerNumber: TypeAlias = Annotated[
     str,
     Meta(
@@ -257,6 +268,7 @@ Outcome: TypeAlias = Annotated[
         "abandoned",
         "recalled",
         "fell_back",
+        "returned",
         "failed",
     ],
     Meta(description="Only transfers with this outcome; `running`: those in flight."),
@@ -310,7 +322,10 @@ class GetCallRequest(ApiRequest, frozen=True, kw_only=True):
 
 
 class TransferRequest(ApiCommand, frozen=True, kw_only=True):
-    """Transfer the party that this leg talks with.
+    """Transfer the party that this leg talks with, or the leg itself if it talks with nobody.
+
+    A leg in a menu, a queue or a bot, or a parked one, is a caller without a transferor: it waits
+    while the target is called, and goes back where it came from if the target can't be had.
 
     What is left out is as the account has chosen. Without a target, the transferor is asked for the
     number: it hears a dial tone and presses keys, or `give_number` gives it.
@@ -335,6 +350,7 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     briefing: Briefing | None = None
     announcement: Announcement | None = None
     failure_sound: FailureSound | None = None
+    return_to: ReturnTo | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None
     variables: Variables | None = None

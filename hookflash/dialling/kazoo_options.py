@@ -28,8 +28,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
             `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `target_accepts`,
             `accept_dtmf`, `decline_dtmf`, `accept_prompt`, `accept_limit` (in seconds),
-            `briefing`, `announcement`, `failure_sound`, `caller_id_number`, `caller_id_name`,
-            `variables`, `headers` and `data`, each of its type or missing. Other keys are ignored.
+            `briefing`, `announcement`, `failure_sound`, `return_to`, `caller_id_number`,
+            `caller_id_name`, `variables`, `headers` and `data`, each of its type or missing. Other
+            keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -58,6 +59,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         announcement=sounds["announcement"],
         failure_sound=sounds["failure_sound"],
         accept_limit_s=None if limit_s is None else float(limit_s),
+        return_to=cast("str | None", data.get("return_to")),
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
         context=_context(data, where),
@@ -94,6 +96,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "announcement": _text(options.announcement),
         "failure_sound": _text(options.failure_sound),
         "accept_limit": _number(options.accept_limit_s),
+        "return_to": options.return_to,
         "caller_id_number": options.caller_number,
         "caller_id_name": options.caller_name,
         **_written(options.context or NO_CONTEXT),

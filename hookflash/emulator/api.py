@@ -389,6 +389,13 @@ class ApiCommands:
 
         return receive
 
+    def answered(self, leg: EmulatedLeg) -> None:
+        """Run what stands in the variables of a leg that answers (`api_on_answer…`)."""
+        for name, value in tuple(leg.channel.variables.items()):
+            if name.startswith("api_on_answer"):
+                command, _, argument = value.partition(" ")
+                self.execute(command, argument)
+
     # ---- scheduled tasks
 
     def _sched_api(self, argument: str) -> str:

@@ -6,7 +6,7 @@ event: to the outside the leg is in its application). When the script is over, t
 in FreeSWITCH; `park` ends the script without that. `sendmsg` with `execute` runs one application
 beside the script.
 
-Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo and hangup.
+Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo, transfer and hangup.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ APPLICATIONS: Final = frozenset(
         "playback",
         "set",
         "sleep",
+        "transfer",
         "unset",
     }
 )
@@ -59,6 +60,9 @@ APPLICATIONS: Final = frozenset(
 
 _COMMA: Final = re.compile(r"(?<!\\),")
 """Between two applications; `\\,` is a comma of an argument."""
+
+_DELIMITED: Final = re.compile(r"m:(.):")
+"""Another character between two applications."""
 
 DEFAULT_RING_S: Final = 60
 """How long `originate` rings by default."""
@@ -204,6 +208,8 @@ class Applications:
             activity.script = list(script)
             activity.scripted = False
         self._switch.transfer(legs[0].id, extension, both=len(legs) > 1)
+        for leg in legs:  # where it was sent is written on the leg itself
+            leg.channel.variables.pop("transfer_source", None)
 
     def _extension(self, script: Script) -> Extension | None:
         """Where the simulator sends a leg; None: into its park, to run the script there."""
@@ -341,6 +347,9 @@ class Applications:
             case "bridge":
                 self._publisher.executes(leg, app, argument, self.run_of(leg, app))
                 return self._bridge(leg, argument)
+            case "transfer":
+                self._go_to(leg, argument)
+                return False
             case "sleep" | "echo":
                 return self._wait(leg, app, argument)
             case _:
@@ -348,6 +357,17 @@ class Applications:
                 self._do_at_once(leg, app, argument)
                 self._publisher.executed(leg, app)
                 return False
+
+    def _go_to(self, leg: EmulatedLeg, argument: str) -> None:
+        """Go on with the script of an extension: `transfer`."""
+        app = "transfer"
+        self._publisher.executes(leg, app, argument, self.run_of(leg, app))
+        extension, dialplan, context = [*argument.split(), "", "", ""][:3]
+        dialplan, context = dialplan or "XML", context or "default"
+        self._activity(leg.id).script = self.find_script(extension, dialplan)
+        self._publisher.executed(leg, app)
+        self._publisher.transferred(leg, f"{extension}/{context}/{dialplan}")
+        leg.is_in_dialplan()
 
     def _do_at_once(self, leg: EmulatedLeg, app: str, argument: str) -> None:
         match app:
@@ -408,18 +428,24 @@ class Applications:
 
     # ---- the dialplan
 
-    def find_script(self, extension: str, dialplan: str) -> Script:
+    def find_script(self, extension: str, dialplan: str) -> Script:  # noqa: PLR0911 - a dialplan
         """Look an extension up.
 
-        `inline` means applications (`set:a=b,park`). Otherwise it is that of the lab: `park`
-        answers and parks, 9486 is busy, and any other number is called.
+        `inline` means applications (`set:a=b,park`, or `m:^:set:a=b^park`). Otherwise it is that of
+        the lab: `park` and 5001 answer and park, 5000 plays without end, 9486 is busy, and any
+        other number is called.
         """
+        if dialplan.lower() == "inline" and (other := _DELIMITED.match(extension)):
+            named = (part.partition(":") for part in extension[4:].split(other[1]) if part)
+            return [(app, argument) for app, _, argument in named]
         if dialplan.lower() == "inline":
             parts = (
                 part.replace("\\,", ",").partition(":") for part in _COMMA.split(extension) if part
             )
             return [(app, argument) for app, _, argument in parts]
-        if extension == "park":
+        if extension == "5000":
+            return [("answer", ""), ("playback", "tone_stream://%(500,500,350);loops=-1")]
+        if extension in ("park", "5001"):
             return [("answer", ""), ("park", "")]
         if extension == "9486":
             return [("hangup", "USER_BUSY")]

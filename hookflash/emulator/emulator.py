@@ -209,6 +209,7 @@ class Emulator:
             case e.LegAnswered():
                 self.publisher.answered(leg)
                 self.apps.answered(leg)
+                self.api.answered(leg)
             case e.LegParked():
                 self.apps.parked(leg)
             case e.SoundStarted():

@@ -272,6 +272,8 @@ class EmulatedLeg(LegRecord):
 
     def is_in_dialplan(self) -> None:
         """It runs applications."""
+        if self.elsewhere and self.dialplan.lower() != "inline":
+            self.destination = self.elsewhere
         self.elsewhere = ""
         if self.coming == _ROUTING and self.inbound:
             self._enters_calling("CS_ROUTING", "RINGING")
@@ -404,7 +406,16 @@ class EmulatedLeg(LegRecord):
             return None
         if isinstance(value, tuple):
             return "ARRAY::" + "|:".join(value)
-        return value
+        return value or self._of_profile(name)
+
+    def _of_profile(self, name: str) -> str | None:
+        """A field of the caller profile, which is read like a variable."""
+        fields = {
+            "context": self.context,
+            "destination_number": self.elsewhere or self.destination,
+            "dialplan": self.dialplan,
+        }
+        return fields.get(name) or None
 
     def variable_headers(self) -> list[Header]:
         """The variables, the switch's first."""

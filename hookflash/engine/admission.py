@@ -13,13 +13,14 @@ import attrs
 
 from hookflash.accounts import DEFAULT_ACCOUNT
 from hookflash.called import MOST_RECALLS
+from hookflash.dialling.digits import CodeTable
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
-from hookflash.events import LegId, NumberGiven, TransferOptions, TransferRequested
-from hookflash.fsm.begin import new_transfer
+from hookflash.events import Kind, LegId, NumberGiven, TransferOptions, TransferRequested
+from hookflash.fsm.begin import NOBODY, new_transfer
 from hookflash.sounds import Media, Sound, check_sound
 from hookflash.transfer_context import check_caller
 
@@ -91,6 +92,10 @@ class Admission:
         """
         leg, peer = self._call_of(event)
         check_values(event)
+        if peer is None:
+            return self._admit_handover(event, leg, at_s)
+        if event.kind is Kind.HANDOVER:
+            raise RequestRefused("the call is bridged: its leg has a partner to transfer")
         _check_parties(event.target, leg, peer)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
@@ -117,6 +122,41 @@ class Admission:
             parties=Parties.of(transfer),
         )
 
+    def _admit_handover(self, event: TransferRequested, caller: Leg, at_s: float) -> Running:
+        """Check a request for a caller who talks with nobody."""
+        if event.kind is Kind.HOLD:
+            raise RequestRefused("the call is not bridged: there is nobody to hold")
+        if event.by == "digits":  # who is in a menu dials for the menu
+            raise RequestRefused("the call is not bridged: there is nobody to transfer")
+        if not caller.answered:
+            raise RequestRefused("the call is not answered yet")
+        if not event.target:
+            raise RequestRefused("there is no transferor to ask for a number", Refusal.MALFORMED)
+        _check_parties(event.target, caller, caller)
+        self._check_rules(event, caller, None, at_s)
+        transfer = new_transfer(
+            transfer=event.transfer,
+            kind=Kind.HANDOVER,
+            policy=caller.choices.policy,
+            transferor=NOBODY,
+            transferee=(caller.id, caller.number),
+            target=(self._target_leg(event.transfer), event.target),
+            by=event.by,
+            options=event.options,
+            hops=caller.hops,
+            account=caller.responsible,
+            owner_id=caller.own_owner,
+            outside=[caller.id] if caller.outside else [],
+            withheld=[caller.id] if caller.withheld else [],
+            return_to=caller.choices.returns_to(event.options),
+        )
+        return Running(
+            transfer=transfer,
+            codes=CodeTable(),
+            account=caller.responsible,
+            parties=Parties.of(transfer),
+        )
+
     def read_number(self, running: Running, event: NumberGiven) -> NumberGiven:
         """Read and check the number of a transfer that was requested without one.
 
@@ -135,8 +175,8 @@ class Admission:
             event, target=number, written="" if number == event.target else event.target
         )
 
-    def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg]:
-        """The transferor's leg, and the transferee's."""
+    def _call_of(self, event: TransferRequested) -> tuple[Leg, Leg | None]:
+        """The transferor's leg, and the transferee's; or a caller's who talks with nobody."""
         if event.transfer in self._running:
             raise RequestRefused("there is already a transfer with this ID")
         if self._target_leg(event.transfer) in self._legs:
@@ -145,18 +185,21 @@ class Admission:
         if leg is None:
             raise NotFound("there is no such call")
         peer = self._legs.partner_of(leg)
-        if peer is None:
-            raise RequestRefused("the call is not bridged: there is nobody to transfer")
-        if self._running.of(peer.id) is not None:
+        if leg.peer and peer is None:
+            raise RequestRefused("the other party of the call is not known")
+        if peer is not None and self._running.of(peer.id) is not None:
             raise RequestRefused("the other party is in another transfer")
         return leg, peer
 
-    def _check_rules(self, event: TransferRequested, leg: Leg, peer: Leg, at_s: float) -> None:
+    def _check_rules(
+        self, event: TransferRequested, leg: Leg, peer: Leg | None, at_s: float
+    ) -> None:
         """Check a request against the rules of the leg's own account."""
         if self.closing is not None:
             raise RequestRefused(self.closing, Refusal.CLOSING)
         rules = leg.choices.rules
-        settled = bool(leg.account or not peer.account) if leg.is_user is None else leg.is_user
+        theirs = "" if peer is None else peer.account
+        settled = bool(leg.account or not theirs) if leg.is_user is None else leg.is_user
         is_user = settled and not leg.outside
         asker = Asker(is_user=is_user, may_transfer=leg.may_transfer)
         check_rights(rules, asker, event, leg.number)

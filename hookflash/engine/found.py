@@ -6,7 +6,7 @@ who talks with whom.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -21,10 +21,12 @@ from hookflash.called import (
 )
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
+from hookflash.errors import InputError
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.begin import found_transfer
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer
+from hookflash.returns import ORIGIN
 from hookflash.transfer_context import ProgramData
 
 
@@ -87,15 +89,21 @@ class Found:
         """What the request has chosen."""
         return self.known.request.options if self.known else NO_OPTIONS
 
-    def record(self, policy: Policy) -> Transfer:
-        """The transfer as found."""
+    def record(self, policy: Policy, returns_to: Callable[[TransferOptions], str]) -> Transfer:
+        """The transfer as found.
+
+        Args:
+            policy: the operator's choices.
+            returns_to: where a caller without a transferor goes if it fails.
+        """
         request = self.known.request if self.known else None
         kinds = {leg.kind for leg in self.roles.values()} & {kind.value for kind in Kind}
         shown = Kind(next(iter(kinds))) if kinds else Kind.ATTENDED
+        kind = request.kind if request else shown
         transferor, transferee, target = (self._party(role) for role in Role)
         return found_transfer(
             transfer=self.transfer,
-            kind=request.kind if request else shown,
+            kind=kind,
             policy=policy,
             transferor=transferor,
             transferee=transferee,
@@ -103,7 +111,15 @@ class Found:
             request=request,
             account=self.account,
             owner_id=self.owner_id,
+            return_to=self._returns_to(returns_to) if kind is Kind.HANDOVER else "",
         )
+
+    def _returns_to(self, returns_to: Callable[[TransferOptions], str]) -> str:
+        """Where the caller goes back: where it came from, if the name it was given is gone."""
+        try:
+            return returns_to(self.options)
+        except InputError:
+            return ORIGIN
 
     def _party(self, role: Role) -> Party:
         shown = self.roles.get(role.value)
@@ -170,14 +186,15 @@ def by_transfer(legs: Iterable[LegSnapshot]) -> dict[str, dict[str, LegSnapshot]
     return marked
 
 
-def what_became(
-    transfer: str, parties: Parties, legs: Iterable[LegSnapshot]
+def what_became(  # noqa: PLR0911 - one for each outcome
+    transfer: str, parties: Parties, legs: Iterable[LegSnapshot], kind: Kind = Kind.ATTENDED
 ) -> tuple[Outcome, str | None, str]:
     """Infer the outcome of a transfer without marks.
 
     Returns:
         The outcome, its cause, and the reason.
     """
+    legs = tuple(legs)
     partners = {leg.leg: leg.peer for leg in legs}
     partner = partners.get(parties.transferee.leg)
     target = parties.target.leg
@@ -193,4 +210,7 @@ def what_became(
         return Outcome.FELL_BACK, LOST_TRACK, "The transferee and the fallback target are talking."
     if partners.get(target) == parties.transferor.leg:
         return Outcome.ABANDONED, None, "The transferor and the target are talking."
+    caller = next((leg for leg in legs if leg.leg == parties.transferee.leg), None)
+    if kind is Kind.HANDOVER and caller is not None and caller.elsewhere:
+        return Outcome.RETURNED, LOST_TRACK, "The caller is back where it came from."
     return Outcome.FAILED, LOST_TRACK, "No two parties of the transfer are talking any more."

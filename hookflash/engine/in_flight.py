@@ -72,7 +72,7 @@ class InFlight(dict[str, Running]):
         """Add a transfer and its legs, and count it against the account's limits."""
         transfer = running.transfer
         self[transfer.id] = running
-        self._of_leg |= dict.fromkeys(legs, transfer.id)
+        self._of_leg |= dict.fromkeys(filter(None, legs), transfer.id)  # nobody has no leg
         self.meters.begin(running.account, rules, transfer.kind, at_s)
 
     def replace(self, running: Running, before: Transfer) -> None:

@@ -27,6 +27,7 @@ from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, DEFAULT_TAKEBACK_DIG
 from hookflash.dialling.numbers import PLAIN_NUMBERS, NumberRules
 from hookflash.engine.rules import Rules
 from hookflash.fsm.policy import Policy
+from hookflash.returns import place_for
 from hookflash.sounds import NO_MEDIA, MediaList
 
 DEFAULT_SWAP_DIGITS: Final = "*4"
@@ -55,6 +56,19 @@ class Account:
 
     owners: Mapping[str, Account] = attrs.field(factory=dict[str, "Account"])
     """The settings of users and devices that differ, by owner ID."""
+    returns: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Names of extensions to which a caller without a transferor may go back: `bot`:
+    `7000@default`."""
+
+    def returns_to(self, options: e.TransferOptions = e.NO_OPTIONS) -> str:
+        """Where a caller without a transferor goes if the transfer fails; empty: nowhere.
+
+        Raises:
+            InputError: the request names a place that the account does not have.
+        """
+        if options.return_to is not None:
+            return place_for(options.return_to, self.returns)
+        return place_for(self.policy.return_to, self.returns, "policy.return_to")
 
     def codes_in_transfer(self, options: e.TransferOptions = e.NO_OPTIONS) -> CodeTable:
         """The codes that a transferor may dial: those for the transfer, then the account's.

@@ -80,7 +80,7 @@ class Recovery:
                 commands=found.clear(),
                 watched=found.legs,
             )
-        transfer = found.record(choices.policy)
+        transfer = found.record(choices.policy, choices.returns_to)
         if not any(party.lives for party in transfer.parties):
             known = found.known
             return Closed(
@@ -125,7 +125,7 @@ def taken_elsewhere(marked: Iterable[Found], running: InFlight) -> tuple[LegId, 
 
 
 def _closed(transfer: str, left: Unfinished, legs: Iterable[LegSnapshot]) -> Closed:
-    outcome, cause, why = what_became(transfer, left.parties, legs)
+    outcome, cause, why = what_became(transfer, left.parties, legs, left.request.kind)
     return Closed(
         id=transfer,
         account=left.account,

@@ -267,7 +267,7 @@ class Switchboard:
             return [*records, self._conductor.step(running, event, at_s)]
         waiting = self._deferred.pop(look.number, None) if not look.transfer else None
         if waiting is not None:
-            record = self._requested(waiting, at_s)
+            record = self._request_transfer(waiting, at_s, looked=True)
             if waiting.by == "digits":
                 record = self._told(record, waiting)
             return [*records, record]
@@ -355,12 +355,16 @@ class Switchboard:
         why = "The leg is hung up, as requested."
         return self._conductor.record(event, at_s, {"why": why, "commands": (command,)})
 
-    def _request_transfer(self, event: e.TransferRequested, at_s: float) -> Record:
+    def _request_transfer(
+        self, event: e.TransferRequested, at_s: float, *, looked: bool = False
+    ) -> Record:
         within = self.running.of(event.leg)
         if within is not None and event.transfer not in self.running:
             return self._conductor.step(within, event, at_s)
         leg = self.legs.get(event.leg)
-        if leg is not None and leg.answered and leg.peer is None and not leg.asked:
+        # keys on a leg without a partner are, as a rule, for a menu: the switch is asked once
+        known = leg is None or not leg.answered or leg.peer is not None or looked
+        if leg is not None and not (known or (event.by == "digits" and leg.asked)):
             leg.asked = True
             self._looks += 1
             self._deferred[self._looks] = event
@@ -370,6 +374,7 @@ class Switchboard:
         try:
             event = self._admission.read(event)
             running = self._admission.admit(event, at_s)
+            event = attrs.evolve(event, kind=running.transfer.kind)
         except InputError as fault:
             return self._refuse(event, at_s, str(fault), Refusal.MALFORMED)
         except RequestRefused as refused:

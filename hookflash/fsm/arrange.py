@@ -42,6 +42,8 @@ def verdict(work: Work, want: Arrangement) -> Input | None:
     if work.sounds_due and not work.prompt_told and _is_heard_out(t, want):
         work.prompt_told = True
         return Input.PROMPT_HEARD
+    if t.outcome is None and want.returns and not t.transferee.lives:
+        _decide(work, want.outcome)
     if work.overdue or work.refused is not None:
         failure = _failure(work, want)
         if failure is not None:
@@ -79,6 +81,7 @@ _FAILS: Mapping[Wait | None, tuple[str | None, Input]] = {
     Wait.FREE: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.JOINED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.STRANDED: ("JOIN_FAILED", Input.UNARRANGEABLE),
+    Wait.RETURNED: (None, Input.UNARRANGEABLE),
     Wait.PEOPLE: ("HOLD_LIMIT", Input.LIMIT_PASSED),
     Wait.PAUSE: (None, Input.LIMIT_PASSED),
 }
@@ -88,13 +91,16 @@ _FAILS: Mapping[Wait | None, tuple[str | None, Input]] = {
 def _failure(work: Work, want: Arrangement) -> Input | None:
     """The input of a limit that has passed, or of the last attempt that failed."""
     t = work.transfer
-    refused = (work.refused is c.Dial and t.waits_for in (Wait.CALLED, Wait.ANSWER)) or (
-        work.refused is c.Split and t.waits_for is Wait.SEPARATED and _both_live(t)
+    refused = (
+        (work.refused is c.Dial and t.waits_for in (Wait.CALLED, Wait.ANSWER))
+        or (work.refused is c.Split and t.waits_for is Wait.SEPARATED and _both_live(t))
+        or (work.refused is c.Fetch and t.waits_for is Wait.SEPARATED)
+        or (work.refused is c.SendBack and t.waits_for is Wait.RETURNED)
     )
     used_up = work.overdue and t.tries >= _attempts(t)
     if t.waits_for not in _FAILS or not (refused or used_up):
         return None
-    if t.waits_for is Wait.SEPARATED:
+    if t.waits_for is Wait.SEPARATED and not t.has_no_transferor:
         for party in (t.transferor, t.transferee):
             if party.place is Place.MOVING:  # it is where it was
                 work.place(party, Place.JOINED)
@@ -110,7 +116,10 @@ def _attempts(t: Transfer) -> int:
     """How many orders may be given before a wait has failed."""
     match t.waits_for:
         case Wait.SEPARATED:
-            return t.policy.split_attempts if _both_live(t) else 0
+            together = t.has_no_transferor or _both_live(t)
+            return t.policy.split_attempts if together else 0
+        case Wait.RETURNED:
+            return t.policy.return_attempts if t.transferee.lives else 0
         case Wait.CALLED:
             return t.policy.dial_attempts
         case Wait.FREE | Wait.JOINED | Wait.STRANDED:
@@ -134,6 +143,8 @@ def talk(one: Party, other: Party) -> bool:
 
 
 def _stands(t: Transfer, want: Arrangement) -> bool:
+    if want.returns:
+        return not (t.transferee.lives or t.target.lives)
     if want.talk is None:
         return (
             want.calls is None
@@ -156,6 +167,8 @@ def arrange(work: Work, want: Arrangement) -> None:
     _let_go(work, want)
     if want.ends:
         _end(work, tone_ordered=tone_ordered)
+    elif want.returns:
+        _send_back(work)
     elif want.talk is not None:
         _bring_together(work, want, want.talk)
     elif want.calls is not None:
@@ -164,6 +177,8 @@ def arrange(work: Work, want: Arrangement) -> None:
         _wait(work, Wait.PAUSE, want.pause(work.transfer))
     elif want.limit is not None:
         _await_people(work, want.limit(work.transfer))
+    elif work.transfer.has_no_transferor:
+        _fetch(work)
     else:
         _separate(work)
 
@@ -207,6 +222,60 @@ def _separate(work: Work) -> None:
         work.place(t.transferor, Place.MOVING)
         work.place(t.transferee, Place.MOVING)
     _wait(work, Wait.SEPARATED, backoff_s(t.policy.split_timeout_s, t.tries))
+
+
+def _fetch(work: Work) -> None:
+    """Park a caller who talks with nobody."""
+    t = work.transfer
+    caller = t.transferee
+    first = t.waits_for is not Wait.SEPARATED
+    if first or work.overdue:
+        work.order(
+            c.Fetch(
+                leg=caller.leg,
+                transfer=t.id,
+                kind=t.kind.value,
+                return_to=t.return_to,
+                return_after_s=_return_after_s(t) if t.return_to else None,
+                undisclosed=caller.outside,
+                repeated=not first,
+            )
+        )
+        work.note(tries=t.tries + 1)
+        work.why = "The caller is being parked." if first else "The order to park is repeated."
+    _wait(work, Wait.SEPARATED, backoff_s(t.policy.split_timeout_s, t.tries))
+
+
+ALONE_S = 30.0
+"""How much longer than all phones may ring a caller waits for a controller. Then the switch on its
+own sends the caller back."""
+
+
+def _return_after_s(t: Transfer) -> float:
+    calls = 2 if t.policy.fallback_target else 1
+    policy = t.policy
+    asked_s = policy.accept_limit_s if policy.target_accepts else policy.briefing_limit_s
+    asked_s = asked_s if t.target_waits else 0.0
+    return calls * t.policy.ring_timeout_s + asked_s + ALONE_S
+
+
+def _send_back(work: Work) -> None:
+    """Send the caller back where it came from, once it is parked and nobody can take it."""
+    t = work.transfer
+    caller = t.transferee
+    if not caller.lives:
+        _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
+        return
+    first = t.tries == 0
+    if work.overdue or (first and caller.place is Place.PARKED and not t.target.lives):
+        work.order(c.SendBack(leg=caller.leg, to=t.return_to))
+        work.place(caller, Place.MOVING)
+        work.note(tries=t.tries + 1)
+        work.why = "The caller is being sent back." if first else "The order is being repeated."
+        after_s = backoff_s(t.policy.return_timeout_s, work.transfer.tries)
+        _wait(work, Wait.RETURNED, after_s, anew=True)
+    else:
+        _wait(work, Wait.RETURNED, t.policy.rescue_timeout_s)
 
 
 # --- calling
@@ -258,7 +327,7 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
     t = work.transfer
     role = work.role_of(party)
     is_recall = role is Role.TRANSFEROR
-    caller = t.transferee if is_recall else t.transferor
+    caller = t.transferee if is_recall or t.has_no_transferor else t.transferor
     rescue = t.transferee.leg if _joins_on_answer(t, want, role) else None
     context = None if is_recall else t.context
     work.order(
@@ -365,6 +434,7 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
                 if p is not rescued or (t.rescued is None and p in (one, other))
             ),
             rescued=rescued.leg if t.armed and rescued.lives else "",
+            stays=t.transferee.leg if t.return_to else "",
             undisclosed=undisclosed,
         )
     )

@@ -54,6 +54,8 @@ class Arrangement:
     """How long it may last once it is arranged."""
     pause: Limit | None = None
     """How long it lasts."""
+    returns: bool = False
+    """Whether the transferee goes back where it came from."""
     ends: bool = False
     """Whether all calls end, after a tone."""
 

@@ -13,6 +13,9 @@ from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Role, Transfer
 from hookflash.sounds import Media
 
+NOBODY: Final = ("", "")
+"""The transferor of a caller who talks with nobody."""
+
 
 def new_transfer(
     *,
@@ -30,14 +33,15 @@ def new_transfer(
     outside: Collection[LegId] = (),
     foreign: Collection[LegId] = (),
     withheld: Collection[LegId] = (),
+    return_to: str = "",
 ) -> Transfer:
-    """Assign the roles in a call of two.
+    """Assign the roles in a call of two, or to a caller who talks with nobody.
 
     Args:
         transfer: its id.
-        kind: attended, blind, or a hold.
+        kind: attended, blind, a hold, or a handover.
         policy: the operator's choices.
-        transferor: leg and number of the party that requests it.
+        transferor: leg and number of the party that requests it; in a handover, `NOBODY`.
         transferee: leg and number of the party that it talks with.
         target: the id that the target's leg will have, and the number to call.
         by: who requested it.
@@ -48,6 +52,7 @@ def new_transfer(
         outside: which of the two are outside parties.
         foreign: which of the two belong to another account: they are shown nothing internal, too.
         withheld: which of the two withhold their numbers.
+        return_to: where a caller who talks with nobody goes if the transfer fails.
 
     Returns:
         A transfer in its first state.
@@ -56,12 +61,14 @@ def new_transfer(
 
     def party(named: tuple[LegId, str], peer: LegId) -> Party:
         leg, number = named
+        if not leg:
+            return Party(leg, number, Place.GONE, answered=False)
         return Party(
             leg,
             number,
-            Place.JOINED,
+            Place.JOINED if peer else Place.MOVING,
             answered=True,
-            peer=peer,
+            peer=peer or None,
             outside=leg in outside or leg in foreign,
             foreign=leg in foreign,
             withheld=leg in withheld,
@@ -79,6 +86,7 @@ def new_transfer(
         account=account,
         owner_id=owner_id,
         context=options.context,
+        return_to=return_to,
     )
 
 
@@ -93,6 +101,7 @@ def found_transfer(
     request: TransferRequested | None = None,
     account: str = "",
     owner_id: str = "",
+    return_to: str = "",
 ) -> Transfer:
     """Continue a transfer that was found on the switch.
 
@@ -109,6 +118,7 @@ def found_transfer(
         request: the original request, if it is known.
         account: the account of the transfer.
         owner_id: the user or device that the transferor's leg belongs to.
+        return_to: where a caller without a transferor goes if it fails.
     """
     asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     swapped = transferee.peer == transferor.leg and target.answered and target.lives
@@ -130,6 +140,7 @@ def found_transfer(
         account=account,
         owner_id=owner_id,
         context=asked.options.context,
+        return_to=return_to,
     )
 
 

@@ -404,6 +404,9 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
 
 def _failures(record: Transfer) -> Iterator[e.Event]:
     alice, bob, carol = (party.leg for party in record.parties)
+    if record.has_no_transferor:
+        yield e.CommandFailed(command=c.Fetch(leg=bob), reason="-ERR")
+        yield e.CommandFailed(command=c.SendBack(leg=bob, to="origin"), reason="-ERR")
     yield e.CommandFailed(command=c.Split(first=alice, second=bob), reason="-ERR")
     yield e.CommandFailed(
         command=c.Dial(leg=carol, target="", on_behalf_of=alice, ring_timeout_s=1.0), reason="-ERR"
@@ -456,6 +459,8 @@ def _broken_by(step: Step, command: c.Command) -> str | None:
         left = (step.after.transferor, step.after.transferee)
         if any(party.lives and party.place is not Place.MOVING for party in left):
             return "a leg that is being separated counts as where it was"
+    if isinstance(command, c.SendBack) and step.after.target.lives and not step.before.overdue_look:
+        return "a caller is sent back while the target may take it"
     if isinstance(command, c.SetTimer) and command.after_s <= 0:
         return "a timer without time"
     return None

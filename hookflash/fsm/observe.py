@@ -124,7 +124,17 @@ def _parked(work: Work, _event: e.LegParked, party: Party) -> News:
 
 
 def _moved_away(work: Work, _event: object, party: Party) -> News:
-    """Another program has taken a leg: it has left the transfer, alive, so it is not hung up."""
+    """Another program has taken a leg: it has left the transfer, alive, so it is not hung up.
+
+    A caller that is still to be parked is where it was; one that was sent back is there.
+    """
+    t = work.transfer
+    seen = isinstance(work.event, e.LegMovedAway)
+    if seen and t.has_no_transferor and t.waits_for is Wait.SEPARATED and party is t.transferee:
+        return NoNews("The caller is still where it was.")
+    if t.waits_for is Wait.RETURNED and t.tries and party is t.transferee:
+        work.place(party, Place.GONE)
+        return "The caller is back where it came from."
     news = _gone(work, party, "TAKEN_AWAY")
     work.order(c.Forget(legs=(party.leg,)))  # it must carry nothing of ours
     return news

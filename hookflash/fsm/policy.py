@@ -148,6 +148,15 @@ class Policy:
     fallback_target: str = ""
     """A number (a queue, a mailbox, a colleague) that gets a transferee whom nobody else can have
     any more. Empty: the call ends with a tone."""
+    return_to: str = "origin"
+    """Where a caller who was in an application of the switch (a menu, a queue, a bot) goes when
+    nobody answers: `origin`, the extension where it was; `park`; one of the names in `returns`; or
+    `none`: to the fallback target."""
+    return_timeout_s: float = 0.5
+    """How long the switch may take to send a caller back, at first, before it is asked. The time
+    doubles with each further attempt."""
+    return_attempts: int = 4
+    """How many times a caller is sent back before that fails."""
     caller_number: str = ""
     """The number that targets see calling, one of `caller_numbers_allowed`. Empty: the
     transferor's. A party that withholds its number stays withheld."""

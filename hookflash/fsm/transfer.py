@@ -47,6 +47,7 @@ class State(ByIdentity):
     RECALL = "recall"
     RECALL_PAUSE = "recall_pause"
     FALLBACK = "fallback"
+    RETURNING = "returning"
     ENDING = "ending"
 
 
@@ -84,6 +85,9 @@ class Outcome(StrEnum):
     the transferee again."""
     FELL_BACK = "fell_back"
     """It failed (the cause says how), and the account's fallback target has the transferee."""
+    RETURNED = "returned"
+    """It failed (the cause says how), and the caller, who had no transferor, is back where it came
+    from."""
     FAILED = "failed"
     """It failed (the cause says how), and transferor and transferee do not talk."""
 
@@ -124,6 +128,8 @@ class Wait(ByIdentity):
     """The two, who talk, are an ordinary call."""
     GONE = "gone"
     """The legs that were hung up are gone."""
+    RETURNED = "returned"
+    """The caller is back where it came from."""
     ADRIFT = "adrift"
     """The remaining legs are parked, so that they can hear the tone."""
     TONE = "tone"
@@ -222,6 +228,9 @@ class Transfer:
     """How many times the transferor was asked for the number of the target."""
     context: TransferContext | None = None
     """What the request gave along: variables and headers for the target, a program's data."""
+    return_to: str = ""
+    """Where a caller without a transferor goes if the transfer fails (see `commands.SendBack`);
+    empty: nowhere."""
     recalls: int = 0
     """How many times the transferor was called back."""
     fell_back: bool = False
@@ -277,6 +286,11 @@ class Transfer:
     outcome: Outcome | None = None
     cause: str | None = None
     """Why it failed: a hang-up cause of the switch, or a word of the engine."""
+
+    @property
+    def has_no_transferor(self) -> bool:
+        """Whether a caller is handed over who talked with nobody."""
+        return self.kind is Kind.HANDOVER
 
     @property
     def lacks_number(self) -> bool:

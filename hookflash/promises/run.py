@@ -104,8 +104,8 @@ class RunWatch:
         self._begun.append(transfer)
         self._pairs[transfer] = (
             {record.transferor.leg, record.transferee.leg}
-            if record is not None and request.kind is not e.Kind.BLIND
-            else set()  # a blind transferor has asked to leave
+            if record is not None and request.kind in (e.Kind.ATTENDED, e.Kind.HOLD)
+            else set()  # a blind transferor has asked to leave; a caller alone has none
         )
 
     def _joined(self, first: e.LegId, second: e.LegId) -> None:

@@ -23,7 +23,7 @@ from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.called import name_of_fallback, name_of_recall
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TransferFound, TransferRequested
-from hookflash.fsm.begin import found_transfer, new_transfer
+from hookflash.fsm.begin import NOBODY, found_transfer, new_transfer
 from hookflash.fsm.explore import Card, Exploration, Violation, explore
 from hookflash.fsm.machine import AND_THEN, Rulebook
 from hookflash.fsm.policy import Choice, Policy
@@ -64,6 +64,7 @@ POLICIES: Mapping[str, Policy] = {
         transferee_leaves_ringing=Choice.END,
         transferee_leaves_consulting=Choice.END,
         recall_attempts=0,
+        return_to="none",
     ),
     "asks the target": Policy(target_accepts=True, fallback_target="800", recall_attempts=0),
     "briefs the target": Policy(
@@ -75,6 +76,13 @@ POLICIES: Mapping[str, Policy] = {
     "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""
+
+WITHOUT_TRANSFEROR: Mapping[str, Policy] = {
+    "only a fallback": Policy(return_to="none", fallback_target="800"),
+    "asks, and a fallback": Policy(target_accepts=True, return_to="none", fallback_target="800"),
+    "asks, and nothing": Policy(target_accepts=True, return_to="none"),
+}
+"""The policies by which the table of callers without a transferor branches, too."""
 
 
 # ------------------------------------------------------------------------ rows
@@ -164,7 +172,10 @@ def search_tables(
     """
     for kind in kinds:
         rules = Rulebook(SPEC_FOR[kind])
-        for name, policy in POLICIES.items():
+        policies = dict(POLICIES)
+        if kind is Kind.HANDOVER:
+            policies |= WITHOUT_TRANSFEROR
+        for name, policy in policies.items():
             began = time.perf_counter()
             choices = attrs.evolve(
                 policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=3
@@ -178,10 +189,14 @@ def search_tables(
                 complete=found.records <= max_records,
                 took_s=time.perf_counter() - began,
             )
-        if kind is not Kind.HOLD:
+        if kind in (Kind.ATTENDED, Kind.BLIND):
             yield _search_without_number(kind, join_attempts)
         began = time.perf_counter()
         starts = found_on_the_switch(kind, Policy(join_attempts=2, sound_attempts=2))
+        if kind is Kind.HANDOVER:
+            for policy in (POLICIES["asks the target"], *WITHOUT_TRANSFEROR.values()):
+                few = attrs.evolve(policy, join_attempts=2, sound_attempts=2)
+                starts += found_on_the_switch(kind, few)
         looks = [explore(rules, start, max_records=A_LOOK_AROUND) for start in starts]
         yield Search(
             kind=kind,
@@ -246,21 +261,43 @@ def asked_for(kind: Kind, policy: Policy, number: str = _C[1]) -> Transfer:
         policy: the operator's choices.
         number: the target's; empty: the transferor will be asked for it.
     """
-    target = (_C[0], number)
     return new_transfer(
-        transfer="t1", kind=kind, policy=policy, transferor=_A, transferee=_B, target=target
+        transfer="t1",
+        kind=kind,
+        policy=policy,
+        transferor=NOBODY if kind is Kind.HANDOVER else _A,
+        transferee=_B,
+        target=(_C[0], number),
+        return_to=_goes_back(kind, policy),
     )
+
+
+def _goes_back(kind: Kind, policy: Policy) -> str:
+    return "" if kind is not Kind.HANDOVER or policy.return_to == "none" else policy.return_to
 
 
 def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
     """What a restarted controller may find: every combination of the three parties' places."""
     return [
         found_transfer(
-            transfer="t1", kind=kind, policy=policy, transferor=a, transferee=b, target=c
+            transfer="t1",
+            kind=kind,
+            policy=policy,
+            transferor=a,
+            transferee=b,
+            target=c,
+            return_to=back,
         )
         for a, b, c in (*_apart(), *_talking(kind), *_called_back())
-        if (a.lives or b.lives or c.lives) and (kind is not Kind.HOLD or c.place is Place.GONE)
+        for back in sorted({"", _goes_back(kind, policy)})
+        if (a.lives or b.lives or c.lives) and _may_be_found(kind, a, c)
     ]
+
+
+def _may_be_found(kind: Kind, transferor: Party, target: Party) -> bool:
+    if kind is Kind.HANDOVER:
+        return transferor.place is Place.GONE
+    return kind is not Kind.HOLD or target.place is Place.GONE
 
 
 def _apart() -> Iterator[tuple[Party, Party, Party]]:

@@ -23,7 +23,7 @@ from hookflash.scenarios.roster import Roster, words_of
 from hookflash.scenarios.scenario import PartyPlan
 from hookflash.scenarios.script import Perform, ScriptLine, Verb
 from hookflash.scenarios.simulation import Simulation
-from hookflash.sounds import Recording, Sound
+from hookflash.sounds import Recording, Sound, parse_sound
 
 CALL_UP_S = 5.0
 """By then every call of a scenario is up: the called party answers after 1.5 s by default."""
@@ -155,11 +155,15 @@ class SimulatedRig:
         """The performer of each verb."""
         world, simulation, legs = self.world, self.simulation, self.roster.legs
         announcement = ToSound(Recording("announcement.wav"))
+        menu = ToSound(parse_sound("tone:350/500,0/500"))
         return {
             **script.verbs_of_phones(SimulatedPhones(world, legs)),
             **script.verbs_of_requests(self),
             script.IS_SENT_AWAY: lambda line: self._move(
                 line.who, lambda leg: world.move(leg, announcement)
+            ),
+            script.IS_SENT_TO_MENU: lambda line: self._move(
+                line.who, lambda leg: world.move(leg, menu)
             ),
             script.IS_PARKED: lambda line: self._move(line.who, world.park),
             script.DEADLINE_PASSES: lambda _line: simulation.let_the_deadline_pass(),

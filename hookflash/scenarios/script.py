@@ -50,6 +50,11 @@ REFUSES: Final = Verb("does", ("refuses",), "The party declines a ringing call."
 IS_SENT_AWAY: Final = Verb(
     "does", ("is sent to an announcement",), "Another program sends the leg to an announcement."
 )
+IS_SENT_TO_MENU: Final = Verb(
+    "does",
+    ("is sent to a menu",),
+    "Another program sends the leg to an extension that plays without end, such as a menu.",
+)
 IS_PARKED: Final = Verb(
     "does", ("is parked by another program",), "Another program parks the leg where it is."
 )
@@ -109,7 +114,7 @@ LOSES_EVENT: Final = Verb(
 )
 LOSES_ORDER: Final = Verb(
     "loses",
-    ("Dial", "Join", "Split"),
+    ("Dial", "Fetch", "Join", "SendBack", "Split"),
     "The next order of this kind never reaches the switch.",
     SWITCH,
 )
@@ -120,6 +125,7 @@ VERBS: Final = (
     ANSWERS,
     REFUSES,
     IS_SENT_AWAY,
+    IS_SENT_TO_MENU,
     IS_PARKED,
     ASKS_TRANSFER,
     ASKS_TAKEBACK,

@@ -336,6 +336,10 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The media list: sounds that may be asked for by ID, such as
     `greeting = "file:ivr/one-moment"`. An ID has letters, digits and _ -, at most 64. The entries
     of `[defaults.media]` belong to every account's list."""
+    returns: dict[Text, Text] = {}
+    """Names for extensions of the dialplan to which a caller may be sent back whom nobody could
+    take over from a menu, a queue or a bot: `bot = "7000@default"`. Requests and
+    `policy.return_to` choose one of them. Those of `[defaults.returns]` belong to every account."""
     metaflows: dict[str, Any] | None = None
     """Feature codes, in Kazoo's format."""
     numbering: tuple[int | str, ...] | None = None
@@ -431,6 +435,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             takeback_digits=takeback,
             swap_digits=_chosen(own.swap_digits, self.defaults.swap_digits, DEFAULT_SWAP_DIGITS),
             complete_digits=_chosen(own.complete_digits, self.defaults.complete_digits, ""),
+            returns={**self.defaults.returns, **own.returns},
         )
         base = DEFAULT_METAFLOWS_DOCUMENT if document is None else document
         owners = {

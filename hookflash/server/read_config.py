@@ -27,6 +27,7 @@ from hookflash.dialling.numbers import rewrite_faults
 from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.engine.account_faults import account_faults
 from hookflash.errors import InputError, InputErrors
+from hookflash.returns import check_returns, place_for
 from hookflash.server.addresses import check_listen, in_folder
 from hookflash.server.config import (
     AccountKeys,
@@ -145,10 +146,13 @@ def _check_codes(config: Config, where: str) -> None:
             account = config.account(name)
         for fault in account_faults(account, name, place):
             raise fault
+        place_of = place.removesuffix(".metaflows")
+        place_for(account.policy.return_to, account.returns, f"{place_of}.policy.return_to")
         for owner, choices in account.owners.items():
-            own = place_in(place.removesuffix(".metaflows"), ["owners", owner, "metaflows"])
-            for fault in account_faults(choices, name, own):
+            inside = place_in(place_of, ["owners", owner])
+            for fault in account_faults(choices, name, f"{inside}.metaflows"):
                 raise fault
+            place_for(choices.policy.return_to, choices.returns, f"{inside}.policy.return_to")
 
 
 def _entries(
@@ -284,6 +288,7 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
 def _check_account(keys: AccountKeys, where: str) -> None:
     _check_choices(keys, where)
     media_sounds(keys.media, f"{where}.media")
+    check_returns(keys.returns, f"{where}.returns")
     for owner, own in keys.owners.items():
         place = place_in(where, ["owners", owner])
         _check_choices(own, place)

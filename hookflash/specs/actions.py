@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hookflash import commands as c
 from hookflash.called import name_of_asked, name_of_fallback, name_of_recall, name_of_redial
 from hookflash.events import DeclineRequested
 from hookflash.fsm.arrange import dismiss
-from hookflash.fsm.transfer import Role
+from hookflash.fsm.transfer import Outcome, Place, Role
 from hookflash.fsm.work import Work
 
 
@@ -79,6 +80,14 @@ def turn_away(work: Work) -> None:
     """End the call of a target that has not accepted, and name that as the cause."""
     blame_target(work)
     dismiss(work, Role.TARGET)
+
+
+def leave_alone(work: Work) -> None:
+    """Leave the caller where it is, with nothing of ours."""
+    caller = work.transfer.transferee
+    work.place(caller, Place.GONE)
+    work.order(c.Forget(legs=(caller.leg,)))
+    work.note(outcome=Outcome.FAILED)
 
 
 def dismiss_transferor(work: Work) -> None:

@@ -8,10 +8,16 @@ from hookflash.events import Kind
 from hookflash.fsm.spec import Spec
 from hookflash.specs.attended import ATTENDED
 from hookflash.specs.blind import BLIND
+from hookflash.specs.handover import HANDOVER
 from hookflash.specs.hold import HOLD
 
-SPECS: Mapping[str, Spec] = {spec.name: spec for spec in (ATTENDED, BLIND, HOLD)}
+SPECS: Mapping[str, Spec] = {spec.name: spec for spec in (ATTENDED, BLIND, HOLD, HANDOVER)}
 """The tables that ship, by name."""
 
-SPEC_FOR: Mapping[Kind, Spec] = {Kind.ATTENDED: ATTENDED, Kind.BLIND: BLIND, Kind.HOLD: HOLD}
+SPEC_FOR: Mapping[Kind, Spec] = {
+    Kind.ATTENDED: ATTENDED,
+    Kind.BLIND: BLIND,
+    Kind.HOLD: HOLD,
+    Kind.HANDOVER: HANDOVER,
+}
 """The table that runs each kind of request."""

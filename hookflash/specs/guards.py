@@ -130,6 +130,12 @@ def redial_wanted(work: Work) -> bool:
     return work.transfer.policy.recall_redials
 
 
+def return_wanted(work: Work) -> bool:
+    """The caller may go back where it came from, and has not been given to the fallback target."""
+    t = work.transfer
+    return bool(t.return_to) and not t.fell_back and t.transferee.lives
+
+
 def fallback_wanted(work: Work) -> bool:
     """There is a fallback target, which was not called yet."""
     t = work.transfer

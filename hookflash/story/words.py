@@ -283,6 +283,7 @@ _WISHES = {
     e.Kind.ATTENDED: " asks to transfer {other} to {target}",
     e.Kind.BLIND: " asks to send {other} to {target} at once",
     e.Kind.HOLD: " asks to hold {other}",
+    e.Kind.HANDOVER: " is to be given to {target}",
 }
 _CAUSES = {
     "NORMAL_CLEARING": " hangs up",
@@ -420,6 +421,10 @@ def _arm(scene: Narrator, arm: c.Arm) -> _OrderInWords:
 _COMMANDS: Mapping[type, Callable[[Narrator, Any], _OrderInWords]] = {
     c.Split: lambda s, it: _OrderInWords(f"part {s.both(it)}"),
     c.Park: lambda s, it: _OrderInWords(f"park {s.who(it.leg)}", it.leg, "park"),
+    c.Fetch: lambda s, it: _OrderInWords(
+        f"take {s.who(it.leg)} out of its application", it.leg, "fetch"
+    ),
+    c.SendBack: lambda s, it: _OrderInWords(f"send {s.who(it.leg)} back", it.leg, "back"),
     c.HoldWithMusic: lambda s, it: _OrderInWords(f"play music to {s.who(it.leg)}", it.leg, "music"),
     c.PlayRingback: lambda s, it: _OrderInWords(
         f"play ringback to {s.who(it.leg)}", it.leg, "ringback"

@@ -167,7 +167,7 @@ async def test_it_logs_in_asks_for_events_checks_the_switch_and_asks_what_lives(
         "Setvar hookflash-nobody HOOKFLASH_WHY=",
         "Getvar hookflash-nobody HOOKFLASH_WHY",
         "Getvar DIALPLAN_EXISTS(hookflash,park,1)",
-        "Getvar DIALPLAN_EXISTS(hookflash,park,own)",
+        "Getvar DIALPLAN_EXISTS(hookflash,park,brief)",
         *["GET channels", "GET bridges"] * 2,  # who waits for a controller, then all
     ]
 
@@ -289,7 +289,7 @@ async def test_a_switch_without_our_dialplan(
 async def test_a_dialplan_of_an_older_version(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:
-    del switch.values["DIALPLAN_EXISTS(hookflash,park,own)"]
+    del switch.values["DIALPLAN_EXISTS(hookflash,park,brief)"]
     with pytest.raises(Rejected, match=r"\[hookflash\] .* older hookflash: replace it by what"):
         async with opened():
             raise AssertionError("let in")

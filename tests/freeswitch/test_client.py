@@ -505,7 +505,7 @@ async def test_optional_lines_may_fail(autojump_clock: MockClock, switch: FakeSw
         "uuid_broadcast",
         # one leg after the other
         *["uuid_getvar", "uuid_getvar", "uuid_getvar", "uuid_setvar_multi"] * 2,
-        *["sched_del"] * 2,
+        *["sched_del"] * 4,
     ]
 
 

@@ -477,8 +477,13 @@ def test_what_may_not_come_near_the_switch_is_not_shown(number: str) -> None:
 
 def test_forget_takes_every_mark_off_and_minds_nobody_gone() -> None:
     procedure = Procedures().of(Forget(legs=("a", "b")))
-    assert sent(procedure) == ("sched_del a", "sched_del b")  # a failsafe that waits for its time
-    assert procedure.optional == 2
+    assert sent(procedure) == (  # failsafes that wait for their time
+        "sched_del a",
+        "sched_del hookflash-return-a",
+        "sched_del b",
+        "sched_del hookflash-return-b",
+    )
+    assert procedure.optional == 4
     assert procedure.restore == ("a", "b")  # by which the marks go, too: see `restored`
 
 

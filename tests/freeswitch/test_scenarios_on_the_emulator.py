@@ -103,6 +103,9 @@ class EmulatedRig(LineRig):
             script.IS_SENT_AWAY: lambda line: self._by_another_program(
                 "uuid_transfer", line.who, "playback:announcement.wav inline"
             ),
+            script.IS_SENT_TO_MENU: lambda line: self._by_another_program(
+                "uuid_transfer", line.who, "5000 XML default"
+            ),
             script.IS_PARKED: lambda line: self._by_another_program("uuid_park", line.who),
             script.LOSES_EVENT: self._lose,
         }

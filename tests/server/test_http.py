@@ -817,7 +817,7 @@ async def test_what_cannot_be_done_now(autojump_clock: MockClock, lab: Lab) -> N
     lab.backend.nudge()
     await trio.sleep(1)
     refused = await lab.acme.act(lonely, "transfer", target="2600")
-    assert "not bridged" in refused.json()["message"]
+    assert "not answered" in refused.json()["message"]
     told(refused, 409)
 
 

@@ -10,6 +10,8 @@ has to be undone.
 * **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both continue
   at *left*.
 * **left**: the partner has gone. HOOKFLASH_AFTER says what follows: `park`, `rescue`, or a hang-up.
+* **back**: a caller who came from a menu, a queue or a bot goes back where HOOKFLASH_BACK says: by
+  order, or when its time in the park is over.
 * **rescue**: the failsafe. The controller has not acted in time, so the leg sends the one that
   HOOKFLASH_RESCUE names to `fetched`.
 
@@ -29,6 +31,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hookflash.backends.asterisk.primitives import BACK, OURS, SHOWN, SHOWN_BY
 from hookflash.errors import InputError
 
 RESCUE_AFTER_S: Final = 1.5
@@ -56,7 +59,12 @@ _OWN_LIMIT: Final = (
 A limit that has passed counts as 0.1 s, since 0 would mean no limit. The leading 0 avoids a syntax
 error if the variable is empty."""
 
-NEWEST: Final = "own"
+_REMOVED: Final = tuple(name for name in OURS if name not in (BACK, SHOWN, SHOWN_BY))
+"""What a leg that goes back does not keep; the place where it goes is removed last. An outside
+party that goes back without a controller keeps the subroutine that decides what its phone shows,
+and so the note of the operator's own."""
+
+NEWEST: Final = "brief"
 """A label of `park` that older versions of the dialplan don't have."""
 
 # The long lines are Asterisk's: an application's arguments can't be broken.
@@ -75,7 +83,7 @@ exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n(stay),Set(HOOKFLASH_SOUND=)
  same => n,Set(TIMEOUT(absolute)=${IF($["${HOOKFLASH_LIMIT_S}" = ""]?PARK_LIMIT:${HOOKFLASH_LIMIT_S})})
  same => n,ExecIf($[0${HOOKFLASH_UNTIL} > 0 & 0${HOOKFLASH_UNTIL} < ${EPOCH} + ${TIMEOUT(absolute)}]?Set(TIMEOUT(absolute)=OWN_LIMIT))
- same => n,Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
+ same => n(brief),Set(HOOKFLASH_BRIEF=${HOOKFLASH_ARMED})
  same => n,ExecIf($["${HOOKFLASH_BRIEF}" != ""]?Set(TIMEOUT(absolute)=RESCUE_AFTER))
  same => n(wait),Stasis(APPLICATION,park,${HOOKFLASH_WHY})
 ; Reached only if no controller is connected.
@@ -84,10 +92,17 @@ exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n,Wait(1)
  same => n,Goto(wait)
 
-; The time limit has passed. A leg whose failsafe was removed at the same moment waits on.
+; The time limit has passed. A leg whose failsafe was removed at the same moment waits on. A caller
+; who came from a menu, a queue or a bot goes back there.
 exten => T,1,GotoIf($["${HOOKFLASH_ARMED}" != ""]?rescue,1)
  same => n,GotoIf($["${HOOKFLASH_BRIEF}" != ""]?park,1)
+ same => n,GotoIf($["${HOOKFLASH_BACK}" != ""]?back,1)
  same => n,Hangup(102)
+
+; The caller goes back where it came from, with nothing of hookflash.
+exten => back,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
+REMOVED
+ same => n,Goto(${SHIFT(HOOKFLASH_BACK,|)})
 
 ; The leg bridges itself with its new partner. Afterwards both continue at `left`.
 exten => join,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
@@ -160,6 +175,7 @@ def dialplan(context: str = DEFAULT_CONTEXT, application: str = DEFAULT_APPLICAT
         "PARK_LIMIT": str(PARK_LIMIT_S),
         "RESCUE_AFTER": str(RESCUE_AFTER_S),
         "OWN_LIMIT": _OWN_LIMIT,
+        "REMOVED": "\n".join(f" same => n,Set({name}=)" for name in _REMOVED),
     }
     return re.sub("|".join(words), lambda word: words[word[0]], _DIALPLAN)
 

@@ -8,6 +8,7 @@ by its id; only the dialplan's variables name channels.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -92,6 +93,41 @@ class RestoreDisplay:
         return ((SHOW_BY, before),) if now == self.by else ()
 
 
+@attrs.frozen
+class NoteBack:
+    """Note on a leg where it goes back: AMI `Getvar` of where it is, and `Setvar`.
+
+    It is refused if the leg is in a bridge, or if it is not known where it is.
+    """
+
+    leg: LegId
+    place: str = ""
+    """`context,exten,priority`; empty: where the leg is."""
+
+    def asked(self) -> tuple[str, ...]:
+        """The variables to ask for."""
+        return (PARTNER, "CONTEXT", EXTENSION, "PRIORITY")
+
+    def noted(self, values: Sequence[str]) -> str:
+        """The place to note, if it exists (see `exists`); empty: it is not known."""
+        if self.place:
+            return self.place
+        _, *place = values
+        noted = ",".join(place)
+        return noted if _PLACE.fullmatch(noted) else ""
+
+    @staticmethod
+    def exists(place: str) -> str:
+        """The function that says whether a place exists."""
+        return f"DIALPLAN_EXISTS({place})"
+
+
+_PLACE: Final = re.compile(r"[0-9A-Za-z_.-]{1,64},[0-9A-Za-z+*#_.-]{1,64},[0-9]{1,6}")
+
+JOINED: Final = "the leg talks with somebody"
+NOT_KNOWN: Final = "the leg is in no extension to which it could go back: choose another return_to"
+NO_PLACE: Final = "there is no such extension to which the leg could go back"
+
 Amendment: TypeAlias = RestoreLimit | Conceal | RestoreDisplay
 """Operations whose new values depend on the current ones."""
 
@@ -160,6 +196,7 @@ class HangUpChannel:
 Primitive: TypeAlias = (
     Setvar
     | Amendment
+    | NoteBack
     | Redirect
     | OriginateChannel
     | PlayMedia
@@ -243,6 +280,8 @@ SOUND: Final = "HOOKFLASH_SOUND"
 LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
 WHY: Final = "HOOKFLASH_WHY"
 TIMEOUT: Final = "TIMEOUT(absolute)"
+BACK: Final = "HOOKFLASH_BACK"
+"""Where the leg goes back: `context,exten,priority`."""
 UNTIL: Final = "HOOKFLASH_UNTIL"
 """The time when the limit passes that the leg had before it was parked (in the seconds of `NOW`);
 `0`: no limit; empty: it has not been parked."""
@@ -307,6 +346,7 @@ def time_left(until: str, now: str) -> str:
 
 OURS: Final = (
     *MARKS,
+    BACK,
     BEGAN,
     AFTER,
     RESCUE,

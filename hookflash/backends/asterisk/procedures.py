@@ -33,6 +33,7 @@ from hookflash.called import ALLOWED_NUMBER
 from hookflash.causes import number_for
 from hookflash.errors import InputError
 from hookflash.events import Direction, LegId
+from hookflash.returns import ALLOWED_PLACE, ORIGIN
 from hookflash.sounds import Music, Sound, Tone
 from hookflash.transfer_context import check_pairs
 
@@ -172,6 +173,8 @@ class AsteriskProcedures:
         self._makers: dict[type, Callable[..., p.AsteriskProcedure]] = {
             c.Split: self._split,
             c.Park: self._park,
+            c.Fetch: self._fetch,
+            c.SendBack: self._send_back,
             c.HoldWithMusic: _hold_with_music,
             c.PlayRingback: _play_ringback,
             c.PlayTone: _play_tone,
@@ -228,6 +231,49 @@ class AsteriskProcedures:
             unless=tuple(
                 facts for other in command.unless_with for facts in self._are_with(leg, other)
             ),
+        )
+
+    def _fetch(self, command: c.Fetch) -> p.AsteriskProcedure:
+        leg = _leg(command.leg)
+        transfer = checked(ALLOWED_WORD, command.transfer, "the transfer")
+        wait_s = command.return_after_s
+        variables = {
+            p.TRANSFER: transfer,
+            p.ROLE: "transferee" if transfer else "",
+            p.KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
+            p.BEGAN: self._party_of(leg).direction or "",
+            **_AT_EASE,
+            # when it has passed, the leg goes back on its own
+            p.LIMIT_S: str(_seconds(self._park_limit_s if wait_s is None else wait_s)),
+        }
+        is_parked = (
+            p.GetvarCheck(leg=leg, variable=p.EXTENSION, value="park"),
+            p.GetvarCheck(leg=leg, variable=p.TRANSFER, value=transfer),
+        )
+        return p.AsteriskProcedure(
+            steps=(
+                *(_noted(leg, command.return_to) if command.return_to else ()),
+                _set(leg, variables),
+                *self._discreet(leg, (leg,) if command.undisclosed else ()),
+                p.Redirect(leg, "park"),
+            ),
+            unless=(is_parked,) if command.repeated else (),
+        )
+
+    def _send_back(self, command: c.SendBack) -> p.AsteriskProcedure:
+        """Send a leg where its note says: `Fetch` has written that."""
+        leg = _leg(command.leg)
+        is_away = tuple(
+            p.GetvarCheck(leg=leg, variable=p.EXTENSION, value=extension, denied=True)
+            for extension in ("park", "T", "join", "left", "fetched")
+        )
+        return p.AsteriskProcedure(
+            steps=(
+                p.RestoreDisplay(leg, self._concealed_by),
+                _set(leg, {p.SHOWN: "", p.SHOWN_BY: ""}),
+                p.Redirect(leg, "back"),
+            ),
+            unless=(is_away,),
         )
 
     def _dial(self, command: c.Dial) -> p.AsteriskProcedure:
@@ -461,6 +507,17 @@ class AsteriskProcedures:
         if not channel:
             raise InputError(f"there is no leg {leg}")
         return checked(ALLOWED_CHANNEL, channel, "the channel")
+
+
+def _noted(leg: LegId, to: str) -> tuple[p.Primitive, ...]:
+    """Note where a leg goes back."""
+    if to == ORIGIN:
+        return (p.NoteBack(leg),)
+    found = ALLOWED_PLACE.fullmatch(to)
+    if found is None:
+        hint = "Asterisk has no park for one leg: choose origin, or an extension"
+        raise InputError(f"a leg can't go back to {to[:80]!r}", hint=hint)
+    return (p.NoteBack(leg, f"{found['context']},{found['extension']},1"),)
 
 
 _AT_EASE: Final = {p.AFTER: "", p.RESCUE: "", p.ARMED: ""}

@@ -29,6 +29,7 @@ NEEDED: Final = (
     "func_global.so",
     "func_logic.so",
     "func_pjsip_endpoint.so",
+    "func_strings.so",
     "func_timeout.so",
     "res_musiconhold.so",
     "res_stasis_playback.so",

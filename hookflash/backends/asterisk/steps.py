@@ -101,11 +101,13 @@ class Steps:
             return Done(refused=p.TOO_LATE)
         return Done(joined=joined)
 
-    async def _do(self, connection: AsteriskConnection, step: p.Primitive) -> str | None:
+    async def _do(self, connection: AsteriskConnection, step: p.Primitive) -> str | None:  # noqa: PLR0911 - a table
         """Execute one operation; return the reason of its refusal, if any."""
         match step:
             case p.Setvar() | p.RestoreLimit() | p.Conceal() | p.RestoreDisplay():
                 return await self._set(connection, step)
+            case p.NoteBack():
+                return await self._note_back(connection, step)
             case p.Redirect():
                 return await self._move(connection, step)
             case p.StopSounds(leg=leg):
@@ -129,8 +131,26 @@ class Steps:
             step = p.Setvar(step.leg, step.amended(values))
         return await connection.act(set_actions(step))
 
+    @staticmethod
+    async def _note_back(connection: AsteriskConnection, step: p.NoteBack) -> str | None:
+        values = await connection.variables(step.leg, *step.asked())
+        if isinstance(values, str):
+            return values
+        if values[0]:
+            return p.JOINED
+        place = step.noted(values)
+        if not place:
+            return p.NOT_KNOWN
+        exists = await connection.variables(step.leg, step.exists(place))
+        if exists != ("1",):
+            return p.NO_PLACE if step.place else p.NOT_KNOWN
+        return await connection.act(set_actions(p.Setvar(step.leg, ((p.BACK, place),))))
+
     async def _move(self, connection: AsteriskConnection, step: p.Redirect) -> str | None:
         legs = {step.leg, step.other} - {"", *self.moving}
+        if step.extension == "back":
+            legs = set[LegId]()  # it leaves the park for good, which is to be reported
+            self.moving.discard(step.leg)
         self.moving |= legs
         sets = [action for one in step.sets for action in set_actions(one)]
         *_, refused = await connection.act_each([*sets, redirect_action(step, self._context)])

@@ -25,6 +25,7 @@ from hookflash.backends.freeswitch.connection import AwaitedReply, EventSocketCo
 from hookflash.backends.freeswitch.hearing import EventReader
 from hookflash.backends.freeswitch.looking import ChannelLister
 from hookflash.backends.freeswitch.procedures import Dialling, Procedures
+from hookflash.backends.freeswitch.returning import ASKED, with_return
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.text import line_of, question_of
 from hookflash.backends.freeswitch.wire import Frame
@@ -57,6 +58,8 @@ class _SentCommand:
     optional: int
     answers: list[AwaitedReply]
     sent_s: float
+    refused: str | None = None
+    """Why nothing was sent."""
 
 
 class CommandSender:
@@ -116,10 +119,10 @@ class CommandSender:
 
     def _is_waiting(self, command: c.SwitchCommand) -> bool:
         """Whether the same command is still queued: then only the newest copy is sent."""
-        if not (isinstance(command, c.Join | c.Split) and command.repeated):
+        if not (isinstance(command, c.Join | c.Split | c.Fetch) and command.repeated):
             return False
         order = self._waiting.get(_same(command))
-        if order is None or not isinstance(order.command, c.Join | c.Split):
+        if order is None or not isinstance(order.command, c.Join | c.Split | c.Fetch):
             return False
         order.command = attrs.evolve(command, repeated=order.command.repeated)
         return True
@@ -212,6 +215,15 @@ class CommandSender:
         steps = p.with_kept(procedure.steps, keeps)
         if await self._are_so(connection, procedure.unless):
             steps = steps[: -procedure.spared]
+        elif procedure.returns is not None:
+            leg = procedure.returns.leg
+            asked = await self._ask_all(connection, leg, ASKED)
+            if asked[0].startswith(NO_CHANNEL):
+                return _SentCommand(command, 0, [], sent_s=sent_s, refused=asked[0].strip())
+            try:
+                steps = with_return(steps, procedure.returns, asked, keeps)
+            except InputError as refused:
+                return _SentCommand(command, 0, [], sent_s=sent_s, refused=str(refused))
         await self._give_back(connection, procedure.restore)
         answers = await connection.send([self._as_sent(step) for step in steps])
         optional = len(before) + procedure.optional
@@ -256,7 +268,7 @@ class CommandSender:
             frames = [await connection.answer(answer) for answer in said.answers]
             self._on_answer(said.command, trio.current_time() - said.sent_s)
             replies = [_reply(frame) for frame in frames[said.optional :]]
-            refusal = next((reply for reply in replies if reply.startswith("-")), None)
+            refusal = said.refused or next((one for one in replies if one.startswith("-")), None)
             if refusal is not None:
                 self._refused(said.command, refusal)
             elif isinstance(said.command, c.Dial):
@@ -296,7 +308,7 @@ def _same(command: c.SwitchCommand) -> c.SwitchCommand:
     match command:
         case c.Join():
             return attrs.evolve(command, attempt=1, repeated=False)
-        case c.Split():
+        case c.Split() | c.Fetch():
             return attrs.evolve(command, repeated=False)
         case _:
             return command

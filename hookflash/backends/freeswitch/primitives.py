@@ -51,6 +51,29 @@ class SendToPark:
 
 
 @attrs.frozen
+class DialplanEntry:
+    """A place of the dialplan."""
+
+    number: str
+    dialplan: str
+    context: str
+
+
+@attrs.frozen
+class SendTo:
+    """`uuid_transfer LEG '…' inline`: set variables, then go to an extension.
+
+    Now, or `after_s` later by `sched_api`.
+    """
+
+    leg: LegId
+    variables: Variables
+    to: DialplanEntry | None
+    """`None`: the park, which then is not ours."""
+    after_s: int = 0
+
+
+@attrs.frozen
 class Bridge:
     """`uuid_bridge`. Takes 20 to 60 ms; during that time neither leg may get another order."""
 
@@ -134,6 +157,7 @@ Primitive: TypeAlias = (
     SetVariables
     | SetVariable
     | SendToPark
+    | SendTo
     | Bridge
     | Originate
     | Broadcast
@@ -162,6 +186,18 @@ class VariableCheck:
 
 
 @attrs.frozen(kw_only=True)
+class Return:
+    """A leg that is to go back where it was (see `returning`)."""
+
+    leg: LegId
+    to: str
+    """Where, as in `commands.SendBack`; empty: nowhere, but where it is gets noted."""
+    after_s: int | None = None
+    """When the switch does it on its own; `None`: never."""
+    now: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class Procedure:
     """The operations of one command, in order; none waits for the previous one."""
 
@@ -178,6 +214,9 @@ class Procedure:
     """Legs whose bridge must have been up for a moment (`SETTLES_S`) before the first step."""
     remember: tuple[LegId, ...] = ()
     """Legs whose variables will change: their current values are saved on them first."""
+    returns: Return | None = None
+    """A leg that goes back where it was, once it is known where that is. If it is not known, or if
+    the leg is in a bridge, the command fails, and nothing is sent."""
     restore: tuple[LegId, ...] = ()
     """Legs whose saved variables are restored, and whose other variables of ours are removed."""
 
@@ -185,7 +224,9 @@ class Procedure:
     def legs(self) -> frozenset[LegId]:
         """All legs concerned: later commands for them must not overtake this one."""
         named = (getattr(step, "leg", None) for step in (*self.before, *self.steps))
-        return frozenset(filter(None, named)) | {*self.settled, *self.remember, *self.restore}
+        returns = {self.returns.leg} if self.returns is not None else set[LegId]()
+        others = {*self.settled, *self.remember, *self.restore, *returns}
+        return frozenset(filter(None, named)) | others
 
 
 SETTLES_S: Final = 0.1
@@ -207,16 +248,20 @@ CHANGED: Final = (
 )
 """The operator's variables that a transfer changes."""
 
+ORIGIN: Final = "hookflash_origin"
+"""The variable that says where a leg was before it was parked."""
+
 OURS: Final = (
     "hookflash_before",
     "hookflash_join",
     "hookflash_kind",
+    ORIGIN,
     "hookflash_role",
     "hookflash_transfer",
 )
 """The variables that a transfer adds."""
 
-_OURS_REMOVED: Final[Variables] = tuple((name, "") for name in OURS)
+OURS_REMOVED: Final[Variables] = tuple((name, "") for name in OURS)
 
 KEPT: Final = "hookflash_before"
 """The variable in which a leg saves its previous variables, so that they survive the controller."""
@@ -280,6 +325,13 @@ one less): FreeSWITCH updates a phone up to 120 ms after CHANNEL_BRIDGE, and che
 whether it may (measured on 1.10.12: restored at once, 9 of 50 outside lines were updated)."""
 
 
+def as_before(kept: str) -> list[tuple[str, str]]:
+    """The variables that a transfer changes, with the values that were saved."""
+    parts = (part.partition(":") for part in kept.split("|"))
+    said = {name: value for name, _, value in parts if name in CHANGED}
+    return [(name, said.get(name, "")) for name in CHANGED]
+
+
 def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     """Restore a leg's saved variables, and remove the others of ours.
 
@@ -292,11 +344,9 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
         answers: to `ASKED_AFTER`, in their order.
     """
     before, other_half, silenced = map(str.strip, answers)
-    parts = (part.partition(":") for part in before.split("|"))
-    said = {name: value for name, _, value in parts if name in CHANGED}
     # a leg without saved values was restored before: its current ones are its own
-    changed = [] if before == UNDEFINED else [(name, said.get(name, "")) for name in CHANGED]
-    given = (*changed, *_OURS_REMOVED)
+    changed = [] if before == UNDEFINED else as_before(before)
+    given = (*changed, *OURS_REMOVED)
     if changed and silenced == "true":
         later = (_SILENCED, KEPT)
         waits = tuple(one for one in given if one[0] in later)
@@ -308,7 +358,7 @@ def restored(leg: LegId, answers: Sequence[str]) -> tuple[SetVariables, ...]:
     else:
         back = [SetVariables(leg, given)]
     if _A_LEG.fullmatch(other_half):
-        back.append(SetVariables(other_half, _OURS_REMOVED))
+        back.append(SetVariables(other_half, OURS_REMOVED))
     return tuple(back)
 
 

@@ -25,7 +25,12 @@ import attrs
 from hookflash import commands as c
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.names import ALLOWED_LEG, ALLOWED_LEG_WORDS
-from hookflash.backends.freeswitch.text import display_group, keys_group, variables_group
+from hookflash.backends.freeswitch.text import (
+    display_group,
+    keys_group,
+    return_group,
+    variables_group,
+)
 from hookflash.backends.tenants import (
     PLACES_HINT,
     Tenants,
@@ -202,6 +207,8 @@ class Procedures:
         self._makers: dict[type, Callable[..., p.Procedure]] = {
             c.Split: self._split,
             c.Park: self._park,
+            c.Fetch: self._fetch,
+            c.SendBack: _send_back,
             c.HoldWithMusic: self._hold_with_music,
             c.PlayRingback: self._play_ringback,
             c.PlayTone: self._play_tone,
@@ -259,6 +266,32 @@ class Procedures:
             spared=2,
         )
 
+    def _fetch(self, command: c.Fetch) -> p.Procedure:
+        leg = _leg(command.leg)
+        variables = {
+            "playback_terminators": "none",
+            "hangup_after_bridge": "false",
+            **self._limits,
+            **_marks(command.transfer, "transferee", command.kind),
+            **(_SILENT if command.undisclosed else {}),
+        }
+        # the scheduled return is cancelled when a target answers, by the target's leg (`Dial`)
+        wait_s = command.return_after_s
+        after_s = None if wait_s is None else int(_seconds(wait_s))
+        return p.Procedure(
+            steps=(
+                p.Unschedule(return_group(leg)),
+                *((p.Unschedule(variables_group(leg)),) if command.undisclosed else ()),
+                _set(leg, variables),
+                p.SendToPark(leg),
+            ),
+            optional=2 if command.undisclosed else 1,
+            unless=(_is_fetched(command),) if command.repeated else (),
+            spared=5,
+            remember=(leg,),
+            returns=p.Return(leg=leg, to=command.return_to, after_s=after_s),
+        )
+
     def _hold_with_music(self, command: c.HoldWithMusic) -> p.Procedure:
         return _play(command.leg, command.music, "music")
 
@@ -303,6 +336,7 @@ class Procedures:
                 "",
             ),
             p.KEPT: p.NOTHING_KEPT,
+            **({} if command.rescue is None else _stays(command.rescue)),
             # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that on the right leg.
             # A loopback leg that bows out would be replaced by an unknown one
@@ -357,9 +391,10 @@ class Procedures:
             for leg in command.disarm
             for step in (_set(leg, disarmed), p.Unschedule(_leg(leg)))
         )
+        stays = (p.Unschedule(return_group(_leg(command.stays))),) if command.stays else ()
         first, second = command.first, command.second
         return p.Procedure(
-            before=disarming,  # the leg to be disarmed may be gone, which is fine
+            before=(*stays, *disarming),  # the leg to be disarmed may be gone, which is fine
             steps=(
                 _set(first, variables | _discretion(command, first)),
                 _set(second, variables | armed | _discretion(command, second)),
@@ -442,12 +477,48 @@ class Procedures:
 
     def _forget(self, command: c.Forget) -> p.Procedure:
         legs = tuple(map(_leg, command.legs))
-        steps = tuple(p.Unschedule(leg) for leg in legs)
+        steps = tuple(p.Unschedule(group) for leg in legs for group in (leg, return_group(leg)))
         return p.Procedure(steps=steps, optional=len(steps), restore=legs)
 
     def _hang_up(self, command: c.HangUp) -> p.Procedure:
         cause = checked(ALLOWED_CAUSE, command.cause, "the cause")
         return p.Procedure(steps=(p.Kill(_leg(command.leg), cause),))
+
+
+def _send_back(command: c.SendBack) -> p.Procedure:
+    leg = _leg(command.leg)
+    return p.Procedure(
+        steps=(p.Unschedule(return_group(leg)),),
+        optional=1,
+        # it is on its way: a second order would let it begin again there
+        unless=((_was_sent(leg, "m:^:"),),),
+        returns=p.Return(leg=leg, to=command.to, now=True),
+    )
+
+
+_ON_ANSWER: Final = "api_on_answer_hookflash"
+"""FreeSWITCH runs what stands in any variable whose name begins with `api_on_answer`."""
+
+
+def _stays(caller: LegId) -> dict[str, str]:
+    """Let a target that answers cancel the scheduled return of the caller that it gets."""
+    return {_ON_ANSWER: f"sched_del {return_group(_leg(caller))}"}
+
+
+def _was_sent(leg: LegId, where: str) -> p.VariableCheck:
+    """Check where a leg was sent last: this is recorded with the order."""
+    return p.VariableCheck(
+        leg=leg, variable="transfer_source", value=f"bl_xfer:{where}", within=True
+    )
+
+
+def _is_fetched(command: c.Fetch) -> tuple[p.VariableCheck, ...]:
+    """Check whether a leg was taken out of its application: a leg parked twice loses its sound."""
+    leg, mark = _leg(command.leg), command.transfer or p.UNDEFINED
+    return (
+        _was_sent(leg, "park/"),
+        p.VariableCheck(leg=leg, variable="hookflash_transfer", value=mark),
+    )
 
 
 def _withhold_keys(command: c.WithholdKeys) -> p.Procedure:

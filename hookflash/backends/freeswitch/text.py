@@ -48,6 +48,20 @@ def _dropped(drop: p.DropKeys) -> str:
     return line if not drop.after_s else f"sched_api +{drop.after_s} {keys_group(drop.leg)} {line}"
 
 
+def _sent(step: p.SendTo) -> str:
+    # an application and its data each, separated by ^ (`m:^:`)
+    steps = [f"set:{name}={value}" if value else f"unset:{name}" for name, value in step.variables]
+    to = step.to
+    steps.append("park" if to is None else f"transfer:{to.number} {to.dialplan} {to.context}")
+    line = f"uuid_transfer {step.leg} 'm:^:{'^'.join(steps)}' inline"
+    return f"sched_api +{step.after_s} {return_group(step.leg)} {line}" if step.after_s else line
+
+
+def return_group(leg: LegId) -> str:
+    """The group of the scheduled task that sends a leg back, as a failsafe."""
+    return f"hookflash-return-{leg}"
+
+
 def display_group(leg: LegId) -> str:
     """The group of scheduled tasks that update the display of a leg's phone."""
     return f"hookflash-show-{leg}"
@@ -76,6 +90,7 @@ _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
     p.SetVariables: _set,
     p.SetVariable: lambda one: f"uuid_setvar {one.leg} {one.name} {one.value}".rstrip(),
     p.SendToPark: lambda one: f"uuid_transfer {one.leg} park inline",
+    p.SendTo: _sent,
     p.Bridge: lambda one: f"uuid_bridge {one.first} {one.second}",
     p.Originate: _originated,
     p.Broadcast: lambda one: f"uuid_broadcast {one.leg} {path_of(one.sound)} aleg",

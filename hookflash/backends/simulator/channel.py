@@ -6,7 +6,7 @@ Only the switch changes them: see `bridges`, `partings` and `parking`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -105,7 +105,16 @@ class ToLeg:
     wanted: LegId
 
 
-Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg
+@attrs.frozen
+class ToInline:
+    """The leg sets variables of its own, then goes to an extension (`inline`)."""
+
+    number: str
+    """The extension's number; empty: a park that is not the controller's."""
+    variables: Mapping[str, str]
+
+
+Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg | ToInline
 """Where a leg can be transferred to."""
 
 
@@ -208,6 +217,10 @@ class SimulatedChannel:
     """Its bridge is a dialplan's; no order has joined it since."""
     drops_keys: bool = False
     """It is sent no keys of its bridge partner."""
+    destination: str = ""
+    """The number of the extension that it is in, or was in before it was parked."""
+    dialplan: str = "XML"
+    """The dialplan that sent it where it is: `inline` after an order to park."""
     overdue: bool = False
     """Its time in the park is over: it ends as soon as nothing plays."""
     address: str = ""

@@ -16,7 +16,8 @@ from typing import Any, Final
 from hookflash import events as e
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.procedures import CallerId, Dialling, Procedures
-from hookflash.backends.freeswitch.text import display_group, variables_group
+from hookflash.backends.freeswitch.returning import ASKED, with_return
+from hookflash.backends.freeswitch.text import display_group, return_group, variables_group
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
@@ -61,6 +62,7 @@ class Executor:
             p.SetVariables: self._set,
             p.SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
             p.SendToPark: lambda step: switch.park_one(step.leg),
+            p.SendTo: self._send_to,
             p.Bridge: lambda step: switch.bridge(step.first, step.second),
             p.Originate: self._originate,
             p.Broadcast: self._broadcast,
@@ -102,7 +104,10 @@ class Executor:
         carry_out()
 
     def _carry_out(self, command: SwitchCommand, procedure: p.Procedure) -> None:
-        refusal = self._run(procedure)
+        try:
+            refusal = self._run(procedure)
+        except InputError as refused:
+            refusal = str(refused)
         if refusal is not None:
             self._refused(command, refusal)
         elif isinstance(command, Release):
@@ -131,6 +136,12 @@ class Executor:
         steps = p.with_kept(procedure.steps, keeps)
         if any(all(map(self._is_so, facts)) for facts in procedure.unless):
             steps = steps[: -procedure.spared]
+        elif procedure.returns is not None:
+            leg = procedure.returns.leg
+            said = [self._switch.getvar(leg, name) for name in ASKED]
+            if said[0].startswith("-"):
+                return said[0]
+            steps = with_return(steps, procedure.returns, said, keeps)
         replies = [self.execute(step) for step in steps]
         for reply in replies[procedure.optional :]:
             if reply.startswith("-ERR"):
@@ -168,6 +179,13 @@ class Executor:
                 display_group(step.leg), step.leg, step.name, step.number, step.after_s
             )
         return self._switch.display(step.leg, step.name, step.number)
+
+    def _send_to(self, step: p.SendTo) -> str:
+        number = None if step.to is None else step.to.number
+        variables = dict(step.variables)
+        return self._switch.send_to(
+            step.leg, number, variables, group=return_group(step.leg), after_s=step.after_s
+        )
 
     def _originate(self, step: p.Originate) -> str:
         variables = dict(step.variables)

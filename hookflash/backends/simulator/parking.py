@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,6 +23,7 @@ from hookflash.backends.simulator.channel import (
     Fate,
     PendingJoin,
     SimulatedChannel,
+    ToInline,
     ToLeg,
     ToPark,
     ToPhone,
@@ -70,12 +71,24 @@ class Parking(Partings, ABC):
             peer = None
         legs = (channel,) if peer is None else (channel, peer)
         for one in legs:
-            one.variables["transfer_source"] = "bl_xfer:park/default/inline"
+            self._note_destination(one, extension)
             one.bond = ""
             if one.peer is not None and not self._has_left(one):
                 one.peer.bond = ""
         self._send(DialplanTransfer(extension or ToPark(), *legs))
         return OK
+
+    def _note_destination(self, leg: SimulatedChannel, extension: Extension | None) -> None:
+        """Note where a leg is sent. An order with `inline` leaves the destination unchanged."""
+        number = self._number_of(extension)
+        leg.dialplan = "XML" if number else "inline"
+        leg.destination = number or leg.destination
+        what = "m:^:" if isinstance(extension, ToInline) else "park"
+        leg.variables["transfer_source"] = f"bl_xfer:{number or what}/default/{leg.dialplan}"
+
+    @abstractmethod
+    def _number_of(self, extension: Extension | None) -> str:
+        """The number of an extension; empty if the order is `inline`."""
 
     def _has_left(self, leg: SimulatedChannel) -> bool:
         """Whether a leg that is to be joined again has already left its old bridge."""

@@ -38,6 +38,7 @@ from hookflash.backends.simulator.channel import (
     Playback,
     Sense,
     SimulatedChannel,
+    ToInline,
     ToLeg,
     ToPark,
     ToPhone,
@@ -93,6 +94,8 @@ class Switch(Bridges):
         self._scheduled: dict[e.LegId, object] = {}
         self._by_group: dict[str, object] = {}
         """Scheduled tasks (`sched_api`), by their group."""
+        self._extensions: dict[str, Extension] = {}
+        """Extensions of the dialplan, by number, other than phones."""
         self._shown: dict[e.LegId, list[str]] = {}
         self._legs_named = 0
 
@@ -151,6 +154,7 @@ class Switch(Bridges):
         first = self._create(self.name_leg(), caller, e.Direction.INBOUND, account, own)
         theirs = account if callee_account is None else callee_account
         first.variables["hangup_after_bridge"] = "true"
+        first.destination = callee
         if through_loopback:
             self._report(e.LegProgressed(leg=first.id, early_media=True))
             second = self._call_through(self.name_leg(), callee, {}, "", caller=first)
@@ -304,6 +308,8 @@ class Switch(Bridges):
     def _answered(self, channel: SimulatedChannel) -> None:
         channel.answered = True
         self._report(e.LegAnswered(leg=channel.id))
+        group = channel.variables.get("api_on_answer_hookflash", "").removeprefix("sched_del ")
+        self._by_group.pop(group, None)
         if channel.call is not None:
             self._after(
                 self._span(_ANSWER_TO_CALL_S), partial(self._connect, channel.call, channel)
@@ -361,8 +367,47 @@ class Switch(Bridges):
                 self._play(channel, Playback(sound, sense, lasts_s, is_own=True))
             case ToPhone(number):
                 self._call_from(channel, number)
+            case ToInline(number, variables):
+                self.setvar_multi(channel.id, variables)
+                if not number:
+                    self._report(e.LegParked(leg=channel.id))
+                    return
+                extension = self._extensions.get(number, ToPhone(number))
+                self._note_destination(channel, extension)
+                self._begin_extension(channel, extension)
             case ToPark() | ToLeg():
                 pass
+
+    def _number_of(self, extension: Extension | None) -> str:
+        if isinstance(extension, ToPhone):
+            return extension.number
+        if not isinstance(extension, ToSound):
+            return ""
+        known = (number for number, one in self._extensions.items() if one == extension)
+        number = next(known, None) or f"ivr-{len(self._extensions) + 1}"
+        self._extensions[number] = extension
+        return number
+
+    def send_to(
+        self,
+        leg: e.LegId,
+        number: str | None,
+        variables: Mapping[str, str],
+        *,
+        group: str,
+        after_s: int,
+    ) -> str:
+        """`uuid_transfer LEG 'm:^:set:…^transfer:…' inline`, now or by `sched_api`.
+
+        Args:
+            leg: the leg.
+            number: the extension; None: a park.
+            variables: what the leg sets on itself before it goes there.
+            group: of the scheduled task.
+            after_s: when; 0: now.
+        """
+        send = partial(self.transfer, leg, ToInline(number or "", variables))
+        return self._schedule(group, after_s, send) if after_s else send()
 
     def _call_from(self, channel: SimulatedChannel, number: str) -> None:
         channel.variables["hangup_after_bridge"] = "true"
@@ -452,7 +497,15 @@ class Switch(Bridges):
             return channel.bond or "_undef_"
         if name == "bridge_uuid":
             return channel.bridge_uuid or "_undef_"
-        return channel.variables.get(name, "_undef_")
+        profile = {
+            "bridge_to": channel.bridged_to.id if channel.bridged_to is not None else "",
+            "context": "default",
+            "current_application": "park" if channel.place is ChannelPlace.PARKED else "",
+            "destination_number": channel.destination,
+            "dialplan": channel.dialplan,
+            "direction": channel.direction.value,
+        }
+        return (profile.get(name) or channel.variables.get(name)) or "_undef_"
 
     # ---- calls go out
 

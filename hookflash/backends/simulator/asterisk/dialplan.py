@@ -206,12 +206,19 @@ class Dialplan(AsteriskBridges, ABC):
             known = {
                 NOW: str(_FIRST_S + int(self.now())),
                 EXTENSION: channel.place.exten,
+                "CONTEXT": channel.place.context,
+                "PRIORITY": str(channel.place.step + 1),
                 "CHANNEL": channel.name,
                 PARTNER: "" if peer is None or peer.is_leaving else peer.name,
             }
             return known.get(name) or channel.variables.get(name, "")
         if found["name"] == "SHARED":
             return channel.shared.get(found["text"], "")
+        if found["name"] == "DIALPLAN_EXISTS":
+            context, exten, _ = found["text"].split(",")
+            return "1" if context != CONTEXT or exten in EXTENSIONS else "0"
+        if found["name"] == "SHIFT":  # all of our values have one part
+            return channel.variables.pop(found["text"].partition(",")[0], "")
         if name == TIMEOUT:
             return "0" if channel.ends_s is None else f"{channel.ends_s - self.now():.3f}"
         raise InputError(f"the simulated Asterisk does not know the function {name}")

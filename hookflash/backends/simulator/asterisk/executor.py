@@ -219,13 +219,18 @@ class AsteriskExecutor:
             return False
         return fact.shown_by(self._switch.value(channel, fact.variable))
 
-    def execute(self, step: p.Primitive) -> str | None:  # noqa: PLR0911 - a table
+    def execute(self, step: p.Primitive) -> str | None:  # noqa: C901, PLR0911 - a table
         """Execute one operation; return the reason of its refusal, if any."""
         match step:
             case p.Setvar():
                 return self._set(step)
             case p.RestoreLimit() | p.Conceal() | p.RestoreDisplay():
                 return self._amend(step)
+            case p.NoteBack():
+                return self._note_back(step)
+            case p.Redirect(leg=leg, extension="back"):
+                self._moving.discard(leg)
+                return self._switch.redirect(leg, DialplanPlace(DEFAULT_CONTEXT, "back"))
             case p.Redirect():
                 self._moving.update(filter(None, (step.leg, step.other)))
                 for variables in step.sets:
@@ -257,6 +262,18 @@ class AsteriskExecutor:
             return NO_SUCH_CHANNEL
         values = [self._switch.value(channel, name) for name in step.asked()]
         return self._set(p.Setvar(step.leg, step.amended(values)))
+
+    def _note_back(self, step: p.NoteBack) -> str | None:
+        channel = self._switch.find(step.leg)
+        if channel is None:
+            return NO_SUCH_CHANNEL
+        values = [self._switch.value(channel, name) for name in step.asked()]
+        if values[0]:
+            return p.JOINED
+        place = step.noted(values)
+        if not place or self._switch.value(channel, step.exists(place)) != "1":
+            return p.NOT_KNOWN
+        return self._set(p.Setvar(step.leg, ((p.BACK, place),)))
 
     def _play(self, leg: e.LegId, sound: Sound) -> str | None:
         playback = f"{leg}-s{next(self._numbers)}"

@@ -41,6 +41,7 @@ from hookflash.backends.simulator.channel import (
     Audible,
     Extension,
     Sense,
+    ToInline,
     ToLeg,
     ToPark,
     ToPhone,
@@ -469,7 +470,7 @@ class SimulatedAsterisk(Dialplan):
                 whom = self._channels.get(wanted)
                 if whom is None or not self.bridge(channel, whom.name, None):
                     self._end(channel, CLEARING)
-            case ToPark():
+            case ToPark() | ToInline():
                 channel.announced = SILENCE
             case None:
                 self._end(channel, CLEARING)
